@@ -1,0 +1,74 @@
+"""retinoscope: see how a vision-language model sees.
+
+    import retinoscope as rs
+
+    vlm = rs.load("pocket")
+    sample = rs.data.scenes(1)[0]
+    run = vlm.run(vlm.prompt(sample.image, "Describe this image."))
+    run.generate().text
+
+Names are loaded on first use, so that importing the package costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import data, engine, lens, models, pocket, stats, store, studies, tokens
+    from .engine import VLM, Ablate, Knockout, Patch, fill, load
+    from .errors import CapabilityError, InputError, MissingExtraError, RetinoscopeError
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "VLM": "engine",
+    "Ablate": "engine",
+    "Knockout": "engine",
+    "Patch": "engine",
+    "fill": "engine",
+    "load": "engine",
+    "CapabilityError": "errors",
+    "InputError": "errors",
+    "MissingExtraError": "errors",
+    "RetinoscopeError": "errors",
+}
+_ROOMS = ("data", "engine", "lens", "models", "pocket", "stats", "store", "studies", "tokens")
+
+__all__ = [
+    "VLM",
+    "Ablate",
+    "CapabilityError",
+    "InputError",
+    "Knockout",
+    "MissingExtraError",
+    "Patch",
+    "RetinoscopeError",
+    "data",
+    "engine",
+    "fill",
+    "lens",
+    "load",
+    "models",
+    "pocket",
+    "stats",
+    "store",
+    "studies",
+    "tokens",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(import_module(f".{_NAMES[name]}", __name__), name)
+    elif name in _ROOMS:
+        value = import_module(f".{name}", __name__)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_NAMES, *_ROOMS})

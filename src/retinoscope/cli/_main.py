@@ -1,0 +1,91 @@
+"""The entry point: what a command raised becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+
+from cyclopts import CycloptsError
+
+from ..errors import RetinoscopeError, StudyError
+from ._app import app
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+_OUTSIDE = frozenset(
+    {
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EFBIG,
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENOENT,
+        errno.EEXIST,
+        errno.ENAMETOOLONG,
+        errno.ELOOP,
+    }
+)
+"""System errors that the user can mend: disk, quota, rights, paths."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: the arguments; by default those of this process.
+
+    Returns:
+        0 done, 1 the study failed, 2 wrong use or bad input, 130 interrupted.
+    """
+    tokens = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in tokens
+    tokens = [token for token in tokens if token != "--debug"]
+    try:
+        app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+        return DONE
+    except KeyboardInterrupt:
+        _say("interrupted: what is finished is kept, the same command goes on from there")
+        return INTERRUPTED
+    except SystemExit as error:
+        return error.code if isinstance(error.code, int) else FAILED
+    except BrokenPipeError:
+        # The reader of our output (`| head`) has gone; there is nobody left to tell.
+        sys.stdout = None
+        return DONE
+    except Exception as error:
+        if debug:
+            import traceback
+
+            traceback.print_exc()
+        code, line = explained(error)
+        _say(line if debug or code != FAILED else f"{line} (add --debug for the traceback)")
+        return code
+
+
+def explained(error: Exception) -> tuple[int, str]:
+    """Exit code and one line for what a command raised."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, CycloptsError):
+        text = " ".join(str(error).replace("│", " ").split())
+        return WRONG_USE, f"error: {text} (see `retinoscope --help`)"
+    if isinstance(error, StudyError) and not _outside(error.__cause__):
+        return FAILED, f"failed: {text}"
+    if isinstance(error, RetinoscopeError):
+        return WRONG_USE, f"error: {text}"
+    if _outside(error):
+        assert isinstance(error, OSError)
+        where = f" {error.filename}" if error.filename else ""
+        return WRONG_USE, f"error: cannot use{where}: {(error.strerror or text).lower()}"
+    return FAILED, f"failed: {type(error).__name__}: {text}"
+
+
+def _outside(error: BaseException | None) -> bool:
+    return isinstance(error, OSError) and error.errno in _OUTSIDE
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,87 @@
+"""`Sample`: an image with whatever is known about it. Every data source yields this one type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool
+from PIL import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A named part of an object; `mask` is (H, W), True where the part is *visible*."""
+
+    name: str
+    mask: Bool[np.ndarray, "height width"]
+
+
+@dataclass(frozen=True, eq=False)
+class Object:
+    """One instance in an image.
+
+    `mask` is (H, W), True where the object is visible; `box` is x0, y0, x1, y1 in pixels of the
+    original image, x1 and y1 exclusive. `color` and `parts` are empty where the source has none.
+    """
+
+    name: str
+    mask: Bool[np.ndarray, "height width"]
+    box: tuple[float, float, float, float]
+    color: str | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def area(self) -> int:
+        """Visible pixels."""
+        return int(self.mask.sum())
+
+
+@dataclass(frozen=True)
+class Relation:
+    """`objects[subject]` is `name` ("left of", "right of", "above", "below") `objects[object]`."""
+
+    subject: int
+    name: str
+    object: int
+
+
+@dataclass(frozen=True, eq=False)
+class Sign:
+    """A word written in the image; `mask` is (H, W), True on the whole visible sign."""
+
+    word: str
+    mask: Bool[np.ndarray, "height width"]
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with its one-word answer.
+
+    `kind` is "polling", "color", "kind", "relation", "count" or "sign" in scenes and "question"
+    where a source does not say. `about` indexes the objects that carry the answer: the named
+    object of a polling question answered "yes", the coloured object of a colour question, the
+    *answer's* object of a relation question; empty where no single object does.
+    """
+
+    question: str
+    answer: str
+    kind: str = "question"
+    about: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """An image with its ground truth. `id` is unique within its source and stable over runs."""
+
+    id: str
+    image: Image.Image
+    objects: tuple[Object, ...] = ()
+    captions: tuple[str, ...] = ()
+    questions: tuple[Question, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    signs: tuple[Sign, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,30 @@
+"""The errors a user can meet. Each message says what was expected, what was got, and what to do."""
+
+
+class RetinoscopeError(Exception):
+    """Base of every error that retinoscope raises on purpose.
+
+    The command line prints its message as one line, without a traceback.
+    """
+
+
+class InputError(RetinoscopeError, ValueError):
+    """A file, an argument or a model that cannot be used as given (exit code 2)."""
+
+
+class CapabilityError(RetinoscopeError):
+    """A method that this model does not allow exactly; the message names what would work."""
+
+
+class StudyError(RetinoscopeError):
+    """A study that started and could not be finished (exit code 1)."""
+
+
+class MissingExtraError(RetinoscopeError, ImportError):
+    """An optional dependency that is not installed; the message names the install command."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(
+            f"this needs the package {package!r}, which is not installed: "
+            f"run `pip install 'retinoscope[{extra}]'`"
+        )

@@ -1,0 +1,126 @@
+"""The scenes that the recipe learns from, drawn once and kept as memory-mapped arrays."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ...data import Question
+from ...data.scenes import SIZE, draw_arrays, scene_texts
+from ._loop import Report
+
+BACKGROUND = 0
+AMBIGUOUS = 255
+_CHUNK = 250
+
+
+@dataclass(frozen=True)
+class SceneTexts:
+    """What is said about one scene."""
+
+    caption: str
+    questions: tuple[Question, ...]
+
+
+@dataclass(frozen=True)
+class Bank:
+    """`n` drawn scenes: pixels, what each patch shows, texts."""
+
+    images: UInt8[np.ndarray, "n height width 3"]
+    kinds: UInt8[np.ndarray, "n patch_row patch_col"]
+    """0 background, 1 + index in `KINDS` and then in `SIGN_WORDS`, 255 ambiguous."""
+    colors: UInt8[np.ndarray, "n patch_row patch_col"]
+    """0 none, 1 + index in `COLORS`, 255 ambiguous."""
+    texts: Sequence[SceneTexts]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def draw_bank(work: Path, n: int, seed: int, patch: int, report: Report) -> Bank:
+    """Draw scenes 0..n-1 of `seed` into `work`, or open them where they already are."""
+    folder = work / f"scenes-{seed}-{n}-{patch}"
+    if not (folder / "done").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        _draw(folder, n, seed, patch, report)
+        (folder / "done").touch()
+    arrays = [np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("images", "kinds", "colors")]
+    with (folder / "texts.jsonl").open(encoding="utf-8") as lines:
+        texts = [_parse(line) for line in lines]
+    return Bank(*arrays, texts)
+
+
+def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
+    grid = SIZE // patch
+
+    def create(name: str, *shape: int) -> np.memmap:
+        file = folder / f"{name}.npy"
+        return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(n, *shape))
+
+    images, kinds, colors = (
+        create("images", SIZE, SIZE, 3),
+        create("kinds", grid, grid),
+        create("colors", grid, grid),
+    )
+    starts = range(0, n, _CHUNK)
+    jobs = [(start, min(n, start + _CHUNK), seed, patch) for start in starts]
+    with (
+        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool,
+        (folder / "texts.jsonl").open("w", encoding="utf-8") as lines,
+    ):
+        for (start, stop, *_), drawn in zip(jobs, pool.map(_draw_chunk, jobs), strict=True):
+            images[start:stop], kinds[start:stop], colors[start:stop], texts = drawn
+            lines.writelines(f"{text}\n" for text in texts)
+            report("scenes", stop, n, float("nan"))
+    for array in (images, kinds, colors):
+        array.flush()
+
+
+def _draw_chunk(job: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    start, stop, seed, patch = job
+    images, kinds, colors, texts = [], [], [], []
+    for index in range(start, stop):
+        image, label, color = draw_arrays(index, seed)
+        images.append(image)
+        kinds.append(patch_labels(label, patch))
+        colors.append(patch_labels(color, patch))
+        caption, questions = scene_texts(index, seed)
+        texts.append(json.dumps([caption, [asdict(question) for question in questions]]))
+    return np.stack(images), np.stack(kinds), np.stack(colors), texts
+
+
+def _parse(line: str) -> SceneTexts:
+    caption, questions = json.loads(line)
+    parsed = (Question(**{**entry, "about": tuple(entry["about"])}) for entry in questions)
+    return SceneTexts(caption, tuple(parsed))
+
+
+def patch_labels(
+    label: UInt8[np.ndarray, "height width"],
+    patch: int,
+    present: float = 0.25,
+    absent: float = 0.04,
+) -> UInt8[np.ndarray, "patch_row patch_col"]:
+    """What each patch shows: the label that covers most of it, if at least `present` of it.
+
+    A patch of which less than `absent` shows anything is background; one in between is ambiguous.
+    """
+    rows, cols = label.shape[0] // patch, label.shape[1] // patch
+    cells = label.reshape(rows, patch, cols, patch).transpose(0, 2, 1, 3).reshape(rows * cols, -1)
+    out = np.full(rows * cols, AMBIGUOUS, dtype=np.uint8)
+    out[(cells > 0).mean(1) < absent] = BACKGROUND
+    for cell in np.flatnonzero((cells > 0).mean(1) >= present):
+        counts = np.bincount(cells[cell])
+        counts[0] = 0
+        best = int(counts.argmax())
+        if counts[best] >= present * cells.shape[1]:
+            out[cell] = best
+    return out.reshape(rows, cols)

@@ -1,0 +1,78 @@
+"""Sizes, stages and budgets of the pocket recipe: everything a reader may want to change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+Corpus = Literal["maps", "sentences", "none"]
+
+VARIANTS: dict[str, Corpus] = {
+    "pocket": "maps",
+    "pocket-sentences": "sentences",
+    "pocket-none": "none",
+}
+"""Model name -> what its language model read before it ever saw an image."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Architecture of the pocket VLM; the same for all three variants."""
+
+    image: int = 144
+    patch: int = 12
+    vision_width: int = 192
+    vision_layers: int = 6
+    vision_heads: int = 6
+    vision_ff: int = 576
+    text_width: int = 128
+    text_layers: int = 8
+    text_heads: int = 4
+    text_ff: int = 384
+
+    @property
+    def grid(self) -> int:
+        return self.image // self.patch
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One optimisation: `steps` of `batch` examples, cosine from `lr` after `warmup` steps."""
+
+    steps: int
+    batch: int
+    lr: float
+    warmup: int = 100
+    weight_decay: float = 0.02
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The whole training. `scenes` are drawn once and shared by all stages and variants."""
+
+    sizes: Sizes = field(default_factory=Sizes)
+    seed: int = 0
+    scenes: int = 30_000
+    instruct_scenes: int = 20_000
+    text_tokens: int = 112
+    vision: Stage = Stage(steps=4200, batch=32, lr=1e-3, warmup=300)
+    language: Stage = Stage(steps=900, batch=16, lr=2e-3)
+    adapter: Stage = Stage(steps=250, batch=16, lr=2e-3)
+    instruct: Stage = Stage(steps=2200, batch=16, lr=1.5e-3)
+
+    def scaled(self, factor: float) -> Recipe:
+        """The same recipe with every stage (and the scene bank) `factor` times as long."""
+
+        def shorter(stage: Stage) -> Stage:
+            steps = max(1, round(stage.steps * factor))
+            return replace(stage, steps=steps, warmup=min(stage.warmup, max(1, steps // 4)))
+
+        return replace(
+            self,
+            scenes=max(64, round(self.scenes * factor)),
+            instruct_scenes=max(64, round(self.instruct_scenes * factor)),
+            vision=shorter(self.vision),
+            language=shorter(self.language),
+            adapter=shorter(self.adapter),
+            instruct=shorter(self.instruct),
+        )

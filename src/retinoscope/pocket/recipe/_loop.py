@@ -1,0 +1,115 @@
+"""One optimisation loop for every stage: schedule, progress, checkpoint, resume.
+
+A step's batch depends on (seed, stage, step) alone, so an interrupted stage that goes on from its
+checkpoint sees the batches that it would have seen.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from ._config import Stage
+
+Report = Callable[[str, int, int, float], None]
+"""Called as report(stage name, step, steps, smoothed loss)."""
+
+
+def optimise(
+    name: str,
+    stage: Stage,
+    modules: dict[str, nn.Module],
+    loss_at: Callable[[np.random.Generator], Tensor],
+    *,
+    seed: int,
+    work: Path,
+    report: Report,
+    checkpoint_seconds: float = 60.0,
+) -> None:
+    """Train `modules` in place for one stage, or go on from its checkpoint in `work`.
+
+    Args:
+        name: of the stage and its files; part of the seed of its batches.
+        stage: steps, batch size and learning rate.
+        modules: what is trained, by name.
+        loss_at: draws a batch with the given generator and returns the loss.
+        seed: of the batches.
+        work: folder for checkpoints.
+        report: told the progress after every step.
+        checkpoint_seconds: time between checkpoints.
+    """
+    parameters = [p for module in modules.values() for p in module.parameters()]
+    decay = [p for p in parameters if p.ndim > 1]
+    rest = [p for p in parameters if p.ndim <= 1]
+    groups = [
+        {"params": decay, "weight_decay": stage.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98))
+    path = work / f"{name}.safetensors"
+    first = _restore(path, modules, optimizer)
+    smoothed = math.nan
+    saved = time.monotonic()
+    for step in range(first, stage.steps):
+        rng = np.random.default_rng([seed, *name.encode(), step])
+        rate = stage.lr * _schedule(step, stage)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_at(rng)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        value = loss.item()
+        smoothed = value if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * value
+        report(name, step + 1, stage.steps, smoothed)
+        if time.monotonic() - saved > checkpoint_seconds or step + 1 == stage.steps:
+            _save(path, modules, optimizer, step + 1)
+            saved = time.monotonic()
+
+
+def _schedule(step: int, stage: Stage) -> float:
+    if step < stage.warmup:
+        return (step + 1) / stage.warmup
+    done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
+    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def _save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW, step: int) -> None:
+    tensors: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        for key, value in module.state_dict().items():
+            tensors[f"module/{name}/{key}"] = value.detach().clone()
+    numbered = [p for group in optimizer.param_groups for p in group["params"]]
+    for number, parameter in enumerate(numbered):
+        for key, value in optimizer.state[parameter].items():
+            tensors[f"optimizer/{number}/{key}"] = value.detach().clone()
+    unfinished = path.with_suffix(".tmp")
+    save_file(tensors, unfinished, metadata={"step": str(step)})
+    os.replace(unfinished, path)
+
+
+def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW) -> int:
+    if not path.is_file():
+        return 0
+    with safe_open(path, "pt") as file:
+        step = int((file.metadata() or {})["step"])
+        for name, module in modules.items():
+            start = f"module/{name}/"
+            state = {k[len(start) :]: file.get_tensor(k) for k in file.keys() if k.startswith(start)}  # noqa: SIM118
+            module.load_state_dict(state)
+        numbered = [p for group in optimizer.param_groups for p in group["params"]]
+        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+            if key.startswith("optimizer/"):
+                _, number, entry = key.split("/")
+                optimizer.state[numbered[int(number)]][entry] = file.get_tensor(key)
+    return step

@@ -1,0 +1,94 @@
+"""Several turns about one image in one sequence.
+
+A sequence is `<s> user : [image slots] turn turn ...`. Under the packed mask each turn sees the
+prefix and itself, and every turn starts at the same position id, so a packed turn is computed
+exactly as it would be alone while the image is paid for once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+PREFIX = "USER: "
+"""What stands before the image; `<s>` comes from the tokenizer."""
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Token ids of one question and its answer; only the answer (with `</s>`) is learned."""
+
+    prompt: tuple[int, ...]
+    answer: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.answer)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A packed batch. `labels[b, t]` is the id to be predicted *at* position t, or `IGNORED`."""
+
+    ids: Int[Tensor, "batch token"]
+    labels: Int[Tensor, "batch token"]
+    position_ids: Int[Tensor, "batch token"]
+    mask: Bool[Tensor, "batch 1 token token"]
+
+
+def pack(
+    examples: Sequence[Sequence[Turn]],
+    prefix: Sequence[int],
+    slots: Int[np.ndarray, "batch slot"],
+    text_tokens: int,
+    pad: int,
+) -> Batch:
+    """Pack each example's turns behind `prefix` and its image slots.
+
+    Turns that do not fit into `text_tokens` are left out; the caller shuffles them.
+
+    Args:
+        examples: the turns of each example.
+        prefix: ids before the image.
+        slots: ids that stand at the image positions (placeholders, or a map of words).
+        text_tokens: room for turns.
+        pad: id of the padding token.
+    """
+    n_prefix = len(prefix) + slots.shape[1]
+    length = n_prefix + text_tokens
+    ids = np.full((len(examples), length), pad, dtype=np.int64)
+    labels = np.full_like(ids, IGNORED)
+    positions = np.zeros_like(ids)
+    segment = np.full_like(ids, -1)
+    ids[:, : len(prefix)] = prefix
+    ids[:, len(prefix) : n_prefix] = slots
+    positions[:, :n_prefix] = np.arange(n_prefix)
+    segment[:, :n_prefix] = 0
+    for row, turns in enumerate(examples):
+        at = n_prefix
+        for number, turn in enumerate(turns, start=1):
+            stop = at + len(turn)
+            if stop > length:
+                continue
+            ids[row, at:stop] = (*turn.prompt, *turn.answer)
+            first = at + len(turn.prompt) - 1
+            labels[row, first : stop - 1] = turn.answer
+            positions[row, at:stop] = n_prefix + np.arange(len(turn))
+            segment[row, at:stop] = number
+            at = stop
+    segments = torch.from_numpy(segment)
+    same = segments[:, :, None] == segments[:, None, :]
+    to_prefix = (segments == 0)[:, None, :] & (segments >= 0)[:, :, None]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    return Batch(
+        ids=torch.from_numpy(ids),
+        labels=torch.from_numpy(labels),
+        position_ids=torch.from_numpy(positions),
+        mask=((same | to_prefix) & causal)[:, None],
+    )

@@ -1,0 +1,109 @@
+"""The whole recipe: scenes, vision, language, projector, instructions, evaluation, export.
+
+Everything intermediate lies in a work folder; the same call goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
+
+from ...errors import InputError
+from ._bank import Bank, draw_bank
+from ._card import model_card
+from ._config import VARIANTS, Recipe
+from ._evaluate import Scores, evaluate
+from ._export import export
+from ._instruct import cache_features, train_instruct
+from ._language import train_language
+from ._loop import Report
+from ._model import build_model, initialise
+from ._vision import train_vision
+from ._vocabulary import build_tokenizer
+
+TRAIN_SEED = 2410_07149
+"""Scenes of this seed are the training set; every other seed is held out."""
+
+HELD_OUT_SEED = 1
+HELD_OUT = 1000
+
+
+def train(
+    work: Path,
+    out: Path,
+    *,
+    variants: Sequence[str] = tuple(VARIANTS),
+    recipe: Recipe | None = None,
+    report: Report,
+    finished: Callable[[str, Scores], None],
+    held_out: int = HELD_OUT,
+) -> None:
+    """Train `variants` and write one Hugging Face folder each under `out`.
+
+    Args:
+        work: folder for scenes, features and checkpoints; kept, so that a second call goes on.
+        out: folder for the finished models.
+        variants: names from `VARIANTS`.
+        recipe: sizes and budgets; the packaged models' by default.
+        report: told the progress of every stage.
+        finished: told each model's scores on held-out scenes.
+        held_out: number of held-out scenes.
+
+    Raises:
+        InputError: a variant is unknown, or `work` belongs to another recipe.
+    """
+    recipe = recipe or Recipe()
+    for variant in variants:
+        if variant not in VARIANTS:
+            raise InputError(f"expected variants from {', '.join(VARIANTS)}, got {variant!r}")
+    _claim(work, recipe)
+    patch = recipe.sizes.patch
+    bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report)
+    unseen = draw_bank(work, held_out, HELD_OUT_SEED, patch, report)
+    tokenizer = build_tokenizer()
+    for variant in variants:
+        model, scores = _train_one(variant, tokenizer, bank, unseen, recipe, work, report)
+        export(model, tokenizer, recipe.sizes, out / variant)
+        (out / variant / "scores.json").write_text(json.dumps(asdict(scores), indent=2) + "\n")
+        (out / variant / "README.md").write_text(model_card(variant, recipe, scores))
+        finished(variant, scores)
+
+
+def _train_one(
+    variant: str,
+    tokenizer: PreTrainedTokenizerBase,
+    bank: Bank,
+    unseen: Bank,
+    recipe: Recipe,
+    work: Path,
+    report: Report,
+) -> tuple[LlavaForConditionalGeneration, Scores]:
+    torch.manual_seed(recipe.seed)
+    model = build_model(recipe.sizes, tokenizer)
+    initialise(model, recipe.seed)
+    train_language(model, tokenizer, bank, VARIANTS[variant], recipe, work, report)
+    train_vision(model, bank, recipe, work, report)
+    features = cache_features(model, bank, recipe, work, report)
+    train_instruct(model, tokenizer, bank, features, variant, recipe, work, report)
+    # What is measured is what is shipped: weights rounded to float16, computed in float32.
+    model.to(torch.float16).to(torch.float32)
+    return model, evaluate(model, tokenizer, unseen)
+
+
+def _claim(work: Path, recipe: Recipe) -> None:
+    """Bind a work folder to one recipe, so that stages of two recipes never mix."""
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / "recipe.json"
+    mine = json.dumps(asdict(recipe), indent=2)
+    if not file.exists():
+        file.write_text(mine)
+    elif file.read_text() != mine:
+        raise InputError(
+            f"expected {work} to hold this recipe's training, got another recipe's: "
+            "choose another work folder, or remove this one"
+        )

@@ -1,0 +1,62 @@
+"""The conversations the models learn: a scene's caption and questions as token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from transformers import PreTrainedTokenizerBase
+
+from ...data import Question
+from ._packing import Turn
+
+DESCRIBE = "Describe this image."
+NAMED_BY = ("kind", "relation")
+"""Question kinds whose answer is a kind's name; they are also asked with the paper's prefill."""
+
+
+class Turns:
+    """Makes `Turn`s from a scene's texts, with the variations the models must bear.
+
+    Half of the polling questions use the fixed article of the paper's prompts ("Is there a apple
+    ..."), and half of the questions for a kind are answered in its frame ("It is a apple."), so
+    that neither is unknown to the model and the article does not give the answer away.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._tokenizer = tokenizer
+        self._known: dict[str, tuple[int, ...]] = {}
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        known = self._known.get(text)
+        if known is None:
+            known = tuple(self._tokenizer(text, add_special_tokens=False)["input_ids"])
+            self._known[text] = known
+        return known
+
+    def turn(self, question: str, answer: str) -> Turn:
+        """One question and its answer in the LLaVA-1.5 format, without the image."""
+        prompt = (*self._ids(question), *self._ids("ASSISTANT:"))
+        # A caption is a text of its own: caching all of them would only fill memory.
+        answer_ids = tuple(self._tokenizer(answer, add_special_tokens=False)["input_ids"])
+        eos = self._tokenizer.eos_token_id
+        assert isinstance(eos, int)
+        return Turn(prompt, (*answer_ids, eos))
+
+    def of_scene(
+        self,
+        caption: str,
+        questions: Sequence[Question],
+        rng: np.random.Generator,
+    ) -> list[Turn]:
+        """The caption and all questions in random order, the caption first."""
+        turns = [self.turn(DESCRIBE, caption)]
+        for index in rng.permutation(len(questions)):
+            question = questions[index]
+            text, answer = question.question, question.answer
+            if question.kind == "polling" and rng.random() < 0.5:
+                text = text.replace(" an ", " a ")
+            if question.kind in NAMED_BY and rng.random() < 0.5:
+                answer = f"It is a {answer}."
+            turns.append(self.turn(text, answer))
+        return turns

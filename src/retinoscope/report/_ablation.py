@@ -1,0 +1,203 @@
+"""Section 1: what is lost when an object's tokens are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._ablation_figure import conditions_figure, count_figure
+from ._collect import StudyRun
+from ._parts import (
+    PAPER,
+    Claim,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    listing,
+    percent,
+    percent_interval,
+)
+from ._rows import first, interval, known_first, number, pick, values
+from ._tables import generic_table
+
+TASKS = ("generative", "polling", "question")
+TASK_NAMES = {
+    "generative": "naming it in a caption",
+    "polling": "saying yes to “Is there a …?”",
+    "question": "answering a question about it",
+}
+MAIN, CONTROL = "object+1", "random=object+1"
+MODE = "corrected"
+CONDITIONS = ("object", "object+1", "object+2", "registers")
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, every further model as one table of its own."""
+    main = runs[0]
+    rows = pick(main.summary, mode=MODE) or main.summary
+    tasks = known_first(values(rows, "task"), TASKS)
+    figures = [conditions_figure(rows, tasks)]
+    counts = count_figure(rows, tasks)
+    figures += [counts] if counts else []
+    claim = _claim(rows, tasks, main.model)
+    return Section(
+        key="ablation",
+        title="Where an object is: replacing tokens by the mean",
+        question=(
+            "Some visual tokens are replaced by one mean token before the language model reads "
+            "them. How many answers that were right become wrong, and how many do when as many "
+            "tokens are replaced elsewhere?"
+        ),
+        sentences=tuple(_sentence(rows, task) for task in tasks) + _registers(rows, tasks),
+        figures=tuple(figures),
+        tables=tuple(
+            _table(run, str(mode), folded=not (run is main and mode == MODE))
+            for run in runs
+            for mode in values(run.summary, "mode")
+        )
+        + tuple(_baseline(run) for run in runs if run.extra("baseline")),
+        notes=(
+            "Decrease: the share of answers that were right on the untouched run and are wrong on "
+            "the edited one. Random tokens are drawn outside the set they are compared with, as "
+            "many as it has, for each image anew.",
+            "Mode “corrected” matches whole words with plurals and synonyms and decides yes or no "
+            "by comparing the two logits; mode “paper” keeps the rules of the paper's released "
+            "code, substring matching among them.",
+        ),
+        claim=claim,
+    )
+
+
+def decrease(rows: Sequence[Record], task: str, condition: str) -> Interval | None:
+    return interval(first(rows, task=task, condition=condition), "decrease")
+
+
+def _claim(rows: Sequence[Record], tasks: Sequence[str], model: str) -> Claim | None:
+    pairs = [
+        (task, a, b)
+        for task in tasks
+        if (a := decrease(rows, task, MAIN)) and (b := decrease(rows, task, CONTROL))
+    ]
+    if not pairs:
+        return None
+    lost = listing([percent(a.value) for _, a, _ in pairs])
+    control = listing([percent(b.value) for _, _, b in pairs])
+    names = listing([{"generative": "caption", "polling": "yes/no"}.get(t, t) for t, _, _ in pairs])
+    weak = [task for task, a, b in pairs if not a.above(b)]
+    verdict = (
+        "The 95% intervals do not overlap on any task."
+        if not weak
+        else f"On {listing(weak)} the effect does not show: the 95% intervals overlap, or the "
+        "control loses as much."
+    )
+    known = [number(first(rows, task=task, condition=MAIN) or {}, "paper") for task, _, _ in pairs]
+    quoted = listing([percent(share) for share in known if share is not None])
+    values_ = [a.value for _, a, _ in pairs]
+    controls = [b.value for _, _, b in pairs]
+    return Claim(
+        title="Objects are local",
+        figure=_span(values_),
+        versus=f"against {_span(controls)} for as many random tokens",
+        sentence=(
+            f"On {model}, replacing an object's tokens and one ring around them loses {lost} of "
+            f"the correct answers ({names}); as many random tokens elsewhere lose {control}. "
+            f"{verdict}"
+        ),
+        shown=not weak,
+        paper=f"{quoted} on the three tasks" if quoted else "",
+    )
+
+
+def _span(shares: Sequence[float]) -> str:
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low.removesuffix('%')} to {high}"
+
+
+def _sentence(rows: Sequence[Record], task: str) -> str:
+    row = first(rows, task=task, condition=MAIN)
+    ours, control = decrease(rows, task, MAIN), decrease(rows, task, CONTROL)
+    name = TASK_NAMES.get(task, task)
+    if row is None or ours is None:
+        return f"{name.capitalize()}: no answer was right to begin with, so nothing can be lost."
+    tokens = number(row, "n_tokens")
+    size = f" ({tokens:.0f} tokens on average)" if tokens else ""
+    text = (
+        f"{name.capitalize()}: without the object's tokens and one ring{size}, "
+        f"{percent_interval(ours)} of {ours.n} right answers become wrong"
+    )
+    if control is None:
+        return text + "; no control was run."
+    text += f"; with as many random tokens, {percent_interval(control)}."
+    if ours.above(control):
+        return text
+    if control.above(ours):
+        return text + " The control loses more: the effect does not show here."
+    return text + " The intervals overlap: the effect does not show here."
+
+
+def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
+    found = [x for task in tasks if (x := decrease(rows, task, "registers"))]
+    sizes = [
+        size
+        for task in tasks
+        if (row := first(rows, task=task, condition="registers"))
+        and (size := number(row, "n_tokens")) is not None
+    ]
+    if not found or not sizes:
+        return ()
+    return (
+        f"Register tokens (norm above the mean by more than two standard deviations; "
+        f"{sum(sizes) / len(sizes):.1f} per image) lose {_span([x.value for x in found])}.",
+    )
+
+
+def _order(condition: str) -> tuple[int, str, int]:
+    names = (*CONDITIONS, "gradient", "random")
+    stem = condition.removeprefix("random=")
+    base, _, count = stem.rpartition("-")
+    group = names.index(stem) if stem in names else names.index(base) if base in names else 99
+    return (group, condition if "=" in condition else "", int(count) if count.isdigit() else 0)
+
+
+def _table(run: StudyRun, mode: str, folded: bool) -> Table:
+    rows = pick(run.summary, mode=mode)
+    tasks = known_first(values(rows, "task"), TASKS)
+    conditions = sorted((str(c) for c in values(rows, "condition")), key=_order)
+    shown: list[tuple[str, ...]] = []
+    for condition in conditions:
+        if condition.startswith("random="):
+            continue
+        cells = [condition]
+        sizes = [
+            size
+            for row in pick(rows, condition=condition)
+            if (size := number(row, "n_tokens")) is not None
+        ]
+        cells.append(f"{sum(sizes) / len(sizes):.1f}" if sizes else "")
+        for task in tasks:
+            ours = decrease(rows, task, condition)
+            control = decrease(rows, task, f"random={condition}")
+            known = number(first(rows, task=task, condition=condition) or {}, "paper")
+            cells.append(percent_interval(ours) if ours else "")
+            cells.append(percent_interval(control) if control else "")
+            cells.append("" if known is None else percent(known))
+        shown.append(tuple(cells))
+    columns = [Column("tokens replaced", numeric=False), Column("mean number")]
+    for task in tasks:
+        columns += [Column(task), Column("random control"), Column("paper", hint=PAPER)]
+    return Table(
+        name=f"ablation-{run.model}-{mode}",
+        caption=f"{run.model}, mode “{mode}”: share of right answers lost, with 95% intervals.",
+        columns=tuple(columns),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=folded,
+    )
+
+
+def _baseline(run: StudyRun) -> Table:
+    rows = run.extra("baseline")
+    return generic_table(
+        f"ablation-{run.model}-baseline", f"{run.model}: accuracy before any edit.", rows
+    )

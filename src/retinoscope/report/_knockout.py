@@ -1,0 +1,198 @@
+"""Section 3: along which attention edges the answer gets what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._collect import StudyRun
+from ._knockout_figure import sliding_figure, windows_figure
+from ._parts import (
+    Claim,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    listing,
+    number_interval,
+)
+from ._rows import first, interval, known_first, number, pick, values
+from ._tables import generic_table
+
+WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
+SOURCES = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
+TARGETS = ("last", "last-row", "question")
+SOURCE_NAMES = {
+    "object": "object",
+    "object+1": "object + 1 ring",
+    "object+2": "object + 2 rings",
+    "rest": "all other visual tokens",
+    "last-row": "last visual row",
+    "question": "question",
+    "random=object+1": "as many random tokens",
+}
+TARGET_NAMES = {"last": "last token", "last-row": "last visual row", "question": "question"}
+MAIN, CONTROL = "object+1", "random=object+1"
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    rows = main.summary
+    windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
+    targets = known_first(values(rows, "target"), TARGETS)
+    figures = [windows_figure(rows, targets, windows)] if windows else []
+    sliding = [row for row in rows if _sliding(row.get("window"))]
+    if sliding:
+        figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
+    sentences = [_effect(rows, target, windows) for target in targets]
+    sentences.append(_last_row(rows, windows))
+    return Section(
+        key="knockout",
+        title="How it reaches the answer: attention knockout",
+        question=(
+            "Attention from some tokens to others is blocked in a window of layers. How much of "
+            "the accuracy is left?"
+        ),
+        sentences=tuple(s for s in sentences if s),
+        figures=tuple(figures),
+        tables=tuple(_table(run, folded=run is not main) for run in runs)
+        + tuple(
+            generic_table(
+                f"knockout-{run.model}-baseline",
+                f"{run.model}: accuracy before any edit.",
+                run.extra("baseline"),
+            )
+            for run in runs
+            if run.extra("baseline")
+        ),
+        notes=(
+            "Relative accuracy: right answers after the block over right answers before it; 1.00 "
+            "means no impact. Blocked pairs are masked before the softmax, in every head, so the "
+            "other weights sum to one.",
+            "Windows are the paper's fractions of the depth, applied to this model's number of "
+            "layers.",
+        ),
+        claim=_claim(rows, windows, main.model),
+    )
+
+
+def accuracy(rows: Sequence[Record], source: str, target: str, window: str) -> Interval | None:
+    return interval(
+        first(rows, source=source, target=target, window=window), "relative_accuracy"
+    )
+
+
+def _paper(rows: Sequence[Record], source: str, target: str, window: str) -> float | None:
+    row = first(rows, source=source, target=target, window=window)
+    return None if row is None else number(row, "paper")
+
+
+def _sliding(window: object) -> bool:
+    return str(window).startswith("slide-")
+
+
+def _strongest(
+    rows: Sequence[Record], source: str, target: str, windows: Sequence[str]
+) -> tuple[str, Interval] | None:
+    found = [(w, x) for w in windows if (x := accuracy(rows, source, target, w))]
+    return min(found, key=lambda pair: pair[1].value) if found else None
+
+
+def _effect(rows: Sequence[Record], target: str, windows: Sequence[str]) -> str:
+    parts = [w for w in windows if w != "all"]
+    strongest = _strongest(rows, MAIN, target, parts)
+    if strongest is None:
+        return ""
+    window, ours = strongest
+    text = (
+        f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: the window that "
+        f"matters most is {window}, {number_interval(ours)} of the accuracy stays"
+    )
+    everywhere = accuracy(rows, MAIN, target, "all")
+    if everywhere:
+        text += f" (blocked in all layers: {number_interval(everywhere)})"
+    control = accuracy(rows, CONTROL, target, window)
+    if control is None:
+        return text + "."
+    text += f"; as many random tokens: {number_interval(control)}."
+    if not control.above(ours):
+        text += " The intervals overlap: the effect does not show in this window."
+    return text
+
+
+def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
+    found = _strongest(rows, "rest", "last-row", windows)
+    if found is None:
+        return ""
+    window, x = found
+    text = (
+        "From all other visual tokens to the last visual row, the lowest relative accuracy is "
+        f"{number_interval(x)} ({window})"
+    )
+    if x.high >= 1:
+        return text + ": no sign that the answer is summarised in the last row."
+    return text + ": the last row does carry something here, unlike in the paper."
+
+
+def _claim(rows: Sequence[Record], windows: Sequence[str], model: str) -> Claim | None:
+    parts = [w for w in windows if w != "all"]
+    strongest = _strongest(rows, MAIN, "last", parts or windows)
+    if strongest is None:
+        return None
+    window, ours = strongest
+    control = accuracy(rows, CONTROL, "last", window)
+    shown = None if control is None else control.above(ours)
+    sentence = (
+        f"Blocking attention from the object (+ 1 ring) to the last token leaves "
+        f"{number_interval(ours)} of {model}'s accuracy in the window that matters most ({window})"
+    )
+    everywhere = accuracy(rows, MAIN, "last", "all")
+    if everywhere and window != "all":
+        sentence += f", {number_interval(everywhere)} when blocked in all layers"
+    if control:
+        sentence += f"; as many random tokens leave {number_interval(control)}"
+    sentence += "."
+    if shown is False:
+        sentence += " The intervals overlap: the effect does not show."
+    quoted = [
+        f"{known:.2f} ({name})"
+        for name in ("mid-late", "all")
+        if (known := _paper(rows, MAIN, "last", name)) is not None
+    ]
+    return Claim(
+        title="The answer reads the object directly",
+        figure=f"{ours.value:.2f}",
+        versus=f"of the accuracy, against {control.value:.2f} for random tokens" if control else "",
+        sentence=sentence,
+        shown=shown,
+        paper=listing(quoted),
+    )
+
+
+def _table(run: StudyRun, folded: bool) -> Table:
+    rows = [row for row in run.summary if not _sliding(row.get("window"))]
+    windows = known_first(values(rows, "window"), WINDOWS)
+    shown = []
+    for target in known_first(values(rows, "target"), TARGETS):
+        for source in known_first(values(pick(rows, target=target), "source"), SOURCES):
+            cells = [SOURCE_NAMES.get(source, source), TARGET_NAMES.get(target, target)]
+            for window in windows:
+                x = accuracy(rows, source, target, window)
+                known = _paper(rows, source, target, window)
+                text = number_interval(x) if x else ""
+                cells.append(text if known is None else f"{text} [paper {known:.2f}]")
+            shown.append(tuple(cells))
+    return Table(
+        name=f"knockout-{run.model}",
+        caption=f"{run.model}: relative accuracy (1.00 = no impact) with 95% intervals, by window "
+        "of layers. Sliding windows are in the CSV file.",
+        columns=(
+            Column("from", numeric=False),
+            Column("to", numeric=False),
+            *(Column(window) for window in windows),
+        ),
+        rows=tuple(shown),
+        records=tuple(run.summary),
+        folded=folded,
+    )

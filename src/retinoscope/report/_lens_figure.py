@@ -1,0 +1,117 @@
+"""Figures of the lens study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from ._models import SHORT
+from ._parts import Figure, percent
+from ._style import BLUE, BROWN, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, figure_style, svg_of
+
+if TYPE_CHECKING:
+    from ._lens import Curve
+
+_LINES = {
+    ("object", "trained"): (BLUE, "-", "o", "object tokens"),
+    ("background", "trained"): (ORANGE, "--", "s", "background tokens"),
+    ("shuffled", "trained"): (PURPLE, ":", "^", "another image's mask"),
+    ("object", "untrained"): (GREY, "-.", "D", "untrained copy"),
+}
+_READINGS = {
+    "strict": (BLUE, "-", "o", "its name"),
+    "lenient": (GREEN, "--", "s", "part of its name, or a synonym"),
+    "colour": (ORANGE, "-.", "^", "its colour"),
+    "any_kind": (BROWN, ":", "D", "any object's name"),
+}
+
+
+def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure:
+    """One panel a model, all on the same axes."""
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.ticker import PercentFormatter
+
+    n = len(curves)
+    columns = min(n, 3)
+    with figure_style("lens"):
+        drawing = Drawing(figsize=(9.2 if n > 1 else 6.4, 3.5 * -(-n // columns)))
+        panels = drawing.subplots(
+            -(-n // columns), columns, sharex=True, sharey=True, squeeze=False
+        ).flat
+        for panel in list(panels)[n:]:
+            panel.set_visible(False)
+        for panel, (model, found) in zip(panels, curves.items(), strict=False):
+            for key, curve in found.items():
+                _draw(panel, curve, *_LINES[key])
+            panel.set_title(model, pad=22 if model in SHORT else 10)
+            if model in SHORT:
+                panel.text(0, 1.03, SHORT[model], transform=panel.transAxes, color=MUTED, size=8.6)
+            _layers(panel, max(c.layers[-1] for c in found.values()))
+            panel.set_ylim(-0.03, 1.03)
+            panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
+            panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        drawing.axes[0].set_ylabel("tokens whose top word\nis the object's name")
+        drawing.axes[0].set_xlabel("layer (0 = what the decoder receives)", loc="left")
+        handles, labels = drawing.axes[0].get_legend_handles_labels()
+        drawing.legend(handles, labels, loc="lower right", bbox_to_anchor=(0.995, -0.08), ncols=4)
+        drawing.tight_layout(w_pad=1.6)
+        svg = svg_of(drawing)
+    peaks = [
+        f"{model}: {percent(c.peak.value)} at layer {c.layers[c.best]}"
+        for model, found in curves.items()
+        if (c := found.get(("object", "trained")))
+    ]
+    return Figure(
+        name="lens",
+        svg=svg,
+        alt="Share of an object's tokens whose top word is its name, by layer. Peaks: "
+        + "; ".join(peaks)
+        + ".",
+        caption="Share of tokens whose most probable word is the object's name, by layer; all "
+        "models on the same axes. Bands are 95% intervals over images.",
+    )
+
+
+def readings_figure(model: str, readings: Mapping[str, Curve]) -> Figure:
+    """The main model's object tokens under every rule of counting."""
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.ticker import PercentFormatter
+
+    with figure_style("lens-readings"):
+        drawing = Drawing(figsize=(6.6, 3.1))
+        panel = drawing.subplots()
+        for metric, curve in readings.items():
+            _draw(panel, curve, *_READINGS[metric])
+        _layers(panel, max(c.layers[-1] for c in readings.values()))
+        panel.set_ylim(-0.03, 1.03)
+        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        panel.set_ylabel("object tokens")
+        panel.set_xlabel("layer", loc="left")
+        panel.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        svg = svg_of(drawing)
+    return Figure(
+        name="lens-readings",
+        svg=svg,
+        alt=f"{model}: what an object's tokens say by layer: "
+        + "; ".join(
+            f"{_READINGS[m][3]} {percent(c.peak.value)} at layer {c.layers[c.best]}"
+            for m, c in readings.items()
+        )
+        + ".",
+        caption=f"What the object tokens of {model} have as their top word.",
+        wide=False,
+    )
+
+
+def _draw(panel, curve: Curve, color: str, dash: str, mark: str, label: str) -> None:
+    y = [x.value for x in curve.points]
+    low, high = [x.low for x in curve.points], [x.high for x in curve.points]
+    every = max(1, len(y) // 9)
+    panel.fill_between(curve.layers, low, high, color=color, alpha=0.16, lw=0)
+    panel.plot(curve.layers, y, dash, marker=mark, markevery=every, color=color, label=label)
+
+
+def _layers(panel, last: int) -> None:
+    step = 1 if last <= 12 else 4 if last <= 40 else 8
+    panel.set_xticks(range(0, last + 1, step))
+    panel.tick_params(labelbottom=True, labelcolor=INK)

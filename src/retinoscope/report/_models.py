@@ -1,0 +1,24 @@
+"""What a model's language model read before it saw an image: the lens depends on it."""
+
+from __future__ import annotations
+
+PRETRAINING = {
+    "pocket": "maps of words: object words on a two-dimensional raster, with questions about them",
+    "pocket-sentences": "plain sentences about scenes, no maps",
+    "pocket-none": "nothing: it starts from random weights",
+}
+"""Packaged model -> its language model's pretraining."""
+
+SHORT = {
+    "pocket": "language model pretrained on maps of words",
+    "pocket-sentences": "pretrained on plain sentences",
+    "pocket-none": "no language pretraining",
+}
+
+BUILT_IN = (
+    "The curve of “pocket” must not be read as a discovery about language models in general. Its "
+    "language model read maps of words before it ever saw an image, and such texts train it to "
+    "predict an object's word while it stands on that object's place in a raster. The two contrast "
+    "models have the same size and the same training on images; only what their language model "
+    "read first differs."
+)

@@ -1,0 +1,116 @@
+"""What a report is made of: sections of sentences, figures, pictures and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PAPER = "LLaVA-1.5-7B on COCO"
+"""What the paper's numbers are about: another model on other data."""
+
+Value = str | int | float | bool | None
+Record = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share or a mean with its 95% interval; `n` cases behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int = 0
+
+    def overlaps(self, other: Interval) -> bool:
+        return self.low <= other.high and other.low <= self.high
+
+    def above(self, other: Interval) -> bool:
+        """Higher, and the intervals do not touch."""
+        return self.low > other.high
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing. `svg` is a whole SVG document with plain colours; the page restyles it."""
+
+    name: str
+    svg: str
+    alt: str
+    caption: str
+    wide: bool = True
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table on the page; numbers are set to the right."""
+
+    label: str
+    numeric: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` are texts for the page; `records` the same with full precision, for the CSV file."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    records: tuple[Record, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One result in one sentence, with the number that carries it.
+
+    `shown` is False where the intervals overlap, None where there is nothing to compare.
+    """
+
+    title: str
+    figure: str
+    versus: str
+    sentence: str
+    shown: bool | None = None
+    paper: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One experiment: what was asked, what came out, and how to read it."""
+
+    key: str
+    title: str
+    question: str
+    sentences: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    claim: Claim | None = None
+
+
+def percent(share: float) -> str:
+    """0.934 -> "93%"; shares that are not quite 0 or 1 never print as such."""
+    if share != share:
+        return "n/a"
+    if 0 < share < 0.01 or 0.99 < share < 1:
+        return f"{100 * share:.1f}%"
+    return f"{100 * share:.0f}%"
+
+
+def percent_interval(x: Interval) -> str:
+    """ "93% (90 to 96)"."""
+    return f"{percent(x.value)} ({percent(x.low)[:-1]} to {percent(x.high)[:-1]})"
+
+
+def number_interval(x: Interval, digits: int = 2) -> str:
+    """ "0.45 (0.38 to 0.52)"."""
+    return f"{x.value:.{digits}f} ({x.low:.{digits}f} to {x.high:.{digits}f})"
+
+
+def listing(parts: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    if len(parts) < 2:
+        return "".join(parts)
+    return f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -1,0 +1,21 @@
+"""Intervals, paired tests and effect sizes, each with its sample size, method and reason.
+
+Images, not tokens, are the independent units: pass the image of each item as `groups`. What is
+undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
+"""
+
+from retinoscope.stats._bootstrap import bootstrap_mean, bootstrap_ratio, paired_difference
+from retinoscope.stats._proportions import cohens_h, proportion, wilson
+from retinoscope.stats._types import EffectSize, Interval, PairedDifference
+
+__all__ = [
+    "EffectSize",
+    "Interval",
+    "PairedDifference",
+    "bootstrap_mean",
+    "bootstrap_ratio",
+    "cohens_h",
+    "paired_difference",
+    "proportion",
+    "wilson",
+]

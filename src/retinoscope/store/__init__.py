@@ -1,0 +1,38 @@
+"""The run directory: what a study writes, whole or not at all, and what the report reads.
+
+    run.json              what was run (`new_manifest`, `read_manifest`)
+    parts/*.parquet       finished samples, one row per sample and condition
+    tensors/*.safetensors
+    results.parquet       all rows, sorted; the same bytes whether or not the run was interrupted
+
+A command that is given again goes on where it stopped; one that differs in anything that changes
+results is refused. See `RunDirectory`.
+"""
+
+from retinoscope.store._directory import RunDirectory, read_results
+from retinoscope.store._fingerprint import (
+    Json,
+    canonical_json,
+    fingerprint_array,
+    fingerprint_bytes,
+    fingerprint_json,
+    sample_key,
+)
+from retinoscope.store._manifest import installed_versions, new_manifest, read_manifest
+from retinoscope.store._rows import Row, Value
+
+__all__ = [
+    "Json",
+    "Row",
+    "RunDirectory",
+    "Value",
+    "canonical_json",
+    "fingerprint_array",
+    "fingerprint_bytes",
+    "fingerprint_json",
+    "installed_versions",
+    "new_manifest",
+    "read_manifest",
+    "read_results",
+    "sample_key",
+]

@@ -1,0 +1,181 @@
+"""run.json: what was run, and whether a second command is the same run."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import cast
+
+from retinoscope.errors import InputError
+from retinoscope.store._atomic import write_bytes
+from retinoscope.store._fingerprint import Json, canonical_json, plain
+
+MANIFEST_NAME = "run.json"
+FORMAT = 1
+
+IDENTITY = ("study", "parameters", "model", "data", "seeds", "dtype", "schema")
+"""Fields that every manifest has; results that differ in one of them must not be mixed."""
+
+CIRCUMSTANCES = ("command", "versions", "device", "created", "resumed", "format")
+"""Fields in which a resumed run may differ from the one that started it."""
+
+_PACKAGES = ("retinoscope", "torch", "transformers", "numpy", "pillow", "pyarrow", "scipy")
+
+
+def new_manifest(
+    *,
+    study: str,
+    parameters: Mapping[str, object],
+    model: Mapping[str, object] | str,
+    data: Mapping[str, object] | str,
+    seeds: Mapping[str, int] | int,
+    dtype: str,
+    device: str,
+    command: str | None = None,
+) -> dict[str, Json]:
+    """A manifest with versions, command line and time filled in.
+
+    Args:
+        study: the study's name, such as `"ablation"`.
+        parameters: all that changes the results besides model, data, seeds and dtype.
+        model: a fingerprint, or a mapping with `"fingerprint"`; of a mapping only that entry tells
+            runs apart, so that a folder may be renamed.
+        data: as `model`, of the data set.
+        seeds: the seed, or one per purpose.
+        dtype: of the model's weights and activations, such as `"float32"`.
+        device: recorded, but no part of a run's identity.
+        command: the command line; by default that of this process.
+
+    Raises:
+        InputError: a value without a JSON form.
+    """
+    fields: dict[str, object] = {
+        "study": study,
+        "command": " ".join(sys.argv) if command is None else command,
+        "parameters": parameters,
+        "model": model,
+        "data": data,
+        "seeds": seeds,
+        "dtype": dtype,
+        "device": device,
+        "versions": installed_versions(),
+        "created": now(),
+    }
+    return cast(dict[str, Json], plain(fields, "manifest"))
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of Python and of the packages on which results depend."""
+    versions = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def now() -> str:
+    """The time in UTC, to the second, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def complete(manifest: Mapping[str, object], schema: int) -> dict[str, Json]:
+    """The manifest as it is written: plain JSON, schema and format added, identity checked.
+
+    Raises:
+        InputError: a field of the identity is missing, or a value has no JSON form.
+    """
+    fields = cast(dict[str, Json], plain(dict(manifest), "manifest"))
+    fields["schema"] = schema
+    fields["format"] = FORMAT
+    fields.setdefault("created", now())
+    missing = [name for name in IDENTITY if name not in fields]
+    if missing:
+        raise InputError(
+            f"the manifest lacks {', '.join(missing)}; expected {', '.join(IDENTITY[:-1])} "
+            "(retinoscope.store.new_manifest fills in the rest)"
+        )
+    study = fields["study"]
+    if not isinstance(study, str) or not study:
+        raise InputError(f"the manifest's study must be a name, got {study!r}")
+    return fields
+
+
+def differences(ours: Mapping[str, Json], theirs: Mapping[str, Json]) -> list[str]:
+    """What tells two runs apart, one text per field: `name (there: x, here: y)`; empty if same."""
+    names = [n for n in dict.fromkeys([*IDENTITY, *theirs, *ours]) if n not in CIRCUMSTANCES]
+    found: list[str] = []
+    for name in names:
+        here, there = _identity(ours.get(name)), _identity(theirs.get(name))
+        if isinstance(here, dict) and isinstance(there, dict):
+            for key in sorted({*here, *there}):
+                if canonical_json(here.get(key)) != canonical_json(there.get(key)):
+                    found.append(_difference(f"{name}.{key}", here.get(key), there.get(key)))
+        elif canonical_json(here) != canonical_json(there):
+            found.append(_difference(name, here, there))
+    return found
+
+
+def read_manifest(path: str | Path) -> dict[str, Json]:
+    """The content of `run.json` in the run directory `path`.
+
+    Raises:
+        InputError: no such folder, no run directory, an unreadable or a newer manifest.
+    """
+    folder = Path(path)
+    file = folder / MANIFEST_NAME
+    if not folder.is_dir():
+        raise InputError(f"expected a run directory, but {folder} is no folder")
+    try:
+        content = json.loads(file.read_bytes())
+    except FileNotFoundError:
+        raise InputError(
+            f"expected a run directory, but {folder} has no {MANIFEST_NAME}; "
+            "give the folder that a study wrote with --out"
+        ) from None
+    except OSError as error:
+        raise InputError(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from error
+    except ValueError as error:
+        raise InputError(
+            f"{file} is no JSON ({error}); restore it, or give another output folder"
+        ) from None
+    if not isinstance(content, dict) or any(name not in content for name in IDENTITY):
+        raise InputError(
+            f"{file} was not written by retinoscope (expected the fields {', '.join(IDENTITY)}); "
+            "give another folder"
+        )
+    if content.get("format") != FORMAT:
+        raise InputError(
+            f"{file} has format {content.get('format')!r}, this version reads {FORMAT}; "
+            "use the version of retinoscope that wrote it, or another folder"
+        )
+    return content
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Json]) -> None:
+    """Writes `run.json` whole; raises as `atomic_file` does."""
+    text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    write_bytes(folder / MANIFEST_NAME, text.encode("utf-8"))
+
+
+def _identity(value: Json) -> Json:
+    if isinstance(value, dict) and "fingerprint" in value:
+        return value["fingerprint"]
+    return value
+
+
+def _difference(name: str, here: Json, there: Json) -> str:
+    return f"{name} (there: {_short(there)}, here: {_short(here)})"
+
+
+def _short(value: Json) -> str:
+    if value is None:
+        return "none"
+    text = canonical_json(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,146 @@
+"""Rows (dicts) to Arrow tables, with column types that do not depend on how rows were batched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from retinoscope.errors import InputError
+
+KEY, ROW = "sample_key", "sample_row"
+"""Columns that the store adds: the sample's key and the row's number within the sample."""
+
+Scalar = None | bool | int | float | str
+Value = Scalar | Sequence[Scalar]
+Row = Mapping[str, Value]
+
+_NULL, _INT, _FLOAT = pa.null(), pa.int64(), pa.float64()
+_TYPES = {type(None): _NULL, bool: pa.bool_(), int: _INT, float: _FLOAT, str: pa.string()}
+
+
+def join_types(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
+    """The smallest type that holds both: nothing < int < float, lists by item; None if there is
+    none."""
+    if first == second or second == _NULL:
+        return first
+    if first == _NULL:
+        return second
+    if {first, second} == {_INT, _FLOAT}:
+        return _FLOAT
+    if pa.types.is_list(first) and pa.types.is_list(second):
+        item = join_types(first.value_type, second.value_type)
+        return None if item is None else pa.list_(item)
+    return None
+
+
+def table_of(key: str, rows: Sequence[Row]) -> pa.Table:
+    """One sample's rows as a table: the columns in order of first appearance, then key and number.
+
+    Values are None, bool, int (64 bits), float, str, lists of these, or NumPy's equivalents.
+
+    Raises:
+        InputError: another kind of value, two kinds in one column, or a reserved column name; the
+            message names the sample, the row and the column.
+    """
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
+        if not isinstance(name, str) or not name or name in (KEY, ROW):
+            raise InputError(
+                f"sample {key}: a column cannot be called {name!r}; "
+                f"expected a non-empty name other than {KEY!r} and {ROW!r}"
+            )
+    columns = {name: _column(key, name, [row.get(name) for row in rows]) for name in names}
+    columns[KEY] = pa.array([key] * len(rows), pa.string())
+    columns[ROW] = pa.array(range(len(rows)), _INT)
+    return pa.table(columns)
+
+
+def join_schemas(
+    known: Mapping[str, pa.DataType], schema: pa.Schema, where: str
+) -> dict[str, pa.DataType]:
+    """`known` widened by the columns of `schema`.
+
+    Raises:
+        InputError: a column that cannot hold both; `where` says which sample or file brings it.
+    """
+    types = dict(known)
+    for field in schema:
+        joined = join_types(types.get(field.name, _NULL), field.type)
+        if joined is None:
+            raise InputError(
+                f"{where}: column {field.name!r} holds {field.type}, other rows of this run hold "
+                f"{types[field.name]}; one column has one kind of value"
+            )
+        types[field.name] = joined
+    return types
+
+
+def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """`table` with exactly the columns and types of `schema`; what it lacks is null."""
+    columns = []
+    for field in schema:
+        index = table.schema.get_field_index(field.name)
+        if index < 0:
+            columns.append(pa.nulls(table.num_rows, field.type))
+        else:
+            column = table.column(index)
+            # Integers beyond 2**53 round, here as in `_column`, so that batching changes nothing.
+            columns.append(
+                column if column.type == field.type else column.cast(field.type, safe=False)
+            )
+    return pa.table(columns, schema=schema)
+
+
+def _column(key: str, name: str, values: list[Value]) -> pa.Array:
+    kind, plain = _NULL, []
+    for number, value in enumerate(values):
+        try:
+            value, found = _plain(value)
+            joined = join_types(kind, found)
+            if joined is None:
+                raise TypeError(f"{found} after {kind}; one column has one kind of value")
+            kind = joined
+        except TypeError as error:
+            raise InputError(f"sample {key}, row {number}, column {name!r}: got {error}") from None
+        plain.append(value)
+    try:
+        return pa.array(_floats(plain) if _holds_floats(kind) else plain, kind)
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        raise InputError(f"sample {key}, column {name!r}: cannot be stored: {error}") from None
+
+
+def _plain(value: Value) -> tuple[Value, pa.DataType]:
+    kind = _TYPES.get(type(value))
+    if kind is not None:
+        return value, kind
+    if isinstance(value, np.generic | np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        items, kind = [], _NULL
+        for item in value:
+            item, found = _plain(item)
+            joined = join_types(kind, found)
+            if joined is None:
+                raise TypeError(f"a list with {kind} and {found}; lists hold one kind of value")
+            kind = joined
+            items.append(item)
+        return items, pa.list_(kind)
+    for base in (bool, int, float, str):
+        if isinstance(value, base):
+            return base(value), _TYPES[base]
+    raise TypeError(
+        f"a {type(value).__name__}; expected None, bool, int, float, str or a list of these "
+        "(arrays go to write_tensors, pictures to write_file)"
+    )
+
+
+def _holds_floats(kind: pa.DataType) -> bool:
+    return _holds_floats(kind.value_type) if pa.types.is_list(kind) else kind == _FLOAT
+
+
+def _floats(value):
+    if isinstance(value, list):
+        return [_floats(item) for item in value]
+    return float(value) if isinstance(value, int) else value

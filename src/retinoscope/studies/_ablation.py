@@ -1,0 +1,364 @@
+"""Token ablation: what does the model no longer know without these visual tokens?
+
+Neo et al. 2024, section 3. The embeddings of a set of visual tokens (after the projector, before
+decoder layer 0) are replaced by one mean visual token, and the three tasks are asked again. The
+measure is the *decrease*: the share of initially correct answers that become incorrect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, ClassVar
+
+from ..data import Sample
+from ..engine import Ablate, fill
+from ..errors import InputError
+from ..store import Json
+from ._answers import Answers
+from ._conditions import CONDITIONS, SIZES, Condition, conditions_for
+from ._examples import example_of
+from ._filters import HallucinationFilter
+from ._matching import MODES
+from ._scoring import Outcome, Scorer, modes_of, needs_text
+from ._sets import ImageTokens, Indices, object_sets
+from ._study import Example, Rows, Study, rng_of
+from ._tasks import (
+    DESCRIBE,
+    TASKS,
+    Ask,
+    PromptOptions,
+    asks_of,
+    object_label,
+    polling_text,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ..engine import Run
+
+FILLS = ("mean", "zero", "noise")
+BASELINE = "none"
+"""The condition of the rows without any ablation."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """Shared by all samples."""
+
+    scorer: Scorer
+    fill: object
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One prompt about one object: correct or not by mode, and what will be ablated."""
+
+    ask: Ask
+    correct: dict[str, bool]
+    kept: bool | None = None
+    plan: tuple[Condition, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TokenAblation(Study["_Context"]):
+    """The paper's ablation experiment, with controls.
+
+    For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
+    all of them in one batch. Rows with condition "none" are the clean answers, also the wrong ones
+    and those about absent objects. A sample without registers has a row with `n_tokens` 0 whose
+    answer is the clean one, as in the released code. Sizes that are not smaller than the number of
+    visual tokens are left out, and so is a control for which too few tokens are left.
+
+    Args:
+        tasks: of "generative", "polling", "question".
+        prompts: which objects and questions, and their wording.
+        modes: rules for correctness; see `retinoscope.studies.matching`.
+        conditions: of "object", "object+1", "object+2" (grown by rings of neighbours),
+            "registers", "random" and "gradient" (each with `sizes`), "control" (for every object
+            set as many random tokens outside it).
+        sizes: token counts of the random and the gradient sets (the paper's by default).
+        fill: "mean" (over the visual tokens of `samples`; the paper: of 50,000 ImageNet images),
+            "zero" or "noise".
+        min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
+        gradient_steps: of integrated gradients (the paper: 50).
+        hallucination_filter: keeps an object, for the first two tasks, only if its caption is right
+            on the original and wrong once the object's pixels are replaced. The paper filters so;
+            here it is off by default, for it takes another run per object.
+        caption_tokens: longest generated caption (the paper: 200).
+        polling_tokens: longest polling answer under the paper's rules (the paper: 10).
+        answer_tokens: longest answer to a question under the whole-word rule.
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    prompts: PromptOptions = PromptOptions()
+    modes: tuple[str, ...] = MODES
+    conditions: tuple[str, ...] = CONDITIONS
+    sizes: tuple[int, ...] = SIZES
+    fill: str = "mean"
+    min_cover: float = 0.0
+    gradient_steps: int = 16
+    hallucination_filter: HallucinationFilter | None = None
+    caption_tokens: int = 64
+    polling_tokens: int = 10
+    answer_tokens: int = 6
+
+    name: ClassVar[str] = "ablation"
+    schema: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "object", "task", "kind", "question", "answer", "mode", "condition"),
+        *("n_tokens", "fill", "kept", "baseline_correct", "correct"),
+        *("probability_before", "probability_after", "answer_before", "answer_after"),
+    )
+
+    def _check(self) -> None:
+        _known("task", self.tasks, TASKS)
+        _known("mode", self.modes, MODES)
+        _known("condition", self.conditions, CONDITIONS)
+        _known("fill", (self.fill,), FILLS)
+        if any(size < 1 for size in self.sizes):
+            raise InputError(f"sizes of token sets must be at least 1, got {self.sizes}")
+        if self.gradient_steps < 2:
+            raise InputError(
+                f"integrated gradients need at least 2 steps, got {self.gradient_steps}"
+            )
+
+    def _parameters(self) -> dict[str, object]:
+        kept = self.hallucination_filter
+        return super()._parameters() | {
+            "prompts": asdict(self.prompts),
+            "hallucination_filter": None if kept is None else asdict(kept),
+        }
+
+    def _prepare(self) -> _Context:
+        return _Context(Scorer(Answers(self.vlm.tokenizer)), self._fill())
+
+    def _fill(self) -> object:
+        if self.fill == "mean":
+            return fill.mean(self.vlm, self.samples)
+        if self.fill == "zero":
+            return fill.zero()
+        return fill.noise(seed=self.seed)
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        asks = asks_of(sample, self.tasks, self.prompts)
+        if not asks:
+            raise InputError(
+                "no prompt fits this sample: it has no object with a unique name within the area "
+                "bounds, and no question of the chosen kinds"
+            )
+        rows: Rows = []
+        examples: dict[str, Example] = {}
+        memo = _Memo({}, {})
+        for (text, prefill), group in groupby(asks, key=lambda ask: (ask.text, ask.prefill)):
+            run = self.vlm.run(self.vlm.prompt(sample.image, text, prefill=prefill))
+            new, example = self._prompt(context, sample, run, list(group), memo)
+            rows += new
+            if keep and example is not None:
+                examples.setdefault(str(example.facts["task"]), example)
+        return rows, list(examples.values())
+
+    def _prompt(
+        self, context: _Context, sample: Sample, run: Run, asks: Sequence[Ask], memo: _Memo
+    ) -> tuple[Rows, Example | None]:
+        """One prompt: its clean answer, then all ablations for all its objects in one batch."""
+        longest = self._longest(asks[0].task)
+        text = run.generate(max_new_tokens=longest).text if longest else None
+        clean = Outcome(run.logits, text)
+        image = ImageTokens(run)
+        asked = [self._plan(context, sample, image, ask, clean, memo) for ask in asks]
+        sets = list(dict.fromkeys(c.tokens for one in asked for c in one.plan if c.tokens))
+        outcomes = dict(zip(sets, self._ablated(context, image, sets, longest), strict=True))
+        outcomes[()] = clean
+        rows: Rows = []
+        for one in asked:
+            rows += self._rows_of(context, sample, one, clean, outcomes)
+        shown = next((one for one in asked if one.plan), None)
+        if shown is None:
+            return rows, None
+        return rows, self._example(context, sample, image, shown, clean, outcomes)
+
+    def _plan(
+        self,
+        context: _Context,
+        sample: Sample,
+        image: ImageTokens,
+        ask: Ask,
+        clean: Outcome,
+        memo: _Memo,
+    ) -> _Asked:
+        """The clean scores, and the conditions unless nothing could get worse."""
+        modes = modes_of(ask.task, self.modes)
+        try:
+            correct = {mode: context.scorer.score(ask, mode, clean).correct for mode in modes}
+            one = _Asked(ask, correct)
+            if not ask.objects or not any(correct.values()):
+                return one
+            if self.hallucination_filter is not None and ask.task != "question":
+                one = replace(one, kept=self._kept(sample, image, ask, memo))
+                if not one.kept:
+                    return one
+            plan = conditions_for(
+                image,
+                [sample.objects[index].mask for index in ask.objects],
+                self.conditions,
+                self.sizes,
+                self.min_cover,
+                partial(rng_of, self.seed, sample.id, object_label(sample, ask)),
+                partial(self._by_gradient, context, sample, image, ask, memo),
+            )
+            return replace(one, plan=tuple(plan))
+        except InputError as error:
+            return _Asked(ask, {}, error=str(error))
+
+    def _kept(self, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo) -> bool:
+        assert self.hallucination_filter is not None
+        (index,) = ask.objects
+        if index not in memo.kept:
+            obj = sample.objects[index]
+            tokens = object_sets(image, [obj.mask], self.min_cover)["object"]
+            memo.kept[index] = self.hallucination_filter.keep(
+                self._describe,
+                sample.image,
+                [image.run.image.boxes[token].tolist() for token in tokens],
+                obj.name,
+                f"{sample.id}/{index}",
+            ).kept
+        return memo.kept[index]
+
+    def _describe(self, image: Image) -> str:
+        run = self.vlm.run(self.vlm.prompt(image, DESCRIBE))
+        return run.generate(max_new_tokens=self.caption_tokens).text
+
+    def _by_gradient(
+        self, context: _Context, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo
+    ) -> Indices:
+        """Visual tokens by attribution to the answer's logit.
+
+        As in the paper, a caption's object is attributed through its polling question.
+        """
+        if ask.task == "question":
+            return image.by_gradient(ask.answer, context.fill, self.gradient_steps)
+        (index,) = ask.objects
+        if index not in memo.order:
+            text = polling_text(sample.objects[index].name, self.prompts.article)
+            polling = image
+            if ask.task != "polling":
+                polling = ImageTokens(self.vlm.run(self.vlm.prompt(sample.image, text)))
+            memo.order[index] = polling.by_gradient("yes", context.fill, self.gradient_steps)
+        return memo.order[index]
+
+    def _ablated(
+        self, context: _Context, image: ImageTokens, sets: Sequence[Indices], longest: int
+    ) -> list[Outcome]:
+        if not sets:
+            return []
+        edits = [Ablate(image.tokens(tokens), fill=context.fill) for tokens in sets]
+        effects = image.run.counterfactuals(edits)
+        texts: Sequence[str | None] = [None] * len(sets)
+        if longest:
+            texts = effects.generate(max_new_tokens=longest).texts
+        return [
+            Outcome(logits, text) for logits, text in zip(effects.logits, texts, strict=True)
+        ]
+
+    def _rows_of(
+        self,
+        context: _Context,
+        sample: Sample,
+        one: _Asked,
+        clean: Outcome,
+        outcomes: dict[Indices, Outcome],
+    ) -> Rows:
+        base: dict[str, Json] = {
+            "sample": sample.id,
+            "object": object_label(sample, one.ask),
+            "task": one.ask.task,
+            "kind": one.ask.kind,
+            "question": one.ask.text,
+            "answer": one.ask.answer,
+        }
+        if one.error is not None:
+            return [base | {"error": one.error}]
+        base |= {"fill": self.fill, "kept": one.kept}
+        rows: Rows = []
+        for mode, was_correct in one.correct.items():
+            before = context.scorer.score(one.ask, mode, clean)
+            plan = one.plan if was_correct else ()
+            for condition in (Condition(BASELINE, ()), *plan):
+                after = context.scorer.score(one.ask, mode, outcomes[condition.tokens])
+                rows.append(
+                    base
+                    | {
+                        "mode": mode,
+                        "condition": condition.name,
+                        "n_tokens": len(condition.tokens),
+                        "baseline_correct": was_correct,
+                        "correct": after.correct,
+                        "probability_before": before.probability,
+                        "probability_after": after.probability,
+                        "answer_before": before.answer,
+                        "answer_after": after.answer,
+                    }
+                )
+        return rows
+
+    def _example(
+        self,
+        context: _Context,
+        sample: Sample,
+        image: ImageTokens,
+        one: _Asked,
+        clean: Outcome,
+        outcomes: dict[Indices, Outcome],
+    ) -> Example:
+        mode = next(mode for mode, correct in one.correct.items() if correct)
+        mode = "corrected" if one.correct.get("corrected") else mode
+        before = context.scorer.score(one.ask, mode, clean)
+        after: dict[str, Json] = {
+            c.name: context.scorer.score(one.ask, mode, outcomes[c.tokens]).answer for c in one.plan
+        }
+        facts: dict[str, Json] = {
+            "task": one.ask.task,
+            "object": object_label(sample, one.ask),
+            "question": one.ask.text,
+            "prefill": one.ask.prefill,
+            "answer": one.ask.answer,
+            "mode": mode,
+            "before": before.answer,
+            "after": after,
+        }
+        sets = {c.name: c.tokens for c in one.plan if not c.name.startswith(("random-", "grad"))}
+        return example_of(sample, image, sets, facts)
+
+    def _longest(self, task: str) -> int:
+        """New tokens to generate; 0 where the logits are enough."""
+        if not needs_text(task, self.modes):
+            return 0
+        return {
+            "generative": self.caption_tokens,
+            "polling": self.polling_tokens,
+            "question": self.answer_tokens,
+        }[task]
+
+
+@dataclass(frozen=True)
+class _Memo:
+    """Of one sample, by object: whether the filter kept it, and its tokens by attribution."""
+
+    kept: dict[int, bool]
+    order: dict[int, Indices]
+
+
+def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise InputError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
+    if not given:
+        raise InputError(f"no {what} was given: expected some of {', '.join(known)}")

@@ -1,0 +1,74 @@
+"""Token ids of answers, and what a row of logits says about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+
+from ..errors import InputError
+
+_MARKERS = "▁Ġ \t\n"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Looks up first pieces of answers in one tokenizer.
+
+    A word has up to four first pieces: with and without a leading space, as written and
+    capitalised; which of them a model uses depends on its tokenizer and on where the answer
+    stands. The paper's code uses only one, and for its integrated gradients that one is by
+    mistake the beginning-of-text token.
+    """
+
+    tokenizer: object
+
+    def first_pieces(self, word: str) -> tuple[int, ...]:
+        """Ids of the first non-blank pieces of `word` in its spellings, without repeats.
+
+        Raises:
+            InputError: if the tokenizer knows none of them.
+        """
+        ids = [self._first(f"{space}{form}") for form in _spellings(word) for space in (" ", "")]
+        known = tuple(dict.fromkeys(index for index in ids if index is not None))
+        if not known:
+            raise InputError(
+                f"the model's tokenizer has no token for the answer {word!r}: "
+                "leave that question out, or use a model that knows the word"
+            )
+        return known
+
+    def piece(self, token_id: int) -> str:
+        """The token's text without its leading-space marker."""
+        text = self.tokenizer.decode([int(token_id)])  # type: ignore[attr-defined]
+        return text.strip(_MARKERS)
+
+    def _first(self, text: str) -> int | None:
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        for index in ids:
+            if index == unknown:
+                return None
+            # Some tokenizers write a leading space as a piece of its own.
+            if self.piece(index):
+                return int(index)
+        return None
+
+
+def _spellings(word: str) -> Iterable[str]:
+    return dict.fromkeys((word, word.lower(), word[:1].upper() + word[1:]))
+
+
+def probability(logits: Float[torch.Tensor, " vocab"], ids: Iterable[int]) -> float:
+    """Softmax mass on `ids`."""
+    probs = torch.softmax(logits.float(), dim=-1)
+    return float(probs[list(ids)].sum())
+
+
+def says_yes(
+    logits: Float[torch.Tensor, " vocab"], yes: Iterable[int], no: Iterable[int]
+) -> bool:
+    """Corrected polling rule: the largest logit of a "yes" is above the largest of a "no"."""
+    return bool(logits[list(yes)].max() > logits[list(no)].max())

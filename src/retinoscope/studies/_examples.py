@@ -1,0 +1,32 @@
+"""What the report shows of one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..data import Sample
+from ..store import Json
+from ._sets import ImageTokens, Indices
+from ._study import Example
+
+
+def example_of(
+    sample: Sample, image: ImageTokens, sets: Mapping[str, Indices], facts: Mapping[str, Json]
+) -> Example:
+    """`facts` with the picture's size, the token grid and the token sets that are shown.
+
+    The keys added: "sample", "size" (width, height in pixels), "grid" (rows, columns, or None),
+    "boxes" (one of four pixels or four None per visual token), "sets" (name to indices).
+    """
+    grid = image.run.image.grid
+    return Example(
+        {
+            "sample": sample.id,
+            "size": list(sample.image.size),
+            "grid": None if grid is None else list(grid),
+            "boxes": [list(box) for box in image.boxes],
+            "sets": {name: list(tokens) for name, tokens in sets.items()},
+            **facts,
+        },
+        sample.image,
+    )

@@ -1,0 +1,49 @@
+"""When does an answer count as correct? Two rule sets, side by side.
+
+`corrected` rules: an object is named by a whole word (its name, a synonym or a plural); a yes/no
+answer is read from the two logits; a question's answer is its first token, or a whole word of the
+generated text.
+
+`paper` rules: those of the released code of Neo et al. 2024 (clemneo/llava-interp,
+scripts/ablation_experiment.py and the question scripts, state of 2024-10-15), kept with their
+defects so that its numbers can be compared:
+
+- caption: case-sensitive substring, in a text that includes the prompt ("cat" is in "located");
+- polling: "yes" anywhere in the lower-cased text, which includes the prompt;
+- question: the first piece of the answer must *start with* the predicted token, so that an empty
+  or a one-letter token counts as correct (the reverse of what the code's comment says).
+"""
+
+from __future__ import annotations
+
+from ._words import names_any, words_of
+
+MODES = ("paper", "corrected", "whole-word")
+"""`whole-word` exists for questions only: the answer is looked for in generated text."""
+
+_MARKERS = "▁Ġ "
+
+
+def names_object(text: str, name: str) -> bool:
+    """Corrected rule for captions: `text` names the object by a whole word."""
+    return names_any(text, words_of(name))
+
+
+def paper_names_object(decoded: str, name: str) -> bool:
+    """The released code's rule for captions; `decoded` includes the prompt."""
+    return name in decoded
+
+
+def paper_says_yes(decoded: str) -> bool:
+    """The released code's rule for polling; `decoded` includes the prompt."""
+    return "yes" in decoded.lower()
+
+
+def paper_first_piece(predicted: str, first_piece: str) -> bool:
+    """The released code's rule for questions: `first_piece` starts with the predicted token."""
+    return first_piece.strip(_MARKERS).lower().startswith(predicted.strip(_MARKERS).lower())
+
+
+def answers(text: str, answer: str) -> bool:
+    """Whole-word rule for questions: the generated text holds the answer as a whole word."""
+    return names_any(text, words_of(answer))

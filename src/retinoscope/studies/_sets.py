@@ -1,0 +1,100 @@
+"""Token sets of one run as indices among the image's visual tokens, 0 to n - 1.
+
+Studies ask several prompts about one image; an index among the visual tokens means the same in all
+of them, a position of the decoder's input does not have to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import Bool
+
+from ..errors import InputError
+from ..tokens import registers
+
+if TYPE_CHECKING:
+    from ..engine import Run
+    from ..tokens import TokenSet
+
+Indices = tuple[int, ...]
+
+
+class ImageTokens:
+    """The visual tokens of the first image of a run."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._place = {p: i for i, p in enumerate(positions_of(run.image.tokens))}
+        self.n = len(self._place)
+
+    def indices(self, tokens: TokenSet) -> Indices:
+        """Sorted indices of the members of `tokens` that are visual tokens of this image."""
+        found = (self._place.get(position) for position in positions_of(tokens))
+        return tuple(sorted(index for index in found if index is not None))
+
+    def tokens(self, indices: Iterable[int]) -> TokenSet:
+        """The token set of these indices."""
+        return self.run.image.at(tuple(indices))
+
+    def covering(
+        self, mask: Bool[np.ndarray, "height width"], min_cover: float = 0.0
+    ) -> TokenSet:
+        return self.run.image.covering(mask, min_cover=min_cover)
+
+    def registers(self) -> Indices:
+        """Tokens whose norm is above mean + 2 standard deviations (Darcet et al. 2023)."""
+        return self.indices(registers(self.run, sigmas=2.0))
+
+    @cached_property
+    def rows(self) -> tuple[Indices, ...]:
+        """The rows of the token grid, top to bottom.
+
+        Raises:
+            InputError: if the visual tokens have no grid.
+        """
+        grid = self.run.image.grid
+        if grid is None:
+            raise InputError("this model's visual tokens have no grid, so there is no last row")
+        n_rows, n_columns = grid
+        return tuple(
+            tuple(range(row * n_columns, (row + 1) * n_columns)) for row in range(n_rows)
+        )
+
+    @cached_property
+    def boxes(self) -> list[list[float | None]]:
+        """Boxes in pixels of the original image; None in place of NaN (unplaced)."""
+        values = np.asarray(self.run.image.boxes, dtype=float)
+        return [[None if np.isnan(x) else float(x) for x in box] for box in values]
+
+
+def object_sets(
+    image: ImageTokens, masks: Sequence[np.ndarray], min_cover: float = 0.0
+) -> dict[str, Indices]:
+    """The object's tokens (all `masks` together), and grown by one and by two rings.
+
+    Raises:
+        InputError: if the masks are empty or no visual token covers them.
+    """
+    if not masks or not any(np.asarray(mask).any() for mask in masks):
+        raise InputError("the object's mask is empty: leave the object out, or mend its mask")
+    mask = np.logical_or.reduce([np.asarray(mask, dtype=bool) for mask in masks])
+    tokens = image.covering(mask, min_cover)
+    if not len(tokens):
+        raise InputError(
+            f"no visual token has more than {min_cover:g} of its box on the object: it lies "
+            "outside the crop that the model sees, or min_cover is too high"
+        )
+    return {
+        "object": image.indices(tokens),
+        "object+1": image.indices(tokens.grow(1)),
+        "object+2": image.indices(tokens.grow(2)),
+    }
+
+
+def positions_of(tokens: TokenSet) -> list[int]:
+    """Positions as sorted integers."""
+    return sorted(int(position) for position in tokens.positions)

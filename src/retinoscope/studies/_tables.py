@@ -1,0 +1,93 @@
+"""Small helpers for summaries: rows by key, columns with fixed types, intervals as columns."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from ..stats import Interval, bootstrap_ratio, wilson
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Cell = str | int | float | bool | None
+Record = Mapping[str, Cell]
+
+
+def records(table: pa.Table, **where: object) -> list[dict[str, Cell]]:
+    """Rows without an error as dicts, only those whose columns equal `where`.
+
+    A column that no row of the run could fill is missing or without a type; it reads as None.
+    """
+    rows = table.to_pylist()
+    return [
+        row
+        for row in rows
+        if row.get("error") is None and all(row.get(k) == v for k, v in where.items())
+    ]
+
+
+def grouped(
+    rows: Iterable[dict[str, Cell]], keys: Sequence[str]
+) -> dict[tuple[Cell, ...], list[dict[str, Cell]]]:
+    """Rows by the values of `keys`, in the order of first appearance."""
+    groups: dict[tuple[Cell, ...], list[dict[str, Cell]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row.get(key) for key in keys)].append(row)
+    return dict(groups)
+
+
+def rank(order: Sequence[str]) -> dict[str, int]:
+    """Position of each name, for sorting."""
+    return {name: index for index, name in enumerate(order)}
+
+
+def interval_columns(name: str, interval: Interval | None) -> dict[str, Cell]:
+    """`name`, `name`_low and `name`_high; None where undefined."""
+    if interval is None:
+        return {name: None, f"{name}_low": None, f"{name}_high": None}
+    return {
+        name: number(interval.value),
+        f"{name}_low": number(interval.low),
+        f"{name}_high": number(interval.high),
+    }
+
+
+def number(value: float | None) -> float | None:
+    """None in place of NaN."""
+    return None if value is None or math.isnan(value) else float(value)
+
+
+def share_of(hits: Sequence[int], totals: Sequence[int], groups: Sequence[str]) -> Interval:
+    """Hits over totals with an interval over groups.
+
+    Where nothing or everything hits, every resample agrees and the bootstrap would claim
+    certainty; then the interval is Wilson's with the number of groups as sample size.
+    """
+    interval = bootstrap_ratio(hits, totals, groups)
+    if sum(totals) and sum(hits) in (0, sum(totals)):
+        n_groups = interval.n_groups
+        edge = wilson(n_groups if sum(hits) else 0, n_groups)
+        return Interval(
+            interval.value,
+            edge.low,
+            edge.high,
+            interval.n,
+            n_groups,
+            interval.level,
+            "Wilson over groups",
+            "all items agree: the number of groups is taken as the sample size",
+        )
+    return interval
+
+
+def make_table(rows: Sequence[Record], types: Mapping[str, str]) -> pa.Table:
+    """A table whose columns have the given types ("string", "int", "float"), also without rows."""
+    import pyarrow as pa
+
+    kinds = {"string": pa.string(), "int": pa.int64(), "float": pa.float64()}
+    schema = pa.schema([(name, kinds[kind]) for name, kind in types.items()])
+    plain = [{name: row.get(name) for name in types} for row in rows]
+    return pa.Table.from_pylist(plain, schema=schema)

@@ -1,0 +1,166 @@
+"""What is asked about a sample: the paper's three tasks, and who carries each answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..data import Sample
+from ..errors import InputError
+
+TASKS = ("generative", "polling", "question")
+NO_OBJECT: tuple[int, ...] = ()
+
+DESCRIBE = "Describe this image."
+"""The generative prompt of the paper, letter by letter."""
+DESCRIBE_LENS = "Describe the image."
+"""The lens viewer's prompt in the released code says "the", not "this"."""
+PREFILL = "It is a"
+"""What the paper puts in the assistant's mouth before a question's answer."""
+_NAMED_BY_KIND = frozenset({"kind", "relation", "question"})
+"""Kinds of questions whose answer is an object's name, so that `PREFILL` fits before it."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One prompt about one sample, and the answer that counts as correct.
+
+    `objects` indexes the objects of the sample that carry the answer; empty for a polling question
+    about something absent. `text` and `prefill` go to `vlm.prompt`.
+    """
+
+    task: str
+    kind: str
+    text: str
+    answer: str
+    objects: tuple[int, ...]
+    prefill: str | None = None
+
+    def decoded(self, generated: str) -> str:
+        """The text the paper's rules look at: it includes the prompt."""
+        return " ".join(part for part in (self.text, self.prefill, generated) if part)
+
+
+@dataclass(frozen=True)
+class PromptOptions:
+    """Which prompts a study puts to a sample, and about which objects.
+
+    Args:
+        unique: only objects whose name occurs once in the image, as in the paper: with a second
+            instance the answer survives the loss of the first.
+        min_area, max_area: visible pixels of an object, exclusive bounds (the paper: 1000, 2000);
+            None for no bound.
+        max_objects: at most so many objects of an image for the first two tasks (the first ones).
+        article: "a" as in the paper, or "auto" for a or an.
+        question_kinds: kinds of `Question` to ask (see `Question.kind`).
+        max_questions: at most so many questions of an image (the first ones).
+        prefill: put before the answer of questions that ask for an object's name.
+        absent: also ask polling questions about what is not there, for the balanced accuracy.
+    """
+
+    unique: bool = True
+    min_area: float | None = None
+    max_area: float | None = None
+    max_objects: int | None = None
+    article: str = "a"
+    question_kinds: tuple[str, ...] = ("color", "kind", "relation", "question")
+    max_questions: int | None = None
+    prefill: str | None = None
+    absent: bool = True
+
+    def __post_init__(self) -> None:
+        if self.article not in ("a", "auto"):
+            raise InputError(f"article must be 'a' or 'auto', got {self.article!r}")
+
+
+def studied_objects(sample: Sample, options: PromptOptions) -> tuple[int, ...]:
+    """Indices of the objects that the generative and the polling task are about."""
+    count = Counter(obj.name for obj in sample.objects)
+    chosen = []
+    for index, obj in enumerate(sample.objects):
+        if options.unique and count[obj.name] > 1:
+            continue
+        if options.min_area is not None and obj.area <= options.min_area:
+            continue
+        if options.max_area is not None and obj.area >= options.max_area:
+            continue
+        chosen.append(index)
+    return tuple(chosen[: options.max_objects])
+
+
+def polling_text(name: str, article: str = "a") -> str:
+    """ "Is there a {name} in this image?"; the paper never writes "an"."""
+    vowel = article == "auto" and name[:1].lower() in set("aeiou")
+    return f"Is there {'an' if vowel else 'a'} {name} in this image?"
+
+
+def asks_of(
+    sample: Sample, tasks: Sequence[str], options: PromptOptions
+) -> tuple[Ask, ...]:
+    """All prompts about `sample`, generative ones first; equal prompts stand next to each other."""
+    asks: list[Ask] = []
+    objects = studied_objects(sample, options)
+    names = [sample.objects[index].name for index in objects]
+    if "generative" in tasks:
+        asks += [
+            Ask("generative", "caption", DESCRIBE, name, (index,))
+            for index, name in zip(objects, names, strict=True)
+        ]
+    if "polling" in tasks:
+        asks += [
+            Ask("polling", "polling", polling_text(name, options.article), "yes", (index,))
+            for index, name in zip(objects, names, strict=True)
+        ]
+        if options.absent:
+            asks += _absent(sample, options.article)
+    if "question" in tasks:
+        asks += question_asks(
+            sample, options.question_kinds, options.prefill, options.max_questions
+        )
+    return tuple(asks)
+
+
+def question_asks(
+    sample: Sample,
+    kinds: Sequence[str],
+    prefill: str | None = None,
+    limit: int | None = None,
+) -> tuple[Ask, ...]:
+    """The sample's own questions of these kinds that say which objects carry their answer."""
+    asks = [
+        Ask(
+            "question",
+            question.kind,
+            question.question,
+            question.answer,
+            question.about,
+            prefill if question.kind in _NAMED_BY_KIND else None,
+        )
+        for question in sample.questions
+        if question.kind in kinds and question.about
+    ]
+    return tuple(asks[:limit])
+
+
+def _absent(sample: Sample, article: str) -> list[Ask]:
+    asks = []
+    for question in sample.questions:
+        if question.kind == "polling" and question.answer.lower() == "no":
+            text = question.question
+            if article == "a":
+                text = text.replace("Is there an ", "Is there a ", 1)
+            asks.append(Ask("polling", "polling", text, "no", NO_OBJECT))
+    return asks
+
+
+def object_label(sample: Sample, ask: Ask) -> str:
+    """The names of the objects that carry the answer, joined by "+"."""
+    return "+".join(sample.objects[index].name for index in ask.objects)
+
+
+def known_names(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Every object name that occurs, sorted."""
+    return tuple(sorted({obj.name for sample in samples for obj in sample.objects}))
+
+

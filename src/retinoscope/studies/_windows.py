@@ -1,0 +1,94 @@
+"""Windows of layers for attention knockout."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ..errors import InputError
+
+PAPER_DEPTH = 32
+PAPER_WINDOWS = {
+    "early": (0, 9),
+    "early-mid": (5, 14),
+    "mid": (11, 20),
+    "mid-late": (15, 24),
+    "late": (21, 31),
+    "all": (0, 31),
+}
+"""First and last layer, 0-based and inclusive, on LLaVA-1.5-7B's 32 layers (Neo et al. 2024,
+section 4.2; these indices are the released code's: layer 10 belongs to neither early nor mid, and
+late has eleven layers)."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Decoder layers `first` to `last`, 0-based and both included."""
+
+    name: str
+    first: int
+    last: int
+
+    @property
+    def layers(self) -> range:
+        return range(self.first, self.last + 1)
+
+
+def paper_windows(depth: int) -> tuple[Window, ...]:
+    """The paper's six windows, their borders scaled to `depth` layers.
+
+    A border b of the 32 layers becomes b * depth / 32, rounded half up; a window keeps at least one
+    layer. On 32 layers the result is the paper's own.
+    """
+    _check_depth(depth)
+    windows = []
+    for name, (first, last) in PAPER_WINDOWS.items():
+        start = min(_scaled(first, depth), depth - 1)
+        stop = max(_scaled(last + 1, depth), start + 1)
+        windows.append(Window(name, start, stop - 1))
+    return tuple(windows)
+
+
+def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]:
+    """All windows of `width` layers, named `slide-FIRST-WIDTH`.
+
+    Raises:
+        InputError: if `width` is not between 1 and `depth`, or `step` is below 1.
+    """
+    _check_depth(depth)
+    if not 1 <= width <= depth:
+        raise InputError(
+            f"a sliding window must span 1 to {depth} layers of this model, got {width}: "
+            "give a smaller width"
+        )
+    if step < 1:
+        raise InputError(f"the step of a sliding window must be at least 1, got {step}")
+    starts = range(0, depth - width + 1, step)
+    return tuple(Window(f"slide-{k}-{width}", k, k + width - 1) for k in starts)
+
+
+def windows_for(
+    depth: int, names: Iterable[str], slide: int | None = None, step: int = 1
+) -> tuple[Window, ...]:
+    """The named windows of the paper, then sliding windows of width `slide` if it is given."""
+    known = {window.name: window for window in paper_windows(depth)}
+    chosen = []
+    for name in names:
+        if name not in known:
+            raise InputError(f"unknown window {name!r}: expected one of {', '.join(known)}")
+        chosen.append(known[name])
+    if slide is not None:
+        chosen += sliding_windows(depth, slide, step)
+    if not chosen:
+        raise InputError("no window of layers was given: name one, or give a sliding width")
+    return tuple(chosen)
+
+
+def _scaled(border: int, depth: int) -> int:
+    return math.floor(border * depth / PAPER_DEPTH + 0.5)
+
+
+def _check_depth(depth: int) -> None:
+    if depth < 1:
+        raise InputError(f"a decoder has at least one layer, got {depth}")
