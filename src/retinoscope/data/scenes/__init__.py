@@ -1,19 +1,18 @@
-"""A drawn world with complete ground truth: what is where, in which colour, made of which parts.
+"""A drawn world with complete ground truth: 24 kinds, 8 colours, signs with words.
 
-`Scenes(n, seed)` is a sequence of samples; scene k depends on seed and k alone and is the same,
-byte for byte, on every machine.
+Scene k of a seed is the same on every machine and does not depend on how many are drawn.
 """
 
 from ._export import export_coco
-from ._kinds import COLORS, KINDS, SIGN_WORDS
-from ._layout import SIZE, SceneOptions
+from ._font import SIGN_WORDS
+from ._kinds import COLORS, KINDS
+from ._layout import SceneOptions
 from ._scene import Scenes, draw_arrays, scene, scene_texts
 
 __all__ = [
     "COLORS",
     "KINDS",
     "SIGN_WORDS",
-    "SIZE",
     "SceneOptions",
     "Scenes",
     "draw_arrays",

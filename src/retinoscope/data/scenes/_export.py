@@ -1,75 +1,90 @@
-"""Scenes as a COCO instances data set, to test on them whatever reads COCO."""
+"""Samples to a folder in COCO's format: instances JSON, PNG images, and the questions."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from ...errors import InputError
-from .._sample import Sample
+from .._sample import Object, Sample
 from ._kinds import KINDS
 
+_CATEGORY = {name: 1 + index for index, name in enumerate(KINDS)}
 
-def export_coco(samples: Sequence[Sample], folder: str | Path) -> Path:
-    """Write `images/*.png`, `annotations/instances.json` and `questions.json` to `folder`.
+
+def rle(mask: Bool[np.ndarray, "height width"]) -> dict[str, list[int]]:
+    """COCO's uncompressed run lengths: column by column, starting with a run of zeros."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {"counts": counts, "size": [int(side) for side in mask.shape]}
+
+
+def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
+    """Write `images/*.png`, `annotations/instances.json` and `questions.json` under `folder`.
+
+    Categories are `KINDS`, numbered from 1; boxes are x, y, width, height. Returns the folder.
 
     Raises:
-        InputError: `folder` exists and is not empty.
+        InputError: the folder already holds an export, or an object is not one of `KINDS`.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"expected a new or empty folder, got {folder}: choose another one")
-    (folder / "images").mkdir(parents=True)
-    (folder / "annotations").mkdir()
-    images: list[dict[str, Any]] = []
-    annotations: list[dict[str, Any]] = []
-    asked: list[dict[str, Any]] = []
+    instances = folder / "annotations" / "instances.json"
+    if instances.exists():
+        raise InputError(
+            f"expected a folder without an export, got {folder}, which holds {instances.name}: "
+            "name another folder"
+        )
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    instances.parent.mkdir(exist_ok=True)
+    images: list[dict[str, object]] = []
+    annotations: list[dict[str, object]] = []
+    asked: list[dict[str, object]] = []
     for image_id, sample in enumerate(samples, start=1):
         name = f"{sample.id}.png"
         sample.image.save(folder / "images" / name)
         width, height = sample.image.size
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        for item in sample.objects:
-            x0, y0, x1, y1 = item.box
-            annotations.append(
+        for found in sample.objects:
+            annotations.append(_annotation(len(annotations) + 1, image_id, found))
+        for question in sample.questions:
+            asked.append(
                 {
-                    "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": KINDS.index(item.name) + 1,
-                    "bbox": [x0, y0, x1 - x0, y1 - y0],
-                    "area": item.area,
-                    "iscrowd": 0,
-                    "segmentation": run_lengths(item.mask),
+                    "file_name": name,
+                    "question": question.question,
+                    "answer": question.answer,
+                    "kind": question.kind,
                 }
             )
-        asked += [
-            {
-                "image_id": image_id,
-                "file_name": name,
-                "question": question.question,
-                "answer": question.answer,
-                "kind": question.kind,
-            }
-            for question in sample.questions
-        ]
-    categories = [{"id": number, "name": kind} for number, kind in enumerate(KINDS, start=1)]
-    instances = {"images": images, "annotations": annotations, "categories": categories}
-    (folder / "annotations" / "instances.json").write_text(json.dumps(instances))
-    (folder / "questions.json").write_text(json.dumps(asked))
+    categories = [{"id": number, "name": name} for name, number in _CATEGORY.items()]
+    _write(folder / "questions.json", asked)
+    _write(instances, {"images": images, "annotations": annotations, "categories": categories})
     return folder
 
 
-def run_lengths(mask: Bool[np.ndarray, "height width"]) -> dict[str, list[int]]:
-    """COCO's uncompressed run lengths: down the columns, starting with a run of False."""
-    flat = mask.T.reshape(-1)
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    bounds = np.concatenate(([0], changes, [flat.size]))
-    counts = np.diff(bounds).tolist()
-    if flat[0]:
-        counts.insert(0, 0)
-    return {"counts": counts, "size": list(mask.shape)}
+def _annotation(number: int, image_id: int, found: Object) -> dict[str, object]:
+    if found.name not in _CATEGORY:
+        raise InputError(
+            f"expected objects of the drawn kinds, got {found.name!r}: export drawn scenes only"
+        )
+    x0, y0, x1, y1 = found.box
+    return {
+        "id": number,
+        "image_id": image_id,
+        "category_id": _CATEGORY[found.name],
+        "segmentation": rle(found.mask),
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "area": found.area,
+        "iscrowd": 0,
+    }
+
+
+def _write(file: Path, content: object) -> None:
+    file.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")

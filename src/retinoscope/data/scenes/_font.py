@@ -1,34 +1,58 @@
-"""Capital letters of five by seven dots for the signs."""
+"""A pixel font for the words on signs: 5 x 7 cells a letter."""
 
 from __future__ import annotations
 
 import numpy as np
 from jaxtyping import Bool
 
-_ROWS = {
-    "A": "01110 10001 10001 11111 10001 10001 10001",
-    "B": "11110 10001 10001 11110 10001 10001 11110",
-    "C": "01110 10001 10000 10000 10000 10001 01110",
-    "E": "11111 10000 10000 11110 10000 10000 11111",
-    "F": "11111 10000 10000 11110 10000 10000 10000",
-    "H": "10001 10001 10001 11111 10001 10001 10001",
-    "I": "01110 00100 00100 00100 00100 00100 01110",
-    "K": "10001 10010 10100 11000 10100 10010 10001",
-    "N": "10001 11001 10101 10101 10011 10001 10001",
-    "O": "01110 10001 10001 10001 10001 10001 01110",
-    "P": "11110 10001 10001 11110 10000 10000 10000",
-    "R": "11110 10001 10001 11110 10100 10010 10001",
-    "S": "01111 10000 10000 01110 00001 00001 11110",
-    "T": "11111 00100 00100 00100 00100 00100 00100",
-    "X": "10001 10001 01010 00100 01010 10001 10001",
+SIGN_WORDS: tuple[str, ...] = ("stop", "open", "shop", "exit", "cafe", "taxi", "park", "bank")
+"""The words that can stand on a sign."""
+
+_GLYPHS = {
+    "a": ".###. #...# #...# ##### #...# #...# #...#",
+    "b": "####. #...# #...# ####. #...# #...# ####.",
+    "c": ".###. #...# #.... #.... #.... #...# .###.",
+    "e": "##### #.... #.... ####. #.... #.... #####",
+    "f": "##### #.... #.... ####. #.... #.... #....",
+    "h": "#...# #...# #...# ##### #...# #...# #...#",
+    "i": "##### ..#.. ..#.. ..#.. ..#.. ..#.. #####",
+    "k": "#...# #..#. #.#.. ##... #.#.. #..#. #...#",
+    "n": "#...# ##..# ##..# #.#.# #..## #..## #...#",
+    "o": ".###. #...# #...# #...# #...# #...# .###.",
+    "p": "####. #...# #...# ####. #.... #.... #....",
+    "r": "####. #...# #...# ####. #.#.. #..#. #...#",
+    "s": ".#### #.... #.... .###. ....# ....# ####.",
+    "t": "##### ..#.. ..#.. ..#.. ..#.. ..#.. ..#..",
+    "x": "#...# #...# .#.#. ..#.. .#.#. #...# #...#",
 }
+SCALE = 2
+BORDER = 4
+BOARD_HEIGHT = 7 * SCALE + 2 * BORDER
 
 
-def render(word: str, scale: int) -> Bool[np.ndarray, "height width"]:
-    """`word` in capitals, one column of dots between letters, each dot `scale` pixels wide."""
-    letters = []
-    for letter in word.upper():
-        rows = [[dot == "1" for dot in row] for row in _ROWS[letter].split()]
-        letters += [np.array(rows), np.zeros((7, 1), dtype=bool)]
-    dots = np.concatenate(letters[:-1], axis=1)
-    return dots.repeat(scale, axis=0).repeat(scale, axis=1)
+def glyphs() -> dict[str, Bool[np.ndarray, "7 5"]]:
+    """The letters as cells."""
+    return {
+        letter: np.array([[cell == "#" for cell in row] for row in rows.split()])
+        for letter, rows in _GLYPHS.items()
+    }
+
+
+_CELLS = glyphs()
+
+
+def board_width(word: str) -> int:
+    """Width in pixels of the board that carries `word`."""
+    return (6 * len(word) - 1) * SCALE + 2 * BORDER
+
+
+def ink(word: str) -> Bool[np.ndarray, "height width"]:
+    """Where a board for `word` is inked: the letters and a thin frame, in pixels."""
+    board = np.zeros((BOARD_HEIGHT, board_width(word)), dtype=bool)
+    for place, letter in enumerate(word):
+        left = BORDER + place * 6 * SCALE
+        cells = _CELLS[letter].repeat(SCALE, 0).repeat(SCALE, 1)
+        board[BORDER : BORDER + 7 * SCALE, left : left + 5 * SCALE] = cells
+    board[[0, -1]] = True
+    board[:, [0, -1]] = True
+    return board

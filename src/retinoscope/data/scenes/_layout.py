@@ -1,148 +1,180 @@
-"""What stands where in a scene, drawn by lot from its seed alone."""
+"""What a scene holds and where: drawn from the seed without a single pixel."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
-from jaxtyping import Int
-
-from ._font import render
-from ._kinds import COLORS, DRAWINGS, KINDS, SIGN_WORDS
-from ._raster import SCALE, UNIT
+from ...errors import InputError
+from ._draws import LAYOUT, Draws
+from ._font import BOARD_HEIGHT, SIGN_WORDS, board_width
+from ._kinds import COLORS, KINDS
 
 SIZE = 144
-_VERSION = 1
-"""Part of every scene's seed: raised whenever the same seed would draw something else."""
+FINE = 16
+"""Layout units along each side of a pixel."""
+MAX_COVERED = 0.35
 
-_COUNTS = (15, 30, 30, 17, 8)
-"""How often a scene has one to five objects, in percent."""
+_COUNT_WEIGHTS = (15, 27, 30, 18, 10)
+_RADII = (17, 30)
 _GAP = 3
-_CORNERS = {
-    kind: [np.rint(np.array(shape.points) * 1024).astype(np.int64) for shape in shapes]
-    for kind, shapes in DRAWINGS.items()
-}
-"""The drawings' corners in 1/1024: what follows is exact, on every machine the same."""
+_MIN_STEP = 4
+"""Least difference of two centres along x in pixels, so that 'left to right' is an order."""
 
 
 @dataclass(frozen=True)
 class SceneOptions:
-    """What the scenes contain.
+    """How scenes are drawn.
 
-    Attributes:
-        min_objects: at least this many objects, 1 to 5.
-        max_objects: at most this many.
-        occlusion: objects may cover each other (up to about a third) instead of keeping apart.
-        signs: probability of a sign with a word.
+    `size` is the image's side in pixels and fixed. Between `min_objects` and `max_objects` objects
+    (1..5), all of different kinds. With `occlusion`, later objects may cover up to 35% of the
+    visible pixels of earlier ones. `signs` is the share of scenes with a sign.
     """
 
+    size: int = SIZE
     min_objects: int = 1
     max_objects: int = 5
     occlusion: bool = False
     signs: float = 0.15
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a value outside its range."""
+        if self.size != SIZE:
+            raise InputError(f"scenes are {SIZE} pixels wide, got size={self.size}: leave it out")
+        if not 1 <= self.min_objects <= self.max_objects <= len(_COUNT_WEIGHTS):
+            raise InputError(
+                "expected 1 <= min_objects <= max_objects <= 5, got "
+                f"min_objects={self.min_objects}, max_objects={self.max_objects}: change them"
+            )
+        if not 0 <= self.signs <= 1:
+            raise InputError(f"expected signs between 0 and 1, got {self.signs}: give a share")
+
 
 @dataclass(frozen=True)
-class Placed:
-    """An object with its place; boxes in pixels, corners in 1/(`SCALE` * `UNIT`) pixels."""
+class Item:
+    """An object to draw. Lengths are in `FINE` units a pixel, angles in degrees."""
 
     kind: int
     color: int
-    corners: tuple[Int[np.ndarray, "corner 2"], ...]
-    box: tuple[float, float, float, float]
+    x: int
+    y: int
+    radius: int
+    angle: int
+    flip: bool
+    stretch: tuple[int, int]
+    """Factors along the shape's own x and y, in 1/256."""
     tint: tuple[int, int, int]
-
-    @property
-    def center(self) -> tuple[float, float]:
-        x0, y0, x1, y1 = self.box
-        return (x0 + x1) / 2, (y0 + y1) / 2
+    """What is added to the colour's red, green and blue."""
+    depth: int
+    """Painting order: an object of higher depth covers one of lower depth."""
 
 
 @dataclass(frozen=True)
-class PlacedSign:
+class Board:
+    """A sign to draw; `x`, `y` is its upper left pixel."""
+
     word: int
-    box: tuple[int, int, int, int]
-    light: bool
+    x: int
+    y: int
+    dark: bool
+
+    @property
+    def box(self) -> tuple[int, int, int, int]:
+        """x0, y0, x1, y1 in pixels, x1 and y1 exclusive."""
+        return self.x, self.y, self.x + board_width(SIGN_WORDS[self.word]), self.y + BOARD_HEIGHT
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A scene before it is drawn. `rng` goes on to draw the background, which no text depends on."""
+    """A scene's content; `items` from left to right."""
 
-    objects: tuple[Placed, ...]
-    sign: PlacedSign | None
-    rng: np.random.Generator
+    items: tuple[Item, ...]
+    board: Board | None
 
 
-def sample_layout(index: int, seed: int, options: SceneOptions) -> Layout:
-    """The layout of scene `index`; it depends on nothing but the arguments."""
-    rng = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index, _VERSION])))
-    sign = _place_sign(rng) if rng.random() < options.signs else None
+def check_key(index: int, seed: int) -> None:
+    """Raises InputError unless both fit in 32 bits (beyond, two scenes could share a stream)."""
+    for name, value in (("index", index), ("seed", seed)):
+        if not 0 <= value < 2**32:
+            raise InputError(f"expected 0 <= {name} < 2**32, got {value}: choose another {name}")
+
+
+def layout(index: int, seed: int, options: SceneOptions) -> Layout:
+    """The content of scene `index` of `seed`."""
+    check_key(index, seed)
+    draws = Draws(seed, index, LAYOUT)
     low, high = options.min_objects, options.max_objects
-    weights = np.array(_COUNTS[low - 1 : high]).cumsum()
-    count = low + int(np.searchsorted(weights, rng.integers(weights[-1]), side="right"))
-    kinds = rng.permutation(len(KINDS))[:count]
-    taken: list[tuple[float, float, float, float]] = [sign.box] if sign else []
-    objects: list[Placed] = []
-    for kind in kinds:
-        placed = _place(rng, int(kind), taken, options, large=count <= 2)
-        if placed is not None:
-            objects.append(placed)
-            taken.append(placed.box)
-    return Layout(tuple(objects), sign, rng)
+    count = low + draws.weighted(_COUNT_WEIGHTS[low - 1 : high])
+    kinds = draws.distinct(count, range(len(KINDS)))
+    colors = [draws.below(len(COLORS)) for _ in kinds]
+    word = draws.below(len(SIGN_WORDS)) if draws.chance(options.signs) else None
+    largest = _RADII[1] * FINE
+    while True:
+        board = None if word is None else _board(draws, word)
+        # The order of painting is random, yet big objects must be placed first to find room.
+        radii = sorted((draws.between(_RADII[0] * FINE, largest) for _ in kinds), reverse=True)
+        items = _items(draws, kinds, colors, radii, board, options.occlusion)
+        if items is not None:
+            return Layout(tuple(sorted(items, key=lambda item: item.x)), board)
+        largest = max(_RADII[0] * FINE, largest - FINE)
 
 
-def _place_sign(rng: np.random.Generator) -> PlacedSign:
-    word = int(rng.integers(len(SIGN_WORDS)))
-    height, width = (extent + 8 for extent in render(SIGN_WORDS[word], 2).shape)
-    x = int(rng.integers(2, SIZE - width - 1))
-    y = int(rng.integers(2, SIZE - height - 1))
-    return PlacedSign(word, (x, y, x + width, y + height), bool(rng.integers(2)))
+def _board(draws: Draws, word: int) -> Board:
+    width = board_width(SIGN_WORDS[word])
+    x, y = draws.between(2, SIZE - 2 - width), draws.between(2, SIZE - 2 - BOARD_HEIGHT)
+    return Board(word, x, y, dark=bool(draws.below(2)))
 
 
-def _place(
-    rng: np.random.Generator,
-    kind: int,
-    taken: list[tuple[float, float, float, float]],
-    options: SceneOptions,
-    large: bool,
-) -> Placed | None:
-    color = int(rng.integers(len(COLORS)))
-    tint = tuple(int(shift) for shift in rng.integers(-13, 14, 3))
-    # Smaller with every try, so that nearly every object finds a place.
-    for attempt in range(60):
-        largest = max(17, (30 if large else 27) - attempt // 4)
-        radius = int(rng.integers(17 * 4, largest * 4 + 1)) / 4
-        angle = math.radians(int(rng.integers(-25, 26)))
-        cos, sin = round(math.cos(angle) * 4096) / 4096, round(math.sin(angle) * 4096) / 4096
-        flip = 1 - 2 * int(rng.integers(2))
-        wide, high = (int(value) / 64 for value in rng.integers(56, 69, 2))
-        matrix = radius * np.array(
-            [[cos * wide * flip, sin * wide * flip], [-sin * high, cos * high]]
+def _items(
+    draws: Draws,
+    kinds: list[int],
+    colors: list[int],
+    radii: list[int],
+    board: Board | None,
+    occlusion: bool,
+) -> list[Item] | None:
+    """All items without a collision, or None where one of them found no room."""
+    items: list[Item] = []
+    for depth, (kind, color, radius) in enumerate(zip(kinds, colors, radii, strict=True)):
+        angle, flip = draws.between(-25, 25), bool(draws.below(2))
+        squeeze = draws.between(218, 256)
+        stretch = (squeeze, 256) if draws.below(2) else (256, squeeze)
+        shift = draws.between(-8, 8)
+        tint = (
+            shift + draws.between(-8, 8),
+            shift + draws.between(-8, 8),
+            shift + draws.between(-8, 8),
         )
-        corners = [points @ matrix * (SCALE * UNIT) / 1024 for points in _CORNERS[KINDS[kind]]]
-        every = np.concatenate(corners)
-        low, top = every.min(0), every.max(0)
-        room = (SIZE - 2) * SCALE * UNIT - (top - low)
-        shift = np.floor(rng.random(2) * room) + SCALE * UNIT - low
-        whole = tuple(np.floor(points + shift + 0.5).astype(np.int64) for points in corners)
-        x0, y0 = (low + shift) / (SCALE * UNIT)
-        x1, y1 = (top + shift) / (SCALE * UNIT)
-        box = (float(x0), float(y0), float(x1), float(y1))
-        if all(_apart(box, other, options.occlusion) for other in taken):
-            return Placed(kind, color, whole, box, tint)  # type: ignore[arg-type]
-    return None
+        margin = radius + FINE
+        for _ in range(24):
+            x = draws.between(margin, SIZE * FINE - margin)
+            y = draws.between(margin, SIZE * FINE - margin)
+            item = Item(kind, color, x, y, radius, angle, flip, stretch, tint, depth)
+            if _fits(item, items, board, occlusion):
+                items.append(item)
+                break
+        else:
+            return None
+    return items
 
 
-def _apart(
-    a: tuple[float, float, float, float], b: tuple[float, float, float, float], occlusion: bool
-) -> bool:
-    wide = min(a[2], b[2]) - max(a[0], b[0])
-    high = min(a[3], b[3]) - max(a[1], b[1])
-    if wide <= -_GAP or high <= -_GAP:
-        return True
-    if not occlusion:
-        return False
-    smaller = min((box[2] - box[0]) * (box[3] - box[1]) for box in (a, b))
-    return max(wide, 0) * max(high, 0) <= 0.2 * smaller
+def _fits(item: Item, items: list[Item], board: Board | None, occlusion: bool) -> bool:
+    if board is not None:
+        x0, y0, x1, y1 = (edge * FINE for edge in board.box)
+        dx, dy = max(x0 - item.x, item.x - x1, 0), max(y0 - item.y, item.y - y1, 0)
+        if dx * dx + dy * dy < (item.radius + _GAP * FINE) ** 2:
+            return False
+    for other in items:
+        dx, dy = item.x - other.x, item.y - other.y
+        reach = item.radius + other.radius + _GAP * FINE
+        if abs(dx) < _MIN_STEP * FINE:
+            return False
+        if not occlusion and dx * dx + dy * dy < reach * reach:
+            return False
+    return not occlusion or _leaves_visible(item, items)
+
+
+def _leaves_visible(item: Item, items: list[Item]) -> bool:
+    # Only here does a layout need pixels: how much a shape covers is not known from its disc.
+    from ._paint import covered_shares
+
+    return max(covered_shares([*items, item]), default=0.0) <= MAX_COVERED

@@ -1,54 +1,70 @@
-"""Filling polygons by scanlines, in integers, so that every machine draws the same bytes."""
+"""Polygons to pixels in integers only, so that every machine draws the same bytes."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int, UInt8
 
-SCALE = 3
-"""Subpixels per pixel and axis."""
-
-UNIT = 16
-"""Steps per subpixel in which corners are given."""
-
-
-class Patch(NamedTuple):
-    """A filled polygon in its bounding box on the subpixel grid."""
-
-    top: int
-    left: int
-    inside: Bool[np.ndarray, "height width"]
+SUPER = 3
+"""Sub-pixels along each side of a pixel."""
+SUB = 16
+"""Coordinate units along each side of a sub-pixel."""
+UNITS = SUPER * SUB
+"""Coordinate units along each side of a pixel."""
+HALF_COVER = (SUPER * SUPER + 1) // 2
+"""Sub-pixels that make at least half a pixel."""
 
 
-def fill(x: np.ndarray, y: np.ndarray, size: int) -> Patch | None:
-    """Fill a polygon by the even-odd rule.
+def fill(
+    rings: Sequence[Int[np.ndarray, "n 2"]], height: int, width: int
+) -> tuple[Bool[np.ndarray, "rows width"], int]:
+    """Fill closed rings by the even-odd rule on a (height, width) grid.
 
-    Args:
-        x: corners, integers in 1/`UNIT` subpixels.
-        y: likewise.
-        size: of the subpixel grid; what lies beyond is cut off.
-
-    Returns:
-        The filled bounding box, or None where nothing lies within the grid.
+    A cell is inside if its centre is. Coordinates (x, y) are integers in `SUB` units a cell and may
+    lie outside the grid. Returns the filled rows and the index of the first of them; rows that no
+    ring reaches are left out.
     """
-    top, bottom = max(0, int(y.min()) // UNIT), min(size, int(y.max()) // UNIT + 1)
-    left, right = max(0, int(x.min()) // UNIT), min(size, int(x.max()) // UNIT + 1)
-    if top >= bottom or left >= right:
-        return None
-    # A subpixel is inside where its centre is: centres lie at odd multiples of half a subpixel.
-    rows = np.arange(top, bottom) * UNIT + UNIT // 2
-    x1, y1 = np.roll(x, -1), np.roll(y, -1)
-    low, high = np.minimum(y, y1), np.maximum(y, y1)
-    crosses = (rows[:, None] >= low) & (rows[:, None] < high)
-    row, edge = np.nonzero(crosses)
-    dy = y1[edge] - y[edge]
-    along = (rows[row] - y[edge]) * (x1[edge] - x[edge])
-    at = x[edge] + np.floor_divide(along, dy)
-    # First subpixel whose centre lies right of the crossing.
-    first = np.floor_divide(at - UNIT // 2, UNIT) + 1 - left
-    width = right - left
-    toggles = np.zeros((bottom - top, width + 1), dtype=np.uint8)
-    np.add.at(toggles, (row, np.clip(first, 0, width)), 1)
-    return Patch(top, left, (np.add.accumulate(toggles[:, :-1], axis=1, dtype=np.uint8) & 1) == 1)
+    starts = np.concatenate(rings)
+    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    half = SUB // 2
+    top = max(0, (int(starts[:, 1].min()) + half - 1) // SUB)
+    bottom = min(height, (int(starts[:, 1].max()) + half - 1) // SUB + 1)
+    if bottom <= top:
+        return np.zeros((0, width), dtype=bool), 0
+    flip = starts[:, 1] > ends[:, 1]
+    x0, y0 = np.where(flip[:, None], ends, starts).T
+    x1, y1 = np.where(flip[:, None], starts, ends).T
+    centres = np.arange(top, bottom) * SUB + half
+    edge, row = np.nonzero((y0[:, None] <= centres) & (centres < y1[:, None]))
+    x0, y0 = x0[edge], y0[edge]
+    crossing = x0 + (centres[row] - y0) * (x1[edge] - x0) // (y1[edge] - y0)
+    # The first cell whose centre is not left of the crossing.
+    column = np.clip((crossing + half - 1) // SUB, 0, width)
+    toggles = np.zeros((bottom - top) * (width + 1), dtype=np.uint8)
+    np.add.at(toggles, row * (width + 1) + column, np.uint8(1))
+    parity = np.cumsum(toggles.reshape(-1, width + 1), axis=1, dtype=np.uint8)
+    return (parity[:, :width] & 1).astype(bool), top
+
+
+def pool(fine: np.ndarray) -> np.ndarray:
+    """Sum over `SUPER` x `SUPER` cells: (H * SUPER, W * SUPER, ...) -> (H, W, ...) uint16."""
+    rows = fine[0::SUPER].astype(np.uint16)
+    for offset in range(1, SUPER):
+        rows += fine[offset::SUPER]
+    total = rows[:, 0::SUPER].copy()
+    for offset in range(1, SUPER):
+        total += rows[:, offset::SUPER]
+    return total
+
+
+def spread(cells: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
+    """Each cell becomes the largest of itself and its neighbours within one step."""
+    out = cells.copy()
+    np.maximum(out[1:], cells[:-1], out=out[1:])
+    np.maximum(out[:-1], cells[1:], out=out[:-1])
+    across = out.copy()
+    np.maximum(out[:, 1:], across[:, :-1], out=out[:, 1:])
+    np.maximum(out[:, :-1], across[:, 1:], out=out[:, :-1])
+    return out

@@ -1,11 +1,9 @@
-"""Scenes as samples, one by one or as a sequence."""
+"""Scenes put together: pixels, label maps, `Sample`s, and lazy sequences of them."""
 
 from __future__ import annotations
 
-import json
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import overload
 
 import numpy as np
@@ -14,89 +12,168 @@ from PIL import Image
 
 from ...errors import InputError
 from .._sample import Object, Part, Question, Sample, Sign
-from ._kinds import COLORS, DRAWINGS, KINDS, SIGN_WORDS
-from ._layout import _VERSION, SIZE, Layout, PlacedSign, SceneOptions, sample_layout
-from ._render import Rendered, covered, draw
-from ._text import caption, questions, relations
+from . import _text
+from ._background import background
+from ._draws import PIXELS, VERSION, Draws
+from ._font import SIGN_WORDS, ink
+from ._kinds import COLORS, KINDS
+from ._layout import SIZE, Board, Layout, SceneOptions, check_key, layout
+from ._paint import Painted, paint, palette, part_masks
+from ._raster import SUPER, pool
+
+SIGN_LABEL = 1 + len(KINDS)
+"""Label of the first sign word; 0 is the background, 1 + kind index an object."""
+
+_DEFAULT = SceneOptions()
 
 
-def scene(index: int, seed: int = 0, options: SceneOptions | None = None) -> Sample:
-    """Scene `index` of `seed`: the same bytes on every machine, whatever else is drawn."""
-    layout = sample_layout(index, seed, _checked(options))
-    asked = questions(layout)
-    drawn = draw(layout)
-    return Sample(
-        id=f"scene-{seed}-{index:06d}",
-        image=Image.fromarray(drawn.image),
-        objects=tuple(_object(layout, drawn, number) for number in range(len(layout.objects))),
-        captions=(caption(layout),),
-        questions=asked,
-        relations=relations(layout),
-        signs=(_sign(layout.sign),) if layout.sign else (),
-        meta={"seed": seed, "index": index},
-    )
+def _draw(
+    content: Layout, draws: Draws
+) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
+    """The image, and the objects in painting order."""
+    canvas = background(draws)
+    if content.board is not None:
+        _draw_board(canvas, content.board, draws)
+    objects = [paint(item) for item in sorted(content.items, key=lambda item: item.depth)]
+    for painted in objects:
+        _blend(canvas, painted)
+    noise = (draws.bytes(canvas.size) >> 4).reshape(canvas.shape).astype(np.int16) - 8
+    return np.clip(canvas + noise, 0, 255).astype(np.uint8), objects
 
 
-def scene_texts(
-    index: int, seed: int, options: SceneOptions | None = None
-) -> tuple[str, tuple[Question, ...]]:
-    """Caption and questions of a scene, without drawing it."""
-    layout = sample_layout(index, seed, _checked(options))
-    asked = questions(layout)
-    return caption(layout), asked
+def _draw_board(canvas: np.ndarray, board: Board, draws: Draws) -> None:
+    x0, y0, x1, y1 = board.box
+    light = [draws.between(216, 240)] * 3
+    dark = [draws.between(28, 56) for _ in range(3)]
+    inked = ink(SIGN_WORDS[board.word])[..., None]
+    paper, letters = (dark, light) if board.dark else (light, dark)
+    canvas[y0:y1, x0:x1] = np.where(inked, np.array(letters), np.array(paper))
+
+
+def _blend(canvas: np.ndarray, painted: Painted) -> None:
+    rows, cols = painted.window
+    total = SUPER * SUPER
+    # The palette is black outside the object, so the sum is already weighted by coverage.
+    inside = pool(palette(painted.item)[painted.cells]).astype(np.int32)
+    outside = (total - painted.cover.astype(np.int32))[..., None] * canvas[rows, cols]
+    canvas[rows, cols] = (inside + outside + total // 2) // total
 
 
 def draw_arrays(
-    index: int, seed: int, options: SceneOptions | None = None
+    index: int, seed: int = 0, options: SceneOptions = _DEFAULT
 ) -> tuple[
-    UInt8[np.ndarray, "height width 3"],
-    UInt8[np.ndarray, "height width"],
-    UInt8[np.ndarray, "height width"],
+    UInt8[np.ndarray, "size size 3"], UInt8[np.ndarray, "size size"], UInt8[np.ndarray, "size size"]
 ]:
-    """Pixels, kind label and colour label of a scene, for training.
+    """Scene `index` as arrays only, for training.
 
-    The kind label is 0 on the background, 1 + index in `KINDS` on an object and
-    1 + len(KINDS) + index in `SIGN_WORDS` on a sign; the colour label is 0 or 1 + index in
-    `COLORS`.
+    Returns:
+        The RGB image; the label map (0 background, 1 + index in `KINDS` on an object, 25 + index
+        in `SIGN_WORDS` on a sign); the colour map (0 none, 1 + index in `COLORS` on an object).
+
+    Raises:
+        InputError: `index` or `seed` is negative or needs more than 32 bits.
     """
-    layout = sample_layout(index, seed, _checked(options))
-    questions(layout)  # draws from the layout's generator, as for the sample
-    drawn = draw(layout)
-    kinds = np.zeros((SIZE, SIZE), dtype=np.uint8)
-    colors = np.zeros((SIZE, SIZE), dtype=np.uint8)
-    for number, placed in enumerate(layout.objects):
-        mask = _mask(drawn, drawn.first[number], drawn.first[number + 1])
-        kinds[mask] = 1 + placed.kind
-        colors[mask] = 1 + placed.color
-    if layout.sign is not None:
-        x0, y0, x1, y1 = layout.sign.box
-        kinds[y0:y1, x0:x1] = 1 + len(KINDS) + layout.sign.word
-    return drawn.image, kinds, colors
+    content = layout(index, seed, options)
+    image, objects = _draw(content, Draws(seed, index, PIXELS))
+    label = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    color = np.zeros((SIZE, SIZE), dtype=np.uint8)
+    if content.board is not None:
+        x0, y0, x1, y1 = content.board.box
+        label[y0:y1, x0:x1] = SIGN_LABEL + content.board.word
+    for painted in objects:
+        rows, cols = painted.window
+        mask = painted.mask
+        label[rows, cols][mask] = 1 + painted.item.kind
+        color[rows, cols][mask] = 1 + painted.item.color
+    return image, label, color
 
 
-@dataclass(frozen=True)
+def scene_texts(
+    index: int, seed: int = 0, options: SceneOptions = _DEFAULT
+) -> tuple[str, tuple[Question, ...]]:
+    """The caption and the questions of scene `index`, without drawing it."""
+    content = layout(index, seed, options)
+    return _text.caption(content), _text.questions(content, index, seed)
+
+
+def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample:
+    """Scene `index` of `seed` with its complete ground truth; objects from left to right.
+
+    The pixels of an object go to its parts without overlap: each to the part that fills most of it.
+
+    Raises:
+        InputError: `index` or `seed` is negative or needs more than 32 bits.
+    """
+    content = layout(index, seed, options)
+    image, painted = _draw(content, Draws(seed, index, PIXELS))
+    covered = np.zeros((SIZE, SIZE), dtype=bool)
+    objects = []
+    for one in reversed(painted):
+        visible = ~covered
+        objects.append((one.item.x, _object(one, visible)))
+        covered |= _whole(one, one.mask)
+    objects.sort(key=lambda pair: pair[0])
+    return Sample(
+        id=f"scene-{seed}-{index:06d}",
+        image=Image.fromarray(image),
+        objects=tuple(found for _, found in objects),
+        captions=(_text.caption(content),),
+        questions=_text.questions(content, index, seed),
+        relations=_text.relations(content),
+        signs=() if content.board is None else (_sign(content.board),),
+        meta={"source": "scenes", "seed": seed, "index": index, "version": VERSION},
+    )
+
+
+def _whole(painted: Painted, window: np.ndarray) -> Bool[np.ndarray, "size size"]:
+    mask = np.zeros((SIZE, SIZE), dtype=bool)
+    mask[painted.window] = window
+    return mask
+
+
+def _object(painted: Painted, visible: Bool[np.ndarray, "size size"]) -> Object:
+    mask = _whole(painted, painted.mask) & visible
+    parts = [(name, _whole(painted, part) & visible) for name, part in part_masks(painted)]
+    return Object(
+        name=KINDS[painted.item.kind],
+        mask=mask,
+        box=_box(mask),
+        color=COLORS[painted.item.color],
+        # A part that is thinner than half a pixel or wholly covered cannot be seen.
+        parts=tuple(Part(name, part) for name, part in parts if part.any()),
+    )
+
+
+def _box(mask: Bool[np.ndarray, "size size"]) -> tuple[float, float, float, float]:
+    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1)
+
+
+def _sign(board: Board) -> Sign:
+    x0, y0, x1, y1 = board.box
+    mask = np.zeros((SIZE, SIZE), dtype=bool)
+    mask[y0:y1, x0:x1] = True
+    return Sign(SIGN_WORDS[board.word], mask, (float(x0), float(y0), float(x1), float(y1)))
+
+
 class Scenes(Sequence[Sample]):
-    """Scenes `start` to `start + n - 1` of `seed`, drawn when asked for."""
+    """Scenes start..start+n-1 of `seed`, drawn when they are asked for."""
 
-    n: int
-    seed: int = 0
-    options: SceneOptions = SceneOptions()
-    start: int = 0
-
-    def __post_init__(self) -> None:
-        if self.n < 0:
-            raise InputError(f"expected a number of scenes of 0 or more, got {self.n}")
-        if self.seed < 0 or self.start < 0:
-            raise InputError(
-                f"expected seed and start of 0 or more, got {self.seed} and {self.start}"
-            )
-        _checked(self.options)
+    def __init__(
+        self, n: int, seed: int = 0, options: SceneOptions = _DEFAULT, start: int = 0
+    ) -> None:
+        """Raises InputError for a negative `n`, or an index or a seed outside 32 bits."""
+        if n < 0:
+            raise InputError(f"expected a number of scenes >= 0, got {n}: give another")
+        check_key(start + max(n - 1, 0), seed)
+        check_key(start, seed)
+        self.n, self.seed, self.options, self.start = n, seed, options, start
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever a scene would."""
-        what = [_VERSION, self.n, self.seed, self.start, asdict(self.options)]
-        return sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:16]
+        """Equal for equal scenes, different for different ones; a SHA-256 in hexadecimal."""
+        told = f"scenes v{VERSION} seed={self.seed} start={self.start} n={self.n} {self.options}"
+        return hashlib.sha256(told.encode()).hexdigest()
 
     def __len__(self) -> int:
         return self.n
@@ -107,51 +184,16 @@ class Scenes(Sequence[Sample]):
     def __getitem__(self, index: slice) -> Sequence[Sample]: ...
     def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
         if isinstance(index, slice):
-            chosen = range(self.n)[index]
-            if chosen.step == 1:
-                return Scenes(len(chosen), self.seed, self.options, self.start + chosen.start)
-            return [self[number] for number in chosen]
-        return scene(self.start + range(self.n)[index], self.seed, self.options)
+            places = range(self.n)[index]
+            if places.step == 1:
+                return Scenes(len(places), self.seed, self.options, self.start + places.start)
+            return [self[place] for place in places]
+        if not -self.n <= index < self.n:
+            raise IndexError(f"scene {index} of {self.n}")
+        return scene(self.start + index % self.n, self.seed, self.options)
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self[number] for number in range(self.n))
+        return (self[place] for place in range(self.n))
 
-
-def _checked(options: SceneOptions | None) -> SceneOptions:
-    options = options or SceneOptions()
-    if not 1 <= options.min_objects <= options.max_objects <= 5:
-        raise InputError(
-            "expected 1 <= min_objects <= max_objects <= 5, got "
-            f"{options.min_objects} and {options.max_objects}"
-        )
-    if not 0 <= options.signs <= 1:
-        raise InputError(f"expected a probability of signs within 0..1, got {options.signs}")
-    return options
-
-
-def _mask(drawn: Rendered, first: int, stop: int) -> Bool[np.ndarray, "height width"]:
-    ids = np.zeros(256, dtype=bool)
-    ids[first:stop] = True
-    return covered(drawn.canvas, ids)
-
-
-def _object(layout: Layout, drawn: Rendered, number: int) -> Object:
-    placed = layout.objects[number]
-    first, stop = drawn.first[number], drawn.first[number + 1]
-    mask = _mask(drawn, first, stop)
-    shapes = DRAWINGS[KINDS[placed.kind]]
-    parts = []
-    for name in dict.fromkeys(shape.part for shape in shapes):
-        ids = np.zeros(256, dtype=bool)
-        ids[[first + i for i, shape in enumerate(shapes) if shape.part == name]] = True
-        parts.append(Part(name, covered(drawn.canvas, ids)))
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = (float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1))
-    return Object(KINDS[placed.kind], mask, box, COLORS[placed.color], tuple(parts))
-
-
-def _sign(sign: PlacedSign) -> Sign:
-    x0, y0, x1, y1 = sign.box
-    mask = np.zeros((SIZE, SIZE), dtype=bool)
-    mask[y0:y1, x0:x1] = True
-    return Sign(SIGN_WORDS[sign.word], mask, (float(x0), float(y0), float(x1), float(y1)))
+    def __repr__(self) -> str:
+        return f"Scenes(n={self.n}, seed={self.seed}, start={self.start}, options={self.options})"

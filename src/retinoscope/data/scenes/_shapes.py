@@ -1,77 +1,131 @@
-"""Polygons in an object's own frame: x to the right, y down, both within about -1..1."""
+"""What the kinds are built from: tones, and polygons in a frame that fits the unit disc."""
 
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-Points = tuple[tuple[float, float], ...]
-Shade = Literal["main", "dark", "light", "ink", "paper"]
-"""The object's colour, a darker or lighter tone of it, a neutral near-black or near-white."""
+import numpy as np
+from jaxtyping import Int
+
+MAIN, DARK, LIGHT, NEUTRAL, PALE = range(5)
+"""The object's colour, darker, lighter; dark grey, middle grey."""
+
+UNIT = 1000
+"""Length of a shape's radius in its integer coordinates."""
+
+Point = tuple[float, float]
+Ring = Sequence[Point]
 
 
-class Shape(NamedTuple):
-    """One polygon of a part; later shapes lie over earlier ones."""
+@dataclass(frozen=True)
+class Patch:
+    """One filled area of a part: rings under the even-odd rule, x right, y down."""
 
     part: str
-    shade: Shade
-    points: Points
+    tone: int
+    rings: tuple[Ring, ...]
 
 
-def polygon(part: str, shade: Shade, *points: tuple[float, float]) -> Shape:
-    return Shape(part, shade, points)
+@dataclass(frozen=True)
+class Shape:
+    """A kind's drawing. `points` are all rings' vertices, within `UNIT` of the origin."""
+
+    parts: tuple[str, ...]
+    tones: tuple[int, ...]
+    """Tone of each patch, in painting order."""
+    owners: tuple[int, ...]
+    """Part index of each patch."""
+    points: Int[np.ndarray, "n 2"]
+    rings: tuple[tuple[slice, ...], ...]
+    """Where each patch's rings lie in `points`."""
 
 
-def rectangle(part: str, shade: Shade, x0: float, y0: float, x1: float, y1: float) -> Shape:
-    return Shape(part, shade, ((x0, y0), (x1, y0), (x1, y1), (x0, y1)))
+def shape(*patches: Patch) -> Shape:
+    """Centre the patches' bounding box and scale them into the disc of radius `UNIT`."""
+    rings = [np.array(ring, dtype=float) for patch in patches for ring in patch.rings]
+    points = np.concatenate(rings)
+    points -= (points.min(0) + points.max(0)) / 2
+    points *= UNIT / math.sqrt(float((points**2).sum(1).max()))
+    bounds = np.cumsum([0, *map(len, rings)]).tolist()
+    slices = iter([slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)])
+    parts = tuple(dict.fromkeys(patch.part for patch in patches))
+    return Shape(
+        parts=parts,
+        tones=tuple(patch.tone for patch in patches),
+        owners=tuple(parts.index(patch.part) for patch in patches),
+        points=np.floor(points + 0.5).astype(np.int64),
+        rings=tuple(tuple(next(slices) for _ in patch.rings) for patch in patches),
+    )
 
 
-def ellipse(
-    part: str,
-    shade: Shade,
-    x: float,
-    y: float,
-    rx: float,
-    ry: float,
-    start: float = 0,
-    stop: float = 360,
-    n: int = 20,
-) -> Shape:
-    """An ellipse, or the piece of it from `start` to `stop` degrees (clockwise from the right)."""
-    count = n if stop - start < 360 else n - 1
-    angles = (math.radians(start + (stop - start) * i / n) for i in range(count + 1))
-    return Shape(part, shade, tuple((x + rx * math.cos(a), y + ry * math.sin(a)) for a in angles))
+def poly(part: str, tone: int, *points: Point) -> Patch:
+    """A polygon."""
+    return Patch(part, tone, (points,))
 
 
-def stroke(
-    part: str, shade: Shade, x0: float, y0: float, x1: float, y1: float, width: float
-) -> Shape:
-    length = math.hypot(x1 - x0, y1 - y0)
-    dx, dy = (y1 - y0) / length * width / 2, (x0 - x1) / length * width / 2
-    corners = ((x0 + dx, y0 + dy), (x1 + dx, y1 + dy), (x1 - dx, y1 - dy), (x0 - dx, y0 - dy))
-    return Shape(part, shade, corners)
+def box(part: str, tone: int, x0: float, y0: float, x1: float, y1: float) -> Patch:
+    """An upright rectangle."""
+    return Patch(part, tone, (((x0, y0), (x1, y0), (x1, y1), (x0, y1)),))
 
 
-def star(part: str, shade: Shade, x: float, y: float, outer: float, inner: float, n: int) -> Shape:
-    points = []
-    for i in range(2 * n):
-        radius = outer if i % 2 == 0 else inner
-        angle = math.pi * i / n - math.pi / 2
-        points.append((x + radius * math.cos(angle), y + radius * math.sin(angle)))
-    return Shape(part, shade, tuple(points))
+def arc(
+    x: float, y: float, rx: float, ry: float, start: float = 0, stop: float = 360, n: int = 20
+) -> list[Point]:
+    """`n` points on an ellipse from angle `start` to `stop` in degrees, clockwise on the screen.
+
+    A full turn leaves out its last point, which is the first.
+    """
+    steps = n if stop - start >= 360 else n - 1
+    angles = [math.radians(start + (stop - start) * step / steps) for step in range(n)]
+    return [(x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles]
 
 
-def arc_band(
-    part: str,
-    shade: Shade,
-    x: float,
-    y: float,
-    outer: float,
-    inner: float,
-    start: float,
-    stop: float,
-) -> Shape:
-    """A piece of a ring between two radii."""
-    there = ellipse(part, shade, x, y, outer, outer, start, stop, 14).points
-    back = ellipse(part, shade, x, y, inner, inner, start, stop, 14).points
-    return Shape(part, shade, there + back[::-1])
+def oval(
+    part: str, tone: int, x: float, y: float, rx: float, ry: float | None = None, n: int = 20
+) -> Patch:
+    """An ellipse, or a circle where `ry` is left out."""
+    return Patch(part, tone, (arc(x, y, rx, rx if ry is None else ry, n=n),))
+
+
+def annulus(
+    part: str, tone: int, x: float, y: float, outer: Point, inner: Point, n: int = 22
+) -> Patch:
+    """The area between two ellipses of one centre."""
+    return Patch(part, tone, (arc(x, y, *outer, n=n), arc(x, y, *inner, n=n)))
+
+
+def stroke(part: str, tone: int, width: float, *points: Point) -> list[Patch]:
+    """A line through `points` as one quadrilateral each stretch."""
+    quads = []
+    for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+        length = math.hypot(x1 - x0, y1 - y0)
+        dx, dy = (x1 - x0) * width / length / 2, (y1 - y0) * width / length / 2
+        quads.append(
+            poly(
+                part, tone,
+                (x0 - dy, y0 + dx), (x1 - dy, y1 + dx), (x1 + dy, y1 - dx), (x0 + dy, y0 - dx),
+            )
+        )  # fmt: skip
+    return quads
+
+
+def turned(patch: Patch, degrees: float, about: Point = (0, 0)) -> Patch:
+    """`patch` turned clockwise on the screen."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    ax, ay = about
+
+    def turn(point: Point) -> Point:
+        x, y = point[0] - ax, point[1] - ay
+        return ax + c * x - s * y, ay + s * x + c * y
+
+    return Patch(patch.part, patch.tone, tuple([turn(p) for p in ring] for ring in patch.rings))
+
+
+def mirrored(patch: Patch) -> Patch:
+    """`patch` with left and right exchanged."""
+    return Patch(patch.part, patch.tone, tuple([(-x, y) for x, y in ring] for ring in patch.rings))
+
+
+Maker = Callable[[], Shape]

@@ -1,88 +1,109 @@
-"""What can be said and asked about a layout."""
+"""What is said about a scene: relations, a caption, questions. Needs the layout only."""
 
 from __future__ import annotations
 
-import numpy as np
-
 from .._sample import Question, Relation
-from ._kinds import COLORS, KINDS, SIGN_WORDS
-from ._layout import Layout, Placed
+from ._draws import TEXT, Draws
+from ._font import SIGN_WORDS
+from ._kinds import COLORS, KINDS
+from ._layout import Item, Layout
 
 COUNT_WORDS = ("one", "two", "three", "four", "five")
 DIRECTIONS = ("left of", "right of", "above", "below")
-_CLEAR = 1.3
-"""A direction is clear where its axis differs by this factor more than the other axis."""
 
 
 def article(word: str) -> str:
-    """The word with its indefinite article: "a car", "an apple"."""
-    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+    """"a" or "an"."""
+    return "an" if word[0] in "aeiou" else "a"
 
 
 def caption(layout: Layout) -> str:
     """The objects from left to right, then the sign."""
-    ordered = sorted(layout.objects, key=lambda placed: placed.center)
-    things = [article(f"{COLORS[placed.color]} {KINDS[placed.kind]}") for placed in ordered]
-    listed = things[0] if len(things) == 1 else f"{', '.join(things[:-1])} and {things[-1]}"
-    text = f"{listed[0].upper()}{listed[1:]}."
-    if layout.sign is not None:
-        text += f" A sign says {SIGN_WORDS[layout.sign.word]}."
-    return text
+    names = [f"{COLORS[item.color]} {KINDS[item.kind]}" for item in layout.items]
+    phrases = [f"{article(name)} {name}" for name in names]
+    listed = phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
+    sentence = f"{listed[0].upper()}{listed[1:]}."
+    if layout.board is not None:
+        sentence += f" A sign says {SIGN_WORDS[layout.board.word]}."
+    return sentence
+
+
+def directions(subject: Item, anchor: Item) -> tuple[str, ...]:
+    """Where `subject` lies from `anchor`: one direction, or two where neither is clear.
+
+    A direction is clear if the centres differ along its axis more than 1.3 times as much as along
+    the other.
+    """
+    dx, dy = subject.x - anchor.x, subject.y - anchor.y
+    across, along = DIRECTIONS[0] if dx < 0 else DIRECTIONS[1], DIRECTIONS[2 if dy < 0 else 3]
+    if 10 * abs(dx) > 13 * abs(dy):
+        return (across,)
+    if 10 * abs(dy) > 13 * abs(dx):
+        return (along,)
+    return across, along
 
 
 def relations(layout: Layout) -> tuple[Relation, ...]:
-    """Every ordered pair whose direction is clear."""
+    """All pairs with one clear direction."""
     found = []
-    for first, a in enumerate(layout.objects):
-        for second, b in enumerate(layout.objects):
-            for direction in DIRECTIONS:
-                if first != second and _lies(a, direction, b, _CLEAR):
-                    found.append(Relation(first, direction, second))
+    for s, subject in enumerate(layout.items):
+        for a, anchor in enumerate(layout.items):
+            names = directions(subject, anchor) if s != a else ()
+            if len(names) == 1:
+                found.append(Relation(s, names[0], a))
     return tuple(found)
 
 
-def questions(layout: Layout) -> tuple[Question, ...]:
-    """All questions about the layout, absent kinds drawn by lot from its seed."""
-    objects = layout.objects
-    asked: list[Question] = []
-    absent = [kind for kind in range(len(KINDS)) if all(kind != o.kind for o in objects)]
-    for index, placed in enumerate(objects):
-        asked.append(_polling(placed.kind, "yes", (index,)))
-    for kind in layout.rng.permutation(absent)[: len(objects)]:
-        asked.append(_polling(int(kind), "no", ()))
-    for index, placed in enumerate(objects):
-        kind, color = KINDS[placed.kind], COLORS[placed.color]
-        asked.append(Question(f"What color is the {kind}?", color, "color", (index,)))
-        if sum(other.color == placed.color for other in objects) == 1:
-            asked.append(Question(f"What is the {color} thing?", kind, "kind", (index,)))
+def questions(layout: Layout, index: int, seed: int) -> tuple[Question, ...]:
+    """All questions about one scene, kind by kind; polling has as many "no" as "yes"."""
+    items = layout.items
+    return (
+        *_polling(items, Draws(seed, index, TEXT)),
+        *_attributes(items),
+        *_relation_questions(items),
+        Question("How many things are there?", COUNT_WORDS[len(items) - 1], "count"),
+        *_sign_questions(layout),
+    )
+
+
+def _polling(items: tuple[Item, ...], draws: Draws) -> list[Question]:
+    present = [item.kind for item in items]
+    absent = draws.distinct(len(items), [k for k in range(len(KINDS)) if k not in present])
+
+    def ask(kind: int) -> str:
+        return f"Is there {article(KINDS[kind])} {KINDS[kind]} in this image?"
+
+    yes = [Question(ask(kind), "yes", "polling", (i,)) for i, kind in enumerate(present)]
+    return yes + [Question(ask(kind), "no", "polling") for kind in absent]
+
+
+def _attributes(items: tuple[Item, ...]) -> list[Question]:
+    asked = [
+        Question(f"What color is the {KINDS[item.kind]}?", COLORS[item.color], "color", (i,))
+        for i, item in enumerate(items)
+    ]
+    colors = [item.color for item in items]
+    return asked + [
+        Question(f"What is the {COLORS[item.color]} thing?", KINDS[item.kind], "kind", (i,))
+        for i, item in enumerate(items)
+        if colors.count(item.color) == 1
+    ]
+
+
+def _relation_questions(items: tuple[Item, ...]) -> list[Question]:
+    asked = []
+    for a, anchor in enumerate(items):
+        seen = [(i, directions(item, anchor)) for i, item in enumerate(items) if i != a]
         for direction in DIRECTIONS:
-            # The wide cone must hold one object only, and that one clearly.
-            wide = [
-                number
-                for number, other in enumerate(objects)
-                if number != index and _lies(other, direction, placed, 1 / _CLEAR)
-            ]
-            if len(wide) == 1 and _lies(objects[wide[0]], direction, placed, _CLEAR):
-                answer = KINDS[objects[wide[0]].kind]
-                text = f"What is {direction} the {kind}?"
-                asked.append(Question(text, answer, "relation", (wide[0],)))
-    count = COUNT_WORDS[len(objects) - 1]
-    asked.append(Question("How many things are there?", count, "count"))
-    if layout.sign is not None:
-        asked.append(Question("What does the sign say?", SIGN_WORDS[layout.sign.word], "sign"))
-    return tuple(asked)
+            there = [(i, names) for i, names in seen if direction in names]
+            if len(there) == 1 and len(there[0][1]) == 1:
+                i = there[0][0]
+                question = f"What is {direction} the {KINDS[anchor.kind]}?"
+                asked.append(Question(question, KINDS[items[i].kind], "relation", (i,)))
+    return asked
 
 
-def _polling(kind: int, answer: str, about: tuple[int, ...]) -> Question:
-    return Question(f"Is there {article(KINDS[kind])} in this image?", answer, "polling", about)
-
-
-def _lies(a: Placed, direction: str, b: Placed, clear: float) -> bool:
-    right, down = np.subtract(a.center, b.center)
-    along, across = {
-        "left of": (-right, down),
-        "right of": (right, down),
-        "above": (-down, right),
-        "below": (down, right),
-    }[direction]
-    return bool(along > clear * abs(across))
+def _sign_questions(layout: Layout) -> list[Question]:
+    if layout.board is None:
+        return []
+    return [Question("What does the sign say?", SIGN_WORDS[layout.board.word], "sign")]

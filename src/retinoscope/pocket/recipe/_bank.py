@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ...data import Question
-from ...data.scenes import SIZE, draw_arrays, scene_texts
+from ...data.scenes import SceneOptions, draw_arrays, scene_texts
 from ._loop import Report
 
 BACKGROUND = 0
@@ -59,14 +59,15 @@ def draw_bank(work: Path, n: int, seed: int, patch: int, report: Report) -> Bank
 
 
 def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
-    grid = SIZE // patch
+    size = SceneOptions().size
+    grid = size // patch
 
     def create(name: str, *shape: int) -> np.memmap:
         file = folder / f"{name}.npy"
         return np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=(n, *shape))
 
     images, kinds, colors = (
-        create("images", SIZE, SIZE, 3),
+        create("images", size, size, 3),
         create("kinds", grid, grid),
         create("colors", grid, grid),
     )

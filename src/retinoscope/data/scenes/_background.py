@@ -1,0 +1,80 @@
+"""The ground behind the objects: two muted tones in soft blotches, and clutter that is no object."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Int16
+
+from ._draws import Draws
+from ._layout import SIZE
+from ._raster import SUB, fill
+
+_COARSE, _FINE_STEP = 36, 12
+
+
+def _weights(step: int) -> np.ndarray:
+    """(SIZE, SIZE // step + 1) smooth interpolation weights, integers that sum to 256 a row."""
+    weights = np.zeros((SIZE, SIZE // step + 1))
+    for pixel in range(SIZE):
+        cell, inside = divmod(2 * pixel + 1, 2 * step)
+        # Smoothstep 3t^2 - 2t^3 in integers, t = inside / (2 * step).
+        whole = 2 * step
+        eased = 256 * inside * inside * (3 * whole - 2 * inside) // whole**3
+        weights[pixel, cell] += 256 - eased
+        weights[pixel, cell + 1] += eased
+    return weights
+
+
+_COARSE_WEIGHTS, _FINE_WEIGHTS = _weights(_COARSE), _weights(_FINE_STEP)
+_CIRCLE = [
+    (math.floor(math.cos(i * math.pi / 5) * 256 + 0.5), math.floor(math.sin(i * math.pi / 5) * 256 + 0.5))
+    for i in range(10)
+]
+
+
+def _field(draws: Draws, weights: np.ndarray) -> np.ndarray:
+    """Smooth values in 0..255, exact: the products stay far below 2**53."""
+    side = weights.shape[1]
+    knots = draws.bytes(side * side).reshape(side, side).astype(np.float64)
+    return (weights @ knots @ weights.T).astype(np.int64) >> 16
+
+
+def background(draws: Draws) -> Int16[np.ndarray, "size size 3"]:
+    """The ground of one scene, without pixel noise."""
+    level = draws.between(92, 176)
+    first = [level + draws.between(-12, 12) for _ in range(3)]
+    step = draws.between(14, 30) * (1 if draws.below(2) else -1)
+    second = [value + step + draws.between(-10, 10) for value in first]
+    mix = (3 * _field(draws, _COARSE_WEIGHTS) + _field(draws, _FINE_WEIGHTS)) >> 2
+    low, high = np.array(first), np.array(second)
+    ground = (low * (256 - mix[..., None]) + high * mix[..., None]) >> 8
+    for _ in range(draws.between(3, 7)):
+        ring = _line(draws) if draws.below(2) else _blob(draws)
+        inside, top = fill([ring], SIZE, SIZE)
+        shade = draws.between(9, 20) * (1 if draws.below(2) else -1)
+        tint = [shade + draws.between(-5, 5) for _ in range(3)]
+        ground[top : top + len(inside)][inside] += tint
+    return ground.astype(np.int16)
+
+
+def _line(draws: Draws) -> np.ndarray:
+    """A long thin quadrilateral."""
+    limit = SIZE * SUB
+    x0, y0, x1, y1 = (draws.below(limit) for _ in range(4))
+    width = draws.between(SUB, 3 * SUB)
+    # Across the longer direction: no square root, hence no rounding that could differ.
+    dx, dy = (0, width) if abs(x1 - x0) > abs(y1 - y0) else (width, 0)
+    return np.array([(x0, y0), (x1, y1), (x1 + dx, y1 + dy), (x0 + dx, y0 + dy)], dtype=np.int64)
+
+
+def _blob(draws: Draws) -> np.ndarray:
+    """A lumpy disc."""
+    x, y = draws.below(SIZE * SUB), draws.below(SIZE * SUB)
+    radius = draws.between(4 * SUB, 12 * SUB)
+    points = []
+    for c, s in _CIRCLE:
+        reach = radius * draws.between(60, 120) // 100
+        points.append((x + reach * c // 256, y + reach * s // 256))
+    return np.array(points, dtype=np.int64)
