@@ -79,8 +79,9 @@ def test_text_survives_the_tokenizer(tokenizer):
     text = "a red car, a blue fish and an orange tree. a sign says stop."
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     assert tokenizer.decode(ids) == text
-    assert tokenizer(" car", add_special_tokens=False)["input_ids"] == (
-        tokenizer("Car", add_special_tokens=False)["input_ids"]
+    assert (
+        tokenizer(" car", add_special_tokens=False)["input_ids"]
+        == (tokenizer("Car", add_special_tokens=False)["input_ids"])
     )
 
 

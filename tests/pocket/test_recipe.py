@@ -1,4 +1,4 @@
-"""The recipe in miniature: it ends in a Hugging Face folder, and an interruption changes nothing."""
+"""The recipe in miniature: it ends in a Hugging Face folder, interrupted or not."""
 
 from dataclasses import replace
 

@@ -6,8 +6,8 @@ Scene k of a seed is the same on every machine and does not depend on how many a
 from ._export import export_coco
 from ._font import SIGN_WORDS
 from ._kinds import COLORS, KINDS
-from ._layout import SceneOptions
 from ._scene import Scenes, draw_arrays, scene, scene_texts
+from ._world import SceneOptions
 
 __all__ = [
     "COLORS",

@@ -1,4 +1,4 @@
-"""The ground behind the objects: two muted tones in soft blotches, and clutter that is no object."""
+"""The ground behind the objects: two muted tones in soft blotches, and clutter (no objects)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Int16
 
 from ._draws import Draws
-from ._layout import SIZE
 from ._raster import SUB, fill
+from ._world import SIZE
 
 _COARSE, _FINE_STEP = 36, 12
 
@@ -29,7 +29,10 @@ def _weights(step: int) -> np.ndarray:
 
 _COARSE_WEIGHTS, _FINE_WEIGHTS = _weights(_COARSE), _weights(_FINE_STEP)
 _CIRCLE = [
-    (math.floor(math.cos(i * math.pi / 5) * 256 + 0.5), math.floor(math.sin(i * math.pi / 5) * 256 + 0.5))
+    (
+        math.floor(math.cos(i * math.pi / 5) * 256 + 0.5),
+        math.floor(math.sin(i * math.pi / 5) * 256 + 0.5),
+    )
     for i in range(10)
 ]
 
@@ -48,15 +51,17 @@ def background(draws: Draws) -> Int16[np.ndarray, "size size 3"]:
     step = draws.between(14, 30) * (1 if draws.below(2) else -1)
     second = [value + step + draws.between(-10, 10) for value in first]
     mix = (3 * _field(draws, _COARSE_WEIGHTS) + _field(draws, _FINE_WEIGHTS)) >> 2
-    low, high = np.array(first), np.array(second)
-    ground = (low * (256 - mix[..., None]) + high * mix[..., None]) >> 8
+    # One row for each mix of the two tones, looked up at every pixel.
+    share = np.arange(256)[:, None]
+    tones = (np.array(first) * (256 - share) + np.array(second) * share) >> 8
+    ground = tones.astype(np.int16)[mix]
     for _ in range(draws.between(3, 7)):
         ring = _line(draws) if draws.below(2) else _blob(draws)
         inside, top = fill([ring], SIZE, SIZE)
         shade = draws.between(9, 20) * (1 if draws.below(2) else -1)
         tint = [shade + draws.between(-5, 5) for _ in range(3)]
         ground[top : top + len(inside)][inside] += tint
-    return ground.astype(np.int16)
+    return ground
 
 
 def _line(draws: Draws) -> np.ndarray:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 
-from . import _kinds_home, _kinds_living, _kinds_made
+from . import _kinds_home as home
+from . import _kinds_living as living
+from . import _kinds_made as made
 from ._shapes import Shape
 
 KINDS: tuple[str, ...] = (
@@ -28,16 +31,23 @@ RGB = np.array(
     ],
     dtype=np.int64,
 )  # fmt: skip
+"""The colours, one row each."""
 NEUTRAL_RGB = (44, 44, 50)
 PALE_RGB = (176, 174, 168)
+
+
+_MAKERS: dict[str, Callable[[], Shape]] = {
+    maker.__name__: maker
+    for maker in (
+        *(living.apple, living.bird, living.fish, living.flower, living.leaf, living.moon),
+        *(living.mushroom, living.star, living.tree),
+        *(made.boat, made.book, made.bottle, made.car, made.chair, made.clock, made.cup, made.hat),
+        *(home.house, home.key, home.ladder, home.lamp, home.ring, home.table, home.umbrella),
+    )
+}
 
 
 @cache
 def shape_of(kind: int) -> Shape:
     """The drawing of `KINDS[kind]`."""
-    name = KINDS[kind]
-    for module in (_kinds_living, _kinds_made, _kinds_home):
-        maker = getattr(module, name, None)
-        if maker is not None:
-            return maker()
-    raise AssertionError(f"{name} has no drawing")
+    return _MAKERS[KINDS[kind]]()

@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from ._shapes import (
-    DARK, LIGHT, MAIN, NEUTRAL, Patch, Shape, annulus, arc, box, oval, poly, shape, stroke,
-)  # fmt: skip
+    DARK,
+    LIGHT,
+    MAIN,
+    NEUTRAL,
+    Patch,
+    Shape,
+    annulus,
+    arc,
+    box,
+    poly,
+    shape,
+    stroke,
+)
 
 
 def house() -> Shape:
@@ -51,7 +62,9 @@ def ring() -> Shape:
     return shape(
         annulus("band", MAIN, 0.0, 0.32, (0.68, 0.68), (0.44, 0.44), 24),
         poly("setting", NEUTRAL, (-0.26, -0.42), (0.26, -0.42), (0.16, -0.2), (-0.16, -0.2)),
-        poly("gem", LIGHT, (-0.42, -0.72), (-0.24, -1.0), (0.24, -1.0), (0.42, -0.72), (0.0, -0.28)),
+        poly(
+            "gem", LIGHT, (-0.42, -0.72), (-0.24, -1.0), (0.24, -1.0), (0.42, -0.72), (0.0, -0.28)
+        ),
         poly("gem", DARK, (-0.14, -0.72), (0.14, -0.72), (0.0, -0.28)),
     )
 
@@ -72,8 +85,26 @@ def umbrella() -> Shape:
     for x in (0.66, 0.0, -0.66):
         rim += arc(x, 0.08, 0.33, 0.2, 0, -180, 7)
     return shape(
-        *stroke("handle", NEUTRAL, 0.11, (0.0, -0.2), (0.0, 0.82), (0.12, 0.98), (0.3, 0.98), (0.38, 0.8)),
+        *stroke(
+            "handle",
+            NEUTRAL,
+            0.11,
+            (0.0, -0.2),
+            (0.0, 0.82),
+            (0.12, 0.98),
+            (0.3, 0.98),
+            (0.38, 0.8),
+        ),
         *stroke("tip", NEUTRAL, 0.1, (0.0, -1.1), (0.0, -0.8)),
         poly("canopy", MAIN, *arc(0.0, 0.08, 0.99, 1.02, 180, 360, 20), *rim),
-        poly("ribs", DARK, (0.0, -0.94), (0.33, 0.04), (0.2, -0.08), (0.0, -0.12), (-0.2, -0.08), (-0.33, 0.04)),
+        poly(
+            "ribs",
+            DARK,
+            (0.0, -0.94),
+            (0.33, 0.04),
+            (0.2, -0.08),
+            (0.0, -0.12),
+            (-0.2, -0.08),
+            (-0.33, 0.04),
+        ),
     )

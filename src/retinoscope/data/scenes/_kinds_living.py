@@ -1,4 +1,4 @@
-"""The kinds that grow, live or shine: apple, bird, fish, flower, leaf, moon, mushroom, star, tree."""
+"""The kinds that grow or shine: apple, bird, fish, flower, leaf, moon, mushroom, star, tree."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def bird() -> Shape:
         *stroke("legs", NEUTRAL, 0.09, (-0.1, 0.5), (-0.15, 0.95), (0.05, 0.95)),
         *stroke("legs", NEUTRAL, 0.09, (0.2, 0.5), (0.2, 0.95), (0.4, 0.95)),
         poly("tail", DARK, (-0.4, 0.05), (-1.1, -0.35), (-1.15, 0.1), (-0.45, 0.4)),
-        poly("beak", NEUTRAL, (0.7, -0.62), (1.12, -0.4), (0.7, -0.28)),
+        poly("head", NEUTRAL, (0.7, -0.62), (1.12, -0.4), (0.7, -0.28)),
         oval("body", MAIN, 0.0, 0.2, 0.66, 0.42),
-        oval("body", MAIN, 0.48, -0.4, 0.34),
+        oval("head", MAIN, 0.48, -0.4, 0.34),
         poly("wing", DARK, (0.25, 0.05), (-0.1, 0.4), (-0.65, 0.2), (-0.3, 0.0)),
-        oval("eye", NEUTRAL, 0.56, -0.46, 0.09, n=8),
+        oval("head", NEUTRAL, 0.56, -0.46, 0.09, n=8),
     )
 
 

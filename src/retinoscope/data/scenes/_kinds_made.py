@@ -5,9 +5,22 @@ from __future__ import annotations
 import math
 
 from ._shapes import (
-    DARK, LIGHT, MAIN, NEUTRAL, PALE, Patch, Shape, annulus, arc, box, mirrored, oval, poly, shape,
+    DARK,
+    LIGHT,
+    MAIN,
+    NEUTRAL,
+    PALE,
+    Patch,
+    Shape,
+    annulus,
+    arc,
+    box,
+    mirrored,
+    oval,
+    poly,
+    shape,
     stroke,
-)  # fmt: skip
+)
 
 
 def boat() -> Shape:
@@ -28,7 +41,9 @@ def book() -> Shape:
     cover = poly("cover", DARK, (0.0, 0.55), (1.05, 0.3), (1.05, 0.48), (0.0, 0.76))
     half = [cover, page, *lines]
     return shape(
-        *half, *[mirrored(patch) for patch in half], *stroke("cover", DARK, 0.1, (0, -0.45), (0, 0.7))
+        *half,
+        *[mirrored(patch) for patch in half],
+        *stroke("cover", DARK, 0.1, (0, -0.45), (0, 0.7)),
     )
 
 
@@ -47,7 +62,10 @@ def bottle() -> Shape:
 def car() -> Shape:
     wheels: list[Patch] = []
     for x in (-0.55, 0.55):
-        wheels += [oval("wheels", NEUTRAL, x, 0.42, 0.25, n=16), oval("wheels", PALE, x, 0.42, 0.11, n=10)]
+        wheels += [
+            oval("wheels", NEUTRAL, x, 0.42, 0.25, n=16),
+            oval("wheels", PALE, x, 0.42, 0.11, n=10),
+        ]
     return shape(
         poly("cabin", MAIN, (-0.62, -0.02), (-0.4, -0.5), (0.28, -0.5), (0.58, -0.02)),
         poly(
@@ -76,7 +94,9 @@ def clock() -> Shape:
     ticks: list[Patch] = []
     for i in range(4):
         c, s = math.cos(i * math.pi / 2), math.sin(i * math.pi / 2)
-        ticks += stroke("hands", NEUTRAL, 0.1, (0.42 * c, 0.1 + 0.42 * s), (0.57 * c, 0.1 + 0.57 * s))
+        ticks += stroke(
+            "hands", NEUTRAL, 0.1, (0.42 * c, 0.1 + 0.42 * s), (0.57 * c, 0.1 + 0.57 * s)
+        )
     return shape(
         *stroke("feet", NEUTRAL, 0.16, (-0.4, 0.6), (-0.6, 0.95)),
         *stroke("feet", NEUTRAL, 0.16, (0.4, 0.6), (0.6, 0.95)),

@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Bool, UInt8, UInt16
 
 from ._kinds import NEUTRAL_RGB, PALE_RGB, RGB, shape_of
-from ._layout import FINE, SIZE, Item
 from ._raster import HALF_COVER, SUB, SUPER, UNITS, fill, pool, spread
 from ._shapes import UNIT
+from ._world import FINE, SIZE, Item
 
 _TURN = 1 << 14
 _SIN = [math.floor(math.sin(math.radians(angle)) * _TURN + 0.5) for angle in range(-25, 116)]

@@ -27,7 +27,7 @@ def fill(
     ring reaches are left out.
     """
     starts = np.concatenate(rings)
-    ends = np.concatenate([np.roll(ring, -1, axis=0) for ring in rings])
+    ends = np.concatenate([np.concatenate((ring[1:], ring[:1])) for ring in rings])
     half = SUB // 2
     top = max(0, (int(starts[:, 1].min()) + half - 1) // SUB)
     bottom = min(height, (int(starts[:, 1].max()) + half - 1) // SUB + 1)

@@ -17,9 +17,10 @@ from ._background import background
 from ._draws import PIXELS, VERSION, Draws
 from ._font import SIGN_WORDS, ink
 from ._kinds import COLORS, KINDS
-from ._layout import SIZE, Board, Layout, SceneOptions, check_key, layout
+from ._layout import check_key, layout
 from ._paint import Painted, paint, palette, part_masks
 from ._raster import SUPER, pool
+from ._world import SIZE, Board, Layout, SceneOptions
 
 SIGN_LABEL = 1 + len(KINDS)
 """Label of the first sign word; 0 is the background, 1 + kind index an object."""
@@ -27,9 +28,7 @@ SIGN_LABEL = 1 + len(KINDS)
 _DEFAULT = SceneOptions()
 
 
-def _draw(
-    content: Layout, draws: Draws
-) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
+def _draw(content: Layout, draws: Draws) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
     """The image, and the objects in painting order."""
     canvas = background(draws)
     if content.board is not None:

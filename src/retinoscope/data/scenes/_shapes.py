@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Int
@@ -49,7 +50,7 @@ def shape(*patches: Patch) -> Shape:
     points -= (points.min(0) + points.max(0)) / 2
     points *= UNIT / math.sqrt(float((points**2).sum(1).max()))
     bounds = np.cumsum([0, *map(len, rings)]).tolist()
-    slices = iter([slice(*pair) for pair in zip(bounds[:-1], bounds[1:], strict=True)])
+    slices = iter([slice(*pair) for pair in pairwise(bounds)])
     parts = tuple(dict.fromkeys(patch.part for patch in patches))
     return Shape(
         parts=parts,
@@ -99,7 +100,7 @@ def annulus(
 def stroke(part: str, tone: int, width: float, *points: Point) -> list[Patch]:
     """A line through `points` as one quadrilateral each stretch."""
     quads = []
-    for (x0, y0), (x1, y1) in zip(points[:-1], points[1:], strict=True):
+    for (x0, y0), (x1, y1) in pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)
         dx, dy = (x1 - x0) * width / length / 2, (y1 - y0) * width / length / 2
         quads.append(
@@ -126,6 +127,3 @@ def turned(patch: Patch, degrees: float, about: Point = (0, 0)) -> Patch:
 def mirrored(patch: Patch) -> Patch:
     """`patch` with left and right exchanged."""
     return Patch(patch.part, patch.tone, tuple([(-x, y) for x, y in ring] for ring in patch.rings))
-
-
-Maker = Callable[[], Shape]

@@ -6,14 +6,14 @@ from .._sample import Question, Relation
 from ._draws import TEXT, Draws
 from ._font import SIGN_WORDS
 from ._kinds import COLORS, KINDS
-from ._layout import Item, Layout
+from ._world import Item, Layout
 
 COUNT_WORDS = ("one", "two", "three", "four", "five")
 DIRECTIONS = ("left of", "right of", "above", "below")
 
 
 def article(word: str) -> str:
-    """"a" or "an"."""
+    """ "a" or "an"."""
     return "an" if word[0] in "aeiou" else "a"
 
 

@@ -52,10 +52,12 @@ def draw_bank(work: Path, n: int, seed: int, patch: int, report: Report) -> Bank
         folder.mkdir(parents=True, exist_ok=True)
         _draw(folder, n, seed, patch, report)
         (folder / "done").touch()
-    arrays = [np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("images", "kinds", "colors")]
+    images, kinds, colors = (
+        np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("images", "kinds", "colors")
+    )
     with (folder / "texts.jsonl").open(encoding="utf-8") as lines:
         texts = [_parse(line) for line in lines]
-    return Bank(*arrays, texts)
+    return Bank(images, kinds, colors, texts)
 
 
 def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
@@ -85,7 +87,9 @@ def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
         array.flush()
 
 
-def _draw_chunk(job: tuple[int, int, int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+def _draw_chunk(
+    job: tuple[int, int, int, int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
     start, stop, seed, patch = job
     images, kinds, colors, texts = [], [], [], []
     for index in range(start, stop):

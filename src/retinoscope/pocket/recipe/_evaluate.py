@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import GenerationMixin, LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from ...data.scenes import COLORS, KINDS
 from ._bank import Bank
 from ._packing import IGNORED, PREFIX, pack
 from ._turns import DESCRIBE, Turns
 from ._vision import pixels
+from ._vocabulary import token_id
 
 _NAMED = re.compile(rf"\b(?:({'|'.join(COLORS)}) )?({'|'.join(KINDS)})\b")
 
@@ -99,13 +100,11 @@ def _ask(
 ) -> None:
     turns = Turns(tokenizer)
     prefix = tokenizer(PREFIX)["input_ids"]
-    image = tokenizer.convert_tokens_to_ids("<image>")
-    examples = [
-        [turns.turn(q.question, q.answer) for q in bank.texts[i].questions] for i in index
-    ]
+    image = token_id(tokenizer, "<image>")
+    examples = [[turns.turn(q.question, q.answer) for q in bank.texts[i].questions] for i in index]
     slots = np.full((len(index), bank.kinds.shape[1] * bank.kinds.shape[2]), image)
     room = max(sum(map(len, example)) for example in examples)
-    packed = pack(examples, prefix, slots, room, tokenizer.convert_tokens_to_ids("<pad>"))
+    packed = pack(examples, prefix, slots, room, token_id(tokenizer, "<pad>"))
     mask = torch.zeros(packed.mask.shape).masked_fill_(~packed.mask, torch.finfo().min)
     output = model.model(
         input_ids=packed.ids,
@@ -129,6 +128,7 @@ def _describe(
 ) -> list[str]:
     slots = "<image>" * model.config.image_seq_length
     ids = tokenizer(f"{PREFIX}{slots}\n{DESCRIBE} ASSISTANT:", return_tensors="pt")["input_ids"]
+    assert isinstance(model, GenerationMixin)
     out = model.generate(
         input_ids=ids.expand(len(values), -1),
         attention_mask=torch.ones(len(values), ids.shape[1], dtype=torch.long),

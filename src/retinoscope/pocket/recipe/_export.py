@@ -43,8 +43,10 @@ def export(
         chat_template=CHAT_TEMPLATE,
     )
     processor.save_pretrained(folder)
-    half = LlavaForConditionalGeneration(model.config).to(torch.float16)
-    half.load_state_dict({key: value.to(torch.float16) for key, value in model.state_dict().items()})
+    half = LlavaForConditionalGeneration(model.config).half()
+    half.load_state_dict(
+        {key: value.to(torch.float16) for key, value in model.state_dict().items()}
+    )
     half.generation_config.eos_token_id = tokenizer.eos_token_id
     half.generation_config.pad_token_id = tokenizer.pad_token_id
     half.save_pretrained(folder)

@@ -19,6 +19,7 @@ from ._loop import Report, optimise
 from ._packing import PREFIX, pack
 from ._turns import Turns
 from ._vision import patch_features
+from ._vocabulary import token_id
 
 
 @torch.no_grad()
@@ -56,8 +57,8 @@ def train_instruct(
     language = {"language": model.model.language_model, "unembedding": model.lm_head}
     turns = Turns(tokenizer)
     prefix = tokenizer(PREFIX)["input_ids"]
-    pad = tokenizer.convert_tokens_to_ids("<pad>")
-    image = tokenizer.convert_tokens_to_ids("<image>")
+    pad = token_id(tokenizer, "<pad>")
+    image = token_id(tokenizer, "<image>")
     slots = recipe.sizes.grid**2
 
     def train(name: str, stage: Stage, modules: dict[str, nn.Module]) -> None:

@@ -24,6 +24,7 @@ from ._config import Corpus, Recipe
 from ._loop import Report, optimise
 from ._packing import IGNORED, PREFIX, Batch, pack
 from ._turns import Turns
+from ._vocabulary import token_id
 
 CONTEXT_WEIGHT = 0.3
 _ROWS = ("top", "middle", "bottom")
@@ -47,7 +48,7 @@ def train_language(
     slots = _maps(bank, tokenizer) if corpus == "maps" else _sentences(bank, tokenizer)
     turns = Turns(tokenizer)
     prefix = tokenizer(PREFIX)["input_ids"]
-    pad = tokenizer.convert_tokens_to_ids("<pad>")
+    pad = token_id(tokenizer, "<pad>")
     n_slots = recipe.sizes.grid**2
 
     def loss_at(rng: np.random.Generator) -> Tensor:
@@ -76,9 +77,7 @@ class AnswerLoss:
         self.hidden = hidden
 
 
-def answer_loss(
-    model: LlavaForConditionalGeneration, embedded: Tensor, batch: Batch
-) -> AnswerLoss:
+def answer_loss(model: LlavaForConditionalGeneration, embedded: Tensor, batch: Batch) -> AnswerLoss:
     """Run the decoder over a packed batch; the unembedding only where an answer is predicted."""
     mask = torch.zeros(batch.mask.shape).masked_fill_(~batch.mask, -1e4)
     with torch.autocast("cpu", torch.bfloat16):

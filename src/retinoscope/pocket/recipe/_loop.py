@@ -84,7 +84,9 @@ def _schedule(step: int, stage: Stage) -> float:
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _save(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW, step: int) -> None:
+def _save(
+    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW, step: int
+) -> None:
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
         for key, value in module.state_dict().items():
@@ -103,12 +105,13 @@ def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.A
         return 0
     with safe_open(path, "pt") as file:
         step = int((file.metadata() or {})["step"])
+        keys = list(file.keys())
         for name, module in modules.items():
             start = f"module/{name}/"
-            state = {k[len(start) :]: file.get_tensor(k) for k in file.keys() if k.startswith(start)}  # noqa: SIM118
-            module.load_state_dict(state)
+            mine = [key for key in keys if key.startswith(start)]
+            module.load_state_dict({key[len(start) :]: file.get_tensor(key) for key in mine})
         numbered = [p for group in optimizer.param_groups for p in group["params"]]
-        for key in file.keys():  # noqa: SIM118 (safe_open is no mapping)
+        for key in keys:
             if key.startswith("optimizer/"):
                 _, number, entry = key.split("/")
                 optimizer.state[numbered[int(number)]][entry] = file.get_tensor(key)

@@ -1,4 +1,4 @@
-"""The architecture: an ordinary `LlavaForConditionalGeneration`, initialised for its small width."""
+"""The architecture: an ordinary LLaVA, its random weights scaled to its small width."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from transformers import (
 
 from ._attention import TRAINING_ATTENTION
 from ._config import Sizes
+from ._vocabulary import token_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,22 +41,24 @@ def build_model(sizes: Sizes, tokenizer: PreTrainedTokenizerBase) -> LlavaForCon
         num_attention_heads=sizes.text_heads,
         num_key_value_heads=sizes.text_heads,
         max_position_embeddings=1024,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=token_id(tokenizer, "<s>"),
+        eos_token_id=token_id(tokenizer, "</s>"),
+        pad_token_id=token_id(tokenizer, "<pad>"),
         tie_word_embeddings=False,
     )
     config = LlavaConfig(
         vision_config=vision,
         text_config=text,
-        image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
+        image_token_index=token_id(tokenizer, "<image>"),
         image_seq_length=sizes.grid**2,
         vision_feature_layer=-1,
         vision_feature_select_strategy="default",
         tie_word_embeddings=False,
     )
-    model = LlavaForConditionalGeneration._from_config(config, attn_implementation=TRAINING_ATTENTION)
-    return model.to(torch.float32)
+    model = LlavaForConditionalGeneration._from_config(
+        config, attn_implementation=TRAINING_ATTENTION
+    )
+    return model.float()
 
 
 def initialise(model: LlavaForConditionalGeneration, seed: int) -> None:

@@ -91,7 +91,7 @@ def _train_one(
     features = cache_features(model, bank, recipe, work, report)
     train_instruct(model, tokenizer, bank, features, variant, recipe, work, report)
     # What is measured is what is shipped: weights rounded to float16, computed in float32.
-    model.to(torch.float16).to(torch.float32)
+    model.half().float()
     return model, evaluate(model, tokenizer, unseen)
 
 

@@ -36,7 +36,7 @@ class PatchHead(nn.Module):
 
 def pixels(images: np.ndarray) -> Float[Tensor, "batch 3 height width"]:
     """What the processor makes of the images: channels first, scaled to -1..1."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+    return torch.tensor(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def patch_features(tower: nn.Module, images: np.ndarray) -> Float[Tensor, "batch slot width"]:
@@ -64,9 +64,7 @@ def train_vision(
         )
 
     modules = {"tower": tower, "head": head}
-    optimise(
-        "vision", recipe.vision, modules, loss_at, seed=recipe.seed, work=work, report=report
-    )
+    optimise("vision", recipe.vision, modules, loss_at, seed=recipe.seed, work=work, report=report)
 
 
 def _loss(logits: Tensor, labels: np.ndarray, weight: Tensor) -> Tensor:

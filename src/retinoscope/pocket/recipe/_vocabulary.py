@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from ...data.scenes import COLORS, KINDS, SIGN_WORDS
 
@@ -16,10 +16,13 @@ SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<image>")
 PUNCTUATION = (".", ",", "?", ":")
 COUNTS = ("one", "two", "three", "four", "five")
 DIRECTIONS = ("left", "right", "above", "below")
+# fmt: off
 FUNCTION_WORDS = (
-    "user assistant a an the is are there in this image what color thing things of how many does "
-    "sign say says it and yes no describe ground at top bottom middle with on"
-).split()
+    "user", "assistant", "a", "an", "the", "is", "are", "there", "in", "this", "image", "what",
+    "color", "thing", "things", "of", "how", "many", "does", "sign", "say", "says", "it", "and",
+    "yes", "no", "describe", "ground", "at", "top", "bottom", "middle", "with", "on",
+)
+# fmt: on
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"
@@ -38,6 +41,13 @@ def words() -> tuple[str, ...]:
     """Every ordinary word, in a fixed order without repeats."""
     ordered = (*FUNCTION_WORDS, *KINDS, *COLORS, *COUNTS, *DIRECTIONS, *SIGN_WORDS)
     return tuple(dict.fromkeys(ordered))
+
+
+def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    """The id of one vocabulary entry."""
+    number = tokenizer.convert_tokens_to_ids(token)
+    assert isinstance(number, int)
+    return number
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
