@@ -1,4 +1,4 @@
-"""The command line: `retinoscope --help`. Commands, progress and exit codes; no logic of its own."""
+"""The command line: `retinoscope --help`. Commands, progress, exit codes."""
 
 from ._app import app
 from ._main import main

@@ -116,8 +116,9 @@ class _Lines:
         if not (late or far or (done == total and share != self._last[1])):
             return
         self._last = (now, share)
+        left = self._left(now, done, total)
         print(
-            f"{self._title}: {done}/{total} ({share:.0%}){self._left(now, done, total)} {what}"[:160],
+            f"{self._title}: {done}/{total} ({share:.0%}){left} {what}"[:160].rstrip(),
             file=self._stream,
             flush=True,
         )

@@ -6,6 +6,7 @@ The page needs no network and no scripts. Every sentence with a claim in it is g
 intervals: where they overlap, it says that the effect does not show.
 """
 
-from ._write import write_report
+from ._parts import Claim
+from ._write import Report, compose, headlines, write_report
 
-__all__ = ["write_report"]
+__all__ = ["Claim", "Report", "compose", "headlines", "write_report"]

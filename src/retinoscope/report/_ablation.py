@@ -14,6 +14,7 @@ from ._parts import (
     Record,
     Section,
     Table,
+    file_name,
     listing,
     percent,
     percent_interval,
@@ -29,6 +30,7 @@ TASK_NAMES = {
 }
 MAIN, CONTROL = "object+1", "random=object+1"
 MODE = "corrected"
+MODES = (MODE, "whole-word", "paper")
 CONDITIONS = ("object", "object+1", "object+2", "registers")
 
 
@@ -40,7 +42,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
     figures = [conditions_figure(rows, tasks)]
     counts = count_figure(rows, tasks)
     figures += [counts] if counts else []
-    claim = _claim(rows, tasks, main.model)
+    claim = _claim(rows, tasks, main.label)
     return Section(
         key="ablation",
         title="Where an object is: replacing tokens by the mean",
@@ -49,12 +51,14 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "them. How many answers that were right become wrong, and how many do when as many "
             "tokens are replaced elsewhere?"
         ),
-        sentences=tuple(_sentence(rows, task) for task in tasks) + _registers(rows, tasks),
+        sentences=tuple(_sentence(rows, task) for task in tasks)
+        + _registers(rows, tasks)
+        + _others(runs[1:]),
         figures=tuple(figures),
         tables=tuple(
-            _table(run, str(mode), folded=not (run is main and mode == MODE))
+            _table(run, mode, folded=not (run is main and mode == MODE))
             for run in runs
-            for mode in values(run.summary, "mode")
+            for mode in known_first(values(run.summary, "mode"), MODES)
         )
         + tuple(_baseline(run) for run in runs if run.extra("baseline")),
         notes=(
@@ -63,7 +67,10 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "many as it has, for each image anew.",
             "Mode “corrected” matches whole words with plurals and synonyms and decides yes or no "
             "by comparing the two logits; mode “paper” keeps the rules of the paper's released "
-            "code, substring matching among them.",
+            "code, substring matching among them; mode “whole-word” looks for the answer to a "
+            "question in generated text instead of its first token.",
+            "Intervals: Wilson's where each image gives one case, otherwise a bootstrap over "
+            "images, so that several cases of one image do not count as independent.",
         ),
         claim=claim,
     )
@@ -119,21 +126,42 @@ def _sentence(rows: Sequence[Record], task: str) -> str:
     ours, control = decrease(rows, task, MAIN), decrease(rows, task, CONTROL)
     name = TASK_NAMES.get(task, task)
     if row is None or ours is None:
-        return f"{name.capitalize()}: no answer was right to begin with, so nothing can be lost."
+        return f"{_capital(name)}: no answer was right to begin with, so nothing can be lost."
     tokens = number(row, "n_tokens")
     size = f" ({tokens:.0f} tokens on average)" if tokens else ""
     text = (
-        f"{name.capitalize()}: without the object's tokens and one ring{size}, "
+        f"{_capital(name)}: without the object's tokens and one ring{size}, "
         f"{percent_interval(ours)} of {ours.n} right answers become wrong"
     )
     if control is None:
         return text + "; no control was run."
-    text += f"; with as many random tokens, {percent_interval(control)}."
+    text += f"; with as many random tokens, {percent_interval(control)}"
+    gap = interval(row, "difference")
+    text += (
+        f" (paired difference {100 * gap.value:.0f} points, {100 * gap.low:.0f} to "
+        f"{100 * gap.high:.0f})."
+        if gap
+        else "."
+    )
     if ours.above(control):
         return text
     if control.above(ours):
         return text + " The control loses more: the effect does not show here."
     return text + " The intervals overlap: the effect does not show here."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _others(runs: Sequence[StudyRun]) -> tuple[str, ...]:
+    """The result of every further model in one sentence."""
+    found = []
+    for run in runs:
+        rows = pick(run.summary, mode=MODE) or run.summary
+        claim = _claim(rows, known_first(values(rows, "task"), TASKS), run.label)
+        found += [claim.sentence] if claim else []
+    return tuple(found)
 
 
 def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
@@ -179,16 +207,17 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
             ours = decrease(rows, task, condition)
             control = decrease(rows, task, f"random={condition}")
             known = number(first(rows, task=task, condition=condition) or {}, "paper")
-            cells.append(percent_interval(ours) if ours else "")
-            cells.append(percent_interval(control) if control else "")
+            shown_control = f"\n{percent_interval(control)}" if control else ""
+            cells.append(percent_interval(ours) + shown_control if ours else "")
             cells.append("" if known is None else percent(known))
         shown.append(tuple(cells))
     columns = [Column("tokens replaced", numeric=False), Column("mean number")]
     for task in tasks:
-        columns += [Column(task), Column("random control"), Column("paper", hint=PAPER)]
+        columns += [Column(f"{task}\nrandom control"), Column("paper", hint=PAPER)]
     return Table(
-        name=f"ablation-{run.model}-{mode}",
-        caption=f"{run.model}, mode “{mode}”: share of right answers lost, with 95% intervals.",
+        name=file_name("ablation", run.label, mode),
+        caption=f"{run.label}, mode “{mode}”: share of right answers lost, with 95% intervals. "
+        "Second line: as many random tokens elsewhere.",
         columns=tuple(columns),
         rows=tuple(shown),
         records=tuple(rows),
@@ -199,5 +228,7 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
 def _baseline(run: StudyRun) -> Table:
     rows = run.extra("baseline")
     return generic_table(
-        f"ablation-{run.model}-baseline", f"{run.model}: accuracy before any edit.", rows
+        file_name("ablation", run.label, "baseline"),
+        f"{run.label}: accuracy before any edit.",
+        rows,
     )

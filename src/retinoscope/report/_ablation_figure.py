@@ -32,9 +32,11 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure:
         panels = drawing.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
         for panel, task in zip(panels, tasks, strict=True):
             for y, condition in enumerate(conditions):
+                control = f"random={condition}"
+                paired = 0.17 * bool(pick(rows, condition=control))
                 for name, shift, color, fill in (
-                    (f"random={condition}", 0.17, GREY, PAPER),
-                    (condition, -0.17, BLUE, BLUE),
+                    (control, paired, GREY, PAPER),
+                    (condition, -paired, BLUE, BLUE),
                 ):
                     x = _decrease(rows, task=task, condition=name)
                     if x is None:
@@ -152,7 +154,12 @@ def _curves(panel, rows: Sequence[Record], task: str, counted: dict[str, list[st
         at = [n for n, _ in points]
         panel.plot(at, [x.value for _, x in points], dash, marker=mark, color=color, label=label)
         panel.fill_between(
-            at, [x.low for _, x in points], [x.high for _, x in points], color=color, alpha=0.16, lw=0
+            at,
+            [x.low for _, x in points],
+            [x.high for _, x in points],
+            color=color,
+            alpha=0.16,
+            lw=0,
         )
 
 

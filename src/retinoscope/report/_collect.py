@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,10 +22,15 @@ STUDIES = ("ablation", "lens", "knockout")
 
 @dataclass(frozen=True)
 class StudyRun:
-    """One finished study. `place` is its folder relative to the report's, "." for the same."""
+    """One finished study.
+
+    `place` is its folder relative to the report's, "." for the same. `label` is the model's name,
+    with `place` where one model has several runs of one study.
+    """
 
     results: Results
     place: str
+    label: str
 
     @property
     def path(self) -> Path:
@@ -40,23 +46,24 @@ class StudyRun:
 
     @property
     def model(self) -> str:
-        """The model's name; the last part of a path."""
-        model = self.manifest["model"]
-        name = str(model.get("name", "")) if isinstance(model, dict) else str(model)
-        return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name or "model"
+        return model_name(self.results)
 
     @cached_property
     def summary(self) -> list[Record]:
         return cast("list[Record]", self.results.summary().to_pylist())
 
+    @cached_property
+    def _extras(self) -> dict[str, list[Record]]:
+        tables = self.results.extras()
+        return {name: cast("list[Record]", table.to_pylist()) for name, table in tables.items()}
+
     def extra(self, name: str) -> list[Record]:
         """A further summary by name; empty if the study has none of that name."""
-        table = self.results.extras().get(name)
-        return [] if table is None else cast("list[Record]", table.to_pylist())
+        return self._extras.get(name, [])
 
-    @cached_property
+    @property
     def n_samples(self) -> int:
-        return len(set(self.results.table["sample"].to_pylist()))
+        return self.results.n_samples
 
     @property
     def seed(self) -> str:
@@ -87,12 +94,27 @@ def collect(folder: Path) -> tuple[StudyRun, ...]:
             f"expected a run directory or a folder of them, but there is no {MANIFEST} in {folder} "
             "or below: give what a study wrote with --out"
         )
-    runs = []
-    for manifest in found:
-        place = manifest.parent
-        runs.append(StudyRun(open_results(place), str(place.relative_to(folder))))
+    results = [open_results(manifest.parent) for manifest in found]
+    places = [str(manifest.parent.relative_to(folder)) for manifest in found]
+    count = Counter((r.study, model_name(r)) for r in results)
+    runs = [
+        StudyRun(r, place, _label(r, place, count[r.study, model_name(r)]))
+        for r, place in zip(results, places, strict=True)
+    ]
     order = model_order(runs)
     return tuple(sorted(runs, key=lambda r: (order.index(r.model), STUDIES.index(r.study))))
+
+
+def model_name(results: Results) -> str:
+    """The model's name as it was given; of a path its last part."""
+    model = results.manifest["model"]
+    name = str(model.get("name", "")) if isinstance(model, dict) else str(model)
+    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name or "model"
+
+
+def _label(results: Results, place: str, n: int) -> str:
+    name = model_name(results)
+    return name if n == 1 else f"{name} ({place})"
 
 
 def model_order(runs: Sequence[StudyRun]) -> list[str]:

@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from ._collect import StudyRun
 from ._knockout_figure import sliding_figure, windows_figure
 from ._parts import (
+    PAPER,
     Claim,
     Column,
     Interval,
     Record,
     Section,
     Table,
+    file_name,
     listing,
     number_interval,
 )
@@ -41,12 +43,15 @@ def section(runs: Sequence[StudyRun]) -> Section:
     rows = main.summary
     windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
     targets = known_first(values(rows, "target"), TARGETS)
-    figures = [windows_figure(rows, targets, windows)] if windows else []
+    measures = ("accuracy", "probability_change") if windows else ()
+    figures = [windows_figure(rows, targets, windows, measure) for measure in measures]
     sliding = [row for row in rows if _sliding(row.get("window"))]
     if sliding:
         figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
     sentences = [_effect(rows, target, windows) for target in targets]
     sentences.append(_last_row(rows, windows))
+    others = [_claim(run.summary, windows, run.label) for run in runs[1:]]
+    sentences += [claim.sentence for claim in others if claim]
     return Section(
         key="knockout",
         title="How it reaches the answer: attention knockout",
@@ -59,8 +64,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         tables=tuple(_table(run, folded=run is not main) for run in runs)
         + tuple(
             generic_table(
-                f"knockout-{run.model}-baseline",
-                f"{run.model}: accuracy before any edit.",
+                file_name("knockout", run.label, "baseline"),
+                f"{run.label}: accuracy before any edit.",
                 run.extra("baseline"),
             )
             for run in runs
@@ -73,14 +78,12 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Windows are the paper's fractions of the depth, applied to this model's number of "
             "layers.",
         ),
-        claim=_claim(rows, windows, main.model),
+        claim=_claim(rows, windows, main.label),
     )
 
 
 def accuracy(rows: Sequence[Record], source: str, target: str, window: str) -> Interval | None:
-    return interval(
-        first(rows, source=source, target=target, window=window), "relative_accuracy"
-    )
+    return interval(first(rows, source=source, target=target, window=window), "accuracy")
 
 
 def _paper(rows: Sequence[Record], source: str, target: str, window: str) -> float | None:
@@ -106,8 +109,8 @@ def _effect(rows: Sequence[Record], target: str, windows: Sequence[str]) -> str:
         return ""
     window, ours = strongest
     text = (
-        f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: the window that "
-        f"matters most is {window}, {number_interval(ours)} of the accuracy stays"
+        f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: least accuracy "
+        f"stays in window {window}, {number_interval(ours)}"
     )
     everywhere = accuracy(rows, MAIN, target, "all")
     if everywhere:
@@ -128,11 +131,11 @@ def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
     window, x = found
     text = (
         "From all other visual tokens to the last visual row, the lowest relative accuracy is "
-        f"{number_interval(x)} ({window})"
+        f"{number_interval(x)} ({window}); the answer would need this path if it were summarised "
+        "in the last row."
     )
-    if x.high >= 1:
-        return text + ": no sign that the answer is summarised in the last row."
-    return text + ": the last row does carry something here, unlike in the paper."
+    known = _paper(rows, "rest", "last-row", window)
+    return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
 
 
 def _claim(rows: Sequence[Record], windows: Sequence[str], model: str) -> Claim | None:
@@ -184,8 +187,8 @@ def _table(run: StudyRun, folded: bool) -> Table:
                 cells.append(text if known is None else f"{text} [paper {known:.2f}]")
             shown.append(tuple(cells))
     return Table(
-        name=f"knockout-{run.model}",
-        caption=f"{run.model}: relative accuracy (1.00 = no impact) with 95% intervals, by window "
+        name=file_name("knockout", run.label),
+        caption=f"{run.label}: relative accuracy (1.00 = no impact) with 95% intervals, by window "
         "of layers. Sliding windows are in the CSV file.",
         columns=(
             Column("from", numeric=False),

@@ -24,11 +24,33 @@ _TARGETS = {
 }
 
 
-def windows_figure(rows: Sequence[Record], targets: Sequence[str], windows: Sequence[str]) -> Figure:
-    """Relative accuracy by the paper's windows; one panel a target."""
+_MEASURES = {
+    "accuracy": (
+        "knockout",
+        "relative accuracy",
+        "Relative accuracy when attention from a source (colour and marker) to a target (panel) is "
+        "blocked in a window of layers; 1.00 is no impact. Bars are 95% intervals.",
+    ),
+    "probability_change": (
+        "knockout-probability",
+        "change of probability",
+        "The same blocks, measured by the mean change of the right answer's probability; 0 is no "
+        "impact.",
+    ),
+}
+
+
+def windows_figure(
+    rows: Sequence[Record],
+    targets: Sequence[str],
+    windows: Sequence[str],
+    measure: str = "accuracy",
+) -> Figure:
+    """One measure by the paper's windows; one panel a target."""
     from matplotlib.figure import Figure as Drawing
 
-    with figure_style("knockout"):
+    name, label, caption = _MEASURES[measure]
+    with figure_style(name):
         drawing = Drawing(figsize=(9.2, 3.6))
         panels = drawing.subplots(1, len(targets), sharey=True, squeeze=False)[0]
         for panel, target in zip(panels, targets, strict=True):
@@ -37,31 +59,30 @@ def windows_figure(rows: Sequence[Record], targets: Sequence[str], windows: Sequ
                 points = [
                     (i, x)
                     for i, window in enumerate(windows)
-                    if (x := _accuracy(rows, source=source, target=target, window=window))
+                    if (x := _of(rows, measure, source=source, target=target, window=window))
                 ]
                 if not points or source not in _LINES:
                     continue
                 # Side by side, so that bars of equal height stay readable.
-                shift = (k - (len(sources) - 1) / 2) * 0.07
+                shift = (k - (len(sources) - 1) / 2) * 0.11
                 _errors(panel, [(i + shift, x) for i, x in points], *_LINES[source])
             panel.set_title(_TARGETS.get(target, target))
             panel.set_xticks(range(len(windows)), windows, rotation=35, ha="right")
             panel.tick_params(labelcolor=INK)
             panel.grid(axis="x", visible=False)
-        _finish(drawing, panels)
+        _finish(drawing, panels, label, 1.0 if measure == "accuracy" else 0.0)
         svg = svg_of(drawing)
     facts = [
         f"object + 1 ring to {target}, {window}: {x.value:.2f}"
         for target in targets
         for window in windows
-        if (x := _accuracy(rows, source="object+1", target=target, window=window))
+        if (x := _of(rows, measure, source="object+1", target=target, window=window))
     ]
     return Figure(
-        name="knockout",
+        name=name,
         svg=svg,
-        alt="Relative accuracy by blocked window. " + "; ".join(facts) + ".",
-        caption="Relative accuracy when attention from a source (colour and marker) to a target "
-        "(panel) is blocked in a window of layers; 1.00 is no impact. Bars are 95% intervals.",
+        alt=f"{label.capitalize()} by blocked window. " + "; ".join(facts) + ".",
+        caption=caption,
     )
 
 
@@ -81,7 +102,7 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
                     (
                         (int(number(row, "first_layer") or str(row["window"]).split("-")[1]), x)
                         for row in pick(rows, target=target, source=source)
-                        if (x := interval(row, "relative_accuracy"))
+                        if (x := interval(row, "accuracy"))
                     ),
                     key=lambda pair: pair[0],
                 )
@@ -91,7 +112,7 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
             panel.tick_params(labelcolor=INK)
             panel.xaxis.get_major_locator().set_params(integer=True)
         panels[0].set_xlabel("first blocked layer", loc="left")
-        _finish(drawing, panels)
+        _finish(drawing, panels, "relative accuracy", 1.0)
         svg = svg_of(drawing)
     return Figure(
         name="knockout-sliding",
@@ -103,8 +124,8 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
     )
 
 
-def _accuracy(rows: Sequence[Record], **keys: str) -> Interval | None:
-    return interval(first(rows, **keys), "relative_accuracy")
+def _of(rows: Sequence[Record], measure: str, **keys: str) -> Interval | None:
+    return interval(first(rows, **keys), measure)
 
 
 def _errors(
@@ -123,7 +144,8 @@ def _errors(
         dash,
         marker=mark,
         color=color,
-        lw=1.5,
+        lw=1.3,
+        ms=4.5,
         label=label,
     )
 
@@ -143,18 +165,17 @@ def _band(
     panel.plot(at, [x.value for _, x in points], dash, marker=mark, color=color, label=label)
 
 
-def _finish(drawing, panels) -> None:
-    panels[0].set_ylabel("relative accuracy")
-    low = min(panel.get_ylim()[0] for panel in panels)
+def _finish(drawing, panels, label: str, none: float) -> None:
+    """Shared axis, a line at `none` (the value without impact), one legend below."""
+    panels[0].set_ylabel(label)
     for panel in panels:
-        panel.axhline(1, color=INK, lw=0.8)
-    panels[0].set_ylim(min(-0.03, low), None)
+        panel.axhline(none, color=INK, lw=0.8)
+    if none == 1.0:
+        panels[0].set_ylim(-0.03, 1.06)
     handles = {
-        label: handle
+        text: handle
         for panel in panels
-        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)
+        for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)
     }
-    drawing.legend(
-        handles.values(), handles, loc="upper left", bbox_to_anchor=(0.05, 0.0), ncols=4
-    )
     drawing.tight_layout(w_pad=1.6)
+    drawing.legend(handles.values(), handles, loc="upper left", bbox_to_anchor=(0.05, 0.0), ncols=4)

@@ -9,17 +9,19 @@ from ._collect import StudyRun
 from ._lens_figure import lens_figure, readings_figure
 from ._models import BUILT_IN, PRETRAINING, SHORT
 from ._parts import (
+    PAPER,
     Claim,
     Column,
     Interval,
     Record,
     Section,
     Table,
+    file_name,
     listing,
     percent,
     percent_interval,
 )
-from ._rows import interval, pick
+from ._rows import first, interval, number, pick
 from ._tables import generic_table
 
 CONTROLS = (
@@ -51,9 +53,8 @@ def curve_of(
     """One curve of a lens summary; None if the study did not measure it."""
     found = [
         (int(layer), x)
-        for row in pick(rows, group=group, weights=weights)
-        if isinstance(layer := row.get("layer"), int)
-        and (x := interval(row, metric))
+        for row in pick(rows, group=group, weights=weights, measure=metric)
+        if isinstance(layer := row.get("layer"), int) and (x := interval(row, "share", "n_images"))
     ]
     found.sort(key=lambda pair: pair[0])
     return Curve(*zip(*found, strict=True)) if found else None
@@ -63,7 +64,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
     """All models on shared axes; the first one leads."""
     main = runs[0]
     curves = {
-        run.model: {
+        run.label: {
             key: curve
             for key in (("object", "trained"), *((g, w) for g, w, _ in CONTROLS))
             if (curve := curve_of(run.summary, *key))
@@ -77,8 +78,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         if (curve := curve_of(main.summary, "object", "trained", metric))
     }
     if len(readings) > 1:
-        figures.append(readings_figure(main.model, readings))
-    known = [run.model for run in runs if run.model in PRETRAINING]
+        figures.append(readings_figure(main.label, readings))
+    known = [run.label for run in runs if run.label in PRETRAINING]
     notes = [
         "Read out: the final norm and the unembedding applied to the residual stream of a visual "
         "token after each layer. Layer 0 is what the decoder receives; the last layer is the "
@@ -93,22 +94,22 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Reading visual tokens as if they were words: at which layer, and in which model, do "
             "an object's tokens have its name as their most probable word?"
         ),
-        sentences=tuple(_sentence(run.model, curves[run.model]) for run in runs)
+        sentences=tuple(_sentence(run.label, curves[run.label]) for run in runs)
         + _pretraining(runs, curves)
-        + tuple(_best_layer(run) for run in runs[:1] if run.extra("best_layer")),
+        + tuple(text for run in runs[:1] if (text := _best_layer(run))),
         figures=tuple(figures),
         tables=tuple(_table(run, folded=run is not main) for run in runs)
         + tuple(
             generic_table(
-                f"lens-{run.model}-best-layer",
-                f"{run.model}: the best layer of each image, the paper's statistic.",
+                file_name("lens", run.label, "best-layer"),
+                f"{run.label}: the best layer of each image, the paper's statistic.",
                 run.extra("best_layer"),
             )
             for run in runs
             if run.extra("best_layer")
         ),
         notes=(*notes, *((BUILT_IN,) if "pocket" in known else ())),
-        claim=_claim(main.model, curves),
+        claim=_claim(main, curves),
     )
 
 
@@ -144,40 +145,59 @@ def _sentence(model: str, curves: dict[tuple[str, str], Curve]) -> str:
 
 
 def _pretraining(runs: Sequence[StudyRun], curves: Curves) -> tuple[str, ...]:
-    parts = []
-    for run in runs:
-        own = curves[run.model].get(("object", "trained"))
-        if own and run.model in SHORT:
-            parts.append(f"{percent_interval(own.peak)} with {SHORT[run.model]} ({run.model})")
-    if len(parts) < 2:
+    """Which language pretraining gave which peak, and whether the peaks differ."""
+    peaks = {
+        run.label: own.peak
+        for run in runs
+        if (own := curves[run.label].get(("object", "trained"))) and run.label in SHORT
+    }
+    if len(peaks) < 2:
         return ()
-    return (
-        "The language model's pretraining decides this result; the peak of the curve is "
-        f"{listing(parts)}.",
+    parts = listing(
+        [f"{percent_interval(x)} where the {SHORT[name]} ({name})" for name, x in peaks.items()]
     )
+    return (f"The peak of the curve is {parts}. {_differ(list(peaks.values()))}",)
+
+
+def _differ(peaks: Sequence[Interval]) -> str:
+    if max(x.low for x in peaks) > min(x.high for x in peaks):
+        return (
+            "The models differ in that alone, so this result depends on what the language model "
+            "read before it saw an image."
+        )
+    return "The intervals overlap: no difference between the pretrainings shows."
 
 
 def _best_layer(run: StudyRun) -> str:
-    rows = run.extra("best_layer")
-    row = next((r for r in rows if r.get("weights", "trained") == "trained"), rows[0])
-    share = interval(row, "share", "share_low", "share_high")
-    layer = interval(row, "layer", "layer_low", "layer_high")
-    if share is None:
+    """The paper's statistic beside the same one for background tokens, which shows its bias."""
+    rows = pick(run.extra("best_layer"), measure="strict")
+    row = first(rows, weights="trained", group="object", images="all")
+    share, layer = interval(row, "share"), interval(row, "layer")
+    if row is None or share is None or layer is None:
         return ""
-    where = f", on average layer {layer.value:.1f}" if layer else ""
+    last = int(number(row, "n_layers") or 0) - 1
     text = (
-        f"The paper's own statistic, the best layer chosen for each image: "
-        f"{percent(share.value)}{where}. Choosing the best of several layers after the fact can "
-        "only raise a number, so it has no control here."
+        f"The paper's own statistic, the best layer chosen for each object: "
+        f"{percent_interval(share)}, on average at layer {layer.value:.1f} of {last}"
     )
-    known = paper.paper_number("lens", "best-layer", "share")
-    at = paper.paper_number("lens", "best-layer", "layer")
-    if known and at:
-        text += f" The paper: {100 * known.value:.1f}%, layer {at.value:.1f} of 33 ({paper.SUBJECT})."
+    hitting = interval(first(rows, weights="trained", group="object", images="hitting"), "share")
+    if hitting:
+        text += f" ({percent_interval(hitting)} without objects that no layer names)"
+    bias = interval(first(rows, weights="trained", group="background", images="all"), "share")
+    if bias:
+        text += (
+            f". Choosing the best of several layers can only raise a share; for background tokens "
+            f"it gives {percent_interval(bias)}"
+        )
+    text += "."
+    paper_share, paper_layer = number(row, "paper_share"), number(row, "paper_layer")
+    if paper_share is not None and paper_layer is not None:
+        text += f" The paper: {100 * paper_share:.1f}%, layer {paper_layer:.1f} of 33 ({PAPER})."
     return text
 
 
-def _claim(model: str, curves: Curves) -> Claim | None:
+def _claim(run: StudyRun, curves: Curves) -> Claim | None:
+    model = run.label
     own = curves[model].get(("object", "trained"))
     if own is None:
         return None
@@ -198,20 +218,21 @@ def _claim(model: str, curves: Curves) -> Claim | None:
         sentence += f" ({listing([f'{name} {percent(x.value)}' for name, x in controls])})"
     sentence += "."
     if others:
-        sentence += (
-            f" The same peak is {listing(others)}: it depends on what the language model read "
-            "before it saw images."
-        )
+        peaks = [c.peak for f in curves.values() if (c := f.get(("object", "trained")))]
+        same_world = all(name in SHORT for name in curves)
+        sentence += f" The same peak is {listing(others)}."
+        sentence += f" {_differ(peaks)}" if same_world else ""
     if shown is False:
         sentence += " The intervals overlap with a control: the effect does not show."
-    known = paper.paper_number("lens", "best-layer", "share")
+    row = first(pick(run.extra("best_layer"), measure="strict"), weights="trained", group="object")
+    known = None if row is None else number(row, "paper_share")
     return Claim(
         title="Tokens become words",
         figure=percent(own.peak.value),
         versus=versus,
         sentence=sentence,
         shown=shown,
-        paper=f"{100 * known.value:.1f}% at the best layer of each image" if known else "",
+        paper="" if known is None else f"{100 * known:.1f}% at the best layer of each image",
     )
 
 
@@ -237,8 +258,8 @@ def _table(run: StudyRun, folded: bool) -> Table:
             cells.append("" if at is None else percent_interval(c.points[at]))
         shown.append(tuple(cells))
     return Table(
-        name=f"lens-{run.model}",
-        caption=f"{run.model}: share of tokens whose top word is the object's name, by layer, with "
+        name=file_name("lens", run.label),
+        caption=f"{run.label}: share of tokens whose top word is the object's name, by layer, with "
         "95% intervals over images.",
         columns=(Column("layer"), *(Column(label) for label in found)),
         rows=tuple(shown),

@@ -35,10 +35,9 @@ def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure
     columns = min(n, 3)
     with figure_style("lens"):
         drawing = Drawing(figsize=(9.2 if n > 1 else 6.4, 3.5 * -(-n // columns)))
-        panels = drawing.subplots(
-            -(-n // columns), columns, sharex=True, sharey=True, squeeze=False
-        ).flat
-        for panel in list(panels)[n:]:
+        grid = drawing.subplots(-(-n // columns), columns, sharex=True, sharey=True, squeeze=False)
+        panels = list(grid.flat)
+        for panel in panels[n:]:
             panel.set_visible(False)
         for panel, (model, found) in zip(panels, curves.items(), strict=False):
             for key, curve in found.items():

@@ -10,9 +10,9 @@ PRETRAINING = {
 """Packaged model -> its language model's pretraining."""
 
 SHORT = {
-    "pocket": "language model pretrained on maps of words",
-    "pocket-sentences": "pretrained on plain sentences",
-    "pocket-none": "no language pretraining",
+    "pocket": "language model read maps of words first",
+    "pocket-sentences": "language model read plain sentences first",
+    "pocket-none": "language model read nothing first",
 }
 
 BUILT_IN = (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 PAPER = "LLaVA-1.5-7B on COCO"
 """What the paper's numbers are about: another model on other data."""
+
+TO = "\u2013"
+"""En dash, as typographers set ranges."""
 
 Value = str | int | float | bool | None
 Record = Mapping[str, Value]
@@ -100,13 +104,13 @@ def percent(share: float) -> str:
 
 
 def percent_interval(x: Interval) -> str:
-    """ "93% (90 to 96)"."""
-    return f"{percent(x.value)} ({percent(x.low)[:-1]} to {percent(x.high)[:-1]})"
+    """ "93% (90-96)", with an en dash."""
+    return f"{percent(x.value)} ({percent(x.low)[:-1]}{TO}{percent(x.high)[:-1]})"
 
 
 def number_interval(x: Interval, digits: int = 2) -> str:
-    """ "0.45 (0.38 to 0.52)"."""
-    return f"{x.value:.{digits}f} ({x.low:.{digits}f} to {x.high:.{digits}f})"
+    """ "0.45 (0.38-0.52)", with an en dash."""
+    return f"{x.value:.{digits}f} ({x.low:.{digits}f}{TO}{x.high:.{digits}f})"
 
 
 def listing(parts: Sequence[str]) -> str:
@@ -114,3 +118,8 @@ def listing(parts: Sequence[str]) -> str:
     if len(parts) < 2:
         return "".join(parts)
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def file_name(*parts: str) -> str:
+    """A name for a file, whatever a model or a folder is called."""
+    return re.sub(r"[^A-Za-z0-9_.+]+", "-", "-".join(parts)).strip("-.")

@@ -11,7 +11,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -86,7 +86,8 @@ def figure_style(name: str) -> Iterator[None]:
     """Matplotlib settings for one figure; the same input gives the same SVG bytes."""
     import matplotlib
 
-    with matplotlib.rc_context({**_RC, "svg.hashsalt": name}):
+    settings = cast("dict[Any, Any]", {**_RC, "svg.hashsalt": name})
+    with matplotlib.rc_context(settings):
         yield
 
 

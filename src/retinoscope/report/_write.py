@@ -1,1 +1,217 @@
-def write_report(p): ...
+"""Putting a report together and writing it, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .. import __version__
+from ..errors import InputError
+from . import _ablation, _knockout, _lens
+from ._collect import StudyRun, collect, of_study
+from ._files import write_whole
+from ._methods import DEFINITIONS, entries_of
+from ._parts import PAPER, TO, Claim, Figure, Section, Table, listing
+from ._pictures import pictures_of
+from ._style import css_variables, inline
+
+REPORT = "report.html"
+FAILURES_SHOWN = 50
+NOTHING = "no answer was right before any edit, so there was nothing to lose"
+
+_SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
+    "ablation": _ablation.section,
+    "lens": _lens.section,
+    "knockout": _knockout.section,
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that is composed and not written yet; see `compose`.
+
+    `failures` are run, sample and reason of whatever could not be evaluated.
+    """
+
+    folder: Path
+    runs: tuple[StudyRun, ...]
+    sections: tuple[Section, ...]
+    failures: tuple[tuple[str, str, str], ...]
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """The results in one sentence each, as at the top of the page."""
+        return tuple(section.claim for section in self.sections if section.claim)
+
+    def write(self) -> Path:
+        """Writes `report.html`, `tables/*.csv` and `figures/*.svg`; returns the page's path.
+
+        Raises:
+            InputError: the folder cannot be written, or the disk is full.
+        """
+        pictures = pictures_of(self.runs)
+        page = _render(self.runs, self.sections, pictures, self.failures)
+        figures = [f for section in self.sections for f in section.figures]
+        figures += [f for picture in pictures for f in picture.figures]
+        for table in (table for section in self.sections for table in section.tables):
+            write_whole(self.folder / "tables" / f"{table.name}.csv", _csv(table))
+        if self.failures:
+            content = _csv_rows(("run", "sample", "error"), self.failures)
+            write_whole(self.folder / "tables" / "failures.csv", content)
+        for figure in figures:
+            path = self.folder / "figures" / f"{figure.name}.svg"
+            write_whole(path, figure.svg.encode("utf-8"))
+        write_whole(self.folder / REPORT, page.encode("utf-8"))
+        return self.folder / REPORT
+
+
+def compose(folder: str | Path) -> Report:
+    """Reads the finished studies in `folder` and says what came out.
+
+    Args:
+        folder: a run directory, or a folder of run directories (up to three levels down); all
+            finished studies in it go into one report, several models side by side.
+
+    Raises:
+        InputError: no run directory, an unfinished or a damaged one, or nothing was measured.
+    """
+    root = Path(folder)
+    runs = collect(root)
+    failures = [(run.place, s, why) for run in runs for s, why in run.results.errors()]
+    failures += [(run.place, "all", NOTHING) for run in runs if not run.summary]
+    return Report(root, runs, sections_of(runs), tuple(failures))
+
+
+def write_report(folder: str | Path) -> Path:
+    """Writes the report of `folder` into it and returns its path; see `compose` for both."""
+    return compose(folder).write()
+
+
+def headlines(folder: str | Path) -> tuple[Claim, ...]:
+    """The results in one sentence each; raises as `compose`."""
+    return compose(folder).claims
+
+
+def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
+    """One section per study that was run, in the paper's order."""
+    sections = []
+    for study, make in _SECTIONS.items():
+        found = [run for run in of_study(runs, study) if run.summary]
+        if found:
+            sections.append(make(found))
+    if not sections:
+        raise InputError(
+            "expected at least one study with results, but no answer was right before any edit: "
+            "check that the model fits the data (see results.parquet)"
+        )
+    return tuple(sections)
+
+
+def _render(
+    runs: Sequence[StudyRun],
+    sections: Sequence[Section],
+    pictures: Sequence[object],
+    failures: Sequence[tuple[str, str, str]],
+) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def inlined(figure: Figure) -> Markup:
+        # Our own drawing: names in it were escaped where it was drawn.
+        return Markup(inline(figure.svg, figure.name))
+
+    environment = Environment(
+        loader=PackageLoader("retinoscope", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_unbroken,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    models = list(dict.fromkeys(run.model for run in runs))
+    return environment.get_template("template.html").render(
+        title=_title(sections),
+        lead=_lead(runs, models),
+        facts=_facts(runs, models),
+        claims=[(section.claim, section.key) for section in sections if section.claim],
+        pictures=pictures,
+        sections=sections,
+        failures=failures[:FAILURES_SHOWN],
+        more_failures=max(0, len(failures) - FAILURES_SHOWN),
+        definitions=DEFINITIONS,
+        runs=entries_of(runs),
+        version=__version__,
+        paper_subject=PAPER,
+        css=Markup(_css()),
+        inline=inlined,
+    )
+
+
+def _unbroken(value: object) -> object:
+    """Keeps a range such as 90-96 on one line (a word joiner after the dash)."""
+    return value.replace(TO, f"{TO}\u2060") if type(value) is str else value
+
+
+def _css() -> str:
+    from importlib.resources import files
+
+    light, dark = css_variables()
+    fonts = (
+        "--sans:system-ui,-apple-system,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif;"
+        "--mono:ui-monospace,'SF Mono',Menlo,Consolas,'DejaVu Sans Mono',monospace;"
+    )
+    return (
+        f":root{{color-scheme:light dark;{fonts}{light}}}"
+        f"@media (prefers-color-scheme:dark){{:root{{{dark}}}}}\n"
+        + (files("retinoscope.report") / "template.css").read_text("utf-8")
+    )
+
+
+def _title(sections: Sequence[Section]) -> str:
+    names = {"ablation": "token ablation", "lens": "logit lens", "knockout": "attention knockout"}
+    done = listing([names[section.key] for section in sections])
+    return done[0].upper() + done[1:]
+
+
+def _lead(runs: Sequence[StudyRun], models: Sequence[str]) -> str:
+    n = max(run.n_samples for run in runs)
+    others = f"; contrast models: {listing(models[1:])}" if len(models) > 1 else ""
+    return (
+        f"How {models[0]} sees {n} images{others}. Each effect stands beside its control, with "
+        "its sample size and a 95% interval; where intervals overlap, the report says so."
+    )
+
+
+def _facts(runs: Sequence[StudyRun], models: Sequence[str]) -> list[tuple[str, str]]:
+    def several(values: Sequence[object]) -> str:
+        return ", ".join(str(value) for value in dict.fromkeys(values))
+
+    sizes = sorted({run.n_samples for run in runs})
+    images = str(sizes[0]) if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+    return [
+        ("models" if len(models) > 1 else "model", ", ".join(models)),
+        ("studies", several([run.study for run in runs])),
+        ("images in each study", images),
+        ("seed", several([run.seed for run in runs])),
+        ("computed in", several([_computed(run) for run in runs])),
+    ]
+
+
+def _computed(run: StudyRun) -> str:
+    return f"{run.manifest['dtype']} on {run.manifest.get('device', 'an unknown device')}"
+
+
+def _csv(table: Table) -> bytes:
+    keys = list(table.records[0]) if table.records else []
+    return _csv_rows(keys, [[row.get(key) for key in keys] for row in table.records])
+
+
+def _csv_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([["" if value is None else value for value in row] for row in rows])
+    return text.getvalue().encode("utf-8")

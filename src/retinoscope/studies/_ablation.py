@@ -25,7 +25,9 @@ from ._matching import MODES
 from ._scoring import Outcome, Scorer, modes_of, needs_text
 from ._sets import ImageTokens, Indices, object_sets
 from ._study import Example, Rows, Study, rng_of
+from ._tables import Cell
 from ._tasks import (
+    DEFAULT_PROMPTS,
     DESCRIBE,
     TASKS,
     Ask,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from ..engine import Run
+    from ..engine.fill import Fill
 
 FILLS = ("mean", "zero", "noise")
 BASELINE = "none"
@@ -50,7 +53,7 @@ class _Context:
     """Shared by all samples."""
 
     scorer: Scorer
-    fill: object
+    fill: Fill
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TokenAblation(Study["_Context"]):
+class TokenAblation(Study[_Context]):
     """The paper's ablation experiment, with controls.
 
     For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
@@ -77,7 +80,9 @@ class TokenAblation(Study["_Context"]):
     Args:
         tasks: of "generative", "polling", "question".
         prompts: which objects and questions, and their wording.
-        modes: rules for correctness; see `retinoscope.studies.matching`.
+        modes: rules for correctness: "paper" (the released code's), "corrected" (whole words, the
+            two logits of yes and no, the answer's first piece) and "whole-word" (questions only:
+            the answer as a whole word of generated text).
         conditions: of "object", "object+1", "object+2" (grown by rings of neighbours),
             "registers", "random" and "gradient" (each with `sizes`), "control" (for every object
             set as many random tokens outside it).
@@ -95,7 +100,7 @@ class TokenAblation(Study["_Context"]):
     """
 
     tasks: tuple[str, ...] = TASKS
-    prompts: PromptOptions = PromptOptions()
+    prompts: PromptOptions = DEFAULT_PROMPTS
     modes: tuple[str, ...] = MODES
     conditions: tuple[str, ...] = CONDITIONS
     sizes: tuple[int, ...] = SIZES
@@ -108,10 +113,14 @@ class TokenAblation(Study["_Context"]):
     answer_tokens: int = 6
 
     name: ClassVar[str] = "ablation"
+    needs: ClassVar[str] = (
+        "objects whose name is unique in their image, within the bounds of PromptOptions, or "
+        "questions of the chosen kinds"
+    )
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "object", "task", "kind", "question", "answer", "mode", "condition"),
-        *("n_tokens", "fill", "kept", "baseline_correct", "correct"),
+        *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
+        *("mode", "condition", "n_tokens", "fill", "kept", "baseline_correct", "correct"),
         *("probability_before", "probability_after", "answer_before", "answer_after"),
     )
 
@@ -134,12 +143,16 @@ class TokenAblation(Study["_Context"]):
             "hallucination_filter": None if kept is None else asdict(kept),
         }
 
-    def _prepare(self) -> _Context:
-        return _Context(Scorer(Answers(self.vlm.tokenizer)), self._fill())
+    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+        return _Context(Scorer(Answers(self.vlm.tokenizer)), self._fill(readable))
 
-    def _fill(self) -> object:
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        # The mean fill is a mean over all samples.
+        return data if self.fill == "mean" else None
+
+    def _fill(self, readable: Sequence[Sample]) -> Fill:
         if self.fill == "mean":
-            return fill.mean(self.vlm, self.samples)
+            return fill.mean(self.vlm, readable)
         if self.fill == "zero":
             return fill.zero()
         return fill.noise(seed=self.seed)
@@ -148,41 +161,47 @@ class TokenAblation(Study["_Context"]):
         self, context: _Context, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         asks = asks_of(sample, self.tasks, self.prompts)
-        if not asks:
-            raise InputError(
-                "no prompt fits this sample: it has no object with a unique name within the area "
-                "bounds, and no question of the chosen kinds"
-            )
         rows: Rows = []
         examples: dict[str, Example] = {}
-        memo = _Memo({}, {})
+        memo = _Memo({}, {}, {})
+        number = 0
         for (text, prefill), group in groupby(asks, key=lambda ask: (ask.text, ask.prefill)):
             run = self.vlm.run(self.vlm.prompt(sample.image, text, prefill=prefill))
-            new, example = self._prompt(context, sample, run, list(group), memo)
+            same = list(group)
+            new, example = self._prompt(context, sample, run, same, number, memo)
+            number += len(same)
             rows += new
             if keep and example is not None:
                 examples.setdefault(str(example.facts["task"]), example)
         return rows, list(examples.values())
 
     def _prompt(
-        self, context: _Context, sample: Sample, run: Run, asks: Sequence[Ask], memo: _Memo
+        self,
+        context: _Context,
+        sample: Sample,
+        run: Run,
+        asks: Sequence[Ask],
+        first: int,
+        memo: _Memo,
     ) -> tuple[Rows, Example | None]:
         """One prompt: its clean answer, then all ablations for all its objects in one batch."""
         longest = self._longest(asks[0].task)
         text = run.generate(max_new_tokens=longest).text if longest else None
         clean = Outcome(run.logits, text)
+        if asks[0].task == "generative" and text is not None:
+            memo.caption[DESCRIBE] = text
         image = ImageTokens(run)
         asked = [self._plan(context, sample, image, ask, clean, memo) for ask in asks]
         sets = list(dict.fromkeys(c.tokens for one in asked for c in one.plan if c.tokens))
         outcomes = dict(zip(sets, self._ablated(context, image, sets, longest), strict=True))
         outcomes[()] = clean
         rows: Rows = []
-        for one in asked:
-            rows += self._rows_of(context, sample, one, clean, outcomes)
+        for item, one in enumerate(asked, first):
+            rows += [row | {"item": item} for row in self._rows_of(context, sample, one, outcomes)]
         shown = next((one for one in asked if one.plan), None)
         if shown is None:
             return rows, None
-        return rows, self._example(context, sample, image, shown, clean, outcomes)
+        return rows, self._example(context, sample, image, shown, outcomes)
 
     def _plan(
         self,
@@ -210,7 +229,8 @@ class TokenAblation(Study["_Context"]):
                 self.conditions,
                 self.sizes,
                 self.min_cover,
-                partial(rng_of, self.seed, sample.id, object_label(sample, ask)),
+                partial(rng_of, self.seed, sample.id),
+                object_label(sample, ask),
                 partial(self._by_gradient, context, sample, image, ask, memo),
             )
             return replace(one, plan=tuple(plan))
@@ -229,6 +249,7 @@ class TokenAblation(Study["_Context"]):
                 [image.run.image.boxes[token].tolist() for token in tokens],
                 obj.name,
                 f"{sample.id}/{index}",
+                memo.caption.get(DESCRIBE),
             ).kept
         return memo.kept[index]
 
@@ -244,15 +265,21 @@ class TokenAblation(Study["_Context"]):
         As in the paper, a caption's object is attributed through its polling question.
         """
         if ask.task == "question":
-            return image.by_gradient(ask.answer, context.fill, self.gradient_steps)
+            return self._ranked(context, image, ask.answer)
         (index,) = ask.objects
         if index not in memo.order:
             text = polling_text(sample.objects[index].name, self.prompts.article)
             polling = image
             if ask.task != "polling":
                 polling = ImageTokens(self.vlm.run(self.vlm.prompt(sample.image, text)))
-            memo.order[index] = polling.by_gradient("yes", context.fill, self.gradient_steps)
+            memo.order[index] = self._ranked(context, polling, "yes")
         return memo.order[index]
+
+    def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Indices:
+        """Of the answer's spellings, the logit of the likeliest one is explained."""
+        pieces = context.scorer.answers.first_pieces(answer)
+        target = max(pieces, key=lambda piece: float(image.run.logits[piece]))
+        return image.by_gradient(target, context.fill, self.gradient_steps)
 
     def _ablated(
         self, context: _Context, image: ImageTokens, sets: Sequence[Indices], longest: int
@@ -264,19 +291,16 @@ class TokenAblation(Study["_Context"]):
         texts: Sequence[str | None] = [None] * len(sets)
         if longest:
             texts = effects.generate(max_new_tokens=longest).texts
-        return [
-            Outcome(logits, text) for logits, text in zip(effects.logits, texts, strict=True)
-        ]
+        return [Outcome(logits, text) for logits, text in zip(effects.logits, texts, strict=True)]
 
     def _rows_of(
         self,
         context: _Context,
         sample: Sample,
         one: _Asked,
-        clean: Outcome,
         outcomes: dict[Indices, Outcome],
     ) -> Rows:
-        base: dict[str, Json] = {
+        base: dict[str, Cell] = {
             "sample": sample.id,
             "object": object_label(sample, one.ask),
             "task": one.ask.task,
@@ -289,7 +313,7 @@ class TokenAblation(Study["_Context"]):
         base |= {"fill": self.fill, "kept": one.kept}
         rows: Rows = []
         for mode, was_correct in one.correct.items():
-            before = context.scorer.score(one.ask, mode, clean)
+            before = context.scorer.score(one.ask, mode, outcomes[()])
             plan = one.plan if was_correct else ()
             for condition in (Condition(BASELINE, ()), *plan):
                 after = context.scorer.score(one.ask, mode, outcomes[condition.tokens])
@@ -315,12 +339,11 @@ class TokenAblation(Study["_Context"]):
         sample: Sample,
         image: ImageTokens,
         one: _Asked,
-        clean: Outcome,
         outcomes: dict[Indices, Outcome],
     ) -> Example:
         mode = next(mode for mode, correct in one.correct.items() if correct)
         mode = "corrected" if one.correct.get("corrected") else mode
-        before = context.scorer.score(one.ask, mode, clean)
+        before = context.scorer.score(one.ask, mode, outcomes[()])
         after: dict[str, Json] = {
             c.name: context.scorer.score(one.ask, mode, outcomes[c.tokens]).answer for c in one.plan
         }
@@ -350,10 +373,11 @@ class TokenAblation(Study["_Context"]):
 
 @dataclass(frozen=True)
 class _Memo:
-    """Of one sample, by object: whether the filter kept it, and its tokens by attribution."""
+    """Of one sample: which objects the filter kept, their tokens by attribution, its caption."""
 
     kept: dict[int, bool]
     order: dict[int, Indices]
+    caption: dict[str, str]
 
 
 def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:

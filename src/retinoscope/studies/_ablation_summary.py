@@ -8,24 +8,33 @@ from typing import TYPE_CHECKING
 from ..stats import bootstrap_mean, paired_difference, proportion
 from ._matching import MODES
 from ._paper import paper_number
-from ._tables import Cell, Record, grouped, interval_columns, make_table, number, rank, records
+from ._tables import (
+    Cell,
+    Record,
+    estimate,
+    grouped,
+    interval_columns,
+    make_table,
+    number,
+    rank,
+    records,
+)
 from ._tasks import TASKS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _SUMMARY = {
-    **{name: "string" for name in ("task", "mode", "condition")},
-    **{name: "float" for name in ("decrease", "decrease_low", "decrease_high")},
+    **dict.fromkeys(("task", "mode", "condition"), "string"),
+    **estimate("decrease"),
     "n": "int",
     "n_samples": "int",
     "n_tokens": "float",
-    **{
-        name: "float"
-        for name in ("probability_change", "probability_change_low", "probability_change_high")
-    },
+    **dict.fromkeys(
+        ("probability_change", "probability_change_low", "probability_change_high"), "float"
+    ),
     "control": "string",
-    **{name: "float" for name in ("difference", "difference_low", "difference_high")},
+    **estimate("difference"),
     "difference_p": "float",
     "difference_n": "int",
     "method": "string",
@@ -33,13 +42,13 @@ _SUMMARY = {
     "paper_source": "string",
 }
 _BASELINE = {
-    **{name: "string" for name in ("task", "mode", "part")},
-    **{name: "float" for name in ("accuracy", "accuracy_low", "accuracy_high")},
+    **dict.fromkeys(("task", "mode", "part"), "string"),
+    **estimate("accuracy"),
     "n": "int",
     "n_samples": "int",
     "method": "string",
 }
-_ITEM = ("sample", "task", "mode", "object", "question", "answer")
+_ITEM = ("sample", "task", "mode", "item")
 
 
 def summarise_ablation(table: pa.Table) -> pa.Table:

@@ -67,8 +67,6 @@ def probability(logits: Float[torch.Tensor, " vocab"], ids: Iterable[int]) -> fl
     return float(probs[list(ids)].sum())
 
 
-def says_yes(
-    logits: Float[torch.Tensor, " vocab"], yes: Iterable[int], no: Iterable[int]
-) -> bool:
+def says_yes(logits: Float[torch.Tensor, " vocab"], yes: Iterable[int], no: Iterable[int]) -> bool:
     """Corrected polling rule: the largest logit of a "yes" is above the largest of a "no"."""
     return bool(logits[list(yes)].max() > logits[list(no)].max())

@@ -30,13 +30,16 @@ def conditions_for(
     sizes: Sequence[int],
     min_cover: float,
     rng: Callable[[str], np.random.Generator],
+    label: str,
     by_gradient: Callable[[], Indices],
 ) -> list[Condition]:
     """The conditions named by `wanted`, in the paper's order, controls last.
 
     Args:
         masks: of the objects that carry the answer.
-        rng: a generator per purpose, so that one condition's draw does not move another's.
+        rng: a generator per purpose, so that one condition's draw does not move another's. The
+            random sets of one image are the same for all its prompts and are run once for each.
+        label: of these objects; their controls are their own.
         by_gradient: all visual tokens, the largest attribution first; called at most once.
 
     Raises:
@@ -57,7 +60,7 @@ def conditions_for(
         conditions += [Condition(f"gradient-{n}", as_indices(order[:n])) for n in fitting]
     if "control" in wanted:
         for one in sets:
-            drawn = control_of(one.tokens, image.n, rng(f"random={one.name}"))
+            drawn = control_of(one.tokens, image.n, rng(f"random={one.name} of {label}"))
             if drawn is not None:
                 conditions.append(Condition(f"random={one.name}", drawn))
     return conditions

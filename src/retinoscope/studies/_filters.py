@@ -76,7 +76,9 @@ class HallucinationFilter:
         before = self.correct(caption, name)
         if not before:
             return FilterOutcome(False, False, None)
-        replaced = replace_pixels(image, boxes, self.fill, zlib.crc32(f"{self.seed}/{key}".encode()))
+        replaced = replace_pixels(
+            image, boxes, self.fill, zlib.crc32(f"{self.seed}/{key}".encode())
+        )
         after = self.correct(describe(replaced), name)
         return FilterOutcome(not after, True, after)
 

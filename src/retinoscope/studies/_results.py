@@ -52,16 +52,30 @@ class Results:
 
     def summary(self) -> pa.Table:
         """One row per condition: the estimate, its 95% interval, its control, its sample size."""
+        return self._summary
+
+    @cached_property
+    def _summary(self) -> pa.Table:
+        # A bootstrap per row takes seconds on a large run, and a report asks more than once.
         return _summaries()[self.study][0](self.table)
 
     def extras(self) -> dict[str, pa.Table]:
         """Further summaries by name: "baseline" (ablation, knockout), "best_layer" (lens)."""
+        return self._extras
+
+    @cached_property
+    def _extras(self) -> dict[str, pa.Table]:
         return {name: make(self.table) for name, make in _summaries()[self.study][1].items()}
 
     def errors(self) -> list[tuple[str, str]]:
         """Sample and message of what failed."""
         samples, errors = self.table["sample"].to_pylist(), self.table["error"].to_pylist()
         return [(s, e) for s, e in zip(samples, errors, strict=True) if e is not None]
+
+    @property
+    def n_samples(self) -> int:
+        """Samples that were asked about; the others had nothing to ask about (or did not fit)."""
+        return len(set(self.table["sample"].to_pylist())) if self.table.num_rows else 0
 
     def examples(self) -> list[dict[str, Json]]:
         """Pictures for a report; `image` is a file name relative to `path`."""

@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Bool
 
 from ..errors import InputError
-from ..tokens import registers
+from ..tokens import attribution, registers
 
 if TYPE_CHECKING:
     from ..engine import Run
+    from ..engine.fill import Fill
     from ..tokens import TokenSet
 
 Indices = tuple[int, ...]
@@ -40,29 +41,25 @@ class ImageTokens:
         """The token set of these indices."""
         return self.run.image.at(tuple(indices))
 
-    def covering(
-        self, mask: Bool[np.ndarray, "height width"], min_cover: float = 0.0
-    ) -> TokenSet:
+    def covering(self, mask: Bool[np.ndarray, "height width"], min_cover: float = 0.0) -> TokenSet:
         return self.run.image.covering(mask, min_cover=min_cover)
 
     def registers(self) -> Indices:
         """Tokens whose norm is above mean + 2 standard deviations (Darcet et al. 2023)."""
         return self.indices(registers(self.run, sigmas=2.0))
 
-    @cached_property
-    def rows(self) -> tuple[Indices, ...]:
-        """The rows of the token grid, top to bottom.
+    def by_gradient(self, target: int, baseline: Fill, steps: int) -> Indices:
+        """All visual tokens by their attribution to the logit of token `target`, largest first.
 
-        Raises:
-            InputError: if the visual tokens have no grid.
+        Integrated gradients from `baseline`, as in the paper, with the correct target token.
         """
-        grid = self.run.image.grid
-        if grid is None:
-            raise InputError("this model's visual tokens have no grid, so there is no last row")
-        n_rows, n_columns = grid
-        return tuple(
-            tuple(range(row * n_columns, (row + 1) * n_columns)) for row in range(n_rows)
-        )
+        scores = attribution(self.run, target, baseline, steps)
+        return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
+
+    @cached_property
+    def last_row(self) -> Indices:
+        """The last row of the token grid; raises `InputError` if the tokens have no grid."""
+        return self.indices(self.run.image.row(-1))
 
     @cached_property
     def boxes(self) -> list[list[float | None]]:
@@ -85,8 +82,8 @@ def object_sets(
     tokens = image.covering(mask, min_cover)
     if not len(tokens):
         raise InputError(
-            f"no visual token has more than {min_cover:g} of its box on the object: it lies "
-            "outside the crop that the model sees, or min_cover is too high"
+            f"no visual token has its box on the object (min_cover {min_cover:g}): it lies outside "
+            "the crop that the model sees, or min_cover is too high"
         )
     return {
         "object": image.indices(tokens),

@@ -9,14 +9,22 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, overload
 
 import numpy as np
 
 from ..data import Sample
 from ..errors import InputError, StudyError
-from ..store import Json, RunDirectory, fingerprint_array, fingerprint_json, new_manifest, sample_key
+from ..store import (
+    Json,
+    RunDirectory,
+    fingerprint_array,
+    fingerprint_json,
+    new_manifest,
+    sample_key,
+)
 from ._results import EXAMPLES, Results
+from ._tables import Cell
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,8 +34,9 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int, str], None]
 """Called with samples done, samples in all, and what was just done."""
 
-Rows = list[dict[str, "Json"]]
+Rows = list[dict[str, Cell]]
 Context = TypeVar("Context")
+_UNREADABLE = "unreadable: "
 
 
 @dataclass(frozen=True)
@@ -55,16 +64,19 @@ class Study(ABC, Generic[Context]):
     n_examples: int = 3
 
     name: ClassVar[str]
+    needs: ClassVar[str]
     schema: ClassVar[int]
     columns: ClassVar[tuple[str, ...]]
 
     def run(self, out: str | Path, progress: Progress | None = None) -> Results:
         """Runs the study, or goes on with it, in the run directory `out`.
 
-        A sample that fails becomes one row with its error; the others go on.
+        A sample that fails becomes one row with its error; the others go on. A sample that has
+        nothing to ask about (no object within the bounds, no fitting question) has no rows.
 
         Raises:
-            InputError: no samples, or `out` holds something else (another study, other options).
+            InputError: no samples, nothing to ask about in any of them, or `out` holds something
+                else (another study, other options).
             StudyError: the disk is full, or no sample could be evaluated at all.
         """
         if not len(self.samples):
@@ -74,6 +86,11 @@ class Study(ABC, Generic[Context]):
             )
         self._check()
         prints = [_fingerprint_at(self.samples, index) for index in range(len(self.samples))]
+        readable = Readable(self.samples, prints)
+        if not len(readable):
+            raise InputError(
+                f"none of the {len(prints)} samples can be read; the first is {prints[0]}"
+            )
         manifest = self._manifest(fingerprint_json(prints))
         keys = [self._key(manifest, index, prints) for index in range(len(prints))]
         total = len(keys)
@@ -88,7 +105,7 @@ class Study(ABC, Generic[Context]):
                 if context is None:
                     if progress:
                         progress(done, total, "preparing")
-                    context = self._prepare()
+                    context = self._prepare(readable)
                 label, rows, examples = self._one(context, index)
                 _write_examples(directory, index, examples)
                 directory.write(key, rows)
@@ -98,12 +115,15 @@ class Study(ABC, Generic[Context]):
             directory.finish()
             self._merge_examples(directory)
         results = Results(Path(out))
-        _refuse_if_nothing_worked(results)
+        self._refuse_if_nothing_worked(results)
         return results
 
     @abstractmethod
-    def _prepare(self) -> Context:
-        """What all samples share: fill vectors, answers' ids, a second model."""
+    def _prepare(self, readable: Sequence[Sample]) -> Context:
+        """What all samples share: fill vectors, answers' ids, a second model.
+
+        `readable` are the samples that can be read; the others have a row with their error.
+        """
 
     @abstractmethod
     def _rows(
@@ -119,8 +139,8 @@ class Study(ABC, Generic[Context]):
         common = ("vlm", "samples", "seed")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in common}
 
-    def _depends_on(self, index: int, prints: Sequence[str]) -> object:
-        """What a sample's rows depend on besides itself."""
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        """What a sample's rows depend on besides itself; `data` is the data set's fingerprint."""
         return None
 
     def _manifest(self, data: str) -> dict[str, Json]:
@@ -136,8 +156,9 @@ class Study(ABC, Generic[Context]):
         )
 
     def _key(self, manifest: Mapping[str, Json], index: int, prints: Sequence[str]) -> str:
-        model = manifest["model"]
+        model, data = manifest["model"], manifest["data"]
         assert isinstance(model, dict)
+        assert isinstance(data, dict)
         return sample_key(
             schema=self.schema,
             study=self.name,
@@ -146,7 +167,7 @@ class Study(ABC, Generic[Context]):
             sample=[index, prints[index]],
             options=manifest["parameters"],
             seed=self.seed,
-            other=self._depends_on(index, prints),
+            other=self._depends_on(index, prints, str(data["fingerprint"])),
         )
 
     def _one(self, context: Context, index: int) -> tuple[str, Rows, list[Example]]:
@@ -160,10 +181,23 @@ class Study(ABC, Generic[Context]):
             return label, [self._row(sample=label, error=_one_line(error))], []
         return label, [self._row(**row) for row in rows], examples
 
-    def _row(self, **values: Json) -> dict[str, Json]:
+    def _row(self, **values: Cell) -> dict[str, Cell]:
         unknown = values.keys() - set(self.columns)
         assert not unknown, unknown
         return {column: values.get(column) for column in self.columns}
+
+    def _refuse_if_nothing_worked(self, results: Results) -> None:
+        if not results.table.num_rows:
+            raise InputError(
+                f"the {self.name} study found nothing to ask about in {len(self.samples)} samples: "
+                f"it needs {self.needs}; give other data, or other options and an empty folder"
+            )
+        errors = results.errors()
+        if len(errors) == results.table.num_rows:
+            raise StudyError(
+                f"none of the samples could be evaluated; the first error: {errors[0][1]} "
+                f"(all of them are in {results.path})"
+            )
 
     def _merge_examples(self, directory: RunDirectory) -> None:
         files = sorted((directory.path / "examples").glob("*.json"))
@@ -208,7 +242,27 @@ def _fingerprint_at(samples: Sequence[Sample], index: int) -> str:
         return sample_fingerprint(samples[index])
     except Exception as error:
         # Evaluating it will fail as well and leave a row that says why.
-        return f"unreadable: {_one_line(error)}"
+        return f"{_UNREADABLE}{_one_line(error)}"
+
+
+class Readable(Sequence[Sample]):
+    """Those of `samples` whose fingerprint could be taken."""
+
+    def __init__(self, samples: Sequence[Sample], prints: Sequence[str]) -> None:
+        self._samples = samples
+        self._places = [i for i, text in enumerate(prints) if not text.startswith(_UNREADABLE)]
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self._samples[place] for place in self._places[index]]
+        return self._samples[self._places[index]]
 
 
 def _one_line(error: Exception) -> str:
@@ -225,12 +279,3 @@ def _write_examples(directory: RunDirectory, index: int, examples: Sequence[Exam
         facts = {**example.facts, "image": f"{stem}.png"}
         text = json.dumps(facts, ensure_ascii=False, sort_keys=True) + "\n"
         directory.write_file(f"{stem}.json", text.encode("utf-8"))
-
-
-def _refuse_if_nothing_worked(results: Results) -> None:
-    errors = results.table["error"].to_pylist()
-    if errors and all(error is not None for error in errors):
-        raise StudyError(
-            f"none of the samples could be evaluated; the first error: {errors[0]} "
-            f"(all of them are in {results.path})"
-        )

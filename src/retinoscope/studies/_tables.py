@@ -44,6 +44,11 @@ def rank(order: Sequence[str]) -> dict[str, int]:
     return {name: index for index, name in enumerate(order)}
 
 
+def estimate(name: str) -> dict[str, str]:
+    """Types of the columns that `interval_columns` makes."""
+    return dict.fromkeys((name, f"{name}_low", f"{name}_high"), "float")
+
+
 def interval_columns(name: str, interval: Interval | None) -> dict[str, Cell]:
     """`name`, `name`_low and `name`_high; None where undefined."""
     if interval is None:

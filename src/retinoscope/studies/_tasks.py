@@ -51,6 +51,7 @@ class PromptOptions:
             instance the answer survives the loss of the first.
         min_area, max_area: visible pixels of an object, exclusive bounds (the paper: 1000, 2000);
             None for no bound.
+        max_instances: only images with at most so many objects (the paper: 3); None for any.
         max_objects: at most so many objects of an image for the first two tasks (the first ones).
         article: "a" as in the paper, or "auto" for a or an.
         question_kinds: kinds of `Question` to ask (see `Question.kind`).
@@ -62,6 +63,7 @@ class PromptOptions:
     unique: bool = True
     min_area: float | None = None
     max_area: float | None = None
+    max_instances: int | None = None
     max_objects: int | None = None
     article: str = "a"
     question_kinds: tuple[str, ...] = ("color", "kind", "relation", "question")
@@ -74,8 +76,18 @@ class PromptOptions:
             raise InputError(f"article must be 'a' or 'auto', got {self.article!r}")
 
 
+DEFAULT_PROMPTS = PromptOptions()
+PAPER_PROMPTS = PromptOptions(
+    min_area=1000, max_area=2000, max_instances=3, max_objects=1, prefill=PREFILL
+)
+"""The paper's choice of COCO images and targets (section 3 and the released code): at most three
+annotations, and the first category with exactly one instance, of 1,000 to 2,000 pixels."""
+
+
 def studied_objects(sample: Sample, options: PromptOptions) -> tuple[int, ...]:
     """Indices of the objects that the generative and the polling task are about."""
+    if options.max_instances is not None and len(sample.objects) > options.max_instances:
+        return ()
     count = Counter(obj.name for obj in sample.objects)
     chosen = []
     for index, obj in enumerate(sample.objects):
@@ -95,9 +107,7 @@ def polling_text(name: str, article: str = "a") -> str:
     return f"Is there {'an' if vowel else 'a'} {name} in this image?"
 
 
-def asks_of(
-    sample: Sample, tasks: Sequence[str], options: PromptOptions
-) -> tuple[Ask, ...]:
+def asks_of(sample: Sample, tasks: Sequence[str], options: PromptOptions) -> tuple[Ask, ...]:
     """All prompts about `sample`, generative ones first; equal prompts stand next to each other."""
     asks: list[Ask] = []
     objects = studied_objects(sample, options)
@@ -162,5 +172,3 @@ def object_label(sample: Sample, ask: Ask) -> str:
 def known_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Every object name that occurs, sorted."""
     return tuple(sorted({obj.name for sample in samples for obj in sample.objects}))
-
-

@@ -55,10 +55,10 @@ class Recipe:
     scenes: int = 30_000
     instruct_scenes: int = 20_000
     text_tokens: int = 112
-    vision: Stage = Stage(steps=4200, batch=32, lr=1e-3, warmup=300)
+    vision: Stage = Stage(steps=3200, batch=32, lr=1e-3, warmup=300)
     language: Stage = Stage(steps=900, batch=16, lr=2e-3)
     adapter: Stage = Stage(steps=250, batch=16, lr=2e-3)
-    instruct: Stage = Stage(steps=2200, batch=16, lr=1.5e-3)
+    instruct: Stage = Stage(steps=2000, batch=16, lr=1.5e-3)
 
     def scaled(self, factor: float) -> Recipe:
         """The same recipe with every stage (and the scene bank) `factor` times as long."""

@@ -1,0 +1,55 @@
+"""The application: its help, and every command by name.
+
+Commands import what they need when they run, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+from cyclopts import App, Group
+
+from .. import __version__
+from ._demo import demo
+from ._models import models
+from ._report import report
+from ._studies import ablate, knockout, lens
+from ._train import train
+
+HELP = """See how a vision-language model (VLM) sees.
+
+Which visual tokens carry an object, what each of them says at each layer, and along which attention
+edges that reaches the answer: the three experiments of Neo et al. 2024 (arXiv 2410.07149) on any
+supported Hugging Face model, each with its controls and 95% intervals.
+
+Start here; it takes a few minutes and downloads nothing:
+
+    retinoscope demo
+"""
+
+EPILOGUE = """MODEL is pocket (packaged), a Hugging Face Hub id or a folder. \
+DATA is scenes:N (drawn), coco:FOLDER or folder:PATH.
+
+Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
+for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, 130 interrupted.
+"""
+
+app = App(
+    name="retinoscope",
+    help=HELP,
+    help_epilogue=EPILOGUE,
+    help_format="markdown",
+    version=__version__,
+    # `main` turns Ctrl-C into its exit code and its line.
+    suppress_keyboard_interrupt=False,
+)
+
+_whole = Group("The whole paper", sort_key=1)
+_studies = Group("Studies", sort_key=2)
+_more = Group("Reports and models", sort_key=3)
+
+app.command(demo, group=_whole)
+for _command in (ablate, lens, knockout):
+    app.command(_command, group=_studies)
+app.command(report, group=_more)
+app.command(models, group=_more)
+train.group = (_more,)
+app.command(train)

@@ -1,0 +1,25 @@
+"""`retinoscope report`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def report(folder: Path, /) -> None:
+    """Write the report of a finished study, or of a folder of studies.
+
+    Writes report.html (one file, opens offline), tables/*.csv and figures/*.svg into the folder.
+    All studies in it go into one report, several models side by side.
+
+    For example:
+
+        retinoscope report runs/ablation
+
+        retinoscope report runs
+
+    Args:
+        folder: what a study wrote with --out, or a folder of such folders.
+    """
+    from ..report import write_report
+
+    print(f"report: {write_report(folder)}")

@@ -1,0 +1,160 @@
+"""Opens an image from anywhere as upright RGB, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+from typing import IO, TypeAlias, Union
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import InputError
+
+ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, np.ndarray, Image.Image]
+
+MAX_PIXELS = 178_956_970
+"""The most pixels that are decoded (Pillow's own limit for a decompression bomb)."""
+
+_DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
+
+
+def open_image(source: ImageSource) -> Image.Image:
+    """The image as 8-bit RGB, turned as its EXIF orientation says.
+
+    Palettes, CMYK and 1-bit images are converted, 16-bit ones scaled (not clipped), transparent
+    ones laid on white.
+
+    Args:
+        source: a file's path, its bytes, a PIL image, or an array: (H, W) or (H, W, 1, 3 or 4),
+            uint8 (0 to 255), uint16 (0 to 65535), bool, or float (0 to 1).
+
+    Raises:
+        InputError: no such file, not an image, a truncated one, one without pixels, one of a
+            single pixel, or one of more than `MAX_PIXELS` pixels.
+    """
+    if isinstance(source, np.ndarray):
+        name = f"an array {source.shape}"
+        image = _from_array(source)
+    elif isinstance(source, Image.Image):
+        name = f"a PIL image {source.size}"
+        image = source
+    elif isinstance(source, bytes):
+        name = f"{len(source)} bytes"
+        image = _open(io.BytesIO(source), name)
+    elif isinstance(source, str | os.PathLike):
+        path = Path(source)
+        name = str(path)
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "no such file"
+            raise InputError(f"{name}: expected an image file, got {what}: check the path")
+        if path.stat().st_size == 0:
+            raise InputError(f"{name}: expected an image, got an empty file: fetch it again")
+        try:
+            with path.open("rb") as file:
+                image = _loaded(_open(file, name), name)
+        except OSError as error:
+            raise InputError(f"{name}: cannot be read ({error}): check its permissions") from error
+    else:
+        raise InputError(
+            f"expected an image as a path, bytes, a PIL image or an array, got a "
+            f"{type(source).__name__}"
+        )
+    return _upright_rgb(_loaded(image, name), name)
+
+
+def _open(file: IO[bytes], name: str) -> Image.Image:
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError as error:
+        raise InputError(
+            f"{name}: expected an image, got something that is none or is damaged: "
+            "open it in a viewer, or fetch it again"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except (OSError, ValueError, SyntaxError) as error:
+        raise _damaged(name, error) from error
+
+
+def _loaded(image: Image.Image, name: str) -> Image.Image:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(name)
+    if width < 1 or height < 1:
+        raise InputError(f"{name}: expected an image, got one without pixels ({width}x{height})")
+    if width * height == 1:
+        raise InputError(f"{name}: expected an image, got a single pixel: nothing can be seen in it")
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise _damaged(name, error) from error
+    return image
+
+
+def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
+    try:
+        image = ImageOps.exif_transpose(image)
+        if image.mode in _DEEP:
+            image = _to_8_bit(image, name)
+        if image.has_transparency_data:
+            layer = image.convert("RGBA")
+            white = Image.new("RGBA", image.size, "white")
+            return Image.alpha_composite(white, layer).convert("RGB")
+        return image.convert("RGB")
+    except (OSError, ValueError) as error:
+        raise _damaged(name, error) from error
+
+
+def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
+    values = np.asarray(image)
+    if not np.isfinite(values).all():
+        raise InputError(f"{name}: expected pixels, got values that are not finite")
+    top = float(values.max())
+    low = float(values.min())
+    if low < 0:
+        raise InputError(f"{name}: expected pixels from 0 up, got {low:g}: scale it to 0 to 65535")
+    # Modes I and F do not say their range: 16 bits beyond a byte's, and a float's is 1 or a byte's.
+    if image.mode.startswith("I;16") or top > 255:
+        full = 65535.0
+    else:
+        full = 1.0 if image.mode == "F" and top <= 1 else 255.0
+    if top > full:
+        raise InputError(f"{name}: expected at most 16 bits a pixel, got values up to {top:g}")
+    return Image.fromarray(np.round(values.astype(np.float64) * (255 / full)).astype(np.uint8))
+
+
+def _from_array(array: np.ndarray) -> Image.Image:
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in (1, 3, 4):
+        raise InputError(
+            f"expected an array (height, width) or (height, width, 1, 3 or 4), got {array.shape}"
+        )
+    if array.size == 0:
+        raise InputError(f"expected an image, got an array without pixels {array.shape}")
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8) * 255
+    elif array.dtype == np.uint16:
+        array = np.round(array / 257.0).astype(np.uint8)
+    elif array.dtype.kind == "f":
+        if not np.isfinite(array).all() or array.min() < 0 or array.max() > 1:
+            raise InputError("expected float pixels from 0 to 1, got others: divide by their range")
+        array = np.round(array * 255).astype(np.uint8)
+    elif array.dtype != np.uint8:
+        raise InputError(
+            f"expected pixels as uint8, uint16, bool or float (0 to 1), got {array.dtype}"
+        )
+    if array.ndim == 3 and channels == 1:
+        array = array[..., 0]
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _damaged(name: str, error: Exception) -> InputError:
+    return InputError(f"{name}: expected an image, got a damaged one ({error}): fetch it again")
+
+
+def _too_large(name: str) -> InputError:
+    return InputError(
+        f"{name}: expected at most {MAX_PIXELS:,} pixels, got more: make the image smaller first"
+    )

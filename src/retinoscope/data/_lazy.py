@@ -1,0 +1,84 @@
+"""A sequence of samples that are read when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import overload
+
+from ..errors import InputError
+from ._sample import Sample
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LazySamples(Sequence[Sample]):
+    """Samples of a data source; a slice is lazy as well.
+
+    `read(k)` reads sample k of the source, `describe(places)` gives as JSON what the samples at
+    these places depend on, and `name` says in words where they come from.
+    """
+
+    name: str
+    read: Callable[[int], Sample]
+    describe: Callable[[Sequence[int]], object]
+    places: range
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal content, wherever it lies; a SHA-256 in hexadecimal.
+
+        Of images it sees names and sizes in bytes, of annotations and questions every byte.
+        """
+        told = json.dumps(self.describe(self.places), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> LazySamples: ...
+    def __getitem__(self, index: int | slice) -> Sample | LazySamples:
+        if isinstance(index, slice):
+            return LazySamples(self.name, self.read, self.describe, self.places[index])
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"sample {index} of {len(self)}")
+        return self.read(self.places[index])
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.read(place) for place in self.places)
+
+    def __repr__(self) -> str:
+        return f"LazySamples({len(self)} from {self.name})"
+
+
+def content_hash(file: Path | None) -> str | None:
+    """SHA-256 of a file's bytes; None for no file."""
+    if file is None:
+        return None
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def existing_folder(path: str | Path, what: str) -> Path:
+    """`path` as a folder that exists. Raises InputError otherwise; `what` says what it is."""
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        got = "a file" if folder.exists() else "nothing there"
+        raise InputError(f"{folder}: expected {what}, got {got}: check the path")
+    return folder
+
+
+def read_json(file: Path) -> object:
+    """The JSON in `file`. Raises InputError for a file that cannot be read or is no JSON."""
+    try:
+        with file.open(encoding="utf-8") as stream:
+            return json.load(stream)
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}): check the path") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{file}: expected JSON, got something else ({error})") from error

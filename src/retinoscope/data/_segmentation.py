@@ -1,0 +1,155 @@
+"""COCO segmentations as masks: polygons, and both kinds of run lengths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeAlias, Union
+
+import numpy as np
+from jaxtyping import Bool
+
+from ..errors import InputError, MissingExtraError
+
+Polygons: TypeAlias = Sequence[Sequence[float]]
+"""[[x, y, x, y, ...], ...] in pixels of the image."""
+Segmentation: TypeAlias = Union[Polygons, Mapping[str, object]]
+"""Polygons, or run lengths {"size": [height, width], "counts": list, str or bytes}."""
+
+
+def decode_segmentation(
+    segmentation: Segmentation, height: int, width: int
+) -> Bool[np.ndarray, "height width"]:
+    """The mask of a COCO segmentation, (height, width); empty where no pixel centre is inside.
+
+    A polygon covers the pixels whose *centre* lies inside by the even-odd rule, and several
+    polygons are united. Of a centre exactly on an edge, the side to its right and below owns it, so
+    that polygons that share an edge never share a pixel. (pycocotools rounds outlines to a fifth of
+    a pixel, so masks may differ from its by pixels along the outline.) Uncompressed run lengths are
+    decoded here, exactly; compressed ones by pycocotools.
+
+    Args:
+        segmentation: polygons or run lengths.
+        height, width: of the image, in pixels.
+
+    Raises:
+        InputError: neither polygons nor run lengths, a polygon of fewer than 3 points or with
+            coordinates that are not finite, or run lengths of another size.
+        MissingExtraError: compressed run lengths without pycocotools.
+    """
+    if isinstance(segmentation, Mapping):
+        return _decode_runs(segmentation, height, width)
+    if isinstance(segmentation, str | bytes) or not isinstance(segmentation, Sequence):
+        raise InputError(
+            "expected a segmentation as a list of polygons or as run lengths, got a "
+            f"{type(segmentation).__name__}: see COCO's data format"
+        )
+    mask = np.zeros((height, width), dtype=bool)
+    for polygon in segmentation:
+        mask |= _fill(_points(polygon), height, width)
+    return mask
+
+
+def _points(polygon: object) -> np.ndarray:
+    try:
+        flat = np.asarray(polygon, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            "expected a polygon of numbers x, y, x, y, ..., got something else"
+        ) from error
+    if flat.ndim != 1 or flat.size % 2 or flat.size < 6:
+        raise InputError(
+            "expected a polygon x, y, x, y, ... of at least 3 points, got an array of shape "
+            f"{flat.shape}: correct or leave out the annotation"
+        )
+    if not np.isfinite(flat).all():
+        raise InputError("expected a polygon of finite numbers, got others")
+    return flat.reshape(-1, 2)
+
+
+def _fill(points: np.ndarray, height: int, width: int) -> Bool[np.ndarray, "height width"]:
+    """Even-odd fill at pixel centres: each crossing of a row of centres toggles what is right."""
+    (xa, ya), (xb, yb) = points.T, np.roll(points, -1, axis=0).T
+    # Row r is crossed where min <= r + 0.5 < max.
+    first = np.clip(np.ceil(np.minimum(ya, yb) - 0.5), 0, height).astype(int)
+    stop = np.clip(np.ceil(np.maximum(ya, yb) - 0.5), 0, height).astype(int)
+    counts = stop - first
+    edge = np.repeat(np.arange(len(points)), counts)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
+    slope = (row + 0.5 - ya[edge]) / (yb[edge] - ya[edge])
+    x = xa[edge] + slope * (xb[edge] - xa[edge])
+    column = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
+    toggles = np.zeros((height, width + 1), dtype=np.int32)
+    np.add.at(toggles, (row, column), 1)
+    return (toggles.cumsum(axis=1)[:, :width] & 1).astype(bool)
+
+
+def _decode_runs(code: Mapping[str, object], height: int, width: int) -> np.ndarray:
+    size, counts = code.get("size"), code.get("counts")
+    if not isinstance(size, Sequence) or len(size) != 2 or counts is None:
+        raise InputError(
+            f"expected run lengths with 'size' and 'counts', got the keys {sorted(code)}"
+        )
+    if [height, width] != list(size):
+        raise InputError(
+            f"expected run lengths of the image's size [{height}, {width}] (height, width), got "
+            f"{list(size)}: use the annotations of this image"
+        )
+    if isinstance(counts, str | bytes):
+        return _decompress(counts, height, width)
+    try:
+        runs = np.asarray(counts, dtype=np.int64)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError("expected run lengths as whole numbers, got something else") from error
+    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+        raise InputError(
+            f"expected run lengths >= 0 that add up to {height * width} pixels, got "
+            f"{int(runs.sum())}: the annotation is damaged"
+        )
+    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    # COCO counts down the columns.
+    return np.ascontiguousarray(values.reshape((height, width), order="F"))
+
+
+def _decompress(counts: str | bytes, height: int, width: int) -> np.ndarray:
+    try:
+        from pycocotools import mask as coco
+    except ImportError as error:
+        raise MissingExtraError("pycocotools", "coco") from error
+    packed = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
+    # Where the runs fall short, pycocotools returns memory that was never written.
+    total = sum(_unpacked(packed))
+    if total != height * width:
+        raise InputError(
+            f"expected run lengths that add up to {height * width} pixels, got {total}: "
+            "the annotation is damaged"
+        )
+    return np.asarray(coco.decode({"size": [height, width], "counts": packed})).astype(bool)  # type: ignore[arg-type]
+
+
+def _unpacked(packed: bytes) -> list[int]:
+    """Run lengths of COCO's compressed form: 5 bits a character, from the third on as differences.
+
+    Raises:
+        InputError: a character outside the code, a run that is cut off or negative.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for byte in packed:
+        digit = byte - 48
+        if not 0 <= digit < 64 or shift > 30:
+            raise InputError("expected compressed run lengths, got text that is none")
+        value |= (digit & 31) << shift
+        shift += 5
+        if digit & 32:
+            continue
+        if digit & 16:
+            value -= 1 << shift
+        if len(runs) > 2:
+            value += runs[-2]
+        if value < 0:
+            raise InputError("expected compressed run lengths >= 0, got a negative one")
+        runs.append(value)
+        value = shift = 0
+    if shift:
+        raise InputError("expected compressed run lengths, got a text that is cut off")
+    return runs

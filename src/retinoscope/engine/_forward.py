@@ -1,0 +1,186 @@
+"""The plain forward pass, with interventions: what everything faster is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from transformers import Cache, DynamicCache
+
+from ..models import Adapter
+from ._hooks import all_of, on_attention_mask, on_input, on_output
+from ._plan import Plan, blocked
+
+
+@dataclass(eq=False)
+class Trace:
+    """What a forward pass leaves for later.
+
+    Attributes:
+        hidden: layers + 1 tensors (batch, token, d_model) before the final norm.
+        arguments: what each layer got beside hidden states and cache (rotary angles, masks).
+    """
+
+    hidden: list[Tensor] = field(default_factory=list)
+    arguments: list[dict[str, Any]] = field(default_factory=list)
+
+
+def new_cache(adapter: Adapter) -> DynamicCache:
+    """An empty cache of keys and values."""
+    return DynamicCache(config=adapter.text_config)
+
+
+class Batch:
+    """Conditions that go through the decoder together, one row each.
+
+    It edits the prompt's pass, and stays active while tokens are generated: `start` says how many
+    positions are already in the cache.
+    """
+
+    def __init__(self, adapter: Adapter, n: int, plans: Sequence[Plan]) -> None:
+        self.adapter = adapter
+        self.n = n
+        self.plans = plans
+        self.start = 0
+        self._masks: dict[object, Bool[Tensor, "batch head query key"] | None] = {}
+
+    def embeds(
+        self, embeddings: Float[Tensor, "token d_model"]
+    ) -> Float[Tensor, "batch token d_model"]:
+        """The decoder's input under the ablations."""
+        embeds = embeddings.repeat(len(self.plans), 1, 1)
+        for row, plan in enumerate(self.plans):
+            if plan.inputs is not None:
+                embeds[row, plan.inputs.positions] = plan.inputs.values
+        return embeds
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Only these conditions go on."""
+        self.plans = [self.plans[row] for row in rows]
+        self._masks.clear()
+
+    def managers(self) -> list[AbstractContextManager[None]]:
+        """The hooks that the knockouts and patches need, and none beside."""
+        decoder = self.adapter.decoder
+        found: list[AbstractContextManager[None]] = []
+        for layer in range(self.adapter.n_layers + 1):
+            if any(layer in plan.patches for plan in self.plans):
+                found.append(self._patch(layer))
+            if any(layer in cut.layers for plan in self.plans for cut in plan.cuts):
+                found.append(
+                    on_attention_mask(
+                        decoder.attention(layer),
+                        lambda hidden, mask, layer=layer: self._mask(layer, hidden, mask),
+                    )
+                )
+        return found
+
+    def _patch(self, layer: int) -> AbstractContextManager[None]:
+        def edit(hidden: Tensor) -> Tensor | None:
+            if self.start:
+                return None
+            hidden = hidden.clone()
+            for row, plan in enumerate(self.plans):
+                for replaced in plan.patches.get(layer, ()):
+                    values = replaced.values.to(hidden)
+                    hidden[row, replaced.positions.to(hidden.device)] = values
+            return hidden
+
+        layers = self.adapter.decoder.layers
+        if layer == 0:
+            return on_input(layers[0], lambda hidden, _: edit(hidden))
+        return on_output(layers[layer - 1], edit)
+
+    def _mask(self, layer: int, hidden: Tensor, mask: Tensor | None) -> Tensor | None:
+        n_queries = hidden.shape[1]
+        rows = np.arange(self.start, self.start + n_queries)
+        active = tuple(
+            tuple(i for i, cut in enumerate(plan.cuts) if layer in cut.layers)
+            for plan in self.plans
+        )
+        key = (active, self.start, n_queries)
+        if key not in self._masks:
+            if self._masks and next(iter(self._masks))[1] != self.start:  # type: ignore[index]
+                self._masks.clear()
+            self._masks[key] = self._blocked(active, rows)
+        cut = self._masks[key]
+        return None if cut is None else join_masks(mask, cut.to(hidden.device), self.start, hidden)
+
+    def _blocked(self, active: Sequence[Sequence[int]], rows: np.ndarray) -> Tensor | None:
+        n_keys = int(rows[-1]) + 1
+        heads = self.adapter.n_heads
+        parts = [
+            blocked([plan.cuts[i] for i in chosen], rows, n_keys, self.n, heads)
+            for plan, chosen in zip(self.plans, active, strict=True)
+        ]
+        if not any(part.any() for part in parts):
+            return None
+        most = max(len(part) for part in parts)
+        whole = [np.broadcast_to(part, (most, *part.shape[1:])) for part in parts]
+        return torch.from_numpy(np.stack(whole))
+
+
+def join_masks(
+    mask: Tensor | None, cut: Bool[Tensor, "batch head query key"], start: int, like: Tensor
+) -> Tensor:
+    """The model's own mask with the cut edges blocked, in the form that the model uses.
+
+    No mask means causal attention under scaled-dot-product attention; a bool mask is True where
+    attention is allowed; a float mask is added to the scores, so False would *allow* an edge.
+    """
+    n_queries, n_keys = cut.shape[-2:]
+    if mask is None:
+        queries = torch.arange(start, start + n_queries, device=cut.device)
+        keys = torch.arange(n_keys, device=cut.device)
+        return (keys <= queries[:, None]) & ~cut
+    # A cache of fixed size has more keys than there are so far.
+    if mask.shape[-1] > n_keys:
+        cut = torch.nn.functional.pad(cut, (0, mask.shape[-1] - n_keys))
+    if mask.dtype == torch.bool:
+        return mask & ~cut
+    shape = torch.broadcast_shapes(mask.shape, cut.shape)
+    return mask.expand(shape).masked_fill(cut, torch.finfo(like.dtype).min)
+
+
+@torch.no_grad()
+def forward(
+    adapter: Adapter,
+    embeds: Float[Tensor, "batch token d_model"],
+    *,
+    batch: Batch | None = None,
+    cache: Cache | None = None,
+    trace: Trace | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Float[Tensor, "batch vocab"]:
+    """float32 logits of the last position; fills `cache` and `trace` where given."""
+    managers = [] if batch is None else batch.managers()
+    if trace is not None:
+        # After the edits: hooks run in the order in which they were put on.
+        managers += _tracing(adapter, trace)
+    with all_of(managers):
+        hidden = adapter.decode(embeds, cache, **(extra or {}))
+    return adapter.unembed(hidden[:, -1])
+
+
+def _tracing(adapter: Adapter, trace: Trace) -> list[AbstractContextManager[None]]:
+    def seen(hidden: Tensor, arguments: dict[str, Any]) -> None:
+        trace.hidden.append(hidden)
+        trace.arguments.append(
+            {
+                name: value
+                for name, value in arguments.items()
+                if name not in ("hidden_states", "past_key_values", "past_key_value", "use_cache")
+            }
+        )
+
+    layers = adapter.decoder.layers
+    return [
+        *(on_input(layer, seen) for layer in layers),
+        on_output(layers[-1], lambda hidden: trace.hidden.append(hidden)),
+    ]

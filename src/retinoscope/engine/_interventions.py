@@ -1,0 +1,96 @@
+"""The interventions: one described change each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..errors import InputError
+from ..tokens import TokenSet
+from .fill import Fill, zero
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+Target: TypeAlias = TokenSet | Literal["last", "generated", "last+generated"]
+TARGETS = ("last", "generated", "last+generated")
+
+
+@dataclass(frozen=True, eq=False)
+class Ablate:
+    """Replaces the decoder's input at `tokens`, before its first layer.
+
+    Attributes:
+        tokens: whose embeddings are replaced.
+        fill: with what: `fill.mean(vlm, samples)`, `fill.zero()`, `fill.noise(seed)` or
+            `fill.donor(run)`.
+
+    Source: Neo et al. 2024, section 3.
+    """
+
+    tokens: TokenSet
+    fill: Fill = field(default_factory=zero)
+
+
+@dataclass(frozen=True, eq=False)
+class Knockout:
+    """Blocks attention from the queries at `target` to the keys at `source`.
+
+    The edges are blocked before the softmax, so the remaining weights of a row add up to 1.
+
+    Attributes:
+        source: the keys that are hidden.
+        target: the queries they are hidden from: a token set; "last", the last position of the
+            prompt only; "generated", the positions that the model writes while generating; or
+            "last+generated", both.
+        layers: 0-based decoder blocks; None is all.
+        heads: 0-based query heads; None is all.
+
+    Source: Geva et al. 2023; Neo et al. 2024, section 4.2.
+    """
+
+    source: TokenSet
+    target: Target
+    layers: Iterable[int] | None = None
+    heads: Iterable[int] | None = None
+
+    def __post_init__(self) -> None:
+        # An iterator would be empty at its second use.
+        for name in ("layers", "heads"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, tuple(int(number) for number in value))
+        if isinstance(self.target, str) and self.target not in TARGETS:
+            raise InputError(
+                f"expected a token set or one of {', '.join(TARGETS)} as target, got "
+                f"{self.target!r}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """Replaces the residual stream by a donor run's.
+
+    Attributes:
+        positions: where it is replaced.
+        layers: at which layers, numbered as in `run.hidden`: 0 is the decoder's input, L the output
+            of the last block.
+        donor: the run that the states are taken from.
+        donor_positions: where they are taken from; None is the same positions of a donor of the
+            same length.
+
+    Source: Meng et al. 2022 (causal tracing).
+    """
+
+    positions: TokenSet
+    layers: Iterable[int]
+    donor: Run
+    donor_positions: TokenSet | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layers", tuple(int(number) for number in self.layers))
+
+
+Intervention: TypeAlias = Ablate | Knockout | Patch
+Condition: TypeAlias = Intervention | Sequence[Intervention]

@@ -1,0 +1,221 @@
+"""A condition (interventions applied together), checked and resolved to positions and values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from ..errors import InputError
+from ..tokens import TokenSet
+from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
+from .fill import Fill
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class Replaced:
+    """Positions whose states are replaced, and by what."""
+
+    positions: Int[Tensor, " token"]
+    values: Float[Tensor, "token d_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Attention edges that are blocked: every row x key, at some layers and heads.
+
+    `rows` are positions of the prompt; `generated` blocks every row behind the prompt as well.
+    """
+
+    rows: Int[np.ndarray, " token"]
+    keys: Int[np.ndarray, " token"]
+    layers: frozenset[int]
+    heads: tuple[int, ...] | None
+    generated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """One condition of a run, ready for the forward pass."""
+
+    inputs: Replaced | None
+    cuts: tuple[Cut, ...]
+    patches: dict[int, tuple[Replaced, ...]]
+
+
+def plan_for(run: Run, condition: Condition) -> Plan:
+    """Checks and resolves one condition.
+
+    Raises:
+        InputError: an intervention that would change nothing or cannot be carried out: an empty
+            set, a set of another run, a layer or head that the model lacks, only edges that a
+            causal decoder does not have, a row left without any key, two ablations of one token, a
+            donor of another length.
+        CapabilityError: knockouts on an attention implementation that takes no masks.
+    """
+    together = _flat(condition)
+    inputs = _ablations(run, [one for one in together if isinstance(one, Ablate)])
+    cuts = tuple(_cut(run, one) for one in together if isinstance(one, Knockout))
+    if cuts:
+        run.vlm.capabilities.require("knockout")
+        _refuse_empty_rows(run, cuts)
+    patches: dict[int, tuple[Replaced, ...]] = {}
+    for one in together:
+        if isinstance(one, Patch):
+            for layer, replaced in _patched(run, one):
+                patches[layer] = (*patches.get(layer, ()), replaced)
+    return Plan(inputs, cuts, patches)
+
+
+def _flat(condition: Condition) -> list[Intervention]:
+    together = list(condition) if isinstance(condition, Sequence) else [condition]
+    for one in together:
+        if not isinstance(one, Ablate | Knockout | Patch):
+            raise InputError(
+                f"expected Ablate, Knockout, Patch or a list of them, got a {type(one).__name__}"
+            )
+    return together
+
+
+def _checked(run: Run, tokens: TokenSet, what: str) -> TokenSet:
+    if not isinstance(tokens, TokenSet):
+        raise InputError(f"expected a token set as {what}, got a {type(tokens).__name__}")
+    if tokens.sequence is not run.sequence:
+        raise InputError(f"expected {what} of this run, got a token set of another run")
+    if not len(tokens):
+        raise InputError(f"expected at least one token as {what}, got none: it would change nothing")
+    return tokens
+
+
+def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replaced | None:
+    if not ablations:
+        return None
+    taken: set[int] = set()
+    positions: list[int] = []
+    values: list[Tensor] = []
+    for one in ablations:
+        tokens = _checked(run, one.tokens, "the tokens to ablate")
+        if not isinstance(one.fill, Fill):
+            raise InputError(
+                f"expected a fill such as fill.zero(), got a {type(one.fill).__name__}"
+            )
+        twice = taken & set(tokens.positions)
+        if twice:
+            raise InputError(
+                f"expected ablations of different tokens, got position {min(twice)} twice: "
+                "subtract one set from the other"
+            )
+        taken |= set(tokens.positions)
+        positions += tokens.positions
+        values.append(one.fill.values(run, tokens.positions))
+    device = run.embeddings.device
+    return Replaced(torch.tensor(positions, device=device), torch.cat(values).to(run.embeddings))
+
+
+def _numbers(values: Iterable[int] | None, count: int, what: str) -> tuple[int, ...] | None:
+    if values is None:
+        return None
+    chosen = tuple(sorted(set(values)))
+    if not chosen:
+        raise InputError(f"expected at least one of the {what}s, got none: it would change nothing")
+    if chosen[0] < 0 or chosen[-1] >= count:
+        wrong = chosen[0] if chosen[0] < 0 else chosen[-1]
+        raise InputError(f"expected {what}s from 0 to {count - 1}, got {wrong}")
+    return chosen
+
+
+def _cut(run: Run, knockout: Knockout) -> Cut:
+    keys = np.array(_checked(run, knockout.source, "the source of a knockout").positions)
+    generated = False
+    if isinstance(knockout.target, str):
+        generated = "generated" in knockout.target
+        rows = np.array([run.n - 1] if "last" in knockout.target else [], dtype=int)
+    else:
+        rows = np.array(_checked(run, knockout.target, "the target of a knockout").positions)
+    if not generated and keys.min() > rows.max():
+        raise InputError(
+            f"expected a source before its target, got one from position {keys.min()} for rows up "
+            f"to {rows.max()}: a causal decoder has no such edge"
+        )
+    layers = _numbers(knockout.layers, run.adapter.n_layers, "layer")
+    return Cut(
+        rows=rows,
+        keys=keys,
+        layers=frozenset(range(run.adapter.n_layers) if layers is None else layers),
+        heads=_numbers(knockout.heads, run.adapter.n_heads, "head"),
+        generated=generated,
+    )
+
+
+def _refuse_empty_rows(run: Run, cuts: Sequence[Cut]) -> None:
+    rows = np.unique(np.concatenate([cut.rows for cut in cuts]))
+    seen: set[tuple[int, ...]] = set()
+    for layer in range(run.adapter.n_layers):
+        active = tuple(i for i, cut in enumerate(cuts) if layer in cut.layers)
+        if active in seen or not active:
+            continue
+        seen.add(active)
+        chosen = [cuts[i] for i in active]
+        kept = ~blocked(chosen, rows, run.n, run.n, run.adapter.n_heads)
+        kept &= np.arange(run.n)[None, :] <= rows[:, None]
+        empty = rows[~kept.any(-1).all(0)]
+        if len(empty):
+            raise InputError(
+                f"expected at least one key for every row, got none for position {empty[0]} at "
+                f"layer {layer}: leave some of its keys, or that row, out"
+            )
+
+
+def blocked(
+    cuts: Sequence[Cut], rows: Int[np.ndarray, " query"], n_keys: int, n: int, n_heads: int
+) -> Bool[np.ndarray, "head query key"]:
+    """True where an edge is blocked; one head stands for all where no cut names heads.
+
+    Args:
+        rows: positions of the queries; those from `n` on are generated.
+        n_keys: keys before and at the last query.
+        n: length of the prompt.
+    """
+    per_head = any(cut.heads is not None for cut in cuts)
+    mask = np.zeros((n_heads if per_head else 1, len(rows), n_keys), dtype=bool)
+    for cut in cuts:
+        hit = np.isin(rows, cut.rows) | (cut.generated & (rows >= n))
+        if hit.any():
+            heads = np.arange(len(mask)) if cut.heads is None else np.array(cut.heads)
+            mask[np.ix_(heads, np.flatnonzero(hit), cut.keys)] = True
+    return mask
+
+
+def _patched(run: Run, patch: Patch) -> list[tuple[int, Replaced]]:
+    here = _checked(run, patch.positions, "the positions to patch")
+    donor = patch.donor
+    if patch.donor_positions is None:
+        if donor.n != run.n:
+            raise InputError(
+                f"expected a donor run of {run.n} positions, got one of {donor.n}: name the "
+                "positions to take with donor_positions"
+            )
+        there = here.positions
+    else:
+        there = _checked(donor, patch.donor_positions, "donor_positions").positions
+        if len(there) != len(here):
+            raise InputError(f"expected {len(here)} donor positions, got {len(there)}")
+    if donor.adapter.d_model != run.adapter.d_model:
+        raise InputError(
+            f"expected a donor of width {run.adapter.d_model}, got {donor.adapter.d_model}"
+        )
+    if not patch.layers:
+        raise InputError("expected at least one layer to patch, got none: it would change nothing")
+    index = here.index(run.embeddings.device)
+    return [
+        (layer, Replaced(index, donor.hidden(layer)[list(there)].to(run.embeddings)))
+        for layer in patch.layers
+    ]

@@ -1,0 +1,254 @@
+"""`Run`: one clean forward pass and what later experiments need of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..errors import CapabilityError, InputError
+from ..lens import Lens, logit_lens
+from ..models import Adapter, Inputs
+from ..tokens import Positions, TokenSet, VisualTokens
+from ._attention import attention_rows
+from ._effects import Effects
+from ._forward import Batch, Trace, forward, new_cache
+from ._generate import Generation, check_length, continue_greedily
+from ._interventions import Condition
+from ._plan import plan_for
+from ._prompt import Prompt
+
+if TYPE_CHECKING:
+    from ._vlm import VLM
+
+Where = TokenSet | int | Iterable[int] | Literal["last"] | None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """One clean forward pass of a prompt. Made by `vlm.run(prompt)`.
+
+    Attributes:
+        vlm, prompt, inputs: what was run.
+        embeddings: (n, d_model) the decoder's input, images included.
+        logits: (vocab,) float32, of the last position.
+    """
+
+    vlm: VLM
+    prompt: Prompt
+    inputs: Inputs
+    sequence: Positions
+    embeddings: Float[Tensor, "token d_model"]
+    logits: Float[Tensor, " vocab"]
+    _trace: Trace = field(repr=False)
+    _cache: DynamicCache = field(repr=False)
+
+    @property
+    def adapter(self) -> Adapter:
+        """The model family's adapter."""
+        return self.vlm.adapter
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return self.sequence.n
+
+    @cached_property
+    def tokens(self) -> list[str]:
+        """The token at each position as text, a leading space kept."""
+        return self.adapter.vocabulary.texts(self.inputs.input_ids.tolist())
+
+    @cached_property
+    def images(self) -> tuple[VisualTokens, ...]:
+        """The visual tokens of each image."""
+        return tuple(
+            VisualTokens(self.sequence, number, self.embeddings[list(positions)])
+            for number, (positions, _) in enumerate(self.sequence.images)
+        )
+
+    @property
+    def image(self) -> VisualTokens:
+        """The visual tokens of the first image.
+
+        Raises:
+            InputError: a prompt without an image.
+        """
+        if not self.images:
+            raise InputError("expected a run with an image, got one of text only")
+        return self.images[0]
+
+    @cached_property
+    def positions(self) -> NamedPositions:
+        """Token sets by name; see `NamedPositions`."""
+        return NamedPositions(self.sequence, self.inputs)
+
+    def hidden(self, layer: int, positions: Where = None) -> Float[Tensor, "token d_model"]:
+        """Residual stream at `positions` (all by default).
+
+        Layer 0 is the decoder's input, layer L the output of the last block, before the final norm.
+
+        Raises:
+            InputError: no such layer or position.
+        """
+        if not 0 <= layer <= self.adapter.n_layers:
+            raise InputError(f"expected layers from 0 to {self.adapter.n_layers}, got {layer}")
+        states = self._trace.hidden[layer][0]
+        return states if positions is None else states[list(self._places(positions))]
+
+    def attention(
+        self, layer: int, queries: Where = "last", under: Condition = ()
+    ) -> Float[Tensor, "head query key"]:
+        """Attention weights of one block for the rows asked for, computed on demand.
+
+        Args:
+            layer: 0-based block.
+            queries: positions of the rows.
+            under: interventions under which the weights are read; costs a forward pass.
+
+        Raises:
+            InputError: no such layer or position, or an intervention that is refused.
+            CapabilityError: a family whose attention cannot be read.
+        """
+        if not 0 <= layer < self.adapter.n_layers:
+            raise InputError(f"expected blocks from 0 to {self.adapter.n_layers - 1}, got {layer}")
+        self.vlm.capabilities.require("attention")
+        rows = self._places("last" if queries is None else queries)
+        plan = plan_for(self, under)
+        trace, cache = self._trace, self._cache
+        if under:
+            trace, cache = Trace(), new_cache(self.adapter)
+            batch = Batch(self.adapter, self.n, [plan])
+            forward(
+                self.adapter,
+                batch.embeds(self.embeddings),
+                batch=batch,
+                cache=cache,
+                trace=trace,
+                extra=dict(self.inputs.extra),
+            )
+        return attention_rows(self.adapter, trace, cache, layer, rows, plan.cuts)
+
+    def lens(self, top_k: int = 5, positions: Where = None) -> Lens:
+        """The logit lens at `positions` (all by default); see `Lens`.
+
+        Raises:
+            InputError: no such position, or `top_k` below 1 or above the vocabulary's size.
+        """
+        rows = tuple(range(self.n)) if positions is None else self._places(positions)
+        hidden = torch.stack([states[0, list(rows)] for states in self._trace.hidden])
+        return logit_lens(self.adapter, hidden, rows, top_k)
+
+    def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
+        """Greedy continuation of the prompt.
+
+        Raises:
+            InputError: `max_new_tokens` below 1.
+        """
+        check_length(max_new_tokens)
+        cache = new_cache(self.adapter)
+        for number, layer in enumerate(self._cache.layers):
+            assert layer.keys is not None
+            assert layer.values is not None
+            cache.update(layer.keys, layer.values, number)
+        (done,) = continue_greedily(
+            self, self.logits[None], cache, None, max_new_tokens, keep_logits
+        )
+        return done
+
+    def counterfactuals(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        exact: Literal["reference"] = "reference",
+        batch_size: int | None = None,
+    ) -> Effects:
+        """This run under interventions, one row per condition.
+
+        Args:
+            conditions: interventions, or lists of interventions that are applied together; an empty
+                list changes nothing.
+            exact: "reference", the plain full forward pass of every condition.
+            batch_size: conditions per forward pass; chosen by the prompt's length if None.
+
+        Raises:
+            InputError: no conditions, or an intervention that would change nothing or cannot be
+                carried out; nothing is computed then.
+            CapabilityError: an intervention that this model does not allow exactly.
+        """
+        if exact != "reference":
+            raise InputError(f"expected exact='reference', got {exact!r}")
+        if not len(conditions):
+            raise InputError("expected at least one intervention, got none")
+        if batch_size is not None and batch_size < 1:
+            raise InputError(f"expected a batch size from 1 up, got {batch_size}")
+        plans = tuple(plan_for(self, condition) for condition in conditions)
+        return Effects(self, tuple(conditions), plans, batch_size)
+
+    def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
+        if isinstance(where, str):
+            where = self.positions[where]
+        if isinstance(where, TokenSet):
+            if where.sequence is not self.sequence:
+                raise InputError("expected positions of this run, got a token set of another run")
+            found = where.positions
+        else:
+            found = (where,) if isinstance(where, int) else tuple(int(place) for place in where)
+        wrong = [place for place in found if not 0 <= place < self.n]
+        if wrong or not found:
+            got = wrong[0] if wrong else "none"
+            raise InputError(f"expected positions from 0 to {self.n - 1}, got {got}")
+        return found
+
+    def __repr__(self) -> str:
+        return f"Run({self.n} positions, {len(self.images)} images, {self.prompt.text!r})"
+
+
+class NamedPositions(Mapping[str, TokenSet]):
+    """Token sets of a run by name.
+
+    "last": the last position. "image": all visual tokens. "text": all others. "question": the
+    user's own words, without the conversation's markers (of a raw prompt: everything after the last
+    image). "generated": what the model wrote itself, empty unless the run came from
+    `generation.run()`.
+
+    Raises:
+        CapabilityError: "question" with a tokenizer that cannot tell.
+        InputError: another name.
+    """
+
+    NAMES = ("last", "image", "question", "text", "generated")
+
+    def __init__(self, sequence: Positions, inputs: Inputs) -> None:
+        self._sequence, self._inputs = sequence, inputs
+
+    def __getitem__(self, name: str) -> TokenSet:
+        n, inputs = self._sequence.n, self._inputs
+        visual = [place for positions in inputs.image_positions for place in positions]
+        if name == "last":
+            return TokenSet.of(self._sequence, [n - 1])
+        if name == "image":
+            return TokenSet.of(self._sequence, visual, visual)
+        if name == "text":
+            return TokenSet.of(self._sequence, set(range(n)) - set(visual))
+        if name == "generated":
+            return TokenSet.of(self._sequence, range(n - inputs.n_generated, n))
+        if name == "question":
+            if inputs.question is None:
+                raise CapabilityError(
+                    "this tokenizer does not say where the question's tokens are: use "
+                    "run.positions['text']"
+                )
+            return TokenSet.of(self._sequence, inputs.question)
+        raise InputError(f"expected one of {', '.join(self.NAMES)}, got {name!r}")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.NAMES)
+
+    def __len__(self) -> int:
+        return len(self.NAMES)

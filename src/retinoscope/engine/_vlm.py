@@ -1,0 +1,196 @@
+"""`VLM`: a loaded vision-language model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+from transformers import PreTrainedModel, ProcessorMixin
+
+from ..data import ImageSource, open_image
+from ..errors import InputError
+from ..models import Adapter, Capabilities, Formatted, Inputs
+from ..tokens import Positions
+from ._forward import Trace, forward, new_cache
+from ._prompt import Prompt
+from ._run import Run
+
+_KEPT_IMAGES = 64
+
+
+class VLM:
+    """A vision-language model and its processor. Made by `load`.
+
+    Attributes:
+        model, processor: the Hugging Face objects, untouched.
+        adapter: what retinoscope knows of the model's family.
+        capabilities: what is supported and what is refused, and why; prints as a table.
+        name: what it was loaded from.
+    """
+
+    def __init__(self, adapter: Adapter, name: str) -> None:
+        self.adapter = adapter
+        self.name = name
+        self.model: PreTrainedModel = adapter.model
+        self.processor: ProcessorMixin = adapter.processor
+        self.tokenizer: Any = adapter.tokenizer
+        self.capabilities: Capabilities = adapter.capabilities()
+        self._encoded: OrderedDict[bytes, Tensor] = OrderedDict()
+
+    @property
+    def n_layers(self) -> int:
+        """Blocks of the decoder."""
+        return self.adapter.n_layers
+
+    @property
+    def n_heads(self) -> int:
+        """Query heads of a block."""
+        return self.adapter.n_heads
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return self.adapter.d_model
+
+    @property
+    def vocab_size(self) -> int:
+        """Length of a row of logits."""
+        return self.adapter.vocab_size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.adapter.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.adapter.device
+
+    def prompt(
+        self,
+        image: ImageSource | Sequence[ImageSource] | None,
+        text: str,
+        prefill: str | None = None,
+        *,
+        raw: bool = False,
+    ) -> Prompt:
+        """A prompt in the model's conversation format.
+
+        Args:
+            image: a path, PIL image, array or bytes; several of them; or None for text only.
+            text: the user's words.
+            prefill: the beginning of the answer, which the model goes on from.
+            raw: `text` is the whole prompt already, with one image placeholder per image; the
+                question is then everything after the last image.
+
+        Raises:
+            InputError: an image that cannot be read, an empty text, or another number of image
+                placeholders than of images.
+        """
+        if not text.strip():
+            raise InputError("expected a text for the prompt, got an empty one")
+        several = isinstance(image, list | tuple)
+        sources: Sequence[Any] = [] if image is None else image if several else [image]
+        images = tuple(open_image(source) for source in sources)
+        if raw:
+            if prefill is not None:
+                raise InputError("expected no prefill beside a raw prompt: write it into the text")
+            formatted = Formatted(text, (self.adapter.after_images(text), len(text)))
+        else:
+            formatted = self.adapter.format(text, len(images), prefill)
+        inputs = self.adapter.prepare(images, formatted)
+        return Prompt(images, text, prefill, formatted.text, inputs)
+
+    @torch.no_grad()
+    def run(self, prompt: Prompt, *, continuation: Sequence[int] = ()) -> Run:
+        """The clean forward pass of a prompt; the vision tower runs once per image.
+
+        Args:
+            continuation: token ids behind the prompt that the model wrote itself.
+        """
+        inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
+        embeddings = self.adapter.embedding(inputs.input_ids.to(self.device)).clone()
+        for positions, features in zip(
+            inputs.image_positions, self._features(inputs), strict=True
+        ):
+            if len(features) != len(positions):
+                raise InputError(
+                    f"expected {len(positions)} visual tokens, got {len(features)} from the vision "
+                    "tower: the processor belongs to another model"
+                )
+            embeddings[list(positions)] = features
+        trace, cache = Trace(), new_cache(self.adapter)
+        logits = forward(
+            self.adapter, embeddings[None], cache=cache, trace=trace, extra=dict(inputs.extra)
+        )
+        places = zip(inputs.image_positions, inputs.layouts, strict=True)
+        sequence = Positions(len(inputs.input_ids), tuple(places))
+        return Run(self, prompt, inputs, sequence, embeddings, logits[0], trace, cache)
+
+    def run_many(
+        self, image: ImageSource | Sequence[ImageSource] | None, prompts: Sequence[str]
+    ) -> list[Run]:
+        """One run for each text about the same image; the image is encoded once."""
+        if not len(prompts):
+            raise InputError("expected at least one text, got none")
+        return [self.run(self.prompt(image, text)) for text in prompts]
+
+    @torch.no_grad()
+    def encode(self, images: Sequence[ImageSource]) -> list[Float[Tensor, "token d_model"]]:
+        """The visual tokens of each image, all encoded as one batch; nothing is kept."""
+        pixels = [self.adapter.preprocess(open_image(image)) for image in images]
+        return self.adapter.encode_images(pixels)
+
+    def _features(self, inputs: Inputs) -> list[Tensor]:
+        return [self._one_image(pixels) for pixels in inputs.pixels]
+
+    def _one_image(self, pixels: Mapping[str, Tensor]) -> Tensor:
+        key = _digest(pixels)
+        if key not in self._encoded:
+            # One by one: what an image becomes must not depend on the images beside it.
+            self._encoded[key] = self.adapter.encode_images([pixels])[0]
+            if len(self._encoded) > _KEPT_IMAGES:
+                self._encoded.popitem(last=False)
+        self._encoded.move_to_end(key)
+        return self._encoded[key]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the weights, the architecture or the processor.
+
+        Of every tensor 512 values spread evenly are read, so that a model of any size takes
+        seconds; another dtype of the same weights can give the same or another fingerprint.
+        """
+        config = self.model.config.to_dict()
+        for key in ("_name_or_path", "transformers_version", "dtype", "torch_dtype"):
+            config.pop(key, None)
+        image = getattr(self.processor, "image_processor", None)
+        facts = [config, image.to_dict() if image is not None else None, self._template()]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            flat = tensor.detach().reshape(-1)
+            step = max(1, flat.numel() // 512)
+            digest.update(f"{name} {tuple(tensor.shape)}".encode())
+            digest.update(flat[::step].to("cpu", torch.float32).numpy().tobytes())
+        return digest.hexdigest()[:32]
+
+    def _template(self) -> str:
+        return str(getattr(self.processor, "chat_template", None))
+
+    def __repr__(self) -> str:
+        return f"VLM({self.name!r}, {self.capabilities.family}, {self.dtype}, {self.device})"
+
+
+def _digest(pixels: Mapping[str, Tensor]) -> bytes:
+    digest = hashlib.sha256()
+    for name, value in sorted(pixels.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.digest()

@@ -1,0 +1,207 @@
+"""What ablated tokens are replaced with: a mean visual token, zeros, noise, another run's tokens."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..data import ImageSource, Sample, open_image
+from ..errors import InputError
+from ..tokens import RunLike
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from ._vlm import VLM
+
+__all__ = ["Donor", "Fill", "Mean", "Noise", "Zero", "donor", "mean", "noise", "zero"]
+
+
+class Fill(ABC):
+    """What takes the place of ablated embeddings."""
+
+    @abstractmethod
+    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        """One embedding for each of `positions` of `run`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Zero(Fill):
+    """Zeros."""
+
+    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        return run.embeddings.new_zeros(len(positions), run.embeddings.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Mean(Fill):
+    """One vector for every token: the mean visual token over many images.
+
+    Attributes:
+        vector: (d_model,) float32.
+        n_images, n_tokens: how many it is the mean of.
+    """
+
+    vector: Float[Tensor, " d_model"] = field(repr=False)
+    n_images: int
+    n_tokens: int
+
+    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        if self.vector.shape != run.embeddings.shape[1:]:
+            raise InputError(
+                f"expected a mean token of {run.embeddings.shape[1]} numbers, got one of "
+                f"{len(self.vector)}: it was taken with another model"
+            )
+        return self.vector.to(run.embeddings).expand(len(positions), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Noise(Fill):
+    """Normal noise with the mean and standard deviation, per dimension, of the run's visual tokens.
+
+    The noise of a position depends only on the seed and the position, not on which other positions
+    are replaced.
+    """
+
+    seed: int
+
+    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        places = [position for image in run.images for position in image.positions]
+        if len(places) < 2:
+            raise InputError("expected a run with visual tokens to take the noise's scale from")
+        seen = run.embeddings[torch.tensor(places, device=run.embeddings.device)].float()
+        generator = torch.Generator().manual_seed(self.seed)
+        drawn = torch.randn(run.embeddings.shape, generator=generator)
+        drawn = drawn[torch.tensor(positions)].to(seen.device)
+        return (seen.mean(0) + drawn * seen.std(0)).to(run.embeddings.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Donor(Fill):
+    """The visual tokens of another run, by their index among the visual tokens."""
+
+    run: RunLike
+
+    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        here = [position for image in run.images for position in image.positions]
+        there = [position for image in self.run.images for position in image.positions]
+        if len(here) != len(there) or self.run.embeddings.shape[1] != run.embeddings.shape[1]:
+            raise InputError(
+                f"expected a donor with the same number of visual tokens ({len(here)}) and the "
+                f"same width, got one with {len(there)}"
+            )
+        index = {position: there[i] for i, position in enumerate(here)}
+        text = [position for position in positions if position not in index]
+        if text:
+            raise InputError(
+                f"expected visual tokens only, which a donor has too, got position {text[0]}"
+            )
+        chosen = torch.tensor([index[position] for position in positions])
+        return self.run.embeddings[chosen.to(self.run.embeddings.device)].to(run.embeddings)
+
+
+def zero() -> Zero:
+    """Zeros. They lie far from any visual token's norm; the paper prefers the mean."""
+    return Zero()
+
+
+def noise(seed: int) -> Noise:
+    """Normal noise at the scale of the run's visual tokens; see `Noise`."""
+    return Noise(seed)
+
+
+def donor(run: RunLike) -> Donor:
+    """The visual tokens of `run` (of another image, say), index by index."""
+    return Donor(run)
+
+
+def mean(
+    vlm: VLM,
+    samples: Sequence[Sample | ImageSource],
+    *,
+    cache: bool = True,
+    batch_size: int = 16,
+) -> Mean:
+    """The mean visual token over all images of `samples`, as a running sum in float64.
+
+    It is kept on disk under a fingerprint of the model and the images, in the folder
+    `$RETINOSCOPE_CACHE` or `~/.cache/retinoscope`.
+
+    Args:
+        samples: samples or images.
+        cache: read and write the folder.
+        batch_size: images encoded together.
+
+    Raises:
+        InputError: no samples, or an image that cannot be read.
+
+    Source: Neo et al. 2024, section 3: the mean over 50,000 ImageNet validation images.
+    """
+    if not len(samples):
+        raise InputError("expected samples to take the mean over, got none")
+    place = _cache_file(vlm, samples) if cache else None
+    if place is not None:
+        found = _read(place, vlm.d_model)
+        if found is not None:
+            return found
+    total = torch.zeros(vlm.d_model, dtype=torch.float64)
+    n_images = n_tokens = 0
+    batch: list[Image.Image] = []
+    for image in _images(samples):
+        batch.append(image)
+        n_images += 1
+        if len(batch) == batch_size or n_images == len(samples):
+            for embeddings in vlm.encode(batch):
+                total += embeddings.to("cpu", torch.float64).sum(0)
+                n_tokens += len(embeddings)
+            batch = []
+    done = Mean((total / n_tokens).float(), n_images, n_tokens)
+    if place is not None:
+        _write(place, done)
+    return done
+
+
+def _images(samples: Sequence[Sample | ImageSource]) -> Iterator[Image.Image]:
+    for index in range(len(samples)):
+        one = samples[index]
+        yield open_image(one.image if isinstance(one, Sample) else one)
+
+
+def _cache_file(vlm: VLM, samples: Sequence[Sample | ImageSource]) -> Path:
+    digest = hashlib.sha256(f"{vlm.fingerprint} {vlm.dtype}".encode())
+    for image in _images(samples):
+        digest.update(repr(image.size).encode())
+        digest.update(image.tobytes())
+    home = os.environ.get("RETINOSCOPE_CACHE") or Path.home() / ".cache" / "retinoscope"
+    return Path(home) / "means" / f"{digest.hexdigest()[:32]}.safetensors"
+
+
+def _read(path: Path, d_model: int) -> Mean | None:
+    try:
+        found = load_file(path)
+        n_images, n_tokens = (int(count) for count in found["counts"])
+        return Mean(found["vector"], n_images, n_tokens) if len(found["vector"]) == d_model else None
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+
+
+def _write(path: Path, done: Mean) -> None:
+    # A folder that cannot be written costs time at the next call, nothing else.
+    with suppress(OSError, SafetensorError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_suffix(f".{os.getpid()}.new")
+        counts = torch.tensor([done.n_images, done.n_tokens])
+        save_file({"vector": done.vector.contiguous(), "counts": counts}, new)
+        os.replace(new, path)

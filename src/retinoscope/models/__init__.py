@@ -1,0 +1,28 @@
+"""Model families over their Hugging Face classes: one `Adapter` each, and what it supports.
+
+`open_model` loads a model and its processor, `adapter_for` finds the adapter by the model's config.
+An adapter says how images become visual embeddings, where in the image each visual token lies
+(`Layout`), how prompts are written, and which modules form the decoder.
+"""
+
+from ._adapter import Adapter, Formatted, Inputs
+from ._capabilities import Capabilities, Capability
+from ._decoder import Decoder
+from ._layout import Layout
+from ._load import ADAPTERS, adapter_for, families, open_model
+from ._text import Vocabulary
+
+__all__ = [
+    "ADAPTERS",
+    "Adapter",
+    "Capabilities",
+    "Capability",
+    "Decoder",
+    "Formatted",
+    "Inputs",
+    "Layout",
+    "Vocabulary",
+    "adapter_for",
+    "families",
+    "open_model",
+]

@@ -1,0 +1,200 @@
+"""`Adapter`: what the rest of retinoscope needs of a model family, and nothing more."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor, nn
+from transformers import Cache, PreTrainedModel, ProcessorMixin
+
+from ._capabilities import Capabilities
+from ._decoder import Decoder
+from ._layout import Layout
+from ._text import Vocabulary
+
+
+@dataclass(frozen=True)
+class Formatted:
+    """A prompt as the model reads it, before images are expanded to their tokens.
+
+    `question` is the span of characters of the user's own words in `text`.
+    """
+
+    text: str
+    question: tuple[int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """One prompt, ready for the decoder.
+
+    Attributes:
+        input_ids: (n,) with one placeholder id per visual token.
+        image_positions: for each image the positions of its visual tokens, in order.
+        pixels: for each image what `Adapter.encode_image` takes.
+        layouts: for each image the places of its visual tokens.
+        question: positions of the user's own words, or None if the tokenizer cannot tell.
+        n_generated: how many of the last positions the model wrote itself.
+        extra: further arguments of the decoder's forward pass.
+    """
+
+    input_ids: Int[Tensor, " token"]
+    image_positions: tuple[tuple[int, ...], ...]
+    pixels: tuple[Mapping[str, Tensor], ...]
+    layouts: tuple[Layout, ...]
+    question: tuple[int, ...] | None
+    n_generated: int = 0
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def followed_by(self, ids: Sequence[int]) -> Inputs:
+        """The same prompt with tokens that the model generated behind it."""
+        more = torch.tensor(list(ids), dtype=self.input_ids.dtype)
+        return replace(
+            self,
+            input_ids=torch.cat([self.input_ids, more]),
+            n_generated=self.n_generated + len(more),
+        )
+
+
+class Adapter(ABC):
+    """One model family over its Hugging Face classes.
+
+    A family says how images become visual embeddings, where each visual token lies in the image,
+    how a prompt is written, and which modules form the decoder. The model itself is never changed.
+    """
+
+    family: ClassVar[str]
+    """Name of the family, as printed by `retinoscope models`."""
+
+    model_types: ClassVar[tuple[str, ...]]
+    """`config.model_type` of the models that this adapter is for."""
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        self.model = model
+        self.processor = processor
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.vocabulary = Vocabulary(self.tokenizer)
+
+    # The decoder
+
+    @property
+    @abstractmethod
+    def decoder(self) -> Decoder:
+        """Layers and final norm."""
+
+    @property
+    @abstractmethod
+    def language_model(self) -> nn.Module:
+        """The decoder's module: takes `inputs_embeds`, returns hidden states after the norm."""
+
+    @property
+    def text_config(self) -> Any:
+        """The decoder's configuration."""
+        return self.model.config.get_text_config()
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.decoder.layers)
+
+    @property
+    def n_heads(self) -> int:
+        return int(self.text_config.num_attention_heads)
+
+    @property
+    def d_model(self) -> int:
+        return int(self.text_config.hidden_size)
+
+    @property
+    def vocab_size(self) -> int:
+        """Length of a row of logits."""
+        return int(self.unembedding.weight.shape[0])
+
+    @property
+    def device(self) -> torch.device:
+        """The device that the decoder's input lies on."""
+        return self.embedding.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.embedding.weight.dtype
+
+    @property
+    def attention_implementation(self) -> str:
+        return str(self.text_config._attn_implementation)
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """Token ids to the decoder's input."""
+        found = self.model.get_input_embeddings()
+        assert isinstance(found, nn.Embedding)
+        return found
+
+    @property
+    def unembedding(self) -> nn.Linear:
+        """The head: hidden states after the final norm to logits."""
+        found = self.model.get_output_embeddings()
+        assert isinstance(found, nn.Linear)
+        return found
+
+    def decode(
+        self, embeds: Float[Tensor, "batch token d_model"], cache: Cache | None = None, **extra: Any
+    ) -> Float[Tensor, "batch token d_model"]:
+        """The decoder's hidden states *after* the final norm; `cache` is read and extended."""
+        done = self.language_model(
+            inputs_embeds=embeds, past_key_values=cache, use_cache=cache is not None, **extra
+        )
+        return done.last_hidden_state
+
+    def unembed(
+        self, normed: Float[Tensor, "... d_model"]
+    ) -> Float[Tensor, "... vocab"]:
+        """float32 logits of hidden states after the final norm, soft-capped where the model does."""
+        logits = self.unembedding(normed.to(self.unembedding.weight.dtype)).float()
+        cap = getattr(self.text_config, "final_logit_softcapping", None)
+        return logits if not cap else torch.tanh(logits / cap) * cap
+
+    def read_out(self, hidden: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
+        """float32 logits of residual-stream states *before* the final norm: the logit lens."""
+        return self.unembed(self.decoder.final_norm(hidden))
+
+    # Images
+
+    @abstractmethod
+    def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
+        """Where the visual tokens of an image of `size` (width, height) came from."""
+
+    @abstractmethod
+    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+        """The image processor's output for one RGB image."""
+
+    @abstractmethod
+    def encode_images(
+        self, pixels: Sequence[Mapping[str, Tensor]]
+    ) -> list[Float[Tensor, "token d_model"]]:
+        """What the decoder receives in place of each image's placeholders."""
+
+    # Text
+
+    @abstractmethod
+    def format(self, text: str, n_images: int, prefill: str | None) -> Formatted:
+        """The prompt in the model's own conversation format, an answer's beginning behind it."""
+
+    @abstractmethod
+    def after_images(self, text: str) -> int:
+        """Where in a finished prompt the text after the last image begins."""
+
+    @abstractmethod
+    def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
+        """Token ids, pixels and layouts of one prompt."""
+
+    # Limits
+
+    @abstractmethod
+    def capabilities(self) -> Capabilities:
+        """What this model supports and what is refused, and why."""

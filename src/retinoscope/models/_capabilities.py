@@ -1,0 +1,53 @@
+"""What a model family supports, what is refused, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import CapabilityError
+
+
+@dataclass(frozen=True)
+class Capability:
+    """One method: whether this model allows it exactly, and the reason where it does not."""
+
+    name: str
+    supported: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What was found about one model. `print(vlm.capabilities)` shows it as a table."""
+
+    family: str
+    architecture: str
+    decoder: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    vocab_size: int
+    attention: str
+    methods: tuple[Capability, ...]
+
+    def supports(self, name: str) -> bool:
+        """Whether the method `name` is supported; an unknown name is not."""
+        return any(method.supported for method in self.methods if method.name == name)
+
+    def require(self, name: str) -> None:
+        """Raises `CapabilityError` with the stated reason unless `name` is supported."""
+        for method in self.methods:
+            if method.name == name and not method.supported:
+                raise CapabilityError(f"{self.architecture} does not allow {name}: {method.why}")
+
+    def __str__(self) -> str:
+        head = (
+            f"{self.architecture} (family {self.family}), decoder {self.decoder}: "
+            f"{self.n_layers} layers, {self.n_heads} heads, d_model {self.d_model}, "
+            f"vocabulary {self.vocab_size}, attention {self.attention}"
+        )
+        lines = [
+            f"  {method.name:<22} {'yes' if method.supported else 'no':<4} {method.why}".rstrip()
+            for method in self.methods
+        ]
+        return "\n".join([head, *lines])

@@ -1,0 +1,177 @@
+"""Opens a model and its processor from a folder or the Hub, or says in one line why it cannot."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
+
+from ..errors import CapabilityError, InputError
+from ._adapter import Adapter
+from ._llava import LlavaAdapter
+
+ADAPTERS: tuple[type[Adapter], ...] = (LlavaAdapter,)
+"""One adapter per family, found by `config.model_type`."""
+
+
+def families() -> dict[str, tuple[str, ...]]:
+    """The supported families and the `config.model_type` of each."""
+    return {adapter.family: adapter.model_types for adapter in ADAPTERS}
+
+
+def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
+    """The adapter of a loaded model.
+
+    Raises:
+        CapabilityError: no adapter for this family.
+        InputError: the model is in training mode (dropout would change every pass).
+    """
+    kind = _adapter_class(model.config)
+    if model.training:
+        raise InputError("expected a model in evaluation mode: call model.eval() first")
+    return kind(model, processor)
+
+
+def open_model(
+    source: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    allow_pickle: bool = False,
+    attention: str | None = None,
+) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """A Hugging Face model in evaluation mode and its processor.
+
+    Args:
+        source: a folder or a Hub id.
+        dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
+        device: "cpu" unless given.
+        allow_pickle: also load `pytorch_model.bin`, which can run any code while it is read.
+        attention: "sdpa" or "eager"; the model's own choice unless given.
+
+    Raises:
+        InputError: a folder that is no model, an unknown id (or no network), weights in pickle
+            format that were not allowed, or weights that are damaged or incomplete.
+        CapabilityError: a model family without an adapter.
+    """
+    name = os.fspath(source)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        _check_folder(folder, allow_pickle)
+        name = str(folder)
+    elif folder.exists() or name.startswith((".", "~", os.sep)) or name.count("/") > 1:
+        raise InputError(f"expected a folder with a model or a Hub id, got {name!r}: no such folder")
+    place = torch.device(device or "cpu")
+    config = _config(name)
+    _adapter_class(config)
+    chosen = dtype or (torch.float32 if place.type == "cpu" else "auto")
+    return _model(name, config, chosen, allow_pickle, attention).to(place).eval(), _processor(name)
+
+
+def _adapter_class(config: PreTrainedConfig) -> type[Adapter]:
+    for adapter in ADAPTERS:
+        if config.model_type in adapter.model_types:
+            return adapter
+    known = ", ".join(f"{name} ({'/'.join(types)})" for name, types in families().items())
+    raise CapabilityError(
+        f"models of type {config.model_type!r} have no adapter; supported families: {known}"
+    )
+
+
+def _check_folder(folder: Path, allow_pickle: bool) -> None:
+    if not (folder / "config.json").is_file():
+        raise InputError(
+            f"{folder}: expected a model, got a folder without config.json: "
+            "give the folder that save_pretrained wrote"
+        )
+    if any(folder.glob("*.safetensors")):
+        return
+    if not any(folder.glob("*.bin")):
+        raise InputError(f"{folder}: expected weights in *.safetensors, got none: copy them there")
+    if not allow_pickle:
+        raise _pickled(str(folder))
+
+
+def _pickled(name: str) -> InputError:
+    return InputError(
+        f"{name}: expected weights in safetensors, got pickle files, which can run any code: "
+        "convert them with save_pretrained, or pass allow_pickle=True if you trust their source"
+    )
+
+
+def _config(name: str) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(name)
+    except Exception as error:
+        raise _not_opened(name, error) from error
+
+
+def _processor(name: str) -> ProcessorMixin:
+    # The plain PIL image processor: it needs no torchvision, and its geometry is the one that the
+    # layout describes, resampling kernel included.
+    try:
+        done = AutoProcessor.from_pretrained(name, backend="pil")
+    except Exception as error:
+        raise InputError(
+            f"{name}: expected a processor beside the model, got none that loads "
+            f"({_short(error)}): save the processor with the model"
+        ) from error
+    if not hasattr(done, "image_processor"):
+        raise InputError(f"{name}: expected a processor for images and text, got only a tokenizer")
+    return done
+
+
+def _model(
+    name: str,
+    config: PreTrainedConfig,
+    dtype: torch.dtype | str,
+    allow_pickle: bool,
+    attention: str | None,
+) -> PreTrainedModel:
+    options = {} if attention is None else {"attn_implementation": attention}
+    try:
+        model, info = AutoModelForImageTextToText.from_pretrained(
+            name,
+            config=config,
+            dtype=dtype,
+            use_safetensors=None if allow_pickle else True,
+            output_loading_info=True,
+            **options,
+        )
+    except Exception as error:
+        if not allow_pickle and "safetensors" in str(error) and isinstance(error, OSError):
+            raise _pickled(name) from error
+        raise InputError(
+            f"{name}: expected weights that fit the model's config.json, got some that do not load "
+            f"({_short(error)})"
+        ) from error
+    missing = [*info["missing_keys"], *info["mismatched_keys"]]
+    if missing:
+        # The library fills them with random numbers and only logs a warning.
+        raise InputError(
+            f"{name}: expected complete weights, got none for {len(missing)} tensors "
+            f"(such as {missing[0]}): the files are damaged or belong to another model"
+        )
+    return model
+
+
+def _not_opened(name: str, error: Exception) -> InputError:
+    return InputError(
+        f"{name}: expected a folder with a model or the id of a model on the Hub, got neither "
+        f"({_short(error)}): check the name and the network"
+    )
+
+
+def _short(error: Exception) -> str:
+    """The first line of an error, at most 120 characters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:120].rstrip(" .:")

@@ -1,0 +1,97 @@
+"""Which pictures a report shows, and the words beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from ._collect import StudyRun, of_study
+from ._parts import Figure
+from ._picture import Scene, grid_figure, scene_of, tokens_figure, words_figure
+
+LAYERS_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the model said, and after which edit."""
+
+    when: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One example: its drawings, and the answers before and after an edit."""
+
+    title: str
+    text: str
+    figures: tuple[Figure, ...]
+    answers: tuple[Answer, ...] = ()
+
+
+def pictures_of(runs: Sequence[StudyRun]) -> tuple[Picture, ...]:
+    """Of the first model that has them: one image with its tokens, one with its words."""
+    found = [_tokens(run) for run in of_study(runs, "ablation")[:1]]
+    found += [_words(run) for run in of_study(runs, "lens")[:1]]
+    return tuple(picture for picture in found if picture)
+
+
+def _scenes(run: StudyRun) -> list[Scene]:
+    scenes = [scene_of(facts, run.path) for facts in run.results.examples()]
+    return [scene for scene in scenes if scene]
+
+
+_EDITS = {
+    "object": "without the object's tokens",
+    "object+1": "without them and one ring",
+    "random=object+1": "without as many random tokens",
+}
+
+
+def _tokens(run: StudyRun) -> Picture | None:
+    scenes = [scene for scene in _scenes(run) if scene.sets.get("object")]
+    # A caption shows best what is lost and what stays.
+    scenes.sort(key=lambda scene: scene.facts.get("task") != "generative")
+    if not scenes:
+        return None
+    scene = scenes[0]
+    figures = [grid_figure(scene, "example")]
+    if tokens := tokens_figure(scene, "example"):
+        figures.append(tokens)
+    after = scene.facts.get("after")
+    after = cast("dict[str, str]", after) if isinstance(after, dict) else {}
+    answers = [Answer("before", str(scene.facts.get("before") or ""))]
+    answers += [Answer(_EDITS[name], str(after[name])) for name in _EDITS if name in after]
+    return Picture(
+        title="What the model is given",
+        text=(
+            f"Image {scene.sample} of {run.model}'s run, and the visual tokens of one object. "
+            f"Asked: “{scene.facts.get('question', '')}”"
+        ),
+        figures=tuple(figures),
+        answers=tuple(answers),
+    )
+
+
+def _words(run: StudyRun) -> Picture | None:
+    scenes = [scene for scene in _scenes(run) if isinstance(scene.facts.get("words"), dict)]
+    if not scenes:
+        return None
+    scene = scenes[0]
+    words = cast("dict[str, list[str]]", scene.facts["words"])
+    layers = sorted(words, key=int)
+    if len(layers) > LAYERS_SHOWN:
+        last = len(layers) - 1
+        keep = {round(k * last / (LAYERS_SHOWN - 1)) for k in range(LAYERS_SHOWN)}
+        layers = [layer for k, layer in enumerate(layers) if k in keep]
+    return Picture(
+        title="What each token says",
+        text=(
+            f"Image {scene.sample}: the most probable word of every visual token of {run.model}, "
+            "at a few layers. Tokens of objects are tinted; a word in bold is the name of the "
+            f"object that its token shows ({', '.join(scene.sets)})."
+        ),
+        figures=tuple(words_figure(scene, "words", int(layer), words[layer]) for layer in layers),
+    )

@@ -1,0 +1,148 @@
+"""Table 2 of Neo et al. 2024 from the rows of an attention knockout, with intervals and control."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..stats import bootstrap_mean, paired_difference, proportion
+from ._edges import SOURCES, TARGETS
+from ._paper import paper_number
+from ._tables import (
+    Cell,
+    Record,
+    estimate,
+    grouped,
+    interval_columns,
+    make_table,
+    number,
+    rank,
+    records,
+)
+from ._windows import PAPER_WINDOWS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_SUMMARY = {
+    **dict.fromkeys(("source", "target", "window"), "string"),
+    **dict.fromkeys(("first_layer", "last_layer"), "int"),
+    **estimate("accuracy"),
+    **dict.fromkeys(
+        ("probability_change", "probability_change_low", "probability_change_high"), "float"
+    ),
+    **dict.fromkeys(("n", "n_samples"), "int"),
+    **dict.fromkeys(("n_source", "n_edges"), "float"),
+    "control": "string",
+    **estimate("difference"),
+    "difference_p": "float",
+    "difference_n": "int",
+    "method": "string",
+    "paper": "float",
+    "paper_source": "string",
+}
+_BASELINE = {
+    "kind": "string",
+    **estimate("accuracy"),
+    **dict.fromkeys(("n", "n_samples"), "int"),
+    "method": "string",
+}
+CONTROLLED, CONTROL = "object+1", "random=object+1"
+Groups = dict[tuple[Cell, ...], list[dict[str, Cell]]]
+
+
+def summarise_knockout(table: pa.Table) -> pa.Table:
+    """One row per source, target and window.
+
+    `accuracy` is the relative accuracy: the share of the initially correct questions that stay
+    correct, 1.00 meaning no impact, with a 95% interval. `probability_change` is the mean change of
+    the probability of the *expected* answer's first piece. For the source object+1, `difference` is
+    its accuracy minus that of as many random tokens outside it (`control`), on the same questions:
+    negative where the object matters more.
+    """
+    rows = [row for row in records(table, baseline_correct=True) if row["source"] != "none"]
+    groups = grouped(rows, ("source", "target", "window"))
+    found = [_condition(key, items, groups) for key, items in groups.items()]
+    sources, targets, windows = rank(SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
+    found.sort(
+        key=lambda r: (
+            sources[str(r["source"])],
+            targets[str(r["target"])],
+            windows.get(str(r["window"]), len(windows)),
+            int(r["first_layer"] or 0),
+        )
+    )
+    return make_table(found, _SUMMARY)
+
+
+def knockout_baseline(table: pa.Table) -> pa.Table:
+    """Accuracy of the clean answers, per kind of question and over all of them."""
+    rows = records(table, source="none")
+    parts: dict[str, list[dict[str, Cell]]] = {"all": rows} if rows else {}
+    parts |= {str(kind): items for (kind,), items in sorted(grouped(rows, ("kind",)).items())}
+    found: list[Record] = []
+    for kind, items in parts.items():
+        accuracy = proportion(
+            [bool(r["correct"]) for r in items], [str(r["sample"]) for r in items]
+        )
+        found.append(
+            {
+                "kind": kind,
+                **interval_columns("accuracy", accuracy),
+                "n": accuracy.n,
+                "n_samples": accuracy.n_groups,
+                "method": accuracy.method,
+            }
+        )
+    return make_table(found, _BASELINE)
+
+
+def _condition(key: tuple[Cell, ...], rows: list[dict[str, Cell]], groups: Groups) -> Record:
+    source, target, window = (str(part) for part in key)
+    images = [str(row["sample"]) for row in rows]
+    accuracy = proportion([bool(row["correct"]) for row in rows], images)
+    change = bootstrap_mean(
+        [float(r["probability_after"]) - float(r["probability_before"]) for r in rows],  # type: ignore[arg-type]
+        images,
+    )
+    known = paper_number("knockout", source, target, window)
+    return {
+        "source": source,
+        "target": target,
+        "window": window,
+        "first_layer": rows[0]["first_layer"],
+        "last_layer": rows[0]["last_layer"],
+        **interval_columns("accuracy", accuracy),
+        **interval_columns("probability_change", change),
+        "n": accuracy.n,
+        "n_samples": accuracy.n_groups,
+        "n_source": sum(int(row["n_source"] or 0) for row in rows) / len(rows),
+        "n_edges": sum(int(row["n_edges"] or 0) for row in rows) / len(rows),
+        **(_against_control(target, window, rows, groups) if source == CONTROLLED else {}),
+        "method": accuracy.method,
+        "paper": None if known is None else known.value,
+        "paper_source": None if known is None else known.source,
+    }
+
+
+def _against_control(
+    target: str, window: str, rows: list[dict[str, Cell]], groups: Groups
+) -> Record:
+    others = {_item(row): row for row in groups.get((CONTROL, target, window), [])}
+    pairs = [(row, others[_item(row)]) for row in rows if _item(row) in others]
+    if not pairs:
+        return {}
+    difference = paired_difference(
+        [bool(a["correct"]) for a, _ in pairs],
+        [bool(b["correct"]) for _, b in pairs],
+        [str(a["sample"]) for a, _ in pairs],
+    )
+    return {
+        "control": CONTROL,
+        **interval_columns("difference", difference),
+        "difference_p": number(difference.p),
+        "difference_n": difference.n,
+    }
+
+
+def _item(row: Record) -> tuple[Cell, ...]:
+    return row["sample"], row["item"]

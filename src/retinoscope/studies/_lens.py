@@ -1,0 +1,215 @@
+"""The logit lens on visual tokens: do an object's tokens name the object, and at which layer?
+
+Neo et al. 2024, section 4.1. At every layer the residual stream at the visual tokens is unembedded
+(final norm, then the output matrix); counted is how many of the object's tokens have its name as
+their top-1 word. Controls: tokens of no object, the same name under another image's mask, and a
+copy of the model with random weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from ..data import Sample
+from ..errors import InputError
+from ..store import Json
+from ._answers import Answers
+from ._examples import example_of
+from ._lens_words import Vocabulary
+from ._sets import ImageTokens, Indices, object_sets
+from ._study import Example, Rows, Study, rng_of
+from ._tables import Cell
+from ._tasks import DEFAULT_PROMPTS, DESCRIBE_LENS, PromptOptions, known_names, studied_objects
+from ._untrained import untrained_copy
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+GROUPS = ("object", "background", "shuffled")
+WEIGHTS = ("trained", "untrained")
+
+
+@dataclass(frozen=True)
+class _Context:
+    vocabulary: Vocabulary
+    names: np.ndarray
+    models: dict[str, VLM]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LogitLens(Study[_Context]):
+    """The paper's lens measurement, by layer, with its controls.
+
+    Groups: "object" (tokens of the object), "background" (tokens of no object), "shuffled" (the
+    object's name, under a mask of another image; a seeded derangement says which, and masks of
+    another size are scaled). With one sample there is no other image and no shuffled group.
+
+    Args:
+        objects: which objects are looked at (`unique` and the area bounds; the paper: 20,000 to
+            30,000 pixels).
+        min_cover: share of a token's box that a mask must cover. The paper's rule is uncertain:
+            0.5 in one account, any overlap (0) in another.
+        untrained: also run a copy of the model with random weights, which needs its memory again.
+        prompt: the viewer's of the released code. The visual tokens stand before it and, in a
+            causal decoder, do not depend on it.
+        example_layers: so many layers, evenly spread, are kept for the pictures.
+    """
+
+    objects: PromptOptions = DEFAULT_PROMPTS
+    min_cover: float = 0.0
+    untrained: bool = True
+    prompt: str = DESCRIBE_LENS
+    example_layers: int = 5
+
+    name: ClassVar[str] = "lens"
+    needs: ClassVar[str] = (
+        "objects whose name is unique in their image, within the bounds of PromptOptions"
+    )
+    schema: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "object", "color", "layer", "group", "weights", "n_tokens"),
+        *("strict", "lenient", "colour", "any_kind"),
+    )
+
+    def _check(self) -> None:
+        if not 0 <= self.min_cover <= 1:
+            raise InputError(f"min_cover is a share from 0 to 1, got {self.min_cover}")
+
+    def _parameters(self) -> dict[str, object]:
+        return super()._parameters() | {"objects": vars(self.objects)}
+
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        # Which words count as a known name, and whose masks are borrowed, depends on all samples.
+        return data
+
+    @cached_property
+    def _partners(self) -> dict[int, int]:
+        """The image whose masks are laid on each: one step along a seeded random cycle."""
+        n = len(self.samples)
+        if n < 2:
+            return {}
+        order = rng_of(self.seed, "derangement").permutation(n).tolist()
+        return dict(zip(order, [*order[1:], order[0]], strict=True))
+
+    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+        vocabulary = Vocabulary(Answers(self.vlm.tokenizer), self.vlm.vocab_size)
+        models = {"trained": self.vlm}
+        if self.untrained:
+            models["untrained"] = untrained_copy(self.vlm, self.seed)
+        return _Context(vocabulary, vocabulary.any_of(known_names(readable)), models)
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        chosen = studied_objects(sample, self.objects)
+        if not chosen:
+            return [], []
+        rows: Rows = []
+        examples: list[Example] = []
+        for weights, model in context.models.items():
+            run = model.run(model.prompt(sample.image, self.prompt))
+            image = ImageTokens(run)
+            top = run.lens(top_k=1, positions=run.image.tokens).ids[..., 0].cpu().numpy()
+            for item in chosen:
+                rows += self._object(context, index, sample, image, item, top, weights)
+            if keep and weights == "trained":
+                examples.append(self._example(context, sample, image, chosen, top))
+        return rows, examples
+
+    def _object(
+        self,
+        context: _Context,
+        index: int,
+        sample: Sample,
+        image: ImageTokens,
+        item: int,
+        top: np.ndarray,
+        weights: str,
+    ) -> Rows:
+        """Counts of one object's words; `top` is (layers + 1, n) top-1 ids."""
+        obj = sample.objects[item]
+        base: dict[str, Cell] = {
+            "sample": sample.id,
+            "item": item,
+            "object": obj.name,
+            "color": obj.color,
+            "weights": weights,
+        }
+        try:
+            groups = self._groups(index, sample, image, item)
+        except InputError as error:
+            return [base | {"error": str(error)}] if weights == "trained" else []
+        name = context.vocabulary.name(obj.name)
+        hits = {
+            "strict": np.isin(top, name.strict),
+            "lenient": np.isin(top, name.lenient),
+            "colour": np.isin(top, context.vocabulary.word(obj.color)),
+            "any_kind": np.isin(top, context.names),
+        }
+        return [
+            base
+            | {"group": group, "layer": layer, "n_tokens": len(tokens)}
+            | {measure: int(hit[layer, list(tokens)].sum()) for measure, hit in hits.items()}
+            for group, tokens in groups.items()
+            for layer in range(len(top))
+        ]
+
+    def _groups(
+        self, index: int, sample: Sample, image: ImageTokens, item: int
+    ) -> dict[str, Indices]:
+        groups = {
+            "object": object_sets(image, [sample.objects[item].mask], self.min_cover)["object"]
+        }
+        everything = [obj.mask for obj in sample.objects if obj.mask.any()]
+        # Any overlap, whatever min_cover is: a token at an object's edge is no background.
+        taken = set(object_sets(image, everything)["object"])
+        groups["background"] = tuple(i for i in range(image.n) if i not in taken)
+        partner = self._partners.get(index)
+        if partner is not None:
+            other = self._other_mask(partner, item, sample)
+            if other is not None:
+                groups["shuffled"] = image.indices(image.covering(other, self.min_cover))
+        return {group: tokens for group, tokens in groups.items() if tokens}
+
+    def _other_mask(self, partner: int, item: int, sample: Sample) -> np.ndarray | None:
+        try:
+            other = self.samples[partner]
+        except Exception:
+            # The partner cannot be read; it has an error row of its own.
+            return None
+        masks = [other.objects[i].mask for i in studied_objects(other, self.objects)]
+        masks = [mask for mask in masks if mask.any()]
+        if not masks:
+            return None
+        mask = masks[item % len(masks)]
+        if mask.shape[::-1] == sample.image.size:
+            return mask
+        scaled = Image.fromarray(mask).resize(sample.image.size, Image.Resampling.NEAREST)
+        return np.asarray(scaled, dtype=bool)
+
+    def _example(
+        self,
+        context: _Context,
+        sample: Sample,
+        image: ImageTokens,
+        chosen: Sequence[int],
+        top: np.ndarray,
+    ) -> Example:
+        layers = np.unique(np.linspace(0, len(top) - 1, self.example_layers).round().astype(int))
+        pieces = context.vocabulary.pieces
+        words: dict[str, Json] = {
+            str(layer): [pieces[int(index)] for index in top[layer]] for layer in layers
+        }
+        sets: dict[str, Indices] = {}
+        for item in chosen:
+            obj = sample.objects[item]
+            covered = image.covering(obj.mask, self.min_cover) if obj.mask.any() else None
+            if covered is not None:
+                sets[obj.name] = image.indices(covered)
+        return example_of(sample, image, sets, {"question": self.prompt, "words": words})

@@ -1,0 +1,25 @@
+"""A copy of a model with random weights: the same architecture, tokenizer and image processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..engine import load
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+
+def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:
+    """The model as its class initialises it from its configuration, vision tower included.
+
+    Torch's own random state is left as it was.
+    """
+    model = vlm.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = type(model)(model.config)
+    fresh = fresh.to(device=vlm.device, dtype=vlm.dtype).eval()
+    return load(model=fresh, processor=vlm.processor)

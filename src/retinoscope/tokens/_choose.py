@@ -1,0 +1,94 @@
+"""Token sets by norm and at random."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import InputError
+from ..models import Adapter, Inputs
+from ._set import Positions, TokenSet
+from ._visual import VisualTokens
+
+
+class RunLike(Protocol):
+    """What this room needs of a run."""
+
+    @property
+    def adapter(self) -> Adapter: ...
+    @property
+    def inputs(self) -> Inputs: ...
+    @property
+    def sequence(self) -> Positions: ...
+    @property
+    def embeddings(self) -> Float[Tensor, "token d_model"]: ...
+    @property
+    def images(self) -> tuple[VisualTokens, ...]: ...
+
+
+def visual(run: RunLike) -> TokenSet:
+    """All visual tokens of all images of a run.
+
+    Raises:
+        InputError: a run without an image.
+    """
+    found = [position for image in run.images for position in image.positions]
+    if not found:
+        raise InputError("expected a run with an image, got one of text only")
+    return TokenSet.of(run.sequence, found, found)
+
+
+def registers(run: RunLike, sigmas: float = 2.0) -> TokenSet:
+    """Visual tokens whose norm stands out in their image; the set can be empty.
+
+    The L2 norm of the embedding that the decoder receives is above mean + `sigmas` times the
+    unbiased standard deviation over the image's visual tokens.
+
+    Source: Darcet et al. 2023, as used by Neo et al. 2024, section 3.
+    """
+    everything = visual(run)
+    chosen: list[int] = []
+    for image in run.images:
+        norms = image.embeddings.float().norm(dim=-1)
+        high = norms > norms.mean() + sigmas * norms.std()
+        chosen += [image.positions[int(index)] for index in high.nonzero()[:, 0]]
+    return TokenSet.of(run.sequence, chosen, everything.positions)
+
+
+def random(run: RunLike, n: int, seed: int, exclude: TokenSet | None = None) -> TokenSet:
+    """`n` visual tokens drawn without replacement, the same for the same seed on every machine.
+
+    Args:
+        exclude: tokens that are not drawn.
+
+    Raises:
+        InputError: fewer than `n` visual tokens to draw from, or `n` below 1.
+    """
+    everything = visual(run)
+    pool = everything if exclude is None else everything - exclude
+    if not 1 <= n <= len(pool):
+        raise InputError(f"expected n from 1 to {len(pool)} (the tokens to draw from), got {n}")
+    drawn = np.random.default_rng(seed).choice(np.array(pool.positions), n, replace=False)
+    return TokenSet.of(run.sequence, drawn.tolist(), everything.positions)
+
+
+def top(run: RunLike, scores: Float[Tensor, " token"], n: int) -> TokenSet:
+    """The `n` visual tokens with the largest of `scores`, one per visual token of all images.
+
+    Raises:
+        InputError: another number of scores than of visual tokens, or `n` outside their number.
+    """
+    everything = visual(run)
+    places = [position for image in run.images for position in image.positions]
+    if scores.shape != (len(places),):
+        raise InputError(f"expected {len(places)} scores, got {tuple(scores.shape)}")
+    if not 1 <= n <= len(places):
+        raise InputError(f"expected n from 1 to {len(places)}, got {n}")
+    order = torch.argsort(scores, descending=True, stable=True)[:n]
+    return TokenSet.of(
+        run.sequence, (places[int(index)] for index in order), everything.positions
+    )

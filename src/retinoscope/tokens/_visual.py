@@ -1,0 +1,126 @@
+"""`VisualTokens`: the visual tokens of one image in one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import InputError
+from ..models import Layout
+from ._segmentation import Region, region_cover
+from ._set import Positions, TokenSet
+
+
+@dataclass(frozen=True, eq=False)
+class VisualTokens:
+    """The n visual tokens of one image.
+
+    Attributes:
+        sequence: the run's positions, which token sets belong to.
+        number: which image of the prompt this is, from 0.
+        embeddings: (n, d_model) what the decoder receives, after the projector.
+    """
+
+    sequence: Positions
+    number: int
+    embeddings: Float[Tensor, "token d_model"] = field(repr=False)
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """Positions of the decoder's input, in the order of the visual tokens."""
+        return self.sequence.images[self.number][0]
+
+    @property
+    def layout(self) -> Layout:
+        """Where each token came from."""
+        return self.sequence.images[self.number][1]
+
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns, or None where the tokens do not form one grid."""
+        return self.layout.grid
+
+    @property
+    def boxes(self) -> Float[np.ndarray, "token 4"]:
+        """x0 y0 x1 y1 in pixels of the original image (NumPy float64), NaN where unplaced."""
+        return self.layout.boxes
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the original image in pixels."""
+        return self.layout.size
+
+    @property
+    def tokens(self) -> TokenSet:
+        """All visual tokens of this image."""
+        return TokenSet.of(self.sequence, self.positions, self.positions)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def at(self, indices: Iterable[int]) -> TokenSet:
+        """The tokens with these indices among the visual tokens of this image, 0 to n - 1.
+
+        Raises:
+            InputError: an index outside 0 to n - 1.
+        """
+        chosen = [int(index) for index in indices]
+        for index in chosen:
+            if not 0 <= index < len(self):
+                raise InputError(f"expected indices from 0 to {len(self) - 1}, got {index}")
+        places = self.positions
+        return TokenSet.of(self.sequence, (places[index] for index in chosen), places)
+
+    def cover(self, region: Region) -> Float[np.ndarray, " token"]:
+        """(n,) share of each token's box that `region` covers, 0 where unplaced.
+
+        Raises as `covering` does.
+        """
+        return region_cover(region, self.size, self.boxes)
+
+    def covering(self, region: Region, min_cover: float = 0.0) -> TokenSet:
+        """The tokens whose box overlaps `region`, by at least `min_cover` of the box.
+
+        The set can be empty: an object may lie outside the crop that the model sees.
+
+        Args:
+            region: a bool mask (H, W) at the size of the original image; a COCO segmentation
+                (polygons or run lengths); or a box of four numbers x0, y0, x1, y1 (not COCO's
+                width and height).
+            min_cover: least share of a box, 0 to 1; 0 takes any overlap, as in the paper.
+
+        Raises:
+            InputError: an empty region, a mask of another size than the image, `min_cover` outside
+                0 to 1.
+            MissingExtraError: compressed COCO run lengths without pycocotools.
+
+        Source: Neo et al. 2024, section 3 (object tokens).
+        """
+        if not 0 <= min_cover <= 1:
+            raise InputError(f"expected min_cover from 0 to 1, got {min_cover}")
+        share = self.cover(region)
+        return self.at(np.flatnonzero((share > 0) & (share >= min_cover)))
+
+    def row(self, number: int) -> TokenSet:
+        """One row of the token grid; negative numbers count from the last.
+
+        Raises:
+            InputError: no such row, or tokens without a grid.
+        """
+        return self.rows([number])
+
+    def rows(self, numbers: Iterable[int]) -> TokenSet:
+        """Several rows of the token grid; raises as `row` does."""
+        if self.grid is None:
+            raise InputError("expected visual tokens in a grid, got some without: rows are not known")
+        n_rows = self.grid[0]
+        chosen: set[int] = set()
+        for number in numbers:
+            if not -n_rows <= number < n_rows:
+                raise InputError(f"expected rows from {-n_rows} to {n_rows - 1}, got {number}")
+            chosen |= set(np.flatnonzero(self.layout.rows == number % n_rows).tolist())
+        return self.at(sorted(chosen))

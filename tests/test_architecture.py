@@ -1,0 +1,135 @@
+"""Imports point downwards only, and the package is light until it is used."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import retinoscope
+
+ROOMS = (
+    "cli",
+    "report",
+    "studies",
+    "engine",
+    "lens",
+    "tokens",
+    "models",
+    "pocket",
+    "data",
+    "store",
+    "stats",
+    "errors",
+)
+"""From top to bottom; a room may import those after it."""
+
+HEAVY = (
+    "captum",
+    "jinja2",
+    "matplotlib",
+    "numpy",
+    "PIL",
+    "pyarrow",
+    "scipy",
+    "torch",
+    "transformers",
+)
+
+SOURCE = Path(retinoscope.__file__).parent
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(SOURCE.rglob("*.py")) if path != SOURCE / "__init__.py"]
+
+
+def _package(path: Path) -> list[str]:
+    """Dotted parts of the package that `path` lies in."""
+    return ["retinoscope", *path.relative_to(SOURCE).parts[:-1]]
+
+
+def imported(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """Line and dotted parts of whatever of retinoscope is imported, anywhere in the file."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node.lineno, alias.name.split(".")
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = base + (node.module.split(".") if node.module else [])
+            for alias in node.names:
+                yield node.lineno, [*module, alias.name]
+
+
+def _uses(path: Path) -> Iterator[tuple[int, list[str]]]:
+    tree = ast.parse(path.read_text("utf-8"))
+    for line, parts in imported(tree, _package(path)):
+        if parts[0] == "retinoscope" and len(parts) > 1 and parts[1] in ROOMS:
+            yield line, parts
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def test_every_package_is_a_known_room() -> None:
+    found = {path.parent.name for path in SOURCE.glob("*/__init__.py")}
+    assert found <= set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_downwards(room: str) -> None:
+    wrong = [
+        f"{path.relative_to(SOURCE)}:{line} imports {'.'.join(parts)}"
+        for path in _modules()
+        if _room(path) == room
+        for line, parts in _uses(path)
+        if ROOMS.index(parts[1]) < ROOMS.index(room)
+    ]
+    assert wrong == []
+
+
+def test_rooms_use_only_the_public_names_of_others() -> None:
+    wrong = [
+        f"{path.relative_to(SOURCE)}:{line} imports {'.'.join(parts)}"
+        for path in _modules()
+        for line, parts in _uses(path)
+        if parts[1] != _room(path) and any(part.startswith("_") for part in parts[2:])
+    ]
+    assert wrong == []
+
+
+def test_the_import_reader_sees_lazy_and_relative_imports() -> None:
+    text = "def f():\n    from ..store import x\n    import retinoscope.cli as c\n"
+    found = [parts for _, parts in imported(ast.parse(text), ["retinoscope", "data"])]
+    assert ["retinoscope", "store", "x"] in found
+    assert ["retinoscope", "cli"] in found
+
+
+def _loaded(code: str) -> set[str]:
+    """Modules loaded by `code` in a fresh interpreter."""
+    tail = "; import sys, json; sys.stderr.write(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code + tail], capture_output=True, text=True, check=True
+    )
+    return set(json.loads(done.stderr))
+
+
+@pytest.mark.parametrize(
+    ("code", "most"),
+    [
+        ("import retinoscope", 30),
+        ("from retinoscope.cli import main; main(['--help'])", 400),
+        ("from retinoscope.cli import main; main(['ablate', '--help'])", 400),
+    ],
+)
+def test_help_loads_nothing_heavy(code: str, most: int) -> None:
+    loaded = _loaded(code)
+    assert {name.split(".")[0] for name in loaded} & set(HEAVY) == set()
+    extra = loaded - _loaded("pass")
+    assert len(extra) <= most, f"{len(extra)} modules"
