@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import (
     CLIPImageProcessorPil,
@@ -40,6 +41,7 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
     )
+    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
     tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
     )
@@ -115,6 +117,12 @@ def make_model(
             if name.endswith("norm.weight") or "layernorm" in name and name.endswith("weight"):
                 torch.nn.init.ones_(parameter)
     return model.float().eval()
+
+
+@pytest.fixture(scope="session")
+def build() -> SimpleNamespace:
+    """The makers above, for tests that need other settings."""
+    return SimpleNamespace(model=make_model, processor=make_processor, tokenizer=make_tokenizer)
 
 
 @pytest.fixture(scope="session")

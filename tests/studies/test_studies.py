@@ -233,7 +233,7 @@ def test_data_of_which_nothing_can_be_read_is_refused(name, seer, tmp_path):
         def __getitem__(self, index):
             raise InputError("a.png is truncated")
 
-    with pytest.raises(InputError, match="none of the 2 samples can be read.*a.png is truncated"):
+    with pytest.raises(InputError, match=r"none of the 2 samples .* a.png"):
         studies(seer([]), Broken([0, 0]))[name].run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -1,6 +1,42 @@
-"""Images with what is known about them: drawn scenes, COCO, folders."""
+"""Images with what is known about them: drawn scenes, COCO, folders.
 
+    samples = scenes(100, seed=0)           # or coco(folder), folder(path), open_source(spec)
+    samples[0].image, samples[0].objects    # read or drawn when asked for
+    samples[:10].fingerprint
+
+`scenes` is both this function and the package of its parts (`from retinoscope.data.scenes import
+KINDS`).
+"""
+
+from ._coco import coco
+from ._folder import folder
 from ._image import ImageSource, open_image
+from ._lazy import LazySamples
 from ._sample import Object, Part, Question, Relation, Sample, Sign
+from ._segmentation import Segmentation, decode_segmentation
+from ._source import open_source
+from .scenes import SceneOptions, Scenes, export_coco
 
-__all__ = ["ImageSource", "Object", "Part", "Question", "Relation", "Sample", "Sign", "open_image"]
+# Last: the first import of the package `scenes` binds that name to it, later ones do not.
+from ._source import scenes  # isort: skip
+
+__all__ = [
+    "ImageSource",
+    "LazySamples",
+    "Object",
+    "Part",
+    "Question",
+    "Relation",
+    "Sample",
+    "SceneOptions",
+    "Scenes",
+    "Segmentation",
+    "Sign",
+    "coco",
+    "decode_segmentation",
+    "export_coco",
+    "folder",
+    "open_image",
+    "open_source",
+    "scenes",
+]

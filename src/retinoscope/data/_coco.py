@@ -63,16 +63,17 @@ def coco(
     instances = _instances_file(root, annotations)
     content = _Instances.of(instances)
     asked = _questions_file(root, questions)
+    pictures = _images_folder(root, instances, images, content.images)
     source = _Coco(
-        root=root,
         instances=instances,
         questions_file=asked,
-        images_folder=_images_folder(root, instances, images, content.images),
+        folder=pictures,
         content=content,
+        images=_present(content.images, pictures, instances, skip_missing),
         questions={} if asked is None else _questions(asked, content.images),
         crowds=crowds,
     )
-    return LazySamples(f"coco:{root}", source.read, source.describe, range(source.check(skip_missing)))
+    return LazySamples(f"coco:{root}", source.read, source.describe, range(len(source.images)))
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,10 @@ class _Instances:
                 f"{file}: expected COCO instances with the lists images, annotations and "
                 "categories, got another structure"
             )
-        images = [_checked(entry, ("id", "file_name", "width", "height"), file, "image")
-                  for entry in content["images"]]
+        images = [
+            _checked(entry, ("id", "file_name", "width", "height"), file, "image")
+            for entry in content["images"]
+        ]
         if not images:
             raise InputError(f"{file}: expected at least one image, got none: give other data")
         known = {entry["id"] for entry in images}
@@ -103,8 +106,9 @@ class _Instances:
             raise InputError(f"{file}: expected images with different ids, got one id twice")
         names = {
             entry["id"]: str(entry["name"])
-            for entry in (_checked(e, ("id", "name"), file, "category")
-                          for e in content["categories"])
+            for entry in (
+                _checked(e, ("id", "name"), file, "category") for e in content["categories"]
+            )
         }
         by_image: dict[object, list[Entry]] = defaultdict(list)
         for entry in content["annotations"]:
@@ -128,31 +132,16 @@ class _Instances:
 class _Coco:
     """What `LazySamples` reads from."""
 
-    root: Path
     instances: Path
     questions_file: Path | None
-    images_folder: Path
+    folder: Path
     content: _Instances
+    images: Sequence[Entry]
     questions: Mapping[object, list[Entry]]
     crowds: bool
 
-    def check(self, skip_missing: bool) -> int:
-        """Number of images left, once missing ones are dropped or refused."""
-        entries = self.content.images
-        there = [entry for entry in entries if self._file(entry).is_file()]
-        if len(there) < len(entries):
-            lost = next(entry for entry in entries if not self._file(entry).is_file())
-            if not skip_missing or not there:
-                raise InputError(
-                    f"{self._file(lost)}: no such image, and {len(entries) - len(there)} of the "
-                    f"{len(entries)} images of {self.instances.name} are missing: fetch them, or "
-                    "pass skip_missing=True to go without"
-                )
-            entries[:] = there
-        return len(entries)
-
     def describe(self, places: Sequence[int]) -> object:
-        chosen = [self.content.images[place] for place in places]
+        chosen = [self.images[place] for place in places]
         return {
             "source": "coco",
             "annotations": content_hash(self.instances),
@@ -164,7 +153,7 @@ class _Coco:
         }
 
     def read(self, place: int) -> Sample:
-        entry = self.content.images[place]
+        entry = self.images[place]
         image = self._image(entry)
         objects: list[Object] = []
         index_of: dict[int, int] = {}
@@ -186,8 +175,7 @@ class _Coco:
             image=image,
             objects=tuple(objects),
             questions=tuple(
-                _question(asked, objects, index_of)
-                for asked in self.questions.get(entry["id"], ())
+                _question(asked, objects, index_of) for asked in self.questions.get(entry["id"], ())
             ),
             meta={
                 "source": "coco",
@@ -198,7 +186,7 @@ class _Coco:
         )
 
     def _file(self, entry: Entry) -> Path:
-        return self.images_folder / str(entry["file_name"])
+        return self.folder / str(entry["file_name"])
 
     def _image(self, entry: Entry) -> Image.Image:
         file = self._file(entry)
@@ -210,9 +198,7 @@ class _Coco:
             with Image.open(file) as stored:
                 if stored.size == told:
                     # Annotations made without regard to EXIF: the stored pixels are meant.
-                    plain = stored.copy()
-                    plain.getexif().clear()
-                    return open_image(plain)
+                    return open_image(np.asarray(stored.convert("RGB")))
         raise InputError(
             f"{file}: expected the size in {self.instances.name}, {told[0]}x{told[1]} (width x "
             f"height), got {image.width}x{image.height}: use the images of these annotations"
@@ -222,9 +208,7 @@ class _Coco:
         try:
             return decode_segmentation(found["segmentation"], image.height, image.width)  # type: ignore[arg-type]
         except InputError as error:
-            raise InputError(
-                f"{self.instances}: annotation {found.get('id')}: {error}"
-            ) from error
+            raise InputError(f"{self.instances}: annotation {found.get('id')}: {error}") from error
 
 
 def _instances_file(root: Path, given: str | Path | None) -> Path:
@@ -263,6 +247,21 @@ def _images_folder(
     raise InputError(
         f"{instances}: expected its images (the first is {names[0]}) in one of {looked}, got none "
         "there: fetch them, or name their folder as rs.data.coco(folder, images=...)"
+    )
+
+
+def _present(
+    images: Sequence[Entry], folder: Path, instances: Path, skip_missing: bool
+) -> Sequence[Entry]:
+    there = [entry for entry in images if (folder / str(entry["file_name"])).is_file()]
+    if len(there) == len(images) or (skip_missing and there):
+        return there
+    found = {entry["file_name"] for entry in there}
+    lost = next(entry["file_name"] for entry in images if entry["file_name"] not in found)
+    raise InputError(
+        f"{folder / str(lost)}: no such image, and {len(images) - len(there)} of the "
+        f"{len(images)} images of {instances.name} are missing: fetch them, or pass "
+        "skip_missing=True to go without"
     )
 
 
@@ -341,4 +340,10 @@ def _checked(entry: object, needed: Iterable[str], file: Path, what: str) -> Ent
         raise InputError(
             f"{file}: expected every {what} to have {', '.join(needed)}, got one with {keys}"
         )
+    for key in ("id", "image_id", "category_id", "file_name"):
+        if not isinstance(entry.get(key, 0), int | str):
+            raise InputError(
+                f"{file}: expected {key!r} of every {what} as a number or a text, got "
+                f"{entry[key]!r}"
+            )
     return entry

@@ -85,7 +85,9 @@ def _loaded(image: Image.Image, name: str) -> Image.Image:
     if width < 1 or height < 1:
         raise InputError(f"{name}: expected an image, got one without pixels ({width}x{height})")
     if width * height == 1:
-        raise InputError(f"{name}: expected an image, got a single pixel: nothing can be seen in it")
+        raise InputError(
+            f"{name}: expected an image, got a single pixel: nothing can be seen in it"
+        )
     try:
         image.load()
     except (OSError, ValueError, SyntaxError, EOFError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Bool
@@ -12,7 +12,7 @@ from ..errors import InputError, MissingExtraError
 
 Polygons: TypeAlias = Sequence[Sequence[float]]
 """[[x, y, x, y, ...], ...] in pixels of the image."""
-Segmentation: TypeAlias = Union[Polygons, Mapping[str, object]]
+Segmentation: TypeAlias = Polygons | Mapping[str, object]
 """Polygons, or run lengths {"size": [height, width], "counts": list, str or bytes}."""
 
 
@@ -78,8 +78,8 @@ def _fill(points: np.ndarray, height: int, width: int) -> Bool[np.ndarray, "heig
     slope = (row + 0.5 - ya[edge]) / (yb[edge] - ya[edge])
     x = xa[edge] + slope * (xb[edge] - xa[edge])
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
-    toggles = np.zeros((height, width + 1), dtype=np.int32)
-    np.add.at(toggles, (row, column), 1)
+    places = row * (width + 1) + column
+    toggles = np.bincount(places, minlength=height * (width + 1)).reshape(height, width + 1)
     return (toggles.cumsum(axis=1)[:, :width] & 1).astype(bool)
 
 

@@ -60,6 +60,11 @@ class Batch:
                 embeds[row, plan.inputs.positions] = plan.inputs.values
         return embeds
 
+    def advance(self, start: int) -> None:
+        """The next pass begins at position `start`."""
+        self.start = start
+        self._masks.clear()
+
     def keep(self, rows: Sequence[int]) -> None:
         """Only these conditions go on."""
         self.plans = [self.plans[row] for row in rows]
@@ -104,10 +109,8 @@ class Batch:
             tuple(i for i, cut in enumerate(plan.cuts) if layer in cut.layers)
             for plan in self.plans
         )
-        key = (active, self.start, n_queries)
+        key = (active, n_queries)
         if key not in self._masks:
-            if self._masks and next(iter(self._masks))[1] != self.start:  # type: ignore[index]
-                self._masks.clear()
             self._masks[key] = self._blocked(active, rows)
         cut = self._masks[key]
         return None if cut is None else join_masks(mask, cut.to(hidden.device), self.start, hidden)

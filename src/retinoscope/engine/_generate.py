@@ -112,7 +112,7 @@ def continue_greedily(
             if batch is not None:
                 batch.keep(going)
         if batch is not None:
-            batch.start = run.n + step
+            batch.advance(run.n + step)
         embeds = adapter.embedding(chosen.to(adapter.device))[:, None]
         logits = forward(adapter, embeds, batch=batch, cache=cache)
     return [_finished(run, row, kept[i]) for i, row in enumerate(ids)]

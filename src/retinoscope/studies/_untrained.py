@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..engine import load
+from ._study import seed_of
 
 if TYPE_CHECKING:
     from ..engine import VLM
@@ -19,7 +21,8 @@ def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:
     """
     model = vlm.model
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        fresh = type(model)(model.config)
+        # Not the bare seed: a model that was never trained may have been made with just that.
+        torch.manual_seed(seed_of(seed, "untrained"))
+        fresh = type(model)(deepcopy(model.config))
     fresh = fresh.to(device=vlm.device, dtype=vlm.dtype).eval()
     return load(model=fresh, processor=vlm.processor)

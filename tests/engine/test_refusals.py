@@ -1,0 +1,95 @@
+"""An intervention that would change nothing, or cannot be carried out, is refused beforehand."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+import retinoscope as rs
+from retinoscope.engine import Run
+from retinoscope.tokens import TokenSet
+
+
+@pytest.fixture
+def run(tiny: rs.VLM, square: Image.Image) -> Run:
+    return tiny.run(tiny.prompt(square, "Describe this image."))
+
+
+@pytest.fixture
+def other(tiny: rs.VLM, square: Image.Image) -> Run:
+    return tiny.run(tiny.prompt(square, "Is there a cat in this image?"))
+
+
+def _refused(run: Run, condition: object, match: str) -> None:
+    with pytest.raises(rs.InputError, match=match) as error:
+        run.counterfactuals([condition])  # type: ignore[list-item]
+    assert "\n" not in str(error.value)
+
+
+def test_empty_sets(run: Run) -> None:
+    obj = run.image.at([0, 1])
+    _refused(run, rs.Ablate(obj - obj), "got none")
+    _refused(run, rs.Knockout(obj - obj, "last"), "got none")
+    _refused(run, rs.Knockout(obj, run.positions["generated"]), "got none")
+    _refused(run, rs.Patch(obj - obj, [1], run), "got none")
+    _refused(run, rs.Knockout(obj, "last", layers=[]), "layer")
+    _refused(run, rs.Patch(obj, [], run), "layer")
+    with pytest.raises(rs.InputError, match="at least one intervention"):
+        run.counterfactuals([])
+
+
+def test_sets_of_another_run(run: Run, other: Run) -> None:
+    _refused(run, rs.Ablate(other.image.at([0])), "another run")
+    _refused(run, rs.Knockout(run.image.at([0]), other.positions["last"]), "another run")
+
+
+def test_layers_and_heads_that_are_not_there(run: Run) -> None:
+    obj = run.image.at([3])
+    _refused(run, rs.Knockout(obj, "last", layers=[4]), "layers from 0 to 3, got 4")
+    _refused(run, rs.Knockout(obj, "last", heads=[-1]), "heads from 0 to 3, got -1")
+    _refused(run, rs.Patch(obj, [5], run), "layers from 0 to 4, got 5")
+
+
+def test_edges_that_a_causal_decoder_does_not_have(run: Run) -> None:
+    _refused(run, rs.Knockout(run.positions["last"], run.image.at([0])), "causal")
+
+
+def test_a_row_without_keys(run: Run) -> None:
+    everything = TokenSet.of(run.sequence, range(run.n))
+    _refused(run, rs.Knockout(everything, "last", layers=[2]), "at least one key .* layer 2")
+    half = TokenSet.of(run.sequence, range(30))
+    _refused(
+        run,
+        [rs.Knockout(half, "last"), rs.Knockout(~half, "last", layers=[1], heads=[2])],
+        "layer 1",
+    )
+    run.counterfactuals([[rs.Knockout(half, "last", [0]), rs.Knockout(~half, "last", [1])]])
+
+
+def test_ablations_that_overlap(run: Run) -> None:
+    a, b = run.image.at([1, 2]), run.image.at([2, 3])
+    _refused(run, [rs.Ablate(a), rs.Ablate(b, rs.fill.noise(0))], "twice")
+
+
+def test_donors_of_another_length(run: Run, other: Run) -> None:
+    obj = run.image.at([1, 2])
+    _refused(run, rs.Patch(obj, [1], other), "donor_positions")
+    run.counterfactuals([rs.Patch(obj, [1], other, donor_positions=other.image.at([1, 2]))])
+
+
+def test_things_that_are_no_interventions(run: Run) -> None:
+    _refused(run, "ablate", "expected Ablate")
+    _refused(run, rs.Ablate(run.image.at([0]), "mean"), "expected a fill")  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match="as target"):
+        rs.Knockout(run.image.at([0]), "first")  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match="reference"):
+        run.counterfactuals([[]], exact="fast")  # type: ignore[arg-type]
+
+
+def test_flash_attention_takes_no_knockouts(tiny: rs.VLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tiny.model.config.text_config
+    monkeypatch.setattr(config, "_attn_implementation_internal", "flash_attention_2")
+    found = tiny.adapter.capabilities()
+    assert not found.supports("knockout")
+    with pytest.raises(rs.CapabilityError, match="sdpa"):
+        found.require("knockout")
