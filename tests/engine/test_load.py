@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from transformers import AutoConfig
 
 import retinoscope as rs
@@ -54,7 +54,7 @@ def test_folders_that_are_no_model(tmp_path: Path, copied: Path) -> None:
 
 
 def test_pickle_is_refused_unless_allowed(copied: Path, square: Image.Image) -> None:
-    weights = load_file(copied / "model.safetensors")
+    weights = load((copied / "model.safetensors").read_bytes())
     (copied / "model.safetensors").unlink()
     torch.save(weights, copied / "pytorch_model.bin")
     _refused(copied, "pickle")
@@ -63,7 +63,7 @@ def test_pickle_is_refused_unless_allowed(copied: Path, square: Image.Image) -> 
 
 
 def test_damaged_weights(copied: Path) -> None:
-    weights = load_file(copied / "model.safetensors")
+    weights = load((copied / "model.safetensors").read_bytes())
     whole = (copied / "model.safetensors").read_bytes()
     (copied / "model.safetensors").write_bytes(whole[: len(whole) // 2])
     _refused(copied, "do not load")

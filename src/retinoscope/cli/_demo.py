@@ -31,12 +31,16 @@ PLAN = {
     "pocket-sentences": Share(ablation=0.25, lens=1.0, knockout=0.25),
     "pocket-none": Share(ablation=0.25, lens=1.0, knockout=0.25),
 }
-SIZES = (5, 10, 20, 40, 60, 100)
-MAX_QUESTIONS = 2
+# Sized so that the whole demo stays under five minutes on two cores.
+SCENES = 24
+SIZES = (10, 40, 100)
+MODES = ("paper", "corrected")
+MAX_OBJECTS, MAX_QUESTIONS = 2, 2
 GRADIENT_STEPS = 8
+SLIDE, SLIDE_STEP, KNOCKOUT_QUESTIONS = 2, 2, 1
 
 
-def demo(*, out: Path = Path("runs/demo"), scenes: int = 60, seed: int = 0) -> None:
+def demo(*, out: Path = Path("runs/demo"), scenes: int = SCENES, seed: int = 0) -> None:
     """Run the whole paper on the packaged models, then write the report.
 
     Three studies on drawn scenes that no training step saw: replacing an object's tokens, reading
@@ -90,11 +94,17 @@ def _studies(vlm: VLM, samples: Sequence[Sample], share: Share, seed: int) -> li
             some(share.ablation),
             seed=seed,
             sizes=SIZES,
+            modes=MODES,
             gradient_steps=GRADIENT_STEPS,
-            prompts=PromptOptions(max_questions=MAX_QUESTIONS),
+            prompts=PromptOptions(max_objects=MAX_OBJECTS, max_questions=MAX_QUESTIONS),
         ),
         LogitLens(vlm, some(share.lens), seed=seed),
         AttentionKnockout(
-            vlm, some(share.knockout), seed=seed, slide=2, max_questions=MAX_QUESTIONS
+            vlm,
+            some(share.knockout),
+            seed=seed,
+            slide=SLIDE,
+            slide_step=SLIDE_STEP,
+            max_questions=KNOCKOUT_QUESTIONS,
         ),
     ]

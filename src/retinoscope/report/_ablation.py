@@ -111,7 +111,8 @@ def _claim(rows: Sequence[Record], tasks: Sequence[str], model: str) -> Claim | 
             f"the correct answers ({names}); as many random tokens elsewhere lose {control}. "
             f"{verdict}"
         ),
-        shown=not weak,
+        # The sentence names the tasks where only some fail to show it.
+        shown=None if 0 < len(weak) < len(pairs) else not weak,
         paper=f"{quoted} on the three tasks" if quoted else "",
     )
 
@@ -174,6 +175,8 @@ def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
     ]
     if not found or not sizes:
         return ()
+    if not any(sizes):
+        return ("No visual token stands out by its norm, so there are no register tokens to lose.",)
     return (
         f"Register tokens (norm above the mean by more than two standard deviations; "
         f"{sum(sizes) / len(sizes):.1f} per image) lose {_span([x.value for x in found])}.",

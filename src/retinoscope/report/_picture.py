@@ -176,7 +176,7 @@ def _bare(word: str) -> str:
 def _word(scene: Scene, box: _Box, word: str, hit: bool) -> str:
     x0, y0, x1, y1 = (value * scene.scale for value in box)
     text = word.strip(" ▁Ġ\n\t") or "·"
-    size = min((y1 - y0) * 0.36, (x1 - x0) * 0.95 / (0.56 * max(len(text), 3)))
+    size = min((y1 - y0) * 0.36, (x1 - x0) * 0.86 / (0.6 * max(len(text), 3)))
     style = f"font-size:{size:.1f}px;text-anchor:middle;font-family:sans-serif;"
     style += f"font-weight:700;fill:{BLUE}" if hit else f"fill:{INK};fill-opacity:.8"
     return (

@@ -11,6 +11,8 @@ from ..engine import load
 from ._study import seed_of
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
     from ..engine import VLM
 
 
@@ -24,5 +26,5 @@ def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:
         # Not the bare seed: a model that was never trained may have been made with just that.
         torch.manual_seed(seed_of(seed, "untrained"))
         fresh = type(model)(deepcopy(model.config))
-    fresh = fresh.to(device=vlm.device, dtype=vlm.dtype).eval()
+    fresh: PreTrainedModel = torch.nn.Module.to(fresh, vlm.device, vlm.dtype).eval()
     return load(model=fresh, processor=vlm.processor)

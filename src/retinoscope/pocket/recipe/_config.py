@@ -58,7 +58,7 @@ class Recipe:
     vision: Stage = Stage(steps=3200, batch=32, lr=1e-3, warmup=300)
     language: Stage = Stage(steps=900, batch=16, lr=2e-3)
     adapter: Stage = Stage(steps=250, batch=16, lr=2e-3)
-    instruct: Stage = Stage(steps=2000, batch=16, lr=1.5e-3)
+    instruct: Stage = Stage(steps=4000, batch=16, lr=2e-3)
 
     def scaled(self, factor: float) -> Recipe:
         """The same recipe with every stage (and the scene bank) `factor` times as long."""

@@ -78,7 +78,11 @@ class AnswerLoss:
 
 
 def answer_loss(model: LlavaForConditionalGeneration, embedded: Tensor, batch: Batch) -> AnswerLoss:
-    """Run the decoder over a packed batch; the unembedding only where an answer is predicted."""
+    """Run the decoder over a packed batch; the unembedding only where an answer is predicted.
+
+    An answer of n tokens weighs as sqrt(n): captions would otherwise drown the one-word answers,
+    which are what has to be looked up in the image.
+    """
     mask = torch.zeros(batch.mask.shape).masked_fill_(~batch.mask, -1e4)
     with torch.autocast("cpu", torch.bfloat16):
         hidden = model.model.language_model(
@@ -89,7 +93,9 @@ def answer_loss(model: LlavaForConditionalGeneration, embedded: Tensor, batch: B
         ).last_hidden_state
         learned = batch.labels != IGNORED
         logits = model.lm_head(hidden[learned])
-    return AnswerLoss(F.cross_entropy(logits.float(), batch.labels[learned]), hidden)
+    losses = F.cross_entropy(logits.float(), batch.labels[learned], reduction="none")
+    weights = batch.weights[learned]
+    return AnswerLoss((losses * weights).sum() / weights.sum(), hidden)
 
 
 def _context_loss(

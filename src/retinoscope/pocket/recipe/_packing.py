@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 PREFIX = "USER: "
@@ -34,10 +34,12 @@ class Turn:
 
 @dataclass(frozen=True)
 class Batch:
-    """A packed batch. `labels[b, t]` is the id to be predicted *at* position t, or `IGNORED`."""
+    """A packed batch. `labels[b, t]` is the id to be predicted *at* position t, or `IGNORED`;
+    `weights[b, t]` is how much that counts."""
 
     ids: Int[Tensor, "batch token"]
     labels: Int[Tensor, "batch token"]
+    weights: Float[Tensor, "batch token"]
     position_ids: Int[Tensor, "batch token"]
     mask: Bool[Tensor, "batch 1 token token"]
 
@@ -64,6 +66,7 @@ def pack(
     length = n_prefix + text_tokens
     ids = np.full((len(examples), length), pad, dtype=np.int64)
     labels = np.full_like(ids, IGNORED)
+    weights = np.zeros(ids.shape, dtype=np.float32)
     positions = np.zeros_like(ids)
     segment = np.full_like(ids, -1)
     ids[:, : len(prefix)] = prefix
@@ -79,6 +82,7 @@ def pack(
             ids[row, at:stop] = (*turn.prompt, *turn.answer)
             first = at + len(turn.prompt) - 1
             labels[row, first : stop - 1] = turn.answer
+            weights[row, first : stop - 1] = len(turn.answer) ** -0.5
             positions[row, at:stop] = n_prefix + np.arange(len(turn))
             segment[row, at:stop] = number
             at = stop
@@ -89,6 +93,7 @@ def pack(
     return Batch(
         ids=torch.from_numpy(ids),
         labels=torch.from_numpy(labels),
+        weights=torch.from_numpy(weights),
         position_ids=torch.from_numpy(positions),
         mask=((same | to_prefix) & causal)[:, None],
     )

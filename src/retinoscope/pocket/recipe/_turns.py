@@ -19,8 +19,9 @@ class Turns:
     """Makes `Turn`s from a scene's texts, with the variations the models must bear.
 
     Half of the polling questions use the fixed article of the paper's prompts ("Is there a apple
-    ..."), and half of the questions for a kind are answered in its frame ("It is a apple."), so
-    that neither is unknown to the model and the article does not give the answer away.
+    ..."), and half of the questions for a kind come with the paper's prefill "It is a", whatever
+    the article should be, so that neither is unknown to the model and the article does not give
+    the answer away.
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -34,9 +35,9 @@ class Turns:
             self._known[text] = known
         return known
 
-    def turn(self, question: str, answer: str) -> Turn:
+    def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
         """One question and its answer in the LLaVA-1.5 format, without the image."""
-        prompt = (*self._ids(question), *self._ids("ASSISTANT:"))
+        prompt = (*self._ids(question), *self._ids("ASSISTANT:"), *self._ids(prefill))
         # A caption is a text of its own: caching all of them would only fill memory.
         answer_ids = tuple(self._tokenizer(answer, add_special_tokens=False)["input_ids"])
         eos = self._tokenizer.eos_token_id
@@ -49,14 +50,20 @@ class Turns:
         questions: Sequence[Question],
         rng: np.random.Generator,
     ) -> list[Turn]:
-        """The caption and all questions in random order, the caption first."""
-        turns = [self.turn(DESCRIBE, caption)]
+        """The caption every other time, and the questions in random order.
+
+        Half of the polling questions are left out: they are nearly half of all, and learned first.
+        """
+        turns = [self.turn(DESCRIBE, caption)] if rng.random() < 0.5 else []
         for index in rng.permutation(len(questions)):
             question = questions[index]
-            text, answer = question.question, question.answer
-            if question.kind == "polling" and rng.random() < 0.5:
-                text = text.replace(" an ", " a ")
+            text, prefill = question.question, ""
+            if question.kind == "polling":
+                if rng.random() < 0.5:
+                    continue
+                if rng.random() < 0.5:
+                    text = text.replace(" an ", " a ")
             if question.kind in NAMED_BY and rng.random() < 0.5:
-                answer = f"It is a {answer}."
-            turns.append(self.turn(text, answer))
+                prefill = "It is a"
+            turns.append(self.turn(text, question.answer, prefill))
         return turns
