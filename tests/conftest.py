@@ -114,7 +114,7 @@ def make_model(
         for name, parameter in model.named_parameters():
             if "vision_tower" in name or "projector" in name:
                 torch.nn.init.normal_(parameter, std=0.2)
-            if name.endswith("norm.weight") or "layernorm" in name and name.endswith("weight"):
+            if name.endswith("norm.weight") or ("layernorm" in name and name.endswith("weight")):
                 torch.nn.init.ones_(parameter)
     return model.float().eval()
 
@@ -136,9 +136,7 @@ def tiny_processor() -> LlavaProcessor:
 
 
 @pytest.fixture(scope="session")
-def tiny(
-    tiny_model: LlavaForConditionalGeneration, tiny_processor: LlavaProcessor
-) -> rs.VLM:
+def tiny(tiny_model: LlavaForConditionalGeneration, tiny_processor: LlavaProcessor) -> rs.VLM:
     """The tiny model, loaded: 49 visual tokens (7 x 7), 4 layers."""
     return rs.load(model=tiny_model, processor=tiny_processor)
 

@@ -116,9 +116,7 @@ def test_a_run_over_what_was_written(run: Run) -> None:
     )
     assert len(run.positions["generated"]) == 0
     assert done.logits is not None
-    assert torch.allclose(
-        again.hidden(4)[: run.n], run.hidden(4), atol=1e-4
-    )
+    assert torch.allclose(again.hidden(4)[: run.n], run.hidden(4), atol=1e-4)
 
 
 def test_no_tokens_are_refused(run: Run) -> None:

@@ -78,7 +78,8 @@ def test_pixels_move_tokens_under_other_settings(
 
 
 def test_padding_to_a_square_leaves_tokens_unplaced(
-    build: SimpleNamespace, noise_image: Callable[..., Image.Image],
+    build: SimpleNamespace,
+    noise_image: Callable[..., Image.Image],
 ) -> None:
     processor = LlavaProcessor(
         image_processor=LlavaImageProcessorPil(

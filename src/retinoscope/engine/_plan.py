@@ -91,7 +91,9 @@ def _checked(run: Run, tokens: TokenSet, what: str) -> TokenSet:
     if tokens.sequence is not run.sequence:
         raise InputError(f"expected {what} of this run, got a token set of another run")
     if not len(tokens):
-        raise InputError(f"expected at least one token as {what}, got none: it would change nothing")
+        raise InputError(
+            f"expected at least one token as {what}, got none: it would change nothing"
+        )
     return tokens
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
@@ -117,9 +116,7 @@ class VLM:
         """
         inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
         embeddings = self.adapter.embedding(inputs.input_ids.to(self.device)).clone()
-        for positions, features in zip(
-            inputs.image_positions, self._features(inputs), strict=True
-        ):
+        for positions, features in zip(inputs.image_positions, self._features(inputs), strict=True):
             if len(features) != len(positions):
                 raise InputError(
                     f"expected {len(positions)} visual tokens, got {len(features)} from the vision "
@@ -168,9 +165,7 @@ class VLM:
         Of every tensor 512 values spread evenly are read, so that a model of any size takes
         seconds; another dtype of the same weights can give the same or another fingerprint.
         """
-        config = self.model.config.to_dict()
-        for key in ("_name_or_path", "transformers_version", "dtype", "torch_dtype"):
-            config.pop(key, None)
+        config = _lasting(self.model.config.to_dict())
         image = getattr(self.processor, "image_processor", None)
         facts = [config, image.to_dict() if image is not None else None, self._template()]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
@@ -186,6 +181,16 @@ class VLM:
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.capabilities.family}, {self.dtype}, {self.device})"
+
+
+_PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
+"""What a configuration says of its file and of how it was loaded, not of the model."""
+
+
+def _lasting(config: object) -> object:
+    if not isinstance(config, dict):
+        return config
+    return {str(key): _lasting(value) for key, value in config.items() if key not in _PASSING}
 
 
 def _digest(pixels: Mapping[str, Tensor]) -> bytes:

@@ -192,7 +192,9 @@ def _read(path: Path, d_model: int) -> Mean | None:
     try:
         found = load_file(path)
         n_images, n_tokens = (int(count) for count in found["counts"])
-        return Mean(found["vector"], n_images, n_tokens) if len(found["vector"]) == d_model else None
+        return (
+            Mean(found["vector"], n_images, n_tokens) if len(found["vector"]) == d_model else None
+        )
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 

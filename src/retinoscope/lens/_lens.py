@@ -111,7 +111,9 @@ class Lens:
         try:
             parquet.write_table(self.to_frame(), goal)
         except OSError as error:
-            raise InputError(f"{goal}: cannot be written ({error}): choose another place") from error
+            raise InputError(
+                f"{goal}: cannot be written ({error}): choose another place"
+            ) from error
         return goal
 
     def _goal(self, word: str | int) -> int:

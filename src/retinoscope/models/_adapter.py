@@ -151,9 +151,7 @@ class Adapter(ABC):
         )
         return done.last_hidden_state
 
-    def unembed(
-        self, normed: Float[Tensor, "... d_model"]
-    ) -> Float[Tensor, "... vocab"]:
+    def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """float32 logits of hidden states after the final norm, soft-capped where the model does."""
         logits = self.unembedding(normed.to(self.unembedding.weight.dtype)).float()
         cap = getattr(self.text_config, "final_logit_softcapping", None)

@@ -74,4 +74,6 @@ def _crop_start(side: int, crop: int) -> int:
     if start >= 0 and start + crop <= side:
         return start
     # The library pads by the rounded-up half and then crops from the rounded-down one.
-    return -(ceil((max(crop, side) - side) / 2)) + max(0, start + ceil((max(crop, side) - side) / 2))
+    return -(ceil((max(crop, side) - side) / 2)) + max(
+        0, start + ceil((max(crop, side) - side) / 2)
+    )

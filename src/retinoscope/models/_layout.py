@@ -73,7 +73,12 @@ def grid_layout(
     y0 = (rows * patch + frame.offset_y) / frame.scale_y
     y1 = ((rows + 1) * patch + frame.offset_y) / frame.scale_y
     boxes = np.stack(
-        [np.clip(x0, 0, width), np.clip(y0, 0, height), np.clip(x1, 0, width), np.clip(y1, 0, height)],
+        [
+            np.clip(x0, 0, width),
+            np.clip(y0, 0, height),
+            np.clip(x1, 0, width),
+            np.clip(y1, 0, height),
+        ],
         axis=1,
     )
     only_padding = (boxes[:, 2] - boxes[:, 0] <= 0) | (boxes[:, 3] - boxes[:, 1] <= 0)

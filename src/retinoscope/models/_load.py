@@ -69,7 +69,9 @@ def open_model(
         _check_folder(folder, allow_pickle)
         name = str(folder)
     elif folder.exists() or name.startswith((".", "~", os.sep)) or name.count("/") > 1:
-        raise InputError(f"expected a folder with a model or a Hub id, got {name!r}: no such folder")
+        raise InputError(
+            f"expected a folder with a model or a Hub id, got {name!r}: no such folder"
+        )
     place = torch.device(device or "cpu")
     config = _config(name)
     _adapter_class(config)

@@ -1,12 +1,13 @@
 """Visual tokens and sets of them: from masks and boxes, by norm, at random, by gradient.
 
-    obj = run.image.covering(mask)      # tokens whose box overlaps the mask
-    obj.grow(1); ~obj; obj | other      # set algebra within one run
-    random(run, n=len(obj), seed=0, exclude=obj)
+obj = run.image.covering(mask)      # tokens whose box overlaps the mask
+obj.grow(1); ~obj; obj | other      # set algebra within one run
+random(run, n=len(obj), seed=0, exclude=obj)
 """
 
 from ..models import Layout
 from ._choose import RunLike, random, registers, top, visual
+from ._cover import Region, region_cover, region_mask
 from ._gradient import (
     Attribution,
     GradientTokens,
@@ -14,7 +15,6 @@ from ._gradient import (
     by_gradient,
     integrated_gradients,
 )
-from ._segmentation import Region, rasterise, region_cover, region_mask
 from ._set import Positions, TokenSet
 from ._visual import VisualTokens
 
@@ -31,7 +31,6 @@ __all__ = [
     "by_gradient",
     "integrated_gradients",
     "random",
-    "rasterise",
     "region_cover",
     "region_mask",
     "registers",

@@ -89,6 +89,4 @@ def top(run: RunLike, scores: Float[Tensor, " token"], n: int) -> TokenSet:
     if not 1 <= n <= len(places):
         raise InputError(f"expected n from 1 to {len(places)}, got {n}")
     order = torch.argsort(scores, descending=True, stable=True)[:n]
-    return TokenSet.of(
-        run.sequence, (places[int(index)] for index in order), everything.positions
-    )
+    return TokenSet.of(run.sequence, (places[int(index)] for index in order), everything.positions)

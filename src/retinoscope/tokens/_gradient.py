@@ -19,7 +19,9 @@ from ._set import Positions, TokenSet
 class Filling(Protocol):
     """Something that has a value for each position: a fill of `Ablate`."""
 
-    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]: ...
+    def values(
+        self, run: RunLike, positions: tuple[int, ...]
+    ) -> Float[Tensor, "token d_model"]: ...
 
 
 Baseline = Filling | Tensor | str | None

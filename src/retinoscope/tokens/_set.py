@@ -161,4 +161,3 @@ class TokenSet:
         shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans[:8])
         more = ", ..." if len(spans) > 8 else ""
         return f"TokenSet({len(self)} of {len(self.universe)}: {shown}{more})"
-

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import Layout
-from ._segmentation import Region, region_cover
+from ._cover import Region, region_cover
 from ._set import Positions, TokenSet
 
 
@@ -116,7 +116,9 @@ class VisualTokens:
     def rows(self, numbers: Iterable[int]) -> TokenSet:
         """Several rows of the token grid; raises as `row` does."""
         if self.grid is None:
-            raise InputError("expected visual tokens in a grid, got some without: rows are not known")
+            raise InputError(
+                "expected visual tokens in a grid, got some without: rows are not known"
+            )
         n_rows = self.grid[0]
         chosen: set[int] = set()
         for number in numbers:

@@ -1,17 +1,18 @@
-"""Masks from COCO segmentations, and how much of a box a mask covers."""
+"""How much of each token's box a mask, a COCO segmentation or a box covers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, Union
+from typing import TypeAlias, cast
 
 import numpy as np
 from jaxtyping import Bool, Float
+from torch import Tensor
 
-from ..errors import InputError, MissingExtraError
+from ..data import Segmentation, decode_segmentation
+from ..errors import InputError
 
-Polygons: TypeAlias = Sequence[Sequence[float]]
-Region: TypeAlias = Union[np.ndarray, Polygons, Mapping[str, Any], Sequence[float]]
+Region: TypeAlias = np.ndarray | Tensor | Segmentation | Sequence[float]
 
 
 def region_cover(
@@ -42,12 +43,10 @@ def region_cover(
 def region_mask(region: Region, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
     """The region as a mask at the image's size. Raises as `region_cover` does."""
     width, height = size
-    if isinstance(region, Mapping):
-        mask = _decode(region)
-    elif isinstance(region, np.ndarray) or hasattr(region, "numpy"):
+    if isinstance(region, np.ndarray | Tensor):
         mask = _as_mask(np.asarray(region))
-    elif _is_polygons(region):
-        mask = rasterise(region, size)  # type: ignore[arg-type]
+    elif isinstance(region, Mapping | Sequence) and not isinstance(region, str | bytes):
+        mask = decode_segmentation(cast(Segmentation, region), height, width)
     else:
         raise InputError(
             "expected a bool mask (H, W), COCO polygons or run lengths, or a box of four numbers, "
@@ -63,43 +62,13 @@ def region_mask(region: Region, size: tuple[int, int]) -> Bool[np.ndarray, "heig
     return mask
 
 
-def rasterise(polygons: Polygons, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    """Pixels whose centre lies in at least one polygon (even-odd rule within each)."""
-    width, height = size
-    mask = np.zeros((height, width), dtype=bool)
-    for polygon in polygons:
-        points = np.asarray(polygon, dtype=float).reshape(-1, 2)
-        if len(points) < 3:
-            raise InputError(f"expected polygons of at least 3 points, got one of {len(points)}")
-        if not np.isfinite(points).all():
-            raise InputError("expected finite coordinates in a polygon, got others")
-        xa, ya = points.T
-        xb, yb = np.roll(points, -1, axis=0).T
-        low = max(0, int(np.floor(ya.min())))
-        high = min(height, int(np.ceil(ya.max())))
-        centres = np.arange(width) + 0.5
-        for row in range(low, high):
-            y = row + 0.5
-            crossed = (ya <= y) != (yb <= y)
-            x = xa[crossed] + (y - ya[crossed]) * (xb - xa)[crossed] / (yb - ya)[crossed]
-            mask[row] |= (np.searchsorted(np.sort(x), centres, side="right") % 2).astype(bool)
-    return mask
-
-
 def _is_box(region: Region) -> bool:
-    if isinstance(region, np.ndarray):
-        return region.shape == (4,)
+    if isinstance(region, np.ndarray | Tensor):
+        return tuple(region.shape) == (4,)
     return (
         isinstance(region, Sequence)
         and len(region) == 4
         and all(isinstance(value, int | float | np.number) for value in region)
-    )
-
-
-def _is_polygons(region: Any) -> bool:
-    return isinstance(region, Sequence) and all(
-        isinstance(part, Sequence | np.ndarray) and not isinstance(part, str) and len(part) % 2 == 0
-        for part in region
     )
 
 
@@ -115,28 +84,6 @@ def _as_mask(array: np.ndarray) -> Bool[np.ndarray, "height width"]:
             )
         array = array > 0
     return array
-
-
-def _decode(code: Mapping[str, Any]) -> Bool[np.ndarray, "height width"]:
-    if "size" not in code or "counts" not in code:
-        raise InputError("expected run lengths with 'size' and 'counts', got other keys")
-    counts = code["counts"]
-    height, width = (int(side) for side in code["size"])
-    if isinstance(counts, str | bytes):
-        try:
-            from pycocotools import mask as coco
-        except ImportError as error:
-            raise MissingExtraError("pycocotools", "coco") from error
-        packed = counts.encode() if isinstance(counts, str) else counts
-        return coco.decode({"size": [height, width], "counts": packed}).astype(bool)  # type: ignore[arg-type]
-    runs = np.asarray(counts, dtype=int)
-    if runs.sum() != height * width or (runs < 0).any():
-        raise InputError(
-            f"expected run lengths that add up to {height * width} pixels, got {runs.sum()}"
-        )
-    values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    # COCO counts down the columns.
-    return values.reshape((height, width), order="F")
 
 
 def _box_overlap(

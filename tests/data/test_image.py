@@ -1,0 +1,116 @@
+"""Every kind of image file, good and bad."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import retinoscope as rs
+from retinoscope.data import open_image
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
+
+
+def _saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def test_the_same_image_from_everywhere(tmp_path: Path) -> None:
+    image = Image.fromarray(PIXELS)
+    image.save(tmp_path / "a.png")
+    for source in (image, PIXELS, tmp_path / "a.png", str(tmp_path / "a.png"), _saved(image)):
+        found = open_image(source)
+        assert found.mode == "RGB"
+        np.testing.assert_array_equal(np.asarray(found), PIXELS)
+
+
+def test_arrays() -> None:
+    grey = PIXELS[..., 0]
+    for array in (grey, grey[..., None], grey / 255.0, grey.astype(np.uint16) * 257):
+        np.testing.assert_array_equal(np.asarray(open_image(array))[..., 1], grey)
+    mask = grey > 127
+    np.testing.assert_array_equal(np.asarray(open_image(mask))[..., 2], mask * 255)
+    for wrong in (np.zeros((3, 4, 5)), np.zeros((0, 4, 3), np.uint8), np.full((2, 2), 7.0)):
+        with pytest.raises(rs.InputError, match="expected"):
+            open_image(wrong)
+    with pytest.raises(rs.InputError, match="int64"):
+        open_image(np.zeros((2, 2), np.int64))
+
+
+def test_palette_and_cmyk() -> None:
+    palette = Image.fromarray(PIXELS).quantize(16)
+    np.testing.assert_array_equal(
+        np.asarray(open_image(_saved(palette))), np.asarray(palette.convert("RGB"))
+    )
+    red = Image.new("RGB", (4, 4), (255, 0, 0)).convert("CMYK")
+    assert open_image(_saved(red, "TIFF")).getpixel((1, 1)) == (255, 0, 0)
+
+
+def test_transparency_lies_on_white() -> None:
+    image = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    image.putpixel((0, 0), (255, 0, 0, 255))
+    found = open_image(_saved(image))
+    assert found.getpixel((1, 1)) == (255, 255, 255)
+    assert found.getpixel((0, 0)) == (255, 0, 0)
+    palette = Image.new("P", (4, 4), 0)
+    palette.putpalette([9, 9, 9, 0, 0, 255])
+    assert open_image(_saved(palette, transparency=0)).getpixel((0, 0)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_16_bits_are_scaled(kind: str) -> None:
+    values = np.linspace(0, 65535, 24).round().astype(np.uint16).reshape(4, 6)
+    found = np.asarray(open_image(_saved(Image.fromarray(values), kind)))
+    np.testing.assert_array_equal(found[..., 0], np.round(values / 257.0))
+    assert len(np.unique(found)) == 24
+    dark = open_image(_saved(Image.fromarray(values // 300), kind))
+    assert np.asarray(dark).max() == 1
+
+
+def test_exif_rotation_is_applied() -> None:
+    image = Image.fromarray(PIXELS)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    found = open_image(_saved(image, "TIFF", exif=exif))
+    assert found.size == (6, 9)
+    np.testing.assert_array_equal(np.asarray(found), np.rot90(PIXELS, -1))
+
+
+def test_bad_files(tmp_path: Path) -> None:
+    whole = _saved(Image.fromarray(np.kron(PIXELS, np.ones((20, 20, 1), np.uint8))))
+    (tmp_path / "empty.png").touch()
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "cut.jpg").write_bytes(_saved(Image.fromarray(PIXELS), "JPEG")[:200])
+    Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
+    cases = {
+        "empty.png": "empty file",
+        "text.png": "is none",
+        "cut.png": "damaged|is none",
+        "cut.jpg": "damaged|is none",
+        "one.png": "single pixel",
+        "missing.png": "no such file",
+        ".": "a folder",
+    }
+    for name, match in cases.items():
+        with pytest.raises(rs.InputError, match=match) as error:
+            open_image(tmp_path / name)
+        assert "\n" not in str(error.value)
+    with pytest.raises(rs.InputError, match="got a int"):
+        open_image(3)  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match="without pixels"):
+        open_image(Image.new("RGB", (0, 5)))
+
+
+def test_bombs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from retinoscope.data import _image
+
+    monkeypatch.setattr(_image, "MAX_PIXELS", 50)
+    with pytest.raises(rs.InputError, match="at most 50 pixels"):
+        open_image(_saved(Image.fromarray(PIXELS)))
