@@ -1,4 +1,4 @@
-"""A tiny LLaVA with random weights, its tokenizer and processor: no download, a few milliseconds."""
+"""A tiny LLaVA with random weights, its tokenizer and processor: nothing is downloaded."""
 
 from __future__ import annotations
 

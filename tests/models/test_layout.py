@@ -142,5 +142,5 @@ def test_the_capability_table_prints_reasons(
 def test_a_model_in_training_is_refused(
     build: SimpleNamespace, tiny_processor: LlavaProcessor
 ) -> None:
-    with pytest.raises(rs.InputError, match="model.eval"):
+    with pytest.raises(rs.InputError, match=r"model\.eval"):
         adapter_for(build.model().train(), tiny_processor)

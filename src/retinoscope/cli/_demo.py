@@ -66,11 +66,12 @@ def demo(*, out: Path = Path("runs/demo"), scenes: int = SCENES, seed: int = 0) 
     samples = samples_of(f"scenes:{scenes}", seed, None)
     quiet()
     from ..engine import load
+    from ..pocket import MODELS
     from ..report import compose
 
     with Progress() as progress:
-        for model, share in PLAN.items():
-            vlm = load(model)
+        for model in MODELS:
+            vlm, share = load(model), PLAN[model]
             for study in _studies(vlm, samples, share, seed):
                 name = study.name
                 study.run(out / model / name, progress.stage(f"{model}: {name}"))

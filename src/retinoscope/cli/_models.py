@@ -10,16 +10,17 @@ def models() -> None:
 
         retinoscope models
     """
-    from ..errors import InputError
-    from ..pocket import MODELS, folder
+    from ..pocket import MODELS, scores
 
-    print("Packaged (give the name as MODEL):")
+    print("Packaged (give the name as MODEL), with their figures on held-out scenes:")
     for name in MODELS:
-        try:
-            where = str(folder(name))
-        except InputError:
-            where = "its weights are not in this installation"
-        print(f"  {name:<18} {where}")
+        reached = scores(name)
+        print(
+            f"  {name:<18} polling {reached['polling']:.3f}, questions "
+            f"{reached['questions']:.3f}, caption recall {reached['caption_recall']:.3f}, "
+            f"precision {reached['caption_precision']:.3f} "
+            f"({reached['cases']['captions']} scenes)"
+        )
 
     from ._common import quiet
 

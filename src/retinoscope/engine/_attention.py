@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from ..errors import CapabilityError
 from ..models import Adapter
-from ._forward import Trace, join_masks
+from ._forward import Trace, join_masks, keys_and_values
 from ._plan import Cut, blocked
 
 
@@ -67,9 +67,7 @@ def attention_rows(
     index = torch.tensor(rows, device=trace.hidden[layer].device)
     hidden = trace.hidden[layer][:, index]
     n_keys = trace.hidden[layer].shape[1]
-    keys, values = cache.layers[layer].keys, cache.layers[layer].values
-    assert keys is not None
-    assert values is not None
+    keys, values = keys_and_values(cache, layer)
     arguments = {
         name: _rows_of(name, value, index) for name, value in trace.arguments[layer].items()
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import DynamicCache
 
 from ._forward import Batch, forward, new_cache
 from ._generate import Generation, Generations, check_length, continue_greedily
@@ -52,7 +53,7 @@ class Effects:
     @cached_property
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """float32 logits of the prompt's last position, one row per condition."""
-        return torch.cat([logits for _, logits, _ in self._prefills(keep_cache=False)])
+        return torch.cat([self._prefill(batch, None) for batch in self._batches()])
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations:
         """Greedy continuations with the interventions active.
@@ -67,7 +68,9 @@ class Effects:
         check_length(max_new_tokens)
         done: list[Generation] = []
         rows: list[Tensor] = []
-        for batch, logits, cache in self._prefills(keep_cache=True):
+        for batch in self._batches():
+            cache = new_cache(self.run.adapter)
+            logits = self._prefill(batch, cache)
             rows.append(logits)
             done += continue_greedily(self.run, logits, cache, batch, max_new_tokens, keep_logits)
         # The prefill gave the logits as well: a later `effects.logits` costs nothing.
@@ -103,19 +106,18 @@ class Effects:
             }
         )
 
-    def _prefills(self, keep_cache: bool) -> Iterator[tuple[Batch, Tensor, object]]:
-        run = self.run
+    def _batches(self) -> Iterator[Batch]:
         for start in range(0, len(self._plans), self._size):
-            batch = Batch(run.adapter, run.n, self._plans[start : start + self._size])
-            cache = new_cache(run.adapter) if keep_cache else None
-            logits = forward(
-                run.adapter,
-                batch.embeds(run.embeddings),
-                batch=batch,
-                cache=cache,
-                extra=dict(run.inputs.extra),
-            )
-            yield batch, logits, cache
+            plans = self._plans[start : start + self._size]
+            yield Batch(self.run.adapter, self.run.n, plans)
+
+    def _prefill(
+        self, batch: Batch, cache: DynamicCache | None
+    ) -> Float[Tensor, "intervention vocab"]:
+        run = self.run
+        embeds = batch.embeds(run.embeddings)
+        extra = dict(run.inputs.extra)
+        return forward(run.adapter, embeds, batch=batch, cache=cache, extra=extra)
 
     def __repr__(self) -> str:
         return f"Effects({len(self)} conditions of {self.run!r})"

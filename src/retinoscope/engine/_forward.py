@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
+from ..errors import CapabilityError
 from ..models import Adapter
 from ._hooks import all_of, on_attention_mask, on_input, on_output
 from ._plan import Plan, blocked
@@ -34,6 +35,19 @@ class Trace:
 def new_cache(adapter: Adapter) -> DynamicCache:
     """An empty cache of keys and values."""
     return DynamicCache(config=adapter.text_config)
+
+
+def keys_and_values(cache: DynamicCache, layer: int) -> tuple[Tensor, Tensor]:
+    """(batch, head, token, d_head) each, as one attention layer left them.
+
+    Raises:
+        CapabilityError: the layer keeps something else (it is recurrent or convolutional).
+    """
+    held = cache.layers[layer]
+    keys, values = getattr(held, "keys", None), getattr(held, "values", None)
+    if not isinstance(keys, Tensor) or not isinstance(values, Tensor):
+        raise CapabilityError(f"layer {layer} keeps no keys and values: choose other layers")
+    return keys, values
 
 
 class Batch:

@@ -18,7 +18,7 @@ from ..models import Adapter, Inputs
 from ..tokens import Positions, TokenSet, VisualTokens
 from ._attention import attention_rows
 from ._effects import Effects
-from ._forward import Batch, Trace, forward, new_cache
+from ._forward import Batch, Trace, forward, keys_and_values, new_cache
 from ._generate import Generation, check_length, continue_greedily
 from ._interventions import Condition
 from ._plan import plan_for
@@ -64,9 +64,13 @@ class Run:
         """The token at each position as text, a leading space kept."""
         return self.adapter.vocabulary.texts(self.inputs.input_ids.tolist())
 
-    @cached_property
+    @property
     def images(self) -> tuple[VisualTokens, ...]:
         """The visual tokens of each image."""
+        return self._images
+
+    @cached_property
+    def _images(self) -> tuple[VisualTokens, ...]:
         return tuple(
             VisualTokens(self.sequence, number, self.embeddings[list(positions)])
             for number, (positions, _) in enumerate(self.sequence.images)
@@ -152,10 +156,8 @@ class Run:
         """
         check_length(max_new_tokens)
         cache = new_cache(self.adapter)
-        for number, layer in enumerate(self._cache.layers):
-            assert layer.keys is not None
-            assert layer.values is not None
-            cache.update(layer.keys, layer.values, number)
+        for layer in range(self.adapter.n_layers):
+            cache.update(*keys_and_values(self._cache, layer), layer)
         (done,) = continue_greedily(
             self, self.logits[None], cache, None, max_new_tokens, keep_logits
         )

@@ -1,4 +1,4 @@
-"""What ablated tokens are replaced with: a mean visual token, zeros, noise, another run's tokens."""
+"""What ablated tokens become: the mean visual token, zeros, noise, another run's tokens."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class Lens:
         """One row per layer, position and place: layer, position, place, token_id, token, prob."""
         import pyarrow as pa
 
-        n_layers, n, k = self.ids.shape
+        n_layers, _, k = self.ids.shape
         ids = self.ids.cpu().flatten()
         layer, token, place = torch.meshgrid(
             torch.arange(n_layers), torch.tensor(self.positions), torch.arange(k), indexing="ij"

@@ -78,7 +78,7 @@ class Adapter(ABC):
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         self.model = model
         self.processor = processor
-        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.tokenizer: Any = getattr(processor, "tokenizer", processor)
         self.vocabulary = Vocabulary(self.tokenizer)
 
     # The decoder
@@ -152,7 +152,7 @@ class Adapter(ABC):
         return done.last_hidden_state
 
     def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
-        """float32 logits of hidden states after the final norm, soft-capped where the model does."""
+        """float32 logits of hidden states after the final norm, soft-capped as in the model."""
         logits = self.unembedding(normed.to(self.unembedding.weight.dtype)).float()
         cap = getattr(self.text_config, "final_logit_softcapping", None)
         return logits if not cap else torch.tanh(logits / cap) * cap

@@ -84,9 +84,9 @@ class LlavaAdapter(Adapter):
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self._core.vision_tower.parameters())
         batch = torch.stack([one["pixel_values"] for one in pixels])
-        features = self.model.get_image_features(
-            pixel_values=batch.to(device=tower.device, dtype=tower.dtype),
-            return_dict=True,
+        encode: Any = self.model.get_image_features
+        features = encode(
+            pixel_values=batch.to(device=tower.device, dtype=tower.dtype), return_dict=True
         ).pooler_output
         return [one.to(device=self.device, dtype=self.dtype) for one in features]
 
@@ -97,8 +97,9 @@ class LlavaAdapter(Adapter):
         self._refuse_placeholder(prefill or "")
         if getattr(self.processor, "chat_template", None):
             parts = [{"type": "image"}] * n_images + [{"type": "text", "text": text}]
+            conversation: Any = [{"role": "user", "content": parts}]
             written = self.processor.apply_chat_template(
-                [{"role": "user", "content": parts}], add_generation_prompt=True, tokenize=False
+                conversation, add_generation_prompt=True, tokenize=False
             )
         else:
             written = "USER: " + f"{self._placeholder}\n" * n_images + f"{text} ASSISTANT:"

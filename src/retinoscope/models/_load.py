@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -76,7 +77,9 @@ def open_model(
     config = _config(name)
     _adapter_class(config)
     chosen = dtype or (torch.float32 if place.type == "cpu" else "auto")
-    return _model(name, config, chosen, allow_pickle, attention).to(place).eval(), _processor(name)
+    model = _model(name, config, chosen, allow_pickle, attention)
+    torch.nn.Module.to(model, place)
+    return model.eval(), _processor(name)
 
 
 def _adapter_class(config: PreTrainedConfig) -> type[Adapter]:
@@ -141,7 +144,7 @@ def _model(
 ) -> PreTrainedModel:
     options = {} if attention is None else {"attn_implementation": attention}
     try:
-        model, info = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = AutoModelForImageTextToText.from_pretrained(
             name,
             config=config,
             dtype=dtype,
@@ -156,6 +159,7 @@ def _model(
             f"{name}: expected weights that fit the model's config.json, got some that do not load "
             f"({_short(error)})"
         ) from error
+    model, info = loaded
     missing = [*info["missing_keys"], *info["mismatched_keys"]]
     if missing:
         # The library fills them with random numbers and only logs a warning.

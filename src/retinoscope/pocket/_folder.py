@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 
-MODELS = ("pocket", "pocket-sentences", "pocket-none")
-"""The packaged models: the main one and its two contrasts (other or no language pretraining)."""
+_WEIGHTS = Path(__file__).parent / "weights"
+_NAMES = ("pocket", "pocket-sentences", "pocket-none")
+
+MODELS = tuple(name for name in _NAMES if (_WEIGHTS / name / "model.safetensors").is_file())
+"""The packaged models: the main one, and its contrasts that read something else or nothing first."""
 
 
 def folder(name: str = "pocket") -> Path:
     """The Hugging Face folder of the packaged model `name`.
 
     Raises:
-        InputError: `name` is no packaged model, or its weights are not in this installation.
+        InputError: `name` is no packaged model.
     """
     if name not in MODELS:
         raise InputError(
-            f"expected a packaged model ({', '.join(MODELS)}), got {name!r}: "
-            "choose one of these, a Hub id or a folder"
+            f"expected a packaged model ({', '.join(MODELS) or 'none is in this installation'}), "
+            f"got {name!r}: choose one of these, a Hub id or a folder, or train it with "
+            "`retinoscope train pocket`"
         )
-    path = Path(__file__).parent / "weights" / name
-    if not (path / "model.safetensors").is_file():
-        raise InputError(
-            f"expected the weights of {name!r} in {path}, found none: reinstall retinoscope, "
-            "or train them with `retinoscope train pocket`"
-        )
-    return path
+    return _WEIGHTS / name
+
+
+def scores(name: str = "pocket") -> dict[str, Any]:
+    """What training measured on held-out scenes (`recipe.Scores` as a dictionary).
+
+    Raises:
+        InputError: `name` is no packaged model.
+    """
+    return json.loads((folder(name) / "scores.json").read_text())

@@ -80,7 +80,9 @@ def integrated_gradients(
     Args:
         target: a word, of which the first piece is taken, or a token id.
         baseline: the embeddings where the path begins: a fill, a tensor (d_model,) or (n, d_model),
-            "zero", or None for the mean of this run's visual tokens.
+            "zero", or None for the mean of this run's visual tokens. From "zero" the integration
+            is poor in a decoder whose first step is an RMS norm, which jumps there: look at
+            `completeness`.
         steps: intervals, at least 2.
 
     Raises:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -82,16 +82,16 @@ class TokenSet:
         return hash((id(self.sequence), self.positions))
 
     def __or__(self, other: TokenSet) -> TokenSet:
-        return self._joined(other, set(self.positions) | set(other.positions))
+        return self._joined(other, frozenset.union)
 
     def __and__(self, other: TokenSet) -> TokenSet:
-        return self._joined(other, set(self.positions) & set(other.positions))
+        return self._joined(other, frozenset.intersection)
 
     def __sub__(self, other: TokenSet) -> TokenSet:
-        return self._joined(other, set(self.positions) - set(other.positions))
+        return self._joined(other, frozenset.difference)
 
     def __xor__(self, other: TokenSet) -> TokenSet:
-        return self._joined(other, set(self.positions) ^ set(other.positions))
+        return self._joined(other, frozenset.symmetric_difference)
 
     def __invert__(self) -> TokenSet:
         rest = self.universe - set(self.positions)
@@ -138,8 +138,9 @@ class TokenSet:
         """The positions as a tensor, for indexing."""
         return torch.tensor(self.positions, dtype=torch.long, device=device)
 
-    def _joined(self, other: TokenSet, positions: set[int]) -> TokenSet:
+    def _joined(self, other: TokenSet, join: Callable[..., frozenset[int]]) -> TokenSet:
         self._check(other)
+        positions = join(frozenset(self.positions), frozenset(other.positions))
         return TokenSet(self.sequence, tuple(sorted(positions)), self.universe | other.universe)
 
     def _check(self, other: TokenSet) -> None:
