@@ -12,7 +12,7 @@ _WEIGHTS = Path(__file__).parent / "weights"
 _NAMES = ("pocket", "pocket-sentences", "pocket-none")
 
 MODELS = tuple(name for name in _NAMES if (_WEIGHTS / name / "model.safetensors").is_file())
-"""The packaged models: the main one, and its contrasts that read something else or nothing first."""
+"""The packaged models: the main one, and its contrasts that read something else first."""
 
 
 def folder(name: str = "pocket") -> Path:

@@ -50,3 +50,5 @@ def export(
     half.generation_config.eos_token_id = tokenizer.eos_token_id
     half.generation_config.pad_token_id = tokenizer.pad_token_id
     half.save_pretrained(folder)
+    # The weights are written for their owner only; an installed package is read by others too.
+    (folder / "model.safetensors").chmod(0o644)
