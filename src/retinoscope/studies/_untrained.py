@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,8 +11,6 @@ from ..engine import load
 from ._study import seed_of
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
     from ..engine import VLM
 
 
@@ -25,6 +23,6 @@ def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:
     with torch.random.fork_rng(devices=[]):
         # Not the bare seed: a model that was never trained may have been made with just that.
         torch.manual_seed(seed_of(seed, "untrained"))
-        fresh = type(model)(deepcopy(model.config))
-    fresh: PreTrainedModel = torch.nn.Module.to(fresh, vlm.device, vlm.dtype).eval()
+        fresh: Any = type(model)(deepcopy(model.config))
+    fresh = fresh.to(vlm.device, vlm.dtype).eval()
     return load(model=fresh, processor=vlm.processor)

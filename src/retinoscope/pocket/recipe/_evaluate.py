@@ -6,10 +6,11 @@ import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import GenerationMixin, LlavaForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from ...data.scenes import COLORS, KINDS
 from ._bank import Bank
@@ -128,8 +129,9 @@ def _describe(
 ) -> list[str]:
     slots = "<image>" * model.config.image_seq_length
     ids = tokenizer(f"{PREFIX}{slots}\n{DESCRIBE} ASSISTANT:", return_tensors="pt")["input_ids"]
-    assert isinstance(model, GenerationMixin)
-    out = model.generate(
+    # The library's typing of `generate` does not accept its own models.
+    generate: Any = getattr(model, "generate")  # noqa: B009
+    out = generate(
         input_ids=ids.expand(len(values), -1),
         attention_mask=torch.ones(len(values), ids.shape[1], dtype=torch.long),
         pixel_values=values,
