@@ -31,12 +31,15 @@ class _Study:
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import retinoscope.engine
+    import retinoscope.pocket
 
     def studies(vlm: str, *_: object) -> list[_Study]:
         names = ("ablation", "lens", "knockout") if vlm == "pocket" else ("lens",)
         return [_Study(name, vlm) for name in names]
 
     monkeypatch.setattr(retinoscope.engine, "load", lambda name: name)
+    # Whatever of them this checkout holds weights of.
+    monkeypatch.setattr(retinoscope.pocket, "MODELS", tuple(_demo.PLAN))
     monkeypatch.setattr(_demo, "samples_of", lambda *_: ["scene"] * 8)
     monkeypatch.setattr(_demo, "_studies", studies)
 
