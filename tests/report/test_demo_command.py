@@ -31,7 +31,6 @@ class _Study:
 @pytest.fixture
 def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import retinoscope.engine
-    import retinoscope.pocket
 
     def studies(vlm: str, *_: object) -> list[_Study]:
         names = ("ablation", "lens", "knockout") if vlm == "pocket" else ("lens",)
@@ -39,7 +38,8 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(retinoscope.engine, "load", lambda name: name)
     # Whatever of them this checkout holds weights of.
-    monkeypatch.setattr(retinoscope.pocket, "MODELS", tuple(_demo.PLAN))
+    for room in ("retinoscope.pocket", "retinoscope.report._collect"):
+        monkeypatch.setattr(f"{room}.MODELS", tuple(_demo.PLAN))
     monkeypatch.setattr(_demo, "samples_of", lambda *_: ["scene"] * 8)
     monkeypatch.setattr(_demo, "_studies", studies)
 
