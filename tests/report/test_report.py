@@ -88,7 +88,7 @@ def test_tables_hold_every_summary_in_full(demo: Path, page: str) -> None:
     assert "tables/ablation-pocket-corrected.csv" in page
 
 
-def test_token_picture_is_in_true_geometry(demo: Path) -> None:
+def test_token_picture_is_in_true_geometry(page: str, demo: Path) -> None:
     text = (demo / "figures" / "example-tokens.svg").read_text()
     groups = ElementTree.fromstring(text).findall("{http://www.w3.org/2000/svg}g")
     counts = [len(group) for group in groups]
