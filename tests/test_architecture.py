@@ -17,6 +17,7 @@ ROOMS = (
     "cli",
     "report",
     "studies",
+    "attribution",
     "engine",
     "lens",
     "tokens",
@@ -25,6 +26,7 @@ ROOMS = (
     "data",
     "store",
     "stats",
+    "memory",
     "errors",
 )
 """From top to bottom; a room may import those after it."""
@@ -35,6 +37,7 @@ HEAVY = (
     "matplotlib",
     "numpy",
     "PIL",
+    "psutil",
     "pyarrow",
     "scipy",
     "torch",

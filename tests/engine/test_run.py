@@ -135,7 +135,7 @@ def test_frame_has_one_row_per_intervention(tiny: rs.VLM, square: Image.Image) -
     assert [row["kind"] for row in rows] == ["Ablate", "Knockout", "none"]
     assert (rows[1]["first_layer"], rows[1]["last_layer"]) == (1, 2)
     assert rows[2]["top_prob"] == pytest.approx(rows[2]["clean_prob"])
-    assert effects.path == ("reference",) * 3
+    assert effects.path == ("incremental",) * 3
 
 
 def test_fingerprint_changes_with_the_weights(build, tiny: rs.VLM) -> None:

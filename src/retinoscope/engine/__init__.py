@@ -6,8 +6,14 @@
     effects = run.counterfactuals([Ablate(obj, fill.zero()), Knockout(obj, "last")])
     effects.logits, effects.generate().texts
 
-Every counterfactual is a plain full forward pass with hooks: the reference path, which stays as the
-oracle of anything faster.
+A counterfactual computes only the rows that its interventions can reach; the rest is read from the
+clean run. `exact="reference"` is the plain full forward pass with hooks, the oracle of that.
+
+From the outside in: `_load` and `_check` make a `VLM`; a `Run` is one `_clean` pass; `_plan`
+resolves interventions to positions and values; `_dirty` says which rows they reach, block by block;
+`_incremental` takes these rows through the blocks, with `_attend` in the place of the model's
+attention. `_steps` goes on behind the prompt; `_trunk` is what several prompts share; `_forward` is
+the reference path.
 """
 
 from . import fill
@@ -17,6 +23,7 @@ from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
 from ._load import load
 from ._prompt import Prompt
 from ._run import NamedPositions, Run
+from ._runs import Runs
 from ._vlm import VLM
 
 __all__ = [
@@ -32,6 +39,7 @@ __all__ = [
     "Patch",
     "Prompt",
     "Run",
+    "Runs",
     "fill",
     "load",
 ]

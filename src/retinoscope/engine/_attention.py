@@ -2,132 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
-from transformers import DynamicCache
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from transformers import AttentionInterface
 
 from ..errors import CapabilityError
-from ..models import Adapter
-from ._forward import Trace, join_masks, keys_and_values
+from ._clean import Clean
 from ._plan import Cut, blocked
 
-
-class _Given:
-    """A cache that answers with keys and values it was given, whatever a layer computes."""
-
-    is_compileable = False
-
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
-        self.keys, self.values = keys, values
-
-    def update(self, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        return self.keys, self.values
-
-    def get_seq_length(self, *_: Any) -> int:
-        return self.keys.shape[-2]
+NAME = "retinoscope_rows"
 
 
-@contextmanager
-def eager_attention(adapter: Adapter) -> Iterator[None]:
-    """The decoder computes attention weights openly inside; its own way is back afterwards."""
-    config = adapter.text_config
-    before = config._attn_implementation
-    config._attn_implementation = "eager"
-    try:
-        yield
-    finally:
-        config._attn_implementation = before
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """The keys that the rows read, and which of them they may."""
+
+    keys: Float[Tensor, "kv_head key d_head"]
+    allowed: Bool[Tensor, "head query key"]
+
+
+class _Weights(Exception):
+    """Carries the weights out of the block, which need not go on."""
+
+    def __init__(self, weights: Float[Tensor, "head query key"]) -> None:
+        super().__init__()
+        self.weights = weights
+
+
+_asked: ContextVar[_Asked] = ContextVar("asked")
 
 
 @torch.no_grad()
 def attention_rows(
-    adapter: Adapter,
-    trace: Trace,
-    cache: DynamicCache,
-    layer: int,
-    rows: tuple[int, ...],
-    cuts: tuple[Cut, ...] = (),
+    clean: Clean, layer: int, rows: tuple[int, ...], cuts: tuple[Cut, ...] = ()
 ) -> Float[Tensor, "head query key"]:
-    """Attention weights of one layer for some queries, after the softmax.
+    """Attention weights of one block for some queries, after the softmax.
 
     Args:
-        trace, cache: of a pass with a batch of 1.
+        clean: the pass, which may itself have been one under interventions.
         rows: positions of the queries.
         cuts: edges that were blocked in that pass.
 
     Raises:
-        CapabilityError: the layer's attention does not return its weights.
+        CapabilityError: the block's attention does not go through the library's interface.
     """
-    index = torch.tensor(rows, device=trace.hidden[layer].device)
-    hidden = trace.hidden[layer][:, index]
-    n_keys = trace.hidden[layer].shape[1]
-    keys, values = keys_and_values(cache, layer)
-    arguments = {
-        name: _rows_of(name, value, index) for name, value in trace.arguments[layer].items()
-    }
-    arguments["attention_mask"] = _mask(
-        adapter, trace.arguments[layer].get("attention_mask"), index, n_keys, layer, cuts, hidden
-    )
-    seen: list[Tensor] = []
-
-    def keep(_: Any, __: Any, output: Any) -> None:
-        if isinstance(output, tuple) and len(output) > 1 and isinstance(output[1], Tensor):
-            seen.append(output[1])
-
-    handle = adapter.decoder.attention(layer).register_forward_hook(keep)
+    adapter, config = clean.adapter, clean.adapter.text_config
+    index = torch.tensor(rows)
+    keys, _ = clean.keys_and_values(layer)
+    before = config._attn_implementation
+    token = _asked.set(_Asked(keys, _allowed(clean, layer, np.array(rows), cuts)))
+    config._attn_implementation = NAME
     try:
-        with eager_attention(adapter):
-            adapter.decoder.layers[layer](
-                hidden, past_key_values=_Given(keys, values), use_cache=True, **arguments
-            )
-    finally:
-        handle.remove()
-    if not seen:
-        raise CapabilityError(
-            f"layer {layer} ({type(adapter.decoder.attention(layer)).__name__}) does not return "
-            "its attention weights: use another model family"
+        adapter.decoder.layers[layer](
+            clean.states(layer)[None, index.to(clean.device)],
+            attention_mask=None,
+            **clean.arguments(layer, index),
         )
-    return seen[0][0]
+    except _Weights as found:
+        return found.weights
+    finally:
+        config._attn_implementation = before
+        _asked.reset(token)
+    raise CapabilityError(
+        f"layer {layer} ({type(adapter.decoder.layers[layer]).__name__}) does not attend through "
+        "the library's attention interface, so its weights cannot be read: choose other layers"
+    )
 
 
-def _mask(
-    adapter: Adapter,
-    own: Tensor | None,
-    rows: Tensor,
-    n_keys: int,
-    layer: int,
-    cuts: tuple[Cut, ...],
-    like: Tensor,
-) -> Float[Tensor, "batch head query key"]:
-    """The additive mask of these rows, cuts included."""
-    if own is None:
-        allowed = torch.arange(n_keys, device=rows.device) <= rows[:, None]
-    elif own.dtype == torch.bool:
-        allowed = own[:, :, rows, :n_keys]
-    else:
-        allowed = own[:, :, rows, :n_keys] > torch.finfo(own.dtype).min / 2
-    floor = torch.finfo(like.dtype).min
-    added = torch.zeros(allowed.shape, dtype=like.dtype, device=like.device)
-    added = added.masked_fill(~allowed.to(like.device), floor)
-    added = added.view((1,) * (4 - added.ndim) + added.shape)
+def _allowed(
+    clean: Clean, layer: int, rows: np.ndarray, cuts: tuple[Cut, ...]
+) -> Bool[Tensor, "head query key"]:
+    plain = clean.edges(layer).between(rows, np.arange(clean.n))
     active = [cut for cut in cuts if layer in cut.layers]
-    if active:
-        found = blocked(active, rows.cpu().numpy(), n_keys, n_keys, adapter.n_heads)
-        cut = torch.from_numpy(np.ascontiguousarray(found))[None].to(like.device)
-        added = join_masks(added, cut, 0, like)
-    return added
+    cut = blocked(active, rows, clean.n, clean.n, clean.adapter.n_heads)
+    return torch.from_numpy(plain & ~cut).to(clean.device)
 
 
-def _rows_of(name: str, value: Any, rows: Tensor) -> Any:
-    """An argument of a layer, cut to some positions."""
-    if name == "position_embeddings":
-        return tuple(part[..., rows.to(part.device), :] for part in value)
-    if name in ("position_ids", "cache_position") and isinstance(value, Tensor):
-        return value[..., rows.to(value.device)]
-    return value
+def _attention(
+    module: nn.Module,
+    query: Float[Tensor, "1 head query d_head"],
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    asked = _asked.get()
+    if s_aux is not None:
+        raise CapabilityError("attention sinks are not known to retinoscope's attention rows")
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    copies = query.shape[1] // len(asked.keys)
+    keys = asked.keys.repeat_interleave(copies, 0)
+    scores = (query[0] @ keys.transpose(-1, -2)).float() * scale
+    if softcap:
+        scores = torch.tanh(scores / softcap) * softcap
+    raise _Weights(scores.masked_fill(~asked.allowed, -torch.inf).softmax(-1).to(query.dtype))
+
+
+AttentionInterface.register(NAME, _attention)

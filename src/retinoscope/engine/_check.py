@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from ..errors import CapabilityError
+from ..models import Capabilities, Inputs
 from ._attention import attention_rows
-from ._forward import Batch, Trace, forward, new_cache
-from ._plan import Cut, Plan
+from ._clean import Clean, clean_pass
+from ._dirty import Reaches
+from ._forward import Batch, forward, new_cache
+from ._incremental import Incremental
+from ._plan import Cut, Plan, Replaced
+from ._steps import IncrementalSteps, PlainSteps
 
 if TYPE_CHECKING:
     from ._vlm import VLM
@@ -20,38 +28,84 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 
 
 @torch.no_grad()
-def self_check(vlm: VLM) -> None:
+def self_check(vlm: VLM) -> Capabilities:
     """A few passes over 8 positions of the model's own vocabulary, without an image.
 
     Our logits equal those of the model's own forward pass; the lens of the last layer equals them
-    too; a knocked-out edge reads exactly 0 in the attention row and changes the logits.
+    too; a knocked-out edge reads exactly 0 in the attention row and changes the logits; incremental
+    counterfactuals and their continuations equal the reference path's.
+
+    Returns:
+        The model's capabilities, without the incremental path where that is not exact.
 
     Raises:
-        CapabilityError: naming what does not hold.
+        CapabilityError: naming what else does not hold.
     """
     adapter = vlm.adapter
     generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, adapter.embedding.num_embeddings, (1, _N), generator=generator)
+    ids = torch.randint(0, adapter.embedding.num_embeddings, (_N,), generator=generator)
+    inputs = Inputs(ids, (), (), (), None)
     embeds = adapter.embedding(ids.to(adapter.device))
-    trace, cache = Trace(), new_cache(adapter)
-    ours = forward(adapter, embeds, cache=cache, trace=trace)
-    plain = vlm.model(inputs_embeds=embeds, use_cache=False).logits[:, -1].float()
-    _same(vlm, ours, plain, "the logits of the adapter's forward pass", "the model's own")
-    lens = adapter.read_out(trace.hidden[-1][:, -1])
-    _same(vlm, lens, ours, "the lens of the last layer", "the logits")
+    clean = clean_pass(adapter, inputs, embeds)
+    plain = vlm.model(inputs_embeds=embeds[None], use_cache=False).logits[:, -1].float()
+    _same(
+        vlm, clean.logits, plain[0], "the logits of the adapter's forward pass", "the model's own"
+    )
+    lens = adapter.read_out(clean.states(adapter.n_layers)[-1])
+    _same(vlm, lens, clean.logits, "the lens of the last layer", "the logits")
     if not vlm.capabilities.supports("knockout"):
-        return
+        return vlm.capabilities
     layer = adapter.n_layers // 2
     cut = Cut(np.array([_N - 1]), np.array([1, 2]), frozenset([layer]), None, False)
-    batch = Batch(adapter, _N, [Plan(None, (cut,), {}), Plan(None, (), {})])
-    edited = forward(adapter, embeds.expand(2, -1, -1), batch=batch)
-    _same(vlm, edited[1:], ours, "a row without interventions", "the plain forward pass")
-    if torch.equal(edited[0], edited[1]):
+    plans = [Plan(None, (cut,), {}), Plan(None, (), {}), _ablation(embeds)]
+    wanted = _plain(clean, plans)
+    _same(vlm, wanted[0][1], clean.logits, "a row without interventions", "the plain forward pass")
+    if torch.equal(wanted[0][0], wanted[0][1]):
         raise CapabilityError(
             f"{vlm.capabilities.architecture}: a knocked-out edge changed nothing, so its "
             "attention does not heed the mask: load it with attention='eager'"
         )
-    row = attention_rows(adapter, trace, cache, layer, (_N - 1,), (cut,))[:, 0]
+    if vlm.capabilities.supports("attention"):
+        _check_rows(vlm, clean, layer, cut)
+    if not vlm.capabilities.supports("incremental"):
+        return vlm.capabilities
+    try:
+        found = _incremental(clean, plans)
+        for what, ours, theirs in zip(("a prompt", "a next token"), found, wanted, strict=True):
+            _same(vlm, ours, theirs, f"the incremental pass over {what}", "the plain one")
+    # A block that is called in a way it does not expect can fail with anything.
+    except Exception as error:
+        why = f"the self-check at load failed ({error}): the reference path is used"
+        return vlm.capabilities.refusing("incremental", why)
+    return vlm.capabilities
+
+
+def _ablation(embeds: Float[Tensor, "token d_model"]) -> Plan:
+    places = torch.tensor([3, 4], device=embeds.device)
+    return Plan(Replaced(places, embeds[:2].clone()), (), {})
+
+
+def _plain(clean: Clean, plans: Sequence[Plan]) -> tuple[Tensor, Tensor]:
+    """Logits of the prompt's last position, and of one token behind it."""
+    adapter, inputs = clean.adapter, clean.inputs
+    batch, cache = Batch(adapter, clean.n, plans), new_cache(adapter)
+    arguments = adapter.arguments(inputs, 0, clean.n)
+    embeds = batch.embeds(clean.embeddings)
+    logits = forward(adapter, embeds, arguments, batch=batch, cache=cache)
+    steps = PlainSteps(adapter, inputs, cache, batch)
+    return logits, steps.next(inputs.input_ids[: len(plans)])
+
+
+def _incremental(clean: Clean, plans: Sequence[Plan]) -> tuple[Tensor, Tensor]:
+    """The same on the incremental path."""
+    reaches = Reaches(clean)
+    prompt = Incremental(clean, plans, [reaches.of(plan) for plan in plans])
+    logits = prompt.logits(keep=True)
+    return logits, IncrementalSteps(prompt, 1).next(clean.inputs.input_ids[: len(plans)])
+
+
+def _check_rows(vlm: VLM, clean: Clean, layer: int, cut: Cut) -> None:
+    row = attention_rows(clean, layer, (_N - 1,), (cut,))[:, 0]
     if row[:, 1:3].abs().max() != 0 or not torch.allclose(
         row.float().sum(-1), torch.ones(len(row), device=row.device), atol=1e-2
     ):

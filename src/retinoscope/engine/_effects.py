@@ -2,27 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 
+from .. import memory
+from ..errors import InputError
+from ._dirty import Reach, Reaches
 from ._forward import Batch, forward, new_cache
 from ._generate import Generation, Generations, check_length, continue_greedily
+from ._incremental import Incremental
 from ._interventions import Ablate, Condition, Knockout, Patch
 from ._plan import Plan
+from ._steps import IncrementalSteps, PlainSteps, Steps
 
 if TYPE_CHECKING:
     import pyarrow
 
+    from ._clean import Clean
     from ._run import Run
+    from ._trunk import Trunk
+    from ._vlm import VLM
 
-_ROWS_TIMES_TOKENS = 8192
-"""Positions in one forward pass unless a batch size is given."""
+T = TypeVar("T")
+
+PATHS = ("incremental", "reference")
+
+
+@dataclass(frozen=True)
+class Means:
+    """How counterfactuals are computed.
+
+    Attributes:
+        path: one of `PATHS`.
+        memory: bytes that a batch of conditions may take.
+        batch_size: the largest number of conditions in a batch; None for as many as fit.
+    """
+
+    path: str
+    memory: int
+    batch_size: int | None
+
+
+def means_for(vlm: VLM, exact: str, amount: str | int | None, batch_size: int | None) -> Means:
+    """Checks what the user asked for; a model that does not allow the fast path takes the other.
+
+    Raises:
+        InputError: no such path, amount of memory, or batch size.
+    """
+    if exact not in PATHS:
+        raise InputError(f"expected exact='incremental' or 'reference', got {exact!r}")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"expected a batch size from 1 up, got {batch_size}")
+    path = exact if vlm.capabilities.supports("incremental") else "reference"
+    return Means(path, memory.budget(amount, vlm.device), batch_size)
 
 
 class Effects:
@@ -31,21 +69,29 @@ class Effects:
     Attributes:
         run: the clean run.
         conditions: what was asked for, in order.
-        path: which path computes each row: "reference", the plain full forward pass.
+        path: which path computes each row: "incremental", or "reference", the plain full forward
+            pass.
+        token_layers: position x block pairs that were computed so far for these conditions; a plain
+            forward pass computes n x blocks for each.
     """
 
     def __init__(
         self,
         run: Run,
+        clean: Clean,
         conditions: Sequence[Condition],
         plans: Sequence[Plan],
-        batch_size: int | None,
+        means: Means,
+        trunk: Trunk | None = None,
     ) -> None:
         self.run = run
         self.conditions = tuple(conditions)
-        self.path = ("reference",) * len(conditions)
+        self.path = (means.path,) * len(conditions)
+        self.token_layers = 0
+        self._clean = clean
         self._plans = tuple(plans)
-        self._size = batch_size or max(1, min(64, _ROWS_TIMES_TOKENS // run.n))
+        self._means = means
+        self._trunk = trunk
 
     def __len__(self) -> int:
         return len(self.conditions)
@@ -53,7 +99,7 @@ class Effects:
     @cached_property
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """float32 logits of the prompt's last position, one row per condition."""
-        return torch.cat([self._prefill(batch, None) for batch in self._batches()])
+        return torch.cat(self._in_batches(lambda batch: self._prompt(batch, 0)[0], 0))
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations:
         """Greedy continuations with the interventions active.
@@ -66,16 +112,16 @@ class Effects:
             InputError: `max_new_tokens` below 1.
         """
         check_length(max_new_tokens)
-        done: list[Generation] = []
-        rows: list[Tensor] = []
-        for batch in self._batches():
-            cache = new_cache(self.run.adapter)
-            logits = self._prefill(batch, cache)
-            rows.append(logits)
-            done += continue_greedily(self.run, logits, cache, batch, max_new_tokens, keep_logits)
-        # The prefill gave the logits as well: a later `effects.logits` costs nothing.
-        self.__dict__.setdefault("logits", torch.cat(rows))
-        return Generations(tuple(done))
+
+        def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation]]:
+            logits, steps = self._prompt(batch, max_new_tokens)
+            assert steps is not None
+            return logits, continue_greedily(self.run, logits, steps, max_new_tokens, keep_logits)
+
+        parts = self._in_batches(work, max_new_tokens)
+        # The prompt's pass gave the logits as well: a later `effects.logits` costs nothing.
+        self.__dict__.setdefault("logits", torch.cat([logits for logits, _ in parts]))
+        return Generations(tuple(one for _, part in parts for one in part))
 
     def to_frame(self) -> pyarrow.Table:
         """One row per condition.
@@ -106,18 +152,62 @@ class Effects:
             }
         )
 
-    def _batches(self) -> Iterator[Batch]:
-        for start in range(0, len(self._plans), self._size):
-            plans = self._plans[start : start + self._size]
-            yield Batch(self.run.adapter, self.run.n, plans)
+    # Batches of conditions
 
-    def _prefill(
-        self, batch: Batch, cache: DynamicCache | None
-    ) -> Float[Tensor, "intervention vocab"]:
+    def _in_batches(self, work: Callable[[Sequence[int]], T], n_new: int) -> list[T]:
+        return memory.in_batches(
+            range(len(self)),
+            lambda condition: self._cost(condition, n_new),
+            self._means.memory,
+            work,
+            self._means.batch_size,
+        )
+
+    def _cost(self, condition: int, n_new: int) -> int:
+        """Bytes that a condition takes, from above."""
+        adapter = self.run.adapter
+        if self._means.path == "reference":
+            rows = [self.run.n] * adapter.n_layers
+        else:
+            rows = [0 if span is None else len(span) for span in self._reaches[condition].spans]
+        config = adapter.text_config
+        inner = int(getattr(config, "intermediate_size", 0) or 4 * adapter.d_model)
+        numbers = max(rows) * (3 * inner + 8 * adapter.d_model + 2 * adapter.n_heads * self.run.n)
+        if n_new:
+            kept = sum(rows) + n_new * adapter.n_layers
+            numbers += 2 * kept * self._clean.keys_and_values(0)[0][:, 0].numel()
+        return numbers * 4 + adapter.vocab_size * 8
+
+    @cached_property
+    def _reaches(self) -> tuple[Reach, ...]:
+        reaches = Reaches(self._clean)
+        return tuple(reaches.of(plan) for plan in self._plans)
+
+    def _prompt(self, batch: Sequence[int], n_new: int) -> tuple[Tensor, Steps | None]:
+        """Logits of some conditions, and the way on from there if tokens are to follow."""
+        plans = [self._plans[condition] for condition in batch]
+        if self._means.path == "reference":
+            return self._plain_prompt(plans, n_new)
+        reaches = [self._reaches[condition] for condition in batch]
+        if self._trunk is None:
+            incremental = Incremental(self._clean, plans, reaches)
+        else:
+            own = self._trunk.own_keys(self._clean, batch)
+            incremental = Incremental(self._clean, plans, reaches, own, self._trunk.stop)
+        logits = incremental.logits(keep=n_new > 0)
+        self.token_layers += incremental.token_layers
+        return logits, IncrementalSteps(incremental, n_new) if n_new else None
+
+    def _plain_prompt(self, plans: Sequence[Plan], n_new: int) -> tuple[Tensor, Steps | None]:
         run = self.run
-        embeds = batch.embeds(run.embeddings)
-        extra = dict(run.inputs.extra)
-        return forward(run.adapter, embeds, batch=batch, cache=cache, extra=extra)
+        batch = Batch(run.adapter, run.n, plans)
+        cache = new_cache(run.adapter) if n_new else None
+        arguments = run.adapter.arguments(run.inputs, 0, run.n)
+        logits = forward(
+            run.adapter, batch.embeds(run.embeddings), arguments, batch=batch, cache=cache
+        )
+        self.token_layers += len(plans) * run.n * run.adapter.n_layers
+        return logits, None if cache is None else PlainSteps(run.adapter, run.inputs, cache, batch)
 
     def __repr__(self) -> str:
         return f"Effects({len(self)} conditions of {self.run!r})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,15 +25,20 @@ class Trace:
 
     Attributes:
         hidden: layers + 1 tensors (batch, token, d_model) before the final norm.
-        arguments: what each layer got beside hidden states and cache (rotary angles, masks).
     """
 
     hidden: list[Tensor] = field(default_factory=list)
-    arguments: list[dict[str, Any]] = field(default_factory=list)
 
 
 def new_cache(adapter: Adapter) -> DynamicCache:
-    """An empty cache of keys and values."""
+    """An empty cache of keys and values.
+
+    Where all blocks attend, every one of them keeps all keys: what a sliding window hides is hidden
+    by the mask, so that the window can be read back. Other blocks need their own kind of cache.
+    """
+    kinds = getattr(adapter.text_config, "layer_types", None) or ()
+    if all(str(kind).endswith("attention") and "linear" not in str(kind) for kind in kinds):
+        return DynamicCache()
     return DynamicCache(config=adapter.text_config)
 
 
@@ -169,35 +174,29 @@ def join_masks(
 def forward(
     adapter: Adapter,
     embeds: Float[Tensor, "batch token d_model"],
+    arguments: Mapping[str, Any],
     *,
     batch: Batch | None = None,
     cache: Cache | None = None,
     trace: Trace | None = None,
-    extra: dict[str, Any] | None = None,
 ) -> Float[Tensor, "batch vocab"]:
-    """float32 logits of the last position; fills `cache` and `trace` where given."""
+    """float32 logits of the last position; fills `cache` and `trace` where given.
+
+    Args:
+        arguments: further arguments of the decoder, as `Adapter.arguments` gives them.
+    """
     managers = [] if batch is None else batch.managers()
     if trace is not None:
         # After the edits: hooks run in the order in which they were put on.
         managers += _tracing(adapter, trace)
     with all_of(managers):
-        hidden = adapter.decode(embeds, cache, **(extra or {}))
+        hidden = adapter.decode(embeds, cache, **arguments)
     return adapter.unembed(hidden[:, -1])
 
 
 def _tracing(adapter: Adapter, trace: Trace) -> list[AbstractContextManager[None]]:
-    def seen(hidden: Tensor, arguments: dict[str, Any]) -> None:
-        trace.hidden.append(hidden)
-        trace.arguments.append(
-            {
-                name: value
-                for name, value in arguments.items()
-                if name not in ("hidden_states", "past_key_values", "past_key_value", "use_cache")
-            }
-        )
-
     layers = adapter.decoder.layers
     return [
-        *(on_input(layer, seen) for layer in layers),
+        *(on_input(layer, lambda hidden, _: trace.hidden.append(hidden)) for layer in layers),
         on_output(layers[-1], lambda hidden: trace.hidden.append(hidden)),
     ]

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
 from ..errors import InputError
-from ._forward import Batch, forward
+from ._steps import Steps
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -80,41 +79,32 @@ def check_length(max_new_tokens: int) -> None:
 def continue_greedily(
     run: Run,
     logits: Float[Tensor, "batch vocab"],
-    cache: DynamicCache,
-    batch: Batch | None,
+    steps: Steps,
     max_new_tokens: int,
     keep_logits: bool,
 ) -> list[Generation]:
-    """Goes on from a prefill: `cache` holds the prompt, `logits` its last position.
+    """Goes on from the logits of the prompt's last position.
 
-    Finished rows leave the batch.
+    Finished conditions leave the batch.
     """
-    check_length(max_new_tokens)
-    adapter = run.adapter
     ends = end_tokens(run)
-    n_rows = len(logits)
-    alive = list(range(n_rows))
-    ids: list[list[int]] = [[] for _ in range(n_rows)]
-    kept: list[list[Tensor]] = [[] for _ in range(n_rows)]
+    alive = list(range(len(logits)))
+    ids: list[list[int]] = [[] for _ in alive]
+    kept: list[list[Tensor]] = [[] for _ in alive]
     for step in range(max_new_tokens):
         chosen = logits.argmax(-1)
-        for place, row in enumerate(alive):
-            ids[row].append(int(chosen[place]))
+        for place, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
+            ids[row].append(token)
             if keep_logits:
                 kept[row].append(logits[place])
         going = [place for place, row in enumerate(alive) if ids[row][-1] not in ends]
         if not going or step + 1 == max_new_tokens:
             break
         if len(going) < len(alive):
-            cache.batch_select_indices(torch.tensor(going, device=logits.device))
+            steps.keep(going)
             alive = [alive[place] for place in going]
             chosen = chosen[going]
-            if batch is not None:
-                batch.keep(going)
-        if batch is not None:
-            batch.advance(run.n + step)
-        embeds = adapter.embedding(chosen.to(adapter.device))[:, None]
-        logits = forward(adapter, embeds, batch=batch, cache=cache)
+        logits = steps.next(chosen)
     return [_finished(run, row, kept[i]) for i, row in enumerate(ids)]
 
 

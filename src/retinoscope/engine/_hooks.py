@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -76,6 +76,31 @@ def on_attention_mask(
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def skipping(
+    modules: Sequence[nn.Module],
+) -> Iterator[list[tuple[Tensor, dict[str, Any]]]]:
+    """Inside, `modules` hand on the hidden states that they get; what each got is in the list."""
+    seen: list[tuple[Tensor, dict[str, Any]]] = []
+
+    def skip(hidden: Tensor, **kwargs: Any) -> Tensor:
+        seen.append((hidden, kwargs))
+        return hidden
+
+    # A module may carry a forward of its own already (models that are spread over devices do).
+    own = [vars(module).get("forward") for module in modules]
+    try:
+        for module in modules:
+            module.forward = skip
+        yield seen
+    finally:
+        for module, forward in zip(modules, own, strict=True):
+            if forward is None:
+                vars(module).pop("forward", None)
+            else:
+                module.forward = forward
 
 
 @contextmanager

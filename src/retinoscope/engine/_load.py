@@ -65,5 +65,5 @@ def load(
         name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
     vlm = VLM(adapter_for(model, processor), name)
     if check:
-        self_check(vlm)
+        vlm.capabilities = self_check(vlm)
     return vlm

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformers import DynamicCache
 
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
 from ..models import Adapter, Inputs
 from ..tokens import Positions, TokenSet, VisualTokens
 from ._attention import attention_rows
-from ._effects import Effects
-from ._forward import Batch, Trace, forward, keys_and_values, new_cache
-from ._generate import Generation, check_length, continue_greedily
+from ._clean import Clean
+from ._edited import edited_pass
+from ._effects import Effects, means_for
+from ._generate import Generation
 from ._interventions import Condition
-from ._plan import plan_for
+from ._plan import Plan, plan_for
 from ._prompt import Prompt
 
 if TYPE_CHECKING:
@@ -36,18 +36,24 @@ class Run:
 
     Attributes:
         vlm, prompt, inputs: what was run.
-        embeddings: (n, d_model) the decoder's input, images included.
-        logits: (vocab,) float32, of the last position.
+        sequence: its positions, which token sets belong to.
     """
 
     vlm: VLM
     prompt: Prompt
     inputs: Inputs
     sequence: Positions
-    embeddings: Float[Tensor, "token d_model"]
-    logits: Float[Tensor, " vocab"]
-    _trace: Trace = field(repr=False)
-    _cache: DynamicCache = field(repr=False)
+    _clean: Clean = field(repr=False)
+
+    @property
+    def embeddings(self) -> Float[Tensor, "token d_model"]:
+        """The decoder's input, images included."""
+        return self._clean.embeddings
+
+    @property
+    def logits(self) -> Float[Tensor, " vocab"]:
+        """float32 logits of the last position."""
+        return self._clean.logits
 
     @property
     def adapter(self) -> Adapter:
@@ -102,7 +108,7 @@ class Run:
         """
         if not 0 <= layer <= self.adapter.n_layers:
             raise InputError(f"expected layers from 0 to {self.adapter.n_layers}, got {layer}")
-        states = self._trace.hidden[layer][0]
+        states = self._clean.states(layer)
         return states if positions is None else states[list(self._places(positions))]
 
     def attention(
@@ -124,19 +130,8 @@ class Run:
         self.vlm.capabilities.require("attention")
         rows = self._places("last" if queries is None else queries)
         plan = plan_for(self, under)
-        trace, cache = self._trace, self._cache
-        if under:
-            trace, cache = Trace(), new_cache(self.adapter)
-            batch = Batch(self.adapter, self.n, [plan])
-            forward(
-                self.adapter,
-                batch.embeds(self.embeddings),
-                batch=batch,
-                cache=cache,
-                trace=trace,
-                extra=dict(self.inputs.extra),
-            )
-        return attention_rows(self.adapter, trace, cache, layer, rows, plan.cuts)
+        clean = edited_pass(self._clean, plan) if under else self._clean
+        return attention_rows(clean, layer, rows, plan.cuts)
 
     def lens(self, top_k: int = 5, positions: Where = None) -> Lens:
         """The logit lens at `positions` (all by default); see `Lens`.
@@ -145,7 +140,9 @@ class Run:
             InputError: no such position, or `top_k` below 1 or above the vocabulary's size.
         """
         rows = tuple(range(self.n)) if positions is None else self._places(positions)
-        hidden = torch.stack([states[0, list(rows)] for states in self._trace.hidden])
+        hidden = torch.stack(
+            [self._clean.states(layer)[list(rows)] for layer in range(self.adapter.n_layers + 1)]
+        )
         return logit_lens(self.adapter, hidden, rows, top_k)
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
@@ -154,20 +151,15 @@ class Run:
         Raises:
             InputError: `max_new_tokens` below 1.
         """
-        check_length(max_new_tokens)
-        cache = new_cache(self.adapter)
-        for layer in range(self.adapter.n_layers):
-            cache.update(*keys_and_values(self._cache, layer), layer)
-        (done,) = continue_greedily(
-            self, self.logits[None], cache, None, max_new_tokens, keep_logits
-        )
-        return done
+        nothing = self.counterfactuals([()])
+        return nothing.generate(max_new_tokens, keep_logits=keep_logits)[0]
 
     def counterfactuals(
         self,
         conditions: Sequence[Condition],
         *,
-        exact: Literal["reference"] = "reference",
+        exact: Literal["incremental", "reference"] = "incremental",
+        memory: str | int | None = None,
         batch_size: int | None = None,
     ) -> Effects:
         """This run under interventions, one row per condition.
@@ -175,22 +167,27 @@ class Run:
         Args:
             conditions: interventions, or lists of interventions that are applied together; an empty
                 list changes nothing.
-            exact: "reference", the plain full forward pass of every condition.
-            batch_size: conditions per forward pass; chosen by the prompt's length if None.
+            exact: "incremental" computes only what an intervention can reach, and equals the full
+                forward pass within rounding; "reference" is that full forward pass. A model that
+                does not allow the first takes the second; `effects.path` says so.
+            memory: what a batch of conditions may take, such as "4GB"; half of what is free if
+                None. A batch that runs out of memory all the same is halved.
+            batch_size: the largest number of conditions in a batch; as many as fit if None.
 
         Raises:
-            InputError: no conditions, or an intervention that would change nothing or cannot be
-                carried out; nothing is computed then.
+            InputError: no conditions, no such path or amount of memory, or an intervention that
+                would change nothing or cannot be carried out; nothing is computed then.
             CapabilityError: an intervention that this model does not allow exactly.
         """
-        if exact != "reference":
-            raise InputError(f"expected exact='reference', got {exact!r}")
+        means = means_for(self.vlm, exact, memory, batch_size)
+        plans = self.plans_for(conditions)
+        return Effects(self, self._clean, tuple(conditions), plans, means)
+
+    def plans_for(self, conditions: Sequence[Condition]) -> tuple[Plan, ...]:
+        """The conditions, checked and resolved; see `counterfactuals`."""
         if not len(conditions):
             raise InputError("expected at least one intervention, got none")
-        if batch_size is not None and batch_size < 1:
-            raise InputError(f"expected a batch size from 1 up, got {batch_size}")
-        plans = tuple(plan_for(self, condition) for condition in conditions)
-        return Effects(self, tuple(conditions), plans, batch_size)
+        return tuple(plan_for(self, condition) for condition in conditions)
 
     def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
         if isinstance(where, str):

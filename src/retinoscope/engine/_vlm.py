@@ -18,9 +18,10 @@ from ..data import ImageSource, open_image
 from ..errors import InputError
 from ..models import Adapter, Capabilities, Formatted, Inputs
 from ..tokens import Positions
-from ._forward import Trace, forward, new_cache
+from ._clean import Clean, clean_pass, common_start
 from ._prompt import Prompt
 from ._run import Run
+from ._runs import Runs
 
 _KEPT_IMAGES = 64
 
@@ -115,6 +116,44 @@ class VLM:
             continuation: token ids behind the prompt that the model wrote itself.
         """
         inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
+        return self._run(prompt, inputs, clean_pass(self.adapter, inputs, self._embedded(inputs)))
+
+    @torch.no_grad()
+    def run_many(
+        self,
+        image: ImageSource | Sequence[ImageSource] | None,
+        prompts: Sequence[str | Prompt],
+    ) -> Runs:
+        """One run for each prompt about the same image, which share what they begin with.
+
+        Args:
+            image: as for `prompt`.
+            prompts: texts, or prompts that were made of the same image.
+
+        Raises:
+            InputError: no prompts, or what `prompt` raises.
+        """
+        if not len(prompts):
+            raise InputError("expected at least one prompt, got none")
+        several = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in prompts]
+        embedded = [self._embedded(prompt.inputs) for prompt in several]
+        shared = 0
+        if self.capabilities.supports("incremental"):
+            shared = common_start([prompt.inputs for prompt in several], embedded)
+        cleans: list[Clean] = []
+        for prompt, embeddings in zip(several, embedded, strict=True):
+            trunk = (cleans[0], shared) if cleans and shared else None
+            cleans.append(clean_pass(self.adapter, prompt.inputs, embeddings, trunk))
+        runs = [self._run(p, p.inputs, clean) for p, clean in zip(several, cleans, strict=True)]
+        return Runs(tuple(runs), shared)
+
+    def _run(self, prompt: Prompt, inputs: Inputs, clean: Clean) -> Run:
+        places = zip(inputs.image_positions, inputs.layouts, strict=True)
+        sequence = Positions(len(inputs.input_ids), tuple(places))
+        return Run(self, prompt, inputs, sequence, clean)
+
+    def _embedded(self, inputs: Inputs) -> Float[Tensor, "token d_model"]:
+        """The decoder's input: the tokens' embeddings, the images in their places."""
         embeddings = self.adapter.embedding(inputs.input_ids.to(self.device)).clone()
         for positions, features in zip(inputs.image_positions, self._features(inputs), strict=True):
             if len(features) != len(positions):
@@ -123,21 +162,7 @@ class VLM:
                     "tower: the processor belongs to another model"
                 )
             embeddings[list(positions)] = features
-        trace, cache = Trace(), new_cache(self.adapter)
-        logits = forward(
-            self.adapter, embeddings[None], cache=cache, trace=trace, extra=dict(inputs.extra)
-        )
-        places = zip(inputs.image_positions, inputs.layouts, strict=True)
-        sequence = Positions(len(inputs.input_ids), tuple(places))
-        return Run(self, prompt, inputs, sequence, embeddings, logits[0], trace, cache)
-
-    def run_many(
-        self, image: ImageSource | Sequence[ImageSource] | None, prompts: Sequence[str]
-    ) -> list[Run]:
-        """One run for each text about the same image; the image is encoded once."""
-        if not len(prompts):
-            raise InputError("expected at least one text, got none")
-        return [self.run(self.prompt(image, text)) for text in prompts]
+        return embeddings
 
     @torch.no_grad()
     def encode(self, images: Sequence[ImageSource]) -> list[Float[Tensor, "token d_model"]]:

@@ -41,7 +41,7 @@ class Inputs:
         layouts: for each image the places of its visual tokens.
         question: positions of the user's own words, or None if the tokenizer cannot tell.
         n_generated: how many of the last positions the model wrote itself.
-        extra: further arguments of the decoder's forward pass.
+        extra: what `Adapter.arguments` makes the decoder's further arguments of.
     """
 
     input_ids: Int[Tensor, " token"]
@@ -150,6 +150,13 @@ class Adapter(ABC):
             inputs_embeds=embeds, past_key_values=cache, use_cache=cache is not None, **extra
         )
         return done.last_hidden_state
+
+    def arguments(self, inputs: Inputs, start: int, stop: int) -> dict[str, Any]:
+        """Further arguments of `decode` for the prompt's positions from `start` to `stop`.
+
+        Positions behind the prompt are those of generated text. Tensors have a batch axis of 1.
+        """
+        return {}
 
     def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """float32 logits of hidden states after the final norm, soft-capped as in the model."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..errors import CapabilityError
 
@@ -39,6 +39,14 @@ class Capabilities:
         for method in self.methods:
             if method.name == name and not method.supported:
                 raise CapabilityError(f"{self.architecture} does not allow {name}: {method.why}")
+
+    def refusing(self, name: str, why: str) -> Capabilities:
+        """The same, but for one method that turned out not to be exact."""
+        methods = tuple(
+            Capability(name, False, why) if method.name == name else method
+            for method in self.methods
+        )
+        return replace(self, methods=methods)
 
     def __str__(self) -> str:
         head = (

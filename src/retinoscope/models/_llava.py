@@ -195,7 +195,7 @@ class LlavaAdapter(Adapter):
             Capability("gradients", True),
             Capability("generate", True),
             Capability("several images", True),
-            Capability("incremental", False, "every counterfactual is a full forward pass for now"),
+            Capability("incremental", maskable, why),
         )
         decoder = str(self.text_config.model_type)
         return Capabilities(

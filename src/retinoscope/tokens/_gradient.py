@@ -112,7 +112,7 @@ def integrated_gradients(
             mixed = start + part[:, None, None].to(end.dtype) * (end - start)
             mixed = mixed.detach().requires_grad_(True)
             embeds = run.embeddings.expand(len(part), -1, -1).index_copy(1, index, mixed)
-            last = adapter.decode(embeds, **run.inputs.extra)[:, -1]
+            last = adapter.decode(embeds, **adapter.arguments(run.inputs, 0, run.n))[:, -1]
             logits = adapter.unembed(last)[:, goal]
             (slopes,) = torch.autograd.grad(logits.sum(), mixed)
             total += (slopes.float() * weight[:, None, None]).sum(0)

@@ -1,0 +1,234 @@
+"""The clean pass, as everything that reads from it needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..errors import CapabilityError
+from ..models import Adapter, Inputs
+from ._entry import Entry, enter
+from ._forward import Trace, forward, keys_and_values, new_cache
+
+
+@dataclass(frozen=True, eq=False)
+class Edges:
+    """Which key each query of a block may read, by the model's own mask.
+
+    Attributes:
+        allowed: (n, n) or None for plain causal attention.
+    """
+
+    allowed: Bool[np.ndarray, "query key"] | None
+
+    def first_reader(self, start: int) -> int:
+        """The first position that reads a key from `start` on."""
+        if self.allowed is None:
+            return start
+        reads = self.allowed[:start, start:].any(-1)
+        return int(reads.argmax()) if reads.any() else start
+
+    def any_allowed(
+        self, rows: Int[np.ndarray, " query"], keys: Int[np.ndarray, " key"]
+    ) -> Bool[np.ndarray, " query"]:
+        """Whether each row reads any of the keys."""
+        return np.any(self.between(rows, keys), axis=-1)
+
+    def between(
+        self, rows: Int[np.ndarray, " query"], keys: Int[np.ndarray, " key"]
+    ) -> Bool[np.ndarray, "query key"]:
+        """True where the row reads the key."""
+        if self.allowed is None:
+            return keys[None, :] <= rows[:, None]
+        return self.allowed[np.ix_(rows, keys)]
+
+
+@dataclass(eq=False)
+class Clean:
+    """One prompt's forward pass without interventions.
+
+    Attributes:
+        adapter: of the model.
+        inputs: the prompt.
+        embeddings: (n, d_model) the decoder's input.
+        logits: (vocab,) float32 of the last position.
+        hidden: layers + 1 tensors (1, n, d_model) before the final norm.
+        cache: the keys and values of every block, with a batch of 1.
+    """
+
+    adapter: Adapter
+    inputs: Inputs
+    embeddings: Float[Tensor, "token d_model"]
+    logits: Float[Tensor, " vocab"]
+    hidden: list[Float[Tensor, "1 token d_model"]]
+    cache: DynamicCache
+    _entry: Entry | None = None
+    _edges: dict[int, Edges] = field(default_factory=dict)
+
+    @property
+    def n(self) -> int:
+        """Number of positions."""
+        return len(self.embeddings)
+
+    @property
+    def device(self) -> torch.device:
+        return self.embeddings.device
+
+    @property
+    def image_end(self) -> int:
+        """The first position behind all images; 0 without an image."""
+        return max((positions[-1] + 1 for positions in self.inputs.image_positions), default=0)
+
+    def states(self, layer: int) -> Float[Tensor, "token d_model"]:
+        """Residual stream; layer 0 is the first block's input, L the output of the last block."""
+        return self.hidden[layer][0]
+
+    def keys_and_values(
+        self, layer: int
+    ) -> tuple[Float[Tensor, "kv_head key d_head"], Float[Tensor, "kv_head key d_head"]]:
+        """Of one block, as its attention reads them.
+
+        Raises:
+            CapabilityError: the layer keeps none.
+        """
+        keys, values = keys_and_values(self.cache, layer)
+        return keys[0], values[0]
+
+    # Beside the hidden states
+
+    def reserve(self, n: int) -> None:
+        """Makes `arguments` and `edges` cover positions up to `n`, behind the prompt as well."""
+        if self._entry is not None and self._entry.hidden.shape[1] >= n:
+            return
+        more = torch.zeros(n - self.n, self.embeddings.shape[1]).to(self.embeddings)
+        embeds = torch.cat([self.embeddings, more])[None]
+        self._entry = enter(self.adapter, embeds, self.adapter.arguments(self.inputs, 0, n))
+        self._edges.clear()
+
+    def arguments(self, layer: int, rows: Int[Tensor, " row"]) -> dict[str, Any]:
+        """What a block gets at these positions beside hidden states, cache and mask.
+
+        Raises:
+            CapabilityError: a tensor that is not known to belong to positions.
+        """
+        self.reserve(self.n)
+        assert self._entry is not None
+        given = self._entry.arguments[layer]
+        return {
+            name: _at(name, value, rows)
+            for name, value in given.items()
+            if name != "attention_mask" and value is not None
+        }
+
+    def edges(self, layer: int) -> Edges:
+        """Which edges the block's own mask allows."""
+        self.reserve(self.n)
+        assert self._entry is not None
+        mask = self._entry.arguments[layer].get("attention_mask")
+        # One mask serves all blocks, or all of one kind: it is read once.
+        name = 0 if mask is None else id(mask)
+        if name not in self._edges:
+            self._edges[name] = _read(mask)
+        return self._edges[name]
+
+    def entering(
+        self, embeddings: Float[Tensor, "token d_model"], positions: Int[Tensor, " token"]
+    ) -> Float[Tensor, "token d_model"]:
+        """The first block's input at `positions` if the embeddings there are these."""
+        if self._enters_unchanged:
+            return embeddings
+        embeds = self.embeddings.clone()
+        embeds[positions] = embeddings
+        arguments = self.adapter.arguments(self.inputs, 0, self.n)
+        return enter(self.adapter, embeds[None], arguments).hidden[0, positions]
+
+    def entering_next(
+        self, embeddings: Float[Tensor, "batch d_model"], position: int
+    ) -> Float[Tensor, "batch d_model"]:
+        """The same for one position behind the prompt, several tokens to choose from."""
+        if self._enters_unchanged:
+            return embeddings
+        arguments = self.adapter.arguments(self.inputs, position, position + 1)
+        return enter(self.adapter, embeddings[:, None], arguments, start=position).hidden[:, 0]
+
+    @property
+    def _enters_unchanged(self) -> bool:
+        return torch.equal(self.states(0), self.embeddings)
+
+
+def clean_pass(
+    adapter: Adapter,
+    inputs: Inputs,
+    embeddings: Float[Tensor, "token d_model"],
+    trunk: tuple[Clean, int] | None = None,
+) -> Clean:
+    """Run the decoder once over `embeddings`.
+
+    Args:
+        trunk: a pass that begins alike, and the number of positions that are taken from it.
+    """
+    trace, cache = Trace(), new_cache(adapter)
+    start = 0
+    if trunk is not None:
+        clean, start = trunk
+        for layer in range(adapter.n_layers):
+            keys, values = keys_and_values(clean.cache, layer)
+            cache.update(keys[:, :, :start], values[:, :, :start], layer)
+    arguments = adapter.arguments(inputs, start, len(embeddings))
+    logits = forward(adapter, embeddings[None, start:], arguments, cache=cache, trace=trace)
+    if trunk is not None:
+        trace.hidden = [
+            torch.cat([clean.hidden[layer][:, :start], hidden], 1)
+            for layer, hidden in enumerate(trace.hidden)
+        ]
+    return Clean(adapter, inputs, embeddings, logits[0], trace.hidden, cache)
+
+
+def common_start(inputs: Sequence[Inputs], embedded: Sequence[Tensor]) -> int:
+    """How many positions several prompts begin with in common, and can be taken from one pass.
+
+    0 where they differ before the end of an image: image tokens may read each other both ways. At
+    least one position of each prompt stays its own.
+    """
+    shared = min(len(one) for one in embedded) - 1
+    for one in embedded[1:]:
+        same = (one[:shared] == embedded[0][:shared]).all(-1)
+        shared = int(same.long().cumprod(0).sum())
+    ends = [positions[-1] + 1 for one in inputs for positions in one.image_positions]
+    return shared if shared >= max(ends, default=0) else 0
+
+
+def _read(mask: Any) -> Edges:
+    if mask is None:
+        return Edges(None)
+    if not isinstance(mask, Tensor) or mask.ndim != 4 or len(mask) != 1 or mask.shape[1] != 1:
+        raise CapabilityError(
+            "the blocks of this model get an attention mask that is not (1, 1, query, key): its "
+            "counterfactuals go through the reference path"
+        )
+    square = mask[0, 0]
+    allowed = square if mask.dtype == torch.bool else square > torch.finfo(mask.dtype).min / 2
+    array = allowed.cpu().numpy()
+    causal = np.tri(len(array), dtype=bool)
+    return Edges(None if array.shape == causal.shape and (array == causal).all() else array)
+
+
+def _at(name: str, value: Any, rows: Int[Tensor, " row"]) -> Any:
+    """A block's argument at some positions."""
+    if name == "position_embeddings":
+        return tuple(part.index_select(-2, rows.to(part.device)) for part in value)
+    if name in ("position_ids", "cache_position"):
+        return value.index_select(-1, rows.to(value.device))
+    if isinstance(value, Tensor):
+        raise CapabilityError(
+            f"the blocks of this model get a tensor {name!r} that is not known to belong to "
+            "positions: its counterfactuals go through the reference path"
+        )
+    return value

@@ -1,0 +1,70 @@
+"""What enters the first block, and what every block gets beside the hidden states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..models import Adapter
+from ._hooks import skipping
+
+CACHES = ("past_key_values", "past_key_value", "layer_past", "use_cache")
+"""Names under which blocks are handed a cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One call of the decoder up to its first block.
+
+    Attributes:
+        hidden: (batch, n, d_model) the first block's input: the embeddings after scaling, learned
+            positions, or whatever else the family does to them.
+        arguments: for each block what it gets beside hidden states and cache: rotary angles, masks.
+    """
+
+    hidden: Float[Tensor, "batch token d_model"]
+    arguments: tuple[dict[str, Any], ...]
+
+
+@torch.no_grad()
+def enter(
+    adapter: Adapter,
+    embeds: Float[Tensor, "batch token d_model"],
+    arguments: Mapping[str, Any],
+    start: int = 0,
+) -> Entry:
+    """Calls the decoder with all of its blocks skipped.
+
+    Args:
+        embeds: the decoder's input from position `start` on.
+        arguments: further arguments of the decoder's forward pass.
+    """
+    with skipping(adapter.decoder.layers) as seen:
+        adapter.decode(embeds, _cache_of_length(adapter, start), **arguments)
+    return Entry(seen[0][0], tuple(_without_cache(kwargs) for _, kwargs in seen))
+
+
+def _without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A block's arguments beside hidden states and cache."""
+    return {
+        name: value
+        for name, value in arguments.items()
+        if name not in CACHES and name != "hidden_states"
+    }
+
+
+def _cache_of_length(adapter: Adapter, length: int) -> DynamicCache | None:
+    """A cache that says it holds `length` positions, for decoders that number them by it."""
+    if not length:
+        return None
+    cache = DynamicCache()
+    nothing = torch.zeros(1, 1, 1, 1, device=adapter.device).expand(1, 1, length, 1)
+    for layer in range(adapter.n_layers):
+        cache.update(nothing, nothing, layer)
+    return cache
