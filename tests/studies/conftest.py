@@ -176,13 +176,11 @@ class Seeing:
     def generate(self, max_new_tokens: int) -> SimpleNamespace:
         return SimpleNamespace(text=self.answer(set())[1])
 
-    def counterfactuals(self, edits: Sequence[object]) -> SimpleNamespace:
+    def counterfactuals(self, edits: Sequence[object], exact: str) -> Effects:
         self.vlm.batches.append(len(edits))
         answers = [self.answer(self.hidden(edit)) for edit in edits]
-        return SimpleNamespace(
-            logits=torch.stack([logits for logits, _ in answers]),
-            generate=lambda max_new_tokens: SimpleNamespace(texts=[text for _, text in answers]),
-        )
+        texts = [text for _, text in answers]
+        return Effects(torch.stack([logits for logits, _ in answers]), texts)
 
     def hidden(self, edit: object) -> set[int]:
         """Tokens whose content no longer reaches the answer: the seer reads in layers 3 and 4."""
@@ -199,6 +197,19 @@ class Seeing:
             for p in self.covering(obj.mask).positions:
                 ids[5:, p - FIRST] = WORDS.index(obj.name)
         return SimpleNamespace(ids=ids)
+
+
+class Effects:
+    """What the stand-in answers under edits."""
+
+    def __init__(self, logits: torch.Tensor, texts: list[str]) -> None:
+        self.logits, self.texts = logits, texts
+
+    def __len__(self) -> int:
+        return len(self.logits)
+
+    def generate(self, max_new_tokens: int) -> SimpleNamespace:
+        return SimpleNamespace(texts=self.texts)
 
 
 class Seer:
@@ -220,6 +231,19 @@ class Seer:
         image, text = prompt
         empty = Sample("unknown", image)
         return Seeing(self, self.samples.get(image.tobytes(), empty), text)
+
+    def run_many(self, image: Image.Image, prompts: Sequence[tuple]) -> SeeingMany:
+        return SeeingMany([self.run(prompt) for prompt in prompts])
+
+
+class SeeingMany(list):
+    """The stand-in's runs of several prompts."""
+
+    def only(self, indices: Sequence[int]) -> SeeingMany:
+        return SeeingMany(self[index] for index in indices)
+
+    def counterfactuals(self, conditions: Callable, exact: str) -> list:
+        return [run.counterfactuals(conditions(run), exact=exact) for run in self]
 
 
 @pytest.fixture

@@ -57,6 +57,23 @@ def test_a_study_runs_and_is_the_same_after_an_interruption(name, tiny, samples,
     assert ours.read_bytes() == theirs.read_bytes()
 
 
+@pytest.mark.parametrize("name", ["ablation", "knockout"])
+def test_the_reference_path_gives_the_same_tables(name, tiny, samples, tmp_path):
+    fast = make(name, tiny, samples).run(tmp_path / "fast").table.to_pylist()
+    study = replace(make(name, tiny, samples), exact="reference")
+    plain = study.run(tmp_path / "plain").table.to_pylist()
+    assert len(fast) == len(plain)
+    for ours, theirs in zip(fast, plain, strict=True):
+        for column, value in theirs.items():
+            # The key names the options, of which the path is one.
+            if column == "sample_key":
+                continue
+            if isinstance(value, float):
+                assert ours[column] == pytest.approx(value, abs=1e-5)
+            else:
+                assert ours[column] == value
+
+
 def test_every_ablation_of_the_paper_is_there(tiny, samples, tmp_path):
     results = make("ablation", tiny, samples).run(tmp_path / "run")
     rows = [r for r in results.table.to_pylist() if r["task"] == "question"]

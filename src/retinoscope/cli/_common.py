@@ -32,6 +32,13 @@ class Common:
         float,
         Parameter(help="share of a token's box that a mask must cover; 0 is any overlap."),
     ] = 0.0
+    exact: Annotated[
+        Literal["incremental", "reference"],
+        Parameter(
+            help="how interventions are computed: only what they can reach, or one full forward "
+            "pass each; the tables are the same."
+        ),
+    ] = "incremental"
 
 
 @Parameter(name="*")

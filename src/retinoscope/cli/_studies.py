@@ -108,6 +108,7 @@ def ablate(
             samples,
             seed=common.seed,
             n_examples=common.examples,
+            exact=common.exact,
             tasks=tasks,
             modes=modes,
             prompts=PromptOptions(
@@ -165,6 +166,7 @@ def lens(
             samples,
             seed=common.seed,
             n_examples=common.examples,
+            exact=common.exact,
             objects=PromptOptions(
                 min_area=objects.min_area,
                 max_area=objects.max_area,
@@ -226,6 +228,7 @@ def knockout(
             samples,
             seed=common.seed,
             n_examples=common.examples,
+            exact=common.exact,
             sources=sources,
             targets=targets,
             windows=windows,

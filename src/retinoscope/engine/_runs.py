@@ -45,6 +45,10 @@ class Runs(Sequence["Run"]):
     def __iter__(self) -> Iterator[Run]:
         return iter(self.items)
 
+    def only(self, indices: Sequence[int]) -> Runs:
+        """Some of the runs, which still share what all of them share."""
+        return Runs(tuple(self.items[index] for index in indices), self.shared)
+
     def counterfactuals(
         self,
         conditions: Conditions,

@@ -8,7 +8,7 @@ measure is the *decrease*: the share of initially correct answers that become in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar
@@ -40,7 +40,7 @@ from ._tasks import (
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ..engine import Run
+    from ..engine import Run, Runs
     from ..engine.fill import Fill
 
 FILLS = ("mean", "zero", "noise")
@@ -161,47 +161,74 @@ class TokenAblation(Study[_Context]):
         self, context: _Context, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         asks = asks_of(sample, self.tasks, self.prompts)
+        groups = [
+            list(group) for _, group in groupby(asks, key=lambda ask: (ask.text, ask.prefill))
+        ]
+        if not groups:
+            return [], []
+        prompts = [
+            self.vlm.prompt(sample.image, same[0].text, prefill=same[0].prefill) for same in groups
+        ]
+        runs = self.vlm.run_many(sample.image, prompts)
+        images = [ImageTokens(run) for run in runs]
+        memo = _Memo({same[0].text: image for same, image in zip(groups, images, strict=True)})
+        asked: list[list[_Asked]] = []
+        outcomes: list[dict[Indices, Outcome]] = []
+        for image, same in zip(images, groups, strict=True):
+            clean = self._clean(image.run, same[0].task, memo)
+            outcomes.append({(): clean})
+            asked.append([self._plan(context, sample, image, ask, clean, memo) for ask in same])
+        self._ablate(context, runs, images, asked, outcomes)
         rows: Rows = []
         examples: dict[str, Example] = {}
-        memo = _Memo({}, {}, {})
         number = 0
-        for (text, prefill), group in groupby(asks, key=lambda ask: (ask.text, ask.prefill)):
-            run = self.vlm.run(self.vlm.prompt(sample.image, text, prefill=prefill))
-            same = list(group)
-            new, example = self._prompt(context, sample, run, same, number, memo)
+        for image, same, found in zip(images, asked, outcomes, strict=True):
+            for item, one in enumerate(same, number):
+                rows += [row | {"item": item} for row in self._rows_of(context, sample, one, found)]
             number += len(same)
-            rows += new
-            if keep and example is not None:
-                examples.setdefault(str(example.facts["task"]), example)
+            shown = next((one for one in same if one.plan), None)
+            if keep and shown is not None and shown.ask.task not in examples:
+                example = self._example(context, sample, image, shown, found)
+                examples[shown.ask.task] = example
         return rows, list(examples.values())
 
-    def _prompt(
+    def _clean(self, run: Run, task: str, memo: _Memo) -> Outcome:
+        longest = self._longest(task)
+        text = run.generate(max_new_tokens=longest).text if longest else None
+        if task == "generative" and text is not None:
+            memo.caption[DESCRIBE] = text
+        return Outcome(run.logits, text)
+
+    def _ablate(
         self,
         context: _Context,
-        sample: Sample,
-        run: Run,
-        asks: Sequence[Ask],
-        first: int,
-        memo: _Memo,
-    ) -> tuple[Rows, Example | None]:
-        """One prompt: its clean answer, then all ablations for all its objects in one batch."""
-        longest = self._longest(asks[0].task)
-        text = run.generate(max_new_tokens=longest).text if longest else None
-        clean = Outcome(run.logits, text)
-        if asks[0].task == "generative" and text is not None:
-            memo.caption[DESCRIBE] = text
-        image = ImageTokens(run)
-        asked = [self._plan(context, sample, image, ask, clean, memo) for ask in asks]
-        sets = list(dict.fromkeys(c.tokens for one in asked for c in one.plan if c.tokens))
-        outcomes = dict(zip(sets, self._ablated(context, image, sets, longest), strict=True))
-        outcomes[()] = clean
-        rows: Rows = []
-        for item, one in enumerate(asked, first):
-            rows += [row | {"item": item} for row in self._rows_of(context, sample, one, outcomes)]
-        shown = next((one for one in asked if one.plan), None)
-        if shown is None:
-            return rows, None
-        return rows, self._example(context, sample, image, shown, outcomes)
+        runs: Runs,
+        images: Sequence[ImageTokens],
+        asked: Sequence[Sequence[_Asked]],
+        outcomes: Sequence[dict[Indices, Outcome]],
+    ) -> None:
+        """All ablations of all prompts; those of equal tokens share their work on the image."""
+        sets = {
+            number: tuple(dict.fromkeys(c.tokens for one in same for c in one.plan if c.tokens))
+            for number, same in enumerate(asked)
+        }
+        chosen = [number for number, tokens in sets.items() if tokens]
+        if not chosen:
+            return
+        edits = {
+            runs[number]: [
+                Ablate(images[number].tokens(tokens), fill=context.fill) for tokens in sets[number]
+            ]
+            for number in chosen
+        }
+        together = runs.only(chosen).counterfactuals(edits.__getitem__, exact=self.exact)
+        for number, effects in zip(chosen, together, strict=True):
+            longest = self._longest(asked[number][0].ask.task)
+            texts: Sequence[str | None] = [None] * len(effects)
+            if longest:
+                texts = effects.generate(max_new_tokens=longest).texts
+            for tokens, logits, text in zip(sets[number], effects.logits, texts, strict=True):
+                outcomes[number][tokens] = Outcome(logits, text)
 
     def _plan(
         self,
@@ -269,10 +296,10 @@ class TokenAblation(Study[_Context]):
         (index,) = ask.objects
         if index not in memo.order:
             text = polling_text(sample.objects[index].name, self.prompts.article)
-            polling = image
-            if ask.task != "polling":
-                polling = ImageTokens(self.vlm.run(self.vlm.prompt(sample.image, text)))
-            memo.order[index] = self._ranked(context, polling, "yes")
+            if text not in memo.images:
+                run = self.vlm.run(self.vlm.prompt(sample.image, text))
+                memo.images[text] = ImageTokens(run)
+            memo.order[index] = self._ranked(context, memo.images[text], "yes")
         return memo.order[index]
 
     def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Indices:
@@ -280,18 +307,6 @@ class TokenAblation(Study[_Context]):
         pieces = context.scorer.answers.first_pieces(answer)
         target = max(pieces, key=lambda piece: float(image.run.logits[piece]))
         return image.by_gradient(target, context.fill, self.gradient_steps)
-
-    def _ablated(
-        self, context: _Context, image: ImageTokens, sets: Sequence[Indices], longest: int
-    ) -> list[Outcome]:
-        if not sets:
-            return []
-        edits = [Ablate(image.tokens(tokens), fill=context.fill) for tokens in sets]
-        effects = image.run.counterfactuals(edits)
-        texts: Sequence[str | None] = [None] * len(sets)
-        if longest:
-            texts = effects.generate(max_new_tokens=longest).texts
-        return [Outcome(logits, text) for logits, text in zip(effects.logits, texts, strict=True)]
 
     def _rows_of(
         self,
@@ -373,11 +388,19 @@ class TokenAblation(Study[_Context]):
 
 @dataclass(frozen=True)
 class _Memo:
-    """Of one sample: which objects the filter kept, their tokens by attribution, its caption."""
+    """Of one sample.
 
-    kept: dict[int, bool]
-    order: dict[int, Indices]
-    caption: dict[str, str]
+    Attributes:
+        images: the visual tokens under each prompt.
+        kept: which objects the filter kept.
+        order: the objects' tokens by attribution.
+        caption: by prompt.
+    """
+
+    images: dict[str, ImageTokens]
+    kept: dict[int, bool] = field(default_factory=dict)
+    order: dict[int, Indices] = field(default_factory=dict)
+    caption: dict[str, str] = field(default_factory=dict)
 
 
 def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:

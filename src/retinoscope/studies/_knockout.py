@@ -27,6 +27,7 @@ from ._tasks import Ask, object_label, question_asks
 from ._windows import PAPER_WINDOWS, Window, windows_for
 
 if TYPE_CHECKING:
+    from ..engine import Run
     from ..tokens import TokenSet
 
 BASELINE = "none"
@@ -71,7 +72,7 @@ class AttentionKnockout(Study[_Context]):
         slide_step: layers between two sliding windows.
         question_kinds: kinds of questions to ask.
         max_questions: at most so many questions of a sample (the first ones); every question costs
-            sources x targets x windows forward passes.
+            sources x targets x windows counterfactuals.
         prefill: put before the answer of questions that ask for an object's name; the paper's is
             "It is a".
         mode: rule for correctness: "corrected" (first piece) or "paper".
@@ -122,9 +123,14 @@ class AttentionKnockout(Study[_Context]):
         self, context: _Context, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         asks = question_asks(sample, self.question_kinds, self.prefill, self.max_questions)
+        if not asks:
+            return [], []
+        prompts = [self.vlm.prompt(sample.image, ask.text, prefill=ask.prefill) for ask in asks]
         rows: Rows = []
         examples: list[Example] = []
-        for item, ask in enumerate(asks):
+        for item, (ask, run) in enumerate(
+            zip(asks, self.vlm.run_many(sample.image, prompts), strict=True)
+        ):
             base: dict[str, Cell] = {
                 "sample": sample.id,
                 "item": item,
@@ -134,7 +140,7 @@ class AttentionKnockout(Study[_Context]):
                 "kind": ask.kind,
             }
             try:
-                new, example = self._question(context, sample, ask)
+                new, example = self._question(context, sample, ask, run)
             except InputError as error:
                 rows.append(base | {"error": str(error)})
                 continue
@@ -143,8 +149,9 @@ class AttentionKnockout(Study[_Context]):
                 examples.append(example)
         return rows, examples
 
-    def _question(self, context: _Context, sample: Sample, ask: Ask) -> tuple[Rows, Example | None]:
-        run = self.vlm.run(self.vlm.prompt(sample.image, ask.text, prefill=ask.prefill))
+    def _question(
+        self, context: _Context, sample: Sample, ask: Ask, run: Run
+    ) -> tuple[Rows, Example | None]:
         before = context.scorer.score(ask, self.mode, Outcome(run.logits))
         rows: Rows = [_row(self.mode, BASELINE, BASELINE, None, 0, 0, before, before)]
         if not before.correct:
@@ -154,7 +161,8 @@ class AttentionKnockout(Study[_Context]):
         if not cuts:
             return rows, None
         effects = run.counterfactuals(
-            [Knockout(source=c.keys, target=c.queries, layers=c.window.layers) for c in cuts]
+            [Knockout(source=c.keys, target=c.queries, layers=c.window.layers) for c in cuts],
+            exact=self.exact,
         )
         after = [context.scorer.score(ask, self.mode, Outcome(logits)) for logits in effects.logits]
         for cut, score in zip(cuts, after, strict=True):

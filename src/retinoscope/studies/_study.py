@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, overload
 
 import numpy as np
 
@@ -56,12 +56,15 @@ class Study(ABC, Generic[Context]):
         samples: a sequence of `Sample`, read one at a time.
         seed: of everything random (token sets, shuffles, noise).
         n_examples: so many samples, the first ones, are kept as pictures for the report.
+        exact: "incremental", or "reference" for one plain full forward pass per intervention, which
+            gives the same tables.
     """
 
     vlm: VLM
     samples: Sequence[Sample]
     seed: int = 0
     n_examples: int = 3
+    exact: Literal["incremental", "reference"] = "incremental"
 
     name: ClassVar[str]
     needs: ClassVar[str]
