@@ -28,11 +28,11 @@ class Share:
 MAIN = "pocket"
 PLAN = {
     MAIN: Share(ablation=1.0, lens=1.0, knockout=1.0),
-    "pocket-sentences": Share(ablation=0.25, lens=1.0, knockout=0.25),
-    "pocket-none": Share(ablation=0.25, lens=1.0, knockout=0.25),
+    "pocket-sentences": Share(ablation=0.25, lens=1.0, knockout=1.0),
+    "pocket-none": Share(ablation=0.25, lens=1.0, knockout=1.0),
 }
 # Sized so that the whole demo stays under five minutes on two cores.
-SCENES = 24
+SCENES = 64
 SIZES = (10, 40, 100)
 MODES = ("paper", "corrected")
 MAX_OBJECTS, MAX_QUESTIONS = 2, 2

@@ -186,9 +186,16 @@ def _causal(query: Tensor, keys: Tensor) -> Bool[Tensor, "1 1 row key"]:
     return square.tril()[None, None]
 
 
+_FEW_ROWS = 8
+"""Below so many rows the scores are small, and cheaper than the copies of keys that a kernel without
+grouped heads needs."""
+
+
 def _fusible(query: Tensor) -> bool:
-    return query.device.type == "cpu" and hasattr(
-        torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu"
+    return (
+        query.device.type == "cpu"
+        and query.shape[2] >= _FEW_ROWS
+        and hasattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu")
     )
 
 

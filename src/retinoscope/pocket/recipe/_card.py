@@ -27,7 +27,7 @@ def model_card(variant: str, recipe: Recipe, scores: Scores) -> str:
             ("language model on text (before any image)", recipe.language),
             ("vision tower on patch labels (kind, colour)", recipe.vision),
             ("projector, rest frozen, on conversations", recipe.adapter),
-            ("projector and language model, on conversations", recipe.instruct),
+            ("projector and language model, on conversations", recipe.instruct_of(variant)),
         )
         if not (stage is recipe.language and VARIANTS[variant] == "none")
     )

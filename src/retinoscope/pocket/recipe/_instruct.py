@@ -90,4 +90,4 @@ def train_instruct(
     train("adapter", recipe.adapter, {"projector": projector})
     for module in language.values():
         module.requires_grad_(True)
-    train("instruct", recipe.instruct, {"projector": projector, **language})
+    train("instruct", recipe.instruct_of(variant), {"projector": projector, **language})
