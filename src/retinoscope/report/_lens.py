@@ -162,8 +162,8 @@ def _pretraining(runs: Sequence[StudyRun], curves: Curves) -> tuple[str, ...]:
 def _differ(peaks: Sequence[Interval]) -> str:
     if max(x.low for x in peaks) > min(x.high for x in peaks):
         return (
-            "The models differ in that alone, so this result depends on what the language model "
-            "read before it saw an image."
+            "The models share architecture, images and conversations, so this result depends on "
+            "what the language model read before it saw an image."
         )
     return "The intervals overlap: no difference between the pretrainings shows."
 
