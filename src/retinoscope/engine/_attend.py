@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers import AttentionInterface
 
@@ -41,6 +41,17 @@ class Part:
     allow: Allow = None
 
 
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Parts of some of a group's conditions each: disjoint, so that they are joined as one.
+
+    Attributes:
+        parts: with the places of their conditions in the group.
+    """
+
+    parts: Sequence[tuple[Int[Tensor, " condition"], Part]]
+
+
 @dataclass(eq=False)
 class Group:
     """Conditions with the same rows: a stretch of the packed batch.
@@ -55,7 +66,7 @@ class Group:
 
     where: slice
     size: int
-    parts: Sequence[Part]
+    parts: Sequence[Part | Pieces]
     allow: Allow
     own: tuple[Tensor, Tensor] | None = None
 
@@ -150,9 +161,19 @@ def _joined(parts: Sequence[_Attended]) -> Float[Tensor, "batch head row d_head"
 
 
 def _attend(
-    query: Float[Tensor, "batch head row d_head"], part: Part, scale: float, softcap: float | None
+    query: Float[Tensor, "batch head row d_head"],
+    part: Part | Pieces,
+    scale: float,
+    softcap: float | None,
 ) -> _Attended:
     """Output and log-sum-exp of one part; zeros and -inf for a row that reads none of it."""
+    if isinstance(part, Pieces):
+        width = part.parts[0][1].values.shape[-1]
+        out = query.new_zeros(*query.shape[:3], width)
+        sums = query.new_full(query.shape[:3], -torch.inf, dtype=torch.float32)
+        for where, piece in part.parts:
+            out[where], sums[where] = _attend(query[where], piece, scale, softcap)
+        return out, sums
     if not isinstance(part.allow, Tensor) and not softcap and _fusible(query):
         return _fused(query, part, scale)
     batch, heads, rows, _ = query.shape
@@ -187,8 +208,8 @@ def _causal(query: Tensor, keys: Tensor) -> Bool[Tensor, "1 1 row key"]:
 
 
 _FEW_ROWS = 8
-"""Below so many rows the scores are small, and cheaper than the copies of keys that a kernel without
-grouped heads needs."""
+"""Below so many rows the scores are small, and cheaper than the copies of keys that a kernel
+without grouped heads needs."""
 
 
 def _fusible(query: Tensor) -> bool:

@@ -66,7 +66,7 @@ class Incremental:
         self.own = own or OwnKeys.none(clean.adapter.n_layers)
         self.token_layers = 0
         self._done = done
-        self._reader = Reader(clean, plans)
+        self._reader = Reader(clean, plans, self.own)
         self._spans: dict[tuple[int, int], Span | None] = {}
         self._last = Span(np.array([clean.n - 1]))
 
@@ -99,7 +99,7 @@ class Incremental:
             elif output:
                 packed = self._last_block(layer, packed, keep)
             else:
-                self._keys_only(layer, packed, keep)
+                self._keep(layer, packed.cohorts, self._keys_only(layer, packed))
         self._done = stop
         return packed
 
@@ -113,12 +113,8 @@ class Incremental:
             span = None if whole is None else self._between(whole, stop)
             if span is not None:
                 cut = any(layer in cut.layers for cut in self.plans[member].cuts)
-                key = (id(span), cut, *map(id, self.own.of(layer, member)))
-                found.setdefault(key, ([], span, cut))[0].append(member)
-        return [
-            Cohort(tuple(members), span, self.own.shared(layer, members), cut)
-            for members, span, cut in found.values()
-        ]
+                found.setdefault((id(span), cut), ([], span, cut))[0].append(member)
+        return [Cohort(tuple(members), span, cut) for members, span, cut in found.values()]
 
     def _between(self, span: Span, stop: int) -> Span | None:
         if self._done == 0 and stop == self.clean.n:
@@ -171,13 +167,11 @@ class Incremental:
         if keep:
             self._keep(layer, packed.cohorts, groups)
 
-    def _keys_only(self, layer: int, packed: _Packed, keep: bool) -> list[Group]:
+    def _keys_only(self, layer: int, packed: _Packed) -> list[Group]:
         """Takes them as far as their keys and values."""
         groups = self._groups(layer, packed.cohorts)
         with suppress(KeysMade):
             self._called(layer, packed, Reading(groups, keys_only=True))
-        if keep:
-            self._keep(layer, packed.cohorts, groups)
         return groups
 
     def _last_block(self, layer: int, packed: _Packed, keep: bool) -> _Packed:
@@ -185,7 +179,7 @@ class Incremental:
         if all(len(cohort.span) == 1 for cohort in packed.cohorts):
             self._block(layer, packed, keep)
             return packed
-        groups = self._keys_only(layer, packed, keep)
+        groups = self._keys_only(layer, packed)
         kept: list[Cohort] = []
         reduced: list[Group] = []
         ends: list[int] = []
@@ -201,6 +195,9 @@ class Incremental:
                 kept.append(cohort._replace(span=self._last))
                 ends += range(start + rows - 1, start + size * rows, rows)
             start += size * rows
+        # Only now: what is kept counts as made before.
+        if keep:
+            self._keep(layer, packed.cohorts, groups)
         last = _Packed(kept, packed.places[ends], packed.hidden[ends])
         if kept:
             last.hidden = self._called(layer, last, Reading(reduced, read_own=False))

@@ -57,10 +57,6 @@ class OwnKeys:
         """What one condition has at one block, in the order in which it was computed."""
         return self._held[layer].get(member, ())
 
-    def shared(self, layer: int, members: Sequence[int]) -> tuple[Slab, ...]:
-        """The same for several conditions that were alike in every earlier pass."""
-        return tuple(slab.of(members) for slab in self.of(layer, members[0]))
-
     def renumbered(self, source: Sequence[int | None]) -> OwnKeys:
         """The same keys for other conditions: condition i has those of `source[i]`, or none."""
         wanted: dict[int, list[int]] = {}
