@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ class Clean:
     cache: DynamicCache
     _entry: Entry | None = None
     _edges: dict[int, Edges] = field(default_factory=dict)
+    _taken: dict[str, tuple[Any, Tensor, Any]] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -120,12 +122,18 @@ class Clean:
         """
         self.reserve(self.n)
         assert self._entry is not None
-        given = self._entry.arguments[layer]
         return {
-            name: _at(name, value, rows)
-            for name, value in given.items()
+            name: self._at(name, value, rows)
+            for name, value in self._entry.arguments[layer].items()
             if name != "attention_mask" and value is not None
         }
+
+    def _at(self, name: str, value: Any, rows: Int[Tensor, " row"]) -> Any:
+        # Most blocks get the same arguments, for the same rows.
+        before = self._taken.get(name)
+        if before is None or before[0] is not value or before[1] is not rows:
+            before = self._taken[name] = (value, rows, _at(name, value, rows))
+        return before[2]
 
     def edges(self, layer: int) -> Edges:
         """Which edges the block's own mask allows."""
@@ -158,7 +166,7 @@ class Clean:
         arguments = self.adapter.arguments(self.inputs, position, position + 1)
         return enter(self.adapter, embeddings[:, None], arguments, start=position).hidden[:, 0]
 
-    @property
+    @cached_property
     def _enters_unchanged(self) -> bool:
         return torch.equal(self.states(0), self.embeddings)
 

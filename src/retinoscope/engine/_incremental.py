@@ -31,11 +31,13 @@ class _Packed:
 
     Attributes:
         places: (packed,) condition x positions + position of each row.
+        rows: (packed,) the position of each.
         hidden: (packed, d_model) the residual stream.
     """
 
     cohorts: list[Cohort]
     places: Int[np.ndarray, " packed"]
+    rows: Int[Tensor, " packed"]
     hidden: Float[Tensor, "packed d_model"]
 
 
@@ -129,12 +131,13 @@ class Incremental:
     def _gathered(self, layer: int, cohorts: list[Cohort], before: _Packed | None) -> _Packed:
         """The rows of `cohorts`: what was computed before where it was, else the clean run's."""
         if before is not None and _same_rows(before.cohorts, cohorts):
-            return _Packed(cohorts, before.places, before.hidden)
+            return _Packed(cohorts, before.places, before.rows, before.hidden)
         n, device = self.clean.n, self.clean.device
         places = np.concatenate(
             [(np.array(c.members)[:, None] * n + c.span.positions).ravel() for c in cohorts]
         )
-        hidden = self.clean.states(layer)[torch.from_numpy(places % n).to(device)]
+        rows = torch.from_numpy(places % n).to(device)
+        hidden = self.clean.states(layer)[rows]
         if before is not None:
             order = np.argsort(before.places)
             at = np.searchsorted(before.places, places, sorter=order)
@@ -142,7 +145,7 @@ class Incremental:
             known = before.places[old] == places
             where = torch.from_numpy(np.flatnonzero(known)).to(device)
             hidden[where] = before.hidden[torch.from_numpy(old[known]).to(device)]
-        return _Packed(cohorts, places, hidden)
+        return _Packed(cohorts, places, rows, hidden)
 
     def _overwrite(self, layer: int, packed: _Packed) -> None:
         start = 0
@@ -198,7 +201,7 @@ class Incremental:
         # Only now: what is kept counts as made before.
         if keep:
             self._keep(layer, packed.cohorts, groups)
-        last = _Packed(kept, packed.places[ends], packed.hidden[ends])
+        last = _Packed(kept, packed.places[ends], packed.rows[ends], packed.hidden[ends])
         if kept:
             last.hidden = self._called(layer, last, Reading(reduced, read_own=False))
         return last
@@ -218,8 +221,7 @@ class Incremental:
         self, layer: int, packed: _Packed, batch: Reading
     ) -> Float[Tensor, "packed d_model"]:
         self.token_layers += len(packed.places)
-        rows = torch.from_numpy(packed.places % self.clean.n)
-        return call_block(self.clean, layer, packed.hidden, rows, batch)
+        return call_block(self.clean, layer, packed.hidden, packed.rows, batch)
 
     def _keep(self, layer: int, cohorts: list[Cohort], groups: list[Group]) -> None:
         for cohort, group in zip(cohorts, groups, strict=True):

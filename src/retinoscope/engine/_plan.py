@@ -158,6 +158,9 @@ def _cut(run: Run, knockout: Knockout) -> Cut:
 
 
 def _refuse_empty_rows(run: Run, cuts: Sequence[Cut]) -> None:
+    # Every row of a causal decoder reads position 0, which is seldom hidden from any.
+    if all(0 not in cut.keys for cut in cuts):
+        return
     rows = np.unique(np.concatenate([cut.rows for cut in cuts]))
     seen: set[tuple[int, ...]] = set()
     for layer in range(run.adapter.n_layers):
@@ -189,11 +192,21 @@ def blocked(
     per_head = any(cut.heads is not None for cut in cuts)
     mask = np.zeros((n_heads if per_head else 1, len(rows), n_keys), dtype=bool)
     for cut in cuts:
-        hit = np.isin(rows, cut.rows) | (cut.generated & (rows >= n))
+        hit = _among(rows, cut.rows) | (cut.generated & (rows >= n))
         if hit.any():
             heads = np.arange(len(mask)) if cut.heads is None else np.array(cut.heads)
             mask[np.ix_(heads, np.flatnonzero(hit), cut.keys)] = True
     return mask
+
+
+def _among(
+    rows: Int[np.ndarray, " query"], ascending: Int[np.ndarray, " token"]
+) -> Bool[np.ndarray, " query"]:
+    """As `np.isin`, several times faster for a few rows."""
+    if not len(ascending):
+        return np.zeros(len(rows), dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
+    return ascending[place] == rows
 
 
 def _patched(run: Run, patch: Patch) -> list[tuple[int, Replaced]]:

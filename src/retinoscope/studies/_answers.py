@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -13,7 +13,7 @@ from ..errors import InputError
 _MARKERS = "▁Ġ \t\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answers:
     """Looks up first pieces of answers in one tokenizer.
 
@@ -24,6 +24,8 @@ class Answers:
     """
 
     tokenizer: object
+    _pieces: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    _texts: dict[int, str] = field(default_factory=dict, repr=False)
 
     def first_pieces(self, word: str) -> tuple[int, ...]:
         """Ids of the first non-blank pieces of `word` in its spellings, without repeats.
@@ -31,6 +33,12 @@ class Answers:
         Raises:
             InputError: if the tokenizer knows none of them.
         """
+        # Studies ask for the same few words at every row.
+        if word not in self._pieces:
+            self._pieces[word] = self._found(word)
+        return self._pieces[word]
+
+    def _found(self, word: str) -> tuple[int, ...]:
         ids = [self._first(f"{space}{form}") for form in _spellings(word) for space in (" ", "")]
         known = tuple(dict.fromkeys(index for index in ids if index is not None))
         if not known:
@@ -42,8 +50,10 @@ class Answers:
 
     def piece(self, token_id: int) -> str:
         """The token's text without its leading-space marker."""
-        text = self.tokenizer.decode([int(token_id)])  # type: ignore[attr-defined]
-        return text.strip(_MARKERS)
+        if token_id not in self._texts:
+            text = self.tokenizer.decode([int(token_id)])  # type: ignore[attr-defined]
+            self._texts[token_id] = text.strip(_MARKERS)
+        return self._texts[token_id]
 
     def _first(self, text: str) -> int | None:
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
