@@ -16,7 +16,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import data, engine, lens, models, pocket, stats, store, studies, tokens
+    from . import attribution, data, engine, lens, models, pocket, stats, store, studies, tokens
     from .engine import VLM, Ablate, Knockout, Patch, fill, load
     from .errors import CapabilityError, InputError, MissingExtraError, RetinoscopeError
 
@@ -34,7 +34,18 @@ _NAMES = {
     "MissingExtraError": "errors",
     "RetinoscopeError": "errors",
 }
-_ROOMS = ("data", "engine", "lens", "models", "pocket", "stats", "store", "studies", "tokens")
+_ROOMS = (
+    "attribution",
+    "data",
+    "engine",
+    "lens",
+    "models",
+    "pocket",
+    "stats",
+    "store",
+    "studies",
+    "tokens",
+)
 
 __all__ = [
     "VLM",
@@ -45,6 +56,7 @@ __all__ = [
     "MissingExtraError",
     "Patch",
     "RetinoscopeError",
+    "attribution",
     "data",
     "engine",
     "fill",

@@ -11,6 +11,7 @@ from ._cover import Region, region_cover, region_mask
 from ._gradient import (
     Attribution,
     GradientTokens,
+    LogitGradient,
     attribution,
     by_gradient,
     integrated_gradients,
@@ -22,6 +23,7 @@ __all__ = [
     "Attribution",
     "GradientTokens",
     "Layout",
+    "LogitGradient",
     "Positions",
     "Region",
     "RunLike",

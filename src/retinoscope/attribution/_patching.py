@@ -1,0 +1,244 @@
+"""Attribution patching: every single-token ablation at once, to first order."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..engine import Ablate, Run
+from ..engine.fill import Fill
+from ..errors import InputError
+from ..tokens import LogitGradient, TokenSet, visual
+from ._heat_map import heat_map
+from ._rank import RankCorrelation, rank_correlation
+
+if TYPE_CHECKING:
+    import pyarrow
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_LEAST = 3
+
+
+@dataclass(frozen=True, eq=False)
+class AttributionPatching:
+    """What ablating each visual token alone would do to a logit, to first order.
+
+    A negative number: the logit falls when the token is ablated, so the token speaks for the
+    target. All numbers are in logits; where `versus` is given they are changes of the difference of
+    two logits, which is that of the log odds of the two tokens.
+
+    Attributes:
+        run: the clean run.
+        target, versus: token ids; what is measured is logit(target) or logit(target) -
+            logit(versus).
+        fill: what an ablated token becomes.
+        estimates: (n,) one per visual token of all images, in their order; float32.
+        sampled: (m,) indices among the visual tokens, ascending, of those that were also ablated
+            for real.
+        exact: (m,) their true effects; float32.
+        rank_correlation: of estimates and exact effects over the sample.
+        path: how the exact effects were computed; see `Effects`.
+    """
+
+    run: Run = field(repr=False)
+    target: int
+    versus: int | None
+    fill: Fill
+    estimates: Float[Tensor, " token"] = field(repr=False)
+    sampled: Int[Tensor, " sample"] = field(repr=False)
+    exact: Float[Tensor, " sample"] = field(repr=False)
+    rank_correlation: RankCorrelation
+    path: str
+
+    def to_frame(self) -> pyarrow.Table:
+        """One row per visual token.
+
+        Columns: token (index among the visual tokens), position (in the decoder's input), image,
+        row and column (null without a place in a grid), estimate, and exact (null unless sampled).
+        The table's metadata has the rank correlation, the target, and the path.
+        """
+        import pyarrow as pa
+
+        images = self.run.images
+        grids = [(image.layout.rows, image.layout.columns) for image in images]
+        n = len(self.estimates)
+        exact: list[float | None] = [None] * n
+        for index, value in zip(self.sampled.tolist(), self.exact.tolist(), strict=True):
+            exact[index] = value
+        rows, columns = (np.concatenate(kind) for kind in zip(*grids, strict=True))
+        table = pa.table(
+            {
+                "token": list(range(n)),
+                "position": [place for image in images for place in image.positions],
+                "image": [image.number for image in images for _ in image.positions],
+                "row": pa.array(rows, pa.int64(), mask=rows < 0),
+                "column": pa.array(columns, pa.int64(), mask=columns < 0),
+                "estimate": pa.array(self.estimates.tolist(), pa.float32()),
+                "exact": pa.array(exact, pa.float32()),
+            }
+        )
+        return table.replace_schema_metadata({"retinoscope": json.dumps(self._facts())})
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes `to_frame` as Parquet and returns the path.
+
+        Raises:
+            InputError: the name does not end in .parquet, or the file cannot be written.
+        """
+        from pyarrow import parquet
+
+        goal = Path(path)
+        if goal.suffix != ".parquet":
+            raise InputError(f"expected a file name that ends in .parquet, got {goal.name!r}")
+        try:
+            parquet.write_table(self.to_frame(), goal)
+        except OSError as error:
+            raise InputError(
+                f"{goal}: cannot be written ({error}): choose another place"
+            ) from error
+        return goal
+
+    def plot(self, image: int = 0, ax: Axes | None = None) -> Figure:
+        """The estimates of one image's tokens over that image, with the rank correlation.
+
+        Args:
+            image: which of the prompt's images, from 0.
+            ax: where to draw; a figure of its own if None.
+
+        Raises:
+            InputError: no such image, or tokens without a place in it.
+        """
+        images = self.run.images
+        if not 0 <= image < len(images):
+            raise InputError(f"expected images from 0 to {len(images) - 1}, got {image}")
+        start = sum(len(other) for other in images[:image])
+        text = self.run.adapter.vocabulary.text
+        logit = f"logit of {text(self.target).strip()!r}"
+        if self.versus is not None:
+            logit += f" minus {text(self.versus).strip()!r}"
+        found = self.rank_correlation
+        drawn = heat_map(
+            self.run.prompt.images[image],
+            images[image].boxes,
+            self.estimates[start : start + len(images[image])].cpu().numpy(),
+            ax,
+        )
+        drawn.bar.set_label(f"estimated change of the {logit}\nwhen the token is ablated")
+        drawn.axes.set_title(
+            f"rank correlation with {found.n} exact ablations: {found.value:.2f} "
+            f"({found.low:.2f} to {found.high:.2f})",
+            fontsize="small",
+        )
+        return drawn.figure
+
+    def _facts(self) -> dict[str, object]:
+        found = self.rank_correlation
+        return {
+            "target": self.target,
+            "versus": self.versus,
+            "fill": repr(self.fill),
+            "path": self.path,
+            "rank_correlation": {
+                "value": _number(found.value),
+                "low": _number(found.low),
+                "high": _number(found.high),
+                "p": _number(found.p),
+                "n": found.n,
+                "method": found.method,
+                "reason": found.reason,
+            },
+        }
+
+
+def attribution_patching(
+    run: Run,
+    target: str | int,
+    fill: Fill,
+    *,
+    versus: str | int | None = None,
+    sample: int = 32,
+    seed: int = 0,
+) -> AttributionPatching:
+    """Estimates what ablating each visual token alone does to a logit of the last position.
+
+    One forward and one backward pass give all n estimates,
+
+        estimate_i = (fill_i - embedding_i) . d logit / d embedding_i,
+
+    in logits; negative where the ablation lowers the logit. They are exact for a model that is
+    linear in the token between its embedding and the fill, and no decoder is. So `sample` tokens
+    are also ablated for real, one at a time, and the result carries the rank correlation. The
+    sample is uniform, without replacement: one chosen by the estimates, to have high and low ones
+    in it, would flatter the correlation.
+
+    Zeros are a poor fill here: blocks begin with a norm that takes a token's scale away, so the
+    slope along `0 - embedding` is small up to the point where the norm jumps.
+
+    Args:
+        target: a word, of which the first piece is taken, or a token id.
+        fill: what an ablated token becomes, as in `Ablate`.
+        versus: another word or token id, whose logit is taken off the target's.
+        sample: how many tokens are ablated for real, at least 3; all if there are not more.
+        seed: of the sample, and of the interval.
+
+    Raises:
+        InputError: an unknown word, one token twice, no fill, fewer than 3 tokens or a sample below
+            3, or a run without an image.
+        CapabilityError: a model that does not allow gradients.
+
+    Source: Nanda 2023, "Attribution Patching: Activation Patching At Industrial Scale"; Syed et al.
+    2023 (arXiv 2310.10348), section 3; when it fails: Kramar et al. 2024 (arXiv 2403.00745).
+    """
+    if not isinstance(fill, Fill):
+        raise InputError(f"expected a fill such as fill.zero(), got a {type(fill).__name__}")
+    n = len(visual(run))
+    if sample < _LEAST or n < _LEAST:
+        raise InputError(
+            f"expected a sample of at least {_LEAST} tokens, which a rank correlation needs, got "
+            f"{min(sample, n)}"
+        )
+    logit = LogitGradient(run, target, versus)
+    change = fill.values(run, logit.places).to(logit.embeddings) - logit.embeddings
+    estimates = (change.float() * logit.here.gradients[0].float()).sum(-1)
+    chosen = np.random.default_rng(seed).choice(n, min(sample, n), replace=False)
+    chosen.sort()
+    # The empty condition is the clean run as the same path computes it.
+    effects = run.counterfactuals(
+        [(), *(Ablate(_one(run, logit.places[index]), fill) for index in chosen)]
+    )
+    logits = effects.logits[:, logit.target]
+    if logit.versus is not None:
+        logits = logits - effects.logits[:, logit.versus]
+    exact = logits[1:] - logits[0]
+    sampled = torch.from_numpy(chosen).to(estimates.device)
+    return AttributionPatching(
+        run=run,
+        target=logit.target,
+        versus=logit.versus,
+        fill=fill,
+        estimates=estimates,
+        sampled=sampled,
+        exact=exact,
+        rank_correlation=rank_correlation(
+            estimates[sampled].cpu().numpy(), exact.cpu().numpy(), seed=seed
+        ),
+        path=effects.path[-1],
+    )
+
+
+def _one(run: Run, position: int) -> TokenSet:
+    return TokenSet.of(run.sequence, [position])
+
+
+def _number(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else value
