@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ..models import Capabilities, Inputs
+from ..models import Adapter, Capabilities, Inputs
 from ._attention import attention_rows
 from ._clean import Clean, clean_pass
 from ._dirty import Reaches
@@ -55,7 +56,7 @@ def self_check(vlm: VLM) -> Capabilities:
     _same(vlm, lens, clean.logits, "the lens of the last layer", "the logits")
     if not vlm.capabilities.supports("knockout"):
         return vlm.capabilities
-    layer = adapter.n_layers // 2
+    layer = _attending(adapter)
     cut = Cut(np.array([_N - 1]), np.array([1, 2]), frozenset([layer]), None, False)
     plans = [Plan(None, (cut,), {}), Plan(None, (), {}), _ablation(embeds)]
     wanted = _plain(clean, plans)
@@ -78,6 +79,21 @@ def self_check(vlm: VLM) -> Capabilities:
         why = f"the self-check at load failed ({error}): the reference path is used"
         return vlm.capabilities.refusing("incremental", why)
     return vlm.capabilities
+
+
+def _attending(adapter: Adapter) -> int:
+    """A layer with attention, as near to the middle as there is one.
+
+    Raises:
+        CapabilityError: no layer has an attention module under a known name.
+    """
+    layers = sorted(range(adapter.n_layers), key=lambda layer: abs(layer - adapter.n_layers // 2))
+    for layer in layers[:-1]:
+        with suppress(CapabilityError):
+            adapter.decoder.attention(layer)
+            return layer
+    adapter.decoder.attention(layers[-1])
+    return layers[-1]
 
 
 def _ablation(embeds: Float[Tensor, "token d_model"]) -> Plan:

@@ -72,6 +72,7 @@ class Clean:
     cache: DynamicCache
     _entry: Entry | None = None
     _edges: dict[int, Edges] = field(default_factory=dict)
+    _added: dict[int, Tensor | None] = field(default_factory=dict)
     _taken: dict[str, tuple[Any, Tensor, Any]] = field(default_factory=dict)
 
     @property
@@ -102,6 +103,12 @@ class Clean:
         """
         keys, values = keys_and_values(self.cache, layer)
         return keys[0], values[0]
+
+    @property
+    def key_width(self) -> int:
+        """Numbers that one position's key has in a block that keeps keys."""
+        held = (getattr(layer, "keys", None) for layer in self.cache.layers)
+        return next((keys[0, :, 0].numel() for keys in held if isinstance(keys, Tensor)), 0)
 
     # Beside the hidden states
 
@@ -135,6 +142,12 @@ class Clean:
             before = self._taken[name] = (value, rows, _at(name, value, rows))
         return before[2]
 
+    def added(self, layer: int) -> Float[Tensor, "token d_model"] | None:
+        """What the decoder adds behind a block at each position of the prompt."""
+        if layer not in self._added:
+            self._added[layer] = self.adapter.added(self.inputs, layer)
+        return self._added[layer]
+
     def edges(self, layer: int) -> Edges:
         """Which edges the block's own mask allows."""
         self.reserve(self.n)
@@ -145,6 +158,11 @@ class Clean:
         if name not in self._edges:
             self._edges[name] = _read(mask)
         return self._edges[name]
+
+    def closed(self, stop: int) -> bool:
+        """Whether no position before `stop` reads one from there on, in any block."""
+        layers = range(self.adapter.n_layers)
+        return all(self.edges(layer).first_reader(stop) >= stop for layer in layers)
 
     def entering(
         self, embeddings: Float[Tensor, "token d_model"], positions: Int[Tensor, " token"]

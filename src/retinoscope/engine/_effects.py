@@ -175,7 +175,7 @@ class Effects:
         numbers = max(rows) * (3 * inner + 8 * adapter.d_model + 2 * adapter.n_heads * self.run.n)
         if n_new:
             kept = sum(rows) + n_new * adapter.n_layers
-            numbers += 2 * kept * self._clean.keys_and_values(0)[0][:, 0].numel()
+            numbers += 2 * kept * self._clean.key_width
         return numbers * 4 + adapter.vocab_size * 8
 
     @cached_property

@@ -167,8 +167,31 @@ class Incremental:
         """Takes the packed rows through one block."""
         groups = self._groups(layer, packed.cohorts)
         packed.hidden = self._called(layer, packed, Reading(groups))
+        self._add(layer, packed)
         if keep:
             self._keep(layer, packed.cohorts, groups)
+
+    def _add(self, layer: int, packed: _Packed) -> None:
+        """What the decoder adds behind this block, but where the embedding is another."""
+        table = self.clean.added(layer)
+        if table is None:
+            return
+        values = table[packed.rows.to(table.device)]
+        gone = [
+            member * self.clean.n + place
+            for member in {m for cohort in packed.cohorts for m in cohort.members}
+            for place in self._replaced(member)
+        ]
+        values[torch.from_numpy(np.isin(packed.places, gone)).to(table.device)] = 0
+        packed.hidden = packed.hidden + values.to(packed.hidden)
+
+    def _replaced(self, member: int) -> list[int]:
+        """Positions at which a condition's embeddings are not the run's."""
+        inputs = self.plans[member].inputs
+        if inputs is None:
+            return []
+        own = self.clean.embeddings[inputs.positions]
+        return inputs.positions[(inputs.values.to(own) != own).any(-1)].tolist()
 
     def _keys_only(self, layer: int, packed: _Packed) -> list[Group]:
         """Takes them as far as their keys and values."""
@@ -204,6 +227,7 @@ class Incremental:
         last = _Packed(kept, packed.places[ends], packed.rows[ends], packed.hidden[ends])
         if kept:
             last.hidden = self._called(layer, last, Reading(reduced, read_own=False))
+            self._add(layer, last)
         return last
 
     def _groups(self, layer: int, cohorts: list[Cohort]) -> list[Group]:

@@ -142,6 +142,9 @@ class VLM:
             shared = common_start([prompt.inputs for prompt in several], embedded)
         cleans: list[Clean] = []
         for prompt, embeddings in zip(several, embedded, strict=True):
+            if len(cleans) == 1 and not cleans[0].closed(shared):
+                # The whole prompt attends both ways: what comes before is not the same in each.
+                shared = 0
             trunk = (cleans[0], shared) if cleans and shared else None
             cleans.append(clean_pass(self.adapter, prompt.inputs, embeddings, trunk))
         runs = [self._run(p, p.inputs, clean) for p, clean in zip(several, cleans, strict=True)]

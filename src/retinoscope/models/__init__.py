@@ -8,8 +8,9 @@ An adapter says how images become visual embeddings, where in the image each vis
 from ._adapter import Adapter, Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
+from ._families import ADAPTERS
 from ._layout import Layout
-from ._load import ADAPTERS, adapter_for, families, open_model
+from ._load import adapter_for, families, open_model
 from ._text import Vocabulary
 
 __all__ = [

@@ -158,6 +158,14 @@ class Adapter(ABC):
         """
         return {}
 
+    def added(self, inputs: Inputs, layer: int) -> Float[Tensor, "token d_model"] | None:
+        """What is added to the residual stream behind a block, one row per position of the prompt.
+
+        It belongs to the embedding at its position: where that is another, nothing is added. None
+        where nothing is.
+        """
+        return None
+
     def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """float32 logits of hidden states after the final norm, soft-capped as in the model."""
         logits = self.unembedding(normed.to(self.unembedding.weight.dtype)).float()

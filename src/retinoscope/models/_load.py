@@ -18,10 +18,7 @@ from transformers import (
 
 from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
-from ._llava import LlavaAdapter
-
-ADAPTERS: tuple[type[Adapter], ...] = (LlavaAdapter,)
-"""One adapter per family, found by `config.model_type`."""
+from ._families import ADAPTERS
 
 
 def families() -> dict[str, tuple[str, ...]]:

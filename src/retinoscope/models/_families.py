@@ -1,0 +1,28 @@
+"""The model families that have an adapter; the first one that names a model's type is taken."""
+
+from __future__ import annotations
+
+from ._adapter import Adapter
+from ._blip2 import Blip2Adapter, InstructBlipAdapter
+from ._gemma3 import Gemma3Adapter
+from ._kosmos2 import Kosmos2Adapter
+from ._lfm2_vl import Lfm2VLAdapter
+from ._llava import LlavaAdapter
+from ._mllama import MllamaAdapter
+from ._paligemma import PaliGemmaAdapter
+from ._qwen3_vl import Qwen3VLAdapter
+from ._qwen_vl import Qwen25VLAdapter, QwenVLAdapter
+
+ADAPTERS: tuple[type[Adapter], ...] = (
+    LlavaAdapter,
+    QwenVLAdapter,
+    Qwen25VLAdapter,
+    Qwen3VLAdapter,
+    Gemma3Adapter,
+    PaliGemmaAdapter,
+    Lfm2VLAdapter,
+    Blip2Adapter,
+    InstructBlipAdapter,
+    MllamaAdapter,
+    Kosmos2Adapter,
+)

@@ -1,0 +1,157 @@
+"""LFM2-VL: short convolutions between the attention layers; large images as tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from ..errors import CapabilityError, InputError
+from ._capabilities import Capabilities, Capability
+from ._decoder import Decoder
+from ._layout import Frame, Layout, grid_layout
+from ._placeholder import PlaceholderAdapter
+
+_NOT_INCREMENTAL = (
+    "convolutions between the attention layers read the positions before their own, which a block "
+    "called for some rows does not have: the reference path is used"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Lfm2Decoder(Decoder):
+    """A decoder of which only some layers attend."""
+
+    def attention(self, layer: int) -> nn.Module:
+        """The attention module of one layer.
+
+        Raises:
+            CapabilityError: that layer is a convolution.
+        """
+        found = getattr(self.layers[layer], "self_attn", None)
+        if not isinstance(found, nn.Module):
+            raise CapabilityError(
+                f"layer {layer} is a convolution and has no attention: choose among the layers "
+                f"{', '.join(map(str, self.attending))}"
+            )
+        return found
+
+    @property
+    def attending(self) -> tuple[int, ...]:
+        """The layers that attend."""
+        return tuple(i for i, block in enumerate(self.layers) if hasattr(block, "self_attn"))
+
+
+class Lfm2VLAdapter(PlaceholderAdapter):
+    """`Lfm2VlForConditionalGeneration`.
+
+    An image is resized so that both sides are multiples of a merged patch. A large one becomes a
+    grid of square tiles, row by row, and behind them the whole image as a thumbnail, which is the
+    last tile of the layout. Knockouts and attention rows exist at the attention layers only; the
+    convolutions carry information between neighbouring positions all the same.
+
+    Source: Liquid AI 2025, "LFM2 Technical Report", sections on LFM2 and LFM2-VL.
+    """
+
+    family: ClassVar[str] = "LFM2-VL"
+    model_types: ClassVar[tuple[str, ...]] = ("lfm2_vl",)
+
+    @cached_property
+    def decoder(self) -> Lfm2Decoder:
+        inner: Any = self.language_model
+        return Lfm2Decoder(tuple(inner.layers), inner.embedding_norm)
+
+    # Images
+
+    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+        try:
+            done = self.processor.image_processor(
+                images=[image], return_row_col_info=True, return_tensors="pt"
+            )
+        except (RuntimeError, ValueError) as error:
+            # A very long image gets more patches than the processor makes room for.
+            width, height = image.size
+            raise InputError(
+                f"expected an image that the model's processor takes, got {width}x{height} pixels "
+                f"({error}): crop it"
+            ) from error
+        rows, columns = int(done["image_rows"][0]), int(done["image_cols"][0])
+        return {
+            **{
+                name: done[name]
+                for name in ("pixel_values", "pixel_attention_mask", "spatial_shapes")
+            },
+            "tiles": torch.tensor([rows, columns]),
+        }
+
+    @property
+    def _side(self) -> int:
+        """Pixels along a visual token."""
+        config = self.model.config
+        return int(config.downsample_factor * config.vision_config.patch_size)
+
+    def _grids(self, pixels: Mapping[str, Tensor]) -> list[tuple[int, int]]:
+        """Rows and columns of visual tokens of each tile."""
+        factor = int(self.model.config.downsample_factor)
+        return [(h // factor, w // factor) for h, w in pixels["spatial_shapes"].tolist()]
+
+    def visual_count(self, pixels: Mapping[str, Tensor]) -> int:
+        return sum(rows * columns for rows, columns in self._grids(pixels))
+
+    def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
+        width, height = size
+        n_rows, n_columns = pixels["tiles"].tolist()
+        n_tiles = n_rows * n_columns
+        parts: list[Layout] = []
+        for number, (rows, columns) in enumerate(self._grids(pixels)):
+            across, down = (1, 1) if number == n_tiles else (n_columns, n_rows)
+            row, column = (0, 0) if number == n_tiles else divmod(number, n_columns)
+            x, y = columns * self._side, rows * self._side
+            frame = Frame(x * across / width, y * down / height, x * column, y * row)
+            parts.append(grid_layout(size, frame, (rows, columns), float(self._side)))
+        if len(parts) == 1:
+            return parts[0]
+        return Layout(
+            size=size,
+            boxes=np.concatenate([part.boxes for part in parts]),
+            rows=np.concatenate([part.rows for part in parts]),
+            columns=np.concatenate([part.columns for part in parts]),
+            tiles=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+            grid=None,
+        )
+
+    def encode_images(
+        self, pixels: Sequence[Mapping[str, Tensor]]
+    ) -> list[Float[Tensor, "token d_model"]]:
+        tower = next(self.model.model.vision_tower.parameters())
+        encode: Any = self.model.model.get_image_features
+        found: list[Tensor] = []
+        for one in pixels:
+            features = encode(
+                pixel_values=one["pixel_values"].to(tower.device, tower.dtype),
+                spatial_shapes=one["spatial_shapes"].to(tower.device),
+                pixel_attention_mask=one["pixel_attention_mask"].to(tower.device),
+                return_dict=True,
+            )
+            found.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
+        return found
+
+    # Limits
+
+    def capabilities(self) -> Capabilities:
+        done = super().capabilities().refusing("incremental", _NOT_INCREMENTAL)
+        where = f"at the attention layers: {', '.join(map(str, self.decoder.attending))}"
+        methods = tuple(
+            Capability(method.name, True, where)
+            if method.supported and method.name in ("knockout", "attention")
+            else method
+            for method in done.methods
+        )
+        return replace(done, methods=methods)

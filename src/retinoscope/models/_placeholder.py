@@ -1,0 +1,166 @@
+"""Families whose prompts hold a placeholder token for each visual token."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from ..errors import CapabilityError, InputError
+from ._adapter import Adapter, Formatted, Inputs
+from ._capabilities import Capabilities, Capability
+from ._decoder import Decoder, find_decoder
+
+_MASKABLE = ("sdpa", "eager")
+
+
+class PlaceholderAdapter(Adapter):
+    """A decoder that receives visual tokens in place of placeholders in its prompt.
+
+    The processor of the family expands the placeholders; what is here only finds them again.
+    """
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        return find_decoder(self.language_model)
+
+    @property
+    def language_model(self) -> nn.Module:
+        core: Any = self.model.model
+        return core.language_model
+
+    @property
+    def placeholder_id(self) -> int:
+        """The token id that stands for one visual token."""
+        return int(self.model.config.image_token_id)
+
+    @property
+    def _placeholder(self) -> str:
+        """What stands for one image in a prompt."""
+        found = getattr(self.processor, "image_token", None)
+        return str(found or self.tokenizer.convert_ids_to_tokens(self.placeholder_id))
+
+    @abstractmethod
+    def visual_count(self, pixels: Mapping[str, Tensor]) -> int:
+        """How many visual tokens one image has."""
+
+    # Text
+
+    def format(self, text: str, n_images: int, prefill: str | None) -> Formatted:
+        self._refuse_placeholder(text)
+        self._refuse_placeholder(prefill or "")
+        if getattr(self.processor, "chat_template", None):
+            parts = [{"type": "image"}] * n_images + [{"type": "text", "text": text}]
+            conversation: Any = [{"role": "user", "content": parts}]
+            written = self.processor.apply_chat_template(
+                conversation, add_generation_prompt=True, tokenize=False
+            )
+        else:
+            written = "USER: " + f"{self._placeholder}\n" * n_images + f"{text} ASSISTANT:"
+        assert isinstance(written, str)
+        start = written.rfind(text)
+        if start < 0:
+            raise CapabilityError(
+                f"the model's chat template changes the text {text!r}, so its tokens cannot be "
+                "told apart: pass the finished prompt with raw=True"
+            )
+        if prefill:
+            joined = prefill[:1].isspace() or not (written[-1:] == ":" or written[-1:].isalnum())
+            written += prefill if joined else f" {prefill}"
+        return Formatted(written, (start, start + len(text)))
+
+    def after_images(self, text: str) -> int:
+        place = text.rfind(self._placeholder)
+        return 0 if place < 0 else place + len(self._placeholder)
+
+    def _refuse_placeholder(self, text: str) -> None:
+        if self._placeholder in text:
+            raise InputError(
+                f"expected a text without {self._placeholder}, which stands for an image: "
+                "leave it out (images are placed for you), or pass the whole prompt with raw=True"
+            )
+
+    def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
+        found = formatted.text.count(self._placeholder)
+        if found != len(images):
+            raise InputError(
+                f"expected one {self._placeholder} in the prompt for each of {len(images)} images, "
+                f"got {found}"
+            )
+        pixels = tuple(self.preprocess(image) for image in images)
+        layouts = tuple(
+            self.layout(image.size, one) for image, one in zip(images, pixels, strict=True)
+        )
+        counts = [self.visual_count(one) for one in pixels]
+        # A chat template may write the token that the tokenizer would add once more.
+        begin = getattr(self.tokenizer, "bos_token", None)
+        special = not (begin and formatted.text.startswith(begin))
+        call: Any = self.processor
+        done = call(
+            text=[formatted.text], images=list(images) or None, add_special_tokens=special
+        )
+        ids = [int(index) for index in done["input_ids"][0]]
+        visual = [place for place, index in enumerate(ids) if index == self.placeholder_id]
+        if len(visual) != sum(counts):
+            raise CapabilityError(
+                f"the processor writes {len(visual)} placeholders where the vision tower gives "
+                f"{sum(counts)} visual tokens: the processor belongs to another model"
+            )
+        ends = [0, *accumulate(counts)]
+        return Inputs(
+            input_ids=torch.tensor(ids),
+            image_positions=tuple(tuple(visual[a:b]) for a, b in pairwise(ends)),
+            pixels=pixels,
+            layouts=layouts,
+            question=self._question(formatted, ids, special),
+        )
+
+    def _question(
+        self, formatted: Formatted, ids: Sequence[int], special: bool
+    ) -> tuple[int, ...] | None:
+        """Positions of the user's words, counted from the end: there the tokens are the same."""
+        if not getattr(self.tokenizer, "is_fast", False):
+            return None
+        done = self.tokenizer(
+            formatted.text, add_special_tokens=special, return_offsets_mapping=True
+        )
+        plain, spans = list(done["input_ids"]), done["offset_mapping"]
+        start, stop = formatted.question
+        inside = [i for i, (a, b) in enumerate(spans) if a < stop and b > start]
+        if not inside:
+            return ()
+        tail = len(plain) - inside[0]
+        if plain[-tail:] != ids[-tail:]:
+            return None
+        return tuple(len(ids) - len(plain) + i for i in inside)
+
+    # Limits
+
+    def capabilities(self) -> Capabilities:
+        attention = self.attention_implementation
+        maskable = attention in _MASKABLE
+        why = "" if maskable else f"{attention} takes no mask per edge: load with 'sdpa' or 'eager'"
+        sliding = getattr(self.text_config, "sliding_window", None)
+        allowed = ("run", "lens", "ablate", "patch", "gradients", "generate", "several images")
+        methods = (
+            *(Capability(name, True) for name in allowed),
+            *(Capability(name, maskable, why) for name in ("knockout", "attention", "incremental")),
+        )
+        decoder = str(self.text_config.model_type)
+        return Capabilities(
+            family=self.family,
+            architecture=type(self.model).__name__,
+            decoder=f"{decoder} (sliding window {sliding})" if sliding else decoder,
+            n_layers=self.n_layers,
+            n_heads=self.n_heads,
+            d_model=self.d_model,
+            vocab_size=self.vocab_size,
+            attention=attention,
+            methods=methods,
+        )

@@ -1,0 +1,161 @@
+"""Qwen3-VL: DeepStack adds features of the vision tower behind the decoder's first blocks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from checks_rotary import (
+    QUESTION,
+    SIZES,
+    check_forward,
+    check_generate,
+    check_layout,
+    check_paths,
+    check_rows,
+    oracle,
+    picture,
+)
+from tiny_rotary import qwen3_vl, qwen_processor
+from transformers import Qwen3VLProcessor
+
+import retinoscope as rs
+
+PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
+
+
+@pytest.fixture(scope="module")
+def vlm() -> rs.VLM:
+    return rs.load(model=qwen3_vl(), processor=qwen_processor(Qwen3VLProcessor))
+
+
+@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
+def test_equals_the_library(vlm, images):
+    check_forward(vlm, images)
+    check_generate(vlm, images)
+
+
+@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
+def test_paths_agree(vlm, images):
+    assert vlm.capabilities.supports("incremental")
+    check_paths(vlm, images)
+
+
+def test_eager_attention():
+    vlm = rs.load(model=qwen3_vl("eager"), processor=qwen_processor(Qwen3VLProcessor))
+    check_forward(vlm, [picture()])
+    check_rows(vlm, [picture()])
+
+
+def test_attention_rows(vlm):
+    check_rows(vlm, [picture()])
+
+
+def test_layout(vlm):
+    check_layout(
+        vlm,
+        vlm.model.model.visual.patch_embed,
+        lambda output: output.view(-1, 4 * output.shape[-1]),
+        list(SIZES.values()),
+    )
+
+
+def test_hidden_states_are_what_the_next_block_reads(vlm):
+    """The library keeps what a block hands on, before DeepStack adds to it."""
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    given = oracle(vlm, [picture()])
+    places = list(run.positions["image"].positions)
+    with torch.no_grad():
+        done = vlm.model(**given, output_hidden_states=True)
+        seen = vlm.model.model.get_image_features(given["pixel_values"], given["image_grid_thw"])
+    for layer in range(vlm.n_layers):
+        wanted = done.hidden_states[layer][0].clone()
+        if layer in (1, 2):
+            wanted[places] += whole(seen.deepstack_features[layer - 1])
+        assert torch.allclose(run.hidden(layer), wanted, atol=1e-5)
+
+
+def whole(features) -> torch.Tensor:
+    """Older versions of the library do not split them by image."""
+    return features if isinstance(features, torch.Tensor) else features[0]
+
+
+def by_hand(vlm: rs.VLM, run: rs.Run, embeds, kept: list[int]) -> torch.Tensor:
+    """The library's decoder over `embeds`, with the features of the visual tokens `kept` only."""
+    given = oracle(vlm, [picture()])
+    core = vlm.model.model
+    with torch.no_grad():
+        seen = core.get_image_features(given["pixel_values"], given["image_grid_thw"])
+        places = run.positions["image"].positions
+        mask = torch.zeros(1, run.n, dtype=torch.bool)
+        mask[0, kept] = True
+        chosen = [places.index(place) for place in kept]
+        positions, _ = core.get_rope_index(
+            given["input_ids"],
+            image_grid_thw=given["image_grid_thw"],
+            mm_token_type_ids=given["mm_token_type_ids"],
+        )
+        done = core.language_model(
+            inputs_embeds=embeds[None],
+            position_ids=positions,
+            visual_pos_masks=mask,
+            deepstack_visual_embeds=[whole(part)[chosen] for part in seen.deepstack_features],
+        )
+        return vlm.model.lm_head(done.last_hidden_state)[0, -1]
+
+
+def test_an_ablated_token_leaves_no_features(vlm):
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    few = rs.tokens.random(run, n=10, seed=0)
+    embeds = run.embeddings.clone()
+    embeds[list(few.positions)] = 0
+    kept = [place for place in run.positions["image"].positions if place not in few.positions]
+    wanted = by_hand(vlm, run, embeds, kept)
+    left = by_hand(vlm, run, embeds, list(run.positions["image"].positions))
+    found = run.counterfactuals([rs.Ablate(few, fill=rs.fill.zero()), ()]).logits
+    assert torch.allclose(found[0], wanted, atol=1e-5)
+    # The features make a difference, and those of the condition beside it are still there.
+    assert (left - wanted).abs().max() > 1e-2
+    assert torch.allclose(found[1], run.logits, atol=1e-5)
+
+
+def test_all_tokens_ablated_by_themselves_is_nothing(vlm):
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    same = rs.Ablate(run.positions["image"], fill=rs.fill.donor(run))
+    assert torch.allclose(run.counterfactuals([same]).logits[0], run.logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_a_patched_state_gets_the_features_of_later_blocks_only(vlm, layer):
+    """A donor's state at every position makes the donor's output, wherever it goes in."""
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    donor = vlm.run(vlm.prompt([picture(seed=3)], QUESTION))
+    everything = run.positions["image"] | run.positions["text"]
+    patch = rs.Patch(everything, layers=[layer], donor=donor)
+    found = run.counterfactuals([patch]).logits[0]
+    if layer >= 2:
+        assert torch.allclose(found, donor.logits, atol=1e-5)
+    else:
+        assert (found - donor.logits).abs().max() > 1e-2
+    own = rs.Patch(everything, layers=[layer], donor=run)
+    assert torch.allclose(run.counterfactuals([own]).logits[0], run.logits, atol=1e-5)
+
+
+def test_the_vision_tower_runs_once(vlm):
+    image = picture((52, 44), seed=5)
+    calls: list[int] = []
+    handle = vlm.model.model.visual.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        run = vlm.run(vlm.prompt([image], QUESTION))
+        few = rs.tokens.random(run, n=2, seed=0)
+        run.counterfactuals([rs.Ablate(few, fill=rs.fill.zero())]).generate(3)
+        vlm.run(vlm.prompt([image], "Is there a cat"))
+    finally:
+        handle.remove()
+    assert len(calls) == 1
+
+
+def test_gradients_are_refused(vlm):
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    assert not vlm.capabilities.supports("gradients")
+    with pytest.raises(rs.errors.CapabilityError, match="DeepStack"):
+        rs.tokens.by_gradient(run, 5, n=3, steps=4)
