@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from pyarrow import parquet
 
 import retinoscope as rs
 from retinoscope.engine import Run
-from retinoscope.lens import _lens
+from retinoscope.lens import Lens, _head, _stream, logit_lens
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,12 @@ def _whole(run: Run) -> torch.Tensor:
         return model.lm_head(model.model.language_model.norm(hidden))
 
 
-@pytest.mark.parametrize("chunk", [1, 1000, 1 << 22])
-def test_the_lens_is_norm_and_head(run: Run, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_lens, "_CHUNK_NUMBERS", chunk)
+@pytest.mark.parametrize(("width", "numbers"), [(7, 1), (10, 100), (1 << 11, 1 << 21)])
+def test_the_lens_is_norm_and_head(
+    run: Run, width: int, numbers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_stream, "_WIDTH", width)
+    monkeypatch.setattr(_stream, "_NUMBERS", numbers)
     lens = run.lens(top_k=3)
     probs = _whole(run).softmax(-1)
     best = probs.topk(3, dim=-1)
@@ -77,12 +81,71 @@ def test_strings_and_table(run: Run, tmp_path: Path) -> None:
         assert rows[number]["prob"] == pytest.approx(float(lens.probs[layer, token, place]))
 
 
+@pytest.fixture
+def made(make_head: Callable[..., Any]) -> Lens:
+    """Six layers and ten positions over a vocabulary of 5000."""
+    head = make_head(5000)
+    return logit_lens(head, head.states(6, 10), tuple(range(10)), words=[30, 4000])
+
+
+def test_several_words_give_a_leading_axis(made: Lens) -> None:
+    for method in (made.logits, made.prob, made.rank):
+        both = method([7, 4999])
+        assert both.shape == (2, 6, 10)
+        torch.testing.assert_close(both, torch.stack([method(7), method(4999)]))
+        assert torch.equal(method(torch.tensor([7, 4999])), both)
+    sure = made.ids[..., 0].unique().tolist()
+    assert torch.equal((made.rank(sure) == 0).sum(0), torch.ones(6, 10, dtype=torch.long))
+    assert (made.prob(sure).amax(0) - made.probs[..., 0]).abs().max() < 1e-6
+
+
+def test_a_words_probability_costs_its_row_of_the_head(
+    made: Lens, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shapes: list[tuple[int, ...]] = []
+    linear = _head.F.linear
+
+    def counted(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+        shapes.append((len(rows), len(weight)))
+        return linear(rows, weight, bias)
+
+    monkeypatch.setattr(_head.F, "linear", counted)
+    made.prob([1, 2, 3])
+    assert shapes == [(60, 3)]
+    shapes.clear()
+    made.rank([30, 4000])
+    assert shapes == [], "the ranks were taken with the top-k"
+    made.rank([1, 2, 3, 1])
+    products = sum(rows * tokens for rows, tokens in shapes)
+    assert 60 * 5000 < products <= 60 * (5000 + _stream._WIDTH), "one pass for all, and their tile"
+    shapes.clear()
+    made.rank(2)
+    assert shapes == []
+
+
+def test_ranks_with_the_top_k_are_those_asked_for_later(made: Lens) -> None:
+    again = logit_lens(made._adapter, made._hidden, made.positions)
+    assert torch.equal(again.rank([30, 4000]), made.rank([30, 4000]))
+
+
+def test_a_string_is_looked_up_once_per_distinct_id(made: Lens) -> None:
+    names: Any = made._adapter.vocabulary
+    distinct = len(made.ids.unique())
+    assert distinct < made.ids.numel()
+    for number, read in enumerate([lambda: made.tokens, made.to_frame], start=1):
+        read()
+        assert names.names.asked == number * distinct
+    assert made.tokens[2][3][1] == f"t{int(made.ids[2, 3, 1])}"
+
+
 def test_refusals(run: Run, tmp_path: Path) -> None:
     lens = run.lens(positions="last")
     with pytest.raises(rs.InputError, match="tokenizer knows"):
         lens.prob("zebra")
     with pytest.raises(rs.InputError, match="token id"):
         lens.rank(1000)
+    with pytest.raises(rs.InputError, match="at least one word"):
+        lens.prob([])
     with pytest.raises(rs.InputError, match="top_k"):
         run.lens(top_k=0)
     with pytest.raises(rs.InputError, match="positions"):

@@ -1,16 +1,16 @@
 """The logit lens: what each position says in the vocabulary after each layer.
 
-The readout of (layers + 1) x n x vocabulary numbers is never held: positions go through the
-vocabulary in chunks, and of each chunk only the top-k and the log-sum-exp stay.
+The readout of (layers + 1) x n x vocabulary numbers is never held; see `_stream`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,12 +18,13 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import Adapter
+from ._stream import ranks_of, read_out, word_logits
 
 if TYPE_CHECKING:
     import pyarrow
 
-_CHUNK_NUMBERS = 1 << 22
-"""Logits held at a time (16 MB in float32)."""
+Word = str | int
+"""A word, of which the first piece counts, or a token id."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,34 +49,48 @@ class Lens:
     log_sums: Float[Tensor, "layer token"] = field(repr=False)
     _hidden: Float[Tensor, "layer token d_model"] = field(repr=False)
     _adapter: Adapter = field(repr=False)
+    _ranks: dict[int, Int[Tensor, " row"]] = field(default_factory=dict, repr=False)
 
     @property
     def tokens(self) -> list[list[list[str]]]:
         """The strings of `ids`, nested as layers, positions, top-k."""
-        text = self._adapter.vocabulary.text
-        return [[[text(index) for index in row] for row in layer] for layer in self.ids.tolist()]
+        text = self._texts(self.ids)
+        return [[[text[index] for index in row] for row in layer] for layer in self.ids.tolist()]
 
-    def logits(self, word: str | int) -> Float[Tensor, "layer token"]:
-        """Logit of the first piece of `word` (or of a token id) at each layer and position."""
-        goal = self._goal(word)
-        return self._streamed(lambda logits: logits[:, goal])
+    def logits(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
+        """Logit of the first piece of `word` (or of a token id) at each layer and position.
 
-    def prob(self, word: str | int) -> Float[Tensor, "layer token"]:
-        """Softmax probability of the first piece of `word` (or of a token id).
+        Costs one row of the unembedding per word, no pass over the vocabulary. Several words give
+        a leading axis.
 
         Raises:
-            InputError: the tokenizer does not know the word, or no such token id.
+            InputError: the tokenizer does not know a word, no such token id, or no words.
+        """
+        ids, several = self._goals(word)
+        return self._shaped(word_logits(self._adapter, self._rows, ids), several)
+
+    def prob(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
+        """Softmax probability of the first piece of `word` (or of a token id); see `logits`.
+
+        Raises:
+            InputError: the tokenizer does not know a word, no such token id, or no words.
         """
         return (self.logits(word) - self.log_sums).exp()
 
-    def rank(self, word: str | int) -> Int[Tensor, "layer token"]:
+    def rank(self, word: Word | Sequence[Word]) -> Int[Tensor, "*word layer token"]:
         """How many tokens have a larger logit than the first piece of `word`: 0 is the top-1.
 
+        One pass over the vocabulary for all words together, none for words that were asked for
+        before. Several words give a leading axis.
+
         Raises:
-            InputError: the tokenizer does not know the word, or no such token id.
+            InputError: the tokenizer does not know a word, no such token id, or no words.
         """
-        goal = self._goal(word)
-        return self._streamed(lambda logits: (logits > logits[:, goal, None]).sum(-1))
+        ids, several = self._goals(word)
+        new = [index for index in dict.fromkeys(ids) if index not in self._ranks]
+        if new:
+            self._ranks.update(zip(new, ranks_of(self._adapter, self._rows, new), strict=True))
+        return self._shaped(torch.stack([self._ranks[index] for index in ids]), several)
 
     def to_frame(self) -> pyarrow.Table:
         """One row per layer, position and place: layer, position, place, token_id, token, prob."""
@@ -86,13 +101,14 @@ class Lens:
         layer, token, place = torch.meshgrid(
             torch.arange(n_layers), torch.tensor(self.positions), torch.arange(k), indexing="ij"
         )
+        text = self._texts(ids)
         return pa.table(
             {
                 "layer": layer.flatten().numpy(),
                 "position": token.flatten().numpy(),
                 "place": place.flatten().numpy(),
                 "token_id": ids.numpy(),
-                "token": self._adapter.vocabulary.texts(ids.tolist()),
+                "token": [text[index] for index in ids.tolist()],
                 "prob": self.probs.cpu().flatten().numpy(),
             }
         )
@@ -116,19 +132,43 @@ class Lens:
             ) from error
         return goal
 
-    def _goal(self, word: str | int) -> int:
-        if isinstance(word, str):
-            return self._adapter.vocabulary.first_piece(word)
-        if not 0 <= word < self._adapter.vocab_size:
-            raise InputError(
-                f"expected a token id from 0 to {self._adapter.vocab_size - 1}, got {word}"
-            )
-        return word
+    @property
+    def _rows(self) -> Float[Tensor, "row d_model"]:
+        return self._hidden.flatten(0, 1)
 
-    @torch.no_grad()
-    def _streamed(self, take: Callable[[Tensor], Tensor]) -> Tensor:
-        parts = [take(logits) for _, logits in _chunks(self._adapter, self._hidden)]
-        return torch.cat(parts).view(self._hidden.shape[:2])
+    def _shaped(self, found: Tensor, several: bool) -> Tensor:
+        """(word, row) as (word, layer, token), the first axis only for several words."""
+        return (found if several else found[0]).unflatten(-1, self.log_sums.shape)
+
+    def _texts(self, ids: Tensor) -> dict[int, str]:
+        """The string of each distinct id."""
+        distinct = ids.unique().tolist()
+        return dict(zip(distinct, self._adapter.vocabulary.texts(distinct), strict=True))
+
+    def _goals(self, word: Word | Sequence[Word]) -> tuple[list[int], bool]:
+        """Token ids, and whether several words were given."""
+        if isinstance(word, str | int | Integral):
+            return token_ids(self._adapter, [word]), False
+        return token_ids(self._adapter, word), True
+
+
+def token_ids(adapter: Adapter, words: Sequence[Word]) -> list[int]:
+    """Ids of the first pieces of words; token ids stay as they are.
+
+    Raises:
+        InputError: the tokenizer does not know a word, no such token id, or no words.
+    """
+    if not len(words):
+        raise InputError("expected at least one word, got none")
+    return [_token_id(adapter, word) for word in words]
+
+
+def _token_id(adapter: Adapter, word: Word) -> int:
+    if isinstance(word, str):
+        return adapter.vocabulary.first_piece(word)
+    if not 0 <= word < adapter.vocab_size:
+        raise InputError(f"expected a token id from 0 to {adapter.vocab_size - 1}, got {word}")
+    return int(word)
 
 
 @torch.no_grad()
@@ -137,45 +177,46 @@ def logit_lens(
     hidden: Float[Tensor, "layer token d_model"],
     positions: tuple[int, ...],
     top_k: int = 5,
+    words: Sequence[Word] = (),
+    kernel: Literal["torch", "triton"] = "torch",
 ) -> Lens:
-    """Reads residual-stream states out in the vocabulary.
+    """Reads residual-stream states out in the vocabulary, in one pass over it.
+
+    Beside its results and `hidden`, which it keeps, it takes less than a tenth of the memory of
+    all logits in float32.
 
     Args:
         hidden: (layers + 1, n, d_model) before the final norm.
         positions: the n positions in their run.
+        words: words or token ids whose ranks are taken in the same pass; `Lens.rank` of them then
+            costs nothing.
+        kernel: "triton" is the fused kernel on CUDA, which holds no logits at all. Both give the
+            same within rounding.
 
     Raises:
-        InputError: no positions, or `top_k` outside 1 to the size of the vocabulary.
+        InputError: no positions, `top_k` outside 1 to the size of the vocabulary, or an unknown
+            word.
+        CapabilityError: the kernel cannot run here, for this model or with this `top_k`.
     """
     n_layers, n, _ = hidden.shape
     if not n:
         raise InputError("expected at least one position, got none")
     if not 1 <= top_k <= adapter.vocab_size:
         raise InputError(f"expected top_k from 1 to {adapter.vocab_size}, got {top_k}")
-    ids = torch.empty(n_layers * n, top_k, dtype=torch.long, device=hidden.device)
-    probs = torch.empty(n_layers * n, top_k, dtype=torch.float32, device=hidden.device)
-    sums = torch.empty(n_layers * n, dtype=torch.float32, device=hidden.device)
-    for where, logits in _chunks(adapter, hidden):
-        total = logits.logsumexp(-1)
-        best = logits.topk(top_k, dim=-1)
-        ids[where], sums[where] = best.indices, total
-        probs[where] = (best.values - total[:, None]).exp()
+    goals = list(dict.fromkeys(token_ids(adapter, words))) if len(words) else []
+    rows = hidden.flatten(0, 1)
+    if kernel == "triton":
+        from ._fused import fused_read_out
+
+        found = fused_read_out(adapter, rows, top_k, goals)
+    else:
+        found = read_out(adapter, rows, top_k, goals)
     return Lens(
-        ids=ids.view(n_layers, n, top_k),
-        probs=probs.view(n_layers, n, top_k),
+        ids=found.ids.unflatten(0, (n_layers, n)),
+        probs=(found.logits - found.log_sums[:, None]).exp().unflatten(0, (n_layers, n)),
         positions=positions,
-        log_sums=sums.view(n_layers, n),
+        log_sums=found.log_sums.view(n_layers, n),
         _hidden=hidden,
         _adapter=adapter,
+        _ranks=dict(zip(goals, found.ranks, strict=True)),
     )
-
-
-def _chunks(
-    adapter: Adapter, hidden: Float[Tensor, "layer token d_model"]
-) -> Iterator[tuple[slice, Float[Tensor, "row vocab"]]]:
-    """float32 logits of consecutive rows (layer by layer), a bounded number at a time."""
-    rows = hidden.flatten(0, 1)
-    size = max(1, _CHUNK_NUMBERS // adapter.vocab_size)
-    for start in range(0, len(rows), size):
-        where = slice(start, min(start + size, len(rows)))
-        yield where, adapter.read_out(rows[where])

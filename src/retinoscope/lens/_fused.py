@@ -1,0 +1,75 @@
+"""The readout through the fused kernel, where it can run."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import CapabilityError
+from ..models import Adapter
+from ._head import sliceable, soft_cap
+from ._stream import Readout, ranks_of
+
+_MOST = 32
+"""Largest top-k: the kernel holds it in registers."""
+
+_ROWS = 1 << 12
+"""Rows at a time, since a normed copy of all rows can be a tenth of the logits by itself."""
+
+
+@torch.no_grad()
+def fused_read_out(
+    adapter: Adapter,
+    hidden: Float[Tensor, "row d_model"],
+    top_k: int,
+    words: Sequence[int] = (),
+) -> Readout:
+    """As `read_out`, by the kernel in `_triton`; the ranks of `words` take a pass of their own.
+
+    Raises:
+        CapabilityError: no CUDA, no triton, a head that is not a plain `nn.Linear`, or too large a
+            top-k.
+    """
+    _require(adapter, hidden, top_k)
+    from ._triton import top_k_and_log_sum
+
+    head, norm = adapter.unembedding, adapter.decoder.final_norm
+    parts = [
+        top_k_and_log_sum(
+            norm(part).to(head.weight.dtype).contiguous(),
+            head.weight,
+            head.bias,
+            soft_cap(adapter),
+            top_k,
+        )
+        for part in hidden.split(_ROWS)
+    ]
+    ids, logits, sums = (torch.cat(some) for some in zip(*parts, strict=True))
+    none = torch.empty(0, len(hidden), dtype=torch.long, device=hidden.device)
+    return Readout(ids, logits, sums, ranks_of(adapter, hidden, words) if words else none)
+
+
+def _require(adapter: Adapter, hidden: Tensor, top_k: int) -> None:
+    torch_way = "use kernel='torch'"
+    # triton's interpreter runs the kernel on the CPU, which is how it is tested without a GPU.
+    if not hidden.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        raise CapabilityError(
+            f"the fused kernel runs on CUDA, the states lie on {hidden.device}: {torch_way}"
+        )
+    if importlib.util.find_spec("triton") is None:
+        raise CapabilityError(f"the fused kernel needs triton, which is not here: {torch_way}")
+    if not sliceable(adapter) or adapter.unembedding.weight.stride(1) != 1:
+        raise CapabilityError(
+            f"the fused kernel needs a plain nn.Linear as the head, got "
+            f"{type(adapter.unembedding).__name__} with hooks, a wrapper or a readout of its own: "
+            f"{torch_way}"
+        )
+    if top_k > _MOST:
+        raise CapabilityError(
+            f"the fused kernel finds at most {_MOST} tokens, got top_k={top_k}: {torch_way}"
+        )

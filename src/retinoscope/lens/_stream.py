@@ -1,0 +1,289 @@
+"""One pass over the vocabulary in tiles: top-k, log-sum-exp and ranks; the logits are never held.
+
+A tile is a block of rows (states) times a stretch of the vocabulary. Everything that is wanted of a
+tile is taken while it lies in the cache, then the tile is dropped.
+
+Top-k. A tile's stretch is cut into groups of tokens. A row's k largest logits lie in the k groups
+with the largest maxima: each of these holds at least one logit as large as any outside of them. So
+a row costs one pass for the maxima and a sort of k groups. On the CPU, rows whose maximum does not
+beat their k-th best so far are left out: after a few tiles nearly all of them.
+
+Log-sum-exp. Each tile's own is summed in float32 around the row's maximum; those of the tiles are
+joined in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..models import Adapter
+from ._head import logits_of, sliceable
+
+_WIDTH, _NUMBERS = 1 << 11, 1 << 21
+"""Tokens and logits in a tile: on the CPU 8 MB, which lie in its cache."""
+
+_WIDTH_DEVICE, _NUMBERS_DEVICE = 1 << 13, 1 << 25
+"""The same on accelerators, where a tile must fill the device."""
+
+_SHARE = 32
+"""A tile has at most one in so many of all logits: with what is made of it, below a tenth."""
+
+_LEAST = 1 << 14
+"""Logits in a tile where all logits together are few (64 KB in float32)."""
+
+_NORMED = 1 << 10
+"""States normed at a time where only some words are read out."""
+
+_GROUP, _GROUPS = 64, 32
+"""Tokens in a group, at most; groups in a tile, at least: below, the maxima are not vectorised."""
+
+
+@dataclass(frozen=True)
+class Readout:
+    """What stays of the logits.
+
+    Attributes:
+        ids: (row, top_k) token ids, the largest logit first.
+        logits: (row, top_k) float32.
+        log_sums: (row,) float32 log-sum-exp over the vocabulary.
+        ranks: (word, row) how many logits are larger than the word's.
+    """
+
+    ids: Int[Tensor, "row top_k"]
+    logits: Float[Tensor, "row top_k"]
+    log_sums: Float[Tensor, " row"]
+    ranks: Int[Tensor, "word row"]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How rows x vocabulary are cut.
+
+    Attributes:
+        rows: in a block.
+        width: tokens in a stretch; the last one may be shorter.
+        vocabulary: tokens in all.
+    """
+
+    rows: int
+    width: int
+    vocabulary: int
+
+    @classmethod
+    def of(cls, adapter: Adapter, n_rows: int, device: torch.device) -> Tiles:
+        """Tiles for so many rows on a device."""
+        size = adapter.vocab_size
+        cpu = device.type == "cpu"
+        width = min(size, _WIDTH if cpu else _WIDTH_DEVICE) if sliceable(adapter) else size
+        most = _NUMBERS if cpu else _NUMBERS_DEVICE
+        numbers = min(most, max(_LEAST, n_rows * size // _SHARE))
+        return cls(rows=max(1, min(n_rows, numbers // width)), width=width, vocabulary=size)
+
+    @property
+    def stretches(self) -> list[slice]:
+        return [
+            slice(start, min(start + self.width, self.vocabulary))
+            for start in range(0, self.vocabulary, self.width)
+        ]
+
+
+@torch.no_grad()
+def read_out(
+    adapter: Adapter,
+    hidden: Float[Tensor, "row d_model"],
+    top_k: int,
+    words: Sequence[int] = (),
+) -> Readout:
+    """Top-k, log-sum-exp and the ranks of `words` in one pass over the vocabulary."""
+    parts: list[Readout] = []
+    for tiles, normed in _blocks(adapter, hidden):
+        best, total, larger = _Best(top_k), _LogSum(), _Larger(adapter, normed, words, tiles)
+        for stretch in tiles.stretches:
+            logits = logits_of(adapter, normed, stretch)
+            best.add(logits, stretch.start)
+            larger.add(logits)
+            total.add_and_overwrite(logits)
+            # Else it lives until the next tile is there, and two are held.
+            del logits
+        parts.append(Readout(best.ids, best.values, total.value, larger.counts))
+    return Readout(
+        ids=torch.cat([part.ids for part in parts]),
+        logits=torch.cat([part.logits for part in parts]),
+        log_sums=torch.cat([part.log_sums for part in parts]),
+        ranks=torch.cat([part.ranks for part in parts], 1),
+    )
+
+
+@torch.no_grad()
+def ranks_of(
+    adapter: Adapter, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
+) -> Int[Tensor, "word row"]:
+    """How many tokens have a larger logit than each word, in one pass over the vocabulary."""
+    parts: list[Tensor] = []
+    for tiles, normed in _blocks(adapter, hidden):
+        larger = _Larger(adapter, normed, words, tiles)
+        for stretch in tiles.stretches:
+            larger.add(logits_of(adapter, normed, stretch))
+        parts.append(larger.counts)
+    return torch.cat(parts, 1)
+
+
+@torch.no_grad()
+def word_logits(
+    adapter: Adapter, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
+) -> Float[Tensor, "word row"]:
+    """float32 logits of the tokens `words` alone: their rows of the head and no others.
+
+    Only of a head that must be called whole are all logits computed, a block of rows at a time.
+    """
+    rows = _NORMED if sliceable(adapter) else Tiles.of(adapter, len(hidden), hidden.device).rows
+    goals = torch.tensor(words, device=hidden.device)
+    norm = adapter.decoder.final_norm
+    return torch.cat([logits_of(adapter, norm(part), goals).T for part in hidden.split(rows)], 1)
+
+
+def _blocks(
+    adapter: Adapter, hidden: Float[Tensor, "row d_model"]
+) -> Iterator[tuple[Tiles, Float[Tensor, "row d_model"]]]:
+    """Blocks of rows, normed; a normed copy of all rows can be a tenth of the logits by itself."""
+    tiles = Tiles.of(adapter, len(hidden), hidden.device)
+    for part in hidden.split(tiles.rows):
+        yield tiles, adapter.decoder.final_norm(part)
+
+
+@dataclass
+class _Best:
+    """Running top-k of each row.
+
+    Attributes:
+        ids, values: (row, k), the largest first; fewer than k until so many tokens were seen.
+    """
+
+    k: int
+    ids: Tensor = field(init=False)
+    values: Tensor = field(init=False)
+    _seen: int = 0
+
+    def add(self, logits: Float[Tensor, "row token"], first: int) -> None:
+        """Takes in a tile whose first token has the id `first`."""
+        size = _group_size(logits.shape[1], self.k)
+        groups = logits.shape[1] // size
+        head = logits[:, : groups * size].unflatten(1, (size, groups))
+        # Every groups-th token makes a group: the maxima run along whole vectors then.
+        maxima = head.amax(1) if size > 1 else logits
+        if self._seen < self.k:
+            self._join(logits, maxima, size, first, None)
+        elif logits.device.type != "cpu":
+            # Counting the rows would make the device wait.
+            self._join(logits, maxima, size, first, None)
+        else:
+            top = maxima.amax(1)
+            if groups * size < logits.shape[1]:
+                top = torch.maximum(top, logits[:, groups * size :].amax(1))
+            # Not `top > last`: a row with NaN is never left out, as in `topk`.
+            rows = (~(top <= self.values[:, -1])).nonzero()[:, 0]
+            if len(rows):
+                self._join(logits, maxima[rows], size, first, rows)
+        self._seen += logits.shape[1]
+
+    def _join(
+        self, logits: Tensor, maxima: Tensor, size: int, first: int, rows: Tensor | None
+    ) -> None:
+        values, ids = _candidates(logits, maxima, size, self.k, rows)
+        ids = ids + first
+        if self._seen:
+            old = slice(None) if rows is None else rows
+            values = torch.cat([self.values[old], values], 1)
+            ids = torch.cat([self.ids[old], ids], 1)
+        best = values.topk(min(self.k, values.shape[1]), dim=1)
+        ids = ids.gather(1, best.indices)
+        if rows is None:
+            self.values, self.ids = best.values, ids
+        else:
+            self.values[rows], self.ids[rows] = best.values, ids
+
+
+def _group_size(width: int, k: int) -> int:
+    """Tokens in a group; 1 where groups would not make the sort shorter."""
+    size = _GROUP
+    while size > 1 and width // size < max(_GROUPS, 2 * k):
+        size //= 2
+    return size if size >= 4 else 1
+
+
+def _candidates(
+    logits: Float[Tensor, "row token"],
+    maxima: Float[Tensor, "active group"],
+    size: int,
+    k: int,
+    rows: Tensor | None,
+) -> tuple[Float[Tensor, "active some"], Int[Tensor, "active some"]]:
+    """Logits of the k best groups and their places in the tile."""
+    width = logits.shape[1]
+    if size == 1:
+        best = maxima.topk(min(k, width), dim=1)
+        return best.values, best.indices
+    groups = width // size
+    steps = torch.arange(0, size * groups, groups, device=logits.device)
+    chosen = maxima.topk(k, dim=1).indices
+    places = (chosen[:, :, None] + steps).flatten(1)
+    rest = torch.arange(size * groups, width, device=logits.device)
+    places = torch.cat([places, rest.expand(len(places), -1)], 1)
+    if rows is None:
+        return logits.gather(1, places), places
+    return logits[rows[:, None], places], places
+
+
+@dataclass
+class _LogSum:
+    """Running log-sum-exp of each row."""
+
+    _sum: Tensor | None = None
+
+    def add_and_overwrite(self, logits: Float[Tensor, "row token"]) -> None:
+        """Takes in a tile and uses its memory."""
+        # A row of nothing but -inf must give -inf, not -inf minus -inf.
+        top = logits.amax(1, keepdim=True).clamp_(min=torch.finfo(logits.dtype).min)
+        # Powers of 2 take a quarter of the time of powers of e on some CPUs.
+        powers = logits.sub_(top).mul_(math.log2(math.e)).exp2_()
+        part = powers.sum(1).double().log_() + top[:, 0]
+        self._sum = part if self._sum is None else torch.logaddexp(self._sum, part)
+
+    @property
+    def value(self) -> Float[Tensor, " row"]:
+        assert self._sum is not None
+        return self._sum.float()
+
+
+class _Larger:
+    """Running counts of the logits that are larger than those of given words."""
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        normed: Float[Tensor, "row d_model"],
+        words: Sequence[int],
+        tiles: Tiles,
+    ) -> None:
+        self.counts = torch.zeros(len(words), len(normed), dtype=torch.long, device=normed.device)
+        self._goals = torch.empty(len(words), len(normed), device=normed.device)
+        for number in {word // tiles.width for word in words}:
+            # The word's own tile, not its row alone: a product of another shape is rounded
+            # otherwise, and the word could be larger than itself.
+            stretch = tiles.stretches[number]
+            logits = logits_of(adapter, normed, stretch)
+            for place, word in enumerate(words):
+                if word // tiles.width == number:
+                    self._goals[place] = logits[:, word - stretch.start]
+            del logits
+
+    def add(self, logits: Float[Tensor, "row token"]) -> None:
+        for count, goal in zip(self.counts, self._goals, strict=True):
+            # A sum of truth values in the default 64 bits copies the tile to twice its size.
+            count += (logits > goal[:, None]).sum(1, dtype=torch.int32)
