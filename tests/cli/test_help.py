@@ -8,7 +8,7 @@ import retinoscope
 from retinoscope.cli import main
 from retinoscope.pocket import MODELS
 
-COMMANDS = ("demo", "ablate", "lens", "knockout", "report", "models", "train")
+COMMANDS = ("demo", "ablate", "lens", "knockout", "report", "models", "doctor", "train")
 
 
 def test_help_names_every_command_and_the_words(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from checks_rotary import (
+from checks import (
     QUESTION,
     SIZES,
     check_forward,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from checks_rotary import (
+from checks import (
     QUESTION,
     SIZES,
     check_forward,

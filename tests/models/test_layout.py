@@ -133,10 +133,10 @@ def test_a_class_token_is_unplaced(
 def test_the_capability_table_prints_reasons(
     build: SimpleNamespace, tiny_processor: LlavaProcessor
 ) -> None:
-    adapter = adapter_for(build.model(), tiny_processor)
-    table = str(adapter.capabilities())
-    assert "LlavaForConditionalGeneration" in table
-    assert "full forward pass" in table
+    found = adapter_for(build.model(), tiny_processor).capabilities()
+    assert "LlavaForConditionalGeneration" in str(found)
+    assert "the check failed" not in str(found)
+    assert "the check failed" in str(found.refusing("incremental", "the check failed"))
 
 
 def test_a_model_in_training_is_refused(

@@ -48,10 +48,8 @@ def self_check(vlm: VLM) -> Capabilities:
     inputs = Inputs(ids, (), (), (), None)
     embeds = adapter.embedding(ids.to(adapter.device))
     clean = clean_pass(adapter, inputs, embeds)
-    plain = vlm.model(inputs_embeds=embeds[None], use_cache=False).logits[:, -1].float()
-    _same(
-        vlm, clean.logits, plain[0], "the logits of the adapter's forward pass", "the model's own"
-    )
+    plain = adapter.plain_logits(embeds[None])
+    _same(vlm, clean.logits, plain, "the logits of the adapter's forward pass", "the model's own")
     lens = adapter.read_out(clean.states(adapter.n_layers)[-1])
     _same(vlm, lens, clean.logits, "the lens of the last layer", "the logits")
     if not vlm.capabilities.supports("knockout"):

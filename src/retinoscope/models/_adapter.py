@@ -151,6 +151,13 @@ class Adapter(ABC):
         )
         return done.last_hidden_state
 
+    def plain_logits(self, embeds: Float[Tensor, "1 token d_model"]) -> Float[Tensor, " vocab"]:
+        """float32 logits of the last position, by the model's own forward pass; no image.
+
+        Everything the adapter computes is compared with it when a model is loaded.
+        """
+        return self.model(inputs_embeds=embeds, use_cache=False).logits[0, -1].float()
+
     def arguments(self, inputs: Inputs, start: int, stop: int) -> dict[str, Any]:
         """Further arguments of `decode` for the prompt's positions from `start` to `stop`.
 

@@ -102,9 +102,7 @@ class PlaceholderAdapter(Adapter):
         begin = getattr(self.tokenizer, "bos_token", None)
         special = not (begin and formatted.text.startswith(begin))
         call: Any = self.processor
-        done = call(
-            text=[formatted.text], images=list(images) or None, add_special_tokens=special
-        )
+        done = call(text=[formatted.text], images=list(images) or None, add_special_tokens=special)
         ids = [int(index) for index in done["input_ids"][0]]
         visual = [place for place, index in enumerate(ids) if index == self.placeholder_id]
         if len(visual) != sum(counts):

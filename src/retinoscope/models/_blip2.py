@@ -1,0 +1,388 @@
+"""BLIP-2 and InstructBLIP: learned queries read the image, and stand before the text."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from transformers import PreTrainedModel, ProcessorMixin
+
+from ..errors import CapabilityError, InputError
+from ._adapter import Formatted, Inputs
+from ._capabilities import Capabilities
+from ._clip_geometry import clip_frame
+from ._decoder import Decoder, find_decoder
+from ._layout import Layout, grid_layout
+from ._placeholder import PlaceholderAdapter
+
+
+@dataclass(frozen=True, eq=False)
+class SoftOrigin:
+    """Where in the image learned queries looked: tokens without a box of their own.
+
+    Attributes:
+        weights: (query, patch) float32 attention of each query to the vision tower's patches, after
+            the softmax, averaged over the heads of the last cross-attention.
+        layout: of the patches, in the same order.
+    """
+
+    weights: Float[Tensor, "query patch"]
+    layout: Layout
+
+    @property
+    def elsewhere(self) -> Float[Tensor, " query"]:
+        """The rest of each query's attention: the class token, and other queries where it reads
+        them."""
+        return 1 - self.weights.sum(-1)
+
+
+class QueryAdapter(PlaceholderAdapter):
+    """A family whose visual tokens are a fixed number of learned queries.
+
+    They are unplaced: each mixes the whole image. `soft_origin` says how. The image stands before
+    the text, and the processor takes one per prompt.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
+        super().__init__(model, processor)
+        self._refuse_encoder_decoder()
+
+    def _refuse_encoder_decoder(self) -> None:
+        """Raises `CapabilityError` where the language model is no decoder."""
+
+    @property
+    @abstractmethod
+    def n_queries(self) -> int:
+        """Visual tokens of an image."""
+
+    @property
+    def placeholder(self) -> str:
+        """What stands for an image in a prompt."""
+        return "<image>"
+
+    # Images
+
+    @property
+    def _tower(self) -> Any:
+        """The vision tower."""
+        return self.model.vision_model
+
+    def visual_count(self, pixels: Mapping[str, Tensor]) -> int:
+        return self.n_queries
+
+    def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
+        nowhere = np.full(self.n_queries, -1)
+        return Layout(
+            size=size,
+            boxes=np.full((self.n_queries, 4), np.nan),
+            rows=nowhere,
+            columns=nowhere,
+            tiles=np.zeros(self.n_queries, dtype=int),
+            grid=None,
+        )
+
+    def patch_layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
+        """Where the vision tower's patches lie, which the queries read."""
+        frame = clip_frame(size, self.processor.image_processor)
+        patch = int(self.model.config.vision_config.patch_size)
+        height, width = pixels["pixel_values"].shape[-2:]
+        return grid_layout(size, frame, (height // patch, width // patch), float(patch))
+
+    @torch.no_grad()
+    def soft_origin(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> SoftOrigin:
+        """Where each visual token's query looked.
+
+        Args:
+            size: width and height of the original image: `run.image.size`.
+            pixels: the image as the model gets it: `run.inputs.pixels[0]`.
+        """
+        layout = self.patch_layout(size, pixels)
+        with _calls(self._reader) as seen:
+            self.encode_images([pixels])
+        hidden, read = seen[-1]
+        weights = self._read_weights(hidden[0], read[0]).float().mean(0)
+        # The class token comes first.
+        return SoftOrigin(weights[:, 1 : 1 + len(layout)], layout)
+
+    @property
+    @abstractmethod
+    def _reader(self) -> nn.Module:
+        """The last attention module in which the queries read the patches."""
+
+    @abstractmethod
+    def _read_weights(
+        self, hidden: Float[Tensor, "query d_query"], read: Float[Tensor, "key d_key"]
+    ) -> Float[Tensor, "head query key"]:
+        """Its weights after the softmax."""
+
+    # Text
+
+    def format(self, text: str, n_images: int, prefill: str | None) -> Formatted:
+        self._refuse_several(n_images)
+        for given in (text, prefill or ""):
+            if self.placeholder in given:
+                raise InputError(
+                    f"expected a text without {self.placeholder}, which stands for an image: "
+                    "leave it out (images are placed for you), or pass the whole prompt with "
+                    "raw=True"
+                )
+        before, after = self._wording
+        written = self.placeholder * n_images + before
+        start = len(written)
+        written += text + after
+        if prefill:
+            written += prefill if prefill[:1].isspace() else f" {prefill}"
+        return Formatted(written, (start, start + len(text)))
+
+    @property
+    def _wording(self) -> tuple[str, str]:
+        """What stands before and behind the user's words."""
+        return "Question: ", " Answer:"
+
+    def after_images(self, text: str) -> int:
+        place = text.rfind(self.placeholder)
+        return 0 if place < 0 else place + len(self.placeholder)
+
+    def _refuse_several(self, n_images: int) -> None:
+        if n_images > 1:
+            raise CapabilityError(
+                f"{type(self.model).__name__} takes one image per prompt, got {n_images}: run one "
+                "prompt for each image"
+            )
+
+    def _behind_image(self, text: str, n_images: int) -> str:
+        """The text without its placeholder, as the family's processor takes it."""
+        self._refuse_several(n_images)
+        pieces = text.split(self.placeholder)
+        if len(pieces) != n_images + 1:
+            raise InputError(
+                f"expected one {self.placeholder} in the prompt for each of {n_images} images, got "
+                f"{len(pieces) - 1}"
+            )
+        if n_images and pieces[0].strip():
+            raise CapabilityError(
+                f"{type(self.model).__name__} reads its image before all text: write "
+                f"{self.placeholder} at the beginning of the prompt"
+            )
+        return pieces[-1]
+
+    # Limits
+
+    def plain_logits(self, embeds: Float[Tensor, "1 token d_model"]) -> Float[Tensor, " vocab"]:
+        """float32 logits of the last position, by the library's own forward pass without an image.
+
+        The whole model takes no prompt without pixels, so its language model is called.
+        """
+        return self._causal(inputs_embeds=embeds, use_cache=False).logits[0, -1].float()
+
+    @property
+    @abstractmethod
+    def _causal(self) -> Any:
+        """The language model with its head."""
+
+    def capabilities(self) -> Capabilities:
+        why = "the image stands before the text, one per prompt: run one prompt for each image"
+        return super().capabilities().refusing("several images", why)
+
+
+@contextmanager
+def _calls(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
+    """(hidden states, encoder hidden states) of every call of an attention module."""
+    seen: list[tuple[Tensor, Tensor]] = []
+
+    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        hidden = args[0] if args else kwargs["hidden_states"]
+        seen.append((hidden, kwargs["encoder_hidden_states"]))
+
+    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def attention_weights(
+    query: Float[Tensor, "query width"], key: Float[Tensor, "key width"], n_heads: int
+) -> Float[Tensor, "head query key"]:
+    """Softmax of the scaled products, for every head a stretch of the width."""
+    heads = query.unflatten(-1, (n_heads, -1)).transpose(0, 1)
+    keys = key.unflatten(-1, (n_heads, -1)).transpose(0, 1)
+    return (heads @ keys.transpose(-1, -2) * heads.shape[-1] ** -0.5).softmax(-1)
+
+
+class Blip2Adapter(QueryAdapter):
+    """`Blip2ForConditionalGeneration` with a decoder (OPT) as language model.
+
+    The Q-Former's queries come first of all, before the token for the beginning of text; their
+    positions are learned like every other. The prompt is "Question: ... Answer:".
+
+    Source: Li et al. 2023, "BLIP-2", sections 3.1 to 3.3 and 4.1.
+    """
+
+    family: ClassVar[str] = "BLIP-2"
+    model_types: ClassVar[tuple[str, ...]] = ("blip-2",)
+
+    def _refuse_encoder_decoder(self) -> None:
+        config = self.model.config
+        if not config.use_decoder_only_language_model:
+            raise CapabilityError(
+                f"{type(self.model).__name__} with a {config.text_config.model_type} language "
+                "model is an encoder-decoder: its visual tokens lie in the encoder and its answer "
+                "in the decoder, so that no position reads another one causally; use a checkpoint "
+                "with a decoder (OPT for BLIP-2, Vicuna for InstructBLIP)"
+            )
+        if config.image_token_id is None:
+            raise CapabilityError(
+                f"{type(self.model).__name__} has no image_token_index in its config, so its "
+                "visual tokens have no place in the prompt: save it again with a current processor"
+            )
+
+    # The decoder
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        return find_decoder(self.language_model)
+
+    @property
+    def _causal(self) -> Any:
+        return self.model.language_model
+
+    @property
+    def language_model(self) -> nn.Module:
+        return self._causal.get_decoder()
+
+    @property
+    def text_config(self) -> Any:
+        # The language model may hold a copy of the whole model's text_config.
+        return self._causal.config
+
+    # Images
+
+    @property
+    def n_queries(self) -> int:
+        return int(self.model.config.num_query_tokens)
+
+    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+        done = self.processor.image_processor(images=[image], return_tensors="pt")
+        return {"pixel_values": done["pixel_values"][0]}
+
+    def encode_images(
+        self, pixels: Sequence[Mapping[str, Tensor]]
+    ) -> list[Float[Tensor, "token d_model"]]:
+        return [self._features(one) for one in pixels]
+
+    def _features(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "token d_model"]:
+        tower = next(self._tower.parameters())
+        encode: Any = self.model.get_image_features
+        done = encode(
+            pixel_values=pixels["pixel_values"][None].to(tower.device, tower.dtype),
+            return_dict=True,
+            **self._instruction(pixels, tower.device),
+        )
+        return done.pooler_output[0].to(self.device, self.dtype)
+
+    def _instruction(self, pixels: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        """What the Q-Former reads beside the image."""
+        return {}
+
+    @property
+    def _reader(self) -> nn.Module:
+        former: Any = self.model.qformer
+        layers = [layer for layer in former.encoder.layer if layer.has_cross_attention]
+        return layers[-1].crossattention.attention
+
+    def _read_weights(
+        self, hidden: Float[Tensor, "query d_query"], read: Float[Tensor, "key d_key"]
+    ) -> Float[Tensor, "head query key"]:
+        module: Any = self._reader
+        return attention_weights(
+            module.query(hidden), module.key(read), int(module.num_attention_heads)
+        )
+
+    # Text
+
+    def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
+        text = self._behind_image(formatted.text, len(images))
+        call: Any = self.processor
+        done = call(images=images[0] if images else None, text=text, return_tensors="pt")
+        ids = done["input_ids"][0]
+        image_id = int(self.model.config.image_token_id)
+        visual = tuple((ids == image_id).nonzero()[:, 0].tolist())
+        if visual != tuple(range(len(images) * self.n_queries)):
+            raise CapabilityError(
+                f"the processor writes {len(visual)} image tokens for {len(images)} images, where "
+                f"the model has {self.n_queries} queries: it belongs to another model"
+            )
+        pixels = [self._pixels(done)] if images else []
+        layouts = [self.layout(x.size, y) for x, y in zip(images, pixels, strict=True)]
+        shift = len(formatted.text) - len(text)
+        return Inputs(
+            input_ids=ids,
+            image_positions=tuple(visual for _ in images),
+            pixels=tuple(pixels),
+            layouts=tuple(layouts),
+            question=self._spoken(
+                text, ids[len(visual) :], len(visual), [at - shift for at in formatted.question]
+            ),
+        )
+
+    def _pixels(self, done: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        return {"pixel_values": done["pixel_values"][0]}
+
+    def _spoken(
+        self, text: str, ids: Tensor, before: int, question: Sequence[int]
+    ) -> tuple[int, ...] | None:
+        """Positions of the characters from `question[0]` to `question[1]` of `text`."""
+        if not getattr(self.tokenizer, "is_fast", False):
+            return None
+        done = self.tokenizer(text, return_offsets_mapping=True)
+        if list(done["input_ids"]) != ids.tolist():
+            return None
+        return tuple(
+            before + place
+            for place, (start, end) in enumerate(done["offset_mapping"])
+            if start < question[1] and end > question[0]
+        )
+
+
+class InstructBlipAdapter(Blip2Adapter):
+    """`InstructBlipForConditionalGeneration` with a decoder (Vicuna) as language model.
+
+    The Q-Former reads the whole text of the prompt, the beginning of the answer included, as the
+    library's processor hands it over. So an image's visual tokens are another for each prompt, and
+    there are none without one. The prompt is the user's words as they are.
+
+    Source: Dai et al. 2023, "InstructBLIP", section 2.3.
+    """
+
+    family: ClassVar[str] = "InstructBLIP"
+    model_types: ClassVar[tuple[str, ...]] = ("instructblip",)
+
+    @property
+    def _wording(self) -> tuple[str, str]:
+        return "", ""
+
+    def _pixels(self, done: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        names = ("pixel_values", "qformer_input_ids", "qformer_attention_mask")
+        return {name: done[name][0] for name in names}
+
+    def _instruction(self, pixels: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+        if "qformer_input_ids" not in pixels:
+            raise CapabilityError(
+                f"{type(self.model).__name__} makes its visual tokens of the image and the "
+                "prompt's text together, so an image alone has none (and many images no mean): "
+                "make a run of a prompt, and fill with fill.zero, fill.noise or fill.donor"
+            )
+        return {
+            name: pixels[name][None].to(device)
+            for name in ("qformer_input_ids", "qformer_attention_mask")
+        }

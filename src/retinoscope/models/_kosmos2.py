@@ -1,0 +1,159 @@
+"""Kosmos-2: a resampler's latent queries between markers, before the text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from transformers import Cache
+
+from ..errors import CapabilityError
+from ._adapter import Formatted, Inputs
+from ._blip2 import QueryAdapter, attention_weights
+from ._decoder import Decoder
+
+
+class Kosmos2Adapter(QueryAdapter):
+    """`Kosmos2ForConditionalGeneration`.
+
+    Latent queries read the vision tower's patches, and each other, in one cross-attention. The
+    image stands after the token for the beginning of text, between <image> and </image>; the ids of
+    its positions are not read. Positions are sinusoidal, embeddings scaled by the square root of
+    the width. The prompt is "Question: ... Answer:".
+
+    Source: Peng et al. 2023, "Kosmos-2", sections 3.1 and 4.4; Huang et al. 2023, section 2.
+    """
+
+    family: ClassVar[str] = "Kosmos-2"
+    model_types: ClassVar[tuple[str, ...]] = ("kosmos-2",)
+
+    # The decoder
+
+    @property
+    def _causal(self) -> Any:
+        return self.model.text_model
+
+    @property
+    def language_model(self) -> nn.Module:
+        return self._causal.model
+
+    @property
+    def text_config(self) -> Any:
+        return self.language_model.config
+
+    @cached_property
+    def decoder(self) -> Decoder:
+        inner: Any = self.language_model
+        return Decoder(tuple(inner.layers), inner.layer_norm)
+
+    def decode(
+        self, embeds: Float[Tensor, "batch token d_model"], cache: Cache | None = None, **extra: Any
+    ) -> Float[Tensor, "batch token d_model"]:
+        # As `Kosmos2TextTransformer.forward`, which hands its blocks their mask without its name.
+        inner: Any = self.language_model
+        start = 0 if cache is None else int(cache.get_seq_length())
+        hidden = inner.forward_embedding(
+            input_ids=None, inputs_embeds=embeds, past_key_values_length=start
+        )
+        mask = inner._prepare_decoder_attention_mask(None, embeds.shape[:2], hidden, start)
+        for block in self.decoder.layers:
+            hidden = block(
+                hidden, attention_mask=mask, past_key_values=cache, use_cache=cache is not None
+            )
+        return self.decoder.final_norm(hidden)
+
+    # Images
+
+    @property
+    def n_queries(self) -> int:
+        return int(self.model.config.latent_query_num)
+
+    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+        done = self.processor.image_processor(images=[image], return_tensors="pt")
+        return {"pixel_values": done["pixel_values"][0]}
+
+    def encode_images(
+        self, pixels: Sequence[Mapping[str, Tensor]]
+    ) -> list[Float[Tensor, "token d_model"]]:
+        tower = next(self._tower.parameters())
+        found: list[Tensor] = []
+        for one in pixels:
+            done = self._tower(pixel_values=one["pixel_values"][None].to(tower.device, tower.dtype))
+            normed = self._tower.model.post_layernorm(done.last_hidden_state)
+            queries, _ = self._resampler(nn.functional.normalize(normed, dim=-1))
+            found.append(queries[0].to(self.device, self.dtype))
+        return found
+
+    @property
+    def _resampler(self) -> Any:
+        return self.model.image_to_text_projection
+
+    @property
+    def _reader(self) -> nn.Module:
+        return self._resampler.x_attn
+
+    def _read_weights(
+        self, hidden: Float[Tensor, "query d_query"], read: Float[Tensor, "key d_key"]
+    ) -> Float[Tensor, "head query key"]:
+        module: Any = self._reader
+        return attention_weights(module.q_proj(hidden), module.k_proj(read), int(module.num_heads))
+
+    # Text
+
+    def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
+        text = self._behind_image(formatted.text, len(images))
+        options = {"num_image_tokens": self.n_queries, "return_tensors": "pt"}
+        image = images[0] if images else None
+        done = self.processor(images=image, text=text, **options)
+        ids = done["input_ids"][0]
+        visual: tuple[int, ...] = ()
+        if images:
+            visual = tuple(done["image_embeds_position_mask"][0].nonzero()[:, 0].tolist())
+            if len(visual) != self.n_queries:
+                raise CapabilityError(
+                    f"the processor marks {len(visual)} positions for the image, where the model "
+                    f"has {self.n_queries} queries: it belongs to another model"
+                )
+        pixels = tuple({"pixel_values": one} for one in done["pixel_values"]) if images else ()
+        shift = len(formatted.text) - len(text.lstrip())
+        return Inputs(
+            input_ids=ids,
+            image_positions=tuple(visual for _ in images),
+            pixels=pixels,
+            layouts=tuple(self.layout(x.size, y) for x, y in zip(images, pixels, strict=True)),
+            question=self._spoken(
+                text, ids, image, visual, [at - shift for at in formatted.question]
+            ),
+        )
+
+    def _spoken(
+        self,
+        text: str,
+        ids: Tensor,
+        image: Image.Image | None,
+        visual: Sequence[int],
+        question: Sequence[int],
+    ) -> tuple[int, ...] | None:
+        """Positions of the characters from `question[0]` to `question[1]` of `text`, stripped."""
+        if not getattr(self.tokenizer, "is_fast", False):
+            return None
+        processor: Any = self.processor
+        whole = self.tokenizer.bos_token + processor.preprocess_examples(
+            text, image, None, num_image_tokens=self.n_queries
+        )
+        done = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
+        found, hidden = list(done["input_ids"]), set(visual)
+        if len(found) != len(ids) or any(
+            place not in hidden and index != int(ids[place]) for place, index in enumerate(found)
+        ):
+            return None
+        before = len(whole) - len(text.strip())
+        return tuple(
+            place
+            for place, (start, end) in enumerate(done["offset_mapping"])
+            if start < before + question[1] and end > before + question[0] and place not in hidden
+        )

@@ -1,0 +1,210 @@
+"""Llama 3.2 Vision: the image is in the keys of cross-attention blocks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from checks_query import (
+    QUESTION,
+    SIZES,
+    check_forward,
+    check_generate,
+    check_patches,
+    check_paths,
+    output_of,
+    picture,
+)
+from tiny_query import TILE, mllama, mllama_processor
+
+import retinoscope as rs
+
+PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
+CELLS = (TILE // 4) ** 2
+# A class token and the patches.
+PER_TILE = 1 + CELLS
+
+
+@pytest.fixture(scope="module")
+def vlm() -> rs.VLM:
+    return rs.load(model=mllama(), processor=mllama_processor())
+
+
+@pytest.fixture(scope="module")
+def eager() -> rs.VLM:
+    return rs.load(model=mllama("eager"), processor=mllama_processor())
+
+
+def oracle(images, formatted):
+    return mllama_processor()(
+        images=list(images) or None,
+        text=formatted,
+        add_special_tokens=False,
+        return_tensors="pt",
+    )
+
+
+def run_of(vlm, seed=0, text=QUESTION, size=(60, 40)):
+    return vlm.run(vlm.prompt(picture(size, seed), text))
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
+def test_equals_the_library(vlm, size):
+    check_forward(vlm, [picture(size)], oracle)
+
+
+@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
+def test_generates_as_the_library(vlm, images):
+    check_forward(vlm, images, oracle)
+    check_generate(vlm, images, oracle)
+
+
+def test_eager_attention(eager):
+    check_forward(eager, PAIR, oracle)
+    check_generate(eager, [picture()], oracle)
+
+
+def test_text_only(vlm):
+    run = check_forward(vlm, [], oracle)
+    assert not vlm.adapter.patches(run.inputs)
+    # The cross-attention blocks hand on what they get.
+    for layer in vlm.adapter.decoder.reading:
+        assert torch.equal(run.hidden(layer), run.hidden(layer + 1))
+
+
+def test_interventions_on_text_positions(vlm):
+    run, donor = run_of(vlm), run_of(vlm, 5)
+    words = run.positions["question"]
+    assert len(words) > 3
+    some = rs.tokens.TokenSet.of(run.sequence, words.positions[:2])
+    check_paths(
+        vlm,
+        run,
+        [
+            rs.Ablate(some),
+            rs.Knockout(some, "last", layers=[2, 3]),
+            rs.Knockout(some, "last+generated", layers=vlm.adapter.decoder.attending),
+            rs.Patch(words, layers=[3], donor=donor),
+            [rs.Ablate(some), rs.Knockout(words - some, "last", layers=[0])],
+        ],
+    )
+
+
+def test_hiding_a_tile_is_the_library_s_mask(vlm):
+    run = run_of(vlm)
+    (layout,) = vlm.adapter.patches(run.inputs)
+    assert sorted(set(layout.tiles[~layout.unplaced])) == [0, 1, 2, 3]
+    inputs = vlm.adapter.hide_patches(run.inputs, layout.tiles == 1)
+    found = vlm.run(replace(run.prompt, inputs=inputs))
+    given = oracle(run.prompt.images, run.prompt.formatted)
+    given["cross_attention_mask"][..., 1] = 0
+    with torch.no_grad():
+        wanted = vlm.model(**given).logits[0, -1]
+    scale = float(wanted.abs().max())
+    assert torch.allclose(found.logits, wanted, atol=1e-5 * scale)
+    assert (found.logits - run.logits).abs().max() > 1e-3 * scale
+    made = vlm.model.generate(**given, max_new_tokens=5, do_sample=False)[0, run.n :].tolist()
+    assert found.generate(5).token_ids.tolist() == made
+
+
+def test_hiding_patches_from_one_position(vlm):
+    run = run_of(vlm)
+    (layout,) = vlm.adapter.patches(run.inputs)
+    hide = np.zeros(len(layout), dtype=bool)
+    hide[[3, 5]] = True
+    last = run.n - 1
+    inputs = vlm.adapter.hide_patches(run.inputs, hide, positions=[last])
+    found = vlm.run(replace(run.prompt, inputs=inputs))
+    assert (found.logits - run.logits).abs().max() > 1e-4
+    for layer in range(vlm.n_layers + 1):
+        assert torch.equal(found.hidden(layer)[:last], run.hidden(layer)[:last])
+    first = vlm.adapter.decoder.reading[0]
+    rows = [
+        vlm.adapter.cross_attention(one.inputs, first, one.hidden(first, [last]), [last])[:, 0]
+        for one in (run, found)
+    ]
+    assert rows[1][:, hide].abs().max() == 0
+    kept = rows[0][:, ~hide]
+    assert torch.allclose(rows[1][:, ~hide], kept / kept.sum(-1, keepdim=True), atol=1e-6)
+
+
+@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
+def test_cross_attention_is_the_library_s(eager, images):
+    prompt = eager.prompt(images, QUESTION)
+    run = eager.run(prompt)
+    given = oracle(images, prompt.formatted)
+    n_keys = sum(map(len, eager.adapter.patches(run.inputs)))
+    for layer in eager.adapter.decoder.reading:
+        _, wanted = output_of(
+            eager.adapter.decoder.layers[layer].cross_attn, lambda: eager.model(**given)
+        )
+        found = eager.adapter.cross_attention(
+            run.inputs, layer, run.hidden(layer), list(range(run.n))
+        )
+        assert found.shape == (eager.n_heads, run.n, n_keys)
+        assert torch.allclose(found, wanted[0].float(), atol=1e-5)
+
+
+@pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
+def test_layout(vlm, size):
+    adapter = vlm.adapter
+
+    def embedded(image):
+        pixels = adapter.preprocess(image)
+        adapter._kept.clear()
+        made = output_of(
+            vlm.model.model.vision_model.patch_embedding, lambda: adapter.image_states(pixels)
+        )
+        patches = made.flatten(2).transpose(1, 2)
+        return torch.nn.functional.pad(patches, (0, 0, 1, 0)).flatten(0, 1)
+
+    image = picture(size)
+    layout = adapter.layout(size, adapter.preprocess(image))
+    assert len(layout) == 4 * PER_TILE
+    assert layout.unplaced[::PER_TILE].all()
+    area = np.nansum(np.prod(layout.boxes[:, 2:] - layout.boxes[:, :2], axis=1))
+    assert np.isclose(area, size[0] * size[1])
+    check_patches(layout, image, embedded)
+
+
+def test_the_vision_tower_runs_once_per_image(vlm):
+    runs = vlm.run_many(picture(seed=7), [QUESTION, "Is there a dog in this image?"])
+    (pixels,) = runs[0].inputs.extra["pixels"]
+    calls = []
+    handle = vlm.model.model.vision_model.register_forward_hook(lambda *_: calls.append(1))
+    try:
+        runs[0].generate(3)
+        assert len(vlm.adapter.image_states(pixels)) == 4 * PER_TILE
+    finally:
+        handle.remove()
+    assert not calls
+
+
+def test_refusals(vlm):
+    run = run_of(vlm)
+    adapter, refused = vlm.adapter, rs.errors.CapabilityError
+    assert run.images == ()
+    with pytest.raises(refused, match=r"cross_attention reads the weights"):
+        run.attention(2)
+    with pytest.raises(refused, match=r"layers among 0, 2, 3, 5.*hide_patches"):
+        run.counterfactuals([rs.Knockout(run.positions["question"], "last")]).logits  # noqa: B018
+    with pytest.raises(refused, match="image_states"):
+        vlm.encode([picture()])
+    with pytest.raises(refused, match="hide_patches"):
+        vlm.capabilities.require("gradients")
+    assert not vlm.capabilities.supports("incremental")
+    with pytest.raises(rs.errors.InputError, match="one of 1, 4"):
+        adapter.cross_attention(run.inputs, 2, run.hidden(2), range(run.n))
+    n = len(adapter.patches(run.inputs)[0])
+    with pytest.raises(rs.errors.InputError, match="at least one patch left"):
+        adapter.hide_patches(run.inputs, np.ones(n, dtype=bool))
+    with pytest.raises(rs.errors.InputError, match="no change"):
+        adapter.hide_patches(run.inputs, np.zeros(n, dtype=bool))
+    with pytest.raises(rs.errors.InputError, match=f"each of {n} patches"):
+        adapter.hide_patches(run.inputs, np.ones(3, dtype=bool))
+    with pytest.raises(rs.errors.InputError, match="expected an image from 0 to 0"):
+        adapter.hide_patches(run.inputs, np.ones(n, dtype=bool), image=1)
+    with pytest.raises(rs.errors.InputError, match=r"expected one <\|image\|>"):
+        vlm.prompt(picture(), "Describe this image.", raw=True)
