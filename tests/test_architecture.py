@@ -16,6 +16,7 @@ import retinoscope
 ROOMS = (
     "cli",
     "report",
+    "scale",
     "studies",
     "attribution",
     "engine",
@@ -39,6 +40,7 @@ HEAVY = (
     "PIL",
     "psutil",
     "pyarrow",
+    "ray",
     "scipy",
     "torch",
     "transformers",

@@ -9,6 +9,7 @@ from cyclopts import App, Group
 
 from .. import __version__
 from ._demo import demo
+from ._doctor import doctor
 from ._models import models
 from ._report import report
 from ._studies import ablate, knockout, lens
@@ -51,5 +52,6 @@ for _command in (ablate, lens, knockout):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(models, group=_more)
+app.command(doctor, group=_more)
 train.group = (_more,)
 app.command(train)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 from cyclopts import Parameter
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
     from ..report import Claim
+    from ..scale import RayWorkers
     from ..studies import Study
 
 
@@ -39,6 +42,24 @@ class Common:
             "pass each; the tables are the same."
         ),
     ] = "incremental"
+    max_failures: Annotated[
+        float,
+        Parameter(help="share of the images that may fail; from 20 on, more stop the run."),
+    ] = 0.5
+    retry_failed: Annotated[
+        bool, Parameter(negative=(), help="try images again that failed before.")
+    ] = False
+    scale: Annotated[
+        Literal["ray"] | None,
+        Parameter(help="spread the images over a Ray cluster, or over this machine's GPUs."),
+    ] = None
+    workers: Annotated[
+        int | None, Parameter(help="replicas of the model (with --scale); by default all fit.")
+    ] = None
+    gpus: Annotated[
+        float | None,
+        Parameter(help="GPUs of each replica (with --scale); by default 1 if there are any."),
+    ] = None
 
 
 @Parameter(name="*")
@@ -71,6 +92,12 @@ class Loading:
     ] = False
 
 
+PARTLY = 3
+"""Exit code of a study that is done, while some images failed."""
+
+NAMED = 10
+"""Images that failed, named on the terminal; the report has all."""
+
 Make = Callable[["VLM", Sequence["Sample"]], "Study"]
 
 
@@ -82,24 +109,7 @@ def samples_of(data: str, seed: int, limit: int | None) -> Sequence[Sample]:
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, got {limit}")
     samples = open_source(data, seed)
-    return samples if limit is None or limit >= len(samples) else First(samples, limit)
-
-
-@dataclass(frozen=True, eq=False)
-class First(Sequence["Sample"]):
-    """The first `n` of a sequence, still read one at a time."""
-
-    samples: Sequence[Sample]
-    n: int
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, index):
-        places = range(self.n)[index]
-        if isinstance(places, range):
-            return [self.samples[k] for k in places]
-        return self.samples[places]
+    return samples if limit is None else samples[:limit]
 
 
 def quiet() -> None:
@@ -113,30 +123,83 @@ def quiet() -> None:
 
 
 def run_study(model: str, data: str, common: Common, loading: Loading, make: Make) -> None:
-    """Loads, runs with progress, prints what came out and where it lies."""
+    """Loads, runs with progress, prints what came out and where it lies.
+
+    Raises:
+        SystemExit: code 3, where it is done and some images failed.
+    """
     samples = samples_of(data, common.data_seed, common.limit)
     quiet()
-    import torch
-
-    from ..engine import load
-
-    vlm = load(
-        model,
-        device=loading.device,
-        dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
-        allow_pickle=loading.allow_pickle,
-    )
-    study = make(vlm, samples)
-    with Progress() as progress:
-        results = study.run(common.out, progress.stage(f"{study.name} of {model}"))
-    failed = len({sample for sample, _ in results.errors()})
-    if failed:
-        print(f"{failed} of {len(samples)} images failed in full or in part: the report lists them")
+    with Progress() as progress, _workers(model, data, common, loading) as workers:
+        vlm = load_model(model, loading) if workers is None else workers.model()
+        study = replace(make(cast("VLM", vlm), samples), max_failures=common.max_failures)
+        results = study.run(
+            common.out,
+            progress.stage(f"{study.name} of {model}"),
+            executor=workers,
+            retry_failed=common.retry_failed,
+        )
     from ..report import compose
 
     say_claims(compose(common.out).claims)
     print(f"results: {common.out}")
     print(f"next: retinoscope report {common.out}")
+    failed = results.failures()
+    partly = len({sample for sample, _ in results.errors()}) - len(failed)
+    if partly:
+        print(f"{partly} of {len(samples)} images failed in part: the report lists them")
+    if failed:
+        named = ", ".join(sample for sample, _ in failed[:NAMED])
+        more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
+        print(f"{len(failed)} of {len(samples)} images failed: {named}{more}")
+        raise SystemExit(PARTLY)
+
+
+def load_model(model: str, loading: Loading) -> VLM:
+    """The model that the options name."""
+    import torch
+
+    from ..engine import load
+
+    return load(
+        model,
+        device=loading.device,
+        dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
+        allow_pickle=loading.allow_pickle,
+    )
+
+
+def _load_on_worker(model: str, loading: Loading) -> VLM:
+    import torch
+
+    quiet()
+    if loading.device is None and torch.cuda.is_available():
+        loading = replace(loading, device="cuda")
+    return load_model(model, loading)
+
+
+@contextmanager
+def _workers(
+    model: str, data: str, common: Common, loading: Loading
+) -> Iterator[RayWorkers | None]:
+    """The workers that the options ask for, or None."""
+    if common.scale is None:
+        for name in ("workers", "gpus"):
+            if getattr(common, name) is not None:
+                from ..errors import InputError
+
+                raise InputError(f"--{name} says how to spread a study: it needs --scale ray")
+        yield None
+        return
+    from ..scale import RayWorkers
+
+    with RayWorkers(
+        partial(_load_on_worker, model, loading),
+        partial(samples_of, data, common.data_seed, common.limit),
+        workers=common.workers,
+        gpus=0 if loading.device == "cpu" else common.gpus,
+    ) as workers:
+        yield workers
 
 
 def say_claims(claims: Sequence[Claim]) -> None:

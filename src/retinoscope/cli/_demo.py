@@ -84,10 +84,9 @@ def demo(*, out: Path = Path("runs/demo"), scenes: int = SCENES, seed: int = 0) 
 
 def _studies(vlm: VLM, samples: Sequence[Sample], share: Share, seed: int) -> list[Study]:
     from ..studies import AttentionKnockout, LogitLens, PromptOptions, TokenAblation
-    from ._common import First
 
     def some(part: float) -> Sequence[Sample]:
-        return First(samples, max(4, round(part * len(samples))))
+        return samples[: max(4, round(part * len(samples)))]
 
     return [
         TokenAblation(

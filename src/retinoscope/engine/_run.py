@@ -133,17 +133,27 @@ class Run:
         clean = edited_pass(self._clean, plan) if under else self._clean
         return attention_rows(clean, layer, rows, plan.cuts)
 
-    def lens(self, top_k: int = 5, positions: Where = None) -> Lens:
+    def lens(
+        self,
+        top_k: int = 5,
+        positions: Where = None,
+        *,
+        kernel: Literal["torch", "triton"] = "torch",
+    ) -> Lens:
         """The logit lens at `positions` (all by default); see `Lens`.
+
+        Args:
+            kernel: "triton" is one fused kernel on CUDA.
 
         Raises:
             InputError: no such position, or `top_k` below 1 or above the vocabulary's size.
+            CapabilityError: a kernel that this device or model does not allow.
         """
         rows = tuple(range(self.n)) if positions is None else self._places(positions)
         hidden = torch.stack(
             [self._clean.states(layer)[list(rows)] for layer in range(self.adapter.n_layers + 1)]
         )
-        return logit_lens(self.adapter, hidden, rows, top_k)
+        return logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
         """Greedy continuation of the prompt.

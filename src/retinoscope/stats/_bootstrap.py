@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from retinoscope.stats._check import (
 from retinoscope.stats._types import Interval, PairedDifference
 
 _CHUNK = 1 << 21
+_KEPT = 1 << 27
+"""Counts that are kept for the next interval, a byte each."""
 
 
 def bootstrap_mean(
@@ -150,8 +153,25 @@ def _ratio(
 
 
 def _weights(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Chunks of (resamples, n_groups): how often each group is drawn. The same numbers as a
-    multinomial draw, by counting uniform picks, which is several times faster."""
+    """Chunks of (resamples, n_groups): how often each group is drawn."""
+    if n_groups * n_resamples > _KEPT:
+        yield from _draws(n_groups, n_resamples, seed)
+        return
+    # The conditions of a study mostly have the same images; drawing takes most of the time.
+    for chunk in _kept(n_groups, n_resamples, seed):
+        yield chunk.astype(np.float64)
+
+
+@lru_cache(maxsize=1)
+def _kept(n_groups: int, n_resamples: int, seed: int) -> list[np.ndarray]:
+    chunks = _draws(n_groups, n_resamples, seed)
+    # A group is drawn 255 times never in practice, but the smallest type that fits decides.
+    return [chunk.astype(np.min_scalar_type(int(chunk.max()))) for chunk in chunks]
+
+
+def _draws(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+    """The same numbers as a multinomial draw, by counting uniform picks, which is several times
+    faster."""
     generator = np.random.default_rng(seed)
     step = max(1, _CHUNK // n_groups)
     for start in range(0, n_resamples, step):

@@ -9,7 +9,7 @@ A command that is given again goes on where it stopped; one that differs in anyt
 results is refused. See `RunDirectory`.
 """
 
-from retinoscope.store._directory import RunDirectory, read_results
+from retinoscope.store._directory import RunDirectory
 from retinoscope.store._fingerprint import (
     Json,
     canonical_json,
@@ -19,10 +19,12 @@ from retinoscope.store._fingerprint import (
     sample_key,
 )
 from retinoscope.store._manifest import installed_versions, new_manifest, read_manifest
+from retinoscope.store._read import ResultsScan, read_results, scan_results
 from retinoscope.store._rows import Row, Value
 
 __all__ = [
     "Json",
+    "ResultsScan",
     "Row",
     "RunDirectory",
     "Value",
@@ -35,4 +37,5 @@ __all__ = [
     "read_manifest",
     "read_results",
     "sample_key",
+    "scan_results",
 ]

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from retinoscope.errors import InputError, StudyError
 from retinoscope.store._atomic import (
-    TEMPORARY_PREFIX,
     explained,
     remove_leftovers,
     sync_folder,
     write_bytes,
 )
 from retinoscope.store._fingerprint import Json
+from retinoscope.store._ledger import Ledger
 from retinoscope.store._lock import LOCK_NAME, DirectoryLock
 from retinoscope.store._manifest import (
     MANIFEST_NAME,
@@ -37,12 +35,11 @@ from retinoscope.store._parts import (
     Index,
     merged,
     ordered_keys,
-    part_files,
-    read_index,
-    write_part,
+    read_part,
     write_results,
 )
-from retinoscope.store._rows import Row, join_schemas, table_of
+from retinoscope.store._place import check_place, make_folder, relative_name, remove_folders
+from retinoscope.store._rows import KEY, Row, join_schemas, table_of
 from retinoscope.store._tensors import TENSORS, load_tensors, save_tensors
 
 if TYPE_CHECKING:
@@ -58,7 +55,7 @@ class RunDirectory:
     Example:
         with RunDirectory.open("runs/ablation", manifest, schema=1, order=keys) as directory:
             for key, sample in zip(keys, samples):
-                if key not in directory.done():
+                if key not in directory:
                     directory.write(key, rows_of(sample))
             directory.finish()
     """
@@ -79,13 +76,17 @@ class RunDirectory:
         self._session = session
         self._lock = lock
         self._order = None if order is None else tuple(order)
-        self._index: Index = read_index(part_files(path))
+        self._ledger = Ledger(path)
         self._types = dict(self._index.types)
         self._buffer: dict[str, pa.Table] = {}
         self._buffer_samples = buffer_samples
         self._buffer_seconds = buffer_seconds
         self._flushed_at = time.monotonic()
         self._closed = False
+
+    @property
+    def _index(self) -> Index:
+        return self._ledger.index
 
     @classmethod
     def open(
@@ -118,13 +119,13 @@ class RunDirectory:
         fields = complete(manifest, schema)
         if order is not None and len(set(order)) != len(order):
             raise InputError(f"{len(order) - len(set(order))} sample keys are given twice")
-        _check_place(folder)
-        made = _make_folder(folder)
+        check_place(folder)
+        made = make_folder(folder)
         lock: DirectoryLock | None = None
         try:
             lock = DirectoryLock(folder)
             # Between the first look and the lock another process may have started a run here.
-            _check_place(folder)
+            check_place(folder)
             session = None
             if (folder / MANIFEST_NAME).exists():
                 stored = read_manifest(folder)
@@ -143,7 +144,7 @@ class RunDirectory:
             return cls(folder, fields, session, lock, order, buffer_samples, buffer_seconds)
         except BaseException:
             if made and not (folder / MANIFEST_NAME).exists():
-                _remove_folders(made, own_lock=lock is not None)
+                remove_folders(made, own_lock=lock is not None)
             if lock is not None:
                 lock.release()
             raise
@@ -168,6 +169,10 @@ class RunDirectory:
         """Keys of the finished samples, also those still in the buffer."""
         return self._index.places.keys() | self._buffer.keys()
 
+    def __contains__(self, key: object) -> bool:
+        """Whether the sample `key` is finished: `key in directory.done()`, without the set."""
+        return key in self._index.places or key in self._buffer
+
     def write(self, key: str, rows: Sequence[Row]) -> None:
         """Takes one finished sample. Rows may differ in columns; no rows is a result, too.
 
@@ -177,7 +182,7 @@ class RunDirectory:
             StudyError: the disk is full; the sample stays in the buffer.
         """
         self._check_open()
-        if key in self._index.places or key in self._buffer:
+        if key in self:
             raise InputError(f"sample {key} is finished already; skip the keys in done()")
         table = table_of(key, rows)
         self._types = join_schemas(self._types, table.schema, f"sample {key}")
@@ -194,12 +199,21 @@ class RunDirectory:
         self._note_session()
         # A merged file without these samples would look complete.
         self._remove_results()
-        last = max((int(p.stem) for p in part_files(self.path) if p.stem.isdigit()), default=-1)
-        part = self.path / PARTS / f"{last + 1:06d}.parquet"
-        self._index.places.update(write_part(part, list(self._buffer.items())))
+        self._ledger.add(self._buffer)
         self._index.types.update(self._types)
         self._buffer.clear()
         self._flushed_at = time.monotonic()
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Takes finished samples out again, so that they can be written anew.
+
+        Raises:
+            StudyError: the disk is full.
+        """
+        self.flush()
+        self._note_session()
+        self._remove_results()
+        self._ledger.forget(keys)
 
     def write_tensors(self, name: str, tensors: Mapping[str, np.ndarray | torch.Tensor]) -> Path:
         """Writes `tensors/<name>.safetensors` whole; an older one of that name is replaced.
@@ -209,13 +223,13 @@ class RunDirectory:
             StudyError: the disk is full.
         """
         self._check_open()
-        path = self.path / TENSORS / (_relative(name).as_posix() + ".safetensors")
+        path = self.path / TENSORS / (relative_name(name).as_posix() + ".safetensors")
         save_tensors(path, tensors)
         return path
 
     def read_tensors(self, name: str) -> dict[str, np.ndarray]:
         """What `write_tensors` wrote, as NumPy arrays; raises `InputError` if there is none."""
-        return load_tensors(self.path / TENSORS / (_relative(name).as_posix() + ".safetensors"))
+        return load_tensors(self.path / TENSORS / (relative_name(name).as_posix() + ".safetensors"))
 
     def write_file(self, name: str, content: bytes) -> Path:
         """Writes a picture, a report or JSON under a relative name such as `"pictures/7.png"`.
@@ -225,7 +239,7 @@ class RunDirectory:
             StudyError: the disk is full.
         """
         self._check_open()
-        relative = _relative(name)
+        relative = relative_name(name)
         if relative.parts[0] in (MANIFEST_NAME, RESULTS, PARTS, LOCK_NAME):
             raise InputError(f"{name!r} is written by the store itself; choose another name")
         write_bytes(self.path / relative, content)
@@ -236,6 +250,15 @@ class RunDirectory:
         if not self._closed:
             self.flush()
         return merged(self._index, ordered_keys(self._index, self._order))
+
+    def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
+        """The finished samples' values of `columns`, part by part, in no particular order.
+
+        Columns that a part lacks are missing from its table; "sample_key" is always there.
+        """
+        self.flush()
+        for part in list(self._index.rows):
+            yield read_part(part, [KEY, *columns])
 
     def finish(self) -> Path:
         """Merges the parts into results.parquet, sorted by sample and row; returns its path.
@@ -285,80 +308,3 @@ class RunDirectory:
                 sync_folder(self.path)
         except OSError as error:
             raise explained(error, path) from error
-
-
-def read_results(path: str | Path, partial: bool = False) -> pa.Table:
-    """The rows of the run directory `path`; needs no lock.
-
-    Args:
-        partial: give what is finished so far (sorted by key) where results.parquet is missing.
-
-    Raises:
-        InputError: no run directory, an unfinished run (unless `partial`), or a damaged file.
-    """
-    folder = Path(path)
-    read_manifest(folder)
-    file = folder / RESULTS
-    if not file.exists():
-        index = read_index(part_files(folder))
-        if not partial:
-            raise InputError(
-                f"{folder} is not finished ({len(index.places)} samples so far); "
-                "give the command that started it again, it goes on where it stopped"
-            )
-        return merged(index, ordered_keys(index, None))
-    try:
-        return pq.read_table(file)
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(
-            f"{file} cannot be read ({type(error).__name__}); delete that file and give the same "
-            "command again: it is merged anew"
-        ) from None
-
-
-def _check_place(folder: Path) -> None:
-    try:
-        if folder.is_dir():
-            names = [entry.name for entry in folder.iterdir()]
-            ours = MANIFEST_NAME in names
-            # A run killed before its manifest was written leaves only these.
-            foreign = [n for n in names if n != LOCK_NAME and not n.startswith(TEMPORARY_PREFIX)]
-            if foreign and not ours:
-                raise InputError(
-                    f"{folder} holds other files ({min(foreign)!r} for one) and no {MANIFEST_NAME};"
-                    " give an empty or a new output folder"
-                )
-        elif folder.exists() or folder.is_symlink():
-            raise InputError(f"{folder} is no folder; give a folder for the output")
-    except OSError as error:
-        raise explained(error, folder) from error
-
-
-def _make_folder(folder: Path) -> list[Path]:
-    """Makes `folder` and what is missing above it; returns what was made, deepest first."""
-    made: list[Path] = []
-    try:
-        made = [p for p in (folder, *folder.parents) if not p.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        _remove_folders(made, own_lock=False)
-        raise explained(error, folder) from error
-    return made
-
-
-def _remove_folders(made: list[Path], own_lock: bool) -> None:
-    # Another process that made the folder at the same time keeps its lock file, and so the folder.
-    if own_lock:
-        with suppress(OSError):
-            (made[0] / LOCK_NAME).unlink(missing_ok=True)
-    for path in made:
-        with suppress(OSError):
-            path.rmdir()
-
-
-def _relative(name: str) -> PurePosixPath:
-    path = PurePosixPath(name)
-    unsafe = path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name
-    if not path.parts or unsafe or path.name.startswith(TEMPORARY_PREFIX):
-        raise InputError(f"{name!r} is no relative name inside the run directory, as 'a/b.png' is")
-    return path

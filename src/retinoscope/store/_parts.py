@@ -1,11 +1,16 @@
-"""parts/*.parquet: finished samples as they come, and their merge into results.parquet."""
+"""parts/*.parquet: finished samples as they come, and their merge into results.parquet.
+
+A part is never changed. Many small ones are replaced by a *segment* (see `_compact`): a part that
+names in its metadata the parts it holds the samples of. Where both are there, because the process
+died before the small ones were removed, the segment counts.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,11 +23,11 @@ from retinoscope.store._rows import KEY, ROW, conform, join_schemas
 PARTS, RESULTS = "parts", "results.parquet"
 ROWS_PER_GROUP = 32_768
 
-_SAMPLES = b"retinoscope.samples"
+_SAMPLES, _REPLACES = b"retinoscope.samples", b"retinoscope.replaces"
 _CACHED_ROWS = 4 * ROWS_PER_GROUP
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """Where one sample's rows are: the part, the first row in it, how many, with which columns."""
 
@@ -34,31 +39,48 @@ class Place:
 
 @dataclass(frozen=True)
 class Index:
-    """All finished samples of a run directory, and the type of each column over all of them."""
+    """All finished samples of a run directory, and the type of each column over all of them.
+
+    `rows` are the number of rows of each part, oldest first; `replaced` are parts whose samples
+    stand in a segment as well, and which can go.
+    """
 
     places: dict[str, Place]
     types: dict[str, pa.DataType]
+    rows: dict[Path, int] = field(default_factory=dict)
+    replaced: tuple[Path, ...] = ()
 
 
-def write_part(path: Path, tables: Sequence[tuple[str, pa.Table]]) -> list[tuple[str, Place]]:
+def write_part(
+    path: Path, tables: Sequence[tuple[str, pa.Table]], replaces: Sequence[Path] = ()
+) -> dict[str, Place]:
     """Writes some samples' tables (from `table_of`) as one part; returns where each one is.
 
     Keys and column names go into the part's metadata, so that a sample without rows counts as
     finished and resuming reads no rows.
 
+    Args:
+        replaces: older parts whose samples these are.
+
     Raises:
         StudyError, InputError: as `atomic_file` does.
     """
     types: dict[str, pa.DataType] = {}
-    places: list[tuple[str, Place]] = []
+    places: dict[str, Place] = {}
+    columns: dict[tuple[str, ...], tuple[str, ...]] = {}
     first = 0
     for key, table in tables:
         types = join_schemas(types, table.schema, f"sample {key}")
-        places.append((key, Place(path, first, table.num_rows, _own_columns(table.schema))))
+        own = _own_columns(table.schema)
+        places[key] = Place(path, first, table.num_rows, columns.setdefault(own, own))
         first += table.num_rows
-    samples = [[key, place.count, list(place.columns)] for key, place in places]
-    schema = pa.schema(types).with_metadata({_SAMPLES: json.dumps(samples).encode()})
-    whole = pa.concat_tables([conform(table, schema) for _, table in tables]).combine_chunks()
+    samples = [[key, place.count, list(place.columns)] for key, place in places.items()]
+    facts = {_SAMPLES: json.dumps(samples).encode()}
+    if replaces:
+        facts[_REPLACES] = json.dumps([part.name for part in replaces]).encode()
+    schema = pa.schema(types).with_metadata(facts)
+    contents = [schema.empty_table(), *(conform(table, schema) for _, table in tables)]
+    whole = pa.concat_tables(contents).combine_chunks()
     with atomic_file(path) as file:
         pq.write_table(whole, file, compression="zstd")
     return places
@@ -70,27 +92,59 @@ def read_index(parts: Iterable[Path]) -> Index:
     Raises:
         InputError: a part that cannot be read, or a sample that stands in two parts.
     """
+    schemas = {part: _read_schema(part) for part in parts}
+    replaced = {
+        part.with_name(name)
+        for part, schema in schemas.items()
+        for name in json.loads(schema.metadata.get(_REPLACES, b"[]"))
+    }
     places: dict[str, Place] = {}
     types: dict[str, pa.DataType] = {}
-    for part in parts:
-        try:
-            schema = pq.read_schema(part)
-            samples = json.loads((schema.metadata or {})[_SAMPLES])
-        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-            raise InputError(
-                f"{part} cannot be read ({type(error).__name__}); delete that file and give the "
-                "same command again: its samples are computed anew"
-            ) from None
+    rows: dict[Path, int] = {}
+    # Thousands of samples share a handful of column lists.
+    columns: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for part, schema in schemas.items():
+        if part in replaced:
+            continue
         first = 0
-        for key, count, columns in samples:
+        for key, count, names in json.loads(schema.metadata[_SAMPLES]):
             if key in places:
                 raise InputError(
                     f"sample {key} stands in both {places[key].part} and {part}; delete one file"
                 )
-            places[key] = Place(part, first, count, tuple(columns))
+            own = tuple(names)
+            places[key] = Place(part, first, count, columns.setdefault(own, own))
             first += count
+        rows[part] = first
         types = join_schemas(types, schema, str(part))
-    return Index(places, types)
+    return Index(places, types, rows, tuple(sorted(replaced & schemas.keys())))
+
+
+def _read_schema(part: Path) -> pa.Schema:
+    try:
+        schema = pq.read_schema(part)
+        json.loads((schema.metadata or {})[_SAMPLES])
+        return schema
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise _damaged(part, error) from None
+
+
+def _damaged(part: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{part} cannot be read ({type(error).__name__}); delete that file and give the "
+        "same command again: its samples are computed anew"
+    )
+
+
+def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of one part; of `columns` those that it has. Raises `InputError` if damaged."""
+    try:
+        if columns is None:
+            return pq.read_table(part)
+        known = pq.read_schema(part).names
+        return pq.read_table(part, columns=[name for name in columns if name in known])
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(part, error) from None
 
 
 def ordered_keys(index: Index, order: Sequence[str] | None) -> list[str]:
@@ -161,7 +215,7 @@ def _own_columns(schema: pa.Schema) -> tuple[str, ...]:
 
 def _cached(cache: OrderedDict[Path, pa.Table], part: Path) -> pa.Table:
     if part not in cache:
-        cache[part] = pq.read_table(part)
+        cache[part] = read_part(part)
         # Samples mostly come in order, so a few parts suffice; the bound keeps memory flat.
         while len(cache) > 1 and sum(t.num_rows for t in cache.values()) > _CACHED_ROWS:
             cache.popitem(last=False)

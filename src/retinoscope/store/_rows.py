@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
+from operator import itemgetter
 
 import numpy as np
 import pyarrow as pa
@@ -44,16 +46,22 @@ def table_of(key: str, rows: Sequence[Row]) -> pa.Table:
         InputError: another kind of value, two kinds in one column, or a reserved column name; the
             message names the sample, the row and the column.
     """
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(chain.from_iterable(rows)))
     for name in names:
         if not isinstance(name, str) or not name or name in (KEY, ROW):
             raise InputError(
                 f"sample {key}: a column cannot be called {name!r}; "
                 f"expected a non-empty name other than {KEY!r} and {ROW!r}"
             )
-    columns = {name: _column(key, name, [row.get(name) for row in rows]) for name in names}
-    columns[KEY] = pa.array([key] * len(rows), pa.string())
-    columns[ROW] = pa.array(range(len(rows)), _INT)
+    if len(names) > 1 and all(len(row) == len(names) for row in rows):
+        values = zip(*map(itemgetter(*names), rows), strict=True)
+    else:
+        values = ([row.get(name) for row in rows] for name in names)
+    columns = {
+        name: _column(key, name, list(found)) for name, found in zip(names, values, strict=True)
+    }
+    columns[KEY] = pa.repeat(pa.scalar(key, pa.string()), len(rows))
+    columns[ROW] = pa.array(np.arange(len(rows), dtype=np.int64))
     return pa.table(columns)
 
 
@@ -94,6 +102,9 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _column(key: str, name: str, values: list[Value]) -> pa.Array:
+    found = set(map(type, values)) - {type(None)}
+    if len(found) == 1 and (simple := _TYPES.get(found.pop())) is not None:
+        return _array(key, name, values, simple)
     kind, plain = _NULL, []
     for number, value in enumerate(values):
         try:
@@ -105,8 +116,12 @@ def _column(key: str, name: str, values: list[Value]) -> pa.Array:
         except TypeError as error:
             raise InputError(f"sample {key}, row {number}, column {name!r}: got {error}") from None
         plain.append(value)
+    return _array(key, name, _floats(plain) if _holds_floats(kind) else plain, kind)
+
+
+def _array(key: str, name: str, values: list[Value], kind: pa.DataType) -> pa.Array:
     try:
-        return pa.array(_floats(plain) if _holds_floats(kind) else plain, kind)
+        return pa.array(values, kind)
     except (pa.ArrowException, ValueError, OverflowError) as error:
         raise InputError(f"sample {key}, column {name!r}: cannot be stored: {error}") from None
 

@@ -7,11 +7,13 @@ A study writes a run directory (see `retinoscope.store`); reports are made from 
 """
 
 from ._ablation import TokenAblation
+from ._executor import Executor, Outcome
 from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
 from ._knockout import AttentionKnockout
 from ._lens import LogitLens
 from ._matching import MODES, answers, names_object
 from ._paper import NUMBERS, PaperNumber, paper_number
+from ._readable import Readable
 from ._results import Results, open_results
 from ._study import Progress, Study
 from ._tasks import PAPER_PROMPTS, PREFILL, TASKS, PromptOptions
@@ -25,12 +27,15 @@ __all__ = [
     "PREFILL",
     "TASKS",
     "AttentionKnockout",
+    "Executor",
     "FilterOutcome",
     "HallucinationFilter",
     "LogitLens",
+    "Outcome",
     "PaperNumber",
     "Progress",
     "PromptOptions",
+    "Readable",
     "Results",
     "Study",
     "TokenAblation",

@@ -22,6 +22,7 @@ from ._conditions import CONDITIONS, SIZES, Condition, conditions_for
 from ._examples import example_of
 from ._filters import HallucinationFilter
 from ._matching import MODES
+from ._readable import Readable
 from ._scoring import Outcome, Scorer, modes_of, needs_text
 from ._sets import ImageTokens, Indices, object_sets
 from ._study import Example, Rows, Study, rng_of
@@ -143,8 +144,11 @@ class TokenAblation(Study[_Context]):
             "hallucination_filter": None if kept is None else asdict(kept),
         }
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
-        return _Context(Scorer(Answers(self.vlm.tokenizer)), self._fill(readable))
+    def measure(self, readable: Readable) -> Fill:
+        return self._fill(readable)
+
+    def context(self, readable: Readable, measured: Fill) -> _Context:
+        return _Context(Scorer(Answers(self.vlm.tokenizer)), measured)
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # The mean fill is a mean over all samples.

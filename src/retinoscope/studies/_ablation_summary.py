@@ -48,6 +48,7 @@ _BASELINE = {
     "n_samples": "int",
     "method": "string",
 }
+_TASKS, _MODES = rank(TASKS), rank(MODES)
 _ITEM = ("sample", "task", "mode", "item")
 
 
@@ -67,15 +68,14 @@ def summarise_ablation(table: pa.Table) -> pa.Table:
     ]
     groups = grouped(rows, ("task", "mode", "condition"))
     summary = [_condition(key, items, groups) for key, items in groups.items()]
-    tasks, modes = rank(TASKS), rank(MODES)
-    summary.sort(
-        key=lambda r: (
-            tasks[str(r["task"])],
-            modes[str(r["mode"])],
-            condition_rank(str(r["condition"])),
-        )
-    )
+    summary.sort(key=summary_order)
     return make_table(summary, _SUMMARY)
+
+
+def summary_order(record: Record) -> tuple[int, int, tuple[int, int, str]]:
+    """Sorts the records of `summarise_ablation`."""
+    task, mode, condition = (str(record[name]) for name in ("task", "mode", "condition"))
+    return _TASKS[task], _MODES[mode], condition_rank(condition)
 
 
 def condition_rank(name: str) -> tuple[int, int, str]:
@@ -162,9 +162,13 @@ def baseline(table: pa.Table) -> pa.Table:
                 found.append(_accuracy(str(task), str(mode), part, chosen))
         if parts.get("present") and parts.get("absent"):
             found.append(_balanced(str(mode), parts["present"], parts["absent"]))
-    tasks, modes = rank(TASKS), rank(MODES)
-    found.sort(key=lambda r: (tasks[str(r["task"])], modes[str(r["mode"])]))
+    found.sort(key=baseline_order)
     return make_table(found, _BASELINE)
+
+
+def baseline_order(record: Record) -> tuple[int, int]:
+    """Sorts the records of `baseline`."""
+    return _TASKS[str(record["task"])], _MODES[str(record["mode"])]
 
 
 def _accuracy(task: str, mode: str, part: str, rows: list[dict[str, Cell]]) -> Record:

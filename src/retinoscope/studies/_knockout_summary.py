@@ -46,6 +46,7 @@ _BASELINE = {
     **dict.fromkeys(("n", "n_samples"), "int"),
     "method": "string",
 }
+_SOURCES, _TARGETS, _WINDOWS = rank(SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
 CONTROLLED, CONTROL = "object+1", "random=object+1"
 Groups = dict[tuple[Cell, ...], list[dict[str, Cell]]]
 
@@ -62,16 +63,18 @@ def summarise_knockout(table: pa.Table) -> pa.Table:
     rows = [row for row in records(table, baseline_correct=True) if row["source"] != "none"]
     groups = grouped(rows, ("source", "target", "window"))
     found = [_condition(key, items, groups) for key, items in groups.items()]
-    sources, targets, windows = rank(SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
-    found.sort(
-        key=lambda r: (
-            sources[str(r["source"])],
-            targets[str(r["target"])],
-            windows.get(str(r["window"]), len(windows)),
-            int(r["first_layer"] or 0),
-        )
-    )
+    found.sort(key=summary_order)
     return make_table(found, _SUMMARY)
+
+
+def summary_order(record: Record) -> tuple[int, int, int, int]:
+    """Sorts the records of `summarise_knockout`."""
+    return (
+        _SOURCES[str(record["source"])],
+        _TARGETS[str(record["target"])],
+        _WINDOWS.get(str(record["window"]), len(_WINDOWS)),
+        int(record["first_layer"] or 0),
+    )
 
 
 def knockout_baseline(table: pa.Table) -> pa.Table:

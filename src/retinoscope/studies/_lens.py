@@ -22,6 +22,8 @@ from ..store import Json
 from ._answers import Answers
 from ._examples import example_of
 from ._lens_words import Vocabulary
+from ._readable import Readable
+from ._scoring import refuse_nan
 from ._sets import ImageTokens, Indices, object_sets
 from ._study import Example, Rows, Study, rng_of
 from ._tables import Cell
@@ -97,12 +99,15 @@ class LogitLens(Study[_Context]):
         order = rng_of(self.seed, "derangement").permutation(n).tolist()
         return dict(zip(order, [*order[1:], order[0]], strict=True))
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+    def measure(self, readable: Readable) -> tuple[str, ...]:
+        return known_names(readable)
+
+    def context(self, readable: Readable, measured: tuple[str, ...]) -> _Context:
         vocabulary = Vocabulary(Answers(self.vlm.tokenizer), self.vlm.vocab_size)
         models = {"trained": self.vlm}
         if self.untrained:
             models["untrained"] = untrained_copy(self.vlm, self.seed)
-        return _Context(vocabulary, vocabulary.any_of(known_names(readable)), models)
+        return _Context(vocabulary, vocabulary.any_of(measured), models)
 
     def _rows(
         self, context: _Context, index: int, sample: Sample, keep: bool
@@ -114,6 +119,7 @@ class LogitLens(Study[_Context]):
         examples: list[Example] = []
         for weights, model in context.models.items():
             run = model.run(model.prompt(sample.image, self.prompt))
+            refuse_nan(run.logits)
             image = ImageTokens(run)
             top = run.lens(top_k=1, positions=run.image.tokens).ids[..., 0].cpu().numpy()
             for item in chosen:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pyarrow as pa
 
 from ..stats import bootstrap_mean, paired_difference
 from ._paper import paper_number
@@ -21,11 +20,9 @@ from ._tables import (
     share_of,
 )
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 MEASURES = ("strict", "lenient", "colour", "any_kind")
 _WEIGHTS, _GROUPS = rank(("trained", "untrained")), rank(("object", "background", "shuffled"))
+_MEASURES = rank(MEASURES)
 _SUMMARY = {
     **dict.fromkeys(("weights", "group"), "string"),
     "layer": "int",
@@ -77,16 +74,19 @@ def summarise_lens(table: pa.Table) -> pa.Table:
                     "method": share.method,
                 }
             )
-    measures = rank(MEASURES)
-    found.sort(
-        key=lambda r: (
-            _WEIGHTS[str(r["weights"])],
-            measures[str(r["measure"])],
-            _GROUPS[str(r["group"])],
-            int(r["layer"] or 0),
-        )
-    )
+    found.sort(key=summary_order)
     return make_table(found, _SUMMARY)
+
+
+def summary_order(record: Record) -> tuple[int, int, int, int]:
+    """Sorts the records of `summarise_lens`."""
+    return (*best_order(record), int(record["layer"] or 0))
+
+
+def best_order(record: Record) -> tuple[int, int, int]:
+    """Sorts the records of `best_layer`."""
+    weights, measure, group = (str(record[name]) for name in ("weights", "measure", "group"))
+    return _WEIGHTS[weights], _MEASURES[measure], _GROUPS[group]
 
 
 def best_layer(table: pa.Table) -> pa.Table:
@@ -97,14 +97,16 @@ def best_layer(table: pa.Table) -> pa.Table:
     (without those), or "mean curve" (the peak of the curve averaged over objects). The maximum over
     layers is biased upwards; the same statistic for the control groups shows by how much.
     """
-    rows = records(table)
-    n_layers = 1 + max((_count(row, "layer") for row in rows), default=0)
+    rows = _measured(table)
+    layers = rows["layer"].to_numpy()
+    n_layers = 1 + int(layers.max(initial=0))
     found: list[Record] = []
-    for (weights, group), items in grouped(rows, ("weights", "group")).items():
-        curves = grouped(items, ("sample", "item"))
+    for (weights, group), chosen in _groups_of(rows).items():
+        images, objects = _objects_of(rows.take(pa.array(chosen)))
         for measure in MEASURES[:2]:
-            matrix = np.array([_curve(curve, measure, n_layers) for curve in curves.values()])
-            images = [str(sample) for sample, _ in curves]
+            shares = rows[measure].to_numpy()[chosen] / rows["n_tokens"].to_numpy()[chosen]
+            matrix = np.zeros((len(images), n_layers))
+            matrix[objects, layers[chosen]] = shares
             base: dict[str, Cell] = {
                 "weights": str(weights),
                 "group": str(group),
@@ -113,15 +115,47 @@ def best_layer(table: pa.Table) -> pa.Table:
             }
             for record in _best(matrix, images):
                 found.append({**base, **record, **_paper(str(weights), str(group))})
-    measures = rank(MEASURES)
-    found.sort(
-        key=lambda r: (
-            _WEIGHTS[str(r["weights"])],
-            measures[str(r["measure"])],
-            _GROUPS[str(r["group"])],
-        )
-    )
+    found.sort(key=best_order)
     return make_table(found, _BEST)
+
+
+def _measured(table: pa.Table) -> pa.Table:
+    """Rows without an error, of the columns that the statistic reads; counts as integers."""
+    counts = ("layer", "n_tokens", *MEASURES[:2])
+    columns = {name: table[name] for name in ("weights", "group", "sample", "item")}
+    columns |= {name: table[name].cast(pa.int64()).fill_null(0) for name in counts}
+    return pa.table(columns).filter(table["error"].is_null())
+
+
+def _groups_of(rows: pa.Table) -> dict[tuple[str, str], np.ndarray]:
+    """Row numbers by weights and group, in the order of first appearance."""
+    found: dict[tuple[str, str], np.ndarray] = {}
+    pairs = pa.table({name: rows[name] for name in ("weights", "group")})
+    number, first = _codes(pairs)
+    for index, row in enumerate(pairs.take(pa.array(first)).to_pylist()):
+        found[row["weights"], row["group"]] = np.flatnonzero(number == index)
+    return found
+
+
+def _objects_of(rows: pa.Table) -> tuple[list[str], np.ndarray]:
+    """The image of each object, in the order of first appearance, and each row's object."""
+    number, first = _codes(rows.select(["sample", "item"]))
+    return rows["sample"].take(pa.array(first)).to_pylist(), number
+
+
+def _codes(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of equal rows by first appearance, and where each number appears first."""
+    code = np.zeros(rows.num_rows, np.int64)
+    for column in rows.columns:
+        plain = pa.concat_arrays([pa.nulls(0, column.type), *column.chunks])
+        coded = plain.dictionary_encode()
+        indices = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
+        code = code * (len(coded.dictionary) + 1) + indices
+    _, first, number = np.unique(code, return_index=True, return_inverse=True)
+    by_first = np.argsort(first, kind="stable")
+    rank_of = np.empty_like(by_first)
+    rank_of[by_first] = np.arange(len(by_first))
+    return rank_of[number], first[by_first]
 
 
 def _best(matrix: np.ndarray, images: list[str]) -> list[dict[str, Cell]]:
@@ -188,11 +222,6 @@ def _difference(
         **interval_columns("difference", difference),
         "difference_p": number(difference.p),
     }
-
-
-def _curve(rows: list[dict[str, Cell]], measure: str, n_layers: int) -> list[float]:
-    shares = {row["layer"]: _share(row, measure) for row in rows}
-    return [shares.get(layer, 0.0) for layer in range(n_layers)]
 
 
 def _share(row: Record, measure: str) -> float:

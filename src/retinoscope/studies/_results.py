@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..store import Json, read_manifest, read_results
+from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from ._partition import Partition
 
 EXAMPLES = "examples.json"
 
@@ -23,7 +24,8 @@ class Results:
     """What a study found. Everything is read from `path`; nothing needs the model.
 
     `manifest` says what was run, `table` holds one row per sample and condition, `summary()` the
-    shares with their intervals, `examples()` a few pictures.
+    shares with their intervals, `examples()` a few pictures. Only `table` (and `to_frame`) holds
+    all rows in memory; `scan` is for runs of tens of millions of them.
     """
 
     path: Path
@@ -46,6 +48,20 @@ class Results:
         """
         return read_results(self.path)
 
+    @cached_property
+    def scan(self) -> ResultsScan:
+        """All rows, to be read in pieces.
+
+        Raises:
+            InputError: the study is not finished, or its file is damaged.
+        """
+        return scan_results(self.path)
+
+    @property
+    def n_rows(self) -> int:
+        """Rows of the table."""
+        return self.scan.num_rows
+
     def to_frame(self) -> pa.Table:
         """The same as `table`; `.to_pandas()` of it gives a pandas frame."""
         return self.table
@@ -57,7 +73,7 @@ class Results:
     @cached_property
     def _summary(self) -> pa.Table:
         # A bootstrap per row takes seconds on a large run, and a report asks more than once.
-        return _summaries()[self.study][0](self.table)
+        return _summaries()[self.study][0].over(self.scan)
 
     def extras(self) -> dict[str, pa.Table]:
         """Further summaries by name: "baseline" (ablation, knockout), "best_layer" (lens)."""
@@ -65,17 +81,37 @@ class Results:
 
     @cached_property
     def _extras(self) -> dict[str, pa.Table]:
-        return {name: make(self.table) for name, make in _summaries()[self.study][1].items()}
+        return {name: part.over(self.scan) for name, part in _summaries()[self.study][1].items()}
 
     def errors(self) -> list[tuple[str, str]]:
-        """Sample and message of what failed."""
-        samples, errors = self.table["sample"].to_pylist(), self.table["error"].to_pylist()
-        return [(s, e) for s, e in zip(samples, errors, strict=True) if e is not None]
+        """Sample and message of what failed: whole samples, and single items of samples."""
+        return self._errors
 
-    @property
+    @cached_property
+    def _errors(self) -> list[tuple[str, str]]:
+        return [
+            (row["sample"], row["error"])
+            for table in self.scan.tables(["sample", "error"])
+            for row in table.filter(table["error"].is_valid()).to_pylist()
+        ]
+
+    def failures(self) -> list[tuple[str, str]]:
+        """Sample and message of the samples that failed as a whole."""
+        from ._survival import failed_rows
+
+        return [
+            (row["sample"], row["error"])
+            for table in self.scan.tables(["sample", "error", "item"])
+            for row in failed_rows(table).to_pylist()
+        ]
+
+    @cached_property
     def n_samples(self) -> int:
         """Samples that were asked about; the others had nothing to ask about (or did not fit)."""
-        return len(set(self.table["sample"].to_pylist())) if self.table.num_rows else 0
+        found: set[str] = set()
+        for table in self.scan.tables(["sample"]):
+            found.update(table["sample"].unique().to_pylist())
+        return len(found)
 
     def examples(self) -> list[dict[str, Json]]:
         """Pictures for a report; `image` is a file name relative to `path`."""
@@ -94,20 +130,11 @@ def open_results(path: str | Path) -> Results:
         raise InputError(
             f"{path} holds a run of {results.study!r}; expected one of {', '.join(_summaries())}"
         )
-    _ = results.table
+    _ = results.scan
     return results
 
 
-Summary = Callable[["pa.Table"], "pa.Table"]
+def _summaries() -> dict[str, tuple[Partition, dict[str, Partition]]]:
+    from ._summaries import SUMMARIES
 
-
-def _summaries() -> dict[str, tuple[Summary, dict[str, Summary]]]:
-    from ._ablation_summary import baseline, summarise_ablation
-    from ._knockout_summary import knockout_baseline, summarise_knockout
-    from ._lens_summary import best_layer, summarise_lens
-
-    return {
-        "ablation": (summarise_ablation, {"baseline": baseline}),
-        "lens": (summarise_lens, {"best_layer": best_layer}),
-        "knockout": (summarise_knockout, {"baseline": knockout_baseline}),
-    }
+    return SUMMARIES

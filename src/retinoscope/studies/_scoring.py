@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float
 
+from ..errors import StudyError
 from ._answers import Answers, probability, says_yes
 from ._matching import (
     answers,
@@ -26,10 +27,28 @@ _MODES_OF = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """The logits at the last position (vocab,) and, where it was asked for, the generated text."""
+    """The logits at the last position (vocab,) and, where it was asked for, the generated text.
+
+    Raises:
+        StudyError: a logit is NaN, which every comparison would take for some answer.
+    """
 
     logits: Float[torch.Tensor, " vocab"]
     text: str | None = None
+
+    def __post_init__(self) -> None:
+        refuse_nan(self.logits)
+
+
+def refuse_nan(logits: Float[torch.Tensor, " vocab"]) -> None:
+    """Raises `StudyError` if a logit is NaN."""
+    count = int(torch.isnan(logits).sum())
+    if count:
+        raise StudyError(
+            f"{count} of {logits.numel()} logits are NaN: the model overflows in "
+            f"{str(logits.dtype).removeprefix('torch.')} or its weights are damaged; "
+            "try bfloat16 or float32"
+        )
 
 
 @dataclass(frozen=True)

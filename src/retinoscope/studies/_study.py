@@ -7,44 +7,38 @@ import json
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
 from ..data import Sample
 from ..errors import InputError, StudyError
-from ..store import (
-    Json,
-    RunDirectory,
-    fingerprint_array,
-    fingerprint_json,
-    new_manifest,
-    sample_key,
+from ..memory import is_out_of_memory
+from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
+from ._executor import Example, Executor, Outcome, Rows, Serial
+from ._readable import (
+    SAMPLES,
+    Prints,
+    Readable,
+    one_line,
+    prints_of,
+    sample_fingerprint,
+    unreadable,
 )
 from ._results import EXAMPLES, Results
+from ._survival import Failures, stopped_by_sigterm
 from ._tables import Cell
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from ..engine import VLM
 
 Progress = Callable[[int, int, str], None]
 """Called with samples done, samples in all, and what was just done."""
 
-Rows = list[dict[str, Cell]]
 Context = TypeVar("Context")
-_UNREADABLE = "unreadable: "
-
-
-@dataclass(frozen=True)
-class Example:
-    """One picture for the report: JSON facts and the image they are about."""
-
-    facts: dict[str, Json]
-    image: Image.Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +52,9 @@ class Study(ABC, Generic[Context]):
         n_examples: so many samples, the first ones, are kept as pictures for the report.
         exact: "incremental", or "reference" for one plain full forward pass per intervention, which
             gives the same tables.
+        max_failures: largest share of the samples that may fail as a whole; from 20 finished
+            samples on, more of them stop the run. It changes no row, and may differ when a run
+            goes on.
     """
 
     vlm: VLM
@@ -65,22 +62,36 @@ class Study(ABC, Generic[Context]):
     seed: int = 0
     n_examples: int = 3
     exact: Literal["incremental", "reference"] = "incremental"
+    max_failures: float = 0.5
 
     name: ClassVar[str]
     needs: ClassVar[str]
     schema: ClassVar[int]
     columns: ClassVar[tuple[str, ...]]
 
-    def run(self, out: str | Path, progress: Progress | None = None) -> Results:
+    def run(
+        self,
+        out: str | Path,
+        progress: Progress | None = None,
+        *,
+        executor: Executor | None = None,
+        retry_failed: bool = False,
+    ) -> Results:
         """Runs the study, or goes on with it, in the run directory `out`.
 
         A sample that fails becomes one row with its error; the others go on. A sample that has
         nothing to ask about (no object within the bounds, no fitting question) has no rows.
+        SIGTERM ends it as Ctrl-C does: what is finished is kept.
+
+        Args:
+            executor: where samples are evaluated; by default here, one after the other.
+            retry_failed: evaluate samples again that failed before.
 
         Raises:
             InputError: no samples, nothing to ask about in any of them, or `out` holds something
                 else (another study, other options).
-            StudyError: the disk is full, or no sample could be evaluated at all.
+            StudyError: the disk is full, too many samples failed (`max_failures`) or all of them,
+                or the data changed since the run was started.
         """
         if not len(self.samples):
             raise InputError(
@@ -88,45 +99,114 @@ class Study(ABC, Generic[Context]):
                 "check the data's path and filters"
             )
         self._check()
-        prints = [_fingerprint_at(self.samples, index) for index in range(len(self.samples))]
-        readable = Readable(self.samples, prints)
+        failures = Failures(self.max_failures)
+        prints = prints_of(self.samples, Path(out))
+        readable = Readable(self.samples, prints.texts)
         if not len(readable):
             raise InputError(
-                f"none of the {len(prints)} samples can be read; the first is {prints[0]}"
+                f"none of the {len(self.samples)} samples can be read; the first is "
+                f"{prints.texts[0]}"
             )
-        manifest = self._manifest(fingerprint_json(prints))
-        keys = [self._key(manifest, index, prints) for index in range(len(prints))]
-        total = len(keys)
-        with RunDirectory.open(out, manifest, schema=self.schema, order=keys) as directory:
-            context: Context | None = None
-            done = len(set(keys) & directory.done())
-            if progress and done:
-                progress(done, total, f"{done} samples were finished before")
-            for index, key in enumerate(keys):
-                if key in directory.done():
-                    continue
-                if context is None:
-                    if progress:
-                        progress(done, total, "preparing")
-                    context = self._prepare(readable)
-                label, rows, examples = self._one(context, index)
-                _write_examples(directory, index, examples)
-                directory.write(key, rows)
-                done += 1
-                if progress:
-                    progress(done, total, label)
+        manifest = self._manifest(fingerprint_json(prints.texts))
+        keys = [self._key(manifest, index, prints.texts) for index in range(len(prints.texts))]
+        with (
+            stopped_by_sigterm(),
+            RunDirectory.open(out, manifest, schema=self.schema, order=keys) as directory,
+        ):
+            if prints.source is not None and not prints.kept:
+                directory.write_file(SAMPLES, prints.file)
+            failures.read(directory, set(keys))
+            if retry_failed and failures.keys:
+                directory.forget(failures.keys)
+                failures = Failures(self.max_failures, failures.finished - len(failures.keys))
+            failures.check()
+            self._evaluate(directory, keys, prints, readable, failures, progress, executor)
             directory.finish()
             self._merge_examples(directory)
         results = Results(Path(out))
         self._refuse_if_nothing_worked(results)
         return results
 
-    @abstractmethod
-    def _prepare(self, readable: Sequence[Sample]) -> Context:
+    def _evaluate(
+        self,
+        directory: RunDirectory,
+        keys: Sequence[str],
+        prints: Prints,
+        readable: Readable,
+        failures: Failures,
+        progress: Progress | None,
+        executor: Executor | None,
+    ) -> None:
+        """Evaluates and writes the samples that are not finished."""
+        show = progress or (lambda done, total, what: None)
+        done, total = failures.finished, len(keys)
+        if done:
+            show(done, total, f"{done} samples were finished before")
+        expected = {i: prints.expected(i) for i, key in enumerate(keys) if key not in directory}
+        if not expected:
+            return
+        show(done, total, "preparing")
+        with closing((executor or Serial()).outcomes(self, readable, expected)) as outcomes:
+            for index, outcome in outcomes:
+                _write_examples(directory, index, outcome.examples)
+                directory.write(keys[index], outcome.rows)
+                done += 1
+                show(done, total, outcome.label)
+                failures.add(keys[index], outcome.error)
+
+    def measure(self, readable: Readable) -> Any:
+        """What is measured once over all samples; small, and sent to all workers."""
+        return None
+
+    def context(self, readable: Readable, measured: Any) -> Context:
         """What all samples share: fill vectors, answers' ids, a second model.
 
-        `readable` are the samples that can be read; the others have a row with their error.
+        Args:
+            readable: the samples that can be read; the others have a row with their error.
+            measured: what `measure` gave, in this process or in another.
         """
+        return self._prepare(readable)
+
+    def evaluate(self, context: Context, index: int, expected: str | None = None) -> Outcome:
+        """The outcome of sample `index`.
+
+        Args:
+            expected: the fingerprint that the sample must have.
+
+        Raises:
+            StudyError: the sample has another one.
+        """
+        sample, found, unread = None, None, None
+        try:
+            sample = self.samples[index]
+            found = None if expected is None else sample_fingerprint(sample)
+        except Exception as error:
+            unread, found = error, unreadable(error)
+        if expected is not None and found != expected:
+            raise StudyError(
+                f"sample {index} is not what it was when the run was started: restore the data, "
+                "or give another output folder"
+            )
+        if sample is None or unread is not None:
+            assert unread is not None
+            return self.failed(f"sample {index}", unread)
+        try:
+            rows, examples = self._rows(context, index, sample, keep=index < self.n_examples)
+        except Exception as error:
+            # One bad image must not cost the others; Ctrl-C is no Exception and ends the study.
+            return self.failed(sample.id, error)
+        return Outcome(sample.id, self._full(rows), examples)
+
+    def failed(self, label: str, error: Exception) -> Outcome:
+        """The outcome of a sample that failed as a whole: one row with the error."""
+        if is_out_of_memory(error):
+            _free_memory()
+        text = one_line(error)
+        return Outcome(label, self._full([{"sample": label, "error": text}]), [], text)
+
+    def _prepare(self, readable: Sequence[Sample]) -> Context:
+        """As `context`, of a study that measures nothing over all samples."""
+        raise NotImplementedError("a study defines _prepare, or measure and context")
 
     @abstractmethod
     def _rows(
@@ -139,7 +219,7 @@ class Study(ABC, Generic[Context]):
 
     def _parameters(self) -> dict[str, object]:
         """The options as they are recorded; they are part of the run's identity."""
-        common = ("vlm", "samples", "seed")
+        common = ("vlm", "samples", "seed", "max_failures")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in common}
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
@@ -173,30 +253,21 @@ class Study(ABC, Generic[Context]):
             other=self._depends_on(index, prints, str(data["fingerprint"])),
         )
 
-    def _one(self, context: Context, index: int) -> tuple[str, Rows, list[Example]]:
-        label = f"sample {index}"
-        try:
-            sample = self.samples[index]
-            label = sample.id
-            rows, examples = self._rows(context, index, sample, keep=index < self.n_examples)
-        except Exception as error:
-            # One bad image must not cost the others; Ctrl-C is no Exception and ends the study.
-            return label, [self._row(sample=label, error=_one_line(error))], []
-        return label, [self._row(**row) for row in rows], examples
-
-    def _row(self, **values: Cell) -> dict[str, Cell]:
-        unknown = values.keys() - set(self.columns)
-        assert not unknown, unknown
-        return {column: values.get(column) for column in self.columns}
+    def _full(self, rows: Rows) -> Rows:
+        """Rows with all columns."""
+        blank: dict[str, Cell] = dict.fromkeys(self.columns)
+        full = [blank | row for row in rows]
+        assert all(len(row) == len(blank) for row in full), set().union(*rows) - set(blank)
+        return full
 
     def _refuse_if_nothing_worked(self, results: Results) -> None:
-        if not results.table.num_rows:
+        if not results.n_rows:
             raise InputError(
                 f"the {self.name} study found nothing to ask about in {len(self.samples)} samples: "
                 f"it needs {self.needs}; give other data, or other options and an empty folder"
             )
         errors = results.errors()
-        if len(errors) == results.table.num_rows:
+        if len(errors) == results.n_rows:
             raise StudyError(
                 f"none of the samples could be evaluated; the first error: {errors[0][1]} "
                 f"(all of them are in {results.path})"
@@ -214,22 +285,6 @@ def describe_model(vlm: VLM) -> dict[str, Json]:
     return {"name": str(vlm.name), "fingerprint": str(vlm.fingerprint)}
 
 
-def sample_fingerprint(sample: Sample) -> str:
-    """A hash of whatever of a sample a study can see."""
-    return fingerprint_json(
-        {
-            "id": sample.id,
-            "image": fingerprint_array(np.asarray(sample.image)),
-            "mode": sample.image.mode,
-            "objects": [
-                [obj.name, obj.color, fingerprint_array(np.asarray(obj.mask))]
-                for obj in sample.objects
-            ],
-            "questions": [[q.question, q.answer, q.kind, q.about] for q in sample.questions],
-        }
-    )
-
-
 def rng_of(seed: int, *names: str) -> np.random.Generator:
     """A generator that depends on the seed and on names only, not on what ran before."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
@@ -240,37 +295,14 @@ def seed_of(seed: int, *names: str) -> int:
     return int(rng_of(seed, *names).integers(2**31))
 
 
-def _fingerprint_at(samples: Sequence[Sample], index: int) -> str:
-    try:
-        return sample_fingerprint(samples[index])
-    except Exception as error:
-        # Evaluating it will fail as well and leave a row that says why.
-        return f"{_UNREADABLE}{_one_line(error)}"
+def _free_memory() -> None:
+    import gc
 
+    import torch
 
-class Readable(Sequence[Sample]):
-    """Those of `samples` whose fingerprint could be taken."""
-
-    def __init__(self, samples: Sequence[Sample], prints: Sequence[str]) -> None:
-        self._samples = samples
-        self._places = [i for i, text in enumerate(prints) if not text.startswith(_UNREADABLE)]
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @overload
-    def __getitem__(self, index: int) -> Sample: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Sample]: ...
-    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        if isinstance(index, slice):
-            return [self._samples[place] for place in self._places[index]]
-        return self._samples[self._places[index]]
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _write_examples(directory: RunDirectory, index: int, examples: Sequence[Example]) -> None:

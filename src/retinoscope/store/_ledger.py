@@ -1,0 +1,97 @@
+"""The parts of a run directory as their one writer sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+
+from retinoscope.store._atomic import explained
+from retinoscope.store._compact import LOOSE_PARTS, loose_parts, segments, write_segment
+from retinoscope.store._parts import PARTS, Index, part_files, read_index, write_part
+
+
+class Ledger:
+    """Adds parts and merges small ones.
+
+    What is on disk is the truth. A write that anything ends early, also a Ctrl-C between the rename
+    and the note of it here, makes the next one read the index anew, so that no sample is written
+    twice and no part is written over.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Reads the parts' metadata, and removes parts that a segment has replaced.
+
+        Raises:
+            InputError: a part that cannot be read, or a sample that stands in two of them.
+        """
+        self._folder = folder
+        self._stale = True
+        self._reload()
+
+    def add(self, tables: Mapping[str, pa.Table]) -> None:
+        """Writes those of `tables` (one per sample) that are not there yet, as one part.
+
+        Raises:
+            StudyError, InputError: as `atomic_file` does.
+        """
+        self._reload()
+        new = {key: table for key, table in tables.items() if key not in self.index.places}
+        if not new:
+            return
+        with self._writing() as path:
+            places = write_part(path, list(new.items()))
+            rows = sum(place.count for place in places.values())
+            self.index.places.update(places)
+            self.index.rows[path] = rows
+        if len(loose := loose_parts(self.index)) >= LOOSE_PARTS:
+            for parts in segments(self.index, loose):
+                self._merge(parts)
+
+    def forget(self, keys: Collection[str]) -> None:
+        """Takes samples out again, by writing the parts that hold them anew without them.
+
+        Raises:
+            StudyError, InputError: as `atomic_file` does.
+        """
+        self._reload()
+        unwanted = {key for key in keys if key in self.index.places}
+        for part in sorted({self.index.places[key].part for key in unwanted}):
+            with self._writing() as path:
+                write_segment(path, [part], without=unwanted)
+                _remove([part])
+            self._stale = True
+            self._reload()
+
+    def _merge(self, parts: list[Path]) -> None:
+        with self._writing() as path:
+            self.index.places.update(write_segment(path, parts))
+            self.index.rows[path] = sum(self.index.rows.pop(part) for part in parts)
+            _remove(parts)
+
+    @contextmanager
+    def _writing(self) -> Iterator[Path]:
+        self._stale = True
+        yield self._folder / PARTS / f"{self._next:06d}.parquet"
+        self._next += 1
+        self._stale = False
+
+    def _reload(self) -> None:
+        if not self._stale:
+            return
+        files = part_files(self._folder)
+        self.index: Index = read_index(files)
+        # A number that a segment has replaced is below its own, so none is used again.
+        self._next = 1 + max((int(p.stem) for p in files if p.stem.isdigit()), default=-1)
+        _remove(self.index.replaced)
+        self._stale = False
+
+
+def _remove(parts: list[Path] | tuple[Path, ...]) -> None:
+    for part in parts:
+        try:
+            part.unlink(missing_ok=True)
+        except OSError as error:
+            raise explained(error, part) from error

@@ -1,0 +1,129 @@
+"""Reading results.parquet without the run's lock: whole, or a row group at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from retinoscope.errors import InputError
+from retinoscope.store._manifest import read_manifest
+from retinoscope.store._parts import (
+    RESULTS,
+    ROWS_PER_GROUP,
+    Index,
+    merged,
+    ordered_keys,
+    part_files,
+    read_index,
+)
+
+_TRIES = 5
+
+
+def read_results(path: str | Path, partial: bool = False) -> pa.Table:
+    """The rows of the run directory `path`; needs no lock.
+
+    The whole table is held in memory; `scan_results` is for tables that do not fit.
+
+    Args:
+        partial: give what is finished so far (sorted by key) where results.parquet is missing.
+
+    Raises:
+        InputError: no run directory, an unfinished run (unless `partial`), or a damaged file.
+    """
+    folder = Path(path)
+    read_manifest(folder)
+    file = folder / RESULTS
+    if not file.exists():
+        if not partial:
+            raise _unfinished(folder)
+        return _so_far(folder)
+    try:
+        return pq.read_table(file)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(file, error) from None
+
+
+@dataclass(frozen=True)
+class ResultsScan:
+    """results.parquet, to be read in pieces. Made by `scan_results`.
+
+    Attributes:
+        schema: names and types of the columns.
+        num_rows: of the whole table.
+    """
+
+    file: Path
+    schema: pa.Schema
+    num_rows: int
+
+    def tables(
+        self, columns: Sequence[str] | None = None, rows: int = ROWS_PER_GROUP
+    ) -> Iterator[pa.Table]:
+        """The rows in their order, at most `rows` at a time.
+
+        Args:
+            columns: only these, and of these only the ones that the table has; by default all.
+                Text comes as dictionaries, which are smaller.
+
+        Raises:
+            InputError: a damaged file.
+        """
+        known = self.schema.names if columns is None else columns
+        chosen = [name for name in known if name in self.schema.names]
+        texts = [name for name in chosen if pa.types.is_string(self.schema.field(name).type)]
+        try:
+            with pq.ParquetFile(self.file, read_dictionary=texts) as file:
+                for batch in file.iter_batches(rows, columns=chosen, use_threads=False):
+                    yield pa.Table.from_batches([batch])
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.file, error) from None
+
+
+def scan_results(path: str | Path) -> ResultsScan:
+    """The rows of the finished run directory `path`, to be read in pieces; needs no lock.
+
+    Raises:
+        InputError: no run directory, an unfinished run, or a damaged file.
+    """
+    folder = Path(path)
+    read_manifest(folder)
+    file = folder / RESULTS
+    if not file.exists():
+        raise _unfinished(folder)
+    try:
+        with pq.ParquetFile(file) as opened:
+            return ResultsScan(file, opened.schema_arrow, opened.metadata.num_rows)
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(file, error) from None
+
+
+def _so_far(folder: Path) -> pa.Table:
+    for left in reversed(range(_TRIES)):
+        try:
+            index = read_index(part_files(folder))
+            return merged(index, ordered_keys(index, None))
+        except InputError:
+            # The writer may just have merged small parts into a large one.
+            if not left:
+                raise
+    raise AssertionError
+
+
+def _unfinished(folder: Path) -> InputError:
+    index: Index = read_index(part_files(folder))
+    return InputError(
+        f"{folder} is not finished ({len(index.places)} samples so far); "
+        "give the command that started it again, it goes on where it stopped"
+    )
+
+
+def _damaged(file: Path, error: Exception) -> InputError:
+    return InputError(
+        f"{file} cannot be read ({type(error).__name__}); delete that file and give the same "
+        "command again: it is merged anew"
+    )

@@ -1,0 +1,130 @@
+"""Fingerprints of samples, kept in the run directory so that going on does not read all data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from ..data import Sample
+from ..errors import InputError
+from ..store import fingerprint_array, fingerprint_json
+
+SAMPLES = "samples.json"
+_UNREADABLE = "unreadable: "
+
+
+@dataclass(frozen=True)
+class Prints:
+    """One fingerprint per sample, or why it cannot be read.
+
+    Attributes:
+        texts: in the order of the samples.
+        source: the data source's own fingerprint; None where it has none.
+        kept: taken from the run directory, so that each sample is checked when it is read.
+    """
+
+    texts: tuple[str, ...]
+    source: str | None
+    kept: bool
+
+    @property
+    def file(self) -> bytes:
+        """What is kept in the run directory."""
+        facts = {"source": self.source, "samples": list(self.texts)}
+        return (json.dumps(facts, ensure_ascii=False) + "\n").encode("utf-8")
+
+    def expected(self, index: int) -> str | None:
+        """The fingerprint that sample `index` must have when it is read again."""
+        return self.texts[index] if self.kept else None
+
+
+def prints_of(samples: Sequence[Sample], out: Path) -> Prints:
+    """Fingerprints of all samples: those kept in `out` if they are of this data source.
+
+    A source's own fingerprint (`samples.fingerprint`, where there is one) sees names and sizes of
+    images, and is there at once; fingerprints of samples see every pixel, and read everything.
+    """
+    source = getattr(samples, "fingerprint", None)
+    kept = _kept(out / SAMPLES, source, len(samples)) if source is not None else None
+    if kept is not None:
+        return Prints(kept, source, True)
+    texts = tuple(_fingerprint_at(samples, index) for index in range(len(samples)))
+    return Prints(texts, source, False)
+
+
+def _fingerprint_at(samples: Sequence[Sample], index: int) -> str:
+    """The fingerprint of one sample, or why it cannot be read."""
+    try:
+        return sample_fingerprint(samples[index])
+    except Exception as error:
+        # Evaluating it will fail as well and leave a row that says why.
+        return unreadable(error)
+
+
+def unreadable(error: Exception) -> str:
+    """What stands in place of the fingerprint of a sample that cannot be read."""
+    return f"{_UNREADABLE}{one_line(error)}"
+
+
+def sample_fingerprint(sample: Sample) -> str:
+    """A hash of whatever of a sample a study can see."""
+    return fingerprint_json(
+        {
+            "id": sample.id,
+            "image": fingerprint_array(np.asarray(sample.image)),
+            "mode": sample.image.mode,
+            "objects": [
+                [obj.name, obj.color, fingerprint_array(np.asarray(obj.mask))]
+                for obj in sample.objects
+            ],
+            "questions": [[q.question, q.answer, q.kind, q.about] for q in sample.questions],
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Readable(Sequence[Sample]):
+    """Those of `samples` whose fingerprint could be taken."""
+
+    samples: Sequence[Sample]
+    prints: Sequence[str] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        good = [i for i, text in enumerate(self.prints) if not text.startswith(_UNREADABLE)]
+        object.__setattr__(self, "_places", good)
+
+    _places: list[int] = field(init=False, repr=False)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self.samples[place] for place in self._places[index]]
+        return self.samples[self._places[index]]
+
+
+def one_line(error: Exception) -> str:
+    """An error as a row holds it."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
+
+
+def _kept(file: Path, source: str, n: int) -> tuple[str, ...] | None:
+    try:
+        facts = json.loads(file.read_bytes())
+        texts = facts["samples"] if facts["source"] == source else []
+    except (OSError, ValueError, KeyError, TypeError):
+        # Nothing is lost without it: the samples are read once more.
+        return None
+    right = len(texts) == n and all(isinstance(text, str) for text in texts)
+    return tuple(texts) if right else None

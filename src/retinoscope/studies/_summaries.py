@@ -1,0 +1,103 @@
+"""Each study's summaries, and which rows each of them has to see together."""
+
+from __future__ import annotations
+
+from . import _ablation_summary as ablation
+from . import _knockout_summary as knockout
+from . import _lens_summary as lens
+from ._partition import Part, Partition
+from ._tables import Cell
+
+_ITEM = ("sample", "item", "error")
+_PROBABILITIES = ("probability_before", "probability_after")
+
+
+def _ablated(task: Cell, mode: Cell, condition: Cell) -> Part | None:
+    # A set and its random control are compared.
+    name = str(condition).removeprefix("random=")
+    return None if condition in (None, "none") else (task, mode, name)
+
+
+def _clean(task: Cell, mode: Cell, condition: Cell) -> Part | None:
+    return (task, mode) if condition == "none" else None
+
+
+def _cut(source: Cell, target: Cell, window: Cell) -> Part | None:
+    name = str(source).removeprefix("random=")
+    return None if source in (None, "none") else (name, target, window)
+
+
+def _uncut(source: Cell) -> Part | None:
+    return "none" if source == "none" else None
+
+
+def _layer(weights: Cell, group: Cell, layer: Cell) -> Part | None:
+    # The object's tokens are compared with the background's; the shuffled ones with nothing.
+    if group is None:
+        return None
+    return (weights, "shuffled" if group == "shuffled" else "object", layer)
+
+
+def _curves(weights: Cell, group: Cell) -> Part | None:
+    return None if group is None else (weights, group)
+
+
+SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
+    "ablation": (
+        Partition(
+            ablation.summarise_ablation,
+            ("task", "mode", "condition"),
+            _ablated,
+            (*_ITEM, "kept", "baseline_correct", "correct", "n_tokens", *_PROBABILITIES),
+            ablation.summary_order,
+        ),
+        {
+            "baseline": Partition(
+                ablation.baseline,
+                ("task", "mode", "condition"),
+                _clean,
+                ("sample", "error", "answer", "correct"),
+                ablation.baseline_order,
+            )
+        },
+    ),
+    "lens": (
+        Partition(
+            lens.summarise_lens,
+            ("weights", "group", "layer"),
+            _layer,
+            (*_ITEM, "n_tokens", *lens.MEASURES),
+            lens.summary_order,
+        ),
+        {
+            "best_layer": Partition(
+                lens.best_layer,
+                ("weights", "group"),
+                _curves,
+                (*_ITEM, "layer", "n_tokens", *lens.MEASURES[:2]),
+                lens.best_order,
+            )
+        },
+    ),
+    "knockout": (
+        Partition(
+            knockout.summarise_knockout,
+            ("source", "target", "window"),
+            _cut,
+            (
+                *(*_ITEM, "first_layer", "last_layer", "n_source", "n_edges"),
+                *("baseline_correct", "correct", *_PROBABILITIES),
+            ),
+            knockout.summary_order,
+        ),
+        {
+            "baseline": Partition(
+                knockout.knockout_baseline,
+                ("source",),
+                _uncut,
+                ("sample", "error", "kind", "correct"),
+                lambda record: 0,
+            )
+        },
+    ),
+}

@@ -1,0 +1,98 @@
+"""What lets a study end well: SIGTERM as Ctrl-C, and a limit to how many samples may fail."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from ..errors import InputError, StudyError
+from ..store import RunDirectory
+
+FROM_SAMPLES = 20
+"""Fewer finished samples than this say nothing about a share."""
+
+
+@contextmanager
+def stopped_by_sigterm() -> Iterator[None]:
+    """SIGTERM raises `KeyboardInterrupt` within the block, so that what is finished is written.
+
+    Only in the main thread, where Python runs handlers, and only if the program has no handler of
+    its own.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+@dataclass
+class Failures:
+    """Counts samples that failed as a whole, over all sessions of a run.
+
+    Attributes:
+        most: the largest share of the finished samples that may fail.
+        finished: samples so far.
+        keys: of the failed ones.
+        first: error of one of them.
+    """
+
+    most: float
+    finished: int = 0
+    keys: list[str] = field(default_factory=list)
+    first: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.most <= 1:
+            raise InputError(f"max_failures is a share from 0 to 1, got {self.most}")
+
+    def read(self, directory: RunDirectory, keys: set[str]) -> None:
+        """Counts what earlier sessions finished; `keys` are all samples of the run."""
+        self.finished = len(keys & directory.done())
+        for table in directory.scan(["sample_key", "error", "item"]):
+            for row in failed_rows(table).to_pylist():
+                self.keys.append(row["sample_key"])
+                self.first = self.first or row["error"]
+
+    def add(self, key: str, error: str | None) -> None:
+        """Counts one more sample.
+
+        Raises:
+            StudyError: too many have failed.
+        """
+        self.finished += 1
+        if error is not None:
+            self.keys.append(key)
+            self.first = self.first or error
+        self.check()
+
+    def check(self) -> None:
+        """Raises `StudyError` if too many have failed."""
+        if self.finished < FROM_SAMPLES or len(self.keys) <= self.most * self.finished:
+            return
+        raise StudyError(
+            f"{len(self.keys)} of the first {self.finished} samples failed, which is more than "
+            f"max_failures ({self.most:g}) allows; one error: {self.first}; what is finished is "
+            "kept: mend the cause and try the failed ones again (retry_failed), or allow more"
+        )
+
+
+def failed_rows(table: pa.Table) -> pa.Table:
+    """The rows of samples that failed as a whole: an error that is about no item of a sample."""
+    if "error" not in table.column_names:
+        return table.slice(0, 0)
+    failed = table.filter(table["error"].is_valid())
+    return failed.filter(failed["item"].is_null()) if "item" in table.column_names else failed

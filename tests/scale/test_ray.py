@@ -1,0 +1,100 @@
+"""A study on a local Ray cluster of two workers, one of which is killed in the middle."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("ray", reason="needs the extra 'scale'")
+
+from retinoscope import load
+from retinoscope.data import open_source
+from retinoscope.errors import InputError
+from retinoscope.scale import RayWorkers
+from retinoscope.studies import AttentionKnockout, LogitLens, Study, TokenAblation
+
+SCENES = "scenes:12"
+RESULTS = "results.parquet"
+FILES = (RESULTS, "examples.json")
+
+
+def knockout(vlm, samples) -> Study:
+    return AttentionKnockout(vlm, samples, windows=("all",), targets=("last",))
+
+
+def ablation(vlm, samples) -> Study:
+    return TokenAblation(vlm, samples[:4], tasks=("polling",), conditions=("object", "control"))
+
+
+def lens(vlm, samples) -> Study:
+    return LogitLens(vlm, samples[:4], untrained=False)
+
+
+@pytest.fixture
+def _one_thread():
+    """As on the workers: the last bits of a sum depend on how many threads share it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_one_thread")
+def test_a_killed_worker_changes_no_byte(tmp_path: Path) -> None:
+    samples = open_source(SCENES)
+    vlm = load("pocket")
+    here = knockout(vlm, samples).run(tmp_path / "here").path
+    killed: list[int] = []
+    with RayWorkers(
+        partial(load, "pocket"), partial(open_source, SCENES), workers=2, threads=1
+    ) as workers:
+
+        def kill(done: int, total: int, what: str) -> None:
+            # The first one: it has given results, while the other may still load the model.
+            if done == 3:
+                killed.append(workers.pids[0])
+                os.kill(killed[0], signal.SIGKILL)
+
+        model = workers.model()
+        assert model.fingerprint == vlm.fingerprint
+        results = knockout(model, samples).run(tmp_path / "there", kill, executor=workers)
+        for make in (ablation, lens):
+            # The workers still have the model; a worker's data may be longer than the study's.
+            alone = make(vlm, samples).run(tmp_path / f"{make.__name__}-here")
+            far = make(model, samples).run(tmp_path / f"{make.__name__}-there", executor=workers)
+            assert (far.path / RESULTS).read_bytes() == (alone.path / RESULTS).read_bytes()
+    assert killed
+    assert killed[0] not in workers.pids
+    assert not results.failures()
+    for name in FILES:
+        assert (tmp_path / "there" / name).read_bytes() == (here / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_the_command_line_spreads_a_study(tmp_path: Path) -> None:
+    code = "import sys; from retinoscope.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "lens", "pocket", "scenes:4", "--no-untrained"]
+    for extra in ([], ["--scale", "ray", "--workers", "2"]):
+        out = ["--out", str(tmp_path / str(len(extra)))]
+        subprocess.run([*command, *out, *extra], check=True, timeout=300)
+    first, second = ((tmp_path / n / FILES[0]).read_bytes() for n in ("0", "4"))
+    assert first == second
+
+
+@pytest.mark.slow
+def test_a_cluster_without_room_and_a_bad_model_are_refused() -> None:
+    with pytest.raises(InputError, match="room for a worker"):
+        RayWorkers(partial(load, "pocket"), partial(open_source, SCENES), gpus=8)
+    with (
+        RayWorkers(partial(load, "/no/such/model"), partial(open_source, SCENES)) as workers,
+        pytest.raises(InputError, match="no such folder"),
+    ):
+        workers.model()

@@ -1,0 +1,174 @@
+"""A study whose every row is known beforehand, and a process that kills it at a chosen point.
+
+    python survivor.py FOLDER SEED        reads what to do from stdin, one JSON line a time
+
+It imports once and forks for each run, so that fifty killed runs take seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+
+from retinoscope.data import Sample
+from retinoscope.studies import AttentionKnockout
+
+CALLS = ("fsync", "replace", "fdopen", "open", "unlink")
+"""The system calls of a durable write, in between which the power can fail."""
+
+
+class Model:
+    """What a study asks of a model before it asks about samples."""
+
+    name, fingerprint, device, n_layers = "survivor", "survivor-1", "cpu", 8
+    dtype = "float32"
+
+
+class Pictures(Sequence[Sample]):
+    """Small pictures, made when they are asked for."""
+
+    def __init__(self, n: int, fingerprint: str | None = None) -> None:
+        self.n = n
+        if fingerprint is not None:
+            self.fingerprint = fingerprint
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: Any) -> Any:
+        if not 0 <= index < self.n:
+            raise IndexError(index)
+        pixels = np.full((4, 4, 3), index % 251, np.uint8)
+        return Sample(f"picture-{index:06d}", Image.fromarray(pixels))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Survivor(AttentionKnockout):
+    """Rows as a knockout has them, from the sample's number; `conditions` of them."""
+
+    conditions: int = 6
+    seconds: float = 0.0
+
+    columns: ClassVar[tuple[str, ...]] = AttentionKnockout.columns
+
+    def _parameters(self) -> dict[str, object]:
+        return {"conditions": self.conditions}
+
+    def _prepare(self, readable: Sequence[Sample]) -> None:
+        return None
+
+    def _rows(self, context: None, index: int, sample: Sample, keep: bool) -> tuple[Any, list]:
+        time.sleep(self.seconds)
+        if index % 7 == 5:
+            raise ValueError(f"{sample.id} is torn")
+        rng = random.Random(index)
+        base = {"sample": sample.id, "item": 0, "kind": "color", "mode": "corrected"}
+        base |= {"question": "What color is it?", "answer": "red", "baseline_correct": True}
+        rows = [base | {"source": "none", "target": "none", "window": "none", "correct": True}]
+        sources = ("object+1", "random=object+1")
+        for number in range(1, self.conditions):
+            before, after = rng.random(), rng.random()
+            rows.append(
+                base
+                | {
+                    "source": sources[number % 2],
+                    "target": "last",
+                    "window": f"slide-{number // 2}-1",
+                    "first_layer": number // 2,
+                    "last_layer": number // 2,
+                    "n_source": 9,
+                    "n_edges": 9,
+                    "correct": after > 0.5,
+                    "probability_before": before,
+                    "probability_after": after,
+                }
+            )
+        picture = SimpleNamespace(facts={"number": index}, image=sample.image)
+        return rows, [picture] if keep else []
+
+
+def study(samples: int, seconds: float = 0.0, **options: Any) -> Survivor:
+    """The study that the tests run."""
+    return Survivor(Model(), Pictures(samples), seconds=seconds, **options)  # type: ignore[arg-type]
+
+
+def run(folder: Path, samples: int, deadly: int, seconds: float) -> None:
+    """Runs it, and dies by SIGKILL at the `deadly`-th step of a write (0: never)."""
+    import retinoscope.store._directory as directory
+    import retinoscope.store._ledger as ledger
+
+    # Parts of one or two samples, merged by fours: many more steps at which to die.
+    ledger.LOOSE_PARTS = 4
+    opening = directory.RunDirectory.open.__func__  # type: ignore[attr-defined]
+
+    def small(cls: type, *args: Any, **kwargs: Any) -> Any:
+        return opening(cls, *args, buffer_samples=2, **kwargs)
+
+    directory.RunDirectory.open = classmethod(small)  # type: ignore[assignment]
+    left = deadly
+
+    def step() -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def watched(call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            step()
+            result = call(*args, **kwargs)
+            step()
+            return result
+
+        return wrapped
+
+    for name in CALLS:
+        setattr(os, name, watched(getattr(os, name)))
+    study(samples, seconds).run(folder)
+
+
+def child(order: dict[str, Any]) -> int:
+    """Forks one run; returns its exit code, or minus the signal that ended it."""
+    begun = time.monotonic()
+    process = os.fork()
+    if process == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            run(Path(order["folder"]), order["samples"], order["deadly"], order["seconds"])
+            code = 0
+        except KeyboardInterrupt:
+            code = 130
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+        finally:
+            os._exit(code)
+    if order["after"] is not None:
+        time.sleep(max(0.0, order["after"] - (time.monotonic() - begun)))
+        os.kill(process, order["signal"])
+    _, status = os.waitpid(process, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def main() -> None:
+    """Serves orders until stdin ends."""
+    for line in sys.stdin:
+        begun = time.monotonic()
+        code = child(json.loads(line))
+        print(json.dumps({"code": code, "seconds": time.monotonic() - begun}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
