@@ -5,7 +5,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs clean
+.PHONY: demo test check docs bench clean
 
 demo: $(VENV)/.ready
 	$(BIN)/retinoscope demo
@@ -20,6 +20,9 @@ check: $(VENV)/.ready-dev
 
 docs: $(VENV)/.ready-dev
 	$(BIN)/mkdocs build --strict
+
+bench: $(VENV)/.ready-dev
+	$(BIN)/python -m benchmarks
 
 # torch first and by itself: left to the resolver, it would come with gigabytes of CUDA libraries.
 $(VENV)/.torch:
