@@ -94,8 +94,12 @@ class Setup:
         return (self.model.model.vision_tower, self.model.model.multi_modal_projector)
 
 
-def make_setup(options: Options) -> Setup:
-    """The model of `options.size` on its device, and an image."""
+def make_setup(options: Options, words: Sequence[str] = ()) -> Setup:
+    """The model of `options.size` on its device, and an image.
+
+    Args:
+        words: further words that the tokenizer knows.
+    """
     shape = SHAPES[options.size]
     model = make_model(shape, options)
     counts = {
@@ -113,7 +117,7 @@ def make_setup(options: Options) -> Setup:
         "decoder_parameters": counts["decoder"],
         "tower_parameters": counts["tower"],
     }
-    return Setup(model, make_processor(shape), make_image(shape.side), shape, facts)
+    return Setup(model, make_processor(shape, words), make_image(shape.side), shape, facts)
 
 
 def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
@@ -160,10 +164,10 @@ def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
     return model.eval().requires_grad_(False)
 
 
-def make_processor(shape: Shape) -> LlavaProcessor:
+def make_processor(shape: Shape, words: Sequence[str] = ()) -> LlavaProcessor:
     """One token per word; the vocabulary is filled up with words that no prompt has."""
-    words = sorted({word for text in QUESTIONS for word in text.split()} | {"USER:", "ASSISTANT:"})
-    entries = [*SPECIAL, *(f"▁{word}" for word in words)]
+    known = {word for text in QUESTIONS for word in text.split()} | {"USER:", "ASSISTANT:", *words}
+    entries = [*SPECIAL, *(f"▁{word}" for word in sorted(known))]
     entries += [f"▁word{index}" for index in range(len(entries), shape.vocabulary)]
     vocabulary = {entry: index for index, entry in enumerate(entries)}
     tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<unk>"))

@@ -6,17 +6,19 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from torch import nn
 
 import retinoscope
+from retinoscope.lens import _stream
 
 _SOURCE = Path(retinoscope.__file__).parent
 _PERIOD = 0.004
@@ -44,7 +46,7 @@ class Inside:
 
 @contextmanager
 def inside(outer: Sequence[nn.Module]) -> Iterator[Inside]:
-    """Watches the forward passes of `outer` and every backward pass.
+    """Watches the forward passes of `outer`, every backward pass, and the lens's products.
 
     Raises:
         RuntimeError: a module was entered and not left when the block ended.
@@ -55,24 +57,29 @@ def inside(outer: Sequence[nn.Module]) -> Iterator[Inside]:
         handles.append(module.register_forward_pre_hook(inside.enter))
         # Also where an exception ends the call: the engine stops a block at its keys so.
         handles.append(module.register_forward_hook(inside.leave, always_call=True))
-    grad = torch.autograd.grad
 
-    def watched(*args: Any, **kwargs: Any) -> Any:
-        inside.enter()
+    def watched(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            inside.enter()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                inside.leave()
+
+        return call
+
+    # The lens multiplies with stretches of the unembedding, not by calling it.
+    with (
+        patch.object(torch.autograd, "grad", watched(torch.autograd.grad)),
+        patch.object(_stream, "logits_of", watched(_stream.logits_of)),
+    ):
         try:
-            return grad(*args, **kwargs)
+            yield inside
+            if inside.depth:
+                raise RuntimeError("a module was entered and not left: its time cannot be told")
         finally:
-            inside.leave()
-
-    torch.autograd.grad = watched
-    try:
-        yield inside
-        if inside.depth:
-            raise RuntimeError("a module was entered and not left: its time cannot be told")
-    finally:
-        torch.autograd.grad = grad
-        for handle in handles:
-            handle.remove()
+            for handle in handles:
+                handle.remove()
 
 
 @dataclass
