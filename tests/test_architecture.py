@@ -15,8 +15,10 @@ import retinoscope
 
 ROOMS = (
     "cli",
+    "reproduce",
     "report",
     "scale",
+    "curation",
     "studies",
     "attribution",
     "engine",

@@ -16,7 +16,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import attribution, data, engine, lens, models, pocket, stats, store, studies, tokens
+    from . import (
+        attribution,
+        curation,
+        data,
+        engine,
+        lens,
+        models,
+        pocket,
+        stats,
+        store,
+        studies,
+        tokens,
+    )
     from .engine import VLM, Ablate, Knockout, Patch, fill, load
     from .errors import CapabilityError, InputError, MissingExtraError, RetinoscopeError
 
@@ -36,6 +48,7 @@ _NAMES = {
 }
 _ROOMS = (
     "attribution",
+    "curation",
     "data",
     "engine",
     "lens",
@@ -57,6 +70,7 @@ __all__ = [
     "Patch",
     "RetinoscopeError",
     "attribution",
+    "curation",
     "data",
     "engine",
     "fill",

@@ -8,10 +8,12 @@ from __future__ import annotations
 from cyclopts import App, Group
 
 from .. import __version__
+from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
 from ._models import models
 from ._report import report
+from ._reproduce import reproduce
 from ._studies import ablate, knockout, lens
 from ._train import train
 
@@ -48,7 +50,8 @@ _studies = Group("Studies", sort_key=2)
 _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
-for _command in (ablate, lens, knockout):
+app.command(reproduce, group=_whole)
+for _command in (curate, ablate, lens, knockout):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(models, group=_more)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,10 @@ class Common:
     seed: Annotated[int, Parameter(help="seed of everything random in the study.")] = 0
     data_seed: Annotated[int, Parameter(help="seed of drawn scenes (scenes:N).")] = 0
     limit: Annotated[int | None, Parameter(help="use only the first so many images.")] = None
+    curation: Annotated[
+        Path | None,
+        Parameter(help="use only what this curation.json of the same data keeps."),
+    ] = None
     examples: Annotated[int, Parameter(help="images kept as pictures for the report.")] = 3
     min_cover: Annotated[
         float,
@@ -101,14 +105,20 @@ NAMED = 10
 Make = Callable[["VLM", Sequence["Sample"]], "Study"]
 
 
-def samples_of(data: str, seed: int, limit: int | None) -> Sequence[Sample]:
-    """The data set named by DATA, cut to `limit`."""
+def samples_of(
+    data: str, seed: int, limit: int | None, curation: Path | None = None
+) -> Sequence[Sample]:
+    """The data set named by DATA, what `curation` keeps of it, cut to `limit`."""
     from ..data import open_source
     from ..errors import InputError
 
     if limit is not None and limit < 1:
         raise InputError(f"--limit must be at least 1, got {limit}")
     samples = open_source(data, seed)
+    if curation is not None:
+        from ..curation import Curated
+
+        samples = Curated.load(curation).apply(samples)
     return samples if limit is None else samples[:limit]
 
 
@@ -128,7 +138,7 @@ def run_study(model: str, data: str, common: Common, loading: Loading, make: Mak
     Raises:
         SystemExit: code 3, where it is done and some images failed.
     """
-    samples = samples_of(data, common.data_seed, common.limit)
+    samples = samples_of(data, common.data_seed, common.limit, common.curation)
     quiet()
     with Progress() as progress, _workers(model, data, common, loading) as workers:
         vlm = load_model(model, loading) if workers is None else workers.model()
@@ -179,13 +189,19 @@ def _load_on_worker(model: str, loading: Loading) -> VLM:
 
 
 @contextmanager
-def _workers(
-    model: str, data: str, common: Common, loading: Loading
+def workers_of(
+    model: str,
+    samples: Callable[[], Sequence[Sample]],
+    *,
+    loading: Loading,
+    scale: Literal["ray"] | None,
+    workers: int | None,
+    gpus: float | None,
 ) -> Iterator[RayWorkers | None]:
-    """The workers that the options ask for, or None."""
-    if common.scale is None:
-        for name in ("workers", "gpus"):
-            if getattr(common, name) is not None:
+    """The workers that the options ask for, which open `samples` themselves; or None."""
+    if scale is None:
+        for name, given in (("workers", workers), ("gpus", gpus)):
+            if given is not None:
                 from ..errors import InputError
 
                 raise InputError(f"--{name} says how to spread a study: it needs --scale ray")
@@ -195,11 +211,24 @@ def _workers(
 
     with RayWorkers(
         partial(_load_on_worker, model, loading),
-        partial(samples_of, data, common.data_seed, common.limit),
+        samples,
+        workers=workers,
+        gpus=0 if loading.device == "cpu" else gpus,
+    ) as replicas:
+        yield replicas
+
+
+def _workers(
+    model: str, data: str, common: Common, loading: Loading
+) -> AbstractContextManager[RayWorkers | None]:
+    return workers_of(
+        model,
+        partial(samples_of, data, common.data_seed, common.limit, common.curation),
+        loading=loading,
+        scale=common.scale,
         workers=common.workers,
-        gpus=0 if loading.device == "cpu" else common.gpus,
-    ) as workers:
-        yield workers
+        gpus=common.gpus,
+    )
 
 
 def say_claims(claims: Sequence[Claim]) -> None:

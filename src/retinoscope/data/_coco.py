@@ -169,7 +169,8 @@ class _Coco:
                 unseen.append(found.get("id"))
                 continue
             index_of[number] = len(objects)
-            objects.append(Object(name, mask, _box(found, mask)))
+            polygons = _polygons(found["segmentation"])
+            objects.append(Object(name, mask, _box(found, mask), polygons=polygons))
         return Sample(
             id=str(entry["id"]),
             image=image,
@@ -332,6 +333,13 @@ def _box(found: Entry, mask: np.ndarray) -> tuple[float, float, float, float]:
         return x, y, x + width, y + height
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1)
+
+
+def _polygons(segmentation: object) -> tuple[tuple[float, ...], ...]:
+    """Empty of run lengths."""
+    if isinstance(segmentation, Mapping) or not isinstance(segmentation, Sequence):
+        return ()
+    return tuple(tuple(float(value) for value in polygon) for polygon in segmentation)
 
 
 def _checked(entry: object, needed: Iterable[str], file: Path, what: str) -> Entry:

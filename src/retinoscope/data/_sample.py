@@ -24,7 +24,8 @@ class Object:
     """One instance in an image.
 
     `mask` is (H, W), True where the object is visible; `box` is x0, y0, x1, y1 in pixels of the
-    original image, x1 and y1 exclusive. `color` and `parts` are empty where the source has none.
+    original image, x1 and y1 exclusive. `color` and `parts` are empty where the source has none,
+    `polygons` ([x, y, x, y, ...] each) where it has only pixels.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Object:
     box: tuple[float, float, float, float]
     color: str | None = None
     parts: tuple[Part, ...] = ()
+    polygons: tuple[tuple[float, ...], ...] = ()
 
     @property
     def area(self) -> int:
@@ -75,7 +77,11 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image with its ground truth. `id` is unique within its source and stable over runs."""
+    """An image with its ground truth. `id` is unique within its source and stable over runs.
+
+    `others` are objects that are there and are not to be studied (see `retinoscope.curation`): they
+    count where studies count instances, and their tokens are no background.
+    """
 
     id: str
     image: Image.Image
@@ -85,3 +91,4 @@ class Sample:
     relations: tuple[Relation, ...] = ()
     signs: tuple[Sign, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
+    others: tuple[Object, ...] = ()

@@ -11,13 +11,15 @@ from typing import cast
 
 from ..errors import InputError
 from ..pocket import MODELS
-from ..store import Json
+from ..store import Json, read_manifest
 from ..studies import Results, open_results
 from ._parts import Record
 
 MANIFEST = "run.json"
 DEPTH = 3
 STUDIES = ("ablation", "lens", "knockout")
+NO_STUDIES = ("curation", "mean")
+"""Run directories that hold no study; a report passes over them."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def collect(folder: Path) -> tuple[StudyRun, ...]:
             f"expected a run directory or a folder of them, but there is no {MANIFEST} in {folder} "
             "or below: give what a study wrote with --out"
         )
+    found = [place for place in found if read_manifest(place.parent)["study"] not in NO_STUDIES]
+    if not found:
+        raise InputError(f"expected a finished study in {folder}, but there is none")
     results = [open_results(manifest.parent) for manifest in found]
     places = [str(manifest.parent.relative_to(folder)) for manifest in found]
     count = Counter((r.study, model_name(r)) for r in results)

@@ -22,13 +22,17 @@ from ._rows import first, interval, known_first, number, pick, values
 from ._tables import generic_table
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
-SOURCES = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
+SOURCES = (
+    *("object", "object+1", "object+2", "rest", "visual", "last-row", "question"),
+    "random=object+1",
+)
 TARGETS = ("last", "last-row", "question")
 SOURCE_NAMES = {
     "object": "object",
     "object+1": "object + 1 ring",
     "object+2": "object + 2 rings",
     "rest": "all other visual tokens",
+    "visual": "all visual tokens",
     "last-row": "last visual row",
     "question": "question",
     "random=object+1": "as many random tokens",

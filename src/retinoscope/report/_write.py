@@ -33,13 +33,16 @@ _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
 class Report:
     """A report that is composed and not written yet; see `compose`.
 
-    `failures` are run, sample and reason of whatever could not be evaluated.
+    `failures` are run, sample and reason of whatever could not be evaluated; `title` and `lead`
+    stand at the top, made from the studies where they are empty.
     """
 
     folder: Path
     runs: tuple[StudyRun, ...]
     sections: tuple[Section, ...]
     failures: tuple[tuple[str, str, str], ...]
+    title: str = ""
+    lead: str = ""
 
     @property
     def claims(self) -> tuple[Claim, ...]:
@@ -53,7 +56,7 @@ class Report:
             InputError: the folder cannot be written, or the disk is full.
         """
         pictures = pictures_of(self.runs)
-        page = _render(self.runs, self.sections, pictures, self.failures)
+        page = _render(self, pictures)
         figures = [f for section in self.sections for f in section.figures]
         figures += [f for picture in pictures for f in picture.figures]
         for table in (table for section in self.sections for table in section.tables):
@@ -110,14 +113,11 @@ def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
     return tuple(sections)
 
 
-def _render(
-    runs: Sequence[StudyRun],
-    sections: Sequence[Section],
-    pictures: Sequence[object],
-    failures: Sequence[tuple[str, str, str]],
-) -> str:
+def _render(report: Report, pictures: Sequence[object]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
+
+    runs, sections, failures = report.runs, report.sections, report.failures
 
     def inlined(figure: Figure) -> Markup:
         # Our own drawing: names in it were escaped where it was drawn.
@@ -133,8 +133,8 @@ def _render(
     )
     models = list(dict.fromkeys(run.model for run in runs))
     return environment.get_template("template.html").render(
-        title=_title(sections),
-        lead=_lead(runs, models),
+        title=report.title or _title(sections),
+        lead=report.lead or _lead(runs, models),
         facts=_facts(runs, models),
         claims=[(section.claim, section.key) for section in sections if section.claim],
         pictures=pictures,

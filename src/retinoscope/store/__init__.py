@@ -9,6 +9,7 @@ A command that is given again goes on where it stopped; one that differs in anyt
 results is refused. See `RunDirectory`.
 """
 
+from retinoscope.store._atomic import write_bytes
 from retinoscope.store._directory import RunDirectory
 from retinoscope.store._fingerprint import (
     Json,
@@ -38,4 +39,5 @@ __all__ = [
     "read_results",
     "sample_key",
     "scan_results",
+    "write_bytes",
 ]

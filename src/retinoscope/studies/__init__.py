@@ -7,27 +7,45 @@ A study writes a run directory (see `retinoscope.store`); reports are made from 
 """
 
 from ._ablation import TokenAblation
+from ._clean import CleanAnswers
 from ._executor import Executor, Outcome
 from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
 from ._knockout import AttentionKnockout
 from ._lens import LogitLens
-from ._matching import MODES, answers, names_object
-from ._paper import NUMBERS, PaperNumber, paper_number
-from ._readable import Readable
+from ._matching import MODES, answers, names_object, paper_names_object
+from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
+from ._paper import SOURCES as PAPER_SOURCES
+from ._readable import Readable, one_line, prints_of, sample_fingerprint
 from ._results import Results, open_results
-from ._study import Progress, Study
-from ._tasks import PAPER_PROMPTS, PREFILL, TASKS, PromptOptions
+from ._study import Progress, Study, describe_model, free_memory
+from ._survival import Failures, stopped_by_sigterm
+from ._tasks import (
+    DESCRIBE,
+    PAPER_PROMPTS,
+    PREFILL,
+    TASKS,
+    Ask,
+    PromptOptions,
+    polling_text,
+    question_asks,
+)
 from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
 
 __all__ = [
+    "DESCRIBE",
     "MODES",
     "NUMBERS",
     "PAPER_PROMPTS",
+    "PAPER_SOURCES",
     "PREFILL",
     "TASKS",
+    "TOKENS_OBJECT_1",
+    "Ask",
     "AttentionKnockout",
+    "CleanAnswers",
     "Executor",
+    "Failures",
     "FilterOutcome",
     "HallucinationFilter",
     "LogitLens",
@@ -41,13 +59,22 @@ __all__ = [
     "TokenAblation",
     "Window",
     "answers",
+    "describe_model",
+    "free_memory",
     "names_object",
+    "one_line",
     "open_results",
+    "paper_names_object",
     "paper_number",
     "paper_windows",
     "plural",
+    "polling_text",
+    "prints_of",
+    "question_asks",
     "replace_pixels",
+    "sample_fingerprint",
     "sliding_windows",
+    "stopped_by_sigterm",
     "windows_for",
     "words_of",
 ]

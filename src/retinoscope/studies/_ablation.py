@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ..data import Sample
 from ..engine import Ablate, fill
+from ..engine.fill import Mean
 from ..errors import InputError
-from ..store import Json
+from ..store import Json, fingerprint_array
 from ._answers import Answers
 from ._conditions import CONDITIONS, SIZES, Condition, conditions_for
 from ._examples import example_of
@@ -92,6 +93,10 @@ class TokenAblation(Study[_Context]):
             "zero" or "noise".
         min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
         gradient_steps: of integrated gradients (the paper: 50).
+        gradient_target: "answer" explains the answer's logit; "paper" the first id of the encoded
+            "Yes", special tokens included, whatever is asked, as the released code does (for
+            LLaVA-1.5 that is the beginning-of-text token).
+        mean: the mean visual token of other images, with fill "mean"; None takes it over `samples`.
         hallucination_filter: keeps an object, for the first two tasks, only if its caption is right
             on the original and wrong once the object's pixels are replaced. The paper filters so;
             here it is off by default, for it takes another run per object.
@@ -108,6 +113,8 @@ class TokenAblation(Study[_Context]):
     fill: str = "mean"
     min_cover: float = 0.0
     gradient_steps: int = 16
+    gradient_target: str = "answer"
+    mean: Mean | None = None
     hallucination_filter: HallucinationFilter | None = None
     caption_tokens: int = 64
     polling_tokens: int = 10
@@ -132,6 +139,9 @@ class TokenAblation(Study[_Context]):
         _known("fill", (self.fill,), FILLS)
         if any(size < 1 for size in self.sizes):
             raise InputError(f"sizes of token sets must be at least 1, got {self.sizes}")
+        _known("gradient target", (self.gradient_target,), ("answer", "paper"))
+        if self.mean is not None and self.fill != "mean":
+            raise InputError(f"a mean token was given, but the fill is {self.fill!r}: give one")
         if self.gradient_steps < 2:
             raise InputError(
                 f"integrated gradients need at least 2 steps, got {self.gradient_steps}"
@@ -139,10 +149,18 @@ class TokenAblation(Study[_Context]):
 
     def _parameters(self) -> dict[str, object]:
         kept = self.hallucination_filter
-        return super()._parameters() | {
+        options = super()._parameters() | {
             "prompts": asdict(self.prompts),
             "hallucination_filter": None if kept is None else asdict(kept),
         }
+        # Only where they are used, so that runs of before stay the same runs.
+        mean, target = options.pop("mean"), options.pop("gradient_target")
+        if isinstance(mean, Mean):
+            vector = fingerprint_array(mean.vector.cpu().numpy())
+            options["mean"] = {"fingerprint": vector, "images": mean.n_images}
+        if target != "answer":
+            options["gradient_target"] = target
+        return options
 
     def measure(self, readable: Readable) -> Fill:
         return self._fill(readable)
@@ -152,9 +170,11 @@ class TokenAblation(Study[_Context]):
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # The mean fill is a mean over all samples.
-        return data if self.fill == "mean" else None
+        return data if self.fill == "mean" and self.mean is None else None
 
     def _fill(self, readable: Sequence[Sample]) -> Fill:
+        if self.mean is not None:
+            return self.mean
         if self.fill == "mean":
             return fill.mean(self.vlm, readable)
         if self.fill == "zero":
@@ -308,6 +328,9 @@ class TokenAblation(Study[_Context]):
 
     def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Indices:
         """Of the answer's spellings, the logit of the likeliest one is explained."""
+        if self.gradient_target == "paper":
+            target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
+            return image.by_gradient(target, context.fill, self.gradient_steps)
         pieces = context.scorer.answers.first_pieces(answer)
         target = max(pieces, key=lambda piece: float(image.run.logits[piece]))
         return image.by_gradient(target, context.fill, self.gradient_steps)

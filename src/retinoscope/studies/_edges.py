@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from ..tokens import TokenSet
 
 SOURCES = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
+"""Run unless others are asked for."""
+MORE_SOURCES = (*SOURCES, "visual")
+"""Also "visual", all visual tokens: the released code's source of its last-row condition."""
 TARGETS = ("last", "last-row", "question")
-_IMAGE_SOURCES = frozenset(SOURCES) - {"question"}
+_IMAGE_SOURCES = frozenset(MORE_SOURCES) - {"question"}
 
 
 def sources_for(
@@ -26,8 +29,10 @@ def sources_for(
     min_cover: float,
     rng: np.random.Generator,
 ) -> dict[str, TokenSet]:
-    """The wanted sources: "rest" is all visual tokens outside object+1, "last-row" the last row of
-    the token grid, "question" the text after the image up to the last position, exclusive, and
+    """The wanted sources.
+
+    "visual" is all visual tokens, "rest" those outside object+1, "last-row" the last row of the
+    token grid, "question" the text after the image up to the last position, exclusive, and
     "random=object+1" as many random visual tokens outside it (missing where too few are left).
 
     Raises:
@@ -36,6 +41,8 @@ def sources_for(
     sets = object_sets(image, masks, min_cover)
     sources = {name: image.tokens(sets[name]) for name in sets if name in wanted}
     near = set(sets["object+1"])
+    if "visual" in wanted:
+        sources["visual"] = image.tokens(range(image.n))
     if "rest" in wanted:
         sources["rest"] = image.tokens(i for i in range(image.n) if i not in near)
     if "last-row" in wanted:

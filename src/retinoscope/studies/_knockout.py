@@ -17,7 +17,15 @@ from ..engine import Knockout
 from ..errors import InputError
 from ..store import Json
 from ._answers import Answers
-from ._edges import SOURCES, TARGETS, count_edges, sources_for, targets_for, without_target
+from ._edges import (
+    MORE_SOURCES,
+    SOURCES,
+    TARGETS,
+    count_edges,
+    sources_for,
+    targets_for,
+    without_target,
+)
 from ._examples import example_of
 from ._scoring import Outcome, Score, Scorer
 from ._sets import ImageTokens, object_sets
@@ -65,7 +73,7 @@ class AttentionKnockout(Study[_Context]):
     the wrong ones, which get no knockouts.
 
     Args:
-        sources: of `SOURCES`.
+        sources: of `SOURCES`, and "visual" for all visual tokens.
         targets: of `TARGETS`.
         windows: of the paper's (early, early-mid, mid, mid-late, late, all), scaled to the depth.
         slide: width of an additional sliding window, in layers; None for none.
@@ -102,7 +110,7 @@ class AttentionKnockout(Study[_Context]):
 
     def _check(self) -> None:
         for what, given, known in (
-            ("source", self.sources, SOURCES),
+            ("source", self.sources, MORE_SOURCES),
             ("target", self.targets, TARGETS),
             ("mode", (self.mode,), ("paper", "corrected")),
         ):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..stats import bootstrap_mean, paired_difference, proportion
-from ._edges import SOURCES, TARGETS
+from ._edges import MORE_SOURCES, TARGETS
 from ._paper import paper_number
 from ._tables import (
     Cell,
@@ -46,7 +46,7 @@ _BASELINE = {
     **dict.fromkeys(("n", "n_samples"), "int"),
     "method": "string",
 }
-_SOURCES, _TARGETS, _WINDOWS = rank(SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
+_SOURCES, _TARGETS, _WINDOWS = rank(MORE_SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
 CONTROLLED, CONTROL = "object+1", "random=object+1"
 Groups = dict[tuple[Cell, ...], list[dict[str, Cell]]]
 

@@ -172,7 +172,8 @@ class LogitLens(Study[_Context]):
         groups = {
             "object": object_sets(image, [sample.objects[item].mask], self.min_cover)["object"]
         }
-        everything = [obj.mask for obj in sample.objects if obj.mask.any()]
+        present = (*sample.objects, *sample.others)
+        everything = [obj.mask for obj in present if obj.mask.any()]
         # Any overlap, whatever min_cover is: a token at an object's edge is no background.
         taken = set(object_sets(image, everything)["object"])
         groups["background"] = tuple(i for i in range(image.n) if i not in taken)

@@ -14,14 +14,25 @@ MODEL = "LLaVA-1.5-7B"
 DATA = "COCO"
 
 
+SOURCES = {
+    "R": "a public replication on LFM2.5-VL-3B that quotes the paper by section and table",
+    "P": "a public summary of the paper",
+}
+"""Where numbers come from: none of the tables could be read in the paper itself."""
+
+
 @dataclass(frozen=True)
 class PaperNumber:
-    """`value` in the unit of the study's summary (shares 0..1, relative accuracy, layer)."""
+    """`value` in the unit of the study's summary (shares 0..1, relative accuracy, layer).
+
+    `tag` says who tells it; see `SOURCES`.
+    """
 
     study: str
     keys: tuple[str, ...]
     value: float
     source: str
+    tag: str
 
 
 _TABLE_1 = "Table 1, quoted by a replication"
@@ -38,7 +49,8 @@ _ABLATION = {
 }
 _TABLE_2 = "Table 2, quoted by a replication"
 _KNOCKOUT = {("object+1", "last", "mid-late"): 0.82, ("object+1", "last", "all"): 0.67} | {
-    ("rest", "last-row", window): 1.0
+    (source, "last-row", window): 1.0
+    for source in ("rest", "visual")
     for window in ("early", "early-mid", "mid", "mid-late", "late", "all")
 }
 _LENS = {
@@ -47,13 +59,14 @@ _LENS = {
 }
 
 NUMBERS: tuple[PaperNumber, ...] = (
-    *(PaperNumber("ablation", keys, *known) for keys, known in _ABLATION.items()),
-    *(PaperNumber("knockout", keys, value, _TABLE_2) for keys, value in _KNOCKOUT.items()),
-    *(PaperNumber("lens", keys, *known) for keys, known in _LENS.items()),
+    *(PaperNumber("ablation", keys, *known, "R") for keys, known in _ABLATION.items()),
+    *(PaperNumber("knockout", keys, value, _TABLE_2, "R") for keys, value in _KNOCKOUT.items()),
+    *(PaperNumber("lens", keys, *known, "R, P") for keys, known in _LENS.items()),
 )
 """ablation: (task, condition), share of initially correct answers that became incorrect.
-knockout: (source, target, window), relative accuracy; the paper's "rest -> last-row" is all visual
-tokens but the last row. lens: ("best-layer", "share" | "layer"), mean over images."""
+knockout: (source, target, window), relative accuracy; the paper's source towards the last row
+is "visual"; "rest" lacks the object's tokens. lens: ("best-layer", "share" | "layer"), mean over
+images."""
 
 TOKENS_OBJECT_1 = 33.4
 """Mean number of visual tokens (of 576) of an object with one ring around it."""

@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 
-from ..data import Sample
+from ..data import Object, Sample
 from ..errors import InputError
 from ..store import fingerprint_array, fingerprint_json
 
@@ -73,18 +73,20 @@ def unreadable(error: Exception) -> str:
 
 def sample_fingerprint(sample: Sample) -> str:
     """A hash of whatever of a sample a study can see."""
-    return fingerprint_json(
-        {
-            "id": sample.id,
-            "image": fingerprint_array(np.asarray(sample.image)),
-            "mode": sample.image.mode,
-            "objects": [
-                [obj.name, obj.color, fingerprint_array(np.asarray(obj.mask))]
-                for obj in sample.objects
-            ],
-            "questions": [[q.question, q.answer, q.kind, q.about] for q in sample.questions],
-        }
-    )
+    seen: dict[str, object] = {
+        "id": sample.id,
+        "image": fingerprint_array(np.asarray(sample.image)),
+        "mode": sample.image.mode,
+        "objects": _objects(sample.objects),
+        "questions": [[q.question, q.answer, q.kind, q.about] for q in sample.questions],
+    }
+    if sample.others:
+        seen["others"] = _objects(sample.others)
+    return fingerprint_json(seen)
+
+
+def _objects(objects: Sequence[Object]) -> list[list[str | None]]:
+    return [[obj.name, obj.color, fingerprint_array(np.asarray(obj.mask))] for obj in objects]
 
 
 @dataclass(frozen=True, eq=False)

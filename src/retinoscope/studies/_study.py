@@ -200,7 +200,7 @@ class Study(ABC, Generic[Context]):
     def failed(self, label: str, error: Exception) -> Outcome:
         """The outcome of a sample that failed as a whole: one row with the error."""
         if is_out_of_memory(error):
-            _free_memory()
+            free_memory()
         text = one_line(error)
         return Outcome(label, self._full([{"sample": label, "error": text}]), [], text)
 
@@ -295,7 +295,7 @@ def seed_of(seed: int, *names: str) -> int:
     return int(rng_of(seed, *names).integers(2**31))
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
     import gc
 
     import torch

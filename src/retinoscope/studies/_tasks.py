@@ -86,9 +86,10 @@ annotations, and the first category with exactly one instance, of 1,000 to 2,000
 
 def studied_objects(sample: Sample, options: PromptOptions) -> tuple[int, ...]:
     """Indices of the objects that the generative and the polling task are about."""
-    if options.max_instances is not None and len(sample.objects) > options.max_instances:
+    everything = (*sample.objects, *sample.others)
+    if options.max_instances is not None and len(everything) > options.max_instances:
         return ()
-    count = Counter(obj.name for obj in sample.objects)
+    count = Counter(obj.name for obj in everything)
     chosen = []
     for index, obj in enumerate(sample.objects):
         if options.unique and count[obj.name] > 1:

@@ -1,0 +1,125 @@
+"""`retinoscope curate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from ._common import PARTLY, Loading, load_model, quiet, samples_of
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from ..curation import Filter
+
+Task = Literal["generative", "polling", "question"]
+Mode = Literal["paper", "corrected"]
+Several = Parameter(consume_multiple=True, negative=())
+
+
+def curate(
+    model: str,
+    data: str,
+    /,
+    *,
+    out: Path,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+    paper: Annotated[bool, Parameter(negative=())] = False,
+    min_area: float | None = None,
+    max_area: float | None = None,
+    at_most: int | None = None,
+    first: int | None = None,
+    has_question: Annotated[bool, Parameter(negative=())] = False,
+    hallucination: Annotated[bool, Parameter(negative=())] = False,
+    baseline: Annotated[tuple[Task, ...], Several] = (),
+    mode: Mode | None = None,
+    limit: int | None = None,
+    caption_tokens: int = 200,
+    seed: int = 0,
+    data_seed: int = 0,
+    max_failures: float = 0.5,
+    retry_failed: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Choose objects to study: filters in order, with what is left after each.
+
+    Always: one instance of the object's category, and at least one visual token left on it. Writes
+    curation.json into the folder, which can be shared; the studies take it with --curation. An
+    interrupted curation goes on where it stopped.
+
+    For example:
+
+        retinoscope curate llava-hf/llava-1.5-7b-hf coco:coco --paper --limit 1000 --out runs/cur
+
+        retinoscope ablate llava-hf/llava-1.5-7b-hf coco:coco --curation runs/cur --out runs/abl
+
+    Args:
+        model: pocket, a Hub id, or a folder with a Hugging Face model.
+        data: scenes:N, coco:FOLDER or folder:PATH.
+        out: folder for the curation.
+        paper: the paper's filters: an area of 1000 to 2000 pixels, at most 3 annotations, the first
+            such object, its crop rule and its hallucination filter; the options change their
+            settings.
+        min_area: only objects of more visible pixels.
+        max_area: only objects of fewer visible pixels.
+        at_most: only images with at most so many annotations.
+        first: at most so many objects an image, the first ones.
+        has_question: only objects that one of the data's questions is about.
+        hallucination: only objects that the caption names, and no longer once their pixels are
+            noise.
+        baseline: only objects about which the model answers these tasks right.
+        mode: rules of crop and answers; "paper" with --paper, else "corrected".
+        limit: stop after so many kept images.
+        caption_tokens: longest caption.
+        seed: of the noise.
+        data_seed: seed of drawn scenes (scenes:N).
+        max_failures: share of the images that may fail.
+        retry_failed: try images again that failed before.
+    """
+    from ..curation import (
+        Area,
+        AtMost,
+        BaselineCorrect,
+        Curation,
+        First,
+        Hallucination,
+        HasQuestion,
+        OneInstance,
+        SurvivesCrop,
+    )
+
+    rule: Mode = mode or ("paper" if paper else "corrected")
+    if paper:
+        min_area = 1000 if min_area is None else min_area
+        max_area = 2000 if max_area is None else max_area
+        at_most, first = at_most or 3, first or 1
+    filters: list[Filter] = [OneInstance()]
+    if min_area is not None or max_area is not None:
+        filters.append(Area(min_area, max_area))
+    if at_most is not None:
+        filters.append(AtMost(at_most))
+    if has_question:
+        filters.append(HasQuestion())
+    if first is not None:
+        filters.append(First(first))
+    filters.append(SurvivesCrop(rule))
+    if paper or hallucination:
+        filters.append(Hallucination(rule, seed=seed))
+    filters += [BaselineCorrect(task, rule) for task in baseline]
+    samples = samples_of(data, data_seed, None)
+    quiet()
+    with Progress() as progress:
+        curation = Curation(
+            load_model(model, loading),
+            samples,
+            tuple(filters),
+            limit=limit,
+            caption_tokens=caption_tokens,
+            max_failures=max_failures,
+        )
+        stage = progress.stage(f"curation for {model}")
+        curated = curation.run(out, stage, retry_failed=retry_failed)
+    print(curated)
+    print(f"curation: {out / 'curation.json'}")
+    if curated.failed:
+        raise SystemExit(PARTLY)

@@ -1,0 +1,159 @@
+"""`retinoscope reproduce`."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from ._common import PARTLY, Loading, load_model, quiet, samples_of, say_claims, workers_of
+from ._progress import Progress
+
+Several = Parameter(
+    consume_multiple=True,
+    negative=(),
+    show_default=lambda chosen: " ".join(str(one) for one in chosen),
+)
+
+
+def reproduce(
+    paper: Literal["neo2024"],
+    model: str,
+    data: str,
+    /,
+    *,
+    out: Path,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+    mode: Literal["paper", "corrected", "both"] = "both",
+    limit: int | None = None,
+    questions: Path | None = None,
+    lens_data: str | None = None,
+    mean_data: str | None = None,
+    mean_images: int = 5000,
+    min_area: float = 1000,
+    max_area: float = 2000,
+    at_most: int = 3,
+    lens_min_area: float = 20_000,
+    lens_max_area: float = 30_000,
+    lens_cover: float = 0.5,
+    sizes: Annotated[tuple[int, ...], Several] = (5, 10, 20, 40, 60, 100, 250),
+    gradient_steps: int = 50,
+    caption_tokens: int = 200,
+    prefill: str = "It is a",
+    untrained: Annotated[bool, Parameter(negative=())] = False,
+    seed: int = 0,
+    data_seed: int = 0,
+    examples: int = 3,
+    max_failures: float = 0.5,
+    retry_failed: Annotated[bool, Parameter(negative=())] = False,
+    scale: Literal["ray"] | None = None,
+    workers: int | None = None,
+    gpus: float | None = None,
+) -> None:
+    """Run a whole paper, and put each number beside the paper's.
+
+    Neo et al. 2024: curation, the mean visual token, token ablation, logit lens and attention
+    knockout, with the released code's rules, with corrected ones, or both; then a report with every
+    known difference between the two. An interrupted reproduction goes on where it stopped.
+
+    For example:
+
+        retinoscope reproduce neo2024 llava-hf/llava-1.5-7b-hf \
+coco:coco/annotations/instances_train2017.json --questions clean_questions.json \
+--lens-data coco:coco/annotations/instances_val2017.json --out runs/neo2024
+
+        retinoscope reproduce neo2024 pocket scenes:40 --out runs/pocket --min-area 200 \
+--max-area 4000 --lens-min-area 200 --lens-max-area 4000 --limit 8
+
+    Args:
+        paper: neo2024.
+        model: pocket, a Hub id, or a folder with a Hugging Face model.
+        data: scenes:N, coco:FOLDER or folder:PATH.
+        out: folder for everything, and the report.
+        mode: rules of the released code ("paper"), corrected ones, or both.
+        limit: at most so many images in each of the three sets (the paper: 1000 for captions and
+            yes/no, 100 for questions, 170 for the lens).
+        questions: a file of questions as the paper's authors publish it (clean_questions.json);
+            by default the data's own.
+        lens_data: other images for the lens; the paper takes COCO's validation images.
+        mean_data: other images for the mean visual token; the paper takes ImageNet's.
+        mean_images: at most so many of them (the paper: 50000).
+        min_area: objects of more pixels of the original image.
+        max_area: objects of fewer pixels.
+        at_most: images with at most so many annotations.
+        lens_min_area: the same for the lens.
+        lens_max_area: the same for the lens.
+        lens_cover: share of a token's box that the object must cover, for the lens.
+        sizes: numbers of tokens of the random and gradient sets.
+        gradient_steps: steps of integrated gradients.
+        caption_tokens: longest caption.
+        prefill: put before the answer of questions that ask for a name; "" for nothing.
+        untrained: run the lens also on a copy with random weights, which needs the model's memory
+            again.
+        seed: of everything random.
+        data_seed: seed of drawn scenes (scenes:N).
+        examples: images of each study kept as pictures for the report.
+        max_failures: share of the images that may fail; from 20 on, more stop the run.
+        retry_failed: try images again that failed before.
+        scale: spread the studies over a Ray cluster, or over this machine's GPUs; the curation and
+            the mean run here.
+        workers: replicas of the model (with --scale); by default all fit.
+        gpus: GPUs of each replica (with --scale); by default 1 if there are any.
+    """
+    from ..reproduce import Data, Once, Plan, neo2024
+
+    def opened(spec: str, asked: Path | None = None) -> Data:
+        absolute = None if asked is None else asked.expanduser().absolute()
+        return Data(Once(partial(samples_of, spec, data_seed, None)), absolute)
+
+    plan = Plan(
+        mode=mode,
+        limit=limit,
+        min_area=min_area,
+        max_area=max_area,
+        at_most=at_most,
+        lens_min_area=lens_min_area,
+        lens_max_area=lens_max_area,
+        lens_cover=lens_cover,
+        sizes=sizes,
+        gradient_steps=gradient_steps,
+        caption_tokens=caption_tokens,
+        prefill=prefill or None,
+        mean_images=mean_images,
+        untrained=untrained,
+        seed=seed,
+        examples=examples,
+        max_failures=max_failures,
+    )
+    # A wrong path or a wrong file is told before the model is loaded.
+    source = opened(data, questions)
+    others = {
+        name: None if spec is None else opened(spec)
+        for name, spec in (("lens_data", lens_data), ("mean_data", mean_data))
+    }
+    for one in (source, *others.values()):
+        if one is not None:
+            one()
+    quiet()
+    with Progress() as progress:
+        report = neo2024(
+            load_model(model, loading),
+            source,
+            out,
+            plan,
+            **others,
+            stage=progress.stage,
+            executors=partial(
+                workers_of, model, loading=loading, scale=scale, workers=workers, gpus=gpus
+            ),
+            retry_failed=retry_failed,
+        )
+        progress.say("writing the report")
+        path = report.write()
+    say_claims(report.claims)
+    print(f"report: {path}")
+    if any(run.results.failures() for run in report.runs):
+        print("some images failed: the report lists them")
+        raise SystemExit(PARTLY)

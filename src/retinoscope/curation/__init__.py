@@ -1,0 +1,45 @@
+"""Which objects of a data set are studied: named filters, counted at each step, kept in a file.
+
+    curated = Curation(vlm, samples, filters=paper_filters(), limit=1000).run("runs/curation")
+    print(curated)                             # images and objects left after each filter
+    TokenAblation(vlm, curated.apply(samples))
+
+The file `curation.json` can be shared: `Curated.load(file).apply(samples)` gives the same objects
+of the same data on another machine.
+"""
+
+from ._curated import Count, Curated, Kept, KeptObject
+from ._curation import Curation
+from ._filters import (
+    Area,
+    AtMost,
+    Filter,
+    First,
+    HasQuestion,
+    OneInstance,
+    Verdict,
+    paper_filters,
+)
+from ._heard import BaselineCorrect, Hallucination
+from ._seen import SurvivesCrop
+from ._view import View
+
+__all__ = [
+    "Area",
+    "AtMost",
+    "BaselineCorrect",
+    "Count",
+    "Curated",
+    "Curation",
+    "Filter",
+    "First",
+    "Hallucination",
+    "HasQuestion",
+    "Kept",
+    "KeptObject",
+    "OneInstance",
+    "SurvivesCrop",
+    "Verdict",
+    "View",
+    "paper_filters",
+]

@@ -1,0 +1,251 @@
+"""`Curated`: which objects were kept and why; a file that can be shared and applied again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..data import LazySamples, Question, Relation, Sample
+from ..errors import InputError
+from ..store import Json, fingerprint_json
+from ..studies import sample_fingerprint
+
+FILE = "curation.json"
+FORMAT = "retinoscope-curation"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Count:
+    """Images and objects that are left after one filter; the first count is before all of them."""
+
+    filter: str
+    text: str
+    images: int
+    objects: int
+
+
+@dataclass(frozen=True)
+class KeptObject:
+    """`index` among the sample's objects; `reasons` by filter: what each found."""
+
+    index: int
+    name: str
+    reasons: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """`index` of the sample in the data, its id, and which of its objects are kept."""
+
+    index: int
+    id: str
+    objects: tuple[KeptObject, ...]
+
+
+@dataclass(frozen=True)
+class Curated:
+    """The result of a curation; `str()` of it is the table of counts.
+
+    Attributes:
+        data: "name", "fingerprint" and number of "samples" of the data.
+        model: "name", "fingerprint" and "dtype"; None where no filter needed one.
+        filters: "name", "text" and "settings" of each.
+        counts: before all filters, then after each.
+        kept: in the order of the data.
+        examined: samples that were looked at; with `limit` not always all.
+        failed: samples among them that could not be judged; the run directory says why.
+        limit: it stopped after so many kept samples.
+        answers: longest answers in tokens, by task.
+    """
+
+    data: Mapping[str, Json]
+    model: Mapping[str, Json] | None
+    filters: tuple[Mapping[str, Json], ...]
+    counts: tuple[Count, ...]
+    kept: tuple[Kept, ...] = field(repr=False)
+    examined: int
+    failed: int
+    limit: int | None = None
+    answers: Mapping[str, Json] = field(default_factory=dict)
+
+    @property
+    def content(self) -> bytes:
+        """The file: JSON, the same bytes for the same result."""
+        facts = {"format": FORMAT, "version": VERSION, **asdict(self)}
+        text = json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=True)
+        return (text + "\n").encode("utf-8")
+
+    @classmethod
+    def load(cls, file: str | Path) -> Curated:
+        """Reads `curation.json`, or that file of a run directory.
+
+        Raises:
+            InputError: no such file, another format, or one of another version.
+        """
+        path = Path(file).expanduser()
+        path = path / FILE if path.is_dir() else path
+        try:
+            facts = json.loads(path.read_bytes())
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise InputError(
+                f"{path} cannot be read ({why}); expected the {FILE} that retinoscope curate wrote"
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{path}: expected JSON, got something else ({error})") from error
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise InputError(f"{path}: expected a curation as retinoscope curate writes it")
+        if facts.get("version") != VERSION:
+            raise InputError(
+                f"{path} has version {facts.get('version')!r} of the format, this version of "
+                f"retinoscope reads {VERSION}: curate again, or use the version that wrote it"
+            )
+        try:
+            return cls._of(facts)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"{path}: expected a curation, got a damaged one ({type(error).__name__}: {error})"
+            ) from error
+
+    @classmethod
+    def _of(cls, facts: dict[str, Any]) -> Curated:
+        kept = tuple(
+            Kept(
+                int(one["index"]),
+                str(one["id"]),
+                tuple(
+                    KeptObject(int(o["index"]), str(o["name"]), dict(o["reasons"]))
+                    for o in one["objects"]
+                ),
+            )
+            for one in facts["kept"]
+        )
+        return cls(
+            data={name: facts["data"][name] for name in ("name", "fingerprint", "samples")},
+            model=facts["model"],
+            filters=tuple(facts["filters"]),
+            counts=tuple(Count(**count) for count in facts["counts"]),
+            kept=kept,
+            examined=int(facts["examined"]),
+            failed=int(facts["failed"]),
+            limit=facts["limit"],
+            answers=facts["answers"],
+        )
+
+    def apply(self, samples: Sequence[Sample]) -> LazySamples:
+        """The kept samples of `samples`, read when asked for, restricted to their kept objects.
+
+        The other objects become `Sample.others`; questions and relations about them are left out.
+
+        Raises:
+            InputError: other data (its fingerprint differs); on access, a sample with another id
+                or without the kept object.
+        """
+        found = data_fingerprint(samples)
+        if found != self.data["fingerprint"]:
+            raise InputError(
+                f"the curation is of other data ({self.data['name']}, {self.data['samples']} "
+                f"samples, fingerprint {str(self.data['fingerprint'])[:12]}) than the given one "
+                f"({len(samples)} samples, fingerprint {found[:12]}): give the data that was "
+                "curated, whole, or curate this one"
+            )
+        beyond = next((one for one in self.kept if not 0 <= one.index < len(samples)), None)
+        if beyond is not None:
+            raise InputError(
+                f"the curation keeps sample {beyond.index} ({beyond.id}) of data that has "
+                f"{len(samples)}: the file is damaged"
+            )
+        return LazySamples(
+            f"{self.data['name']}, curated",
+            partial(_read, samples, self.kept),
+            partial(_describe, found, self.kept),
+            range(len(self.kept)),
+        )
+
+    def __str__(self) -> str:
+        rows = [("filter", "images", "objects")]
+        rows += [(count.text, str(count.images), str(count.objects)) for count in self.counts]
+        wide = [max(len(row[column]) for row in rows) for column in range(3)]
+        lines = [
+            f"{what:<{wide[0]}}  {images:>{wide[1]}}  {objects:>{wide[2]}}"
+            for what, images, objects in rows
+        ]
+        if self.examined < int(str(self.data["samples"])):
+            lines.append(
+                f"stopped at {self.limit} kept images, after {self.examined} of "
+                f"{self.data['samples']}"
+            )
+        if self.failed:
+            lines.append(f"{self.failed} images failed: see results.parquet")
+        return "\n".join(lines)
+
+
+def data_fingerprint(samples: Sequence[Sample]) -> str:
+    """The source's own fingerprint, or that of all samples where it has none (reads them all)."""
+    source = getattr(samples, "fingerprint", None)
+    if source is not None:
+        return str(source)
+    return fingerprint_json([sample_fingerprint(sample) for sample in samples])
+
+
+def restricted(sample: Sample, objects: Sequence[int]) -> Sample:
+    """`sample` with these of its objects; the others are `others`."""
+    place = {index: number for number, index in enumerate(objects)}
+
+    def known(about: Sequence[int]) -> bool:
+        return all(index in place for index in about)
+
+    return Sample(
+        id=sample.id,
+        image=sample.image,
+        objects=tuple(sample.objects[index] for index in objects),
+        captions=sample.captions,
+        questions=tuple(
+            Question(q.question, q.answer, q.kind, tuple(place[index] for index in q.about))
+            for q in sample.questions
+            if known(q.about)
+        ),
+        relations=tuple(
+            Relation(place[r.subject], r.name, place[r.object])
+            for r in sample.relations
+            if known((r.subject, r.object))
+        ),
+        signs=sample.signs,
+        meta=sample.meta,
+        others=(
+            *(obj for index, obj in enumerate(sample.objects) if index not in place),
+            *sample.others,
+        ),
+    )
+
+
+def _read(samples: Sequence[Sample], kept: Sequence[Kept], place: int) -> Sample:
+    one = kept[place]
+    sample = samples[one.index]
+    if sample.id != one.id:
+        raise InputError(
+            f"the curation keeps {one.id!r} as sample {one.index}, the data has {sample.id!r} "
+            "there: give the data that was curated"
+        )
+    for obj in one.objects:
+        there = sample.objects[obj.index].name if obj.index < len(sample.objects) else "nothing"
+        if there != obj.name:
+            raise InputError(
+                f"the curation keeps object {obj.index} of {one.id!r} as {obj.name!r}, the data "
+                f"has {there!r} there: give the data that was curated"
+            )
+    return restricted(sample, [obj.index for obj in one.objects])
+
+
+def _describe(fingerprint: str, kept: Sequence[Kept], places: Sequence[int]) -> object:
+    chosen = [kept[place] for place in places]
+    return {
+        "source": "curation",
+        "data": fingerprint,
+        "kept": [[one.index, one.id, [obj.index for obj in one.objects]] for one in chosen],
+    }

@@ -1,0 +1,288 @@
+"""`Curation`: runs the filters over a data set, resumable like a study."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from ..data import Sample
+from ..errors import InputError, StudyError
+from ..memory import is_out_of_memory
+from ..store import Json, RunDirectory, new_manifest
+from ..studies import (
+    Failures,
+    Progress,
+    describe_model,
+    free_memory,
+    one_line,
+    stopped_by_sigterm,
+)
+from ._curated import FILE, Count, Curated, Kept, KeptObject, data_fingerprint
+from ._filters import Filter, Verdict
+from ._view import View
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+SCHEMA = 1
+COLUMNS = (
+    *("sample", "error", "item", "object", "area", "kept", "dropped", "reasons", "left"),
+    "heard",
+)
+"""One row per object that was kept or that the model was asked about, or one row without an
+`item`. `dropped`: the filter that dropped the object, or after which none was left. `left`:
+objects before all filters and after each, the same in all rows of a sample. `reasons`, `left` and
+`heard` are JSON."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Curation:
+    """Filters over a data set, in order.
+
+    Args:
+        vlm: from `retinoscope.load`; None where no filter needs a model.
+        samples: a sequence of `Sample`, read one at a time.
+        filters: from `retinoscope.curation`, cheap ones first.
+        limit: stop after so many kept samples; None for all. A run goes on with a larger one.
+        caption_tokens, polling_tokens, answer_tokens: longest answers (the paper: 200 and 10).
+        max_failures: largest share of the samples that may fail, as for a study.
+    """
+
+    vlm: VLM | None
+    samples: Sequence[Sample]
+    filters: tuple[Filter, ...]
+    limit: int | None = None
+    caption_tokens: int = 200
+    polling_tokens: int = 10
+    answer_tokens: int = 6
+    max_failures: float = 0.5
+
+    def run(
+        self,
+        out: str | Path,
+        progress: Progress | None = None,
+        *,
+        retry_failed: bool = False,
+    ) -> Curated:
+        """Curates, or goes on with it, in the run directory `out`; writes `curation.json` there.
+
+        A sample that fails becomes a row with its error. SIGTERM ends it as Ctrl-C does.
+
+        Raises:
+            InputError: no samples, no filters, a filter that needs a model without one, or `out`
+                holds another run.
+            StudyError: the disk is full, or too many samples failed, or all of them.
+        """
+        self._check()
+        fingerprint = data_fingerprint(self.samples)
+        manifest = self._manifest(fingerprint)
+        with stopped_by_sigterm(), RunDirectory.open(out, manifest, schema=SCHEMA) as directory:
+            failures = Failures(self.max_failures)
+            failures.read(directory, {_key(i) for i in range(len(self.samples))})
+            if retry_failed and failures.keys:
+                directory.forget(failures.keys)
+                failures = Failures(self.max_failures, failures.finished - len(failures.keys))
+            failures.check()
+            judged = self._evaluate(directory, failures, progress)
+            directory.finish()
+            curated = self._curated(fingerprint, judged)
+            directory.write_file(FILE, curated.content)
+        if curated.failed == curated.examined:
+            first = next(rows[0]["error"] for rows in judged.values())
+            raise StudyError(
+                f"none of the samples could be judged; the first error: {first} (all of them are "
+                f"in {out})"
+            )
+        return curated
+
+    def _check(self) -> None:
+        if not len(self.samples):
+            raise InputError("a curation needs at least one sample, got an empty data set")
+        if not self.filters:
+            raise InputError("a curation needs at least one filter, got none")
+        if self.limit is not None and self.limit < 1:
+            raise InputError(f"limit must be at least 1, got {self.limit}")
+        asking = [one.name for one in self.filters if one.needs_model]
+        if asking and self.vlm is None:
+            raise InputError(f"the filter {asking[0]} needs a model, got None: give one")
+
+    def _manifest(self, fingerprint: str) -> dict[str, Json]:
+        return new_manifest(
+            study="curation",
+            parameters={"filters": self._described(), "answers": self._answers()},
+            model={"name": "none", "fingerprint": "none"}
+            if self.vlm is None
+            else describe_model(self.vlm),
+            data={
+                "fingerprint": fingerprint,
+                "samples": len(self.samples),
+                "name": _name(self.samples),
+            },
+            seeds={},
+            dtype="none" if self.vlm is None else str(self.vlm.dtype).removeprefix("torch."),
+            device="none" if self.vlm is None else str(self.vlm.device),
+        )
+
+    def _described(self) -> list[dict[str, object]]:
+        return [{"name": f.name, "text": f.text, "settings": f.settings} for f in self.filters]
+
+    def _answers(self) -> dict[str, int]:
+        return {
+            "generative": self.caption_tokens,
+            "polling": self.polling_tokens,
+            "question": self.answer_tokens,
+        }
+
+    def _evaluate(
+        self, directory: RunDirectory, failures: Failures, progress: Progress | None
+    ) -> dict[int, list[Row]]:
+        """The rows of every sample that was looked at, by its number."""
+        show = progress or (lambda done, total, what: None)
+        known: dict[str, list[Row]] = {}
+        for row in directory.rows().to_pylist():
+            known.setdefault(row["sample_key"], []).append(row)
+        judged: dict[int, list[Row]] = {}
+        total, kept = len(self.samples), 0
+        if known:
+            show(len(known), total, f"{len(known)} samples were judged before")
+        for index in range(total):
+            if kept == self.limit:
+                break
+            key = _key(index)
+            rows = known.get(key)
+            if rows is None:
+                rows = self._rows(index)
+                directory.write(key, rows)
+                what = f"{rows[0]['sample']}, {kept + rows[0]['kept']} kept"
+                show(max(index + 1, len(known)), total, what)
+                failures.add(key, rows[0]["error"])
+            judged[index] = rows
+            kept += any(row["kept"] for row in rows)
+        return judged
+
+    def _rows(self, index: int) -> list[Row]:
+        label = f"sample {index}"
+        try:
+            sample = self.samples[index]
+            label = sample.id
+            return self._judge(sample)
+        except Exception as error:
+            # One bad image must not cost the others; Ctrl-C is no Exception and ends the run.
+            if is_out_of_memory(error):
+                free_memory()
+            return [_row(sample=label, error=one_line(error), kept=False)]
+
+    def _judge(self, sample: Sample) -> list[Row]:
+        view = View(sample, self.vlm, self.caption_tokens, self.polling_tokens, self.answer_tokens)
+        left = list(range(len(sample.objects)))
+        counts = [len(left)]
+        found: dict[int, dict[str, Verdict]] = {index: {} for index in left}
+        dropped: dict[int, str] = {}
+        last = None
+        for number, one in enumerate(self.filters):
+            verdicts = one.keep(view, left) if left else {}
+            for index, verdict in verdicts.items():
+                found[index][_label(self.filters, number)] = verdict
+                if not verdict.kept:
+                    dropped[index] = last = _label(self.filters, number)
+            left = [index for index in left if verdicts[index].kept]
+            counts.append(len(left))
+        rows = []
+        for index, verdicts in found.items():
+            heard = {
+                what: text for verdict in verdicts.values() for what, text in verdict.heard.items()
+            }
+            if index in dropped and not heard:
+                continue
+            obj = sample.objects[index]
+            rows.append(
+                _row(
+                    sample=sample.id,
+                    item=index,
+                    object=obj.name,
+                    area=obj.area,
+                    kept=index not in dropped,
+                    dropped=dropped.get(index),
+                    reasons=_text({name: verdict.reason for name, verdict in verdicts.items()}),
+                    left=_text(counts),
+                    heard=_text(heard) if heard else None,
+                )
+            )
+        return rows or [_row(sample=sample.id, kept=False, dropped=last, left=_text(counts))]
+
+    def _curated(self, fingerprint: str, judged: Mapping[int, list[Row]]) -> Curated:
+        good = {index: rows for index, rows in judged.items() if rows[0]["error"] is None}
+        lefts: list[list[int]] = [json.loads(rows[0]["left"]) for rows in good.values()]
+        texts = [("all", "all images"), *((f.name, f.text) for f in self.filters)]
+        counts = tuple(
+            Count(
+                name,
+                text,
+                # Before all filters an image counts whether or not it has objects.
+                sum(left[step] > 0 for left in lefts) if step else len(judged),
+                sum(left[step] for left in lefts),
+            )
+            for step, (name, text) in enumerate(texts)
+        )
+        kept = tuple(
+            Kept(index, rows[0]["sample"], objects)
+            for index, rows in good.items()
+            if (objects := tuple(_object(row) for row in rows if row["kept"]))
+        )
+        model = None
+        if self.vlm is not None and any(one.needs_model for one in self.filters):
+            dtype = str(self.vlm.dtype).removeprefix("torch.")
+            model = {**describe_model(self.vlm), "dtype": dtype}
+        return Curated(
+            data={
+                "name": _name(self.samples),
+                "fingerprint": fingerprint,
+                "samples": len(self.samples),
+            },
+            model=model,
+            # As they are when they are read again: tuples are lists in JSON.
+            filters=tuple(json.loads(_text(one)) for one in self._described()),
+            counts=counts,
+            kept=kept,
+            examined=len(judged),
+            failed=len(judged) - len(good),
+            limit=self.limit,
+            answers=cast("Mapping[str, Json]", self._answers()),
+        )
+
+
+def _key(index: int) -> str:
+    # The manifest says which data, model and filters; keys in the order of the data sort so.
+    return f"{index:09d}"
+
+
+def _label(filters: Sequence[Filter], number: int) -> str:
+    """The filter's name, with a number where an earlier one has the same."""
+    before = sum(one.name == filters[number].name for one in filters[:number])
+    return filters[number].name + (f"-{before + 1}" if before else "")
+
+
+def _row(**cells: object) -> Row:
+    return dict.fromkeys(COLUMNS) | cells
+
+
+def _object(row: Row) -> KeptObject:
+    return KeptObject(row["item"], row["object"], json.loads(row["reasons"]))
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _name(samples: Sequence[Sample]) -> str:
+    """What the data is called; a folder of no matter where by its last part."""
+    name = getattr(samples, "name", None)
+    if isinstance(name, str):
+        kind, colon, rest = name.partition(":")
+        return f"{kind}{colon}{Path(rest).name}" if colon else name
+    return repr(samples) if hasattr(samples, "fingerprint") else "samples"

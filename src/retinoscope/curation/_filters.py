@@ -1,0 +1,215 @@
+"""Filters that look at the annotations only, and what every filter is."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import ClassVar, Literal
+
+from ..data import Object, Sample
+from ..errors import InputError
+from ._view import View
+
+Mode = Literal["paper", "corrected"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether one object passes one filter.
+
+    Attributes:
+        kept: whether it does.
+        reason: what was found, in a few words.
+        heard: what the model said, by what it was asked; recorded for every object that was asked
+            about, also a dropped one.
+    """
+
+    kept: bool
+    reason: str
+    heard: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Filter(ABC):
+    """Base of the filters: frozen dataclasses whose fields are their settings.
+
+    A filter judges the objects that the filters before it have left; `name` stands in files, so it
+    must not change.
+    """
+
+    name: ClassVar[str]
+    needs_model: ClassVar[bool] = False
+
+    @property
+    @abstractmethod
+    def text(self) -> str:
+        """What it keeps, in a few words."""
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The fields, as they are recorded."""
+        return asdict(self)
+
+    def keep(self, view: View, objects: Sequence[int]) -> dict[int, Verdict]:
+        """A verdict for each of `objects` (indices among the sample's objects)."""
+        return {index: self.judge(view, index) for index in objects}
+
+    @abstractmethod
+    def judge(self, view: View, index: int) -> Verdict:
+        """The verdict on one object."""
+
+
+@dataclass(frozen=True)
+class OneInstance(Filter):
+    """Objects whose category occurs exactly once in the image, crowd regions counted."""
+
+    name: ClassVar[str] = "one-instance"
+
+    @property
+    def text(self) -> str:
+        return "exactly one instance of the category"
+
+    def judge(self, view: View, index: int) -> Verdict:
+        name = view.sample.objects[index].name
+        found = [*(obj.name for obj in present(view.sample)), *crowds(view.sample)].count(name)
+        return Verdict(found == 1, f"{found} of {name}")
+
+
+@dataclass(frozen=True)
+class Area(Filter):
+    """Objects of more than `low` and less than `high` visible pixels of the original image.
+
+    The paper: 1,000 and 2,000, both excluded; for its lens 20,000 and 30,000. None is no bound.
+    """
+
+    low: float | None = 1000
+    high: float | None = 2000
+
+    name: ClassVar[str] = "area"
+
+    def __post_init__(self) -> None:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise InputError(
+                f"expected an area above a smaller and below a larger number of pixels, got "
+                f"{self.low:g} and {self.high:g}"
+            )
+
+    @property
+    def text(self) -> str:
+        above = [] if self.low is None else [f"more than {self.low:g}"]
+        below = [] if self.high is None else [f"less than {self.high:g}"]
+        return f"area of {' and '.join([*above, *below]) or 'any number of'} pixels"
+
+    def judge(self, view: View, index: int) -> Verdict:
+        area = view.sample.objects[index].area
+        low = self.low is None or area > self.low
+        return Verdict(low and (self.high is None or area < self.high), f"{area} pixels")
+
+
+@dataclass(frozen=True)
+class AtMost(Filter):
+    """Images with at most `k` annotations, crowds and what covers no pixel counted."""
+
+    k: int = 3
+
+    name: ClassVar[str] = "at-most"
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise InputError(f"expected at least 1 annotation an image, got {self.k}")
+
+    @property
+    def text(self) -> str:
+        return f"at most {self.k} annotations in the image"
+
+    def judge(self, view: View, index: int) -> Verdict:
+        sample = view.sample
+        unseen = sample.meta.get("unseen", ())
+        found = len(present(sample)) + len(crowds(sample)) + len(unseen)
+        return Verdict(found <= self.k, f"{found} annotations")
+
+
+@dataclass(frozen=True)
+class First(Filter):
+    """The first `n` objects, in the order of the annotations, of those that are left."""
+
+    n: int = 1
+
+    name: ClassVar[str] = "first"
+
+    def __post_init__(self) -> None:
+        if self.n < 1:
+            raise InputError(f"expected at least 1 object an image, got {self.n}")
+
+    @property
+    def text(self) -> str:
+        return "the first such object" if self.n == 1 else f"the first {self.n} such objects"
+
+    def keep(self, view: View, objects: Sequence[int]) -> dict[int, Verdict]:
+        return {
+            index: Verdict(place < self.n, f"number {place + 1} of {len(objects)}")
+            for place, index in enumerate(sorted(objects))
+        }
+
+    def judge(self, view: View, index: int) -> Verdict:
+        return self.keep(view, [index])[index]
+
+
+@dataclass(frozen=True)
+class HasQuestion(Filter):
+    """Objects that carry the answer to one of the data's own questions, alone."""
+
+    kinds: tuple[str, ...] = ("color", "kind", "relation", "question")
+
+    name: ClassVar[str] = "has-question"
+
+    @property
+    def text(self) -> str:
+        return "a question of the data's is about it"
+
+    def judge(self, view: View, index: int) -> Verdict:
+        found = [
+            question.question
+            for question in view.sample.questions
+            if question.kind in self.kinds and question.about == (index,)
+        ]
+        return Verdict(bool(found), found[0] if found else "no question")
+
+
+def present(sample: Sample) -> tuple[Object, ...]:
+    """All objects, whether they are to be studied or not."""
+    return (*sample.objects, *sample.others)
+
+
+def crowds(sample: Sample) -> tuple[str, ...]:
+    """Names of crowd regions that the source left out."""
+    return tuple(sample.meta.get("crowds", ()))
+
+
+def paper_filters(
+    mode: Mode = "paper",
+    *,
+    min_area: float | None = 1000,
+    max_area: float | None = 2000,
+    at_most: int = 3,
+    seed: int = 0,
+) -> tuple[Filter, ...]:
+    """The curation of Neo et al. 2024, section 3, in the order of the released code.
+
+    Args:
+        mode: "paper" for the released rules of crop and caption, or "corrected".
+        min_area, max_area, at_most: the paper's by default; other data have other sizes.
+        seed: of the noise of the hallucination filter.
+    """
+    from ._heard import Hallucination
+    from ._seen import SurvivesCrop
+
+    return (
+        OneInstance(),
+        Area(min_area, max_area),
+        AtMost(at_most),
+        First(1),
+        SurvivesCrop(mode),
+        Hallucination(mode, seed=seed),
+    )

@@ -1,0 +1,146 @@
+"""The samples of each stage, openable here and on a worker; the authors' file of questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..curation import Curated
+from ..data import LazySamples, Question, Sample
+from ..errors import InputError
+from ..store import fingerprint_bytes, fingerprint_json
+
+Open = Callable[[], Sequence[Sample]]
+
+
+class Once:
+    """Opens a data set at the first call only; a copy that is sent elsewhere opens its own."""
+
+    def __init__(self, source: Open) -> None:
+        self._source = source
+        self._samples: Sequence[Sample] | None = None
+
+    def __call__(self) -> Sequence[Sample]:
+        if self._samples is None:
+            self._samples = self._source()
+        return self._samples
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"_source": self._source, "_samples": None}
+
+
+@dataclass(frozen=True)
+class Data:
+    """Opens the samples of one stage; calling it gives them.
+
+    Attributes:
+        source: opens the data set.
+        questions: a file of questions as the paper's authors write it; see `read_questions`.
+        curation: only what this curation keeps.
+        masks: in place of the objects' masks, these; see `_geometry`.
+    """
+
+    source: Open
+    questions: Path | None = None
+    curation: Path | None = None
+    masks: Path | None = None
+
+    def __call__(self) -> Sequence[Sample]:
+        samples = self.source()
+        if self.questions is not None:
+            samples = _with_questions(samples, self.questions)
+        if self.curation is not None:
+            samples = Curated.load(self.curation).apply(samples)
+        if self.masks is not None:
+            samples = _with_masks(samples, self.masks)
+        return samples
+
+
+def read_questions(file: str | Path) -> dict[str, list[str]]:
+    """Questions by image id, from JSON {"image id": ["question", ...]} (clean_questions.json of the
+    released code).
+
+    The answer is the name of the object that the curation keeps, as in the paper.
+
+    Raises:
+        InputError: no such file, or another format.
+    """
+    path = Path(file).expanduser()
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}): check the path") from error
+    except ValueError as error:
+        raise InputError(f"{path}: expected JSON, got something else ({error})") from error
+    good = isinstance(content, dict) and all(
+        isinstance(asked, list) and all(isinstance(one, str) for one in asked)
+        for asked in content.values()
+    )
+    if not good or not any(content.values()):
+        raise InputError(
+            f'{path}: expected questions by image id, {{"17": ["What is on the bench?"]}}, got '
+            "something else or none"
+        )
+    return {str(key): asked for key, asked in content.items() if asked}
+
+
+def _with_questions(samples: Sequence[Sample], file: Path) -> LazySamples:
+    asked = read_questions(file)
+    content = fingerprint_bytes(Path(file).expanduser().read_bytes())
+    return LazySamples(
+        getattr(samples, "name", "samples"),
+        partial(_ask, samples, asked),
+        partial(_describe, samples, content),
+        range(len(samples)),
+    )
+
+
+def _ask(samples: Sequence[Sample], asked: Mapping[str, list[str]], place: int) -> Sample:
+    sample = samples[place]
+    # Every object may be the target; the curation keeps one, and its questions with it.
+    return replace(
+        sample,
+        questions=tuple(
+            Question(text, obj.name, "question", (index,))
+            for text in asked.get(sample.id, ())
+            for index, obj in enumerate(sample.objects)
+        ),
+    )
+
+
+def _with_masks(samples: Sequence[Sample], file: Path) -> LazySamples:
+    content = file.read_bytes()
+    marks: dict[str, list[list[list[int]]]] = json.loads(content)["marks"]
+    return LazySamples(
+        getattr(samples, "name", "samples"),
+        partial(_mark, samples, marks),
+        partial(_describe, samples, fingerprint_bytes(content)),
+        range(len(samples)),
+    )
+
+
+def _mark(
+    samples: Sequence[Sample], marks: Mapping[str, list[list[list[int]]]], place: int
+) -> Sample:
+    sample = samples[place]
+    objects = []
+    for obj, points in zip(sample.objects, marks[sample.id], strict=True):
+        mask = np.zeros_like(obj.mask)
+        for x, y in points:
+            mask[y, x] = True
+        objects.append(replace(obj, mask=mask))
+    return replace(sample, objects=tuple(objects))
+
+
+def _describe(samples: Sequence[Sample], content: str, places: Sequence[int]) -> object:
+    from ..studies import sample_fingerprint
+
+    source = getattr(samples, "fingerprint", None)
+    if source is None:
+        source = fingerprint_json([sample_fingerprint(sample) for sample in samples])
+    return {"data": source, "changed": content, "places": list(places)}

@@ -1,0 +1,123 @@
+"""What a reproduction of Neo et al. 2024 runs; the defaults are the paper's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..curation import (
+    Area,
+    AtMost,
+    Filter,
+    First,
+    HasQuestion,
+    OneInstance,
+    SurvivesCrop,
+    paper_filters,
+)
+from ..errors import InputError
+from ..studies import PREFILL, PromptOptions
+
+Mode = Literal["paper", "corrected"]
+MODES: tuple[Mode, ...] = ("paper", "corrected")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Settings of a reproduction.
+
+    Args:
+        mode: "paper" for the released code's rules, "corrected", or "both".
+        limit: at most so many images in each of the three sets; None for the paper's numbers.
+        n_objects, n_questions, n_lens: images for captions and yes/no, for questions (and the
+            knockout), for the lens (the paper: 1,000, 100 and 170).
+        min_area, max_area, at_most: bounds of the objects (the paper: 1,000 to 2,000 pixels of the
+            original image, at most 3 annotations); other data have other sizes.
+        lens_min_area, lens_max_area: bounds of the lens's objects (the paper: 20,000 to 30,000).
+        lens_cover: share of a token's box that the object must cover for the lens; accounts of the
+            paper say a half, or any overlap.
+        sizes: of random and gradient sets.
+        gradient_steps: of integrated gradients.
+        caption_tokens, polling_tokens: longest answers.
+        prefill: put before the answer of questions that ask for a name; None for nothing.
+        mean_images: the mean visual token is taken over at most so many images (the paper: 50,000
+            of ImageNet).
+        untrained: run the lens also on a copy with random weights, which needs its memory again.
+        seed: of everything random.
+        examples: images of each study that are kept as pictures.
+        max_failures: largest share of the images that may fail.
+    """
+
+    mode: Literal["paper", "corrected", "both"] = "both"
+    limit: int | None = None
+    n_objects: int = 1000
+    n_questions: int = 100
+    n_lens: int = 170
+    min_area: float | None = 1000
+    max_area: float | None = 2000
+    at_most: int = 3
+    lens_min_area: float | None = 20_000
+    lens_max_area: float | None = 30_000
+    lens_cover: float = 0.5
+    sizes: tuple[int, ...] = (5, 10, 20, 40, 60, 100, 250)
+    gradient_steps: int = 50
+    caption_tokens: int = 200
+    polling_tokens: int = 10
+    prefill: str | None = PREFILL
+    mean_images: int = 5000
+    untrained: bool = False
+    seed: int = 0
+    examples: int = 3
+    max_failures: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.mode not in (*MODES, "both"):
+            raise InputError(f"mode must be paper, corrected or both, got {self.mode!r}")
+        for name in ("limit", "n_objects", "n_questions", "n_lens", "mean_images"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} must be at least 1, got {value}")
+
+    @property
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that are run."""
+        return tuple(mode for mode in MODES if self.mode in (mode, "both"))
+
+    def capped(self, n: int) -> int:
+        """`n`, or `limit` where that is less."""
+        return n if self.limit is None else min(n, self.limit)
+
+    def object_filters(self, mode: Mode) -> tuple[Filter, ...]:
+        """Of the images for captions and yes/no."""
+        return paper_filters(
+            mode,
+            min_area=self.min_area,
+            max_area=self.max_area,
+            at_most=self.at_most,
+            seed=self.seed,
+        )
+
+    def question_filters(self, mode: Mode) -> tuple[Filter, ...]:
+        """Of the images for questions, which the paper does not filter for hallucinations."""
+        return (
+            OneInstance(),
+            Area(self.min_area, self.max_area),
+            AtMost(self.at_most),
+            HasQuestion(),
+            First(1),
+            SurvivesCrop(mode),
+        )
+
+    def lens_filters(self) -> tuple[Filter, ...]:
+        """Of the lens's images; of the paper's own rule only the area is known."""
+        return (
+            OneInstance(),
+            Area(self.lens_min_area, self.lens_max_area),
+            First(1),
+            SurvivesCrop("corrected"),
+        )
+
+    @property
+    def prompts(self) -> PromptOptions:
+        """The curation has chosen the objects; the rest is the paper's wording."""
+        return PromptOptions(max_instances=None, prefill=self.prefill, absent=False)

@@ -1,0 +1,276 @@
+"""Runs a reproduction stage by stage; each stage is resumable, and so is the whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+from ..curation import Curated, Curation, Filter
+from ..data import Sample
+from ..errors import CapabilityError, InputError
+from ..report import PLAN, Report, compose_neo2024
+from ..store import Json, canonical_json, write_bytes
+from ..studies import AttentionKnockout, Executor, LogitLens, Progress, Study, TokenAblation
+from ._data import Data
+from ._geometry import masks_of
+from ._mean import mean_token
+from ._plan import Mode, Plan
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+    from ..engine.fill import Mean
+
+Stage = Callable[[str], Progress]
+Executors = Callable[[Data], AbstractContextManager[Executor | None]]
+RULES = ("paper", "corrected")
+SOURCES = ("object", "object+1", "object+2", "rest", "visual", "random=object+1")
+
+
+def neo2024(
+    vlm: VLM,
+    data: Data,
+    out: str | Path,
+    plan: Plan = Plan(),  # noqa: B008 (frozen)
+    *,
+    lens_data: Data | None = None,
+    mean_data: Data | None = None,
+    stage: Stage | None = None,
+    executors: Executors | None = None,
+    retry_failed: bool = False,
+) -> Report:
+    """Reproduces the paper in the folder `out`, or goes on with it.
+
+    Curation, the mean visual token, the three experiments, and what came out as a report that is
+    not written yet.
+
+    Args:
+        vlm: from `retinoscope.load`.
+        data: opens the data (COCO's training images in the paper).
+        lens_data: other images for the lens (COCO's validation images in the paper).
+        mean_data: other images for the mean visual token (ImageNet's in the paper).
+        stage: makes a progress callback for a stage of that name.
+        executors: where a stage's samples are evaluated; opens them there by calling the `Data`.
+        retry_failed: try images again that failed before.
+
+    Raises:
+        InputError: `out` holds another reproduction, or no object passes the curation.
+        StudyError: as the studies raise it.
+    """
+    run = _Run(
+        vlm,
+        Path(out),
+        plan,
+        stage or (lambda name: lambda done, total, what: None),
+        executors or (lambda opened: nullcontext()),
+        retry_failed,
+    )
+    run.begin(data, lens_data, mean_data)
+    for mode in plan.modes:
+        run.mode(mode, data, mean_data or data)
+    run.lens(lens_data or data)
+    run.end()
+    return compose_neo2024(out)
+
+
+@dataclass
+class _Run:
+    vlm: VLM
+    out: Path
+    plan: Plan
+    stage: Stage
+    executors: Executors
+    retry_failed: bool
+    facts: dict[str, Json] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+    studies: int = 0
+
+    def begin(self, data: Data, lens: Data | None, mean: Data | None) -> None:
+        """Records what is run, and refuses a folder that holds something else."""
+        plan = json.loads(canonical_json(asdict(self.plan)))
+        plan.pop("mode")
+        self.facts = {
+            "plan": plan,
+            "model": str(self.vlm.name),
+            "fingerprint": self.vlm.fingerprint,
+            "questions": None if data.questions is None else data.questions.name,
+            "other_lens_data": lens is not None,
+            "other_mean_data": mean is not None,
+        }
+        file = self.out / PLAN
+        if file.exists():
+            stored = json.loads(file.read_bytes())
+            done = {*self.plan.modes, "lens"}
+            # A mode that is not run now keeps what was said of it.
+            self.notes = {k: v for k, v in stored["notes"].items() if k.split("/")[0] not in done}
+            different = _differences(self.facts, stored)
+            if different:
+                raise InputError(
+                    f"{self.out} holds another reproduction; different: {', '.join(different)}; "
+                    "give another output folder, or the command that started this one"
+                )
+        elif self.out.is_dir() and any(self.out.iterdir()):
+            raise InputError(
+                f"{self.out} holds other files and no {PLAN}; give an empty or a new folder"
+            )
+        self._write()
+
+    def end(self) -> None:
+        """Records what was left out; refuses if that is everything."""
+        if not self.studies:
+            found = "; ".join(f"{name}: {why}" for name, why in self.notes.items())
+            raise InputError(
+                f"no object passes the curation, so there is nothing to study ({found}): give "
+                "other data, or other bounds (min_area, max_area, at_most) and another folder"
+            )
+        self._write()
+
+    def _write(self) -> None:
+        content = {**self.facts, "notes": self.notes}
+        text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+        write_bytes(self.out / PLAN, text.encode("utf-8"))
+
+    def mode(self, mode: Mode, data: Data, mean_data: Data) -> None:
+        """Everything but the lens, in one mode."""
+        plan, folder = self.plan, self.out / mode
+        objects = self.curate(
+            data, f"{mode}/objects", plan.object_filters(mode), plan.capped(plan.n_objects)
+        )
+        questions = self.curate(
+            data, f"{mode}/questions", plan.question_filters(mode), plan.capped(plan.n_questions)
+        )
+        if objects is None and questions is None:
+            return
+        mean = self.mean(mean_data)
+        for kind, opened in (("captions", objects), ("questions", questions)):
+            if opened is None:
+                continue
+            if mode == "paper":
+                opened = self.masked(opened, folder / f"masks-{kind}.json", f"{mode}/{kind}")
+            study = TokenAblation(
+                self.vlm,
+                opened(),
+                seed=plan.seed,
+                n_examples=plan.examples,
+                max_failures=plan.max_failures,
+                tasks=("generative", "polling") if kind == "captions" else ("question",),
+                prompts=plan.prompts,
+                modes=RULES,
+                sizes=plan.sizes,
+                mean=mean,
+                gradient_steps=plan.gradient_steps,
+                gradient_target="paper" if mode == "paper" else "answer",
+                caption_tokens=plan.caption_tokens,
+                polling_tokens=plan.polling_tokens,
+            )
+            self.run(study, opened, f"{mode}/{kind}")
+            if kind == "questions":
+                cut = AttentionKnockout(
+                    self.vlm,
+                    opened(),
+                    seed=plan.seed,
+                    n_examples=plan.examples,
+                    max_failures=plan.max_failures,
+                    sources=SOURCES,
+                    targets=("last", "last-row"),
+                    prefill=plan.prefill,
+                    mode=mode,
+                )
+                self.run(cut, opened, f"{mode}/knockout")
+
+    def lens(self, data: Data) -> None:
+        """The logit lens, which has no rule that the modes differ in."""
+        plan = self.plan
+        opened = self.curate(data, "lens", plan.lens_filters(), plan.capped(plan.n_lens))
+        if opened is None:
+            return
+        study = LogitLens(
+            self.vlm,
+            opened(),
+            seed=plan.seed,
+            n_examples=plan.examples,
+            max_failures=plan.max_failures,
+            min_cover=plan.lens_cover,
+            untrained=plan.untrained,
+        )
+        self.run(study, opened, "lens/lens")
+
+    def curate(self, data: Data, name: str, filters: tuple[Filter, ...], limit: int) -> Data | None:
+        """The curated data, or None with a note where nothing is left."""
+        folder = self.out / "curation" / name
+        curated: Curated = Curation(
+            self.vlm,
+            data(),
+            filters,
+            limit=limit,
+            caption_tokens=self.plan.caption_tokens,
+            polling_tokens=self.plan.polling_tokens,
+            max_failures=self.plan.max_failures,
+        ).run(folder, self.stage(f"curation: {name}"), retry_failed=self.retry_failed)
+        if not curated.kept:
+            last = next(count for count in curated.counts[1:] if not count.images)
+            self.notes[name] = f"no image has: {last.text}"
+            return None
+        return replace(data, curation=(folder / "curation.json").absolute())
+
+    def mean(self, data: Data) -> Mean:
+        samples = data()[: self.plan.mean_images]
+        return mean_token(
+            self.vlm, _Watched(samples, self.stage("mean visual token")), self.out / "mean"
+        )
+
+    def masked(self, opened: Data, file: Path, name: str) -> Data:
+        """With the released code's tokens, or as it is with a note where they do not exist."""
+        try:
+            masks_of(self.vlm, opened(), file)
+        except CapabilityError as error:
+            self.notes[f"{name}: tokens"] = f"exact tokens in paper mode, too: {error}"
+            return opened
+        return replace(opened, masks=file.absolute())
+
+    def run(self, study: Study, opened: Data, name: str) -> None:
+        with self.executors(opened) as executor:
+            study.run(
+                self.out / name,
+                self.stage(name),
+                executor=executor,
+                retry_failed=self.retry_failed,
+            )
+        self.studies += 1
+
+
+class _Watched(Sequence[Sample]):
+    """Samples that tell how many of them were read."""
+
+    def __init__(self, samples: Sequence[Sample], progress: Progress) -> None:
+        self.samples, self.progress = samples, progress
+        self.fingerprint = getattr(samples, "fingerprint", None)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Sample]: ...
+    def __getitem__(self, index: int | slice) -> Sample | Sequence[Sample]:
+        if isinstance(index, slice):
+            return self.samples[index]
+        sample = self.samples[index]
+        self.progress(index + 1, len(self.samples), sample.id)
+        return sample
+
+
+def _differences(ours: dict[str, Json], theirs: dict[str, Json]) -> list[str]:
+    found = [
+        name
+        for name in ours
+        if name != "plan" and canonical_json(ours[name]) != canonical_json(theirs.get(name))
+    ]
+    here, there = ours["plan"], theirs.get("plan")
+    assert isinstance(here, dict)
+    known = there if isinstance(there, dict) else {}
+    return found + [name for name in here if here[name] != known.get(name)]
