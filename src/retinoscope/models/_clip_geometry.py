@@ -45,6 +45,28 @@ def clip_frame(size: tuple[int, int], processor: Any) -> Frame:
     return Frame(scale_x, scale_y, offset_x + left * scale_x, offset_y + top * scale_y)
 
 
+def tile_side(processor: Any) -> int:
+    """Side in pixels of the squares that LLaVA-NeXT's image processor makes of an image.
+
+    Args:
+        processor: a Hugging Face image processor of the LLaVA-NeXT kind.
+
+    Raises:
+        CapabilityError: tiles and the whole image are not squares of one size.
+    """
+    size, crop = processor.size, getattr(processor, "crop_size", None)
+    shortest = _entry(size, "shortest_edge")
+    height, width = (_entry(size, key) or shortest for key in ("height", "width"))
+    sides = {height, width, _entry(crop, "height") or height, _entry(crop, "width") or width}
+    if len(sides) > 1 or not height:
+        raise CapabilityError(
+            f"expected an image processor whose size and crop_size are one square, got size "
+            f"{dict(size)} and crop_size {dict(crop or {})}: the boxes of its visual tokens are "
+            "not known"
+        )
+    return height
+
+
 def _resized(width: int, height: int, size: Any) -> tuple[int, int]:
     shortest, longest = _entry(size, "shortest_edge"), _entry(size, "longest_edge")
     fixed_height, fixed_width = _entry(size, "height"), _entry(size, "width")

@@ -8,13 +8,19 @@ from ._gemma3 import Gemma3Adapter
 from ._kosmos2 import Kosmos2Adapter
 from ._lfm2_vl import Lfm2VLAdapter
 from ._llava import LlavaAdapter
+from ._llava_next import LlavaNextAdapter
+from ._llava_onevision import LlavaOnevisionAdapter
 from ._mllama import MllamaAdapter
 from ._paligemma import PaliGemmaAdapter
 from ._qwen3_vl import Qwen3VLAdapter
 from ._qwen_vl import Qwen25VLAdapter, QwenVLAdapter
+from ._vipllava import VipLlavaAdapter
 
 ADAPTERS: tuple[type[Adapter], ...] = (
     LlavaAdapter,
+    VipLlavaAdapter,
+    LlavaNextAdapter,
+    LlavaOnevisionAdapter,
     QwenVLAdapter,
     Qwen25VLAdapter,
     Qwen3VLAdapter,

@@ -65,22 +65,30 @@ def grid_layout(
         grid: rows and columns of patches.
         patch: side of a patch in processed pixels.
     """
-    n_rows, n_columns = grid
-    rows, columns = (axis.ravel() for axis in np.mgrid[:n_rows, :n_columns])
-    width, height = size
-    x0 = (columns * patch + frame.offset_x) / frame.scale_x
-    x1 = ((columns + 1) * patch + frame.offset_x) / frame.scale_x
-    y0 = (rows * patch + frame.offset_y) / frame.scale_y
-    y1 = ((rows + 1) * patch + frame.offset_y) / frame.scale_y
-    boxes = np.stack(
-        [
-            np.clip(x0, 0, width),
-            np.clip(y0, 0, height),
-            np.clip(x1, 0, width),
-            np.clip(y1, 0, height),
-        ],
-        axis=1,
-    )
+    rows, columns = (np.arange(count + 1) * patch for count in grid)
+    across, down = (np.stack([edges[:-1], edges[1:]], axis=1) for edges in (columns, rows))
+    return cells_layout(size, frame, across, down, leading)
+
+
+def cells_layout(
+    size: tuple[int, int],
+    frame: Frame,
+    across: Float[np.ndarray, "column 2"],
+    down: Float[np.ndarray, "row 2"],
+    leading: int = 0,
+) -> Layout:
+    """A row-major grid of cells of any size, after `leading` unplaced tokens (a class token).
+
+    Args:
+        size: width and height of the original image.
+        frame: from processed to original pixels.
+        across, down: where each column and each row begins and ends, in processed pixels.
+    """
+    grid = len(down), len(across)
+    rows, columns = (axis.ravel() for axis in np.mgrid[: grid[0], : grid[1]])
+    xs = np.clip((across + frame.offset_x) / frame.scale_x, 0, size[0])[columns]
+    ys = np.clip((down + frame.offset_y) / frame.scale_y, 0, size[1])[rows]
+    boxes = np.stack([xs[:, 0], ys[:, 0], xs[:, 1], ys[:, 1]], axis=1)
     only_padding = (boxes[:, 2] - boxes[:, 0] <= 0) | (boxes[:, 3] - boxes[:, 1] <= 0)
     boxes[only_padding] = np.nan
     none = np.full(leading, -1)

@@ -23,7 +23,8 @@ _MASKABLE = ("sdpa", "eager")
 class PlaceholderAdapter(Adapter):
     """A decoder that receives visual tokens in place of placeholders in its prompt.
 
-    The processor of the family expands the placeholders; what is here only finds them again.
+    The processor of the family expands the placeholders, unless `_token_ids` is overridden; what is
+    here only finds them again.
     """
 
     @cached_property
@@ -62,7 +63,7 @@ class PlaceholderAdapter(Adapter):
                 conversation, add_generation_prompt=True, tokenize=False
             )
         else:
-            written = "USER: " + f"{self._placeholder}\n" * n_images + f"{text} ASSISTANT:"
+            written = self._conversation(text, n_images)
         assert isinstance(written, str)
         start = written.rfind(text)
         if start < 0:
@@ -74,6 +75,10 @@ class PlaceholderAdapter(Adapter):
             joined = prefill[:1].isspace() or not (written[-1:] == ":" or written[-1:].isalnum())
             written += prefill if joined else f" {prefill}"
         return Formatted(written, (start, start + len(text)))
+
+    def _conversation(self, text: str, n_images: int) -> str:
+        """The prompt of a model whose processor has no chat template."""
+        return "USER: " + f"{self._placeholder}\n" * n_images + f"{text} ASSISTANT:"
 
     def after_images(self, text: str) -> int:
         place = text.rfind(self._placeholder)
@@ -101,9 +106,7 @@ class PlaceholderAdapter(Adapter):
         # A chat template may write the token that the tokenizer would add once more.
         begin = getattr(self.tokenizer, "bos_token", None)
         special = not (begin and formatted.text.startswith(begin))
-        call: Any = self.processor
-        done = call(text=[formatted.text], images=list(images) or None, add_special_tokens=special)
-        ids = [int(index) for index in done["input_ids"][0]]
+        ids = self._token_ids(images, counts, formatted.text, special)
         visual = [place for place, index in enumerate(ids) if index == self.placeholder_id]
         if len(visual) != sum(counts):
             raise CapabilityError(
@@ -118,6 +121,19 @@ class PlaceholderAdapter(Adapter):
             layouts=layouts,
             question=self._question(formatted, ids, special),
         )
+
+    def _token_ids(
+        self, images: Sequence[Image.Image], counts: Sequence[int], text: str, special: bool
+    ) -> list[int]:
+        """Token ids of a prompt, one placeholder per visual token, as the processor writes them.
+
+        Args:
+            counts: how many visual tokens each image has.
+            special: whether the tokenizer adds its own special tokens.
+        """
+        call: Any = self.processor
+        done = call(text=[text], images=list(images) or None, add_special_tokens=special)
+        return [int(index) for index in done["input_ids"][0]]
 
     def _question(
         self, formatted: Formatted, ids: Sequence[int], special: bool
