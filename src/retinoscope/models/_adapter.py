@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel, ProcessorMixin
+from transformers import Cache, PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 from ._capabilities import Capabilities
 from ._decoder import Decoder
@@ -74,6 +74,11 @@ class Adapter(ABC):
 
     model_types: ClassVar[tuple[str, ...]]
     """`config.model_type` of the models that this adapter is for."""
+
+    @classmethod
+    def takes(cls, config: PreTrainedConfig) -> bool:
+        """Whether this adapter is for models with this configuration."""
+        return config.model_type in cls.model_types
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         self.model = model

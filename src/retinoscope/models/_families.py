@@ -1,10 +1,12 @@
-"""The model families that have an adapter; the first one that names a model's type is taken."""
+"""The model families that have an adapter; the first one that takes a model's config is used."""
 
 from __future__ import annotations
 
 from ._adapter import Adapter
 from ._blip2 import Blip2Adapter, InstructBlipAdapter
 from ._gemma3 import Gemma3Adapter
+from ._idefics3 import Idefics3Adapter, SmolVLMAdapter
+from ._internvl import InternVLAdapter
 from ._kosmos2 import Kosmos2Adapter
 from ._lfm2_vl import Lfm2VLAdapter
 from ._llava import LlavaAdapter
@@ -12,11 +14,14 @@ from ._llava_next import LlavaNextAdapter
 from ._llava_onevision import LlavaOnevisionAdapter
 from ._mllama import MllamaAdapter
 from ._paligemma import PaliGemmaAdapter
+from ._pixtral import Mistral3Adapter, PixtralAdapter
 from ._qwen3_vl import Qwen3VLAdapter
 from ._qwen_vl import Qwen25VLAdapter, QwenVLAdapter
 from ._vipllava import VipLlavaAdapter
 
 ADAPTERS: tuple[type[Adapter], ...] = (
+    PixtralAdapter,
+    Mistral3Adapter,
     LlavaAdapter,
     VipLlavaAdapter,
     LlavaNextAdapter,
@@ -27,6 +32,9 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     Gemma3Adapter,
     PaliGemmaAdapter,
     Lfm2VLAdapter,
+    Idefics3Adapter,
+    SmolVLMAdapter,
+    InternVLAdapter,
     Blip2Adapter,
     InstructBlipAdapter,
     MllamaAdapter,

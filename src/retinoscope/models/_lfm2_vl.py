@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -16,8 +15,9 @@ from torch import Tensor, nn
 from ..errors import CapabilityError, InputError
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
-from ._layout import Frame, Layout, grid_layout
+from ._layout import Layout
 from ._placeholder import PlaceholderAdapter
+from ._tiles import tiled_layout
 
 _NOT_INCREMENTAL = (
     "convolutions between the attention layers read the positions before their own, which a block "
@@ -106,26 +106,8 @@ class Lfm2VLAdapter(PlaceholderAdapter):
         return sum(rows * columns for rows, columns in self._grids(pixels))
 
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
-        width, height = size
-        n_rows, n_columns = pixels["tiles"].tolist()
-        n_tiles = n_rows * n_columns
-        parts: list[Layout] = []
-        for number, (rows, columns) in enumerate(self._grids(pixels)):
-            across, down = (1, 1) if number == n_tiles else (n_columns, n_rows)
-            row, column = (0, 0) if number == n_tiles else divmod(number, n_columns)
-            x, y = columns * self._side, rows * self._side
-            frame = Frame(x * across / width, y * down / height, x * column, y * row)
-            parts.append(grid_layout(size, frame, (rows, columns), float(self._side)))
-        if len(parts) == 1:
-            return parts[0]
-        return Layout(
-            size=size,
-            boxes=np.concatenate([part.boxes for part in parts]),
-            rows=np.concatenate([part.rows for part in parts]),
-            columns=np.concatenate([part.columns for part in parts]),
-            tiles=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
-            grid=None,
-        )
+        rows, columns = pixels["tiles"].tolist()
+        return tiled_layout(size, (rows, columns), self._grids(pixels), float(self._side))
 
     def encode_images(
         self, pixels: Sequence[Mapping[str, Tensor]]

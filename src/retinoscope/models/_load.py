@@ -81,7 +81,7 @@ def open_model(
 
 def _adapter_class(config: PreTrainedConfig) -> type[Adapter]:
     for adapter in ADAPTERS:
-        if config.model_type in adapter.model_types:
+        if adapter.takes(config):
             return adapter
     known = ", ".join(f"{name} ({'/'.join(types)})" for name, types in families().items())
     raise CapabilityError(

@@ -1,0 +1,47 @@
+"""Images cut into a grid of tiles of equal size, with the whole image behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._layout import Frame, Layout, grid_layout
+
+
+def tiled_layout(
+    size: tuple[int, int],
+    tiles: tuple[int, int],
+    grids: Sequence[tuple[int, int]],
+    side: float,
+) -> Layout:
+    """The tiles row by row, and behind them the whole image once more if there is one grid more.
+
+    Each tile is a resized cutting without padding, and the resized image is exactly its tiles.
+
+    Args:
+        size: width and height of the original image.
+        tiles: rows and columns of tiles; (1, 1) for an image that stays whole.
+        grids: rows and columns of visual tokens of each tile, all alike but for the whole image.
+        side: side of a visual token in processed pixels.
+    """
+    width, height = size
+    n_rows, n_columns = tiles
+    n_tiles = n_rows * n_columns
+    parts: list[Layout] = []
+    for number, (rows, columns) in enumerate(grids):
+        across, down = (1, 1) if number == n_tiles else (n_columns, n_rows)
+        row, column = (0, 0) if number == n_tiles else divmod(number, n_columns)
+        x, y = columns * side, rows * side
+        frame = Frame(x * across / width, y * down / height, x * column, y * row)
+        parts.append(grid_layout(size, frame, (rows, columns), side))
+    if len(parts) == 1:
+        return parts[0]
+    return Layout(
+        size=size,
+        boxes=np.concatenate([part.boxes for part in parts]),
+        rows=np.concatenate([part.rows for part in parts]),
+        columns=np.concatenate([part.columns for part in parts]),
+        tiles=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
+        grid=None,
+    )
