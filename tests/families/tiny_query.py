@@ -136,6 +136,13 @@ def _t5() -> T5Config:
     )
 
 
+def own(attention: str, decoder: str = "") -> str | dict[str, str]:
+    """Older versions know no "sdpa" for the learned queries and for T5: it is the decoder's."""
+    if attention != "sdpa":
+        return attention
+    return {} if decoder == "t5" else {"text_config": attention}
+
+
 def blip2(
     attention: str = "sdpa", seed: int = 0, decoder: str = "opt", **text: Any
 ) -> PreTrainedModel:
@@ -148,7 +155,10 @@ def blip2(
         image_token_index=4 + len(WORDS),
     )
     return spread(
-        Blip2ForConditionalGeneration._from_config(config, attn_implementation=attention), seed
+        Blip2ForConditionalGeneration._from_config(
+            config, attn_implementation=own(attention, decoder)
+        ),
+        seed,
     )
 
 
@@ -204,7 +214,9 @@ def instructblip(
         image_token_index=4 + len(WORDS),
     )
     return spread(
-        InstructBlipForConditionalGeneration._from_config(config, attn_implementation=attention),
+        InstructBlipForConditionalGeneration._from_config(
+            config, attn_implementation=own(attention, decoder)
+        ),
         seed,
     )
 
