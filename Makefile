@@ -38,5 +38,9 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
+$(VENV)/.oldest: $(VENV)/.ready-dev constraints-oldest.txt
+	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/oldest --requirement constraints-oldest.txt
+	touch $@
+
 clean:
 	rm -rf $(VENV) build dist site
