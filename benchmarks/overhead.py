@@ -40,7 +40,7 @@ less then: reading the image, its masks and its token sets come once for each im
 
 KINDS = ("color", "kind", "relation")
 
-POCKET, LARGE = 200, 50
+POCKET, LARGE = 200, 20
 """Scenes; the small size takes 1. What is done once in a study weighs more among fewer scenes."""
 
 
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
             if not small:
                 _timed(make(vlm, samples[:1]))
             case, shares = _measured(label, vlm, name, make(vlm, samples))
+            print(f"{case.name}: {case.measures[0].value:.1f} % outside the model", flush=True)
             cases.append(case)
             breakdown[f"{name}, {label}"] = shares
     path = write_result(options, cases=cases, model=dict(large.facts), breakdown=breakdown)

@@ -75,6 +75,22 @@ def test_bytes_do_not_depend_on_how_parts_were_cut_or_in_which_order_samples_cam
     assert table.column("z").to_pylist()[1:4] == [["left", "right"], None, []]
 
 
+def test_lists_that_were_read_back_from_a_part_change_no_byte(tmp_path):
+    keys = [f"k{number}" for number in range(6)]
+    samples = [[{"z": ["left"], "n": [1]}], [{"z": None, "n": [2.5]}], [{"z": [], "n": None}]] * 2
+    found = set()
+    for cut in (3, 6):
+        path = tmp_path / str(cut)
+        for start in range(0, 6, cut):
+            with RunDirectory.open(path, MANIFEST, 1, order=keys) as run:
+                for number in range(start, start + cut):
+                    run.write(keys[number], samples[number])
+                if start + cut == 6:
+                    run.finish()
+        found.add((path / "results.parquet").read_bytes())
+    assert len(found) == 1
+
+
 def test_many_rows_are_merged_in_equal_row_groups(tmp_path):
     found = []
     for size in (1, 4):

@@ -25,15 +25,19 @@ _TYPES = {type(None): _NULL, bool: pa.bool_(), int: _INT, float: _FLOAT, str: pa
 def join_types(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     """The smallest type that holds both: nothing < int < float, lists by item; None if there is
     none."""
-    if first == second or second == _NULL:
+    if second == _NULL:
+        return first
+    if pa.types.is_list(first) and pa.types.is_list(second):
+        # Made anew even of two equal ones: a list that was read from a file calls its items by
+        # another name, which would end up in results.parquet.
+        item = join_types(first.value_type, second.value_type)
+        return None if item is None else pa.list_(item)
+    if first == second:
         return first
     if first == _NULL:
         return second
     if {first, second} == {_INT, _FLOAT}:
         return _FLOAT
-    if pa.types.is_list(first) and pa.types.is_list(second):
-        item = join_types(first.value_type, second.value_type)
-        return None if item is None else pa.list_(item)
     return None
 
 
