@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
@@ -211,12 +211,22 @@ def _calls(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
 
 
 def attention_weights(
-    query: Float[Tensor, "query width"], key: Float[Tensor, "key width"], n_heads: int
+    query: Float[Tensor, "query width"],
+    key: Float[Tensor, "key width"],
+    n_heads: int,
+    hidden: Bool[Tensor, "query key"] | None = None,
 ) -> Float[Tensor, "head query key"]:
-    """Softmax of the scaled products, for every head a stretch of the width."""
+    """Softmax of the scaled products, for every head a stretch of the width.
+
+    Args:
+        hidden: True where a query does not read a key.
+    """
     heads = query.unflatten(-1, (n_heads, -1)).transpose(0, 1)
     keys = key.unflatten(-1, (n_heads, -1)).transpose(0, 1)
-    return (heads @ keys.transpose(-1, -2) * heads.shape[-1] ** -0.5).softmax(-1)
+    scores = heads @ keys.transpose(-1, -2) * heads.shape[-1] ** -0.5
+    if hidden is not None:
+        scores = scores.masked_fill(hidden, -torch.inf)
+    return scores.softmax(-1)
 
 
 class Blip2Adapter(QueryAdapter):

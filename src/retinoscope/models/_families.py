@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from ._adapter import Adapter
+from ._aria import AriaAdapter
 from ._blip2 import Blip2Adapter, InstructBlipAdapter
+from ._fast_vlm import FastVlmAdapter
 from ._gemma3 import Gemma3Adapter
 from ._idefics3 import Idefics3Adapter, SmolVLMAdapter
 from ._internvl import InternVLAdapter
@@ -13,6 +15,7 @@ from ._llava import LlavaAdapter
 from ._llava_next import LlavaNextAdapter
 from ._llava_onevision import LlavaOnevisionAdapter
 from ._mllama import MllamaAdapter
+from ._ovis2 import Ovis2Adapter
 from ._paligemma import PaliGemmaAdapter
 from ._pixtral import Mistral3Adapter, PixtralAdapter
 from ._qwen3_vl import Qwen3VLAdapter
@@ -39,4 +42,7 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     InstructBlipAdapter,
     MllamaAdapter,
     Kosmos2Adapter,
+    AriaAdapter,
+    Ovis2Adapter,
+    FastVlmAdapter,
 )

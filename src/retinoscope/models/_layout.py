@@ -20,6 +20,7 @@ class Layout:
         rows, columns: (n,) place in the token grid of its tile, -1 without one.
         tiles: (n,) index of the tile (crop, thumbnail) that a token belongs to.
         grid: (rows, columns) where all placed tokens form one grid, else None.
+        why: why places that tokens may have are not known; "" where what is here is all there is.
 
     A token is unplaced if it has no part of the image of its own: a class token, a separator, a
     learned query, or a patch that holds only padding (which keeps its row and column).
@@ -31,6 +32,7 @@ class Layout:
     columns: Int[np.ndarray, " token"]
     tiles: Int[np.ndarray, " token"]
     grid: tuple[int, int] | None
+    why: str = ""
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -10,15 +10,17 @@ import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
-    AutoProcessor,
     PreTrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
 )
+from transformers.utils import is_torchvision_available
 
 from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
 from ._families import ADAPTERS
+from ._generic import GenericAdapter, unfit
+from ._processor import open_processor
 
 
 def families() -> dict[str, tuple[str, ...]]:
@@ -29,14 +31,24 @@ def families() -> dict[str, tuple[str, ...]]:
 def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
     """The adapter of a loaded model.
 
+    A family without one of its own gets the generic adapter, which is always held against the
+    model's own forward pass on prompts with images.
+
     Raises:
-        CapabilityError: no adapter for this family.
+        CapabilityError: no adapter for this family, and the generic one does not fit.
         InputError: the model is in training mode (dropout would change every pass).
     """
     kind = _adapter_class(model.config)
     if model.training:
         raise InputError("expected a model in evaluation mode: call model.eval() first")
-    return kind(model, processor)
+    if kind is not GenericAdapter:
+        return kind(model, processor)
+    try:
+        adapter = GenericAdapter(model, processor)
+        adapter.verify()
+    except CapabilityError as error:
+        raise _no_adapter(model.config, f"the generic one does not fit: {error}") from error
+    return adapter
 
 
 def open_model(
@@ -76,16 +88,23 @@ def open_model(
     chosen = dtype or (torch.float32 if place.type == "cpu" else "auto")
     model = _model(name, config, chosen, allow_pickle, attention)
     torch.nn.Module.to(model, place)
-    return model.eval(), _processor(name)
+    return model.eval(), _processor(name, config)
 
 
 def _adapter_class(config: PreTrainedConfig) -> type[Adapter]:
     for adapter in ADAPTERS:
         if adapter.takes(config):
             return adapter
+    why = unfit(config)
+    if why is not None:
+        raise _no_adapter(config, why)
+    return GenericAdapter
+
+
+def _no_adapter(config: PreTrainedConfig, why: str) -> CapabilityError:
     known = ", ".join(f"{name} ({'/'.join(types)})" for name, types in families().items())
-    raise CapabilityError(
-        f"models of type {config.model_type!r} have no adapter; supported families: {known}"
+    return CapabilityError(
+        f"models of type {config.model_type!r} have no adapter ({why}); supported families: {known}"
     )
 
 
@@ -117,12 +136,16 @@ def _config(name: str) -> PreTrainedConfig:
         raise _not_opened(name, error) from error
 
 
-def _processor(name: str) -> ProcessorMixin:
-    # The plain PIL image processor: it needs no torchvision, and its geometry is the one that the
-    # layout describes, resampling kernel included.
+def _processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
     try:
-        done = AutoProcessor.from_pretrained(name, backend="pil")
+        done = open_processor(name, config)
     except Exception as error:
+        if "torchvision" in str(error).lower() and not is_torchvision_available():
+            raise InputError(
+                f"{name}: expected the package torchvision, which this model's processor needs "
+                "even for images and which is not installed: install the torchvision that belongs "
+                "to your torch"
+            ) from error
         raise InputError(
             f"{name}: expected a processor beside the model, got none that loads "
             f"({_short(error)}): save the processor with the model"

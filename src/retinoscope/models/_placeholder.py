@@ -132,7 +132,12 @@ class PlaceholderAdapter(Adapter):
             special: whether the tokenizer adds its own special tokens.
         """
         call: Any = self.processor
-        done = call(text=[text], images=list(images) or None, add_special_tokens=special)
+        done = call(
+            text=[text],
+            images=list(images) or None,
+            add_special_tokens=special,
+            return_tensors="pt",
+        )
         return [int(index) for index in done["input_ids"][0]]
 
     def _question(

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import CapabilityError, InputError
 from ..models import Layout
 from ._cover import Region, region_cover
 from ._set import Positions, TokenSet
@@ -80,6 +80,11 @@ class VisualTokens:
 
         Raises as `covering` does.
         """
+        if self.layout.why:
+            raise CapabilityError(
+                f"the places of this model's visual tokens are not known ({self.layout.why}): "
+                "choose them by position (image.at), by gradient, or at random"
+            )
         return region_cover(region, self.size, self.boxes)
 
     def covering(self, region: Region, min_cover: float = 0.0) -> TokenSet:
@@ -96,6 +101,7 @@ class VisualTokens:
         Raises:
             InputError: an empty region, a mask of another size than the image, `min_cover` outside
                 0 to 1.
+            CapabilityError: a family for which no places are known.
             MissingExtraError: compressed COCO run lengths without pycocotools.
 
         Source: Neo et al. 2024, section 3 (object tokens).

@@ -1,0 +1,59 @@
+"""Opens a processor whose images are handled by PIL, also where its part for videos cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import (
+    AutoProcessor,
+    AutoTokenizer,
+    AutoVideoProcessor,
+    PreTrainedConfig,
+    ProcessorMixin,
+)
+
+# The library's older versions hide this name behind torchvision, which its PIL form needs not.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+from transformers.utils import is_torchvision_available
+
+_PARTS = {"image_processor", "tokenizer", "video_processor"}
+
+
+def open_processor(name: str, config: PreTrainedConfig) -> Any:
+    """What `AutoProcessor` gives, with the plain PIL image processor.
+
+    That one needs no torchvision, and its geometry is the one that a layout describes, resampling
+    kernel included. A part for videos needs torchvision; without it the processor is made without
+    that part, which images do not use.
+
+    Raises:
+        Exception: whatever the library raises for a processor that does not load.
+    """
+    known: Any = PROCESSOR_MAPPING
+    kind = known.get(type(config), None)
+    if kind is None or "video_processor" not in kind.get_attributes():
+        return AutoProcessor.from_pretrained(name, backend="pil")
+    names = kind.get_attributes()
+    if not set(names) <= _PARTS:
+        raise ValueError(f"{kind.__name__} has parts for {', '.join(sorted(set(names) - _PARTS))}")
+    video = AutoVideoProcessor.from_pretrained(name) if is_torchvision_available() else None
+    parts = {
+        "image_processor": AutoImageProcessor.from_pretrained(name, backend="pil"),
+        "tokenizer": AutoTokenizer.from_pretrained(name),
+        "video_processor": video,
+    }
+    settings, _ = kind.get_processor_dict(name)
+    made = kind if video is not None else _without_video(kind)
+    return made.from_args_and_dict([parts[one] for one in names], settings)
+
+
+def _without_video(kind: type[ProcessorMixin]) -> Any:
+    """`kind`, which can then be made without its part for videos."""
+
+    def check(self: ProcessorMixin, name: str, given: object) -> object:
+        if name == "video_processor" and given is None:
+            return None
+        return kind.check_argument_for_proper_class(self, name, given)
+
+    return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
