@@ -75,17 +75,18 @@ def test_bytes_do_not_depend_on_how_parts_were_cut_or_in_which_order_samples_cam
     assert table.column("z").to_pylist()[1:4] == [["left", "right"], None, []]
 
 
-def test_lists_that_were_read_back_from_a_part_change_no_byte(tmp_path):
-    keys = [f"k{number}" for number in range(6)]
-    samples = [[{"z": ["left"], "n": [1]}], [{"z": None, "n": [2.5]}], [{"z": [], "n": None}]] * 2
+@pytest.mark.parametrize("value", [[1], [0.5], ["x"]])
+def test_lists_that_were_read_back_change_no_byte(tmp_path, value):
+    samples = {"a": [], "b": [{"z": None}], "c": [{"z": value}, {"z": value * 2}], "d": []}
     found = set()
-    for cut in (3, 6):
-        path = tmp_path / str(cut)
-        for start in range(0, 6, cut):
-            with RunDirectory.open(path, MANIFEST, 1, order=keys) as run:
-                for number in range(start, start + cut):
-                    run.write(keys[number], samples[number])
-                if start + cut == 6:
+    for stops in (["d"], ["b", "d"], ["c", "d"], ["a", "b", "c", "d"]):
+        path = tmp_path / "".join(stops)
+        for stop in stops:
+            with RunDirectory.open(path, MANIFEST, 1, order="abcd") as run:
+                for key in samples:
+                    if key not in run and key <= stop:
+                        run.write(key, samples[key])
+                if stop == "d":
                     run.finish()
         found.add((path / "results.parquet").read_bytes())
     assert len(found) == 1

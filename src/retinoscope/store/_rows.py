@@ -25,20 +25,22 @@ _TYPES = {type(None): _NULL, bool: pa.bool_(), int: _INT, float: _FLOAT, str: pa
 def join_types(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
     """The smallest type that holds both: nothing < int < float, lists by item; None if there is
     none."""
-    if second == _NULL:
-        return first
-    if pa.types.is_list(first) and pa.types.is_list(second):
-        # Made anew even of two equal ones: a list that was read from a file calls its items by
-        # another name, which would end up in results.parquet.
-        item = join_types(first.value_type, second.value_type)
-        return None if item is None else pa.list_(item)
-    if first == second:
-        return first
+    if first == second or second == _NULL:
+        return _renamed(first)
     if first == _NULL:
-        return second
+        return _renamed(second)
     if {first, second} == {_INT, _FLOAT}:
         return _FLOAT
+    if pa.types.is_list(first) and pa.types.is_list(second):
+        item = join_types(first.value_type, second.value_type)
+        return None if item is None else pa.list_(item)
     return None
+
+
+def _renamed(kind: pa.DataType) -> pa.DataType:
+    """A list as it is made here: one that was read from a file gives its items another name, which
+    would change the bytes of the next file."""
+    return pa.list_(_renamed(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def table_of(key: str, rows: Sequence[Row]) -> pa.Table:
