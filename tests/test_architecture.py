@@ -16,6 +16,7 @@ import retinoscope
 ROOMS = (
     "cli",
     "reproduce",
+    "viewer",
     "report",
     "scale",
     "curation",
@@ -30,22 +31,27 @@ ROOMS = (
     "store",
     "stats",
     "memory",
+    "showing",
     "errors",
 )
 """From top to bottom; a room may import those after it."""
 
 HEAVY = (
+    "anywidget",
     "captum",
+    "fastapi",
     "jinja2",
     "matplotlib",
     "numpy",
     "PIL",
     "psutil",
+    "pydantic",
     "pyarrow",
     "ray",
     "scipy",
     "torch",
     "transformers",
+    "uvicorn",
 )
 
 SOURCE = Path(retinoscope.__file__).parent

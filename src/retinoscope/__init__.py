@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .showing import register as _register
+
 if TYPE_CHECKING:
     from . import (
         attribution,
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
         studies,
         tokens,
     )
+    from . import viewer as viewer
     from .engine import VLM, Ablate, Knockout, Patch, fill, load
     from .errors import CapabilityError, InputError, MissingExtraError, RetinoscopeError
+    from .viewer import show
 
 __version__ = "0.1.0"
 
@@ -41,6 +45,7 @@ _NAMES = {
     "Patch": "engine",
     "fill": "engine",
     "load": "engine",
+    "show": "viewer",
     "CapabilityError": "errors",
     "InputError": "errors",
     "MissingExtraError": "errors",
@@ -58,6 +63,7 @@ _ROOMS = (
     "store",
     "studies",
     "tokens",
+    "viewer",
 )
 
 __all__ = [
@@ -78,10 +84,12 @@ __all__ = [
     "load",
     "models",
     "pocket",
+    "show",
     "stats",
     "store",
     "studies",
     "tokens",
+    "viewer",
 ]
 
 
@@ -94,6 +102,14 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def _show(thing: object) -> Any:
+    return import_module(".viewer", __name__).show(thing)
+
+
+# Runs, lenses and effects lie below the viewer and must not import it.
+_register(_show)
 
 
 def __dir__() -> list[str]:

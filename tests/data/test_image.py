@@ -114,3 +114,13 @@ def test_bombs_are_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_image, "MAX_PIXELS", 50)
     with pytest.raises(rs.InputError, match="at most 50 pixels"):
         open_image(_saved(Image.fromarray(PIXELS)))
+
+
+def test_limits_of_a_source_that_is_not_trusted() -> None:
+    buffer = io.BytesIO()
+    Image.new("RGB", (20, 10)).save(buffer, "PNG")
+    assert open_image(buffer.getvalue(), max_pixels=200, formats=["PNG"]).size == (20, 10)
+    with pytest.raises(rs.InputError, match="at most 199 pixels"):
+        open_image(buffer.getvalue(), max_pixels=199)
+    with pytest.raises(rs.InputError, match="is none or is damaged"):
+        open_image(buffer.getvalue(), formats=["JPEG"])

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from PIL import Image
 
-from retinoscope.data import Object, Sample
+from retinoscope.data import Object, Sample, run_lengths
 from retinoscope.data.scenes import (
     COLORS,
     KINDS,
@@ -27,7 +27,6 @@ from retinoscope.data.scenes import (
     scene,
     scene_texts,
 )
-from retinoscope.data.scenes._export import rle
 from retinoscope.data.scenes._font import ink
 from retinoscope.data.scenes._kinds import RGB, shape_of
 from retinoscope.data.scenes._layout import layout
@@ -389,7 +388,7 @@ def unpack(segmentation: dict) -> np.ndarray:
 
 @given(npst.arrays(bool, npst.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_run_lengths_round_trip(mask: np.ndarray) -> None:
-    packed = rle(mask)
+    packed = run_lengths(mask)
     assert sum(packed["counts"]) == mask.size
     assert all(count > 0 for count in packed["counts"][1:])
     assert np.array_equal(unpack(packed), mask)

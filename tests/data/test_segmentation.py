@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retinoscope.data import decode_segmentation
-from retinoscope.data.scenes._export import rle
+from retinoscope.data import decode_segmentation, run_lengths
 from retinoscope.errors import InputError, MissingExtraError
 
 coordinate = st.floats(-5, 25, allow_nan=False).map(lambda value: round(value, 2))
@@ -72,7 +71,7 @@ def test_neighbours_share_an_edge_and_no_pixel() -> None:
 @settings(deadline=None, max_examples=40)
 @given(masks)
 def test_uncompressed_run_lengths_come_back(mask: np.ndarray) -> None:
-    assert (decode_segmentation(rle(mask), *mask.shape) == mask).all()
+    assert (decode_segmentation(run_lengths(mask), *mask.shape) == mask).all()
 
 
 @settings(deadline=None, max_examples=40)

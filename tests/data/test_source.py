@@ -70,3 +70,20 @@ def test_scenes_stays_a_function_in_any_order_of_imports(code: str) -> None:
         "; import sys; assert not {'pyarrow', 'torch', 'scipy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code + check], check=True)
+
+
+def test_what_names_a_source_opens_it_again(tmp_path: Path) -> None:
+    from PIL import Image
+
+    from retinoscope.data import folder, open_source, reopen_source, source_of
+
+    for name in ("a", "b", "c"):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
+    for samples in (open_source("scenes:5", 3), open_source("scenes:9")[:4], folder(tmp_path)[:2]):
+        told = source_of(samples)
+        assert told is not None
+        assert reopen_source(told).fingerprint == samples.fingerprint  # type: ignore[attr-defined]
+    for samples in (open_source("scenes:9")[2:], folder(tmp_path)[1:], [1, 2]):
+        assert source_of(samples) is None  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="'spec'"):
+        reopen_source({"seed": 1})

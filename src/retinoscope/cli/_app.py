@@ -16,6 +16,7 @@ from ._report import report
 from ._reproduce import reproduce
 from ._studies import ablate, knockout, lens
 from ._train import train
+from ._view import serve, view
 
 HELP = """See how a vision-language model (VLM) sees.
 
@@ -54,6 +55,8 @@ app.command(reproduce, group=_whole)
 for _command in (curate, ablate, lens, knockout):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
+app.command(view, group=_more)
+app.command(serve, group=_more)
 app.command(models, group=_more)
 app.command(doctor, group=_more)
 train.group = (_more,)

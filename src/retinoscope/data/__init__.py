@@ -13,8 +13,8 @@ from ._folder import folder
 from ._image import ImageSource, open_image
 from ._lazy import LazySamples
 from ._sample import Object, Part, Question, Relation, Sample, Sign
-from ._segmentation import Segmentation, decode_segmentation
-from ._source import open_source
+from ._segmentation import Segmentation, decode_segmentation, run_lengths
+from ._source import open_source, reopen_source, source_of
 from .scenes import SceneOptions, Scenes, export_coco
 
 # Last: the first import of the package `scenes` binds that name to it, later ones do not.
@@ -38,5 +38,8 @@ __all__ = [
     "folder",
     "open_image",
     "open_source",
+    "reopen_source",
+    "run_lengths",
     "scenes",
+    "source_of",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, TypeAlias, Union
 
@@ -20,7 +21,9 @@ MAX_PIXELS = 178_956_970
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
-def open_image(source: ImageSource) -> Image.Image:
+def open_image(
+    source: ImageSource, *, max_pixels: int | None = None, formats: Sequence[str] | None = None
+) -> Image.Image:
     """The image as 8-bit RGB, turned as its EXIF orientation says.
 
     Palettes, CMYK and 1-bit images are converted, 16-bit ones scaled (not clipped), transparent
@@ -29,11 +32,14 @@ def open_image(source: ImageSource) -> Image.Image:
     Args:
         source: a file's path, its bytes, a PIL image, or an array: (H, W) or (H, W, 1, 3 or 4),
             uint8 (0 to 255), uint16 (0 to 65535), bool, or float (0 to 1).
+        max_pixels: the most pixels that are decoded, `MAX_PIXELS` if None.
+        formats: names of Pillow's decoders that may read a file; all of them if None.
 
     Raises:
         InputError: no such file, not an image, a truncated one, one without pixels, one of a
-            single pixel, or one of more than `MAX_PIXELS` pixels.
+            single pixel, or one of more than `max_pixels` pixels.
     """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(source, np.ndarray):
         name = f"an array {source.shape}"
         image = _from_array(source)
@@ -42,7 +48,7 @@ def open_image(source: ImageSource) -> Image.Image:
         image = source
     elif isinstance(source, bytes):
         name = f"{len(source)} bytes"
-        image = _open(io.BytesIO(source), name)
+        image = _open(io.BytesIO(source), name, formats)
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
         name = str(path)
@@ -53,7 +59,7 @@ def open_image(source: ImageSource) -> Image.Image:
             raise InputError(f"{name}: expected an image, got an empty file: fetch it again")
         try:
             with path.open("rb") as file:
-                image = _loaded(_open(file, name), name)
+                image = _loaded(_open(file, name, formats), name, max_pixels)
         except OSError as error:
             raise InputError(f"{name}: cannot be read ({error}): check its permissions") from error
     else:
@@ -61,27 +67,27 @@ def open_image(source: ImageSource) -> Image.Image:
             f"expected an image as a path, bytes, a PIL image or an array, got a "
             f"{type(source).__name__}"
         )
-    return _upright_rgb(_loaded(image, name), name)
+    return _upright_rgb(_loaded(image, name, max_pixels), name)
 
 
-def _open(file: IO[bytes], name: str) -> Image.Image:
+def _open(file: IO[bytes], name: str, formats: Sequence[str] | None) -> Image.Image:
     try:
-        return Image.open(file)
+        return Image.open(file, formats=None if formats is None else tuple(formats))
     except UnidentifiedImageError as error:
         raise InputError(
             f"{name}: expected an image, got something that is none or is damaged: "
             "open it in a viewer, or fetch it again"
         ) from error
     except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
+        raise _too_large(name, MAX_PIXELS) from error
     except (OSError, ValueError, SyntaxError) as error:
         raise _damaged(name, error) from error
 
 
-def _loaded(image: Image.Image, name: str) -> Image.Image:
+def _loaded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise _too_large(name)
+    if width * height > max_pixels:
+        raise _too_large(name, max_pixels)
     if width < 1 or height < 1:
         raise InputError(f"{name}: expected an image, got one without pixels ({width}x{height})")
     if width * height == 1:
@@ -156,7 +162,7 @@ def _damaged(name: str, error: Exception) -> InputError:
     return InputError(f"{name}: expected an image, got a damaged one ({error}): fetch it again")
 
 
-def _too_large(name: str) -> InputError:
+def _too_large(name: str, max_pixels: int) -> InputError:
     return InputError(
-        f"{name}: expected at most {MAX_PIXELS:,} pixels, got more: make the image smaller first"
+        f"{name}: expected at most {max_pixels:,} pixels, got more: make the image smaller first"
     )

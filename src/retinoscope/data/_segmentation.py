@@ -49,6 +49,16 @@ def decode_segmentation(
     return mask
 
 
+def run_lengths(mask: Bool[np.ndarray, "height width"]) -> dict[str, list[int]]:
+    """COCO's uncompressed run lengths: column by column, starting with a run of zeros."""
+    flat = mask.ravel(order="F")
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
+    if flat.size and flat[0]:
+        counts = [0, *counts]
+    return {"counts": counts, "size": [int(side) for side in mask.shape]}
+
+
 def _points(polygon: object) -> np.ndarray:
     try:
         flat = np.asarray(polygon, dtype=float)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
@@ -69,6 +69,32 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     if kind == "folder":
         return folder(rest)
     raise InputError(f"expected data as {FORMS}, got {spec!r}")
+
+
+def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
+    """What opens the same samples again: `spec`, `seed` and `limit` for `reopen_source`.
+
+    None for samples that `open_source` cannot name, such as a list or scenes with other options.
+    """
+    if isinstance(samples, Scenes):
+        named = samples.start == 0 and samples.options == SceneOptions() and samples.n > 0
+        return {"spec": f"scenes:{samples.n}", "seed": samples.seed} if named else None
+    if isinstance(samples, LazySamples) and (samples.places.start, samples.places.step) == (0, 1):
+        return {"spec": samples.name, "limit": len(samples)}
+    return None
+
+
+def reopen_source(source: Mapping[str, object]) -> Sequence[Sample]:
+    """The samples that `source_of` told of.
+
+    Raises:
+        InputError: another form, or no data there any more.
+    """
+    spec, seed, limit = (source.get(name) for name in ("spec", "seed", "limit"))
+    if not isinstance(spec, str):
+        raise InputError(f"expected a data source with a 'spec', got the keys {sorted(source)}")
+    samples = open_source(spec, seed if isinstance(seed, int) else 0)
+    return samples[:limit] if isinstance(limit, int) else samples
 
 
 def _scenes(spec: str, number: str, seed: int) -> Scenes:

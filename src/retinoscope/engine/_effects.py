@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import memory
 from ..errors import InputError
+from ..showing import show
 from ._dirty import Reach, Reaches
 from ._forward import Batch, forward, new_cache
 from ._generate import Generation, Generations, check_length, continue_greedily
@@ -151,6 +152,10 @@ class Effects:
                 "clean_prob": clean.tolist(),
             }
         )
+
+    def show(self) -> Any:
+        """A notebook widget of these effects beside the clean run; needs the extra "notebook"."""
+        return show(self)
 
     # Batches of conditions
 

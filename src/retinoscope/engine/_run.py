@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+from weakref import ref
 
 import torch
 from jaxtyping import Float
@@ -14,6 +15,7 @@ from torch import Tensor
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
 from ..models import Adapter, Inputs
+from ..showing import show
 from ..tokens import Positions, TokenSet, VisualTokens
 from ._attention import attention_rows
 from ._clean import Clean
@@ -153,7 +155,9 @@ class Run:
         hidden = torch.stack(
             [self._clean.states(layer)[list(rows)] for layer in range(self.adapter.n_layers + 1)]
         )
-        return logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
+        lens = logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
+        # Weakly: many lenses must not keep the caches of their runs.
+        return replace(lens, _of=ref(self))
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
         """Greedy continuation of the prompt.
@@ -198,6 +202,10 @@ class Run:
         if not len(conditions):
             raise InputError("expected at least one intervention, got none")
         return tuple(plan_for(self, condition) for condition in conditions)
+
+    def show(self) -> Any:
+        """A notebook widget of this run; needs the extra "notebook"."""
+        return show(self)
 
     def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
         if isinstance(where, str):

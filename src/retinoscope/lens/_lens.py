@@ -6,11 +6,11 @@ The readout of (layers + 1) x n x vocabulary numbers is never held; see `_stream
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models import Adapter
+from ..showing import show
 from ._stream import ranks_of, read_out, word_logits
 
 if TYPE_CHECKING:
@@ -50,12 +51,17 @@ class Lens:
     _hidden: Float[Tensor, "layer token d_model"] = field(repr=False)
     _adapter: Adapter = field(repr=False)
     _ranks: dict[int, Int[Tensor, " row"]] = field(default_factory=dict, repr=False)
+    _of: Callable[[], object] = field(default=lambda: None, repr=False)
 
     @property
     def tokens(self) -> list[list[list[str]]]:
         """The strings of `ids`, nested as layers, positions, top-k."""
         text = self._texts(self.ids)
         return [[[text[index] for index in row] for row in layer] for layer in self.ids.tolist()]
+
+    def words(self, ids: Sequence[int]) -> list[str]:
+        """The strings of token ids, in their order."""
+        return self._adapter.vocabulary.texts(ids)
 
     def logits(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
         """Logit of the first piece of `word` (or of a token id) at each layer and position.
@@ -131,6 +137,15 @@ class Lens:
                 f"{goal}: cannot be written ({error}): choose another place"
             ) from error
         return goal
+
+    @property
+    def of(self) -> object:
+        """The run that it was read from, which `show` needs; None once that is gone."""
+        return self._of()
+
+    def show(self) -> Any:
+        """A notebook widget of this lens over its image; needs the extra "notebook"."""
+        return show(self)
 
     @property
     def _rows(self) -> Float[Tensor, "row d_model"]:

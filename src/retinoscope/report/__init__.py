@@ -6,8 +6,21 @@ The page needs no network and no scripts. Every sentence with a claim in it is g
 intervals: where they overlap, it says that the effect does not show.
 """
 
+from ._collect import StudyRun, collect
+from ._files import write_whole
 from ._neo2024 import PLAN, compose_neo2024
 from ._parts import Claim
 from ._write import Report, compose, headlines, write_report
 
-__all__ = ["PLAN", "Claim", "Report", "compose", "compose_neo2024", "headlines", "write_report"]
+__all__ = [
+    "PLAN",
+    "Claim",
+    "Report",
+    "StudyRun",
+    "collect",
+    "compose",
+    "compose_neo2024",
+    "headlines",
+    "write_report",
+    "write_whole",
+]

@@ -83,6 +83,30 @@ class ResultsScan:
         except (OSError, pa.ArrowException) as error:
             raise _damaged(self.file, error) from None
 
+    def rows(self, first: int, count: int) -> pa.Table:
+        """Rows `first` to `first + count - 1`, reading only the row groups that hold them.
+
+        Raises:
+            InputError: rows that the table does not have, or a damaged file.
+        """
+        if first < 0 or count < 0 or first + count > self.num_rows:
+            raise InputError(
+                f"expected rows among {self.num_rows}, got {first} to {first + count - 1}"
+            )
+        try:
+            with pq.ParquetFile(self.file) as file:
+                groups, begin, before = [], None, 0
+                for number in range(file.metadata.num_row_groups):
+                    after = before + file.metadata.row_group(number).num_rows
+                    if before < first + count and after > first:
+                        groups.append(number)
+                        begin = before if begin is None else begin
+                    before = after
+                table = file.read_row_groups(groups, use_threads=False)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self.file, error) from None
+        return table.slice(first - (begin or 0), count)
+
 
 def scan_results(path: str | Path) -> ResultsScan:
     """The rows of the finished run directory `path`, to be read in pieces; needs no lock.

@@ -17,6 +17,7 @@ from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
 from ._readable import Readable, one_line, prints_of, sample_fingerprint
 from ._results import Results, open_results
+from ._same_data import SameSamples, same_samples
 from ._study import Progress, Study, describe_model, free_memory
 from ._survival import Failures, stopped_by_sigterm
 from ._tasks import (
@@ -55,6 +56,7 @@ __all__ = [
     "PromptOptions",
     "Readable",
     "Results",
+    "SameSamples",
     "Study",
     "TokenAblation",
     "Window",
@@ -72,6 +74,7 @@ __all__ = [
     "prints_of",
     "question_asks",
     "replace_pixels",
+    "same_samples",
     "sample_fingerprint",
     "sliding_windows",
     "stopped_by_sigterm",

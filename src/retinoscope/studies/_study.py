@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 
-from ..data import Sample
+from ..data import Sample, source_of
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
@@ -228,11 +228,14 @@ class Study(ABC, Generic[Context]):
 
     def _manifest(self, data: str) -> dict[str, Json]:
         model = describe_model(self.vlm)
+        # The viewer opens the images again; of `data` only the fingerprint tells runs apart.
+        source = source_of(self.samples)
+        told = {} if source is None else {"source": source}
         return new_manifest(
             study=self.name,
             parameters=self._parameters(),
             model=model,
-            data={"fingerprint": data, "samples": len(self.samples)},
+            data={"fingerprint": data, "samples": len(self.samples)} | told,
             seeds={"study": self.seed},
             dtype=str(self.vlm.dtype).removeprefix("torch."),
             device=str(self.vlm.device),

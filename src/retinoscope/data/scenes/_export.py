@@ -6,24 +6,12 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Bool
-
 from ...errors import InputError
 from .._sample import Object, Sample
+from .._segmentation import run_lengths
 from ._kinds import KINDS
 
 _CATEGORY = {name: 1 + index for index, name in enumerate(KINDS)}
-
-
-def rle(mask: Bool[np.ndarray, "height width"]) -> dict[str, list[int]]:
-    """COCO's uncompressed run lengths: column by column, starting with a run of zeros."""
-    flat = mask.ravel(order="F")
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    counts = np.diff(np.concatenate([[0], changes, [flat.size]])).tolist()
-    if flat.size and flat[0]:
-        counts = [0, *counts]
-    return {"counts": counts, "size": [int(side) for side in mask.shape]}
 
 
 def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
@@ -79,7 +67,7 @@ def _annotation(number: int, image_id: int, found: Object) -> dict[str, object]:
         "id": number,
         "image_id": image_id,
         "category_id": _CATEGORY[found.name],
-        "segmentation": rle(found.mask),
+        "segmentation": run_lengths(found.mask),
         "bbox": [x0, y0, x1 - x0, y1 - y0],
         "area": found.area,
         "iscrowd": 0,

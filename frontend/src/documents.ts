@@ -1,0 +1,216 @@
+/** The documents that Python writes, as `src/retinoscope/viewer/_documents.py` defines them. */
+
+export interface Packed {
+  dtype: "f4" | "i4" | "u1";
+  shape: number[];
+  data: string;
+}
+
+export interface Capability {
+  name: string;
+  ok: boolean;
+  why: string;
+}
+
+export interface ModelFacts {
+  name: string;
+  family: string;
+  n_layers: number;
+  n_heads: number;
+  d_model: number;
+  vocab_size: number;
+}
+
+export interface StudyFacts {
+  id: string;
+  name: string;
+  title: string;
+  conditions: string[];
+}
+
+export interface Outcome {
+  baseline: boolean | null;
+  broken: string[];
+}
+
+export interface SampleFacts {
+  index: number;
+  id: string;
+  title: string;
+  thumb: string | null;
+  objects: string[];
+  outcomes: Record<string, Outcome>;
+}
+
+export interface Manifest {
+  version: number;
+  mode: "static" | "live" | "widget";
+  title: string;
+  model: ModelFacts | null;
+  capabilities: Capability[];
+  studies: StudyFacts[];
+  samples: SampleFacts[];
+  mean?: string;
+  question?: string;
+}
+
+export interface Frame {
+  name: string;
+  first: number;
+  count: number;
+  grid: [number, number] | null;
+}
+
+export interface Visual {
+  n: number;
+  positions: number[];
+  boxes: Packed;
+  rows: number[];
+  cols: number[];
+  grid: [number, number] | null;
+  frames: Frame[];
+  unplaced: { token: number; label: string }[];
+}
+
+export interface RunLengths {
+  size: [number, number];
+  counts: number[];
+}
+
+export interface SceneObject {
+  name: string;
+  colour: string | null;
+  tokens: number[];
+  mask: RunLengths;
+  box: [number, number, number, number];
+}
+
+export interface Asked {
+  question: string;
+  answer: string;
+  predicted: string | null;
+  correct: boolean | null;
+}
+
+export type Cell = string | number | boolean | null | undefined;
+export type Row = Record<string, Cell>;
+
+export interface SampleDocument {
+  index: number;
+  id: string;
+  image: { src: string | null; width: number; height: number } | null;
+  prompt: { text: string; tokens: string[]; kinds: string[] } | null;
+  visual: Visual | null;
+  objects: SceneObject[];
+  questions: Asked[];
+  rows: Row[];
+  has: { lens: boolean; attention: boolean };
+  note?: string;
+}
+
+export interface LensDocument {
+  layers: number;
+  n: number;
+  k: number;
+  words: string[];
+  ids: Packed;
+  probs: Packed;
+  positions: number[];
+}
+
+export interface WordDocument {
+  word: string;
+  prob: Packed;
+  rank: Packed;
+}
+
+export interface AttentionDocument {
+  query: number;
+  token: string;
+  layers: number;
+  heads: number;
+  weights: Packed;
+  rest: Record<string, Packed>;
+  missing: { layer: number; why: string }[];
+}
+
+export interface Candidate {
+  word: string;
+  id: number;
+  prob: number;
+}
+
+export interface Answer {
+  text: string;
+  candidates: Candidate[];
+  chosen: Candidate;
+  ms: number;
+  path: string;
+}
+
+export interface EffectDocument {
+  before: Answer;
+  after: Answer;
+  edits: unknown[];
+  word: { word: string; before: number; after: number } | null;
+  tokens: number;
+  ms: number;
+  path: string;
+  python: string;
+}
+
+export interface WindowFacts {
+  name: string;
+  first: number;
+  last: number;
+}
+
+export interface FlowDocument {
+  sources: string[];
+  targets: string[];
+  windows: WindowFacts[];
+  value: Packed;
+  low: Packed;
+  high: Packed;
+  n: Packed;
+  samples: Record<string, number[]>;
+  kept: Record<string, number[]>;
+}
+
+export interface SweepDocument {
+  sources: string[];
+  targets: string[];
+  windows: WindowFacts[];
+  value: Packed;
+  before: number;
+  word: string;
+  ms: number;
+}
+
+export interface Column {
+  name: string;
+  kind: "text" | "int" | "float" | "estimate";
+  unit: string;
+}
+
+export type TableCell = string | number | boolean | null | (number | null)[];
+
+export interface TablePart {
+  title: string;
+  columns: Column[];
+  rows: TableCell[][];
+}
+
+export interface TableDocument {
+  columns: Column[];
+  rows: TableCell[][];
+  note: string;
+  more: TablePart[];
+  spread: { key: string; values: number[] }[];
+}
+
+export interface AskReply {
+  run: string;
+  sample: SampleDocument;
+  answer: Answer;
+}

@@ -1,0 +1,75 @@
+import { css } from "../colour/maps";
+import { Once, fill, h, say, show } from "../dom";
+import type { Session } from "../session/session";
+import type { State } from "../state/state";
+import type { Ui } from "../ui";
+
+/** Under the image: what the colours mean, and the tokens that have no place in it. */
+export class Below {
+  readonly el: HTMLElement;
+  private readonly legend = h("div", { class: "scale-row" });
+  private readonly low = h("span", {});
+  private readonly high = h("span", {});
+  private readonly name = h("span", { class: "name" });
+  private readonly ramp = h("canvas", { width: "256", height: "1", class: "ramp", "aria-hidden": "true" });
+  private readonly loose = h("div", { class: "loose" });
+  private readonly note = h("p", { class: "facts" });
+  private readonly title = h("p", { class: "facts" });
+  private readonly list = h("div", { class: "loose-list", role: "group", "aria-label": "Tokens without a place in the image" });
+  private readonly listed = new Once();
+  private readonly ramped = new Once();
+
+  constructor(
+    private readonly session: Session,
+    private readonly ui: Ui,
+  ) {
+    this.legend.append(this.name, this.low, this.ramp, this.high);
+    this.loose.append(this.title, this.list);
+    this.el = h("div", { class: "below" }, this.legend, this.loose, this.note);
+  }
+
+  update(state: State): void {
+    const { picture, readouts, sample } = this.session;
+    const quantity = readouts.quantity(state);
+    show(this.legend, quantity !== null);
+    if (quantity) {
+      say(this.name, quantity.name);
+      say(this.low, quantity.scale.low);
+      say(this.high, quantity.scale.high);
+      this.ramped.when([quantity.scale.map], () => {
+        const data = new ImageData(256, 1);
+        new Uint32Array(data.data.buffer).set(quantity.scale.map);
+        this.ramp.getContext("2d")?.putImageData(data, 0, 0);
+      });
+    }
+    say(this.note, sample?.note ?? "");
+    show(this.note, this.note.textContent !== "");
+    const loose = sample?.visual?.unplaced ?? [];
+    show(this.loose, loose.length > 0);
+    if (loose.length === 0) return;
+    say(this.title, `${loose.length} of ${picture?.n ?? 0} visual tokens have no place in the image:`);
+    this.listed.when([sample], () => fill(this.list, ...loose.map(({ token, label }) => this.chip(token, label))));
+    const colours = readouts.layerColours(state)?.of(readouts.layer(state)) ?? null;
+    loose.forEach(({ token }, i) => {
+      const chip = this.list.children[i] as HTMLElement | undefined;
+      if (!chip) return;
+      chip.setAttribute("aria-pressed", `${state.tokens.has(token)}`);
+      const colour = colours?.[token] ?? 0;
+      chip.style.setProperty("--colour", colour === 0 ? "transparent" : css(colour));
+    });
+  }
+
+  private chip(token: number, label: string): HTMLButtonElement {
+    const { store } = this.session;
+    const over = (cursor: number | null) => () => {
+      this.ui.cursor = cursor;
+      store.touch();
+    };
+    const press = () => {
+      const tokens = new Set(this.session.state.tokens);
+      if (!tokens.delete(token)) tokens.add(token);
+      store.set({ tokens });
+    };
+    return h("button", { type: "button", title: label, "aria-label": label, onclick: press, onfocus: over(token), onpointerenter: over(token), onpointerleave: over(null) }, `${token}`);
+  }
+}

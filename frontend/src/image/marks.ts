@@ -1,0 +1,170 @@
+import { type Point, boxOf } from "../geometry/boxes";
+import { OBJECT_COLOURS, type Picture } from "../session/picture";
+import { unionSides } from "./union";
+
+export interface Marks {
+  picture: Picture;
+  order: readonly number[];
+  selected: ReadonlySet<number>;
+  /** The token under the pointer or the keyboard's cursor. */
+  cursor: number | null;
+  /** The object whose mask is drawn strongly. */
+  object: number | null;
+  showObjects: boolean;
+  grid: boolean;
+  /** Darkens what is not selected. */
+  spotlight: boolean;
+  words: ((token: number) => { word: string; ink: string }) | null;
+  gesture: { kind: "box" | "lasso" | "brush"; points: readonly Point[]; radius: number } | null;
+}
+
+const DARK = "rgba(8,12,16,.85)";
+
+/** Draws everything that lies over the image and the tokens' colours; `scale` is CSS pixels each. */
+export function drawMarks(
+  context: CanvasRenderingContext2D,
+  scaleX: number,
+  scaleY: number,
+  marks: Marks,
+): void {
+  const { picture, order } = marks;
+  const place = (token: number) => {
+    const box = boxOf(picture.boxes, token);
+    if (!box) return null;
+    return { x: box.x0 * scaleX, y: box.y0 * scaleY, w: (box.x1 - box.x0) * scaleX, h: (box.y1 - box.y0) * scaleY };
+  };
+  const all = order.map(place);
+  const first = all.find((box) => box !== null);
+  const side = first ? Math.min(first.w, first.h) : 0;
+  if (marks.spotlight && marks.selected.size > 0) {
+    context.fillStyle = "rgba(8,12,16,.5)";
+    order.forEach((token, i) => {
+      const box = all[i];
+      if (box && !marks.selected.has(token)) context.fillRect(box.x, box.y, box.w, box.h);
+    });
+  }
+  if (marks.grid && side >= 7) {
+    context.beginPath();
+    for (const box of all) {
+      if (box) context.rect(box.x, box.y, box.w, box.h);
+    }
+    context.lineWidth = 1;
+    context.strokeStyle = "rgba(128,136,144,.32)";
+    context.stroke();
+  }
+  if (marks.showObjects) drawObjects(context, scaleX, scaleY, marks);
+  if (marks.words && side >= 22) drawWords(context, order, all, marks.words, marks.showObjects);
+  drawSelection(context, scaleX, scaleY, marks);
+  const cursor = marks.cursor === null ? null : place(marks.cursor);
+  if (cursor) {
+    for (const [width, colour] of [[4, DARK], [2, "#ffffff"]] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.strokeRect(cursor.x + 1, cursor.y + 1, cursor.w - 2, cursor.h - 2);
+    }
+  }
+  drawGesture(context, scaleX, scaleY, marks);
+}
+
+function drawWords(
+  context: CanvasRenderingContext2D,
+  order: readonly number[],
+  all: readonly ({ x: number; y: number; w: number; h: number } | null)[],
+  words: (token: number) => { word: string; ink: string },
+  outlined: boolean,
+): void {
+  context.textAlign = "center";
+  context.textBaseline = "middle";
+  context.lineJoin = "round";
+  order.forEach((token, i) => {
+    const box = all[i];
+    if (!box) return;
+    const { word, ink } = words(token);
+    const size = Math.max(8, Math.min(14, (box.w * 1.75) / Math.max(4, word.length)));
+    context.font = `500 ${size}px system-ui, sans-serif`;
+    context.lineWidth = 3;
+    context.strokeStyle = ink === "#ffffff" ? "rgba(16,20,24,.55)" : "rgba(255,255,255,.55)";
+    const room = Math.max(1, Math.floor((box.w - 3) / (size * 0.55)));
+    const text = word.length > room ? `${word.slice(0, Math.max(1, room - 1))}…` : word;
+    const at = [box.x + box.w / 2, box.y + box.h / 2, box.w - 2] as const;
+    // Under an outline or on a gap a word keeps its own ground.
+    if (outlined) context.strokeText(text, ...at);
+    context.fillStyle = ink;
+    context.fillText(text, ...at);
+  });
+}
+
+function drawObjects(
+  context: CanvasRenderingContext2D,
+  scaleX: number,
+  scaleY: number,
+  { picture, object }: Marks,
+): void {
+  picture.shapes.forEach((shape, i) => {
+    const [height, width] = shape.size;
+    const [fx, fy] = [(picture.width / width) * scaleX, (picture.height / height) * scaleY];
+    context.beginPath();
+    for (const [a, b] of shape.outline) {
+      context.moveTo(a.x * fx, a.y * fy);
+      context.lineTo(b.x * fx, b.y * fy);
+    }
+    const colour = OBJECT_COLOURS[i % OBJECT_COLOURS.length] as string;
+    context.globalAlpha = object === null || object === i ? 1 : 0.35;
+    for (const [line, style] of [[object === i ? 5 : 3.5, DARK], [object === i ? 3 : 1.75, colour]] as const) {
+      context.lineWidth = line;
+      context.strokeStyle = style;
+      context.stroke();
+    }
+    context.globalAlpha = 1;
+  });
+}
+
+function drawSelection(
+  context: CanvasRenderingContext2D,
+  scaleX: number,
+  scaleY: number,
+  { picture, selected }: Marks,
+): void {
+  if (selected.size === 0) return;
+  context.beginPath();
+  for (const [x0, y0, x1, y1] of unionSides(picture.boxes, selected)) {
+    context.moveTo(x0 * scaleX, y0 * scaleY);
+    context.lineTo(x1 * scaleX, y1 * scaleY);
+  }
+  context.lineCap = "square";
+  for (const [line, style] of [[4.5, DARK], [2, "#ffffff"]] as const) {
+    context.lineWidth = line;
+    context.strokeStyle = style;
+    context.stroke();
+  }
+}
+
+function drawGesture(
+  context: CanvasRenderingContext2D,
+  scaleX: number,
+  scaleY: number,
+  { gesture }: Marks,
+): void {
+  const first = gesture?.points[0];
+  const last = gesture?.points.at(-1);
+  if (!gesture || !first || !last) return;
+  context.beginPath();
+  if (gesture.kind === "box") {
+    const [x, y] = [Math.min(first.x, last.x) * scaleX, Math.min(first.y, last.y) * scaleY];
+    context.rect(x, y, Math.abs(last.x - first.x) * scaleX, Math.abs(last.y - first.y) * scaleY);
+  } else if (gesture.kind === "brush") {
+    context.ellipse(last.x * scaleX, last.y * scaleY, gesture.radius * scaleX, gesture.radius * scaleY, 0, 0, 7);
+  } else {
+    for (const point of gesture.points) context.lineTo(point.x * scaleX, point.y * scaleY);
+    context.closePath();
+  }
+  context.setLineDash([]);
+  context.lineWidth = 3;
+  context.strokeStyle = DARK;
+  context.stroke();
+  context.setLineDash([5, 4]);
+  context.lineWidth = 1.5;
+  context.strokeStyle = "#ffffff";
+  context.stroke();
+  context.setLineDash([]);
+}

@@ -1,0 +1,278 @@
+import { Once, h, say, show } from "../dom";
+import { inkOn } from "../colour/maps";
+import { type Point, typicalSide } from "../geometry/boxes";
+import { tokenAt } from "../geometry/hit";
+import type { Picture } from "../session/picture";
+import type { Session } from "../session/session";
+import type { State } from "../state/state";
+import { Gesture, type How } from "./gestures";
+import { drawMarks, type Marks } from "./marks";
+import { type Raster, paintRaster, rasterOf } from "./raster";
+import { stageKey } from "./keys";
+import type { Ui } from "../ui";
+
+const MOST_PIXELS = 1_200_000;
+const ALPHA = 0.82;
+
+/** The image with its tokens: what is drawn, and what a pointer or the keyboard does to it. */
+export class Stage {
+  readonly el: HTMLElement;
+  private readonly image = h("img", { alt: "", draggable: "false" });
+  private readonly colours = h("canvas", { class: "colours", "aria-hidden": "true" });
+  private readonly marks = h("canvas", { class: "marks", "aria-hidden": "true" });
+  private readonly tip = h("div", { class: "tip", "aria-hidden": "true", hidden: true });
+  private readonly live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
+  private raster: Raster | null = null;
+  private data: ImageData | null = null;
+  private gesture: Gesture | null = null;
+  private readonly sized = new Once();
+  private readonly pictured = new Once();
+  private painted: [Uint32Array | null, Raster | null] = [null, null];
+  /** Milliseconds that the last painting of token colours took. */
+  lastPaint = 0;
+
+  constructor(
+    private readonly session: Session,
+    private readonly ui: Ui,
+  ) {
+    this.el = h(
+      "div",
+      {
+        class: "stage",
+        tabindex: "0",
+        role: "application",
+        "aria-roledescription": "image with selectable tokens",
+        "aria-label": "Image. Arrow keys move between tokens, space selects, question mark lists all keys.",
+      },
+      this.image,
+      this.colours,
+      this.marks,
+      this.tip,
+    );
+    this.image.addEventListener("error", () => this.el.classList.add("no-image"));
+    this.image.addEventListener("load", () => this.el.classList.remove("no-image"));
+    this.el.append(this.live);
+    this.el.addEventListener("pointerdown", (event) => this.down(event));
+    this.el.addEventListener("pointermove", (event) => this.move(event));
+    this.el.addEventListener("pointerup", () => this.up());
+    this.el.addEventListener("pointercancel", () => this.cancel());
+    this.el.addEventListener("pointerleave", () => {
+      if (!this.gesture) this.hover(null);
+    });
+    this.el.addEventListener("keydown", (event) => this.key(event));
+    this.el.addEventListener("blur", () => this.hover(null));
+    new ResizeObserver(() => this.session.store.touch()).observe(this.el);
+  }
+
+  get picture(): Picture | null {
+    return this.session.picture;
+  }
+
+  update(state: State): void {
+    const { picture } = this;
+    show(this.el, picture !== null);
+    if (!picture) return;
+    this.pictured.when([picture], () => {
+      this.el.style.setProperty("--ratio", `${picture.width / picture.height}`);
+      if (picture.src === null) this.image.removeAttribute("src");
+      else if (this.image.getAttribute("src") !== picture.src) this.image.src = picture.src;
+      this.image.alt = picture.document.id;
+      this.el.classList.toggle("no-image", picture.src === null);
+    });
+    this.el.dataset["tool"] = this.ui.tool;
+    const { clientWidth: width, clientHeight: height } = this.el;
+    if (width === 0 || height === 0) return;
+    const order = picture.order(state.frame);
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    this.sized.when([picture, order, width, height, ratio], () => this.resize(order, width, height, ratio));
+    this.paint(state);
+    this.draw(state, order, width, height, ratio);
+  }
+
+  private resize(order: readonly number[], width: number, height: number, ratio: number): void {
+    const picture = this.picture as Picture;
+    for (const canvas of [this.colours, this.marks]) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+    }
+    const less = Math.min(1, Math.sqrt(MOST_PIXELS / (this.colours.width * this.colours.height)));
+    this.colours.width = Math.round(this.colours.width * less);
+    this.colours.height = Math.round(this.colours.height * less);
+    this.raster = rasterOf(picture.boxes, order, picture, this.colours.width, this.colours.height);
+    this.data = new ImageData(this.colours.width, this.colours.height);
+  }
+
+  private paint(state: State): void {
+    const colours = this.coloursOf(state);
+    if (this.painted[0] === colours && this.painted[1] === this.raster) return;
+    this.painted = [colours, this.raster];
+    const context = this.colours.getContext("2d");
+    if (!context || !this.raster || !this.data) return;
+    const start = performance.now();
+    if (colours === null) context.clearRect(0, 0, this.colours.width, this.colours.height);
+    else {
+      paintRaster(this.raster, colours, ALPHA, new Uint32Array(this.data.data.buffer));
+      context.putImageData(this.data, 0, 0);
+    }
+    this.lastPaint = performance.now() - start;
+  }
+
+  private draw(state: State, order: readonly number[], width: number, height: number, ratio: number): void {
+    const context = this.marks.getContext("2d");
+    if (!context) return;
+    context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    context.clearRect(0, 0, width, height);
+    const picture = this.picture as Picture;
+    drawMarks(context, width / picture.width, height / picture.height, this.described(state, order));
+  }
+
+  /** Everything that the page draws over the image now. */
+  described(state: State, order: readonly number[]): Marks {
+    const { readouts } = this.session;
+    const picture = this.picture as Picture;
+    const lens = readouts.lens;
+    const layer = readouts.layer(state);
+    const colours = this.coloursOf(state);
+    const words =
+      lens && state.colouring === "top" && this.ui.words
+        ? (token: number) => ({
+            word: lens.firstWord(layer, token).trim(),
+            ink: inkOn(colours?.[token] ?? 0),
+          })
+        : null;
+    const { gesture } = this;
+    return {
+      picture,
+      order,
+      selected: gesture ? gesture.selection() : state.tokens,
+      cursor: this.ui.cursor,
+      object: this.ui.object,
+      showObjects: this.ui.objects || this.ui.object !== null,
+      grid: this.ui.grid,
+      spotlight: state.colouring === "none",
+      words,
+      gesture:
+        gesture && gesture.tool !== "click"
+          ? { kind: gesture.tool, points: gesture.points, radius: gesture.radius }
+          : null,
+    };
+  }
+
+  private pointOf(event: PointerEvent): Point {
+    const box = this.marks.getBoundingClientRect();
+    const picture = this.picture as Picture;
+    return {
+      x: ((event.clientX - box.left) / box.width) * picture.width,
+      y: ((event.clientY - box.top) / box.height) * picture.height,
+    };
+  }
+
+  private down(event: PointerEvent): void {
+    const { picture } = this;
+    if (!picture || event.button !== 0 || picture.n === 0) return;
+    const { state } = this.session;
+    const { tool } = this.ui;
+    const point = this.pointOf(event);
+    const order = picture.order(state.frame);
+    let how: How = tool === "box" || tool === "lasso" ? "replace" : "toggle";
+    if (event.shiftKey) how = "add";
+    if (event.altKey) how = "remove";
+    const radius = typicalSide(picture.boxes) * 0.6;
+    this.gesture = new Gesture(tool, picture, order, state.tokens, radius, point, how);
+    this.el.setPointerCapture(event.pointerId);
+    this.el.focus({ preventScroll: true });
+    if (tool !== "click" || event.pointerType === "mouse") event.preventDefault();
+    this.session.store.touch();
+  }
+
+  private move(event: PointerEvent): void {
+    const { picture } = this;
+    if (!picture) return;
+    const point = this.pointOf(event);
+    if (this.gesture) {
+      this.gesture.move(point);
+      this.session.store.touch();
+    }
+    const order = picture.order(this.session.state.frame);
+    this.hover(tokenAt(picture.boxes, order, point), event.pointerType !== "touch");
+  }
+
+  private up(): void {
+    const { gesture } = this;
+    if (!gesture) return;
+    this.gesture = null;
+    this.session.store.set({ tokens: gesture.selection() });
+    this.session.store.touch();
+  }
+
+  private cancel(): void {
+    this.gesture = null;
+    this.session.store.touch();
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (!this.picture || event.ctrlKey || event.metaKey) return;
+    const done = stageKey(event.key, event.shiftKey, this.picture, this.session, this.ui);
+    if (!done) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (this.ui.cursor !== null) this.showTip(this.ui.cursor);
+    say(this.live, this.ui.cursor === null ? "" : this.words(this.ui.cursor).join(". "));
+  }
+
+  private hover(token: number | null, tip = true): void {
+    if (this.ui.cursor === token && this.tip.hidden === (token === null)) return;
+    this.ui.cursor = token;
+    if (token === null || !tip) show(this.tip, false);
+    else this.showTip(token);
+    this.session.store.touch();
+  }
+
+  private showTip(token: number): void {
+    const { picture } = this;
+    if (!picture) return;
+    const [b0, b1, b2] = [0, 1, 2].map((i) => picture.boxes[4 * token + i] as number) as [number, number, number];
+    this.tip.replaceChildren(...this.words(token).map((line, i) => h(i === 0 ? "strong" : "span", {}, line)));
+    show(this.tip, !Number.isNaN(b0));
+    const right = b0 / picture.width > 0.6;
+    this.tip.classList.toggle("left", right);
+    this.tip.style.left = `${((right ? b0 : b2) / picture.width) * 100}%`;
+    this.tip.style.top = `${(b1 / picture.height) * 100}%`;
+  }
+
+  /** A token in words: its place, and what the shown layer says about it. */
+  private words(token: number): string[] {
+    const { session } = this;
+    const { state, readouts } = session;
+    const lines = [session.picture?.tokenName(token) ?? ""];
+    if (state.tokens.has(token)) lines[0] += " (selected)";
+    const layer = readouts.layer(state);
+    if (readouts.lens && state.view === "lens") {
+      for (const { word, prob } of readouts.lens.top(layer, token)) {
+        lines.push(`${word.trim() || "␣"}  ${(100 * prob).toFixed(1)}%`);
+      }
+    }
+    const quantity = readouts.quantity(state);
+    if (quantity && state.colouring !== "top") {
+      const value = quantity.values[layer * quantity.n + token] as number;
+      lines.push(`${quantity.name}: ${valueWords(value, state.colouring)}`);
+    }
+    return lines;
+  }
+
+  /** The tokens' colours at the shown layer; null where nothing colours them. */
+  coloursOf(state: State): Uint32Array | null {
+    const { readouts } = this.session;
+    return readouts.layerColours(state)?.of(readouts.layer(state)) ?? null;
+  }
+
+  get imageElement(): HTMLImageElement {
+    return this.image;
+  }
+}
+
+function valueWords(value: number, colouring: string): string {
+  if (Number.isNaN(value) || (colouring === "rank" && value < 0)) return "not among the words kept";
+  return colouring === "rank" ? `${value + 1}` : value.toPrecision(3);
+}
+

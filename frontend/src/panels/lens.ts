@@ -1,0 +1,153 @@
+import { Strip } from "../charts/strip";
+import { Once, fill, h, say, show } from "../dom";
+import { lensPython } from "../export/python";
+import type { Session } from "../session/session";
+import type { Colouring, State } from "../state/state";
+import type { Ui } from "../ui";
+import { Segmented, toggle } from "../widgets/controls";
+import { LayerSlider } from "../widgets/layers";
+import { percent, several, visible } from "../words";
+import type { Panel } from "./panel";
+import { Segmentation } from "./segmentation";
+
+/** The lens: what each token says at each layer. */
+export class LensPanel implements Panel {
+  readonly el: HTMLElement;
+  private readonly slider: LayerSlider;
+  private readonly input = h("input", { type: "search", placeholder: "Where is … ?", "aria-label": "Word to find in all tokens and layers", list: "retinoscope-words", autocomplete: "off", spellcheck: "false" });
+  private readonly options = h("datalist", { id: "retinoscope-words" });
+  private readonly ideas = h("div", { class: "chips" });
+  private readonly colouring: Segmented<Colouring>;
+  private readonly note = h("p", { class: "hint", role: "status" });
+  private readonly strip: Strip;
+  private readonly stripTitle = h("p", { class: "facts" });
+  private readonly segmentation: Segmentation;
+  private readonly token = h("div", { class: "token-table" });
+  private readonly body: HTMLElement;
+  private readonly known = new Once();
+  private readonly read = new Once();
+  private readonly words: HTMLButtonElement;
+
+  constructor(
+    private readonly session: Session,
+    private readonly ui: Ui,
+  ) {
+    const { store } = session;
+    this.slider = new LayerSlider("Layer", (value, most) => layerName(value, most), (layer) => store.set({ layer }));
+    this.input.addEventListener("change", () => this.search(this.input.value));
+    this.input.addEventListener("input", () => this.input.value === "" && this.search(""));
+    this.colouring = new Segmented<Colouring>(
+      "Colour tokens by",
+      [
+        { value: "top", label: "top word" },
+        { value: "word", label: "probability" },
+        { value: "rank", label: "rank" },
+        { value: "none", label: "nothing" },
+      ],
+      (colouring) => store.set({ colouring }),
+    );
+    this.words = toggle("Words", () => {
+      ui.words = !ui.words;
+      store.touch();
+    }, "Write each token's most probable word on it");
+    this.strip = new Strip((layer, token) => {
+      ui.cursor = token;
+      store.set({ layer });
+      store.touch();
+    });
+    this.segmentation = new Segmentation(session);
+    const search = h("div", { class: "search" }, this.input, this.options);
+    this.body = h(
+      "div",
+      { class: "stack-y" },
+      this.slider.el,
+      search,
+      this.ideas,
+      h("div", { class: "row" }, h("span", { class: "label-text" }, "Colour by"), this.colouring.el, this.words),
+      h("div", {}, this.stripTitle, this.strip.el),
+      this.segmentation.el,
+      this.token,
+    );
+    this.el = h("div", { class: "panel-body" }, this.note, this.body);
+  }
+
+  private search(word: string): void {
+    const { state, store } = this.session;
+    const colouring = word.trim() === "" ? "top" : state.colouring === "rank" ? "rank" : "word";
+    store.set({ word, colouring });
+  }
+
+  update(state: State): void {
+    const { readouts, sample, picture, source } = this.session;
+    const { lens, problems, word } = readouts;
+    show(this.body, lens !== null);
+    const why = this.session.can("lens").why;
+    const missing = sample && !sample.has.lens ? `No lens was written for this image${why ? ` (${why})` : ""}.` : "";
+    say(this.note, lens ? (problems.word ?? "") : (problems.lens ?? (missing || "Reading the lens…")));
+    this.note.hidden = this.note.textContent === "";
+    if (!lens || !picture) return;
+    this.known.when([lens], () => {
+      const objects = picture.shapes.map(({ object }) => object.name);
+      const words = [...new Set([...objects, ...lens.frequent(30)])];
+      fill(this.options, ...words.map((one) => h("option", { value: one })));
+      fill(this.ideas, ...words.slice(0, 8).map((one) => toggle(one, () => this.search(this.session.state.word === one ? "" : one), `Where is "${one}"?`)));
+    });
+    for (const chip of this.ideas.children) chip.setAttribute("aria-pressed", `${chip.textContent === state.word}`);
+    this.words.setAttribute("aria-pressed", `${this.ui.words}`);
+    this.words.hidden = state.colouring !== "top";
+    if (document.activeElement !== this.input) this.input.value = state.word;
+    this.colouring.update(state.colouring, (value) => (["word", "rank"].includes(value) && state.word === "" ? "search a word first" : ""));
+    const layer = readouts.layer({ ...state, colouring: "top" });
+    this.slider.update(layer, lens.layers);
+    const quantity = readouts.quantity(state);
+    this.strip.update(quantity, readouts.layerColours(state), layer);
+    const within = word?.within && source.live === null ? ` Known only where it is among the first ${word.within} words.` : "";
+    say(this.stripTitle, quantity ? `${sentenceCase(quantity.name)}: all ${lens.layers} layers (up) by all ${several(picture.n, "token")} (across).${state.colouring === "top" ? "" : within}` : "");
+    this.segmentation.update(state, word);
+    const shown = this.ui.cursor ?? [...state.tokens][0] ?? null;
+    this.read.when([lens, shown, layer], () => this.draw(shown, layer));
+  }
+
+  private draw(token: number | null, current: number): void {
+    const { lens } = this.session.readouts;
+    const { picture } = this.session;
+    if (!lens || !picture || token === null) {
+      fill(this.token, h("p", { class: "hint" }, "Point at a token, or move to it with the arrow keys: its five best words at every layer."));
+      return;
+    }
+    const rows = Array.from({ length: lens.layers }, (_, i) => lens.layers - 1 - i).map((layer) =>
+      h(
+        "tr",
+        layer === current ? { class: "current", "aria-current": "true" } : {},
+        h("th", { scope: "row" }, `${layer}`),
+        ...lens.top(layer, token).map(({ word, prob }) =>
+          h("td", { style: { "--p": `${Math.round(100 * prob)}%` } }, h("span", {}, visible(word.trim() || word)), h("small", {}, percent(prob))),
+        ),
+      ),
+    );
+    const caption = h("caption", {}, `${sentenceCase(picture.tokenName(token))}: best words by layer`);
+    fill(this.token, h("table", {}, caption, h("tbody", {}, ...rows)));
+  }
+
+  figures(): SVGSVGElement[] {
+    return [];
+  }
+
+  pictures(): HTMLCanvasElement[] {
+    return this.strip.el.hidden ? [] : [this.strip.picture];
+  }
+
+  python(state: State): string {
+    return lensPython(this.session, state);
+  }
+}
+
+export function layerName(value: number, most: number): string {
+  if (value === 0) return `layer 0 of ${most} (input)`;
+  return value === most ? `layer ${value} of ${most} (last)` : `layer ${value} of ${most}`;
+}
+
+export function sentenceCase(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+

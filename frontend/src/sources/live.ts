@@ -1,0 +1,115 @@
+import type { Answer, AskReply, SweepDocument } from "../documents";
+import { Kept, type Live, type Source, type SweepAsk, type SweepJob } from "./source";
+
+/** A server's refusal, in its own words where it gave any. */
+async function refusal(reply: Response): Promise<Error> {
+  try {
+    const { error } = (await reply.json()) as { error?: unknown };
+    if (typeof error === "string") return new Error(error);
+  } catch {
+    // No JSON: the status says what there is to say.
+  }
+  return new Error(`the server answered ${reply.status} ${reply.statusText}`.trim());
+}
+
+async function reach(path: string, init?: RequestInit): Promise<Response> {
+  let reply: Response;
+  try {
+    reply = await fetch(path, { credentials: "same-origin", ...init });
+  } catch (error) {
+    if (init?.signal?.aborted) throw error;
+    throw new Error("the server does not answer: is it still running?");
+  }
+  if (!reply.ok) throw await refusal(reply);
+  return reply;
+}
+
+async function post<T>(path: string, body: unknown): Promise<T> {
+  const reply = await reach(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return (await reply.json()) as T;
+}
+
+/** Lines of JSON as they arrive, however the bytes are cut. */
+export async function* jsonLines(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
+  const decoder = new TextDecoder();
+  const reader = stream.getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    rest += decoder.decode(value, { stream: !done });
+    const lines = rest.split("\n");
+    rest = done ? "" : (lines.pop() as string);
+    for (const line of lines) if (line.trim() !== "") yield JSON.parse(line);
+    if (done) return;
+  }
+}
+
+type SweepLine = {
+  job?: string;
+  done?: number;
+  total?: number;
+  result?: SweepDocument;
+  error?: string;
+  cancelled?: boolean;
+};
+
+async function sweep(run: string, ask: SweepAsk, job: SweepJob): Promise<SweepDocument | null> {
+  const reply = await reach("api/sweep", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ run, ...ask }),
+  });
+  if (!reply.body) throw new Error("the server sent no sweep");
+  let name: string | null = null;
+  const cancel = () => {
+    if (name) void reach(`api/jobs/${encodeURIComponent(name)}`, { method: "DELETE" }).catch(() => {});
+  };
+  job.signal.addEventListener("abort", cancel);
+  try {
+    for await (const line of jsonLines(reply.body) as AsyncGenerator<SweepLine>) {
+      if (line.job !== undefined) {
+        name = line.job;
+        if (job.signal.aborted) cancel();
+      }
+      if (line.error !== undefined) throw new Error(line.error);
+      if (line.cancelled) return null;
+      if (line.result) return line.result;
+      if (line.total !== undefined) job.progress(line.done ?? 0, line.total);
+    }
+  } finally {
+    job.signal.removeEventListener("abort", cancel);
+  }
+  throw new Error("the sweep stopped before it was done");
+}
+
+const live: Live = {
+  asks: true,
+  async upload(image) {
+    const reply = await reach("api/images", {
+      method: "POST",
+      headers: { "Content-Type": image.type || "application/octet-stream" },
+      body: image,
+    });
+    return ((await reply.json()) as { image: string }).image;
+  },
+  imageSrc: (image) => `api/images/${encodeURIComponent(image)}.png`,
+  ask: (image, question) => post<AskReply>("api/ask", { image, question }),
+  generate: (run, edits) => post<Answer>("api/generate", { run, edits }),
+  lens: (run) => post("api/lens", { run, top_k: 5 }),
+  word: (run, word) => post("api/word", { run, word }),
+  attention: (run, query) => post("api/attention", { run, query }),
+  effect: (run, edits) => post("api/effect", { run, edits }),
+  sweep,
+};
+
+export function liveSource(): Source {
+  const kept = new Kept(async (key) => {
+    const path = key === "manifest" ? "api/manifest" : `api/data/${encodeURIComponent(key)}`;
+    return (await reach(path)).json();
+  });
+  return { mode: "live", live, document: (key) => kept.get(key) };
+}

@@ -1,0 +1,23 @@
+/** Numbers and tokens as people read them. */
+
+export function percent(p: number): string {
+  if (Number.isNaN(p)) return "–";
+  const hundred = 100 * p;
+  if (hundred > 0 && hundred < 0.1) return "<0.1%";
+  if (hundred > 99.9 && hundred < 100) return ">99.9%";
+  return `${hundred >= 10 ? hundred.toFixed(0) : hundred.toFixed(1)}%`;
+}
+
+export function milliseconds(ms: number): string {
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  return ms < 1000 ? `${ms.toFixed(0)} ms` : `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** A token's text with what cannot be seen made visible. */
+export function visible(token: string): string {
+  return token.replace(/\n/g, "↵").replace(/\t/g, "→").replace(/^ | $/g, "·") || "∅";
+}
+
+export function several(count: number, one: string, more = `${one}s`): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
+}

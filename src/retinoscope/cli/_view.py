@@ -1,0 +1,123 @@
+"""`retinoscope view` and `retinoscope serve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from ._common import Loading, load_model, quiet, samples_of
+from ._progress import Progress
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+
+def view(
+    folder: Path,
+    /,
+    *,
+    out: Path | None = None,
+    lens: int = 50,
+    data: str | None = None,
+    data_seed: int = 0,
+    model: Annotated[bool, Parameter(negative="--no-model")] = True,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+) -> None:
+    """Make a page to look at finished studies: images, tokens, words, attention, tables.
+
+    The page is a folder that opens from disk, without a network. The model and the images that the
+    studies name are opened again where that can be done; otherwise it says which views are missing
+    and why. Given again, it goes on where it stopped and keeps what is still right.
+
+    For example:
+
+        retinoscope view runs/demo
+
+        retinoscope view runs/llava --lens 200 --device cuda
+
+    Args:
+        folder: what a study wrote with --out, or a folder of such folders.
+        out: folder for the page; "view" in the studies' folder by default.
+        lens: so many images, the first ones, get their words and attention (megabytes each).
+        data: the studies' data, where they do not say where it lies.
+        data_seed: seed of drawn scenes (with --data scenes:N).
+        model: load the model again; without it there are no token boxes, words and attention.
+    """
+    from ..errors import InputError
+    from ..viewer import export_view
+
+    if lens < 0:
+        raise InputError(f"--lens must be at least 0, got {lens}")
+    quiet()
+
+    def load(name: str) -> VLM:
+        return load_model(name, loading)
+
+    with Progress() as progress:
+        path, capabilities = export_view(
+            folder,
+            out,
+            load=load if model else None,
+            data=None if data is None else samples_of(data, data_seed, None),
+            n_lens=lens,
+            progress=progress.stage("view"),
+        )
+    for one in capabilities:
+        if not one.ok:
+            print(f"no {one.name}: {one.why}")
+    print(f"view: {path}")
+
+
+def serve(
+    model: str,
+    runs: Annotated[tuple[Path, ...], Parameter(negative=())] = (),
+    /,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    open: Annotated[bool, Parameter(negative=())] = False,
+    data: str | None = None,
+    data_seed: int = 0,
+    timeout: float = 120.0,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+) -> None:
+    """Look at a model at work: drop an image, ask, cut and replace tokens, see the answer change.
+
+    Serves a page on this machine until Ctrl-C. On another address than this machine's own it asks
+    for the token that it prints. It reads the model and the runs that it was started with, nothing
+    else.
+
+    For example:
+
+        retinoscope serve pocket --open
+
+        retinoscope serve llava-hf/llava-1.5-7b-hf runs/llava --device cuda
+
+    Args:
+        model: pocket, a Hugging Face Hub id or a folder.
+        runs: finished studies that the page shows as well.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        open: open the page in the browser.
+        data: the studies' data, where they do not say where it lies.
+        data_seed: seed of drawn scenes (with --data scenes:N).
+        timeout: seconds that a request may take, waiting for its turn included.
+    """
+    from ..report import collect
+    from ..viewer import serve
+
+    found = [run for folder in runs for run in collect(folder)]
+    samples = None if data is None else samples_of(data, data_seed, None)
+    quiet()
+    serve(
+        load_model(model, loading),
+        found,
+        host=host,
+        port=port,
+        open_browser=open,
+        data=samples,
+        timeout=timeout,
+        say=lambda line: print(line, flush=True),
+    )

@@ -1,0 +1,15 @@
+"""The microscope: one page over finished studies and over a live model.
+
+    export_view("runs/demo", load=retinoscope.load)   # -> runs/demo/view/index.html, from disk
+    serve(vlm)                                        # live, in a browser
+    show(run)                                         # a notebook widget
+
+The page's shell and scripts are the same in all three places; `_documents` is what they read.
+"""
+
+from ._documents import Capability
+from ._export import export_view
+from ._serve import serve
+from ._widget import show
+
+__all__ = ["Capability", "export_view", "serve", "show"]

@@ -1,0 +1,315 @@
+"""The documents that the page reads. Arrays are NumPy; `_json` writes them.
+
+`tokens` are indices among the visual tokens of the image, 0 to n - 1; positions and queries are
+positions of the decoder's input. Boxes are x0 y0 x1 y1 in pixels of the original image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float, Int
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Capability:
+    """A view or a method: whether it is there, and why where it is not."""
+
+    name: str
+    ok: bool
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    name: str
+    family: str
+    n_layers: int
+    n_heads: int
+    d_model: int
+    vocab_size: int
+
+
+@dataclass(frozen=True)
+class StudyFacts:
+    """A study's run: `id` is unique within the page, `conditions` what was edited."""
+
+    id: str
+    name: str
+    title: str
+    conditions: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SampleOutcome:
+    """Whether any prompt was right before edits, and which conditions made a right one wrong."""
+
+    baseline: bool | None
+    broken: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SampleFacts:
+    """A sample in the list."""
+
+    index: int
+    id: str
+    title: str
+    thumb: str | None
+    objects: Sequence[str]
+    outcomes: Mapping[str, SampleOutcome]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    mode: str
+    title: str
+    model: ModelFacts | None
+    capabilities: Sequence[Capability]
+    studies: Sequence[StudyFacts]
+    samples: Sequence[SampleFacts]
+    mean: str = ""
+    version: int = VERSION
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """`src` may be smaller than `width` x `height`, the original's pixels."""
+
+    src: str | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class PromptFacts:
+    """`kinds` says of each token: text, image, question or generated."""
+
+    text: str
+    tokens: Sequence[str]
+    kinds: Sequence[str]
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """The visual tokens `first` to `first + count - 1`: one tile of the image."""
+
+    name: str
+    first: int
+    count: int
+    grid: Sequence[int] | None
+
+
+@dataclass(frozen=True)
+class Unplaced:
+    token: int
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Visual:
+    n: int
+    positions: Sequence[int]
+    boxes: Float[np.ndarray, "token 4"]
+    rows: Sequence[int]
+    cols: Sequence[int]
+    grid: Sequence[int] | None
+    frames: Sequence[FrameFacts]
+    unplaced: Sequence[Unplaced]
+
+
+@dataclass(frozen=True)
+class ObjectFacts:
+    """`mask` are COCO's uncompressed run lengths; `box` is x, y, width, height."""
+
+    name: str
+    colour: str | None
+    tokens: Sequence[int]
+    mask: Mapping[str, Sequence[int]]
+    box: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Asked:
+    question: str
+    answer: str
+    predicted: str | None
+    correct: bool | None
+
+
+@dataclass(frozen=True)
+class Has:
+    lens: bool
+    attention: bool
+
+
+@dataclass(frozen=True, eq=False)
+class SampleDocument:
+    """One image, what was asked about it, and every row that the studies wrote about it."""
+
+    index: int
+    id: str
+    image: ImageFacts | None
+    prompt: PromptFacts | None
+    visual: Visual | None
+    objects: Sequence[ObjectFacts] = ()
+    questions: Sequence[Asked] = ()
+    rows: Sequence[Mapping[str, object]] = ()
+    has: Has = field(default_factory=lambda: Has(False, False))
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LensDocument:
+    """The lens of n positions; `layers` counts the decoder's input, `ids` index into `words`."""
+
+    layers: int
+    n: int
+    k: int
+    words: Sequence[str]
+    ids: Int[np.ndarray, "layer token k"]
+    probs: Float[np.ndarray, "layer token k"]
+    positions: Sequence[int]
+
+
+@dataclass(frozen=True, eq=False)
+class WordDocument:
+    word: str
+    prob: Float[np.ndarray, "layer token"]
+    rank: Int[np.ndarray, "layer token"]
+
+
+@dataclass(frozen=True)
+class MissingLayer:
+    layer: int
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionDocument:
+    """Weights of one query's row to the visual tokens; `rest` are the sums over other positions."""
+
+    query: int
+    token: str
+    layers: int
+    heads: int
+    weights: Float[np.ndarray, "layer head visual"]
+    rest: Mapping[str, Float[np.ndarray, "layer head"]]
+    missing: Sequence[MissingLayer] = ()
+
+
+@dataclass(frozen=True)
+class Candidate:
+    word: str
+    id: int
+    prob: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`candidates` are the most probable first tokens, `chosen` the first of them."""
+
+    text: str
+    candidates: Sequence[Candidate]
+    chosen: Candidate
+    ms: float
+    path: str
+
+
+@dataclass(frozen=True)
+class WordChange:
+    word: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class EffectDocument:
+    """`python` does the same."""
+
+    before: Answer
+    after: Answer
+    edits: Sequence[Mapping[str, object]]
+    word: WordChange | None
+    tokens: int
+    ms: float
+    path: str
+    python: str
+
+
+@dataclass(frozen=True)
+class WindowFacts:
+    """Decoder blocks `first` to `last`, both included."""
+
+    name: str
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, eq=False)
+class FlowDocument:
+    """Relative accuracy of a knockout study by source, target and window, NaN where not run.
+
+    `samples` and `kept` name the samples whose right answer became wrong or stayed right, by the
+    cell's indices "source,target,window".
+    """
+
+    sources: Sequence[str]
+    targets: Sequence[str]
+    windows: Sequence[WindowFacts]
+    value: Float[np.ndarray, "source target window"]
+    low: Float[np.ndarray, "source target window"]
+    high: Float[np.ndarray, "source target window"]
+    n: Int[np.ndarray, "source target window"]
+    samples: Mapping[str, Sequence[int]]
+    kept: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class SweepDocument:
+    """Probability of the clean answer's first token with edges cut in each window."""
+
+    sources: Sequence[str]
+    targets: Sequence[str]
+    windows: Sequence[WindowFacts]
+    value: Float[np.ndarray, "1 1 window"]
+    before: float
+    word: str
+    ms: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """`kind` is text, int, float or estimate; an estimate's cell is value, low, high."""
+
+    name: str
+    kind: str
+    unit: str
+
+
+@dataclass(frozen=True)
+class TablePart:
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[object]]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A number per sample, under one condition."""
+
+    key: str
+    values: Sequence[float]
+
+
+@dataclass(frozen=True)
+class TableDocument:
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[object]]
+    note: str
+    more: Sequence[TablePart] = ()
+    spread: Sequence[Spread] = ()

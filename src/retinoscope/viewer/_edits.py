@@ -1,0 +1,139 @@
+"""Edits of the page as interventions, and as the Python lines that do the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..engine import Ablate, Intervention, Knockout, Patch, fill
+from ..errors import InputError
+from ..tokens import TokenSet
+from ._requests import AblateEdit, Edit, KnockoutEdit, PatchEdit, Target
+
+if TYPE_CHECKING:
+    from ..engine import Run
+    from ..engine.fill import Fill
+
+NOISE_SEED = 0
+
+
+def interventions(
+    run: Run, edits: Sequence[Edit], mean: Callable[[], Fill], donor: Callable[[str], Run]
+) -> list[Intervention]:
+    """The edits on `run`.
+
+    Args:
+        mean: gives the mean visual token.
+        donor: gives another run by its name.
+
+    Raises:
+        InputError: no such token, layer or position.
+    """
+    return [_one(run, edit, mean, donor) for edit in edits]
+
+
+def _one(
+    run: Run, edit: Edit, mean: Callable[[], Fill], donor: Callable[[str], Run]
+) -> Intervention:
+    tokens = run.image.at(edit.tokens)
+    if isinstance(edit, AblateEdit):
+        fills = {"mean": mean, "zero": fill.zero, "noise": lambda: fill.noise(NOISE_SEED)}
+        return Ablate(tokens, fills[edit.fill]())
+    first, last = edit.layers
+    if last < first:
+        raise InputError(f"expected layers from the first to the last, got {first} to {last}")
+    layers = range(first, last + 1)
+    if isinstance(edit, KnockoutEdit):
+        return Knockout(tokens, target_of(run, edit.target), layers, edit.heads)
+    other = donor(edit.donor)
+    if len(other.image) != len(run.image):
+        raise InputError(
+            f"expected a donor image of {len(run.image)} visual tokens, got one of "
+            f"{len(other.image)}: take one of the same size"
+        )
+    if last > run.adapter.n_layers:
+        raise InputError(f"expected layers from 0 to {run.adapter.n_layers}, got {last}")
+    return Patch(tokens, layers, other, other.image.at(edit.tokens))
+
+
+def target_of(run: Run, target: Target) -> TokenSet:
+    """The queries that edges are cut to."""
+    if isinstance(target, str):
+        return run.positions[target]
+    return TokenSet.of(run.sequence, target)
+
+
+def lines(
+    model: str,
+    question: str,
+    prefill: str | None,
+    raw: bool,
+    edits: Sequence[Edit],
+    mean: str,
+) -> str:
+    """Python that does the same, from an image file of the user's own.
+
+    Args:
+        mean: the samples of the mean visual token, as Python.
+    """
+    more = "" if prefill is None else f", prefill={prefill!r}"
+    more += ", raw=True" if raw else ""
+    asked = f"{question!r}{more}"
+    found = [
+        "import retinoscope as rs",
+        "from retinoscope import Ablate, Knockout, Patch, fill",
+        "from retinoscope.tokens import TokenSet",
+        "",
+        f"vlm = rs.load({model!r})",
+        f'run = vlm.run(vlm.prompt("image.png", {asked}))',
+    ]
+    for number, name in enumerate(_donors(edits)):
+        found.append(f'donor_{number} = vlm.run(vlm.prompt("donor-{number}.png", {asked}))')
+        found.append(f"# donor_{number} is the page's run {name}: put its own image and question")
+    written = ",\n    ".join(_written(edit, edits, mean) for edit in edits)
+    found += [
+        f"effects = run.counterfactuals([[\n    {written},\n]])",
+        "print(effects.to_frame())",
+        "print(effects.generate().texts[0])",
+    ]
+    return "\n".join(found) + "\n"
+
+
+def _donors(edits: Sequence[Edit]) -> list[str]:
+    return list(dict.fromkeys(edit.donor for edit in edits if isinstance(edit, PatchEdit)))
+
+
+def _written(edit: Edit, edits: Sequence[Edit], mean: str) -> str:
+    tokens = f"run.image.at({ranges(edit.tokens)})"
+    if isinstance(edit, AblateEdit):
+        fills = {
+            "mean": f"fill.mean(vlm, {mean})",
+            "zero": "fill.zero()",
+            "noise": f"fill.noise({NOISE_SEED})",
+        }
+        return f"Ablate({tokens}, {fills[edit.fill]})"
+    layers = f"range({edit.layers[0]}, {edit.layers[1] + 1})"
+    if isinstance(edit, KnockoutEdit):
+        if isinstance(edit.target, str):
+            target = f"run.positions[{edit.target!r}]"
+        else:
+            target = f"TokenSet.of(run.sequence, {ranges(edit.target)})"
+        heads = "" if edit.heads is None else f", {edit.heads!r}"
+        return f"Knockout({tokens}, {target}, {layers}{heads})"
+    donor = f"donor_{_donors(edits).index(edit.donor)}"
+    return f"Patch({tokens}, {layers}, {donor}, {donor}.image.at({ranges(edit.tokens)}))"
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """A list of whole numbers as Python, stretches as ranges: [*range(3, 9), 12]."""
+    spans: list[list[int]] = []
+    for number in sorted(set(numbers)):
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    parts = [
+        ", ".join(str(n) for n in range(a, b + 1)) if b - a < 3 else f"*range({a}, {b + 1})"
+        for a, b in spans
+    ]
+    return f"[{', '.join(parts)}]"

@@ -1,0 +1,113 @@
+"""The static export: a folder that opens from disk, without a server or a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..report import StudyRun, collect, write_whole
+from ._documents import Capability
+from ._json import text_of
+from ._library import SHOWN, THUMB, Library, jpeg_of
+from ._page import ASSETS, asset, page
+from ._reopen import reopen
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM
+
+VIEW = "view"
+Progress = Callable[[int, int, str], None]
+"""Called with documents done, documents in all, and what was just done."""
+
+
+def export_view(
+    folder: str | Path,
+    out: str | Path | None = None,
+    *,
+    load: Callable[[str], VLM] | None,
+    data: Sequence[Sample] | None = None,
+    n_lens: int = 50,
+    progress: Progress | None = None,
+) -> tuple[Path, tuple[Capability, ...]]:
+    """Writes the page of the finished studies in `folder`; given again, it goes on.
+
+    A file whose inputs are the same as when it was written is kept.
+
+    Args:
+        folder: a run directory, or a folder of them.
+        out: where to write; `view` in `folder` if None.
+        load: loads the model that the runs name; None to do without it.
+        data: the samples, where the runs do not say where they lie.
+        n_lens: so many samples, the first ones, get a lens and attention.
+
+    Returns:
+        The page's path, and which views it has and lacks.
+
+    Raises:
+        InputError: no finished study in `folder`, a folder that cannot be written, or a copy of
+            retinoscope without the front end.
+    """
+    root = Path(folder)
+    goal = root / VIEW if out is None else Path(out)
+    for name in ASSETS:
+        asset(name)
+    runs = _same_model(collect(root))
+    library = Library(runs, reopen(runs, load, data), n_lens=n_lens)
+    keys = library.keys()
+    show = progress or (lambda done, total, what: None)
+    show(0, len(keys), "preparing")
+    for done, key in enumerate(keys, start=1):
+        kept = _write(library, goal, key)
+        show(done, len(keys), f"{key}{' (kept)' if kept else ''}")
+    for name in ASSETS:
+        write_whole(goal / name, asset(name))
+    title = library.manifest().title
+    write_whole(goal / "index.html", page("static", title))
+    return goal / "index.html", tuple(library.capabilities())
+
+
+def _same_model(runs: Sequence[StudyRun]) -> list[StudyRun]:
+    """All runs, those of the main model (the one with most studies) first."""
+    return sorted(runs, key=lambda run: run.model != runs[0].model)
+
+
+def _write(library: Library, goal: Path, key: str) -> bool:
+    """Writes one document with its images unless it is there already; says whether it was."""
+    file = goal / "data" / f"{key}.js"
+    head = f"// {library.fingerprint(key)}\n".encode()
+    images = _images(goal, key)
+    if _begins(file, head) and (not images or _all_there(images, file)):
+        return True
+    document = library.document(key)
+    if images:
+        image = library.shown(int(key.rpartition("-")[2])).image
+        for path, longest in images.items():
+            if image is not None:
+                write_whole(path, jpeg_of(image, longest))
+    body = f"retinoscopeData({text_of(key)},{text_of(document)});\n"
+    write_whole(file, head + body.encode("ascii"))
+    return False
+
+
+def _images(goal: Path, key: str) -> dict[Path, int]:
+    if not key.startswith("sample-"):
+        return {}
+    name = f"{key.partition('-')[2]}.jpg"
+    return {goal / "images" / name: SHOWN, goal / "thumbs" / name: THUMB}
+
+
+def _all_there(images: dict[Path, int], file: Path) -> bool:
+    if all(path.is_file() for path in images):
+        return True
+    # A sample without any image has none to write.
+    return b'"image":null' in file.read_bytes()
+
+
+def _begins(file: Path, head: bytes) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(len(head)) == head
+    except OSError:
+        return False

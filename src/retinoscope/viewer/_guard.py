@@ -1,0 +1,264 @@
+"""What every request must pass before it reaches a route, and the headers of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+TOKEN_HEADER, TOKEN_COOKIE = b"x-retinoscope-token", "retinoscope-token"
+CLIENT_COOKIE = "retinoscope-client"
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+HEADERS = (
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=()"),
+    (b"cache-control", b"no-store"),
+)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bytes and seconds.
+
+    Attributes:
+        upload, body: largest image and largest other body, in bytes.
+        pixels: most pixels of an image.
+        reading: seconds that a request's body may take to arrive.
+        writing: seconds in which the client must take each piece of an answer.
+        uploads: images that are received at the same time.
+    """
+
+    upload: int = 20_000_000
+    body: int = 1_000_000
+    pixels: int = 16_000_000
+    reading: float = 30.0
+    writing: float = 60.0
+    uploads: int = 4
+
+
+class Guard:
+    """Host, origin, token, size and pace of requests; security headers of answers.
+
+    Args:
+        token: what a request must show; None for none.
+        names: host names that the server answers to besides IP addresses, see `any_address`.
+        any_address: answer to every IP address in the Host header. A name that an attacker points
+            at this machine (DNS rebinding) is a name, never an address.
+        shared: what the routes behind it share.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        token: str | None,
+        names: Iterable[str],
+        any_address: bool,
+        limits: Limits,
+        shared: object = None,
+    ) -> None:
+        self._app, self._token, self._limits = app, token, limits
+        self.shared = shared
+        self._names = frozenset(name.lower() for name in names)
+        self._any_address = any_address
+        self._uploads = asyncio.Semaphore(limits.uploads)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        guarded = self._sending(send)
+        headers = _headers(scope)
+        refused = self._refusal(scope, headers)
+        if refused is not None:
+            await _answer(guarded, *refused)
+            return
+        if scope["method"] in ("GET", "HEAD", "DELETE"):
+            if _length(headers) not in (0, None) or b"transfer-encoding" in headers:
+                await _answer(guarded, 400, "expected a request without a body")
+                return
+            await self._app(scope, receive, guarded)
+            return
+        upload = scope["path"] == "/api/images"
+        most = self._limits.upload if upload else self._limits.body
+        if upload:
+            if self._uploads.locked():
+                await _answer(guarded, 429, "too many uploads at once: try again in a moment")
+                return
+            async with self._uploads:
+                body = await self._body(headers, receive, most, guarded)
+        else:
+            body = await self._body(headers, receive, most, guarded)
+        if body is not None:
+            await self._app(scope, _replayed(body, receive), guarded)
+
+    def _refusal(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> tuple[int, str] | None:
+        hosts = headers.get(b"host", [])
+        host = _host(hosts[0]) if len(hosts) == 1 else None
+        if host is None or not self._known(host):
+            return 400, "this server does not answer to that host name"
+        origins = headers.get(b"origin", [])
+        if any(not _same_origin(origin, hosts[0]) for origin in origins):
+            return 400, "requests of other sites are refused"
+        foreign = any(b"cross-site" in one for one in headers.get(b"sec-fetch-site", []))
+        # Following a link to the page itself is no attack.
+        if foreign and scope["path"] != "/":
+            return 400, "requests of other sites are refused"
+        if self._token is None or self._shows_token(scope, headers):
+            return None
+        return 401, "a token is needed: open the address that the server printed when it started"
+
+    def _known(self, host: str) -> bool:
+        if host in self._names:
+            return True
+        return self._any_address and _address(host) is not None
+
+    def _shows_token(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> bool:
+        assert self._token is not None
+        shown = [value.decode("latin-1") for value in headers.get(TOKEN_HEADER, [])]
+        shown += [found for found in [cookie(headers, TOKEN_COOKIE)] if found is not None]
+        if scope["path"] == "/":
+            query = parse_qs(scope["query_string"].decode("latin-1"))
+            shown += query.get("token", [])
+        return any(matches(one, self._token) for one in shown)
+
+    async def _body(
+        self, headers: dict[bytes, list[bytes]], receive: Receive, most: int, send: Send
+    ) -> bytes | None:
+        """The whole body, or None where it was refused or the client left."""
+        length = _length(headers)
+        if length == -1:
+            await _answer(send, 400, "expected one Content-Length, a whole number")
+            return None
+        if length is not None and length > most:
+            await _answer(send, 413, f"expected at most {most:,} bytes, got {length:,}")
+            return None
+        try:
+            async with asyncio.timeout(self._limits.reading):
+                body = bytearray()
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        return None
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        await _answer(send, 413, f"expected at most {most:,} bytes, got more")
+                        return None
+                    if not message.get("more_body", False):
+                        return bytes(body)
+        except TimeoutError:
+            reading = self._limits.reading
+            await _answer(send, 400, f"the request did not arrive within {reading:g} seconds")
+            return None
+
+    def _sending(self, send: Send) -> Send:
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name.lower() for name, _ in message.get("headers", [])}
+                added = [(name, value) for name, value in HEADERS if name not in own]
+                message = {**message, "headers": [*message.get("headers", []), *added]}
+            # A client that reads nothing must not hold its answer for ever.
+            async with asyncio.timeout(self._limits.writing):
+                await send(message)
+
+        return guarded
+
+
+def matches(shown: str, token: str) -> bool:
+    """Compares in a time that does not tell where they differ."""
+    return secrets.compare_digest(shown.encode("utf-8", "replace"), token.encode())
+
+
+def cookie(headers: dict[bytes, list[bytes]], name: str) -> str | None:
+    """A cookie's value; None for none, and for cookies that are no cookies."""
+    for line in headers.get(b"cookie", []):
+        try:
+            found = SimpleCookie(line.decode("latin-1")).get(name)
+        except CookieError:
+            continue
+        if found is not None:
+            return found.value
+    return None
+
+
+def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
+    found: dict[bytes, list[bytes]] = {}
+    for name, value in scope["headers"]:
+        found.setdefault(name.lower(), []).append(value)
+    return found
+
+
+def _length(headers: dict[bytes, list[bytes]]) -> int | None:
+    """Content-Length; None without one, -1 for several or for no number."""
+    told = headers.get(b"content-length", [])
+    if not told:
+        return None
+    text = told[0].decode("latin-1")
+    if len(told) > 1 or not (text.isascii() and text.isdecimal() and len(text) < 19):
+        return -1
+    return int(text)
+
+
+def _host(header: bytes) -> str | None:
+    """The host of a Host header, without its port; None for none."""
+    try:
+        return urlsplit(f"//{header.decode('ascii')}").hostname
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _same_origin(origin: bytes, host: bytes) -> bool:
+    """Whether an Origin header names the host that was asked."""
+    try:
+        parts = urlsplit(origin.decode("ascii"))
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and parts.netloc.lower().encode() == host.lower()
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    given = False
+
+    async def replay() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = json.dumps({"error": text}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    # What is left of a refused body is not read.
+    headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,392 @@
+"""Run directories as documents by key: what the static export writes and the server answers."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from ..errors import CapabilityError, RetinoscopeError
+from ..report import StudyRun
+from ..store import canonical_json
+from ._documents import (
+    VERSION,
+    Capability,
+    FrameFacts,
+    Has,
+    Manifest,
+    ModelFacts,
+    SampleDocument,
+    SampleFacts,
+    Unplaced,
+    Visual,
+)
+from ._json import plain
+from ._of_results import StudyDocuments, questions_of
+from ._of_run import (
+    attention_of,
+    image_facts,
+    lens_of,
+    objects_of,
+    prompt_facts,
+    visual_of,
+)
+from ._reopen import Reopened
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM, Run
+
+KEY = re.compile(
+    r"(manifest|(?:sample|lens|attention)-\d{1,7}|(?:flow|table)-[A-Za-z0-9._-]{1,80})"
+)
+DESCRIBE = "Describe the image."
+SHOWN, THUMB = 1280, 160
+"""Longest side, in pixels, of an image and of a thumbnail on the page."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One sample as the page shows it: its document, its image, and its run where there is one."""
+
+    document: SampleDocument
+    image: Image.Image | None
+    run: Run | None
+
+
+class Library:
+    """The documents of some finished studies.
+
+    Args:
+        runs: from `retinoscope.report.collect`.
+        opened: their model and data, as far as they could be opened again.
+        mode: "static" or "live".
+        n_lens: so many samples, the first ones, have a lens and attention.
+        image_src: where the page finds the image and the thumbnail of sample `index`.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence[StudyRun],
+        opened: Reopened,
+        mode: str = "static",
+        n_lens: int = 50,
+        image_src: Callable[[str, int], str] = lambda folder, index: f"{folder}/{index}.jpg",
+    ) -> None:
+        self.opened, self.mode, self.n_lens = opened, mode, n_lens
+        self.studies = [
+            StudyDocuments(run, name) for run, name in zip(runs, _ids(runs), strict=True)
+        ]
+        self._src = image_src
+        self._last: tuple[int, Shown] | None = None
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Every sample's id, in the order of the data."""
+        return _merged([study.sample_ids() for study in self.studies])
+
+    @cached_property
+    def _index(self) -> dict[str, int]:
+        return {name: place for place, name in enumerate(self.ids)}
+
+    def keys(self) -> list[str]:
+        """Every document's key, the manifest last: it is there when all the others are."""
+        found = [f"table-{study.id}" for study in self.studies]
+        found += [f"flow-{study.id}" for study in self.studies if study.run.study == "knockout"]
+        for index in range(len(self.ids)):
+            found.append(f"sample-{index}")
+            if index < self.n_lens and self.opened.vlm and self.opened.samples:
+                found += [f"lens-{index}"]
+                found += [f"attention-{index}"] * self._can_attend
+        return [*found, "manifest"]
+
+    def document(self, key: str) -> object:
+        """The document of a key; raises KeyError for one that is not there."""
+        if not KEY.fullmatch(key):
+            raise KeyError(key)
+        kind, _, rest = key.partition("-")
+        if kind == "manifest":
+            return self.manifest()
+        if kind in ("flow", "table"):
+            study = next((study for study in self.studies if study.id == rest), None)
+            found = None if study is None else self._of_study(kind, study)
+        else:
+            found = self._of_sample(kind, int(rest)) if int(rest) < len(self.ids) else None
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    def _of_study(self, kind: str, study: StudyDocuments) -> object | None:
+        return study.table() if kind == "table" else study.flow(self._index)
+
+    def _of_sample(self, kind: str, index: int) -> object | None:
+        shown = self.shown(index)
+        if kind == "sample":
+            return shown.document
+        has = shown.document.has
+        if shown.run is None or not (has.lens if kind == "lens" else has.attention):
+            return None
+        return lens_of(shown.run) if kind == "lens" else attention_of(shown.run)
+
+    def manifest(self) -> Manifest:
+        names = list(dict.fromkeys(study.run.model for study in self.studies))
+        return Manifest(
+            mode=self.mode,
+            title=", ".join(names),
+            model=model_facts(self.opened.vlm),
+            capabilities=self.capabilities(),
+            studies=[study.facts() for study in self.studies],
+            samples=[self._facts(index, name) for index, name in enumerate(self.ids)],
+        )
+
+    def capabilities(self) -> list[Capability]:
+        """Which views there are, and why the others are missing."""
+        opened = self.opened
+        no_run = opened.no_data or opened.no_model
+        attention = no_run or self._no_attention
+        flow = any(study.run.study == "knockout" for study in self.studies)
+        return [
+            Capability("images", not opened.no_data, opened.no_data),
+            Capability("layout", not no_run, no_run),
+            Capability("lens", not no_run, no_run or self._first_only),
+            Capability("attention", not attention, attention or self._first_only),
+            Capability("flow", flow, "" if flow else "no attention knockout was run"),
+            Capability("tables", True),
+        ]
+
+    @property
+    def _first_only(self) -> str:
+        if self.n_lens >= len(self.ids):
+            return ""
+        return f"of the first {self.n_lens} of {len(self.ids)} images (--lens)"
+
+    @property
+    def _can_attend(self) -> bool:
+        return self.opened.vlm is not None and not self._no_attention
+
+    @cached_property
+    def _no_attention(self) -> str:
+        try:
+            if self.opened.vlm is not None:
+                self.opened.vlm.capabilities.require("attention")
+        except CapabilityError as error:
+            return str(error)
+        return ""
+
+    def _facts(self, index: int, name: str) -> SampleFacts:
+        outcomes = {study.id: study.outcome(name) for study in self.studies}
+        has_image = not self.opened.no_data or name in self._examples
+        return SampleFacts(
+            index=index,
+            id=name,
+            title=name,
+            thumb=self._src("thumbs", index) if has_image else None,
+            objects=self._names_in_rows.get(name, []),
+            outcomes={key: found for key, found in outcomes.items() if found is not None},
+        )
+
+    @cached_property
+    def _names_in_rows(self) -> dict[str, list[str]]:
+        """The objects that the studies asked about, by sample."""
+        found: dict[str, dict[str, None]] = {}
+        for study in self.studies:
+            for table in study.results.scan.tables(["sample", "object"]):
+                if "object" not in table.column_names:
+                    break
+                pairs = table.group_by(["sample", "object"], use_threads=False).aggregate([])
+                for row in pairs.to_pylist():
+                    for part in str(row["object"] or "").split("+"):
+                        if part:
+                            found.setdefault(str(row["sample"]), {})[part] = None
+        return {name: list(parts) for name, parts in found.items()}
+
+    def shown(self, index: int) -> Shown:
+        """A sample with its image and run; the last one is kept, for its other documents."""
+        if self._last is None or self._last[0] != index:
+            self._last = (index, self._show(index))
+        return self._last[1]
+
+    def _show(self, index: int) -> Shown:
+        name = self.ids[index]
+        rows = [row for study in self.studies for row in study.rows(name)]
+        asked = questions_of(rows)
+        note = ""
+        sample: Sample | None = None
+        try:
+            sample = self.opened.sample(name)
+        except (RetinoscopeError, OSError) as error:
+            note = f"the image could not be read again: {error}"
+        if sample is None:
+            image, visual = self._example(name)
+            src = self._src("images", index)
+            facts = None if image is None else image_facts(image.size, src)
+            document = SampleDocument(
+                index=index,
+                id=name,
+                image=facts,
+                prompt=None,
+                visual=visual,
+                questions=asked,
+                rows=rows,
+                note=note or self.opened.no_data,
+            )
+            return Shown(document, image, None)
+        run = None
+        if self.opened.vlm is not None:
+            question = next((one.question for one in asked if one.correct), DESCRIBE)
+            run = self.opened.vlm.run(self.opened.vlm.prompt(sample.image, question))
+        with_lens = run is not None and index < self.n_lens
+        layout = run.sequence.images[0][1] if run is not None and run.sequence.images else None
+        document = SampleDocument(
+            index=index,
+            id=name,
+            image=image_facts(sample.image.size, self._src("images", index)),
+            prompt=None if run is None else prompt_facts(run.prompt.text, run.tokens, run.inputs),
+            visual=None if run is None else visual_of(run.sequence),
+            objects=objects_of(sample, layout),
+            questions=asked,
+            rows=rows,
+            has=Has(with_lens, with_lens and self._can_attend),
+            note=self.opened.no_model,
+        )
+        return Shown(document, sample.image, run)
+
+    @cached_property
+    def _examples(self) -> dict[str, tuple[StudyDocuments, dict[str, object]]]:
+        """Pictures that the studies kept: image and boxes without data or model."""
+        found: dict[str, tuple[StudyDocuments, dict[str, object]]] = {}
+        for study in self.studies:
+            for facts in study.results.examples():
+                found.setdefault(str(facts.get("sample")), (study, dict(facts)))
+        return found
+
+    def _example(self, name: str) -> tuple[Image.Image | None, Visual | None]:
+        kept = self._examples.get(name)
+        if kept is None:
+            return None, None
+        study, facts = kept
+        folder = study.run.path.resolve()
+        file = (folder / str(facts.get("image"))).resolve()
+        if not file.is_relative_to(folder) or not file.is_file():
+            return None, None
+        with Image.open(file, formats=["PNG"]) as opened:
+            image = opened.convert("RGB")
+        boxes = facts.get("boxes")
+        return image, _visual_of_boxes(boxes, facts.get("grid")) if isinstance(
+            boxes, list
+        ) else None
+
+    def fingerprint(self, key: str) -> str:
+        """Changes with whatever the document of `key` depends on."""
+        if key == "manifest" or key.startswith(("table-", "flow-")):
+            told: list[object] = [self._content, plain(self.capabilities()), self.mode]
+        else:
+            vlm = self.opened.vlm
+            told = [
+                self._content,
+                None if vlm is None else vlm.fingerprint,
+                self.opened.no_data,
+                int(key.rpartition("-")[2]) < self.n_lens,
+                self._can_attend,
+            ]
+        return hashlib.sha256(canonical_json([VERSION, key, *told]).encode()).hexdigest()[:32]
+
+    @cached_property
+    def _content(self) -> list[object]:
+        """What tells the runs' contents apart."""
+        told: list[object] = []
+        for study in self.studies:
+            with study.results.scan.file.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            told.append([study.id, json.dumps(study.run.manifest, sort_keys=True), digest])
+        return told
+
+
+def model_facts(vlm: VLM | None) -> ModelFacts | None:
+    if vlm is None:
+        return None
+    return ModelFacts(
+        name=vlm.name.rstrip("/").split("/")[-1] if vlm.name.startswith(("/", ".")) else vlm.name,
+        family=vlm.capabilities.family,
+        n_layers=vlm.n_layers,
+        n_heads=vlm.n_heads,
+        d_model=vlm.d_model,
+        vocab_size=vlm.vocab_size,
+    )
+
+
+def jpeg_of(image: Image.Image, longest: int) -> bytes:
+    """The image as JPEG, its longest side at most `longest` pixels."""
+    small = image.convert("RGB")
+    small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, format="JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def _ids(runs: Sequence[StudyRun]) -> list[str]:
+    """A short name for each run that can stand in a file name."""
+    found: list[str] = []
+    for run in runs:
+        place = run.study if run.place == "." else run.place
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")[:60] or run.study
+        number = 1
+        while (unique := name if number == 1 else f"{name}-{number}") in found:
+            number += 1
+        found.append(unique)
+    return found
+
+
+def _merged(orders: Sequence[Sequence[str]]) -> list[str]:
+    """One order of all ids; each of `orders` is a part of the data's own."""
+    merged: list[str] = []
+    for order in orders:
+        known = {name: place for place, name in enumerate(merged)}
+        out: list[str] = []
+        done = 0
+        waiting: list[str] = []
+        for name in order:
+            place = known.get(name)
+            if place is None:
+                waiting.append(name)
+            elif place >= done:
+                out += [*waiting, *merged[done : place + 1]]
+                waiting, done = [], place + 1
+        merged = [*out, *waiting, *merged[done:]]
+    return list(dict.fromkeys(merged))
+
+
+def _visual_of_boxes(boxes: Sequence[object], grid: object) -> Visual:
+    values = np.array(
+        [
+            [np.nan if x is None else float(x) for x in box]
+            if isinstance(box, list) and len(box) == 4
+            else [np.nan] * 4
+            for box in boxes
+        ],
+        dtype=np.float32,
+    ).reshape(-1, 4)
+    n = len(values)
+    sides = [int(side) for side in grid] if isinstance(grid, list) and len(grid) == 2 else None
+    whole = sides is not None and sides[0] * sides[1] == n
+    columns = sides[1] if whole and sides is not None else 1
+    return Visual(
+        n=n,
+        positions=[-1] * n,
+        boxes=values,
+        rows=[i // columns if whole else -1 for i in range(n)],
+        cols=[i % columns if whole else -1 for i in range(n)],
+        grid=sides if whole else None,
+        frames=[FrameFacts("image", 0, n, sides if whole else None)],
+        unplaced=[
+            Unplaced(i, f"token {i}: no box") for i in range(n) if bool(np.isnan(values[i, 0]))
+        ],
+    )

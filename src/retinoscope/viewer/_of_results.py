@@ -1,0 +1,256 @@
+"""Documents of finished studies: tables, flow, outcomes. Nothing here needs a model."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from ..report import StudyRun
+from ..studies import Results
+from ._documents import (
+    Asked,
+    Column,
+    FlowDocument,
+    SampleOutcome,
+    Spread,
+    StudyFacts,
+    TableDocument,
+    TablePart,
+    WindowFacts,
+)
+
+_TITLES = {"ablation": "Token ablation", "lens": "Logit lens", "knockout": "Attention knockout"}
+_NOTES = {
+    "ablation": "decrease: share of initially right answers that became wrong, with its 95% "
+    "interval; difference: minus the same for as many random tokens outside the set.",
+    "lens": "Shares of an object's tokens whose most probable word is its name, by layer, with "
+    "95% intervals.",
+    "knockout": "accuracy: share of initially right answers that stay right, 1.00 meaning no "
+    "impact, with its 95% interval.",
+}
+_SHARES = ("decrease", "accuracy", "difference", "probability_change", "share")
+CELL = ("source", "target", "window")
+_SHORT = {
+    "answer_before": "before",
+    "answer_after": "after",
+    "probability_before": "p_before",
+    "probability_after": "p_after",
+}
+
+
+@dataclass(eq=False)
+class _Told:
+    """What one pass over a study's rows gives, per sample."""
+
+    first: dict[str, int] = field(default_factory=dict)
+    count: dict[str, int] = field(default_factory=dict)
+    right: dict[str, bool] = field(default_factory=dict)
+    broken: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
+    cells: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = field(
+        default_factory=lambda: defaultdict(lambda: ({}, {}))
+    )
+    changes: dict[str, dict[str, list[float]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+
+
+@dataclass(frozen=True)
+class StudyDocuments:
+    """One finished study as documents.
+
+    Attributes:
+        run: the study.
+        id: unique within the page.
+    """
+
+    run: StudyRun
+    id: str
+
+    @property
+    def results(self) -> Results:
+        return self.run.results
+
+    def facts(self) -> StudyFacts:
+        title = f"{_TITLES.get(self.run.study, self.run.study)} of {self.run.label}"
+        return StudyFacts(self.id, self.run.study, title, self.conditions())
+
+    def conditions(self) -> list[str]:
+        """What was edited, in the summary's order."""
+        names = [condition_of(row) for row in self.run.summary]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+    def sample_ids(self) -> list[str]:
+        """In the order of the data."""
+        return list(self._told.first)
+
+    def outcome(self, sample: str) -> SampleOutcome | None:
+        """None for a sample that this study did not ask about."""
+        if sample not in self._told.first:
+            return None
+        return SampleOutcome(self._told.right.get(sample), list(self._told.broken.get(sample, ())))
+
+    def rows(self, sample: str) -> list[dict[str, object]]:
+        """The study's rows of one sample, without empty cells."""
+        if sample not in self._told.first:
+            return []
+        told = self._told
+        rows: list[dict[str, object]] = self.results.scan.rows(
+            told.first[sample], told.count[sample]
+        ).to_pylist()
+        return [
+            {"study": self.id, "condition": condition_of(row) or "none"}
+            | {
+                _SHORT.get(name, name): cell
+                for name, cell in row.items()
+                if cell is not None and name not in ("sample", "condition")
+            }
+            for row in rows
+        ]
+
+    def table(self) -> TableDocument:
+        """The summary with its intervals, further summaries, and the spread over samples."""
+        columns, rows = _columns_of(self.results.summary())
+        more = []
+        for name, part in self.results.extras().items():
+            own_columns, own_rows = _columns_of(part)
+            more.append(TablePart(name.replace("_", " "), own_columns, own_rows))
+        spread = [
+            Spread(key, [float(np.mean(found)) for found in by_sample.values()])
+            for key, by_sample in self._told.changes.items()
+        ]
+        return TableDocument(columns, rows, _NOTES.get(self.run.study, ""), more, spread)
+
+    def flow(self, index: Mapping[str, int]) -> FlowDocument | None:
+        """Relative accuracy by source, target and window; None for other studies.
+
+        Args:
+            index: the page's number of each sample.
+        """
+        if self.run.study != "knockout":
+            return None
+        summary = self.run.summary
+        sources = list(dict.fromkeys(str(row["source"]) for row in summary))
+        targets = list(dict.fromkeys(str(row["target"]) for row in summary))
+        windows: dict[str, WindowFacts] = {}
+        for row in summary:
+            name = str(row["window"])
+            layers = (int(row[end] or 0) for end in ("first_layer", "last_layer"))
+            windows.setdefault(name, WindowFacts(name, *layers))
+        shape = (len(sources), len(targets), len(windows))
+        value, low, high = (np.full(shape, np.nan, np.float32) for _ in range(3))
+        n = np.zeros(shape, np.int32)
+        samples: dict[str, list[int]] = {}
+        kept: dict[str, list[int]] = {}
+        order = {name: place for place, name in enumerate(windows)}
+        for row in summary:
+            source, target, window = (str(row[name]) for name in CELL)
+            cell = sources.index(source), targets.index(target), order[window]
+            for array, end in ((value, ""), (low, "_low"), (high, "_high")):
+                found = row[f"accuracy{end}"]
+                array[cell] = np.nan if found is None else float(found)
+            n[cell] = int(row["n"] or 0)
+            key = ",".join(str(part) for part in cell)
+            wrong, right = self._told.cells[source, target, window]
+            samples[key] = [index[one] for one in wrong if one in index]
+            kept[key] = [index[one] for one in right if one in index and one not in wrong]
+        return FlowDocument(
+            sources, targets, list(windows.values()), value, low, high, n, samples, kept
+        )
+
+    @cached_property
+    def _told(self) -> _Told:
+        told = _Told()
+        for place, row in enumerate(_slim_rows(self.results)):
+            sample = str(row["sample"])
+            told.first.setdefault(sample, place)
+            told.count[sample] = told.count.get(sample, 0) + 1
+            _tell(told, sample, row)
+        return told
+
+
+def _tell(told: _Told, sample: str, row: Mapping[str, object]) -> None:
+    before = row.get("baseline_correct")
+    if before is None or row.get("kept") is False:
+        return
+    told.right[sample] = told.right.get(sample, False) or bool(before)
+    condition = condition_of(row)
+    if condition is None or not before:
+        return
+    wrong = row.get("correct") is False
+    if wrong:
+        told.broken[sample][condition] = None
+    if "source" in row:
+        source, target, window = (str(row[name]) for name in CELL)
+        told.cells[source, target, window][0 if wrong else 1][sample] = None
+    was, now = row.get("probability_before"), row.get("probability_after")
+    if isinstance(was, float) and isinstance(now, float):
+        told.changes[condition][sample].append(now - was)
+
+
+_SLIM = (
+    *("sample", "condition", "source", "target", "window", "kept"),
+    *("baseline_correct", "correct", "probability_before", "probability_after"),
+)
+
+
+def _slim_rows(results: Results) -> Iterator[dict[str, object]]:
+    table: pa.Table
+    for table in results.scan.tables(_SLIM):
+        yield from table.to_pylist()
+
+
+def condition_of(row: Mapping[str, object]) -> str | None:
+    """The name of the edit of a row; None for the answer before any."""
+    if row.get("source") not in (None, "none"):
+        return f"{row['source']} to {row['target']}, {row['window']}"
+    condition = row.get("condition")
+    return None if condition in (None, "none") else str(condition)
+
+
+def questions_of(rows: Sequence[Mapping[str, object]]) -> list[Asked]:
+    """What was asked about a sample, and what the model said before any edit."""
+    found: dict[tuple[str, str], Asked] = {}
+    for row in rows:
+        question, answer = row.get("question"), row.get("answer")
+        if question is None or row.get("condition") != "none":
+            continue
+        key = (str(question), str(answer))
+        said, right = row.get("before"), row.get("baseline_correct")
+        found.setdefault(
+            key,
+            Asked(
+                *key, None if said is None else str(said), None if right is None else bool(right)
+            ),
+        )
+    return list(found.values())
+
+
+def _columns_of(table: pa.Table) -> tuple[list[Column], list[list[object]]]:
+    """A summary's columns and rows, each estimate and its interval as one cell."""
+    names = table.column_names
+    estimates = [n for n in names if f"{n}_low" in names and f"{n}_high" in names]
+    ends = {f"{name}{end}" for name in estimates for end in ("_low", "_high")}
+    columns = []
+    for name in (name for name in names if name not in ends):
+        kind = table.schema.field(name).type
+        if name in estimates:
+            columns.append(Column(name, "estimate", "share" if name in _SHARES else ""))
+        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
+            columns.append(Column(name, "int" if pa.types.is_integer(kind) else "float", ""))
+        else:
+            columns.append(Column(name, "text", ""))
+    rows: list[list[object]] = []
+    for row in table.to_pylist():
+        cells: list[object] = []
+        for column in columns:
+            value = row[column.name]
+            if column.kind == "estimate" and value is not None:
+                value = [value, row[f"{column.name}_low"], row[f"{column.name}_high"]]
+            cells.append(value)
+        rows.append(cells)
+    return columns, rows

@@ -1,0 +1,87 @@
+"""What the page may ask for: typed, with bounds, and nothing that names a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MAX_TOKENS = 65_536
+MAX_TEXT = 4_000
+
+Index = Annotated[int, Field(ge=0, le=1_000_000)]
+Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_TOKENS)]
+Span = Annotated[list[Annotated[int, Field(ge=0, le=4_096)]], Field(min_length=2, max_length=2)]
+"""First and last, both included."""
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
+Target = Literal["last", "question"] | Indices
+
+
+class Request(BaseModel):
+    """Numbers are numbers, not texts of numbers; nothing unknown."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+
+class AblateEdit(Request):
+    kind: Literal["ablate"]
+    tokens: Indices
+    fill: Literal["mean", "zero", "noise"] = "mean"
+
+
+class KnockoutEdit(Request):
+    kind: Literal["knockout"]
+    tokens: Indices
+    target: Target = "last"
+    layers: Span
+    heads: Annotated[list[Index], Field(min_length=1, max_length=1_024)] | None = None
+
+
+class PatchEdit(Request):
+    kind: Literal["patch"]
+    tokens: Indices
+    layers: Span
+    donor: Name
+
+
+Edit = Annotated[AblateEdit | KnockoutEdit | PatchEdit, Field(discriminator="kind")]
+Edits = Annotated[list[Edit], Field(max_length=16)]
+
+
+class Ask(Request):
+    image: Name
+    question: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+    prefill: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
+    raw: bool = False
+
+
+class OfRun(Request):
+    run: Name
+
+
+class Generate(OfRun):
+    edits: Edits = []
+    max_new_tokens: Annotated[int, Field(ge=1, le=256)] = 64
+
+
+class LensAsk(OfRun):
+    top_k: Annotated[int, Field(ge=1, le=20)] = 5
+
+
+class WordAsk(OfRun):
+    word: Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class AttentionAsk(OfRun):
+    query: Annotated[int, Field(ge=-1, le=1_000_000)] = -1
+
+
+class EffectAsk(OfRun):
+    edits: Annotated[list[Edit], Field(min_length=1, max_length=16)]
+    word: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+
+
+class SweepAsk(OfRun):
+    tokens: Indices
+    target: Target = "last"
+    width: Annotated[int, Field(ge=1, le=4_096)] = 1

@@ -1,0 +1,139 @@
+"""Starting the live page: address, token, browser."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..errors import InputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM
+    from ..report import StudyRun
+
+
+def serve(
+    vlm: VLM,
+    runs: Sequence[StudyRun] = (),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    open_browser: bool = False,
+    data: Sequence[Sample] | None = None,
+    timeout: float = 120.0,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Serves the page of a live model until it is interrupted.
+
+    On the loopback interface everybody on this machine can use it; on any other, who has the token
+    in the address that is printed.
+
+    Args:
+        runs: finished studies that the page shows as well; nothing else on disk can be read.
+        host: the address to listen on; 127.0.0.1 is this machine only.
+        port: 0 takes a free one.
+        data: the samples of `runs`, where these do not say where they lie.
+        timeout: seconds that a request to the model may take, waiting included.
+        say: is given the line with the address.
+
+    Raises:
+        InputError: an address that cannot be listened on, or a copy without the front end.
+        MissingExtraError: without the extra "serve".
+    """
+    try:
+        import uvicorn
+
+        from ._server import make_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(error.name), "serve") from error
+    from ._library import Library
+    from ._page import ASSETS, asset
+    from ._reopen import reopen
+    from ._session import Session
+
+    for name in ASSETS:
+        asset(name)
+    if not 0 <= port <= 65_535:
+        raise InputError(f"expected a port from 0 to 65535, got {port}")
+    if timeout <= 0:
+        raise InputError(f"expected a timeout above 0 seconds, got {timeout:g}")
+    library, session = None, Session(vlm)
+    if runs:
+        opened = reopen(runs, lambda name: vlm, data)
+        library = Library(
+            runs,
+            opened,
+            mode="live",
+            n_lens=10**6,
+            image_src=lambda folder, index: f"api/samples/{folder}/{index}.jpg",
+        )
+    local = is_loopback(host)
+    token = None if local else secrets.token_urlsafe(24)
+    app = make_app(
+        vlm,
+        library,
+        token=token,
+        names=_names(host, local),
+        any_address=not local,
+        timeout=timeout,
+        session=session,
+    )
+    listener = _listen(host, port)
+    address = _address_of(host, listener.getsockname()[1])
+    full = address if token is None else f"{address}?token={token}"
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        limit_concurrency=128,
+        timeout_keep_alive=10,
+        h11_max_incomplete_event_size=32_768,
+    )
+    say(f"{vlm.name}: {full}")
+    if open_browser:
+        threading.Timer(0.5, webbrowser.open, [full]).start()
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _names(host: str, local: bool) -> tuple[str, ...]:
+    names = ["localhost", "127.0.0.1", "::1", host]
+    return tuple(names if local else [*names, socket.gethostname(), socket.getfqdn()])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise InputError(
+            f"cannot listen on {host}, port {port}: {(error.strerror or str(error)).lower()}; "
+            "give another --port (0 takes a free one) or --host"
+        ) from error
+    return listener
+
+
+def _address_of(host: str, port: int) -> str:
+    if host in ("0.0.0.0", "::", ""):
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

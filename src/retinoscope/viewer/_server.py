@@ -1,0 +1,388 @@
+"""The live page: routes over one model. Nothing in a request names a file."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse, StreamingResponse
+from PIL import Image
+from starlette.exceptions import HTTPException
+
+from ..data import open_image
+from ..errors import RetinoscopeError
+from ..memory import is_out_of_memory
+from ._documents import Capability, Manifest
+from ._guard import CLIENT_COOKIE, TOKEN_COOKIE, Guard, Limits, matches
+from ._json import plain, text_of
+from ._library import SHOWN, THUMB, Library, jpeg_of, model_facts
+from ._page import ASSETS, asset, page
+from ._requests import Ask, AttentionAsk, EffectAsk, Generate, LensAsk, SweepAsk, WordAsk
+from ._session import GoneError, Kept, Session, Sweep
+from ._worker import BusyError, LateError, LeftError, ModelWorker
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+T = TypeVar("T")
+
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Pillow's decoders that an upload may reach; others start programs or are seldom tested."""
+KEPT_IMAGES = 12
+KEPT_DOCUMENTS = 64
+MAX_CLIENTS = 1_000
+MAX_SWEEPS = 16
+_log = logging.getLogger(__name__)
+
+
+class App:
+    """What the routes share.
+
+    Args:
+        session: runs of the model.
+        library: the run directories that the server was started with, or None.
+        timeout: seconds that a request may wait and be worked on.
+    """
+
+    def __init__(
+        self, session: Session, library: Library | None, limits: Limits, timeout: float
+    ) -> None:
+        self.session, self.library, self.limits, self.timeout = session, library, limits, timeout
+        self.worker = ModelWorker()
+        self.images: Kept[Image.Image] = Kept(KEPT_IMAGES, "image")
+        self.documents: OrderedDict[str, bytes] = OrderedDict()
+        self.jobs: dict[str, asyncio.Event] = {}
+        self._clients: OrderedDict[str, None] = OrderedDict()
+        self._decoding = asyncio.Semaphore(2)
+
+    def new_client(self) -> str:
+        """A name for a browser's requests, so that each gets its turn."""
+        name = secrets.token_hex(8)
+        self._clients[name] = None
+        while len(self._clients) > MAX_CLIENTS:
+            self._clients.popitem(last=False)
+        return name
+
+    def client(self, request: Request) -> str:
+        """The client of a request: a name that this server gave, or else its address."""
+        named = request.cookies.get(CLIENT_COOKIE, "")
+        if named in self._clients:
+            return named
+        return "" if request.client is None else request.client.host
+
+    async def run(self, request: Request, work: Callable[[], T]) -> T:
+        """Does `work` in the model's thread."""
+        return await self.worker.run(
+            self.client(request), work, self.timeout, request.is_disconnected
+        )
+
+    async def decode(self, content: bytes) -> Image.Image:
+        async with self._decoding:
+            return await asyncio.to_thread(
+                open_image, content, max_pixels=self.limits.pixels, formats=FORMATS
+            )
+
+    async def document(self, request: Request, key: str) -> bytes:
+        """A document of the run directories; raises HTTPException 404 for an unknown key."""
+        if key in self.documents:
+            self.documents.move_to_end(key)
+            return self.documents[key]
+        library = self.library
+        if library is None or key == "manifest":
+            raise HTTPException(404, "there is no such document")
+        try:
+            found = await self.run(request, lambda: text_of(library.document(key)).encode("ascii"))
+        except KeyError:
+            raise HTTPException(404, "there is no such document") from None
+        self.documents[key] = found
+        while len(self.documents) > KEPT_DOCUMENTS:
+            self.documents.popitem(last=False)
+        return found
+
+    async def sample_image(self, request: Request, index: int) -> Image.Image:
+        library = self.library
+        if library is None or not 0 <= index < len(library.ids):
+            raise HTTPException(404, "there is no such image")
+        image = (await self.run(request, lambda: library.shown(index))).image
+        if image is None:
+            raise HTTPException(404, "this sample's image could not be opened again")
+        return image
+
+    def manifest(self) -> Manifest:
+        vlm, library = self.session.vlm, self.library
+        methods = [Capability(one.name, one.supported, one.why) for one in vlm.capabilities.methods]
+        known = {one.name for one in methods}
+        ours = library.manifest() if library is not None else None
+        more = [] if ours is None else [one for one in ours.capabilities if one.name not in known]
+        return Manifest(
+            mode="live",
+            title=f"{vlm.name.rstrip('/').rpartition('/')[2]}, live",
+            model=model_facts(vlm),
+            capabilities=[*methods, *more],
+            studies=() if ours is None else ours.studies,
+            samples=() if ours is None else ours.samples,
+            mean=self.session.mean_of,
+        )
+
+
+def make_app(
+    vlm: VLM,
+    library: Library | None = None,
+    *,
+    token: str | None = None,
+    names: tuple[str, ...] = ("localhost", "127.0.0.1", "::1"),
+    any_address: bool = False,
+    limits: Limits | None = None,
+    timeout: float = 120.0,
+    session: Session | None = None,
+) -> Guard:
+    """The server's application.
+
+    Args:
+        library: documents of the run directories that may be read.
+        token: what every request must show; None for none.
+        names: host names that the server answers to.
+        any_address: it also answers to every IP address.
+        timeout: seconds that a request may take, waiting included.
+    """
+    limits = limits or Limits()
+    state = App(session or Session(vlm), library, limits, timeout)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        state.worker.close()
+
+    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    _errors(api)
+    _pages(api, state, token)
+    _library_routes(api, state)
+    _live_routes(api, state)
+    _sweeps(api, state)
+    # Outermost, so that the answers to errors pass it as well.
+    return Guard(
+        api, token=token, names=names, any_address=any_address, limits=limits, shared=state
+    )
+
+
+def _json(document: object, status: int = 200) -> Response:
+    return Response(text_of(document), status, media_type="application/json")
+
+
+def _error(status: int, text: str) -> Response:
+    return _json({"error": " ".join(text.split())[:500]}, status)
+
+
+def _errors(api: FastAPI) -> None:
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return _error(400, "expected JSON in the body, got something else")
+        place = ".".join(str(part)[:40] for part in first["loc"][1:5])
+        return _error(400, f"{place}: {first['msg']}" if place else str(first["msg"]))
+
+    @api.exception_handler(HTTPException)
+    async def refused(_: Request, error: HTTPException) -> Response:
+        return _error(error.status_code, str(error.detail))
+
+    @api.exception_handler(BusyError)
+    async def busy(_: Request, error: BusyError) -> Response:
+        return _error(429 if error.client else 503, str(error))
+
+    @api.exception_handler(LateError)
+    async def late(_: Request, error: LateError) -> Response:
+        return _error(503, str(error))
+
+    @api.exception_handler(LeftError)
+    async def left(_: Request, error: LeftError) -> Response:
+        return _error(503, "the client left")
+
+    @api.exception_handler(RetinoscopeError)
+    async def told(_: Request, error: RetinoscopeError) -> Response:
+        return _error(404 if isinstance(error, GoneError) else 400, str(error))
+
+    @api.exception_handler(Exception)
+    async def unexpected(_: Request, error: Exception) -> Response:
+        return _error(*_told(error))
+
+
+def _told(error: Exception) -> tuple[int, str]:
+    """Status and line of an error; what is unexpected goes to the server's log only."""
+    if isinstance(error, BusyError):
+        return (429 if error.client else 503), str(error)
+    if isinstance(error, LateError):
+        return 503, str(error)
+    if isinstance(error, RetinoscopeError):
+        return (404 if isinstance(error, GoneError) else 400), str(error)
+    if is_out_of_memory(error):
+        return 503, "the model ran out of memory: choose fewer tokens or a smaller image"
+    _log.error("a request failed", exc_info=error)
+    return 500, "the server met an error that it did not expect; its terminal says more"
+
+
+def _pages(api: FastAPI, state: App, token: str | None) -> None:
+    title = state.session.vlm.name.rstrip("/").rpartition("/")[2]
+
+    @api.get("/")
+    async def index(request: Request) -> Response:
+        shown = request.query_params.get("token")
+        if token is not None and shown is not None and matches(shown, token):
+            response: Response = RedirectResponse("/", 303)
+            response.set_cookie(TOKEN_COOKIE, token, httponly=True, samesite="strict")
+            return response
+        response = Response(page("live", title), media_type="text/html; charset=utf-8")
+        if request.cookies.get(CLIENT_COOKIE) is None:
+            response.set_cookie(CLIENT_COOKIE, state.new_client(), httponly=True, samesite="strict")
+        return response
+
+    @api.get("/{name}")
+    async def front_end(name: str) -> Response:
+        if name not in ASSETS:
+            raise HTTPException(404, "there is no such page")
+        return Response(asset(name), media_type=ASSETS[name])
+
+
+def _library_routes(api: FastAPI, state: App) -> None:
+    @api.get("/api/manifest")
+    async def manifest(request: Request) -> Response:
+        if "manifest" not in state.documents:
+            found = await state.run(request, state.manifest)
+            state.documents["manifest"] = text_of(found).encode("ascii")
+        return Response(state.documents["manifest"], media_type="application/json")
+
+    @api.get("/api/data/{key}")
+    async def data(request: Request, key: str) -> Response:
+        return Response(await state.document(request, key), media_type="application/json")
+
+    @api.get("/api/samples/{folder}/{index}.jpg")
+    async def picture(
+        request: Request, folder: Literal["images", "thumbs"], index: int
+    ) -> Response:
+        image = await state.sample_image(request, index)
+        longest = SHOWN if folder == "images" else THUMB
+        content = await asyncio.to_thread(jpeg_of, image, longest)
+        return Response(content, media_type="image/jpeg")
+
+
+async def _body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if not (kind.startswith("image/") or kind == "application/octet-stream"):
+        raise HTTPException(400, "expected an image's bytes, with its Content-Type")
+    return await request.body()
+
+
+def _live_routes(api: FastAPI, state: App) -> None:
+    session = state.session
+
+    @api.post("/api/images")
+    async def upload(content: Annotated[bytes, Depends(_body)]) -> Response:
+        start = time.perf_counter()
+        name = state.images.add(await state.decode(content))
+        return _json({"image": name, "ms": (time.perf_counter() - start) * 1000})
+
+    @api.get("/api/images/{name}.png")
+    async def show(name: str) -> Response:
+        content = await asyncio.to_thread(_png, state.images[name])
+        return Response(content, media_type="image/png")
+
+    @api.post("/api/ask")
+    async def ask(request: Request, asked: Ask) -> Response:
+        start = time.perf_counter()
+        if asked.image.startswith("sample-"):
+            number = asked.image.removeprefix("sample-")
+            if not (number.isdecimal() and len(number) < 8):
+                raise HTTPException(404, "there is no such image")
+            image = await state.sample_image(request, int(number))
+            src = f"api/samples/images/{number}.jpg"
+        else:
+            image, src = state.images[asked.image], f"api/images/{asked.image}.png"
+        name, sample, answer = await state.run(request, lambda: session.ask(image, asked, src))
+        ms = (time.perf_counter() - start) * 1000
+        return _json({"run": name, "sample": sample, "answer": answer, "ms": ms})
+
+    @api.post("/api/generate")
+    async def generate(request: Request, asked: Generate) -> Response:
+        return await timed(request, lambda: session.generate(asked))
+
+    @api.post("/api/lens")
+    async def lens(request: Request, asked: LensAsk) -> Response:
+        return await timed(request, lambda: session.lens(asked))
+
+    @api.post("/api/word")
+    async def word(request: Request, asked: WordAsk) -> Response:
+        return await timed(request, lambda: session.word(asked))
+
+    @api.post("/api/attention")
+    async def attention(request: Request, asked: AttentionAsk) -> Response:
+        return await timed(request, lambda: session.attention(asked))
+
+    @api.post("/api/effect")
+    async def effect(request: Request, asked: EffectAsk) -> Response:
+        return await timed(request, lambda: session.effect(asked))
+
+    async def timed(request: Request, work: Callable[[], object]) -> Response:
+        start = time.perf_counter()
+        found = plain(await state.run(request, work))
+        assert isinstance(found, dict)
+        return _json({"ms": (time.perf_counter() - start) * 1000} | found)
+
+
+def _png(image: Image.Image) -> bytes:
+    small = image.copy()
+    small.thumbnail((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, format="PNG", compress_level=3)
+    return buffer.getvalue()
+
+
+def _sweeps(api: FastAPI, state: App) -> None:
+    @api.post("/api/sweep")
+    async def sweep(request: Request, asked: SweepAsk) -> Response:
+        if len(state.jobs) >= MAX_SWEEPS:
+            raise HTTPException(429, "too many sweeps at once: wait for one, or cancel it")
+        work = await state.run(request, lambda: state.session.sweep(asked))
+        return StreamingResponse(
+            _stream(state, state.client(request), work), media_type="application/x-ndjson"
+        )
+
+    @api.delete("/api/jobs/{name}")
+    async def cancel(name: str) -> Response:
+        job = state.jobs.get(name)
+        if job is None:
+            raise HTTPException(404, "there is no such job (any more)")
+        job.set()
+        return _json({"cancelled": name, "ms": 0})
+
+
+async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
+    """One line as each piece is done. It ends with the client: the server stops reading it."""
+    name, cancelled = secrets.token_hex(8), asyncio.Event()
+    state.jobs[name] = cancelled
+    try:
+        yield _line({"job": name})
+        while work.done < work.total:
+            if cancelled.is_set():
+                yield _line({"cancelled": True})
+                return
+            await state.worker.run(client, work.step, state.timeout)
+            yield _line({"done": work.done, "total": work.total})
+        yield _line({"result": work.document()})
+    except Exception as error:
+        yield _line({"error": _told(error)[1]})
+    finally:
+        state.jobs.pop(name, None)
+
+
+def _line(document: dict[str, Any]) -> bytes:
+    return (json.dumps(plain(document), allow_nan=False) + "\n").encode("ascii")

@@ -1,0 +1,309 @@
+"""A live model: runs that are kept for a while, and everything that can be asked about them.
+
+All methods compute in the calling thread; the server calls them in its model's one thread.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from ..data import scenes
+from ..engine import Effects, Knockout, fill
+from ..errors import InputError
+from ..studies import sliding_windows
+from ._documents import (
+    Answer,
+    AttentionDocument,
+    Candidate,
+    EffectDocument,
+    Has,
+    LensDocument,
+    SampleDocument,
+    SweepDocument,
+    WindowFacts,
+    WordChange,
+    WordDocument,
+)
+from ._edits import interventions, lines, target_of
+from ._of_run import (
+    attention_of,
+    image_facts,
+    lens_document,
+    lens_positions,
+    prompt_facts,
+    visual_of,
+    word_document,
+)
+from ._requests import (
+    AblateEdit,
+    Ask,
+    AttentionAsk,
+    Edit,
+    EffectAsk,
+    Generate,
+    LensAsk,
+    SweepAsk,
+    WordAsk,
+)
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM, Run
+    from ..engine.fill import Mean
+    from ..lens import Lens
+
+N_CANDIDATES = 10
+KEPT_RUNS = 16
+KEPT_WORDS = 64
+MEAN_SCENES = 32
+Item = TypeVar("Item")
+
+
+class GoneError(InputError):
+    """A run or an image that is not kept (any more)."""
+
+
+class Kept(Generic[Item]):
+    """The last so many things by a name that cannot be guessed; safe over threads."""
+
+    def __init__(self, most: int, what: str) -> None:
+        self._most, self._what = most, what
+        self._items: OrderedDict[str, Item] = OrderedDict()
+        self._lock = Lock()
+
+    def add(self, item: Item) -> str:
+        name = secrets.token_hex(8)
+        with self._lock:
+            self._items[name] = item
+            while len(self._items) > self._most:
+                self._items.popitem(last=False)
+        return name
+
+    def __getitem__(self, name: str) -> Item:
+        """Raises GoneError for a name that is not known."""
+        with self._lock:
+            if name not in self._items:
+                raise GoneError(
+                    f"the {self._what} is not kept any more (the last {self._most} are): ask again"
+                )
+            self._items.move_to_end(name)
+            return self._items[name]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+@dataclass(eq=False)
+class Live:
+    """A run that the page works on."""
+
+    run: Run
+    ask: Ask
+    words: int = 0
+    _lens: Lens | None = field(default=None)
+
+    def lens(self) -> Lens:
+        """All positions, for words' probabilities and ranks."""
+        if self._lens is None or self.words >= KEPT_WORDS:
+            self._lens = self.run.lens(top_k=1, positions=lens_positions(self.run.sequence))
+            self.words = 0
+        self.words += 1
+        return self._lens
+
+
+class Session:
+    """Runs of one model.
+
+    Args:
+        samples: what the mean visual token is taken over, and that in Python; drawn scenes if None.
+    """
+
+    def __init__(self, vlm: VLM, samples: tuple[Sequence[Sample], str] | None = None) -> None:
+        self.vlm = vlm
+        self.runs: Kept[Live] = Kept(KEPT_RUNS, "run")
+        if samples is None:
+            samples = scenes(MEAN_SCENES), f"rs.data.scenes({MEAN_SCENES})"
+        self._samples, self.mean_python = samples
+        self._mean: Mean | None = None
+
+    def mean(self) -> Mean:
+        """The mean visual token, taken when it is first asked for."""
+        if self._mean is None:
+            self._mean = fill.mean(self.vlm, self._samples, cache=False)
+        return self._mean
+
+    @property
+    def mean_of(self) -> str:
+        return f"the visual tokens of {len(self._samples)} images: {self.mean_python}"
+
+    def ask(self, image: Image.Image, ask: Ask, src: str) -> tuple[str, SampleDocument, Answer]:
+        """Runs a prompt. Raises InputError as `vlm.prompt` does."""
+        start = time.perf_counter()
+        prompt = self.vlm.prompt(image, ask.question, ask.prefill, raw=ask.raw)
+        run = self.vlm.run(prompt)
+        answer = self._answer(run, run.logits, "clean", start)
+        name = self.runs.add(Live(run, ask))
+        return name, live_sample(run, name, src), answer
+
+    def generate(self, ask: Generate) -> Answer:
+        """The whole greedy continuation, under edits if there are any."""
+        live, start = self.runs[ask.run], time.perf_counter()
+        effects = self._effects(live, ask.edits)
+        text = effects.generate(ask.max_new_tokens).texts[0]
+        path = effects.path[0] if ask.edits else "clean"
+        return self._answer(live.run, effects.logits[0], path, start, text)
+
+    def lens(self, ask: LensAsk) -> LensDocument:
+        run = self.runs[ask.run].run
+        top_k = min(ask.top_k, self.vlm.vocab_size)
+        return lens_document(run.lens(top_k=top_k, positions=lens_positions(run.sequence)))
+
+    def word(self, ask: WordAsk) -> WordDocument:
+        return word_document(self.runs[ask.run].lens(), ask.word)
+
+    def attention(self, ask: AttentionAsk) -> AttentionDocument:
+        return attention_of(self.runs[ask.run].run, ask.query)
+
+    def effect(self, ask: EffectAsk) -> EffectDocument:
+        """One forward pass under all edits together."""
+        live = self.runs[ask.run]
+        before = self._answer(live.run, live.run.logits, "clean", time.perf_counter())
+        if any(isinstance(edit, AblateEdit) and edit.fill == "mean" for edit in ask.edits):
+            # Taken once for all; it is no part of this edit's time.
+            self.mean()
+        start = time.perf_counter()
+        effects = self._effects(live, ask.edits)
+        logits, path = effects.logits[0], effects.path[0]
+        after = self._answer(live.run, logits, path, start)
+        word = None
+        if ask.word is not None:
+            piece = self.vlm.adapter.vocabulary.first_piece(ask.word)
+            changed = (_probs(one)[piece] for one in (live.run.logits, logits))
+            word = WordChange(ask.word, *(float(value) for value in changed))
+        asked = live.ask
+        return EffectDocument(
+            before=before,
+            after=after,
+            edits=[edit.model_dump() for edit in ask.edits],
+            word=word,
+            tokens=len({token for edit in ask.edits for token in edit.tokens}),
+            ms=after.ms,
+            path=path,
+            python=lines(
+                self.vlm.name,
+                asked.question,
+                asked.prefill,
+                asked.raw,
+                ask.edits,
+                self.mean_python,
+            ),
+        )
+
+    def sweep(self, ask: SweepAsk) -> Sweep:
+        """The pieces of a sweep over windows of layers, computed one by one."""
+        live = self.runs[ask.run]
+        return Sweep(live.run, ask)
+
+    def _effects(self, live: Live, edits: Sequence[Edit]) -> Effects:
+        found = interventions(
+            live.run,
+            edits,
+            self.mean,
+            lambda name: self.runs[name].run,
+        )
+        return live.run.counterfactuals([found])
+
+    def _answer(
+        self,
+        run: Run,
+        logits: Float[Tensor, " vocab"],
+        path: str,
+        start: float,
+        text: str | None = None,
+    ) -> Answer:
+        probs, ids = _probs(logits).topk(min(N_CANDIDATES, len(logits)))
+        words = run.adapter.vocabulary.texts(ids.tolist())
+        candidates = [
+            Candidate(*one) for one in zip(words, ids.tolist(), probs.tolist(), strict=True)
+        ]
+        ms = (time.perf_counter() - start) * 1000
+        chosen = candidates[0]
+        return Answer(chosen.word if text is None else text, candidates, chosen, ms, path)
+
+
+class Sweep:
+    """A knockout from some tokens to a target in every window of layers.
+
+    Raises:
+        InputError: no such tokens or target, or a window wider than the model is deep.
+    """
+
+    CHUNK = 4
+
+    def __init__(self, run: Run, ask: SweepAsk) -> None:
+        tokens, target = run.image.at(ask.tokens), target_of(run, ask.target)
+        self.windows = sliding_windows(run.adapter.n_layers, ask.width)
+        cuts = [Knockout(tokens, target, window.layers) for window in self.windows]
+        run.plans_for(cuts[:1])
+        self._run, self._cuts = run, cuts
+        self._target = ask.target if isinstance(ask.target, str) else "positions"
+        self._found: list[float] = []
+        self._ms = 0.0
+        self._answer = int(run.logits.argmax())
+
+    @property
+    def total(self) -> int:
+        return len(self._cuts)
+
+    @property
+    def done(self) -> int:
+        return len(self._found)
+
+    def step(self) -> None:
+        """Some more windows."""
+        start = time.perf_counter()
+        chosen = self._cuts[self.done : self.done + self.CHUNK]
+        logits = self._run.counterfactuals(chosen).logits
+        self._found += _probs(logits)[:, self._answer].tolist()
+        self._ms += (time.perf_counter() - start) * 1000
+
+    def document(self) -> SweepDocument:
+        """What was found; of a finished sweep."""
+        return SweepDocument(
+            sources=["selection"],
+            targets=[self._target],
+            windows=[WindowFacts(w.name, w.first, w.last) for w in self.windows],
+            value=np.array(self._found, dtype=np.float32)[None, None],
+            before=float(_probs(self._run.logits)[self._answer]),
+            word=self._run.adapter.vocabulary.texts([self._answer])[0],
+            ms=self._ms,
+        )
+
+
+def live_sample(run: Run, name: str, src: str) -> SampleDocument:
+    """The sample document of a live run, without ground truth."""
+    image = run.prompt.images[0] if run.prompt.images else None
+    return SampleDocument(
+        index=-1,
+        id=name,
+        image=None if image is None else image_facts(image.size, src),
+        prompt=prompt_facts(run.prompt.text, run.tokens, run.inputs),
+        visual=visual_of(run.sequence),
+        has=Has(True, run.vlm.capabilities.supports("attention")),
+    )
+
+
+def _probs(logits: Tensor) -> Tensor:
+    return torch.softmax(logits.float(), -1)
