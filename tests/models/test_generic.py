@@ -151,7 +151,7 @@ def test_families_that_do_not_fit_are_refused_with_the_reason(hidden, family, ch
 def test_the_refusal_names_what_is_supported():
     model = aya()
     model.lm_head.register_forward_hook(lambda _, __, out: out * (1.5 if out.ndim == 3 else 1.0))
-    with pytest.raises(rs.CapabilityError, match=r"supported families: LLaVA-1.5 \(llava\), "):
+    with pytest.raises(rs.CapabilityError, match=r"supported families: .*LLaVA-1.5 \(llava\), "):
         rs.load(model=model, processor=aya_processor())
 
 
