@@ -5,7 +5,7 @@ VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs bench bench-peers clean
 
 demo: $(VENV)/.ready
 	$(BIN)/retinoscope demo
@@ -24,6 +24,10 @@ docs: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python -m benchmarks
 
+# The peers pin packages of their own.
+bench-peers: $(VENV)/.ready-dev $(VENV)/.peers
+	$(BIN)/python -m benchmarks --only peers --peers $(VENV)/peers/bin/python
+
 # torch first and by itself: left to the resolver, it would come with gigabytes of CUDA libraries.
 $(VENV)/.torch:
 	$(PYTHON) -m venv $(VENV)
@@ -40,6 +44,12 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 
 $(VENV)/.oldest: $(VENV)/.ready-dev constraints-oldest.txt
 	$(BIN)/pip install --quiet --no-deps --upgrade --target $(VENV)/oldest --requirement constraints-oldest.txt
+	touch $@
+
+$(VENV)/.peers: $(VENV)/.torch
+	$(PYTHON) -m venv $(VENV)/peers
+	$(VENV)/peers/bin/pip install --quiet "$(TORCH)"
+	$(VENV)/peers/bin/pip install --quiet --editable . nnsight transformer-lens
 	touch $@
 
 clean:

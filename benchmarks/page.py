@@ -78,10 +78,11 @@ their pages show; neither shares work between conditions.""",
 
 
 def read_results(folder: Path = RESULTS) -> dict[str, Result]:
-    """Results by file name without its ending."""
-    return {
+    """Results that belong on this page, by file name without its ending."""
+    found = {
         path.stem: json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))
     }
+    return {stem: result for stem, result in found.items() if result["benchmark"] in ORDER}
 
 
 def page_of(results: Mapping[str, Result]) -> str:
