@@ -8,6 +8,7 @@ from PIL import Image
 import retinoscope as rs
 from retinoscope.engine import Run
 from retinoscope.tokens import TokenSet
+from tests.engine.decoders import decoder_vlm
 
 
 @pytest.fixture
@@ -52,6 +53,15 @@ def test_layers_and_heads_that_are_not_there(run: Run) -> None:
 
 def test_edges_that_a_causal_decoder_does_not_have(run: Run) -> None:
     _refused(run, rs.Knockout(run.positions["last"], run.image.at([0])), "causal")
+
+
+def test_a_row_without_keys_in_its_window() -> None:
+    vlm = decoder_vlm("mistral, sliding window")
+    run = vlm.run(vlm.prompt(Image.new("RGB", (28, 28)), "Describe this image."))
+    near = TokenSet.of(run.sequence, range(run.n - 20, run.n))
+    _refused(run, rs.Knockout(near, "last", layers=[1]), "at least one key .* layer 1")
+    wider = TokenSet.of(run.sequence, range(run.n - 19, run.n))
+    assert run.counterfactuals([rs.Knockout(wider, "last", layers=[1])]).logits.isfinite().all()
 
 
 def test_a_row_without_keys(run: Run) -> None:

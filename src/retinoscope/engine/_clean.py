@@ -7,48 +7,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
 from ..errors import CapabilityError
 from ..models import Adapter, Inputs
+from ._edges import Edges, read_edges
 from ._entry import Entry, enter
 from ._forward import Trace, forward, keys_and_values, new_cache
-
-
-@dataclass(frozen=True, eq=False)
-class Edges:
-    """Which key each query of a block may read, by the model's own mask.
-
-    Attributes:
-        allowed: (n, n) or None for plain causal attention.
-    """
-
-    allowed: Bool[np.ndarray, "query key"] | None
-
-    def first_reader(self, start: int) -> int:
-        """The first position that reads a key from `start` on."""
-        if self.allowed is None:
-            return start
-        reads = self.allowed[:start, start:].any(-1)
-        return int(reads.argmax()) if reads.any() else start
-
-    def any_allowed(
-        self, rows: Int[np.ndarray, " query"], keys: Int[np.ndarray, " key"]
-    ) -> Bool[np.ndarray, " query"]:
-        """Whether each row reads any of the keys."""
-        return np.any(self.between(rows, keys), axis=-1)
-
-    def between(
-        self, rows: Int[np.ndarray, " query"], keys: Int[np.ndarray, " key"]
-    ) -> Bool[np.ndarray, "query key"]:
-        """True where the row reads the key."""
-        if self.allowed is None:
-            return keys[None, :] <= rows[:, None]
-        return self.allowed[np.ix_(rows, keys)]
 
 
 @dataclass(eq=False)
@@ -156,7 +124,7 @@ class Clean:
         # One mask serves all blocks, or all of one kind: it is read once.
         name = 0 if mask is None else id(mask)
         if name not in self._edges:
-            self._edges[name] = _read(mask)
+            self._edges[name] = read_edges(mask)
         return self._edges[name]
 
     def closed(self, stop: int) -> bool:
@@ -229,21 +197,6 @@ def common_start(inputs: Sequence[Inputs], embedded: Sequence[Tensor]) -> int:
         shared = int(same.long().cumprod(0).sum())
     ends = [positions[-1] + 1 for one in inputs for positions in one.image_positions]
     return shared if shared >= max(ends, default=0) else 0
-
-
-def _read(mask: Any) -> Edges:
-    if mask is None:
-        return Edges(None)
-    if not isinstance(mask, Tensor) or mask.ndim != 4 or len(mask) != 1 or mask.shape[1] != 1:
-        raise CapabilityError(
-            "the blocks of this model get an attention mask that is not (1, 1, query, key): its "
-            "counterfactuals go through the reference path"
-        )
-    square = mask[0, 0]
-    allowed = square if mask.dtype == torch.bool else square > torch.finfo(mask.dtype).min / 2
-    array = allowed.cpu().numpy()
-    causal = np.tri(len(array), dtype=bool)
-    return Edges(None if array.shape == causal.shape and (array == causal).all() else array)
 
 
 def _at(name: str, value: Any, rows: Int[Tensor, " row"]) -> Any:

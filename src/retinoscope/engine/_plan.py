@@ -11,8 +11,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import CapabilityError, InputError
 from ..tokens import TokenSet
+from ._edges import Edges
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
 from .fill import Fill
 
@@ -157,20 +158,30 @@ def _cut(run: Run, knockout: Knockout) -> Cut:
     )
 
 
+def _masks(run: Run) -> Sequence[Edges]:
+    """What each block's own mask lets its queries read, where the engine can read that mask."""
+    try:
+        return [run._clean.edges(layer) for layer in range(run.adapter.n_layers)]
+    except CapabilityError:
+        return [Edges(None)] * run.adapter.n_layers
+
+
 def _refuse_empty_rows(run: Run, cuts: Sequence[Cut]) -> None:
+    masks = _masks(run)
     # Every row of a causal decoder reads position 0, which is seldom hidden from any.
-    if all(0 not in cut.keys for cut in cuts):
+    plain = all(one.allowed is None for one in masks)
+    if plain and all(0 not in cut.keys for cut in cuts):
         return
     rows = np.unique(np.concatenate([cut.rows for cut in cuts]))
-    seen: set[tuple[int, ...]] = set()
-    for layer in range(run.adapter.n_layers):
+    seen: set[tuple[int, tuple[int, ...]]] = set()
+    for layer, mask in enumerate(masks):
         active = tuple(i for i, cut in enumerate(cuts) if layer in cut.layers)
-        if active in seen or not active:
+        if (id(mask), active) in seen or not active:
             continue
-        seen.add(active)
+        seen.add((id(mask), active))
         chosen = [cuts[i] for i in active]
         kept = ~blocked(chosen, rows, run.n, run.n, run.adapter.n_heads)
-        kept &= np.arange(run.n)[None, :] <= rows[:, None]
+        kept &= mask.between(rows, np.arange(run.n))
         empty = rows[~kept.any(-1).all(0)]
         if len(empty):
             raise InputError(
