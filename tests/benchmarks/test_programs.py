@@ -76,9 +76,10 @@ def test_overhead(tmp_path: Path) -> None:
         assert 0 < model["median"] < whole["median"]
         share = case["measures"][0]["value"]
         assert share == pytest.approx(100 * (1 - model["median"] / whole["median"]))
-    for shares in result["breakdown"].values():
-        assert shares["model"] > 0
-        assert sum(shares.values()) == pytest.approx(1, abs=0.01)
+    shares = list(result["breakdown"].values())
+    assert all(sum(one.values()) == pytest.approx(1, abs=0.01) for one in shares)
+    # The shortest studies are over before a sample falls into the model.
+    assert shares[0]["model"] > 0
 
 
 def test_a_peer_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..stats import bootstrap_mean, paired_difference, proportion
+from ._columns import coded, numeric, split, without_errors
 from ._edges import MORE_SOURCES, TARGETS
 from ._paper import paper_number
 from ._tables import (
@@ -48,7 +49,8 @@ _BASELINE = {
 }
 _SOURCES, _TARGETS, _WINDOWS = rank(MORE_SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
 CONTROLLED, CONTROL = "object+1", "random=object+1"
-Groups = dict[tuple[Cell, ...], list[dict[str, Cell]]]
+Groups = dict[tuple[Cell, ...], "pa.Table"]
+_KEYS, _ITEM, _CONTROL = ("source", "target", "window"), ["sample", "item"], "_control"
 
 
 def summarise_knockout(table: pa.Table) -> pa.Table:
@@ -60,8 +62,8 @@ def summarise_knockout(table: pa.Table) -> pa.Table:
     its accuracy minus that of as many random tokens outside it (`control`), on the same questions:
     negative where the object matters more.
     """
-    rows = [row for row in records(table, baseline_correct=True) if row["source"] != "none"]
-    groups = grouped(rows, ("source", "target", "window"))
+    rows = without_errors(table, baseline_correct=True)
+    groups = {key: rows.take(places) for key, places in split(rows, _KEYS) if key[0] != "none"}
     found = [_condition(key, items, groups) for key, items in groups.items()]
     found.sort(key=summary_order)
     return make_table(found, _SUMMARY)
@@ -99,45 +101,40 @@ def knockout_baseline(table: pa.Table) -> pa.Table:
     return make_table(found, _BASELINE)
 
 
-def _condition(key: tuple[Cell, ...], rows: list[dict[str, Cell]], groups: Groups) -> Record:
+def _condition(key: tuple[Cell, ...], rows: pa.Table, groups: Groups) -> Record:
     source, target, window = (str(part) for part in key)
-    images = [str(row["sample"]) for row in rows]
-    accuracy = proportion([bool(row["correct"]) for row in rows], images)
-    change = bootstrap_mean(
-        [float(r["probability_after"]) - float(r["probability_before"]) for r in rows],  # type: ignore[arg-type]
-        images,
-    )
+    images, _ = coded(rows, "sample")
+    accuracy = proportion(numeric(rows, "correct"), images)
+    change = numeric(rows, "probability_after") - numeric(rows, "probability_before")
+    control = groups.get((CONTROL, target, window))
     known = paper_number("knockout", source, target, window)
     return {
         "source": source,
         "target": target,
         "window": window,
-        "first_layer": rows[0]["first_layer"],
-        "last_layer": rows[0]["last_layer"],
+        "first_layer": rows["first_layer"][0].as_py(),
+        "last_layer": rows["last_layer"][0].as_py(),
         **interval_columns("accuracy", accuracy),
-        **interval_columns("probability_change", change),
+        **interval_columns("probability_change", bootstrap_mean(change, images)),
         "n": accuracy.n,
         "n_samples": accuracy.n_groups,
-        "n_source": sum(int(row["n_source"] or 0) for row in rows) / len(rows),
-        "n_edges": sum(int(row["n_edges"] or 0) for row in rows) / len(rows),
-        **(_against_control(target, window, rows, groups) if source == CONTROLLED else {}),
+        "n_source": float(numeric(rows, "n_source", 0).mean()),
+        "n_edges": float(numeric(rows, "n_edges", 0).mean()),
+        **(_against_control(rows, control) if source == CONTROLLED and control else {}),
         "method": accuracy.method,
         "paper": None if known is None else known.value,
         "paper_source": None if known is None else known.source,
     }
 
 
-def _against_control(
-    target: str, window: str, rows: list[dict[str, Cell]], groups: Groups
-) -> Record:
-    others = {_item(row): row for row in groups.get((CONTROL, target, window), [])}
-    pairs = [(row, others[_item(row)]) for row in rows if _item(row) in others]
-    if not pairs:
+def _against_control(rows: pa.Table, control: pa.Table) -> Record:
+    pairs = rows.select([*_ITEM, "correct"]).join(
+        control.select([*_ITEM, "correct"]), _ITEM, join_type="inner", right_suffix=_CONTROL
+    )
+    if not pairs.num_rows:
         return {}
     difference = paired_difference(
-        [bool(a["correct"]) for a, _ in pairs],
-        [bool(b["correct"]) for _, b in pairs],
-        [str(a["sample"]) for a, _ in pairs],
+        numeric(pairs, "correct"), numeric(pairs, f"correct{_CONTROL}"), coded(pairs, "sample")[0]
     )
     return {
         "control": CONTROL,
@@ -145,7 +142,3 @@ def _against_control(
         "difference_p": number(difference.p),
         "difference_n": difference.n,
     }
-
-
-def _item(row: Record) -> tuple[Cell, ...]:
-    return row["sample"], row["item"]

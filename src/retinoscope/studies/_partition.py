@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..store import ResultsScan
 from ._tables import Cell
 
-BLOCK_ROWS = 1_500_000
+BLOCK_ROWS = 1_000_000
 """Rows that are held at once, of some dozen columns; one part is never cut."""
 
 Part = Hashable
@@ -93,6 +93,8 @@ class Partition:
         whole = pa.concat_tables(held).unify_dictionaries()
         held.clear()
         number = np.concatenate(numbers)
+        # The pool keeps what the pieces took, and would hold it beside the whole.
+        pa.default_memory_pool().release_unused()
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(len(block)), side="right")
         start = 0
