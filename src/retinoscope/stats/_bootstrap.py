@@ -21,7 +21,7 @@ from retinoscope.stats._check import (
 )
 from retinoscope.stats._types import Interval, PairedDifference
 
-_CHUNK = 1 << 21
+_CHUNK = 1 << 19
 _KEPT = 1 << 27
 """Counts that are kept for the next interval, a byte each."""
 

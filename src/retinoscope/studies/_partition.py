@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..store import ResultsScan
 from ._tables import Cell
 
-BLOCK_ROWS = 1_000_000
+BLOCK_ROWS = 500_000
 """Rows that are held at once, of some dozen columns; one part is never cut."""
 
 Part = Hashable
@@ -49,6 +49,8 @@ class Partition:
         Raises:
             InputError: a damaged file.
         """
+        # What reading takes stays in Arrow's pool, and would be held beside what comes next.
+        pa.default_memory_pool().release_unused()
         counts = self._counts(scan)
         records = [
             record
@@ -93,7 +95,6 @@ class Partition:
         whole = pa.concat_tables(held).unify_dictionaries()
         held.clear()
         number = np.concatenate(numbers)
-        # The pool keeps what the pieces took, and would hold it beside the whole.
         pa.default_memory_pool().release_unused()
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(len(block)), side="right")
