@@ -78,8 +78,10 @@ export class App {
     this.theme.addEventListener("click", () => this.turn());
     this.build();
     store.watch((state) => this.update(state));
-    this.el.addEventListener("keydown", (event) => {
-      if (pageKey(event, this)) event.preventDefault();
+    // In a notebook, keys outside the cell are the notebook's.
+    const keys: Pick<EventTarget, "addEventListener"> = place === "page" ? document : this.el;
+    keys.addEventListener("keydown", (event) => {
+      if (pageKey(event as KeyboardEvent, this)) event.preventDefault();
     });
     new ResizeObserver(() => store.touch()).observe(this.el);
     this.update(store.get());

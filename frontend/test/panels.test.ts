@@ -83,11 +83,14 @@ test("a verdict says what changed, and what the control did", () => {
   });
   const effect = (after: ReturnType<typeof answer>) =>
     ({ before: answer(1, " dog", 0.93), after }) as unknown as EffectDocument;
-  const changed = verdictOf(effect(answer(2, " cat", 0.6, 1)), effect(answer(1, " dog", 0.9)));
+  const changed = verdictOf(effect(answer(2, " cat", 0.6, 1)), effect(answer(1, " dog", 0.9)), null);
   expect(changed.changed).toBe(true);
-  expect(changed.text).toBe('The answer changes from "dog" to "cat": "dog" falls from 93% to 10%. As many random tokens: still "dog", 90%.');
-  expect(verdictOf(effect(answer(2, " cat", 0.6)), null).text).toContain("below 60%");
-  expect(verdictOf(effect(answer(1, " dog", 0.8)), null).changed).toBe(false);
+  expect(changed.text).toBe('The answer changes from "dog" to "cat": "dog" goes from 93% to 10%. As many random tokens: still "dog", 90%.');
+  expect(verdictOf(effect(answer(2, " cat", 0.6)), null, null).text).toContain("below 60%");
+  expect(verdictOf(effect(answer(1, " dog", 0.8)), null, null).changed).toBe(false);
+  const texts = { before: "a dog and a cat.", after: "a cat." };
+  const later = verdictOf(effect(answer(1, " dog", 0.8)), null, texts);
+  expect(later).toEqual({ changed: true, text: 'The answer changes from "a dog and a cat." to "a cat.".' });
 });
 
 describe("sources", () => {

@@ -24,7 +24,7 @@ export interface CurveFacts {
 }
 
 const FOOT = 18;
-const HEAD = 8;
+const HEAD = 16;
 
 /**
  * Numbers by window of layers, each drawn at the middle of its window. The horizontal axis is that

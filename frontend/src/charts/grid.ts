@@ -21,7 +21,8 @@ export interface GridFacts {
 export function gridChart(facts: GridFacts, pick: (row: number, column: number) => void): SVGSVGElement {
   const { rows, columns, width, rowLabel, cellHeight } = facts;
   const cell = Math.max(3, (width - rowLabel) / Math.max(1, columns.length));
-  const head = facts.slanted ? 58 : 20;
+  const longest = Math.max(0, ...columns.map((name) => name.length));
+  const head = facts.slanted ? Math.min(76, 18 + 4.3 * longest) : 20;
   const height = head + rows.length * cellHeight + 2;
   const chart = s("svg", {
     class: "chart grid",
@@ -42,7 +43,7 @@ export function gridChart(facts: GridFacts, pick: (row: number, column: number) 
   rows.forEach((name, row) => {
     const y = head + row * cellHeight;
     const line = s("g", { role: "row" });
-    line.append(s("text", { x: rowLabel - 8, y: y + cellHeight / 2, class: "word", "text-anchor": "end", "dominant-baseline": "central" }, name));
+    line.append(s("text", { x: rowLabel - 8, y: y + cellHeight / 2, class: "word", "text-anchor": "end", "dominant-baseline": "central" }, shortened(name, rowLabel)));
     columns.forEach((_, column) => line.append(cellOf(facts, row, column, cell, y, pick, chart)));
     chart.append(line);
   });
@@ -51,6 +52,11 @@ export function gridChart(facts: GridFacts, pick: (row: number, column: number) 
     chart.append(s("rect", { ...at, class: "chosen-under" }), s("rect", { ...at, class: "chosen" }));
   }
   return chart;
+}
+
+function shortened(name: string, room: number): string {
+  const most = Math.max(3, Math.floor((room - 10) / 6.9));
+  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
 }
 
 function cellOf(

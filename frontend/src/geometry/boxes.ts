@@ -39,8 +39,16 @@ export function drawOrder(boxes: Boxes, chosen: (token: number) => boolean): num
   return found.sort((a, b) => Math.round(b[1]) - Math.round(a[1]) || a[0] - b[0]).map(([t]) => t);
 }
 
-/** The smaller of the sides that most tokens have, in pixels of the image. */
+const SIDES = new WeakMap<Boxes, number>();
+
+/** The smaller of the sides that most tokens have, in pixels of the image; computed once a layout. */
 export function typicalSide(boxes: Boxes): number {
+  let side = SIDES.get(boxes);
+  if (side === undefined) SIDES.set(boxes, (side = medianSide(boxes)));
+  return side;
+}
+
+function medianSide(boxes: Boxes): number {
   const sides: number[] = [];
   for (let token = 0; token < boxes.length / 4; token++) {
     const box = boxOf(boxes, token);

@@ -1,4 +1,5 @@
-import { type Point, boxOf } from "../geometry/boxes";
+import { type Point, boxOf, centreOf } from "../geometry/boxes";
+import { tokenAt } from "../geometry/hit";
 import { OBJECT_COLOURS, type Picture } from "../session/picture";
 import { unionSides } from "./union";
 
@@ -53,7 +54,7 @@ export function drawMarks(
     context.stroke();
   }
   if (marks.showObjects) drawObjects(context, scaleX, scaleY, marks);
-  if (marks.words && side >= 22) drawWords(context, order, all, marks.words, marks.showObjects);
+  if (marks.words && side >= 22) drawWords(context, order, all, marks, marks.words);
   drawSelection(context, scaleX, scaleY, marks);
   const cursor = marks.cursor === null ? null : place(marks.cursor);
   if (cursor) {
@@ -70,28 +71,65 @@ function drawWords(
   context: CanvasRenderingContext2D,
   order: readonly number[],
   all: readonly ({ x: number; y: number; w: number; h: number } | null)[],
+  marks: Marks,
   words: (token: number) => { word: string; ink: string },
-  outlined: boolean,
 ): void {
+  const covered = coveredIn(marks.picture, order);
   context.textAlign = "center";
   context.textBaseline = "middle";
   context.lineJoin = "round";
   order.forEach((token, i) => {
     const box = all[i];
-    if (!box) return;
+    if (!box || covered.has(token)) return;
     const { word, ink } = words(token);
-    const size = Math.max(8, Math.min(14, (box.w * 1.75) / Math.max(4, word.length)));
+    const { size, text } = fitted(context, word, box.w - 3);
     context.font = `500 ${size}px system-ui, sans-serif`;
     context.lineWidth = 3;
     context.strokeStyle = ink === "#ffffff" ? "rgba(16,20,24,.55)" : "rgba(255,255,255,.55)";
-    const room = Math.max(1, Math.floor((box.w - 3) / (size * 0.55)));
-    const text = word.length > room ? `${word.slice(0, Math.max(1, room - 1))}…` : word;
     const at = [box.x + box.w / 2, box.y + box.h / 2, box.w - 2] as const;
     // Under an outline or on a gap a word keeps its own ground.
-    if (outlined) context.strokeText(text, ...at);
+    if (marks.showObjects) context.strokeText(text, ...at);
     context.fillStyle = ink;
     context.fillText(text, ...at);
   });
+}
+
+const WIDTHS = new Map<string, number>();
+const [SMALLEST, LARGEST] = [7.5, 14];
+
+/** A word as large as its cell allows; cut where it would be too small to read. */
+function fitted(
+  context: CanvasRenderingContext2D,
+  word: string,
+  room: number,
+): { size: number; text: string } {
+  let width = WIDTHS.get(word);
+  if (width === undefined) {
+    context.font = "500 10px system-ui, sans-serif";
+    width = context.measureText(word).width / 10;
+    WIDTHS.set(word, width);
+  }
+  const size = Math.min(LARGEST, room / Math.max(width, 0.1));
+  if (size >= SMALLEST) return { size, text: word };
+  const kept = Math.max(1, Math.floor((word.length * size) / SMALLEST) - 1);
+  return { size: SMALLEST, text: `${word.slice(0, kept)}…` };
+}
+
+const COVERED = new WeakMap<readonly number[], ReadonlySet<number>>();
+
+/** Tokens under the middle of which another one is drawn: parts of an image may overlap. */
+function coveredIn(picture: Picture, order: readonly number[]): ReadonlySet<number> {
+  let found = COVERED.get(order);
+  if (!found) {
+    const several = picture.frames.length > 1;
+    const hidden = (token: number) => {
+      const box = boxOf(picture.boxes, token);
+      return box !== null && tokenAt(picture.boxes, order, centreOf(box)) !== token;
+    };
+    found = new Set(several ? order.filter(hidden) : []);
+    COVERED.set(order, found);
+  }
+  return found;
 }
 
 function drawObjects(

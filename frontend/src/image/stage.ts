@@ -27,6 +27,7 @@ export class Stage {
   private gesture: Gesture | null = null;
   private readonly sized = new Once();
   private readonly pictured = new Once();
+  private marked = new Once();
   private painted: [Uint32Array | null, Raster | null] = [null, null];
   /** Milliseconds that the last painting of token colours took. */
   lastPaint = 0;
@@ -118,12 +119,22 @@ export class Stage {
   }
 
   private draw(state: State, order: readonly number[], width: number, height: number, ratio: number): void {
+    const marks = this.described(state, order);
+    // Words are of one layer; without them the marks stay while the layer slides.
+    const layer = marks.words ? this.session.readouts.layer(state) : null;
+    const { selected, cursor, object, showObjects, grid, spotlight } = marks;
+    const key = [this.raster, selected, cursor, object, showObjects, grid, spotlight, layer, this.gesture];
+    if (this.gesture) this.marked = new Once();
+    this.marked.when(key, () => this.redraw(marks, width, height, ratio));
+  }
+
+  private redraw(marks: Marks, width: number, height: number, ratio: number): void {
     const context = this.marks.getContext("2d");
     if (!context) return;
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, width, height);
     const picture = this.picture as Picture;
-    drawMarks(context, width / picture.width, height / picture.height, this.described(state, order));
+    drawMarks(context, width / picture.width, height / picture.height, marks);
   }
 
   /** Everything that the page draws over the image now. */
@@ -134,7 +145,7 @@ export class Stage {
     const layer = readouts.layer(state);
     const colours = this.coloursOf(state);
     const words =
-      lens && state.colouring === "top" && this.ui.words
+      lens && state.colouring === "top" && this.ui.words && this.wordsFit(order)
         ? (token: number) => ({
             word: lens.firstWord(layer, token).trim(),
             ink: inkOn(colours?.[token] ?? 0),
@@ -156,6 +167,11 @@ export class Stage {
           ? { kind: gesture.tool, points: gesture.points, radius: gesture.radius }
           : null,
     };
+  }
+
+  private wordsFit(order: readonly number[]): boolean {
+    const picture = this.picture as Picture;
+    return order.length > 0 && (typicalSide(picture.boxes) / picture.width) * this.el.clientWidth >= 22;
   }
 
   private pointOf(event: PointerEvent): Point {

@@ -52,7 +52,7 @@ export class Ask {
     say(this.said, answer?.text.trim() ?? "");
     say(this.facts, answer ? `first token "${answer.chosen.word.trim()}" ${percent(answer.chosen.prob)}, in ${milliseconds(answer.ms)}` : "");
     const n = sample?.prompt?.tokens.length ?? 0;
-    const hint = asking.problem ?? (asking.busy ? "The model reads the image…" : answer || !asks ? "" : "Drop an image above first.");
+    const hint = asking.problem ?? (asking.busy ? "The model reads the image…" : answer || !asks ? "" : "Then ask about the image; any question will do.");
     this.step.el.classList.toggle("bad", asking.problem !== null);
     this.step.update(answer ? "done" : "now", hint);
     this.facts.title = n ? several(n, "token") : "";

@@ -2,6 +2,7 @@ import { type Bar, type Level, barsChart } from "../charts/bars";
 import { curveChart } from "../charts/curve";
 import type { Candidate } from "../documents";
 import { Once, h, say, show } from "../dom";
+import { grow } from "../geometry/select";
 import type { Session } from "../session/session";
 import { type EditKind, FILL_WORDS, type Fill, editWords } from "../state/edits";
 import type { State } from "../state/state";
@@ -33,6 +34,12 @@ export class Change {
   private readonly bars = h("div", { class: "bars-box" });
   private readonly legend = legend();
   private readonly stack = h("ol", { class: "stack" });
+  private readonly more = h(
+    "p",
+    { class: "hint" },
+    "No change? Tokens around an object carry it too. ",
+    button("Add one ring around", () => this.grow(), { class: "plain" }),
+  );
   private readonly keep = button("Keep this edit and add another", () => this.keepDraft(), { class: "plain" });
   private readonly barsMade = new Once();
   private readonly curveMade = new Once();
@@ -68,15 +75,21 @@ export class Change {
       h("div", { class: "row" }, this.kind.el, this.fillChoice.el, this.target.el),
       this.meaning,
       this.donor.el,
-      this.spanBox,
       this.sweepBox,
+      this.spanBox,
       this.verdict,
+      this.more,
       this.bars,
       this.legend,
       this.after,
       h("div", { class: "row small" }, this.keep),
       this.stack,
     );
+  }
+
+  private grow(): void {
+    const { picture, state, store } = this.session;
+    if (picture) store.set({ tokens: grow(picture.boxes, state.tokens) });
   }
 
   private keepDraft(): void {
@@ -91,6 +104,7 @@ export class Change {
       sweeping.cancel();
       this.session.store.touch();
     } else {
+      this.session.store.set({ kind: "knockout" });
       await sweeping.start();
     }
   }
@@ -115,8 +129,9 @@ export class Change {
     show(this.donor.el, state.kind === "patch");
     this.donor.update(state);
     this.updateSpan(state);
-    show(this.sweepBox, state.kind === "knockout");
-    this.sweep.disabled = !chosen || !ready;
+    show(this.sweepBox, state.kind !== "patch");
+    show(this.width.parentElement as HTMLElement, state.kind === "knockout");
+    this.sweep.disabled = !chosen || !ready || this.refused("knockout") !== "";
     const { progress } = sweeping;
     say(this.sweep, sweeping.busy ? `Stop (${progress?.done ?? 0} of ${progress?.total ?? "…"})` : SWEEP);
     this.updateResult(state);
@@ -182,26 +197,27 @@ export class Change {
     if (this.width.options.length !== widths.length) {
       this.width.replaceChildren(...widths.map((n) => h("option", { value: n }, several(n, "layer"))));
     }
-    this.width.value = `${state.width}`;
+    this.width.value = `${sweeping.width(state)}`;
   }
 
   private updateResult(state: State): void {
     const { effect, control, written, busy } = this.session.effects;
     const shown = effect !== null;
-    for (const node of [this.verdict, this.bars, this.legend, this.after]) show(node, shown);
+    for (const node of [this.verdict, this.more, this.bars, this.legend, this.after]) show(node, shown);
     this.step.body.classList.toggle("busy", busy);
     if (!effect) return;
-    const { text, changed } = verdictOf(effect, control);
+    const said = this.session.answer;
+    const texts = written && said ? { before: said.text, after: written.text } : null;
+    const { text, changed } = verdictOf(effect, control, texts);
     say(this.verdict, text);
     this.verdict.dataset["changed"] = `${changed}`;
-    const whole = written ? `Now it writes: "${written.text.trim()}"` : "";
-    say(this.after, `${whole}${whole ? "  ·  " : ""}${milliseconds(effect.ms)}, ${effect.path}`);
+    say(this.after, `The answer's first token, the most probable words. ${milliseconds(effect.ms)} (${effect.path})`);
+    show(this.more, !changed && texts !== null && state.tokens.size > 0 && state.tokens.size < (this.session.picture?.n ?? 0));
     show(this.legend.lastElementChild as HTMLElement, control !== null);
     const width = roomIn(this.step.body);
     this.barsMade.when([effect, control, width], () => {
       this.bars.replaceChildren(barsChart(barsOf(effect, control), width, effect.before.chosen.word));
     });
-    void state;
   }
 
   private updateStack(state: State): void {
@@ -231,6 +247,8 @@ export class Change {
 const SWEEP = "Which layers matter? Draw the curve";
 const FILL_LABELS: Record<Fill, string> = { mean: "mean", zero: "zeros", noise: "noise" };
 const SHOWN = 6;
+/** Words below this are left out, but for the first two. */
+const LEAST = 0.005;
 
 function barsOf(
   effect: NonNullable<Session["effects"]["effect"]>,
@@ -238,13 +256,15 @@ function barsOf(
 ): Bar[] {
   const [before, after] = [effect.before.candidates, effect.after.candidates];
   const words = [...before.slice(0, 4), ...after.slice(0, 4)];
-  const ids = [...new Map(words.map((one) => [one.id, one.word]))].slice(0, SHOWN);
-  return ids.map(([id, word]) => ({
+  const ids = [...new Map(words.map((one) => [one.id, one.word]))];
+  const bars = ids.map(([id, word]) => ({
     word,
     before: levelOf(before, id),
     after: levelOf(after, id),
     control: control ? levelOf(control.after.candidates, id) : null,
   }));
+  const seen = (bar: Bar) => Math.max(bar.before.p, bar.after?.p ?? 0, bar.control?.p ?? 0) >= LEAST;
+  return bars.filter((bar, i) => i < 2 || seen(bar)).slice(0, SHOWN);
 }
 
 /** A word outside the candidates is less probable than the last of them. */

@@ -64,7 +64,7 @@ export class Choose {
     this.tools.hidden = n === 0;
     const done = state.tokens.size > 0;
     const hint = n === 0
-      ? "This appears when there is an image with visual tokens."
+      ? (this.session.asking.busy ? "The model reads the image…" : "First drop an image: its visual tokens then lie on it as a grid.")
       : shapes.length > 0
         ? "Press an object's name, or paint on the image."
         : "Click or paint on the image: the tokens that show the thing you ask about.";

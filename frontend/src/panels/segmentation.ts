@@ -1,4 +1,4 @@
-import { h, say, show } from "../dom";
+import { Once, h, say, show } from "../dom";
 import { boxOf } from "../geometry/boxes";
 import { overlap } from "../geometry/select";
 import { type WordMap, plain } from "../session/lens";
@@ -18,6 +18,8 @@ export class Segmentation {
   private readonly text = h("p", { class: "facts", role: "status" });
   private readonly truthBox: HTMLElement;
   private readonly least = h("output", {});
+  private readonly ourDrawn = new Once();
+  private readonly truthDrawn = new Once();
 
   constructor(private readonly session: Session) {
     const { store } = session;
@@ -55,10 +57,11 @@ export class Segmentation {
     this.range.style.setProperty("--done", `${(100 * (state.threshold - 0.005)) / 0.895}%`);
     say(this.least, percent(state.threshold));
     const found = this.found();
-    this.drawTokens(picture, found);
+    const layer = this.session.readouts.layer({ ...state, colouring: "word" });
+    this.ourDrawn.when([picture, word, layer, state.threshold], () => this.drawTokens(picture, found));
     const objects = picture.shapes.map((shape, i) => ({ shape, i })).filter(({ shape }) => plain(shape.object.name) === plain(word.word));
     show(this.truthBox, objects.length > 0);
-    this.drawTruth(picture, objects.map(({ i }) => i));
+    this.truthDrawn.when([picture, word.word], () => this.drawTruth(picture, objects.map(({ i }) => i)));
     const truth = new Set(objects.flatMap(({ shape }) => [...shape.tokens]));
     const shared = objects.length > 0 ? overlap(found, truth) : null;
     const n = `${several(found.size, "token")} say "${word.word}"`.replace("1 token say", "1 token says");
@@ -92,6 +95,8 @@ export class Segmentation {
       if (!shape) continue;
       const [height, width] = shape.size;
       const [fx, fy] = [picture.width / width, picture.height / height];
+      // Rows that end between two pixels would show as lines.
+      const seam = fy * 0.6;
       context.fillStyle = OBJECT_COLOURS[i % OBJECT_COLOURS.length] as string;
       for (let y = 0; y < height; y++) {
         for (let x = 0; x < width; ) {
@@ -101,7 +106,7 @@ export class Segmentation {
           }
           const start = x;
           while (x < width && shape.mask[y * width + x]) x += 1;
-          context.fillRect(start * fx, y * fy, (x - start) * fx, fy);
+          context.fillRect(start * fx, y * fy, (x - start) * fx, fy + seam);
         }
       }
     }

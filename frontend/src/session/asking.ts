@@ -4,6 +4,19 @@ import { type Session, asError } from "./session";
 
 export const DESCRIBE = "Describe this image.";
 
+/**
+ * The question about a sample whose answer's first token says most: one that the model answers
+ * rightly with a word of its own, rather than with yes, no or a sentence.
+ */
+export function telling(sample: SampleDocument | null): string | null {
+  const asked = sample?.questions ?? [];
+  const best = asked.find(({ correct, predicted }) => {
+    const said = predicted?.trim().toLowerCase() ?? "";
+    return correct === true && /^[^\s]+$/.test(said) && !/^(yes|no)\b/.test(said);
+  });
+  return (best ?? asked[0])?.question ?? null;
+}
+
 /** The live loop's first half: an image, a question, and the model's answer. */
 export class Asking {
   run: string | null = null;
@@ -13,6 +26,7 @@ export class Asking {
   /** The image that questions are asked about, as the server calls it. */
   private image: string | null = null;
   private objects: SceneObject[] = [];
+  private asked = "";
   private turn = 0;
 
   constructor(private readonly session: Session) {}
@@ -23,8 +37,7 @@ export class Asking {
 
   get question(): string {
     const { state, manifest, sample } = this.session;
-    const asked = sample?.questions[0]?.question;
-    return state.question || asked || manifest.question || DESCRIBE;
+    return state.question || this.asked || telling(sample) || manifest.question || DESCRIBE;
   }
 
   /** A file that was dropped or chosen. */
@@ -84,8 +97,11 @@ export class Asking {
   ): Promise<void> {
     if (this.image === null) return;
     const before = known ?? this.session.sample;
-    const reply = await live.ask(this.image, this.question);
+    const own = this.session.state.question || (known ? telling(known) : null);
+    const question = own || this.question;
+    const reply = await live.ask(this.image, question);
     if (!still()) return;
+    this.asked = question;
     this.run = reply.run;
     this.answer = reply.answer;
     const same = before !== null && this.objects.length > 0;

@@ -44,8 +44,15 @@ export class Sweeping {
     if (this.of !== "" && this.of !== this.key(state)) this.forget();
   }
 
+  /** Layers cut at a time; a quarter of them where none was chosen. */
+  width(state: State): number {
+    const { blocks } = this.session;
+    const wanted = state.width === 0 ? Math.round(blocks / 4) : state.width;
+    return Math.max(1, Math.min(wanted, blocks));
+  }
+
   private key(state: State): string {
-    return [this.session.run, rangesOf(state.tokens), state.target, state.width].join("|");
+    return [this.session.run, rangesOf(state.tokens), state.target, this.width(state)].join("|");
   }
 
   async start(): Promise<void> {
@@ -55,7 +62,7 @@ export class Sweeping {
     const job = (this.job = new AbortController());
     this.of = this.key(state);
     store.touch();
-    const ask = { tokens: [...state.tokens], target: state.target, width: state.width };
+    const ask = { tokens: [...state.tokens], target: state.target, width: this.width(state) };
     try {
       const found = await source.live.sweep(run, ask, {
         signal: job.signal,

@@ -34,6 +34,7 @@ export interface State {
   target: "last" | "question";
   cut: readonly [number, number] | null;
   donor: string;
+  /** Layers that a sweep cuts at a time; 0 is a quarter of them. */
   width: number;
   study: string;
   other: string;
@@ -63,7 +64,7 @@ export const START: State = {
   target: "last",
   cut: null,
   donor: "",
-  width: 1,
+  width: 0,
   study: "",
   other: "",
   cell: "",
@@ -148,7 +149,7 @@ const FIELDS: Record<string, Text> = {
     },
   },
   d: name("donor"),
-  n: number("width", 1),
+  n: number("width", 0),
   study: text("study"),
   with: text("other"),
   cell: text("cell"),
