@@ -78,8 +78,10 @@ class ResultsScan:
         texts = [name for name in chosen if pa.types.is_string(self.schema.field(name).type)]
         try:
             with pq.ParquetFile(self.file, read_dictionary=texts) as file:
-                for batch in file.iter_batches(rows, columns=chosen, use_threads=False):
-                    yield pa.Table.from_batches([batch])
+                # One iteration over all groups would keep what it has read of every one of them.
+                for group in range(file.metadata.num_row_groups):
+                    for batch in file.iter_batches(rows, [group], chosen, use_threads=False):
+                        yield pa.Table.from_batches([batch])
         except (OSError, pa.ArrowException) as error:
             raise _damaged(self.file, error) from None
 
