@@ -99,7 +99,7 @@ Serving = Callable[..., "contextmanager[Served]"]
 
 
 @contextmanager
-def _serving(app: object) -> Iterator[Served]:
+def serving_app(app: object) -> Iterator[Served]:
     uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
     config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_keep_alive=2)
     server = uvicorn.Server(config)
@@ -118,4 +118,4 @@ def _serving(app: object) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def serving() -> Callable[..., object]:
-    return _serving
+    return serving_app

@@ -101,7 +101,7 @@ def serve(
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         open: open the page in the browser.
-        data: the studies' data, where they do not say where it lies.
+        data: images to begin with; with runs, their data where they do not say where it lies.
         data_seed: seed of drawn scenes (with --data scenes:N).
         timeout: seconds that a request may take, waiting for its turn included.
     """

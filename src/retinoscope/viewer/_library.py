@@ -30,7 +30,7 @@ from ._documents import (
     Visual,
 )
 from ._json import plain
-from ._of_results import StudyDocuments, questions_of
+from ._of_results import StudyDocuments, questions_about, questions_of
 from ._of_run import (
     attention_of,
     image_facts,
@@ -63,7 +63,7 @@ class Shown:
 
 
 class Library:
-    """The documents of some finished studies.
+    """The documents of some finished studies; without a study, of the samples that were opened.
 
     Args:
         runs: from `retinoscope.report.collect`.
@@ -91,6 +91,8 @@ class Library:
     @cached_property
     def ids(self) -> list[str]:
         """Every sample's id, in the order of the data."""
+        if not self.studies:
+            return [sample.id for sample in self.opened.samples or ()]
         return _merged([study.sample_ids() for study in self.studies])
 
     @cached_property
@@ -159,7 +161,7 @@ class Library:
             Capability("lens", not no_run, no_run or self._first_only),
             Capability("attention", not attention, attention or self._first_only),
             Capability("flow", flow, "" if flow else "no attention knockout was run"),
-            Capability("tables", True),
+            Capability("tables", bool(self.studies), "" if self.studies else "no study was opened"),
         ]
 
     @property
@@ -195,7 +197,10 @@ class Library:
 
     @cached_property
     def _names_in_rows(self) -> dict[str, list[str]]:
-        """The objects that the studies asked about, by sample."""
+        """The objects that the studies asked about, by sample; without a study, all objects."""
+        if not self.studies:
+            samples = self.opened.samples or ()
+            return {one.id: [obj.name for obj in one.objects] for one in samples}
         found: dict[str, dict[str, None]] = {}
         for study in self.studies:
             for table in study.results.scan.tables(["sample", "object"]):
@@ -239,6 +244,7 @@ class Library:
                 note=note or self.opened.no_data,
             )
             return Shown(document, image, None)
+        asked = asked or questions_about(sample)
         run = None
         if self.opened.vlm is not None:
             question = next((one.question for one in asked if one.correct), DESCRIBE)

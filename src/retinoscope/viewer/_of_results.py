@@ -10,6 +10,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
+from ..data import Sample
 from ..report import StudyRun
 from ..studies import Results
 from ._documents import (
@@ -228,6 +229,16 @@ def questions_of(rows: Sequence[Mapping[str, object]]) -> list[Asked]:
             ),
         )
     return list(found.values())
+
+
+def questions_about(sample: Sample) -> list[Asked]:
+    """What could be asked about a sample that no study asked about: one question of each kind.
+
+    Questions for a word come first, since its tokens say more than those of yes or no.
+    """
+    first = {one.kind: one for one in reversed(sample.questions)}
+    ordered = sorted(first.values(), key=lambda one: (one.answer in ("yes", "no"), one.kind))
+    return [Asked(one.question, one.answer, None, None) for one in ordered]
 
 
 def _columns_of(table: pa.Table) -> tuple[list[Column], list[list[object]]]:

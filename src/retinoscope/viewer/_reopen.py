@@ -29,7 +29,7 @@ class Reopened:
 
     vlm: VLM | None = None
     no_model: str = ""
-    samples: SameSamples | None = None
+    samples: SameSamples | Sequence[Sample] | None = None
     no_data: str = ""
     _places: dict[str, int] = field(default_factory=dict)
     _read: int = 0

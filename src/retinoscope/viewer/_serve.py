@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from ..engine import VLM
     from ..report import StudyRun
 
+N_EXAMPLES = 24
+
 
 def serve(
     vlm: VLM,
@@ -38,7 +40,8 @@ def serve(
         runs: finished studies that the page shows as well; nothing else on disk can be read.
         host: the address to listen on; 127.0.0.1 is this machine only.
         port: 0 takes a free one.
-        data: the samples of `runs`, where these do not say where they lie.
+        data: the samples of `runs`, where these do not say where they lie; without runs, images to
+            begin with (the first `N_EXAMPLES`). A packaged model begins with drawn scenes.
         timeout: seconds that a request to the model may take, waiting included.
         say: is given the line with the address.
 
@@ -52,9 +55,11 @@ def serve(
         from ._server import make_app
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from error
+    from ..data import scenes
+    from ..pocket import MODELS
     from ._library import Library
     from ._page import ASSETS, asset
-    from ._reopen import reopen
+    from ._reopen import Reopened, reopen
     from ._session import Session
 
     for name in ASSETS:
@@ -63,9 +68,15 @@ def serve(
         raise InputError(f"expected a port from 0 to 65535, got {port}")
     if timeout <= 0:
         raise InputError(f"expected a timeout above 0 seconds, got {timeout:g}")
-    library, session = None, Session(vlm)
+    session = Session(vlm)
+    if data is None and vlm.name in MODELS:
+        data = scenes(N_EXAMPLES)
     if runs:
         opened = reopen(runs, lambda name: vlm, data)
+    else:
+        opened = Reopened(vlm, samples=None if data is None else data[:N_EXAMPLES])
+    library = None
+    if runs or opened.samples:
         library = Library(
             runs,
             opened,

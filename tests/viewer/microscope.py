@@ -1,0 +1,131 @@
+"""The page as its user sees it: press, type, drop, read."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from chromium import Page
+from conftest import serving_app
+from PIL import Image
+
+import retinoscope as rs
+from retinoscope.viewer._library import Library
+from retinoscope.viewer._reopen import Reopened
+from retinoscope.viewer._server import make_app
+
+_VISIBLE = "[...document.querySelectorAll({selector})].filter((one) => one.offsetParent)"
+
+
+class Microscope:
+    """A tab that shows the microscope."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def size(self, width: int, height: int) -> None:
+        self.page.send(
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
+        )
+
+    def open(self, url: str) -> None:
+        # Another address of the same page would only be a change of its state.
+        self.page.open("about:blank#")
+        self.page.open(url)
+
+    def wait(self, script: str, seconds: float = 30) -> Any:
+        """The first value of `script` that is true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := self.page.run(script):
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"waited in vain for {script}; the page says {self.text()[:2000]}")
+
+    def text(self) -> str:
+        return self.page.run("document.body.innerText")
+
+    def says(self, text: str) -> None:
+        self.wait(f"document.body.innerText.includes({json.dumps(text)})")
+
+    def press(self, text: str, selector: str = "button") -> None:
+        """The first button (tab, chip) whose text starts with `text`."""
+        found = (
+            f"{_VISIBLE.format(selector=json.dumps(selector))}"
+            f".find((one) => one.textContent.trim().startsWith({json.dumps(text)}))"
+        )
+        self.wait(f"{found} !== undefined")
+        self.page.run(f"{found}.click()")
+
+    def ask(self, question: str) -> None:
+        self.page.run(
+            "(() => { const input = document.querySelector('.ask input');"
+            f"input.value = {json.dumps(question)}; input.form.requestSubmit(); }})()"
+        )
+
+    def answer(self) -> str:
+        return self.wait("document.querySelector('blockquote.answer')?.textContent")
+
+    def verdict(self, text: str) -> str:
+        """What the page says of the edit, once that has `text` in it."""
+        verdict = "document.querySelector('.verdict')?.textContent"
+        return self.wait(f"({verdict} ?? '').includes({json.dumps(text)}) && {verdict}")
+
+    def drop(self, image: Image.Image) -> None:
+        """Drops a file with the image on the page."""
+        width, height = image.size
+        pixels = json.dumps(list(image.convert("RGBA").tobytes()))
+        self.page.run(
+            "(async () => { const canvas = document.createElement('canvas');"
+            f"canvas.width = {width}; canvas.height = {height};"
+            f"canvas.getContext('2d').putImageData(new ImageData(new Uint8ClampedArray({pixels}),"
+            f"{width}, {height}), 0, 0);"
+            "const blob = await new Promise((done) => canvas.toBlob(done, 'image/png'));"
+            "const data = new DataTransfer();"
+            "data.items.add(new File([blob], 'dropped.png', { type: 'image/png' }));"
+            "document.querySelector('.drop').dispatchEvent("
+            "new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })); })()"
+        )
+
+    def paint(self, box: tuple[float, float, float, float]) -> None:
+        """Draws a box over a part of the image; its corners as shares of the image's sides."""
+        self.press("Box")
+        x, y, width, height = self.page.run(
+            "(() => { const r = document.querySelector('.stage canvas').getBoundingClientRect();"
+            "return [r.x, r.y, r.width, r.height]; })()"
+        )
+        start, end = ((x + a * width, y + b * height) for a, b in (box[:2], box[2:]))
+        for kind, (px, py) in (
+            *(("mouseMoved", start), ("mousePressed", start)),
+            *(("mouseMoved", end), ("mouseReleased", end)),
+        ):
+            self.page.send(
+                "Input.dispatchMouseEvent",
+                type=kind,
+                x=px,
+                y=py,
+                button="none" if kind == "mouseMoved" else "left",
+                buttons=0 if kind == "mouseReleased" else 1,
+                clickCount=1,
+            )
+
+
+@contextmanager
+def live(vlm: rs.VLM, samples: rs.data.Scenes) -> Iterator[str]:
+    """The address of a server that begins with `samples`."""
+    library = Library(
+        [],
+        Reopened(vlm, samples=samples),
+        mode="live",
+        n_lens=len(samples),
+        image_src=lambda folder, index: f"api/samples/{folder}/{index}.jpg",
+    )
+    with serving_app(make_app(vlm, library)) as served:
+        yield f"{served.url}/"

@@ -1,0 +1,39 @@
+"""The pictures of the documentation: `python -m tests.viewer.screenshots` (needs Chromium)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from chromium import browser
+from microscope import Microscope, live
+
+import retinoscope as rs
+
+IMAGES = Path(__file__).parents[2] / "docs" / "images"
+FISH = 3
+"""A scene in which the fish's tokens decide its question."""
+
+
+def main() -> None:
+    with browser() as page, live(rs.load("pocket"), rs.data.scenes(24)) as url:
+        shown = Microscope(page)
+        shown.size(1280, 1180)
+        shown.open(f"{url}#s={FISH}")
+        shown.press("fish", ".chips button")
+        shown.press("Grow")
+        shown.verdict("changes")
+        shown.press("Which layers matter?")
+        shown.says("nothing cut.")
+        shown.verdict("changes")
+        page.screenshot(IMAGES / "microscope.png")
+        shown.size(1280, 920)
+        shown.press("Lens", "[role=tab]")
+        shown.says("best words by layer")
+        page.screenshot(IMAGES / "microscope-lens.png")
+
+
+if __name__ == "__main__":
+    main()
