@@ -415,7 +415,7 @@ def test_coco_export_holds_everything(tmp_path) -> None:
             assert annotation["iscrowd"] == 0
     asked = json.loads((tmp_path / "set/questions.json").read_text())
     assert len(asked) == sum(len(sample.questions) for sample in scenes)
-    assert asked[0].keys() == {"image_id", "file_name", "question", "answer", "kind"}
+    assert asked[0].keys() == {*("image_id", "file_name", "question", "answer", "kind", "about")}
     with pytest.raises(InputError, match="name another folder"):
         export_coco(scenes, tmp_path / "set")
 

@@ -30,7 +30,8 @@ Start here; it takes a few minutes and downloads nothing:
 """
 
 EPILOGUE = """MODEL is pocket (packaged), a Hugging Face Hub id or a folder. \
-DATA is scenes:N (drawn), coco:FOLDER or folder:PATH.
+DATA is scenes:N (drawn), \
+coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME_OR_PATH.
 
 Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
 for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, 130 interrupted.

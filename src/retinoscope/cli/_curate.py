@@ -55,7 +55,7 @@ def curate(
 
     Args:
         model: pocket, a Hub id, or a folder with a Hugging Face model.
-        data: scenes:N, coco:FOLDER or folder:PATH.
+        data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         out: folder for the curation.
         paper: the paper's filters: an area of 1000 to 2000 pixels, at most 3 annotations, the first
             such object, its crop rule and its hallucination filter; the options change their

@@ -70,7 +70,7 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
     Args:
         paper: neo2024.
         model: pocket, a Hub id, or a folder with a Hugging Face model.
-        data: scenes:N, coco:FOLDER or folder:PATH.
+        data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         out: folder for everything, and the report.
         mode: rules of the released code ("paper"), corrected ones, or both.
         limit: at most so many images in each of the three sets (the paper: 1000 for captions and

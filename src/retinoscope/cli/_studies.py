@@ -86,7 +86,7 @@ def ablate(
 
     Args:
         model: pocket, a Hub id, or a folder with a Hugging Face model.
-        data: scenes:N, coco:FOLDER or folder:PATH.
+        data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         tasks: prompts to ask: a caption, "Is there a ...?", the data's own questions.
         modes: rules for what counts as correct; "paper" keeps those of the paper's released code.
         conditions: token sets; random and gradient ones in each of --sizes, control for the object
@@ -153,7 +153,7 @@ def lens(
 
     Args:
         model: pocket, a Hub id, or a folder with a Hugging Face model.
-        data: scenes:N, coco:FOLDER or folder:PATH.
+        data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         untrained: also run a copy with random weights, which needs the model's memory again.
         example_layers: so many layers are kept for the pictures.
     """
@@ -209,7 +209,7 @@ def knockout(
 
     Args:
         model: pocket, a Hub id, or a folder with a Hugging Face model.
-        data: scenes:N, coco:FOLDER or folder:PATH.
+        data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         sources: tokens that are no longer seen.
         targets: tokens that no longer see them.
         windows: windows of layers, the paper's fractions of the depth.

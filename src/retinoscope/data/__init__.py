@@ -1,6 +1,6 @@
-"""Images with what is known about them: drawn scenes, COCO, folders.
+"""Images with what is known about them: drawn scenes, COCO, Visual Genome, folders, tables.
 
-    samples = scenes(100, seed=0)           # or coco(folder), folder(path), open_source(spec)
+    samples = scenes(100, seed=0)           # or coco(folder), folder(path), open_source(spec), ...
     samples[0].image, samples[0].objects    # read or drawn when asked for
     samples[:10].fingerprint
 
@@ -9,12 +9,14 @@ KINDS`).
 """
 
 from ._coco import coco
-from ._folder import folder
+from ._datasets import dataset
+from ._folder import folder, table
 from ._image import ImageSource, open_image
 from ._lazy import LazySamples
 from ._sample import Object, Part, Question, Relation, Sample, Sign
 from ._segmentation import Segmentation, decode_segmentation, run_lengths
 from ._source import open_source, reopen_source, source_of
+from ._visual_genome import visual_genome
 from .scenes import SceneOptions, Scenes, export_coco
 
 # Last: the first import of the package `scenes` binds that name to it, later ones do not.
@@ -33,6 +35,7 @@ __all__ = [
     "Segmentation",
     "Sign",
     "coco",
+    "dataset",
     "decode_segmentation",
     "export_coco",
     "folder",
@@ -42,4 +45,6 @@ __all__ = [
     "run_lengths",
     "scenes",
     "source_of",
+    "table",
+    "visual_genome",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,14 @@ import numpy as np
 from PIL import Image
 
 from ..errors import InputError
-from ._image import open_image
+from ._about import about_by_name
+from ._box import outer_box
+from ._image import open_sized
 from ._lazy import LazySamples, content_hash, existing_folder, read_json
 from ._sample import Object, Question, Sample
 from ._segmentation import decode_segmentation
 
 Entry: TypeAlias = Mapping[str, object]
-_ANY_OBJECT = frozenset({"question", "kind", "relation"})
-_NAMED_IN_QUESTION = frozenset({"question", "color", "polling"})
 
 
 def coco(
@@ -190,20 +189,8 @@ class _Coco:
         return self.folder / str(entry["file_name"])
 
     def _image(self, entry: Entry) -> Image.Image:
-        file = self._file(entry)
-        image = open_image(file)
-        told = (entry["width"], entry["height"])
-        if image.size == told:
-            return image
-        if image.size == told[::-1]:
-            with Image.open(file) as stored:
-                if stored.size == told:
-                    # Annotations made without regard to EXIF: the stored pixels are meant.
-                    return open_image(np.asarray(stored.convert("RGB")))
-        raise InputError(
-            f"{file}: expected the size in {self.instances.name}, {told[0]}x{told[1]} (width x "
-            f"height), got {image.width}x{image.height}: use the images of these annotations"
-        )
+        size = (entry["width"], entry["height"])
+        return open_sized(self._file(entry), size, self.instances.name)  # type: ignore[arg-type]
 
     def _mask(self, found: Entry, image: Image.Image) -> np.ndarray:
         try:
@@ -299,7 +286,7 @@ def _question(asked: Entry, objects: Sequence[Object], index_of: Mapping[int, in
     kind = str(asked.get("kind", "question"))
     given = asked.get("about")
     if given is None:
-        about = _about(question, answer, kind, [obj.name for obj in objects])
+        about = about_by_name(question, answer, kind, [obj.name for obj in objects])
     elif isinstance(given, Sequence) and all(isinstance(place, int) for place in given):
         # An annotation that is left out carries nothing.
         about = tuple(index_of[place] for place in given if place in index_of)
@@ -308,31 +295,12 @@ def _question(asked: Entry, objects: Sequence[Object], index_of: Mapping[int, in
     return Question(question, answer, kind, about)
 
 
-def _about(question: str, answer: str, kind: str, names: Sequence[str]) -> tuple[int, ...]:
-    """The one object that answers, or else that is asked about; empty where that is unclear."""
-    if kind == "polling" and answer.lower() != "yes":
-        return ()
-    if kind in _ANY_OBJECT:
-        answers = [place for place, name in enumerate(names) if name.lower() == answer.lower()]
-        if answers:
-            return tuple(answers) if len(answers) == 1 else ()
-    if kind in _NAMED_IN_QUESTION:
-        named = [
-            place
-            for place, name in enumerate(names)
-            if re.search(rf"\b{re.escape(name.lower())}\b", question.lower())
-        ]
-        return tuple(named) if len(named) == 1 else ()
-    return ()
-
-
 def _box(found: Entry, mask: np.ndarray) -> tuple[float, float, float, float]:
     box = found.get("bbox")
     if isinstance(box, Sequence) and len(box) == 4:
         x, y, width, height = (float(value) for value in box)
         return x, y, x + width, y + height
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1)
+    return outer_box(mask)
 
 
 def _polygons(segmentation: object) -> tuple[tuple[float, ...], ...]:

@@ -1,4 +1,4 @@
-"""A folder of images, with optional questions and masks beside them."""
+"""Images with a table of questions and with masks: a folder of them, or the table itself."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Bool
 from PIL import Image
 
 from ..errors import InputError
+from ._box import box_mask, cut_box
 from ._image import open_image
 from ._lazy import LazySamples, content_hash, existing_folder
+from ._mask import mask_object
 from ._sample import Object, Question, Sample
 from ._table import Row, find_table, read_table
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 UNNAMED = "object"
-"""Name of a mask that neither its file nor the table names."""
+"""Name of an object that neither its file nor the table names."""
 
 
 def folder(path: str | Path) -> LazySamples:
@@ -30,10 +30,9 @@ def folder(path: str | Path) -> LazySamples:
         photos/masks/cat.png                optional: the mask of one object, or
         photos/masks/cat/whisker.png        masks of several, each named by its file
 
-    The table has the columns image (a file name), question and answer, and optionally kind (see
-    `Question.kind`) and object (the name of the mask that the question is about; for
-    `masks/cat.png`, that names the object, which is otherwise called "object"). A question of an
-    image with one mask is about that; of one with several, about the one that the row names.
+    The table has the columns of `table`. Its column object names one of the masks (for
+    `masks/cat.png`, it gives the object its name, which is otherwise "object"). A question of an
+    image with one object is about that; of one with several, about the one that the row names.
 
     A mask is an image of the same size: 0 outside, one other value inside. Colour masks are inside
     where any channel is not 0.
@@ -53,84 +52,199 @@ def folder(path: str | Path) -> LazySamples:
             f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) directly in the folder, got "
             "none: name the folder that holds them"
         )
-    table = find_table(root)
+    asked = find_table(root)
     rows: dict[str, list[Row]] = defaultdict(list)
     names = {file.name for file in files}
-    for row in [] if table is None else read_table(table):
+    for row in [] if asked is None else read_table(asked):
         if row.image not in names:
             raise InputError(
                 f"{row.where}: expected the file name of an image in {root}, got {row.image!r}"
             )
         rows[row.image].append(row)
-    source = _Folder(tuple(files), table, rows, _masks(root, files))
-    return LazySamples(f"folder:{root}", source.read, source.describe, range(len(files)))
+    found = tuple(file.name for file in files)
+    return _samples("folder", root, asked, root, found, rows, _masks(root, files))
+
+
+def table(file: str | Path, *, images: str | Path | None = None) -> LazySamples:
+    """Samples of the images that a table of questions names, in the table's order.
+
+    A CSV file with a header, JSON lines or parquet, with one question a row:
+
+        image     a file, relative to `images`
+        question  text
+        answer    text, best of one word
+        kind      optional: see `Question.kind`; "question" if empty
+        id        optional: the sample's id; by default what `image` says
+        object    optional: the name of the object that the question is about
+        box       optional: that object's x0 y0 x1 y1 in pixels, x1 and y1 exclusive: four numbers
+                  as a list, or as a text with spaces or commas between them
+        mask      optional, in place of box: a file with that object's mask, relative to `images`
+        about     optional: indices of several objects that carry the answer, as a list or a text
+
+    Rows of one image make one sample. Its objects are the different boxes and masks of its rows, in
+    their order (in a folder, after the files in `masks/`); `about` counts them from 0. A row
+    without `about` is about its own box or mask, or else about the objects named as it says, or
+    else about the image's only object. Objects with a box have `Object.boxed` True. Other columns
+    are passed over.
+
+    Args:
+        file: the table.
+        images: the folder of images; by default the table's own.
+
+    Raises:
+        InputError: no such file or folder, a missing column or value, one of another form, a
+            missing image or mask, two images of one id; on access, an unreadable image, a mask of
+            another size than its image, a box outside it, an unknown object.
+    """
+    path = Path(file).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: expected a table of questions, got no file there")
+    root = path.parent if images is None else existing_folder(images, "the folder of images")
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for row in read_table(path):
+        if row.image not in rows and not (root / row.image).is_file():
+            raise InputError(
+                f"{row.where}: expected the file of an image in {root}, got {row.image!r}: correct "
+                "it, or name the images' folder as rs.data.table(file, images=...)"
+            )
+        rows[row.image].append(row)
+    if not rows:
+        raise InputError(f"{path}: expected at least one question, got none")
+    return _samples("table", path, path, root, tuple(rows), rows, {})
 
 
 @dataclass(frozen=True)
-class _Folder:
-    """What `LazySamples` reads from. `masks` is by an image's stem: (name, file) each."""
+class _Pictures:
+    """What `LazySamples` reads from; all but `ids` by an image's name, which is relative to `root`.
 
-    files: tuple[Path, ...]
+    `masks` has (name, file) each.
+    """
+
+    source: str
+    root: Path
     table: Path | None
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
     rows: Mapping[str, Sequence[Row]]
     masks: Mapping[str, Sequence[tuple[str | None, Path]]]
 
     def describe(self, places: Sequence[int]) -> object:
-        chosen = [self.files[place] for place in places]
+        chosen = [self.names[place] for place in places]
         return {
-            "source": "folder",
+            "source": self.source,
             "table": content_hash(self.table),
-            "images": [[file.name, file.stat().st_size] for file in chosen],
+            "images": [[name, (self.root / name).stat().st_size] for name in chosen],
             "masks": [
-                [file.stem, name, mask.stat().st_size]
-                for file in chosen
-                for name, mask in self.masks.get(file.stem, ())
+                [Path(name).stem, called, mask.stat().st_size]
+                for name in chosen
+                for called, mask in self.masks.get(name, ())
+            ]
+            + [
+                [row.mask, (self.root / row.mask).stat().st_size]
+                for name in chosen
+                for row in self.rows.get(name, ())
+                if row.mask is not None
             ],
         }
 
     def read(self, place: int) -> Sample:
-        file = self.files[place]
-        image = open_image(file)
-        rows = self.rows.get(file.name, ())
-        objects = tuple(
-            _object(name or _named(rows), mask, image)
-            for name, mask in self.masks.get(file.stem, ())
-        )
+        name = self.names[place]
+        image = open_image(self.root / name)
+        rows = self.rows.get(name, ())
+        objects = [
+            mask_object(called or _named(rows), mask, str(mask), image.size)
+            for called, mask in self.masks.get(name, ())
+        ]
+        own: dict[object, int] = {}
+        for row in rows:
+            key = _key(row)
+            if key is not None and key not in own:
+                own[key] = len(objects)
+                objects.append(self._own(row, image))
         return Sample(
-            id=file.name,
+            id=self.ids[place],
             image=image,
-            objects=objects,
+            objects=tuple(objects),
             questions=tuple(
-                Question(row.question, row.answer, row.kind, _about(row, objects)) for row in rows
+                Question(row.question, row.answer, row.kind, _about(row, objects, own))
+                for row in rows
             ),
-            meta={"source": "folder", "file_name": file.name},
+            meta={"source": self.source, "file_name": name},
         )
+
+    def _own(self, row: Row, image: Image.Image) -> Object:
+        """The object that a row describes by a mask or a box."""
+        name = row.object or UNNAMED
+        if row.mask is not None:
+            file = self.root / row.mask
+            return mask_object(name, file, str(file), image.size)
+        assert row.box is not None
+        mask = box_mask(row.box, *image.size)
+        if not mask.any():
+            raise InputError(
+                f"{row.where}: expected a box x0 y0 x1 y1 that covers a pixel of {row.image} "
+                f"({image.width}x{image.height}), got {row.box}"
+            )
+        return Object(name, mask, cut_box(row.box, *image.size), boxed=True)
+
+
+def _samples(
+    source: str,
+    path: Path,
+    asked: Path | None,
+    root: Path,
+    names: tuple[str, ...],
+    rows: Mapping[str, Sequence[Row]],
+    masks: Mapping[str, Sequence[tuple[str | None, Path]]],
+) -> LazySamples:
+    for row in (row for name in names for row in rows.get(name, ())):
+        if row.mask is not None and not (root / row.mask).is_file():
+            raise InputError(
+                f"{row.where}: expected the file of a mask in {root}, got {row.mask!r}"
+            )
+    ids = tuple(_id(name, rows.get(name, ())) for name in names)
+    taken: dict[str, str] = {}
+    for name, one in zip(names, ids, strict=True):
+        if taken.setdefault(one, name) != name:
+            raise InputError(
+                f"{asked}: expected different ids, got {one!r} for {taken[one]} and {name}"
+            )
+    pictures = _Pictures(source, root, asked, names, ids, rows, masks)
+    return LazySamples(f"{source}:{path}", pictures.read, pictures.describe, range(len(names)))
+
+
+def _id(name: str, rows: Sequence[Row]) -> str:
+    given = {row.id for row in rows if row.id is not None}
+    if len(given) > 1:
+        raise InputError(
+            f"{rows[0].where}: expected one id for all questions of {name}, got "
+            f"{' and '.join(sorted(given))}"
+        )
+    return given.pop() if given else name
 
 
 def _masks(root: Path, files: Sequence[Path]) -> dict[str, list[tuple[str | None, Path]]]:
-    stems = {file.stem for file in files}
-    found: dict[str, list[tuple[str | None, Path]]] = defaultdict(list)
-    if not (root / "masks").is_dir():
-        return found
-    for entry in sorted((root / "masks").iterdir(), key=lambda entry: entry.name):
+    of_stem: dict[str, list[tuple[str | None, Path]]] = {file.stem: [] for file in files}
+    inside = sorted((root / "masks").iterdir()) if (root / "masks").is_dir() else []
+    for entry in inside:
         inner = entry.is_dir()
         if entry.name.startswith(".") or not (inner or entry.suffix.lower() == ".png"):
             continue
         stem = entry.name if inner else entry.stem
-        if stem not in stems:
+        if stem not in of_stem:
             raise InputError(
                 f"{entry}: expected a mask named as an image in {root}, got none called {stem!r}: "
                 "rename or remove it"
             )
         if inner:
-            found[stem] += [(mask.stem, mask) for mask in sorted(entry.glob("*.png"))]
+            of_stem[stem] += [(mask.stem, mask) for mask in sorted(entry.glob("*.png"))]
         else:
-            found[stem].append((None, entry))
-    return found
+            of_stem[stem].append((None, entry))
+    return {file.name: of_stem[file.stem] for file in files}
 
 
 def _named(rows: Sequence[Row]) -> str:
-    names = {row.object for row in rows if row.object}
+    names = {row.object for row in rows if row.object and _key(row) is None}
     if len(names) > 1:
         raise InputError(
             f"{rows[0].where}: expected one object for the one mask of {rows[0].image}, got "
@@ -139,47 +253,27 @@ def _named(rows: Sequence[Row]) -> str:
     return names.pop() if names else UNNAMED
 
 
-def _about(row: Row, objects: Sequence[Object]) -> tuple[int, ...]:
+def _key(row: Row) -> object:
+    """What tells a row's own object from others; None where it has none."""
+    return None if row.box is None and row.mask is None else (row.object, row.box, row.mask)
+
+
+def _about(row: Row, objects: Sequence[Object], own: Mapping[object, int]) -> tuple[int, ...]:
+    if row.about is not None:
+        if any(place >= len(objects) for place in row.about):
+            raise InputError(
+                f"{row.where}: expected about as indices of the {len(objects)} objects of "
+                f"{row.image}, from 0, got {list(row.about)}"
+            )
+        return row.about
+    if (key := _key(row)) is not None:
+        return (own[key],)
     if row.object is None:
         return (0,) if len(objects) == 1 else ()
     places = tuple(place for place, obj in enumerate(objects) if obj.name == row.object)
     if not places:
         raise InputError(
-            f"{row.where}: expected the name of a mask of {row.image} "
+            f"{row.where}: expected the name of an object of {row.image} "
             f"({', '.join(obj.name for obj in objects) or 'it has none'}), got {row.object!r}"
         )
     return places
-
-
-def _object(name: str, file: Path, image: Image.Image) -> Object:
-    mask = _read_mask(file)
-    if mask.shape != (image.height, image.width):
-        raise InputError(
-            f"{file}: expected a mask of the image's size {image.width}x{image.height} (width x "
-            f"height), got {mask.shape[1]}x{mask.shape[0]}: use the mask of this image"
-        )
-    if not mask.any():
-        raise InputError(f"{file}: expected a mask with at least one pixel, got an empty one")
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = (float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1))
-    return Object(name, mask, box)
-
-
-def _read_mask(file: Path) -> Bool[np.ndarray, "height width"]:
-    try:
-        with Image.open(file) as image:
-            if image.has_transparency_data and image.mode != "P":
-                image = image.convert("RGB")
-            values = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: expected a mask as an image, got a damaged one") from error
-    if values.ndim == 3:
-        values = values.max(axis=2)
-        return values > 0
-    inside = np.unique(values[values > 0])
-    if len(inside) > 1:
-        raise InputError(
-            f"{file}: expected a mask of 0 and one other value, got {len(inside)} other values: "
-            "save the mask of one object, without smoothed edges"
-        )
-    return values > 0

@@ -70,6 +70,30 @@ def open_image(
     return _upright_rgb(_loaded(image, name, max_pixels), name)
 
 
+def open_sized(file: Path, size: tuple[int, int], told_by: str) -> Image.Image:
+    """The image upright, or as stored where only that has the size that its annotations give.
+
+    Args:
+        size: width and height that the annotations give.
+        told_by: the file of annotations, for the error.
+
+    Raises:
+        InputError: as `open_image`, and for an image of another size.
+    """
+    image = open_image(file)
+    if image.size == size:
+        return image
+    if image.size == size[::-1]:
+        with Image.open(file) as stored:
+            if stored.size == size:
+                # Annotations made without regard to EXIF: the stored pixels are meant.
+                return open_image(np.asarray(stored.convert("RGB")))
+    raise InputError(
+        f"{file}: expected the size in {told_by}, {size[0]}x{size[1]} (width x height), got "
+        f"{image.width}x{image.height}: use the images of these annotations"
+    )
+
+
 def _open(file: IO[bytes], name: str, formats: Sequence[str] | None) -> Image.Image:
     try:
         return Image.open(file, formats=None if formats is None else tuple(formats))

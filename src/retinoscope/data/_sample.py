@@ -25,7 +25,8 @@ class Object:
 
     `mask` is (H, W), True where the object is visible; `box` is x0, y0, x1, y1 in pixels of the
     original image, x1 and y1 exclusive. `color` and `parts` are empty where the source has none,
-    `polygons` ([x, y, x, y, ...] each) where it has only pixels.
+    `polygons` ([x, y, x, y, ...] each) where it has only pixels. `boxed` is True where the source
+    gives a box and no outline: `mask` is then that box, and holds background too.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Object:
     color: str | None = None
     parts: tuple[Part, ...] = ()
     polygons: tuple[tuple[float, ...], ...] = ()
+    boxed: bool = False
 
     @property
     def area(self) -> int:
@@ -43,7 +45,10 @@ class Object:
 
 @dataclass(frozen=True)
 class Relation:
-    """`objects[subject]` is `name` ("left of", "right of", "above", "below") `objects[object]`."""
+    """`objects[subject]` is `name` `objects[object]`.
+
+    `name` is "left of", "right of", "above" or "below" in scenes, elsewhere the source's own word.
+    """
 
     subject: int
     name: str

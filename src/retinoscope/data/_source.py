@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
 from ._coco import coco
-from ._folder import folder
+from ._datasets import open_dataset
+from ._folder import folder, table
 from ._lazy import LazySamples
 from ._sample import Sample
+from ._table import SUFFIXES
+from ._visual_genome import visual_genome
 from .scenes import SceneOptions, Scenes
 
 FORMS = (
-    "scenes:N (N drawn scenes), coco:FOLDER (COCO's annotations and images) or folder:PATH "
-    "(plain images)"
+    "scenes:N (N drawn scenes), coco:FOLDER (COCO's annotations and images), vg:FOLDER (Visual "
+    "Genome), folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet) or "
+    "datasets:NAME_OR_PATH[:SPLIT]"
 )
+_SOURCES: dict[str, Callable[[str], Sequence[Sample]]] = {
+    "vg": visual_genome,
+    "folder": folder,
+    "table": table,
+    "datasets": open_dataset,
+}
 
 
 def scenes(
@@ -50,24 +60,27 @@ def scenes(
 
 
 def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
-    """The samples that `spec` names: "scenes:N", "coco:FOLDER" or "folder:PATH".
+    """The samples that `spec` names.
 
-    In place of COCO's folder, `coco:` takes the path of one instances file, for a folder that holds
-    several. `seed` is that of drawn scenes and without effect on the others.
+    "scenes:N", "coco:FOLDER", "vg:FOLDER", "folder:PATH", "table:FILE" or
+    "datasets:NAME_OR_PATH[:SPLIT]": see `scenes`, `coco`, `visual_genome`, `folder`, `table` and
+    `dataset`. In place of COCO's folder, `coco:` takes the path of one instances file, for a folder
+    that holds several. `seed` is that of drawn scenes and without effect on the others.
 
     Raises:
         InputError: another form, or no data there.
+        MissingExtraError: "datasets:" without the package datasets.
     """
     kind, colon, rest = spec.partition(":")
     if not colon or not rest.strip():
-        hint = f": did you mean folder:{spec}?" if spec and Path(spec).is_dir() else ""
+        hint = _hint(spec)
         raise InputError(f"expected data as {FORMS}, got {spec!r}{hint}")
     if kind == "scenes":
         return _scenes(spec, rest, seed)
     if kind == "coco":
         return _coco(rest)
-    if kind == "folder":
-        return folder(rest)
+    if kind in _SOURCES:
+        return _SOURCES[kind](rest)
     raise InputError(f"expected data as {FORMS}, got {spec!r}")
 
 
@@ -95,6 +108,15 @@ def reopen_source(source: Mapping[str, object]) -> Sequence[Sample]:
         raise InputError(f"expected a data source with a 'spec', got the keys {sorted(source)}")
     samples = open_source(spec, seed if isinstance(seed, int) else 0)
     return samples[:limit] if isinstance(limit, int) else samples
+
+
+def _hint(spec: str) -> str:
+    """What a bare path could have meant."""
+    if not spec or not Path(spec).exists():
+        return ""
+    if Path(spec).is_dir():
+        return f": did you mean folder:{spec}?"
+    return f": did you mean table:{spec}?" if Path(spec).suffix in SUFFIXES else ""
 
 
 def _scenes(spec: str, number: str, seed: int) -> Scenes:

@@ -17,6 +17,8 @@ _CATEGORY = {name: 1 + index for index, name in enumerate(KINDS)}
 def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     """Write `images/*.png`, `annotations/instances.json` and `questions.json` under `folder`.
 
+    Questions keep what they are about: `about` indexes the image's annotations, which are in the
+    order of its objects. Captions, colours, parts, relations and signs have no place in the format.
     Categories are `KINDS`, numbered from 1; boxes are x, y, width, height. Returns the folder.
 
     Raises:
@@ -49,6 +51,7 @@ def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
                     "question": question.question,
                     "answer": question.answer,
                     "kind": question.kind,
+                    "about": list(question.about),
                 }
             )
     categories = [{"id": number, "name": name} for name, number in _CATEGORY.items()]

@@ -1,0 +1,314 @@
+"""Datasets of the library `datasets`: rows with an image, questions and objects."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from PIL import Image
+
+from ..errors import InputError, MissingExtraError
+from ._about import about_by_name
+from ._dataset_objects import Boxes, label_names, objects_of
+from ._image import open_image
+from ._lazy import LazySamples
+from ._sample import Object, Question, Sample
+
+if TYPE_CHECKING:
+    import datasets
+
+COMMON = {
+    "image": ("image", "img", "picture", "jpg", "png"),
+    "question": ("question", "questions", "query", "prompt"),
+    "answer": ("answer", "answers", "multiple_choice_answer"),
+    "objects": ("objects",),
+    "kind": ("kind",),
+}
+"""Names of columns that are found by themselves, the first that there is."""
+_AT_ONCE = 256
+"""Rows that a fingerprint reads at a time."""
+
+
+def dataset(
+    ds: datasets.Dataset,
+    *,
+    image: str | None = None,
+    question: str | None = None,
+    answer: str | None = None,
+    objects: str | None = None,
+    kind: str | None = None,
+    id: str | None = None,
+    boxes: Literal["xywh", "xyxy"] = "xywh",
+    name: str = "dataset",
+) -> LazySamples:
+    """Samples of a `datasets.Dataset`, one a row, read when they are asked for.
+
+    Every argument but the first and the last two names a column. A column that is not named is
+    found by `COMMON`, where the dataset has one of those; images are needed, the rest may be
+    missing, and questions need answers. Images are decoded here, from their bytes or files: turned
+    upright, transparency on white.
+
+    A row has one question, or a list of questions and a list of as many answers. Of several
+    answers to one question, the most frequent counts, of equally frequent ones the first.
+
+    `objects` is a list of objects, or an object of lists, with a name ("name", "category", "label"
+    or "class": text, or a number of a ClassLabel) and one of "bbox" or "box" (four numbers, see
+    `boxes`), "mask" (an image, 0 outside) and "segmentation" (as in COCO); optionally "color" and
+    "iscrowd" (crowds are left out and named in `meta["crowds"]`; what covers no pixel is named in
+    `meta["unseen"]`). Objects with a box only have `Object.boxed` True. A question is about the one
+    object that its answer names, or else the one that it names itself.
+
+    Args:
+        ds: one split, with random access.
+        id: the column of samples' ids, all different; by default the row's number.
+        boxes: what four numbers mean: x, y, width, height as in COCO, or x0, y0, x1, y1.
+        name: what to call the data in `repr`.
+
+    Raises:
+        MissingExtraError: without the package datasets.
+        InputError: several splits, a stream, no such column, no column of images, ids that are not
+            different; on access, an unreadable image or values of another form.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError("datasets", "data") from error
+    if isinstance(ds, datasets.DatasetDict):
+        raise InputError(
+            f"expected one split of a dataset, got all: choose one of {', '.join(map(str, ds))} as "
+            "ds['NAME'], on the command line datasets:NAME_OR_PATH:SPLIT"
+        )
+    if not isinstance(ds, datasets.Dataset):
+        raise InputError(
+            f"expected a datasets.Dataset, got a {type(ds).__name__}: a stream has no random "
+            "access; load it without streaming=True"
+        )
+    if len(ds) == 0:
+        raise InputError("expected at least one row, got an empty dataset: give other data")
+    given = {"image": image, "question": question, "answer": answer, "objects": objects}
+    columns = _columns(ds.column_names, given | {"kind": kind, "id": id})
+    if boxes not in ("xywh", "xyxy"):
+        raise InputError(f"boxes must be 'xywh' or 'xyxy', got {boxes!r}")
+    # As arrow, a row comes as it is stored: nothing is decoded that is not needed.
+    table = ds.select_columns([one for one in columns.values() if one]).with_format("arrow")
+    labels = label_names(ds.features[columns["objects"]]) if columns["objects"] else {}
+    source = _Dataset(table, columns, labels, boxes)
+    if id is not None:
+        source.check_ids()
+    return LazySamples(f"datasets:{name}", source.read, source.describe, range(len(ds)))
+
+
+def open_dataset(spec: str) -> LazySamples:
+    """The dataset NAME_OR_PATH or NAME_OR_PATH:SPLIT: a folder, or a name on the Hub.
+
+    A folder is one that `save_to_disk` wrote, or one with data files. Without a split, the only one
+    is taken.
+
+    Raises:
+        MissingExtraError: without the package datasets.
+        InputError: no such dataset, a split that it does not have, several splits and none named, a
+            dataset that runs code of its own (it is never run), and as `dataset`.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError("datasets", "data") from error
+    path, split = spec, None
+    if not Path(spec).expanduser().exists() and ":" in spec:
+        path, _, split = spec.rpartition(":")
+    local = Path(path).expanduser()
+    try:
+        found = _saved(local) if local.is_dir() else _loaded(path)
+    except InputError:
+        raise
+    except Exception as error:  # The library raises many kinds, of its own and of the network.
+        first = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise InputError(
+            f"datasets:{spec}: expected a folder of save_to_disk or a dataset on the Hub, got "
+            f"neither ({first}): check the name, and the network"
+        ) from error
+    if isinstance(found, datasets.DatasetDict):
+        found = _split({str(key): one for key, one in found.items()}, split, spec)
+    elif split is not None:
+        raise InputError(f"datasets:{spec}: expected no split, got {split!r}: {path} has only one")
+    return dataset(found, name=spec)
+
+
+@dataclass(frozen=True, eq=False)
+class _Dataset:
+    """What `LazySamples` reads from. `columns` has None where there is no such column."""
+
+    table: datasets.Dataset
+    columns: Mapping[str, str | None]
+    labels: Mapping[str, Sequence[str]]
+    boxes: Boxes
+
+    def read(self, place: int) -> Sample:
+        row = self.table[place : place + 1].to_pylist()[0]  # type: ignore[union-attr]
+        ident = place if (column := self.columns["id"]) is None else row[column]
+        where = f"row {place}"
+        image = self._image(row[self.columns["image"]], where)
+        objects: tuple[Object, ...] = ()
+        crowds: tuple[str, ...] = ()
+        unseen: tuple[str, ...] = ()
+        if (column := self.columns["objects"]) is not None:
+            objects, crowds, unseen = objects_of(
+                row[column], self.labels, image.size, self.boxes, f"{where}: {column}"
+            )
+        return Sample(
+            id=str(ident),
+            image=image,
+            objects=objects,
+            questions=self._questions(row, objects, where),
+            meta={"source": "datasets", "row": place, "crowds": crowds, "unseen": unseen},
+        )
+
+    def check_ids(self) -> None:
+        """Raises InputError for two rows of one id."""
+        column = self.columns["id"]
+        assert column is not None
+        seen: dict[str, int] = {}
+        for start in range(0, len(self.table), 4096):
+            rows = self.table.select_columns([column])[start : start + 4096]
+            for place, value in enumerate(rows[column].to_pylist(), start=start):  # type: ignore[union-attr]
+                if seen.setdefault(str(value), place) != place:
+                    raise InputError(
+                        f"expected a different {column!r} in every row, got {value!r} in rows "
+                        f"{seen[str(value)]} and {place}: name another column, or none"
+                    )
+
+    def describe(self, places: Sequence[int]) -> object:
+        """Every stored value; of images their sizes in bytes, and names where they are files."""
+        digest = hashlib.sha256()
+        for start in range(0, len(places), _AT_ONCE):
+            chosen = self.table.select(places[start : start + _AT_ONCE])
+            for row in chosen[:].to_pylist():  # type: ignore[union-attr]
+                digest.update(json.dumps(row, sort_keys=True, default=_told).encode() + b"\n")
+        return {
+            "source": "datasets",
+            "columns": dict(self.columns),
+            "labels": {name: list(names) for name, names in self.labels.items()},
+            "boxes": self.boxes,
+            "rows": digest.hexdigest(),
+        }
+
+    def _image(self, stored: object, where: str) -> Image.Image:
+        source = stored.get("bytes") or stored.get("path") if isinstance(stored, dict) else stored
+        if not isinstance(source, str | bytes):
+            raise InputError(
+                f"{where}: expected an image in the column {self.columns['image']!r}, got "
+                f"{'none' if source is None else 'a ' + type(source).__name__}"
+            )
+        try:
+            return open_image(source)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+
+    def _questions(
+        self, row: Mapping[str, object], objects: Sequence[Object], where: str
+    ) -> tuple[Question, ...]:
+        column = self.columns["question"]
+        if column is None or row[column] is None:
+            return ()
+        asked, answered = row[column], row[str(self.columns["answer"])]
+        kinds = row[self.columns["kind"]] if self.columns["kind"] is not None else None
+        if isinstance(asked, str):
+            asked, answered, kinds = [asked], [answered], [kinds]
+        elif kinds is None:
+            kinds = [None] * len(asked) if isinstance(asked, list) else None
+        if not all(isinstance(one, list) for one in (asked, answered, kinds)):
+            raise InputError(
+                f"{where}: expected {column!r} as a text, or as a list with a list of answers, got "
+                f"a {type(asked).__name__} and a {type(answered).__name__}"
+            )
+        if not len(asked) == len(answered) == len(kinds):  # type: ignore[arg-type]
+            raise InputError(
+                f"{where}: expected as many answers as questions, got {len(answered)} answers to "  # type: ignore[arg-type]
+                f"{len(asked)} questions"  # type: ignore[arg-type]
+            )
+        names = [obj.name for obj in objects]
+        found = []
+        for question, one, kind in zip(asked, answered, kinds, strict=True):  # type: ignore[arg-type]
+            answer, kind = _answer(one, where), str(kind or "question")
+            about = about_by_name(str(question), answer, kind, names)
+            found.append(Question(str(question), answer, kind, about))
+        return tuple(found)
+
+
+def _columns(there: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str | None]:
+    got = f"the dataset has {', '.join(there)}"
+    found: dict[str, str | None] = {}
+    for role, column in given.items():
+        if column is not None and column not in there:
+            raise InputError(f"expected {role}={column!r} to be a column, but {got}: name another")
+        found[role] = column or next((c for c in COMMON.get(role, ()) if c in there), None)
+    if found["image"] is None:
+        raise InputError(
+            f"expected a column of images ({', '.join(COMMON['image'])}), but {got}: name it as "
+            "rs.data.dataset(ds, image=...)"
+        )
+    if (found["question"] is None) != (found["answer"] is None):
+        lost = "answer" if found["answer"] is None else "question"
+        has = "question" if lost == "answer" else "answer"
+        raise InputError(
+            f"expected a column of {lost}s ({', '.join(COMMON[lost])}) beside {found[has]!r}, but "
+            f"{got}: name it as rs.data.dataset(ds, {lost}=...)"
+        )
+    return found
+
+
+def _answer(stored: object, where: str) -> str:
+    several = stored if isinstance(stored, list) else [stored]
+    texts = [one.get("answer") if isinstance(one, dict) else one for one in several]
+    texts = [str(one) for one in texts if isinstance(one, str | int) and str(one)]
+    if not texts or len(texts) < len(several):
+        raise InputError(
+            f"{where}: expected an answer as a text, or as a list of texts, got "
+            f"{str(stored)[:60]!r}: leave the row out"
+        )
+    # max takes the first of equals.
+    return max(texts, key=texts.count)
+
+
+def _told(value: object) -> object:
+    """What a fingerprint keeps of a value that JSON has no form for."""
+    return len(value) if isinstance(value, bytes) else str(value)
+
+
+def _saved(folder: Path) -> Any:
+    import datasets
+
+    if (folder / "dataset_info.json").is_file() or (folder / "dataset_dict.json").is_file():
+        return datasets.load_from_disk(str(folder))
+    scripts = sorted(folder.glob("*.py"))
+    if scripts:
+        raise InputError(
+            f"{scripts[0]}: expected data without code, got a loading script, which is never run: "
+            "remove it, or save its data with save_to_disk"
+        )
+    return _loaded(str(folder))
+
+
+def _loaded(name: str) -> Any:
+    import datasets
+
+    load: Callable[..., Any] = datasets.load_dataset
+    if int(datasets.__version__.split(".")[0]) < 4:
+        # Later versions run no code of a dataset, and do not know the argument.
+        return load(name, trust_remote_code=False)
+    return load(name)
+
+
+def _split(found: Mapping[str, datasets.Dataset], split: str | None, spec: str) -> datasets.Dataset:
+    if split is None and len(found) == 1:
+        return next(iter(found.values()))
+    if split is None or split not in found:
+        raise InputError(
+            f"datasets:{spec}: expected a split ({', '.join(found)}), got {split or 'none'}: write "
+            f"datasets:{spec.removesuffix(f':{split}')}:{next(iter(found))}"
+        )
+    return found[split]
