@@ -59,7 +59,8 @@ class Survivor(AttentionKnockout):
     """Rows as a knockout has them, from the sample's number; `conditions` of them."""
 
     conditions: int = 6
-    seconds: float = 0.0
+    ends_at: tuple[int, int] | None = None
+    """A sample's number and the signal that comes while it is computed."""
 
     columns: ClassVar[tuple[str, ...]] = AttentionKnockout.columns
 
@@ -70,7 +71,8 @@ class Survivor(AttentionKnockout):
         return None
 
     def _rows(self, context: None, index: int, sample: Sample, keep: bool) -> tuple[Any, list]:
-        time.sleep(self.seconds)
+        if self.ends_at is not None and index == self.ends_at[0]:
+            os.kill(os.getpid(), self.ends_at[1])
         if index % 7 == 5:
             raise ValueError(f"{sample.id} is torn")
         rng = random.Random(index)
@@ -99,12 +101,12 @@ class Survivor(AttentionKnockout):
         return rows, [picture] if keep else []
 
 
-def study(samples: int, seconds: float = 0.0, **options: Any) -> Survivor:
+def study(samples: int, **options: Any) -> Survivor:
     """The study that the tests run."""
-    return Survivor(Model(), Pictures(samples), seconds=seconds, **options)  # type: ignore[arg-type]
+    return Survivor(Model(), Pictures(samples), **options)  # type: ignore[arg-type]
 
 
-def run(folder: Path, samples: int, deadly: int, seconds: float) -> None:
+def run(folder: Path, samples: int, deadly: int, ends_at: tuple[int, int] | None) -> None:
     """Runs it, and dies by SIGKILL at the `deadly`-th step of a write (0: never)."""
     import retinoscope.store._directory as directory
     import retinoscope.store._ledger as ledger
@@ -136,7 +138,7 @@ def run(folder: Path, samples: int, deadly: int, seconds: float) -> None:
 
     for name in CALLS:
         setattr(os, name, watched(getattr(os, name)))
-    study(samples, seconds).run(folder)
+    study(samples, ends_at=ends_at).run(folder)
 
 
 def child(order: dict[str, Any]) -> int:
@@ -147,7 +149,8 @@ def child(order: dict[str, Any]) -> int:
         code = 1
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
-            run(Path(order["folder"]), order["samples"], order["deadly"], order["seconds"])
+            ends_at = None if order["at"] is None else (order["at"], order["signal"])
+            run(Path(order["folder"]), order["samples"], order["deadly"], ends_at)
             code = 0
         except KeyboardInterrupt:
             code = 130

@@ -46,11 +46,11 @@ class Zygote:
         *,
         deadly: int = 0,
         after: float | None = None,
+        at: int | None = None,
         by: signal.Signals = signal.SIGKILL,
-        seconds: float = 0.0,
     ) -> dict[str, float]:
         order = {"folder": str(folder), "samples": SAMPLES, "deadly": deadly}
-        order |= {"after": after, "signal": int(by), "seconds": seconds}
+        order |= {"after": after, "at": at, "signal": int(by)}
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
@@ -114,11 +114,11 @@ def test_killed_at_fifty_points_it_ends_in_the_same_bytes(zygote, whole, tmp_pat
 
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_keeps_what_is_finished(zygote, whole, tmp_path, by):
-    code = zygote.run(tmp_path / "run", seconds=0.05, after=0.9, by=by)["code"]
+    code = zygote.run(tmp_path / "run", at=11, by=by)["code"]
     assert code == 130
     with RunDirectory.open(tmp_path / "run", *_identity(tmp_path / "run")) as directory:
         kept = len(directory.done())
-    assert 1 <= kept < SAMPLES
+    assert 11 <= kept < SAMPLES
     assert zygote.run(tmp_path / "run")["code"] == 0
     assert (tmp_path / "run" / FILES[0]).read_bytes() == whole[0][FILES[0]]
 
