@@ -8,12 +8,16 @@ from __future__ import annotations
 from cyclopts import App, Group
 
 from .. import __version__
+from ._check import check
 from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
+from ._flow import flow
+from ._look import look
 from ._models import models
 from ._report import report
 from ._reproduce import reproduce
+from ._reprompt import reprompt
 from ._studies import ablate, knockout, lens
 from ._train import train
 from ._view import serve, view
@@ -31,7 +35,8 @@ Start here; it takes a few minutes and downloads nothing:
 
 EPILOGUE = """MODEL is pocket (packaged), a Hugging Face Hub id or a folder. \
 DATA is scenes:N (drawn), \
-coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME_OR_PATH.
+coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME_OR_PATH. \
+planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
 
 Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
 for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, 130 interrupted.
@@ -53,12 +58,13 @@ _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
 app.command(reproduce, group=_whole)
-for _command in (curate, ablate, lens, knockout):
+for _command in (curate, ablate, lens, knockout, flow, look, reprompt):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(view, group=_more)
 app.command(serve, group=_more)
 app.command(models, group=_more)
 app.command(doctor, group=_more)
+app.command(check, group=_more)
 train.group = (_more,)
 app.command(train)

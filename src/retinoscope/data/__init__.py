@@ -16,6 +16,7 @@ from ._lazy import LazySamples
 from ._sample import Object, Part, Question, Relation, Sample, Sign
 from ._segmentation import Segmentation, decode_segmentation, run_lengths
 from ._source import open_source, reopen_source, source_of
+from ._squares import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH, Squares, squares
 from ._visual_genome import visual_genome
 from .scenes import SceneOptions, Scenes, export_coco
 
@@ -23,6 +24,9 @@ from .scenes import SceneOptions, Scenes, export_coco
 from ._source import scenes  # isort: skip
 
 __all__ = [
+    "SQUARE_COLORS",
+    "SQUARE_GRID",
+    "SQUARE_PATCH",
     "ImageSource",
     "LazySamples",
     "Object",
@@ -34,6 +38,7 @@ __all__ = [
     "Scenes",
     "Segmentation",
     "Sign",
+    "Squares",
     "coco",
     "dataset",
     "decode_segmentation",
@@ -45,6 +50,7 @@ __all__ = [
     "run_lengths",
     "scenes",
     "source_of",
+    "squares",
     "table",
     "visual_genome",
 ]

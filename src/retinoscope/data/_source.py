@@ -11,14 +11,15 @@ from ._datasets import open_dataset
 from ._folder import folder, table
 from ._lazy import LazySamples
 from ._sample import Sample
+from ._squares import Squares, squares
 from ._table import SUFFIXES
 from ._visual_genome import visual_genome
 from .scenes import SceneOptions, Scenes
 
 FORMS = (
     "scenes:N (N drawn scenes), coco:FOLDER (COCO's annotations and images), vg:FOLDER (Visual "
-    "Genome), folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet) or "
-    "datasets:NAME_OR_PATH[:SPLIT]"
+    "Genome), folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
+    "datasets:NAME_OR_PATH[:SPLIT] or squares:N (images for the planted models)"
 )
 _SOURCES: dict[str, Callable[[str], Sequence[Sample]]] = {
     "vg": visual_genome,
@@ -63,9 +64,10 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     """The samples that `spec` names.
 
     "scenes:N", "coco:FOLDER", "vg:FOLDER", "folder:PATH", "table:FILE" or
-    "datasets:NAME_OR_PATH[:SPLIT]": see `scenes`, `coco`, `visual_genome`, `folder`, `table` and
-    `dataset`. In place of COCO's folder, `coco:` takes the path of one instances file, for a folder
-    that holds several. `seed` is that of drawn scenes and without effect on the others.
+    "datasets:NAME_OR_PATH[:SPLIT]" or "squares:N": see `scenes`, `coco`, `visual_genome`, `folder`,
+    `table`, `dataset` and `squares`. In place of COCO's folder, `coco:` takes the path of one
+    instances file, for a folder that holds several. `seed` is that of drawn scenes and squares and
+    without effect on the others.
 
     Raises:
         InputError: another form, or no data there.
@@ -76,7 +78,9 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         hint = _hint(spec)
         raise InputError(f"expected data as {FORMS}, got {spec!r}{hint}")
     if kind == "scenes":
-        return _scenes(spec, rest, seed)
+        return scenes(_number("scenes", spec, rest), seed)
+    if kind == "squares":
+        return squares(_number("squares", spec, rest), seed)
     if kind == "coco":
         return _coco(rest)
     if kind in _SOURCES:
@@ -92,6 +96,9 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
     if isinstance(samples, Scenes):
         named = samples.start == 0 and samples.options == SceneOptions() and samples.n > 0
         return {"spec": f"scenes:{samples.n}", "seed": samples.seed} if named else None
+    if isinstance(samples, Squares):
+        named = samples.start == 0 and samples.n > 0
+        return {"spec": f"squares:{samples.n}", "seed": samples.seed} if named else None
     if isinstance(samples, LazySamples) and (samples.places.start, samples.places.step) == (0, 1):
         return {"spec": samples.name, "limit": len(samples)}
     return None
@@ -119,11 +126,11 @@ def _hint(spec: str) -> str:
     return f": did you mean table:{spec}?" if Path(spec).suffix in SUFFIXES else ""
 
 
-def _scenes(spec: str, number: str, seed: int) -> Scenes:
+def _number(kind: str, spec: str, number: str) -> int:
     # No scene has a number of more than 32 bits; Python refuses numbers of thousands of digits.
     if not (number.isascii() and number.isdecimal() and len(number) < 11) or int(number) == 0:
-        raise InputError(f"expected scenes:N with a whole number N from 1 to 2**32, got {spec!r}")
-    return scenes(int(number), seed)
+        raise InputError(f"expected {kind}:N with a whole number N from 1 to 2**32, got {spec!r}")
+    return int(number)
 
 
 def _coco(path: str) -> LazySamples:

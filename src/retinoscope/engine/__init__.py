@@ -17,6 +17,7 @@ the reference path.
 """
 
 from . import fill
+from ._compact import CompactContext, compact_context, context_bytes
 from ._effects import Effects
 from ._generate import Generation, Generations
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
@@ -29,6 +30,7 @@ from ._vlm import VLM
 __all__ = [
     "VLM",
     "Ablate",
+    "CompactContext",
     "Condition",
     "Effects",
     "Generation",
@@ -40,6 +42,8 @@ __all__ = [
     "Prompt",
     "Run",
     "Runs",
+    "compact_context",
+    "context_bytes",
     "fill",
     "load",
 ]

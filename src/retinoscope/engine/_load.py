@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from ..errors import InputError
 from ..models import adapter_for, open_model
-from ..pocket import MODELS, folder
+from ..pocket import MODELS, folder, planted
 from ._check import self_check
 from ._vlm import VLM
 
@@ -28,8 +28,8 @@ def load(
     """Loads a vision-language model and checks that it can be edited exactly.
 
     Args:
-        source: "pocket", "pocket-sentences" or "pocket-none" (packaged), a folder that
-            `save_pretrained` wrote, or a Hub id.
+        source: "pocket", "pocket-sentences" or "pocket-none" (packaged), "planted:NAME" (see
+            `pocket.planted`), a folder that `save_pretrained` wrote, or a Hub id.
         model, processor: Hugging Face objects instead of a source.
         dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
         device: "cpu" unless given.
@@ -44,15 +44,17 @@ def load(
     if source is not None:
         if model is not None or processor is not None:
             raise InputError("expected a source or model and processor, got both")
-        packaged = isinstance(source, str) and source in MODELS
-        model, processor = open_model(
-            folder(str(source)) if packaged else source,
-            dtype=dtype,
-            device=device,
-            allow_pickle=allow_pickle,
-            attention=attention,
-        )
         name = os.fspath(source)
+        if name.startswith(planted.PREFIX):
+            model, processor = planted.build(name, dtype=dtype, device=device, attention=attention)
+        else:
+            model, processor = open_model(
+                folder(name) if isinstance(source, str) and source in MODELS else source,
+                dtype=dtype,
+                device=device,
+                allow_pickle=allow_pickle,
+                attention=attention,
+            )
     elif model is None or processor is None:
         raise InputError("expected a source, or both model and processor, got neither")
     else:

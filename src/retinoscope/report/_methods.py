@@ -29,7 +29,8 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "Controls",
         "For each set of tokens, as many random ones outside it. For the lens, tokens of no "
         "object, another image's mask, and a copy of the model with random weights. For knockout, "
-        "as many random visual tokens as sources.",
+        "as many random visual tokens as sources; for information flow, as many random edges, and "
+        "the untrained copy.",
     ),
     (
         "Intervals",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from . import _ablation, _knockout, _lens
+from . import _ablation, _flow, _knockout, _lens, _look, _reprompt
 from ._collect import StudyRun, collect, of_study
 from ._files import write_whole
 from ._methods import DEFINITIONS, entries_of
@@ -26,6 +26,9 @@ _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
     "ablation": _ablation.section,
     "lens": _lens.section,
     "knockout": _knockout.section,
+    "flow": _flow.section,
+    "look": _look.section,
+    "reprompt": _reprompt.section,
 }
 
 
@@ -171,7 +174,14 @@ def _css() -> str:
 
 
 def _title(sections: Sequence[Section]) -> str:
-    names = {"ablation": "token ablation", "lens": "logit lens", "knockout": "attention knockout"}
+    names = {
+        "ablation": "token ablation",
+        "lens": "logit lens",
+        "knockout": "attention knockout",
+        "flow": "information flow",
+        "look": "where words look",
+        "reprompt": "image re-prompting",
+    }
     done = listing([names[section.key] for section in sections])
     return done[0].upper() + done[1:]
 

@@ -1,4 +1,8 @@
-"""The experiments of Neo et al. 2024 over a data set: resumable, with controls and intervals.
+"""The experiments over a data set: resumable, with controls and intervals.
+
+`TokenAblation`, `LogitLens` and `AttentionKnockout` are those of Neo et al. 2024;
+`InformationFlow`, `WordAttention` and `ImageReprompting` those of Kaduri et al. 2024 and Zhang et
+al. 2024.
 
     results = TokenAblation(vlm, samples).run("runs/ablation")
     results.summary()            # a pyarrow.Table, one row per condition
@@ -10,12 +14,21 @@ from ._ablation import TokenAblation
 from ._clean import CleanAnswers
 from ._executor import Executor, Outcome
 from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
+from ._flow import InformationFlow
+from ._flow_edges import PRESETS as FLOW_PRESETS
+from ._flow_edges import parse_edges
+from ._flow_layers import LayerSet, layer_sets
+from ._flow_objects import Overlap, objects_named
+from ._judge import ChatJudge, Judge, Judgement
 from ._knockout import AttentionKnockout
 from ._lens import LogitLens
+from ._look import WordAttention
 from ._matching import MODES, answers, names_object, paper_names_object
 from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
+from ._planted_check import CHECKS, PlantedCheck, check_planted
 from ._readable import Readable, one_line, prints_of, sample_fingerprint
+from ._reprompt import ImageReprompting, next_turn
 from ._results import Results, open_results
 from ._same_data import SameSamples, same_samples
 from ._study import Progress, Study, describe_model, free_memory
@@ -34,7 +47,9 @@ from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
 
 __all__ = [
+    "CHECKS",
     "DESCRIBE",
+    "FLOW_PRESETS",
     "MODES",
     "NUMBERS",
     "PAPER_PROMPTS",
@@ -44,14 +59,22 @@ __all__ = [
     "TOKENS_OBJECT_1",
     "Ask",
     "AttentionKnockout",
+    "ChatJudge",
     "CleanAnswers",
     "Executor",
     "Failures",
     "FilterOutcome",
     "HallucinationFilter",
+    "ImageReprompting",
+    "InformationFlow",
+    "Judge",
+    "Judgement",
+    "LayerSet",
     "LogitLens",
     "Outcome",
+    "Overlap",
     "PaperNumber",
+    "PlantedCheck",
     "Progress",
     "PromptOptions",
     "Readable",
@@ -60,15 +83,21 @@ __all__ = [
     "Study",
     "TokenAblation",
     "Window",
+    "WordAttention",
     "answers",
+    "check_planted",
     "describe_model",
     "free_memory",
+    "layer_sets",
     "names_object",
+    "next_turn",
+    "objects_named",
     "one_line",
     "open_results",
     "paper_names_object",
     "paper_number",
     "paper_windows",
+    "parse_edges",
     "plural",
     "polling_text",
     "prints_of",

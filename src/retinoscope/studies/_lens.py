@@ -14,7 +14,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from PIL import Image
 
 from ..data import Sample
 from ..errors import InputError
@@ -25,7 +24,8 @@ from ._lens_words import Vocabulary
 from ._readable import Readable
 from ._scoring import refuse_nan
 from ._sets import ImageTokens, Indices, object_sets
-from ._study import Example, Rows, Study, rng_of
+from ._shuffled import other_mask, partners
+from ._study import Example, Rows, Study
 from ._tables import Cell
 from ._tasks import DEFAULT_PROMPTS, DESCRIBE_LENS, PromptOptions, known_names, studied_objects
 from ._untrained import untrained_copy
@@ -92,12 +92,7 @@ class LogitLens(Study[_Context]):
 
     @cached_property
     def _partners(self) -> dict[int, int]:
-        """The image whose masks are laid on each: one step along a seeded random cycle."""
-        n = len(self.samples)
-        if n < 2:
-            return {}
-        order = rng_of(self.seed, "derangement").permutation(n).tolist()
-        return dict(zip(order, [*order[1:], order[0]], strict=True))
+        return partners(len(self.samples), self.seed)
 
     def measure(self, readable: Readable) -> tuple[str, ...]:
         return known_names(readable)
@@ -179,26 +174,10 @@ class LogitLens(Study[_Context]):
         groups["background"] = tuple(i for i in range(image.n) if i not in taken)
         partner = self._partners.get(index)
         if partner is not None:
-            other = self._other_mask(partner, item, sample)
+            other = other_mask(self.samples, partner, item, sample, self.objects)
             if other is not None:
                 groups["shuffled"] = image.indices(image.covering(other, self.min_cover))
         return {group: tokens for group, tokens in groups.items() if tokens}
-
-    def _other_mask(self, partner: int, item: int, sample: Sample) -> np.ndarray | None:
-        try:
-            other = self.samples[partner]
-        except Exception:
-            # The partner cannot be read; it has an error row of its own.
-            return None
-        masks = [other.objects[i].mask for i in studied_objects(other, self.objects)]
-        masks = [mask for mask in masks if mask.any()]
-        if not masks:
-            return None
-        mask = masks[item % len(masks)]
-        if mask.shape[::-1] == sample.image.size:
-            return mask
-        scaled = Image.fromarray(mask).resize(sample.image.size, Image.Resampling.NEAREST)
-        return np.asarray(scaled, dtype=bool)
 
     def _example(
         self,

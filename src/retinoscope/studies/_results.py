@@ -36,7 +36,7 @@ class Results:
 
     @property
     def study(self) -> str:
-        """ "ablation", "lens" or "knockout"."""
+        """ "ablation", "lens", "knockout", "flow", "look" or "reprompt"."""
         return str(self.manifest["study"])
 
     @cached_property
@@ -76,7 +76,7 @@ class Results:
         return _summaries()[self.study][0].over(self.scan)
 
     def extras(self) -> dict[str, pa.Table]:
-        """Further summaries by name: "baseline" (ablation, knockout), "best_layer" (lens)."""
+        """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer" (lens)."""
         return self._extras
 
     @cached_property

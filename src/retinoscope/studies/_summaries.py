@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from . import _ablation_summary as ablation
+from . import _flow_summary as flow
 from . import _knockout_summary as knockout
 from . import _lens_summary as lens
+from . import _look_summary as look
+from . import _reprompt_summary as reprompt
 from ._partition import Part, Partition
 from ._tables import Cell
 
@@ -40,6 +43,20 @@ def _layer(weights: Cell, group: Cell, layer: Cell) -> Part | None:
 
 def _curves(weights: Cell, group: Cell) -> Part | None:
     return None if group is None else (weights, group)
+
+
+def _flowing(task: Cell, weights: Cell, reading: Cell, edges: Cell, layers: Cell) -> Part | None:
+    if edges in (None, flow.NONE):
+        return None
+    return (task, weights, reading, str(edges).removeprefix(flow.CONTROL), layers)
+
+
+def _untouched(edges: Cell) -> Part | None:
+    return flow.NONE if edges == flow.NONE else None
+
+
+def _looking(weights: Cell, row: Cell, layer: Cell, head: Cell) -> Part | None:
+    return None if row is None else (weights, row, layer, head)
 
 
 SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
@@ -99,5 +116,56 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 lambda record: 0,
             )
         },
+    ),
+    "flow": (
+        Partition(
+            flow.summarise_flow,
+            ("task", "weights", "reading", "edges", "layers"),
+            _flowing,
+            (
+                *(*_ITEM, "layers_kind", "first_layer", "last_layer", "n_layers"),
+                *("n_edges", "n_generated_keys", "changed", "correct_after"),
+                *("f1", "precision", "recall", "truth_f1", "truth_precision", "truth_recall"),
+                *("judge_f1", "judge_precision", "judge_recall"),
+                *(*_PROBABILITIES, "rank_before", "rank_after"),
+            ),
+            flow.summary_order,
+        ),
+        {
+            "baseline": Partition(
+                flow.flow_baseline,
+                ("edges",),
+                _untouched,
+                (
+                    *("sample", "error", "task", "weights", "correct_before"),
+                    *("probability_before", "truth_f1", "truth_precision", "truth_recall"),
+                ),
+                flow.baseline_order,
+            )
+        },
+    ),
+    "look": (
+        Partition(
+            look.summarise_look,
+            ("weights", "row", "layer", "head"),
+            _looking,
+            (*_ITEM, *look.MEASURES),
+            look.summary_order,
+        ),
+        {},
+    ),
+    "reprompt": (
+        Partition(
+            reprompt.summarise_reprompt,
+            ("selector", "share"),
+            # A share with and without its random control: few rows enough to be one part.
+            lambda selector, share: None if selector is None else "all",
+            (
+                *(*_ITEM, "correct", "probability", "n_kept", "union", "n_context", "n_visual"),
+                *("context_bytes", "whole_bytes"),
+            ),
+            reprompt.summary_order,
+        ),
+        {},
     ),
 }

@@ -109,3 +109,14 @@ def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
 def names_any(text: str, forms: Iterable[str]) -> bool:
     """Whether one of `forms` stands in `text` as a whole word."""
     return _pattern(tuple(forms)).search(text) is not None
+
+
+def without(text: str, forms: Iterable[str]) -> str:
+    """`text` less what `names_any` finds in it."""
+    return _pattern(tuple(forms)).sub(" ", text)
+
+
+def first_span(text: str, forms: Iterable[str]) -> tuple[int, int] | None:
+    """Where in `text` the first of what `names_any` finds begins and ends."""
+    found = _pattern(tuple(forms)).search(text)
+    return None if found is None else found.span()

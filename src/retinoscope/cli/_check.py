@@ -1,0 +1,35 @@
+"""`retinoscope check`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Method = Literal[
+    "flow", "knockout", "ablation", "lens", "attribution-patching", "integrated-gradients"
+]
+
+
+def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
+    """Try a method on models whose mechanism is known: can it tell them apart?
+
+    Every weight of these tiny models was set by hand. In some the question's tokens carry the image
+    to the answer, in others the answer reads it directly; visual tokens hold their own patch, or
+    the whole image, or nothing.
+
+    For example:
+
+        retinoscope check flow
+
+        retinoscope check ablation --images 50
+
+    Args:
+        method: what is tried.
+        images: how many images of squares.
+        seed: of these images.
+    """
+    from ._common import quiet
+
+    quiet()
+    from ..studies import check_planted
+
+    print(check_planted(method, images, seed))

@@ -1,0 +1,155 @@
+"""A cache that holds only some of a prompt's positions, and what is answered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import DynamicCache
+
+from ..errors import CapabilityError, InputError
+from ..models import Adapter, Inputs
+from ._clean import Clean
+from ._forward import forward, keys_and_values, new_cache
+from ._generate import Generation, check_length, continue_greedily
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+
+@dataclass(frozen=True, eq=False)
+class CompactContext:
+    """Keys and values of some of a run's positions. Made by `compact_context`.
+
+    Attributes:
+        run: whose context it is.
+        kept: for each block the positions that are kept, ascending.
+        n_bytes: what their keys and values take.
+    """
+
+    run: Run
+    kept: tuple[tuple[int, ...], ...]
+    n_bytes: int
+    _cache: DynamicCache = field(repr=False)
+
+    @torch.no_grad()
+    def answer(
+        self, question: Run, max_new_tokens: int = 64, *, keep_logits: bool = False
+    ) -> Generation:
+        """Goes on greedily from the context and the rest of `question`'s prompt.
+
+        What is kept stays at its old positions, so that the rest is read at the positions that it
+        has in `question`. The context can be used again.
+
+        Args:
+            question: a run whose prompt begins with this context's.
+
+        Raises:
+            InputError: a prompt that does not, or one with nothing behind it.
+        """
+        check_length(max_new_tokens)
+        n = self.run.n
+        ids = question.inputs.input_ids
+        if question.n <= n or not torch.equal(ids[:n], self.run.inputs.input_ids):
+            raise InputError(
+                f"expected a prompt that begins with the {n} positions of this context and goes "
+                f"on, got one of {question.n} positions"
+            )
+        steps = _Steps(question.adapter, question.inputs, self._copy(), n)
+        logits = steps.read(question.embeddings[None, n:])
+        return continue_greedily(question, logits, steps, max_new_tokens, keep_logits)[0]
+
+    def _copy(self) -> DynamicCache:
+        cache = new_cache(self.run.adapter)
+        for layer in range(self.run.adapter.n_layers):
+            cache.update(*keys_and_values(self._cache, layer), layer)
+        return cache
+
+
+class _Steps:
+    """As `PlainSteps`, over a cache that is shorter than the positions it stands for."""
+
+    def __init__(self, adapter: Adapter, inputs: Inputs, cache: DynamicCache, start: int) -> None:
+        self._adapter, self._inputs, self._cache, self._next = adapter, inputs, cache, start
+
+    def read(self, embeds: Float[Tensor, "batch token d_model"]) -> Float[Tensor, "batch vocab"]:
+        """float32 logits behind these."""
+        start, self._next = self._next, self._next + embeds.shape[1]
+        arguments: dict[str, Any] = self._adapter.arguments(self._inputs, start, self._next)
+        if "position_ids" not in arguments:
+            # Left to itself the library would count from the cache's length.
+            places = torch.arange(start, self._next, device=embeds.device)
+            arguments["position_ids"] = places[None]
+        return forward(self._adapter, embeds, arguments, cache=self._cache)
+
+    def next(self, tokens: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
+        return self.read(self._adapter.embedding(tokens.to(self._adapter.device))[:, None])
+
+    def keep(self, places: Sequence[int]) -> None:
+        self._cache.batch_select_indices(torch.tensor(places, device=self._adapter.device))
+
+
+@torch.no_grad()
+def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
+    """The context of a run with only some of its positions, in each block others if need be.
+
+    Args:
+        kept: for each block the positions whose keys and values are kept.
+
+    Raises:
+        InputError: another number of blocks, no position in one of them, or one that is not there.
+        CapabilityError: a model whose blocks do not all attend causally to everything before, since
+            a shorter cache moves what its masks count.
+
+    Source: Kaduri et al. 2024 (arXiv 2411.17491).
+    """
+    adapter, clean = run.adapter, run._clean
+    if len(kept) != adapter.n_layers:
+        raise InputError(
+            f"expected the kept positions of {adapter.n_layers} blocks, got those of {len(kept)}"
+        )
+    chosen = tuple(tuple(sorted(set(places))) for places in kept)
+    for layer, places in enumerate(chosen):
+        if not places or places[0] < 0 or places[-1] >= run.n:
+            got = "none" if not places else places[0] if places[0] < 0 else places[-1]
+            raise InputError(
+                f"expected positions from 0 to {run.n - 1} to keep in block {layer}, got {got}"
+            )
+    _refuse_masks(clean, run)
+    cache = new_cache(adapter)
+    for layer, places in enumerate(chosen):
+        index = torch.tensor(places, device=clean.device)
+        keys, values = clean.keys_and_values(layer)
+        cache.update(
+            keys[None].index_select(2, index.to(keys.device)),
+            values[None].index_select(2, index.to(values.device)),
+            layer,
+        )
+    return CompactContext(run, chosen, context_bytes(run, [len(p) for p in chosen]), cache)
+
+
+def context_bytes(run: Run, sizes: Sequence[int]) -> int:
+    """What keys and values of so many positions take in each block.
+
+    Raises:
+        CapabilityError: a block keeps none.
+    """
+    total = 0
+    for layer, size in enumerate(sizes):
+        for held in run._clean.keys_and_values(layer):
+            total += size * held[:, 0].numel() * held.element_size()
+    return total
+
+
+def _refuse_masks(clean: Clean, run: Run) -> None:
+    plain = run.vlm.capabilities.supports("incremental")
+    if not plain or any(clean.edges(i).allowed is not None for i in range(clean.adapter.n_layers)):
+        raise CapabilityError(
+            f"{run.vlm.capabilities.architecture}: its blocks do not all attend causally to "
+            "everything before, so a cache without some positions is not exact; hide them with "
+            "Knockout instead"
+        )

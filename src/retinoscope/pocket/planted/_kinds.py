@@ -1,0 +1,96 @@
+"""The planted models by name: how their images are encoded and how their words reach the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...errors import InputError
+
+Encoder = Literal["one-hot", "broadcast", "constant", "position"]
+Route = Literal["query", "direct", "either"]
+
+PREFIX = "planted:"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """One planted model.
+
+    Attributes:
+        encoder: what a visual token holds: its own patch's label; the labels of the whole image;
+            nothing (all the same); or only its place in the grid.
+        route: how labels reach the words: the question's tokens read the image and later tokens
+            read the question's; later tokens read the image themselves; or both at once, so that
+            either path is enough.
+        blind: whether it names the same two objects whatever the image shows.
+        what: in one sentence.
+    """
+
+    name: str
+    encoder: Encoder
+    route: Route
+    what: str
+
+    @property
+    def blind(self) -> bool:
+        return self.encoder in ("constant", "position")
+
+
+PLANTED: dict[str, Planted] = {
+    planted.name: planted
+    for planted in (
+        Planted(
+            "via-query",
+            "one-hot",
+            "query",
+            "the question's tokens read the image; the answer's never see it",
+        ),
+        Planted(
+            "direct",
+            "one-hot",
+            "direct",
+            "the answer's tokens read the image; the question's never see it",
+        ),
+        Planted(
+            "either-path",
+            "one-hot",
+            "either",
+            "both at once: either path is enough",
+        ),
+        Planted(
+            "one-hot-patch",
+            "one-hot",
+            "direct",
+            "each visual token holds its own patch's label (the same model as direct)",
+        ),
+        Planted(
+            "global-broadcast",
+            "broadcast",
+            "direct",
+            "each visual token holds the labels of the whole image",
+        ),
+        Planted(
+            "position-only",
+            "position",
+            "direct",
+            "each visual token holds its place in the grid and nothing that it shows",
+        ),
+        Planted("blind", "constant", "direct", "all visual tokens are the same"),
+    )
+}
+
+
+def planted_named(name: str) -> Planted:
+    """The planted model `name`, with or without "planted:" before it.
+
+    Raises:
+        InputError: no such model.
+    """
+    found = PLANTED.get(name.removeprefix(PREFIX))
+    if found is None:
+        raise InputError(
+            f"expected a planted model ({', '.join(PREFIX + known for known in PLANTED)}), got "
+            f"{name!r}"
+        )
+    return found

@@ -1,0 +1,106 @@
+"""The vision tower and the projector of a planted model, weight by weight.
+
+A patch's mean colour is compared with the corners of the RGB cube; the one that matches sets the
+dimension of its label. Hidden states are [v, -v] with one large constant in v: their mean is 0 and
+their variance all but the same everywhere, so that layer norm with the right gain leaves v as it
+is.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...data import SQUARE_COLORS, SQUARE_GRID
+from ._kinds import Planted
+
+HALF = 40
+WIDTH = 2 * HALF
+HEADS = 5
+N_LABELS = len(SQUARE_COLORS)
+_RGB = slice(0, 3)
+_CONSTANT = 3
+_OWN = range(4, 4 + N_LABELS)
+_ALL = range(12, 12 + N_LABELS)
+_PLACE = range(20, 20 + 2 * SQUARE_GRID)
+_LARGE = 256.0
+_STEEP = 50.0
+_N_TOKENS = SQUARE_GRID**2 + 1
+_FIRST_PLACE = N_LABELS
+"""Unit of the projector that reads the first dimension of the place; labels come before."""
+
+
+def plant_vision(model: Any, planted: Planted) -> None:
+    """Sets the weights of `model.model.vision_tower`, all zero so far."""
+    tower: Any = model.model.vision_tower
+    tower = getattr(tower, "vision_model", tower)
+    place = torch.zeros(_N_TOKENS, HALF)
+    place[:, _CONSTANT] = _LARGE
+    for row in range(SQUARE_GRID):
+        for column in range(SQUARE_GRID):
+            place[1 + row * SQUARE_GRID + column, [_PLACE[row], _PLACE[SQUARE_GRID + column]]] = 1.0
+    tower.embeddings.position_embedding.weight.copy_(_mirrored(place))
+    conv = tower.embeddings.patch_embedding.weight
+    for channel in range(3):
+        conv[channel, channel] = 1.0 / conv[0, 0].numel()
+        conv[HALF + channel, channel] = -1.0 / conv[0, 0].numel()
+    for norm in _norms(tower):
+        norm.weight.fill_(_LARGE / math.sqrt(HALF))
+    _match(tower.encoder.layers[0].mlp)
+    if planted.encoder == "broadcast":
+        _average(tower.encoder.layers[1].self_attn)
+
+
+def plant_projector(model: Any, planted: Planted, evidence: range, places: range) -> Tensor:
+    """Sets the projector's weights, all zero so far; returns its last bias, to be filled in.
+
+    Args:
+        evidence, places: dimensions of the decoder's residual stream for labels and places.
+    """
+    projector = model.model.multi_modal_projector
+    first, second = projector.linear_1.weight, projector.linear_2.weight
+    # GELU is the identity within float32 for what is large, and 0 for 0.
+    steep = 1000.0
+    source = {"one-hot": _OWN, "broadcast": _ALL}.get(planted.encoder, ())
+    for unit, (read, write) in enumerate(zip(source, evidence, strict=False)):
+        first[unit, read] = steep
+        second[write, unit] = 1.0 / steep
+    if planted.encoder == "position":
+        for unit, (read, write) in enumerate(zip(_PLACE, places, strict=True), _FIRST_PLACE):
+            first[unit, read] = steep
+            second[write, unit] = 1.0 / steep
+    return projector.linear_2.bias
+
+
+def _match(mlp: Any) -> None:
+    """Label k where the colour's product with corner k is 3, which for others is at most 1."""
+    for label, color in enumerate(SQUARE_COLORS.values()):
+        corner = torch.tensor(color) / 127.5 - 1.0
+        mlp.fc1.weight[label, _RGB] = _STEEP * corner
+        mlp.fc1.bias[label] = -2.0 * _STEEP
+        mlp.fc2.weight[_OWN[label], label] = 1.0 / _STEEP
+        mlp.fc2.weight[HALF + _OWN[label], label] = -1.0 / _STEEP
+
+
+def _average(attention: Any) -> None:
+    """All tokens read all others evenly (queries and keys are 0)."""
+    for label in range(N_LABELS):
+        attention.v_proj.weight[label, _OWN[label]] = 1.0
+        # The class token has no label and is counted out.
+        share = _N_TOKENS / (_N_TOKENS - 1)
+        attention.out_proj.weight[_ALL[label], label] = share
+        attention.out_proj.weight[HALF + _ALL[label], label] = -share
+
+
+def _norms(tower: Any) -> list[Any]:
+    layers = [
+        norm for layer in tower.encoder.layers for norm in (layer.layer_norm1, layer.layer_norm2)
+    ]
+    return [tower.pre_layrnorm, *layers]
+
+
+def _mirrored(values: Tensor) -> Tensor:
+    return torch.cat([values, -values], -1)

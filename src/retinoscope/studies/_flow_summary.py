@@ -1,0 +1,204 @@
+"""What the words lose along each edge, with intervals, controls and an untrained copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ..stats import bootstrap_mean, paired_difference
+from ._tables import (
+    Cell,
+    Record,
+    estimate,
+    grouped,
+    interval_columns,
+    make_table,
+    number,
+    rank,
+    records,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NONE = "none"
+CONTROL = "random="
+"""Before the name of edges: as many random ones in their place."""
+TASKS, WEIGHTS = ("description", "question"), ("trained", "untrained")
+MEASURES = (
+    *("f1", "precision", "recall", "truth_f1", "truth_precision", "truth_recall"),
+    *("judge_f1", "judge_precision", "judge_recall"),
+    *("changed", "correct", "probability_change", "rank_change"),
+)
+_SCORE = {"description": "f1", "question": "probability_change"}
+"""What an effect and its control are compared by."""
+_KINDS = ("all", "slide", "keep", "from")
+
+_SUMMARY = {
+    **dict.fromkeys(("task", "weights", "edges", "reading", "layers", "layers_kind"), "string"),
+    **dict.fromkeys(("first_layer", "last_layer", "n_layers"), "int"),
+    **{name: kind for measure in MEASURES for name, kind in estimate(measure).items()},
+    **dict.fromkeys(("n", "n_samples", "n_undefined"), "int"),
+    **dict.fromkeys(("n_edges", "n_generated_keys"), "float"),
+    "control": "string",
+    **estimate("difference"),
+    "difference_p": "float",
+    "difference_n": "int",
+    "method": "string",
+}
+_BASELINE = {
+    **dict.fromkeys(("task", "weights"), "string"),
+    **{
+        name: kind
+        for measure in ("truth_f1", "truth_precision", "truth_recall", "correct", "probability")
+        for name, kind in estimate(measure).items()
+    },
+    **dict.fromkeys(("n", "n_samples", "n_undefined"), "int"),
+    "method": "string",
+}
+Groups = dict[tuple[Cell, ...], list[dict[str, Cell]]]
+_KEYS = ("task", "weights", "reading", "edges", "layers")
+
+
+def summarise_flow(table: pa.Table) -> pa.Table:
+    """One row per task, weights, reading, edges and layer set.
+
+    Of descriptions: precision, recall and F1 of the objects that are still named, against those of
+    the untouched description and (`truth_...`) against those that are in the image; values that are
+    undefined are left out of the means, `n_undefined` counts those of F1. Of questions: the mean
+    change of the right answer's probability and rank at the prompt's last position, over all
+    questions, and the share of texts that hold the answer. `changed` is the share of texts that are
+    another than before. `difference` is F1 (of questions: the change of probability) minus that
+    under as many random edges, on the same prompts: negative where the edges matter more.
+    """
+    rows = [row for row in records(table) if row["edges"] != NONE]
+    groups = grouped(rows, _KEYS)
+    found = [_condition(key, items, groups) for key, items in groups.items()]
+    found.sort(key=summary_order)
+    return make_table(found, _SUMMARY)
+
+
+def summary_order(record: Record) -> tuple[object, ...]:
+    """Sorts the records of `summarise_flow`."""
+    edges = str(record["edges"])
+    name = edges.removeprefix(CONTROL)
+    return (
+        rank(TASKS)[str(record["task"])],
+        rank(WEIGHTS)[str(record["weights"])],
+        str(record["reading"]),
+        (name.count(","), name, edges != name),
+        rank(_KINDS)[str(record["layers_kind"])],
+        int(record["first_layer"] or 0),
+    )
+
+
+def flow_baseline(table: pa.Table) -> pa.Table:
+    """The untouched model: how well it describes the images and answers the questions."""
+    rows = records(table, edges=NONE)
+    found: list[Record] = []
+    for (task, weights), items in grouped(rows, ("task", "weights")).items():
+        values = {
+            name: _mean(items, lambda row, name=name: row.get(name))
+            for name in ("truth_f1", "truth_precision", "truth_recall")
+        }
+        values["correct"] = _mean(items, lambda row: row.get("correct_before"))
+        values["probability"] = _mean(items, lambda row: row.get("probability_before"))
+        found.append(
+            {
+                "task": task,
+                "weights": weights,
+                **_columns(values),
+                **_sizes(items),
+                "n_undefined": _undefined(items, str(task), "truth_f1"),
+                "method": values["truth_f1" if task == "description" else "correct"].method,
+            }
+        )
+    found.sort(key=baseline_order)
+    return make_table(found, _BASELINE)
+
+
+def baseline_order(record: Record) -> tuple[int, int]:
+    """Sorts the records of `flow_baseline`."""
+    return rank(TASKS)[str(record["task"])], rank(WEIGHTS)[str(record["weights"])]
+
+
+def _condition(key: tuple[Cell, ...], rows: list[dict[str, Cell]], groups: Groups) -> Record:
+    task, weights, reading, edges, layers = (str(part) for part in key)
+    values = {name: _mean(rows, _measure(name)) for name in MEASURES}
+    return {
+        "task": task,
+        "weights": weights,
+        "edges": edges,
+        "reading": reading,
+        "layers": layers,
+        **{
+            name: rows[0][name] for name in ("layers_kind", "first_layer", "last_layer", "n_layers")
+        },
+        **_columns(values),
+        **_sizes(rows),
+        "n_undefined": _undefined(rows, task, "f1"),
+        "n_edges": sum(int(row["n_edges"] or 0) for row in rows) / len(rows),
+        "n_generated_keys": sum(int(row["n_generated_keys"] or 0) for row in rows) / len(rows),
+        **_against_control(key, rows, groups),
+        "method": values[_SCORE[task]].method,
+    }
+
+
+def _measure(name: str) -> Callable[[Record], Cell]:
+    if name == "correct":
+        return lambda row: row.get("correct_after")
+    if name.endswith("_change"):
+        what = name.removesuffix("_change")
+        return lambda row: _change(row.get(f"{what}_before"), row.get(f"{what}_after"))
+    return lambda row: row.get(name)
+
+
+def _change(before: Cell, after: Cell) -> float | None:
+    if before is None or after is None:
+        return None
+    return float(after) - float(before)
+
+
+def _mean(rows: Sequence[Record], of: Callable[[Record], Cell]):
+    found = [(float(value), str(row["sample"])) for row in rows if (value := of(row)) is not None]
+    return bootstrap_mean([value for value, _ in found], [sample for _, sample in found])
+
+
+def _columns(values: dict) -> Record:
+    found: dict[str, Cell] = {}
+    for name, interval in values.items():
+        found |= interval_columns(name, interval)
+    return found
+
+
+def _sizes(rows: Sequence[Record]) -> dict[str, Cell]:
+    return {"n": len(rows), "n_samples": len({str(row["sample"]) for row in rows})}
+
+
+def _undefined(rows: Sequence[Record], task: str, name: str) -> int:
+    return sum(row.get(name) is None for row in rows) if task == "description" else 0
+
+
+def _against_control(key: tuple[Cell, ...], rows: list[dict[str, Cell]], groups: Groups) -> Record:
+    task, weights, reading, edges, layers = (str(part) for part in key)
+    measure = _measure(_SCORE[task])
+    others = {
+        (row["sample"], row["item"]): measure(row)
+        for row in groups.get((task, weights, reading, CONTROL + edges, layers), [])
+    }
+    pairs = [
+        (float(mine), float(other), str(row["sample"]))
+        for row in rows
+        if (mine := measure(row)) is not None
+        and (other := others.get((row["sample"], row["item"]))) is not None
+    ]
+    if not pairs:
+        return {}
+    ours, theirs, samples = zip(*pairs, strict=True)
+    difference = paired_difference(ours, theirs, samples)
+    return {
+        "control": CONTROL + edges,
+        **interval_columns("difference", difference),
+        "difference_p": number(difference.p),
+        "difference_n": difference.n,
+    }

@@ -1,0 +1,238 @@
+"""A language model as judge: which objects do two descriptions name, and which do they share?
+
+Any server that speaks the chat-completions protocol, in the cloud or on this machine. Every prompt
+and raw answer is recorded with the tokens that it cost. An answer that is not what was asked for is
+an error, never a guess.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import InputError, StudyError
+from ._flow_objects import Overlap
+from ._tables import Cell
+
+INSTRUCTION = """\
+Compare two descriptions of one image. List the tangible physical objects that each of them names. \
+Ignore colours, attributes, positions and surroundings such as walls, sky or road. An object that \
+both name, if by other words, is shared.
+
+Reference: {reference}
+
+Candidate: {candidate}
+
+Answer with one JSON object and nothing else:
+{{"reference": ["name", ...], "candidate": ["name", ...], \
+"shared": [["name in reference", "name in candidate"], ...]}}"""
+
+_LONGEST = 200
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge said.
+
+    Attributes:
+        overlap: the candidate's objects against the reference's.
+        prompt, answer: as sent and as received.
+        n_tokens: read and written, as the server counts them; None if it does not.
+    """
+
+    overlap: Overlap
+    prompt: str
+    answer: str
+    n_tokens: int | None
+
+
+class Judge(Protocol):
+    """Compares two descriptions."""
+
+    def describe(self) -> dict[str, str]:
+        """What identifies it, for the record of a run; no secrets."""
+        ...
+
+    def compare(self, reference: str, candidate: str) -> Judgement:
+        """The objects of `candidate` against those of `reference`.
+
+        Raises:
+            StudyError: it cannot be reached, or its answer is not what was asked for.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class ChatJudge:
+    """A judge behind a chat-completions endpoint.
+
+    Args:
+        url: of the API, such as "http://localhost:8000/v1"; "/chat/completions" is added.
+        model: the name that the server knows it by.
+        key_variable: environment variable that holds the key, or None for a server without one.
+        timeout: seconds to wait for an answer.
+        seed: sent along; servers may ignore it.
+    """
+
+    url: str
+    model: str
+    key_variable: str | None = None
+    timeout: float = 60.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise InputError(
+                f"expected a judge's address with http:// or https://, got {self.url!r}"
+            )
+        if "@" in self.url.split("/")[2]:
+            raise InputError(
+                "expected a judge's address without a password, got one with '@': put the key in "
+                "an environment variable and name it"
+            )
+
+    def describe(self) -> dict[str, str]:
+        return {"url": self.url, "model": self.model, "seed": str(self.seed)}
+
+    def compare(self, reference: str, candidate: str) -> Judgement:
+        prompt = INSTRUCTION.format(reference=reference, candidate=candidate)
+        reply = self._ask(prompt)
+        try:
+            answer = reply["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            answer = None
+        if not isinstance(answer, str):
+            raise StudyError(
+                f"expected a chat completion from the judge, got {_short(json.dumps(reply))}"
+            )
+        usage = reply.get("usage") if isinstance(reply, dict) else None
+        total = usage.get("total_tokens") if isinstance(usage, dict) else None
+        return Judgement(
+            read_judgement(answer), prompt, answer, total if isinstance(total, int) else None
+        )
+
+    def _ask(self, prompt: str) -> Any:
+        body = {
+            "model": self.model,
+            "messages": [{"role": "user", "content": prompt}],
+            "temperature": 0,
+            "seed": self.seed,
+        }
+        headers = {"Content-Type": "application/json"}
+        if self.key_variable is not None:
+            key = os.environ.get(self.key_variable)
+            if not key:
+                raise StudyError(
+                    f"expected the judge's key in the environment variable {self.key_variable}, "
+                    "which is empty"
+                )
+            headers["Authorization"] = f"Bearer {key}"
+        request = urllib.request.Request(
+            f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode("utf-8"), headers
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=self.timeout) as response:
+                content = response.read()
+        except urllib.error.HTTPError as error:
+            raise StudyError(
+                f"the judge at {self.url} answered {error.code} {error.reason}"
+            ) from error
+        # A closed connection or a timeout while reading is no URLError.
+        except (OSError, ValueError) as error:
+            raise StudyError(f"the judge at {self.url} cannot be reached: {error}") from error
+        try:
+            return json.loads(content)
+        except ValueError as error:
+            raise StudyError(
+                f"expected JSON from the judge, got {_short(content.decode('utf-8', 'replace'))}"
+            ) from error
+
+
+def judge_rows(judge: Judge, rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
+    """Adds a judge's counts to the rows that have texts; returns a row for each that failed.
+
+    Equal pairs of texts are asked about once, and only the first of them carries the tokens.
+    """
+    known: dict[tuple[str, str], dict[str, Cell]] = {}
+    failed: list[dict[str, Cell]] = []
+    for row in rows:
+        if row.get("error") is not None:
+            continue
+        pair = str(row["text_before"]), str(row["text_after"])
+        asked = pair in known
+        if not asked:
+            known[pair] = _said(judge, *pair)
+        found = known[pair]
+        if "error" in found:
+            keys = ("edges", "reading", "layers", "layers_kind")
+            failed.append({key: row.get(key) for key in keys} | found)
+        else:
+            row |= found | ({"judge_tokens": None} if asked else {})
+    return failed
+
+
+def _said(judge: Judge, before: str, after: str) -> dict[str, Cell]:
+    try:
+        said = judge.compare(before, after)
+    except StudyError as error:
+        return {"error": str(error)}
+    overlap = said.overlap
+    return {
+        "judge_precision": overlap.precision,
+        "judge_recall": overlap.recall,
+        "judge_f1": overlap.f1,
+        "judge_tokens": said.n_tokens,
+        "judge_prompt": said.prompt,
+        "judge_answer": said.answer,
+    }
+
+
+def read_judgement(answer: str) -> Overlap:
+    """The counts in a judge's answer.
+
+    Raises:
+        StudyError: no JSON of the form asked for, a name twice, or a shared name that is not in the
+            lists.
+    """
+    found = re.search(r"\{.*\}", answer, re.DOTALL)
+    try:
+        said: Any = json.loads(found.group()) if found else None
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        raise StudyError(f"expected the judge's answer as JSON, got {_short(answer)}")
+    names = {key: said.get(key) for key in ("reference", "candidate")}
+    shared = said.get("shared")
+    good = all(_are_names(value) for value in names.values()) and isinstance(shared, list)
+    if not good or not all(_are_names(pair) and len(pair) == 2 for pair in shared or ()):
+        raise StudyError(
+            "expected the judge's lists 'reference', 'candidate' and 'shared' of names, got "
+            f"{_short(answer)}"
+        )
+    assert isinstance(shared, list)
+    for side, key in enumerate(("reference", "candidate")):
+        listed = names[key]
+        assert isinstance(listed, list)
+        used = [pair[side] for pair in shared]
+        if len(set(listed)) < len(listed) or len(set(used)) < len(used) or set(used) - set(listed):
+            raise StudyError(
+                "expected the judge's shared names once each and in its lists, got "
+                f"{_short(answer)}"
+            )
+    n = len(shared)
+    return Overlap(n, len(names["candidate"] or ()) - n, len(names["reference"] or ()) - n)
+
+
+def _are_names(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return repr(flat if len(flat) <= _LONGEST else flat[:_LONGEST] + "...")
