@@ -102,7 +102,7 @@ def test_learned_queries_are_drawn_where_they_looked(tmp_path: Path) -> None:
     drawn = (tmp_path / "a.svg").read_text("utf-8")
     assert "where 6 learned queries looked" in drawn
     shades = [float(shade) for shade in re.findall(r"fill: #0a61a3; fill-opacity: ([\d.]+)", drawn)]
-    weights = vlm.adapter.soft_origin(image.size, run.inputs.pixels[0]).weights.mean(0)
+    weights = run.soft_origin().weights.mean(0)
     assert np.allclose(shades, 0.75 * (weights / weights.max()).numpy(), atol=1e-3)
 
 

@@ -105,7 +105,7 @@ processor classes. This page is what those models say, and a test fails when it 
 layers and windows that are named are those of the tiny model.
 
 The visual tokens of a family lie in one grid, in tiles, or are unplaced (learned queries: see
-`soft_origin` of its adapter). The last column is the test that holds all of it against the
+`run.soft_origin()`). The last column is the test that holds all of it against the
 library, and the places (those of the patches, for learned queries) against changed pixels.
 
 A family that is not in the list loads through the generic adapter where its self-check passes, as

@@ -71,7 +71,7 @@ def test_patch_layout(vlm, size):
 def test_soft_origin_is_the_cross_attention(vlm):
     run = vlm.run(vlm.prompt([picture((70, 44))], QUESTION))
     pixels = run.inputs.pixels[0]
-    found = vlm.adapter.soft_origin(run.image.size, pixels)
+    found = run.soft_origin()
     reader = vlm.model.model.multi_modal_projector.cross_attn.multihead_attn
     plain = reader.forward
     reader.forward = lambda *args, **options: plain(*args, **{**options, "need_weights": True})

@@ -99,7 +99,7 @@ def test_soft_origin_is_the_last_cross_attention(eager):
     run = run_of(eager)
     adapter = eager.adapter
     pixels = run.inputs.pixels[0]
-    found = adapter.soft_origin(run.image.size, pixels)
+    found = run.soft_origin()
     layers = eager.model.qformer.encoder.layer
     # Blocks 0 and 2 of four read the image.
     assert [layer.has_cross_attention for layer in layers] == [True, False, True, False]

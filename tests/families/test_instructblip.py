@@ -80,7 +80,7 @@ def test_soft_origin_depends_on_the_question():
     for text in (QUESTION, "Is there a dog in this image?"):
         run = run_of(vlm, text=text)
         pixels = run.inputs.pixels[0]
-        origin = vlm.adapter.soft_origin(run.image.size, pixels)
+        origin = run.soft_origin()
         _, weights = output_of(module, lambda pixels=pixels: vlm.adapter.encode_images([pixels]))
         assert origin.weights.shape == (N_QUERIES, len(origin.layout))
         assert torch.allclose(origin.weights, weights[0].mean(0)[:, 1:], atol=1e-6)

@@ -97,7 +97,7 @@ def test_raw_grounding_prompt(vlm):
 def test_soft_origin_is_the_resampler_s_attention(eager):
     run = run_of(eager)
     pixels = run.inputs.pixels[0]
-    found = eager.adapter.soft_origin(run.image.size, pixels)
+    found = run.soft_origin()
     _, weights = output_of(
         eager.model.image_to_text_projection.x_attn,
         lambda: eager.adapter.encode_images([pixels]),

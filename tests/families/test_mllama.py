@@ -186,6 +186,9 @@ def test_refusals(vlm):
     run = run_of(vlm)
     adapter, refused = vlm.adapter, rs.errors.CapabilityError
     assert run.images == ()
+    for ask in (lambda: run.image, lambda: rs.tokens.random(run, n=1, seed=0)):
+        with pytest.raises(refused, match="keys of the cross-attention blocks"):
+            ask()
     with pytest.raises(refused, match=r"cross_attention reads the weights"):
         run.attention(2)
     with pytest.raises(refused, match=r"layers among 0, 2, 3, 5.*hide_patches"):

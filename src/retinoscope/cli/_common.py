@@ -90,6 +90,13 @@ class Loading:
         Literal["float32", "bfloat16", "float16"] | None,
         Parameter(help="precision; float32 on a CPU, elsewhere that of the weights."),
     ] = None
+    device_map: Annotated[
+        str | None,
+        Parameter(help="spread the weights: auto, balanced or sequential (in place of --device)."),
+    ] = None
+    quantization: Annotated[
+        Literal["4bit", "8bit"] | None, Parameter(help="weights in 4 or 8 bits (bitsandbytes).")
+    ] = None
     allow_pickle: Annotated[
         bool,
         Parameter(negative=(), help="also load pickled weights, which can run any code."),
@@ -175,6 +182,8 @@ def load_model(model: str, loading: Loading) -> VLM:
         model,
         device=loading.device,
         dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
+        device_map=loading.device_map,
+        quantization=loading.quantization,
         allow_pickle=loading.allow_pickle,
     )
 
@@ -183,7 +192,7 @@ def _load_on_worker(model: str, loading: Loading) -> VLM:
     import torch
 
     quiet()
-    if loading.device is None and torch.cuda.is_available():
+    if loading.device is None and loading.device_map is None and torch.cuda.is_available():
         loading = replace(loading, device="cuda")
     return load_model(model, loading)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from ._common import Loading, quiet
+from ._common import Loading, load_model, quiet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ..engine import VLM, Prompt, Run
-    from ..models import Layout
+    from ..models import Layout, SoftOrigin
 
 REPEATS = 3
 KINDS = (".png", ".svg", ".pdf")
@@ -61,16 +61,7 @@ def doctor(
     # The profiler that counts memory writes lines of its own, unless told so before torch loads.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     quiet()
-    import torch
-
-    from ..engine import load
-
-    vlm = load(
-        model,
-        device=loading.device,
-        dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
-        allow_pickle=loading.allow_pickle,
-    )
+    vlm = load_model(model, loading)
     prompt = vlm.prompt(picture, text)
     _say_model(model, vlm)
     _say_methods(vlm)
@@ -306,22 +297,31 @@ def draw(run: Run, picture: Image.Image, out: Path) -> None:
     from matplotlib.figure import Figure
 
     layout = _layouts(run)[0]
-    look = getattr(run.adapter, "soft_origin", None)
-    panels = [[]] if look is not None else _panels(layout)
+    origin = _origin(run)
+    panels = [[]] if origin is not None else _panels(layout)
     wide = 5.0
     tall = min(wide * picture.height / picture.width, 4 * wide)
     drawing = Figure(figsize=(wide * len(panels), tall + 0.4), layout="constrained")
     axes = drawing.subplots(1, len(panels), squeeze=False)[0]
     for ax, tiles in zip(axes, panels, strict=True):
         ax.imshow(picture, extent=(0, picture.width, picture.height, 0))
-        if look is not None:
-            _draw_origin(ax, look(layout.size, run.inputs.pixels[0]))
+        if origin is not None:
+            _draw_origin(ax, origin)
         else:
             _draw_tiles(ax, layout, tiles)
         ax.set_xlim(0, picture.width)
         ax.set_ylim(picture.height, 0)
         ax.set_axis_off()
     drawing.savefig(out, dpi=150)
+
+
+def _origin(run: Run) -> SoftOrigin | None:
+    from ..errors import RetinoscopeError
+
+    try:
+        return run.soft_origin()
+    except RetinoscopeError:
+        return None
 
 
 def _panels(layout: Layout) -> list[list[int]]:

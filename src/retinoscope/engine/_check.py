@@ -134,7 +134,13 @@ def _same(vlm: VLM, found: torch.Tensor, wanted: torch.Tensor, what: str, than: 
     error = float((found - wanted).abs().max()) / scale
     # In half precision two batch shapes already differ in the third digit.
     if not error <= _TOLERANCE.get(vlm.dtype, 5e-2):
+        quantized = getattr(vlm.model, "is_quantized", False)
         raise CapabilityError(
             f"{vlm.capabilities.architecture}: {what} differs from {than} by {error:.1e} of the "
-            "largest logit: this family needs an adapter of its own"
+            "largest logit: "
+            + (
+                "its quantised weights give a row another result beside other rows"
+                if quantized
+                else "this family needs an adapter of its own"
+            )
         )

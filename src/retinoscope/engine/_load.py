@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from ..errors import InputError
-from ..models import adapter_for, open_model
+from ..models import DeviceMap, Quantization, adapter_for, open_model
 from ..pocket import MODELS, folder, planted
 from ._check import self_check
 from ._vlm import VLM
@@ -21,6 +21,8 @@ def load(
     processor: ProcessorMixin | None = None,
     dtype: torch.dtype | None = None,
     device: str | torch.device | None = None,
+    device_map: DeviceMap | None = None,
+    quantization: Quantization | None = None,
     allow_pickle: bool = False,
     attention: str | None = None,
     check: bool = True,
@@ -33,36 +35,47 @@ def load(
         model, processor: Hugging Face objects instead of a source.
         dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
         device: "cpu" unless given.
+        device_map: spreads the weights over devices, as `transformers` does, in place of `device`:
+            "auto", or a device, "cpu" or "disk" by module. Only the decoder's blocks may wait on
+            the CPU or on disk for their turn.
+        quantization: "4bit" or "8bit" weights by bitsandbytes. Everything is then exact for the
+            quantised model; the fast path is claimed where the self-check finds it so.
         allow_pickle: also load weights in pickle format, which can run any code.
         attention: "sdpa" or "eager"; the model's own choice unless given.
         check: run the self-check, a few forward passes over 8 positions.
 
     Raises:
         InputError: neither a source nor model and processor, or a source that cannot be loaded.
-        CapabilityError: a family without an adapter, or a model that fails the self-check.
+        CapabilityError: a family without an adapter, a model that fails the self-check, or weights
+            that are kept in a way that is not exact.
+        MissingExtraError: a package that `device_map` or `quantization` needs is not installed.
     """
     if source is not None:
         if model is not None or processor is not None:
             raise InputError("expected a source or model and processor, got both")
         name = os.fspath(source)
         if name.startswith(planted.PREFIX):
+            if device_map is not None or quantization is not None:
+                raise InputError("expected no device_map and no quantization for a planted model")
             model, processor = planted.build(name, dtype=dtype, device=device, attention=attention)
         else:
             model, processor = open_model(
                 folder(name) if isinstance(source, str) and source in MODELS else source,
                 dtype=dtype,
                 device=device,
+                device_map=device_map,
+                quantization=quantization,
                 allow_pickle=allow_pickle,
                 attention=attention,
             )
     elif model is None or processor is None:
         raise InputError("expected a source, or both model and processor, got neither")
     else:
-        given = (dtype, device, attention)
+        given = (dtype, device, device_map, quantization, attention)
         if any(option is not None for option in given) or allow_pickle:
             raise InputError(
-                "expected no dtype, device, attention or allow_pickle beside a loaded model: "
-                "set them on the model"
+                "expected no dtype, device, device_map, quantization, attention or allow_pickle "
+                "beside a loaded model: set them on the model"
             )
         name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
     vlm = VLM(adapter_for(model, processor), name)

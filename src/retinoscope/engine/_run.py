@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
-from ..models import Adapter, Inputs
+from ..models import Adapter, Inputs, SoftOrigin
 from ..showing import show
 from ..tokens import Positions, TokenSet, VisualTokens
 from ._attention import attention_rows
@@ -90,10 +90,22 @@ class Run:
 
         Raises:
             InputError: a prompt without an image.
+            CapabilityError: a family whose visual tokens have no positions.
         """
         if not self.images:
-            raise InputError("expected a run with an image, got one of text only")
+            raise self.adapter.no_visual(self.inputs)
         return self.images[0]
+
+    def soft_origin(self, image: int = 0) -> SoftOrigin:
+        """Where the learned queries behind an image's visual tokens looked, by patch.
+
+        Raises:
+            InputError: no such image.
+            CapabilityError: a family whose visual tokens have boxes.
+        """
+        if not 0 <= image < len(self.images):
+            raise InputError(f"expected an image below {len(self.images)}, got {image}")
+        return self.adapter.soft_origin(self.images[image].size, self.inputs.pixels[image])
 
     @cached_property
     def positions(self) -> NamedPositions:

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from ..data import ImageSource, open_image
 from ..errors import InputError
-from ..models import Adapter, Capabilities, Formatted, Inputs
+from ..models import Adapter, Capabilities, Formatted, Inputs, stored_weights
 from ..tokens import Positions
 from ._clean import Clean, clean_pass, common_start
 from ._prompt import Prompt
@@ -197,7 +197,7 @@ class VLM:
         image = getattr(self.processor, "image_processor", None)
         facts = [config, image.to_dict() if image is not None else None, self._template()]
         digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
+        for name, tensor in stored_weights(self.model):
             flat = tensor.detach().reshape(-1)
             step = max(1, flat.numel() // 512)
             digest.update(f"{name} {tuple(tensor.shape)}".encode())

@@ -9,8 +9,9 @@ from ._adapter import Adapter, Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
 from ._families import ADAPTERS
-from ._layout import Layout
+from ._layout import Layout, SoftOrigin
 from ._load import adapter_for, families, open_model
+from ._placement import DeviceMap, Quantization, stored_weights
 from ._text import Vocabulary
 
 __all__ = [
@@ -19,11 +20,15 @@ __all__ = [
     "Capabilities",
     "Capability",
     "Decoder",
+    "DeviceMap",
     "Formatted",
     "Inputs",
     "Layout",
+    "Quantization",
+    "SoftOrigin",
     "Vocabulary",
     "adapter_for",
     "families",
     "open_model",
+    "stored_weights",
 ]

@@ -13,9 +13,10 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
+from ..errors import CapabilityError, InputError, RetinoscopeError
 from ._capabilities import Capabilities
 from ._decoder import Decoder
-from ._layout import Layout
+from ._layout import Layout, SoftOrigin
 from ._text import Vocabulary
 
 
@@ -203,6 +204,25 @@ class Adapter(ABC):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         """What the decoder receives in place of each image's placeholders."""
+
+    def soft_origin(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> SoftOrigin:
+        """Where in the image each learned query looked: in place of boxes, where there are none.
+
+        Args:
+            size: width and height of the original image.
+            pixels: the image as the model gets it.
+
+        Raises:
+            CapabilityError: a family whose visual tokens have boxes.
+        """
+        raise CapabilityError(
+            f"{self.family}: visual tokens come from patches, not from learned queries: "
+            "run.image.boxes says where they lie"
+        )
+
+    def no_visual(self, inputs: Inputs) -> RetinoscopeError:
+        """Why a run has no visual tokens."""
+        return InputError("expected a run with an image, got one of text only")
 
     # Text
 

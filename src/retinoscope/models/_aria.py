@@ -12,9 +12,9 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ._blip2 import SoftOrigin, attention_weights
+from ._blip2 import attention_weights
 from ._capabilities import Capabilities
-from ._layout import Frame, Layout, grid_layout
+from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._placeholder import PlaceholderAdapter
 
 _NO_GRADIENTS = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -21,28 +20,8 @@ from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities
 from ._clip_geometry import clip_frame
 from ._decoder import Decoder, find_decoder
-from ._layout import Layout, grid_layout
+from ._layout import Layout, SoftOrigin, grid_layout
 from ._placeholder import PlaceholderAdapter
-
-
-@dataclass(frozen=True, eq=False)
-class SoftOrigin:
-    """Where in the image learned queries looked: tokens without a box of their own.
-
-    Attributes:
-        weights: (query, patch) float32 attention of each query to the vision tower's patches, after
-            the softmax, averaged over the heads of the last cross-attention.
-        layout: of the patches, in the same order.
-    """
-
-    weights: Float[Tensor, "query patch"]
-    layout: Layout
-
-    @property
-    def elsewhere(self) -> Float[Tensor, " query"]:
-        """The rest of each query's attention: the class token, and other queries where it reads
-        them."""
-        return 1 - self.weights.sum(-1)
 
 
 class QueryAdapter(PlaceholderAdapter):

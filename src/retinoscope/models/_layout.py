@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +42,26 @@ class Layout:
     def unplaced(self) -> Bool[np.ndarray, " token"]:
         """True for each token without a box."""
         return np.isnan(self.boxes[:, 0])
+
+
+@dataclass(frozen=True, eq=False)
+class SoftOrigin:
+    """Where in the image learned queries looked: tokens without a box of their own.
+
+    Attributes:
+        weights: (query, patch) float32 attention of each query to the vision tower's patches, after
+            the softmax, averaged over the heads of the last cross-attention.
+        layout: of the patches, in the same order.
+    """
+
+    weights: Float[Tensor, "query patch"]
+    layout: Layout
+
+    @property
+    def elsewhere(self) -> Float[Tensor, " query"]:
+        """The rest of each query's attention: the class token, and other queries where it reads
+        them."""
+        return 1 - self.weights.sum(-1)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
 from ._families import ADAPTERS
 from ._generic import GenericAdapter, unfit
+from ._placement import DeviceMap, Quantization, check_placement, need_device_map, quantizer
 from ._processor import open_processor
 
 
@@ -35,16 +36,20 @@ def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
     model's own forward pass on prompts with images.
 
     Raises:
-        CapabilityError: no adapter for this family, and the generic one does not fit.
+        CapabilityError: no adapter for this family, and the generic one does not fit; or weights
+            that are kept in a way that is not exact.
         InputError: the model is in training mode (dropout would change every pass).
     """
     kind = _adapter_class(model.config)
     if model.training:
         raise InputError("expected a model in evaluation mode: call model.eval() first")
     if kind is not GenericAdapter:
-        return kind(model, processor)
+        made = kind(model, processor)
+        check_placement(model, made.decoder.layers)
+        return made
     try:
         adapter = GenericAdapter(model, processor)
+        check_placement(model, adapter.decoder.layers)
         adapter.verify()
     except CapabilityError as error:
         raise _no_adapter(model.config, f"the generic one does not fit: {error}") from error
@@ -56,6 +61,8 @@ def open_model(
     *,
     dtype: torch.dtype | None = None,
     device: str | torch.device | None = None,
+    device_map: DeviceMap | None = None,
+    quantization: Quantization | None = None,
     allow_pickle: bool = False,
     attention: str | None = None,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
@@ -65,14 +72,23 @@ def open_model(
         source: a folder or a Hub id.
         dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
         device: "cpu" unless given.
+        device_map: spreads the weights, as `transformers` does: "auto", or a device, "cpu" or
+            "disk" by module. In place of `device`.
+        quantization: "4bit" or "8bit" weights by bitsandbytes.
         allow_pickle: also load `pytorch_model.bin`, which can run any code while it is read.
         attention: "sdpa" or "eager"; the model's own choice unless given.
 
     Raises:
         InputError: a folder that is no model, an unknown id (or no network), weights in pickle
-            format that were not allowed, or weights that are damaged or incomplete.
+            format that were not allowed, or weights that are damaged or incomplete; both a device
+            and a device map.
         CapabilityError: a model family without an adapter.
+        MissingExtraError: a package that `device_map` or `quantization` needs is not installed.
     """
+    if device is not None and device_map is not None:
+        raise InputError("expected a device or a device_map, got both")
+    if quantization not in (None, "4bit", "8bit"):
+        raise InputError(f"expected quantization '4bit' or '8bit', got {quantization!r}")
     name = os.fspath(source)
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -85,9 +101,20 @@ def open_model(
     place = torch.device(device or "cpu")
     config = _config(name)
     _adapter_class(config)
-    chosen = dtype or (torch.float32 if place.type == "cpu" else "auto")
-    model = _model(name, config, chosen, allow_pickle, attention)
-    torch.nn.Module.to(model, place)
+    here = place.type == "cpu" and device_map is None
+    chosen = dtype or (torch.float32 if here else "auto")
+    options: dict[str, Any] = {} if attention is None else {"attn_implementation": attention}
+    if device_map is not None:
+        need_device_map()
+        options["device_map"] = device_map
+    if quantization is not None:
+        stored = getattr(config.get_text_config(), "dtype", None) or torch.float32
+        products = chosen if isinstance(chosen, torch.dtype) else stored
+        options["quantization_config"] = quantizer(quantization, products)
+        options.setdefault("device_map", {"": place})
+    model = _model(name, config, chosen, allow_pickle, options)
+    if "device_map" not in options:
+        torch.nn.Module.to(model, place)
     return model.eval(), _processor(name, config)
 
 
@@ -160,9 +187,8 @@ def _model(
     config: PreTrainedConfig,
     dtype: torch.dtype | str,
     allow_pickle: bool,
-    attention: str | None,
+    options: dict[str, Any],
 ) -> PreTrainedModel:
-    options = {} if attention is None else {"attn_implementation": attention}
     try:
         loaded: Any = AutoModelForImageTextToText.from_pretrained(
             name,

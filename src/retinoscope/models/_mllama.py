@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel, ProcessorMixin
 
-from ..errors import CapabilityError, InputError
+from ..errors import CapabilityError, InputError, RetinoscopeError
 from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
@@ -207,6 +207,14 @@ class MllamaAdapter(PlaceholderAdapter):
         return torch.cat([self.image_states(pixels) for pixels in several])[None]
 
     # What takes the place of visual tokens
+
+    def no_visual(self, inputs: Inputs) -> RetinoscopeError:
+        if not self.patches(inputs):
+            return super().no_visual(inputs)
+        return CapabilityError(
+            f"{self.family}: {_NO_POSITIONS}: use vlm.adapter.patches, hide_patches and "
+            "cross_attention, or token sets of text positions"
+        )
 
     def patches(self, inputs: Inputs) -> tuple[Layout, ...]:
         """Of each image of a run's `inputs`, where the keys of the cross-attention blocks lie."""

@@ -35,10 +35,11 @@ def visual(run: RunLike) -> TokenSet:
 
     Raises:
         InputError: a run without an image.
+        CapabilityError: a family whose visual tokens have no positions.
     """
     found = [position for image in run.images for position in image.positions]
     if not found:
-        raise InputError("expected a run with an image, got one of text only")
+        raise run.adapter.no_visual(run.inputs)
     return TokenSet.of(run.sequence, found, found)
 
 

@@ -1,0 +1,52 @@
+"""Half precision: no path adds an error to the one that the model's own forward pass has."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+import torch
+from checks import QUESTION, conditions, picture
+from table import OUTSIDE, ROWS, Row
+
+import retinoscope as rs
+
+DTYPES = (torch.float16, torch.bfloat16)
+IMAGES = [picture((70, 40), seed) for seed in (0, 9)]
+ROWS_HERE = [row for row in ROWS if row.own]
+
+
+def loaded(row: Row, dtype: torch.dtype) -> tuple[rs.VLM, rs.VLM]:
+    """A model in half precision, and the same rounded weights in float32."""
+    half = row.model().to(dtype).eval()
+    processor = row.processor()
+    exact = deepcopy(half).float()
+    return rs.load(model=half, processor=processor), rs.load(model=exact, processor=processor)
+
+
+def effects(vlm: rs.VLM, row: Row, path: str) -> tuple[rs.Run, torch.Tensor]:
+    run, donor = (vlm.run(vlm.prompt([image], QUESTION)) for image in IMAGES)
+    if row.places == OUTSIDE:
+        words = run.positions["question"]
+        layer = vlm.adapter.decoder.attending[0]
+        chosen = [rs.Ablate(words), rs.Knockout(words, "last", layers=[layer])]
+    else:
+        chosen = conditions(vlm, run, donor)
+    return run, run.counterfactuals(chosen, exact=path).logits
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype)[6:])
+@pytest.mark.parametrize("row", ROWS_HERE, ids=lambda row: row.test)
+def test_the_fast_path_is_as_near_to_float32_as_the_plain_one(row, dtype):
+    half, exact = loaded(row, dtype)
+    _, wanted = effects(exact, row, "reference")
+    run, plain = effects(half, row, "reference")
+    _, fast = effects(half, row, "incremental")
+    scale = float(wanted.abs().max())
+    noise = float((plain - wanted).abs().max())
+    assert 0 < noise < 0.1 * scale
+    assert float((fast - wanted).abs().max()) <= 2 * noise
+    assert half.capabilities.methods == exact.capabilities.methods
+    assert run.logits.dtype == torch.float32
+    lens = run.lens(positions="last")
+    assert torch.allclose(lens.probs[-1, 0], run.logits.softmax(-1).topk(5).values, atol=1e-6)
