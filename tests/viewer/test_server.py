@@ -39,8 +39,7 @@ def client(pocket: rs.VLM, runs: Path) -> Iterator[Any]:
         n_lens=99,
         image_src=lambda folder, index: f"api/samples/{folder}/{index}.jpg",
     )
-    samples = rs.data.scenes(3)
-    session = Session(pocket, (samples, "rs.data.scenes(3)"))
+    session = Session(pocket, rs.data.scenes(3))
     app = make_app(pocket, library, names=("testserver",), session=session)
     with testing.TestClient(app, raise_server_exceptions=False) as opened:
         yield opened
@@ -198,7 +197,7 @@ def test_run_directories_are_served_by_key(client: Any, library: Library) -> Non
     manifest = client.get("/api/manifest").json()
     assert manifest["mode"] == "live"
     assert manifest["model"]["n_layers"] == 8
-    assert "rs.data.scenes(3)" in manifest["mean"]
+    assert "3 images: rs.data.reopen_source({'spec': 'scenes:3'" in manifest["mean"]
     assert [one["id"] for one in manifest["samples"]] == library.ids
     for key in ("sample-2", "lens-3", "attention-0", "table-lens", "flow-knockout"):
         assert client.get(f"/api/data/{key}").status_code == 200

@@ -41,7 +41,8 @@ def serve(
         host: the address to listen on; 127.0.0.1 is this machine only.
         port: 0 takes a free one.
         data: the samples of `runs`, where these do not say where they lie; without runs, images to
-            begin with (the first `N_EXAMPLES`). A packaged model begins with drawn scenes.
+            begin with (the first `N_EXAMPLES`). A packaged model begins with drawn scenes. The mean
+            visual token is taken over the first of them, or over drawn scenes without `data`.
         timeout: seconds that a request to the model may take, waiting included.
         say: is given the line with the address.
 
@@ -68,7 +69,7 @@ def serve(
         raise InputError(f"expected a port from 0 to 65535, got {port}")
     if timeout <= 0:
         raise InputError(f"expected a timeout above 0 seconds, got {timeout:g}")
-    session = Session(vlm)
+    session = Session(vlm, data)
     if data is None and vlm.name in MODELS:
         data = scenes(N_EXAMPLES)
     if runs:

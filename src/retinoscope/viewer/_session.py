@@ -19,7 +19,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from ..data import scenes
+from ..data import scenes, source_of
 from ..engine import Effects, Knockout, fill
 from ..errors import InputError
 from ..studies import sliding_windows
@@ -67,7 +67,7 @@ if TYPE_CHECKING:
 N_CANDIDATES = 10
 KEPT_RUNS = 16
 KEPT_WORDS = 64
-MEAN_SCENES = 32
+MEAN_IMAGES = 32
 Item = TypeVar("Item")
 
 
@@ -127,15 +127,19 @@ class Session:
     """Runs of one model.
 
     Args:
-        samples: what the mean visual token is taken over, and that in Python; drawn scenes if None.
+        data: the mean visual token is taken over its first `MEAN_IMAGES`; over drawn scenes where
+            there is none, or none that can be opened again by name.
     """
 
-    def __init__(self, vlm: VLM, samples: tuple[Sequence[Sample], str] | None = None) -> None:
+    def __init__(self, vlm: VLM, data: Sequence[Sample] | None = None) -> None:
         self.vlm = vlm
         self.runs: Kept[Live] = Kept(KEPT_RUNS, "run")
-        if samples is None:
-            samples = scenes(MEAN_SCENES), f"rs.data.scenes({MEAN_SCENES})"
-        self._samples, self.mean_python = samples
+        source = None if data is None else source_of(data)
+        if data is None or source is None:
+            data, self.mean_python = scenes(MEAN_IMAGES), f"rs.data.scenes({MEAN_IMAGES})"
+        else:
+            self.mean_python = f"rs.data.reopen_source({source})[:{MEAN_IMAGES}]"
+        self._samples = data[:MEAN_IMAGES]
         self._mean: Mean | None = None
 
     def mean(self) -> Mean:
