@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.ready
 	$(BIN)/retinoscope demo
 
-test: $(VENV)/.ready-dev
+test: $(VENV)/.ready-dev frontend/node_modules/.ready
 	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/.ready-dev
@@ -40,6 +40,12 @@ $(VENV)/.ready: $(VENV)/.torch pyproject.toml constraints.txt
 
 $(VENV)/.ready-dev: $(VENV)/.ready
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+# The front end's own tests are skipped where there is no Node to run them.
+frontend/node_modules/.ready: frontend/package-lock.json
+	mkdir -p $(@D)
+	if command -v npm >/dev/null; then cd frontend && npm ci --silent --no-audit --no-fund; fi || true
 	touch $@
 
 $(VENV)/.oldest: $(VENV)/.ready-dev constraints-oldest.txt
