@@ -44,8 +44,8 @@ $(VENV)/.ready-dev: $(VENV)/.ready
 
 # The front end's own tests are skipped where there is no Node to run them.
 frontend/node_modules/.ready: frontend/package-lock.json
-	mkdir -p $(@D)
 	if command -v npm >/dev/null; then cd frontend && npm ci --silent --no-audit --no-fund; fi || true
+	mkdir -p $(@D)
 	touch $@
 
 $(VENV)/.oldest: $(VENV)/.ready-dev constraints-oldest.txt
