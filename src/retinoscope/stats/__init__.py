@@ -6,15 +6,29 @@ undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
 
 from retinoscope.stats._bootstrap import bootstrap_mean, bootstrap_ratio, paired_difference
 from retinoscope.stats._proportions import cohens_h, proportion, wilson
+from retinoscope.stats._segmentation import (
+    IGNORE,
+    cell_bound,
+    class_counts,
+    class_iou,
+    mean_iou,
+    mean_iou_difference,
+)
 from retinoscope.stats._types import EffectSize, Interval, PairedDifference
 
 __all__ = [
+    "IGNORE",
     "EffectSize",
     "Interval",
     "PairedDifference",
     "bootstrap_mean",
     "bootstrap_ratio",
+    "cell_bound",
+    "class_counts",
+    "class_iou",
     "cohens_h",
+    "mean_iou",
+    "mean_iou_difference",
     "paired_difference",
     "proportion",
     "wilson",

@@ -139,7 +139,7 @@ def _ratio(
     sums = np.concatenate(
         [
             weights @ np.stack([tops, bottoms], 1)
-            for weights in _weights(n_groups, n_resamples, seed)
+            for weights in resample_weights(n_groups, n_resamples, seed)
         ]
     )
     valid = sums[:, 1] > 0
@@ -152,7 +152,7 @@ def _ratio(
     return Interval(value, float(low), float(high), top.size, n_groups, level, method, reason)
 
 
-def _weights(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
+def resample_weights(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Chunks of (resamples, n_groups): how often each group is drawn."""
     if n_groups * n_resamples > _KEPT:
         yield from _draws(n_groups, n_resamples, seed)

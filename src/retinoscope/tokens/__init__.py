@@ -16,6 +16,7 @@ from ._gradient import (
     by_gradient,
     integrated_gradients,
 )
+from ._raster import spread, token_map
 from ._set import Positions, TokenSet
 from ._visual import VisualTokens
 
@@ -36,6 +37,8 @@ __all__ = [
     "region_cover",
     "region_mask",
     "registers",
+    "spread",
+    "token_map",
     "top",
     "visual",
 ]
