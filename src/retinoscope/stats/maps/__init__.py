@@ -1,0 +1,42 @@
+"""How well one map over an image agrees with where people looked.
+
+    from retinoscope.stats import maps
+
+    maps.ncc(model_map, human_density).value
+    maps.nss(model_map, fixations, repeats=True)       # a Score: value, n, settings, reason
+    maps.compare(model_map, maps.Reference(density=human_density, fixations=fixations))
+
+A map is (H, W), higher where more is claimed to matter; it needs no scale. What a metric is not
+defined for is NaN with a `reason`, never a middling number; what is no map at all (NaN, another
+size, negative values where a density is wanted) is refused unless the caller says what to do, and
+that is recorded.
+"""
+
+from ._auc import auc_borji, auc_judd, auc_region, auc_shuffled, mann_whitney
+from ._compare import METRICS, Metric, Reference, compare
+from ._density import equal_area_iou, information_gain, kl, similarity
+from ._linear import ncc, nss
+from ._resample import resample
+from ._transport import emd
+from ._types import Score
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Reference",
+    "Score",
+    "auc_borji",
+    "auc_judd",
+    "auc_region",
+    "auc_shuffled",
+    "compare",
+    "emd",
+    "equal_area_iou",
+    "information_gain",
+    "kl",
+    "mann_whitney",
+    "ncc",
+    "nss",
+    "resample",
+    "similarity",
+]

@@ -1,0 +1,130 @@
+"""Maps as distributions over pixels: overlap, divergence, information gain."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...errors import InputError
+from ._check import Fixations, Map, Negatives, density, pair, pixels
+from ._resample import Resize
+from ._types import Score, undefined
+
+EPSILON = 2.2e-16
+"""As in the MIT benchmark's code: keeps logarithms finite."""
+
+
+def similarity(
+    ours: Map, theirs: Map, *, negatives: Negatives = "refuse", resize: Resize | None = None
+) -> Score:
+    """SIM: what two densities share, the sum of the smaller of both over pixels.
+
+    0 to 1, 1 for equal maps. A constant positive map is the uniform density. Undefined where a map
+    adds up to 0.
+
+    Args:
+        negatives: "refuse", "clip" to 0, or "shift" up by the minimum.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, or negative values that were not provided for.
+
+    Source: Judd et al. 2012 (MIT-CSAIL-TR-2012-001); Bylinskii et al. 2019, section 3.2.2.
+    """
+    first, second, settings = pair(ours, theirs, resize)
+    p, q = _both(first, second, negatives, settings)
+    if p is None or q is None:
+        return undefined("sim", _empty(p), first.size, settings)
+    return Score("sim", float(np.minimum(p, q).sum()), first.size, settings)
+
+
+def kl(
+    ours: Map, theirs: Map, *, negatives: Negatives = "refuse", resize: Resize | None = None
+) -> Score:
+    """Kullback-Leibler divergence of the map from the reference, in nats; 0 for equal maps.
+
+    sum over pixels of H log(eps + H / (S + eps)), eps = 2.2e-16: no symmetry, and a map that gives
+    nothing to a pixel where people looked pays heavily.
+
+    Raises:
+        InputError: as `similarity`.
+
+    Source: Bylinskii et al. 2019, section 3.2.4.
+    """
+    first, second, settings = pair(ours, theirs, resize)
+    s, h = _both(first, second, negatives, settings)
+    if s is None or h is None:
+        return undefined("kl", _empty(s), first.size, settings)
+    value = float((h * np.log(EPSILON + h / (s + EPSILON))).sum())
+    return Score("kl", value, first.size, settings)
+
+
+def information_gain(
+    ours: Map,
+    fixations: Fixations,
+    baseline: Map,
+    *,
+    repeats: bool = True,
+    negatives: Negatives = "refuse",
+) -> Score:
+    """Bits per fixation by which the map predicts fixations better than a baseline does.
+
+    mean over fixations of log2(S + eps) - log2(B + eps), both as densities; 0 for the baseline.
+
+    Args:
+        baseline: (H, W), such as a centre prior.
+        repeats: a pixel that is fixated twice counts twice.
+
+    Raises:
+        InputError: as `similarity`, and for a fixation outside the map.
+
+    Source: Kuemmerer et al. 2015 (PNAS 112:16054); Bylinskii et al. 2019, section 3.2.5.
+    """
+    first, second, settings = pair(ours, baseline, None)
+    at = pixels(fixations, first.shape, repeats=repeats, name="fixations")
+    settings["repeats"] = repeats
+    s, b = _both(first, second, negatives, settings)
+    if s is None or b is None:
+        reason = "the map adds up to 0" if s is None else "the baseline adds up to 0"
+        return undefined("information_gain", reason, at.size, settings)
+    if not at.size:
+        return undefined("information_gain", "no fixation", 0, settings)
+    gains = np.log2(s.ravel()[at] + EPSILON) - np.log2(b.ravel()[at] + EPSILON)
+    return Score("information_gain", float(gains.mean()), at.size, settings)
+
+
+def equal_area_iou(
+    ours: Map, theirs: Map, *, threshold: float = 0.5, resize: Resize | None = None
+) -> Score:
+    """Intersection over union of the reference's region and as large a region of the map.
+
+    The region is where the reference reaches `threshold` of its maximum. Of equal values at the
+    edge of the map's region each counts by the share that fits.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, a threshold outside 0 to 1, or a negative reference.
+    """
+    if not 0 < threshold <= 1:
+        raise InputError(f"expected a threshold above 0 and up to 1, got {threshold}")
+    first, second, settings = pair(ours, theirs, resize)
+    settings["threshold"] = threshold
+    if second.min() < 0:
+        raise InputError("expected a reference map without negative values")
+    if not second.max() > 0:
+        return undefined("iou", "the reference map is all zero", first.size, settings)
+    inside = second >= threshold * second.max()
+    n = int(inside.sum())
+    edge = np.partition(first.ravel(), first.size - n)[first.size - n]
+    above, at = first > edge, first == edge
+    share = (n - int(above.sum())) / int(at.sum())
+    hit = float((above & inside).sum() + share * (at & inside).sum())
+    return Score("iou", hit / (2 * n - hit), n, settings)
+
+
+def _both(
+    first: Map, second: Map, negatives: Negatives, settings: dict[str, str | int | float | bool]
+) -> tuple[Map | None, Map | None]:
+    ours = density(first, "the map", negatives, settings)
+    return ours, density(second, "the reference map", "refuse", settings)
+
+
+def _empty(ours: Map | None) -> str:
+    return "the map adds up to 0" if ours is None else "the reference map adds up to 0"
