@@ -7,12 +7,14 @@ An adapter says how images become visual embeddings, where in the image each vis
 
 from ._adapter import Adapter, Formatted, Inputs
 from ._capabilities import Capabilities, Capability
+from ._clip_geometry import clip_frame
 from ._decoder import Decoder
 from ._families import ADAPTERS
-from ._layout import Layout, SoftOrigin
+from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
 from ._text import Vocabulary
+from ._tower import is_vlm, open_tower
 
 __all__ = [
     "ADAPTERS",
@@ -22,13 +24,18 @@ __all__ = [
     "Decoder",
     "DeviceMap",
     "Formatted",
+    "Frame",
     "Inputs",
     "Layout",
     "Quantization",
     "SoftOrigin",
     "Vocabulary",
     "adapter_for",
+    "clip_frame",
     "families",
+    "grid_layout",
+    "is_vlm",
     "open_model",
+    "open_tower",
     "stored_weights",
 ]

@@ -89,17 +89,9 @@ def open_model(
         raise InputError("expected a device or a device_map, got both")
     if quantization not in (None, "4bit", "8bit"):
         raise InputError(f"expected quantization '4bit' or '8bit', got {quantization!r}")
-    name = os.fspath(source)
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        _check_folder(folder, allow_pickle)
-        name = str(folder)
-    elif folder.exists() or name.startswith((".", "~", os.sep)) or name.count("/") > 1:
-        raise InputError(
-            f"expected a folder with a model or a Hub id, got {name!r}: no such folder"
-        )
+    name = located(source, allow_pickle)
     place = torch.device(device or "cpu")
-    config = _config(name)
+    config = read_config(name)
     _adapter_class(config)
     here = place.type == "cpu" and device_map is None
     chosen = dtype or (torch.float32 if here else "auto")
@@ -112,10 +104,28 @@ def open_model(
         products = chosen if isinstance(chosen, torch.dtype) else stored
         options["quantization_config"] = quantizer(quantization, products)
         options.setdefault("device_map", {"": place})
-    model = _model(name, config, chosen, allow_pickle, options)
+    model = read_weights(AutoModelForImageTextToText, name, config, chosen, allow_pickle, options)
     if "device_map" not in options:
         torch.nn.Module.to(model, place)
     return model.eval(), _processor(name, config)
+
+
+def located(source: str | os.PathLike[str], allow_pickle: bool) -> str:
+    """A folder's path, checked, or a Hub id.
+
+    Raises:
+        InputError: a folder that is no model, or the name of one that is not there.
+    """
+    name = os.fspath(source)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        _check_folder(folder, allow_pickle)
+        return str(folder)
+    if folder.exists() or name.startswith((".", "~", os.sep)) or name.count("/") > 1:
+        raise InputError(
+            f"expected a folder with a model or a Hub id, got {name!r}: no such folder"
+        )
+    return name
 
 
 def _adapter_class(config: PreTrainedConfig) -> type[Adapter]:
@@ -156,7 +166,8 @@ def _pickled(name: str) -> InputError:
     )
 
 
-def _config(name: str) -> PreTrainedConfig:
+def read_config(name: str) -> PreTrainedConfig:
+    """Raises `InputError` for a name that is neither a model's folder nor a Hub id."""
     try:
         return AutoConfig.from_pretrained(name)
     except Exception as error:
@@ -175,22 +186,24 @@ def _processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
             ) from error
         raise InputError(
             f"{name}: expected a processor beside the model, got none that loads "
-            f"({_short(error)}): save the processor with the model"
+            f"({short(error)}): save the processor with the model"
         ) from error
     if not hasattr(done, "image_processor"):
         raise InputError(f"{name}: expected a processor for images and text, got only a tokenizer")
     return done
 
 
-def _model(
+def read_weights(
+    kind: Any,
     name: str,
     config: PreTrainedConfig,
     dtype: torch.dtype | str,
     allow_pickle: bool,
     options: dict[str, Any],
 ) -> PreTrainedModel:
+    """A model of the class `kind`, complete, or one line that says why not."""
     try:
-        loaded: Any = AutoModelForImageTextToText.from_pretrained(
+        loaded: Any = kind.from_pretrained(
             name,
             config=config,
             dtype=dtype,
@@ -203,7 +216,7 @@ def _model(
             raise _pickled(name) from error
         raise InputError(
             f"{name}: expected weights that fit the model's config.json, got some that do not load "
-            f"({_short(error)})"
+            f"({short(error)})"
         ) from error
     model, info = loaded
     missing = [*info["missing_keys"], *info["mismatched_keys"]]
@@ -219,11 +232,11 @@ def _model(
 def _not_opened(name: str, error: Exception) -> InputError:
     return InputError(
         f"{name}: expected a folder with a model or the id of a model on the Hub, got neither "
-        f"({_short(error)}): check the name and the network"
+        f"({short(error)}): check the name and the network"
     )
 
 
-def _short(error: Exception) -> str:
+def short(error: Exception) -> str:
     """The first line of an error, at most 120 characters."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:120].rstrip(" .:")

@@ -1,0 +1,29 @@
+"""Frozen encoders: the features of any layer of any model, and where each of them lies.
+
+    enc = load("pocket")                        # or a ViT, a DINOv2, a CLIP, "timm:NAME", ...
+    features = enc.features(image, ["vision.3", "projector"])
+    features["vision.3"], features.boxes, features.grid
+    cached_features(enc, samples, ["vision.3"], "features")     # once per image and layer
+
+    two = load_contrastive("openai/clip-vit-base-patch16")
+    two.text(["a photo of a cat"]), two.image(image), two.locations(image)["joint"]
+
+Nothing here trains: encoders are in evaluation mode, run without gradients, and `checksum()` says
+whether their parameters were touched.
+"""
+
+from ._cache import CachedFeatures, cached_features
+from ._encoder import Encoder
+from ._features import Features
+from ._load import load, load_contrastive
+from ._two_tower import TwoTower
+
+__all__ = [
+    "CachedFeatures",
+    "Encoder",
+    "Features",
+    "TwoTower",
+    "cached_features",
+    "load",
+    "load_contrastive",
+]

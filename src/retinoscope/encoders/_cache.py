@@ -1,0 +1,168 @@
+"""`cached_features`: the features of many images, each computed once, kept as safetensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from ..data import ImageSource, Sample, open_image
+from ..errors import InputError
+from ..store import fingerprint_array, fingerprint_bytes, write_bytes
+from ._encoder import Encoder
+from ._features import Features
+
+_IMAGES_PER_FILE = 64
+_PLACES = "places"
+Progress = Callable[[int, int], None]
+
+
+def cached_features(
+    encoder: Encoder,
+    samples: Iterable[Sample | ImageSource],
+    layers: Sequence[str] | None = None,
+    folder: str | Path = "features",
+    *,
+    precision: Literal["float32", "float16"] = "float32",
+    progress: Progress | None = None,
+) -> CachedFeatures:
+    """The features of every image, computed where the folder does not hold them yet.
+
+    Files lie under the encoder's fingerprint and the layer, and name each image by the fingerprint
+    of its pixels: other images, other layers or an interrupted call leave nothing to be computed
+    twice. A file is written whole or not at all.
+
+    Args:
+        encoder: whose features.
+        samples: samples or images; the same image twice is computed once.
+        layers: all of the encoder's if None.
+        folder: where they are kept.
+        precision: how they are kept.
+        progress: told how many images are done, of how many.
+
+    Raises:
+        InputError: no samples, a layer that is not known, or a damaged file.
+        CapabilityError: a layer whose tokens have no place in an image.
+    """
+    names = encoder.chosen(layers)
+    root = Path(folder) / f"{encoder.fingerprint}-{precision}"
+    index = {name: _index(root / name) for name in (*names, _PLACES)}
+    keys: list[str] = []
+    waiting: dict[str, Features] = {}
+    total = len(samples) if isinstance(samples, Sequence) else 0
+    for sample in samples:
+        image = open_image(sample.image if isinstance(sample, Sample) else sample)
+        key = fingerprint_array(np.asarray(image))
+        keys.append(key)
+        missing = [name for name in names if key not in index[name]]
+        if key not in waiting and (missing or key not in index[_PLACES]):
+            waiting[key] = encoder.features(image, missing or names[:1])
+            if len(waiting) == _IMAGES_PER_FILE:
+                _write(root, waiting, index, precision)
+                waiting = {}
+        if progress is not None:
+            progress(len(keys), total or len(keys))
+    if not keys:
+        raise InputError("expected at least one image, got none")
+    _write(root, waiting, index, precision)
+    return CachedFeatures(names, tuple(keys), index)
+
+
+@dataclass(frozen=True, eq=False)
+class CachedFeatures(Sequence[Features]):
+    """Features of a sequence of images, read from their files when they are asked for.
+
+    Attributes:
+        names: of the layers.
+        keys: fingerprint of each image, in the order of the samples.
+    """
+
+    names: tuple[str, ...]
+    keys: tuple[str, ...]
+    _index: dict[str, dict[str, Path]]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, index: int) -> Features: ...
+    @overload
+    def __getitem__(self, index: slice) -> CachedFeatures: ...
+    def __getitem__(self, index: int | slice) -> Features | CachedFeatures:
+        if isinstance(index, slice):
+            return CachedFeatures(self.names, self.keys[index], self._index)
+        key = self.keys[index]
+        boxes, grid, size = self._places(key)
+        layers = {name: self._read(name, key) for name in self.names}
+        return Features(layers, boxes, grid, size)
+
+    def layer(self, name: str) -> list[Float[np.ndarray, "location d"]]:
+        """One layer of every image, float32; images may differ in their number of locations.
+
+        Raises:
+            InputError: a layer that was not asked for.
+        """
+        if name not in self.names:
+            raise InputError(f"expected one of {', '.join(self.names)}, got {name!r}")
+        return [self._read(name, key) for key in self.keys]
+
+    def _read(self, name: str, key: str) -> np.ndarray:
+        return self._open(self._index[name][key]).get_tensor(key).astype(np.float32)
+
+    def _places(self, key: str) -> tuple[np.ndarray, tuple[int, int] | None, tuple[int, int]]:
+        file = self._open(self._index[_PLACES][key])
+        rows, columns, width, height = (int(one) for one in file.get_tensor(f"{key} shape"))
+        return file.get_tensor(key), (rows, columns) if rows else None, (width, height)
+
+    def _open(self, path: Path) -> _Handle:
+        if path not in self._files:
+            self._files[path] = _opened(path)
+        return self._files[path]
+
+    @cached_property
+    def _files(self) -> dict[Path, _Handle]:
+        return {}
+
+
+_Handle = safe_open
+
+
+def _index(folder: Path) -> dict[str, Path]:
+    """Image -> the file that holds it."""
+    found: dict[str, Path] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        found.update(dict.fromkeys(_opened(path).keys(), path))
+    return found
+
+
+def _opened(path: Path) -> _Handle:
+    try:
+        return safe_open(path, "np")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: expected cached features, got {error}: remove it") from error
+
+
+def _write(
+    root: Path, waiting: dict[str, Features], index: dict[str, dict[str, Path]], precision: str
+) -> None:
+    """One file per layer, and last the places, which say that an image is complete."""
+    files: dict[str, dict[str, np.ndarray]] = {}
+    for key, features in waiting.items():
+        for name, values in features.layers.items():
+            if key not in index[name]:
+                files.setdefault(name, {})[key] = np.ascontiguousarray(values.astype(precision))
+        if key not in index[_PLACES]:
+            places = files.setdefault(_PLACES, {})
+            places[key] = np.ascontiguousarray(features.boxes, dtype=np.float64)
+            places[f"{key} shape"] = np.array([*(features.grid or (0, 0)), *features.size])
+    for name, tensors in sorted(files.items()):
+        path = root / name / f"{fingerprint_bytes(*map(str.encode, tensors))}.safetensors"
+        write_bytes(path, save(tensors))
+        index[name].update(dict.fromkeys(tensors, path))

@@ -1,0 +1,104 @@
+"""`Encoder`: anything that turns an image into features at places, frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..data import ImageSource
+from ..errors import InputError
+from ..store import fingerprint_json
+from ._features import Features
+
+
+class Encoder(ABC):
+    """A frozen encoder: in evaluation mode, without gradients, its parameters never written.
+
+    Made by `load`.
+
+    Attributes:
+        name: what it was loaded from.
+        layers: names of its layers, from the image on: "vision.0" (what the first block of the
+            vision tower receives) to "vision.L" (what the last one returns, before any final norm),
+            "projector" (what a decoder receives), "decoder.0" to "decoder.L".
+        settings: what its features depend on besides the weights, such as the prompt.
+    """
+
+    name: str
+    layers: tuple[str, ...]
+    settings: Mapping[str, Any]
+
+    @abstractmethod
+    def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
+        """The features of one image; only what `layers` (all if None) need is computed.
+
+        Raises:
+            InputError: an image that cannot be read, no layers, or a layer that is not known.
+            CapabilityError: a layer whose tokens have no place in the image.
+        """
+
+    @property
+    @abstractmethod
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The modules whose parameters the features depend on."""
+
+    @abstractmethod
+    def _facts(self) -> Any:
+        """What the features depend on besides the parameters, as JSON."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, each shared one once."""
+        return sum(p.numel() for p in _once(p for m in self.modules for p in m.parameters()))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the weights, the architecture or the settings."""
+        return fingerprint_json([self._facts(), self.checksum()])
+
+    def checksum(self) -> str:
+        """SHA-256 of every parameter and buffer as they are now, computed anew at each call.
+
+        Equal before and after an experiment: the encoder was not touched.
+        """
+        digest = hashlib.sha256()
+        for number, module in enumerate(self.modules):
+            for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
+                flat = tensor.detach().contiguous().cpu().reshape(-1)
+                digest.update(f"{number} {name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+                digest.update(flat.view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
+        """`layers`, checked; all of them if None.
+
+        Raises:
+            InputError: no layers, one given twice, or one that is not known.
+            CapabilityError: a layer that this encoder cannot give exactly.
+        """
+        if layers is None:
+            return self.layers
+        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        if not names or len(set(names)) < len(names):
+            raise InputError(f"expected different layers, at least one, got {list(names)}")
+        for name in names:
+            if name not in self.layers:
+                raise self._unknown(name)
+        return names
+
+    def _unknown(self, layer: str) -> Exception:
+        return InputError(f"expected layers of {', '.join(self.layers)}, got {layer!r}")
+
+    def __repr__(self) -> str:
+        first, last = self.layers[0], self.layers[-1]
+        return f"{type(self).__name__}({self.name!r}, {first} to {last})"
+
+
+def _once(tensors: Iterable[Tensor]) -> list[Tensor]:
+    return list({id(tensor): tensor for tensor in tensors}.values())

@@ -1,0 +1,90 @@
+"""`load` and `load_contrastive`: encoders by name, folder, Hub id, or as objects."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from transformers import PreTrainedModel
+
+from .. import engine
+from ..engine import VLM
+from ..errors import CapabilityError, InputError
+from ..models import is_vlm, open_tower
+from ..pocket import MODELS, planted
+from ._encoder import Encoder
+from ._timm import PREFIX as TIMM
+from ._timm import TimmEncoder
+from ._tower import TowerEncoder
+from ._two_tower import HuggingFaceTwoTower, TwoTower
+from ._vlm import VlmEncoder
+
+Spec = str | os.PathLike[str] | VLM | Encoder | tuple[PreTrainedModel, Any]
+
+
+def load(spec: Spec) -> Encoder:
+    """The frozen encoder that `spec` names.
+
+    Args:
+        spec: a VLM or what `retinoscope.load` takes ("pocket", "planted:one-hot-patch"); a Hub id
+            or a folder of a vision-only or contrastive model of transformers; "timm:NAME"; a pair
+            (model, processor) of transformers objects; or an encoder, which is given back.
+
+    Raises:
+        InputError: what cannot be loaded.
+        CapabilityError: a model whose tokens have no places in the image.
+        MissingExtraError: "timm:NAME" without timm.
+    """
+    if isinstance(spec, Encoder):
+        return spec
+    if isinstance(spec, VLM):
+        return VlmEncoder(spec)
+    if isinstance(spec, tuple):
+        model, processor = spec
+        if is_vlm(model.config):
+            return VlmEncoder(engine.load(model=model, processor=processor))
+        return TowerEncoder(model, processor, _name(model))
+    name = os.fspath(spec)
+    if name.startswith(TIMM):
+        return TimmEncoder(name)
+    if name in MODELS or name.startswith(planted.PREFIX):
+        return VlmEncoder(engine.load(name))
+    opened = open_tower(name)
+    if opened is None:
+        return VlmEncoder(engine.load(name))
+    model, images, _ = opened
+    return TowerEncoder(model, images, name)
+
+
+def load_contrastive(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) -> TwoTower:
+    """The frozen contrastive model that `spec` names.
+
+    Args:
+        spec: a Hub id or a folder of CLIP or SigLIP; or a pair (model, processor) of transformers
+            objects, the processor with its tokenizer.
+
+    Raises:
+        InputError: what cannot be loaded.
+        CapabilityError: a model that does not put locations and texts in one space.
+    """
+    if isinstance(spec, tuple):
+        model, processor = spec
+        tokenizer = getattr(processor, "tokenizer", None)
+        if tokenizer is None:
+            raise InputError("expected a processor with a tokenizer, got one without: use CLIP's")
+        return HuggingFaceTwoTower(model, processor, tokenizer, _name(model))
+    name = os.fspath(spec)
+    opened = None
+    if name not in MODELS and not name.startswith((planted.PREFIX, TIMM)):
+        opened = open_tower(name)
+    if opened is None or opened[2] is None:
+        raise CapabilityError(
+            f"{name}: has no texts in the space of its images: give a CLIP, a SigLIP or "
+            "small:contrastive-max"
+        )
+    model, images, tokenizer = opened
+    return HuggingFaceTwoTower(model, images, tokenizer, name)
+
+
+def _name(model: PreTrainedModel) -> str:
+    return str(getattr(model.config, "name_or_path", "") or type(model).__name__)

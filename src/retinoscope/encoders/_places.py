@@ -1,0 +1,87 @@
+"""Where a tower's tokens lie: rows of a grid behind class tokens, held against changed pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from ..errors import CapabilityError
+
+MOST_LEADING = 16
+"""Class tokens and registers before the patches, at most."""
+_TRIED = 3
+
+
+def patch_tokens(hidden: Tensor, grid: tuple[int, int], what: str) -> Float[Tensor, "patch d"]:
+    """The patches of one image's tokens, class tokens and registers before them dropped.
+
+    Args:
+        hidden: (1, token, d), (token, d), or a map (1, row, column, d).
+        grid: rows and columns of patches.
+        what: the layer, for errors.
+
+    Raises:
+        CapabilityError: tokens that are not one to one with the patches.
+    """
+    rows, columns = grid
+    shape = tuple(hidden.shape)
+    if hidden.ndim == 4 and shape[0] == 1 and shape[1:3] == grid:
+        hidden = hidden.flatten(1, 2)
+    if hidden.ndim == 3 and shape[0] == 1:
+        hidden = hidden[0]
+    if hidden.ndim != 2 or not 0 <= len(hidden) - rows * columns <= MOST_LEADING:
+        raise CapabilityError(
+            f"{what} has tokens of shape {shape}, which are not one to one with the {rows} x "
+            f"{columns} places of the image (merged patches, tiles or stages)"
+        )
+    return hidden[len(hidden) - rows * columns :]
+
+
+def confirm_places(
+    embedded: Callable[[Image.Image], Float[Tensor, "patch d"]],
+    image: Image.Image,
+    boxes: Float[np.ndarray, "patch 4"],
+) -> None:
+    """Holds boxes against the tower: pixels changed in a box must change its token most.
+
+    Args:
+        embedded: an image's tokens before any of them has read another.
+        image: to try it on.
+        boxes: of the tokens, in pixels of `image`.
+
+    Raises:
+        CapabilityError: another token changes most.
+    """
+    before = embedded(image)
+    placed = np.flatnonzero(~np.isnan(boxes[:, 0]))
+    drawn = np.random.default_rng(0).choice(placed, min(_TRIED, len(placed)), replace=False)
+    for token in drawn:
+        change = (embedded(_inverted(image, boxes[token])) - before).float().norm(dim=-1)
+        most = int(change.argmax())
+        if most != token or not change[most] > 0:
+            raise CapabilityError(
+                f"changing the pixels of the box that token {token} would have changes token "
+                f"{most} most, so the places of its tokens are not known"
+            )
+
+
+def picture(size: tuple[int, int]) -> Image.Image:
+    """A smooth random image, the same in every process."""
+    small = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+    return Image.fromarray(small).resize(size, Image.Resampling.BICUBIC)
+
+
+def _inverted(image: Image.Image, box: Float[np.ndarray, " 4"]) -> Image.Image:
+    """The middle half of a box inverted, one pixel at least."""
+    x0, y0, x1, y1 = box
+    left, top = int(x0 + (x1 - x0) / 4), int(y0 + (y1 - y0) / 4)
+    right = max(left + 1, int(x1 - (x1 - x0) / 4))
+    bottom = max(top + 1, int(y1 - (y1 - y0) / 4))
+    array = np.array(image)
+    inside = array[top:bottom, left:right]
+    array[top:bottom, left:right] = np.where(inside < 128, 255, 0)
+    return Image.fromarray(array)

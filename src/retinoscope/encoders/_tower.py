@@ -1,0 +1,138 @@
+"""Vision-only and contrastive models of transformers as encoders: ViT, DINOv2, CLIP, SigLIP, ..."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+from ..data import ImageSource, open_image
+from ..errors import CapabilityError, InputError
+from ..models import Layout, clip_frame, grid_layout
+from ._blocks import find_blocks, watching
+from ._encoder import Encoder
+from ._features import Features
+from ._places import confirm_places, patch_tokens, picture
+
+_TRIED = (320, 256)
+
+
+class TowerEncoder(Encoder):
+    """The vision tower of a transformers model that has no decoder.
+
+    Its layers are "vision.0" (after the embeddings, and their norm where there is one) to
+    "vision.L" (the last block's output, before any final norm): in the library's words the first L
+    `hidden_states` and, where that is not normed, the last one too. Class tokens and registers
+    before the patches are dropped.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: Any, name: str) -> None:
+        """Holds the tower and its geometry against the model itself.
+
+        Raises:
+            InputError: a model in training mode.
+            CapabilityError: tokens that are not one to one with patches of the image.
+        """
+        if model.training:
+            raise InputError("expected a model in evaluation mode: call model.eval() first")
+        self.model, self.name = model, name
+        # A processor for images and text holds the one for images.
+        self.images: Any = getattr(processor, "image_processor", processor)
+        self.tower: Any = getattr(model, "vision_model", model)
+        self.settings = {"dtype": str(self._dtype).removeprefix("torch.")}
+        self._blocks = find_blocks(self.tower)
+        self.layers = tuple(f"vision.{k}" for k in range(len(self._blocks) + 1))
+        try:
+            self._confirm()
+        except CapabilityError as error:
+            raise CapabilityError(
+                f"{type(model).__name__}: {error}: use a model whose blocks all see the same "
+                "patches (ViT, DeiT, BEiT, DINOv2, CLIP, SigLIP)"
+            ) from None
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self.tower,)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return next(self.tower.parameters()).dtype
+
+    def _facts(self) -> Any:
+        kind = type(self.tower).__name__
+        return ["tower", kind, _lasting(self.tower.config), _lasting(self.images)]
+
+    @torch.no_grad()
+    def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
+        names = self.chosen(layers)
+        opened = open_image(image)
+        layout, seen, _ = self.passed(opened)
+        assert layout.grid is not None
+        found = dict(zip(self.layers, seen, strict=True))
+        return Features(
+            layers={
+                name: patch_tokens(found[name], layout.grid, name).float().cpu().numpy()
+                for name in names
+            },
+            boxes=layout.boxes,
+            grid=layout.grid,
+            size=layout.size,
+        )
+
+    @torch.no_grad()
+    def passed(self, image: Image.Image) -> tuple[Layout, list[Tensor], Any]:
+        """One pass of the tower: places of the patches, what its blocks gave, and its output."""
+        pixels = self.pixels(image)
+        with watching(self._blocks) as seen:
+            output = self.tower(pixel_values=pixels)
+        if len(seen) != len(self.layers):
+            raise CapabilityError("its blocks are not run once each")
+        return self._layout(image.size, pixels), seen, output
+
+    def pixels(self, image: Image.Image) -> Float[Tensor, "1 3 height width"]:
+        """What the tower receives for one image."""
+        done = self.images(images=[image], return_tensors="pt")["pixel_values"]
+        if done.ndim != 4 or len(done) != 1:
+            raise CapabilityError(
+                f"its image processor gives pixels of shape {tuple(done.shape)}, not one picture"
+            )
+        return done.to(device=next(self.tower.parameters()).device, dtype=self._dtype)
+
+    def _layout(self, size: tuple[int, int], pixels: Tensor) -> Layout:
+        patch = getattr(self.tower.config, "patch_size", None)
+        sides = set(patch) if isinstance(patch, list | tuple) else {patch}
+        side = sides.pop()
+        if sides or not isinstance(side, int):
+            raise CapabilityError(f"its patch size is {patch}, not one number of pixels")
+        height, width = pixels.shape[-2:]
+        grid = height // side, width // side
+        return grid_layout(size, clip_frame(size, self.images), grid, float(side))
+
+    def _confirm(self) -> None:
+        image = picture(_TRIED)
+        layout, seen, _ = self.passed(image)
+        assert layout.grid is not None
+        for name, hidden in zip(self.layers, seen, strict=True):
+            patch_tokens(hidden, layout.grid, name)
+
+        def embedded(image: Image.Image) -> Tensor:
+            layout, seen, _ = self.passed(image)
+            assert layout.grid is not None
+            return patch_tokens(seen[0], layout.grid, self.layers[0])
+
+        confirm_places(embedded, image, layout.boxes)
+
+
+_PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
+
+
+def _lasting(thing: Any) -> Any:
+    """What a configuration says of the model, not of its file."""
+    facts = {key: value for key, value in thing.to_dict().items() if key not in _PASSING}
+    return json.dumps(facts, sort_keys=True, default=str)

@@ -1,0 +1,164 @@
+"""`TwoTower`: images and texts in one space, and each location of an image in it too."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPModel, PreTrainedModel, SiglipModel
+
+from ..data import ImageSource, open_image
+from ..errors import CapabilityError, InputError
+from ._encoder import Encoder
+from ._features import Features
+from ._places import patch_tokens
+from ._tower import TowerEncoder
+
+JOINT = "joint"
+"""The one layer of `TwoTower.locations`."""
+
+
+class TwoTower(ABC):
+    """A frozen contrastive model. Made by `load_contrastive`.
+
+    Attributes:
+        name: what it was loaded from.
+        encoder: its vision tower, layer by layer.
+        locating: what a location's vector is, in one sentence.
+    """
+
+    name: str
+    encoder: Encoder
+    locating: str
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that change with the weights of either tower."""
+
+    @abstractmethod
+    def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
+        """One vector of length 1 per text, float32.
+
+        Raises:
+            InputError: no texts, an empty one, or one that is longer than the model reads.
+        """
+
+    @abstractmethod
+    def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
+        """The image's vector, of length 1, float32."""
+
+    @abstractmethod
+    def locations(self, image: ImageSource) -> Features:
+        """Each location in the same space, not normalised: one layer, "joint".
+
+        What a location's vector is depends on the family; see `locating`.
+        """
+
+
+def checked_texts(texts: Sequence[str]) -> list[str]:
+    """Raises `InputError` for no texts, or an empty one."""
+    if isinstance(texts, str):
+        raise InputError(f"expected a list of texts, got the one text {texts!r}: put it in a list")
+    done = [str(text) for text in texts]
+    if not done or any(not text.strip() for text in done):
+        raise InputError(f"expected texts that are not empty, at least one, got {done}")
+    return done
+
+
+class HuggingFaceTwoTower(TwoTower):
+    """CLIP or SigLIP of transformers.
+
+    A location's vector:
+
+    - CLIP: the last block's output there, through the norm and the projection that the class token
+      goes through. CLIP was not trained for that; it is the baseline of Ranasinghe et al. 2022
+      (section 4, "CLIP+") and of Zhou et al. 2022 ("Extract Free Dense Labels from CLIP").
+    - SigLIP: what its pooling head returns for that token alone. Attention over one token weighs it
+      1, so this is the head's value path with its MLP: the image's vector if the image were that
+      one location.
+    """
+
+    def __init__(self, model: PreTrainedModel, processor: Any, tokenizer: Any, name: str) -> None:
+        """Raises `CapabilityError` for another family."""
+        if isinstance(model, CLIPModel):
+            self.locating = "last block, final norm and projection at that location"
+        elif isinstance(model, SiglipModel):
+            if not getattr(model.vision_model, "use_head", True):
+                raise CapabilityError(f"{name}: this SigLIP has no pooling head, so no joint space")
+            self.locating = "the pooling head applied to that location alone"
+        else:
+            raise CapabilityError(
+                f"{type(model).__name__}: only CLIP and SigLIP are known to put single locations "
+                "in the space of their texts: use one of these, or small:contrastive-max"
+            )
+        self.model, self.tokenizer, self.name = model, tokenizer, name
+        self.encoder: TowerEncoder = TowerEncoder(model, processor, name)
+
+    @property
+    def fingerprint(self) -> str:
+        return _Whole(self.model, self.encoder).fingerprint
+
+    @torch.no_grad()
+    def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
+        # SigLIP was trained on texts padded to the full length.
+        padding = "max_length" if isinstance(self.model, SiglipModel) else True
+        config: Any = self.model.config
+        most = int(config.text_config.max_position_embeddings)
+        given = checked_texts(texts)
+        full = {"max_length": most} if padding == "max_length" else {}
+        done = self.tokenizer(given, padding=padding, return_tensors="pt", **full)
+        if done["input_ids"].shape[1] > most:
+            raise InputError(f"expected texts of at most {most} tokens, got a longer one")
+        device = self.model.device
+        known = {"input_ids": done["input_ids"].to(device)}
+        if "attention_mask" in done and isinstance(self.model, CLIPModel):
+            known["attention_mask"] = done["attention_mask"].to(device)
+        embed: Any = self.model.get_text_features
+        return _unit(_pooled(embed(**known)))
+
+    @torch.no_grad()
+    def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
+        embed: Any = self.model.get_image_features
+        return _unit(_pooled(embed(pixel_values=self.encoder.pixels(open_image(image)))))[0]
+
+    @torch.no_grad()
+    def locations(self, image: ImageSource) -> Features:
+        opened: Image.Image = open_image(image)
+        layout, seen, _ = self.encoder.passed(opened)
+        assert layout.grid is not None
+        tower: Any = self.encoder.tower
+        normed = tower.post_layernorm(patch_tokens(seen[-1], layout.grid, JOINT))
+        if isinstance(self.model, CLIPModel):
+            joint = self.model.visual_projection(normed)
+        else:
+            joint = tower.head(normed[:, None])
+        vectors = joint.float().cpu().numpy()
+        return Features({JOINT: vectors}, layout.boxes, layout.grid, layout.size)
+
+
+class _Whole(TowerEncoder):
+    """Both towers, for their fingerprint."""
+
+    def __init__(self, model: PreTrainedModel, vision: TowerEncoder) -> None:
+        self.model, self.images, self.tower = model, vision.images, model
+
+    @property
+    def modules(self) -> tuple[nn.Module, ...]:
+        return (self.model,)
+
+
+def _pooled(output: Any) -> Tensor:
+    # The library's older versions give the tensor itself.
+    return output if isinstance(output, Tensor) else output.pooler_output
+
+
+def _unit(vectors: Tensor) -> np.ndarray:
+    return F.normalize(vectors.float(), dim=-1).cpu().numpy()

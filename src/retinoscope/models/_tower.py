@@ -1,0 +1,74 @@
+"""Opens models without a decoder of their own: vision towers, and pairs of vision and text."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForImageTextToText,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+# The library's older versions hide this name behind torchvision, which its PIL form needs not.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
+
+from ..errors import InputError
+from ._families import ADAPTERS
+from ._load import located, read_config, read_weights, short
+
+
+def is_vlm(config: PreTrainedConfig) -> bool:
+    """Whether models of this configuration answer in text about an image."""
+    known: Any = AutoModelForImageTextToText._model_mapping
+    return type(config) in known or any(adapter.takes(config) for adapter in ADAPTERS)
+
+
+def open_tower(
+    source: str | os.PathLike[str],
+    *,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device | None = None,
+    allow_pickle: bool = False,
+) -> tuple[PreTrainedModel, Any, Any] | None:
+    """A model of the library in evaluation mode, its image processor and its tokenizer.
+
+    The tokenizer is None for a model without text. The whole is None where `source` is a
+    vision-language model, which `open_model` opens; then no weights are read.
+
+    Args:
+        source: a folder or a Hub id.
+        dtype: float32 unless given.
+        device: "cpu" unless given.
+        allow_pickle: also load weights in pickle format, which can run any code.
+
+    Raises:
+        InputError: what `open_model` raises, or no image processor beside the model.
+    """
+    name = located(source, allow_pickle)
+    config = read_config(name)
+    if is_vlm(config):
+        return None
+    model = read_weights(AutoModel, name, config, dtype or torch.float32, allow_pickle, {})
+    torch.nn.Module.to(model, torch.device(device or "cpu"))
+    try:
+        images = AutoImageProcessor.from_pretrained(name, backend="pil")
+    except Exception as error:
+        raise InputError(
+            f"{name}: expected an image processor beside the model, got none that loads "
+            f"({short(error)}): save the processor with the model"
+        ) from error
+    tokenizer = None
+    if hasattr(config, "text_config"):
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name)
+        except Exception as error:
+            raise InputError(
+                f"{name}: expected a tokenizer beside the model, got none that loads "
+                f"({short(error)}): save the tokenizer with the model"
+            ) from error
+    return model.eval(), images, tokenizer
