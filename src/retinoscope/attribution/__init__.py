@@ -1,22 +1,57 @@
-"""Which visual tokens a logit owes itself to, estimated, and how far the estimate can be trusted.
+"""Which visual tokens an answer owes itself to: heat maps over the image, by thirteen methods.
 
-    from retinoscope.attribution import attribution_patching
+    from retinoscope import attribution
 
-    found = attribution_patching(run, "yes", fill.mean(vlm, samples), versus="no")
-    found.estimates            # (n,) logits, one per visual token
-    found.rank_correlation     # against exact ablations of some of them
-    found.plot().savefig("tokens.svg")
+    goal = attribution.resolve(run, attribution.Target.difference("yes", "no"))
+    found = attribution.integrated_gradients(run, goal)
+    found.values               # (n,) one per visual token
+    found.pixels()             # (height, width) of the original image
+    found.plot().savefig("map.svg")
 
-An estimate never stands alone: it carries the rank correlation with what the engine computes
-exactly. Integrated gradients, by which token sets are chosen, are in `retinoscope.tokens`.
+    for name, method in attribution.METHODS.items():
+        for layer in method.layers_of(run.vlm):
+            method(run, goal, layer=layer)
+
+A map explains a `Target`: a token, a word of several, a part of a text, the difference of two
+logits. It is read where the target is *predicted*. `attribution_patching` is the one estimate that
+carries its rank correlation with exact effects.
 """
 
+from ._attention_maps import attention, chefer, rollout
+from ._effect_maps import ablation_effect, ablation_estimate, knockout_effect, occlusion, rise
+from ._gradient_maps import grad_cam, gradient_input, integrated_gradients, smooth_grad
+from ._heat_map import HeatMap
+from ._lens_map import lens_probability
+from ._methods import METHODS, Method, methods_named
 from ._patching import AttributionPatching, attribution_patching
 from ._rank import RankCorrelation, rank_correlation
+from ._target import SCORES, Goal, Score, Target, resolve
 
 __all__ = [
+    "METHODS",
+    "SCORES",
     "AttributionPatching",
+    "Goal",
+    "HeatMap",
+    "Method",
     "RankCorrelation",
+    "Score",
+    "Target",
+    "ablation_effect",
+    "ablation_estimate",
+    "attention",
     "attribution_patching",
+    "chefer",
+    "grad_cam",
+    "gradient_input",
+    "integrated_gradients",
+    "knockout_effect",
+    "lens_probability",
+    "methods_named",
+    "occlusion",
     "rank_correlation",
+    "resolve",
+    "rise",
+    "rollout",
+    "smooth_grad",
 ]

@@ -17,7 +17,7 @@ from ..engine import Ablate, Run
 from ..engine.fill import Fill
 from ..errors import InputError
 from ..tokens import LogitGradient, TokenSet, visual
-from ._heat_map import heat_map
+from ._draw import draw_tokens
 from ._rank import RankCorrelation, rank_correlation
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class AttributionPatching:
         if self.versus is not None:
             logit += f" minus {text(self.versus).strip()!r}"
         found = self.rank_correlation
-        drawn = heat_map(
+        drawn = draw_tokens(
             self.run.prompt.images[image],
             images[image].boxes,
             self.estimates[start : start + len(images[image])].cpu().numpy(),

@@ -43,6 +43,21 @@ class Vocabulary:
             "choose another word, or write it as the model does (a leading space, small letters)"
         )
 
+    def pieces(self, word: str) -> tuple[int, ...]:
+        """Ids of all pieces of `word`, from the first one on that is not blank.
+
+        Raises:
+            InputError: as `first_piece`, or a later piece that the tokenizer does not know.
+        """
+        first = self.first_piece(word)
+        ids = [int(index) for index in self.tokenizer(word, add_special_tokens=False)["input_ids"]]
+        pieces = tuple(ids[ids.index(first) :])
+        if getattr(self.tokenizer, "unk_token_id", None) in pieces:
+            raise InputError(
+                f"expected a word that the model's tokenizer knows, got {word!r}: choose another"
+            )
+        return pieces
+
     def _text(self, index: int) -> str:
         piece = self.tokenizer.convert_ids_to_tokens(index)
         if piece is None:

@@ -8,10 +8,13 @@ random(run, n=len(obj), seed=0, exclude=obj)
 from ..models import Layout
 from ._choose import RunLike, random, registers, top, visual
 from ._cover import Region, region_cover, region_mask
-from ._gradient import (
+from ._gradient import EmbeddingGradient, LogitGradient, close, frozen, logits_of
+from ._integrated import (
     Attribution,
+    Baseline,
     GradientTokens,
-    LogitGradient,
+    Path,
+    along_path,
     attribution,
     by_gradient,
     integrated_gradients,
@@ -22,17 +25,24 @@ from ._visual import VisualTokens
 
 __all__ = [
     "Attribution",
+    "Baseline",
+    "EmbeddingGradient",
     "GradientTokens",
     "Layout",
     "LogitGradient",
+    "Path",
     "Positions",
     "Region",
     "RunLike",
     "TokenSet",
     "VisualTokens",
+    "along_path",
     "attribution",
     "by_gradient",
+    "close",
+    "frozen",
     "integrated_gradients",
+    "logits_of",
     "random",
     "region_cover",
     "region_mask",

@@ -1,0 +1,86 @@
+"""What all methods do alike: choose an image's tokens, and make a map of what they found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..engine import Run, fill
+from ..engine.fill import Fill, Mean
+from ..errors import InputError
+from ..tokens import TokenSet, visual
+from ._heat_map import HeatMap
+from ._target import Goal
+
+
+def places_of(goal: Goal, image: int) -> tuple[int, ...]:
+    """The positions of the visual tokens of one of the prompt's images.
+
+    Raises:
+        InputError: a run without an image, or no such image.
+    """
+    visual(goal.origin)
+    images = goal.origin.images
+    if not 0 <= image < len(images):
+        raise InputError(f"expected images from 0 to {len(images) - 1}, got {image}")
+    return images[image].positions
+
+
+def map_of(
+    goal: Goal, image: int, values: Tensor | np.ndarray, method: str, **settings: Any
+) -> HeatMap:
+    """A map of one image from the values of its tokens, in their order."""
+    if isinstance(values, Tensor):
+        values = values.detach().to("cpu", torch.float64).numpy()
+    return HeatMap(
+        goal.origin.prompt.images[image],
+        goal.origin.images[image].boxes,
+        values,
+        method,
+        goal.text,
+        {"score": goal.score, **settings},
+    )
+
+
+def slice_of(goal: Goal, image: int) -> slice:
+    """Where an image's tokens lie among the visual tokens of all images."""
+    count = len(places_of(goal, image))
+    start = sum(len(other) for other in goal.origin.images[:image])
+    return slice(start, start + count)
+
+
+def fill_of(goal: Goal, given: Fill | None) -> Fill:
+    """The fill, or the mean of the run's own visual tokens."""
+    if given is None:
+        places = [place for one in goal.origin.images for place in one.positions]
+        return Mean(goal.origin.embeddings[places].float().mean(0), 1, len(places))
+    if not isinstance(given, fill.Fill):
+        raise InputError(f"expected a fill such as fill.zero(), got a {type(given).__name__}")
+    return given
+
+
+def named(given: Fill | None) -> str:
+    """How a fill is recorded."""
+    return "mean of this run's visual tokens" if given is None else type(given).__name__.lower()
+
+
+def layers_in(layer: int | None, stop: int, what: str) -> tuple[int, ...]:
+    """The layer itself, or all of them.
+
+    Raises:
+        InputError: no such layer.
+    """
+    if layer is None:
+        return tuple(range(stop))
+    if not 0 <= layer < stop:
+        raise InputError(f"expected {what} from 0 to {stop - 1}, got {layer}")
+    return (int(layer),)
+
+
+def tokens_at(run: Run, places: Sequence[int]) -> TokenSet:
+    """A token set of these positions."""
+    return TokenSet.of(run.sequence, places)

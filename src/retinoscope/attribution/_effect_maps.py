@@ -1,0 +1,319 @@
+"""Maps made of exact effects: tokens hidden or ablated one by one, in windows, at random.
+
+All conditions of a map are one batch of the engine, which computes only what they can reach.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from PIL import Image
+from torch import Tensor
+
+from ..engine import Ablate, Condition, Knockout, Run
+from ..engine.fill import Fill
+from ..errors import InputError
+from ..tokens import RunLike
+from ._common import fill_of, map_of, named, places_of, slice_of, tokens_at
+from ._heat_map import HeatMap
+from ._target import AnyTarget, Goal, resolve
+
+Readers = Literal["predicting", "text"]
+Where = Literal["tokens", "pixels"]
+_FEWEST = 8
+
+
+def knockout_effect(
+    run: Run, target: AnyTarget, *, readers: Readers = "predicting", image: int = 0
+) -> HeatMap:
+    """What hiding each visual token alone costs the score, exactly.
+
+    Args:
+        readers: who cannot read the token any more, in all blocks: "predicting", the positions that
+            predict the target (what goes through the question's tokens stays); or "text", all
+            positions behind the image.
+        image: which of the prompt's images, from 0.
+
+    Returns:
+        (n,) the score minus the score without the edges of that token.
+
+    Raises:
+        InputError: what `resolve` raises, other readers, no such image, or no text behind the
+            image.
+        CapabilityError: a model whose attention cannot be masked.
+
+    Source: Geva et al. 2023 (arXiv 2304.14767), with single tokens as sources.
+    """
+    if readers not in ("predicting", "text"):
+        raise InputError(f"expected readers 'predicting' or 'text', got {readers!r}")
+    goal = resolve(run, target)
+    places = places_of(goal, image)
+
+    def hidden(part: Run) -> list[Condition]:
+        if readers == "text":
+            rows = range(places[-1] + 1, part.n)
+        else:
+            rows = [place for place in goal.positions if place < part.n]
+        readers_of = tokens_at(part, rows)
+        return [Knockout(tokens_at(part, [place]), readers_of) for place in places]
+
+    effects = _drops(goal, hidden)
+    return map_of(goal, image, effects, "knockout-effect", readers=readers)
+
+
+def ablation_effect(
+    run: Run, target: AnyTarget, *, fill: Fill | None = None, image: int = 0
+) -> HeatMap:
+    """What ablating each visual token alone costs the score, exactly.
+
+    Args:
+        fill: what the token becomes; None is the mean of this run's visual tokens.
+        image: which of the prompt's images, from 0.
+
+    Returns:
+        (n,) the score minus the score without that token. What several tokens hold alike is worth
+        little here: one of them is enough.
+
+    Raises:
+        InputError: what `resolve` raises, no fill, or no such image.
+    """
+    goal = resolve(run, target)
+    filling, places = fill_of(goal, fill), places_of(goal, image)
+    effects = _drops(goal, lambda part: [_without(part, [place], filling) for place in places])
+    return map_of(goal, image, effects, "ablation-effect", fill=named(fill))
+
+
+def ablation_estimate(
+    run: Run, target: AnyTarget, *, fill: Fill | None = None, image: int = 0
+) -> HeatMap:
+    """Attribution patching: `ablation_effect` to first order, of one pass.
+
+    `attribution_patching` gives the same of a logit, with its rank correlation with exact effects.
+
+    Args:
+        fill: what a token becomes; None is the mean of this run's visual tokens.
+        image: which of the prompt's images, from 0.
+
+    Returns:
+        (n,) (embedding - fill) times gradient: the score minus the score without that token, if the
+        model were linear in between.
+
+    Raises:
+        InputError: what `resolve` raises, no fill, or no such image.
+        CapabilityError: a model that does not allow gradients.
+
+    Source: Nanda 2023, "Attribution Patching"; Syed et al. 2023 (arXiv 2310.10348), section 3.
+    """
+    goal = resolve(run, target)
+    filling, chosen = fill_of(goal, fill), slice_of(goal, image)
+    gradient = goal.gradient
+    change = gradient.embeddings - filling.values(goal.run, gradient.places).to(gradient.embeddings)
+    values = (change.float() * gradient.here.gradients[0].float()).sum(-1)
+    return map_of(goal, image, values[chosen], "attribution-patching", fill=named(fill))
+
+
+def rise(
+    run: Run,
+    target: AnyTarget,
+    *,
+    masks: int = 128,
+    keep: float = 0.5,
+    cells: int | None = None,
+    fill: Fill | None = None,
+    seed: int = 0,
+    image: int = 0,
+) -> HeatMap:
+    """Random masking after RISE, at the visual tokens: what does the score owe to a token's being
+    there, the others being there or not?
+
+    A mask is a coarse grid of cells, each kept or not, laid on the tokens with a random shift.
+    Unlike RISE's, whose masks are smooth and dim pixels, a token is either kept or ablated; where
+    tokens have no grid each is drawn by itself.
+
+    Args:
+        masks: how many, at least 8.
+        keep: probability that a cell is kept.
+        cells: cells along a side; None is a third of the grid's longer side.
+        fill: what a token becomes; None is the mean of this run's visual tokens.
+        seed: of the masks.
+        image: which of the prompt's images, from 0.
+
+    Returns:
+        (n,) the mean score over the masks that keep the token, minus that over all masks; the same
+        for all tokens (0) where the score does not change.
+
+    Raises:
+        InputError: what `resolve` raises, too few masks, a probability that is not between 0 and 1,
+            no such image, or a token that no mask keeps.
+
+    Source: Petsiuk et al. 2018 (arXiv 1806.07421), section 3.
+    """
+    if masks < _FEWEST or not 0 < keep < 1:
+        raise InputError(
+            f"expected at least {_FEWEST} masks and a share that is kept between 0 and 1, got "
+            f"{masks} and {keep}"
+        )
+    goal = resolve(run, target)
+    filling, places = fill_of(goal, fill), places_of(goal, image)
+    kept = _masks(goal, image, masks, keep, cells, seed)
+    never = np.flatnonzero(~kept.any(0))
+    if never.size:
+        raise InputError(
+            f"expected every token to be kept by some of {masks} masks, but token {never[0]} is "
+            "not: take more masks"
+        )
+    positions = np.array(places)
+
+    def masked(part: Run) -> list[Condition]:
+        return [_without(part, positions[~row].tolist(), filling) for row in kept]
+
+    scores = goal.under(masked)
+    weights = torch.from_numpy(kept).double()
+    values = (scores @ weights) / weights.sum(0) - scores.mean()
+    settings = {"masks": masks, "keep": keep, "seed": seed, "fill": named(fill)}
+    return map_of(goal, image, values, "rise", **settings)
+
+
+def _masks(
+    goal: Goal, image: int, count: int, keep: float, cells: int | None, seed: int
+) -> Bool[np.ndarray, "mask token"]:
+    layout = goal.origin.images[image].layout
+    rng = np.random.default_rng(seed)
+    if layout.grid is None or (layout.rows < 0).any():
+        return rng.random((count, len(layout))) < keep
+    side = max(2, math.ceil(max(layout.grid) / 3)) if cells is None else cells
+    if side < 1:
+        raise InputError(f"expected at least 1 cell along a side, got {side}")
+    size = math.ceil(max(layout.grid) / side)
+    coarse = rng.random((count, side + 1, side + 1)) < keep
+    shift = rng.integers(0, size, (2, count, 1))
+    rows = (layout.rows + shift[0]) // size
+    columns = (layout.columns + shift[1]) // size
+    return coarse[np.arange(count)[:, None], rows, columns]
+
+
+def occlusion(
+    run: Run,
+    target: AnyTarget,
+    *,
+    window: int = 2,
+    where: Where = "tokens",
+    fill: Fill | None = None,
+    image: int = 0,
+) -> HeatMap:
+    """What is lost without a window of the image, which slides by one token.
+
+    Args:
+        window: side of the window in tokens of the grid; where tokens have no grid, so many that
+            follow each other.
+        where: "tokens": their embeddings are ablated. "pixels": the part of the image that the
+            window's boxes cover is painted in the image's mean colour, and the image is encoded
+            again, so that what other tokens hold of it is gone too.
+        fill: what tokens become; None is the mean of this run's visual tokens.
+        image: which of the prompt's images, from 0.
+
+    Returns:
+        (n,) the mean, over the windows that a token is in, of the score minus the score without
+        the window.
+
+    Raises:
+        InputError: what `resolve` raises, a window that does not fit, another place, a fill for
+            pixels, no such image, or no token with a box.
+
+    Source: Zeiler and Fergus 2013 (arXiv 1311.2901), section 4.2.
+    """
+    if where not in ("tokens", "pixels"):
+        raise InputError(f"expected where 'tokens' or 'pixels', got {where!r}")
+    if where == "pixels" and fill is not None:
+        raise InputError("expected no fill for pixels, which take the image's mean colour")
+    goal = resolve(run, target)
+    windows = _windows(goal, image, window)
+    places = np.array(places_of(goal, image))
+    if where == "tokens":
+        filling = fill_of(goal, fill)
+        drops = _drops(
+            goal, lambda part: [_without(part, places[one].tolist(), filling) for one in windows]
+        )
+    else:
+        embedded = run.vlm.encode([_painted(goal, image, one) for one in windows])
+        whole = places.tolist()
+        drops = _drops(
+            goal, lambda part: [_without(part, whole, _Given(whole, one)) for one in embedded]
+        )
+    total, count = np.zeros(len(places)), np.zeros(len(places))
+    for one, drop in zip(windows, drops.tolist(), strict=True):
+        total[one] += drop
+        count[one] += 1
+    settings = {"window": window, "where": where}
+    if where == "tokens":
+        settings["fill"] = named(fill)
+    return map_of(goal, image, total / np.maximum(count, 1), "occlusion", **settings)
+
+
+def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
+    """The tokens of each window, as indices; every token is in one."""
+    layout = goal.origin.images[image].layout
+    grid = layout.grid
+    if grid is None or (layout.rows < 0).any():
+        most = len(layout)
+        starts = range(most - window + 1) if 1 <= window <= most else range(0)
+        found = [np.arange(start, start + window) for start in starts]
+    else:
+        most = min(grid)
+        steps = [range(size - window + 1) if 1 <= window <= most else range(0) for size in grid]
+        found = [
+            np.flatnonzero(
+                (layout.rows >= row)
+                & (layout.rows < row + window)
+                & (layout.columns >= column)
+                & (layout.columns < column + window)
+            )
+            for row in steps[0]
+            for column in steps[1]
+        ]
+    if not found:
+        raise InputError(f"expected a window from 1 to {most} tokens, got {window}")
+    return found
+
+
+def _painted(goal: Goal, image: int, tokens: np.ndarray) -> Image.Image:
+    """The image with a window in its mean colour."""
+    boxes = goal.origin.images[image].boxes[tokens]
+    boxes = boxes[~np.isnan(boxes[:, 0])]
+    if not len(boxes):
+        raise InputError(
+            "expected visual tokens with a place in the image to paint over, got none: use "
+            "where='tokens'"
+        )
+    pixels = np.asarray(goal.origin.prompt.images[image].convert("RGB")).copy()
+    (x0, y0), (x1, y1) = np.floor(boxes[:, :2].min(0)), np.ceil(boxes[:, 2:].max(0))
+    pixels[int(y0) : int(y1), int(x0) : int(x1)] = pixels.mean((0, 1)).round()
+    return Image.fromarray(pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class _Given(Fill):
+    """One embedding for each of some positions."""
+
+    places: Sequence[int]
+    embeddings: Float[Tensor, "token d_model"]
+
+    def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        index = {place: number for number, place in enumerate(self.places)}
+        return self.embeddings[[index[place] for place in positions]].to(run.embeddings)
+
+
+def _without(run: Run, places: Sequence[int], filling: Fill) -> Condition:
+    return Ablate(tokens_at(run, places), filling) if len(places) else ()
+
+
+def _drops(goal: Goal, conditions) -> Float[Tensor, " condition"]:
+    """The score minus the score under each condition; both by the same path."""
+    scores = goal.under(lambda run: [(), *conditions(run)])
+    return scores[0] - scores[1:]

@@ -1,0 +1,315 @@
+"""What a map explains: `Target` names it, `resolve` finds the positions that predict it.
+
+A decoder chooses a token at the position *before* it. A map of the word "cat" in a caption is
+therefore read at the position in front of "cat"; the row of "cat" itself explains the next word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..engine import Condition, Run
+from ..errors import InputError
+from ..lens import Lens
+from ..tokens import EmbeddingGradient, logits_of
+from ._trace import AttentionTrace, StateTrace, attention_trace, state_trace
+
+Score = Literal["log-probability", "logit"]
+Kind = Literal["token", "word", "segment", "difference"]
+SCORES: tuple[Score, ...] = ("log-probability", "logit")
+
+Span = tuple[int, int]
+_NOTHING: Condition = ()
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a map explains. Made by `Target.token`, `.word`, `.segment` or `.difference`.
+
+    Attributes:
+        kind: which of these.
+        of: a token id; a word; a segment as text or as (start, stop) in characters; or the two
+            words or token ids of a difference.
+        score: "log-probability", which several pieces add up; or "logit", their logits added up.
+            Of a model that is sure, log-probabilities have hardly any slope (none at all where a
+            probability rounds to 1); logits have one. A difference of two logits is that of the
+            log-probabilities too.
+        occurrence: which occurrence of a segment's text, from 0.
+    """
+
+    kind: Kind
+    of: Any
+    score: Score = "log-probability"
+    occurrence: int = 0
+
+    def __post_init__(self) -> None:
+        if self.score not in SCORES:
+            raise InputError(f"expected a score of {', '.join(SCORES)}, got {self.score!r}")
+
+    @classmethod
+    def token(cls, index: int, score: Score = "log-probability") -> Target:
+        """The token `index` behind the run's last position."""
+        return cls("token", int(index), score)
+
+    @classmethod
+    def word(cls, word: str, score: Score = "log-probability") -> Target:
+        """A word behind the run's last position, all its pieces: each is read at the position
+        before it, with the pieces before it as they are. A leading space matters to most
+        tokenizers: " cat" is the word inside a sentence."""
+        return cls("word", str(word), score)
+
+    @classmethod
+    def segment(
+        cls, of: str | Span, score: Score = "log-probability", occurrence: int = 0
+    ) -> Target:
+        """A part of the text that the run's "generated" positions hold, as the model wrote it
+        (`generation.run()`) or as it was given one to read (`vlm.run(prompt, continuation=ids)`).
+
+        Args:
+            of: the part itself; or the first character and the one behind the last, in the text
+                without special tokens and without blanks at its ends. Every token with a character
+                of it that is not blank is part of it.
+            occurrence: which one, where the text has the part several times.
+        """
+        return cls("segment", of, score, occurrence)
+
+    @classmethod
+    def difference(cls, target: str | int, versus: str | int) -> Target:
+        """The logit of one token minus that of another, behind the run's last position."""
+        return cls("difference", (target, versus), "logit")
+
+
+@dataclass(frozen=True, eq=False)
+class Goal:
+    """A target of one run, resolved. Made by `resolve`; every method takes it as its target.
+
+    Methods that are given the same goal share its passes with gradients.
+
+    Attributes:
+        origin: the run that it was resolved for.
+        run: the positions that it needs: the origin's own run, with pieces of the target behind
+            it, or without what follows the target.
+        ids: (k,) the target's tokens; token i is read at position n - k + i of `run`.
+        versus: the token that is taken off, or None.
+        score: as in `Target`.
+        text: the target in words.
+    """
+
+    origin: Run
+    run: Run
+    ids: tuple[int, ...]
+    versus: int | None
+    score: Score
+    text: str
+
+    @property
+    def positions(self) -> tuple[int, ...]:
+        """(k,) the positions that predict the target's tokens."""
+        return tuple(range(self.run.n - len(self.ids), self.run.n))
+
+    @cached_property
+    def value(self) -> float:
+        """The score in the clean run."""
+        return float(self.under(lambda run: [_NOTHING])[0])
+
+    def read(self, normed: Float[Tensor, "batch k d_model"]) -> Float[Tensor, " batch"]:
+        """The score from the states at `positions` after the final norm; can be differentiated."""
+        adapter = self.run.adapter
+        if self.score == "logit":
+            wanted = [*self.ids] if self.versus is None else [*self.ids, self.versus]
+            logits = logits_of(adapter, normed, wanted)
+            own = logits[..., : len(self.ids)].diagonal(dim1=-2, dim2=-1).sum(-1)
+            return own if self.versus is None else own - logits[:, 0, -1]
+        index = torch.tensor(self.ids, device=normed.device).expand(len(normed), -1)
+        return adapter.unembed(normed).log_softmax(-1).gather(-1, index[..., None])[..., 0].sum(-1)
+
+    def under(
+        self, conditions: Callable[[Run], Sequence[Condition]]
+    ) -> Float[Tensor, " condition"]:
+        """The score under interventions, all of them as one batch for each token of the target.
+
+        Args:
+            conditions: makes the conditions for a run; it is called for each token of the target
+                with a run whose last position predicts that token, and which begins as `run` does.
+
+        Raises as `run.counterfactuals` does.
+        """
+        parts = [
+            self._scored(run.counterfactuals(conditions(run)).logits, index)
+            for run, index in zip(self._runs, self.ids, strict=True)
+        ]
+        return torch.stack(parts).sum(0).double().cpu()
+
+    @cached_property
+    def gradient(self) -> EmbeddingGradient:
+        """The score by the visual embeddings; raises as `EmbeddingGradient` does."""
+        return EmbeddingGradient(self.run, self.positions, self.read)
+
+    @cached_property
+    def states(self) -> StateTrace:
+        """The residual stream of every layer, and the score's gradients to it."""
+        return state_trace(self.run, self.positions, self.read)
+
+    @cached_property
+    def weights(self) -> AttentionTrace:
+        """The attention weights of every block, and the score's gradients to them."""
+        return attention_trace(self.run, self.positions, self.read)
+
+    @cached_property
+    def lens(self) -> Lens:
+        """The logit lens at the visual tokens of all images."""
+        places = [place for image in self.run.images for place in image.positions]
+        return self.run.lens(top_k=1, positions=places)
+
+    @cached_property
+    def attention(self) -> tuple[Float[Tensor, "query key"], ...]:
+        """Of every block the mean of its heads over all positions, float32 on the CPU.
+
+        Raises:
+            CapabilityError: a family whose attention cannot be read.
+        """
+        every = range(self.run.n)
+        blocks = range(self.run.vlm.n_layers)
+        return tuple(self.run.attention(b, every).float().mean(0).cpu() for b in blocks)
+
+    @cached_property
+    def _runs(self) -> tuple[Run, ...]:
+        """For each token of the target a run that ends where it is predicted."""
+        ids, count = _generated(self.run), len(self.ids)
+        first = len(ids) - count + 1
+        before = [ids[: first + number] for number in range(count - 1)]
+        return (*(_again(self.run, some) for some in before), self.run)
+
+    def _scored(self, logits: Float[Tensor, "n vocab"], index: int) -> Float[Tensor, " n"]:
+        if self.score == "logit":
+            found = logits[:, index]
+            return found if self.versus is None else found - logits[:, self.versus]
+        return logits.log_softmax(-1)[:, index]
+
+
+AnyTarget = str | int | Target | Goal
+
+
+def resolve(run: Run, target: AnyTarget) -> Goal:
+    """Finds the tokens of a target and the positions that predict them.
+
+    Args:
+        target: a `Target`; a word as `Target.word` takes it; a token id; or a goal of this run,
+            which is returned as it is.
+
+    Raises:
+        InputError: an unknown word or token, a goal of another run, two words of a difference that
+            are not one token each or are the same, or a segment that the text does not have.
+    """
+    if isinstance(target, Goal):
+        if run is not target.origin and run is not target.run:
+            raise InputError("expected a target of this run, got one that another was resolved for")
+        return target
+    if isinstance(target, str):
+        target = Target.word(target)
+    elif isinstance(target, int):
+        target = Target.token(target)
+    vocabulary = run.adapter.vocabulary
+    if target.kind == "segment":
+        return _segment(run, target)
+    if target.kind == "difference":
+        one, other = (_single(run, word) for word in target.of)
+        if one == other:
+            raise InputError(f"expected two different tokens, got {one} twice")
+        text = f"{_quoted(run, [one])} minus {_quoted(run, [other])}"
+        return Goal(run, run, (one,), other, target.score, text)
+    ids = (_known(run, target.of),) if target.kind == "token" else vocabulary.pieces(target.of)
+    whole = run if len(ids) == 1 else _again(run, [*_generated(run), *ids[:-1]])
+    return Goal(run, whole, ids, None, target.score, _quoted(run, ids))
+
+
+def _segment(run: Run, target: Target) -> Goal:
+    ids = _generated(run)
+    if not ids:
+        raise InputError(
+            "expected a run over a text that the model wrote, got one of a prompt only: take "
+            "generation.run(), or vlm.run(prompt, continuation=ids)"
+        )
+    first, last = _tokens_of(run, ids, target)
+    return Goal(
+        run,
+        run if last == len(ids) + 1 else _again(run, ids[: last - 1]),
+        tuple(ids[first:last]),
+        None,
+        target.score,
+        _quoted(run, ids[first:last]),
+    )
+
+
+def _tokens_of(run: Run, ids: Sequence[int], target: Target) -> Span:
+    """First and last token (exclusive) of a segment."""
+    special = set(run.adapter.tokenizer.all_special_ids)
+    texts = run.adapter.vocabulary.texts(ids)
+    texts = ["" if index in special else text for index, text in zip(ids, texts, strict=True)]
+    whole = "".join(texts)
+    text = whole.strip()
+    lead = len(whole) - len(whole.lstrip())
+    start, stop = (lead + place for place in _characters(text, target))
+    chosen, at = [], 0
+    for number, piece in enumerate(texts):
+        if piece[max(0, start - at) : max(0, stop - at)].strip():
+            chosen.append(number)
+        at += len(piece)
+    if not chosen:
+        raise InputError(f"expected a segment with a letter in it, got {target.of!r} of {text!r}")
+    return chosen[0], chosen[-1] + 1
+
+
+def _characters(text: str, target: Target) -> Span:
+    if not isinstance(target.of, str):
+        start, stop = target.of
+        if not 0 <= start < stop <= len(text):
+            raise InputError(
+                f"expected a segment within the {len(text)} characters of {text!r}, got "
+                f"{start} to {stop}"
+            )
+        return int(start), int(stop)
+    start = -1
+    for number in range(target.occurrence + 1):
+        start = text.find(target.of, start + 1) if target.of else -1
+        if start < 0:
+            which = f" {number + 1} times" if number else ""
+            raise InputError(f"expected a segment of the text {text!r}, got {target.of!r}{which}")
+    return start, start + len(target.of)
+
+
+def _generated(run: Run) -> list[int]:
+    return run.inputs.input_ids[run.n - run.inputs.n_generated :].tolist()
+
+
+def _again(run: Run, continuation: Sequence[int]) -> Run:
+    return run.vlm.run(run.prompt, continuation=continuation)
+
+
+def _single(run: Run, word: str | int) -> int:
+    if not isinstance(word, str):
+        return _known(run, word)
+    ids = run.adapter.vocabulary.pieces(word)
+    if len(ids) != 1:
+        raise InputError(
+            f"expected words of one token each for a difference of logits, got {word!r}, which is "
+            f"{len(ids)}: give token ids, or explain the word itself"
+        )
+    return ids[0]
+
+
+def _known(run: Run, index: int) -> int:
+    if not 0 <= index < run.adapter.vocab_size:
+        raise InputError(f"expected a token id from 0 to {run.adapter.vocab_size - 1}, got {index}")
+    return int(index)
+
+
+def _quoted(run: Run, ids: Sequence[int]) -> str:
+    return repr("".join(run.adapter.vocabulary.texts(ids)).strip())

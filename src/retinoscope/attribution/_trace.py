@@ -1,0 +1,134 @@
+"""One pass with gradients that leaves states, or attention weights, of all blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..engine import Run
+from ..errors import CapabilityError
+from ..tokens import close, frozen, visual
+
+Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
+
+
+@dataclass(frozen=True, eq=False)
+class StateTrace:
+    """Residual streams, and a score's gradients to them; both have one item a layer.
+
+    Attributes:
+        states, gradients: layers 0 (the decoder's input) to L - 1 (the last block's input), each
+            (n, d_model).
+    """
+
+    states: tuple[Float[Tensor, "token d_model"], ...]
+    gradients: tuple[Float[Tensor, "token d_model"], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionTrace:
+    """Attention weights after the softmax, and a score's gradients to them; one item a block.
+
+    Attributes:
+        weights, gradients: each (head, n, n), query by key.
+    """
+
+    weights: tuple[Float[Tensor, "head query key"], ...]
+    gradients: tuple[Float[Tensor, "head query key"], ...]
+
+
+def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
+    """One forward and one backward pass over the whole run.
+
+    Raises:
+        InputError: a run without an image.
+        CapabilityError: the model does not allow gradients, or its decoder called by itself does
+            not give the run's states.
+    """
+    run.vlm.capabilities.require("gradients")
+    visual(run)
+    states: list[Tensor] = []
+    layers = run.adapter.decoder.layers
+
+    def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        states.append(args[0] if args else kwargs["hidden_states"])
+
+    hooks = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in layers]
+    try:
+        with frozen(run.adapter.model), torch.enable_grad():
+            value = _value(run, rows, read)
+            gradients = torch.autograd.grad(value, states, materialize_grads=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return StateTrace(tuple(one.detach()[0] for one in states), tuple(one[0] for one in gradients))
+
+
+def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTrace:
+    """The same for attention weights: the library's own eager attention, which has them.
+
+    Raises:
+        InputError: a run without an image.
+        CapabilityError: also where attention cannot be read, or a block does not attend or returns
+            no weights.
+    """
+    for method in ("gradients", "attention"):
+        run.vlm.capabilities.require(method)
+    visual(run)
+    decoder, weights = run.adapter.decoder, []
+
+    def keep(module: nn.Module, args: tuple, output: object) -> None:
+        found = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+        if not isinstance(found, Tensor):
+            raise CapabilityError(
+                f"{type(module).__name__} returns no attention weights, so that gradients cannot "
+                "be taken to them: choose another method"
+            )
+        weights.append(found)
+
+    modules = [decoder.attention(layer) for layer in range(run.adapter.n_layers)]
+    hooks = [module.register_forward_hook(keep) for module in modules]
+    try:
+        with frozen(run.adapter.model), torch.enable_grad(), _eager(run):
+            value = _value(run, rows, read)
+            gradients = torch.autograd.grad(value, weights, materialize_grads=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return AttentionTrace(
+        tuple(one.detach()[0] for one in weights), tuple(one[0] for one in gradients)
+    )
+
+
+def _value(run: Run, rows: tuple[int, ...], read: Read) -> Tensor:
+    """What is read at the run's own embeddings. Only a pass that gives the run's own last states
+    has the run's gradients."""
+    adapter = run.adapter
+    with torch.no_grad():
+        wanted = adapter.decoder.final_norm(run.hidden(adapter.n_layers)[list(rows)])
+    leaf = run.embeddings.detach()[None].clone().requires_grad_(True)
+    done = adapter.decode(leaf, None, **adapter.arguments(run.inputs, 0, run.n))
+    last = done[:, list(rows)]
+    if not close(last[0].detach(), wanted):
+        raise CapabilityError(
+            f"{type(adapter.model).__name__}: the decoder called with the run's input does not "
+            "give the run's states, so its gradients would be another function's"
+        )
+    return read(last)[0]
+
+
+@contextmanager
+def _eager(run: Run) -> Iterator[None]:
+    """Attention that holds its weights, with masks to match."""
+    config = run.adapter.text_config
+    before = config._attn_implementation
+    config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation = before

@@ -1,0 +1,212 @@
+"""Integrated gradients of what the model answers to the visual tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from .. import memory as budgets
+from ..errors import InputError
+from ._choose import RunLike, top, visual
+from ._gradient import EmbeddingGradient, LogitGradient, RunWithStates
+from ._set import Positions, TokenSet
+
+
+class Filling(Protocol):
+    """Something that has a value for each position: a fill of `Ablate`."""
+
+    def values(
+        self, run: RunLike, positions: tuple[int, ...]
+    ) -> Float[Tensor, "token d_model"]: ...
+
+
+Baseline = Filling | Tensor | str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """What the gradients along a straight line add up to.
+
+    Attributes:
+        attributions: (n, d_model) float32, whose total is `change` within the error below.
+        change: value at the run minus value at the baseline.
+        completeness: |sum of `attributions` - `change`| / |`change`|: the error of the integration,
+            0 when exact. More steps lower it.
+    """
+
+    attributions: Float[Tensor, "token d_model"]
+    change: float
+    completeness: float
+
+
+@dataclass(frozen=True, eq=False)
+class Attribution:
+    """How much each visual token adds to a logit.
+
+    Attributes:
+        scores: (n,) sum over d_model of the absolute attributions, by which tokens are chosen.
+        signed: (n,) sum over d_model of the attributions; their total is the change of the logit.
+        target: the token id whose logit is explained.
+        change: logit of the run minus logit at the baseline.
+        completeness: |sum of `signed` - `change`| / |`change`|: the error of the integration, 0
+            when exact. More steps lower it.
+    """
+
+    scores: Float[Tensor, " token"]
+    signed: Float[Tensor, " token"]
+    target: int
+    change: float
+    completeness: float
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GradientTokens(TokenSet):
+    """The token set that integrated gradients chose, with how they chose it."""
+
+    attribution: Attribution = field(kw_only=True)
+
+    @property
+    def scores(self) -> Float[Tensor, " token"]:
+        """(n,) one score per visual token of the run."""
+        return self.attribution.scores
+
+    @property
+    def completeness(self) -> float:
+        """Relative error of the integration."""
+        return self.attribution.completeness
+
+
+def along_path(
+    gradient: EmbeddingGradient,
+    *,
+    baseline: Baseline = None,
+    steps: int = 50,
+    batch_size: int = 8,
+    memory: str | int | None = None,
+) -> Path:
+    """Integrated gradients of whatever `gradient` reads; the arguments of `integrated_gradients`.
+
+    Raises:
+        InputError: too few steps, a batch size below 1, no amount of memory, or a baseline of
+            another shape.
+    """
+    _check(steps, batch_size)
+    limit = budgets.budget(memory, gradient.embeddings.device)
+    end = gradient.embeddings
+    start = _start(gradient.run, baseline, gradient.places, end)
+
+    def work(batch: Sequence[int]) -> tuple[Tensor, Tensor]:
+        part = torch.tensor(batch, device=end.device) / steps
+        found = gradient.at(start + part[:, None, None].to(end.dtype) * (end - start))
+        weights = torch.where(part == 0, 0.5, 1.0)
+        return found.values, (found.gradients.float() * weights[:, None, None]).sum(0)
+
+    # The step at the run itself is what `gradient` began with.
+    parts = budgets.in_batches(range(steps), lambda _: gradient.cost, limit, work, batch_size)
+    total = torch.stack([0.5 * gradient.here.gradients[0].float(), *(part for _, part in parts)])
+    attributions = total.sum(0) / steps * (end - start).float()
+    change = float(gradient.here.values[0] - parts[0][0][0])
+    error = abs(float(attributions.sum()) - change)
+    return Path(attributions, change, error / abs(change) if change else error)
+
+
+def integrated_gradients(
+    run: RunWithStates,
+    target: str | int,
+    *,
+    baseline: Baseline = None,
+    steps: int = 50,
+    batch_size: int = 8,
+    memory: str | int | None = None,
+) -> Attribution:
+    """Integrated gradients of the last position's logit of `target` to the visual embeddings.
+
+    Trapezoid rule over `steps` intervals on the straight line from the baseline. Several steps go
+    through the decoder as one batch; see `LogitGradient` for what is computed.
+
+    Args:
+        target: a word, of which the first piece is taken, or a token id.
+        baseline: the embeddings where the path begins: a fill, a tensor (d_model,) or (n, d_model),
+            "zero", or None for the mean of this run's visual tokens. From "zero" the integration
+            is poor in a decoder whose first step is an RMS norm, which jumps there: look at
+            `completeness`.
+        steps: intervals, at least 2.
+        batch_size: the largest number of steps in a batch.
+        memory: what a batch may take, such as "4GB"; half of what is free if None. A batch that
+            runs out of memory all the same is halved.
+
+    Raises:
+        InputError: an unknown word, too few steps, a batch size below 1, no amount of memory, or a
+            baseline of another shape.
+        CapabilityError: see `LogitGradient`.
+
+    Source: Sundararajan et al. 2017, as used by Neo et al. 2024, section 3; the released code
+    takes the gradient of the beginning-of-text token and divides both end points in full.
+    """
+    _check(steps, batch_size)
+    budgets.budget(memory, run.embeddings.device)
+    logit = LogitGradient(run, target)
+    found = along_path(logit, baseline=baseline, steps=steps, batch_size=batch_size, memory=memory)
+    return Attribution(
+        scores=found.attributions.abs().sum(-1),
+        signed=found.attributions.sum(-1),
+        target=logit.target,
+        change=found.change,
+        completeness=found.completeness,
+    )
+
+
+def attribution(
+    run: RunWithStates, target: str | int, baseline: Baseline = None, steps: int = 50
+) -> Float[Tensor, " token"]:
+    """(n,) scores of all visual tokens; see `integrated_gradients`."""
+    return integrated_gradients(run, target, baseline=baseline, steps=steps).scores
+
+
+def by_gradient(
+    run: RunWithStates, target: str | int, n: int, steps: int = 50, baseline: Baseline = None
+) -> GradientTokens:
+    """The `n` visual tokens with the largest attribution; see `integrated_gradients`.
+
+    Raises:
+        InputError: also if `n` is not from 1 to the number of visual tokens.
+    """
+    count = len(visual(run))
+    if not 1 <= n <= count:
+        raise InputError(f"expected n from 1 to {count}, got {n}")
+    found = integrated_gradients(run, target, baseline=baseline, steps=steps)
+    chosen = top(run, found.scores, n)
+    sequence: Positions = chosen.sequence
+    return GradientTokens(sequence, chosen.positions, chosen.universe, attribution=found)
+
+
+def _check(steps: int, batch_size: int) -> None:
+    if steps < 2:
+        raise InputError(f"expected at least 2 steps, got {steps}")
+    if batch_size < 1:
+        raise InputError(f"expected a batch size from 1 up, got {batch_size}")
+
+
+def _start(
+    run: RunLike, baseline: Baseline, places: tuple[int, ...], end: Float[Tensor, "token d_model"]
+) -> Float[Tensor, "token d_model"]:
+    if baseline is None:
+        return end.mean(0, keepdim=True).expand_as(end)
+    if isinstance(baseline, str):
+        if baseline != "zero":
+            raise InputError(f"expected a baseline 'zero', a fill or a tensor, got {baseline!r}")
+        return torch.zeros_like(end)
+    if isinstance(baseline, Tensor):
+        value = baseline.to(end)
+        if value.shape not in (end.shape, end.shape[1:]):
+            raise InputError(
+                f"expected a baseline {tuple(end.shape[1:])} or {tuple(end.shape)}, got "
+                f"{tuple(value.shape)}"
+            )
+        return value.expand_as(end)
+    return baseline.values(run, places).to(end)
