@@ -221,6 +221,7 @@ def restricted(sample: Sample, objects: Sequence[int]) -> Sample:
             *(obj for index, obj in enumerate(sample.objects) if index not in place),
             *sample.others,
         ),
+        ignore=sample.ignore,
     )
 
 

@@ -1,4 +1,4 @@
-"""Images with what is known about them: drawn scenes, COCO, Visual Genome, folders, tables.
+"""Images with what is known about them: drawn scenes, COCO, Pascal VOC, ADE20K, folders, tables.
 
     samples = scenes(100, seed=0)           # or coco(folder), folder(path), open_source(spec), ...
     samples[0].image, samples[0].objects    # read or drawn when asked for
@@ -8,22 +8,27 @@
 KINDS`).
 """
 
+from ._ade20k import ade20k
 from ._coco import coco
 from ._datasets import dataset
 from ._folder import folder, table
 from ._image import ImageSource, open_image
+from ._labels import BACKGROUND, IGNORE, class_names, label_map
 from ._lazy import LazySamples
 from ._sample import Object, Part, Question, Relation, Sample, Sign
 from ._segmentation import Segmentation, decode_segmentation, run_lengths
 from ._source import open_source, reopen_source, source_of
 from ._squares import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH, Squares, squares
 from ._visual_genome import visual_genome
+from ._voc import voc
 from .scenes import SceneOptions, Scenes, export_coco
 
 # Last: the first import of the package `scenes` binds that name to it, later ones do not.
 from ._source import scenes  # isort: skip
 
 __all__ = [
+    "BACKGROUND",
+    "IGNORE",
     "SQUARE_COLORS",
     "SQUARE_GRID",
     "SQUARE_PATCH",
@@ -39,11 +44,14 @@ __all__ = [
     "Segmentation",
     "Sign",
     "Squares",
+    "ade20k",
+    "class_names",
     "coco",
     "dataset",
     "decode_segmentation",
     "export_coco",
     "folder",
+    "label_map",
     "open_image",
     "open_source",
     "reopen_source",
@@ -53,4 +61,5 @@ __all__ = [
     "squares",
     "table",
     "visual_genome",
+    "voc",
 ]

@@ -36,7 +36,8 @@ def coco(
     A sample's id is the image's id as text. Objects follow the annotations. Masks are rasterised
     when a sample is asked for. Images are taken upright (EXIF), or as stored where only that has
     the size that the annotations give. `meta` has "file_name", "crowds" (names of crowd regions
-    that were left out) and "unseen" (ids of annotations that cover no pixel's centre, left out).
+    that were left out; `ignore` covers them) and "unseen" (ids of annotations that cover no pixel's
+    centre, left out).
 
     Questions are a list of objects with "question", "answer", "image_id" or "file_name", and
     optionally "kind" and "about" (indices among the image's annotations). Where "about" is missing,
@@ -72,7 +73,9 @@ def coco(
         questions={} if asked is None else _questions(asked, content.images),
         crowds=crowds,
     )
-    return LazySamples(f"coco:{root}", source.read, source.describe, range(len(source.images)))
+    places = range(len(source.images))
+    names = tuple(dict.fromkeys(content.names.values()))
+    return LazySamples(f"coco:{root}", source.read, source.describe, places, names)
 
 
 @dataclass(frozen=True)
@@ -158,10 +161,13 @@ class _Coco:
         index_of: dict[int, int] = {}
         crowds: list[str] = []
         unseen: list[object] = []
+        ignore: np.ndarray | None = None
         for number, found in enumerate(self.content.by_image.get(entry["id"], ())):
             name = self.content.names[found["category_id"]]
             if found.get("iscrowd") and not self.crowds:
                 crowds.append(name)
+                region = self._mask(found, image)
+                ignore = region if ignore is None else ignore | region
                 continue
             mask = self._mask(found, image)
             if not mask.any():
@@ -183,6 +189,7 @@ class _Coco:
                 "crowds": tuple(crowds),
                 "unseen": tuple(unseen),
             },
+            ignore=ignore,
         )
 
     def _file(self, entry: Entry) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
@@ -18,13 +18,15 @@ class LazySamples(Sequence[Sample]):
     """Samples of a data source; a slice is lazy as well.
 
     `read(k)` reads sample k of the source, `describe(places)` gives as JSON what the samples at
-    these places depend on, and `name` says in words where they come from.
+    these places depend on, and `name` says in words where they come from. `classes` are the names
+    that its objects can have, in the source's own order; empty where it does not say.
     """
 
     name: str
     read: Callable[[int], Sample]
     describe: Callable[[Sequence[int]], object]
     places: range
+    classes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -44,7 +46,7 @@ class LazySamples(Sequence[Sample]):
     def __getitem__(self, index: slice) -> LazySamples: ...
     def __getitem__(self, index: int | slice) -> Sample | LazySamples:
         if isinstance(index, slice):
-            return LazySamples(self.name, self.read, self.describe, self.places[index])
+            return replace(self, places=self.places[index])
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
         return self.read(self.places[index])

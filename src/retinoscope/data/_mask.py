@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 from PIL import Image
 
 from ..errors import InputError
@@ -54,3 +54,30 @@ def _read(source: Path | bytes, where: str) -> Bool[np.ndarray, "height width"]:
             "save the mask of one object, without smoothed edges"
         )
     return values > 0
+
+
+def read_labels(file: Path, size: tuple[int, int]) -> Int[np.ndarray, "height width"]:
+    """A label map that is stored as a palette or a grey image: the stored numbers.
+
+    Args:
+        size: width and height of the image.
+
+    Raises:
+        InputError: a damaged file, one of colours, or one of another size.
+    """
+    try:
+        with Image.open(file) as image:
+            mode, values = image.mode, np.asarray(image).astype(np.int64)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: expected a label map, got a damaged one: fetch it") from error
+    if mode not in ("P", "L", "I", "I;16"):
+        raise InputError(
+            f"{file}: expected a label map as a palette or grey image, got one of mode {mode}: use "
+            "the original file, not one that was converted to colours"
+        )
+    if values.shape != size[::-1]:
+        raise InputError(
+            f"{file}: expected a label map of the image's size {size[0]}x{size[1]} (width x "
+            f"height), got {values.shape[1]}x{values.shape[0]}: use the one of this image"
+        )
+    return values

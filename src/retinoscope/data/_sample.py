@@ -85,7 +85,8 @@ class Sample:
     """An image with its ground truth. `id` is unique within its source and stable over runs.
 
     `others` are objects that are there and are not to be studied (see `retinoscope.curation`): they
-    count where studies count instances, and their tokens are no background.
+    count where studies count instances, and their tokens are no background. `ignore` is (H, W),
+    True where the source does not say what is there (void, crowds), None where it always does.
     """
 
     id: str
@@ -97,3 +98,4 @@ class Sample:
     signs: tuple[Sign, ...] = ()
     meta: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Object, ...] = ()
+    ignore: Bool[np.ndarray, "height width"] | None = None

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ._ade20k import ade20k
 from ._coco import coco
 from ._datasets import open_dataset
 from ._folder import folder, table
@@ -14,15 +15,36 @@ from ._sample import Sample
 from ._squares import Squares, squares
 from ._table import SUFFIXES
 from ._visual_genome import visual_genome
+from ._voc import voc
 from .scenes import SceneOptions, Scenes
 
 FORMS = (
     "scenes:N (N drawn scenes), coco:FOLDER (COCO's annotations and images), vg:FOLDER (Visual "
-    "Genome), folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
+    "Genome), voc:FOLDER (Pascal VOC's segmentation), ade20k:FOLDER (ADE20K's scene parsing), "
+    "folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
     "datasets:NAME_OR_PATH[:SPLIT] or squares:N (images for the planted models)"
 )
+
+
+def _voc(path: str) -> LazySamples:
+    file = Path(path).expanduser()
+    if file.suffix == ".txt":
+        # VOC2012/ImageSets/Segmentation/train.txt names the folder and the split.
+        return voc(file.absolute().parent.parent.parent, split=file.stem)
+    return voc(file)
+
+
+def _ade20k(path: str) -> LazySamples:
+    folder = Path(path).expanduser()
+    if folder.parent.name in ("images", "annotations"):
+        return ade20k(folder.absolute().parent.parent, split=folder.name)
+    return ade20k(folder)
+
+
 _SOURCES: dict[str, Callable[[str], Sequence[Sample]]] = {
     "vg": visual_genome,
+    "voc": _voc,
+    "ade20k": _ade20k,
     "folder": folder,
     "table": table,
     "datasets": open_dataset,
@@ -63,11 +85,13 @@ def scenes(
 def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     """The samples that `spec` names.
 
-    "scenes:N", "coco:FOLDER", "vg:FOLDER", "folder:PATH", "table:FILE" or
-    "datasets:NAME_OR_PATH[:SPLIT]" or "squares:N": see `scenes`, `coco`, `visual_genome`, `folder`,
-    `table`, `dataset` and `squares`. In place of COCO's folder, `coco:` takes the path of one
-    instances file, for a folder that holds several. `seed` is that of drawn scenes and squares and
-    without effect on the others.
+    "scenes:N", "coco:FOLDER", "vg:FOLDER", "voc:FOLDER", "ade20k:FOLDER", "folder:PATH",
+    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]" or "squares:N": see `scenes`, `coco`,
+    `visual_genome`, `voc`, `ade20k`, `folder`, `table`, `dataset` and `squares`. In place of COCO's
+    folder, `coco:` takes the path of one instances file, for a folder that holds several; likewise
+    `voc:` the file of a split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one
+    (annotations/training). `seed` is that of drawn scenes and squares and without effect on the
+    others.
 
     Raises:
         InputError: another form, or no data there.

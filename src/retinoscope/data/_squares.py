@@ -49,6 +49,11 @@ class Squares(Sequence[Sample]):
     seed: int = 0
     start: int = 0
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that objects can have."""
+        return tuple(SQUARE_COLORS)
+
     def __len__(self) -> int:
         return self.n
 

@@ -7,7 +7,6 @@ undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
 from retinoscope.stats._bootstrap import bootstrap_mean, bootstrap_ratio, paired_difference
 from retinoscope.stats._proportions import cohens_h, proportion, wilson
 from retinoscope.stats._segmentation import (
-    IGNORE,
     cell_bound,
     class_counts,
     class_iou,
@@ -17,7 +16,6 @@ from retinoscope.stats._segmentation import (
 from retinoscope.stats._types import EffectSize, Interval, PairedDifference
 
 __all__ = [
-    "IGNORE",
     "EffectSize",
     "Interval",
     "PairedDifference",

@@ -18,18 +18,18 @@ from retinoscope.stats._bootstrap import resample_weights
 from retinoscope.stats._check import Groups, check_level, check_resamples, group_numbers
 from retinoscope.stats._types import Interval, PairedDifference
 
-IGNORE = 255
-"""Label of pixels that count on neither side, as in Pascal VOC."""
-
 Counts = Int[np.ndarray, "image label 3"]
 
 
 def class_counts(
-    truth: Int[np.ndarray, "*pixels"], predicted: Int[np.ndarray, "*pixels"], n_classes: int
+    truth: Int[np.ndarray, "*pixels"],
+    predicted: Int[np.ndarray, "*pixels"],
+    n_classes: int,
+    ignore: int = 255,
 ) -> Int[np.ndarray, "label 3"]:
     """Pixels of each class that are right, that are predicted, and that are there.
 
-    Pixels whose truth is `IGNORE` are left out on both sides.
+    Pixels whose truth is `ignore` are left out on both sides.
 
     Raises:
         InputError: maps of two sizes, or a label outside 0 to `n_classes` - 1.
@@ -39,12 +39,12 @@ def class_counts(
             f"expected a truth and a prediction of one size, got {truth.shape} and "
             f"{predicted.shape}: bring them to one size first"
         )
-    known = truth != IGNORE
+    known = truth != ignore
     there, said = truth[known].astype(np.int64), predicted[known].astype(np.int64)
     for what, labels in (("truth", there), ("prediction", said)):
         if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
             raise InputError(
-                f"expected labels from 0 to {n_classes - 1} (or {IGNORE} in the truth), got "
+                f"expected labels from 0 to {n_classes - 1} (or {ignore} in the truth), got "
                 f"{labels.min()} to {labels.max()} in the {what}"
             )
     right = np.bincount(there[there == said], minlength=n_classes)

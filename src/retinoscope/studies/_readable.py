@@ -82,6 +82,8 @@ def sample_fingerprint(sample: Sample) -> str:
     }
     if sample.others:
         seen["others"] = _objects(sample.others)
+    if sample.ignore is not None:
+        seen["ignore"] = fingerprint_array(np.asarray(sample.ignore))
     return fingerprint_json(seen)
 
 

@@ -174,6 +174,11 @@ class Scenes(Sequence[Sample]):
         told = f"scenes v{VERSION} seed={self.seed} start={self.start} n={self.n} {self.options}"
         return hashlib.sha256(told.encode()).hexdigest()
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that objects can have."""
+        return KINDS
+
     def __len__(self) -> int:
         return self.n
 

@@ -1,0 +1,71 @@
+"""Label maps: which class each pixel of a sample shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from ..errors import InputError
+from ._sample import Sample
+
+BACKGROUND = 0
+"""Label of pixels that show none of the classes; class k of a list has label k + 1."""
+IGNORE = 255
+"""Label of pixels of which it is not known what they show, as in Pascal VOC."""
+
+
+def class_names(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """The names that objects of these samples can have.
+
+    Those that the source tells of, in its order; of samples without (a list, a folder) the names
+    that occur, sorted, for which all of them are read.
+
+    Raises:
+        InputError: no sample has an object.
+    """
+    told: Iterable[str] | None = getattr(samples, "classes", None)
+    names = tuple(told or sorted({obj.name for sample in samples for obj in sample.objects}))
+    if not names:
+        raise InputError("expected samples with objects, got none with any: give data with masks")
+    return names
+
+
+def label_map(sample: Sample, classes: Sequence[str]) -> Int[np.ndarray, "height width"]:
+    """(H, W) int64: 0 where there is no object, 1 + the index in `classes` on one, else `IGNORE`.
+
+    Where objects overlap, the smaller one lies on top. Ignored are the pixels in `sample.ignore`
+    that no object covers, and those of `sample.others`.
+
+    Raises:
+        InputError: no classes, one given twice, more than 254; an object of another name; a mask of
+            another size than the image.
+    """
+    label_of = {name: 1 + k for k, name in enumerate(classes)}
+    if not classes or len(label_of) < len(classes) or len(classes) >= IGNORE:
+        raise InputError(
+            f"expected 1 to {IGNORE - 1} different classes, got {len(classes)}, of which "
+            f"{len(label_of)} differ"
+        )
+    width, height = sample.image.size
+    found = np.zeros((height, width), dtype=np.int64)
+    masks = [(obj.mask, label_of.get(obj.name, -1), obj.name) for obj in sample.objects]
+    masks += [(obj.mask, IGNORE, obj.name) for obj in sample.others]
+    unknown = [] if sample.ignore is None else [(sample.ignore, IGNORE, "ignored region")]
+    for mask, label, name in (*masks, *unknown):
+        if label < 0:
+            listed = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
+            raise InputError(
+                f"sample {sample.id}: expected objects of the classes {listed}, got the {name}: "
+                "add it to the classes, or leave such objects out by a curation"
+            )
+        if mask.shape != found.shape:
+            raise InputError(
+                f"sample {sample.id}: expected masks of the image's size {width}x{height} (width x "
+                f"height), got {mask.shape[1]}x{mask.shape[0]} for the {name}: use the masks of "
+                "this image"
+            )
+    for mask, label, _ in (*unknown, *sorted(masks, key=lambda one: -int(one[0].sum()))):
+        found[mask] = label
+    return found
