@@ -22,6 +22,17 @@ from ._squares import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH, Squares, squares
 from ._visual_genome import visual_genome
 from ._voc import voc
 from .scenes import SceneOptions, Scenes, export_coco
+from .viewing import (
+    Gaze,
+    GazeOptions,
+    Segment,
+    Viewport,
+    gaze,
+    mask_attention,
+    simulated,
+    vista,
+    write_simulated,
+)
 
 # Last: the first import of the package `scenes` binds that name to it, later ones do not.
 from ._source import scenes  # isort: skip
@@ -32,6 +43,8 @@ __all__ = [
     "SQUARE_COLORS",
     "SQUARE_GRID",
     "SQUARE_PATCH",
+    "Gaze",
+    "GazeOptions",
     "ImageSource",
     "LazySamples",
     "Object",
@@ -41,9 +54,11 @@ __all__ = [
     "Sample",
     "SceneOptions",
     "Scenes",
+    "Segment",
     "Segmentation",
     "Sign",
     "Squares",
+    "Viewport",
     "ade20k",
     "class_names",
     "coco",
@@ -51,15 +66,20 @@ __all__ = [
     "decode_segmentation",
     "export_coco",
     "folder",
+    "gaze",
     "label_map",
+    "mask_attention",
     "open_image",
     "open_source",
     "reopen_source",
     "run_lengths",
     "scenes",
+    "simulated",
     "source_of",
     "squares",
     "table",
+    "vista",
     "visual_genome",
     "voc",
+    "write_simulated",
 ]

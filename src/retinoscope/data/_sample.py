@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
+
+if TYPE_CHECKING:
+    from .viewing import Gaze
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +90,8 @@ class Sample:
     `others` are objects that are there and are not to be studied (see `retinoscope.curation`): they
     count where studies count instances, and their tokens are no background. `ignore` is (H, W),
     True where the source does not say what is there (void, crowds), None where it always does.
+    `attention` is where people looked while they said or read parts of a text
+    (`retinoscope.data.viewing`).
     """
 
     id: str
@@ -99,3 +104,4 @@ class Sample:
     meta: Mapping[str, Any] = field(default_factory=dict)
     others: tuple[Object, ...] = ()
     ignore: Bool[np.ndarray, "height width"] | None = None
+    attention: tuple[Gaze, ...] = ()

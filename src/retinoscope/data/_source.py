@@ -17,12 +17,14 @@ from ._table import SUFFIXES
 from ._visual_genome import visual_genome
 from ._voc import voc
 from .scenes import SceneOptions, Scenes
+from .viewing import gaze, simulated, vista
 
 FORMS = (
     "scenes:N (N drawn scenes), coco:FOLDER (COCO's annotations and images), vg:FOLDER (Visual "
     "Genome), voc:FOLDER (Pascal VOC's segmentation), ade20k:FOLDER (ADE20K's scene parsing), "
     "folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
-    "datasets:NAME_OR_PATH[:SPLIT] or squares:N (images for the planted models)"
+    "datasets:NAME_OR_PATH[:SPLIT], vista:FOLDER or gaze:FOLDER (where people looked), "
+    "simulated:N (scenes with simulated observers) or squares:N (images for the planted models)"
 )
 
 
@@ -48,6 +50,8 @@ _SOURCES: dict[str, Callable[[str], Sequence[Sample]]] = {
     "folder": folder,
     "table": table,
     "datasets": open_dataset,
+    "vista": vista,
+    "gaze": gaze,
 }
 
 
@@ -86,12 +90,13 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     """The samples that `spec` names.
 
     "scenes:N", "coco:FOLDER", "vg:FOLDER", "voc:FOLDER", "ade20k:FOLDER", "folder:PATH",
-    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]" or "squares:N": see `scenes`, `coco`,
-    `visual_genome`, `voc`, `ade20k`, `folder`, `table`, `dataset` and `squares`. In place of COCO's
-    folder, `coco:` takes the path of one instances file, for a folder that holds several; likewise
-    `voc:` the file of a split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one
-    (annotations/training). `seed` is that of drawn scenes and squares and without effect on the
-    others.
+    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]", "squares:N", "vista:FOLDER", "gaze:FOLDER" or
+    "simulated:N": see `scenes`, `coco`, `visual_genome`, `voc`, `ade20k`, `folder`, `table`,
+    `dataset`, `squares`, `vista`, `gaze` and `simulated`. In place of COCO's folder, `coco:` takes
+    the path of one instances file, for a folder that holds several; likewise `voc:` the file of a
+    split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one (annotations/training).
+    `seed` is that of drawn scenes and squares and without effect on the others; "simulated:N:SEED"
+    names its own.
 
     Raises:
         InputError: another form, or no data there.
@@ -105,6 +110,8 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         return scenes(_number("scenes", spec, rest), seed)
     if kind == "squares":
         return squares(_number("squares", spec, rest), seed)
+    if kind == "simulated":
+        return _simulated(spec, rest, seed)
     if kind == "coco":
         return _coco(rest)
     if kind in _SOURCES:
@@ -155,6 +162,12 @@ def _number(kind: str, spec: str, number: str) -> int:
     if not (number.isascii() and number.isdecimal() and len(number) < 11) or int(number) == 0:
         raise InputError(f"expected {kind}:N with a whole number N from 1 to 2**32, got {spec!r}")
     return int(number)
+
+
+def _simulated(spec: str, rest: str, seed: int) -> LazySamples:
+    number, _, own = rest.partition(":")
+    n = _number("simulated", spec, number)
+    return simulated(n, seed if not own or own == "0" else _number("simulated:N", spec, own))
 
 
 def _coco(path: str) -> LazySamples:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
 from ._box import Box
+from ._tabular import SUFFIXES as SUFFIXES
+from ._tabular import read_rows
 
 TABLES = ("questions.csv", "questions.jsonl", "questions.parquet")
-SUFFIXES = (".csv", ".jsonl", ".parquet")
 REQUIRED = ("image", "question", "answer")
 OPTIONAL = ("kind", "id", "object", "box", "mask", "about")
 
@@ -53,12 +52,7 @@ def read_table(file: Path) -> list[Row]:
         InputError: a missing column, a missing value, one of another form, or a file of another
             format.
     """
-    if file.suffix not in _READERS:
-        raise InputError(f"{file}: expected a table {', '.join(SUFFIXES)}, got {file.suffix!r}")
-    try:
-        return [_row(where, values) for where, values in _READERS[file.suffix](file)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read as {file.suffix[1:]} ({error})") from error
+    return [_row(where, values) for where, values in read_rows(file, REQUIRED, OPTIONAL)]
 
 
 def _row(where: str, values: Mapping[str, object]) -> Row:
@@ -118,68 +112,3 @@ def _number(value: object) -> float:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
         return math.nan
-
-
-def _from_csv(file: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.DictReader(stream)
-        check_columns(str(file), list(reader.fieldnames or ()))
-        for values in reader:
-            where = f"{file}: line {reader.line_num}"
-            if None in values:
-                raise InputError(
-                    f"{where}: more values than columns: put texts with commas in quotes"
-                )
-            yield where, values
-
-
-def _from_jsonl(file: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    with file.open(encoding="utf-8") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            where = f"{file}: line {number}"
-            try:
-                values = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise InputError(
-                    f"{where}: expected a JSON object, got no JSON ({error})"
-                ) from error
-            if not isinstance(values, dict):
-                raise InputError(f"{where}: expected a JSON object, got {line.strip()[:40]}")
-            check_columns(where, list(values))
-            yield where, values
-
-
-def _from_parquet(file: Path) -> Iterator[tuple[str, Mapping[str, object]]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(file).names
-        check_columns(str(file), names)
-        columns = [name for name in (*REQUIRED, *OPTIONAL) if name in names]
-        rows = pq.read_table(file, columns=columns).to_pylist()
-    except pa.ArrowException as error:
-        raise InputError(f"{file}: expected parquet, got something else ({error})") from error
-    for number, values in enumerate(rows, start=1):
-        yield f"{file}: row {number}", values
-
-
-def check_columns(where: str, columns: Sequence[str]) -> None:
-    """Raises InputError for a missing column, and for one that is nearly a known one."""
-    got = ", ".join(map(str, columns)) or "none"
-    missing = [name for name in REQUIRED if name not in columns]
-    if missing:
-        raise InputError(
-            f"{where}: expected the columns {', '.join(REQUIRED)} (and optionally "
-            f"{', '.join(OPTIONAL)}), got {got}: add {', '.join(missing)}"
-        )
-    for name in columns:
-        plain = str(name).strip().lower()
-        # A column that is passed over in silence would lose what it says.
-        if plain in OPTIONAL and name not in OPTIONAL:
-            raise InputError(f"{where}: expected the column {plain!r}, got {name!r}: rename it")
-
-
-_READERS = {".csv": _from_csv, ".jsonl": _from_jsonl, ".parquet": _from_parquet}

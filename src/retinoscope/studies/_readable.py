@@ -10,7 +10,7 @@ from typing import overload
 
 import numpy as np
 
-from ..data import Object, Sample
+from ..data import Gaze, Object, Sample
 from ..errors import InputError
 from ..store import fingerprint_array, fingerprint_json
 
@@ -84,7 +84,21 @@ def sample_fingerprint(sample: Sample) -> str:
         seen["others"] = _objects(sample.others)
     if sample.ignore is not None:
         seen["ignore"] = fingerprint_array(np.asarray(sample.ignore))
+    if sample.attention:
+        seen["attention"] = [_gaze(one) for one in sample.attention]
     return fingerprint_json(seen)
+
+
+def _gaze(gaze: Gaze) -> list[object]:
+    segment = gaze.segment
+    return [
+        gaze.provenance,
+        None if segment is None else [segment.description, segment.start, segment.end],
+        None if gaze.map is None else fingerprint_array(gaze.map),
+        fingerprint_array(gaze.fixations),
+        fingerprint_array(gaze.durations),
+        [gaze.observer, gaze.dropped],
+    ]
 
 
 def _objects(objects: Sequence[Object]) -> list[list[str | None]]:

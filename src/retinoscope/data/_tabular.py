@@ -1,0 +1,111 @@
+"""Tables of any columns: CSV, JSON lines or parquet, row by row with where each stands."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ..errors import InputError
+
+SUFFIXES = (".csv", ".jsonl", ".parquet")
+
+Rows = Iterator[tuple[str, Mapping[str, object]]]
+Check = Callable[[str, Sequence[str]], None]
+
+
+def read_rows(file: Path, required: Sequence[str], optional: Sequence[str]) -> Rows:
+    """The rows of a table, and what to call each in an error; other columns are passed over.
+
+    Raises:
+        InputError: a missing column, one that is nearly a known one, or a file of another format.
+    """
+    if file.suffix not in _READERS:
+        raise InputError(f"{file}: expected a table {', '.join(SUFFIXES)}, got {file.suffix!r}")
+
+    def check(where: str, columns: Sequence[str]) -> None:
+        _check_columns(where, columns, required, optional)
+
+    try:
+        yield from _READERS[file.suffix](file, check, (*required, *optional))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{file}: cannot be read as {file.suffix[1:]} ({error})") from error
+
+
+def find_rows(folder: Path, stem: str) -> Path | None:
+    """The table of that name in a folder, if it has one. Raises InputError for more than one."""
+    found = [
+        folder / (stem + suffix) for suffix in SUFFIXES if (folder / (stem + suffix)).is_file()
+    ]
+    if len(found) > 1:
+        raise InputError(
+            f"{folder}: expected one table {stem}, got "
+            f"{' and '.join(file.name for file in found)}: keep one"
+        )
+    return found[0] if found else None
+
+
+def _from_csv(file: Path, check: Check, names: Sequence[str]) -> Rows:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.DictReader(stream)
+        check(str(file), list(reader.fieldnames or ()))
+        for values in reader:
+            where = f"{file}: line {reader.line_num}"
+            if None in values:
+                raise InputError(
+                    f"{where}: more values than columns: put texts with commas in quotes"
+                )
+            yield where, values
+
+
+def _from_jsonl(file: Path, check: Check, names: Sequence[str]) -> Rows:
+    with file.open(encoding="utf-8") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            where = f"{file}: line {number}"
+            try:
+                values = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise InputError(
+                    f"{where}: expected a JSON object, got no JSON ({error})"
+                ) from error
+            if not isinstance(values, dict):
+                raise InputError(f"{where}: expected a JSON object, got {line.strip()[:40]}")
+            check(where, list(values))
+            yield where, values
+
+
+def _from_parquet(file: Path, check: Check, names: Sequence[str]) -> Rows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        found = pq.read_schema(file).names
+        check(str(file), found)
+        rows = pq.read_table(file, columns=[name for name in names if name in found]).to_pylist()
+    except pa.ArrowException as error:
+        raise InputError(f"{file}: expected parquet, got something else ({error})") from error
+    for number, values in enumerate(rows, start=1):
+        yield f"{file}: row {number}", values
+
+
+def _check_columns(
+    where: str, columns: Sequence[str], required: Sequence[str], optional: Sequence[str]
+) -> None:
+    got = ", ".join(map(str, columns)) or "none"
+    missing = [name for name in required if name not in columns]
+    if missing:
+        raise InputError(
+            f"{where}: expected the columns {', '.join(required)} (and optionally "
+            f"{', '.join(optional)}), got {got}: add {', '.join(missing)}"
+        )
+    for name in columns:
+        plain = str(name).strip().lower()
+        # A column that is passed over in silence would lose what it says.
+        if plain in optional and name not in optional:
+            raise InputError(f"{where}: expected the column {plain!r}, got {name!r}: rename it")
+
+
+_READERS = {".csv": _from_csv, ".jsonl": _from_jsonl, ".parquet": _from_parquet}

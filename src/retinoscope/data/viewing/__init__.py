@@ -1,0 +1,46 @@
+"""Where people looked while they said or read a text, from every format that it comes in.
+
+    samples = vista("vista/")          # or gaze("salicon/"), collected("sessions/"), simulated(50)
+    samples[0].attention[0].segment    # "red car", a phrase of the description
+    samples[0].attention[0].density()  # (H, W), adds up to 1
+
+Every `Gaze` says whose it is: "human", "simulated" or "mask".
+"""
+
+from ._density import BANDWIDTH, centre_prior, kernel_density
+from ._folder import gaze
+from ._gaze import GRANULARITIES, PROVENANCES, Gaze, Provenance, Segment, pool, segment_of
+from ._observer import Observer, mask_attention, observe, simulated, write_simulated
+from ._options import GazeOptions
+from ._recording import Recording, read_recording, recording_json
+from ._text import Transcript, Unit, transcript
+from ._viewport import Viewport
+from ._vista import vista
+
+__all__ = [
+    "BANDWIDTH",
+    "GRANULARITIES",
+    "PROVENANCES",
+    "Gaze",
+    "GazeOptions",
+    "Observer",
+    "Provenance",
+    "Recording",
+    "Segment",
+    "Transcript",
+    "Unit",
+    "Viewport",
+    "centre_prior",
+    "gaze",
+    "kernel_density",
+    "mask_attention",
+    "observe",
+    "pool",
+    "read_recording",
+    "recording_json",
+    "segment_of",
+    "simulated",
+    "transcript",
+    "vista",
+    "write_simulated",
+]

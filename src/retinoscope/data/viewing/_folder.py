@@ -1,0 +1,314 @@
+"""Folders of images with fixations or maps, as SALICON, MIT1003 and CAT2000 come."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from .._image import open_image
+from .._lazy import LazySamples, content_hash, existing_folder
+from .._sample import Sample
+from .._tabular import find_rows, read_rows
+from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
+from ._mat import read_mat
+from ._options import GazeOptions, read_options
+from ._pictures import IMAGES, chosen, read_map
+from ._viewport import Viewport, inside
+from ._vista import images_of, texts_of, whole_number
+
+IMAGE_FOLDERS = ("images", "ALLSTIMULI", "Stimuli")
+MAP_FOLDERS = ("maps", "ALLFIXATIONMAPS", "FIXATIONMAPS")
+FIXATION_FOLDERS = ("fixations", "FIXATIONLOCS")
+_MAP_ENDINGS = ("", "_fixMap", "_map")
+_POINTS = ("image", "x", "y")
+_MORE = (*("start", "end", "duration", "observer", "text", "segment", "occurrence", "granularity"),)
+_TEXTS = ("image", "text")
+
+
+def gaze(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
+    """Samples of a folder of images with fixations or maps, one per image, with `attention`.
+
+        images/a.jpg           or ALLSTIMULI/ (MIT1003), Stimuli/ (CAT2000), or the folder itself
+        fixations.csv          (.jsonl, .parquet) a fixation a row: image, x, y and optionally
+                               start, end or duration (seconds), observer (a number), text, segment
+                               (a part of the text; all of it if empty), occurrence, granularity
+        fixations/a.mat        or FIXATIONLOCS/: see `read_mat`; or a.csv, as above without image
+        maps/a.png             or ALLFIXATIONMAPS/ (a_fixMap.jpg), FIXATIONMAPS/: grey-scale or .npy
+        texts.csv              (.jsonl, .parquet) image, text: what was said or read of the image
+
+    Fixations and maps of one image stand side by side in one `Gaze` where nobody tells observers or
+    texts apart: the map is then its density. Positions are pixels of the image, unless `gaze.json`
+    says where images were on the screen. Without a text, people looked freely and `Gaze.segment` is
+    None.
+
+    Args:
+        options: in place of `gaze.json`, see `GazeOptions`.
+
+    Raises:
+        InputError: no folder, no images or nothing about them, a row about an unknown image, a
+            segment that is not in its text; on access, what the files raise.
+
+    Source: Jiang et al. 2015 (SALICON), Judd et al. 2009 (MIT1003), Borji and Itti 2015 (CAT2000).
+    """
+    root = existing_folder(folder, "a folder of images and fixations")
+    settings = read_options(root) if options is None else options
+    images = images_of(root, settings, IMAGE_FOLDERS)
+    listed: dict[str, list[_Fixation]] = {}
+    table = find_rows(root, "fixations")
+    if table is not None:
+        for where, values in read_rows(table, _POINTS, _MORE):
+            name = _image(where, values, images)
+            listed.setdefault(name, []).append(_fixation(where, values))
+    texts = _texts(root, images)
+    maps = _files(root, settings.maps, MAP_FOLDERS, images, _MAP_ENDINGS, {*IMAGES, ".npy"})
+    files = _files(
+        root, settings.fixations, FIXATION_FOLDERS, images, ("",), {".mat", ".csv", ".parquet"}
+    )
+    known = {name: file for name, file in images.items() if name in {*listed, *maps, *files}}
+    if not known:
+        raise InputError(
+            f"{root}: expected images with fixations.csv, fixations/ or maps/ about them, got "
+            f"{len(images)} images and nothing about them: see docs/human-attention.md"
+        )
+    taken = chosen(known, settings.subset, str(root))
+    source = _Folder(root, settings, table, tuple(taken.items()), listed, files, maps, texts)
+    return LazySamples(f"gaze:{root}", source.read, source.describe, range(len(taken)))
+
+
+@dataclass(frozen=True)
+class _Fixation:
+    x: float
+    y: float
+    seconds: float | None
+    observer: int | None
+    segment: Segment | None
+
+
+def _image(where: str, values: Mapping[str, Any], images: Mapping[str, Path]) -> str:
+    told = str(values.get("image") or "")
+    for name in (told, Path(told).with_suffix("").as_posix()):
+        if name in images:
+            return name
+    raise InputError(f"{where}: expected the name of an image, got {told!r}")
+
+
+def _fixation(where: str, values: Mapping[str, Any]) -> _Fixation:
+    x, y = (_number(values.get(name), name, where) for name in ("x", "y"))
+    if x is None or y is None:
+        raise InputError(f"{where}: expected x and y as numbers, got {values.get('x')!r}")
+    start, end, seconds = (
+        _number(values.get(name), name, where) for name in ("start", "end", "duration")
+    )
+    if start is not None and end is not None:
+        if end < start:
+            raise InputError(f"{where}: ends at {end:g} s, before it begins at {start:g} s")
+        seconds = end - start
+    if seconds is not None and seconds < 0:
+        raise InputError(f"{where}: expected a duration from 0 up, got {seconds:g}")
+    text, segment = (values.get(name) or None for name in ("text", "segment"))
+    granularity = values.get("granularity") or None
+    if granularity is not None and granularity not in GRANULARITIES:
+        raise InputError(f"{where}: expected granularity among {', '.join(GRANULARITIES)}")
+    if segment is not None and text is None:
+        raise InputError(f"{where}: expected the text of the segment {segment!r}, got none")
+    try:
+        return _Fixation(
+            x,
+            y,
+            seconds,
+            whole_number(values.get("observer"), "observer"),
+            None
+            if text is None
+            else segment_of(
+                str(text),
+                str(segment or text),
+                granularity,
+                whole_number(values.get("occurrence"), "occurrence") or 0,
+            ),
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def _number(value: Any, name: str, where: str) -> float | None:
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise InputError(f"{where}: expected {name} as a number, got {value!r}")
+    return number
+
+
+def _texts(root: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
+    table = find_rows(root, "texts")
+    found: dict[str, tuple[str, ...]] = {}
+    for where, values in [] if table is None else read_rows(table, _TEXTS, ()):
+        if not str(values.get("text") or "").strip():
+            raise InputError(f"{where}: expected a text, got none")
+        name = _image(where, values, images)
+        found[name] = (*found.get(name, ()), str(values["text"]))
+    return found
+
+
+def _files(
+    root: Path,
+    told: str | None,
+    names: Sequence[str],
+    images: Mapping[str, Path],
+    endings: Sequence[str],
+    suffixes: set[str],
+) -> dict[str, Path]:
+    """Files about images, by the image's name."""
+    if told is not None:
+        folder = existing_folder(root / told, "a folder of maps or fixations")
+    else:
+        folder = next((root / name for name in names if (root / name).is_dir()), None)
+    if folder is None:
+        return {}
+    found: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*")):
+        stem = file.relative_to(folder).with_suffix("").as_posix()
+        for ending in endings:
+            name = stem.removesuffix(ending) if ending else stem
+            if file.suffix.lower() in suffixes and name in images and stem == name + ending:
+                if name in found:
+                    raise InputError(
+                        f"{folder}: expected one file about {name}, got {found[name].name} and "
+                        f"{file.name}"
+                    )
+                found[name] = file
+    return found
+
+
+@dataclass(frozen=True)
+class _Folder:
+    root: Path
+    options: GazeOptions
+    table: Path | None
+    images: tuple[tuple[str, Path], ...]
+    listed: Mapping[str, Sequence[_Fixation]]
+    files: Mapping[str, Path]
+    maps: Mapping[str, Path]
+    texts: Mapping[str, tuple[str, ...]]
+
+    def describe(self, places: Sequence[int]) -> object:
+        taken = [self.images[place] for place in places]
+        about = [kind.get(name) for name, _ in taken for kind in (self.files, self.maps)]
+        return {
+            "source": "gaze",
+            "options": self.options.described,
+            "table": content_hash(self.table),
+            "images": [[name, file.stat().st_size] for name, file in taken],
+            "about": [content_hash(file) for file in about],
+            "texts": [list(self.texts.get(name, ())) for name, _ in taken],
+        }
+
+    def read(self, place: int) -> Sample:
+        name, file = self.images[place]
+        image = open_image(file)
+        viewport = Viewport()
+        if self.options.viewport is not None or name in self.options.viewports:
+            viewport = self.options.viewport_of(name, image.size)
+        texts = self.texts.get(name, ())
+        whole = tuple(segment_of(text, text, "text") for text in texts) or (None,)
+        fixations = [*self.listed.get(name, ())]
+        if name in self.files:
+            fixations += _from_file(self.files[name], image.size)
+        groups: dict[tuple[Segment | None, int | None], list[_Fixation]] = {}
+        for one in fixations:
+            for segment in (one.segment,) if one.segment else whole:
+                groups.setdefault((segment, one.observer), []).append(one)
+        gazes = [
+            _gaze(group, segment, observer, viewport, image.size, self.options)
+            for (segment, observer), group in groups.items()
+        ]
+        if name in self.maps:
+            gazes = self._with_map(name, image.size, gazes, whole)
+        return Sample(
+            id=name,
+            image=image,
+            captions=texts_of(gazes),
+            attention=tuple(gazes),
+            meta={
+                "source": "gaze",
+                "file_name": file.name,
+                "dropped": sum(one.dropped for one in gazes),
+                "notes": (),
+            },
+        )
+
+    def _with_map(
+        self,
+        name: str,
+        size: tuple[int, int],
+        gazes: list[Gaze],
+        whole: Sequence[Segment | None],
+    ) -> list[Gaze]:
+        """The map is of all observers: it joins their fixations, or stands by itself."""
+        values, done = read_map(self.maps[name], size, self.options.resize)
+        held = [one for one in gazes if one.segment in whole]
+        rest = [one for one in gazes if one.segment not in whole]
+        joined = []
+        for segment in whole:
+            own = [one for one in held if one.segment == segment]
+            joined.append(
+                Gaze(
+                    segment=segment,
+                    size=size,
+                    provenance="human",
+                    fixations=np.concatenate([np.zeros((0, 2)), *(one.fixations for one in own)]),
+                    durations=np.concatenate([np.zeros(0), *(one.durations for one in own)]),
+                    map=values,
+                    dropped=sum(one.dropped for one in own),
+                    settings=done,
+                )
+            )
+        return [*joined, *rest]
+
+
+def _from_file(file: Path, size: tuple[int, int]) -> list[_Fixation]:
+    if file.suffix.lower() == ".mat":
+        return [
+            _Fixation(float(x), float(y), None, observer, None)
+            for observer, points in read_mat(file, size)
+            for x, y in points
+        ]
+    return [_fixation(where, values) for where, values in read_rows(file, _POINTS[1:], _MORE)]
+
+
+def _gaze(
+    group: Sequence[_Fixation],
+    segment: Segment | None,
+    observer: int | None,
+    viewport: Viewport,
+    size: tuple[int, int],
+    options: GazeOptions,
+) -> Gaze:
+    points = viewport.to_image(np.array([(one.x, one.y) for one in group]))
+    here = inside(points, size)
+    # Without times, each fixation counts the same; with some, one of unknown length cannot.
+    timed = [one.seconds for one in group if one.seconds is not None]
+    if timed and len(timed) < len(group):
+        raise InputError(
+            f"expected durations of all fixations or of none, got {len(timed)} of {len(group)}"
+        )
+    seconds = np.array(timed) if timed else np.ones(len(group))
+    return Gaze(
+        segment=segment,
+        size=size,
+        provenance="human",
+        fixations=points[here],
+        durations=seconds[here],
+        observer=observer,
+        dropped=int((~here).sum()),
+        settings={"bandwidth": options.kernel(size), "timed": bool(timed)},
+    )

@@ -1,0 +1,108 @@
+"""Images by name, and grey-scale maps that belong to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from ...errors import InputError
+
+IMAGES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+
+def images_below(folder: Path, *, deep: bool = True) -> dict[str, Path]:
+    """Images in a folder (and below it, if `deep`), by their path in it without endings.
+
+    Raises:
+        InputError: two of one name.
+    """
+    found: dict[str, Path] = {}
+    for file in sorted(folder.rglob("*") if deep else folder.iterdir()):
+        if file.suffix.lower() in IMAGES and file.is_file() and not file.name.startswith("."):
+            name = file.relative_to(folder).with_suffix("").as_posix()
+            if name in found:
+                raise InputError(
+                    f"{folder}: expected one image called {name}, got {found[name].name} and "
+                    f"{file.name}: rename one"
+                )
+            found[name] = file
+    return found
+
+
+def chosen(images: Mapping[str, Path], subset: Sequence[str] | None, where: str) -> dict[str, Path]:
+    """The images of a subset.
+
+    Raises:
+        InputError: one that is not there.
+    """
+    if subset is None:
+        return dict(images)
+    missing = [name for name in subset if name not in images]
+    if missing:
+        raise InputError(
+            f"{where}: expected the images of the subset, got none for {len(missing)} of "
+            f"{len(subset)}, the first {missing[0]!r}: fetch them, or shorten the subset"
+        )
+    return {name: images[name] for name in images if name in set(subset)}
+
+
+def read_map(
+    file: Path, size: tuple[int, int], resize: str | None
+) -> tuple[Float[np.ndarray, "height width"], dict[str, str]]:
+    """A grey-scale image or a .npy array as a map of the image's size, and what was done to it.
+
+    Raises:
+        InputError: no such file, colours, more than two dimensions, another size without
+            `resize`, NaN or negative values.
+    """
+    if not file.is_file():
+        raise InputError(f"{file}: expected a map, got no file there")
+    values = _array(file)
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
+        raise InputError(
+            f"{file}: expected a map as (height, width) numbers, got {values.dtype} {values.shape}"
+        )
+    values = values.astype(np.float64)
+    if not np.isfinite(values).all() or values.min() < 0:
+        what = "NaN or infinity" if not np.isfinite(values).all() else f"{values.min():g}"
+        raise InputError(f"{file}: expected a map of finite values from 0 up, got {what}: mend it")
+    if values.shape[::-1] == size:
+        return values, {}
+    if resize is None:
+        raise InputError(
+            f"{file}: expected a map of the image's size {size[0]}x{size[1]} (width x height), got "
+            f'{values.shape[1]}x{values.shape[0]}: use the map of this image, or write "resize": '
+            '"area" or "bilinear" into gaze.json'
+        )
+    # Here: the room of statistics loads SciPy.
+    from ...stats.maps import resample
+
+    fitted = resample(values, size[::-1], resize)  # type: ignore[arg-type]
+    return fitted, {"resize": f"{resize} from {values.shape[1]}x{values.shape[0]}"}
+
+
+def _array(file: Path) -> np.ndarray:
+    if file.suffix == ".npy":
+        try:
+            return np.load(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(f"{file}: expected an array, got something else ({error})") from error
+    try:
+        with Image.open(file) as image:
+            values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{file}: expected a map as an image, got a damaged one") from error
+    if values.ndim == 3:
+        grey = values[..., :3] if values.shape[2] in (3, 4) else values[..., :1]
+        # JPEG may move channels apart by a step or two.
+        if np.ptp(grey.astype(int), axis=2).max() > 4:
+            raise InputError(
+                f"{file}: expected a grey-scale map, got one in colours: colours have no order; "
+                "save the map's values"
+            )
+        values = grey[..., 0]
+    return values

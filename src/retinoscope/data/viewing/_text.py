@@ -1,0 +1,170 @@
+"""A text with the times of its words, and its words, phrases and sentences."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from ...errors import InputError
+from ._gaze import Segment
+
+_BETWEEN = """
+and or but with without while which that who whose where when as if than because so then
+in on at of to from into onto over under above below behind beside besides between among near
+by next through across along around against inside outside up down off out for about during
+is are was were be been being am has have had do does did can could will would may might
+there here this these those it its it's there's that's he she they we i you his her their our
+my your see sees seem seems look looks looking appear appears also just very
+"""
+_BREAKS = frozenset(_BETWEEN.split())
+"""Words between phrases: prepositions, conjunctions, pronouns, auxiliaries."""
+_ARTICLES = frozenset(("a", "an", "the", "some", "no", "not", "uh", "um", "uhm", "er"))
+FUNCTION_WORDS = _BREAKS | _ARTICLES
+"""Words that name nothing that can be looked at."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A timed piece of a text: mostly one word. Seconds."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """A text and when each of its pieces was said or read. Made by `transcript`.
+
+    Attributes:
+        text: all of it.
+        units, spans: its pieces, and the characters of `text` that each has.
+    """
+
+    text: str
+    units: tuple[Unit, ...]
+    spans: tuple[tuple[int, int], ...]
+
+    def segments(self, granularity: str) -> tuple[Segment, ...]:
+        """All segments of one granularity, in order.
+
+        "word": pieces of a single word, but for `FUNCTION_WORDS`. "phrase": what stands between
+        punctuation and words such as "and", "on" or "is", where it has more than articles; a piece
+        of several words is a phrase of its own. "sentence": up to a full stop, a question or an
+        exclamation mark; a text without any is one sentence. "text": all of it.
+
+        Raises:
+            InputError: another granularity.
+        """
+        if granularity == "text":
+            found = [(0, len(self.units))]
+        elif granularity == "sentence":
+            found = self._until(lambda text: text[-1] in ".!?")
+        elif granularity == "word":
+            found = [
+                (k, k + 1)
+                for k, unit in enumerate(self.units)
+                if len(unit.text.split()) == 1 and names_something(unit.text)
+            ]
+        elif granularity == "phrase":
+            found = self._phrases()
+        else:
+            raise InputError(
+                f"expected a granularity of word, phrase, sentence or text, got {granularity!r}"
+            )
+        return tuple(self._segment(first, last, granularity) for first, last in found)
+
+    def _segment(self, first: int, last: int, granularity: str) -> Segment:
+        start, end = self.spans[first][0], self.spans[last - 1][1]
+        if granularity in ("word", "phrase"):
+            whole = self.text[start:end]
+            start += len(whole) - len(whole.lstrip(_MARKS))
+            end -= len(whole) - len(whole.rstrip(_MARKS))
+        time = self.units[first].start, max(unit.end for unit in self.units[first:last])
+        return Segment(self.text[start:end], self.text, start, end, granularity, time)
+
+    def _until(self, ends) -> list[tuple[int, int]]:
+        cuts = [k + 1 for k, unit in enumerate(self.units) if ends(unit.text)]
+        edges = sorted({0, *cuts, len(self.units)})
+        return list(pairwise(edges))
+
+    def _phrases(self) -> list[tuple[int, int]]:
+        found: list[tuple[int, int]] = []
+        first: int | None = None
+        for k, unit in enumerate(self.units):
+            several = len(unit.text.split()) > 1
+            if several or bare(unit.text) in _BREAKS:
+                if first is not None:
+                    found.append((first, k))
+                first = None
+                if several:
+                    found.append((k, k + 1))
+                continue
+            first = k if first is None else first
+            if unit.text[-1] in ",.;:!?":
+                found.append((first, k + 1))
+                first = None
+        if first is not None:
+            found.append((first, len(self.units)))
+        return [(a, b) for a, b in found if any(map(names_something, self._words(a, b)))]
+
+    def _words(self, first: int, last: int) -> list[str]:
+        return [word for unit in self.units[first:last] for word in unit.text.split()]
+
+
+_CLOSING = ".,;:!?)'\u2019"
+"""What follows a word without a space."""
+_MARKS = ' \t\n.,;:!?"()[]'
+
+
+def bare(word: str) -> str:
+    """A word in small letters without punctuation around it."""
+    return word.strip(_MARKS).lower()
+
+
+def names_something(word: str) -> bool:
+    """Whether a word is none of `FUNCTION_WORDS` and has a letter or a digit."""
+    plain = bare(word)
+    return plain not in FUNCTION_WORDS and re.search(r"\w", plain) is not None
+
+
+def transcript(units: Sequence[Unit], where: str) -> Transcript:
+    """Timed pieces put together; pieces without a letter or a sign say nothing and are left out.
+
+    Args:
+        where: what to call it in errors.
+
+    Raises:
+        InputError: no words, a time that is no number, an end before its start, or a piece that
+            begins before the one before it.
+    """
+    kept = [Unit(unit.text.strip(), unit.start, unit.end) for unit in units if unit.text.strip()]
+    if not kept:
+        raise InputError(f"{where}: expected a text of at least one word, got none")
+    before = -math.inf
+    for number, unit in enumerate(kept):
+        if not (math.isfinite(unit.start) and math.isfinite(unit.end)):
+            raise InputError(
+                f"{where}: expected seconds for word {number} ({unit.text!r}), got none"
+            )
+        if unit.end < unit.start:
+            raise InputError(
+                f"{where}: word {number} ({unit.text!r}) ends at {unit.end:g} s, before it begins "
+                f"at {unit.start:g} s: mend its times"
+            )
+        if unit.start < before:
+            raise InputError(
+                f"{where}: word {number} ({unit.text!r}) begins at {unit.start:g} s, before the "
+                f"word before it at {before:g} s: put the words in order"
+            )
+        before = unit.start
+    text, spans = "", []
+    for unit in kept:
+        if text and unit.text[0] not in _CLOSING:
+            text += " "
+        spans.append((len(text), len(text) + len(unit.text)))
+        text += unit.text
+    return Transcript(text, tuple(kept), tuple(spans))

@@ -1,0 +1,268 @@
+"""Folders in the format of VISTA: recordings with texts, or maps of text segments."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import InputError
+from .._image import open_image
+from .._lazy import LazySamples, content_hash, existing_folder, read_json
+from .._sample import Sample
+from .._tabular import find_rows, read_rows
+from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
+from ._options import SETTINGS, GazeOptions, read_options
+from ._pictures import chosen, images_below, read_map
+from ._recording import read_recording
+
+TRIPLETS = "triplets"
+_REQUIRED = ("image", "text", "segment", "map")
+_OPTIONAL = ("occurrence", "granularity", "observer")
+
+
+def vista(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
+    """Samples of a folder in the format of VISTA, one per image, with `Sample.attention`.
+
+    Either recordings, one JSON file each, named as its image (`000000001083.json`; of several
+    observers `000000001083.1.json`, ...), with `fixation_data` and `transcription_data`; or a table
+    of maps, `triplets.csv` (.jsonl, .parquet), with the columns
+
+        image        name of an image
+        text         the whole description
+        segment      the part of it that the map is of, letter by letter
+        map          a grey-scale image or a .npy array, relative to the folder
+        occurrence   optional: which one, from 0, where the text has the segment several times
+        granularity  optional: word, phrase, sentence or text
+        observer     optional: a number without a meaning
+
+    Images lie in `images/`, in `coco_images/` or beside the files. `gaze.json` says how to read
+    them, see `GazeOptions`; of recordings it must say where images were on the screen. Captions of
+    a sample are its descriptions, and `meta` has "dropped" (fixations outside the image) and
+    "notes".
+
+    Args:
+        options: in place of `gaze.json`.
+
+    Raises:
+        InputError: no folder, nothing in it, a recording or a map of no image, a segment that is
+            not in its text, two tables; on access, a damaged file, times that go backwards, a map
+            of another size, no viewport.
+
+    Source: Harshit and Tasdizen 2024 (arXiv 2410.04609) and its public data.
+    """
+    root = existing_folder(folder, "a folder in the format of VISTA")
+    settings = read_options(root) if options is None else options
+    images = images_of(root, settings, ("images", "coco_images"))
+    table = find_rows(root, TRIPLETS)
+    files = sorted(file for file in root.glob("*.json") if file.name != SETTINGS)
+    if table is not None and files:
+        raise InputError(
+            f"{root}: expected recordings or a table of maps, got {files[0].name} and {table.name}:"
+            " keep one kind"
+        )
+    if table is not None:
+        return _of_triplets(root, table, images, settings)
+    if not files:
+        raise InputError(
+            f"{root}: expected recordings (IMAGE.json) or {TRIPLETS}.csv, got neither: name the "
+            "folder that holds them"
+        )
+    by_image: dict[str, list[tuple[Path, int | None]]] = {}
+    lost = []
+    for file in files:
+        name, observer = _named(file.stem, images)
+        if name is None:
+            lost.append(file)
+        else:
+            by_image.setdefault(name, []).append((file, observer))
+    wanted = None if settings.subset is None else set(settings.subset)
+    lost = [one for one in lost if wanted is None or one.stem in wanted]
+    if lost:
+        raise InputError(
+            f"{root}: expected an image for each recording, got none for {len(lost)} of "
+            f"{len(files)}, the first {lost[0].name}: fetch them, or name a subset in {SETTINGS}"
+        )
+    named = chosen({name: images[name] for name in by_image}, settings.subset, str(root))
+    source = _Recordings(root, settings, tuple(named.items()), by_image)
+    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(named)))
+
+
+def images_of(root: Path, options: GazeOptions, names: Sequence[str]) -> dict[str, Path]:
+    """Images of the folder that the options name, or of the first of `names`, or of `root`."""
+    if options.images is not None:
+        return images_below(existing_folder(root / options.images, "the folder of images"))
+    own = next((root / name for name in names if (root / name).is_dir()), None)
+    return images_below(root, deep=False) if own is None else images_below(own)
+
+
+def _named(stem: str, images: Mapping[str, Path]) -> tuple[str | None, int | None]:
+    """Image and observer of a recording's file name."""
+    if stem in images:
+        return stem, None
+    found = re.fullmatch(r"(.+)\.(\d{1,9})", stem)
+    if found and found[1] in images:
+        return found[1], int(found[2])
+    return None, None
+
+
+@dataclass(frozen=True)
+class _Recordings:
+    root: Path
+    options: GazeOptions
+    images: tuple[tuple[str, Path], ...]
+    files: Mapping[str, Sequence[tuple[Path, int | None]]]
+
+    def describe(self, places: Sequence[int]) -> object:
+        taken = [self.images[place] for place in places]
+        return {
+            "source": "vista",
+            "options": self.options.described,
+            "images": [[name, file.stat().st_size] for name, file in taken],
+            "recordings": [
+                [file.name, content_hash(file)] for name, _ in taken for file, _ in self.files[name]
+            ],
+        }
+
+    def read(self, place: int) -> Sample:
+        name, file = self.images[place]
+        image = open_image(file)
+        viewport = self.options.viewport_of(name, image.size)
+        gazes: list[Gaze] = []
+        notes: list[str] = []
+        dropped = 0
+        for path, observer in self.files[name]:
+            recording = read_recording(read_json(path), str(path), observer)
+            gazes += recording.gazes(viewport, image.size, self.options)
+            dropped += recording.dropped(viewport, image.size)
+            notes += [f"{path.name}: {note}" for note in recording.notes]
+        return Sample(
+            id=name,
+            image=image,
+            captions=texts_of(gazes),
+            attention=tuple(gazes),
+            meta={
+                "source": "vista",
+                "file_name": file.name,
+                "dropped": dropped,
+                "notes": tuple(notes),
+            },
+        )
+
+
+def texts_of(gazes: Sequence[Gaze]) -> tuple[str, ...]:
+    """The different texts that segments belong to, in their order."""
+    return tuple(dict.fromkeys(one.segment.description for one in gazes if one.segment))
+
+
+@dataclass(frozen=True)
+class _Triplet:
+    segment: Segment
+    map: str
+    observer: int | None
+
+
+def _of_triplets(
+    root: Path, table: Path, images: Mapping[str, Path], options: GazeOptions
+) -> LazySamples:
+    rows: dict[str, list[_Triplet]] = {}
+    for where, values in read_rows(table, _REQUIRED, _OPTIONAL):
+        missing = [key for key in _REQUIRED if values.get(key) in (None, "")]
+        if missing:
+            raise InputError(f"{where}: expected a value for {missing[0]}, got none: fill it in")
+        name = Path(str(values["image"])).with_suffix("").as_posix()
+        if name not in images and str(values["image"]) in images:
+            name = str(values["image"])
+        if options.subset is not None and name not in options.subset:
+            continue
+        if name not in images:
+            raise InputError(f"{where}: expected the name of an image, got {values['image']!r}")
+        rows.setdefault(name, []).append(_triplet(where, values))
+    if not rows:
+        raise InputError(f"{table}: expected at least one map, got none")
+    named = chosen({name: images[name] for name in rows}, options.subset, str(root))
+    source = _Maps(root, table, options, tuple(named.items()), rows)
+    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(named)))
+
+
+def _triplet(where: str, values: Mapping[str, Any]) -> _Triplet:
+    granularity = values.get("granularity") or None
+    if granularity is not None and granularity not in GRANULARITIES:
+        raise InputError(
+            f"{where}: expected granularity among {', '.join(GRANULARITIES)}, got {granularity!r}"
+        )
+    try:
+        segment = segment_of(
+            str(values["text"]),
+            str(values["segment"]),
+            granularity,
+            whole_number(values.get("occurrence"), "occurrence") or 0,
+        )
+        return _Triplet(
+            segment, str(values["map"]), whole_number(values.get("observer"), "observer")
+        )
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+
+
+def whole_number(value: object, name: str) -> int | None:
+    """A value of a table as a number from 0 up; None for an empty one.
+
+    Raises:
+        InputError: anything else.
+    """
+    if value is None or value == "" or value != value:
+        return None
+    try:
+        number = float(str(value))
+    except ValueError:
+        number = -1.0
+    if number < 0 or number != int(number):
+        raise InputError(f"expected {name} as a whole number from 0 up, got {value!r}")
+    return int(number)
+
+
+@dataclass(frozen=True)
+class _Maps:
+    root: Path
+    table: Path
+    options: GazeOptions
+    images: tuple[tuple[str, Path], ...]
+    rows: Mapping[str, Sequence[_Triplet]]
+
+    def describe(self, places: Sequence[int]) -> object:
+        taken = [self.images[place] for place in places]
+        maps = [self.root / row.map for name, _ in taken for row in self.rows[name]]
+        return {
+            "source": "vista",
+            "options": self.options.described,
+            "table": content_hash(self.table),
+            "images": [[name, file.stat().st_size] for name, file in taken],
+            "maps": [content_hash(file) if file.is_file() else None for file in maps],
+        }
+
+    def read(self, place: int) -> Sample:
+        name, file = self.images[place]
+        image = open_image(file)
+        gazes = []
+        for row in self.rows[name]:
+            values, done = read_map(self.root / row.map, image.size, self.options.resize)
+            gazes.append(
+                Gaze(
+                    segment=row.segment,
+                    size=image.size,
+                    provenance="human",
+                    map=values,
+                    observer=row.observer,
+                    settings=done,
+                )
+            )
+        return Sample(
+            id=name,
+            image=image,
+            captions=texts_of(gazes),
+            attention=tuple(gazes),
+            meta={"source": "vista", "file_name": file.name, "dropped": 0, "notes": ()},
+        )
