@@ -25,6 +25,7 @@ ROOMS = (
     "encoders",
     "engine",
     "lens",
+    "grouping",
     "tokens",
     "models",
     "pocket",

@@ -1,0 +1,76 @@
+"""What each location shows, in pixels: classes and instances counted inside its box.
+
+Where a prediction is constant on locations, these counts are all that its score depends on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from ..data import IGNORE
+from ..errors import InputError
+
+Map = Int[np.ndarray, "height width"]
+
+
+def class_cells(labels: Map, tokens: Map, n: int, n_classes: int) -> Int[np.ndarray, "location k"]:
+    """(n, n_classes) pixels of each class at each location.
+
+    Pixels at no location, and ignored ones, are in none.
+
+    Args:
+        labels: from `retinoscope.data.label_map`.
+        tokens: the location of each pixel, from `retinoscope.tokens.token_map`.
+
+    Raises:
+        InputError: maps of two sizes.
+    """
+    _same_size(labels.shape, tokens.shape)
+    known = (tokens >= 0) & (labels != IGNORE)
+    flat = tokens[known].astype(np.int64) * n_classes + labels[known]
+    return np.bincount(flat, minlength=n * n_classes).reshape(n, n_classes)
+
+
+def instance_cells(
+    masks: Sequence[Bool[np.ndarray, "height width"]],
+    tokens: Map,
+    n: int,
+    known: Bool[np.ndarray, "height width"] | None = None,
+) -> Int[np.ndarray, "instance location"]:
+    """(instances, n) pixels of each instance at each location.
+
+    Args:
+        masks: of the instances; they may overlap.
+        tokens: as in `class_cells`.
+        known: where pixels count, everywhere if None.
+
+    Raises:
+        InputError: a mask of another size.
+    """
+    seen = tokens >= 0 if known is None else (tokens >= 0) & known
+    found = np.zeros((len(masks), n), np.int64)
+    for row, mask in zip(found, masks, strict=True):
+        _same_size(mask.shape, tokens.shape)
+        row[:] = np.bincount(tokens[seen & mask], minlength=n)
+    return found
+
+
+def counts_of(
+    cells: Int[np.ndarray, "location k"], labels: Int[np.ndarray, " location"]
+) -> Int[np.ndarray, "k 3"]:
+    """As `retinoscope.stats.class_counts`, of a label for each location."""
+    n_classes = cells.shape[1]
+    places = np.arange(len(cells))
+    right = np.bincount(labels, cells[places, labels], n_classes)
+    said = np.bincount(labels, cells.sum(1), n_classes)
+    return np.stack([right, said, cells.sum(0)], 1).astype(np.int64)
+
+
+def _same_size(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if found != expected:
+        raise InputError(
+            f"expected maps of one size, got {found} and {expected}: use the masks of this image"
+        )

@@ -1,0 +1,77 @@
+"""How well groups fit instances: Jaccard index by best match and by a matching of one to one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ..errors import InputError
+from ..stats import cell_bound
+
+Cells = Int[np.ndarray, "instance location"]
+Whole = Int[np.ndarray, " location"]
+
+
+@dataclass(frozen=True, eq=False)
+class Overlap:
+    """Of each instance, its overlap with the groups of its image; classes play no part.
+
+    Attributes:
+        best: (k,) IoU with the group that fits it best. The truth chooses, so this is an oracle,
+            and one group may serve several instances.
+        matched: (k,) IoU with the group that the Hungarian method gives it, one to one, so that
+            the sum is largest; 0 for an instance that is left without a group.
+
+    Both are NaN for an instance that no location shows: it is undefined, not 0.
+    """
+
+    best: Float[np.ndarray, " instance"]
+    matched: Float[np.ndarray, " instance"]
+
+
+def jaccard(inside: Cells, whole: Whole, groups: Int[np.ndarray, " location"]) -> Overlap:
+    """The overlap of instances with groups of locations.
+
+    Args:
+        inside: (k, n) pixels of each instance at each location, from `instance_cells`.
+        whole: (n,) pixels that count at each location.
+        groups: (n,) from 0.
+
+    Raises:
+        InputError: other lengths.
+
+    Source: Ranasinghe et al. 2022, section 4.3, which does not say how segments are matched; hence
+    both.
+    """
+    _check(inside, whole)
+    if groups.shape != whole.shape:
+        raise InputError(f"expected one group per location, got {groups.shape} and {whole.shape}")
+    from scipy.optimize import linear_sum_assignment
+
+    member = groups[:, None] == np.arange(groups.max() + 1)
+    both = inside @ member
+    union = inside.sum(1)[:, None] + (whole @ member)[None] - both
+    iou = np.divide(both, union, out=np.zeros(both.shape), where=union > 0)
+    there = inside.sum(1) > 0
+    matched = np.zeros(len(inside))
+    rows, columns = linear_sum_assignment(iou, maximize=True)
+    matched[rows] = iou[rows, columns]
+    best = iou.max(1, initial=0.0)
+    return Overlap(np.where(there, best, np.nan), np.where(there, matched, np.nan))
+
+
+def overlap_bound(inside: Cells, whole: Whole) -> Float[np.ndarray, " instance"]:
+    """(k,) the largest IoU of each instance with any union of locations; NaN as in `Overlap`."""
+    _check(inside, whole)
+    found = [cell_bound(np.stack([row, whole - row], 1))[0] for row in inside]
+    return np.array(found, np.float64)
+
+
+def _check(inside: Cells, whole: Whole) -> None:
+    if inside.ndim != 2 or inside.shape[1:] != whole.shape or (inside > whole).any():
+        raise InputError(
+            f"expected pixels of instances at locations and of the locations, got {inside.shape} "
+            f"and {whole.shape}"
+        )
