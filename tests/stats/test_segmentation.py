@@ -112,3 +112,8 @@ def test_aligned_cells_are_bounded_by_1_and_absent_classes_are_undefined() -> No
     bound = cell_bound(np.array([[4, 0, 0], [0, 4, 0]]))
     assert bound[:2].tolist() == [1, 1]
     assert np.isnan(bound[2])
+
+
+def test_pixels_in_no_cell_are_out_of_reach() -> None:
+    bound = cell_bound(np.array([[4, 0, 0], [0, 4, 0]]), np.array([0, 4, 1]))
+    assert bound.tolist() == [1, 0.5, 0]

@@ -9,8 +9,10 @@ from retinoscope.studies import CHECKS, check_planted
 from retinoscope.studies._planted_check import PAIRS
 
 ROUTES = ("via-query", "direct")
-INPUTS_ONLY = {"ablation", "attribution-patching", "integrated-gradients"}
-"""What replaces or differentiates the decoder's input says nothing of the path behind it."""
+INPUTS_ONLY = {"ablation", "attribution-patching", "integrated-gradients", "probe"}
+"""What replaces, differentiates or reads the decoder's input says nothing of the path behind it."""
+READS_PLACES = {"probe"}
+"""These see where a visual token lies, which the others do not."""
 
 
 @pytest.mark.parametrize("method", CHECKS)
@@ -21,7 +23,27 @@ def test_a_method_tells_the_planted_models_apart(method: str) -> None:
     assert set(found.told) == set(PAIRS)
     assert str(found).count("tell") == len(PAIRS)
     blind, placed = found.measured["blind"], found.measured["position-only"]
-    assert blind == pytest.approx(placed, abs=1e-3)
+    assert (blind == pytest.approx(placed, abs=1e-3)) == (method not in READS_PLACES)
+
+
+def test_probes_place_the_planted_encoders_on_both_axes() -> None:
+    found = check_planted("probe", 12).measured
+    there, name, dense, inside, relation = found["one-hot-patch"]
+    one, every, place, blind = (
+        {key: float(value or 0.0) for key, value in found[model].items()}
+        for model in ("one-hot-patch", "global-broadcast", "position-only", "blind")
+    )
+    # What each patch shows: all there is to know but places.
+    assert min(one[key] for key in (there, name, dense, inside)) >= 0.95
+    # Everything that is in the image at each patch: what, and not where.
+    assert every[there] >= 0.95
+    assert every[name] < 0.6
+    assert max(every[key] for key in (dense, inside)) < 0.05
+    # Places only: names as the most frequent one, objects somewhat, as they lie in the middle.
+    assert max(abs(place[key]) for key in (there, name, dense)) < 0.15
+    assert place[inside] > 0.02
+    assert place[relation] >= 0.9 > 0.4 > max(one[relation], every[relation])
+    assert max(abs(value) for value in blind.values()) < 1e-6
 
 
 def test_a_method_that_is_not_there_is_refused() -> None:

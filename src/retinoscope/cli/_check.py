@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Literal
 
 Method = Literal[
-    "flow", "knockout", "ablation", "lens", "attribution-patching", "integrated-gradients"
+    "flow",
+    "knockout",
+    "ablation",
+    "lens",
+    "attribution-patching",
+    "integrated-gradients",
+    "probe",
 ]
 
 
@@ -24,7 +30,7 @@ def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
 
     Args:
         method: what is tried.
-        images: how many images of squares.
+        images: how many images of squares; ten times as many for probe, which has to train.
         seed: of these images.
     """
     from ._common import quiet

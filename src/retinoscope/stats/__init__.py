@@ -4,7 +4,12 @@ Images, not tokens, are the independent units: pass the image of each item as `g
 undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
 """
 
-from retinoscope.stats._bootstrap import bootstrap_mean, bootstrap_ratio, paired_difference
+from retinoscope.stats._bootstrap import (
+    bootstrap_mean,
+    bootstrap_ratio,
+    paired_difference,
+    resample_weights,
+)
 from retinoscope.stats._proportions import cohens_h, proportion, wilson
 from retinoscope.stats._segmentation import (
     cell_bound,
@@ -29,5 +34,6 @@ __all__ = [
     "mean_iou_difference",
     "paired_difference",
     "proportion",
+    "resample_weights",
     "wilson",
 ]

@@ -134,7 +134,9 @@ def mean_iou_difference(
     )
 
 
-def cell_bound(cells: Int[np.ndarray, "cell label"]) -> Float[np.ndarray, " label"]:
+def cell_bound(
+    cells: Int[np.ndarray, "cell label"], missed: Int[np.ndarray, " label"] | None = None
+) -> Float[np.ndarray, " label"]:
     """The largest IoU of each class that any choice of whole cells can reach.
 
     A label map that is constant on cells (on visual tokens, say) cannot do better in any class, so
@@ -143,22 +145,24 @@ def cell_bound(cells: Int[np.ndarray, "cell label"]) -> Float[np.ndarray, " labe
     of it (the maximum of a ratio of sums), so that trying all beginnings is enough.
 
     Args:
-        cells: (n, classes) pixels of each class in each cell, of the whole data set. Pixels in no
-            cell go into a row of their own only where they count as missed.
+        cells: (n, classes) pixels of each class in each cell, of the whole data set.
+        missed: (classes,) pixels of each class that lie in no cell, which no choice reaches.
 
     Returns:
-        (classes,) IoU; NaN for a class that is in no cell.
+        (classes,) IoU; NaN for a class that is nowhere.
     """
     total = cells.sum(1)
+    outside = np.zeros(cells.shape[1]) if missed is None else missed
     bound = np.full(cells.shape[1], np.nan)
     for label, inside in enumerate(cells.T):
         there = inside > 0
         if not there.any():
+            bound[label] = 0.0 if outside[label] else np.nan
             continue
         own, whole = inside[there].astype(np.float64), total[there].astype(np.float64)
         order = np.argsort(-own / whole, kind="stable")
         own, beside = np.cumsum(own[order]), np.cumsum((whole - own)[order])
-        bound[label] = (own / (own[-1] + beside)).max()
+        bound[label] = (own / (own[-1] + outside[label] + beside)).max()
     return bound
 
 

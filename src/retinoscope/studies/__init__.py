@@ -2,7 +2,7 @@
 
 `TokenAblation`, `LogitLens` and `AttentionKnockout` are those of Neo et al. 2024;
 `InformationFlow`, `WordAttention` and `ImageReprompting` those of Kaduri et al. 2024 and Zhang et
-al. 2024.
+al. 2024; `Probe` that of Li et al. 2022.
 
     results = TokenAblation(vlm, samples).run("runs/ablation")
     results.summary()            # a pyarrow.Table, one row per condition
@@ -45,6 +45,7 @@ from ._tasks import (
 )
 from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
+from .probing import PROBE_MEASURES, PROBE_TASKS, Probe
 
 __all__ = [
     "CHECKS",
@@ -55,6 +56,8 @@ __all__ = [
     "PAPER_PROMPTS",
     "PAPER_SOURCES",
     "PREFILL",
+    "PROBE_MEASURES",
+    "PROBE_TASKS",
     "TASKS",
     "TOKENS_OBJECT_1",
     "Ask",
@@ -75,6 +78,7 @@ __all__ = [
     "Overlap",
     "PaperNumber",
     "PlantedCheck",
+    "Probe",
     "Progress",
     "PromptOptions",
     "Readable",

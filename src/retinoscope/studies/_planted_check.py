@@ -25,6 +25,7 @@ from ._knockout import AttentionKnockout
 from ._lens import LogitLens
 from ._sets import ImageTokens, object_sets
 from ._tables import Cell
+from .probing import planted_probe
 
 if TYPE_CHECKING:
     from ..engine import VLM
@@ -96,7 +97,7 @@ def check_planted(method: str, n: int = 24, seed: int = 0) -> PlantedCheck:
 
     Args:
         method: of `CHECKS`.
-        n: images of squares.
+        n: images of squares; ten times as many for what has to be trained first.
         seed: of the images.
 
     Raises:
@@ -104,6 +105,7 @@ def check_planted(method: str, n: int = 24, seed: int = 0) -> PlantedCheck:
     """
     if method not in CHECKS:
         raise InputError(f"expected a method ({', '.join(CHECKS)}), got {method!r}")
+    n *= _IMAGES.get(method, 1)
     samples = squares(n, seed)
     return PlantedCheck(
         method, n, {name: CHECKS[method](load(PREFIX + name), samples) for name in PLANTED}
@@ -262,5 +264,8 @@ CHECKS: dict[str, Callable[[VLM, Sequence[Sample]], Measured]] = {
     "lens": _lens,
     "attribution-patching": _attribution_patching,
     "integrated-gradients": _integrated_gradients,
+    "probe": planted_probe,
 }
 """Method -> what it measures on one model."""
+_IMAGES = {"probe": 10}
+"""Method -> how many times as many images it needs."""

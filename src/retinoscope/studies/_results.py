@@ -36,7 +36,7 @@ class Results:
 
     @property
     def study(self) -> str:
-        """ "ablation", "lens", "knockout", "flow", "look" or "reprompt"."""
+        """ "ablation", "lens", "knockout", "flow", "look", "reprompt" or "probe"."""
         return str(self.manifest["study"])
 
     @cached_property

@@ -10,6 +10,7 @@ from . import _look_summary as look
 from . import _reprompt_summary as reprompt
 from ._partition import Part, Partition
 from ._tables import Cell
+from .probing import _summary as probe
 
 _ITEM = ("sample", "item", "error")
 _PROBABILITIES = ("probability_before", "probability_after")
@@ -153,6 +154,24 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             look.summary_order,
         ),
         {},
+    ),
+    "probe": (
+        Partition(
+            probe.summarise_probe,
+            ("task",),
+            lambda task: task,
+            probe.COLUMNS,
+            probe.summary_order,
+        ),
+        {
+            "comparison": Partition(
+                probe.compare_probes,
+                ("task",),
+                lambda task: task,
+                probe.COLUMNS,
+                probe.comparison_order,
+            )
+        },
     ),
     "reprompt": (
         Partition(

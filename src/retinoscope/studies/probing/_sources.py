@@ -1,0 +1,153 @@
+"""What is probed: encoders, and the baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from ... import encoders
+from ...encoders import CachedFeatures, Encoder
+from ...errors import CapabilityError
+from .._untrained import untrained_copy
+
+if TYPE_CHECKING:
+    from ._read import Images
+
+Kind = Literal["encoder", "untrained", "pixels"]
+
+PIXELS = "pixels"
+SIDE = 6
+"""Raw patches are brought to this many pixels a side; its square times 3 are their dimensions."""
+_FEW = 3
+"""Layers of a tower, and of a decoder, that are probed by default."""
+
+
+class Layer(Protocol):
+    """The features of one layer, by the number of the image."""
+
+    def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Something whose layers are probed.
+
+    Attributes:
+        name: as it stands in tables.
+        of: the encoder that a baseline belongs to, by name; its own name for an encoder.
+        layers: those that are probed, from the image on.
+    """
+
+    name: str
+    kind: Kind
+    of: str
+    layers: tuple[str, ...]
+    encoder: Encoder
+
+    @property
+    def fingerprint(self) -> str:
+        if self.kind == "pixels":
+            return f"pixels-{SIDE}"
+        return self.encoder.fingerprint
+
+    def boxes(self, image: Image.Image) -> Float[np.ndarray, "n 4"]:
+        """Where the locations of an image lie."""
+        layer = next((name for name in self.layers if name in self.encoder.layers), None)
+        return self.encoder.features(image, [layer or self.encoder.layers[0]]).boxes
+
+
+@dataclass(frozen=True, eq=False)
+class CachedLayer:
+    """One layer of features that lie on disk."""
+
+    features: CachedFeatures
+    name: str
+
+    def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]:
+        return self.features[image][self.name]
+
+    @classmethod
+    def of(cls, features: CachedFeatures, name: str) -> CachedLayer:
+        # Only this layer is read.
+        return cls(replace(features, names=(name,)), name)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelLayer:
+    """The raw pixels of each location."""
+
+    images: Images
+    boxes: Mapping[tuple[int, int], Float[np.ndarray, "n 4"]]
+
+    def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]:
+        opened = self.images[image]
+        return raw_patches(opened, self.boxes[opened.size])
+
+
+def raw_patches(
+    image: Image.Image, boxes: Float[np.ndarray, "n 4"], side: int = SIDE
+) -> Float[np.ndarray, "n d"]:
+    """Each location's pixels averaged to `side` x `side`, three channels from 0 to 1."""
+    rgb = image.convert("RGB")
+    found = np.zeros((len(boxes), side * side * 3), np.float32)
+    for number, box in enumerate(boxes):
+        if np.isfinite(box).all():
+            edge = (
+                float(np.clip(box[0], 0, rgb.width)),
+                float(np.clip(box[1], 0, rgb.height)),
+                float(np.clip(box[2], 0, rgb.width)),
+                float(np.clip(box[3], 0, rgb.height)),
+            )
+            if edge[2] - edge[0] > 0 and edge[3] - edge[1] > 0:
+                small = rgb.resize((side, side), Image.Resampling.BOX, box=edge)
+                found[number] = np.asarray(small, np.float32).ravel() / 255
+    return found
+
+
+def short_name(name: str) -> str:
+    """Of a path its last part; of a Hub id all of it."""
+    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
+
+
+def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    """The first, the middle and the last layer of each part of an encoder.
+
+    A decoder receives what the projector gives: its layer 0 is left out where there is one.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in layers:
+        if name != "decoder.0" or "projector" not in layers:
+            parts.setdefault(name.split(".")[0], []).append(name)
+    kept: list[str] = []
+    for names in parts.values():
+        places = np.linspace(0, len(names) - 1, min(_FEW, len(names))).round().astype(int)
+        kept += [names[place] for place in places]
+    return tuple(kept)
+
+
+def untrained(encoder: Encoder, seed: int) -> Encoder:
+    """The same architecture with random weights.
+
+    Raises:
+        CapabilityError: an encoder that cannot be made anew from its configuration.
+    """
+    from copy import deepcopy
+
+    import torch
+
+    vlm = getattr(encoder, "vlm", None)
+    if vlm is not None:
+        return encoders.load(untrained_copy(vlm, seed))
+    model, images = getattr(encoder, "model", None), getattr(encoder, "images", None)
+    if model is None or images is None or not hasattr(model, "config"):
+        raise CapabilityError(f"{encoder.name} cannot be made anew with random weights")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed + 1)
+        fresh = type(model)(deepcopy(model.config))
+    reference = next(model.parameters())
+    return encoders.load((fresh.to(reference.device, reference.dtype).eval(), images))

@@ -1,0 +1,258 @@
+"""What is known of one image, and where it lies on a grid of locations.
+
+Pixels are read once per image. On a grid every pixel belongs to at most one location, so that what
+a map with one answer per location gets right can be counted from tables of (location, object,
+pixels) alone.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from ...data import Object, Sample
+from ...errors import InputError
+from ...store import fingerprint_array
+from ...tokens import token_map
+
+IGNORED = -1
+"""In a map of objects: pixels of which nothing is known (boxes without an outline, `others`)."""
+
+_LEVELS = 3
+"""Steps of each colour channel where colours are told apart coarsely."""
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """An object of an image: `center` is x, y in pixels, `hue` a coarse bin of its mean colour."""
+
+    name: str
+    color: str | None
+    area: int
+    center: tuple[float, float]
+    hue: int
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """One image's objects and parts, without its pixels.
+
+    Attributes:
+        pixels: fingerprint of the image's pixels.
+        size: width and height.
+        parts: index of the object and name of each visible part.
+        packed: `instance`, compressed.
+    """
+
+    sample: str
+    pixels: str
+    size: tuple[int, int]
+    items: tuple[Item, ...]
+    parts: tuple[tuple[int, str], ...]
+    packed: bytes
+
+    @property
+    def instance(self) -> Int[np.ndarray, "height width"]:
+        """1 + index of the object on top, 0 background, `IGNORED`."""
+        flat = np.frombuffer(zlib.decompress(self.packed), np.int16)
+        return flat.reshape(self.size[::-1])
+
+
+@dataclass(frozen=True, eq=False)
+class Maps:
+    """One image's pixels, needed until it is laid on the grids of locations.
+
+    Attributes:
+        instance: (H, W) 1 + index of the object on top, 0 background, `IGNORED`.
+        part: (H, W) 1 + index of the part, 0 none, `IGNORED`.
+        masks: (H, W) of each object, which may overlap.
+    """
+
+    instance: Int[np.ndarray, "height width"]
+    part: Int[np.ndarray, "height width"]
+    masks: tuple[Bool[np.ndarray, "height width"], ...]
+    rgb: Int[np.ndarray, "height width 3"]
+
+
+def truth_of(sample: Sample) -> tuple[Truth, Maps]:
+    """Reads one sample. Where masks overlap, the smaller object lies on top.
+
+    Raises:
+        InputError: a mask of another size than the image, or without a pixel.
+    """
+    width, height = sample.image.size
+    rgb = np.asarray(sample.image.convert("RGB"))
+    for obj in sample.objects:
+        _check_mask(sample, obj.name, obj.mask, (height, width))
+        for part in obj.parts:
+            _check_mask(sample, f"{obj.name}'s {part.name}", part.mask, (height, width))
+    maps = _maps(sample, rgb)
+    truth = Truth(
+        sample=sample.id,
+        pixels=fingerprint_array(rgb),
+        size=(width, height),
+        items=tuple(_item(obj, rgb) for obj in sample.objects),
+        parts=tuple((k, part.name) for k, obj in enumerate(sample.objects) for part in obj.parts),
+        packed=zlib.compress(maps.instance.astype(np.int16).tobytes(), 1),
+    )
+    return truth, maps
+
+
+def _maps(sample: Sample, rgb: np.ndarray) -> Maps:
+    instance, part = np.zeros(rgb.shape[:2], np.int32), np.zeros(rgb.shape[:2], np.int32)
+    for other in sample.others:
+        instance[other.mask] = part[other.mask] = IGNORED
+    first = np.cumsum([1, *(len(obj.parts) for obj in sample.objects)])
+    for number in sorted(range(len(sample.objects)), key=lambda k: -sample.objects[k].area):
+        obj = sample.objects[number]
+        instance[obj.mask] = IGNORED if obj.boxed else 1 + number
+        # Of an object whose parts are not known, no pixel is known to belong to none.
+        part[obj.mask] = 0 if obj.parts else IGNORED
+        for label, one in enumerate(obj.parts, int(first[number])):
+            part[one.mask & obj.mask] = label
+    return Maps(instance, part, tuple(obj.mask for obj in sample.objects), rgb)
+
+
+def _check_mask(sample: Sample, what: str, mask: np.ndarray, shape: tuple[int, int]) -> None:
+    if mask.shape != shape:
+        raise InputError(
+            f"{sample.id}: expected a mask of the image's size {shape[1]}x{shape[0]} (width x "
+            f"height) for {what}, got {mask.shape[-1]}x{mask.shape[0]}: use the mask of this image"
+        )
+    if not mask.any():
+        raise InputError(
+            f"{sample.id}: expected a mask with at least one pixel for {what}, got an empty one: "
+            "leave it out"
+        )
+
+
+def _item(obj: Object, rgb: np.ndarray) -> Item:
+    rows, columns = np.nonzero(obj.mask)
+    return Item(
+        obj.name,
+        obj.color,
+        int(rows.size),
+        (float(columns.mean()) + 0.5, float(rows.mean()) + 0.5),
+        int(hue_bins(rgb[rows, columns].mean(0)[None])[0]),
+    )
+
+
+def hue_bins(rgb: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
+    """A coarse bin of each colour (0 to 255), `_LEVELS` steps a channel."""
+    steps = np.minimum((rgb * _LEVELS / 256).astype(np.int64), _LEVELS - 1)
+    return steps @ np.array([_LEVELS**2, _LEVELS, 1])
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Pixels by location and label: row k says that location `place[k]` has `count[k]` pixels of
+    `label[k]`. `place` is -1 for pixels that belong to no location."""
+
+    place: Int[np.ndarray, " row"]
+    label: Int[np.ndarray, " row"]
+    count: Int[np.ndarray, " row"]
+
+    def relabelled(self, labels: Int[np.ndarray, " label"]) -> Cells:
+        """With `labels[label]` in place of each label; rows that become negative are left out."""
+        label = labels[self.label]
+        keep = label >= 0
+        return Cells(self.place[keep], label[keep], self.count[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """An image on a grid of n locations.
+
+    Attributes:
+        regions: pixels of each object's own mask, by index of the object.
+        objects: by 1 + index of the object on top, 0 for background.
+        parts: by 1 + index of the part, 0 for none.
+        hues: (n,) coarse bin of each location's mean colour.
+        centers: (n, 2) x, y of each location in pixels, NaN where it has no place.
+    """
+
+    n: int
+    regions: Cells
+    objects: Cells
+    parts: Cells
+    hues: Int[np.ndarray, " n"]
+    centers: Float[np.ndarray, "n 2"]
+
+
+def locate(truth: Truth, maps: Maps, boxes: Float[np.ndarray, "n 4"]) -> Located:
+    """Puts an image's truth on the grid of locations with these boxes.
+
+    Args:
+        boxes: x0 y0 x1 y1 in pixels of the original image, NaN where unplaced.
+
+    Raises:
+        InputError: no location has a place.
+    """
+    boxes = np.asarray(boxes, np.float64)
+    owner = token_map(boxes, truth.size)
+    if (owner < 0).all():
+        raise InputError(
+            f"{truth.sample}: none of the {len(boxes)} locations has a place in the image: "
+            "probes need an encoder whose locations are known"
+        )
+    n = len(boxes)
+    flat = owner.ravel()
+    placed = flat >= 0
+    pixels = np.bincount(flat[placed], minlength=n)
+    sums = np.stack(
+        [np.bincount(flat[placed], maps.rgb[..., k].ravel()[placed], n) for k in range(3)], 1
+    )
+    return Located(
+        n,
+        _regions(flat, maps.masks, n),
+        _cells(flat, maps.instance.ravel()),
+        _cells(flat, maps.part.ravel()),
+        hue_bins(sums / np.maximum(pixels, 1)[:, None]),
+        (boxes[:, :2] + boxes[:, 2:]) / 2,
+    )
+
+
+def _regions(owner: np.ndarray, masks: Sequence[np.ndarray], n: int) -> Cells:
+    rows: list[np.ndarray] = [np.zeros((0, 3), np.int64)]
+    for number, mask in enumerate(masks):
+        inside = owner[mask.ravel()]
+        count = np.bincount(inside[inside >= 0], minlength=n)
+        place = np.flatnonzero(count)
+        rows.append(np.stack([place, np.full(len(place), number), count[place]], 1))
+    place, label, count = np.concatenate(rows).T
+    return Cells(place, label, count)
+
+
+def _cells(owner: np.ndarray, labels: np.ndarray) -> Cells:
+    known = labels != IGNORED
+    owner, labels = owner[known], labels[known]
+    width = int(labels.max(initial=0)) + 1
+    codes = np.bincount((owner + 1) * width + labels)
+    found = np.flatnonzero(codes)
+    return Cells(found // width - 1, found % width, codes[found])
+
+
+def check_samples(truths: Sequence[Truth]) -> list[tuple[str, str]]:
+    """Images that show what an earlier one shows, with the earlier one's name.
+
+    Raises:
+        InputError: two images have one name.
+    """
+    names: set[str] = set()
+    first: dict[str, str] = {}
+    twice: list[tuple[str, str]] = []
+    for truth in truths:
+        if truth.sample in names:
+            raise InputError(
+                f"expected images with names of their own, got {truth.sample!r} twice: rename one"
+            )
+        names.add(truth.sample)
+        if truth.pixels in first:
+            twice.append((truth.sample, first[truth.pixels]))
+        else:
+            first[truth.pixels] = truth.sample
+    return twice

@@ -1,0 +1,189 @@
+"""The study: resumable, the encoder untouched, controls where they belong, bad input refused."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import retinoscope as rs
+from retinoscope.data import squares
+from retinoscope.encoders import load
+from retinoscope.errors import InputError
+from retinoscope.studies import PROBE_TASKS, Probe, open_results
+
+ONE, OTHER = "planted:one-hot-patch", "planted:global-broadcast"
+TASKS = ("name", "size", "color", "present", "semantic", "foreground", "instances")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return load(ONE)
+
+
+@pytest.fixture(scope="module")
+def probed(encoder, tmp_path_factory):
+    """A run with all its controls."""
+    told: list[tuple[int, int, str]] = []
+    study = Probe([encoder, OTHER], squares(60), tasks=TASKS, layers=("projector",), seeds=2)
+    before = encoder.checksum()
+    results = study.run(
+        tmp_path_factory.mktemp("probe") / "run", lambda *progress: told.append(progress)
+    )
+    assert encoder.checksum() == before
+    assert any("features of" in what for _, _, what in told)
+    return results
+
+
+def _rows(results, **where):
+    rows = results.summary().to_pylist()
+    return [row for row in rows if all(row[key] == value for key, value in where.items())]
+
+
+def test_a_run_has_every_layer_and_its_controls(probed) -> None:
+    rows = _rows(probed)
+    assert {row["task"] for row in rows} == set(TASKS) - {"color", "size"}
+    named = {row["encoder"] for row in rows}
+    assert named == {ONE, OTHER, f"{ONE}, untrained", f"{OTHER}, untrained", "pixels"}
+    for row in rows:
+        assert row["value_low"] <= row["value"] <= row["value_high"]
+        assert (row["n_seeds"] == 2) == (row["kind"] == "encoder")
+        controlled = row["kind"] == "encoder" and PROBE_TASKS[row["task"]].controlled
+        assert (row["control"] is not None) == controlled
+        assert (row["shuffled"] is not None) == controlled
+        own = [one for one in rows if one["task"] == row["task"] and one["kind"] != "pixels"]
+        assert len({one["n_parameters"] for one in own}) == 1, "heads of one size"
+    (name,) = _rows(probed, task="name", measure="class_accuracy", encoder=ONE)
+    assert name["value"] == 1
+    assert name["shuffled_low"] < name["chance"] + 0.1
+    # A square's name is its colour: a random label for each is as easy to learn as the name.
+    assert name["selectivity"] == 0
+    (inside,) = _rows(probed, task="foreground", measure="iou", encoder=ONE)
+    assert inside["value"] == inside["bound"] == 1
+    assert 0.2 < inside["constant"] < 0.4
+
+
+def test_the_facts_say_what_was_done(probed) -> None:
+    facts = json.loads((probed.path / "probe.json").read_text("utf-8"))
+    assert sum(facts["images"][name] for name in ("train", "val", "test")) == 60
+    for one in facts["encoders"]:
+        assert one["checksum"]["before"] == one["checksum"]["after"]
+    whys = {(one["task"], one["why"]) for one in facts["left_out"]}
+    assert ("size", "fewer than two classes with positives") in whys
+    assert ("color", "fewer than two classes with positives") in whys
+    assert facts["width"] == min(
+        width
+        for one in facts["encoders"]
+        if one["kind"] == "encoder"
+        for width in one["layers"].values()
+    )
+
+
+def test_pairs_are_told_apart_only_where_the_interval_excludes_0(probed) -> None:
+    rows = probed.extras()["comparison"].to_pylist()
+    assert rows
+    for row in rows:
+        assert row["difference"] == pytest.approx(row["a_value"] - row["b_value"])
+        outside = row["difference_low"] > 0 or row["difference_high"] < 0
+        assert (row["verdict"] in ("higher", "lower")) == outside
+    found = {
+        (row["task"], row["measure"]): row for row in rows if (row["a"], row["b"]) == (ONE, OTHER)
+    }
+    assert found["foreground", "iou"]["verdict"] == found["name", "accuracy"]["verdict"] == "higher"
+    assert found["present", "map"]["verdict"] == "not told apart", "both hold all names"
+
+
+def test_an_interrupted_run_ends_in_the_same_bytes(encoder, tmp_path) -> None:
+    def study() -> Probe:
+        return Probe(
+            [encoder],
+            squares(30),
+            tasks=("name", "foreground"),
+            layers=("projector",),
+            seeds=2,
+            controls=False,
+        )
+
+    whole = study().run(tmp_path / "whole")
+
+    def stop(done: int, total: int, what: str) -> None:
+        if "projector: foreground, seed 0" in what:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        study().run(tmp_path / "cut", stop)
+    with pytest.raises(InputError, match="not finished"):
+        _ = open_results(tmp_path / "cut")
+    again = study().run(tmp_path / "cut")
+    for name in ("results.parquet", "probe.json"):
+        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
+    with pytest.raises(InputError, match="another run"):
+        replace(study(), seed=5).run(tmp_path / "cut")
+
+
+class _Broken:
+    """Squares, one of them with a mask of another size."""
+
+    def __init__(self, n: int, bad: int) -> None:
+        self.squares, self.bad = squares(n), bad
+
+    def __len__(self) -> int:
+        return len(self.squares)
+
+    def __getitem__(self, index: int):
+        sample = self.squares[index]
+        if index == self.bad:
+            wrong = replace(sample.objects[0], mask=np.ones((3, 3), bool))
+            return replace(sample, objects=(wrong,))
+        return sample
+
+
+def test_a_bad_sample_is_one_row_and_the_others_go_on(encoder, tmp_path) -> None:
+    study = Probe(
+        [encoder],
+        _Broken(30, 4),  # type: ignore[arg-type]
+        tasks=("name",),
+        layers=("projector",),
+        seeds=1,
+        controls=False,
+    )
+    results = study.run(tmp_path / "run")
+    ((sample, error),) = results.failures()
+    assert sample == "squares-0-4"
+    assert "image's size 48x48" in error
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tasks": ("tea",)}, "tasks of name, color"),
+        ({"tasks": ("name", "name")}, "different tasks"),
+        ({"tasks": ()}, "at least one"),
+        ({"layers": ("vision.99",)}, r"layers of vision\.0.*got 'vision\.99'"),
+        ({"classes": ("apple", "bird")}, "class list"),
+        ({"samples": squares(6)}, "at least 10 different images"),
+        ({"samples": []}, "empty data set"),
+        ({"sources": []}, "at least one encoder"),
+        ({"locations": 3}, "locations from 100 up"),
+        ({"seeds": 0}, "probe seed"),
+        ({"tasks": ("parts",)}, "at least one of parts"),
+    ],
+)
+def test_bad_input_is_one_line_and_writes_nothing(encoder, tmp_path, options, message) -> None:
+    study = Probe(
+        **{"sources": [encoder], "samples": squares(12), "layers": ("projector",)} | options
+    )
+    with pytest.raises(InputError, match=message):
+        study.run(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_one_encoder_twice_is_refused(encoder, tmp_path) -> None:
+    with pytest.raises(InputError, match="twice"):
+        Probe([encoder, encoder], squares(12)).run(tmp_path / "run")
+
+
+def test_the_public_name() -> None:
+    assert rs.studies.Probe is Probe
