@@ -12,6 +12,7 @@ from ._check import check
 from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
+from ._fetch import fetch
 from ._flow import flow
 from ._look import look
 from ._models import models
@@ -64,6 +65,7 @@ app.command(report, group=_more)
 app.command(view, group=_more)
 app.command(serve, group=_more)
 app.command(models, group=_more)
+app.command(fetch, group=_more)
 app.command(doctor, group=_more)
 app.command(check, group=_more)
 train.group = (_more,)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from ._common import quiet, samples_of
 from ._progress import Callback, Progress
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 Variant = Literal["pocket", "pocket-sentences", "pocket-none"]
 ALL: tuple[Variant, ...] = ("pocket", "pocket-sentences", "pocket-none")
+
+Adapted = Literal["smol", "smol-lora"]
 
 _SEVERAL = Parameter(negative=(), show_default=lambda chosen: " ".join(chosen))
 
@@ -74,6 +77,104 @@ def pocket(
             finished=finished,
         )
     print(f"models: {out}")
+
+
+@train.command
+def smol(
+    *,
+    work: Path,
+    out: Path,
+    variant: Annotated[tuple[Adapted, ...], _SEVERAL] = ("smol",),
+    device: str = "cpu",
+    language: Path | None = None,
+    vision: Path | None = None,
+    images: str | None = None,
+    scenes: int | None = None,
+    batch: int | None = None,
+    rate: tuple[float, ...] = (),
+    minutes: float | None = None,
+    lora_minutes: float | None = None,
+    held_out: int = 1000,
+    scale: float = 1.0,
+) -> None:
+    """Train smol's adapter: the two layers between its vision tower and its language model.
+
+    Only the adapter is trained, on captions and questions of drawn scenes; smol-lora also trains
+    low-rank updates of the language model, starting from the finished adapter. A second for each
+    scene on two CPU cores, minutes on a GPU. Interrupt it when you like: the same command goes on
+    from its last checkpoint. The frozen parts come from `retinoscope fetch smol`.
+
+    For example:
+
+        retinoscope train smol --work work/smol --out models --device cuda
+
+        retinoscope train smol --work work/trial --out trial --scale 0.002
+
+    Args:
+        work: folder for scenes, features and checkpoints.
+        out: folder for the results, one folder for each variant.
+        variant: which variants; repeat it for both.
+        device: where to compute, such as cuda or cpu.
+        language: a GGUF file or a folder of the language model instead of the fetched one.
+        vision: a file of the vision tower's weights instead of the fetched one.
+        images: captioned images to learn from too, such as coco:FOLDER or table:FILE.
+        scenes: number of drawn scenes.
+        batch: scenes in a step.
+        rate: learning rate of the adapter; of several, the best in a short trial is used.
+        minutes: about how long the adapter's steps may take, in place of their number.
+        lora_minutes: the same for the low-rank updates.
+        held_out: scenes that measure the result.
+        scale: length of everything against the packaged adapter's; 0.002 is a quick trial.
+    """
+    from dataclasses import replace
+
+    from ..errors import InputError
+
+    if scale <= 0:
+        raise InputError(f"--scale must be above 0, got {scale:g}; 1 is the full length")
+    for name, value in (("--minutes", minutes), ("--lora-minutes", lora_minutes)):
+        if value is not None and value <= 0:
+            raise InputError(f"{name} must be above 0, got {value:g}")
+    quiet()
+    from ..pocket.smol import LANGUAGE, VISION, part_file
+    from ..pocket.smol.recipe import Losses, Parts, SmolRecipe, train_smol
+
+    parts = Parts(language or part_file(LANGUAGE), vision or part_file(VISION))
+    recipe = SmolRecipe().scaled(scale) if scale != 1 else SmolRecipe()
+    if scenes is not None:
+        recipe = replace(recipe, scenes=scenes)
+    if rate:
+        recipe = replace(recipe, rates=rate)
+    if batch is not None:
+        recipe = replace(
+            recipe,
+            adapter=replace(recipe.adapter, batch=batch),
+            lora=replace(recipe.lora, batch=batch),
+        )
+    samples = samples_of(images, 0, None) if images else ()
+    with Progress() as progress:
+
+        def finished(name: str, scores: Scores, losses: Losses) -> None:
+            progress.say(f"{name}, on scenes that no step saw:")
+            for line in scores.lines():
+                progress.say(f"  {line}")
+            progress.say(f"  loss {losses.own:.3f}; with another scene's image {losses.other:.3f}")
+
+        train_smol(
+            work,
+            out,
+            parts,
+            recipe=recipe,
+            device=device,
+            variants=tuple(variant),
+            minutes=minutes,
+            lora_minutes=lora_minutes,
+            samples=samples,
+            held_out=held_out,
+            report=_Stages(progress),
+            finished=finished,
+        )
+    print(f"adapters: {out}")
 
 
 class _Stages:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from ..errors import InputError
 from ..models import DeviceMap, Quantization, adapter_for, open_model
-from ..pocket import MODELS, folder, planted
+from ..pocket import MODELS, folder, planted, smol
 from ._check import self_check
 from ._vlm import VLM
 
@@ -31,7 +31,8 @@ def load(
 
     Args:
         source: "pocket", "pocket-sentences" or "pocket-none" (packaged), "planted:NAME" (see
-            `pocket.planted`), a folder that `save_pretrained` wrote, or a Hub id.
+            `pocket.planted`), "smol" or "smol-lora" (see `pocket.smol`; `retinoscope fetch smol`
+            first), a folder that `save_pretrained` wrote, or a Hub id.
         model, processor: Hugging Face objects instead of a source.
         dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
         device: "cpu" unless given.
@@ -58,6 +59,10 @@ def load(
             if device_map is not None or quantization is not None:
                 raise InputError("expected no device_map and no quantization for a planted model")
             model, processor = planted.build(name, dtype=dtype, device=device, attention=attention)
+        elif isinstance(source, str) and source in smol.NAMES:
+            if device_map is not None or quantization is not None:
+                raise InputError(f"expected no device_map and no quantization for {source}")
+            model, processor = smol.build(source, dtype=dtype, device=device, attention=attention)
         else:
             model, processor = open_model(
                 folder(name) if isinstance(source, str) and source in MODELS else source,

@@ -1,7 +1,8 @@
 """The embedded default: small vision-language models, their weights and their recipe.
 
 `folder(name)` is the Hugging Face folder of a packaged model, `scores(name)` what it reached on
-held-out scenes; `recipe` trains them anew. `planted` are models whose mechanism is known.
+held-out scenes; `recipe` trains them anew. `planted` are models whose mechanism is known,
+`smol` is a small model of real pretrained parts.
 """
 
 from importlib import import_module
@@ -10,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from ._folder import MODELS, folder, scores
 
 if TYPE_CHECKING:
-    from . import planted
+    from . import planted, smol
 
-__all__ = ["MODELS", "folder", "planted", "scores"]
+__all__ = ["MODELS", "folder", "planted", "scores", "smol"]
 
 
 def __getattr__(name: str) -> Any:
-    # It needs transformers, which a report over packaged models does not.
-    if name == "planted":
-        return import_module(".planted", __name__)
+    # They need transformers, which a report over packaged models does not.
+    if name in ("planted", "smol"):
+        return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The 24 kinds and the 8 colours of the drawn world."""
+"""The 24 kinds (and 8 more) and the 8 colours of the drawn world."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from . import _kinds_home as home
 from . import _kinds_living as living
 from . import _kinds_made as made
+from . import _kinds_more as more
 from ._shapes import Shape
 
 KINDS: tuple[str, ...] = (
@@ -18,6 +19,13 @@ KINDS: tuple[str, ...] = (
     "tree", "umbrella",
 )  # fmt: skip
 """Names of the kinds, in alphabetical order."""
+
+MORE_KINDS: tuple[str, ...] = (
+    "anchor", "butterfly", "cactus", "rocket", "ice cream", "snowman", "teapot", "traffic light",
+)  # fmt: skip
+"""Kinds that only scenes with `SceneOptions(more_kinds=True)` hold."""
+
+ALL_KINDS = KINDS + MORE_KINDS
 
 COLORS: tuple[str, ...] = (
     "red", "orange", "yellow", "green", "blue", "purple", "brown", "white",
@@ -37,17 +45,19 @@ PALE_RGB = (176, 174, 168)
 
 
 _MAKERS: dict[str, Callable[[], Shape]] = {
-    maker.__name__: maker
+    maker.__name__.replace("_", " "): maker
     for maker in (
         *(living.apple, living.bird, living.fish, living.flower, living.leaf, living.moon),
         *(living.mushroom, living.star, living.tree),
         *(made.boat, made.book, made.bottle, made.car, made.chair, made.clock, made.cup, made.hat),
         *(home.house, home.key, home.ladder, home.lamp, home.ring, home.table, home.umbrella),
+        *(more.anchor, more.butterfly, more.cactus, more.rocket, more.ice_cream, more.snowman),
+        *(more.teapot, more.traffic_light),
     )
 }
 
 
 @cache
 def shape_of(kind: int) -> Shape:
-    """The drawing of `KINDS[kind]`."""
-    return _MAKERS[KINDS[kind]]()
+    """The drawing of `ALL_KINDS[kind]`."""
+    return _MAKERS[ALL_KINDS[kind]]()

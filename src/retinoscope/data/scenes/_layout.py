@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...errors import InputError
 from ._draws import LAYOUT, Draws
 from ._font import BOARD_HEIGHT, SIGN_WORDS, board_width
-from ._kinds import COLORS, KINDS
+from ._kinds import ALL_KINDS, COLORS, KINDS
 from ._paint import covered_shares
 from ._world import COUNT_WEIGHTS, FINE, SIZE, Board, Item, Layout, SceneOptions
 
@@ -32,7 +32,8 @@ def layout(index: int, seed: int, options: SceneOptions) -> Layout:
     draws = Draws(seed, index, LAYOUT)
     low, high = options.min_objects, options.max_objects
     count = low + draws.weighted(COUNT_WEIGHTS[low - 1 : high])
-    kinds = draws.distinct(count, range(len(KINDS)))
+    known = ALL_KINDS if options.more_kinds else KINDS
+    kinds = draws.distinct(count, range(len(known)))
     colors = [draws.below(len(COLORS)) for _ in kinds]
     word = draws.below(len(SIGN_WORDS)) if draws.chance(options.signs) else None
     largest = _RADII[1] * FINE

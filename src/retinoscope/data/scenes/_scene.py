@@ -16,7 +16,7 @@ from . import _text
 from ._background import background
 from ._draws import PIXELS, VERSION, Draws
 from ._font import SIGN_WORDS, ink
-from ._kinds import COLORS, KINDS
+from ._kinds import ALL_KINDS, COLORS, KINDS
 from ._layout import check_key, layout
 from ._paint import Painted, paint, palette, part_masks
 from ._raster import SUPER, pool
@@ -26,6 +26,11 @@ SIGN_LABEL = 1 + len(KINDS)
 """Label of the first sign word; 0 is the background, 1 + kind index an object."""
 
 _DEFAULT = SceneOptions()
+
+
+def _label(kind: int) -> int:
+    """Labels of the kinds that are only sometimes drawn come after those of the sign words."""
+    return 1 + kind if kind < len(KINDS) else 1 + len(SIGN_WORDS) + kind
 
 
 def _draw(content: Layout, draws: Draws) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
@@ -67,7 +72,8 @@ def draw_arrays(
 
     Returns:
         The RGB image; the label map (0 background, 1 + index in `KINDS` on an object, 25 + index
-        in `SIGN_WORDS` on a sign); the colour map (0 none, 1 + index in `COLORS` on an object).
+        in `SIGN_WORDS` on a sign, 33 + index in `MORE_KINDS`); the colour map (0 none, 1 + index
+        in `COLORS` on an object).
 
     Raises:
         InputError: `index` or `seed` is negative or needs more than 32 bits.
@@ -82,7 +88,7 @@ def draw_arrays(
     for painted in objects:
         rows, cols = painted.window
         mask = painted.mask
-        label[rows, cols][mask] = 1 + painted.item.kind
+        label[rows, cols][mask] = _label(painted.item.kind)
         color[rows, cols][mask] = 1 + painted.item.color
     return image, label, color
 
@@ -92,7 +98,7 @@ def scene_texts(
 ) -> tuple[str, tuple[Question, ...]]:
     """The caption and the questions of scene `index`, without drawing it."""
     content = layout(index, seed, options)
-    return _text.caption(content), _text.questions(content, index, seed)
+    return _text.caption(content), _text.questions(content, index, seed, options.more_kinds)
 
 
 def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample:
@@ -117,7 +123,7 @@ def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample
         image=Image.fromarray(image),
         objects=tuple(found for _, found in objects),
         captions=(_text.caption(content),),
-        questions=_text.questions(content, index, seed),
+        questions=_text.questions(content, index, seed, options.more_kinds),
         relations=_text.relations(content),
         signs=() if content.board is None else (_sign(content.board),),
         meta={"source": "scenes", "seed": seed, "index": index, "version": VERSION},
@@ -134,7 +140,7 @@ def _object(painted: Painted, visible: Bool[np.ndarray, "size size"]) -> Object:
     mask = _whole(painted, painted.mask) & visible
     parts = [(name, _whole(painted, part) & visible) for name, part in part_masks(painted)]
     return Object(
-        name=KINDS[painted.item.kind],
+        name=ALL_KINDS[painted.item.kind],
         mask=mask,
         box=_box(mask),
         color=COLORS[painted.item.color],
@@ -172,6 +178,8 @@ class Scenes(Sequence[Sample]):
     def fingerprint(self) -> str:
         """Equal for equal scenes, different for different ones; a SHA-256 in hexadecimal."""
         told = f"scenes v{VERSION} seed={self.seed} start={self.start} n={self.n} {self.options}"
+        if self.options.more_kinds:
+            told += " more kinds"
         return hashlib.sha256(told.encode()).hexdigest()
 
     @property

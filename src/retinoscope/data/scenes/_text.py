@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._sample import Question, Relation
 from ._draws import TEXT, Draws
 from ._font import SIGN_WORDS
-from ._kinds import COLORS, KINDS
+from ._kinds import ALL_KINDS, COLORS, KINDS
 from ._world import Item, Layout
 
 COUNT_WORDS = ("one", "two", "three", "four", "five")
@@ -19,7 +19,7 @@ def article(word: str) -> str:
 
 def caption(layout: Layout) -> str:
     """The objects from left to right, then the sign."""
-    names = [f"{COLORS[item.color]} {KINDS[item.kind]}" for item in layout.items]
+    names = [f"{COLORS[item.color]} {ALL_KINDS[item.kind]}" for item in layout.items]
     phrases = [f"{article(name)} {name}" for name in names]
     listed = phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
     sentence = f"{listed[0].upper()}{listed[1:]}."
@@ -54,11 +54,14 @@ def relations(layout: Layout) -> tuple[Relation, ...]:
     return tuple(found)
 
 
-def questions(layout: Layout, index: int, seed: int) -> tuple[Question, ...]:
+def questions(
+    layout: Layout, index: int, seed: int, more_kinds: bool = False
+) -> tuple[Question, ...]:
     """All questions about one scene, kind by kind; polling has as many "no" as "yes"."""
     items = layout.items
+    known = len(ALL_KINDS if more_kinds else KINDS)
     return (
-        *_polling(items, Draws(seed, index, TEXT)),
+        *_polling(items, Draws(seed, index, TEXT), known),
         *_attributes(items),
         *_relation_questions(items),
         Question("How many things are there?", COUNT_WORDS[len(items) - 1], "count"),
@@ -66,12 +69,12 @@ def questions(layout: Layout, index: int, seed: int) -> tuple[Question, ...]:
     )
 
 
-def _polling(items: tuple[Item, ...], draws: Draws) -> list[Question]:
+def _polling(items: tuple[Item, ...], draws: Draws, known: int) -> list[Question]:
     present = [item.kind for item in items]
-    absent = draws.distinct(len(items), [k for k in range(len(KINDS)) if k not in present])
+    absent = draws.distinct(len(items), [k for k in range(known) if k not in present])
 
     def ask(kind: int) -> str:
-        return f"Is there {article(KINDS[kind])} {KINDS[kind]} in this image?"
+        return f"Is there {article(ALL_KINDS[kind])} {ALL_KINDS[kind]} in this image?"
 
     yes = [Question(ask(kind), "yes", "polling", (i,)) for i, kind in enumerate(present)]
     return yes + [Question(ask(kind), "no", "polling") for kind in absent]
@@ -79,12 +82,12 @@ def _polling(items: tuple[Item, ...], draws: Draws) -> list[Question]:
 
 def _attributes(items: tuple[Item, ...]) -> list[Question]:
     asked = [
-        Question(f"What color is the {KINDS[item.kind]}?", COLORS[item.color], "color", (i,))
+        Question(f"What color is the {ALL_KINDS[item.kind]}?", COLORS[item.color], "color", (i,))
         for i, item in enumerate(items)
     ]
     colors = [item.color for item in items]
     return asked + [
-        Question(f"What is the {COLORS[item.color]} thing?", KINDS[item.kind], "kind", (i,))
+        Question(f"What is the {COLORS[item.color]} thing?", ALL_KINDS[item.kind], "kind", (i,))
         for i, item in enumerate(items)
         if colors.count(item.color) == 1
     ]
@@ -98,8 +101,8 @@ def _relation_questions(items: tuple[Item, ...]) -> list[Question]:
             there = [(i, names) for i, names in seen if direction in names]
             if len(there) == 1 and len(there[0][1]) == 1:
                 i = there[0][0]
-                question = f"What is {direction} the {KINDS[anchor.kind]}?"
-                asked.append(Question(question, KINDS[items[i].kind], "relation", (i,)))
+                question = f"What is {direction} the {ALL_KINDS[anchor.kind]}?"
+                asked.append(Question(question, ALL_KINDS[items[i].kind], "relation", (i,)))
     return asked
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...errors import InputError
 from ._font import BOARD_HEIGHT, SIGN_WORDS, board_width
@@ -21,6 +21,7 @@ class SceneOptions:
     `size` is the image's side in pixels and fixed. Between `min_objects` and `max_objects` objects
     (1..5), all of different kinds. With `occlusion`, later objects may cover up to 35% of the
     visible pixels of earlier ones. `signs` is the share of scenes with a sign.
+    With `more_kinds`, objects are drawn from `MORE_KINDS` too.
     """
 
     size: int = SIZE
@@ -28,6 +29,7 @@ class SceneOptions:
     max_objects: int = 5
     occlusion: bool = False
     signs: float = 0.15
+    more_kinds: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
         """Raises InputError for a value outside its range."""

@@ -20,6 +20,7 @@ from ._loop import Report
 BACKGROUND = 0
 AMBIGUOUS = 255
 _CHUNK = 250
+_DEFAULT = SceneOptions()
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,20 @@ class Bank:
         return len(self.images)
 
 
-def draw_bank(work: Path, n: int, seed: int, patch: int, report: Report) -> Bank:
+def draw_bank(
+    work: Path,
+    n: int,
+    seed: int,
+    patch: int,
+    report: Report,
+    options: SceneOptions = _DEFAULT,
+) -> Bank:
     """Draw scenes 0..n-1 of `seed` into `work`, or open them where they already are."""
-    folder = work / f"scenes-{seed}-{n}-{patch}"
+    more = "-more-kinds" if options.more_kinds else ""
+    folder = work / f"scenes-{seed}-{n}-{patch}{more}"
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(folder, n, seed, patch, report)
+        _draw(folder, n, seed, patch, report, options)
         (folder / "done").touch()
     images, kinds, colors = (
         np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("images", "kinds", "colors")
@@ -60,8 +69,10 @@ def draw_bank(work: Path, n: int, seed: int, patch: int, report: Report) -> Bank
     return Bank(images, kinds, colors, texts)
 
 
-def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
-    size = SceneOptions().size
+def _draw(
+    folder: Path, n: int, seed: int, patch: int, report: Report, options: SceneOptions
+) -> None:
+    size = options.size
     grid = size // patch
 
     def create(name: str, *shape: int) -> np.memmap:
@@ -74,7 +85,7 @@ def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
         create("colors", grid, grid),
     )
     starts = range(0, n, _CHUNK)
-    jobs = [(start, min(n, start + _CHUNK), seed, patch) for start in starts]
+    jobs = [(start, min(n, start + _CHUNK), seed, patch, options) for start in starts]
     with (
         ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool,
         (folder / "texts.jsonl").open("w", encoding="utf-8") as lines,
@@ -88,16 +99,16 @@ def _draw(folder: Path, n: int, seed: int, patch: int, report: Report) -> None:
 
 
 def _draw_chunk(
-    job: tuple[int, int, int, int],
+    job: tuple[int, int, int, int, SceneOptions],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    start, stop, seed, patch = job
+    start, stop, seed, patch, options = job
     images, kinds, colors, texts = [], [], [], []
     for index in range(start, stop):
-        image, label, color = draw_arrays(index, seed)
+        image, label, color = draw_arrays(index, seed, options)
         images.append(image)
         kinds.append(patch_labels(label, patch))
         colors.append(patch_labels(color, patch))
-        caption, questions = scene_texts(index, seed)
+        caption, questions = scene_texts(index, seed, options)
         texts.append(json.dumps([caption, [asdict(question) for question in questions]]))
     return np.stack(images), np.stack(kinds), np.stack(colors), texts
 

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
-from ...data.scenes import COLORS, KINDS
+from ...data.scenes import COLORS, KINDS, MORE_KINDS
 from ._bank import Bank
 from ._packing import IGNORED, PREFIX, pack
 from ._turns import DESCRIBE, Turns
 from ._vision import pixels
 from ._vocabulary import token_id
 
-_NAMED = re.compile(rf"\b(?:({'|'.join(COLORS)}) )?({'|'.join(KINDS)})\b")
+_NAMED = re.compile(rf"\b(?:({'|'.join(COLORS)}) )?({'|'.join(KINDS + MORE_KINDS)})\b")
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,18 @@ def evaluate(
         values = pixels(bank.images[start : index.stop])
         _ask(model, tokenizer, bank, index, values, right)
         said += _describe(model, tokenizer, values)
+    return scores_of(bank, right, said)
+
+
+def scores_of(bank: Bank, right: dict[str, list[bool]], said: Sequence[str]) -> Scores:
+    """Sums up which answers were right, by kind of question, and one caption for each scene."""
     named = [_names(text) for text in said]
     truth = [_names(texts.caption) for texts in bank.texts]
     hits = sum(len(a.keys() & b.keys()) for a, b in zip(named, truth, strict=True))
     exact = sum(len(a.items() & b.items()) for a, b in zip(named, truth, strict=True))
     n_true, n_named = sum(map(len, truth)), sum(map(len, named))
-    polling = right.pop("polling")
+    polling = right["polling"]
+    right = {kind: answers for kind, answers in right.items() if kind != "polling"}
     every = [answer for answers in right.values() for answer in answers]
     return Scores(
         polling=float(np.mean(polling)),

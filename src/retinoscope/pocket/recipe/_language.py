@@ -83,8 +83,9 @@ def answer_loss(model: LlavaForConditionalGeneration, embedded: Tensor, batch: B
     An answer of n tokens weighs as sqrt(n): captions would otherwise drown the one-word answers,
     which are what has to be looked up in the image.
     """
-    mask = torch.zeros(batch.mask.shape).masked_fill_(~batch.mask, -1e4)
-    with torch.autocast("cpu", torch.bfloat16):
+    mask = torch.zeros(batch.mask.shape, dtype=embedded.dtype, device=embedded.device)
+    mask = mask.masked_fill_(~batch.mask, -1e4)
+    with torch.autocast(embedded.device.type, torch.bfloat16):
         hidden = model.model.language_model(
             inputs_embeds=embedded,
             attention_mask=mask,

@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ._config import Stage
+
+_TIMED = (10, 30)
+"""Steps whose speed sets the length of a stage that is given in seconds."""
 
 Report = Callable[[str, int, int, float], None]
 """Called as report(stage name, step, steps, smoothed loss)."""
@@ -34,6 +38,7 @@ def optimise(
     work: Path,
     report: Report,
     checkpoint_seconds: float = 60.0,
+    seconds: float | None = None,
 ) -> None:
     """Train `modules` in place for one stage, or go on from its checkpoint in `work`.
 
@@ -46,6 +51,8 @@ def optimise(
         work: folder for checkpoints.
         report: told the progress after every step.
         checkpoint_seconds: time between checkpoints.
+        seconds: about how long the stage may take, in place of the number of its steps, which is
+            then set from the speed of the first ones (and kept in the checkpoint).
     """
     parameters = [p for module in modules.values() for p in module.parameters()]
     decay = [p for p in parameters if p.ndim > 1]
@@ -56,10 +63,19 @@ def optimise(
     ]
     optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98))
     path = work / f"{name}.safetensors"
-    first = _restore(path, modules, optimizer)
+    first, steps = _restore(path, modules, optimizer)
+    if steps is not None:
+        stage = replace(stage, steps=steps)
+    pace = None if seconds is None or steps is not None else _Pace(seconds, first)
     smoothed = math.nan
     saved = time.monotonic()
-    for step in range(first, stage.steps):
+    step = first
+    while step < stage.steps or pace is not None:
+        if pace is not None:
+            found = pace.steps(step)
+            if found is not None:
+                stage = replace(stage, steps=found, warmup=min(stage.warmup, max(1, found // 5)))
+                pace = None
         rng = np.random.default_rng([seed, *name.encode(), step])
         rate = stage.lr * _schedule(step, stage)
         for group in optimizer.param_groups:
@@ -71,10 +87,30 @@ def optimise(
         optimizer.step()
         value = loss.item()
         smoothed = value if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * value
-        report(name, step + 1, stage.steps, smoothed)
-        if time.monotonic() - saved > checkpoint_seconds or step + 1 == stage.steps:
-            _save(path, modules, optimizer, step + 1)
+        step += 1
+        known = None if pace is not None else stage.steps
+        report(name, step, known or stage.steps, smoothed)
+        if time.monotonic() - saved > checkpoint_seconds or step == known:
+            _save(path, modules, optimizer, step, known)
             saved = time.monotonic()
+
+
+class _Pace:
+    """Sets the length of a stage from the speed of steps `_TIMED` after `first`."""
+
+    def __init__(self, seconds: float, first: int) -> None:
+        self._seconds, self._first = seconds, first
+        self._began = time.monotonic()
+
+    def steps(self, step: int) -> int | None:
+        """The length, once it is known; called before every step."""
+        since = step - self._first
+        if since == _TIMED[0]:
+            self._began = time.monotonic()
+        if since < _TIMED[1]:
+            return None
+        speed = (_TIMED[1] - _TIMED[0]) / (time.monotonic() - self._began)
+        return step + max(1, int(self._seconds * speed))
 
 
 def _schedule(step: int, stage: Stage) -> float:
@@ -85,7 +121,11 @@ def _schedule(step: int, stage: Stage) -> float:
 
 
 def _save(
-    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW, step: int
+    path: Path,
+    modules: dict[str, nn.Module],
+    optimizer: torch.optim.AdamW,
+    step: int,
+    steps: int | None,
 ) -> None:
     tensors: dict[str, Tensor] = {}
     for name, module in modules.items():
@@ -96,15 +136,21 @@ def _save(
         for key, value in optimizer.state[parameter].items():
             tensors[f"optimizer/{number}/{key}"] = value.detach().clone()
     unfinished = path.with_suffix(".tmp")
-    save_file(tensors, unfinished, metadata={"step": str(step)})
+    told = {"step": str(step)} | ({} if steps is None else {"steps": str(steps)})
+    save_file(tensors, unfinished, metadata=told)
     os.replace(unfinished, path)
 
 
-def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW) -> int:
+def _restore(
+    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW
+) -> tuple[int, int | None]:
+    """Steps done, and the length of the stage where the checkpoint knows it."""
     if not path.is_file():
-        return 0
+        return 0, None
     with safe_open(path, "pt") as file:
-        step = int((file.metadata() or {})["step"])
+        told = file.metadata() or {}
+        step = int(told["step"])
+        steps = int(told["steps"]) if "steps" in told else None
         keys = list(file.keys())
         for name, module in modules.items():
             start = f"module/{name}/"
@@ -114,5 +160,9 @@ def _restore(path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.A
         for key in keys:
             if key.startswith("optimizer/"):
                 _, number, entry = key.split("/")
-                optimizer.state[numbered[int(number)]][entry] = file.get_tensor(key)
-    return step
+                parameter = numbered[int(number)]
+                value = file.get_tensor(key)
+                # The optimizer counts its steps on the CPU.
+                place = value.device if entry == "step" else parameter.device
+                optimizer.state[parameter][entry] = value.to(place)
+    return step, steps

@@ -44,6 +44,18 @@ class Batch:
     mask: Bool[Tensor, "batch 1 token token"]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Packed examples as arrays (example, token). `segment` is 0 for the prefix, 1 and up for the
+    turns, -1 for padding; the rest as in `Batch`."""
+
+    ids: Int[np.ndarray, "example token"]
+    labels: Int[np.ndarray, "example token"]
+    weights: Float[np.ndarray, "example token"]
+    positions: Int[np.ndarray, "example token"]
+    segment: Int[np.ndarray, "example token"]
+
+
 def pack(
     examples: Sequence[Sequence[Turn]],
     prefix: Sequence[int],
@@ -62,6 +74,33 @@ def pack(
         text_tokens: room for turns.
         pad: id of the padding token.
     """
+    rows = lay_out(examples, prefix, slots, text_tokens, pad)
+    return Batch(
+        ids=torch.from_numpy(rows.ids),
+        labels=torch.from_numpy(rows.labels),
+        weights=torch.from_numpy(rows.weights),
+        position_ids=torch.from_numpy(rows.positions),
+        mask=mask_of(torch.from_numpy(rows.segment)),
+    )
+
+
+def mask_of(segments: Int[Tensor, "batch token"]) -> Bool[Tensor, "batch 1 token token"]:
+    """Who sees whom: each turn the prefix and itself, from left to right."""
+    same = segments[:, :, None] == segments[:, None, :]
+    to_prefix = (segments == 0)[:, None, :] & (segments >= 0)[:, :, None]
+    length = segments.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()
+    return ((same | to_prefix) & causal)[:, None]
+
+
+def lay_out(
+    examples: Sequence[Sequence[Turn]],
+    prefix: Sequence[int],
+    slots: Int[np.ndarray, "batch slot"],
+    text_tokens: int,
+    pad: int,
+) -> Rows:
+    """What `pack` packs, as arrays; arguments as there."""
     n_prefix = len(prefix) + slots.shape[1]
     length = n_prefix + text_tokens
     ids = np.full((len(examples), length), pad, dtype=np.int64)
@@ -86,14 +125,4 @@ def pack(
             positions[row, at:stop] = n_prefix + np.arange(len(turn))
             segment[row, at:stop] = number
             at = stop
-    segments = torch.from_numpy(segment)
-    same = segments[:, :, None] == segments[:, None, :]
-    to_prefix = (segments == 0)[:, None, :] & (segments >= 0)[:, :, None]
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    return Batch(
-        ids=torch.from_numpy(ids),
-        labels=torch.from_numpy(labels),
-        weights=torch.from_numpy(weights),
-        position_ids=torch.from_numpy(positions),
-        mask=((same | to_prefix) & causal)[:, None],
-    )
+    return Rows(ids, labels, weights, positions, segment)

@@ -1,0 +1,39 @@
+"""`smol`: a small VLM of real pretrained parts, both frozen, and a trained adapter between them.
+
+Language model: SmolLM2-135M-Instruct; vision tower: EfficientNet-Lite0. `fetch` brings the two
+once; `build` puts them together as an ordinary `LlavaForConditionalGeneration`. `recipe` trains the
+adapter. Importing this registers the tower with `transformers`.
+"""
+
+from ._adapter import Adapter, read_adapter
+from ._assemble import assemble, vision_state
+from ._language import open_language
+from ._open import MODELS, NAMES, build, folder, scores
+from ._parts import CACHE_VARIABLE, LANGUAGE, PARTS, VISION, Part, cache_folder, fetch, part_file
+from ._tower import LiteConfig, LiteTower, register
+
+__all__ = [
+    "CACHE_VARIABLE",
+    "LANGUAGE",
+    "MODELS",
+    "NAMES",
+    "PARTS",
+    "VISION",
+    "Adapter",
+    "LiteConfig",
+    "LiteTower",
+    "Part",
+    "assemble",
+    "build",
+    "cache_folder",
+    "fetch",
+    "folder",
+    "open_language",
+    "part_file",
+    "read_adapter",
+    "register",
+    "scores",
+    "vision_state",
+]
+
+register()

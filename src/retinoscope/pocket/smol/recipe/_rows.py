@@ -1,0 +1,162 @@
+"""Every scene's conversations as token ids, made once by all cores: a step only gathers them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from ...recipe._bank import SceneTexts
+from ...recipe._loop import Report
+from ...recipe._packing import IGNORED, Batch, Turn, lay_out, mask_of
+from .._language import IMAGE_TOKEN
+from ._turns import BEFORE_IMAGE, ChatTurns
+
+_CHUNK = 500
+_STEP = 8
+"""Lengths are multiples of this: attention under a mask is then fast on a GPU."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every row begins with: the ids before the image, and the image's slots."""
+
+    prefix: tuple[int, ...]
+    slots: int
+    image: int
+    pad: int
+
+    @classmethod
+    def of(cls, tokenizer: PreTrainedTokenizerBase, slots: int) -> Frame:
+        ids = tokenizer(BEFORE_IMAGE, add_special_tokens=False)["input_ids"]
+        image, pad = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN), tokenizer.pad_token_id
+        assert isinstance(image, int)
+        assert isinstance(pad, int)
+        return cls(tuple(ids), slots, image, pad)
+
+    @property
+    def length(self) -> int:
+        """Tokens before the turns."""
+        return len(self.prefix) + self.slots
+
+    def room(self, text_tokens: int) -> int:
+        """`text_tokens`, and what makes the whole row's length a multiple of `_STEP`."""
+        return text_tokens + -(self.length + text_tokens) % _STEP
+
+
+@dataclass(frozen=True)
+class PackedRows:
+    """Rows (n, token) in small integers; row i * packings + k is packing k of scene i."""
+
+    ids: Int[Tensor, "row token"]
+    learned: Int[Tensor, "row token"]
+    """1 where the next token is an answer's."""
+    weights: Float[Tensor, "row token"]
+    positions: Int[Tensor, "row token"]
+    segment: Int[Tensor, "row token"]
+    packings: int
+
+    def to(self, device: torch.device) -> PackedRows:
+        moved = (getattr(self, name).to(device) for name in _FIELDS)
+        return PackedRows(*moved, self.packings)
+
+    def joined(self, other: PackedRows) -> PackedRows:
+        """These rows, then the other's."""
+        both = (torch.cat([getattr(self, name), getattr(other, name)]) for name in _FIELDS)
+        return PackedRows(*both, self.packings)
+
+    def batch(self, rows: Int[Tensor, " row"]) -> Batch:
+        """A packed batch on the rows' device, as `pack` would make it; no row's padding beyond the
+        longest."""
+        segment = self.segment[rows].to(torch.int32)
+        used = int((segment >= 0).any(0).sum())
+        end = min(segment.shape[1], used + -used % _STEP)
+        segment = segment[:, :end]
+        ids = self.ids[rows, :end].to(torch.int64)
+        following = ids.roll(-1, dims=1)
+        learned = self.learned[rows, :end] > 0
+        return Batch(
+            ids=ids,
+            labels=torch.where(learned, following, IGNORED),
+            weights=self.weights[rows, :end].float(),
+            position_ids=self.positions[rows, :end].to(torch.int64),
+            mask=mask_of(segment),
+        )
+
+
+_FIELDS = ("ids", "learned", "weights", "positions", "segment")
+_DTYPES = (np.int32, np.uint8, np.float16, np.int16, np.int8)
+
+
+def pack_rows(
+    turns: Sequence[Sequence[Turn]], frame: Frame, text_tokens: int, packings: int
+) -> PackedRows:
+    """Rows for the turns of each packing of each scene, in that order."""
+    slots = np.full((len(turns), frame.slots), frame.image)
+    rows = lay_out(turns, frame.prefix, slots, frame.room(text_tokens), frame.pad)
+    arrays = (rows.ids, rows.labels != IGNORED, rows.weights, rows.positions, rows.segment)
+    cast = (
+        torch.from_numpy(array.astype(dtype)) for array, dtype in zip(arrays, _DTYPES, strict=True)
+    )
+    return PackedRows(*cast, packings)
+
+
+def build_rows(
+    work: Path,
+    name: str,
+    texts: Sequence[SceneTexts],
+    tokenizer: PreTrainedTokenizerBase,
+    frame: Frame,
+    *,
+    text_tokens: int,
+    packings: int,
+    seed: int,
+    report: Report,
+) -> PackedRows:
+    """Rows of all scenes, made by all cores into `work`, or read where they already are."""
+    file = work / f"rows-{name}.npz"
+    if not file.exists():
+        folder = work / "tokenizer"
+        tokenizer.save_pretrained(folder)
+        starts = range(0, len(texts), _CHUNK)
+        jobs = [
+            (str(folder), frame, list(texts[at : at + _CHUNK]), at, text_tokens, packings, seed)
+            for at in starts
+        ]
+        done: list[PackedRows] = []
+        workers = min(os.cpu_count() or 1, len(jobs))
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            for start, rows in zip(starts, pool.map(_chunk, jobs), strict=True):
+                done.append(rows)
+                report("conversations", start + len(jobs[0][2]), len(texts), float("nan"))
+        arrays = {
+            field: torch.cat([getattr(rows, field) for rows in done]).numpy() for field in _FIELDS
+        }
+        unfinished = file.with_suffix(".tmp.npz")
+        np.savez(unfinished, **arrays)
+        os.replace(unfinished, file)
+    with np.load(file) as saved:
+        return PackedRows(*(torch.from_numpy(saved[field]) for field in _FIELDS), packings)
+
+
+_Job = tuple[str, Frame, list[SceneTexts], int, int, int, int]
+
+
+def _chunk(job: _Job) -> PackedRows:
+    folder, frame, texts, start, text_tokens, packings, seed = job
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    make = ChatTurns(tokenizer)
+    turns = []
+    for number, text in enumerate(texts, start):
+        rng = np.random.default_rng([seed, number])
+        turns += [make.of_scene(text.caption, text.questions, rng) for _ in range(packings)]
+    return pack_rows(turns, frame, text_tokens, packings)

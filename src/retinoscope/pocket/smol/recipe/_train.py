@@ -1,0 +1,352 @@
+"""The smol recipe: scenes, features, conversations, adapter, low-rank updates, evaluation.
+
+Everything intermediate lies in a work folder; the same call goes on where an earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerBase
+
+from ....data import Sample
+from ....data.scenes import SceneOptions
+from ....errors import InputError
+from ...recipe._bank import Bank, SceneTexts, draw_bank
+from ...recipe._config import Stage
+from ...recipe._evaluate import Scores
+from ...recipe._language import answer_loss
+from ...recipe._loop import Report, optimise
+from .._adapter import Adapter
+from .._assemble import assemble, initialise, vision_state
+from .._language import open_language
+from .._low_rank import attach
+from .._parts import sha256
+from .._tower import LiteConfig, LiteTower
+from ._card import smol_card
+from ._config import SmolRecipe
+from ._evaluate import evaluate_smol
+from ._features import cache_features, square, standardise
+from ._rows import Frame, PackedRows, build_rows
+
+TRAIN_SEED = 2411_19218
+"""Scenes of this seed are the training set; every other seed is held out."""
+HELD_OUT_SEED = 1
+HELD_OUT = 1000
+_WATCH = 256
+"""Held-out scenes whose loss is watched."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Files of the two frozen parts."""
+
+    language: Path
+    vision: Path
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean loss of held-out answers: with their own image, and with another scene's.
+
+    The second is what questions and habits alone give away.
+    """
+
+    own: float
+    other: float
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Features and conversations, in the same order; row r belongs to scene r // packings."""
+
+    features: np.ndarray | Tensor
+    rows: PackedRows
+    tower: LiteTower
+
+    def visual(self, scenes: Tensor) -> Tensor:
+        """The scenes' features as the tower gives them: standardised."""
+        if isinstance(self.features, Tensor):
+            raw = self.features[scenes]
+        else:
+            raw = torch.from_numpy(self.features[scenes.cpu().numpy()])
+        return (raw.to(self.tower.mean.device).float() - self.tower.mean) / self.tower.std
+
+
+def train_smol(
+    work: Path,
+    out: Path,
+    parts: Parts,
+    *,
+    recipe: SmolRecipe | None = None,
+    device: str = "cpu",
+    variants: Sequence[str] = ("smol",),
+    minutes: float | None = None,
+    lora_minutes: float | None = None,
+    samples: Sequence[Sample] = (),
+    held_out: int = HELD_OUT,
+    report: Report,
+    finished: Callable[[str, Scores, Losses], None],
+) -> None:
+    """Train the adapter, then the variant with low-rank updates, and write a folder for each.
+
+    Args:
+        work: folder for scenes, features and checkpoints; kept, so that a second call goes on.
+        out: folder for the results: adapter, scores and card of each variant.
+        parts: the frozen parts.
+        recipe: sizes and budgets; the packaged adapter's by default.
+        device: where to compute.
+        variants: "smol", "smol-lora"; the second always trains the first one too.
+        minutes, lora_minutes: about how long each stage's steps may take, in place of the recipe's
+            number of steps; the schedule of the learning rate is fitted to it.
+        samples: captioned images to learn from besides the scenes.
+        held_out: number of held-out scenes.
+        report: told the progress of every stage.
+        finished: told each variant's figures on held-out scenes.
+
+    Raises:
+        InputError: an unknown variant, a sample without a caption, or `work` belongs to another
+            recipe.
+    """
+    recipe = recipe or SmolRecipe()
+    for variant in variants:
+        if variant not in ("smol", "smol-lora"):
+            raise InputError(f"expected variants smol and smol-lora, got {variant!r}")
+    _claim(work, recipe, parts, len(samples))
+    place = torch.device(device)
+    bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
+    unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
+    unseen_more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
+    model, processor = _assembled(parts, recipe)
+    tokenizer: PreTrainedTokenizerBase = processor.tokenizer  # type: ignore[attr-defined]
+    torch.nn.Module.to(model, place)
+    train, watch = _data(model, tokenizer, bank, unseen_more, samples, recipe, work, place, report)
+    projector = model.model.multi_modal_projector
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    projector.requires_grad_(True)
+    frame = Frame.of(tokenizer, recipe.eyes.locations)
+    # Frozen, and computed in this precision anyway: so it is cast once, not at every step.
+    half = torch.bfloat16
+    model.model.language_model.to(half)
+    model.lm_head.to(half)
+
+    def loss_of(data: _Data, rows: Tensor, shift: int = 0) -> Tensor:
+        batch = data.rows.batch(rows)
+        scenes = rows // data.rows.packings
+        visual = projector(data.visual((scenes + shift) % len(data.features)))
+        embedded = model.get_input_embeddings()(batch.ids).float()
+        embedded[:, len(frame.prefix) : frame.length] = visual
+        return answer_loss(model, embedded.to(half), batch).answers
+
+    def loss_at(rng: np.random.Generator, size: int) -> Tensor:
+        chosen = rng.choice(len(train.rows.ids), size, replace=False)
+        return loss_of(train, torch.from_numpy(np.sort(chosen)).to(place))
+
+    @torch.no_grad()
+    def losses() -> Losses:
+        every = torch.arange(len(watch.rows.ids), device=place)
+        blocks = every.split(32)
+        own, other = (
+            float(torch.stack([loss_of(watch, rows, shift) for rows in blocks]).mean())
+            for shift in (0, 1)
+        )
+        return Losses(own, other)
+
+    adapter_stage = _best_rate(recipe, projector, loss_at, losses, work, report)
+
+    def run(name: str, stage: Stage, modules: dict[str, nn.Module], seconds: float | None) -> None:
+        optimise(
+            name,
+            stage,
+            modules,
+            lambda rng: loss_at(rng, stage.batch),
+            seed=recipe.seed,
+            work=work,
+            report=report,
+            seconds=seconds,
+        )
+
+    def finish(variant: str, low_rank: dict[str, Tensor]) -> None:
+        watched = losses()
+        tower: Any = model.model.vision_tower
+        saved = Adapter(
+            projector=projector.state_dict(),
+            mean=tower.mean,
+            std=tower.std,
+            vision=_vision_options(recipe),
+            parts={"language": _hash(parts.language), "vision": sha256(parts.vision)},
+            low_rank=low_rank,
+            scale=recipe.alpha / recipe.rank if low_rank else 0.0,
+        )
+        folder = out / variant
+        saved.save(folder)
+        # What is measured is what is written: rounded to float16, merged, computed in float32.
+        from .._open import build
+
+        with warnings.catch_warnings():
+            # Whoever trains on other weights of the language model has just chosen them.
+            warnings.simplefilter("ignore")
+            fresh, _ = build(folder, language=parts.language, vision=parts.vision, device=place)
+        size = 40 if place.type == "cpu" else 200
+        first = evaluate_smol(fresh, tokenizer, unseen, size)
+        more = evaluate_smol(fresh, tokenizer, unseen_more, size)
+        del fresh
+        told = asdict(first) | {"more_kinds": asdict(more), "losses": asdict(watched)}
+        (folder / "scores.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        card = smol_card(variant, recipe, adapter_stage, first, more, watched)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        finished(variant, first, watched)
+
+    run("adapter", adapter_stage, {"projector": projector}, _seconds(minutes))
+    if "smol" in variants:
+        finish("smol", {})
+    if "smol-lora" in variants:
+        added = attach(model.model.language_model, recipe.rank, recipe.alpha, recipe.seed)
+        modules = {"projector": projector, "low_rank": added}
+        run("lora", recipe.lora, modules, _seconds(lora_minutes))
+        finish("smol-lora", dict(added.state_dict()))
+
+
+_OPTIONS = SceneOptions(more_kinds=True)
+
+
+def _seconds(minutes: float | None) -> float | None:
+    return None if minutes is None else 60 * minutes
+
+
+def _hash(language: Path) -> str:
+    return sha256(language) if language.is_file() else ""
+
+
+def _vision_options(recipe: SmolRecipe) -> dict[str, Any]:
+    return asdict(recipe.eyes) | {"stages": list(recipe.eyes.stages)}
+
+
+def _assembled(
+    parts: Parts, recipe: SmolRecipe
+) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+    language, tokenizer = open_language(parts.language)
+    vision = LiteConfig(**_vision_options(recipe))
+    return assemble(language, tokenizer, vision_state(parts.vision), vision, seed=recipe.seed)
+
+
+def _data(
+    model: LlavaForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerBase,
+    bank: Bank,
+    unseen: Bank,
+    samples: Sequence[Sample],
+    recipe: SmolRecipe,
+    work: Path,
+    device: torch.device,
+    report: Report,
+) -> tuple[_Data, _Data]:
+    """Training and watched data; the tower's constants are set from the first."""
+    tower: Any = model.model.vision_tower
+    assert isinstance(tower, LiteTower)
+    frame = Frame.of(tokenizer, recipe.eyes.locations)
+
+    def made(name: str, images: Any, texts: Sequence[SceneTexts], packings: int) -> _Data:
+        features = cache_features(tower, images, work / f"features-{name}.npy", report)
+        if name == "scenes":
+            standardise(tower, features)
+        rows = build_rows(
+            work,
+            name,
+            texts,
+            tokenizer,
+            frame,
+            text_tokens=recipe.text_tokens,
+            packings=packings,
+            seed=recipe.seed,
+            report=report,
+        )
+        return _Data(features, rows.to(device), tower)
+
+    train = made("scenes", bank.images, bank.texts, recipe.packings)
+    if samples:
+        texts = [_captioned(sample) for sample in samples]
+        squares = [square(sample.image, recipe.eyes.image_size) for sample in samples]
+        train = _joined(train, made("images", squares, texts, recipe.packings))
+    n = min(_WATCH, len(unseen))
+    return train, made("watched", unseen.images[:n], unseen.texts[:n], 1)
+
+
+def _captioned(sample: Sample) -> SceneTexts:
+    if not sample.captions:
+        raise InputError(f"expected a caption of every image, got none of {sample.id}: add one")
+    return SceneTexts(sample.captions[0], sample.questions)
+
+
+def _joined(first: _Data, second: _Data) -> _Data:
+    """One after the other, in memory."""
+    features = torch.cat([_tensor(first.features), _tensor(second.features)])
+    return _Data(features, first.rows.joined(second.rows), first.tower)
+
+
+def _tensor(features: np.ndarray | Tensor) -> Tensor:
+    return features if isinstance(features, Tensor) else torch.from_numpy(np.array(features))
+
+
+def _best_rate(
+    recipe: SmolRecipe,
+    projector: nn.Module,
+    loss_at: Callable[[np.random.Generator, int], Tensor],
+    losses: Callable[[], Losses],
+    work: Path,
+    report: Report,
+) -> Stage:
+    """The adapter's stage with the learning rate that does best in a short trial."""
+    stage = recipe.adapter
+    if len(recipe.rates) == 1:
+        return replace(stage, lr=recipe.rates[0])
+    file = work / "rates.json"
+    if not file.exists():
+        found: dict[str, float] = {}
+        for rate in recipe.rates:
+            initialise(projector, recipe.seed)
+            steps = recipe.trial_steps
+            trial = replace(stage, steps=steps, lr=rate, warmup=min(stage.warmup, steps // 3 + 1))
+            name = f"trial-{rate:g}"
+            optimise(
+                name,
+                trial,
+                {"projector": projector},
+                lambda rng: loss_at(rng, stage.batch),
+                seed=recipe.seed,
+                work=work,
+                report=report,
+            )
+            found[f"{rate:g}"] = losses().own
+        file.write_text(json.dumps(found, indent=2), encoding="utf-8")
+        initialise(projector, recipe.seed)
+    tried = json.loads(file.read_text(encoding="utf-8"))
+    return replace(stage, lr=float(min(tried, key=tried.__getitem__)))
+
+
+def _claim(work: Path, recipe: SmolRecipe, parts: Parts, images: int) -> None:
+    """Bind a work folder to one recipe and one pair of parts, so that two never mix."""
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / "recipe.json"
+    told = asdict(recipe) | {
+        "language": _hash(parts.language),
+        "vision": sha256(parts.vision),
+        "images": images,
+    }
+    mine = json.dumps(told, indent=2)
+    if not file.exists():
+        file.write_text(mine, encoding="utf-8")
+    elif file.read_text(encoding="utf-8") != mine:
+        raise InputError(
+            f"expected {work} to hold this recipe's training, got another recipe's: "
+            "choose another work folder, or remove this one"
+        )
