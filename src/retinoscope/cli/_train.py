@@ -190,3 +190,70 @@ class _Stages:
             self._show = self._progress.stage(stage)
         self._name, self._step = stage, step
         self._show(step, steps, "" if loss != loss else f"loss {loss:.3f}")
+
+
+@train.command
+def encoders(
+    *,
+    work: Path,
+    out: Path,
+    objective: Annotated[tuple[str, ...], Parameter(negative=())] = (),
+    seeds: int = 3,
+    scale: float = 1.0,
+    device: str = "cpu",
+    processes: int = 1,
+) -> None:
+    """Train the encoders that `retinoscope probe` and `retinoscope group` compare.
+
+    One small vision transformer, the same drawn scenes, the same number of steps, and another
+    objective each. On one GPU it takes minutes; on a CPU choose a small --scale. Interrupt it when
+    you like: the same command goes on from its last checkpoint.
+
+    For example:
+
+        retinoscope train encoders --work work/encoders --out encoders --device cuda --processes 3
+
+        retinoscope train encoders --work work/trial --out trial --objective mae --scale 0.01
+
+    Args:
+        work: folder for scenes, checkpoints and finished encoders.
+        out: folder for the result: few files below 16 MB, and encoders.json.
+        objective: which objectives; repeat it for several. All by default.
+        seeds: encoders of each objective.
+        scale: steps and scenes against the packaged encoders'; 0.01 is a quick trial.
+        device: cpu or cuda.
+        processes: how many train at once, each its own seeds.
+    """
+    from ..errors import InputError
+
+    if scale <= 0:
+        raise InputError(f"--scale must be above 0, got {scale:g}; 1 is the full length")
+    from ..encoders.recipe import OBJECTIVES, EncoderRecipe, train_encoders
+
+    recipe = EncoderRecipe()
+    with Progress() as progress:
+        show = _Jobs(progress) if processes > 1 else _Stages(progress)
+        written = train_encoders(
+            work,
+            out,
+            objectives=objective or tuple(OBJECTIVES),
+            seeds=seeds,
+            recipe=recipe.scaled(scale) if scale != 1 else recipe,
+            device=device,
+            processes=processes,
+            report=show,
+        )
+    print(f"encoders: {out} ({len(written)} files)")
+
+
+class _Jobs:
+    """A bar for every stage, of which several go on at once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._shown: dict[str, Callback] = {}
+
+    def __call__(self, stage: str, step: int, steps: int, loss: float) -> None:
+        if stage not in self._shown:
+            self._shown[stage] = self._progress.stage(stage)
+        self._shown[stage](step, steps, "" if loss != loss else f"loss {loss:.3f}")

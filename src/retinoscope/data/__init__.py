@@ -21,7 +21,7 @@ from ._source import open_source, reopen_source, source_of
 from ._squares import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH, Squares, squares
 from ._visual_genome import visual_genome
 from ._voc import voc
-from .scenes import SceneOptions, Scenes, export_coco
+from .scenes import Grounded, SceneOptions, Scenes, export_coco, grounded
 from .viewing import (
     Gaze,
     GazeOptions,
@@ -45,6 +45,7 @@ __all__ = [
     "SQUARE_PATCH",
     "Gaze",
     "GazeOptions",
+    "Grounded",
     "ImageSource",
     "LazySamples",
     "Object",
@@ -67,6 +68,7 @@ __all__ = [
     "export_coco",
     "folder",
     "gaze",
+    "grounded",
     "label_map",
     "mask_attention",
     "open_image",

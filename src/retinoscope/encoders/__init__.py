@@ -8,7 +8,8 @@
     two = load_contrastive("openai/clip-vit-base-patch16")
     two.text(["a photo of a cat"]), two.image(image), two.locations(image)["joint"]
 
-Nothing here trains: encoders are in evaluation mode, run without gradients, and `checksum()` says
+`recipe` trains the comparison that is packaged ("small:mae", "small:contrastive-max", ...). Nothing
+else here trains: encoders are in evaluation mode, run without gradients, and `checksum()` says
 whether their parameters were touched.
 """
 
@@ -16,6 +17,7 @@ from ._cache import CachedFeatures, cached_features
 from ._encoder import Encoder
 from ._features import Features
 from ._load import load, load_contrastive
+from ._small import small_names
 from ._two_tower import TwoTower
 
 __all__ = [
@@ -26,4 +28,5 @@ __all__ = [
     "cached_features",
     "load",
     "load_contrastive",
+    "small_names",
 ]

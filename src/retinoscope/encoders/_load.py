@@ -13,6 +13,8 @@ from ..errors import CapabilityError, InputError
 from ..models import is_vlm, open_tower
 from ..pocket import MODELS, planted
 from ._encoder import Encoder
+from ._small import PREFIX as SMALL
+from ._small import SmallTwoTower, small
 from ._timm import PREFIX as TIMM
 from ._timm import TimmEncoder
 from ._tower import TowerEncoder
@@ -27,8 +29,10 @@ def load(spec: Spec) -> Encoder:
 
     Args:
         spec: a VLM or what `retinoscope.load` takes ("pocket", "planted:one-hot-patch"); a Hub id
-            or a folder of a vision-only or contrastive model of transformers; "timm:NAME"; a pair
-            (model, processor) of transformers objects; or an encoder, which is given back.
+            or a folder of a vision-only or contrastive model of transformers; "timm:NAME";
+            "small:OBJECTIVE" of the packaged comparison, or "small:OBJECTIVE/SEED@FOLDER" of one
+            that was trained anew; a pair (model, processor) of transformers objects; or an encoder,
+            which is given back.
 
     Raises:
         InputError: what cannot be loaded.
@@ -47,6 +51,8 @@ def load(spec: Spec) -> Encoder:
     name = os.fspath(spec)
     if name.startswith(TIMM):
         return TimmEncoder(name)
+    if name.startswith(SMALL):
+        return small(name)
     if name in MODELS or name.startswith(planted.PREFIX):
         return VlmEncoder(engine.load(name))
     opened = open_tower(name)
@@ -60,8 +66,8 @@ def load_contrastive(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any])
     """The frozen contrastive model that `spec` names.
 
     Args:
-        spec: a Hub id or a folder of CLIP or SigLIP; or a pair (model, processor) of transformers
-            objects, the processor with its tokenizer.
+        spec: a Hub id or a folder of CLIP or SigLIP; "small:contrastive-max" and its likes; or a
+            pair (model, processor) of transformers objects, the processor with its tokenizer.
 
     Raises:
         InputError: what cannot be loaded.
@@ -74,6 +80,8 @@ def load_contrastive(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any])
             raise InputError("expected a processor with a tokenizer, got one without: use CLIP's")
         return HuggingFaceTwoTower(model, processor, tokenizer, _name(model))
     name = os.fspath(spec)
+    if name.startswith(SMALL):
+        return SmallTwoTower(name)
     opened = None
     if name not in MODELS and not name.startswith((planted.PREFIX, TIMM)):
         opened = open_tower(name)

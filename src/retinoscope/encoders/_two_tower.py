@@ -44,6 +44,10 @@ class TwoTower(ABC):
         """32 hexadecimal digits that change with the weights of either tower."""
 
     @abstractmethod
+    def prompts(self, names: Sequence[str]) -> list[str]:
+        """One text for each name of a thing, in words that the model was trained on."""
+
+    @abstractmethod
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
         """One vector of length 1 per text, float32.
 
@@ -105,6 +109,9 @@ class HuggingFaceTwoTower(TwoTower):
     @property
     def fingerprint(self) -> str:
         return _Whole(self.model, self.encoder).fingerprint
+
+    def prompts(self, names: Sequence[str]) -> list[str]:
+        return [f"a photo of {'an' if name[:1] in 'aeiou' else 'a'} {name}" for name in names]
 
     @torch.no_grad()
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:

@@ -5,19 +5,27 @@ Scene k of a seed is the same on every machine and does not depend on how many a
 
 from ._export import export_coco
 from ._font import SIGN_WORDS
+from ._grounds import AT_HOME, GROUNDS, Grounded, grounded, grounded_arrays
 from ._kinds import COLORS, KINDS, MORE_KINDS
+from ._pairs import draw_pairs
 from ._scene import Scenes, draw_arrays, scene, scene_texts
 from ._world import SceneOptions
 
 __all__ = [
+    "AT_HOME",
     "COLORS",
+    "GROUNDS",
     "KINDS",
     "MORE_KINDS",
     "SIGN_WORDS",
+    "Grounded",
     "SceneOptions",
     "Scenes",
     "draw_arrays",
+    "draw_pairs",
     "export_coco",
+    "grounded",
+    "grounded_arrays",
     "scene",
     "scene_texts",
 ]

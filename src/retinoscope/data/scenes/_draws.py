@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 VERSION = 1
 """Raised whenever any scene's pixels or texts change."""
 
-LAYOUT, TEXT, PIXELS = 0, 1, 2
+LAYOUT, TEXT, PIXELS, GROUND = 0, 1, 2, 3
 """Independent streams of one scene, so that texts never need the pixels."""
 
 _BLOCK = 128

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from typing import overload
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 from jaxtyping import Bool, UInt8
@@ -33,9 +33,11 @@ def _label(kind: int) -> int:
     return 1 + kind if kind < len(KINDS) else 1 + len(SIGN_WORDS) + kind
 
 
-def _draw(content: Layout, draws: Draws) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
-    """The image, and the objects in painting order."""
-    canvas = background(draws)
+def draw(
+    content: Layout, draws: Draws, ground: Callable[[Draws], np.ndarray] = background
+) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
+    """The image, and the objects in painting order; `ground` draws what is behind them."""
+    canvas = ground(draws)
     if content.board is not None:
         _draw_board(canvas, content.board, draws)
     objects = [paint(item) for item in sorted(content.items, key=lambda item: item.depth)]
@@ -79,7 +81,7 @@ def draw_arrays(
         InputError: `index` or `seed` is negative or needs more than 32 bits.
     """
     content = layout(index, seed, options)
-    image, objects = _draw(content, Draws(seed, index, PIXELS))
+    image, objects = draw(content, Draws(seed, index, PIXELS))
     label = np.zeros((SIZE, SIZE), dtype=np.uint8)
     color = np.zeros((SIZE, SIZE), dtype=np.uint8)
     if content.board is not None:
@@ -110,7 +112,22 @@ def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample
         InputError: `index` or `seed` is negative or needs more than 32 bits.
     """
     content = layout(index, seed, options)
-    image, painted = _draw(content, Draws(seed, index, PIXELS))
+    image, painted = draw(content, Draws(seed, index, PIXELS))
+    meta = {"source": "scenes", "seed": seed, "index": index, "version": VERSION}
+    return put_together(
+        content, image, painted, f"scene-{seed}-{index:06d}", meta, options.more_kinds
+    )
+
+
+def put_together(
+    content: Layout,
+    image: np.ndarray,
+    painted: Sequence[Painted],
+    name: str,
+    meta: Mapping[str, Any],
+    more_kinds: bool = False,
+) -> Sample:
+    """The sample of a drawn scene; `meta` has the "index" and the "seed" of its texts."""
     covered = np.zeros((SIZE, SIZE), dtype=bool)
     objects = []
     for one in reversed(painted):
@@ -119,14 +136,14 @@ def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample
         covered |= _whole(one, one.mask)
     objects.sort(key=lambda pair: pair[0])
     return Sample(
-        id=f"scene-{seed}-{index:06d}",
+        id=name,
         image=Image.fromarray(image),
         objects=tuple(found for _, found in objects),
         captions=(_text.caption(content),),
-        questions=_text.questions(content, index, seed, options.more_kinds),
+        questions=_text.questions(content, meta["index"], meta["seed"], more_kinds),
         relations=_text.relations(content),
         signs=() if content.board is None else (_sign(content.board),),
-        meta={"source": "scenes", "seed": seed, "index": index, "version": VERSION},
+        meta=meta,
     )
 
 

@@ -39,6 +39,8 @@ def optimise(
     report: Report,
     checkpoint_seconds: float = 60.0,
     seconds: float | None = None,
+    after: Callable[[int], None] | None = None,
+    read_every: int = 1,
 ) -> None:
     """Train `modules` in place for one stage, or go on from its checkpoint in `work`.
 
@@ -49,10 +51,13 @@ def optimise(
         loss_at: draws a batch with the given generator and returns the loss.
         seed: of the batches.
         work: folder for checkpoints.
-        report: told the progress after every step.
+        report: told the progress after every step that is read.
         checkpoint_seconds: time between checkpoints.
         seconds: about how long the stage may take, in place of the number of its steps, which is
             then set from the speed of the first ones (and kept in the checkpoint).
+        after: called with the number of steps done after each; changes `modules` beside gradients.
+        read_every: the loss is read, and a checkpoint thought of, every so many steps: reading
+            waits for the device.
     """
     parameters = [p for module in modules.values() for p in module.parameters()]
     decay = [p for p in parameters if p.ndim > 1]
@@ -61,7 +66,8 @@ def optimise(
         {"params": decay, "weight_decay": stage.weight_decay},
         {"params": rest, "weight_decay": 0.0},
     ]
-    optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98))
+    fused = bool(parameters) and parameters[0].is_cuda
+    optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=fused)
     path = work / f"{name}.safetensors"
     first, steps = _restore(path, modules, optimizer)
     if steps is not None:
@@ -85,10 +91,14 @@ def optimise(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
+        step += 1
+        if after is not None:
+            after(step)
+        known = None if pace is not None else stage.steps
+        if step % read_every and step != known:
+            continue
         value = loss.item()
         smoothed = value if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * value
-        step += 1
-        known = None if pace is not None else stage.steps
         report(name, step, known or stage.steps, smoothed)
         if time.monotonic() - saved > checkpoint_seconds or step == known:
             _save(path, modules, optimizer, step, known)
@@ -162,7 +172,8 @@ def _restore(
                 _, number, entry = key.split("/")
                 parameter = numbered[int(number)]
                 value = file.get_tensor(key)
-                # The optimizer counts its steps on the CPU.
-                place = value.device if entry == "step" else parameter.device
+                # An optimizer that is not fused counts its steps on the CPU.
+                counted = entry == "step" and not optimizer.defaults.get("fused")
+                place = value.device if counted else parameter.device
                 optimizer.state[parameter][entry] = value.to(place)
     return step, steps

@@ -1,0 +1,180 @@
+"""Scenes on water or land: what is in them and what is behind them go together, or do not.
+
+As Waterbirds (Sagawa et al. 2020) for birds, but drawn: masks are known, so the same objects can be
+put on the other ground, and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, overload
+
+import numpy as np
+from jaxtyping import UInt8
+
+from ...errors import InputError
+from .._sample import Sample
+from . import _text
+from ._background import background
+from ._draws import GROUND, PIXELS, VERSION, Draws
+from ._kinds import KINDS
+from ._layout import check_key, layout
+from ._scene import draw, put_together
+from ._world import SIZE, Layout, SceneOptions
+
+Ground = Literal["water", "land"]
+GROUNDS: tuple[Ground, Ground] = ("water", "land")
+AT_HOME: dict[Ground, tuple[str, ...]] = {
+    "water": ("boat", "bottle", "fish", "umbrella"),
+    "land": ("car", "house", "ladder", "tree"),
+}
+"""Kinds of the object that a scene is about, and the ground that they go with."""
+
+_OPTIONS = SceneOptions(min_objects=1, max_objects=3, signs=0.0)
+_OTHERS = tuple(
+    number for number, kind in enumerate(KINDS) if kind not in AT_HOME["water"] + AT_HOME["land"]
+)
+_TINTS = {"water": (-34, -4, 40), "land": (14, 26, -42)}
+_WAVE, _DEEP = 12, 11
+
+
+@dataclass(frozen=True)
+class Grounded(Sequence[Sample]):
+    """Scenes `start` to `start + n - 1` of `seed`; made by `data.grounded`.
+
+    One object of each, `objects[meta["target"]]`, is of a kind of `AT_HOME`; up to two others are
+    of kinds that are on both grounds equally often. `meta["side"]` is the ground that the target
+    goes with, `meta["ground"]` the one that is drawn. Captions name the objects and never the
+    ground.
+    """
+
+    n: int
+    seed: int = 0
+    correlation: float | None = 0.95
+    start: int = 0
+    swapped: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a negative `n`, a number outside 32 bits, or no share."""
+        if self.n < 0:
+            raise InputError(f"expected a number of scenes >= 0, got {self.n}: give another")
+        if self.correlation is not None and not 0 <= self.correlation <= 1:
+            raise InputError(f"expected a correlation from 0 to 1, got {self.correlation}")
+        check_key(self.start + max(self.n - 1, 0), self.seed)
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal scenes, different for different ones; a SHA-256 in hexadecimal."""
+        return hashlib.sha256(f"grounded v{VERSION} {self}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return self.n
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> Grounded: ...
+    def __getitem__(self, index: int | slice) -> Sample | Grounded:
+        if isinstance(index, slice):
+            first, stop, step = index.indices(self.n)
+            if step != 1:
+                raise InputError(f"expected a slice with step 1, got {step}")
+            return replace(self, n=max(0, stop - first), start=self.start + first)
+        if not -self.n <= index < self.n:
+            raise IndexError(f"scene {index} of {self.n}")
+        return self._draw(self.start + index % self.n)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[place] for place in range(self.n))
+
+    def on_other_ground(self) -> Grounded:
+        """The same objects, pixel for pixel but for their blended edges, on the other ground."""
+        return replace(self, swapped=not self.swapped)
+
+    def _draw(self, index: int) -> Sample:
+        content, target, side, ground = _content(index, self.seed, self.correlation)
+        if self.swapped:
+            ground = GROUNDS[1 - GROUNDS.index(ground)]
+        image, painted = draw(content, Draws(self.seed, index, PIXELS), _ground(ground))
+        meta = {
+            "source": "grounded",
+            "seed": self.seed,
+            "index": index,
+            "version": VERSION,
+            "side": side,
+            "ground": ground,
+            "target": target,
+        }
+        swapped = "-swapped" if self.swapped else ""
+        return put_together(
+            content, image, painted, f"grounded-{self.seed}-{index:06d}{swapped}", meta
+        )
+
+
+def grounded(n: int, seed: int = 0, *, correlation: float | None = 0.95) -> Grounded:
+    """`n` scenes on water or land; see `Grounded`.
+
+    Args:
+        n: how many.
+        seed: of the set.
+        correlation: share of scenes whose ground is the one that the target goes with, drawn for
+            each scene; None for a balanced set: scene k belongs to group k % 4 of (side, ground).
+
+    Raises:
+        InputError: a number outside its range.
+    """
+    return Grounded(n, seed, correlation)
+
+
+def grounded_arrays(
+    index: int, seed: int, correlation: float | None
+) -> tuple[UInt8[np.ndarray, "size size 3"], str]:
+    """Image and caption of one scene only, for training.
+
+    Raises:
+        InputError: `index` or `seed` is negative or needs more than 32 bits.
+    """
+    content, _, _, ground = _content(index, seed, correlation)
+    image, _ = draw(content, Draws(seed, index, PIXELS), _ground(ground))
+    return image, _text.caption(content)
+
+
+def _content(
+    index: int, seed: int, correlation: float | None
+) -> tuple[Layout, int, Ground, Ground]:
+    """The layout, which of its items is the target, the target's side, and the ground."""
+    check_key(index, seed)
+    draws = Draws(seed, index, GROUND)
+    plain = layout(index, seed, _OPTIONS)
+    if correlation is None:
+        side, ground = GROUNDS[index % 4 // 2], GROUNDS[index % 2]
+    else:
+        side = GROUNDS[draws.below(2)]
+        other = not draws.chance(correlation)
+        ground = GROUNDS[GROUNDS.index(side) ^ other]
+    target = draws.below(len(plain.items))
+    home = AT_HOME[side]
+    kind = KINDS.index(home[draws.below(len(home))])
+    others = draws.distinct(len(plain.items), _OTHERS)
+    items = tuple(
+        replace(item, kind=kind if place == target else others[place])
+        for place, item in enumerate(plain.items)
+    )
+    return replace(plain, items=items), target, side, ground
+
+
+def _ground(kind: Ground) -> Callable[[Draws], np.ndarray]:
+    """Blue with waves across, or green without: tints of the common ground."""
+
+    def drawn(draws: Draws) -> np.ndarray:
+        tinted = background(draws) + np.array(_TINTS[kind], dtype=np.int16)
+        if kind == "water":
+            # A triangle wave down the image, in integers.
+            rows = (np.arange(SIZE) * 2) % (2 * _WAVE)
+            wave = np.abs(rows - _WAVE) * 2 * _DEEP // _WAVE - _DEEP
+            tinted = tinted + wave.astype(np.int16)[:, None, None]
+        return np.clip(tinted, 0, 255).astype(np.int16)
+
+    return drawn

@@ -1,0 +1,144 @@
+"""The packaged comparison, and other folders of it: `small:NAME`, `small:NAME/SEED@FOLDER`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor, nn
+
+from ..data import ImageSource, open_image
+from ..errors import CapabilityError, InputError
+from ..pocket.recipe import build_tokenizer
+from ..store import fingerprint_json
+from ._features import Features
+from ._places import patch_tokens
+from ._tower import TowerEncoder
+from ._two_tower import JOINT, TwoTower, checked_texts
+from .recipe import (
+    ALIASES,
+    OBJECTIVES,
+    Aggregation,
+    Packed,
+    TextTower,
+    aggregate,
+    build_tower,
+    caption_ids,
+    image_processor,
+)
+
+PREFIX = "small:"
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def small(name: str) -> TowerEncoder:
+    """The tower of one trained encoder.
+
+    Args:
+        name: "small:OBJECTIVE" of the packaged ones, or "small:OBJECTIVE/SEED@FOLDER".
+
+    Raises:
+        InputError: no such objective, seed or folder.
+    """
+    packed, objective, seed = _found(name)
+    return _tower(packed, packed.weights(objective, seed), name)
+
+
+def small_names(folder: str | Path | None = None) -> tuple[str, ...]:
+    """What `load` takes of a folder of trained encoders (the packaged ones if None).
+
+    Raises:
+        InputError: a folder without encoders.
+    """
+    packed = Packed(WEIGHTS if folder is None else Path(folder))
+    if folder is None:
+        return tuple(f"{PREFIX}{name}" for name in packed.names)
+    return tuple(
+        f"{PREFIX}{name}/{seed}@{folder}" for name in packed.names for seed in packed.seeds(name)
+    )
+
+
+class SmallTwoTower(TwoTower):
+    """A contrastive encoder of the comparison, with its text tower.
+
+    A location's vector is the last block's output there after the final norm, which is what the
+    image's vector is aggregated from; for "class" the class token is aggregated, and the patches
+    only share its norm.
+    """
+
+    locating = "last block and final norm at that location"
+
+    def __init__(self, name: str) -> None:
+        """Raises `CapabilityError` for an objective without texts."""
+        packed, objective, seed = _found(name)
+        weights = packed.weights(objective, seed)
+        if "text" not in weights:
+            raise CapabilityError(
+                f"{name}: was trained without texts, so there is no joint space: use "
+                "small:contrastive-max"
+            )
+        self.name = name
+        self.encoder: TowerEncoder = _tower(packed, weights, name)
+        self.way: Aggregation = OBJECTIVES[ALIASES.get(objective, objective)].aggregation
+        self.sizes = packed.sizes
+        self.texts = TextTower(packed.sizes, len(build_tokenizer())).eval()
+        _fill(self.texts, weights["text"], name)
+
+    @property
+    def fingerprint(self) -> str:
+        weights = [float(p.double().sum()) for p in self.texts.state_dict().values()]
+        return fingerprint_json([self.encoder.fingerprint, self.way, weights])
+
+    def prompts(self, names: Sequence[str]) -> list[str]:
+        return [f"{_article(name)} {name}." for name in names]
+
+    @torch.no_grad()
+    def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
+        ids = caption_ids(checked_texts(texts), self.sizes.text_tokens)
+        return self.texts(ids).float().numpy()
+
+    @torch.no_grad()
+    def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
+        _, normed = self._normed(open_image(image))
+        return aggregate(normed[None], self.way)[0].float().numpy()
+
+    @torch.no_grad()
+    def locations(self, image: ImageSource) -> Features:
+        layout, normed = self._normed(open_image(image))
+        assert layout.grid is not None
+        vectors = patch_tokens(normed, layout.grid, JOINT).float().numpy()
+        return Features({JOINT: vectors}, layout.boxes, layout.grid, layout.size)
+
+    def _normed(self, image: Image.Image) -> tuple[Any, Tensor]:
+        layout, seen, _ = self.encoder.passed(image)
+        return layout, self.encoder.tower.post_layernorm(seen[-1][0])
+
+
+def _found(name: str) -> tuple[Packed, str, int]:
+    what, _, folder = name.removeprefix(PREFIX).partition("@")
+    objective, _, seed = what.partition("/")
+    if seed and not seed.isdecimal():
+        raise InputError(f"expected small:OBJECTIVE/SEED@FOLDER, got {name!r}")
+    return Packed(Path(folder) if folder else WEIGHTS), objective, int(seed or 0)
+
+
+def _tower(packed: Packed, weights: Mapping[str, Mapping[str, Tensor]], name: str) -> TowerEncoder:
+    tower = build_tower(packed.sizes).eval()
+    _fill(tower, weights["tower"], name)
+    return TowerEncoder(tower, image_processor(packed.sizes), name)
+
+
+def _fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        raise InputError(f"{name}: expected weights that fit, got {error}") from error
+
+
+def _article(word: str) -> str:
+    return "an" if word[0] in "aeiou" else "a"

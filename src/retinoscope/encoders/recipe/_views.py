@@ -1,0 +1,46 @@
+"""Training pixels: crops and light of a whole batch at once, on its device."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def pixels(images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
+    """What the image processor makes of images of the tower's size."""
+    return images.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
+
+
+def view(
+    images: UInt8[Tensor, "batch height width 3"],
+    generator: torch.Generator,
+    *,
+    side: int,
+    smallest: float,
+    light: float = 0.1,
+    largest: float = 1.0,
+) -> Float[Tensor, "batch 3 side side"]:
+    """A random square of each image, resampled to `side` pixels, in another light.
+
+    Args:
+        generator: draws; on the images' device.
+        side: of the result in pixels.
+        smallest, largest: side of the square, as a share of the image's.
+        light: how much each channel's brightness may change, as a share of the whole range.
+    """
+    batch, device = len(images), images.device
+    draws = torch.rand(batch, 6, generator=generator, device=device)
+    share = smallest + (largest - smallest) * draws[:, 0]
+    # The square's centre, from -1 to 1 over the image, such that it lies inside.
+    shift = (2 * draws[:, 1:3] - 1) * (1 - share)[:, None]
+    matrix = torch.zeros(batch, 2, 3, device=device)
+    matrix[:, 0, 0] = matrix[:, 1, 1] = share
+    matrix[:, :, 2] = shift
+    grid = F.affine_grid(matrix, [batch, 3, side, side], align_corners=False)
+    found = F.grid_sample(
+        pixels(images), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    change = (2 * draws[:, 3:] - 1) * 2 * light
+    return (found + change[:, :, None, None]).clamp(-1, 1)
