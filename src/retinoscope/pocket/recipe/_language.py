@@ -77,15 +77,17 @@ class AnswerLoss:
         self.hidden = hidden
 
 
-def answer_loss(model: LlavaForConditionalGeneration, embedded: Tensor, batch: Batch) -> AnswerLoss:
+def answer_loss(
+    model: LlavaForConditionalGeneration, embedded: Tensor, batch: Batch, *, mixed: bool = True
+) -> AnswerLoss:
     """Run the decoder over a packed batch; the unembedding only where an answer is predicted.
 
     An answer of n tokens weighs as sqrt(n): captions would otherwise drown the one-word answers,
-    which are what has to be looked up in the image.
+    which are what has to be looked up in the image. With `mixed`, products are computed in bfloat16.
     """
     mask = torch.zeros(batch.mask.shape, dtype=embedded.dtype, device=embedded.device)
     mask = mask.masked_fill_(~batch.mask, -1e4)
-    with torch.autocast(embedded.device.type, torch.bfloat16):
+    with torch.autocast(embedded.device.type, torch.bfloat16, enabled=mixed):
         hidden = model.model.language_model(
             inputs_embeds=embedded,
             attention_mask=mask,

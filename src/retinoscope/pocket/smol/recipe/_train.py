@@ -134,8 +134,9 @@ def train_smol(
         parameter.requires_grad_(False)
     projector.requires_grad_(True)
     frame = Frame.of(tokenizer, recipe.eyes.locations)
-    # Frozen, and computed in this precision anyway: so it is cast once, not at every step.
-    half = torch.bfloat16
+    # Frozen, so it is cast once, not at every step; many CPUs are slow in bfloat16.
+    mixed = place.type != "cpu"
+    half = torch.bfloat16 if mixed else torch.float32
     model.model.language_model.to(half)
     model.lm_head.to(half)
 
@@ -145,7 +146,7 @@ def train_smol(
         visual = projector(data.visual((scenes + shift) % len(data.features)))
         embedded = model.get_input_embeddings()(batch.ids).float()
         embedded[:, len(frame.prefix) : frame.length] = visual
-        return answer_loss(model, embedded.to(half), batch).answers
+        return answer_loss(model, embedded.to(half), batch, mixed=mixed).answers
 
     def loss_at(rng: np.random.Generator, size: int) -> Tensor:
         chosen = rng.choice(len(train.rows.ids), size, replace=False)
