@@ -99,7 +99,7 @@ class TowerSizes:
         return self.image // self.patch
 
 
-BUDGET = Stage(steps=400, batch=512, lr=1e-3, warmup=40, weight_decay=0.05)
+BUDGET = Stage(steps=800, batch=512, lr=1e-3, warmup=60, weight_decay=0.05)
 
 
 @dataclass(frozen=True)
