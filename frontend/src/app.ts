@@ -10,6 +10,7 @@ import { AnswerPanel } from "./panels/answer";
 import { AttentionPanel } from "./panels/attention";
 import { FlowPanel } from "./panels/flow";
 import { LensPanel } from "./panels/lens";
+import { MapsPanel } from "./panels/maps";
 import type { Panel } from "./panels/panel";
 import { SamplesPanel } from "./panels/samples";
 import { TablesPanel } from "./panels/tables";
@@ -24,6 +25,7 @@ const TITLES: Record<ViewName, string> = {
   answer: "Answer",
   lens: "Lens",
   attention: "Attention",
+  maps: "Maps",
   flow: "Flow",
   tables: "Tables",
   samples: "Images",
@@ -65,6 +67,7 @@ export class App {
       answer: new AnswerPanel(this.session, this.ui),
       lens: new LensPanel(this.session, this.ui),
       attention: new AttentionPanel(this.session),
+      maps: new MapsPanel(this.session),
       flow: new FlowPanel(this.session),
       tables: new TablesPanel(this.session),
       samples: new SamplesPanel(this.session),
@@ -140,8 +143,8 @@ export class App {
   /** Shows a view, and colours the tokens by what it is about. */
   go(view: ViewName): void {
     const { word } = this.session.state;
-    const colouring = { lens: word === "" ? "top" : "word", attention: "attention" } as const;
-    const of = view === "lens" || view === "attention" ? colouring[view] : "none";
+    const colouring = { lens: word === "" ? "top" : "word", attention: "attention", maps: "category" } as const;
+    const of = view === "lens" || view === "attention" || view === "maps" ? colouring[view] : "none";
     this.store.set({ view, colouring: of as State["colouring"] });
   }
 
@@ -192,6 +195,7 @@ export class App {
     say(this.problem, session.problem ?? "");
     show(this.problem, session.problem !== null);
     show(this.tabs.samples, manifest.samples.length > 1);
+    show(this.tabs.maps, manifest.studies.some((one) => one.name === "probe" || one.name === "group"));
     show(this.tabs.flow, manifest.studies.some((one) => one.name === "knockout"));
     show(this.tabs.tables, manifest.studies.length > 0);
     const asks = session.source.live?.asks ?? false;

@@ -106,6 +106,16 @@ export interface SampleDocument {
   rows: Row[];
   has: { lens: boolean; attention: boolean };
   note?: string;
+  categories?: CategoryMap[];
+}
+
+/** One class per token and layer; -1 is none. */
+export interface CategoryMap {
+  name: string;
+  note: string;
+  classes: string[];
+  layers: string[];
+  values: Packed;
 }
 
 export interface LensDocument {

@@ -1,10 +1,14 @@
 import { describe, expect, test } from "vitest";
 import { floats, ints, pack } from "../src/arrays";
 import { blueOrange, cividis, colourOf, inkOn, unpackColour, viridis } from "../src/colour/maps";
+import { OBJECT_HUES, classColour } from "../src/colour/classes";
 import { layerColours, rankScale, upToMost } from "../src/colour/quantity";
 import type { AttentionDocument, LensDocument } from "../src/documents";
 import { Attention } from "../src/session/attention";
+import { Categories } from "../src/session/categories";
 import { Lens, wordMap } from "../src/session/lens";
+import type { Session } from "../src/session/session";
+import { START, type State } from "../src/state/state";
 
 test("arrays come back, and a wrong length is refused", () => {
   const packed = pack(new Float32Array([1.5, NaN, -3]), [3]);
@@ -123,5 +127,49 @@ describe("colours", () => {
     const quantity = { name: "", unit: "", layers: 2, n: 2, values, scale: upToMost(values) };
     expect(quantity.scale.at(4)).toBe(1);
     expect(layerColours(quantity, 1)[0]).toBe(0);
+  });
+});
+
+describe("categories", () => {
+  const map = {
+    name: "semantic",
+    note: "",
+    classes: ["background", "cat", "dog"],
+    layers: ["vision.1", "truth"],
+    values: pack(new Int32Array([0, 1, 1, -1, 0, 2, 1, 1]), [2, 4]),
+  };
+  const groups = { name: "groups", note: "", classes: ["1", "2"], layers: ["k-means"], values: pack(new Int32Array([0, 1, 1, 0]), [1, 4]) };
+  const categories = new Categories({ sample: { categories: [map, groups] } } as unknown as Session);
+  const at = (more: Partial<State>): State => ({ ...START, colouring: "category", ...more });
+
+  test("the last layer that is no truth is shown, and counted", () => {
+    expect(categories.layer(at({}))).toBe(0);
+    expect(categories.counts(at({})).map(({ name, count }) => [name, count])).toEqual([["cat", 2], ["background", 1]]);
+    expect(categories.counts(at({ mapLayer: 1 })).map(({ name }) => name)).toEqual(["cat", "background", "dog"]);
+    expect(categories.name(at({}), 3)).toBeNull();
+    expect(categories.name(at({ mapLayer: 9 }), 1)).toBe("dog");
+  });
+
+  test("background and none stay clear, a class has one colour in all layers", () => {
+    const [first, last] = [categories.colours(at({}))!.slice(), categories.colours(at({ mapLayer: 1 }))!];
+    expect([first[0], first[3], last[0]]).toEqual([0, 0, 0]);
+    expect(first[1]).toBe(last[2]);
+    expect(last[1]).not.toBe(last[2]);
+    expect(categories.colours({ ...at({}), colouring: "none" })).toBeNull();
+    expect(categories.colours(at({ map: 1 }))![0]).not.toBe(0);
+    expect(categories.map(at({ map: 7 }))?.name).toBe("semantic");
+  });
+
+  test("an image without maps has none", () => {
+    const none = new Categories({ sample: {} } as unknown as Session);
+    expect(none.map(at({}))).toBeNull();
+    expect(none.colours(at({}))).toBeNull();
+    expect(none.counts(at({}))).toEqual([]);
+  });
+
+  test("many classes have different colours", () => {
+    const many = 60;
+    expect(new Set(Array.from({ length: many }, (_, i) => classColour(i, many))).size).toBe(many);
+    expect(new Set(Array.from({ length: OBJECT_HUES }, (_, i) => classColour(i, OBJECT_HUES))).size).toBe(OBJECT_HUES);
   });
 });

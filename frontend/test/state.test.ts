@@ -59,6 +59,8 @@ describe("addresses", () => {
       word: `<img src=x onerror="alert(1)"> & =#é`,
       colouring: "rank",
       frame: 1,
+      map: 2,
+      mapLayer: 1,
       block: 3,
       head: 2,
       image: "im-4",

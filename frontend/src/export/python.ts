@@ -53,6 +53,17 @@ export function attentionPython(session: Session, state: State): string {
   ]);
 }
 
+export function mapPython(session: Session): string {
+  const study = session.manifest.studies.find((one) => one.name === "probe" || one.name === "group");
+  return block([
+    "import retinoscope as rs",
+    "",
+    `results = rs.studies.open_results(${literal(`runs/${study?.id ?? ""}`)})  # the run directory`,
+    `maps = rs.studies.read_categories(results.path, ${literal(session.sample?.id ?? "")})`,
+    "print([one.name for one in maps])",
+  ]);
+}
+
 export function studyPython(study: string): string {
   return block(["import retinoscope as rs", "", `results = rs.studies.open_results(${literal(`runs/${study}`)})  # the run directory`, "print(results.summary())"]);
 }

@@ -268,6 +268,9 @@ export class Stage {
         lines.push(`${word.trim() || "␣"}  ${(100 * prob).toFixed(1)}%`);
       }
     }
+    if (state.colouring === "category") {
+      lines.push(session.categories.name(state, token) ?? "no category");
+    }
     const quantity = readouts.quantity(state);
     if (quantity && state.colouring !== "top") {
       const value = quantity.values[layer * quantity.n + token] as number;
@@ -278,7 +281,8 @@ export class Stage {
 
   /** The tokens' colours at the shown layer; null where nothing colours them. */
   coloursOf(state: State): Uint32Array | null {
-    const { readouts } = this.session;
+    const { categories, readouts } = this.session;
+    if (state.colouring === "category") return categories.colours(state);
     return readouts.layerColours(state)?.of(readouts.layer(state)) ?? null;
   }
 

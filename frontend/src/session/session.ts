@@ -9,6 +9,7 @@ import type { Source } from "../sources/source";
 import type { State } from "../state/state";
 import { Store } from "../state/store";
 import { Asking } from "./asking";
+import { Categories } from "./categories";
 import { Effects } from "./effects";
 import { Picture } from "./picture";
 import { Readouts } from "./readouts";
@@ -24,6 +25,7 @@ export class Session {
   readonly asking: Asking;
   readonly effects: Effects;
   readonly sweeping: Sweeping;
+  readonly categories: Categories;
   readonly documents = new Map<string, FlowDocument | TableDocument | Error | null>();
 
   constructor(
@@ -34,6 +36,7 @@ export class Session {
     this.asking = new Asking(this);
     this.effects = new Effects(this);
     this.sweeping = new Sweeping(this);
+    this.categories = new Categories(this);
     store.watch((state, before) => this.react(state, before));
   }
 

@@ -1,10 +1,10 @@
 import { type Edit, type EditKind, type Fill, editOf, editText } from "./edits";
 import { numbersOf, rangesOf } from "./ranges";
 
-export const VIEWS = ["answer", "lens", "attention", "flow", "tables", "samples"] as const;
+export const VIEWS = ["answer", "lens", "attention", "maps", "flow", "tables", "samples"] as const;
 export type ViewName = (typeof VIEWS)[number];
 
-export const COLOURINGS = ["none", "word", "rank", "top", "attention"] as const;
+export const COLOURINGS = ["none", "word", "rank", "top", "attention", "category"] as const;
 export type Colouring = (typeof COLOURINGS)[number];
 
 export const TOOLS = ["click", "brush", "box", "lasso"] as const;
@@ -23,6 +23,9 @@ export interface State {
   word: string;
   colouring: Colouring;
   frame: number | null;
+  /** The map of categories, and its layer; -1 is the last. */
+  map: number;
+  mapLayer: number;
   /** The attention block, and its head; head null is the sum over heads. */
   block: number;
   head: number | null;
@@ -54,6 +57,8 @@ export const START: State = {
   word: "",
   colouring: "none",
   frame: null,
+  map: 0,
+  mapLayer: -1,
   block: -1,
   head: null,
   image: "",
@@ -80,7 +85,7 @@ const text = (key: "word" | "question" | "study" | "other" | "cell" | "search" |
   from: (value) => ({ [key]: value.slice(0, 4000) }),
 });
 
-const number = (key: "layer" | "query" | "block" | "width", low: number): Text => ({
+const number = (key: "layer" | "query" | "block" | "width" | "map" | "mapLayer", low: number): Text => ({
   to: (state) => (state[key] === START[key] ? "" : `${state[key]}`),
   from: (value) => {
     const found = whole(value);
@@ -123,6 +128,8 @@ const FIELDS: Record<string, Text> = {
   w: text("word"),
   c: oneOf("colouring", COLOURINGS),
   f: optional("frame"),
+  m: number("map", 0),
+  ml: number("mapLayer", 0),
   b: number("block", 0),
   h: optional("head"),
   i: name("image"),

@@ -11,6 +11,7 @@ A study writes a run directory (see `retinoscope.store`); reports are made from 
 """
 
 from ._ablation import TokenAblation
+from ._categories import Categories, read_categories, write_categories
 from ._clean import CleanAnswers
 from ._executor import Executor, Outcome
 from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
@@ -62,6 +63,7 @@ __all__ = [
     "TOKENS_OBJECT_1",
     "Ask",
     "AttentionKnockout",
+    "Categories",
     "ChatJudge",
     "CleanAnswers",
     "Executor",
@@ -106,6 +108,7 @@ __all__ = [
     "polling_text",
     "prints_of",
     "question_asks",
+    "read_categories",
     "replace_pixels",
     "same_samples",
     "sample_fingerprint",
@@ -113,4 +116,5 @@ __all__ = [
     "stopped_by_sigterm",
     "windows_for",
     "words_of",
+    "write_categories",
 ]

@@ -148,6 +148,20 @@ class Has:
 
 
 @dataclass(frozen=True, eq=False)
+class CategoryMap:
+    """One class per visual token and layer, -1 for none: what a probe says, or groups.
+
+    Studies keep them with `retinoscope.studies.write_categories`.
+    """
+
+    name: str
+    note: str
+    classes: Sequence[str]
+    layers: Sequence[str]
+    values: Int[np.ndarray, "layer token"]
+
+
+@dataclass(frozen=True, eq=False)
 class SampleDocument:
     """One image, what was asked about it, and every row that the studies wrote about it."""
 
@@ -161,6 +175,7 @@ class SampleDocument:
     rows: Sequence[Mapping[str, object]] = ()
     has: Has = field(default_factory=lambda: Has(False, False))
     note: str = ""
+    categories: Sequence[CategoryMap] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,22 +11,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image
 
 from ..errors import CapabilityError, RetinoscopeError
 from ..report import StudyRun
 from ..store import canonical_json
+from ..studies import read_categories
+from ._categories import category_maps, visual_of_boxes, visual_of_categories
 from ._documents import (
     VERSION,
     Capability,
-    FrameFacts,
     Has,
     Manifest,
     ModelFacts,
     SampleDocument,
     SampleFacts,
-    Unplaced,
     Visual,
 )
 from ._json import plain
@@ -222,6 +221,7 @@ class Library:
     def _show(self, index: int) -> Shown:
         name = self.ids[index]
         rows = [row for study in self.studies for row in study.rows(name)]
+        kept = [one for study in self.studies for one in read_categories(study.run.path, name)]
         asked = questions_of(rows)
         note = ""
         sample: Sample | None = None
@@ -231,6 +231,7 @@ class Library:
             note = f"the image could not be read again: {error}"
         if sample is None:
             image, visual = self._example(name)
+            visual = visual or visual_of_categories(kept)
             src = self._src("images", index)
             facts = None if image is None else image_facts(image.size, src)
             document = SampleDocument(
@@ -242,6 +243,7 @@ class Library:
                 questions=asked,
                 rows=rows,
                 note=note or self.opened.no_data,
+                categories=category_maps(kept, visual),
             )
             return Shown(document, image, None)
         asked = asked or questions_about(sample)
@@ -251,17 +253,19 @@ class Library:
             run = self.opened.vlm.run(self.opened.vlm.prompt(sample.image, question))
         with_lens = run is not None and index < self.n_lens
         layout = run.sequence.images[0][1] if run is not None and run.sequence.images else None
+        visual = visual_of_categories(kept) if run is None else visual_of(run.sequence)
         document = SampleDocument(
             index=index,
             id=name,
             image=image_facts(sample.image.size, self._src("images", index)),
             prompt=None if run is None else prompt_facts(run.prompt.text, run.tokens, run.inputs),
-            visual=None if run is None else visual_of(run.sequence),
+            visual=visual,
             objects=objects_of(sample, layout),
             questions=asked,
             rows=rows,
             has=Has(with_lens, with_lens and self._can_attend),
             note=self.opened.no_model,
+            categories=category_maps(kept, visual),
         )
         return Shown(document, sample.image, run)
 
@@ -286,9 +290,7 @@ class Library:
         with Image.open(file, formats=["PNG"]) as opened:
             image = opened.convert("RGB")
         boxes = facts.get("boxes")
-        return image, _visual_of_boxes(boxes, facts.get("grid")) if isinstance(
-            boxes, list
-        ) else None
+        return image, visual_of_boxes(boxes, facts.get("grid")) if isinstance(boxes, list) else None
 
     def fingerprint(self, key: str) -> str:
         """Changes with whatever the document of `key` depends on."""
@@ -368,31 +370,3 @@ def _merged(orders: Sequence[Sequence[str]]) -> list[str]:
                 waiting, done = [], place + 1
         merged = [*out, *waiting, *merged[done:]]
     return list(dict.fromkeys(merged))
-
-
-def _visual_of_boxes(boxes: Sequence[object], grid: object) -> Visual:
-    values = np.array(
-        [
-            [np.nan if x is None else float(x) for x in box]
-            if isinstance(box, list) and len(box) == 4
-            else [np.nan] * 4
-            for box in boxes
-        ],
-        dtype=np.float32,
-    ).reshape(-1, 4)
-    n = len(values)
-    sides = [int(side) for side in grid] if isinstance(grid, list) and len(grid) == 2 else None
-    whole = sides is not None and sides[0] * sides[1] == n
-    columns = sides[1] if whole and sides is not None else 1
-    return Visual(
-        n=n,
-        positions=[-1] * n,
-        boxes=values,
-        rows=[i // columns if whole else -1 for i in range(n)],
-        cols=[i % columns if whole else -1 for i in range(n)],
-        grid=sides if whole else None,
-        frames=[FrameFacts("image", 0, n, sides if whole else None)],
-        unplaced=[
-            Unplaced(i, f"token {i}: no box") for i in range(n) if bool(np.isnan(values[i, 0]))
-        ],
-    )

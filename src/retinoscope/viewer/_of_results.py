@@ -25,16 +25,25 @@ from ._documents import (
     WindowFacts,
 )
 
-_TITLES = {"ablation": "Token ablation", "lens": "Logit lens", "knockout": "Attention knockout"}
+_TITLES = {
+    "ablation": "Token ablation",
+    "lens": "Logit lens",
+    "knockout": "Attention knockout",
+    "probe": "Probes",
+}
 _NOTES = {
     "ablation": "decrease: share of initially right answers that became wrong, with its 95% "
     "interval; difference: minus the same for as many random tokens outside the set.",
     "lens": "Shares of an object's tokens whose most probable word is its name, by layer, with "
     "95% intervals.",
+    "probe": "value: on the test images, mean over probe seeds, with its 95% interval over images; "
+    "selectivity: minus the same with control labels; bound: the best that one answer per location "
+    "can reach.",
     "knockout": "accuracy: share of initially right answers that stay right, 1.00 meaning no "
     "impact, with its 95% interval.",
 }
 _SHARES = ("decrease", "accuracy", "difference", "probability_change", "share")
+_BY_PROBE = ("probe",)
 CELL = ("source", "target", "window")
 _SHORT = {
     "answer_before": "before",
@@ -96,8 +105,11 @@ class StudyDocuments:
         return SampleOutcome(self._told.right.get(sample), list(self._told.broken.get(sample, ())))
 
     def rows(self, sample: str) -> list[dict[str, object]]:
-        """The study's rows of one sample, without empty cells."""
-        if sample not in self._told.first:
+        """The study's rows of one sample, without empty cells.
+
+        None of a study whose rows come probe by probe: they are counts, which its maps show.
+        """
+        if self.run.study in _BY_PROBE or sample not in self._told.first:
             return []
         told = self._told
         rows: list[dict[str, object]] = self.results.scan.rows(

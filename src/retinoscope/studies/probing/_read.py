@@ -17,7 +17,7 @@ from PIL import Image
 from ...data import Sample
 from ...errors import InputError
 from ...store import fingerprint_json
-from .._readable import one_line, sample_fingerprint, unreadable
+from .._readable import Prints, one_line, sample_fingerprint, unreadable
 from ._labels import LeftOut
 from ._truth import Located, Truth, check_samples, locate, truth_of
 
@@ -63,7 +63,7 @@ class Data:
         boxes: name of the grid -> size of an image -> its locations, in pixels.
         errors: name and reason of the samples that could not be read.
         left_out: what else is not used.
-        fingerprint: of everything that probes see of the data.
+        prints: one fingerprint a sample.
     """
 
     images: Images
@@ -72,7 +72,12 @@ class Data:
     boxes: Mapping[str, dict[tuple[int, int], Float[np.ndarray, "n 4"]]]
     errors: list[tuple[str, str]]
     left_out: list[LeftOut]
-    fingerprint: str
+    prints: Prints
+
+    @property
+    def fingerprint(self) -> str:
+        """Of everything that a study sees of the data."""
+        return fingerprint_json(self.prints.texts)
 
 
 Boxes = Callable[[Image.Image], Float[np.ndarray, "n 4"]]
@@ -142,5 +147,5 @@ def read_data(samples: Sequence[Sample], grids: Mapping[str, Boxes], tell: Told)
         },
         errors,
         left,
-        fingerprint_json(prints),
+        Prints(tuple(prints), getattr(samples, "fingerprint", None), False),
     )

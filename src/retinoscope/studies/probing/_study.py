@@ -18,6 +18,7 @@ from ...data import Sample, source_of
 from ...encoders import Encoder
 from ...errors import CapabilityError, InputError
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
+from .._readable import SAMPLES
 from .._results import Results
 from .._study import Progress
 from .._survival import stopped_by_sigterm
@@ -109,6 +110,8 @@ class Probe:
             ) as directory,
         ):
             self._write_errors(directory, manifest, data)
+            if data.prints.source is not None:
+                directory.write_file(SAMPLES, data.prints.file)
             left = (*questions.left_out, *self._baselines[1])
             Work(
                 directory,
@@ -207,7 +210,11 @@ class Probe:
         return found
 
     def _manifest(self, data: Data) -> dict[str, Json]:
-        prints = [source.fingerprint for source in self._sources]
+        # A VLM goes by its own fingerprint, so that the microscope knows it again.
+        prints = [
+            str(getattr(getattr(one.encoder, "vlm", one), "fingerprint", one.fingerprint))
+            for one in self._sources
+        ]
         source = source_of(self.samples)
         told: dict[str, object] = {} if source is None else {"source": source}
         dtypes = {str(one.encoder.settings.get("dtype", "float32")) for one in self._sources}

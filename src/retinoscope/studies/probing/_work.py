@@ -24,7 +24,8 @@ from ._cases import Labels, constant_cases, probe_cases
 from ._gather import Gathered, Plan, gather, plan_of
 from ._heads import projection
 from ._labels import LeftOut
-from ._places import Ground, constant_places, instance_truth, probe_instances, probe_places
+from ._maps import write_maps
+from ._places import Ground, constant_places, probe_instances, probe_places
 from ._questions import Questions
 from ._read import Data
 from ._rows import Answer
@@ -103,6 +104,7 @@ class Work:
             if own:
                 self._probe(source, own)
         self._write_facts()
+        self._write_maps()
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:
@@ -290,7 +292,7 @@ class Work:
         if answer.said is not None and unit.number == 0 and unit.labels == "true":
             assert source is not None
             self.directory.write_tensors(
-                f"said/{slug(source.name)}/{unit.layer}/{unit.task}",
+                _said(source, unit.layer, unit.task),
                 {"said": answer.said.astype(np.int16)},
             )
         self.directory.write(self.keys[unit], rows)
@@ -319,8 +321,6 @@ class Work:
                     "checksum": json.loads(file.read_text("utf-8")),
                 }
             )
-            if source.kind == "encoder":
-                self._write_places(source)
         facts = {
             "tasks": {task: list(self.questions.classes(task)) for task in self.questions.tasks},
             "left_out": [asdict(one) for one in self.left_out],
@@ -332,30 +332,26 @@ class Work:
             },
             "width": self.width,
             "encoders": encoders,
-            "dense_test": [
-                self.data.truths[image].sample
-                for image in self._plan(self._sources[0].name).test.tolist()
-            ],
         }
         text = json.dumps(facts, ensure_ascii=False, indent=1) + "\n"
         self.directory.write_file(FACTS, text.encode("utf-8"))
 
-    def _write_places(self, source: Source) -> None:
-        """The locations of the test images of dense tasks, and what they show."""
-        images = self._plan(source.name).test.tolist()
-        boxes = [self.data.boxes[source.name][self.data.truths[image].size] for image in images]
-        tensors = {
-            "n": np.array([len(one) for one in boxes]),
-            "boxes": np.concatenate(boxes).astype(np.float32),
+    def _write_maps(self) -> None:
+        own = [source for source in self._sources if source.kind == "encoder"]
+        grounds = {
+            (source.name, task): self._ground(source.name, task)
+            for source in own
+            for task in self.questions.dense
         }
-        for task in self.questions.dense:
-            ground = self._ground(source.name, task)
-            if task == "instances":
-                truth = instance_truth(ground)
-            else:
-                truth = np.concatenate([ground.labels(image) for image in images])
-            tensors[task] = truth.astype(np.int16)
-        self.directory.write_tensors(f"places/{slug(source.name)}", tensors)
+
+        def said(source: Source, layer: str, task: str) -> np.ndarray:
+            return self.directory.read_tensors(_said(source, layer, task))["said"].astype(np.int64)
+
+        write_maps(self.directory, self.data, grounds, own, said, self.settings.n_examples)
+
+
+def _said(source: Source, layer: str, task: str) -> str:
+    return f"said/{slug(source.name)}/{layer}/{task}"
 
 
 def slug(name: str) -> str:
