@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,13 @@ def named_kinds(captions: Int[Tensor, "batch token"]) -> Float[Tensor, "batch ki
 
     A scene's caption names all of its objects, once each; the word on a sign is no kind.
     """
-    tokenizer = build_tokenizer()
-    ids = torch.tensor(tokenizer.convert_tokens_to_ids([f"▁{kind}" for kind in KINDS]))
-    return (captions[:, :, None] == ids.to(captions.device)).any(1).float()
+    return (captions[:, :, None] == _kind_ids(captions.device)).any(1).float()
+
+
+@cache
+def _kind_ids(device: torch.device) -> Int[Tensor, " kind"]:
+    ids = build_tokenizer().convert_tokens_to_ids([f"▁{kind}" for kind in KINDS])
+    return torch.tensor(ids, device=device)
 
 
 def held_out(samples: Sequence[Any]) -> None:

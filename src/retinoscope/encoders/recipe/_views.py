@@ -30,17 +30,19 @@ def view(
         smallest, largest: side of the square, as a share of the image's.
         light: how much each channel's brightness may change, as a share of the whole range.
     """
-    batch, device = len(images), images.device
-    draws = torch.rand(batch, 6, generator=generator, device=device)
-    share = smallest + (largest - smallest) * draws[:, 0]
-    # The square's centre, from -1 to 1 over the image, such that it lies inside.
-    shift = (2 * draws[:, 1:3] - 1) * (1 - share)[:, None]
-    matrix = torch.zeros(batch, 2, 3, device=device)
-    matrix[:, 0, 0] = matrix[:, 1, 1] = share
-    matrix[:, :, 2] = shift
-    grid = F.affine_grid(matrix, [batch, 3, side, side], align_corners=False)
-    found = F.grid_sample(
-        pixels(images), grid, mode="bilinear", padding_mode="border", align_corners=False
-    )
-    change = (2 * draws[:, 3:] - 1) * 2 * light
-    return (found + change[:, :, None, None]).clamp(-1, 1)
+    # Coordinates need more digits than a training in bfloat16 has.
+    with torch.autocast(images.device.type, enabled=False):
+        batch, device = len(images), images.device
+        draws = torch.rand(batch, 6, generator=generator, device=device)
+        share = smallest + (largest - smallest) * draws[:, 0]
+        # The square's centre, from -1 to 1 over the image, such that it lies inside.
+        shift = (2 * draws[:, 1:3] - 1) * (1 - share)[:, None]
+        matrix = torch.zeros(batch, 2, 3, device=device)
+        matrix[:, 0, 0] = matrix[:, 1, 1] = share
+        matrix[:, :, 2] = shift
+        grid = F.affine_grid(matrix, [batch, 3, side, side], align_corners=False)
+        found = F.grid_sample(
+            pixels(images), grid, mode="bilinear", padding_mode="border", align_corners=False
+        )
+        change = (2 * draws[:, 3:] - 1) * 2 * light
+        return (found + change[:, :, None, None]).clamp(-1, 1)
