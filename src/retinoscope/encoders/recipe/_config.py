@@ -99,7 +99,7 @@ class TowerSizes:
         return self.image // self.patch
 
 
-BUDGET = Stage(steps=800, batch=512, lr=1e-3, warmup=60, weight_decay=0.05)
+BUDGET = Stage(steps=400, batch=512, lr=1e-3, warmup=40, weight_decay=0.05)
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,8 @@ class EncoderRecipe:
     """
 
     sizes: TowerSizes = field(default_factory=TowerSizes)
-    scenes: int = 32_000
-    grounded_scenes: int = 12_000
+    scenes: int = 24_000
+    grounded_scenes: int = 8_000
     stage: Stage = BUDGET
 
     def scaled(self, factor: float) -> EncoderRecipe:

@@ -117,7 +117,9 @@ def initialise(projector: nn.Module, seed: int) -> None:
     for number, linear in enumerate(linears):
         std = linear.in_features**-0.5
         # A GELU of unit noise has a root mean square of about 0.65.
-        nn.init.normal_(
-            linear.weight, std=std * (EMBEDDING_STD / 0.65 if number else 1.0), generator=generator
-        )
+        scale = std * (EMBEDDING_STD / 0.65 if number else 1.0)
+        # Drawn on the CPU: the same weights wherever it is trained.
+        drawn = torch.empty(linear.weight.shape).normal_(std=scale, generator=generator)
+        with torch.no_grad():
+            linear.weight.copy_(drawn)
         nn.init.zeros_(linear.bias)
