@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
 const here = dirname(fileURLToPath(import.meta.url));
-const target = join(here, "..", "src", "retinoscope", "viewer", "static");
+const rooms = join(here, "..", "src", "retinoscope");
 
 const INPUTS = ["package-lock.json", "tsconfig.json", "build.mjs"];
 
@@ -32,7 +32,7 @@ function inputHash() {
 }
 
 async function bundles() {
-  const line = `retinoscope viewer, sources sha256 ${inputHash()}`;
+  const line = `retinoscope front end, sources sha256 ${inputHash()}`;
   const shared = {
     absWorkingDir: here,
     bundle: true,
@@ -44,32 +44,37 @@ async function bundles() {
     logLevel: "warning",
   };
   const script = { js: `/* ${line} */` };
-  const outputs = await Promise.all([
-    build({ ...shared, entryPoints: ["src/page.ts"], format: "iife", banner: script }),
-    build({ ...shared, entryPoints: ["src/widget.ts"], format: "esm", banner: script }),
-    build({ ...shared, entryPoints: ["src/styles/viewer.css"], banner: { css: `/* ${line} */` } }),
-  ]);
-  const names = ["viewer.js", "widget.js", "viewer.css"];
-  return outputs.map((output, index) => [names[index], output.outputFiles[0].contents]);
+  const style = { css: `/* ${line} */` };
+  const outputs = {
+    "viewer/static/viewer.js": { entryPoints: ["src/page.ts"], format: "iife", banner: script },
+    "viewer/static/widget.js": { entryPoints: ["src/widget.ts"], format: "esm", banner: script },
+    "viewer/static/viewer.css": { entryPoints: ["src/styles/viewer.css"], banner: style },
+    "collect/static/collect.js": { entryPoints: ["src/collect/main.ts"], format: "iife", banner: script },
+    "collect/static/collect.css": { entryPoints: ["src/collect/collect.css"], banner: style },
+  };
+  return Promise.all(
+    Object.entries(outputs).map(async ([name, options]) => {
+      const output = await build({ ...shared, ...options });
+      return [join(rooms, name), output.outputFiles[0].contents];
+    }),
+  );
 }
 
 const files = await bundles();
+const short = (path) => relative(rooms, path);
 if (process.argv.includes("--check")) {
   const stale = files
-    .filter(([name, bytes]) => {
-      const path = join(target, name);
-      return !existsSync(path) || !readFileSync(path).equals(Buffer.from(bytes));
-    })
-    .map(([name]) => name);
+    .filter(([path, bytes]) => !existsSync(path) || !readFileSync(path).equals(Buffer.from(bytes)))
+    .map(([path]) => short(path));
   if (stale.length > 0) {
     console.error(`not what the sources build: ${stale.join(", ")}; run \`npm run build\``);
     process.exit(1);
   }
   console.log("the bundle is what the sources build");
 } else {
-  mkdirSync(target, { recursive: true });
-  for (const [name, bytes] of files) {
-    writeFileSync(join(target, name), bytes);
-    console.log(`${name} ${(bytes.length / 1024).toFixed(0)} KiB`);
+  for (const [path, bytes] of files) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, bytes);
+    console.log(`${short(path)} ${(bytes.length / 1024).toFixed(0)} KiB`);
   }
 }

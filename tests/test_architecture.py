@@ -16,6 +16,7 @@ import retinoscope
 ROOMS = (
     "cli",
     "reproduce",
+    "collect",
     "viewer",
     "report",
     "scale",

@@ -9,6 +9,7 @@ from cyclopts import App, Group
 
 from .. import __version__
 from ._check import check
+from ._collect import collect
 from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
@@ -64,6 +65,7 @@ for _command in (curate, ablate, lens, knockout, flow, look, reprompt):
 app.command(report, group=_more)
 app.command(view, group=_more)
 app.command(serve, group=_more)
+app.command(collect, group=_more)
 app.command(models, group=_more)
 app.command(fetch, group=_more)
 app.command(doctor, group=_more)

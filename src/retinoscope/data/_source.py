@@ -17,13 +17,14 @@ from ._table import SUFFIXES
 from ._visual_genome import visual_genome
 from ._voc import voc
 from .scenes import SceneOptions, Scenes
-from .viewing import gaze, simulated, vista
+from .viewing import collected, gaze, simulated, vista
 
 FORMS = (
     "scenes:N (N drawn scenes), coco:FOLDER (COCO's annotations and images), vg:FOLDER (Visual "
     "Genome), voc:FOLDER (Pascal VOC's segmentation), ade20k:FOLDER (ADE20K's scene parsing), "
     "folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
-    "datasets:NAME_OR_PATH[:SPLIT], vista:FOLDER or gaze:FOLDER (where people looked), "
+    "datasets:NAME_OR_PATH[:SPLIT], vista:FOLDER, gaze:FOLDER or collected:FOLDER "
+    "(where people looked), "
     "simulated:N (scenes with simulated observers) or squares:N (images for the planted models)"
 )
 
@@ -52,6 +53,7 @@ _SOURCES: dict[str, Callable[[str], Sequence[Sample]]] = {
     "datasets": open_dataset,
     "vista": vista,
     "gaze": gaze,
+    "collected": collected,
 }
 
 
@@ -90,13 +92,13 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     """The samples that `spec` names.
 
     "scenes:N", "coco:FOLDER", "vg:FOLDER", "voc:FOLDER", "ade20k:FOLDER", "folder:PATH",
-    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]", "squares:N", "vista:FOLDER", "gaze:FOLDER" or
-    "simulated:N": see `scenes`, `coco`, `visual_genome`, `voc`, `ade20k`, `folder`, `table`,
-    `dataset`, `squares`, `vista`, `gaze` and `simulated`. In place of COCO's folder, `coco:` takes
-    the path of one instances file, for a folder that holds several; likewise `voc:` the file of a
-    split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one (annotations/training).
-    `seed` is that of drawn scenes and squares and without effect on the others; "simulated:N:SEED"
-    names its own.
+    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]", "squares:N", "vista:FOLDER", "gaze:FOLDER",
+    "collected:FOLDER" or "simulated:N": see `scenes`, `coco`, `visual_genome`, `voc`, `ade20k`,
+    `folder`, `table`, `dataset`, `squares`, `vista`, `gaze`, `collected` and `simulated`. In place
+    of COCO's folder, `coco:` takes the path of one instances file, for a folder that holds several;
+    likewise `voc:` the file of a split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder
+    of one (annotations/training). `seed` is that of drawn scenes and squares and without effect on
+    the others; "simulated:N:SEED" names its own.
 
     Raises:
         InputError: another form, or no data there.

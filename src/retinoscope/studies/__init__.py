@@ -2,7 +2,8 @@
 
 `TokenAblation`, `LogitLens` and `AttentionKnockout` are those of Neo et al. 2024;
 `InformationFlow`, `WordAttention` and `ImageReprompting` those of Kaduri et al. 2024 and Zhang et
-al. 2024; `Probe` that of Li et al. 2022.
+al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (Harshit and Tasdizen
+2024).
 
     results = TokenAblation(vlm, samples).run("runs/ablation")
     results.summary()            # a pyarrow.Table, one row per condition
@@ -11,6 +12,8 @@ A study writes a run directory (see `retinoscope.store`); reports are made from 
 """
 
 from ._ablation import TokenAblation
+from ._aims import Rules as AlignmentRules
+from ._alignment import ALIGNMENT_METHODS, AttentionAlignment
 from ._categories import Categories, read_categories, write_categories
 from ._clean import CleanAnswers
 from ._executor import Executor, Outcome
@@ -49,6 +52,7 @@ from ._words import plural, words_of
 from .probing import PROBE_MEASURES, PROBE_TASKS, Probe
 
 __all__ = [
+    "ALIGNMENT_METHODS",
     "CHECKS",
     "DESCRIBE",
     "FLOW_PRESETS",
@@ -61,7 +65,9 @@ __all__ = [
     "PROBE_TASKS",
     "TASKS",
     "TOKENS_OBJECT_1",
+    "AlignmentRules",
     "Ask",
+    "AttentionAlignment",
     "AttentionKnockout",
     "Categories",
     "ChatJudge",

@@ -36,7 +36,7 @@ class Results:
 
     @property
     def study(self) -> str:
-        """ "ablation", "lens", "knockout", "flow", "look", "reprompt" or "probe"."""
+        """Its name: "ablation", "lens", "knockout", "flow", "look", "alignment" and so on."""
         return str(self.manifest["study"])
 
     @cached_property

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ..stats.maps import METRICS as MAP_METRICS
 from . import _ablation_summary as ablation
+from . import _alignment_summary as alignment
 from . import _flow_summary as flow
 from . import _knockout_summary as knockout
 from . import _lens_summary as lens
@@ -58,6 +60,15 @@ def _untouched(edges: Cell) -> Part | None:
 
 def _looking(weights: Cell, row: Cell, layer: Cell, head: Cell) -> Part | None:
     return None if row is None else (weights, row, layer, head)
+
+
+def _aligned(provenance: Cell, granularity: Cell, condition: Cell) -> Part | None:
+    # A map is compared with its bounds, which have no method.
+    return None if condition in (None, "ranking") else (provenance, granularity)
+
+
+def _ranked(condition: Cell) -> Part | None:
+    return "all" if condition == "ranking" else None
 
 
 SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
@@ -186,5 +197,26 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             reprompt.summary_order,
         ),
         {},
+    ),
+    "alignment": (
+        Partition(
+            alignment.summarise_alignment,
+            ("provenance", "granularity", "condition"),
+            _aligned,
+            (*_ITEM, "weights", "method", "layer", *MAP_METRICS, "reason"),
+            alignment.alignment_order,
+        ),
+        {
+            "ranking": Partition(
+                alignment.summarise_ranking,
+                ("condition",),
+                _ranked,
+                (
+                    *("sample", "error", "provenance", "weights", "method", "layer"),
+                    *("candidates", "preferred", "rank"),
+                ),
+                alignment.ranking_order,
+            )
+        },
     ),
 }

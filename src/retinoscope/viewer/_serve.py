@@ -51,7 +51,7 @@ def serve(
         MissingExtraError: without the extra "serve".
     """
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401
 
         from ._server import make_app
     except ModuleNotFoundError as error:
@@ -91,16 +91,28 @@ def serve(
         vlm,
         library,
         token=token,
-        names=_names(host, local),
+        names=host_names(host),
         any_address=not local,
         timeout=timeout,
         session=session,
     )
-    listener = _listen(host, port)
-    address = _address_of(host, listener.getsockname()[1])
+    listener = listen(host, port)
+    address = address_of(host, listener.getsockname()[1])
     full = address if token is None else f"{address}?token={token}"
+    say(f"{vlm.name}: {full}")
+    run_app(app, listener, open_at=full if open_browser else None)
+
+
+def run_app(app: object, listener: socket.socket, *, open_at: str | None = None) -> None:
+    """Serves an application on `listener` until it is interrupted.
+
+    Args:
+        open_at: an address that the browser opens, or None.
+    """
+    import uvicorn
+
     config = uvicorn.Config(
-        app,
+        app,  # type: ignore[arg-type]
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -109,9 +121,8 @@ def serve(
         timeout_keep_alive=10,
         h11_max_incomplete_event_size=32_768,
     )
-    say(f"{vlm.name}: {full}")
-    if open_browser:
-        threading.Timer(0.5, webbrowser.open, [full]).start()
+    if open_at is not None:
+        threading.Timer(0.5, webbrowser.open, [open_at]).start()
     uvicorn.Server(config).run(sockets=[listener])
 
 
@@ -125,12 +136,15 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _names(host: str, local: bool) -> tuple[str, ...]:
+def host_names(host: str) -> tuple[str, ...]:
+    """Names that a server on `host` answers to."""
     names = ["localhost", "127.0.0.1", "::1", host]
+    local = is_loopback(host)
     return tuple(names if local else [*names, socket.gethostname(), socket.getfqdn()])
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A socket on an address; port 0 takes a free one. Raises InputError where it cannot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -145,7 +159,8 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address_of(host: str, port: int) -> str:
+def address_of(host: str, port: int) -> str:
+    """The address to type into a browser."""
     if host in ("0.0.0.0", "::", ""):
         host = socket.gethostname()
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -7,8 +7,18 @@
 Every `Gaze` says whose it is: "human", "simulated" or "mask".
 """
 
+from ._collected import (
+    COLLECTION,
+    CollectedTrial,
+    collected,
+    collected_name,
+    read_trial,
+    reading_pieces,
+    session_folder,
+    trial_bytes,
+)
 from ._density import BANDWIDTH, centre_prior, kernel_density
-from ._folder import gaze
+from ._folder import described, gaze
 from ._gaze import GRANULARITIES, PROVENANCES, Gaze, Provenance, Segment, pool, segment_of
 from ._observer import Observer, mask_attention, observe, simulated, write_simulated
 from ._options import GazeOptions
@@ -19,8 +29,10 @@ from ._vista import vista
 
 __all__ = [
     "BANDWIDTH",
+    "COLLECTION",
     "GRANULARITIES",
     "PROVENANCES",
+    "CollectedTrial",
     "Gaze",
     "GazeOptions",
     "Observer",
@@ -31,16 +43,23 @@ __all__ = [
     "Unit",
     "Viewport",
     "centre_prior",
+    "collected",
+    "collected_name",
+    "described",
     "gaze",
     "kernel_density",
     "mask_attention",
     "observe",
     "pool",
     "read_recording",
+    "read_trial",
+    "reading_pieces",
     "recording_json",
     "segment_of",
+    "session_folder",
     "simulated",
     "transcript",
+    "trial_bytes",
     "vista",
     "write_simulated",
 ]

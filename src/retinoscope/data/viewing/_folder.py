@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ...errors import InputError
+from .._folder import folder
 from .._image import open_image
 from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
@@ -18,7 +19,7 @@ from .._tabular import find_rows, read_rows
 from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
 from ._mat import read_mat
 from ._options import GazeOptions, read_options
-from ._pictures import IMAGES, chosen, read_map
+from ._pictures import IMAGES, chosen, images_below, read_map
 from ._viewport import Viewport, inside
 from ._vista import images_of, texts_of, whole_number
 
@@ -31,7 +32,7 @@ _MORE = (*("start", "end", "duration", "observer", "text", "segment", "occurrenc
 _TEXTS = ("image", "text")
 
 
-def gaze(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
+def gaze(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
     """Samples of a folder of images with fixations or maps, one per image, with `attention`.
 
         images/a.jpg           or ALLSTIMULI/ (MIT1003), Stimuli/ (CAT2000), or the folder itself
@@ -56,7 +57,7 @@ def gaze(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
 
     Source: Jiang et al. 2015 (SALICON), Judd et al. 2009 (MIT1003), Borji and Itti 2015 (CAT2000).
     """
-    root = existing_folder(folder, "a folder of images and fixations")
+    root = existing_folder(path, "a folder of images and fixations")
     settings = read_options(root) if options is None else options
     images = images_of(root, settings, IMAGE_FOLDERS)
     listed: dict[str, list[_Fixation]] = {}
@@ -169,20 +170,20 @@ def _files(
 ) -> dict[str, Path]:
     """Files about images, by the image's name."""
     if told is not None:
-        folder = existing_folder(root / told, "a folder of maps or fixations")
+        place = existing_folder(root / told, "a folder of maps or fixations")
     else:
-        folder = next((root / name for name in names if (root / name).is_dir()), None)
-    if folder is None:
+        place = next((root / name for name in names if (root / name).is_dir()), None)
+    if place is None:
         return {}
     found: dict[str, Path] = {}
-    for file in sorted(folder.rglob("*")):
-        stem = file.relative_to(folder).with_suffix("").as_posix()
+    for file in sorted(place.rglob("*")):
+        stem = file.relative_to(place).with_suffix("").as_posix()
         for ending in endings:
             name = stem.removesuffix(ending) if ending else stem
             if file.suffix.lower() in suffixes and name in images and stem == name + ending:
                 if name in found:
                     raise InputError(
-                        f"{folder}: expected one file about {name}, got {found[name].name} and "
+                        f"{place}: expected one file about {name}, got {found[name].name} and "
                         f"{file.name}"
                     )
                 found[name] = file
@@ -312,3 +313,17 @@ def _gaze(
         dropped=int((~here).sum()),
         settings={"bandwidth": options.kernel(size), "timed": bool(timed)},
     )
+
+
+def described(path: str | Path) -> list[Sample]:
+    """Images directly in a folder, each with the descriptions that `texts.csv` (.jsonl, .parquet)
+    in it has of it: columns image and text.
+
+    Raises:
+        InputError: no folder, no images in it, or a text of no image.
+    """
+    root = existing_folder(path, "a folder of images")
+    texts = _texts(root, images_below(root, deep=False))
+    return [
+        replace(sample, captions=texts.get(Path(sample.id).stem, ())) for sample in folder(root)
+    ]

@@ -83,7 +83,8 @@ class Transcript:
             whole = self.text[start:end]
             start += len(whole) - len(whole.lstrip(_MARKS))
             end -= len(whole) - len(whole.rstrip(_MARKS))
-        time = self.units[first].start, max(unit.end for unit in self.units[first:last])
+        said = self.units[first:last]
+        time = min(unit.start for unit in said), max(unit.end for unit in said)
         return Segment(self.text[start:end], self.text, start, end, granularity, time)
 
     def _until(self, ends) -> list[tuple[int, int]]:
@@ -125,17 +126,23 @@ def bare(word: str) -> str:
     return word.strip(_MARKS).lower()
 
 
+def between(word: str) -> bool:
+    """Whether a word stands between phrases: a preposition, a conjunction and the like."""
+    return bare(word) in _BREAKS
+
+
 def names_something(word: str) -> bool:
     """Whether a word is none of `FUNCTION_WORDS` and has a letter or a digit."""
     plain = bare(word)
     return plain not in FUNCTION_WORDS and re.search(r"\w", plain) is not None
 
 
-def transcript(units: Sequence[Unit], where: str) -> Transcript:
+def transcript(units: Sequence[Unit], where: str, *, ordered: bool = True) -> Transcript:
     """Timed pieces put together; pieces without a letter or a sign say nothing and are left out.
 
     Args:
         where: what to call it in errors.
+        ordered: whether words must begin one after the other, as they do in speech.
 
     Raises:
         InputError: no words, a time that is no number, an end before its start, or a piece that
@@ -155,7 +162,7 @@ def transcript(units: Sequence[Unit], where: str) -> Transcript:
                 f"{where}: word {number} ({unit.text!r}) ends at {unit.end:g} s, before it begins "
                 f"at {unit.start:g} s: mend its times"
             )
-        if unit.start < before:
+        if ordered and unit.start < before:
             raise InputError(
                 f"{where}: word {number} ({unit.text!r}) begins at {unit.start:g} s, before the "
                 f"word before it at {before:g} s: put the words in order"

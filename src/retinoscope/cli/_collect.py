@@ -1,0 +1,80 @@
+"""`retinoscope collect`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+
+def collect(
+    folder: str,
+    /,
+    *,
+    out: Path,
+    task: Literal["describe", "read", "both"] = "describe",
+    radius: float = 0.06,
+    blur: float = 0.03,
+    per_session: int | None = None,
+    shuffle: bool = True,
+    consent: Path | None = None,
+    title: str = "Where do you look?",
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    open: Annotated[bool, Parameter(negative=())] = False,
+) -> None:
+    """Collect where people look: they describe or read while a sharp window follows their hand.
+
+    Serves a page on this machine until Ctrl-C. People accept a text first; a random number is all
+    that is kept of them. Images are blurred but for a small window that follows the mouse, a finger
+    or the arrow keys; where it is, when, and the words that are typed or read meanwhile are written
+    to OUT, an image at a time. On another address than this machine's own the page asks for the
+    token that is printed.
+
+    For example:
+
+        retinoscope collect photos --out runs/people --open
+
+        retinoscope collect photos --out runs/people --task read --host 0.0.0.0
+
+    Then `retinoscope attend pocket collected:runs/people --out runs/attend` compares a model with
+    these people.
+
+    Args:
+        folder: images, and for reading texts.csv with the columns image and text; or any DATA, such
+            as scenes:10.
+        out: folder of the sessions; an existing one goes on.
+        task: describe by typing, read a description, or both (read where there is one).
+        radius: of the sharp window, as a share of the image's diagonal.
+        blur: standard deviation of the blur, as a share of the diagonal.
+        per_session: at most so many images a session.
+        shuffle: show them in another order to each.
+        consent: a text file to be accepted, in place of the built-in text.
+        title: at the top of the first page.
+        host: address to listen on.
+        port: port to listen on; 0 takes a free one.
+        open: open the page in the browser.
+    """
+    from ..collect import CollectionOptions, serve_collection
+    from ..data import open_source
+    from ..data.viewing import described
+
+    samples = described(folder) if Path(folder).is_dir() else open_source(folder)
+    serve_collection(
+        samples,
+        out,
+        CollectionOptions(
+            task=task,
+            radius=radius,
+            blur=blur,
+            per_session=per_session,
+            shuffle=shuffle,
+            consent=consent,
+            title=title,
+        ),
+        host=host,
+        port=port,
+        open_browser=open,
+        say=lambda line: print(line, flush=True),
+    )

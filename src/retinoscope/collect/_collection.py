@@ -1,0 +1,284 @@
+"""`Collection`: the folder that sessions are written to, and what is shown to whom."""
+
+from __future__ import annotations
+
+import io
+import json
+import secrets
+import shutil
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from ..data import Sample
+from ..data.viewing import (
+    COLLECTION,
+    CollectedTrial,
+    collected_name,
+    reading_pieces,
+    session_folder,
+    trial_bytes,
+)
+from ..errors import InputError
+from ..store import write_bytes
+from ._consent import consent_id, consent_text
+
+SHOWN = 1280
+"""Longest side of a picture on the page, in pixels."""
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class CollectionOptions:
+    """How images are shown.
+
+    Attributes:
+        task: "describe" them, "read" their descriptions, or "both": read those that have one.
+        radius: of the sharp window, as a share of the image's diagonal.
+        blur: standard deviation of the blur, as a share of the diagonal.
+        per_session: at most so many images a session; all if None.
+        shuffle: show them in another order in each session.
+        consent: a text file in place of the built-in text; paragraphs apart by empty lines.
+        title: at the top of the first page.
+    """
+
+    task: Literal["describe", "read", "both"] = "describe"
+    radius: float = 0.06
+    blur: float = 0.03
+    per_session: int | None = None
+    shuffle: bool = True
+    consent: Path | None = None
+    title: str = "Where do you look?"
+
+    def __post_init__(self) -> None:
+        if self.task not in ("describe", "read", "both"):
+            raise InputError(f"expected a task describe, read or both, got {self.task!r}")
+        for name in ("radius", "blur"):
+            if not 0 < getattr(self, name) <= 0.5:
+                raise InputError(
+                    f"expected {name} as a share of the diagonal up to 0.5, got "
+                    f"{getattr(self, name)}"
+                )
+        if self.per_session is not None and self.per_session < 1:
+            raise InputError(f"expected at least one image a session, got {self.per_session}")
+
+
+class Collection:
+    """Sessions of people who look at the images of `samples`.
+
+    Args:
+        samples: images and, for reading, their captions.
+        out: the folder of sessions; made if it is not there. An existing one goes on, if it was
+            made with the same settings.
+
+    Raises:
+        InputError: no images, nothing to read, or a folder of something else.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], out: str | Path, options: CollectionOptions
+    ) -> None:
+        if not len(samples):
+            raise InputError("expected at least one image to show, got none")
+        self.samples, self.out, self.options = samples, Path(out), options
+        self.consent = consent_text(options.consent)
+        self.consent_id = consent_id(self.consent)
+        self.ids = [sample.id for sample in samples]
+        self.texts = [sample.captions[0] if sample.captions else None for sample in samples]
+        self.shown = [
+            place
+            for place, text in enumerate(self.texts)
+            if options.task != "read" or text is not None
+        ]
+        if not self.shown:
+            raise InputError(
+                "expected images with descriptions to read, got none: put texts.csv (image, text) "
+                "into the folder, or give --task describe"
+            )
+        self._keep_settings()
+        self._picture = lru_cache(maxsize=32)(self._draw)
+
+    def _keep_settings(self) -> None:
+        told = {
+            "version": VERSION,
+            "task": self.options.task,
+            "radius": self.options.radius,
+            "blur": self.options.blur,
+            "consent": list(self.consent),
+            "consent_id": self.consent_id,
+            "provenance": "human",
+            "instrument": "pointer",
+        }
+        file = self.out / COLLECTION
+        if file.is_file():
+            try:
+                found = json.loads(file.read_text("utf-8"))
+            except (OSError, ValueError) as error:
+                raise InputError(f"{file}: expected a collection's settings ({error})") from error
+            differing = sorted(key for key in told if found.get(key) != told[key])
+            if differing:
+                raise InputError(
+                    f"{self.out} holds sessions with another {', '.join(differing)}: give another "
+                    "--out, or the same settings"
+                )
+            return
+        if self.out.exists() and any(self.out.iterdir()):
+            raise InputError(
+                f"{self.out}: expected an empty folder or a collection, got something else: give "
+                "another --out"
+            )
+        write_bytes(file, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
+
+    # Sessions
+
+    def begin(self) -> int:
+        """A new session's number: random, and all that is kept of a person."""
+        while True:
+            number = secrets.randbelow(2**53 - 1) + 1
+            folder = session_folder(self.out, number)
+            if not folder.exists():
+                content = {"consent_id": self.consent_id, "accepted": True}
+                write_bytes(folder / "session.json", json.dumps(content).encode() + b"\n")
+                return number
+
+    def knows(self, session: int) -> bool:
+        """Whether somebody accepted the consent text under that number."""
+        return (session_folder(self.out, session) / "session.json").is_file()
+
+    def order(self, session: int) -> list[int]:
+        """The images of a session, by their place among the samples."""
+        places = list(self.shown)
+        if self.options.shuffle:
+            places = np.random.default_rng(session).permutation(places).tolist()
+        return places[: self.options.per_session]
+
+    def done(self, session: int) -> list[int]:
+        """Those that are finished."""
+        folder = session_folder(self.out, session)
+        return [p for p in self.order(session) if (folder / self._file(p)).is_file()]
+
+    def next(self, session: int) -> dict[str, Any]:
+        """What the page shows next."""
+        order, done = self.order(session), self.done(session)
+        told: dict[str, Any] = {"done": len(done), "total": len(order)}
+        left = [place for place in order if place not in done]
+        if not left:
+            return told | {"finished": True}
+        place = left[0]
+        width, height = self.samples[place].image.size
+        text = self.texts[place]
+        read = self.options.task != "describe" and text is not None
+        return told | {
+            "finished": False,
+            "trial": place,
+            "task": "read" if read else "describe",
+            "name": self.ids[place],
+            "width": width,
+            "height": height,
+            "pieces": list(reading_pieces(text)) if read and text else [],
+            "radius": self.radius(place),
+        }
+
+    def radius(self, place: int) -> float:
+        """Of the sharp window, in pixels of the original image."""
+        return self.options.radius * float(np.hypot(*self.samples[place].image.size))
+
+    def store(self, session: int, place: int, record: dict[str, Any]) -> None:
+        """Writes what was recorded of one image, whole or not at all.
+
+        Raises:
+            InputError: an image that is not this session's, another task, positions outside the
+                image, or other words than those to be read.
+        """
+        if place not in self.order(session):
+            raise InputError("this image is not part of this session")
+        image = self.samples[place].image
+        asked = self.next_task(place)
+        if record["task"] != asked:
+            raise InputError(f"expected this image's task to be {asked}, got {record['task']}")
+        positions = [p for p in record["positions"] if p[1] is not None]
+        if not all(0 <= x < image.width and 0 <= y < image.height for _, x, y in positions):
+            raise InputError("expected positions inside the image, got others")
+        text = self.texts[place]
+        if asked == "read" and text is not None:
+            expected = list(reading_pieces(text))
+            if [word["text"] for word in record["words"]] != expected:
+                raise InputError("expected the words that were to be read, got others")
+        trial = CollectedTrial(
+            session=session,
+            image=self.ids[place],
+            size=image.size,
+            radius=self.radius(place),
+            blur=self.options.blur * float(np.hypot(*image.size)),
+            **record,
+        )
+        self._keep_image(place)
+        write_bytes(session_folder(self.out, session) / self._file(place), trial_bytes(trial))
+
+    def next_task(self, place: int) -> str:
+        """What is to be done with an image."""
+        read = self.options.task != "describe" and self.texts[place] is not None
+        return "read" if read else "describe"
+
+    def withdraw(self, session: int) -> None:
+        """Deletes everything of a session."""
+        shutil.rmtree(session_folder(self.out, session), ignore_errors=True)
+
+    def export(self, session: int) -> bytes:
+        """One session as a ZIP file that holds a folder for `retinoscope.data.collected`."""
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(self.out / COLLECTION, COLLECTION)
+            folder = session_folder(self.out, session)
+            for file in sorted(folder.iterdir()):
+                archive.write(file, file.relative_to(self.out).as_posix())
+            for place in self.done(session):
+                file = self._image_file(place)
+                archive.write(file, file.relative_to(self.out).as_posix())
+        return buffer.getvalue()
+
+    # Images
+
+    def picture(self, place: int, blurred: bool) -> bytes:
+        """A JPEG of an image as the page shows it.
+
+        Raises:
+            InputError: no such image.
+        """
+        if place not in self.shown:
+            raise InputError("there is no such image")
+        return self._picture(place, blurred)
+
+    def _draw(self, place: int, blurred: bool) -> bytes:
+        image = self.samples[place].image.convert("RGB")
+        scale = min(1.0, SHOWN / max(image.size))
+        if scale < 1:
+            size = (round(image.width * scale), round(image.height * scale))
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        if blurred:
+            radius = self.options.blur * float(np.hypot(*image.size))
+            image = image.filter(ImageFilter.GaussianBlur(radius))
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=90)
+        return buffer.getvalue()
+
+    def _file(self, place: int) -> str:
+        return f"{collected_name(self.ids[place])}.parquet"
+
+    def _image_file(self, place: int) -> Path:
+        return self.out / "images" / f"{collected_name(self.ids[place])}.png"
+
+    def _keep_image(self, place: int) -> None:
+        """The image itself, once: the folder of sessions can be read by itself."""
+        file = self._image_file(place)
+        if file.is_file():
+            return
+        buffer = io.BytesIO()
+        self.samples[place].image.save(buffer, "PNG")
+        write_bytes(file, buffer.getvalue())

@@ -1,0 +1,323 @@
+"""The project's own recordings of a window that people moved over a blurred image.
+
+    collection.json                 how images were shown, and the text that people accepted
+    images/NAME.png
+    sessions/NUMBER/session.json    which text was accepted; a random number is all there is of
+    sessions/NUMBER/NAME.parquet    a person; one file an image, one row a position
+
+Columns: `time` in seconds from the image's appearance, `x` and `y` in pixels of the image (null
+while the window was away from it), `word`, which of the words was being written or read then (null
+between them). A position holds until the next one. The rest is JSON in the file's metadata, under
+the key "retinoscope".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ...errors import InputError
+from .._image import open_image
+from .._lazy import LazySamples, content_hash, existing_folder, read_json
+from .._sample import Sample
+from ._gaze import Gaze
+from ._options import GazeOptions, read_options
+from ._pictures import chosen, images_below
+from ._recording import Recording
+from ._text import Unit, between, names_something, transcript
+from ._viewport import Viewport
+from ._vista import texts_of
+
+COLLECTION = "collection.json"
+KEY = b"retinoscope"
+HELD = 0.1
+"""Seconds that the window must stay for a position to count as looked at."""
+
+Positions = Sequence[tuple[float, float | None, float | None]]
+
+
+@dataclass(frozen=True)
+class CollectedTrial:
+    """What was recorded of one image in one session.
+
+    Attributes:
+        session: the number that stands for the person.
+        image: the image's name.
+        size: its width and height.
+        radius, blur: of the window and of what is around it, in pixels of the image.
+        task: "describe" or "read".
+        positions: (time, x, y), x and y None while the window was away.
+        pauses: (start, end) in seconds, in which nothing was recorded.
+        words: text, start and end of each.
+        end: seconds at which the image was finished.
+        instruments: "mouse", "touch", "pen", "keyboard".
+    """
+
+    session: int
+    image: str
+    size: tuple[int, int]
+    radius: float
+    blur: float
+    task: str
+    positions: Positions
+    pauses: Sequence[tuple[float, float]]
+    words: Sequence[Mapping[str, Any]]
+    end: float
+    instruments: Sequence[str]
+
+    def recording(self, where: str) -> Recording:
+        """As fixations and a text with times; raises InputError for times that cannot be."""
+        points, starts, ends = dwells(self.positions, self.pauses, self.end, self.radius)
+        units = [Unit(str(w["text"]), float(w["start"]), float(w["end"])) for w in self.words]
+        return Recording(
+            points=points,
+            starts=starts,
+            ends=ends,
+            # Who writes goes back to mend a word: the order of a text is not that of its making.
+            text=transcript(units, where, ordered=False),
+            provenance="human",
+            observer=self.session,
+            instrument="pointer",
+            settings={"dispersion": self.radius, "held": HELD, "task": self.task},
+        )
+
+
+def session_folder(root: Path, session: int) -> Path:
+    """Where a session's files lie."""
+    return root / "sessions" / str(session)
+
+
+def collected_name(image: str) -> str:
+    """A file name for an image, whatever its id is: different ids have different names."""
+    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(image).name)[:80]
+    return f"{plain}-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
+
+
+def reading_pieces(text: str) -> tuple[str, ...]:
+    """A text in pieces to be read one after the other: phrases, with the small words before them.
+
+    Joined by blanks they are the text again (but for its own blanks).
+    """
+    pieces: list[list[str]] = []
+    for word in text.split():
+        last = pieces[-1] if pieces else None
+        over = last is not None and (
+            last[-1][-1] in ",.;:!?" or (between(word) and any(map(names_something, last)))
+        )
+        if last is None or over:
+            pieces.append([word])
+        else:
+            last.append(word)
+    return tuple(" ".join(piece) for piece in pieces)
+
+
+def trial_bytes(trial: CollectedTrial) -> bytes:
+    """The Parquet file of a trial."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    times = [time for time, _, _ in trial.positions]
+    table = pa.table(
+        {
+            "time": pa.array(times, pa.float64()),
+            "x": pa.array([x for _, x, _ in trial.positions], pa.float64()),
+            "y": pa.array([y for _, _, y in trial.positions], pa.float64()),
+            "word": pa.array([_word_at(time, trial.words) for time in times], pa.int32()),
+        }
+    )
+    facts = {
+        "version": 1,
+        "provenance": "human",
+        "instrument": "pointer",
+        "session": trial.session,
+        "image": trial.image,
+        "size": list(trial.size),
+        "radius": trial.radius,
+        "blur": trial.blur,
+        "task": trial.task,
+        "pauses": [list(pause) for pause in trial.pauses],
+        "words": [dict(word) for word in trial.words],
+        "end": trial.end,
+        "instruments": list(trial.instruments),
+    }
+    told = json.dumps(facts, ensure_ascii=False).encode()
+    buffer = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata({KEY: told}), buffer)
+    return buffer.getvalue()
+
+
+def _word_at(time: float, words: Sequence[Mapping[str, Any]]) -> int | None:
+    return next((k for k, w in enumerate(words) if w["start"] <= time <= w["end"]), None)
+
+
+def read_trial(file: Path) -> CollectedTrial:
+    """A trial from its file.
+
+    Raises:
+        InputError: a damaged file, or one of another kind.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(file)
+        facts = json.loads((table.schema.metadata or {})[KEY])
+        columns = [table[name].to_pylist() for name in ("time", "x", "y")]
+        return CollectedTrial(
+            session=int(facts["session"]),
+            image=str(facts["image"]),
+            size=(int(facts["size"][0]), int(facts["size"][1])),
+            radius=float(facts["radius"]),
+            blur=float(facts["blur"]),
+            task=str(facts["task"]),
+            positions=list(zip(*columns, strict=True)),
+            pauses=[(float(a), float(b)) for a, b in facts["pauses"]],
+            words=list(facts["words"]),
+            end=float(facts["end"]),
+            instruments=tuple(facts["instruments"]),
+        )
+    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, IndexError) as error:
+        raise InputError(
+            f"{file}: expected a recording of retinoscope collect, got something else ({error!r})"
+        ) from error
+
+
+def dwells(
+    positions: Positions, pauses: Sequence[tuple[float, float]], end: float, dispersion: float
+) -> tuple[Float[np.ndarray, "fixation xy"], np.ndarray, np.ndarray]:
+    """Where the window stayed: positions, beginnings and ends in seconds.
+
+    A position holds until the next one, a pause or the end. Neighbouring ones whose width plus
+    height stays within `dispersion` are one; those that last less than `HELD` seconds are on the
+    way to somewhere. A position is the mean over its time.
+
+    Source: dispersion-threshold identification, Salvucci and Goldberg 2000 (ETRA), section 3.3.
+    """
+    held = _intervals(positions, pauses, end)
+    found: list[tuple[np.ndarray, float, float]] = []
+    group: list[tuple[float, float, float, float]] = []
+
+    def close() -> None:
+        if group:
+            seconds = np.array([stop - start for _, _, start, stop in group])
+            where = np.array([(x, y) for x, y, _, _ in group])
+            if seconds.sum() >= HELD:
+                mean = (where * seconds[:, None]).sum(0) / seconds.sum()
+                found.append((mean, group[0][2], group[-1][3]))
+
+    for one in held:
+        points = np.array([(x, y) for x, y, _, _ in [*group, one]])
+        apart = not group or one[2] > group[-1][3] + 1e-9
+        if apart or np.ptp(points, axis=0).sum() > dispersion:
+            close()
+            group = []
+        group.append(one)
+    close()
+    points = np.array([where for where, _, _ in found]).reshape(-1, 2)
+    times = np.array([(start, stop) for _, start, stop in found]).reshape(-1, 2)
+    return points, times[:, 0], times[:, 1]
+
+
+def _intervals(
+    positions: Positions, pauses: Sequence[tuple[float, float]], end: float
+) -> list[tuple[float, float, float, float]]:
+    """x, y, start and stop of each position while it held."""
+    found = []
+    for k, (start, x, y) in enumerate(positions):
+        stop = positions[k + 1][0] if k + 1 < len(positions) else end
+        for begins, _ in pauses:
+            if start <= begins < stop:
+                stop = begins
+                break
+        if x is not None and y is not None and stop > start:
+            found.append((float(x), float(y), float(start), float(stop)))
+    return found
+
+
+def collected(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
+    """Samples of a folder that `retinoscope collect` wrote, one per image, with `attention`.
+
+    Each session is an observer. `Gaze.instrument` is "pointer": a window that a hand moved, not
+    eyes. Where `gaze.json` does not give a bandwidth, the window's radius is taken.
+
+    Args:
+        options: in place of `gaze.json`, see `GazeOptions`; positions are pixels of the image.
+
+    Raises:
+        InputError: no collection, no finished image in it, a recording of no image; on access, a
+            damaged file.
+    """
+    root = existing_folder(folder, "a folder of collected sessions")
+    if not (root / COLLECTION).is_file():
+        raise InputError(f"{root}: expected {COLLECTION}, which `retinoscope collect` writes there")
+    settings = read_options(root) if options is None else options
+    images = images_below(root / "images") if (root / "images").is_dir() else {}
+    by_image: dict[str, list[Path]] = {}
+    for file in sorted((root / "sessions").glob("*/*.parquet")):
+        if file.stem not in images:
+            raise InputError(f"{file}: expected its image in {root / 'images'}, got none")
+        by_image.setdefault(file.stem, []).append(file)
+    if not by_image:
+        raise InputError(f"{root}: expected at least one finished image, got none")
+    taken = chosen({name: images[name] for name in sorted(by_image)}, settings.subset, str(root))
+    source = _Collected(root, settings, tuple(taken.items()), by_image)
+    return LazySamples(f"collected:{root}", source.read, source.describe, range(len(taken)))
+
+
+@dataclass(frozen=True)
+class _Collected:
+    root: Path
+    options: GazeOptions
+    images: tuple[tuple[str, Path], ...]
+    files: Mapping[str, Sequence[Path]]
+
+    def describe(self, places: Sequence[int]) -> object:
+        taken = [self.images[place] for place in places]
+        files = [file for name, _ in taken for file in self.files[name]]
+        return {
+            "source": "collected",
+            "options": self.options.described,
+            "images": [[name, content_hash(file)] for name, file in taken],
+            "sessions": [[file.parent.name, content_hash(file)] for file in files],
+        }
+
+    def read(self, place: int) -> Sample:
+        name, file = self.images[place]
+        image = open_image(file)
+        gazes: list[Gaze] = []
+        ids = set()
+        for path in self.files[name]:
+            trial = read_trial(path)
+            if trial.size != image.size:
+                raise InputError(
+                    f"{path}: expected an image of {trial.size[0]}x{trial.size[1]}, got "
+                    f"{image.width}x{image.height}"
+                )
+            ids.add(trial.image)
+            options = self.options
+            if options == GazeOptions():
+                options = replace(options, pixels_per_degree=trial.radius)
+            gazes += trial.recording(str(path)).gazes(Viewport(), image.size, options)
+        told = read_json(self.root / COLLECTION)
+        return Sample(
+            id=ids.pop() if len(ids) == 1 else name,
+            image=image,
+            captions=texts_of(gazes),
+            attention=tuple(gazes),
+            meta={
+                "source": "collected",
+                "file_name": file.name,
+                "dropped": 0,
+                "notes": (),
+                "collection": told,
+            },
+        )

@@ -1,0 +1,69 @@
+"""A text that the model is given as if it had written it, and maps of its parts."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from ..attribution import METHODS, Goal, HeatMap, Target, resolve
+from ..data import Segment
+from ..errors import InputError
+from ._tasks import DESCRIBE
+
+if TYPE_CHECKING:
+    from ..engine import VLM, Run
+
+
+class Spoken:
+    """A description of an image, read by a model as its own answer to "Describe this image.".
+
+    Maps are made from the model, the image and the text alone: where people looked is not known
+    here.
+
+    Raises:
+        InputError: the model's tokenizer does not give the text back (a word that it does not
+            know, say), or joins it with the prompt.
+    """
+
+    def __init__(self, vlm: VLM, image: Image.Image, text: str) -> None:
+        self.vlm, self.text = vlm, text
+        prompt = vlm.prompt(image, DESCRIBE)
+        asked = prompt.inputs.input_ids.tolist()
+        # The family's own way to put an answer behind a prompt decides about blanks.
+        whole = vlm.prompt(image, DESCRIBE, prefill=text).inputs.input_ids.tolist()
+        if whole[: len(asked)] != asked:
+            raise InputError(
+                "the model's tokenizer joins the description with the prompt, so that it cannot be "
+                f"read as an answer: {text!r}"
+            )
+        ids = whole[len(asked) :]
+        special = set(vlm.tokenizer.all_special_ids)
+        read = "".join(vlm.adapter.vocabulary.texts(i for i in ids if i not in special)).strip()
+        if read.lower() != text.strip().lower():
+            raise InputError(
+                f"expected a description that the model's tokenizer can write, got {text!r}, which "
+                f"it reads as {read!r}: use words that the model knows"
+            )
+        self.run: Run = vlm.run(prompt, continuation=ids)
+        self._goals: dict[tuple[int, int], Goal] = {}
+        self._lead = len(text) - len(text.lstrip())
+
+    def goal(self, start: int, end: int) -> Goal:
+        """Characters `start` to `end` of the text as a target; its passes are shared."""
+        if (start, end) not in self._goals:
+            span = max(start - self._lead, 0), end - self._lead
+            self._goals[start, end] = resolve(self.run, Target.segment(span))
+        return self._goals[start, end]
+
+    def heat_map(self, method: str, layer: int | None, segment: Segment, seed: int = 0) -> HeatMap:
+        """The map of one segment; raises as the method does."""
+        goal = self.goal(segment.start, segment.end)
+        return METHODS[method](self.run, goal, layer=layer, seed=seed)
+
+    @cached_property
+    def log_probability(self) -> float:
+        """Of the whole text, mean over its tokens; in nats."""
+        goal = self.goal(0, len(self.text))
+        return goal.value / len(goal.ids)

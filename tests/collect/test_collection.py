@@ -1,0 +1,264 @@
+"""What the server of a collection accepts, refuses and keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import retinoscope as rs
+from retinoscope.data import viewing
+from retinoscope.errors import InputError
+
+pytest.importorskip("fastapi", reason="needs the extra 'serve'")
+testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
+
+from retinoscope.collect import Collection, CollectionOptions  # noqa: E402
+from retinoscope.collect._server import make_app  # noqa: E402
+
+RECORD = {
+    "task": "describe",
+    "positions": [[0.1, 10.0, 12.0], [0.5, 100.0, 30.0], [1.5, None, None]],
+    "pauses": [[1.6, 2.0]],
+    "words": [
+        {"text": "boat", "start": 0.2, "end": 0.4},
+        {"text": "leaf", "start": 0.9, "end": 1.2},
+    ],
+    "end": 3.0,
+    "instruments": ["mouse"],
+}
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Collection:
+    return Collection(rs.data.scenes(3, seed=4), tmp_path / "out", CollectionOptions(shuffle=False))
+
+
+@pytest.fixture
+def client(collection: Collection) -> Iterator[Any]:
+    app = make_app(collection, names=("testserver",))
+    with testing.TestClient(app, raise_server_exceptions=False) as opened:
+        yield opened
+
+
+def _begin(client: Any) -> None:
+    told = client.get("/api/welcome").json()
+    assert told["session"] is False
+    answer = client.post("/api/session", json={"accepted": True, "consentId": told["consentId"]})
+    assert answer.status_code == 200
+
+
+def test_nothing_before_consent(client: Any, collection: Collection) -> None:
+    for method, path in (
+        ("GET", "/api/next"),
+        ("GET", "/api/images/0/sharp.jpg"),
+        ("POST", "/api/trials/0"),
+        ("GET", "/api/export.zip"),
+        ("DELETE", "/api/session"),
+    ):
+        answer = client.request(method, path, json=RECORD if method == "POST" else None)
+        assert answer.status_code == 403, path
+        assert "accept the text" in answer.json()["error"]
+    for wrong in (
+        {"accepted": False, "consentId": collection.consent_id},
+        {"accepted": True, "consentId": "another"},
+    ):
+        assert client.post("/api/session", json=wrong).status_code == 400
+    assert client.post("/api/session", json={"accepted": True}).status_code == 400
+    assert not list(collection.out.rglob("session.json"))
+    client.cookies.set("retinoscope-session", "12345")
+    assert client.get("/api/next").status_code == 403
+    client.cookies.set("retinoscope-session", "../../etc")
+    assert client.get("/api/next").status_code == 403
+
+
+def test_a_session_is_a_random_number_and_nothing_else(client: Any, collection: Collection) -> None:
+    _begin(client)
+    (file,) = collection.out.rglob("session.json")
+    assert int(file.parent.name) > 0
+    assert json.loads(file.read_text()) == {"accepted": True, "consent_id": collection.consent_id}
+    cookie = client.get("/api/welcome")
+    assert cookie.json()["session"] is True
+
+
+def test_what_is_finished_is_kept_and_goes_on(client: Any, collection: Collection) -> None:
+    _begin(client)
+    first = client.get("/api/next").json()
+    assert (first["done"], first["total"], first["trial"], first["task"]) == (0, 3, 0, "describe")
+    assert client.get("/api/images/0/blurred.jpg").headers["content-type"] == "image/jpeg"
+    sharp, blurred = (client.get(f"/api/images/0/{k}.jpg").content for k in ("sharp", "blurred"))
+    assert sharp != blurred
+    assert client.post("/api/trials/0", json=RECORD).json() == {"done": 1}
+    assert client.get("/api/next").json()["trial"] == 1
+    again = Collection(collection.samples, collection.out, collection.options)
+    app = make_app(again, names=("testserver",))
+    with testing.TestClient(app, cookies=client.cookies) as resumed:
+        assert resumed.get("/api/next").json()["done"] == 1
+    (file,) = collection.out.rglob("*.parquet")
+    trial = viewing.read_trial(file)
+    assert trial.words[0]["text"] == "boat"
+    sample = rs.data.collected(collection.out)[0]
+    assert sample.id == "scene-4-000000"
+    words = {g.segment.text: g for g in sample.attention if g.segment.granularity == "word"}  # type: ignore[union-attr]
+    np.testing.assert_allclose(words["boat"].fixations, [(10, 12)])
+    np.testing.assert_allclose(words["boat"].durations, [0.2])
+    np.testing.assert_allclose(words["leaf"].fixations, [(100, 30)])
+    assert words["boat"].settings["bandwidth"] == pytest.approx(trial.radius)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"positions": []}, "positions"),
+        ({"positions": [[1.0, 2.0, 3.0], [0.5, 2.0, 3.0]]}, "in the order of time"),
+        ({"positions": [[0.1, 1.0, None]]}, "both x and y"),
+        ({"positions": [[0.1, 999.0, 1.0]]}, "positions inside the image"),
+        ({"positions": [[-1.0, 1.0, 1.0]]}, "between the beginning and the end"),
+        ({"positions": [[1.8, 1.0, 1.0]]}, "no position during a pause"),
+        ({"pauses": [[2.0, 1.0]]}, "pauses must be in the order"),
+        ({"words": []}, "words"),
+        ({"words": [{"text": "a", "start": 2.0, "end": 1.0}]}, "end before it begins"),
+        ({"words": [{"text": "a", "start": 2.0, "end": 9.0}]}, "before the end"),
+        ({"task": "read"}, "task to be describe"),
+        ({"task": "guess"}, "task"),
+        ({"name": "Ada"}, "Extra inputs"),
+        ({"instruments": ["camera"]}, "instruments"),
+    ],
+)
+def test_records_that_cannot_be_are_refused(
+    client: Any, collection: Collection, change: dict, message: str
+) -> None:
+    _begin(client)
+    answer = client.post("/api/trials/0", json=RECORD | change)
+    assert answer.status_code == 400
+    assert message in answer.json()["error"]
+    assert not list(collection.out.rglob("*.parquet"))
+
+
+def test_other_images_other_sites_and_large_bodies_are_refused(client: Any) -> None:
+    _begin(client)
+    assert client.post("/api/trials/7", json=RECORD).status_code == 400
+    assert client.get("/api/images/7/sharp.jpg").status_code == 400
+    assert client.get("/api/images/0/secret.jpg").status_code == 404
+    assert client.get("/session.json").status_code == 404
+    foreign = {"origin": "http://evil.example"}
+    assert client.post("/api/trials/0", json=RECORD, headers=foreign).status_code == 400
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    assert client.post("/api/trials/0", content=b"x" * 5_000_000).status_code == 413
+    assert client.post("/api/trials/0", content=b"{").status_code == 400
+    policy = client.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "microphone=()" in client.get("/").headers["permissions-policy"]
+
+
+def test_another_machine_needs_the_token(collection: Collection) -> None:
+    app = make_app(collection, token="correct-horse", names=("lab",), any_address=True)
+    with testing.TestClient(app, base_url="http://10.0.0.7:8000") as outside:
+        assert outside.get("/api/welcome").status_code == 401
+        assert outside.get("/?token=correct-horse").status_code == 200
+        assert outside.get("/api/welcome").status_code == 200
+
+
+def test_who_withdraws_leaves_nothing(client: Any, collection: Collection) -> None:
+    _begin(client)
+    client.post("/api/trials/0", json=RECORD)
+    assert client.delete("/api/session").status_code == 200
+    assert not list((collection.out / "sessions").iterdir())
+    assert client.get("/api/welcome").json()["session"] is False
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, collection: Collection) -> None:
+    with pytest.raises(InputError, match="another radius"):
+        Collection(collection.samples, collection.out, CollectionOptions(radius=0.2))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("mine")
+    with pytest.raises(InputError, match="an empty folder or a collection"):
+        Collection(collection.samples, tmp_path / "full", CollectionOptions())
+    with pytest.raises(InputError, match="at least one image"):
+        Collection([], tmp_path / "none", CollectionOptions())
+    assert not (tmp_path / "none").exists()
+
+
+def test_reading_needs_texts_and_takes_them_from_the_folder(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    Image.new("RGB", (40, 30), "red").save(photos / "a.png")
+    with pytest.raises(InputError, match="descriptions to read"):
+        Collection(viewing.described(photos), tmp_path / "o", CollectionOptions(task="read"))
+    (photos / "texts.csv").write_text("image,text\na.png,A red field.\n")
+    samples = viewing.described(photos)
+    assert samples[0].captions == ("A red field.",)
+    reading = Collection(samples, tmp_path / "out", CollectionOptions(task="read"))
+    number = reading.begin()
+    pieces = reading.next(number)["pieces"]
+    assert pieces == ["A red field."]
+    record = RECORD | {"task": "read", "positions": [[0.0, 5.0, 5.0]]}
+    with pytest.raises(InputError, match="the words that were to be read"):
+        reading.store(number, 0, record)
+    reading.store(number, 0, record | {"words": [{"text": pieces[0], "start": 0.0, "end": 1.0}]})
+    (gaze, *_) = rs.data.collected(tmp_path / "out")[0].attention
+    assert gaze.segment is not None
+    assert gaze.segment.granularity == "phrase"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"task": "guess"}, "describe, read or both"),
+        ({"radius": 0}, "radius as a share"),
+        ({"blur": 0.6}, "blur as a share"),
+        ({"per_session": 0}, "at least one image"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        CollectionOptions(**options)
+
+
+def test_a_consent_text_of_ones_own(tmp_path: Path) -> None:
+    file = tmp_path / "consent.txt"
+    file.write_text("First.\n\nSecond\nline.\n")
+    options = CollectionOptions(consent=file)
+    made = Collection(rs.data.scenes(1), tmp_path / "out", options)
+    assert made.consent == ("First.", "Second line.")
+    file.write_text("")
+    with pytest.raises(InputError, match="an empty file"):
+        Collection(rs.data.scenes(1), tmp_path / "out", options)
+
+
+def test_pieces_are_the_text_again() -> None:
+    text = "A red kite over a beach, and two dogs. Nobody is there"
+    pieces = viewing.reading_pieces(text)
+    assert " ".join(pieces) == text
+    assert pieces == ("A red kite", "over a beach,", "and two dogs.", "Nobody", "is there")
+
+
+def test_the_window_must_stay_to_count() -> None:
+    from retinoscope.data.viewing._collected import dwells
+
+    positions = [
+        (0.0, 10, 10), (0.3, 12, 11), (0.6, 50, 50), (0.65, 80, 80), (1.0, None, None),
+        (1.2, 20, 20),
+    ]  # fmt: skip
+    points, starts, ends = dwells(positions, [(1.5, 5.0)], 9.0, dispersion=5)
+    np.testing.assert_allclose(points, [(11, 10.5), (80, 80), (20, 20)])
+    np.testing.assert_allclose(starts, [0, 0.65, 1.2])
+    np.testing.assert_allclose(ends, [0.6, 1.0, 1.5])
+
+
+def test_damaged_recordings_are_told(tmp_path: Path, collection: Collection) -> None:
+    with pytest.raises(InputError, match=r"expected collection\.json"):
+        rs.data.collected(tmp_path)
+    with pytest.raises(InputError, match="at least one finished image"):
+        rs.data.collected(collection.out)
+    number = collection.begin()
+    collection.store(number, 0, RECORD)
+    (file,) = collection.out.rglob("*.parquet")
+    file.write_bytes(b"no parquet")
+    with pytest.raises(InputError, match="a recording of retinoscope collect"):
+        _ = rs.data.collected(collection.out)[0]
