@@ -35,7 +35,8 @@ Start here; it takes a few minutes and downloads nothing:
     retinoscope demo
 """
 
-EPILOGUE = """MODEL is pocket (packaged), a Hugging Face Hub id or a folder. \
+EPILOGUE = """MODEL is pocket (packaged), smol (after `retinoscope fetch smol`), \
+a Hugging Face Hub id or a folder. \
 DATA is scenes:N (drawn), \
 coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME_OR_PATH. \
 planted:NAME with squares:N are models whose mechanism is known, for trying out a method.

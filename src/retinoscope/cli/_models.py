@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 def models() -> None:
     """Print the packaged models and the supported model families.
@@ -14,19 +16,28 @@ def models() -> None:
 
     print("Packaged (give the name as MODEL), with their figures on held-out scenes:")
     for name in MODELS:
-        reached = scores(name)
-        print(
-            f"  {name:<18} polling {reached['polling']:.3f}, questions "
-            f"{reached['questions']:.3f}, caption recall {reached['caption_recall']:.3f}, "
-            f"precision {reached['caption_precision']:.3f} "
-            f"({reached['cases']['captions']} scenes)"
-        )
+        print(_line(name, scores(name)))
 
     from ._common import quiet
 
     quiet()
+    from ..pocket import smol
+
+    if smol.MODELS:
+        print("Of pretrained parts (after `retinoscope fetch smol`), on the same scenes:")
+    for name in smol.MODELS:
+        print(_line(name, smol.scores(name)))
     from ..models import families
 
     print("Families (give a Hub id or a folder as MODEL):")
     for family, types in families().items():
         print(f"  {family:<18} {', '.join(types)}")
+
+
+def _line(name: str, reached: dict[str, Any]) -> str:
+    return (
+        f"  {name:<18} polling {reached['polling']:.3f}, questions "
+        f"{reached['questions']:.3f}, caption recall {reached['caption_recall']:.3f}, "
+        f"precision {reached['caption_precision']:.3f} "
+        f"({reached['cases']['captions']} scenes)"
+    )

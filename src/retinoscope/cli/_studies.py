@@ -138,6 +138,8 @@ def lens(
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     objects: Objects = Objects(),  # noqa: B008 (frozen)
     untrained: bool = True,
+    near: int = 0,
+    parts: Annotated[bool, Parameter(negative=())] = False,
     example_layers: int = 5,
 ) -> None:
     """Read visual tokens as words: do an object's tokens name it, and at which layer?
@@ -149,12 +151,17 @@ def lens(
 
         retinoscope lens pocket scenes:100 --out runs/lens
 
+        retinoscope lens smol scenes:64 --near 50 --parts --out runs/smol-lens
+
         retinoscope lens llava-hf/llava-1.5-7b-hf coco:coco --limit 170 --out runs/llava-lens
 
     Args:
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         untrained: also run a copy with random weights, which needs the model's memory again.
+        near: so many entries of the vocabulary around a name count as near it; also counts its
+            pieces and synonyms, and lists the words that appear. 0 leaves that out.
+        parts: also run the model with a random projector, and with a random language model.
         example_layers: so many layers are kept for the pictures.
     """
 
@@ -174,6 +181,8 @@ def lens(
             ),
             min_cover=common.min_cover,
             untrained=untrained,
+            near=near,
+            parts=parts,
             example_layers=example_layers,
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ._collect import StudyRun
 from ._lens_figure import lens_figure, readings_figure
-from ._models import BUILT_IN, PRETRAINING, SHORT
+from ._models import BUILT_IN, OF_PARTS, PRETRAINING, SHORT
 from ._parts import (
     PAPER,
     Claim,
@@ -28,7 +28,16 @@ CONTROLS = (
     ("background", "trained", "background tokens"),
     ("shuffled", "trained", "another image's mask"),
     ("object", "untrained", "an untrained copy"),
+    ("object", "random adapter", "a random adapter"),
+    ("object", "untrained language", "an untrained language model"),
 )
+
+
+_READ_AS = (
+    *("strict", "lenient", "colour", "any_kind"),
+    *("piece", "synonym", "near", "near_other"),
+)
+_WORDS_SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -74,7 +83,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
     figures = [lens_figure(curves)]
     readings = {
         metric: curve
-        for metric in ("strict", "lenient", "colour", "any_kind")
+        for metric in _READ_AS
         if (curve := curve_of(main.summary, "object", "trained", metric))
     }
     if len(readings) > 1:
@@ -107,8 +116,14 @@ def section(runs: Sequence[StudyRun]) -> Section:
             )
             for run in runs
             if run.extra("best_layer")
+        )
+        + tuple(table for run in runs if (table := _words(run, curves[run.label]))),
+        notes=(
+            *notes,
+            *((BUILT_IN,) if "pocket" in known else ()),
+            *((OF_PARTS,) if any(run.label.startswith("smol") for run in runs) else ()),
+            *((_near_note(main),) if "near" in readings else ()),
         ),
-        notes=(*notes, *((BUILT_IN,) if "pocket" in known else ())),
         claim=_claim(main, curves),
     )
 
@@ -246,6 +261,10 @@ def _table(run: StudyRun, folded: bool) -> Table:
             ("lenient", "object, lenient"),
             ("colour", "object, its colour"),
             ("any_kind", "object, any object's name"),
+            ("piece", "object, any piece of its name"),
+            ("synonym", "object, a synonym"),
+            ("near", "object, near its name"),
+            ("near_other", "object, near another object's name"),
         )
     }
     found = {label: c for label, c in {**strict, **more}.items() if c}
@@ -265,4 +284,50 @@ def _table(run: StudyRun, folded: bool) -> Table:
         rows=tuple(shown),
         records=tuple(rows),
         folded=folded,
+    )
+
+
+def _near_note(run: StudyRun) -> str:
+    options = run.manifest["parameters"]
+    near = options.get("near") if isinstance(options, dict) else None
+    return (
+        f"“Near” are the {near} entries of the vocabulary that are nearest to a name by the "
+        "language model's own input embeddings (cosine, the mean of all entries taken off), the "
+        "name itself among them. The control is the same count for the name of another object."
+    )
+
+
+def _words(run: StudyRun, curves: dict[tuple[str, str], Curve]) -> Table | None:
+    """Which words stand on top, at some layers, on objects and beside them."""
+    rows = pick(run.extra("words"), weights="trained")
+    own = curves.get(("object", "trained"))
+    if not rows or own is None:
+        return None
+    last = own.layers[-1]
+    layers = sorted({0, last // 4, last // 2, 3 * last // 4, own.layers[own.best], last})
+    shown = []
+    for layer in layers:
+        cells = [str(layer)]
+        for group in ("object", "background"):
+            found = sorted(
+                pick(rows, group=group, layer=layer), key=lambda row: int(number(row, "rank") or 0)
+            )[:_WORDS_SHOWN]
+            cells.append(
+                " · ".join(f"{row['word'] or '(space)'} {percent(number(row, 'share') or 0)}"
+                           for row in found)
+            )  # fmt: skip
+        shown.append(tuple(cells))
+    return Table(
+        name=file_name("lens", run.label, "words"),
+        caption=f"{run.label}: the words that stand on top most often, with their share of all "
+        "tokens of objects, and of tokens of no object. The file has every layer, and under which "
+        "objects a word stands.",
+        columns=(
+            Column("layer"),
+            Column("object tokens", numeric=False),
+            Column("background tokens", numeric=False),
+        ),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ._models import SHORT
+from ._models import READ
 from ._parts import Figure, percent
 from ._style import BLUE, BROWN, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, figure_style, svg_of
 
@@ -17,12 +17,18 @@ _LINES = {
     ("background", "trained"): (ORANGE, "--", "s", "background tokens"),
     ("shuffled", "trained"): (PURPLE, ":", "^", "another image's mask"),
     ("object", "untrained"): (GREY, "-.", "D", "untrained copy"),
+    ("object", "random adapter"): (BROWN, "--", "v", "random adapter"),
+    ("object", "untrained language"): (GREEN, ":", "x", "untrained language model"),
 }
 _READINGS = {
     "strict": (BLUE, "-", "o", "its name"),
     "lenient": (GREEN, "--", "s", "part of its name, or a synonym"),
     "colour": (ORANGE, "-.", "^", "its colour"),
     "any_kind": (BROWN, ":", "D", "any object's name"),
+    "piece": (PURPLE, "--", "v", "any piece of its name"),
+    "synonym": (INK, ":", "x", "a synonym"),
+    "near": (MUTED, "-", "P", "near its name"),
+    "near_other": (GREY, "--", "", "near another object's name (control)"),
 }
 
 
@@ -32,19 +38,23 @@ def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure
     from matplotlib.ticker import PercentFormatter
 
     n = len(curves)
-    columns = min(n, 3)
+    columns = min(n, 3) if n != 4 else 2
+    # Models of different depth each have their own axis of layers.
+    depths = {c.layers[-1] for found in curves.values() for c in found.values()}
     with figure_style("lens"):
         drawing = Drawing(figsize=(9.2 if n > 1 else 6.4, 3.5 * -(-n // columns)))
-        grid = drawing.subplots(-(-n // columns), columns, sharex=True, sharey=True, squeeze=False)
+        grid = drawing.subplots(
+            -(-n // columns), columns, sharex=len(depths) == 1, sharey=True, squeeze=False
+        )
         panels = list(grid.flat)
         for panel in panels[n:]:
             panel.set_visible(False)
         for panel, (model, found) in zip(panels, curves.items(), strict=False):
             for key, curve in found.items():
                 _draw(panel, curve, *_LINES[key])
-            panel.set_title(model, pad=22 if model in SHORT else 10)
-            if model in SHORT:
-                panel.text(0, 1.03, SHORT[model], transform=panel.transAxes, color=MUTED, size=8.6)
+            panel.set_title(model, pad=22 if model in READ else 10)
+            if model in READ:
+                panel.text(0, 1.03, READ[model], transform=panel.transAxes, color=MUTED, size=8.6)
             _layers(panel, max(c.layers[-1] for c in found.values()))
             panel.set_ylim(-0.03, 1.03)
             panel.set_yticks([0, 0.25, 0.5, 0.75, 1])

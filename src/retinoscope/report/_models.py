@@ -15,6 +15,19 @@ SHORT = {
     "pocket-none": "language model read nothing first",
 }
 
+READ = SHORT | {
+    "smol": "language model read text at large (SmolLM2), frozen",
+    "smol-lora": "language model read text at large, then trained on",
+}
+"""The same, and for the models of pretrained parts, which share scenes but not architecture."""
+
+OF_PARTS = (
+    "smol is put together from a language model and a vision tower that were pretrained apart and "
+    "stayed as they were; only the two layers between them were trained, on captions and "
+    "questions. Beside the pocket models it differs in size, vocabulary, vision tower and training "
+    "too: what differs between the curves is not the language model's reading alone."
+)
+
 BUILT_IN = (
     "The curve of “pocket” must not be read as a discovery about language models in general. Its "
     "language model read maps of words before it ever saw an image, and such texts train it to "

@@ -48,6 +48,15 @@ class Answers:
             )
         return known
 
+    def every_piece(self, word: str) -> tuple[int, ...]:
+        """Ids of all pieces of `word` in its spellings that hold at least two letters."""
+        found: dict[int, None] = {}
+        for form in _spellings(word):
+            for space in (" ", ""):
+                ids = self.tokenizer(f"{space}{form}", add_special_tokens=False)["input_ids"]  # type: ignore[operator]
+                found |= dict.fromkeys(int(i) for i in ids if len(self.piece(i)) > 1)
+        return tuple(found)
+
     def piece(self, token_id: int) -> str:
         """The token's text without its leading-space marker."""
         if token_id not in self._texts:

@@ -3,20 +3,23 @@
 Neo et al. 2024, section 4.1. At every layer the residual stream at the visual tokens is unembedded
 (final norm, then the output matrix); counted is how many of the object's tokens have its name as
 their top-1 word. Controls: tokens of no object, the same name under another image's mask, and a
-copy of the model with random weights.
+copy of the model with random weights. On a model of parts that were trained apart, a random
+projector and a random language model separate what each of them brings.
 """
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ..data import Sample
-from ..errors import InputError
+from ..errors import CapabilityError, InputError
 from ..store import Json
 from ._answers import Answers
 from ._examples import example_of
@@ -28,18 +31,21 @@ from ._shuffled import other_mask, partners
 from ._study import Example, Rows, Study
 from ._tables import Cell
 from ._tasks import DEFAULT_PROMPTS, DESCRIBE_LENS, PromptOptions, known_names, studied_objects
-from ._untrained import untrained_copy
+from ._untrained import random_adapter, untrained_copy, untrained_language
 
 if TYPE_CHECKING:
     from ..engine import VLM
 
 GROUPS = ("object", "background", "shuffled")
-WEIGHTS = ("trained", "untrained")
+WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
+_SHOWN_WORDS = 12
+"""Most common words of an object's tokens that a row keeps."""
 
 
 @dataclass(frozen=True)
 class _Context:
     vocabulary: Vocabulary
+    known: tuple[str, ...]
     names: np.ndarray
     models: dict[str, VLM]
 
@@ -58,6 +64,11 @@ class LogitLens(Study[_Context]):
         min_cover: share of a token's box that a mask must cover. The paper's rule is uncertain:
             0.5 in one account, any overlap (0) in another.
         untrained: also run a copy of the model with random weights, which needs its memory again.
+        near: so many entries of the vocabulary around an object's name, by the language model's
+            own embeddings, count as near it (the chance of any one of them is `near` over the
+            vocabulary's size). With 0 neither that is measured nor pieces, synonyms and words.
+        parts: also run the model with a random projector, and with a random language model behind
+            the trained projector.
         prompt: the viewer's of the released code. The visual tokens stand before it and, in a
             causal decoder, do not depend on it.
         example_layers: so many layers, evenly spread, are kept for the pictures.
@@ -66,6 +77,8 @@ class LogitLens(Study[_Context]):
     objects: PromptOptions = DEFAULT_PROMPTS
     min_cover: float = 0.0
     untrained: bool = True
+    near: int = 0
+    parts: bool = False
     prompt: str = DESCRIBE_LENS
     example_layers: int = 5
 
@@ -73,15 +86,20 @@ class LogitLens(Study[_Context]):
     needs: ClassVar[str] = (
         "objects whose name is unique in their image, within the bounds of PromptOptions"
     )
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "color", "layer", "group", "weights", "n_tokens"),
         *("strict", "lenient", "colour", "any_kind"),
+        *("piece", "synonym", "near", "near_other", "words"),
     )
 
     def _check(self) -> None:
         if not 0 <= self.min_cover <= 1:
             raise InputError(f"min_cover is a share from 0 to 1, got {self.min_cover}")
+        if not 0 <= self.near < self.vlm.vocab_size:
+            raise InputError(
+                f"expected 0 <= near < {self.vlm.vocab_size} (the vocabulary), got {self.near}"
+            )
 
     def _parameters(self) -> dict[str, object]:
         return super()._parameters() | {"objects": vars(self.objects)}
@@ -98,11 +116,24 @@ class LogitLens(Study[_Context]):
         return known_names(readable)
 
     def context(self, readable: Readable, measured: tuple[str, ...]) -> _Context:
-        vocabulary = Vocabulary(Answers(self.vlm.tokenizer), self.vlm.vocab_size)
+        embeddings = self._embeddings() if self.near else None
+        vocabulary = Vocabulary(
+            Answers(self.vlm.tokenizer), self.vlm.vocab_size, embeddings, self.near
+        )
         models = {"trained": self.vlm}
         if self.untrained:
             models["untrained"] = untrained_copy(self.vlm, self.seed)
-        return _Context(vocabulary, vocabulary.any_of(measured), models)
+        if self.parts:
+            models["random adapter"] = random_adapter(self.vlm, self.seed)
+            models["untrained language"] = untrained_language(self.vlm, self.seed)
+        return _Context(vocabulary, measured, vocabulary.any_of(measured), models)
+
+    def _embeddings(self) -> np.ndarray:
+        table: Any = self.vlm.model.get_input_embeddings()
+        weight = table.weight
+        if weight.dim() != 2 or len(weight) < self.vlm.vocab_size:
+            raise CapabilityError("near words need the embeddings as one matrix: leave near out")
+        return weight[: self.vlm.vocab_size].detach().float().cpu().numpy()
 
     def _rows(
         self, context: _Context, index: int, sample: Sample, keep: bool
@@ -153,13 +184,31 @@ class LogitLens(Study[_Context]):
             "colour": np.isin(top, context.vocabulary.word(obj.color)),
             "any_kind": np.isin(top, context.names),
         }
+        if self.near:
+            around = context.vocabulary.around(obj.name)
+            # One step along the known names: always another one, the same for every layer.
+            known = context.known
+            other = known[(known.index(obj.name) + 1) % len(known)]
+            hits |= {
+                "piece": np.isin(top, around.piece),
+                "synonym": np.isin(top, around.synonym),
+                "near": np.isin(top, around.near),
+                "near_other": np.isin(top, context.vocabulary.around(other).near),
+            }
         return [
             base
             | {"group": group, "layer": layer, "n_tokens": len(tokens)}
             | {measure: int(hit[layer, list(tokens)].sum()) for measure, hit in hits.items()}
+            | ({"words": self._words(context, top[layer, list(tokens)])} if self.near else {})
             for group, tokens in groups.items()
             for layer in range(len(top))
         ]
+
+    def _words(self, context: _Context, ids: np.ndarray) -> str:
+        """The most common top-1 entries of some tokens with their counts, as JSON."""
+        pieces = context.vocabulary.pieces
+        counts = Counter(pieces[int(index)] for index in ids)
+        return json.dumps(dict(counts.most_common(_SHOWN_WORDS)), ensure_ascii=False)
 
     def _groups(
         self, index: int, sample: Sample, image: ImageTokens, item: int

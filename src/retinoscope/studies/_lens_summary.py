@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter, defaultdict
+
 import numpy as np
 import pyarrow as pa
 
@@ -20,8 +23,24 @@ from ._tables import (
     share_of,
 )
 
-MEASURES = ("strict", "lenient", "colour", "any_kind")
-_WEIGHTS, _GROUPS = rank(("trained", "untrained")), rank(("object", "background", "shuffled"))
+MEASURES = (
+    *("strict", "lenient", "colour", "any_kind"),
+    *("piece", "synonym", "near", "near_other"),
+)
+"""What is counted; the second line only where the study measured what is near a name."""
+
+_WEIGHTS = rank(("trained", "untrained", "random adapter", "untrained language"))
+_GROUPS = rank(("object", "background", "shuffled"))
+_LISTED = 20
+_WORDS = {
+    **dict.fromkeys(("weights", "group"), "string"),
+    **dict.fromkeys(("layer", "rank"), "int"),
+    "word": "string",
+    "n_tokens": "int",
+    "share": "float",
+    "n_images": "int",
+    "objects": "string",
+}
 _MEASURES = rank(MEASURES)
 _SUMMARY = {
     **dict.fromkeys(("weights", "group"), "string"),
@@ -59,6 +78,8 @@ def summarise_lens(table: pa.Table) -> pa.Table:
         totals = [_count(row, "n_tokens") for row in items]
         background = groups.get((weights, "background", layer), [])
         for measure in MEASURES:
+            if all(row.get(measure) is None for row in items):
+                continue
             share = share_of([_count(row, measure) for row in items], totals, images)
             found.append(
                 {
@@ -76,6 +97,51 @@ def summarise_lens(table: pa.Table) -> pa.Table:
             )
     found.sort(key=summary_order)
     return make_table(found, _SUMMARY)
+
+
+def common_words(table: pa.Table) -> pa.Table:
+    """The words that stand on top most often, by weights, group and layer.
+
+    `share` is of all tokens of the group; `n_tokens` of them have the word, in `n_images` images;
+    `objects` are the objects under whose mask it stands most often, with their counts. A row keeps
+    the dozen most common words of each object, so rare ones are counted a little too low.
+    """
+    found: list[Record] = []
+    rows = [row for row in records(table) if row.get("words") is not None]
+    for (weights, group, layer), items in grouped(rows, ("weights", "group", "layer")).items():
+        total = sum(_count(row, "n_tokens") for row in items)
+        counts: Counter[str] = Counter()
+        images: dict[str, set[str]] = defaultdict(set)
+        objects: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in items:
+            for word, n in json.loads(str(row["words"])).items():
+                counts[word] += n
+                images[word].add(str(row["sample"]))
+                objects[word][str(row["object"])] += n
+        for place, (word, n) in enumerate(counts.most_common(_LISTED), start=1):
+            found.append(
+                {
+                    "weights": str(weights),
+                    "group": str(group),
+                    "layer": layer,
+                    "rank": place,
+                    "word": word,
+                    "n_tokens": n,
+                    "share": n / total,
+                    "n_images": len(images[word]),
+                    "objects": ", ".join(f"{o} {k}" for o, k in objects[word].most_common(3)),
+                }
+            )
+    found.sort(key=words_order)
+    return make_table(found, _WORDS)
+
+
+def words_order(record: Record) -> tuple[int, int, int, int]:
+    """Sorts the records of `common_words`."""
+    weights, group = str(record["weights"]), str(record["group"])
+    return (
+        _WEIGHTS[weights], _GROUPS[group], int(record["layer"] or 0), int(record["rank"] or 0),
+    )  # fmt: skip
 
 
 def summary_order(record: Record) -> tuple[int, int, int, int]:

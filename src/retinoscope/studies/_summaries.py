@@ -105,7 +105,14 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 _curves,
                 (*_ITEM, "layer", "n_tokens", *lens.MEASURES[:2]),
                 lens.best_order,
-            )
+            ),
+            "words": Partition(
+                lens.common_words,
+                ("weights", "group", "layer"),
+                lambda weights, group, layer: None if group is None else (weights, group, layer),
+                (*_ITEM, "object", "n_tokens", "words"),
+                lens.words_order,
+            ),
         },
     ),
     "knockout": (

@@ -83,7 +83,7 @@ def answer_loss(
     """Run the decoder over a packed batch; the unembedding only where an answer is predicted.
 
     An answer of n tokens weighs as sqrt(n): captions would otherwise drown the one-word answers,
-    which are what has to be looked up in the image. With `mixed`, products are computed in bfloat16.
+    which are what has to be looked up in the image. `mixed` computes products in bfloat16.
     """
     mask = torch.zeros(batch.mask.shape, dtype=embedded.dtype, device=embedded.device)
     mask = mask.masked_fill_(~batch.mask, -1e4)
