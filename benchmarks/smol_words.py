@@ -56,10 +56,9 @@ def main() -> None:
     print("| question | right | chance | n |\n|---|---|---|---|")
     for kind, found in right.items():
         share = wilson(sum(found), len(found))
-        print(
-            f"| {kind} | {100 * share.value:.1f}% ({100 * share.low:.1f} to {100 * share.high:.1f}) "
-            f"| {100 / len(ANSWERS[kind]):.0f}% | {len(found)} |"
-        )
+        interval = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
+        chance = 100 / len(ANSWERS[kind])
+        print(f"| {kind} | {100 * share.value:.1f}% ({interval}) | {chance:.0f}% | {len(found)} |")
 
 
 if __name__ == "__main__":
