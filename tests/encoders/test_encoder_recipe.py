@@ -23,6 +23,7 @@ from retinoscope.encoders.recipe import (
     caption_ids,
     encode,
     held_out,
+    repack,
     train_encoders,
 )
 from retinoscope.encoders.recipe import _packed as packing
@@ -124,6 +125,15 @@ def test_files_stay_below_their_limit(trained, tmp_path, monkeypatch) -> None:
         )
 
 
+def test_the_package_is_one_seed_of_some(trained, tmp_path) -> None:
+    repack(trained / "out", tmp_path, ["mae", "contrastive"], seed=1)
+    packed = Packed(tmp_path)
+    assert packed.names == ("contrastive-class", "mae")
+    assert packed.seeds("contrastive") == (1,)
+    one, two = packed.weights("mae", 1), Packed(trained / "out").weights("mae", 1)
+    assert all(torch.equal(one["tower"][key], two["tower"][key]) for key in two["tower"])
+
+
 def test_a_loader_gives_images_and_captions_only(tmp_path) -> None:
     pairs = open_pairs(
         tmp_path, 6, grounded=False, tokens=40, device=torch.device("cpu"), report=lambda *_: None
@@ -185,6 +195,8 @@ def test_two_towers_share_a_space(trained) -> None:
         two.text(["a giraffe."])
     with pytest.raises(CapabilityError, match="without texts"):
         encoders.load_contrastive(f"small:mae/0@{out}")
+    larger = encoders.load_contrastive(f"small:contrastive-max@{out}", enlarge=2)
+    assert larger.locations(image)["joint"].shape == (36, 16)
     alias = encoders.load(f"small:contrastive/1@{out}")
     assert alias.checksum() == encoders.load(f"small:contrastive-class/1@{out}").checksum()
 

@@ -187,6 +187,26 @@ def test_timm_features() -> None:
     assert features["vision.12"].shape == (196, 192)
 
 
+@pytest.mark.parametrize("make", [vit, dinov2, clip_vision, siglip], ids=lambda make: make.__name__)
+def test_enlarged_images_have_more_places(make) -> None:
+    model, processor = make()
+    enc = encoders.load((model, processor), enlarge=2)
+    features = enc.features(_picture(80, 40))
+    assert features.grid == (8, 8)
+    plain = encoders.load((model, processor)).features(_picture(80, 40))
+    np.testing.assert_allclose(features.boxes[0, :2], plain.boxes[0, :2])
+    np.testing.assert_allclose(features.boxes[-1, 2:], plain.boxes[-1, 2:])
+    assert enc.fingerprint != encoders.load((model, processor)).fingerprint
+    assert getattr(processor, "image_processor", processor).size != enc.images.size
+    with pytest.raises(InputError, match="enlarge"):
+        encoders.load((model, processor), enlarge=0)
+
+
+def test_models_of_one_size_are_not_enlarged(tiny) -> None:
+    with pytest.raises(CapabilityError, match="enlarge"):
+        encoders.load(tiny, enlarge=2)
+
+
 def test_an_encoder_is_given_back() -> None:
     enc = encoders.load(vit())
     assert encoders.load(enc) is enc

@@ -24,7 +24,7 @@ from ._vlm import VlmEncoder
 Spec = str | os.PathLike[str] | VLM | Encoder | tuple[PreTrainedModel, Any]
 
 
-def load(spec: Spec) -> Encoder:
+def load(spec: Spec, *, enlarge: int = 1) -> Encoder:
     """The frozen encoder that `spec` names.
 
     Args:
@@ -33,13 +33,27 @@ def load(spec: Spec) -> Encoder:
             "small:OBJECTIVE" of the packaged comparison, or "small:OBJECTIVE/SEED@FOLDER" of one
             that was trained anew; a pair (model, processor) of transformers objects; or an encoder,
             which is given back.
+        enlarge: show a tower of transformers images with so many times the pixels along each side,
+            its position embeddings interpolated: more and finer locations.
 
     Raises:
-        InputError: what cannot be loaded.
+        InputError: what cannot be loaded, or `enlarge` below 1.
         CapabilityError: a model whose tokens have no places in the image.
         MissingExtraError: "timm:NAME" without timm.
     """
+    found = _load(spec, enlarge)
+    if enlarge != 1 and not isinstance(found, TowerEncoder):
+        raise CapabilityError(
+            f"{found.name}: sees images of its own size only: enlarge is for vision towers of "
+            "transformers"
+        )
+    return found
+
+
+def _load(spec: Spec, enlarge: int) -> Encoder:
     if isinstance(spec, Encoder):
+        if enlarge != 1:
+            raise InputError("expected no enlarge beside a loaded encoder: give it to its load")
         return spec
     if isinstance(spec, VLM):
         return VlmEncoder(spec)
@@ -47,30 +61,33 @@ def load(spec: Spec) -> Encoder:
         model, processor = spec
         if is_vlm(model.config):
             return VlmEncoder(engine.load(model=model, processor=processor))
-        return TowerEncoder(model, processor, _name(model))
+        return TowerEncoder(model, processor, _name(model), enlarge)
     name = os.fspath(spec)
     if name.startswith(TIMM):
         return TimmEncoder(name)
     if name.startswith(SMALL):
-        return small(name)
+        return small(name, enlarge)
     if name in MODELS or name.startswith(planted.PREFIX):
         return VlmEncoder(engine.load(name))
     opened = open_tower(name)
     if opened is None:
         return VlmEncoder(engine.load(name))
     model, images, _ = opened
-    return TowerEncoder(model, images, name)
+    return TowerEncoder(model, images, name, enlarge)
 
 
-def load_contrastive(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) -> TwoTower:
+def load_contrastive(
+    spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any], *, enlarge: int = 1
+) -> TwoTower:
     """The frozen contrastive model that `spec` names.
 
     Args:
         spec: a Hub id or a folder of CLIP or SigLIP; "small:contrastive-max" and its likes; or a
             pair (model, processor) of transformers objects, the processor with its tokenizer.
+        enlarge: as of `load`.
 
     Raises:
-        InputError: what cannot be loaded.
+        InputError: what cannot be loaded, or `enlarge` below 1.
         CapabilityError: a model that does not put locations and texts in one space.
     """
     if isinstance(spec, tuple):
@@ -78,10 +95,10 @@ def load_contrastive(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any])
         tokenizer = getattr(processor, "tokenizer", None)
         if tokenizer is None:
             raise InputError("expected a processor with a tokenizer, got one without: use CLIP's")
-        return HuggingFaceTwoTower(model, processor, tokenizer, _name(model))
+        return HuggingFaceTwoTower(model, processor, tokenizer, _name(model), enlarge)
     name = os.fspath(spec)
     if name.startswith(SMALL):
-        return SmallTwoTower(name)
+        return SmallTwoTower(name, enlarge)
     opened = None
     if name not in MODELS and not name.startswith((planted.PREFIX, TIMM)):
         opened = open_tower(name)
@@ -91,7 +108,7 @@ def load_contrastive(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any])
             "small:contrastive-max"
         )
     model, images, tokenizer = opened
-    return HuggingFaceTwoTower(model, images, tokenizer, name)
+    return HuggingFaceTwoTower(model, images, tokenizer, name, enlarge)
 
 
 def _name(model: PreTrainedModel) -> str:

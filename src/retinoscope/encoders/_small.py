@@ -36,17 +36,18 @@ PREFIX = "small:"
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def small(name: str) -> TowerEncoder:
+def small(name: str, enlarge: int = 1) -> TowerEncoder:
     """The tower of one trained encoder.
 
     Args:
         name: "small:OBJECTIVE" of the packaged ones, or "small:OBJECTIVE/SEED@FOLDER".
+        enlarge: as of `TowerEncoder`.
 
     Raises:
         InputError: no such objective, seed or folder.
     """
     packed, objective, seed = _found(name)
-    return _tower(packed, packed.weights(objective, seed), name)
+    return _tower(packed, packed.weights(objective, seed), name, enlarge)
 
 
 def small_names(folder: str | Path | None = None) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ class SmallTwoTower(TwoTower):
 
     locating = "last block and final norm at that location"
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, enlarge: int = 1) -> None:
         """Raises `CapabilityError` for an objective without texts."""
         packed, objective, seed = _found(name)
         weights = packed.weights(objective, seed)
@@ -83,7 +84,7 @@ class SmallTwoTower(TwoTower):
                 "small:contrastive-max"
             )
         self.name = name
-        self.encoder: TowerEncoder = _tower(packed, weights, name)
+        self.encoder: TowerEncoder = _tower(packed, weights, name, enlarge)
         self.way: Aggregation = OBJECTIVES[ALIASES.get(objective, objective)].aggregation
         self.sizes = packed.sizes
         self.texts = TextTower(packed.sizes, len(build_tokenizer())).eval()
@@ -127,10 +128,12 @@ def _found(name: str) -> tuple[Packed, str, int]:
     return Packed(Path(folder) if folder else WEIGHTS), objective, int(seed or 0)
 
 
-def _tower(packed: Packed, weights: Mapping[str, Mapping[str, Tensor]], name: str) -> TowerEncoder:
+def _tower(
+    packed: Packed, weights: Mapping[str, Mapping[str, Tensor]], name: str, enlarge: int
+) -> TowerEncoder:
     tower = build_tower(packed.sizes).eval()
     _fill(tower, weights["tower"], name)
-    return TowerEncoder(tower, image_processor(packed.sizes), name)
+    return TowerEncoder(tower, image_processor(packed.sizes), name, enlarge)
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

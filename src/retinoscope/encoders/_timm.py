@@ -39,7 +39,7 @@ class TimmEncoder(Encoder):
             timm: Any = import_module("timm")
             data: Any = import_module("timm.data")
         except Exception as error:
-            raise MissingExtraError("timm", "probe") from error
+            raise MissingExtraError("timm", "timm") from error
         self.name = name if name.startswith(PREFIX) else PREFIX + name
         short = self.name.removeprefix(PREFIX)
         try:

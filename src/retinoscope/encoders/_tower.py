@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -32,11 +33,16 @@ class TowerEncoder(Encoder):
     before the patches are dropped.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: Any, name: str) -> None:
+    def __init__(self, model: PreTrainedModel, processor: Any, name: str, enlarge: int = 1) -> None:
         """Holds the tower and its geometry against the model itself.
 
+        Args:
+            processor: its image processor, or one that holds it.
+            enlarge: how many times as many pixels along each side the tower sees; its position
+                embeddings are interpolated then, as the model itself does it.
+
         Raises:
-            InputError: a model in training mode.
+            InputError: a model in training mode, or `enlarge` below 1.
             CapabilityError: tokens that are not one to one with patches of the image.
         """
         if model.training:
@@ -44,6 +50,11 @@ class TowerEncoder(Encoder):
         self.model, self.name = model, name
         # A processor for images and text holds the one for images.
         self.images: Any = getattr(processor, "image_processor", processor)
+        if enlarge < 1 or enlarge != int(enlarge):
+            raise InputError(f"expected a whole number from 1 on as enlarge, got {enlarge}")
+        self._interpolated = {"interpolate_pos_encoding": True} if enlarge > 1 else {}
+        if enlarge > 1:
+            self.images = _enlarged(self.images, enlarge)
         self.tower: Any = getattr(model, "vision_model", model)
         self.settings = {"dtype": str(self._dtype).removeprefix("torch.")}
         self._blocks = find_blocks(self.tower)
@@ -90,10 +101,25 @@ class TowerEncoder(Encoder):
         """One pass of the tower: places of the patches, what its blocks gave, and its output."""
         pixels = self.pixels(image)
         with watching(self._blocks) as seen:
-            output = self.tower(pixel_values=pixels)
+            output = self.run(pixels)
         if len(seen) != len(self.layers):
             raise CapabilityError("its blocks are not run once each")
         return self._layout(image.size, pixels), seen, output
+
+    def run(self, pixels: Float[Tensor, "1 3 height width"]) -> Any:
+        """The tower's output for pixels.
+
+        Raises:
+            CapabilityError: an enlarged image and a tower that cannot interpolate its positions.
+        """
+        try:
+            return self.tower(pixel_values=pixels, **self._interpolated)
+        except TypeError as error:
+            if not self._interpolated:
+                raise
+            raise CapabilityError(
+                "it cannot interpolate its position embeddings, so it sees images of one size only"
+            ) from error
 
     def pixels(self, image: Image.Image) -> Float[Tensor, "1 3 height width"]:
         """What the tower receives for one image."""
@@ -127,6 +153,17 @@ class TowerEncoder(Encoder):
             return patch_tokens(seen[0], layout.grid, self.layers[0])
 
         confirm_places(embedded, image, layout.boxes)
+
+
+def _enlarged(images: Any, times: int) -> Any:
+    """A copy of an image processor whose result has `times` as many pixels along each side."""
+    larger = copy.deepcopy(images)
+    for name in ("size", "crop_size"):
+        sides = getattr(images, name, None)
+        if sides is not None:
+            sides = {key: value * times for key, value in dict(sides).items() if value is not None}
+            setattr(larger, name, type(getattr(images, name))(**sides))
+    return larger
 
 
 _PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")

@@ -90,7 +90,14 @@ class HuggingFaceTwoTower(TwoTower):
       one location.
     """
 
-    def __init__(self, model: PreTrainedModel, processor: Any, tokenizer: Any, name: str) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        processor: Any,
+        tokenizer: Any,
+        name: str,
+        enlarge: int = 1,
+    ) -> None:
         """Raises `CapabilityError` for another family."""
         if isinstance(model, CLIPModel):
             self.locating = "last block, final norm and projection at that location"
@@ -104,7 +111,7 @@ class HuggingFaceTwoTower(TwoTower):
                 "in the space of their texts: use one of these, or small:contrastive-max"
             )
         self.model, self.tokenizer, self.name = model, tokenizer, name
-        self.encoder: TowerEncoder = TowerEncoder(model, processor, name)
+        self.encoder: TowerEncoder = TowerEncoder(model, processor, name, enlarge)
 
     @property
     def fingerprint(self) -> str:
@@ -133,8 +140,10 @@ class HuggingFaceTwoTower(TwoTower):
 
     @torch.no_grad()
     def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
-        embed: Any = self.model.get_image_features
-        return _unit(_pooled(embed(pixel_values=self.encoder.pixels(open_image(image)))))[0]
+        pooled = self.encoder.run(self.encoder.pixels(open_image(image))).pooler_output
+        if isinstance(self.model, CLIPModel):
+            pooled = self.model.visual_projection(pooled)
+        return _unit(pooled)[0]
 
     @torch.no_grad()
     def locations(self, image: ImageSource) -> Features:

@@ -14,7 +14,7 @@ from ._config import (
     Objective,
     TowerSizes,
 )
-from ._packed import Packed
+from ._packed import Packed, repack
 from ._pairs import GROUNDED_SEED, TRAIN_SEED, Pairs, caption_ids, held_out
 from ._tower import TextTower, aggregate, build_tower, encode, image_processor
 from ._train import train_encoders
@@ -38,5 +38,6 @@ __all__ = [
     "encode",
     "held_out",
     "image_processor",
+    "repack",
     "train_encoders",
 ]

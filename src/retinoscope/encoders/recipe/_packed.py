@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,26 @@ def pack(
     index = {"sizes": asdict(sizes), "encoders": where, **facts}
     write_bytes(out / INDEX, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
     return [*written, out / INDEX]
+
+
+def repack(folder: Path, out: Path, objectives: Sequence[str], seed: int = 0) -> list[Path]:
+    """One seed of some objectives of a folder, as a folder of its own: what the package ships.
+
+    Raises:
+        InputError: no such folder, objective or seed.
+    """
+    packed = Packed(folder)
+    chosen = []
+    for name in objectives:
+        states = packed.weights(name, seed)
+        weights = {
+            f"{part}/{key}": tensor.half()
+            for part, state in states.items()
+            for key, tensor in state.items()
+        }
+        chosen.append((ALIASES.get(name, name), seed, weights))
+    facts = {key: packed.index[key] for key in packed.index if key not in ("sizes", "encoders")}
+    return pack(out, packed.sizes, chosen, facts)
 
 
 class Packed:
