@@ -15,6 +15,7 @@ from ._demo import demo
 from ._doctor import doctor
 from ._fetch import fetch
 from ._flow import flow
+from ._group import group
 from ._look import look
 from ._models import models
 from ._report import report
@@ -38,7 +39,8 @@ Start here; it takes a few minutes and downloads nothing:
 EPILOGUE = """MODEL is pocket (packaged), smol (after `retinoscope fetch smol`), \
 a Hugging Face Hub id or a folder. \
 DATA is scenes:N (drawn), \
-coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME_OR_PATH. \
+coco:FOLDER, vg:FOLDER, voc:FOLDER, ade20k:FOLDER, \
+folder:PATH, table:FILE or datasets:NAME_OR_PATH. \
 planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
 
 Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
@@ -61,7 +63,7 @@ _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
 app.command(reproduce, group=_whole)
-for _command in (curate, ablate, lens, knockout, flow, look, reprompt):
+for _command in (curate, ablate, lens, knockout, flow, look, reprompt, group):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(view, group=_more)

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from cyclopts import Parameter
 
@@ -139,8 +139,18 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
-def run_study(model: str, data: str, common: Common, loading: Loading, make: Make) -> None:
+def run_study(
+    model: str,
+    data: str,
+    common: Common,
+    loading: Loading,
+    make: Make,
+    opened: Callable[[str, Loading], Any] | None = None,
+) -> None:
     """Loads, runs with progress, prints what came out and where it lies.
+
+    Args:
+        opened: loads what the study takes, where that is no VLM alone; as `load_model` if None.
 
     Raises:
         SystemExit: code 3, where it is done and some images failed.
@@ -148,7 +158,7 @@ def run_study(model: str, data: str, common: Common, loading: Loading, make: Mak
     samples = samples_of(data, common.data_seed, common.limit, common.curation)
     quiet()
     with Progress() as progress, _workers(model, data, common, loading) as workers:
-        vlm = load_model(model, loading) if workers is None else workers.model()
+        vlm = (opened or load_model)(model, loading) if workers is None else workers.model()
         study = replace(make(cast("VLM", vlm), samples), max_failures=common.max_failures)
         results = study.run(
             common.out,

@@ -13,7 +13,7 @@ After Ranasinghe et al. 2022, "Perceptual Grouping in Contrastive Vision-Languag
 (arXiv 2210.09996).
 """
 
-from ._bottom_up import GROUPINGS, NULLS, centres, group
+from ._bottom_up import GROUPINGS, NULLS, Grouping, centres, group
 from ._cells import class_cells, counts_of, instance_cells
 from ._nulls import random_groups, superpixel_groups, voronoi_groups
 from ._overlap import Overlap, jaccard, overlap_bound
@@ -32,6 +32,7 @@ __all__ = [
     "GROUPINGS",
     "NULLS",
     "TEMPLATE",
+    "Grouping",
     "Overlap",
     "centres",
     "check_different",

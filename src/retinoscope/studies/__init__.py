@@ -49,6 +49,7 @@ from ._tasks import (
 )
 from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
+from .grouping import GROUP_METHODS, Grouping, open_subject
 from .probing import PROBE_MEASURES, PROBE_TASKS, Probe
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "CHECKS",
     "DESCRIBE",
     "FLOW_PRESETS",
+    "GROUP_METHODS",
     "MODES",
     "NUMBERS",
     "PAPER_PROMPTS",
@@ -75,6 +77,7 @@ __all__ = [
     "Executor",
     "Failures",
     "FilterOutcome",
+    "Grouping",
     "HallucinationFilter",
     "ImageReprompting",
     "InformationFlow",
@@ -106,6 +109,7 @@ __all__ = [
     "objects_named",
     "one_line",
     "open_results",
+    "open_subject",
     "paper_names_object",
     "paper_number",
     "paper_windows",

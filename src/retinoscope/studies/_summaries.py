@@ -12,6 +12,7 @@ from . import _look_summary as look
 from . import _reprompt_summary as reprompt
 from ._partition import Part, Partition
 from ._tables import Cell
+from .grouping import _summary as grouping
 from .probing import _summary as probe
 
 _ITEM = ("sample", "item", "error")
@@ -188,6 +189,24 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 lambda task: task,
                 probe.COLUMNS,
                 probe.comparison_order,
+            )
+        },
+    ),
+    "group": (
+        Partition(
+            grouping.summarise_grouping,
+            ("kind", "model"),
+            lambda kind, model: None if kind is None else (kind, model),
+            grouping.COLUMNS,
+            grouping.summary_order,
+        ),
+        {
+            "classes": Partition(
+                grouping.class_table,
+                ("kind", "model"),
+                lambda kind, model: model if kind == "top-down" else None,
+                grouping.COLUMNS,
+                grouping.class_order,
             )
         },
     ),

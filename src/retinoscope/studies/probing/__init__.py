@@ -9,8 +9,17 @@ _summary    estimates with intervals, paired differences
 """
 
 from ._planted import planted_probe
+from ._sources import short_name
+from ._sources import untrained as random_weights
 from ._study import Probe
 from ._tasks import MEASURES as PROBE_MEASURES
 from ._tasks import TASKS as PROBE_TASKS
 
-__all__ = ["PROBE_MEASURES", "PROBE_TASKS", "Probe", "planted_probe"]
+__all__ = [
+    "PROBE_MEASURES",
+    "PROBE_TASKS",
+    "Probe",
+    "planted_probe",
+    "random_weights",
+    "short_name",
+]

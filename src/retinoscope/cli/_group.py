@@ -1,0 +1,100 @@
+"""`retinoscope group`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from ._common import Common, Loading, load_model, run_study
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..studies import Study
+
+Several = Parameter(negative=(), consume_multiple=True)
+
+
+def group(
+    model: str,
+    data: str,
+    /,
+    *,
+    common: Common,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+    encoder: Annotated[tuple[str, ...], Several] = (),
+    classes: Annotated[tuple[str, ...], Several] = (),
+    template: str | None = None,
+    background: Annotated[tuple[str, ...], Several] = (),
+    layer: Annotated[tuple[str, ...], Several] = (),
+    grouping: Annotated[
+        tuple[Literal["pc", "pc-both-signs", "kmeans", "spectral"], ...], Several
+    ] = (),
+    n_groups: int = 8,
+    method: Annotated[tuple[str, ...], Several] = (),
+    attribution_images: int = 20,
+    upsample: Literal["nearest", "bilinear"] = "nearest",
+    untrained: bool = True,
+) -> None:
+    """What is where? Labels of locations from text, and groups without it.
+
+    Each location of an image is given the class whose prompt (or word, in the lens of a VLM) fits
+    it best, and each image is cut into groups by features alone. Both are held against the objects'
+    masks, beside what the grid allows at best, swapped prompts, Voronoi blobs and models with
+    random weights.
+
+    For example:
+
+        retinoscope group pocket scenes:500 --out runs/group
+
+        retinoscope group openai/clip-vit-base-patch16 voc:VOC2012 --out runs/voc
+
+    Args:
+        model: pocket, planted:NAME, small:NAME, a Hub id, or a folder: a VLM, a contrastive model
+            (CLIP, SigLIP), or an encoder alone, which has no labels to give.
+        data: scenes:N, squares:N, coco:FOLDER, voc:FOLDER, ade20k:FOLDER, folder:PATH.
+        encoder: further models, compared on the same images.
+        classes: names to look for; by default the data's own list.
+        template: of prompts, such as "a photo of {article} {name}"; by default the model's own.
+        background: what stands behind objects, such as sky and grass, in place of the default.
+        layer: layers whose features are grouped, such as vision.6; by default the last ones.
+        grouping: ways to group; all by default.
+        n_groups: groups of each image.
+        method: attribution methods, by default gradient-input, grad-cam and chefer.
+        attribution_images: so many images are also asked by attribution.
+        upsample: how locations become pixels; the bound holds for nearest.
+        untrained: also copies with random weights.
+    """
+
+    def make(vlm: Any, samples: Sequence[Sample]) -> Study:
+        from ..grouping import GROUPINGS
+        from ..studies import GROUP_METHODS, Grouping
+
+        return Grouping(
+            vlm,
+            samples,
+            seed=common.seed,
+            n_examples=common.examples,
+            exact=common.exact,
+            encoders=encoder,
+            classes=classes or None,
+            template=template,
+            background=background or None,
+            layers=layer or None,
+            groupings=grouping or GROUPINGS,
+            n_groups=n_groups,
+            methods=method or GROUP_METHODS,
+            attribution_images=attribution_images,
+            upsample=upsample,
+            untrained=untrained,
+        )
+
+    run_study(model, data, common, loading, make, _open)
+
+
+def _open(model: str, loading: Loading) -> Any:
+    """A model of any kind; VLMs are loaded as the options say."""
+    from ..studies import open_subject
+
+    return open_subject(model, lambda name: load_model(name, loading))

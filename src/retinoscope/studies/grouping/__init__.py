@@ -1,0 +1,15 @@
+"""Perceptual grouping: which class each location is given, and which locations go together.
+
+_subjects   the models that are compared, their untrained copies, their words and prompts
+_view       one image on one grid of locations: pixels of classes and instances
+_top_down   labels from text, from the lens, from attribution
+_bottom_up  groups without text, and their nulls
+_study      the study itself (`Grouping`)
+_summary    estimates with intervals, differences from nulls
+"""
+
+from ._study import METHODS as GROUP_METHODS
+from ._study import Grouping
+from ._subjects import open_subject
+
+__all__ = ["GROUP_METHODS", "Grouping", "open_subject"]

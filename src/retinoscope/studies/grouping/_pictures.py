@@ -1,0 +1,93 @@
+"""What the report shows of one image: its truth, its labels and its groups, per location."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...data import Sample
+from ...encoders import Features
+from ...grouping import group
+from ...store import Json
+from .._executor import Example
+from ._subjects import JOINT, Subject
+from ._top_down import QUESTION
+from ._view import View
+
+
+def picture_of(
+    sample: Sample,
+    classes: Sequence[str],
+    subject: Subject,
+    features: Mapping[str, Features],
+    options: Mapping[str, Any],
+) -> Example:
+    """Facts: "classes" by label, "truth" (a PNG of labels in base64), "boxes", "labels" (method ->
+    label of each location, 0 the background) and "groups" (layer and grouping -> group of each).
+    """
+    name = JOINT if JOINT in features else list(features)[-1]
+    view = View.on(sample, classes, features[name])
+    labels: dict[str, Json] = {"majority": view.cells.argmax(1).tolist()}
+    if subject.texts is not None:
+        joint = features[JOINT][JOINT][view.placed].astype(np.float64)
+        scores = subject.texts.classes @ joint.T
+        labels["text"] = (1 + scores.argmax(0)).tolist()
+        if subject.texts.background is not None:
+            behind = (subject.texts.background @ joint.T).max(0)
+            won = behind > scores.max(0)
+            labels["text, with background prompts"] = np.where(
+                won, 0, 1 + scores.argmax(0)
+            ).tolist()
+    if subject.vlm is not None and subject.words is not None and subject.words.ids:
+        labels |= _lens_labels(subject, sample, view)
+    groups: dict[str, Json] = {}
+    for kind in options["groupings"]:
+        values = features[name][name][view.placed]
+        found = group(values, kind, options["n_groups"], options["seed"])
+        groups[f"{kind}, {name}"] = found.tolist()
+    return Example(
+        {
+            "sample": sample.id,
+            "model": subject.name,
+            "size": list(sample.image.size),
+            "grid": None if view.grid is None else list(view.grid),
+            "boxes": [[float(edge) for edge in box] for box in view.boxes],
+            "sets": {},
+            "classes": list(classes),
+            "truth": _png(view.labels),
+            "labels": labels,
+            "groups": groups,
+        },
+        sample.image,
+    )
+
+
+def _lens_labels(subject: Subject, sample: Sample, view: View) -> dict[str, Json]:
+    vlm, words = subject.vlm, subject.words
+    assert vlm is not None
+    assert words is not None
+    run = vlm.run(vlm.prompt(sample.image, QUESTION))
+    place = {box.tobytes(): k for k, box in enumerate(np.asarray(run.image.boxes, np.float64))}
+    order = [place.get(np.asarray(box, np.float64).tobytes()) for box in view.boxes]
+    if any(k is None for k in order):
+        return {}
+    positions = [run.image.positions[k] for k in order if k is not None]
+    probs = run.lens(top_k=1, positions=positions).prob(list(words.ids)).double().cpu().numpy()
+    found: dict[str, Json] = {}
+    labels = 1 + np.array(words.places)
+    for layer in sorted({vlm.n_layers // 2, vlm.n_layers}):
+        ours = probs[:, layer]
+        won = 1 - ours.sum(0) > ours.max(0)
+        found[f"lens, decoder.{layer}"] = np.where(won, 0, labels[ours.argmax(0)]).tolist()
+    return found
+
+
+def _png(labels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(labels.astype(np.uint8)).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
