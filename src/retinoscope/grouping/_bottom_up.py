@@ -91,7 +91,7 @@ def centres(features: Features, n_groups: int) -> Float[np.ndarray, "centre d"]:
     values = np.asarray(features, np.float64)
     if not np.ptp(values, axis=0).max() > _SAME * np.abs(values).max():
         return np.zeros((0, values.shape[1]))
-    found: Any = PCA(n_groups, svd_solver="full").fit(values)
+    found: Any = PCA(n_groups, svd_solver="covariance_eigh").fit(values)
     there = found.explained_variance_ratio_ > _NO_VARIANCE
     components = found.components_[there]
     largest = np.abs(components).argmax(1)

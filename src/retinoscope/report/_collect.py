@@ -17,7 +17,7 @@ from ._parts import Record
 
 MANIFEST = "run.json"
 DEPTH = 3
-STUDIES = ("ablation", "lens", "knockout", "flow", "look", "reprompt", "probe")
+STUDIES = ("ablation", "lens", "knockout", "flow", "look", "reprompt", "probe", "group")
 NO_STUDIES = ("curation", "mean")
 """Run directories that hold no study; a report passes over them."""
 

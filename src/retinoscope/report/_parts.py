@@ -35,13 +35,35 @@ class Interval:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing. `svg` is a whole SVG document with plain colours; the page restyles it."""
+    """A drawing. `svg` is a whole SVG document with plain colours; the page restyles it.
+
+    `code` are the Python lines that draw the same from the run directory, to be run in the folder
+    of the report; see `python_lines`.
+    """
 
     name: str
     svg: str
     alt: str
     caption: str
     wide: bool = True
+    code: str = ""
+
+
+def python_lines(place: str, body: str, table: str = "summary()") -> str:
+    """A program that draws a figure from a run's own table, for `Figure.code`.
+
+    Args:
+        place: the run's folder, relative to the report's.
+        body: its lines; `rows` are the table's rows as dicts, `plt` is matplotlib's.
+        table: which table of the run's results.
+    """
+    head = (
+        "# In the folder of the report.\n"
+        "import matplotlib.pyplot as plt\n"
+        "import retinoscope as rs\n\n"
+        f"rows = rs.studies.open_results({place!r}).{table}.to_pylist()\n"
+    )
+    return head + body.strip("\n") + "\n"
 
 
 @dataclass(frozen=True)

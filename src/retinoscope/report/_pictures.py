@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import cast
 
 from ._collect import StudyRun, of_study
+from ._group_picture import group_figures
 from ._parts import Figure
 from ._picture import Scene, grid_figure, scene_of, tokens_figure, words_figure
 
 LAYERS_SHOWN = 4
+GROUPED = 2
+"""Images of each model that are shown with labels and groups."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +35,11 @@ class Picture:
 
 
 def pictures_of(runs: Sequence[StudyRun]) -> tuple[Picture, ...]:
-    """Of the first model that has them: one image with its tokens, one with its words."""
+    """Of the first run that has them: one image with its tokens, one with its words, and images
+    with labels and groups."""
     found = [_tokens(run) for run in of_study(runs, "ablation")[:1]]
     found += [_words(run) for run in of_study(runs, "lens")[:1]]
+    found += [picture for run in of_study(runs, "group")[:1] for picture in _groups(run)]
     return tuple(picture for picture in found if picture)
 
 
@@ -73,6 +78,26 @@ def _tokens(run: StudyRun) -> Picture | None:
         figures=tuple(figures),
         answers=tuple(answers),
     )
+
+
+def _groups(run: StudyRun) -> list[Picture]:
+    scenes = [scene for scene in _scenes(run) if isinstance(scene.facts.get("groups"), dict)]
+    models = list(dict.fromkeys(str(scene.facts.get("model", "")) for scene in scenes))
+    made = []
+    for model in models:
+        mine = [scene for scene in scenes if scene.facts.get("model") == model][:GROUPED]
+        made += [
+            Picture(
+                title=f"What {model} puts where",
+                text=(
+                    f"Image {scene.sample}: the truth, the labels that its locations get, and the "
+                    "groups that its features fall into (their colours mean nothing)."
+                ),
+                figures=group_figures(scene, f"group-{model}-{number}"),
+            )
+            for number, scene in enumerate(mine)
+        ]
+    return made
 
 
 def _words(run: StudyRun) -> Picture | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from . import _ablation, _flow, _knockout, _lens, _look, _reprompt
+from . import _ablation, _flow, _group, _knockout, _lens, _look, _reprompt
 from ._collect import StudyRun, collect, of_study
 from ._files import write_whole
 from ._methods import DEFINITIONS, entries_of
@@ -29,6 +29,7 @@ _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
     "flow": _flow.section,
     "look": _look.section,
     "reprompt": _reprompt.section,
+    "group": _group.section,
 }
 
 
@@ -53,7 +54,8 @@ class Report:
         return tuple(section.claim for section in self.sections if section.claim)
 
     def write(self) -> Path:
-        """Writes `report.html`, `tables/*.csv` and `figures/*.svg`; returns the page's path.
+        """Writes `report.html`, `tables/*.csv`, `figures/*.svg`, and `figures/*.py` where a figure
+        has its Python lines; returns the page's path.
 
         Raises:
             InputError: the folder cannot be written, or the disk is full.
@@ -70,6 +72,8 @@ class Report:
         for figure in figures:
             path = self.folder / "figures" / f"{figure.name}.svg"
             write_whole(path, figure.svg.encode("utf-8"))
+            if figure.code:
+                write_whole(path.with_suffix(".py"), figure.code.encode("utf-8"))
         write_whole(self.folder / REPORT, page.encode("utf-8"))
         return self.folder / REPORT
 
@@ -181,6 +185,7 @@ def _title(sections: Sequence[Section]) -> str:
         "flow": "information flow",
         "look": "where words look",
         "reprompt": "image re-prompting",
+        "group": "perceptual grouping",
     }
     done = listing([names[section.key] for section in sections])
     return done[0].upper() + done[1:]

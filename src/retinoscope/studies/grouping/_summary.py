@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...grouping import NULLS
 from ...stats import (
     Interval,
     bootstrap_ratio,
@@ -43,8 +44,6 @@ COLUMNS = (
     *("n_undefined", "n_groups", "seen"),
 )
 SHUFFLED = ", shuffled"
-NULL = "voronoi"
-"""What bottom-up groups are compared with: blobs, as most objects are."""
 
 _KINDS = rank((TOP_DOWN, BOTTOM_UP, CLASSIFICATION))
 _WEIGHTS = rank((TRAINED, UNTRAINED))
@@ -72,9 +71,10 @@ def summarise_grouping(table: pa.Table) -> pa.Table:
 
     `value` is the mean IoU ("top-down"), the mean overlap of instances by best match ("bottom-up";
     "matched" is that of one-to-one matching), or accuracy ("classification"). `control` is what
-    `difference` is taken from, on the same images: swapped prompts, Voronoi blobs, chance; and for
-    models with random weights nothing. `bound` is what a label (a union) of whole locations can
-    reach at best, `constant` the best that one label for all pixels reaches, both by the truth.
+    `difference` is taken from, on the same images: swapped prompts; the strongest of the nulls
+    (random groups, Voronoi blobs, superpixels); chance. `bound` is what a label (a union) of whole
+    locations can reach at best, `constant` the best that one label for all pixels reaches, both by
+    the truth.
     """
     found: list[Record] = []
     for (kind, model), rows in grouped(records(table), ("kind", "model")).items():
@@ -233,7 +233,7 @@ def _against(mine: Rows, other: Rows, control: str) -> dict[str, Cell]:
 def _bottom_up(rows: Rows) -> list[Record]:
     conditions = grouped(rows, ("weights", "method", "layer"))
     bound = {str(row["sample"]): row for row in rows if row["method"] == BOUND}
-    null = {str(row["sample"]): row for row in rows if row["method"] == NULL}
+    name, null = _strongest_null(conditions)
     found: list[Record] = []
     for (weights, method, layer), mine in conditions.items():
         if method == BOUND:
@@ -255,8 +255,8 @@ def _bottom_up(rows: Rows) -> list[Record]:
             "n_undefined": sum(int(row["n_undefined"] or 0) for row in mine),
             "method_of_interval": best.method,
         }
-        if method != NULL:
-            record |= _above_null(mine, null)
+        if method not in NULLS:
+            record |= _above_null(mine, name, null)
         found.append(record)
     return found
 
@@ -270,7 +270,16 @@ def _overlap(rows: Sequence[Mapping[str, Cell]], name: str) -> Interval:
     )
 
 
-def _above_null(mine: Rows, null: Mapping[str, Mapping[str, Cell]]) -> dict[str, Cell]:
+def _strongest_null(
+    conditions: Mapping[tuple[Cell, ...], Rows],
+) -> tuple[str, dict[str, Mapping[str, Cell]]]:
+    """The null that overlaps most with the instances, and its rows by sample."""
+    nulls = {str(method): mine for (_, method, _), mine in conditions.items() if method in NULLS}
+    best = max(nulls, key=lambda name: _overlap(nulls[name], "best").value)
+    return best, {str(row["sample"]): row for row in nulls[best]}
+
+
+def _above_null(mine: Rows, name: str, null: Mapping[str, Mapping[str, Cell]]) -> dict[str, Cell]:
     pairs = [
         (row, theirs)
         for row in mine
@@ -283,7 +292,7 @@ def _above_null(mine: Rows, null: Mapping[str, Mapping[str, Cell]]) -> dict[str,
     change = bootstrap_ratio([a - b for a, b in zip(ours, others, strict=True)], n, samples)
     tested = paired_difference(ours, others, samples)
     return {
-        "control": NULL,
+        "control": name,
         **interval_columns("control_value", bootstrap_ratio(others, n, samples)),
         **interval_columns("difference", change),
         "difference_p": number(tested.p),
