@@ -9,9 +9,9 @@ from retinoscope.studies import CHECKS, check_planted
 from retinoscope.studies._planted_check import PAIRS
 
 ROUTES = ("via-query", "direct")
-INPUTS_ONLY = {"ablation", "attribution-patching", "integrated-gradients", "probe"}
+INPUTS_ONLY = {"ablation", "attribution-patching", "integrated-gradients", "probe", "group"}
 """What replaces, differentiates or reads the decoder's input says nothing of the path behind it."""
-READS_PLACES = {"probe"}
+READS_PLACES = {"probe", "group"}
 """These see where a visual token lies, which the others do not."""
 
 
@@ -44,6 +44,30 @@ def test_probes_place_the_planted_encoders_on_both_axes() -> None:
     assert place[inside] > 0.02
     assert place[relation] >= 0.9 > 0.4 > max(one[relation], every[relation])
     assert max(abs(value) for value in blind.values()) < 1e-6
+
+
+def test_grouping_places_the_planted_encoders_on_both_axes() -> None:
+    found = check_planted("group", 6).measured
+    named, labels, swapped, kmeans, components, bound, constant = found["one-hot-patch"]
+    one, every, place, blind = (
+        {key: float(value or 0.0) for key, value in found[model].items()}
+        for model in ("one-hot-patch", "global-broadcast", "position-only", "blind")
+    )
+    # What each patch shows: as much as the grid allows, with text that matches.
+    assert one[labels] == pytest.approx(one[bound]) == 1
+    assert one[kmeans] >= 0.95
+    assert one[components] > 0.8
+    assert one[named] == 1
+    assert one[swapped] < 0.15
+    # Everything that is in the image at each patch: its classes, and no place for them.
+    assert every[named] == 1
+    assert every[labels] == pytest.approx(every[constant])
+    assert every[kmeans] == every[components] < 0.15
+    # Places only: blobs, and nothing of classes.
+    assert 0.15 < place[kmeans] < 0.5
+    for nothing in (place, blind):
+        assert nothing[labels] == pytest.approx(nothing[constant])
+        assert nothing[named] < 0.5
 
 
 def test_a_method_that_is_not_there_is_refused() -> None:

@@ -12,6 +12,7 @@ Method = Literal[
     "attribution-patching",
     "integrated-gradients",
     "probe",
+    "group",
 ]
 
 

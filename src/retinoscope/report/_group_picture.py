@@ -22,17 +22,20 @@ _OPACITY = 0.62
 def group_figures(scene: Scene, name: str) -> tuple[Figure, ...]:
     """The image's truth, one figure per way of labelling, one per way of grouping.
 
-    `scene.facts` are those of the study: "classes", "truth", "labels" and "groups".
+    `scene.facts` are those of the study: "classes", "truth", "labels", "groups" and "shown".
     """
+    shown = cast("Sequence[str]", scene.facts.get("shown") or ())
     classes = [str(one) for one in cast("Sequence[str]", scene.facts.get("classes") or ())]
     labels = cast("Mapping[str, list[int]]", scene.facts.get("labels") or {})
     groups = cast("Mapping[str, list[int]]", scene.facts.get("groups") or {})
     present = sorted({label for label in labels.get("majority", ()) if label})
     figures = [_truth(scene, classes, present, name)]
     for method, found in labels.items():
-        if method != "majority":
+        if method in shown:
             figures.append(_labels(scene, classes, method, found, labels.get("majority", []), name))
-    figures += [_groups(scene, method, found, name) for method, found in groups.items()]
+    figures += [
+        _groups(scene, method, groups[method], name) for method in groups if method in shown
+    ]
     return tuple(figures)
 
 

@@ -25,6 +25,7 @@ from ._knockout import AttentionKnockout
 from ._lens import LogitLens
 from ._sets import ImageTokens, object_sets
 from ._tables import Cell
+from .grouping import planted_grouping
 from .probing import planted_probe
 
 if TYPE_CHECKING:
@@ -265,6 +266,7 @@ CHECKS: dict[str, Callable[[VLM, Sequence[Sample]], Measured]] = {
     "attribution-patching": _attribution_patching,
     "integrated-gradients": _integrated_gradients,
     "probe": planted_probe,
+    "group": planted_grouping,
 }
 """Method -> what it measures on one model."""
 _IMAGES = {"probe": 10}

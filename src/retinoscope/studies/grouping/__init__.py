@@ -8,8 +8,9 @@ _study      the study itself (`Grouping`)
 _summary    estimates with intervals, differences from nulls
 """
 
+from ._planted import planted_grouping
 from ._study import METHODS as GROUP_METHODS
 from ._study import Grouping
 from ._subjects import open_subject
 
-__all__ = ["GROUP_METHODS", "Grouping", "open_subject"]
+__all__ = ["GROUP_METHODS", "Grouping", "open_subject", "planted_grouping"]

@@ -14,6 +14,7 @@ from ...data import Sample
 from ...encoders import Features
 from ...grouping import group
 from ...store import Json
+from .._categories import BACKGROUND, TRUTH, Categories
 from .._executor import Example
 from ._subjects import JOINT, Subject
 from ._top_down import QUESTION
@@ -28,7 +29,8 @@ def picture_of(
     options: Mapping[str, Any],
 ) -> Example:
     """Facts: "classes" by label, "truth" (a PNG of labels in base64), "boxes", "labels" (method ->
-    label of each location, 0 the background) and "groups" (layer and grouping -> group of each).
+    label of each location, 0 the background; "majority" is the truth) and "groups" (grouping and
+    layer -> group of each). The report shows those in "shown".
     """
     name = JOINT if JOINT in features else list(features)[-1]
     view = View.on(sample, classes, features[name])
@@ -46,10 +48,16 @@ def picture_of(
     if subject.vlm is not None and subject.words is not None and subject.words.ids:
         labels |= _lens_labels(subject, sample, view)
     groups: dict[str, Json] = {}
-    for kind in options["groupings"]:
-        values = features[name][name][view.placed]
-        found = group(values, kind, options["n_groups"], options["seed"])
-        groups[f"{kind}, {name}"] = found.tolist()
+    for layer, one in features.items():
+        if one.boxes.shape == features[name].boxes.shape:
+            values = one[layer][view.placed]
+            for kind in options["groupings"]:
+                found = group(values, kind, options["n_groups"], options["seed"])
+                groups[f"{kind}, {layer}"] = found.tolist()
+    lens = [method for method in labels if method.startswith("lens, ")]
+    hidden = {*lens} - {*lens[len(lens) // 2 : len(lens) // 2 + 1], *lens[-1:]}
+    shown: list[Json] = [method for method in labels if method not in {*hidden, "majority"}]
+    shown += [one for one in groups if one.endswith(f", {name}")]
     return Example(
         {
             "sample": sample.id,
@@ -62,6 +70,7 @@ def picture_of(
             "truth": _png(view.labels),
             "labels": labels,
             "groups": groups,
+            "shown": shown,
         },
         sample.image,
     )
@@ -80,10 +89,45 @@ def _lens_labels(subject: Subject, sample: Sample, view: View) -> dict[str, Json
     probs = run.lens(top_k=1, positions=positions).prob(list(words.ids)).double().cpu().numpy()
     found: dict[str, Json] = {}
     labels = 1 + np.array(words.places)
-    for layer in sorted({vlm.n_layers // 2, vlm.n_layers}):
+    for layer in range(len(probs[0])):
         ours = probs[:, layer]
         won = 1 - ours.sum(0) > ours.max(0)
         found[f"lens, decoder.{layer}"] = np.where(won, 0, labels[ours.argmax(0)]).tolist()
+    return found
+
+
+def categories_of(facts: Mapping[str, Any]) -> list[Categories]:
+    """The labels and groups of one picture, for the microscope."""
+    boxes = np.array(facts["boxes"], np.float64).reshape(-1, 4)
+    grid = None if facts["grid"] is None else (facts["grid"][0], facts["grid"][1])
+    labels = {name: row for name, row in facts["labels"].items() if name != "majority"}
+    found: list[Categories] = []
+    if labels:
+        values = np.array([*labels.values(), facts["labels"]["majority"]], np.int64)
+        found.append(
+            Categories(
+                f"labels from text, {facts['model']}",
+                (BACKGROUND, *facts["classes"]),
+                (*labels, TRUTH),
+                values,
+                boxes,
+                grid,
+                "The class whose word or prompt fits each location best.",
+            )
+        )
+    if facts["groups"]:
+        values = np.array(list(facts["groups"].values()), np.int64)
+        found.append(
+            Categories(
+                f"groups without text, {facts['model']}",
+                tuple(f"group {k + 1}" for k in range(int(values.max()) + 1)),
+                tuple(facts["groups"]),
+                values,
+                boxes,
+                grid,
+                "Locations whose features go together; the numbers mean nothing.",
+            )
+        )
     return found
 
 

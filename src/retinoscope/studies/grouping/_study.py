@@ -16,15 +16,17 @@ import numpy as np
 from ...attribution import Method, methods_named
 from ...data import Sample, class_names, source_of
 from ...errors import CapabilityError, InputError
-from ...grouping import GROUPINGS
+from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
-from ...store import Json, fingerprint_json, new_manifest
+from ...store import Json, RunDirectory, fingerprint_json, new_manifest
+from .._categories import Categories, write_categories
 from .._executor import Example, Rows
+from .._results import Results
 from .._scoring import refuse_nan
 from .._study import Study, seed_of
 from ..probing import short_name
 from ._bottom_up import group_rows, null_rows
-from ._pictures import picture_of
+from ._pictures import categories_of, picture_of
 from ._subjects import (
     JOINT,
     TRAINED,
@@ -136,6 +138,10 @@ class Grouping(Study[_Context]):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)
             raise InputError(f"expected different classes, got {twice!r} twice: leave one out")
         methods_named(self.methods)
+        if self.template is not None:
+            prompts_for(["thing"], self.template)
+        if self.background:
+            prompts_for(self.background)
         told = getattr(self.samples, "classes", ())
         if self.classes is not None and told:
             missing = [name for name in self.classes if name not in told]
@@ -238,6 +244,14 @@ class Grouping(Study[_Context]):
                     picture_of(sample, context.classes, subject, features, self._picture_options)
                 )
         return rows, pictures
+
+    def _merge_examples(self, directory: RunDirectory) -> None:
+        super()._merge_examples(directory)
+        maps: dict[str, list[Categories]] = {}
+        for facts in Results(directory.path).examples():
+            maps.setdefault(str(facts["sample"]), []).extend(categories_of(facts))
+        for sample, found in maps.items():
+            write_categories(directory, sample, found)
 
     @property
     def _picture_options(self) -> Mapping[str, Any]:

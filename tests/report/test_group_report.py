@@ -1,0 +1,56 @@
+"""The report of perceptual grouping, from the command to the page and to a figure's own lines."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from retinoscope.cli import main
+from retinoscope.report import compose, write_report
+
+
+def test_group_reports_labels_groups_and_pictures(tmp_path: Path, capsys) -> None:
+    out = tmp_path / "group"
+    options = ["--grouping", "kmeans", "pc", "--attribution-images", "2", "--examples", "1"]
+    command = ["group", "planted:one-hot-patch", "squares:3", "--out", str(out), *options]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert "Locations say which class they show: 1.00 against 0.00 with swapped prompts" in said
+    write_report(out)
+    page = (out / "report.html").read_text("utf-8")
+    assert "bound of the grid 1.00" in page
+    assert "groups by kmeans" in page
+    assert "Not more than superpixels" in page, "colours alone give these objects away"
+    figures = out / "figures"
+    assert {file.stem for file in figures.glob("*.py")} == {
+        "group-labels-planted-one-hot-patch",
+        "group-overlap-planted-one-hot-patch",
+    }
+    assert (figures / "group-planted-one-hot-patch-0-truth.svg").is_file()
+    assert "of 8 locations on objects are right" in page or "of 12 locations" in page
+    (claim,) = compose(out).claims
+    assert claim.shown
+    for file in figures.glob("*.py"):
+        environment = os.environ | {"MPLBACKEND": "agg"}
+        done = subprocess.run(
+            [sys.executable, str(file)], cwd=out, env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert main(command) == 0, "the same command goes on, here from the end"
+
+
+def test_bad_input_is_one_line(tmp_path: Path, capsys) -> None:
+    start = ["group", "planted:one-hot-patch", "squares:2", "--out", str(tmp_path / "run")]
+    for options, said in (
+        (["--classes", "apple", "apple"], "'apple' twice"),
+        (["--n-groups", "40", "--no-untrained"], "ask for fewer groups"),
+        (["--template", "a photo"], "expected a template"),
+        (["--background", "sky", "Sky"], "'Sky' beside 'sky'"),
+        (["--layer", "attic"], "got 'attic'"),
+    ):
+        assert main([*start, *options]) in (1, 2)
+        text = capsys.readouterr().err
+        assert said in text
+        assert "Traceback" not in text
