@@ -19,6 +19,7 @@ from retinoscope.data import Object, Sample, run_lengths
 from retinoscope.data.scenes import (
     COLORS,
     KINDS,
+    MORE_KINDS,
     SIGN_WORDS,
     SceneOptions,
     Scenes,
@@ -448,3 +449,31 @@ def test_a_thousand_scenes_take_seconds() -> None:
         draw_arrays(index)
         scene_texts(index)
     assert time.process_time() - start < 10
+
+
+def test_more_kinds_are_drawn_only_where_they_are_asked_for() -> None:
+    more = Scenes(40, seed=3, options=SceneOptions(more_kinds=True))
+    plain = Scenes(40, seed=3)
+    named = {obj.name for sample in more for obj in sample.objects}
+    assert named & set(MORE_KINDS)
+    assert named & set(KINDS)
+    assert not {obj.name for sample in plain for obj in sample.objects} & set(MORE_KINDS)
+    asked = {q.question for sample in more for q in sample.questions if q.answer == "no"}
+    assert any(kind in text for kind in MORE_KINDS for text in asked)
+    assert more.fingerprint != plain.fingerprint
+    assert more.fingerprint == Scenes(40, seed=3, options=SceneOptions(more_kinds=True)).fingerprint
+
+
+def test_labels_of_more_kinds_come_after_the_signs() -> None:
+    options = SceneOptions(more_kinds=True, signs=1.0)
+    first = 1 + len(KINDS) + len(SIGN_WORDS)
+    labels = set()
+    for index in range(12):
+        sample = scene(index, 4, options)
+        _, label, _ = draw_arrays(index, 4, options)
+        for obj in sample.objects:
+            if obj.name in MORE_KINDS:
+                found = set(np.unique(label[obj.mask]).tolist())
+                assert found == {first + MORE_KINDS.index(obj.name)}
+                labels |= found
+    assert len(labels) > 3
