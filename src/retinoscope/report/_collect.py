@@ -17,7 +17,17 @@ from ._parts import Record
 
 MANIFEST = "run.json"
 DEPTH = 3
-STUDIES = ("ablation", "lens", "knockout", "flow", "look", "reprompt", "probe", "group")
+STUDIES = (
+    "ablation",
+    "lens",
+    "knockout",
+    "flow",
+    "look",
+    "reprompt",
+    "probe",
+    "group",
+    "alignment",
+)
 NO_STUDIES = ("curation", "mean")
 """Run directories that hold no study; a report passes over them."""
 

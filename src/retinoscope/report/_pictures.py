@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from ._alignment_figure import MAPS_SHOWN, gaze_figure, map_figures
+from ._alignment_names import WHO
 from ._collect import StudyRun, of_study
 from ._group_picture import group_figures
 from ._parts import Figure
@@ -40,6 +42,7 @@ def pictures_of(runs: Sequence[StudyRun]) -> tuple[Picture, ...]:
     found = [_tokens(run) for run in of_study(runs, "ablation")[:1]]
     found += [_words(run) for run in of_study(runs, "lens")[:1]]
     found += [picture for run in of_study(runs, "group")[:1] for picture in _groups(run)]
+    found += [_looking(run) for run in of_study(runs, "alignment")[:1]]
     return tuple(picture for picture in found if picture)
 
 
@@ -120,3 +123,28 @@ def _words(run: StudyRun) -> Picture | None:
         ),
         figures=tuple(words_figure(scene, "words", int(layer), words[layer]) for layer in layers),
     )
+
+
+def _looking(run: StudyRun) -> Picture | None:
+    """Where the observers looked, beside the model's maps that agree best."""
+    for scene in _scenes(run):
+        gaze = gaze_figure(scene, "looking")
+        if gaze is None:
+            continue
+        rows = [
+            row
+            for row in run.summary
+            if row["weights"] == "trained" and row["metric"] == "ncc" and row["own"] is not None
+        ]
+        rows.sort(key=lambda row: -float(row["own"] or 0))
+        methods = list(dict.fromkeys(str(row["method"]) for row in rows))[:MAPS_SHOWN]
+        return Picture(
+            title="Where they looked, and where the model did",
+            text=(
+                f"Image {scene.sample}, {WHO[str(scene.facts.get('provenance'))]}: "
+                f"“{scene.facts.get('segment')}” in “{scene.facts.get('description')}”. Maps of "
+                f"{run.model}, the methods that agree best first; the darker, the more."
+            ),
+            figures=(gaze, *map_figures(scene, "looking", methods)),
+        )
+    return None
