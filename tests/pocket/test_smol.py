@@ -429,6 +429,7 @@ def test_a_language_model_is_read_from_a_local_gguf_file(tmp_path, parts):
     with torch.no_grad():
         torch.testing.assert_close(model(ids).logits, expected(ids).logits, atol=1e-4, rtol=1e-4)
     assert tokenizer.image_token == IMAGE_TOKEN
+    assert tokenizer.special_tokens_map.items() >= words.special_tokens_map.items()
     built, _ = smol.assemble(
         model, tokenizer, smol.vision_state(parts.vision), smol.LiteConfig(image_size=96)
     )

@@ -83,6 +83,7 @@ def prepare(tokenizer: PreTrainedTokenizerBase, source: Path, size: int) -> None
             "use SmolLM2"
         )
     if source.is_file():
+        _special_tokens(known, source)
         # The file names this rule ("smollm") instead of writing it down, and its reader skips it.
         known.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
@@ -92,3 +93,22 @@ def prepare(tokenizer: PreTrainedTokenizerBase, source: Path, size: int) -> None
         )
     known.chat_template = CHAT_TEMPLATE
     known.padding_side = "left"
+
+
+_SPECIAL = {
+    "bos_token": "bos_token_id",
+    "eos_token": "eos_token_id",
+    "unk_token": "unknown_token_id",
+    "pad_token": "padding_token_id",
+}
+
+
+def _special_tokens(tokenizer: Any, source: Path) -> None:
+    """Those that the file names: transformers 5.17 takes another end and leaves padding out."""
+    from gguf import GGUFReader
+
+    fields = GGUFReader(source).fields
+    for name, key in _SPECIAL.items():
+        field = fields.get(f"tokenizer.ggml.{key}")
+        if field is not None:
+            setattr(tokenizer, name, tokenizer.convert_ids_to_tokens(int(field.contents())))
