@@ -18,6 +18,7 @@ carries its rank correlation with exact effects.
 """
 
 from ._attention_maps import attention, chefer, rollout
+from ._curves import Curves, insertion_deletion
 from ._effect_maps import ablation_effect, ablation_estimate, knockout_effect, occlusion, rise
 from ._gradient_maps import grad_cam, gradient_input, integrated_gradients, smooth_grad
 from ._heat_map import HeatMap
@@ -25,12 +26,14 @@ from ._lens_map import lens_probability
 from ._methods import METHODS, Method, methods_named
 from ._patching import AttributionPatching, attribution_patching
 from ._rank import RankCorrelation, rank_correlation
+from ._sanity import weight_dependence
 from ._target import SCORES, Goal, Score, Target, resolve
 
 __all__ = [
     "METHODS",
     "SCORES",
     "AttributionPatching",
+    "Curves",
     "Goal",
     "HeatMap",
     "Method",
@@ -44,6 +47,7 @@ __all__ = [
     "chefer",
     "grad_cam",
     "gradient_input",
+    "insertion_deletion",
     "integrated_gradients",
     "knockout_effect",
     "lens_probability",
@@ -54,4 +58,5 @@ __all__ = [
     "rise",
     "rollout",
     "smooth_grad",
+    "weight_dependence",
 ]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..engine import VLM
 
 Layers = Literal["none", "blocks", "inputs", "states"]
+Unit = Literal["score", "share"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Method:
         function: the method itself, with all its own settings.
         layers: what its `layer` counts: "none", it takes no layer; "blocks", 0 to L - 1; "inputs",
             inputs of blocks, 0 to L - 1; "states", as in `run.hidden`, 0 to L.
-        fills: whether it takes a fill.
+        unit: what its values are on the scale of: the target's score, or shares from 0 to 1.
+        fills: the name of the setting that a fill goes to, or None.
         seeded: whether it takes a seed.
         steps: the name of the setting that makes it better and dearer, or None; and
         usual: its value in a study.
@@ -42,8 +44,9 @@ class Method:
     name: str
     function: Callable[..., HeatMap]
     what: str
+    unit: Unit = "score"
     layers: Layers = "none"
-    fills: bool = False
+    fills: str | None = None
     seeded: bool = False
     steps: str | None = None
     usual: int | None = None
@@ -92,8 +95,8 @@ class Method:
         settings: dict[str, Any] = {"image": image}
         if self.layers != "none":
             settings["layer"] = layer
-        if self.fills:
-            settings["fill"] = fill
+        if self.fills is not None:
+            settings[self.fills] = fill
         if self.seeded:
             settings["seed"] = seed
         if self.steps is not None:
@@ -109,6 +112,7 @@ METHODS: dict[str, Method] = {
             "attention",
             attention,
             "attention weights of the row that predicts the target, mean of the heads",
+            unit="share",
             layers="blocks",
             needs=("attention",),
         ),
@@ -116,6 +120,7 @@ METHODS: dict[str, Method] = {
             "rollout",
             rollout,
             "attention carried through the blocks up to one of them, as if it only mixed tokens",
+            unit="share",
             layers="blocks",
             needs=("attention",),
         ),
@@ -141,9 +146,10 @@ METHODS: dict[str, Method] = {
         Method(
             "integrated-gradients",
             integrated_gradients,
-            "gradients along the line from the mean visual token to the run's own",
+            "gradients along the line from a fill to the run's own visual tokens",
             steps="steps",
             usual=16,
+            fills="baseline",
             needs=_GRADIENTS,
         ),
         Method(
@@ -159,6 +165,7 @@ METHODS: dict[str, Method] = {
             "lens-probability",
             lens_probability,
             "probability of the word in the logit lens at each visual token",
+            unit="share",
             layers="states",
         ),
         Method(
@@ -171,20 +178,20 @@ METHODS: dict[str, Method] = {
             "ablation-effect",
             ablation_effect,
             "exact loss of the score when the token is ablated",
-            fills=True,
+            fills="fill",
         ),
         Method(
             "attribution-patching",
             ablation_estimate,
             "the same to first order",
-            fills=True,
+            fills="fill",
             needs=_GRADIENTS,
         ),
         Method(
             "rise",
             rise,
             "mean score over random masks that keep the token",
-            fills=True,
+            fills="fill",
             seeded=True,
             steps="masks",
             usual=64,
@@ -193,7 +200,7 @@ METHODS: dict[str, Method] = {
             "occlusion",
             occlusion,
             "exact loss of the score without a window of two by two tokens",
-            fills=True,
+            fills="fill",
         ),
     )
 }

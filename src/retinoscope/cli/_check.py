@@ -9,10 +9,21 @@ Method = Literal[
     "knockout",
     "ablation",
     "lens",
-    "attribution-patching",
-    "integrated-gradients",
     "probe",
     "group",
+    "attention",
+    "rollout",
+    "chefer",
+    "grad-cam",
+    "gradient-input",
+    "integrated-gradients",
+    "smooth-grad",
+    "lens-probability",
+    "knockout-effect",
+    "ablation-effect",
+    "attribution-patching",
+    "rise",
+    "occlusion",
 ]
 
 

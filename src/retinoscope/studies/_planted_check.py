@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..attribution import attribution_patching
 from ..data import Sample, squares
-from ..engine import fill, load
+from ..engine import load
 from ..errors import InputError
 from ..pocket.planted import PLANTED, PREFIX
 from ._ablation import TokenAblation
 from ._flow import InformationFlow
 from ._knockout import AttentionKnockout
 from ._lens import LogitLens
-from ._sets import ImageTokens, object_sets
+from ._planted_maps import map_checks
 from ._tables import Cell
 from .grouping import planted_grouping
 from .probing import planted_probe
@@ -220,40 +219,6 @@ def _question_lens(vlm: VLM, samples: Sequence[Sample]) -> float:
     return float(np.array(shares).mean((0, 2)).max())
 
 
-def _attribution_patching(vlm: VLM, samples: Sequence[Sample]) -> Measured:
-    mean = fill.mean(vlm, samples)
-
-    def scores(run, target: int) -> np.ndarray:
-        return -attribution_patching(run, target, mean, sample=3).estimates.cpu().numpy()
-
-    return _map(vlm, samples, scores)
-
-
-def _integrated_gradients(vlm: VLM, samples: Sequence[Sample]) -> Measured:
-    from ..tokens import attribution
-
-    mean = fill.mean(vlm, samples)
-    return _map(vlm, samples, lambda run, target: attribution(run, target, mean, 16).cpu().numpy())
-
-
-def _map(vlm: VLM, samples: Sequence[Sample], scores: Callable) -> Measured:
-    """Of maps of the first word: how many are not zero, and their positive mass on the object."""
-    inside: list[float] = []
-    for sample in samples:
-        run = vlm.run(vlm.prompt(sample.image, sample.questions[0].question))
-        image = ImageTokens(run)
-        obj = list(object_sets(image, [sample.objects[0].mask])["object"])
-        target = vlm.tokenizer.encode(sample.objects[0].name)[-1]
-        positive = np.maximum(scores(run, target), 0.0)
-        # Against the logit itself: rounding leaves a millionth of it in every token.
-        if positive.sum() > 1e-3 * abs(float(run.logits[target])):
-            inside.append(float(positive[obj].sum() / positive.sum()))
-    return {
-        "images with a map that is not zero": len(inside) / len(samples),
-        "positive mass inside the object's mask": float(np.mean(inside)) if inside else None,
-    }
-
-
 def _negative(value: float | None) -> float | None:
     return None if value is None else -value
 
@@ -263,10 +228,9 @@ CHECKS: dict[str, Callable[[VLM, Sequence[Sample]], Measured]] = {
     "knockout": _knockout,
     "ablation": _ablation,
     "lens": _lens,
-    "attribution-patching": _attribution_patching,
-    "integrated-gradients": _integrated_gradients,
     "probe": planted_probe,
     "group": planted_grouping,
+    **map_checks(),
 }
 """Method -> what it measures on one model."""
 _IMAGES = {"probe": 10}

@@ -16,6 +16,14 @@ from ._auc import auc_borji, auc_judd, auc_region, auc_shuffled, mann_whitney
 from ._compare import METRICS, Metric, Reference, compare
 from ._density import equal_area_iou, information_gain, kl, similarity
 from ._linear import ncc, nss
+from ._localise import (
+    average_precision,
+    best_iou,
+    mass_inside,
+    otsu,
+    otsu_iou,
+    pointing_game,
+)
 from ._resample import resample
 from ._transport import emd
 from ._types import Score
@@ -29,14 +37,20 @@ __all__ = [
     "auc_judd",
     "auc_region",
     "auc_shuffled",
+    "average_precision",
+    "best_iou",
     "compare",
     "emd",
     "equal_area_iou",
     "information_gain",
     "kl",
     "mann_whitney",
+    "mass_inside",
     "ncc",
     "nss",
+    "otsu",
+    "otsu_iou",
+    "pointing_game",
     "resample",
     "similarity",
 ]

@@ -1,0 +1,166 @@
+"""How well a map finds a region that is known: an object's mask, say."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from ...errors import InputError
+from ._check import Map, Negatives, checked, constant, density
+from ._types import Score, undefined
+
+Region = Bool[np.ndarray, "height width"]
+
+_BINS = 256
+
+
+def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> Score:
+    """Whether the map's largest value lies in the region; of several the share that does.
+
+    Chance is the region's share of the pixels. A constant map points nowhere: undefined.
+
+    Args:
+        tolerance: so many pixels around the region count as it (Euclidean); Zhang et al. use 15.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, a region that is not boolean, or a tolerance below 0.
+
+    Source: Zhang et al. 2016 (arXiv 1608.00507), section 4.3, where a tie counts as the first
+    maximum.
+    """
+    values, inside = _pair(ours, region)
+    if tolerance < 0:
+        raise InputError(f"expected a tolerance from 0 pixels up, got {tolerance}")
+    if reason := _why_not(values, inside):
+        return undefined("pointing", reason, values.size)
+    if tolerance:
+        from scipy.ndimage import distance_transform_edt
+
+        inside = np.asarray(distance_transform_edt(~inside)) <= tolerance
+    largest = values == values.max()
+    share = float(inside[largest].mean())
+    return Score("pointing", share, int(largest.sum()), {"tolerance": tolerance})
+
+
+def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -> Score:
+    """Share of the map's sum that lies in the region; chance is the region's share of the pixels.
+
+    A map that adds up to 0 is undefined; a constant one is at chance.
+
+    Args:
+        negatives: "refuse", "clip" to 0, or "shift" up by the minimum.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, a region that is not boolean, or negative values that
+            were not provided for.
+
+    Source: "energy-based pointing game", Wang et al. 2020 (arXiv 1910.01279), section 4.3.
+    """
+    values, inside = _pair(ours, region)
+    settings: dict[str, str | int | float | bool] = {}
+    share = density(values, "the map", negatives, settings)
+    if not inside.any():
+        return undefined("mass", "the region is empty", values.size, settings)
+    if share is None:
+        return undefined("mass", "the map adds up to 0", values.size, settings)
+    return Score("mass", float(share[inside].sum()), values.size, settings)
+
+
+def average_precision(ours: Map, region: Region) -> Score:
+    """Average precision of the pixels of the region, ordered by the map; chance is their share.
+
+    The precision at every distinct value, weighted by the recall that it adds, ties taken together.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+
+    Source: scikit-learn's `average_precision_score`, which is given the region's pixels only where
+    there are some (without any it would say 0).
+    """
+    values, inside = _pair(ours, region)
+    if reason := _why_not(values, inside):
+        return undefined("ap", reason, values.size)
+    order, labels = np.argsort(-values, axis=None, kind="stable"), inside.ravel()
+    sorted_values, hits = values.ravel()[order], np.cumsum(labels[order])
+    last = np.append(np.flatnonzero(np.diff(sorted_values)), values.size - 1)
+    recall = hits[last] / hits[-1]
+    precision = hits[last] / (last + 1)
+    value = float((np.diff(recall, prepend=0.0) * precision).sum())
+    return Score("ap", value, int(inside.sum()))
+
+
+def best_iou(ours: Map, region: Region) -> Score:
+    """Intersection over union of the region and the map above a threshold, at the best threshold.
+
+    An oracle: the threshold is chosen with the region in hand, so that it is an upper bound of
+    what any threshold reaches. The whole image as a region is one of them: never below the region's
+    share of the pixels.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+    """
+    values, inside = _pair(ours, region)
+    if reason := _why_not(values, inside):
+        return undefined("iou_best", reason, values.size)
+    order, labels = np.argsort(-values, axis=None, kind="stable"), inside.ravel()
+    sorted_values, hits = values.ravel()[order], np.cumsum(labels[order])
+    last = np.append(np.flatnonzero(np.diff(sorted_values)), values.size - 1)
+    union = (last + 1) + hits[-1] - hits[last]
+    ious = hits[last] / union
+    best = int(ious.argmax())
+    threshold = float(sorted_values[last[best]])
+    return Score("iou_best", float(ious[best]), int(last[best] + 1), {"threshold": threshold})
+
+
+def otsu_iou(ours: Map, region: Region) -> Score:
+    """Intersection over union of the region and the map above Otsu's threshold, which does not
+    know the region.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+    """
+    values, inside = _pair(ours, region)
+    if reason := _why_not(values, inside):
+        return undefined("iou_otsu", reason, values.size)
+    threshold = otsu(values)
+    above = values > threshold
+    share = float((above & inside).sum() / (above | inside).sum())
+    return Score("iou_otsu", share, int(above.sum()), {"threshold": threshold})
+
+
+def otsu(values: Float[np.ndarray, "..."]) -> float:
+    """The threshold that separates a map's values into two classes of largest variance between
+    them, over a histogram of 256 bins; of several the lowest.
+
+    Raises:
+        InputError: a map without values or with one value only.
+
+    Source: Otsu 1979 (IEEE Transactions on Systems, Man, and Cybernetics 9:62).
+    """
+    flat = np.asarray(values, np.float64).ravel()
+    if not flat.size or constant(flat):
+        raise InputError("expected values that differ to separate, got one value only")
+    counts, edges = np.histogram(flat, _BINS)
+    middles = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)[:-1].astype(np.float64)
+    above = flat.size - below
+    sums = np.cumsum(counts * middles)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = below * above * (sums[:-1] / below - (sums[-1] - sums[:-1]) / above) ** 2
+    return float(edges[1:-1][int(np.nanargmax(between))])
+
+
+def _pair(ours: Map, region: Region) -> tuple[Map, Region]:
+    values, inside = checked(ours, "the map"), np.asarray(region)
+    if inside.dtype != np.bool_ or inside.shape != values.shape:
+        raise InputError(
+            f"expected a region as a boolean array {values.shape} (height, width) like the map, "
+            f"got {inside.dtype} {inside.shape}"
+        )
+    return values, inside
+
+
+def _why_not(values: Map, inside: Region) -> str | None:
+    if not inside.any():
+        return "the region is empty"
+    return "the map is constant" if constant(values) else None

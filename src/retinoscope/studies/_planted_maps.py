@@ -1,0 +1,59 @@
+"""What the heat maps of a method show on a planted model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..attribution import METHODS, Method, Target, resolve
+from ..data import Sample
+from ..engine import fill
+from ._sets import ImageTokens, object_sets
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+_NOTHING = 1e-3
+"""Of the logit itself (of a share: absolute): rounding leaves a millionth of it in every token."""
+
+
+def map_checks() -> dict[str, Callable[[VLM, Sequence[Sample]], Mapping[str, float | None]]]:
+    """One check for each method."""
+    return {name: partial(_maps, method) for name, method in METHODS.items()}
+
+
+def _maps(method: Method, vlm: VLM, samples: Sequence[Sample]) -> Mapping[str, float | None]:
+    """Of maps of the first word's logit, at the best layer of each measure: how many are not zero,
+    their positive mass on the object, and whether their largest token lies on it (of equal ones the
+    share that does)."""
+    mean = fill.mean(vlm, samples)
+    layers = method.layers_of(vlm)
+    inside: list[list[float]] = [[] for _ in layers]
+    peaks: list[list[float]] = [[] for _ in layers]
+    for sample in samples:
+        run = vlm.run(vlm.prompt(sample.image, sample.questions[0].question))
+        image = ImageTokens(run)
+        obj = list(object_sets(image, [sample.objects[0].mask])["object"])
+        target = vlm.tokenizer.encode(sample.objects[0].name)[-1]
+        # The model is sure: of its log-probability there is no slope left.
+        goal = resolve(run, Target.token(target, "logit"))
+        least = _NOTHING * (1.0 if method.unit == "share" else abs(goal.value))
+        for number, layer in enumerate(layers):
+            positive = np.maximum(method(run, goal, layer=layer, fill=mean).values, 0.0)
+            if positive.sum() > least:
+                inside[number].append(float(positive[obj].sum() / positive.sum()))
+                # Equal but for rounding.
+                largest = np.flatnonzero(positive > positive.max() * (1 - _NOTHING))
+                peaks[number].append(float(np.isin(largest, obj).mean()))
+    return {
+        "images with a map that is not zero": max(map(len, inside)) / len(samples),
+        "positive mass inside the object's mask": _best(inside),
+        "largest token inside the object's mask": _best(peaks),
+    }
+
+
+def _best(found: list[list[float]]) -> float | None:
+    return max((float(np.mean(values)) for values in found if values), default=None)
