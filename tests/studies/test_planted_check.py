@@ -4,26 +4,57 @@ from __future__ import annotations
 
 import pytest
 
+from retinoscope.attribution import METHODS
 from retinoscope.errors import InputError
 from retinoscope.studies import CHECKS, check_planted
 from retinoscope.studies._planted_check import PAIRS
 
 ROUTES = ("via-query", "direct")
-INPUTS_ONLY = {"ablation", "attribution-patching", "integrated-gradients", "probe", "group"}
-"""What replaces, differentiates or reads the decoder's input says nothing of the path behind it."""
+HOLDS = ("one-hot-patch", "global-broadcast")
+SEES = [("via-query", "blind"), ("direct", "blind"), ("one-hot-patch", "blind")]
+SHARED = ("global-broadcast", "blind")
+MISSED = {
+    "ablation": {ROUTES},
+    "probe": {ROUTES},
+    "group": {ROUTES},
+    # Attention does not know what is read: alike for all patches, seen or blind.
+    "attention": {HOLDS, *SEES[1:], SHARED},
+    "rollout": {ROUTES, HOLDS, *SEES, SHARED},
+    # Its rows are those of the whole path.
+    "chefer": {ROUTES},
+    # The norms take an embedding's size away: no slope along it. SmoothGrad has slopes, of noise.
+    "gradient-input": {ROUTES, HOLDS, *SEES, SHARED},
+    "smooth-grad": {ROUTES, HOLDS, *SEES, SHARED},
+    # What a token has in common with all others of its image is no change from their mean.
+    "grad-cam": {ROUTES, SHARED},
+    "integrated-gradients": {ROUTES},
+    # One token of many alike can be hidden without any loss; so can all that the question read.
+    "knockout-effect": {SEES[0], SHARED},
+    # What replaces or differentiates the decoder's input says nothing of the path behind it.
+    "ablation-effect": {ROUTES},
+    "attribution-patching": {ROUTES},
+    "lens-probability": {ROUTES},
+    "rise": {ROUTES},
+    "occlusion": {ROUTES},
+}
+"""What a method cannot tell apart, by its nature; "flow", "knockout" and "lens" tell all."""
+IMAGES = 3
 READS_PLACES = {"probe", "group"}
 """These see where a visual token lies, which the others do not."""
+NOISY = {"smooth-grad"}
+"""Two models alike have other maps: slopes of noise."""
 
 
 @pytest.mark.parametrize("method", CHECKS)
 def test_a_method_tells_the_planted_models_apart(method: str) -> None:
-    found = check_planted(method, 12)
+    found = check_planted(method, IMAGES if method in METHODS else 12)
     missed = {pair for pair, by in found.told.items() if by is None}
-    assert missed == ({ROUTES} if method in INPUTS_ONLY else set()), str(found)
+    assert missed == MISSED.get(method, set()), str(found)
     assert set(found.told) == set(PAIRS)
     assert str(found).count("tell") == len(PAIRS)
-    blind, placed = found.measured["blind"], found.measured["position-only"]
-    assert (blind == pytest.approx(placed, abs=1e-3)) == (method not in READS_PLACES)
+    if method not in NOISY:
+        blind, placed = found.measured["blind"], found.measured["position-only"]
+        assert (blind == pytest.approx(placed, abs=1e-3)) == (method not in READS_PLACES)
 
 
 def test_probes_place_the_planted_encoders_on_both_axes() -> None:

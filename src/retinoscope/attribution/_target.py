@@ -22,7 +22,8 @@ from ..tokens import EmbeddingGradient, logits_of
 from ._trace import AttentionTrace, StateTrace, attention_trace, state_trace
 
 Score = Literal["log-probability", "logit"]
-Kind = Literal["token", "word", "segment", "difference"]
+Kind = Literal["tokens", "word", "segment", "difference"]
+Exact = Literal["incremental", "reference"]
 SCORES: tuple[Score, ...] = ("log-probability", "logit")
 
 Span = tuple[int, int]
@@ -31,11 +32,11 @@ _NOTHING: Condition = ()
 
 @dataclass(frozen=True)
 class Target:
-    """What a map explains. Made by `Target.token`, `.word`, `.segment` or `.difference`.
+    """What a map explains. Made by `Target.token`, `.tokens`, `.word`, `.segment` or `.difference`.
 
     Attributes:
         kind: which of these.
-        of: a token id; a word; a segment as text or as (start, stop) in characters; or the two
+        of: token ids; a word; a segment as text or as (start, stop) in characters; or the two
             words or token ids of a difference.
         score: "log-probability", which several pieces add up; or "logit", their logits added up.
             Of a model that is sure, log-probabilities have hardly any slope (none at all where a
@@ -56,7 +57,14 @@ class Target:
     @classmethod
     def token(cls, index: int, score: Score = "log-probability") -> Target:
         """The token `index` behind the run's last position."""
-        return cls("token", int(index), score)
+        return cls("tokens", (int(index),), score)
+
+    @classmethod
+    def tokens(cls, ids: Sequence[int], score: Score = "log-probability") -> Target:
+        """Several tokens that follow each other behind the run's last position."""
+        if not len(ids):
+            raise InputError("expected at least one token to explain, got none")
+        return cls("tokens", tuple(int(index) for index in ids), score)
 
     @classmethod
     def word(cls, word: str, score: Score = "log-probability") -> Target:
@@ -100,6 +108,7 @@ class Goal:
         versus: the token that is taken off, or None.
         score: as in `Target`.
         text: the target in words.
+        exact: which path of the engine computes effects; as in `run.counterfactuals`.
     """
 
     origin: Run
@@ -108,6 +117,7 @@ class Goal:
     versus: int | None
     score: Score
     text: str
+    exact: Exact = "incremental"
 
     @property
     def positions(self) -> tuple[int, ...]:
@@ -142,7 +152,7 @@ class Goal:
         Raises as `run.counterfactuals` does.
         """
         parts = [
-            self._scored(run.counterfactuals(conditions(run)).logits, index)
+            self._scored(run.counterfactuals(conditions(run), exact=self.exact).logits, index)
             for run, index in zip(self._runs, self.ids, strict=True)
         ]
         return torch.stack(parts).sum(0).double().cpu()
@@ -197,12 +207,13 @@ class Goal:
 AnyTarget = str | int | Target | Goal
 
 
-def resolve(run: Run, target: AnyTarget) -> Goal:
+def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
     """Finds the tokens of a target and the positions that predict them.
 
     Args:
         target: a `Target`; a word as `Target.word` takes it; a token id; or a goal of this run,
             which is returned as it is.
+        exact: which path of the engine computes effects; as in `run.counterfactuals`.
 
     Raises:
         InputError: an unknown word or token, a goal of another run, two words of a difference that
@@ -218,19 +229,22 @@ def resolve(run: Run, target: AnyTarget) -> Goal:
         target = Target.token(target)
     vocabulary = run.adapter.vocabulary
     if target.kind == "segment":
-        return _segment(run, target)
+        return _segment(run, target, exact)
     if target.kind == "difference":
         one, other = (_single(run, word) for word in target.of)
         if one == other:
             raise InputError(f"expected two different tokens, got {one} twice")
         text = f"{_quoted(run, [one])} minus {_quoted(run, [other])}"
-        return Goal(run, run, (one,), other, target.score, text)
-    ids = (_known(run, target.of),) if target.kind == "token" else vocabulary.pieces(target.of)
+        return Goal(run, run, (one,), other, target.score, text, exact)
+    if target.kind == "tokens":
+        ids = tuple(_known(run, index) for index in target.of)
+    else:
+        ids = vocabulary.pieces(target.of)
     whole = run if len(ids) == 1 else _again(run, [*_generated(run), *ids[:-1]])
-    return Goal(run, whole, ids, None, target.score, _quoted(run, ids))
+    return Goal(run, whole, ids, None, target.score, _quoted(run, ids), exact)
 
 
-def _segment(run: Run, target: Target) -> Goal:
+def _segment(run: Run, target: Target, exact: Exact) -> Goal:
     ids = _generated(run)
     if not ids:
         raise InputError(
@@ -245,6 +259,7 @@ def _segment(run: Run, target: Target) -> Goal:
         None,
         target.score,
         _quoted(run, ids[first:last]),
+        exact,
     )
 
 

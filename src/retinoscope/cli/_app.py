@@ -8,6 +8,7 @@ from __future__ import annotations
 from cyclopts import App, Group
 
 from .. import __version__
+from ._attend import attend
 from ._check import check
 from ._collect import collect
 from ._curate import curate
@@ -63,7 +64,7 @@ _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
 app.command(reproduce, group=_whole)
-for _command in (curate, ablate, lens, knockout, flow, look, reprompt, group):
+for _command in (curate, ablate, lens, knockout, flow, look, reprompt, group, attend):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(view, group=_more)

@@ -26,6 +26,7 @@ STUDIES = (
     "reprompt",
     "probe",
     "group",
+    "attend",
     "alignment",
 )
 NO_STUDIES = ("curation", "mean")

@@ -59,6 +59,20 @@ class Scene:
             )
         return f'<g style="{style}">{"".join(shapes)}</g>'
 
+    def outline(self, tokens: Sequence[int], style: str) -> str:
+        """The edges of `tokens` that no two of them share, as one SVG path."""
+        edges: dict[tuple[float, float, float, float], int] = {}
+        for token in tokens:
+            box = self.boxes[token] if 0 <= token < len(self.boxes) else None
+            if box is None:
+                continue
+            x0, y0, x1, y1 = (round(value * self.scale, 2) for value in box)
+            sides = ((x0, y0, x1, y0), (x0, y1, x1, y1), (x0, y0, x0, y1), (x1, y0, x1, y1))
+            for edge in sides:
+                edges[edge] = edges.get(edge, 0) + 1
+        lines = (f"M{x0:g} {y0:g}L{x1:g} {y1:g}" for (x0, y0, x1, y1), n in edges.items() if n == 1)
+        return f'<path d="{"".join(lines)}" style="{style}"/>'
+
     def document(self, body: str) -> str:
         """An SVG document: the image below `body`."""
         height = self.height * self.scale

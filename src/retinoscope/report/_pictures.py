@@ -8,10 +8,12 @@ from typing import cast
 
 from ._alignment_figure import MAPS_SHOWN, gaze_figure, map_figures
 from ._alignment_names import WHO
+from ._attend_figure import BASELINES, maps_figure
 from ._collect import StudyRun, of_study
 from ._group_picture import group_figures
 from ._parts import Figure
 from ._picture import Scene, grid_figure, scene_of, tokens_figure, words_figure
+from ._rows import pick
 
 LAYERS_SHOWN = 4
 GROUPED = 2
@@ -38,11 +40,12 @@ class Picture:
 
 def pictures_of(runs: Sequence[StudyRun]) -> tuple[Picture, ...]:
     """Of the first run that has them: one image with its tokens, one with its words, and images
-    with labels and groups."""
+    with labels and groups, or with heat maps."""
     found = [_tokens(run) for run in of_study(runs, "ablation")[:1]]
     found += [_words(run) for run in of_study(runs, "lens")[:1]]
     found += [picture for run in of_study(runs, "group")[:1] for picture in _groups(run)]
     found += [_looking(run) for run in of_study(runs, "alignment")[:1]]
+    found += [one for run in of_study(runs, "attend")[:1] for one in _maps(run)]
     return tuple(picture for picture in found if picture)
 
 
@@ -148,3 +151,26 @@ def _looking(run: StudyRun) -> Picture | None:
             figures=(gaze, *map_figures(scene, "looking", methods)),
         )
     return None
+
+
+def _maps(run: StudyRun) -> list[Picture]:
+    """Each method's map at its layer of the leaderboard, best first."""
+    found = []
+    for number, scene in enumerate(_scenes(run)):
+        leaders = pick(
+            run.extra("leaderboard"), measure="pointing", task=str(scene.facts.get("task"))
+        )
+        shown: list[tuple[str, int | None]] = []
+        for row in leaders:
+            layer = str(row["layers"] or "").split(",")[0]
+            if row["method"] not in BASELINES:
+                shown.append((str(row["method"]), int(layer) if layer else None))
+        figure = maps_figure(scene, f"maps-{number}", shown)
+        if figure is None:
+            continue
+        text = (
+            f"Image {scene.sample} of {run.model}'s run, best method first, at the layers of the "
+            f"leaderboard. Asked: “{scene.facts.get('question', '')}”"
+        )
+        found.append(Picture(f"Maps of {scene.facts.get('target', '')}", text, (figure,)))
+    return found

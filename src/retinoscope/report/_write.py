@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from . import _ablation, _alignment, _flow, _group, _knockout, _lens, _look, _reprompt
+from . import _ablation, _alignment, _attend, _flow, _group, _knockout, _lens, _look, _reprompt
 from ._collect import StudyRun, collect, of_study
 from ._files import write_whole
 from ._methods import DEFINITIONS, entries_of
@@ -31,6 +31,7 @@ _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
     "reprompt": _reprompt.section,
     "group": _group.section,
     "alignment": _alignment.section,
+    "attend": _attend.section,
 }
 
 
@@ -188,6 +189,7 @@ def _title(sections: Sequence[Section]) -> str:
         "reprompt": "image re-prompting",
         "group": "perceptual grouping",
         "alignment": "agreement with where observers look",
+        "attend": "attribution maps",
     }
     done = listing([names[section.key] for section in sections])
     return done[0].upper() + done[1:]

@@ -3,7 +3,7 @@
 `TokenAblation`, `LogitLens` and `AttentionKnockout` are those of Neo et al. 2024;
 `InformationFlow`, `WordAttention` and `ImageReprompting` those of Kaduri et al. 2024 and Zhang et
 al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (Harshit and Tasdizen
-2024).
+2024). `AttributionLocalisation` compares the methods of `retinoscope.attribution`.
 
     results = TokenAblation(vlm, samples).run("runs/ablation")
     results.summary()            # a pyarrow.Table, one row per condition
@@ -14,6 +14,7 @@ A study writes a run directory (see `retinoscope.store`); reports are made from 
 from ._ablation import TokenAblation
 from ._aims import Rules as AlignmentRules
 from ._alignment import ALIGNMENT_METHODS, AttentionAlignment
+from ._attend import AttributionLocalisation
 from ._categories import Categories, read_categories, write_categories
 from ._clean import CleanAnswers
 from ._executor import Executor, Outcome
@@ -71,6 +72,7 @@ __all__ = [
     "Ask",
     "AttentionAlignment",
     "AttentionKnockout",
+    "AttributionLocalisation",
     "Categories",
     "ChatJudge",
     "CleanAnswers",

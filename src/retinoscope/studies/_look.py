@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
 import torch
 
 from ..data import Sample
 from ..errors import InputError
 from ._examples import example_of
 from ._look_summary import ROWS
+from ._named_tokens import named_tokens
 from ._scoring import refuse_nan
 from ._sets import ImageTokens, Indices, object_sets
 from ._shuffled import other_mask, partners
@@ -26,10 +26,9 @@ from ._study import Example, Rows, Study
 from ._tables import Cell
 from ._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, studied_objects
 from ._untrained import untrained_copy
-from ._words import first_span, words_of
 
 if TYPE_CHECKING:
-    from ..engine import VLM, Generation, Run
+    from ..engine import VLM, Run
 
 MEAN = -1
 """In place of a head: the mean of all heads."""
@@ -107,7 +106,7 @@ class WordAttention(Study[_Context]):
         spans = {
             item: span
             for item in chosen
-            if (span := _span(self.vlm, said, sample.objects[item].name)) is not None
+            if (span := named_tokens(self.vlm, said, sample.objects[item].name)) is not None
         }
         rows: Rows = []
         examples: list[Example] = []
@@ -144,19 +143,6 @@ class WordAttention(Study[_Context]):
             return here, ()
         mask = other_mask(self.samples, partner, item, sample, self.objects)
         return here, () if mask is None else image.indices(image.covering(mask, self.min_cover))
-
-
-def _span(vlm: VLM, said: Generation, name: str) -> tuple[int, int] | None:
-    """First and last token (exclusive) of the first word in a text that names an object."""
-    texts = vlm.adapter.vocabulary.texts(said.token_ids.tolist())
-    ends = np.cumsum([len(text) for text in texts])
-    found = first_span("".join(texts), words_of(name))
-    if found is None:
-        return None
-    first, last = (
-        int(np.searchsorted(ends, place, side="right")) for place in (found[0], found[1] - 1)
-    )
-    return first, last + 1
 
 
 def _looks(

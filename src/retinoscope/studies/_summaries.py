@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..stats.maps import METRICS as MAP_METRICS
 from . import _ablation_summary as ablation
 from . import _alignment_summary as alignment
+from . import _attend_summary as attend
 from . import _flow_summary as flow
 from . import _knockout_summary as knockout
 from . import _lens_summary as lens
@@ -70,6 +71,15 @@ def _aligned(provenance: Cell, granularity: Cell, condition: Cell) -> Part | Non
 
 def _ranked(condition: Cell) -> Part | None:
     return "all" if condition == "ranking" else None
+
+
+def _attending(task: Cell, weights: Cell, method: Cell) -> Part | None:
+    return None if method is None else (task, weights, method)
+
+
+def _leading(task: Cell, weights: Cell) -> Part | None:
+    # All methods of a task are compared with its best.
+    return task if weights == "trained" else None
 
 
 SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
@@ -242,6 +252,24 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                     *("candidates", "preferred", "rank"),
                 ),
                 alignment.ranking_order,
+            )
+        },
+    ),
+    "attend": (
+        Partition(
+            attend.summarise_attend,
+            ("task", "weights", "method"),
+            _attending,
+            (*_ITEM, "layer", *attend.MEASURES),
+            attend.summary_order,
+        ),
+        {
+            "leaderboard": Partition(
+                attend.leaderboard,
+                ("task", "weights"),
+                _leading,
+                (*_ITEM, "method", "layer", *attend.MEASURES),
+                attend.leader_order,
             )
         },
     ),

@@ -65,7 +65,7 @@ def number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def share_of(hits: Sequence[int], totals: Sequence[int], groups: Sequence[str]) -> Interval:
+def share_of(hits: Sequence[float], totals: Sequence[int], groups: Sequence[str]) -> Interval:
     """Hits over totals with an interval over groups.
 
     Where nothing or everything hits, every resample agrees and the bootstrap would claim

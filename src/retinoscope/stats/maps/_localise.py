@@ -80,7 +80,7 @@ def average_precision(ours: Map, region: Region) -> Score:
     values, inside = _pair(ours, region)
     if reason := _why_not(values, inside):
         return undefined("ap", reason, values.size)
-    order, labels = np.argsort(-values, axis=None, kind="stable"), inside.ravel()
+    order, labels = np.argsort(-values, axis=None), inside.ravel()
     sorted_values, hits = values.ravel()[order], np.cumsum(labels[order])
     last = np.append(np.flatnonzero(np.diff(sorted_values)), values.size - 1)
     recall = hits[last] / hits[-1]
@@ -102,7 +102,7 @@ def best_iou(ours: Map, region: Region) -> Score:
     values, inside = _pair(ours, region)
     if reason := _why_not(values, inside):
         return undefined("iou_best", reason, values.size)
-    order, labels = np.argsort(-values, axis=None, kind="stable"), inside.ravel()
+    order, labels = np.argsort(-values, axis=None), inside.ravel()
     sorted_values, hits = values.ravel()[order], np.cumsum(labels[order])
     last = np.append(np.flatnonzero(np.diff(sorted_values)), values.size - 1)
     union = (last + 1) + hits[-1] - hits[last]

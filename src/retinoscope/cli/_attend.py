@@ -1,0 +1,117 @@
+"""`retinoscope attend`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from ._common import Common, Loading, run_study
+from ._studies import Several, Task
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM
+    from ..studies import Study
+
+MapMethod = Literal[
+    "attention",
+    "rollout",
+    "chefer",
+    "grad-cam",
+    "gradient-input",
+    "integrated-gradients",
+    "smooth-grad",
+    "lens-probability",
+    "knockout-effect",
+    "ablation-effect",
+    "attribution-patching",
+    "rise",
+    "occlusion",
+]
+
+TASKS: tuple[Task, ...] = ("generative",)
+
+
+def attend(
+    model: str,
+    data: str,
+    /,
+    *,
+    common: Common,
+    loading: Loading = Loading(),  # noqa: B008 (frozen)
+    methods: Annotated[tuple[MapMethod, ...], Several] = (),
+    layers: Annotated[tuple[int, ...], Several] = (),
+    tasks: Annotated[tuple[Task, ...], Several] = TASKS,
+    score: Literal["log-probability", "logit"] = "log-probability",
+    steps: int | None = None,
+    controls: int = 40,
+    curve_steps: int = 5,
+    max_objects: int | None = 1,
+    min_area: float | None = None,
+    max_area: float | None = None,
+    max_questions: int | None = 1,
+    max_new_tokens: int = 64,
+) -> None:
+    """Draw heat maps by every method and layer: which finds the object that the model names?
+
+    Each map is held against the object's mask: does its largest value lie there, how much of it
+    does, how well does it order the pixels? Beside it stand another image's mask, a bump in the
+    middle of the image, noise, and a copy with random weights.
+
+    For example:
+
+        retinoscope attend pocket scenes:100 --out runs/attend
+
+        retinoscope attend pocket scenes:40 --methods attention chefer --out runs/two-methods
+
+        retinoscope attend planted:direct squares:20 --score logit --out runs/planted-attend
+
+    Args:
+        model: pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model.
+        data: scenes:N, squares:N, coco:FOLDER or folder:PATH.
+        methods: only these; by default all that the model allows.
+        layers: at which methods that take a layer are asked; by default all.
+        tasks: words of a description, polling questions, the data's own questions.
+        score: what is explained of a word: its log-probability, or its logit, which has a slope
+            where the model is sure.
+        steps: of integrated gradients, noisy copies of SmoothGrad, and masks of RISE; by default
+            16, 8 and 64.
+        controls: images, the first ones, with insertion and deletion curves and the untrained copy.
+        curve_steps: steps of these curves.
+        max_objects: at most so many objects an image.
+        min_area: only objects of more visible pixels.
+        max_area: only objects of fewer visible pixels.
+        max_questions: at most so many questions an image.
+        max_new_tokens: longest description.
+    """
+
+    def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
+        from ..attribution import methods_named
+        from ..studies import AttributionLocalisation, PromptOptions
+
+        stepping = [method for method in methods_named(methods) if method.steps is not None]
+        return AttributionLocalisation(
+            vlm,
+            samples,
+            seed=common.seed,
+            n_examples=common.examples,
+            exact=common.exact,
+            methods=methods,
+            layers=layers or None,
+            tasks=tasks,
+            prompts=PromptOptions(
+                min_area=min_area,
+                max_area=max_area,
+                max_objects=max_objects,
+                max_questions=max_questions,
+                absent=False,
+            ),
+            score=score,
+            steps=None if steps is None else {method.name: steps for method in stepping},
+            controls=controls,
+            curve_steps=curve_steps,
+            max_new_tokens=max_new_tokens,
+            min_cover=common.min_cover,
+        )
+
+    run_study(model, data, common, loading, make)

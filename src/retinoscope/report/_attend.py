@@ -1,0 +1,263 @@
+"""Which heat map finds the object: leaderboard, layers, controls."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._attend_figure import BASELINES, MEASURE_NAMES, SHORT, layers_figure, leaders_figure
+from ._collect import StudyRun
+from ._parts import (
+    Claim,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    listing,
+    number_interval,
+    percent_interval,
+)
+from ._rows import first, interval, known_first, number, pick, values
+
+TASK_NAMES = {
+    "generative": "words of the model's description",
+    "polling": "yes rather than no",
+    "question": "answers to questions",
+}
+LEADERBOARD = "leaderboard"
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    leaders = main.extra(LEADERBOARD)
+    tasks = known_first(values(leaders, "task"), tuple(TASK_NAMES))
+    figures = []
+    for task in tasks:
+        figures.append(leaders_figure(pick(leaders, task=task), task))
+        if found := layers_figure(main.summary, task, "ap"):
+            figures.append(found)
+    return Section(
+        key="attend",
+        title="Which heat map finds the object",
+        question=(
+            "A map says which visual tokens an answer owes itself to. Of all methods and layers, "
+            "whose map lies on the object that the answer is about?"
+        ),
+        sentences=tuple(sentence for task in tasks for sentence in _sentences(main, leaders, task)),
+        figures=tuple(figures),
+        tables=tuple(
+            table
+            for run in runs
+            for task in known_first(values(run.extra(LEADERBOARD), "task"), tuple(TASK_NAMES))
+            for table in _tables(run, task, run is not main)
+        ),
+        notes=(
+            "Pointing: the map's largest value lies on the object (of several equal ones the share "
+            "that does). Mass: the share of the positive part that does. Average precision: of the "
+            "object's pixels, ordered by the map. Chance is the object's share of the pixels for "
+            "all three. Best IoU takes the threshold that suits the mask best: an upper bound.",
+            "Of methods that take a layer, an image counts at the layer that was best on the other "
+            "half of the images. Maps that are the same everywhere point nowhere: they are "
+            "undefined, left out and counted.",
+            "Finding the object is not the same as being faithful: an answer may well owe itself "
+            "to what lies around it. Insertion and deletion ask the model; the order of the map "
+            "“random” is their control. Attention, rollout, gradient times input and SmoothGrad do "
+            "not tell the planted models apart that any map should (retinoscope check METHOD).",
+        ),
+        claim=_claim(main, leaders, tasks),
+    )
+
+
+def _value(x: Interval, measure: str) -> str:
+    return percent_interval(x) if measure in ("pointing", "mass") else number_interval(x)
+
+
+def _signed(x: Interval) -> str:
+    """A difference; a dash between two signs would not read."""
+    return f"{x.value:+.2f} ({x.low:+.2f} to {x.high:+.2f})"
+
+
+def _best(leaders: Sequence[Record], task: str, measure: str) -> Record | None:
+    rows = [r for r in pick(leaders, task=task, measure=measure) if r["method"] not in BASELINES]
+    return first(rows)
+
+
+def _sentences(run: StudyRun, leaders: Sequence[Record], task: str) -> list[str]:
+    found = []
+    for measure in ("pointing", "ap", "mass"):
+        best = _best(leaders, task, measure)
+        if best is None or (x := interval(best, "value")) is None:
+            continue
+        text = f"{run.label}, {TASK_NAMES.get(task, task)}, {SHORT[measure]}: best {_named(best)}, "
+        text += _value(x, measure)
+        if control := interval(best, "control"):
+            text += f" (another image's mask {_value(control, measure)})"
+        parts = [_behind(row, measure) for row in _followers(leaders, task, measure)[:3]]
+        text += f"; then {listing(parts)}" if parts else ""
+        found.append(text + ".")
+    if faithful := _faithful(run.summary, task):
+        found.append(f"{run.label}: {faithful}.")
+    if undefined := _undefined(leaders, task):
+        found.append(f"{run.label}: {undefined}.")
+    return found
+
+
+def _followers(leaders: Sequence[Record], task: str, measure: str) -> list[Record]:
+    rows = [r for r in pick(leaders, task=task, measure=measure) if r["method"] not in BASELINES]
+    return rows[1:]
+
+
+def _named(row: Record) -> str:
+    return f"{row['method']} (layer {row['layers']})" if row["layers"] else str(row["method"])
+
+
+def _behind(row: Record, measure: str) -> str:
+    x, gap = interval(row, "value"), interval(row, "behind")
+    text = f"{_named(row)} {'' if x is None else _value(x, measure)}"
+    if gap is None:
+        return text
+    told = f"behind by {-gap.value:.2f} ({-gap.high:.2f} to {-gap.low:.2f})"
+    return f"{text}, {told}" if gap.high < 0 else f"{text}, no difference shown ({told})"
+
+
+def _faithful(summary: Sequence[Record], task: str) -> str:
+    """What insertion and deletion say, of each at its best."""
+    rows = pick(summary, task=task, weights="trained")
+    parts = []
+    for measure, sign in (("insertion", 1), ("deletion", -1)):
+        found = [
+            (sign * x.value, row, x)
+            for row in rows
+            if row["method"] not in BASELINES and (x := interval(row, measure, "n_controls"))
+        ]
+        if not found:
+            return ""
+        _, row, x = max(found, key=lambda one: one[0])
+        layer = "" if row["layer"] is None else f" (layer {row['layer']})"
+        text = f"{'highest' if sign > 0 else 'lowest'} {measure} {row['method']}{layer} "
+        text += number_interval(x)
+        chance = interval(first(rows, method="random"), measure, "n_controls")
+        parts.append(text + ("" if chance is None else f", random order {number_interval(chance)}"))
+    n = max(int(number(row, "n_controls") or 0) for row in rows)
+    return f"curves of {n} targets: {'; '.join(parts)}"
+
+
+def _undefined(leaders: Sequence[Record], task: str) -> str:
+    rows = [r for r in pick(leaders, task=task, measure="ap") if number(r, "n_undefined")]
+    if not rows:
+        return ""
+    parts = [f"{row['n_undefined']} of {row['method']}" for row in rows]
+    return f"maps that are the same everywhere and so undefined: {listing(parts)}"
+
+
+def _claim(run: StudyRun, leaders: Sequence[Record], tasks: Sequence[str]) -> Claim | None:
+    found = [(task, best) for task in tasks[:1] if (best := _best(leaders, task, "pointing"))]
+    if not found:
+        return None
+    task, best = found[0]
+    x, control = interval(best, "value"), interval(best, "control")
+    if x is None:
+        return None
+    shown = None if control is None else x.above(control)
+    sentence = _sentences(run, leaders, task)[0]
+    if shown is False:
+        sentence += " The intervals overlap: it does not show."
+    return Claim(
+        title=f"The map that finds the object best: {best['method']}",
+        figure=f"{x.value:.0%}",
+        versus="of its largest values on the object"
+        + ("" if control is None else f", against {control.value:.0%} on another image's"),
+        sentence=sentence,
+        shown=shown,
+    )
+
+
+def _tables(run: StudyRun, task: str, folded: bool) -> list[Table]:
+    leaders = pick(run.extra(LEADERBOARD), task=task)
+    found = [_leaders_table(run, pick(leaders, measure=m), task, m, folded) for m in MEASURE_NAMES]
+    return [table for table in found if table.rows] + [_layers_table(run, task)]
+
+
+def _leaders_table(
+    run: StudyRun, rows: Sequence[Record], task: str, measure: str, folded: bool
+) -> Table:
+    shown = []
+    for row in rows:
+        cells = [interval(row, name) for name in ("value", "control")]
+        gaps = [interval(row, name) for name in ("above", "behind")]
+        shown.append(
+            (
+                str(row["method"]),
+                str(row["layers"] or ""),
+                *("" if x is None else _value(x, measure) for x in cells),
+                *("" if x is None else _signed(x) for x in gaps),
+                str(row["n"]),
+                str(row["n_undefined"]),
+            )
+        )
+    control = "map “random”" if measure == "iou_best" else "other mask"
+    return Table(
+        name=file_name("attend", run.label, task, measure),
+        caption=f"{run.label}, {TASK_NAMES.get(task, task)}: {MEASURE_NAMES[measure]}, best method "
+        "first, with 95% intervals. Differences are of the same targets; the other mask is another "
+        "image's.",
+        columns=(
+            Column("method", numeric=False),
+            Column("layers"),
+            Column(SHORT[measure]),
+            Column(control),
+            Column("minus that"),
+            Column("minus the best"),
+            Column("targets"),
+            Column("undefined"),
+        ),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=folded or measure not in ("pointing", "ap"),
+    )
+
+
+def _layers_table(run: StudyRun, task: str) -> Table:
+    columns = (
+        ("pointing", "pointing"),
+        ("mass", "mass"),
+        ("ap", "average precision"),
+        ("iou_best", "best IoU"),
+        ("iou_area", "IoU, same area"),
+        ("iou_otsu", "IoU, Otsu"),
+        ("insertion", "insertion"),
+        ("deletion", "deletion"),
+        ("spearman", "as untrained"),
+        ("completeness", "error of completeness"),
+    )
+    rows = pick(run.summary, task=task)
+    shown = []
+    for row in rows:
+        cells = [interval(row, name) for name, _ in columns]
+        shown.append(
+            (
+                str(row["method"]),
+                "" if row["layer"] is None else str(row["layer"]),
+                str(row["weights"]),
+                *("" if x is None else f"{x.value:.2f}" for x in cells),
+                str(row["n"]),
+            )
+        )
+    return Table(
+        name=file_name("attend", run.label, task, "layers"),
+        caption=f"{run.label}, {TASK_NAMES.get(task, task)}: every method, layer and set of "
+        "weights. “As untrained”: Spearman's correlation with the map of a copy with random "
+        "weights, which should be near 0. Intervals are in the CSV file.",
+        columns=(
+            Column("method", numeric=False),
+            Column("layer"),
+            Column("weights", numeric=False),
+            *(Column(label) for _, label in columns),
+            Column("targets"),
+        ),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=True,
+    )

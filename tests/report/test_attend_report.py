@@ -1,0 +1,67 @@
+"""The report of the comparison of heat maps, from the command to the page."""
+
+from __future__ import annotations
+
+import csv
+import re
+from pathlib import Path
+from typing import get_args
+
+from retinoscope.attribution import METHODS
+from retinoscope.cli import main
+from retinoscope.cli._attend import MapMethod
+from retinoscope.report import compose, write_report
+
+FEW = ("attention", "chefer", "knockout-effect", "lens-probability")
+
+
+def test_the_command_knows_every_method() -> None:
+    assert get_args(MapMethod) == tuple(METHODS)
+
+
+def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> None:
+    out = tmp_path / "attend"
+    command = ["attend", "planted:direct", "squares:5", "--score", "logit", "--controls", "2"]
+    assert main([*command, "--methods", *FEW, "--out", str(out)]) == 0
+    write_report(out)
+    (claim,) = compose(out).claims
+    assert claim.figure == "100%"
+    assert claim.shown
+    assert claim.title.split()[-1] in ("chefer", "knockout-effect", "lens-probability")
+    figures = {file.stem: file.read_text("utf-8") for file in (out / "figures").glob("*.svg")}
+    assert set(figures) == {
+        "attend-leaders-generative",
+        "attend-layers-generative",
+        "maps-0",
+        "maps-1",
+        "maps-2",
+    }
+    for name, svg in figures.items():
+        # The image stands once, and each method's panel shows it.
+        assert svg.count("<image ") == (1 if name.startswith("maps") else 0)
+    # Attention that is the same everywhere is undefined: it is on no leaderboard.
+    assert figures["maps-0"].count("<use ") == 3
+    page = (out / "report.html").read_text("utf-8")
+    assert "Which heat map finds the object" in page
+    assert "random order" in page
+    assert len(set(re.findall(r'id="(maps-\d-picture)"', page))) == 3
+    with (out / "tables" / "attend-planted-direct-generative-layers.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["weights"] for row in rows} == {"trained", "untrained"}
+    attention = [row for row in rows if row["method"] == "attention"]
+    assert {row["n_undefined"] for row in attention if row["weights"] == "trained"} == {"5"}
+    again = write_report(out).read_bytes()
+    assert write_report(out).read_bytes() == again
+
+
+def test_bad_options_are_one_line(tmp_path: Path, capsys) -> None:
+    out = str(tmp_path / "run")
+    for options, message in (
+        (["--layers", "9"], "expected layers from 0 to 4, got 9"),
+        (["--controls", "-1"], "expected controls from 0 up, got -1"),
+    ):
+        command = ["attend", "planted:direct", "squares:2", "--out", out, *options]
+        assert main(command) == 2
+        error = capsys.readouterr().err.strip()
+        assert message in error
+        assert "Traceback" not in error
