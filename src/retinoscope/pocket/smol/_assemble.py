@@ -60,8 +60,7 @@ def assemble(
     """
     register()
     # De-quantised by now: what is saved from here on is an ordinary model.
-    if hasattr(language.config, "quantization_config"):
-        del language.config.quantization_config
+    vars(language.config).pop("quantization_config", None)
     side, patch = vision.image_size, vision.patch_size
     known: Any = tokenizer
     config = LlavaConfig(

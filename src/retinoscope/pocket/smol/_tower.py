@@ -158,7 +158,9 @@ class LiteTower(PreTrainedModel):
     config_class = LiteConfig
     base_model_prefix = "tower"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, config: LiteConfig) -> None:
         super().__init__(config)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -66,13 +67,13 @@ class PackedRows:
     packings: int
 
     def to(self, device: torch.device) -> PackedRows:
-        moved = (getattr(self, name).to(device) for name in _FIELDS)
-        return PackedRows(*moved, self.packings)
+        moved = {name: getattr(self, name).to(device) for name in _FIELDS}
+        return PackedRows(**moved, packings=self.packings)
 
     def joined(self, other: PackedRows) -> PackedRows:
         """These rows, then the other's."""
-        both = (torch.cat([getattr(self, name), getattr(other, name)]) for name in _FIELDS)
-        return PackedRows(*both, self.packings)
+        both = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _FIELDS}
+        return PackedRows(**both, packings=self.packings)
 
     def batch(self, rows: Int[Tensor, " row"]) -> Batch:
         """A packed batch on the rows' device, as `pack` would make it; no row's padding beyond the
@@ -104,10 +105,11 @@ def pack_rows(
     slots = np.full((len(turns), frame.slots), frame.image)
     rows = lay_out(turns, frame.prefix, slots, frame.room(text_tokens), frame.pad)
     arrays = (rows.ids, rows.labels != IGNORED, rows.weights, rows.positions, rows.segment)
-    cast = (
-        torch.from_numpy(array.astype(dtype)) for array, dtype in zip(arrays, _DTYPES, strict=True)
-    )
-    return PackedRows(*cast, packings)
+    cast = {
+        name: torch.from_numpy(array.astype(dtype))
+        for name, array, dtype in zip(_FIELDS, arrays, _DTYPES, strict=True)
+    }
+    return PackedRows(**cast, packings=packings)
 
 
 def build_rows(
@@ -123,7 +125,7 @@ def build_rows(
     report: Report,
 ) -> PackedRows:
     """Rows of all scenes, made by all cores into `work`, or read where they already are."""
-    file = work / f"rows-{name}.npz"
+    file = work / f"rows-{name}.safetensors"
     if not file.exists():
         folder = work / "tokenizer"
         tokenizer.save_pretrained(folder)
@@ -138,14 +140,11 @@ def build_rows(
             for start, rows in zip(starts, pool.map(_chunk, jobs), strict=True):
                 done.append(rows)
                 report("conversations", start + len(jobs[0][2]), len(texts), float("nan"))
-        arrays = {
-            field: torch.cat([getattr(rows, field) for rows in done]).numpy() for field in _FIELDS
-        }
-        unfinished = file.with_suffix(".tmp.npz")
-        np.savez(unfinished, **arrays)
+        tensors = {name: torch.cat([getattr(rows, name) for rows in done]) for name in _FIELDS}
+        unfinished = file.with_suffix(".tmp")
+        save_file(tensors, unfinished)
         os.replace(unfinished, file)
-    with np.load(file) as saved:
-        return PackedRows(*(torch.from_numpy(saved[field]) for field in _FIELDS), packings)
+    return PackedRows(**load_file(file), packings=packings)
 
 
 _Job = tuple[str, Frame, list[SceneTexts], int, int, int, int]
