@@ -9,7 +9,7 @@ from retinoscope.cli import main
 from retinoscope.pocket import MODELS
 
 STUDIES = ("ablate", "lens", "knockout", "flow", "look", "reprompt", "attend")
-COMMANDS = ("demo", *STUDIES, "report", "models", "doctor", "check", "train")
+COMMANDS = ("demo", *STUDIES, "report", "models", "doctor", "check", "collect", "train")
 
 
 def test_help_names_every_command_and_the_words(capsys: pytest.CaptureFixture[str]) -> None:

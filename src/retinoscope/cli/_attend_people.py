@@ -1,0 +1,117 @@
+"""The part of `retinoscope attend` that compares maps with where observers looked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM
+    from ..studies import AttentionAlignment
+    from ._common import Common
+
+Against = Literal["observers", "masks"]
+_LOOKED_AT = 20
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class People:
+    """Comparing with where observers looked."""
+
+    against: Annotated[
+        Against | None,
+        Parameter(
+            help="observers (where people looked while they said or read a text) or masks (of "
+            "objects); by default observers where the data has any."
+        ),
+    ] = None
+    granularities: Annotated[
+        tuple[Literal["word", "phrase", "sentence", "text"], ...],
+        Parameter(
+            consume_multiple=True, negative=(), help="parts of the text (with observers only)."
+        ),
+    ] = ("word", "phrase", "sentence")
+    distractors: Annotated[
+        int,
+        Parameter(help="descriptions of other images in the ranking (with observers only)."),
+    ] = 3
+    untrained: Annotated[
+        bool, Parameter(help="also a copy with random weights (with observers only).")
+    ] = True
+    resolution: Annotated[
+        int,
+        Parameter(help="pixels along the longer side of compared maps (with observers only)."),
+    ] = 256
+
+
+def chosen(people: People, samples: Sequence[Sample]) -> Against:
+    """What to compare with, said on the terminal.
+
+    Raises:
+        InputError: observers are asked for, and the data has none.
+    """
+    from ..errors import InputError
+
+    whose = _whose(samples)
+    if people.against == "observers" and not whose:
+        raise InputError(
+            "expected data that knows where people looked, got none: give vista:FOLDER, "
+            "gaze:FOLDER with texts, collected:FOLDER or simulated:N, or --against masks"
+        )
+    if people.against is not None:
+        return people.against
+    if not whose:
+        return "masks"
+    print(
+        f"comparing with where observers looked ({', '.join(whose)}); --against masks compares "
+        "with objects' masks",
+        flush=True,
+    )
+    return "observers"
+
+
+def _whose(samples: Sequence[Sample]) -> list[str]:
+    """Provenances in the first samples that can be read."""
+    found: set[str] = set()
+    for place in islice(range(len(samples)), _LOOKED_AT):
+        try:
+            attention = samples[place].attention
+        except Exception:
+            # It gets its row with the error from the study.
+            continue
+        found |= {one.provenance for one in attention}
+        if found:
+            break
+    return sorted(found)
+
+
+def alignment(
+    vlm: VLM,
+    samples: Sequence[Sample],
+    common: Common,
+    people: People,
+    methods: tuple[str, ...],
+    layers: tuple[int, ...],
+) -> AttentionAlignment:
+    """The study; without `methods` those that take a few passes."""
+    from ..studies import ALIGNMENT_METHODS, AlignmentRules, AttentionAlignment
+
+    return AttentionAlignment(
+        vlm,
+        samples,
+        seed=common.seed,
+        n_examples=common.examples,
+        exact=common.exact,
+        methods=methods or ALIGNMENT_METHODS,
+        layers=layers or None,
+        granularities=people.granularities,
+        rules=AlignmentRules(resolution=people.resolution),
+        distractors=people.distractors,
+        untrained=people.untrained,
+    )
