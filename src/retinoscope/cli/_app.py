@@ -19,6 +19,7 @@ from ._flow import flow
 from ._group import group
 from ._look import look
 from ._models import models
+from ._probe import probe
 from ._report import report
 from ._reproduce import reproduce
 from ._reprompt import reprompt
@@ -64,7 +65,7 @@ _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
 app.command(reproduce, group=_whole)
-for _command in (curate, ablate, lens, knockout, flow, look, reprompt, group, attend):
+for _command in (curate, ablate, lens, knockout, flow, look, reprompt, probe, group, attend):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(view, group=_more)

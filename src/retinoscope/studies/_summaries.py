@@ -14,6 +14,7 @@ from . import _reprompt_summary as reprompt
 from ._partition import Part, Partition
 from ._tables import Cell
 from .grouping import _summary as grouping
+from .probing import _compare, _draws
 from .probing import _summary as probe
 
 _ITEM = ("sample", "item", "error")
@@ -189,17 +190,24 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             probe.summarise_probe,
             ("task",),
             lambda task: task,
-            probe.COLUMNS,
+            _draws.COLUMNS,
             probe.summary_order,
         ),
         {
             "comparison": Partition(
-                probe.compare_probes,
+                _compare.compare_probes,
                 ("task",),
                 lambda task: task,
-                probe.COLUMNS,
-                probe.comparison_order,
-            )
+                _draws.COLUMNS,
+                _compare.comparison_order,
+            ),
+            "groups": Partition(
+                _compare.average_probes,
+                ("task",),
+                lambda task: task,
+                _draws.COLUMNS,
+                probe.summary_order,
+            ),
         },
     ),
     "group": (

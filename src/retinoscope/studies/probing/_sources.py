@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Kind = Literal["encoder", "untrained", "pixels"]
 
 PIXELS = "pixels"
+SMALL = "small:"
 SIDE = 6
 """Raw patches are brought to this many pixels a side; its square times 3 are their dimensions."""
 _FEW = 3
@@ -110,7 +111,9 @@ def raw_patches(
 
 
 def short_name(name: str) -> str:
-    """Of a path its last part; of a Hub id all of it."""
+    """Of a path its last part; of a Hub id all of it; of the comparison's encoders no folder."""
+    if name.startswith(SMALL):
+        return name.removeprefix(SMALL).partition("@")[0]
     return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
 
 
