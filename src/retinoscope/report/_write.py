@@ -10,7 +10,18 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
-from . import _ablation, _alignment, _attend, _flow, _group, _knockout, _lens, _look, _reprompt
+from . import (
+    _ablation,
+    _alignment,
+    _attend,
+    _flow,
+    _group,
+    _knockout,
+    _lens,
+    _look,
+    _probe,
+    _reprompt,
+)
 from ._collect import StudyRun, collect, of_study
 from ._files import write_whole
 from ._methods import DEFINITIONS, entries_of
@@ -29,6 +40,7 @@ _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
     "flow": _flow.section,
     "look": _look.section,
     "reprompt": _reprompt.section,
+    "probe": _probe.section,
     "group": _group.section,
     "alignment": _alignment.section,
     "attend": _attend.section,
@@ -187,6 +199,7 @@ def _title(sections: Sequence[Section]) -> str:
         "flow": "information flow",
         "look": "where words look",
         "reprompt": "image re-prompting",
+        "probe": "probes of what is where",
         "group": "perceptual grouping",
         "alignment": "agreement with where observers look",
         "attend": "attribution maps",

@@ -32,7 +32,7 @@ _COMPARISON = {
 }
 _GROUPS = {
     **dict.fromkeys(("task", "axis", "measure", "encoder", "kind", "layer"), "string"),
-    "depth": "int",
+    **dict.fromkeys(("place", "depth"), "int"),
     **estimate("value"),
     **dict.fromkeys(("run_sd", "bound"), "float"),
     **dict.fromkeys(("n", "n_images", "n_runs", "n_seeds"), "int"),
@@ -134,7 +134,7 @@ def _averaged(
         "encoder": group,
         "kind": first.facts["kind"],
         "layer": layer,
-        "depth": first.facts["depth"],
+        **{name: first.facts[name] for name in ("place", "depth")},
         **interval_columns("value", interval),
         "run_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "bound": first.facts.get(f"bound_{measure}"),

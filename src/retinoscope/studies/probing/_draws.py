@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = (
-    *("sample", "error", "encoder", "kind", "of", "layer", "depth", "labels", "seed", "content"),
+    *(
+        "sample",
+        "error",
+        "encoder",
+        "kind",
+        "of",
+        "place",
+        "layer",
+        "depth",
+        "labels",
+        "seed",
+        "content",
+    ),
     *("classes", "right", "said", "there", "scores", "top", "bottom", "head", "n_parameters"),
     *("n_train", "strength", "val", "n_classes"),
     *(f"bound_{name}" for name in ("miou", "iou", "pq", "best_iou")),
@@ -78,7 +90,9 @@ def _probed(
                 draws.setdefault(measure, {})[seed] = found
                 n = max(n, n_items)
     first = by_seed[min(by_seed)]
-    facts = {name: first[0].get(name) for name in ("encoder", "kind", "of", "layer", "depth")}
+    facts = {
+        name: first[0].get(name) for name in ("encoder", "kind", "of", "place", "layer", "depth")
+    }
     facts |= {name: first[0].get(name) for name in ("head", "n_parameters", "n_classes")}
     facts |= {name: first[0].get(name) for name in first[0] if name.startswith("bound_")}
     facts["n_train"] = max(int(rows[0].get("n_train") or 0) for rows in by_seed.values())

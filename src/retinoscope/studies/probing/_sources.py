@@ -120,17 +120,23 @@ def short_name(name: str) -> str:
 def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
     """The first, the middle and the last layer of each part of an encoder.
 
-    A decoder receives what the projector gives: its layer 0 is left out where there is one.
+    A decoder receives what the projector gives: where there is one, only the middle and the last.
     """
     parts: dict[str, list[str]] = {}
     for name in layers:
-        if name != "decoder.0" or "projector" not in layers:
-            parts.setdefault(name.split(".")[0], []).append(name)
+        parts.setdefault(name.split(".")[0], []).append(name)
     kept: list[str] = []
-    for names in parts.values():
-        places = np.linspace(0, len(names) - 1, min(_FEW, len(names))).round().astype(int)
+    for part, names in parts.items():
+        places = np.linspace(0, len(names) - 1, min(_FEW, len(names))).round().astype(int).tolist()
+        if part == "decoder" and "projector" in parts and len(places) > 1:
+            places = places[1:]
         kept += [names[place] for place in places]
     return tuple(kept)
+
+
+def last_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    """The last layer of each part."""
+    return tuple({name.split(".")[0]: name for name in layers}.values())
 
 
 def untrained(encoder: Encoder, seed: int) -> Encoder:

@@ -25,7 +25,7 @@ from .._survival import stopped_by_sigterm
 from ._labels import LeftOut
 from ._questions import Questions, questions_of
 from ._read import Data, read_data
-from ._sources import PIXELS, Source, default_layers, short_name, untrained
+from ._sources import PIXELS, Source, default_layers, last_layers, short_name, untrained
 from ._split import splits_of
 from ._tasks import TASKS
 from ._work import Settings, Unit, Work
@@ -44,11 +44,11 @@ class Probe:
     test images are scored once. A probe seed divides the other images into training and validation
     anew and draws locations and first weights; the test images are the same for all.
 
-    Beside each encoder: the same architecture with random weights and the raw pixels of its
-    locations (both with the first probe seed only), the constant answer, the best that one answer
-    per location can reach, control labels (a random label for each kind of case, Hewitt and Liang
-    2019, arXiv 1909.03368) and shuffled labels (first seed only). The encoder's
-    parameters are compared before and after.
+    Beside each encoder: the same architecture with random weights (the last layer of each part) and
+    the raw pixels of its locations, both with the first probe seed only; the constant answer; the
+    best that one answer per location can reach; control labels (a random label for each kind of
+    case, Hewitt and Liang 2019, arXiv 1909.03368) and shuffled labels, first seed only. The
+    encoder's parameters are compared before and after.
 
     Args:
         sources: encoders, or what `retinoscope.encoders.load` takes.
@@ -174,7 +174,8 @@ class Probe:
                 continue
             if fresh.fingerprint != source.fingerprint:
                 name = f"{source.name}, untrained"
-                found.append(Source(name, "untrained", source.name, source.layers, fresh))
+                layers = last_layers(source.layers)
+                found.append(Source(name, "untrained", source.name, layers, fresh))
         first = self._sources[0]
         found.append(Source(PIXELS, "pixels", first.name, (PIXELS,), first.encoder))
         return tuple(found), tuple(left)

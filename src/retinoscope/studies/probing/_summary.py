@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _SUMMARY = {
     **dict.fromkeys(("task", "axis", "measure", "encoder", "kind", "of", "layer"), "string"),
-    "depth": "int",
+    **dict.fromkeys(("place", "depth"), "int"),
     **estimate("value"),
     "seed_sd": "float",
     **dict.fromkeys(("constant", "bound", "chance"), "float"),
@@ -55,6 +55,7 @@ def summarise_probe(table: pa.Table) -> pa.Table:
 
 
 _OTHERS = ("control", "shuffled")
+_NAMED = ("encoder", "kind", "of", "place", "layer", "depth", "head")
 _KINDS = ("encoder", "untrained", "pixels")
 
 
@@ -65,7 +66,7 @@ def summary_order(record: Record) -> tuple:
         list(TASKS).index(task),
         TASKS[task].measures.index(str(record["measure"])),
         _KINDS.index(str(record["kind"])),
-        str(record["encoder"]),
+        int(record["place"] or 0),
         int(record["depth"] or 0),
     )
 
@@ -96,7 +97,7 @@ def _record(
         "task": task,
         "axis": TASKS[task].axis,
         "measure": measure,
-        **{name: facts[name] for name in ("encoder", "kind", "of", "layer", "depth", "head")},
+        **{name: facts[name] for name in _NAMED},
         **interval_columns("value", interval),
         "seed_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
         "constant": None if base is None else number(float(base[0])),

@@ -270,6 +270,7 @@ class Work:
             "encoder": CONSTANT if source is None else source.name,
             "kind": CONSTANT if source is None else source.kind,
             "of": None if source is None else source.of,
+            "place": -1 if source is None else self._sources.index(source),
             "layer": unit.layer,
             "depth": -1 if source is None else source.layers.index(unit.layer),
             "task": unit.task,

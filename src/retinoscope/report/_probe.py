@@ -1,0 +1,359 @@
+"""What is where: names and places that light heads read from frozen layers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from ..studies import PROBE_MEASURES, PROBE_TASKS
+from ._collect import StudyRun
+from ._parts import (
+    Claim,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    listing,
+    percent,
+    percent_interval,
+)
+from ._probe_figure import LOCALISATION, SEMANTICS, axes_figure, groups_of, layers_figure
+from ._probe_picture import dense_figures
+from ._rows import interval, number, pick
+
+_AXES = {
+    "semantics": "what",
+    "localisation": "where",
+    "both": "both",
+    "position": "control of position",
+}
+_SHOWN = 40
+"""Rows of what was left out on the page; the CSV file has all."""
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The first run in full; further ones as tables."""
+    main = runs[0]
+    measures = [(task, one.measures[0], task) for task, one in PROBE_TASKS.items()]
+    figures = (
+        axes_figure(main),
+        layers_figure(main, measures),
+        *dense_figures(main, ("semantic", "instances"))[:4],
+    )
+    return Section(
+        key="probe",
+        title="What is where",
+        question=(
+            "What do frozen layers say of what is shown, and what of where it is, when light heads "
+            "of one size read both?"
+        ),
+        sentences=tuple(_sentences(main)),
+        figures=tuple(figure for figure in figures if figure is not None),
+        tables=tuple(
+            table
+            for run in runs
+            for table in (_layers_table(run), _pairs_table(run), _left_out(run), _untouched(run))
+            if table is not None
+        ),
+        notes=_notes(main),
+        claim=_claim(main),
+    )
+
+
+def _best(run: StudyRun, task: tuple[str, str]) -> Record | None:
+    """The layer of the first encoder that the validation images choose."""
+    rows = pick(run.summary, task=task[0], measure=task[1], kind="encoder")
+    own = [row for row in rows if row["encoder"] == rows[0]["encoder"]]
+    return max(own, key=lambda row: number(row, "val") or 0.0, default=None)
+
+
+def _sentences(run: StudyRun) -> list[str]:
+    found: list[str] = []
+    for task, measure, what in (
+        (*SEMANTICS, "the name of an object, its mask given"),
+        ("present", "map", "the names in an image, from the mean of its locations"),
+        (*LOCALISATION, "object or background at each location"),
+        ("instances", "pq", "which locations belong to one object"),
+        ("relation", "class_accuracy", "which of two objects is left or above"),
+    ):
+        row = _best(run, (task, measure))
+        x = interval(row, "value")
+        if row is None or x is None:
+            continue
+        text = f"{row['encoder']}, {what}: {percent_interval(x)} ({_SHORT[measure]}) from "
+        text += f"{row['layer']}"
+        told = [
+            f"{label} {percent(value)}"
+            for name, label in (
+                ("constant", "constant answer"),
+                ("shuffled", "shuffled labels"),
+                ("control", "control labels"),
+                ("bound", "best that one answer per location can reach"),
+            )
+            if (value := number(row, name)) is not None
+        ]
+        untrained = _untrained(run, row)
+        if untrained is not None:
+            told.append(f"random weights {percent_interval(untrained)}")
+        found.append(text + (f"; {', '.join(told)}." if told else "."))
+    found += _verdicts(run)
+    return found
+
+
+_SHORT = {
+    "class_accuracy": "mean over classes",
+    "map": "mean average precision",
+    "iou": "IoU",
+    "pq": "panoptic quality",
+    "miou": "mean IoU",
+}
+
+
+def _untrained(run: StudyRun, row: Record) -> Interval | None:
+    """The same task from random weights, at the best of their layers."""
+    rows = pick(
+        run.summary,
+        task=row["task"],
+        measure=row["measure"],
+        kind="untrained",
+        of=row["encoder"],
+    )
+    found = [x for row in rows if (x := interval(row, "value"))]
+    return max(found, key=lambda x: x.value, default=None)
+
+
+def _verdicts(run: StudyRun) -> list[str]:
+    """Of encoders that were compared: what is told apart, and what is not."""
+    own = {str(row["encoder"]) for row in pick(groups_of(run), kind="encoder")}
+    found: list[str] = []
+    for (task, measure), axis in ((SEMANTICS, "names"), (LOCALISATION, "places")):
+        rows = [
+            row
+            for row in pick(run.extra("comparison"), task=task, measure=measure)
+            if {row["a"], row["b"]} <= own
+        ]
+        if not rows:
+            continue
+        apart = [row for row in rows if row["verdict"] in ("higher", "lower")]
+        best = sorted(
+            {str(row["a"]) for row in rows} | {str(row["b"]) for row in rows},
+            key=lambda name: -_level(rows, name),
+        )
+        found.append(
+            f"Of {len(rows)} pairs of encoders, {len(apart)} are told apart by {axis} "
+            f"({task}); from the best: {listing(best)}."
+        )
+    return found
+
+
+def _level(rows: Sequence[Record], name: str) -> float:
+    for row in rows:
+        for side in ("a", "b"):
+            if row[side] == name:
+                return number(row, f"{side}_value") or 0.0
+    return 0.0
+
+
+def _claim(run: StudyRun) -> Claim | None:
+    name, place = _best(run, SEMANTICS), _best(run, LOCALISATION)
+    x, y = interval(name, "value"), interval(place, "value")
+    if name is None or x is None or place is None or y is None:
+        return None
+    untrained = _untrained(run, name)
+    shown = None if untrained is None else x.above(untrained)
+    bound = number(place, "bound")
+    sentence = (
+        f"{name['encoder']}: names of objects {percent_interval(x)} from {name['layer']}, object "
+        f"or background {percent_interval(y)} IoU from {place['layer']}"
+    )
+    sentence += f" of {percent(bound)} that the grid allows" if bound is not None else ""
+    if untrained is not None:
+        sentence += f"; names from random weights {percent_interval(untrained)}"
+    if shown is False:
+        sentence += ". The intervals overlap: training does not show"
+    return Claim(
+        title="Layers hold what is where",
+        figure=percent(x.value),
+        versus=f"of names right, foreground IoU {percent(y.value)}",
+        sentence=sentence + ".",
+        shown=shown,
+    )
+
+
+def _layers_table(run: StudyRun) -> Table:
+    columns = (
+        Column("task", numeric=False),
+        Column("axis", numeric=False),
+        Column("measure", numeric=False),
+        Column("encoder", numeric=False),
+        Column("layer", numeric=False),
+        Column("value"),
+        Column("sd over\nprobe seeds"),
+        Column("constant"),
+        Column("bound"),
+        Column("selectivity", hint="value minus that with control labels"),
+        Column("shuffled\nlabels"),
+        Column("head's\nparameters"),
+        Column("images"),
+    )
+    rows = []
+    for row in run.summary:
+        selectivity, shuffled = interval(row, "selectivity"), interval(row, "shuffled")
+        value = interval(row, "value")
+        rows.append(
+            (
+                str(row["task"]),
+                _AXES[str(row["axis"])],
+                str(row["measure"]).replace("_", " "),
+                str(row["encoder"]),
+                str(row["layer"]),
+                "" if value is None else percent_interval(value),
+                _number(row, "seed_sd", 3),
+                _share(row, "constant"),
+                _share(row, "bound"),
+                "" if selectivity is None else _points(selectivity),
+                "" if shuffled is None else percent_interval(shuffled),
+                str(row["n_parameters"]),
+                str(row["n_images"]),
+            )
+        )
+    return Table(
+        file_name("probe", run.label, "layers"),
+        f"{run.label}: every task, encoder and layer, with 95% intervals.",
+        columns,
+        tuple(rows),
+        tuple(run.summary),
+        folded=True,
+    )
+
+
+def _pairs_table(run: StudyRun) -> Table | None:
+    found = run.extra("comparison")
+    if not found:
+        return None
+    main = {(task, one.measures[0]) for task, one in PROBE_TASKS.items()}
+    rows = []
+    for row in found:
+        difference = interval(row, "difference")
+        if (row["task"], row["measure"]) in main and difference is not None:
+            rows.append(
+                (
+                    str(row["task"]),
+                    f"{row['a']} ({row['a_layer']})",
+                    f"{row['b']} ({row['b_layer']})",
+                    _share(row, "a_value"),
+                    _share(row, "b_value"),
+                    _points(difference),
+                    str(row["verdict"]),
+                    f"{row['a_runs']}, {row['b_runs']}",
+                    str(row["n_images"]),
+                )
+            )
+    return Table(
+        file_name("probe", run.label, "pairs"),
+        f"{run.label}: pairs on the same test images, each at the layer that the validation images "
+        "choose; difference in points with its 95% interval.",
+        (
+            Column("task", numeric=False),
+            Column("a", numeric=False),
+            Column("b", numeric=False),
+            Column("value of a"),
+            Column("value of b"),
+            Column("difference"),
+            Column("a is", numeric=False),
+            Column("training runs"),
+            Column("images"),
+        ),
+        tuple(rows),
+        tuple(found),
+        folded=len(rows) > 24,
+    )
+
+
+def _facts(run: StudyRun) -> dict:
+    file = run.path / "probe.json"
+    return json.loads(file.read_text("utf-8")) if file.exists() else {}
+
+
+def _left_out(run: StudyRun) -> Table | None:
+    found = _facts(run).get("left_out") or []
+    if not found:
+        return None
+    keys = ("task", "what", "why", "n")
+    return Table(
+        file_name("probe", run.label, "left-out"),
+        f"{run.label}: what was not asked about, and why; it is in no average.",
+        (*(Column(name, numeric=False) for name in keys[:3]), Column("cases")),
+        tuple(tuple(str(one[key]) for key in keys) for one in found[:_SHOWN]),
+        tuple(found),
+        folded=True,
+    )
+
+
+def _untouched(run: StudyRun) -> Table | None:
+    found = [one for one in _facts(run).get("encoders") or [] if one["kind"] != "pixels"]
+    if not found:
+        return None
+    rows = [
+        {
+            "encoder": one["name"],
+            "parameters": one["n_parameters"],
+            "before": one["checksum"]["before"],
+            "after": one["checksum"]["after"],
+            "same": one["checksum"]["before"] == one["checksum"]["after"],
+        }
+        for one in found
+    ]
+    return Table(
+        file_name("probe", run.label, "checksums"),
+        f"{run.label}: checksums of all parameters before and after.",
+        (
+            Column("encoder", numeric=False),
+            Column("parameters"),
+            Column("before", numeric=False),
+            Column("after", numeric=False),
+        ),
+        tuple(
+            (str(r["encoder"]), str(r["parameters"]), r["before"][:16], r["after"][:16])
+            for r in rows
+        ),
+        tuple(rows),
+        folded=True,
+    )
+
+
+def _notes(run: StudyRun) -> tuple[str, ...]:
+    facts = _facts(run)
+    images = facts.get("images") or {}
+    used = {str(row["measure"]) for row in run.summary}
+    return (
+        f"Images: {images.get('train')} train, {images.get('val')} choose the penalty, "
+        f"{images.get('test')} are scored once ({images.get('dense_test')} of them at every "
+        f"location). Features are brought to {facts.get('width')} dimensions by a fixed random "
+        "matrix where they are wider, so that all heads of a task have one size, and are scaled by "
+        "the training images.",
+        "Measures: "
+        + "; ".join(f"{name}: {what}" for name, what in PROBE_MEASURES.items() if name in used)
+        + ". Classes without positives in a split are left out and listed, never averaged in.",
+        "Control labels are random ones, one for each kind of case (Hewitt and Liang 2019, arXiv "
+        "1909.03368): what a head can only memorise. Where a name has one look, they are as easy "
+        "as the name itself. Random weights, raw pixels and these labels are of the first probe "
+        "seed.",
+        "After Li et al. 2022 (arXiv 2212.00281). No number of that paper is known to us.",
+    )
+
+
+def _number(row: Record, name: str, digits: int) -> str:
+    value = number(row, name)
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _share(row: Record, name: str) -> str:
+    value = number(row, name)
+    return "" if value is None else percent(value)
+
+
+def _points(x: Interval) -> str:
+    return f"{100 * x.value:+.1f} ({100 * x.low:+.1f} to {100 * x.high:+.1f})"
