@@ -82,6 +82,9 @@ def repack(folder: Path, out: Path, objectives: Sequence[str], seed: int = 0) ->
         }
         chosen.append((ALIASES.get(name, name), seed, weights))
     facts = {key: packed.index[key] for key in packed.index if key not in ("sizes", "encoders")}
+    names = {f"{name}-{seed}" for name, seed, _ in chosen}
+    facts["objectives"] = {name: facts["objectives"][name] for name, _, _ in chosen}
+    facts["trained"] = {name: one for name, one in facts["trained"].items() if name in names}
     return pack(out, packed.sizes, chosen, facts)
 
 

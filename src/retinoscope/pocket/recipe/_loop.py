@@ -73,7 +73,7 @@ def optimise(
     if steps is not None:
         stage = replace(stage, steps=steps)
     pace = None if seconds is None or steps is not None else _Pace(seconds, first)
-    smoothed = math.nan
+    smoothed, kept = math.nan, 0.98**read_every
     saved = time.monotonic()
     step = first
     while step < stage.steps or pace is not None:
@@ -98,7 +98,7 @@ def optimise(
         if step % read_every and step != known:
             continue
         value = loss.item()
-        smoothed = value if math.isnan(smoothed) else 0.98 * smoothed + 0.02 * value
+        smoothed = value if math.isnan(smoothed) else kept * smoothed + (1 - kept) * value
         report(name, step, known or stage.steps, smoothed)
         if time.monotonic() - saved > checkpoint_seconds or step == known:
             _save(path, modules, optimizer, step, known)
