@@ -37,7 +37,7 @@ _READ_AS = (
     *("strict", "lenient", "colour", "any_kind"),
     *("piece", "synonym", "near", "near_other"),
 )
-_WORDS_SHOWN = 12
+_WORDS_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -292,8 +292,8 @@ def _near_note(run: StudyRun) -> str:
     near = options.get("near") if isinstance(options, dict) else None
     return (
         f"“Near” are the {near} entries of the vocabulary that are nearest to a name by the "
-        "language model's own input embeddings (cosine, the mean of all entries taken off), the "
-        "name itself among them. The control is the same count for the name of another object."
+        "language model's own input embeddings (cosine, less what all entries share), the name itself "
+        "among them. The control is the same count for the name of another object."
     )
 
 

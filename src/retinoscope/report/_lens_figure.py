@@ -62,7 +62,12 @@ def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure
         drawing.axes[0].set_ylabel("tokens whose top word\nis the object's name")
         drawing.axes[0].set_xlabel("layer (0 = what the decoder receives)", loc="left")
         handles, labels = drawing.axes[0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="lower right", bbox_to_anchor=(0.995, -0.08), ncols=4)
+        # More than one line of names begins below the axis' own.
+        few = len(labels) <= 4
+        place = (0.995, -0.08 if few else -0.2)
+        drawing.legend(
+            handles, labels, loc="lower right", bbox_to_anchor=place, ncols=4 if few else 3
+        )
         drawing.tight_layout(w_pad=1.6)
         svg = svg_of(drawing)
     peaks = [
@@ -87,7 +92,7 @@ def readings_figure(model: str, readings: Mapping[str, Curve]) -> Figure:
     from matplotlib.ticker import PercentFormatter
 
     with figure_style("lens-readings"):
-        drawing = Drawing(figsize=(6.6, 3.1))
+        drawing = Drawing(figsize=(6.6, 3.1) if len(readings) <= 4 else (8.4, 3.6))
         panel = drawing.subplots()
         for metric, curve in readings.items():
             _draw(panel, curve, *_READINGS[metric])
@@ -108,7 +113,7 @@ def readings_figure(model: str, readings: Mapping[str, Curve]) -> Figure:
         )
         + ".",
         caption=f"What the object tokens of {model} have as their top word.",
-        wide=False,
+        wide=len(readings) > 4,
     )
 
 

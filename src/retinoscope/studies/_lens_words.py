@@ -105,8 +105,11 @@ class Vocabulary:
         return self._around[name]
 
     def _near(self, name: str) -> np.ndarray:
-        own = self.name(name).strict
-        if self._unit is None or not len(own):
+        if self._unit is None:
+            return np.empty(0, int)
+        whole = [i for i, text in enumerate(self._lower) if text == name.lower()]
+        own = whole or self.name(name).strict.tolist()
+        if not own:
             return np.empty(0, int)
         cosines = self._unit @ self._unit[own].mean(0)
         return np.sort(np.argpartition(-cosines, self._nearest)[: self._nearest])
@@ -140,6 +143,13 @@ class Vocabulary:
 
 
 def _directions(embeddings: Float[np.ndarray, "vocab d_model"]) -> np.ndarray:
-    """Unit vectors, less what all entries share: without that, frequent words are near to all."""
+    """Unit vectors, less what entries share: their mean and a hundredth of the directions.
+
+    Without that, frequent words are near to everything. Source: Mu & Viswanath 2018, "All-but-the-
+    top", whose rule for how many directions this is.
+    """
     centred = embeddings - embeddings.mean(0)
+    _, directions = np.linalg.eigh(centred.T @ centred)
+    top = directions[:, embeddings.shape[1] - embeddings.shape[1] // 100 :]
+    centred = centred - (centred @ top) @ top.T
     return centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-6)
