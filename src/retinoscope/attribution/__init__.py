@@ -13,10 +13,12 @@
             method(run, goal, layer=layer)
 
 A map explains a `Target`: a token, a word of several, a part of a text, the difference of two
-logits. It is read where the target is *predicted*. `attribution_patching` is the one estimate that
+logits. It is read where the target is *predicted*. `contrastive` and `matching` make maps of CLIP,
+SigLIP and BLIP's image-text matching. `attribution_patching` is the one estimate that
 carries its rank correlation with exact effects.
 """
 
+from . import contrastive, matching
 from ._attention_maps import attention, chefer, rollout
 from ._curves import Curves, insertion_deletion
 from ._effect_maps import ablation_effect, ablation_estimate, knockout_effect, occlusion, rise
@@ -45,12 +47,14 @@ __all__ = [
     "attention",
     "attribution_patching",
     "chefer",
+    "contrastive",
     "grad_cam",
     "gradient_input",
     "insertion_deletion",
     "integrated_gradients",
     "knockout_effect",
     "lens_probability",
+    "matching",
     "methods_named",
     "occlusion",
     "rank_correlation",

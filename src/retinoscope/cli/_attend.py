@@ -44,7 +44,7 @@ def attend(
     tasks: Annotated[tuple[Task, ...], Several] = TASKS,
     score: Literal["log-probability", "logit"] = "log-probability",
     steps: int | None = None,
-    controls: int = 40,
+    controls: int = 20,
     curve_steps: int = 5,
     max_objects: int | None = 1,
     min_area: float | None = None,

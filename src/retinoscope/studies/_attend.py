@@ -85,7 +85,7 @@ class AttributionLocalisation(Study[_Context]):
     prompts: PromptOptions = DEFAULT_PROMPTS
     score: Score = "log-probability"
     steps: Mapping[str, int] | None = None
-    controls: int = 40
+    controls: int = 20
     curve_steps: int = 5
     max_new_tokens: int = 64
     min_cover: float = 0.0

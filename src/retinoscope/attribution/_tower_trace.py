@@ -1,0 +1,130 @@
+"""One pass with gradients through a contrastive model's vision tower."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPModel, SiglipModel
+
+from ..data import ImageSource, open_image
+from ..encoders import TwoTower
+from ..errors import CapabilityError
+from ..tokens import close, frozen
+
+
+@dataclass(frozen=True, eq=False)
+class TowerTrace:
+    """The cosine of an image and a text, and its gradients.
+
+    Attributes:
+        score: the cosine.
+        weights, gradients: of each block's attention, (head, n, n); n counts a class token where
+            there is one, in front.
+        states, state_gradients: of each block's input, (n, d).
+        pool, pool_gradient: (head, n) attention that makes one vector of the last states: of
+            SigLIP's pooling head; None for CLIP, which takes the class token.
+    """
+
+    score: float
+    weights: tuple[Float[Tensor, "head query key"], ...]
+    gradients: tuple[Float[Tensor, "head query key"], ...]
+    states: tuple[Float[Tensor, "token d"], ...]
+    state_gradients: tuple[Float[Tensor, "token d"], ...]
+    pool: Float[Tensor, "head token"] | None
+    pool_gradient: Float[Tensor, "head token"] | None
+
+
+def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
+    """One forward and one backward pass.
+
+    Raises:
+        InputError: no text, or an image that cannot be read.
+        CapabilityError: another model than CLIP or SigLIP of transformers, or one whose image
+            vector is not found again.
+    """
+    model: Any = getattr(two, "model", None)
+    if not isinstance(model, CLIPModel | SiglipModel):
+        raise CapabilityError(
+            f"{two.name}: gradients and attention are known of CLIP and SigLIP only: use "
+            "similarity or occlusion"
+        )
+    encoder: Any = two.encoder
+    tower: Any = model.vision_model
+    blocks = list(tower.encoder.layers)
+    weights: list[Tensor] = []
+    states: list[Tensor] = []
+
+    def keep_weights(module: nn.Module, args: tuple, output: tuple) -> None:
+        weights.append(output[1])
+
+    def keep_state(module: nn.Module, args: tuple, kwargs: dict) -> None:
+        states.append(args[0] if args else kwargs["hidden_states"])
+
+    goal = torch.from_numpy(two.text([text])[0]).to(model.device)
+    wanted = torch.from_numpy(two.image(image)).to(model.device)
+    pixels = encoder.pixels(open_image(image))
+    hooks = [block.self_attn.register_forward_hook(keep_weights) for block in blocks]
+    hooks += [block.register_forward_pre_hook(keep_state, with_kwargs=True) for block in blocks]
+    try:
+        with frozen(model), torch.enable_grad(), eager(tower.config):
+            output = encoder.run(pixels.requires_grad_(True))
+            pool = None
+            if isinstance(model, CLIPModel):
+                vector = model.visual_projection(output.pooler_output)[0]
+            else:
+                pool, vector = _pooled(tower.head, output.last_hidden_state)
+            unit = F.normalize(vector.float(), dim=-1)
+            if not close(unit.detach(), wanted):
+                raise CapabilityError(f"{two.name}: the image's vector is not found again")
+            score = unit @ goal.float()
+            inner = [*weights, *states, *([] if pool is None else [pool])]
+            found = torch.autograd.grad(score, inner, materialize_grads=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    n = len(weights)
+    return TowerTrace(
+        float(score.detach()),
+        tuple(one.detach()[0] for one in weights),
+        tuple(one[0] for one in found[:n]),
+        tuple(one.detach()[0] for one in states),
+        tuple(one[0] for one in found[n : n + len(states)]),
+        None if pool is None else pool.detach()[:, 0],
+        None if pool is None else found[-1][:, 0],
+    )
+
+
+def _pooled(head: Any, hidden: Float[Tensor, "1 token d"]) -> tuple[Tensor, Tensor]:
+    """SigLIP's pooling head with its attention weights (head, 1, token) in the way."""
+    attention: nn.MultiheadAttention = head.attention
+    heads = attention.num_heads
+    query, key, value = attention.in_proj_weight.chunk(3)
+    bias = attention.in_proj_bias
+    parts = (None,) * 3 if bias is None else bias.chunk(3)
+
+    def split(x: Tensor, weight: Tensor, offset: Tensor | None) -> Tensor:
+        return F.linear(x[0], weight, offset).unflatten(-1, (heads, -1)).transpose(0, 1)
+
+    q = split(head.probe, query, parts[0])
+    k, v = split(hidden, key, parts[1]), split(hidden, value, parts[2])
+    weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
+    mixed = attention.out_proj((weights @ v).transpose(0, 1).flatten(1))
+    return weights, (mixed + head.mlp(head.layernorm(mixed)))[0]
+
+
+@contextmanager
+def eager(config: Any) -> Iterator[None]:
+    """Attention that returns its weights."""
+    before = config._attn_implementation
+    config._attn_implementation = "eager"
+    try:
+        yield
+    finally:
+        config._attn_implementation = before

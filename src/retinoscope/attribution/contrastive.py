@@ -1,0 +1,191 @@
+"""Maps of a contrastive model (CLIP, SigLIP): where in an image does a text lie?
+
+    two = retinoscope.encoders.load_contrastive("openai/clip-vit-base-patch16")
+    contrastive.similarity(two, image, "a photo of a cat").plot()
+
+The score that is explained is the cosine of the image's vector and the text's; only the vision
+tower is explained. `similarity` and `occlusion` take any model of `load_contrastive`, the others
+CLIP and SigLIP of transformers.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from PIL import Image
+from torch import Tensor
+
+from ..data import ImageSource, open_image
+from ..encoders import TwoTower
+from ..errors import CapabilityError, InputError
+from ._heat_map import HeatMap
+from ._tower_trace import TowerTrace, tower_trace
+
+__all__ = ["chefer", "grad_cam", "occlusion", "rollout", "similarity"]
+
+
+def similarity(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
+    """The cosine of each location's vector and the text's.
+
+    What a location's vector is depends on the family; see `two.locating`. CLIP was not trained for
+    it.
+
+    Returns:
+        (n,) cosines, -1 to 1.
+
+    Raises:
+        InputError: no text, or an image that cannot be read.
+
+    Source: Zhou et al. 2022 (arXiv 2112.01071); Ranasinghe et al. 2022 (arXiv 2210.09996).
+    """
+    opened = open_image(image)
+    found = two.locations(opened)
+    vectors = found["joint"].astype(np.float64)
+    lengths = np.linalg.norm(vectors, axis=-1)
+    if not lengths.all():
+        raise InputError(f"{two.name}: a location's vector is 0, so it has no direction")
+    values = vectors @ two.text([text])[0].astype(np.float64) / lengths
+    return HeatMap(opened, found.boxes, values, "similarity", repr(text), {"model": two.name})
+
+
+def occlusion(two: TwoTower, image: ImageSource, text: str, *, window: int = 2) -> HeatMap:
+    """What the cosine of image and text loses when a window is painted in the image's mean colour.
+
+    Args:
+        window: side in locations of the grid; it slides by one.
+
+    Returns:
+        (n,) the mean, over the windows that a location is in, of the cosine minus that without the
+        window.
+
+    Raises:
+        InputError: no text, an image that cannot be read, or a window that does not fit.
+        CapabilityError: locations that are not one grid.
+
+    Source: Zeiler and Fergus 2013 (arXiv 1311.2901), section 4.2.
+    """
+    opened = open_image(image)
+    found = two.locations(opened)
+    if found.grid is None:
+        raise CapabilityError(f"{two.name}: its locations are not one grid: use similarity")
+    rows, columns = found.grid
+    if not 1 <= window <= min(rows, columns):
+        raise InputError(f"expected a window from 1 to {min(rows, columns)}, got {window}")
+    goal = two.text([text])[0].astype(np.float64)
+    whole = float(two.image(opened) @ goal)
+    total, count = np.zeros((rows, columns)), np.zeros((rows, columns))
+    boxes = found.boxes.reshape(rows, columns, 4)
+    for row in range(rows - window + 1):
+        for column in range(columns - window + 1):
+            here = (slice(row, row + window), slice(column, column + window))
+            drop = whole - float(two.image(_painted(opened, boxes[here].reshape(-1, 4))) @ goal)
+            total[here] += drop
+            count[here] += 1
+    values = (total / count).ravel()
+    settings = {"model": two.name, "window": window}
+    return HeatMap(opened, found.boxes, values, "occlusion", repr(text), settings)
+
+
+def rollout(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
+    """Attention rollout of the vision tower; it does not depend on the text.
+
+    The row of CLIP's class token, or what SigLIP's pooling head reads (mean of its heads).
+
+    Returns:
+        (n,) shares from 0 to 1.
+
+    Raises:
+        InputError: no text, or an image that cannot be read.
+        CapabilityError: another model than CLIP or SigLIP of transformers.
+
+    Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
+    """
+    trace = tower_trace(two, image, text)
+    n = trace.weights[0].shape[-1]
+    product = torch.eye(n)
+    for weights in trace.weights:
+        mixed = weights.float().mean(0).cpu() + torch.eye(n)
+        product = mixed / mixed.sum(-1, keepdim=True) @ product
+    row = product[0] if trace.pool is None else trace.pool.float().mean(0).cpu() @ product
+    return _map(two, image, text, row, "rollout", trace)
+
+
+def chefer(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
+    """Chefer's relevancy of the vision tower for the cosine with the text.
+
+    R <- R + mean over heads of (gradient x weights)+ times R, block by block; read at CLIP's class
+    token, or through the positive part of gradient x weights of SigLIP's pooling head.
+
+    Returns:
+        (n,) from 0 up.
+
+    Raises:
+        InputError: no text, or an image that cannot be read.
+        CapabilityError: another model than CLIP or SigLIP of transformers.
+
+    Source: Chefer et al. 2021b (arXiv 2103.15679), section 3, and its released CLIP example.
+    """
+    trace = tower_trace(two, image, text)
+    relevancy = torch.eye(trace.weights[0].shape[-1])
+    for weights, gradients in zip(trace.weights, trace.gradients, strict=True):
+        relevancy = relevancy + (weights * gradients).float().clamp(min=0).mean(0).cpu() @ relevancy
+    if trace.pool is None or trace.pool_gradient is None:
+        row = relevancy[0]
+    else:
+        row = (trace.pool * trace.pool_gradient).float().clamp(min=0).mean(0).cpu() @ relevancy
+    return _map(two, image, text, row, "chefer", trace)
+
+
+def grad_cam(two: TwoTower, image: ImageSource, text: str, *, layer: int) -> HeatMap:
+    """Grad-CAM on the patches' states at the input of one block of the vision tower.
+
+    Args:
+        layer: block, from 0; negative numbers count from the last.
+
+    Returns:
+        (n,) from 0 up; all 0 where nothing speaks for the text.
+
+    Raises:
+        InputError: no text, an image that cannot be read, or no such block.
+        CapabilityError: another model than CLIP or SigLIP of transformers.
+
+    Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3.
+    """
+    trace = tower_trace(two, image, text)
+    n = len(trace.states)
+    if not -n <= layer < n:
+        raise InputError(f"expected blocks from {-n} to {n - 1}, got {layer}")
+    boxes = len(two.locations(image))
+    states = trace.states[layer][-boxes:].float()
+    gradients = trace.state_gradients[layer][-boxes:].float()
+    values = (states @ gradients.mean(0)).clamp(min=0).cpu()
+    return _map(two, image, text, values, "grad-cam", trace, layer=layer % n)
+
+
+def _map(
+    two: TwoTower,
+    image: ImageSource,
+    text: str,
+    row: Float[Tensor, " token"],
+    method: str,
+    trace: TowerTrace,
+    **settings: int,
+) -> HeatMap:
+    """A map of the patches, which are the last tokens."""
+    opened = open_image(image)
+    boxes = two.locations(opened).boxes
+    values = row[-len(boxes) :].double().numpy()
+    facts = {"model": two.name, "cosine": trace.score, **settings}
+    return HeatMap(opened, boxes, values, method, repr(text), facts)
+
+
+def _painted(image: Image.Image, boxes: Float[np.ndarray, "n 4"]) -> Image.Image:
+    """The image with what the boxes cover in its mean colour."""
+    pixels = np.asarray(image.convert("RGB")).copy()
+    mean = pixels.mean((0, 1)).round()
+    placed = boxes[~np.isnan(boxes[:, 0])]
+    if len(placed):
+        (x0, y0), (x1, y1) = np.floor(placed[:, :2].min(0)), np.ceil(placed[:, 2:].max(0))
+        pixels[int(y0) : int(y1), int(x0) : int(x1)] = mean
+    return Image.fromarray(pixels)

@@ -1,0 +1,184 @@
+"""Maps of image-text matching (BLIP ITM): what of the image makes a text fit?
+
+    matching.cross_attention(model, processor, image, "a cat on a sofa", layer=7, word="cat")
+
+`model` is transformers' `BlipForImageTextRetrieval`, which reads text and image together; the score
+that is explained is the logit of "they match" of its matching head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformers import BlipForImageTextRetrieval
+
+from ..data import ImageSource, open_image
+from ..errors import CapabilityError, InputError
+from ..models import clip_frame, grid_layout
+from ..tokens import frozen
+from ._heat_map import HeatMap
+
+__all__ = ["cross_attention", "grad_cam"]
+
+_MATCH = 1
+"""Of the matching head's two logits."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """Cross-attention of each block (head, text, image), image states, their gradients."""
+
+    score: Tensor
+    weights: list[Tensor]
+    states: list[Tensor]
+    ids: list[int]
+    boxes: Float[np.ndarray, "patch 4"]
+
+
+def cross_attention(
+    model: BlipForImageTextRetrieval,
+    processor: Any,
+    image: ImageSource,
+    text: str,
+    *,
+    layer: int,
+    word: str | None = None,
+) -> HeatMap:
+    """Cross-attention times its gradient's positive part, the mean of the heads.
+
+    This is Grad-CAM with attention maps in the place of features, as ALBEF and BLIP show it; they
+    take block 8 of 12 (`layer=7`).
+
+    Args:
+        processor: the model's own, for images and text.
+        layer: block of the text encoder, from 0. Of the last block the matching head reads the
+            first token only: all other rows, and so the map, are 0 there.
+        word: the part of the text whose rows are read, by all tokens that it has there; None is
+            the mean of all tokens but the special ones.
+
+    Returns:
+        (n,) from 0 up, one per patch; the class token is left out.
+
+    Raises:
+        InputError: another model, no text, an image that cannot be read, no such block, or a word
+            that the text does not have.
+        CapabilityError: patches whose places are not known.
+
+    Source: Li et al. 2021 (ALBEF, arXiv 2107.07651), section 5.2 and appendix.
+    """
+    opened = open_image(image)
+    with frozen(_checked(model)), torch.enable_grad():
+        found = _run(model, processor, opened, text)
+        count = len(found.weights)
+        if not 0 <= layer < count:
+            raise InputError(f"expected blocks from 0 to {count - 1}, got {layer}")
+        rows = _rows(processor, found.ids, text, word)
+        (gradient,) = torch.autograd.grad(found.score, found.weights[layer])
+    product = found.weights[layer].detach()[0] * gradient[0].clamp(min=0)
+    values = product[:, rows].float().mean((0, 1))[-len(found.boxes) :]
+    target = repr(text) if word is None else f"{word!r} in {text!r}"
+    settings = {"layer": layer, "match": float(found.score.detach())}
+    return HeatMap(opened, found.boxes, values.cpu().numpy(), "cross-attention", target, settings)
+
+
+def grad_cam(
+    model: BlipForImageTextRetrieval,
+    processor: Any,
+    image: ImageSource,
+    text: str,
+    *,
+    layer: int,
+) -> HeatMap:
+    """Grad-CAM on the patches' states at the input of one block of the vision tower.
+
+    Args:
+        processor: the model's own, for images and text.
+        layer: block, from 0.
+
+    Returns:
+        (n,) from 0 up; all 0 where nothing speaks for a match.
+
+    Raises:
+        InputError: another model, no text, an image that cannot be read, or no such block.
+        CapabilityError: patches whose places are not known.
+
+    Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3.
+    """
+    opened = open_image(image)
+    with frozen(_checked(model)), torch.enable_grad():
+        found = _run(model, processor, opened, text)
+        count = len(found.states)
+        if not 0 <= layer < count:
+            raise InputError(f"expected blocks from 0 to {count - 1}, got {layer}")
+        (gradient,) = torch.autograd.grad(found.score, found.states[layer])
+    n = len(found.boxes)
+    states, slopes = found.states[layer].detach()[0, -n:], gradient[0, -n:]
+    values = (states.float() @ slopes.float().mean(0)).clamp(min=0)
+    settings = {"layer": layer, "match": float(found.score.detach())}
+    return HeatMap(opened, found.boxes, values.cpu().numpy(), "grad-cam", repr(text), settings)
+
+
+def _checked(model: Any) -> BlipForImageTextRetrieval:
+    if not isinstance(model, BlipForImageTextRetrieval):
+        raise InputError(
+            f"expected a BlipForImageTextRetrieval of transformers, got a {type(model).__name__}"
+        )
+    if model.training:
+        raise InputError("expected a model in evaluation mode: call model.eval() first")
+    return model
+
+
+def _run(model: BlipForImageTextRetrieval, processor: Any, image: Any, text: str) -> _Pass:
+    if not text.strip():
+        raise InputError("expected a text to match, got an empty one")
+    images = getattr(processor, "image_processor", processor)
+    pixels = images(images=[image], return_tensors="pt")["pixel_values"]
+    ids = processor.tokenizer([text], return_tensors="pt")["input_ids"]
+    weights: list[Tensor] = []
+    states: list[Tensor] = []
+
+    def keep_weights(module: Any, args: tuple, output: tuple) -> None:
+        weights.append(output[1])
+
+    def keep_state(module: Any, args: tuple, kwargs: dict) -> None:
+        states.append(args[0] if args else kwargs["hidden_states"])
+
+    parts: Any = model
+    texts = [block.crossattention for block in parts.text_encoder.encoder.layer]
+    hooks = [attention.register_forward_hook(keep_weights) for attention in texts]
+    hooks += [
+        block.register_forward_pre_hook(keep_state, with_kwargs=True)
+        for block in parts.vision_model.encoder.layers
+    ]
+    try:
+        pixels = pixels.to(model.device, model.dtype).requires_grad_(True)
+        done = model(input_ids=ids.to(model.device), pixel_values=pixels, use_itm_head=True)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    patch = int(parts.config.vision_config.patch_size)
+    grid = pixels.shape[-2] // patch, pixels.shape[-1] // patch
+    n = grid[0] * grid[1]
+    if any(one.shape[-1] != n + 1 for one in weights):
+        raise CapabilityError(f"expected {n} patches and a class token, got {weights[0].shape[-1]}")
+    layout = grid_layout(image.size, clip_frame(image.size, images), grid, float(patch))
+    return _Pass(done.itm_score[0, _MATCH], weights, states, ids[0].tolist(), layout.boxes)
+
+
+def _rows(processor: Any, ids: Sequence[int], text: str, word: str | None) -> list[int]:
+    """The text's tokens without the special ones, or those of a word."""
+    special = set(processor.tokenizer.all_special_ids)
+    plain = [place for place, index in enumerate(ids) if index not in special]
+    if word is None:
+        return plain
+    pieces = processor.tokenizer(word, add_special_tokens=False)["input_ids"]
+    for start in plain:
+        if pieces and ids[start : start + len(pieces)] == list(pieces):
+            return list(range(start, start + len(pieces)))
+    raise InputError(f"expected a word of the text {text!r}, got {word!r}")
