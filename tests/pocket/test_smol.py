@@ -337,6 +337,14 @@ def test_a_saved_folder_loads_with_transformers_and_says_the_same(trained, parts
     )
 
 
+def test_a_trained_folder_is_a_model(trained, small_parts, monkeypatch):
+    _, out, _ = trained
+    with pytest.raises(InputError, match="retinoscope fetch smol"):
+        rs.load(out / "smol")
+    with pytest.raises(InputError, match="device_map"):
+        rs.load(out / "smol", device_map="auto")
+
+
 def test_visual_tokens_have_a_grid_and_the_whole_toolbox(trained, parts):
     _, out, _ = trained
     model, processor = opened(out / "smol", parts)

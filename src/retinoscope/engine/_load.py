@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
@@ -32,7 +33,7 @@ def load(
     Args:
         source: "pocket", "pocket-sentences" or "pocket-none" (packaged), "planted:NAME" (see
             `pocket.planted`), "smol" or "smol-lora" (see `pocket.smol`; `retinoscope fetch smol`
-            first), a folder that `save_pretrained` wrote, or a Hub id.
+            first), a folder that `retinoscope train smol` or `save_pretrained` wrote, or a Hub id.
         model, processor: Hugging Face objects instead of a source.
         dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
         device: "cpu" unless given.
@@ -59,10 +60,11 @@ def load(
             if device_map is not None or quantization is not None:
                 raise InputError("expected no device_map and no quantization for a planted model")
             model, processor = planted.build(name, dtype=dtype, device=device, attention=attention)
-        elif isinstance(source, str) and source in smol.NAMES:
+        elif name in smol.NAMES or smol.is_adapter(name):
             if device_map is not None or quantization is not None:
-                raise InputError(f"expected no device_map and no quantization for {source}")
-            model, processor = smol.build(source, dtype=dtype, device=device, attention=attention)
+                raise InputError(f"expected no device_map and no quantization for {name}")
+            adapter = name if name in smol.NAMES else Path(name).expanduser()
+            model, processor = smol.build(adapter, dtype=dtype, device=device, attention=attention)
         else:
             model, processor = open_model(
                 folder(name) if isinstance(source, str) and source in MODELS else source,

@@ -292,8 +292,8 @@ def _near_note(run: StudyRun) -> str:
     near = options.get("near") if isinstance(options, dict) else None
     return (
         f"“Near” are the {near} entries of the vocabulary that are nearest to a name by the "
-        "language model's own input embeddings (cosine, less what all entries share), the name itself "
-        "among them. The control is the same count for the name of another object."
+        "language model's own input embeddings (cosine, less what all entries share), the name "
+        "itself among them. The control is the same count for the name of another object."
     )
 
 

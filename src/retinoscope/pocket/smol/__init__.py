@@ -8,7 +8,7 @@ adapter. Importing this registers the tower with `transformers`.
 from ._adapter import Adapter, read_adapter
 from ._assemble import assemble, vision_state
 from ._language import open_language
-from ._open import MODELS, NAMES, build, folder, scores
+from ._open import MODELS, NAMES, build, folder, is_adapter, scores
 from ._parts import CACHE_VARIABLE, LANGUAGE, PARTS, VISION, Part, cache_folder, fetch, part_file
 from ._tower import LiteConfig, LiteTower, register
 
@@ -28,6 +28,7 @@ __all__ = [
     "cache_folder",
     "fetch",
     "folder",
+    "is_adapter",
     "open_language",
     "part_file",
     "read_adapter",

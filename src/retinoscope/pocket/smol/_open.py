@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,11 @@ NAMES = ("smol", "smol-lora")
 
 MODELS = tuple(name for name in NAMES if (_WEIGHTS / name / FILE).is_file())
 """Those whose adapter is in this installation."""
+
+
+def is_adapter(source: str | os.PathLike[str]) -> bool:
+    """Whether `source` is a folder with a trained adapter, which `retinoscope train smol` writes."""
+    return (Path(source).expanduser() / FILE).is_file()
 
 
 def folder(name: str) -> Path:
