@@ -26,7 +26,7 @@ MODELS = tuple(name for name in NAMES if (_WEIGHTS / name / FILE).is_file())
 
 
 def is_adapter(source: str | os.PathLike[str]) -> bool:
-    """Whether `source` is a folder with a trained adapter, which `retinoscope train smol` writes."""
+    """Whether `source` is a folder with a trained adapter, as `retinoscope train smol` makes."""
     return (Path(source).expanduser() / FILE).is_file()
 
 
