@@ -110,7 +110,7 @@ def test_people_bound_it_and_nobody_at_all_is_undefined(tmp_path: Path) -> None:
 
 
 def test_a_map_is_made_without_knowing_where_anybody_looked() -> None:
-    assert list(inspect.signature(Spoken).parameters) == ["vlm", "image", "text"]
+    assert list(inspect.signature(Spoken).parameters) == ["vlm", "image", "text", "score"]
     told = set(inspect.signature(Spoken.heat_map).parameters)
     assert told == {"self", "method", "layer", "segment", "seed"}
 
@@ -146,6 +146,7 @@ def test_words_that_the_model_does_not_know_are_one_row_each(tmp_path: Path) -> 
     ("options", "message"),
     [
         ({"methods": ("guess",)}, "expected methods of attention"),
+        ({"score": "belief"}, "a score of log-probability, logit"),
         ({"distractors": -1}, "distractors from 0 up"),
         ({"rules": AlignmentRules(("cosine",))}, "expected metrics among ncc"),
         ({"rules": AlignmentRules(resolution=2)}, "a resolution from 8"),

@@ -42,8 +42,9 @@ EPILOGUE = """MODEL is pocket (packaged), smol (after `retinoscope fetch smol`),
 a Hugging Face Hub id or a folder. \
 DATA is scenes:N (drawn), \
 coco:FOLDER, vg:FOLDER, voc:FOLDER, ade20k:FOLDER, \
-folder:PATH, table:FILE or datasets:NAME_OR_PATH; where people looked: vista:FOLDER, gaze:FOLDER or \
-collected:FOLDER. planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
+folder:PATH, table:FILE or datasets:NAME_OR_PATH; \
+where people looked: vista:FOLDER, gaze:FOLDER or collected:FOLDER. \
+planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
 
 Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
 for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, 130 interrupted.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
+from ._attend_people import People, alignment, chosen, refuse_mask_options
 from ._common import Common, Loading, run_study
 from ._studies import Several, Task
 
@@ -51,12 +52,17 @@ def attend(
     max_area: float | None = None,
     max_questions: int | None = 1,
     max_new_tokens: int = 64,
+    people: People = People(),  # noqa: B008 (frozen)
 ) -> None:
     """Draw heat maps by every method and layer: which finds the object that the model names?
 
     Each map is held against the object's mask: does its largest value lie there, how much of it
     does, how well does it order the pixels? Beside it stand another image's mask, a bump in the
     middle of the image, noise, and a copy with random weights.
+
+    On data that knows where people looked while they said or read a description, maps of its words,
+    phrases and sentences are compared with that instead (--against masks does not). Beside it stand
+    people against people, the centre, another text's map, and a copy with random weights.
 
     For example:
 
@@ -66,9 +72,14 @@ def attend(
 
         retinoscope attend planted:direct squares:20 --score logit --out runs/planted-attend
 
+        retinoscope attend pocket vista:FOLDER --out runs/people
+
+        retinoscope attend pocket simulated:20 --methods attention chefer --out runs/simulated
+
     Args:
         model: pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model.
-        data: scenes:N, squares:N, coco:FOLDER or folder:PATH.
+        data: scenes:N, squares:N, coco:FOLDER or folder:PATH; or where people looked:
+            vista:FOLDER, gaze:FOLDER, collected:FOLDER or simulated:N.
         methods: only these; by default all that the model allows.
         layers: at which methods that take a layer are asked; by default all.
         tasks: words of a description, polling questions, the data's own questions.
@@ -89,6 +100,19 @@ def attend(
         from ..attribution import methods_named
         from ..studies import AttributionLocalisation, PromptOptions
 
+        if chosen(people, samples) == "observers":
+            refuse_mask_options(
+                tasks=tasks != TASKS,
+                steps=steps is not None,
+                controls=controls != 40,
+                curve_steps=curve_steps != 5,
+                max_objects=max_objects != 1,
+                min_area=min_area is not None,
+                max_area=max_area is not None,
+                max_questions=max_questions != 1,
+                max_new_tokens=max_new_tokens != 64,
+            )
+            return alignment(vlm, samples, common, people, methods, layers, score)
         stepping = [method for method in methods_named(methods) if method.steps is not None]
         return AttributionLocalisation(
             vlm,

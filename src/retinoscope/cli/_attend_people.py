@@ -76,6 +76,19 @@ def chosen(people: People, samples: Sequence[Sample]) -> Against:
     return "observers"
 
 
+def refuse_mask_options(**given: bool) -> None:
+    """Raises InputError for an option that says nothing about observers."""
+    from ..errors import InputError
+
+    for name, told in given.items():
+        if told:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{option} is about objects' masks, and maps are compared with where observers "
+                f"looked: leave {option} out, or give --against masks"
+            )
+
+
 def _whose(samples: Sequence[Sample]) -> list[str]:
     """Provenances in the first samples that can be read."""
     found: set[str] = set()
@@ -98,6 +111,7 @@ def alignment(
     people: People,
     methods: tuple[str, ...],
     layers: tuple[int, ...],
+    score: Literal["log-probability", "logit"],
 ) -> AttentionAlignment:
     """The study; without `methods` those that take a few passes."""
     from ..studies import ALIGNMENT_METHODS, AlignmentRules, AttentionAlignment
@@ -110,6 +124,7 @@ def alignment(
         exact=common.exact,
         methods=methods or ALIGNMENT_METHODS,
         layers=layers or None,
+        score=score,
         granularities=people.granularities,
         rules=AlignmentRules(resolution=people.resolution),
         distractors=people.distractors,

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ..attribution import HeatMap, methods_named
+from ..attribution import SCORES, HeatMap, methods_named
+from ..attribution import Score as MapScore
 from ..data import Sample, Segment, mask_attention
 from ..data.viewing import centre_prior
 from ..errors import CapabilityError, InputError, RetinoscopeError
@@ -74,6 +75,7 @@ class AttentionAlignment(Study[_Context]):
             middle for Grad-CAM.
         granularities: of the segments, among "word", "phrase", "sentence" and "text".
         rules: how maps are compared.
+        score: what is explained of a segment, see `retinoscope.attribution.Target`.
         distractors: descriptions of other images in the ranking; 0 for none.
         untrained: also a copy of the model with random weights.
     """
@@ -82,6 +84,7 @@ class AttentionAlignment(Study[_Context]):
     layers: tuple[int, ...] | None = None
     granularities: tuple[str, ...] = ("word", "phrase", "sentence")
     rules: Rules = DEFAULT_RULES
+    score: MapScore = "log-probability"
     distractors: int = 3
     untrained: bool = True
 
@@ -107,6 +110,8 @@ class AttentionAlignment(Study[_Context]):
         if refused:
             name, why = next(iter(refused.items()))
             raise CapabilityError(f"{name}: {why}; leave it out with methods=")
+        if self.score not in SCORES:
+            raise InputError(f"expected a score of {', '.join(SCORES)}, got {self.score!r}")
         if self.distractors < 0:
             raise InputError(f"expected distractors from 0 up, got {self.distractors}")
         if self.rules.resolution < 8:
@@ -162,7 +167,7 @@ class AttentionAlignment(Study[_Context]):
             own = [aim for aim in aims if aim.segment.description == text]
             for weights, model in context.models.items():
                 try:
-                    spoken = Spoken(model, sample.image, text)
+                    spoken = Spoken(model, sample.image, text, self.score)
                 except RetinoscopeError as error:
                     # The same text fails in the same way whatever the weights are.
                     if weights == "trained":
@@ -269,7 +274,7 @@ class AttentionAlignment(Study[_Context]):
             for weights, model in context.models.items():
                 base = _row(sample, aim, "ranking") | {"weights": weights}
                 try:
-                    read = [Spoken(model, sample.image, text) for text in texts]
+                    read = [Spoken(model, sample.image, text, self.score) for text in texts]
                     rows.append(
                         base
                         | {"method": LIKELIHOOD}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..attribution import METHODS, Goal, HeatMap, Target, resolve
+from ..attribution import METHODS, Goal, HeatMap, Score, Target, resolve
 from ..data import Segment
 from ..errors import InputError
 from ._tasks import DESCRIBE
@@ -27,8 +27,11 @@ class Spoken:
             know, say), or joins it with the prompt.
     """
 
-    def __init__(self, vlm: VLM, image: Image.Image, text: str) -> None:
+    def __init__(
+        self, vlm: VLM, image: Image.Image, text: str, score: Score = "log-probability"
+    ) -> None:
         self.vlm, self.text = vlm, text
+        self.score: Score = score
         prompt = vlm.prompt(image, DESCRIBE)
         asked = prompt.inputs.input_ids.tolist()
         # The family's own way to put an answer behind a prompt decides about blanks.
@@ -54,7 +57,7 @@ class Spoken:
         """Characters `start` to `end` of the text as a target; its passes are shared."""
         if (start, end) not in self._goals:
             span = max(start - self._lead, 0), end - self._lead
-            self._goals[start, end] = resolve(self.run, Target.segment(span))
+            self._goals[start, end] = resolve(self.run, Target.segment(span, self.score))
         return self._goals[start, end]
 
     def heat_map(self, method: str, layer: int | None, segment: Segment, seed: int = 0) -> HeatMap:
@@ -65,5 +68,6 @@ class Spoken:
     @cached_property
     def log_probability(self) -> float:
         """Of the whole text, mean over its tokens; in nats."""
-        goal = self.goal(0, len(self.text))
+        whole = Target.segment((0, len(self.text.strip())))
+        goal = resolve(self.run, whole)
         return goal.value / len(goal.ids)

@@ -1,0 +1,69 @@
+"""`retinoscope attend` on data that knows where observers looked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import retinoscope as rs
+from retinoscope.cli import main
+from retinoscope.studies import open_results
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return rs.data.write_simulated(rs.data.squares(2, seed=2), tmp_path / "data")
+
+
+def _attend(data: str, *more: str) -> int:
+    return main(["attend", "planted:one-hot-patch", data, "--methods", "lens-probability", *more])
+
+
+def test_the_data_decides_and_it_is_said(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    options = ("--no-untrained", "--distractors", "0", "--granularities", "word")
+    assert _attend(f"vista:{folder}", *options, "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    assert "comparing with where observers looked (simulated)" in said
+    assert "looks where simulated observers look" in " ".join(said.split())
+    results = open_results(out)
+    assert results.study == "alignment"
+    assert {r["provenance"] for r in results.table.to_pylist()} == {"simulated"}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--tasks", "polling"), "--tasks is about objects' masks"),
+        (("--max-objects", "3"), "--max-objects is about objects' masks"),
+        (("--distractors", "-1"), "distractors from 0 up"),
+    ],
+)
+def test_options_of_the_other_kind_are_refused(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    more: tuple[str, ...],
+    message: str,
+) -> None:
+    assert _attend(f"vista:{folder}", *more, "--out", str(tmp_path / "out")) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_observers_cannot_be_asked_for_where_there_are_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert _attend("squares:2", "--against", "observers", "--out", out) == 2
+    assert "expected data that knows where people looked" in capsys.readouterr().err
+
+
+def test_a_collection_needs_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["collect", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    err = capsys.readouterr().err
+    assert "expected images" in err
+    assert len(err.strip().splitlines()) == 1
