@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 
 from retinoscope.attribution import METHODS
@@ -45,9 +47,12 @@ NOISY = {"smooth-grad"}
 """Two models alike have other maps: slopes of noise."""
 
 
+_found = cache(check_planted)
+
+
 @pytest.mark.parametrize("method", CHECKS)
 def test_a_method_tells_the_planted_models_apart(method: str) -> None:
-    found = check_planted(method, IMAGES if method in METHODS else 12)
+    found = _found(method, IMAGES if method in METHODS else 12)
     missed = {pair for pair, by in found.told.items() if by is None}
     assert missed == MISSED.get(method, set()), str(found)
     assert set(found.told) == set(PAIRS)
@@ -58,7 +63,7 @@ def test_a_method_tells_the_planted_models_apart(method: str) -> None:
 
 
 def test_probes_place_the_planted_encoders_on_both_axes() -> None:
-    found = check_planted("probe", 12).measured
+    found = _found("probe", 12).measured
     there, name, dense, inside, relation = found["one-hot-patch"]
     one, every, place, blind = (
         {key: float(value or 0.0) for key, value in found[model].items()}

@@ -3,7 +3,6 @@ import { Once, fill, h, say, show } from "../dom";
 import { mapPython } from "../export/python";
 import type { Session } from "../session/session";
 import type { State } from "../state/state";
-import { field } from "../widgets/controls";
 import { LayerSlider } from "../widgets/layers";
 import { several } from "../words";
 import type { Panel } from "./panel";
@@ -23,8 +22,9 @@ export class MapsPanel implements Panel {
     const { store } = session;
     this.select.addEventListener("change", () => store.set({ map: Number(this.select.value), mapLayer: -1, colouring: "category" }));
     this.slider = new LayerSlider("Layer", (value) => this.layerName(value), (mapLayer) => store.set({ mapLayer, colouring: "category" }));
-    this.body = h("div", { class: "stack-y" }, field("Colours", this.select), this.slider.el, this.legend);
-    this.el = h("div", { class: "panel-body" }, this.note, this.body);
+    const choice = h("div", { class: "row" }, h("span", { class: "label-text" }, "Colour by"), this.select);
+    this.body = h("div", { class: "stack-y" }, choice, this.slider.el, this.legend);
+    this.el = h("div", { class: "panel-body" }, this.body, this.note);
   }
 
   private layerName(value: number): string {

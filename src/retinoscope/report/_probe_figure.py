@@ -58,7 +58,7 @@ def axes_figure(run: StudyRun) -> Figure | None:
         return None
     facts: list[str] = []
     with figure_style("probe-axes"):
-        drawing = Drawing(figsize=(6.8, 4.9))
+        drawing = Drawing(figsize=(9.2, 4.4))
         panel = drawing.subplots()
         names = list(dict.fromkeys(key[0] for key in shared))
         series = 0
@@ -111,8 +111,9 @@ def axes_figure(run: StudyRun) -> Figure | None:
         panel.set_xlabel("names of objects, their masks given: mean class accuracy", loc="left")
         panel.set_ylabel("object or background: IoU")
         for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_formatter(PercentFormatter(1.0))
-        panel.margins(0.1)
+            axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        panel.margins(0.06, 0.1)
+        panel.set_xlim(left=0.0)
         panel.tick_params(labelcolor=INK)
         drawing.tight_layout()
         place = {"loc": "upper left", "bbox_to_anchor": (0.02, 0.0)}
@@ -175,7 +176,7 @@ def layers_figure(run: StudyRun, measures: Sequence[tuple[str, str, str]]) -> Fi
                     panel.axhline(level, color=INK, lw=1, ls=style, label=_LEVELS[name])
             panel.set_title(title)
             panel.set_xticks(range(len(layers)), layers, rotation=35, ha="right", fontsize=8.5)
-            panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+            panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
             panel.set_ylim(bottom=0)
             panel.tick_params(labelcolor=INK)
         drawing.tight_layout(w_pad=1.4, h_pad=1.6)

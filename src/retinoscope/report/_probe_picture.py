@@ -15,7 +15,7 @@ from ._parts import Figure
 from ._picture import WIDTH, Scene, scene_of
 from ._style import INK
 
-GAP, LABEL = 14.0, 22.0
+GAP, LABEL, COLUMNS = 14.0, 24.0, 4
 _FEW = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 """Okabe and Ito's; not the page's own: what lies below is the image, in the dark as well."""
 
@@ -57,20 +57,22 @@ def dense_figures(run: StudyRun, tasks: Sequence[str]) -> tuple[Figure, ...]:
 def _figure(run: StudyRun, scene: Scene, one: Categories, task: str, number: int) -> Figure:
     layers = [len(one.layers) - 1, *range(len(one.layers) - 1)]
     height = scene.height * scene.scale
+    columns = min(COLUMNS, len(layers))
+    line = height + LABEL + 20
     present = sorted({int(v) for v in np.unique(one.values) if v >= 0 and not _clear(one, int(v))})
     body: list[str] = []
     for place, layer in enumerate(layers):
-        left = place * (WIDTH + GAP)
+        left, down = place % columns * (WIDTH + GAP), place // columns * line + LABEL + 6
         title = "truth" if place == 0 else one.layers[layer]
         body.append(
-            f'<g transform="translate({left:.1f} {LABEL + 6})">'
+            f'<g transform="translate({left:.1f} {down:.1f})">'
             f'<text x="0" y="-10" style="font-size:24px;font-family:sans-serif;fill:{INK}">'
             f"{escape(title)}</text>"
             f'<image href="{scene.data}" x="0" y="0" width="{WIDTH:g}" height="{height:.2f}" '
             'preserveAspectRatio="none"/>' + _cells(scene, one, layer) + "</g>"
         )
-    width = len(layers) * (WIDTH + GAP) - GAP
-    top = LABEL + 6 + height + 34
+    width = columns * (WIDTH + GAP) - GAP
+    top = -(-len(layers) // columns) * line + 30
     legend, bottom = _legend(one, present, width, top)
     name = f"probe-{task}-{number}"
     svg = (

@@ -15,7 +15,7 @@ from retinoscope.errors import InputError
 from retinoscope.studies import PROBE_TASKS, Probe, open_results
 
 ONE, OTHER = "planted:one-hot-patch", "planted:global-broadcast"
-TASKS = ("name", "size", "color", "present", "semantic", "foreground", "instances")
+TASKS = ("name", "size", "color", "present", "foreground", "instances")
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def encoder():
 def probed(encoder, tmp_path_factory):
     """A run with all its controls."""
     told: list[tuple[int, int, str]] = []
-    study = Probe([encoder, OTHER], squares(60), tasks=TASKS, layers=("projector",), seeds=2)
+    study = Probe([encoder, OTHER], squares(50), tasks=TASKS, layers=("projector",), seeds=2)
     before = encoder.checksum()
     results = study.run(
         tmp_path_factory.mktemp("probe") / "run", lambda *progress: told.append(progress)
@@ -59,7 +59,7 @@ def test_a_run_has_every_layer_and_its_controls(probed) -> None:
     assert name["value"] == 1
     assert name["shuffled_low"] < name["chance"] + 0.1
     # A square's name is its colour: a random label for each is as easy to learn as the name.
-    assert name["selectivity"] == 0
+    assert abs(name["selectivity"]) < 0.1
     (inside,) = _rows(probed, task="foreground", measure="iou", encoder=ONE)
     assert inside["value"] == inside["bound"] == 1
     assert 0.2 < inside["constant"] < 0.4
@@ -67,7 +67,7 @@ def test_a_run_has_every_layer_and_its_controls(probed) -> None:
 
 def test_the_facts_say_what_was_done(probed) -> None:
     facts = json.loads((probed.path / "probe.json").read_text("utf-8"))
-    assert sum(facts["images"][name] for name in ("train", "val", "test")) == 60
+    assert sum(facts["images"][name] for name in ("train", "val", "test")) == 50
     for one in facts["encoders"]:
         assert one["checksum"]["before"] == one["checksum"]["after"]
     whys = {(one["task"], one["why"]) for one in facts["left_out"]}
