@@ -1,4 +1,5 @@
-"""A whole session in a browser: consent, description, window, end, export, loader, a metric."""
+"""A whole session in a browser: consent, description, window, end, export, loader, a metric, and a
+report on how a model agrees with it."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ from person import Person, load
 
 import retinoscope as rs
 from retinoscope.data import viewing
+from retinoscope.report import write_report
 from retinoscope.stats import maps
+from retinoscope.studies import AttentionAlignment
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 
@@ -38,10 +41,10 @@ def _centre(mask: np.ndarray) -> tuple[float, float]:
     return (columns.mean() + 0.5) / width, (rows.mean() + 0.5) / height
 
 
-def test_a_session_from_consent_to_a_metric(tmp_path: Path) -> None:
+def test_a_session_from_consent_to_a_report(tmp_path: Path) -> None:
     """The person looks at each object while typing its name; the map that comes out of it finds
     these objects, and the map of another word does not."""
-    scenes = rs.data.scenes(2, seed=4, min_objects=2, max_objects=2, signs=0)
+    scenes = rs.data.squares(2, seed=4)
     collection = Collection(scenes, tmp_path / "out", CollectionOptions(shuffle=False))
     browser, serving = load("chromium").browser, load("conftest").serving_app
     with browser() as page, serving(make_app(collection)) as served:
@@ -79,6 +82,26 @@ def test_a_session_from_consent_to_a_metric(tmp_path: Path) -> None:
         file.extractall(tmp_path / "export")
     for folder in (tmp_path / "out", tmp_path / "export"):
         _finds_what_was_looked_at(scenes, folder)
+    _ends_in_a_report(tmp_path / "export", tmp_path / "run")
+
+
+def _ends_in_a_report(folder: Path, out: Path) -> None:
+    """A model that finds what a word names agrees with whoever looked at that."""
+    study = AttentionAlignment(
+        rs.load("planted:one-hot-patch"),
+        rs.data.open_source(f"collected:{folder}"),
+        methods=("lens-probability",),
+        granularities=("word",),
+        untrained=False,
+        distractors=0,
+    )
+    results = study.run(out)
+    assert results.errors() == []
+    (found,) = [r for r in results.summary().to_pylist() if r["metric"] == "ncc"]
+    assert found["provenance"] == "human"
+    assert found["own"] > found["other_text"] + 0.3
+    page = write_report(out).read_text("utf-8")
+    assert "The model looks where people look" in page
 
 
 def _pause(person: Person) -> None:
@@ -92,7 +115,7 @@ def _pause(person: Person) -> None:
     person.press("Go on")
 
 
-def _finds_what_was_looked_at(scenes: rs.data.Scenes, folder: Path) -> None:
+def _finds_what_was_looked_at(scenes: rs.data.Squares, folder: Path) -> None:
     samples = rs.data.open_source(f"collected:{folder}")
     assert sorted(sample.id for sample in samples) == [scene.id for scene in scenes]
     by_id = {sample.id: sample for sample in samples}
@@ -103,13 +126,14 @@ def _finds_what_was_looked_at(scenes: rs.data.Scenes, folder: Path) -> None:
         words = [g for g in sample.attention if g.segment and g.segment.granularity == "word"]
         assert {(g.provenance, g.instrument) for g in words} == {("human", "pointer")}
         assert [g.segment.text for g in words] == [one.name for one in scene.objects]  # type: ignore[union-attr]
-        for gaze, one, other in zip(words, scene.objects, scene.objects[::-1], strict=True):
+        others = (*scene.objects[1:], scene.objects[0])
+        for gaze, one, other in zip(words, scene.objects, others, strict=True):
             density = gaze.density()
             assert density is not None
             own = maps.ncc(density, one.mask.astype(float)).value
             assert own > maps.ncc(density, other.mask.astype(float)).value + 0.2
             assert maps.auc_region(density, one.mask).value > 0.8
-    paused = viewing.read_trial(next((folder / "sessions").rglob("scene-4-000000-*.parquet")))
+    paused = viewing.read_trial(next((folder / "sessions").rglob("squares-4-0-*.parquet")))
     assert len(paused.pauses) == 1
     (start, end), *_ = paused.pauses
     assert end > start
