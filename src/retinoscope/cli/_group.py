@@ -36,6 +36,7 @@ def group(
     attribution_images: int = 20,
     upsample: Literal["nearest", "bilinear"] = "nearest",
     untrained: bool = True,
+    preset: Literal["aggregation", "spurious"] | None = None,
 ) -> None:
     """What is where? Labels of locations from text, and groups without it.
 
@@ -65,7 +66,13 @@ def group(
         attribution_images: so many images are also asked by attribution.
         upsample: how locations become pixels; the bound holds for nearest.
         untrained: also copies with random weights.
+        preset: MODEL is a folder of `retinoscope train encoders`: aggregation compares all of its
+            contrastive encoders, seed by seed; spurious asks those that were trained on grounds
+            (DATA is grounded:N) what they take for the object.
     """
+    if preset is not None:
+        _preset(preset, model, data, common, loading)
+        return
 
     def make(vlm: Any, samples: Sequence[Sample]) -> Study:
         from ..grouping import GROUPINGS
@@ -98,3 +105,25 @@ def _open(model: str, loading: Loading) -> Any:
     from ..studies import open_subject
 
     return open_subject(model, lambda name: load_model(name, loading))
+
+
+def _preset(preset: str, folder: str, data: str, common: Common, loading: Loading) -> None:
+    """A comparison of the encoders in a folder, with the options that it takes."""
+    from ..studies import Grouping, SpuriousGround, aggregation_specs, grounded_specs
+
+    specs = aggregation_specs(folder) if preset == "aggregation" else grounded_specs(folder)
+
+    def make(first: Any, samples: Sequence[Sample]) -> Study:
+        if preset == "spurious":
+            return SpuriousGround(first, samples, seed=common.seed, encoders=specs[1:])
+        return Grouping(
+            first,
+            samples,
+            seed=common.seed,
+            n_examples=common.examples,
+            encoders=specs[1:],
+            groupings=("pc", "kmeans"),
+            untrained=False,
+        )
+
+    run_study(specs[0], data, common, loading, make, _open)

@@ -16,7 +16,7 @@ from ._squares import Squares, squares
 from ._table import SUFFIXES
 from ._visual_genome import visual_genome
 from ._voc import voc
-from .scenes import SceneOptions, Scenes
+from .scenes import SceneOptions, Scenes, grounded
 from .viewing import collected, gaze, simulated, vista
 
 FORMS = (
@@ -92,13 +92,14 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     """The samples that `spec` names.
 
     "scenes:N", "coco:FOLDER", "vg:FOLDER", "voc:FOLDER", "ade20k:FOLDER", "folder:PATH",
-    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]", "squares:N", "vista:FOLDER", "gaze:FOLDER",
-    "collected:FOLDER" or "simulated:N": see `scenes`, `coco`, `visual_genome`, `voc`, `ade20k`,
-    `folder`, `table`, `dataset`, `squares`, `vista`, `gaze`, `collected` and `simulated`. In place
-    of COCO's folder, `coco:` takes the path of one instances file, for a folder that holds several;
-    likewise `voc:` the file of a split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder
-    of one (annotations/training). `seed` is that of drawn scenes and squares and without effect on
-    the others; "simulated:N:SEED" names its own.
+    "table:FILE", "datasets:NAME_OR_PATH[:SPLIT]", "squares:N", "grounded:N", "vista:FOLDER",
+    "gaze:FOLDER", "collected:FOLDER" or "simulated:N": see `scenes`, `coco`, `visual_genome`,
+    `voc`, `ade20k`, `folder`, `table`, `dataset`, `squares`, `grounded` (a balanced set), `vista`,
+    `gaze`, `collected` and `simulated`. In place of COCO's folder, `coco:` takes the path of one
+    instances file, for a folder that holds several; likewise `voc:` the file of a split
+    (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one (annotations/training).
+    `seed` is that of drawn scenes and squares and without effect on the others;
+    "simulated:N:SEED" names its own.
 
     Raises:
         InputError: another form, or no data there.
@@ -112,6 +113,9 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         return scenes(_number("scenes", spec, rest), seed)
     if kind == "squares":
         return squares(_number("squares", spec, rest), seed)
+    if kind == "grounded":
+        # Balanced: each object as often on its own ground as on the other.
+        return grounded(_number("grounded", spec, rest), seed, correlation=None)
     if kind == "simulated":
         return _simulated(spec, rest, seed)
     if kind == "coco":

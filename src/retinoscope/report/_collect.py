@@ -26,6 +26,7 @@ STUDIES = (
     "reprompt",
     "probe",
     "group",
+    "spurious",
     "attend",
     "alignment",
 )

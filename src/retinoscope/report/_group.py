@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ._aggregation import PAPER_NOTE, aggregation_claim, aggregation_parts
 from ._collect import StudyRun
 from ._group_figure import bottom_up_figure, top_down_figure
 from ._parts import (
@@ -32,6 +33,9 @@ def section(runs: Sequence[StudyRun]) -> Section:
     main = runs[0]
     rows = main.summary
     models = [str(model) for model in values(rows, "model")]
+    told, drawn, tables = aggregation_parts(main)
+    # Encoders that are compared by seed are shown together, and one by one in tables only.
+    models = models if not told else []
     figures = [
         figure
         for model in models
@@ -49,13 +53,16 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Which class does each location of an image get from text, and which locations do "
             "features put together without any?"
         ),
-        sentences=tuple(sentences),
-        figures=tuple(figures),
-        tables=tuple(
-            table
-            for run in runs
-            for model in values(run.summary, "model")
-            for table in _tables(run, str(model), run is not main)
+        sentences=(*told, *sentences),
+        figures=(*drawn, *figures),
+        tables=(
+            *tables,
+            *(
+                table
+                for run in runs
+                for model in values(run.summary, "model")
+                for table in _tables(run, str(model), run is not main or bool(told))
+            ),
         ),
         notes=(
             "Mean IoU is that of the data set's confusion matrix. A class that is nowhere in truth "
@@ -70,8 +77,9 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "that know nothing of features overlap too: the difference is taken from the strongest "
             "of random groups, Voronoi blobs and superpixels.",
             "After Ranasinghe et al. 2022 (arXiv 2210.09996).",
+            *((PAPER_NOTE,) if told else ()),
         ),
-        claim=_claim(rows, models),
+        claim=aggregation_claim(main) if told else _claim(rows, models),
     )
 
 
@@ -191,7 +199,7 @@ def _tables(run: StudyRun, model: str, folded: bool) -> list[Table]:
             columns, shown = make(mine)
             made.append(
                 Table(
-                    name=file_name("group", run.label, model, kind),
+                    name=file_name("group", run.place, model, kind),
                     caption=f"{model}: {caption}, with 95% intervals over images.",
                     columns=columns,
                     rows=shown,

@@ -12,6 +12,7 @@ from .. import __version__
 from ..errors import InputError
 from . import (
     _ablation,
+    _aggregation,
     _alignment,
     _attend,
     _flow,
@@ -42,6 +43,7 @@ _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
     "reprompt": _reprompt.section,
     "probe": _probe.section,
     "group": _group.section,
+    "spurious": _aggregation.spurious_section,
     "alignment": _alignment.section,
     "attend": _attend.section,
 }
@@ -201,6 +203,7 @@ def _title(sections: Sequence[Section]) -> str:
         "reprompt": "image re-prompting",
         "probe": "probes of what is where",
         "group": "perceptual grouping",
+        "spurious": "objects on other grounds",
         "alignment": "agreement with where observers look",
         "attend": "attribution maps",
     }

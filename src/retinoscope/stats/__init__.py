@@ -11,12 +11,14 @@ from retinoscope.stats._bootstrap import (
     resample_weights,
 )
 from retinoscope.stats._proportions import cohens_h, proportion, wilson
+from retinoscope.stats._seeds import over_seeds, resampled_ratio
 from retinoscope.stats._segmentation import (
     cell_bound,
     class_counts,
     class_iou,
     mean_iou,
     mean_iou_difference,
+    resampled_mean_iou,
 )
 from retinoscope.stats._types import EffectSize, Interval, PairedDifference
 
@@ -32,8 +34,11 @@ __all__ = [
     "cohens_h",
     "mean_iou",
     "mean_iou_difference",
+    "over_seeds",
     "paired_difference",
     "proportion",
     "resample_weights",
+    "resampled_mean_iou",
+    "resampled_ratio",
     "wilson",
 ]

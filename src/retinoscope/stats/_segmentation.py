@@ -134,6 +134,17 @@ def mean_iou_difference(
     )
 
 
+def resampled_mean_iou(
+    counts: Counts, groups: Groups | None = None, n_resamples: int = 1000, seed: int = 0
+) -> Float[np.ndarray, " draw"]:
+    """Mean IoU in each resample of the images; the same groups give the same resamples.
+
+    Raises:
+        InputError: another shape, or other lengths.
+    """
+    return _resampled(_by_group(counts, groups), n_resamples, seed)
+
+
 def cell_bound(
     cells: Int[np.ndarray, "cell label"], missed: Int[np.ndarray, " label"] | None = None
 ) -> Float[np.ndarray, " label"]:

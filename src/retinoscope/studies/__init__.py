@@ -50,7 +50,14 @@ from ._tasks import (
 )
 from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
-from .grouping import GROUP_METHODS, Grouping, open_subject
+from .grouping import (
+    GROUP_METHODS,
+    Grouping,
+    SpuriousGround,
+    aggregation_specs,
+    grounded_specs,
+    open_subject,
+)
 from .probing import PROBE_MEASURES, PROBE_TASKS, Probe
 
 __all__ = [
@@ -97,14 +104,17 @@ __all__ = [
     "Readable",
     "Results",
     "SameSamples",
+    "SpuriousGround",
     "Study",
     "TokenAblation",
     "Window",
     "WordAttention",
+    "aggregation_specs",
     "answers",
     "check_planted",
     "describe_model",
     "free_memory",
+    "grounded_specs",
     "layer_sets",
     "names_object",
     "next_turn",

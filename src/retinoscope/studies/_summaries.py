@@ -13,6 +13,8 @@ from . import _look_summary as look
 from . import _reprompt_summary as reprompt
 from ._partition import Part, Partition
 from ._tables import Cell
+from .grouping import _aggregation as aggregation
+from .grouping import _spurious as spurious
 from .grouping import _summary as grouping
 from .probing import _compare, _draws
 from .probing import _summary as probe
@@ -225,8 +227,26 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 lambda kind, model: model if kind == "top-down" else None,
                 grouping.COLUMNS,
                 grouping.class_order,
-            )
+            ),
+            "aggregation": Partition(
+                aggregation.aggregation_table,
+                ("kind", "model"),
+                # Objectives and seeds are compared with one another.
+                lambda kind, model: kind if aggregation.objective_of(str(model)) else None,
+                grouping.COLUMNS,
+                aggregation.aggregation_order,
+            ),
         },
+    ),
+    "spurious": (
+        Partition(
+            spurious.summarise_spurious,
+            ("model",),
+            lambda model: None if model is None else "all",
+            spurious.COLUMNS,
+            spurious.spurious_order,
+        ),
+        {},
     ),
     "reprompt": (
         Partition(

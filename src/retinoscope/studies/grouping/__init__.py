@@ -8,9 +8,21 @@ _study      the study itself (`Grouping`)
 _summary    estimates with intervals, differences from nulls
 """
 
+from ._aggregation import MEASURES as AGGREGATION_MEASURES
+from ._aggregation import aggregation_specs
 from ._planted import planted_grouping
+from ._spurious import SpuriousGround, grounded_specs
 from ._study import METHODS as GROUP_METHODS
 from ._study import Grouping
 from ._subjects import open_subject
 
-__all__ = ["GROUP_METHODS", "Grouping", "open_subject", "planted_grouping"]
+__all__ = [
+    "AGGREGATION_MEASURES",
+    "GROUP_METHODS",
+    "Grouping",
+    "SpuriousGround",
+    "aggregation_specs",
+    "grounded_specs",
+    "open_subject",
+    "planted_grouping",
+]

@@ -18,13 +18,12 @@ from ...data import Sample, class_names, source_of
 from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
-from ...store import Json, RunDirectory, fingerprint_json, new_manifest
+from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
 from .._results import Results
 from .._scoring import refuse_nan
 from .._study import Study, seed_of
-from ..probing import short_name
 from ._bottom_up import group_rows, null_rows
 from ._pictures import categories_of, picture_of
 from ._subjects import (
@@ -35,7 +34,9 @@ from ._subjects import (
     Subject,
     describe,
     open_subject,
+    shown_name,
     subject_of,
+    together,
     untrained,
 )
 from ._top_down import (
@@ -149,7 +150,7 @@ class Grouping(Study[_Context]):
                 raise InputError(
                     f"expected classes of the data ({', '.join(told)}), got {missing[0]!r}"
                 )
-        names = [short_name(describe(model)[0]) for model in self._models]
+        names = [shown_name(describe(model)[0]) for model in self._models]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"expected different models, got {twice!r} twice: leave one out")
@@ -191,14 +192,11 @@ class Grouping(Study[_Context]):
         told = [describe(model) for model in self._models]
         source = source_of(self.samples)
         from_source = {} if source is None else {"source": source}
-        prints = [one[1] for one in told]
+        name, fingerprint = together(self._models)
         return new_manifest(
             study=self.name,
             parameters=self._parameters(),
-            model={
-                "name": " + ".join(short_name(one[0]) for one in told),
-                "fingerprint": prints[0] if len(prints) == 1 else fingerprint_json(prints),
-            },
+            model={"name": name, "fingerprint": fingerprint},
             data={"fingerprint": data, "samples": len(self.samples)} | from_source,
             seeds={"study": self.seed},
             dtype=", ".join(dict.fromkeys(one[2] for one in told)),
@@ -235,8 +233,9 @@ class Grouping(Study[_Context]):
             return [], []
         rows: Rows = []
         pictures: list[Example] = []
+        limits: dict[bytes, Rows] = {}
         for subject in context.subjects:
-            found, features = self._of_subject(context, subject, index, sample)
+            found, features = self._of_subject(context, subject, index, sample, limits)
             told = {"sample": sample.id, "model": subject.name, "weights": subject.weights}
             rows += [told | row for row in found]
             if keep and subject.weights == TRAINED:
@@ -262,9 +261,18 @@ class Grouping(Study[_Context]):
         }
 
     def _of_subject(
-        self, context: _Context, subject: Subject, index: int, sample: Sample
+        self,
+        context: _Context,
+        subject: Subject,
+        index: int,
+        sample: Sample,
+        limits: dict[bytes, Rows],
     ) -> tuple[Rows, dict[str, Features]]:
-        """All rows of one subject about one image, and the features that they were made of."""
+        """All rows of one subject about one image, and the features that they were made of.
+
+        Args:
+            limits: bounds and nulls by the locations that they hold for; filled where missing.
+        """
         seed = seed_of(self.seed, sample.id)
         rows: Rows = []
         features: dict[str, Features] = {}
@@ -279,7 +287,10 @@ class Grouping(Study[_Context]):
         views = {name: View.on(sample, context.classes, one) for name, one in features.items()}
         first = next(iter(views.values()))
         if subject.weights == TRAINED:
-            rows += bound_rows(first) + null_rows(first, self.n_groups, seed)
+            where = first.boxes.tobytes()
+            if where not in limits:
+                limits[where] = bound_rows(first) + null_rows(first, self.n_groups, seed)
+            rows += limits[where]
         for name in subject.layers:
             view = views[name]
             values = features[name][name][view.placed]

@@ -17,10 +17,12 @@ from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
 from ...models import open_tower
 from ...pocket import MODELS
 from ...pocket.planted import PREFIX as PLANTED
+from ...store import fingerprint_json
 from ..probing import random_weights, short_name
 
 TRAINED, UNTRAINED = "trained", "untrained"
 JOINT = "joint"
+_MANY = 4
 _ENCODERS_ONLY = ("small:", "timm:")
 
 Model = VLM | Encoder | TwoTower
@@ -130,7 +132,7 @@ def subject_of(
         InputError: prompts that are alike or that the text tower does not know.
         CapabilityError: a VLM whose visual tokens have no places.
     """
-    name = short_name(describe(model)[0])
+    name = shown_name(describe(model)[0])
     if isinstance(model, TwoTower):
         chosen = _chosen((*model.encoder.layers, JOINT), layers, (JOINT,))
         texts = asked.texts(model, names)
@@ -167,6 +169,20 @@ def untrained(subject: Subject, seed: int) -> Subject:
         # Locations go through the model's own projection; texts keep their vectors.
         two.model = getattr(encoder, "model")  # noqa: B009
     return replace(fresh, encoder=encoder, two=two)
+
+
+def shown_name(name: str) -> str:
+    """As `short_name`; of an encoder in a folder of trained ones, without the folder."""
+    return name.split("@")[0] if name.startswith("small:") else short_name(name)
+
+
+def together(models: Sequence[Model]) -> tuple[str, str]:
+    """Name and fingerprint of several models as one."""
+    told = [describe(model) for model in models]
+    names = [shown_name(one[0]) for one in told]
+    few = names if len(names) < _MANY else [names[0], f"{len(names) - 1} more"]
+    prints = [one[1] for one in told]
+    return " + ".join(few), prints[0] if len(prints) == 1 else fingerprint_json(prints)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,7 @@ def class_table(table: pa.Table) -> pa.Table:
     for (model,), rows in grouped(records(table), ("model",)).items():
         rows = [row for row in rows if row.get("counts") is not None]
         for condition, mine in grouped(rows, _CONDITION).items():
-            names, counts = _counts(mine)
+            names, counts = counts_by_class(mine)
             total = counts.sum(0)
             for name, numbers, iou in zip(names, total, class_iou(total), strict=True):
                 told = dict(zip(_CONDITION, condition, strict=True))
@@ -123,8 +123,10 @@ def class_table(table: pa.Table) -> pa.Table:
     return make_table(sorted(found, key=class_order), _CLASSES)
 
 
-def _counts(rows: Rows, names: Sequence[str] | None = None) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names of the classes, and (images, classes, 3) pixels."""
+def counts_by_class(
+    rows: Rows, names: Sequence[str] | None = None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the classes, and (images, classes, 3) pixels as of `stats.class_counts`."""
     told = [json.loads(str(row["counts"])) for row in rows]
     if names is None:
         names = tuple(sorted({name for one in told for name in one}))
@@ -174,7 +176,7 @@ def _top_down(rows: Rows) -> list[Record]:
         method, background = str(told["method"]), told["background"] != WITHOUT
         if method.endswith(SHUFFLED):
             continue
-        counts = _counts(mine)[1]
+        counts = counts_by_class(mine)[1]
         samples = tuple(str(row["sample"]) for row in mine)
         interval = mean_iou(counts, samples)
         if (samples, background) not in limits:
@@ -219,7 +221,7 @@ def _against(mine: Rows, other: Rows, control: str) -> dict[str, Cell]:
     names = tuple(
         sorted({name for pair in pairs for row in pair for name in json.loads(str(row["counts"]))})
     )
-    a, b = _counts(ours, names)[1], _counts([row for _, row in pairs], names)[1]
+    a, b = counts_by_class(ours, names)[1], counts_by_class([row for _, row in pairs], names)[1]
     samples = [str(row["sample"]) for row in ours]
     found = mean_iou_difference(a, b, samples)
     return {

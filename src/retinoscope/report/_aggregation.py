@@ -1,0 +1,259 @@
+"""Comparisons of trained encoders by seed: ways of aggregation, objects on other grounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ._collect import StudyRun
+from ._parts import (
+    Claim,
+    Column,
+    Figure,
+    Record,
+    Section,
+    Table,
+    number_interval,
+    python_lines,
+)
+from ._rows import first, interval, number, pick, values
+from ._style import INK, MARKERS, SERIES, figure_style, svg_of
+
+PAPER_NOTE = (
+    "Figures of the paper are those of Ranasinghe et al. 2022: other models on other data, for "
+    "orientation. Its text tower starts from Sentence-T5, ours from random weights."
+)
+_SHORT = {
+    "accuracy": "accuracy",
+    "mean IoU of labels from text": "labels from text",
+    "overlap of groups by k-means": "groups, k-means",
+    "overlap of groups by principal components": "groups, components",
+}
+
+
+def aggregation_claim(run: StudyRun) -> Claim | None:
+    """Whether the maximum's locations know more of classes than the class token's."""
+    measure, ours = "mean IoU of labels from text", "contrastive-max-self"
+    rows = run.extra("aggregation")
+    row = first(rows, objective=ours, measure=measure) or first(
+        rows, objective="contrastive-max", measure=measure
+    )
+    x, change = interval(row, "value"), interval(row, "difference")
+    if row is None or x is None or change is None:
+        return None
+    theirs = interval(first(rows, objective=row["against"], measure=measure), "value")
+    return Claim(
+        title="Locations know more of classes under the maximum",
+        figure=f"{x.value:.2f}",
+        versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
+        sentence=_difference(row, measure),
+        shown=change.low > 0,
+    )
+
+
+def aggregation_parts(run: StudyRun) -> tuple[list[str], list[Figure], list[Table]]:
+    """Sentences, figures and tables of the comparison by aggregation; empty without seeds."""
+    rows = run.extra("aggregation")
+    if not rows:
+        return [], [], []
+    measures = [str(one) for one in values(rows, "measure")]
+    objectives = [str(one) for one in values(rows, "objective")]
+    sentences = [
+        text
+        for row in rows
+        if row["difference"] is not None and (text := _difference(row, str(row["measure"])))
+    ]
+    return (
+        sentences,
+        [_aggregation_figure(run, rows, objectives)],
+        [
+            Table(
+                name="group-aggregation",
+                caption="By way of aggregation: mean over seeds, 95% intervals over images and "
+                "seeds. Below, the difference from the class token's with the same start (of "
+                "sub-sampling: from the same without it), and the paper's figure.",
+                columns=(
+                    Column("objective", numeric=False),
+                    *(Column(_SHORT.get(measure, measure)) for measure in measures),
+                    Column("seeds"),
+                ),
+                rows=tuple(
+                    (
+                        objective,
+                        *(_cell(first(rows, objective=objective, measure=m)) for m in measures),
+                        str(number(pick(rows, objective=objective)[0], "seeds") or 0).split(".")[0],
+                    )
+                    for objective in objectives
+                ),
+                records=tuple(rows),
+            )
+        ],
+    )
+
+
+def spurious_section(runs: Sequence[StudyRun]) -> Section:
+    """Objects on the ground that they were trained with and on the other."""
+    main = runs[0]
+    rows = main.summary
+    shown = []
+    for row in rows:
+        x = interval(row, "value")
+        paper = number(row, "paper")
+        shown.append(
+            (
+                str(row["objective"]),
+                "the kind" if row["group"] == "kind" else "a kind of the same side",
+                str(row["measure"]),
+                "" if x is None else number_interval(x),
+                "" if (d := interval(row, "difference")) is None else number_interval(d),
+                "" if paper is None else f"{paper:.2f}",
+            )
+        )
+    gap = first(rows, objective="grounded-max", measure="gap", group="side")
+    sentences = [
+        f"{row['objective']}, gap of a right {row['group']} between grounds: {number_interval(x)}."
+        for row in pick(rows, measure="gap")
+        if (x := interval(row, "value"))
+    ]
+    claim = None
+    change = interval(gap, "difference")
+    if gap is not None and change is not None:
+        mine, other = (
+            interval(gap, "value"),
+            first(rows, objective="grounded-class", measure="gap", group="side"),
+        )
+        theirs = interval(other, "value")
+        text = (
+            "Gap in accuracy between an object's own ground and the other, maximum minus class "
+            f"token: {number_interval(change)}, over images and {gap['seeds']} seeds."
+        )
+        claim = Claim(
+            title="The maximum depends less on the ground",
+            figure=f"{mine.value:.2f}" if mine else "n/a",
+            versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
+            sentence=text,
+            shown=change.high < 0,
+        )
+    return Section(
+        key="spurious",
+        title="The object or the ground",
+        question=(
+            "Trained where objects and grounds go together in 95 of 100 scenes: what does a model "
+            "name when the ground is swapped?"
+        ),
+        sentences=tuple(sentences),
+        tables=(
+            Table(
+                name="spurious",
+                caption="Accuracy by ground, mean over seeds, 95% intervals over images and seeds.",
+                columns=(
+                    Column("objective", numeric=False),
+                    Column("right is", numeric=False),
+                    Column("measure", numeric=False),
+                    Column("value"),
+                    Column("minus grounded-class"),
+                    Column("paper"),
+                ),
+                rows=tuple(shown),
+                records=tuple(rows),
+            ),
+        ),
+        notes=(
+            "Matched is the ground that the object goes with, mismatched the other; the same "
+            "objects are shown on both, pixel for pixel. The worst group is the least accurate of "
+            "the four of side and ground.",
+            PAPER_NOTE + " They are the paper's for waterbirds (Waterbirds, zero-shot).",
+        ),
+        claim=claim,
+    )
+
+
+def _difference(row: Record, measure: str) -> str:
+    change = interval(row, "difference")
+    if change is None:
+        return ""
+    shows = change.low > 0 or change.high < 0
+    text = f"{row['objective']} minus {row['against']}, {measure}: {number_interval(change)}"
+    return text + ("." if shows else ". It does not show.")
+
+
+def _cell(row: Record | None) -> str:
+    if row is None:
+        return ""
+    x, change, paper = interval(row, "value"), interval(row, "difference"), number(row, "paper")
+    lines = ["n/a" if x is None else number_interval(x)]
+    if change is not None:
+        lines.append(f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})")
+    if paper is not None:
+        lines.append(f"paper {paper:.3f}")
+    return "\n".join(lines)
+
+
+def _aggregation_figure(run: StudyRun, rows: Sequence[Record], objectives: Sequence[str]) -> Figure:
+    """Labels from text against accuracy, and groups against accuracy; one mark an objective."""
+    from matplotlib.figure import Figure as Drawing
+
+    name = "group-aggregation"
+    facts: list[str] = []
+    with figure_style(name):
+        drawing = Drawing(figsize=(9.2, 3.8))
+        panels = drawing.subplots(1, 2, squeeze=False)[0]
+        for panel, measure in zip(
+            panels, ("mean IoU of labels from text", "overlap of groups by k-means"), strict=True
+        ):
+            for k, objective in enumerate(objectives):
+                x = interval(first(rows, objective=objective, measure="accuracy"), "value")
+                y = interval(first(rows, objective=objective, measure=measure), "value")
+                if x is not None and y is not None:
+                    _cross(panel, x, y, SERIES[k % 6], MARKERS[k % 6], objective, k >= 6)
+                    facts.append(f"{objective}: {x.value:.2f}, {y.value:.2f}")
+            panel.set_title(_SHORT[measure])
+            panel.set_xlabel("accuracy", loc="left")
+            panel.tick_params(labelcolor=INK)
+        drawing.tight_layout(w_pad=1.8)
+        handles, labels = panels[0].get_legend_handles_labels()
+        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.05, 0.0)}
+        drawing.legend(handles, labels, ncols=3, **place)
+        svg = svg_of(drawing)
+    return Figure(
+        name=name,
+        svg=svg,
+        alt="Accuracy against what locations know, by objective. " + "; ".join(facts) + ".",
+        caption="Accuracy of the whole image against what single locations know, mean over seeds; "
+        "bars are 95% intervals over images and seeds.",
+        code=python_lines(run.place, _LINES, 'extras()["aggregation"]'),
+    )
+
+
+_LINES = """
+by = {(row["objective"], row["measure"]): row for row in rows}
+for measure in ("mean IoU of labels from text", "overlap of groups by k-means"):
+    figure, panel = plt.subplots()
+    for objective in dict.fromkeys(row["objective"] for row in rows):
+        x, y = by.get((objective, "accuracy")), by.get((objective, measure))
+        if x and y:
+            bars = [
+                [[row["value"] - row["value_low"]], [row["value_high"] - row["value"]]]
+                for row in (x, y)
+            ]
+            panel.errorbar(
+                [x["value"]], [y["value"]], xerr=bars[0], yerr=bars[1], fmt="o", label=objective
+            )
+    panel.set(xlabel="accuracy", ylabel=measure)
+    panel.legend()
+plt.show()
+"""
+
+
+def _cross(panel: Any, x: Any, y: Any, color: str, mark: str, label: str, hollow: bool) -> None:
+    panel.errorbar(
+        [x.value],
+        [y.value],
+        xerr=[[x.value - x.low], [x.high - x.value]],
+        yerr=[[y.value - y.low], [y.high - y.value]],
+        fmt=mark,
+        color=color,
+        mfc="none" if hollow else color,
+        lw=1.5,
+        label=label,
+    )

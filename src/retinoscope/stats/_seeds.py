@@ -1,0 +1,79 @@
+"""Intervals over images and seeds: both are resampled, since another seed is another model."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from jaxtyping import Float
+
+from retinoscope.errors import InputError
+from retinoscope.stats._bootstrap import resample_weights
+from retinoscope.stats._check import Groups, check_level, group_numbers, numbers
+from retinoscope.stats._types import Interval
+
+Draws = Float[np.ndarray, "seed draw"]
+
+
+def resampled_ratio(
+    numerator: Float[np.ndarray, " n"],
+    denominator: Float[np.ndarray, " n"],
+    groups: Groups,
+    n_resamples: int = 1000,
+    seed: int = 0,
+) -> Float[np.ndarray, " draw"]:
+    """Sum of numerators over sum of denominators in each resample of the groups (images).
+
+    The same groups give the same resamples, so that two models on the same images are paired.
+
+    Raises:
+        InputError: other lengths, or numbers that are not finite.
+    """
+    top, bottom = numbers(numerator, "numerator"), numbers(denominator, "denominator")
+    number, n_groups = group_numbers(groups, len(top))
+    sums = np.stack([np.bincount(number, one, n_groups) for one in (top, bottom)], 1)
+    drawn = np.concatenate([w @ sums for w in resample_weights(n_groups, n_resamples, seed)])
+    top, bottom = drawn.T
+    return np.divide(top, bottom, out=np.full(len(drawn), np.nan), where=bottom > 0)
+
+
+def over_seeds(
+    values: Float[np.ndarray, " seed"],
+    draws: Draws,
+    n_groups: int,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """The mean over seeds, with a percentile interval over resampled images and seeds.
+
+    Of a difference, give the differences of each seed. With few seeds the interval is coarse: of
+    three, one in nine resamples has one seed three times.
+
+    Args:
+        values: (seeds,) the estimate of each seed on all images.
+        draws: (seeds, resamples) the estimate of each seed in each resample of the images; the
+            same resamples for all seeds.
+        n_groups: how many images.
+
+    Raises:
+        InputError: other lengths.
+    """
+    check_level(level)
+    if draws.ndim != 2 or draws.shape[0] != len(values):
+        raise InputError(f"expected draws of {len(values)} seeds, got {draws.shape}")
+    n_seeds, n_draws = draws.shape
+    method = f"bootstrap over images and {n_seeds} seeds, {n_draws} resamples, seed {seed}"
+    value = float(np.mean(values)) if n_seeds else math.nan
+    if n_seeds < 2:
+        reason = "one seed only: images alone are resampled" if n_seeds else "no seeds"
+        picked = draws[0] if n_seeds else np.zeros(0)
+    else:
+        reason = None
+        chosen = np.random.default_rng(seed).integers(0, n_seeds, (n_draws, n_seeds))
+        picked = draws[chosen, np.arange(n_draws)[:, None]].mean(1)
+    picked = picked[~np.isnan(picked)]
+    if not len(picked):
+        nan = math.nan
+        return Interval(value, nan, nan, n_seeds, n_groups, level, method, reason or "undefined")
+    low, high = np.quantile(picked, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(value, float(low), float(high), n_seeds, n_groups, level, method, reason)

@@ -1,0 +1,254 @@
+"""Does a contrastive model name the object or the ground? As Waterbirds, with the ground swapped.
+
+Ranasinghe et al. 2022 (arXiv 2210.09996), section 4.5, on Waterbirds (Sagawa et al. 2020). Scenes
+are drawn, so the same object is also shown on the other ground, pixel for pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ...data import Grounded, Sample
+from ...data.scenes import AT_HOME, GROUNDS
+from ...encoders import TwoTower, small_names
+from ...errors import InputError
+from ...grouping import check_different
+from ...stats import over_seeds, resampled_ratio
+from ...store import Json, new_manifest
+from .._executor import Example, Rows
+from .._study import Study
+from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
+from ._aggregation import objective_of
+from ._subjects import Model, describe, open_subject, shown_name, together
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+KINDS = tuple(kind for ground in GROUNDS for kind in AT_HOME[ground])
+MATCHED, MISMATCHED, GAP, WORST = "matched", "mismatched", "gap", "worst group"
+PAPER: Mapping[tuple[str, str], float] = {
+    ("grounded-class", MATCHED): 0.802,
+    ("grounded-class", MISMATCHED): 0.481,
+    ("grounded-class", GAP): 0.321,
+    ("grounded-max", MATCHED): 0.769,
+    ("grounded-max", MISMATCHED): 0.749,
+    ("grounded-max", GAP): 0.020,
+}
+"""Waterbirds, birds of the water, of the paper: CLIP's class token and CLIPpy's maximum."""
+COLUMNS = ("sample", "error", "item", "side", "ground", "correct", "side_correct")
+_TABLE = {
+    **dict.fromkeys(("objective", "measure", "group", "against"), "string"),
+    **estimate("value"),
+    **estimate("difference"),
+    "paper": "float",
+    **dict.fromkeys(("seeds", "images"), "int"),
+    "method_of_interval": "string",
+}
+
+
+def grounded_specs(folder: str) -> tuple[str, ...]:
+    """The encoders in a folder that were trained on grounds, all seeds of each.
+
+    Raises:
+        InputError: no such folder, or none in it.
+    """
+    found = tuple(name for name in small_names(folder) if objective_of(name).startswith("grounded"))
+    if not found:
+        raise InputError(
+            f"{folder}: expected encoders that were trained on grounds, got none: train them with "
+            "`retinoscope train encoders`"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Context:
+    towers: tuple[tuple[str, TwoTower, np.ndarray], ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpuriousGround(Study[_Context]):
+    """Zero-shot naming of what a scene is about, on the ground it goes with and on the other.
+
+    Every scene is asked twice, with the same objects on both grounds: which of the kinds that go
+    with a ground (`retinoscope.data.scenes.AT_HOME`) does the most similar prompt name? "correct"
+    is the kind itself, "side_correct" a kind of the same side. Groups are side x ground.
+
+    Args:
+        vlm: a contrastive model, or what names one.
+        samples: `retinoscope.data.grounded(n, correlation=None)`, which is balanced.
+        encoders: further models; "small:OBJECTIVE/SEED@FOLDER" are taken as seeds of an objective.
+    """
+
+    encoders: tuple[Any, ...] = ()
+
+    name: ClassVar[str] = "spurious"
+    needs: ClassVar[str] = "scenes on grounds (grounded:N)"
+    schema: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "model", "side", "ground", "correct", "side_correct"),
+    )
+
+    def _check(self) -> None:
+        if not isinstance(self.samples, Grounded):
+            raise InputError(
+                "expected scenes whose ground can be swapped, got other data: give grounded:N"
+            )
+        for model in self._models:
+            if not isinstance(model, TwoTower):
+                raise InputError(
+                    f"{describe(model)[0]}: expected a contrastive model, got one without texts"
+                )
+
+    @cached_property
+    def _models(self) -> tuple[Model, ...]:
+        return tuple(open_subject(spec) for spec in (self.vlm, *self.encoders))
+
+    def _parameters(self) -> dict[str, object]:
+        return {
+            "n_examples": self.n_examples,
+            "encoders": [list(describe(model)[:2]) for model in self._models[1:]],
+        }
+
+    def _manifest(self, data: str) -> dict[str, Json]:
+        told = [describe(model) for model in self._models]
+        name, fingerprint = together(self._models)
+        return new_manifest(
+            study=self.name,
+            parameters=self._parameters(),
+            model={"name": name, "fingerprint": fingerprint},
+            data={"fingerprint": data, "samples": len(self.samples)},
+            seeds={"study": self.seed},
+            dtype=", ".join(dict.fromkeys(one[2] for one in told)),
+            device=", ".join(dict.fromkeys(one[3] for one in told)),
+        )
+
+    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+        towers = []
+        for model in self._models:
+            assert isinstance(model, TwoTower)
+            vectors = model.text(model.prompts(KINDS))
+            check_different(vectors, KINDS)
+            towers.append((shown_name(model.name), model, vectors))
+        return _Context(tuple(towers))
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        assert isinstance(self.samples, Grounded)
+        kind = sample.objects[sample.meta["target"]].name
+        side = sample.meta["side"]
+        other = self.samples.on_other_ground()[index]
+        rows: Rows = []
+        for shown in (sample, other):
+            for name, tower, vectors in context.towers:
+                said = KINDS[int((vectors @ tower.image(shown.image)).argmax())]
+                rows.append(
+                    {
+                        "sample": sample.id,
+                        "model": name,
+                        "side": side,
+                        "ground": shown.meta["ground"],
+                        "correct": said == kind,
+                        "side_correct": said in AT_HOME[side],
+                    }
+                )
+        return rows, []
+
+
+def summarise_spurious(table: pa.Table) -> pa.Table:
+    """One row per objective, measure and group; intervals over images and seeds.
+
+    `measure` is "matched" (the object's own ground), "mismatched", "gap" (their difference, on the
+    same objects) or "worst group" (the least accurate of side x ground); `group` "kind" or "side"
+    says what counts as right. `difference` is from the objective "grounded-class".
+    """
+    by_objective: dict[str, dict[str, Rows]] = {}
+    for (model,), rows in grouped(records(table), ("model",)).items():
+        name = str(model)
+        objective = objective_of(name) or name
+        seed = name.split("/", 1)[1] if objective_of(name) else "0"
+        by_objective.setdefault(objective, {})[seed] = rows
+    found: dict[tuple[str, str, str], tuple[dict[str, float], dict[str, np.ndarray], int]] = {}
+    for objective, seeds in by_objective.items():
+        for group, column in (("kind", "correct"), ("side", "side_correct")):
+            for measure in (MATCHED, MISMATCHED, GAP, WORST):
+                parts = {seed: _measured(measure, rows, column) for seed, rows in seeds.items()}
+                found[objective, measure, group] = (
+                    {seed: value for seed, (value, _, _) in parts.items()},
+                    {seed: draws for seed, (_, draws, _) in parts.items()},
+                    next(iter(parts.values()))[2],
+                )
+    return make_table([_record(found, *key) for key in found], _TABLE)
+
+
+def spurious_order(record: Record) -> tuple[str, ...]:
+    """Sorts the records of `summarise_spurious`."""
+    order = (MATCHED, MISMATCHED, GAP, WORST)
+    return (
+        str(record["objective"]),
+        str(record["group"]),
+        str(order.index(str(record["measure"]))),
+    )
+
+
+def _record(found: Mapping[tuple[str, str, str], Any], objective: str, measure: str, group: str):
+    values, draws, images = found[objective, measure, group]
+    interval = over_seeds(np.array([*values.values()]), np.stack([*draws.values()]), images)
+    record: dict[str, Cell] = {
+        "objective": objective,
+        "measure": measure,
+        "group": group,
+        **interval_columns("value", interval),
+        "paper": PAPER.get((objective, measure)) if group == "side" else None,
+        "seeds": len(values),
+        "images": images,
+        "method_of_interval": interval.method,
+    }
+    other = found.get(("grounded-class", measure, group))
+    if other is not None and objective != "grounded-class":
+        both = [seed for seed in values if seed in other[0]]
+        if both:
+            change = over_seeds(
+                np.array([values[seed] - other[0][seed] for seed in both]),
+                np.stack([draws[seed] - other[1][seed] for seed in both]),
+                images,
+            )
+            record |= {"against": "grounded-class", **interval_columns("difference", change)}
+    return record
+
+
+def _measured(measure: str, rows: Rows, column: str) -> tuple[float, np.ndarray, int]:
+    """The value, its resamples over all images, and how many images there are."""
+    samples = [str(row["sample"]) for row in rows]
+    right = np.array([float(bool(row[column])) for row in rows])
+    home = np.array([row["side"] == row["ground"] for row in rows])
+    parts: dict[str, np.ndarray] = {MATCHED: home, MISMATCHED: ~home}
+    if measure == WORST:
+        side = np.array([row["side"] for row in rows])
+        parts = {
+            f"{one} {where}": (side == one) & chosen
+            for one in GROUNDS
+            for where, chosen in parts.items()
+        }
+    # Every image takes part in every resample, so that groups are drawn together.
+    values = {key: float(right[chosen].mean()) for key, chosen in parts.items() if chosen.any()}
+    draws = {
+        key: resampled_ratio(right * parts[key], parts[key].astype(float), samples)
+        for key in values
+    }
+    n = len(set(samples))
+    if measure == WORST:
+        return min(values.values()), np.nanmin(np.stack([*draws.values()]), 0), n
+    if measure == GAP:
+        return (
+            values[MATCHED] - values[MISMATCHED],
+            draws[MATCHED] - draws[MISMATCHED],
+            n,
+        )
+    return values[measure], draws[measure], n
