@@ -16,7 +16,7 @@ from . import _text
 from ._background import background
 from ._draws import PIXELS, VERSION, Draws
 from ._font import SIGN_WORDS, ink
-from ._kinds import ALL_KINDS, COLORS, KINDS
+from ._kinds import ALL_KINDS, COLORS, KINDS, MORE_KINDS
 from ._layout import check_key, layout
 from ._paint import Painted, paint, palette, part_masks
 from ._raster import SUPER, pool
@@ -202,7 +202,7 @@ class Scenes(Sequence[Sample]):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names that objects can have."""
-        return KINDS
+        return KINDS + MORE_KINDS if self.options.more_kinds else KINDS
 
     def __len__(self) -> int:
         return self.n
