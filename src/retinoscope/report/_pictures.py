@@ -18,6 +18,8 @@ from ._rows import pick
 LAYERS_SHOWN = 4
 GROUPED = 2
 """Images of each model that are shown with labels and groups."""
+FEW = 3
+"""Of more models one image each is shown."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,19 @@ def _tokens(run: StudyRun) -> Picture | None:
 def _groups(run: StudyRun) -> list[Picture]:
     scenes = [scene for scene in _scenes(run) if isinstance(scene.facts.get("groups"), dict)]
     models = list(dict.fromkeys(str(scene.facts.get("model", "")) for scene in scenes))
+    # Of encoders that are compared by seed, one seed each.
+    models = [
+        name
+        for name in models
+        if "/" not in name.removeprefix("small:")
+        or not name.startswith("small:")
+        or name.endswith("/0")
+    ]
+    many = len(models) > FEW
     made = []
     for model in models:
-        mine = [scene for scene in scenes if scene.facts.get("model") == model][:GROUPED]
+        mine = [scene for scene in scenes if scene.facts.get("model") == model]
+        mine = mine[: 1 if many else GROUPED]
         made += [
             Picture(
                 title=f"What {model} puts where",
