@@ -55,13 +55,12 @@ def test_the_page_has_both_axes_and_pictures(probed) -> None:
 
 def test_the_python_lines_of_a_figure_run(probed) -> None:
     write_report(probed)
-    for name in ("probe-axes", "probe-layers", "probe-semantic-0"):
-        lines = (probed / "figures" / f"{name}.py").read_text("utf-8")
-        code = "import matplotlib; matplotlib.use('svg')\n" + lines
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=probed, capture_output=True, text=True
-        )
-        assert done.returncode == 0, done.stderr
+    names = ("probe-axes", "probe-layers", "probe-semantic-0")
+    programs = [(probed / "figures" / f"{name}.py").read_text("utf-8") for name in names]
+    code = "import matplotlib; matplotlib.use('svg')\n" + "plt.close('all')\n".join(programs)
+    done = subprocess.run([sys.executable, "-c", code], cwd=probed, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for name in names:
         assert (probed / f"{name}.svg").is_file()
 
 

@@ -70,7 +70,7 @@ def _best(run: StudyRun, task: tuple[str, str]) -> Record | None:
 
 
 def _sentences(run: StudyRun) -> list[str]:
-    found: list[str] = []
+    found = _verdicts(run)
     for task, measure, what in (
         (*SEMANTICS, "the name of an object, its mask given"),
         ("present", "map", "the names in an image, from the mean of its locations"),
@@ -98,7 +98,6 @@ def _sentences(run: StudyRun) -> list[str]:
         if untrained is not None:
             told.append(f"random weights {percent_interval(untrained)}")
         found.append(text + (f"; {', '.join(told)}." if told else "."))
-    found += _verdicts(run)
     return found
 
 
@@ -124,39 +123,64 @@ def _untrained(run: StudyRun, row: Record) -> Interval | None:
     return max(found, key=lambda x: x.value, default=None)
 
 
+def _own_pairs(run: StudyRun, task: tuple[str, str]) -> list[Record]:
+    """The pairs of encoders, without their baselines."""
+    own = {str(row["encoder"]) for row in pick(groups_of(run), kind="encoder")}
+    rows = pick(run.extra("comparison"), task=task[0], measure=task[1])
+    return [row for row in rows if {row["a"], row["b"]} <= own]
+
+
+def _apart(rows: Sequence[Record]) -> list[Record]:
+    return [row for row in rows if row["verdict"] in ("higher", "lower")]
+
+
+def _from_the_best(rows: Sequence[Record]) -> list[tuple[str, float]]:
+    """Encoders with their values, the highest first."""
+    values = {str(row[side]): number(row, f"{side}_value") for row in rows for side in ("a", "b")}
+    known = [(name, value) for name, value in values.items() if value is not None]
+    return sorted(known, key=lambda pair: -pair[1])
+
+
 def _verdicts(run: StudyRun) -> list[str]:
     """Of encoders that were compared: what is told apart, and what is not."""
-    own = {str(row["encoder"]) for row in pick(groups_of(run), kind="encoder")}
     found: list[str] = []
-    for (task, measure), axis in ((SEMANTICS, "names"), (LOCALISATION, "places")):
-        rows = [
-            row
-            for row in pick(run.extra("comparison"), task=task, measure=measure)
-            if {row["a"], row["b"]} <= own
-        ]
-        if not rows:
-            continue
-        apart = [row for row in rows if row["verdict"] in ("higher", "lower")]
-        best = sorted(
-            {str(row["a"]) for row in rows} | {str(row["b"]) for row in rows},
-            key=lambda name: -_level(rows, name),
-        )
-        found.append(
-            f"Of {len(rows)} pairs of encoders, {len(apart)} are told apart by {axis} "
-            f"({task}); from the best: {listing(best)}."
-        )
+    for task, axis in ((SEMANTICS, "names"), (LOCALISATION, "places")):
+        rows = _own_pairs(run, task)
+        if rows:
+            best = [f"{name} {percent(value)}" for name, value in _from_the_best(rows)]
+            found.append(
+                f"Of {len(rows)} pairs of encoders, {len(_apart(rows))} are told apart by {axis} "
+                f"({task[0]}); from the highest: {listing(best)}."
+            )
     return found
 
 
-def _level(rows: Sequence[Record], name: str) -> float:
-    for row in rows:
-        for side in ("a", "b"):
-            if row[side] == name:
-                return number(row, f"{side}_value") or 0.0
-    return 0.0
+def _compared(run: StudyRun) -> Claim | None:
+    """Several encoders: how many pairs are told apart on each axis."""
+    names, places = _own_pairs(run, SEMANTICS), _own_pairs(run, LOCALISATION)
+    if not names or not places:
+        return None
+    best, where = _from_the_best(names), _from_the_best(places)
+    if not best or not where:
+        return None
+    sentence = (
+        f"Highest in names: {best[0][0]}, {percent(best[0][1])}; lowest: {best[-1][0]}, "
+        f"{percent(best[-1][1])}. Highest in places: {where[0][0]}, {percent(where[0][1])} IoU; "
+        f"lowest: {where[-1][0]}, {percent(where[-1][1])}. A pair is told apart where the 95% "
+        "interval of its paired difference excludes 0."
+    )
+    return Claim(
+        title="Encoders on equal terms: what and where",
+        figure=f"{len(_apart(names))} of {len(names)}",
+        versus=f"pairs told apart by names, {len(_apart(places))} of {len(places)} by places",
+        sentence=sentence,
+        shown=bool(_apart(names) or _apart(places)),
+    )
 
 
 def _claim(run: StudyRun) -> Claim | None:
+    if (compared := _compared(run)) is not None:
+        return compared
     name, place = _best(run, SEMANTICS), _best(run, LOCALISATION)
     x, y = interval(name, "value"), interval(place, "value")
     if name is None or x is None or place is None or y is None:

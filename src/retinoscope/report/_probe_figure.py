@@ -145,7 +145,7 @@ def layers_figure(run: StudyRun, measures: Sequence[tuple[str, str, str]]) -> Fi
     shown = [one for one in measures if _task(rows, one[:2])]
     if not shown:
         return None
-    columns = 3
+    columns = min(3, len(shown))
     lines = -(-len(shown) // columns)
     with figure_style("probe-layers"):
         drawing = Drawing(figsize=(9.6, 2.75 * lines + 0.4))
