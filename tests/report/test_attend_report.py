@@ -21,7 +21,7 @@ def test_the_command_knows_every_method() -> None:
 
 def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> None:
     out = tmp_path / "attend"
-    command = ["attend", "planted:direct", "squares:5", "--score", "logit", "--controls", "2"]
+    command = ["attend", "planted:direct", "squares:5", "--score", "logit", "--controls", "1"]
     assert main([*command, "--methods", *FEW, "--out", str(out)]) == 0
     write_report(out)
     (claim,) = compose(out).claims

@@ -7,8 +7,9 @@ from functools import cache
 import pytest
 
 from retinoscope.attribution import METHODS
+from retinoscope.engine import load
 from retinoscope.errors import InputError
-from retinoscope.studies import CHECKS, check_planted
+from retinoscope.studies import CHECKS, _planted_check, check_planted
 from retinoscope.studies._planted_check import PAIRS
 
 ROUTES = ("via-query", "direct")
@@ -48,6 +49,15 @@ NOISY = {"smooth-grad"}
 
 
 _found = cache(check_planted)
+
+
+@pytest.fixture(autouse=True)
+def loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every method is tried on the same models."""
+    monkeypatch.setattr(_planted_check, "load", _load)
+
+
+_load = cache(load)
 
 
 @pytest.mark.parametrize("method", CHECKS)

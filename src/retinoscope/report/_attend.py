@@ -118,7 +118,9 @@ def _behind(row: Record, measure: str) -> str:
     text = f"{_named(row)} {'' if x is None else _value(x, measure)}"
     if gap is None:
         return text
-    told = f"behind by {-gap.value:.2f} ({-gap.high:.2f} to {-gap.low:.2f})"
+    # Nothing is "-0.00".
+    behind, low, high = (round(-x, 2) + 0.0 for x in (gap.value, gap.high, gap.low))
+    told = f"behind by {behind:.2f} ({low:.2f} to {high:.2f})"
     return f"{text}, {told}" if gap.high < 0 else f"{text}, no difference shown ({told})"
 
 
