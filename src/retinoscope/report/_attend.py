@@ -26,6 +26,8 @@ TASK_NAMES = {
     "question": "answers to questions",
 }
 LEADERBOARD = "leaderboard"
+_SAME = 0.5
+"""Of Spearman's correlation with the untrained copy's map, the whole interval above it."""
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
@@ -99,6 +101,8 @@ def _sentences(run: StudyRun, leaders: Sequence[Record], task: str) -> list[str]
         found.append(text + ".")
     if faithful := _faithful(run.summary, task):
         found.append(f"{run.label}: {faithful}.")
+    if same := _unchanged(run.summary, task):
+        found.append(f"{run.label}: {same}.")
     if undefined := _undefined(leaders, task):
         found.append(f"{run.label}: {undefined}.")
     return found
@@ -144,6 +148,25 @@ def _faithful(summary: Sequence[Record], task: str) -> str:
         parts.append(text + ("" if chance is None else f", random order {number_interval(chance)}"))
     n = max(int(number(row, "n_controls") or 0) for row in rows)
     return f"curves of {n} targets: {'; '.join(parts)}"
+
+
+def _unchanged(summary: Sequence[Record], task: str) -> str:
+    """Maps that do not need the trained weights."""
+    rows = pick(summary, task=task, weights="trained")
+    found = [
+        (row, x) for row in rows if (x := interval(row, "spearman", "n_controls")) and x.low > _SAME
+    ]
+    if not found:
+        return ""
+    methods = list(dict.fromkeys(str(row["method"]) for row, _ in found))
+    parts = []
+    for name in methods:
+        values_of = [x.value for row, x in found if row["method"] == name]
+        parts.append(f"{name} ({min(values_of):.2f} to {max(values_of):.2f} by layer)")
+    return (
+        f"much the same map with random weights, which shows the architecture: {listing(parts)}, "
+        "Spearman's correlation"
+    )
 
 
 def _undefined(leaders: Sequence[Record], task: str) -> str:
