@@ -15,6 +15,7 @@ import numpy as np
 
 from ...attribution import Method, methods_named
 from ...data import Sample, class_names, source_of
+from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
@@ -162,14 +163,16 @@ class Grouping(Study[_Context]):
             encoder = getattr(model, "encoder", model)
             known += [JOINT] if encoder is not model else []
             known += getattr(encoder, "layers", ())
-        if self.layers is None or not known:
-            return
         # A VLM's layers are known once it is opened as an encoder; that is not done here.
-        for layer in self.layers:
-            if layer not in known and not layer.startswith(("vision.", "projector", "decoder.")):
-                raise InputError(
-                    f"expected layers of {', '.join(dict.fromkeys(known))}, got {layer!r}"
-                )
+        parts = ("vision.", "projector", "decoder.") if self._has_vlm else ()
+        for layer in self.layers or ():
+            if layer not in known and not layer.startswith(parts):
+                told = [*dict.fromkeys(known), *(part.replace(".", ".K") for part in parts)]
+                raise InputError(f"expected layers of {', '.join(told)}, got {layer!r}")
+
+    @property
+    def _has_vlm(self) -> bool:
+        return any(isinstance(model, VLM) for model in self._models)
 
     @cached_property
     def _models(self) -> tuple[Model, ...]:
