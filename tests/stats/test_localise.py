@@ -64,7 +64,7 @@ def test_average_precision_is_scikit_learns() -> None:
 
 def test_ious_are_scikit_learns_and_the_best_is_the_best() -> None:
     rng = np.random.default_rng(1)
-    for _ in range(20):
+    for _ in range(3):
         values, inside = rng.normal(size=(12, 9)), rng.random((12, 9)) < 0.2
         found = maps.otsu_iou(values, inside)
         above = values > found.settings["threshold"]
