@@ -12,6 +12,7 @@ from retinoscope.errors import InputError
 from retinoscope.studies.probing import _scores as scores
 from retinoscope.studies.probing._dense import Dense, band_of, boundary_overlap
 from retinoscope.studies.probing._instances import best_cover, group_votes, overlaps, panoptic
+from retinoscope.studies.probing._places import _at
 from retinoscope.studies.probing._truth import Cells
 
 
@@ -118,3 +119,15 @@ def test_panoptic_quality_by_hand() -> None:
     assert best_cover(cells, 2, 4).tolist() == [1, 0.5]
     assert panoptic(np.zeros((0, 3))) == (0, 1.5)
     assert panoptic(np.zeros((0, 0))) == (0, 0)
+
+
+def test_a_threshold_is_scored_as_the_counts_are() -> None:
+    rng = np.random.default_rng(5)
+    place = rng.integers(-1, 20, 200)
+    label, count = rng.integers(0, 2, 200), rng.integers(1, 9, 200)
+    dense = Dense(1, 20, 2, np.zeros(200, int), place, label, count)
+    logits = np.stack([np.zeros(20), rng.standard_normal(20)], 1)
+    for cut in (-9.0, 0.0, 0.7, 9.0):
+        said = (logits[:, 1] > cut).astype(int)
+        wanted = float(scores.iou(dense.counts(said).sum(0)[None])[0])
+        assert _at(dense.table(), logits, cut) == pytest.approx(wanted)

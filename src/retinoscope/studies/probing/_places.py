@@ -128,11 +128,12 @@ def probe_places(
         label, weight = label[order], weight[order]
     known = label != UNKNOWN
     val = ground.dense(val_images, _mixed(ground, seed) if labels == "shuffled" else None)
+    table = val.table()
     binary = task.name == "foreground"
 
     def reached(scores: np.ndarray) -> float:
         if binary:
-            return max(_at(val, scores, float(cut)) for cut in _THRESHOLDS)
+            return max(_at(table, scores, float(cut)) for cut in _THRESHOLDS)
         return _value(task, val, scores.argmax(1))
 
     x_val = gathered.of(val_images)
@@ -140,7 +141,7 @@ def probe_places(
     scores = head.scores(gathered.of(plan.test))
     if binary:
         on_val = head.scores(x_val)
-        cut = max(_THRESHOLDS, key=lambda one: _at(val, on_val, float(one)))
+        cut = max(_THRESHOLDS, key=lambda one: _at(table, on_val, float(one)))
         said = (scores[:, 1] - scores[:, 0] > cut).astype(np.int64)
     else:
         said = scores.argmax(1)
@@ -167,9 +168,17 @@ def _mixed(ground: Ground, seed: int) -> Relabel:
     return relabel
 
 
-def _at(dense: Dense, scores: np.ndarray, cut: float) -> float:
-    said = (scores[:, 1] - scores[:, 0] > cut).astype(np.int64)
-    return float(np.nan_to_num(OF_SUMS["iou"](dense.counts(said).sum(0)[None])[0]))
+def _at(table: np.ndarray, scores: np.ndarray, cut: float) -> float:
+    """IoU of the foreground where all locations above a logit are it.
+
+    Args:
+        table: as `Dense.table`.
+    """
+    said = scores[:, 1] - scores[:, 0] > cut
+    chosen = table[:-1][said]
+    hits = chosen[:, 1].sum()
+    union = chosen.sum() + table[:, 1].sum() - hits
+    return float(hits / union) if union else 0.0
 
 
 def _value(task: Task, dense: Dense, said: np.ndarray) -> float:
@@ -186,12 +195,12 @@ def _dense_rows(ground: Ground, said: np.ndarray, binary: bool) -> list:
 def _boundaries(ground: Ground, said: np.ndarray) -> list[tuple[float, float]]:
     pairs: list[tuple[float, float]] = []
     start = 0
+    owners = {size: token_map(boxes, size) for size, boxes in ground.boxes.items()}
     for image in ground.plan.test.tolist():
         truth, n = ground.truths[image], ground.located[image].n
         own = said[start : start + n]
         start += n
-        instance = truth.instance
-        place = token_map(ground.boxes[truth.size], truth.size)
+        instance, place = truth.instance, owners[truth.size]
         mask = np.where(place >= 0, own[np.maximum(place, 0)], 0) > 0
         pairs.append(boundary_overlap(instance > 0, mask, instance != IGNORED))
     return pairs
