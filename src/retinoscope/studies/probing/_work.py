@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...encoders import cached_features
-from ...errors import StudyError
+from ...errors import MissingExtraError, StudyError
 from ...store import RunDirectory
 from .._study import Progress
 from ._cases import Labels, constant_cases, probe_cases
@@ -131,8 +131,18 @@ class Work:
         self, units: Sequence[Unit], source: Source, found: Gathered
     ) -> Iterator[tuple[Unit, Answer]]:
         """Probes of one layer, several at a time, in their order."""
+        try:
+            # scikit-learn brings it.
+            from threadpoolctl import threadpool_limits
+        except ImportError:
+            raise MissingExtraError("scikit-learn", "probe") from None
         self._prepare(source)
-        with warnings.catch_warnings(), ThreadPoolExecutor(_WORKERS) as pool:
+        # Probes side by side, each with a thread of its own, use the cores better than one by one.
+        with (
+            warnings.catch_warnings(),
+            threadpool_limits(1),
+            ThreadPoolExecutor(_WORKERS) as pool,
+        ):
             # Whether it converged is recorded.
             warnings.filterwarnings("ignore", "lbfgs failed to converge")
             waiting = [pool.submit(self._answer, unit, source, found) for unit in units]
