@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import Counter
 from itertools import pairwise
 
@@ -443,14 +442,6 @@ def test_fill_leaves_holes() -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_scenes_take_seconds() -> None:
-    start = time.process_time()
-    for index in range(1000):
-        draw_arrays(index)
-        scene_texts(index)
-    assert time.process_time() - start < 10
-
-
 def test_more_kinds_are_drawn_only_where_they_are_asked_for() -> None:
     more = Scenes(40, seed=3, options=SceneOptions(more_kinds=True))
     plain = Scenes(40, seed=3)
