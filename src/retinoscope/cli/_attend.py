@@ -32,6 +32,9 @@ MapMethod = Literal[
 
 TASKS: tuple[Task, ...] = ("generative",)
 
+CONTROLS = 20
+"""Images with curves and the untrained copy, unless told otherwise."""
+
 
 def attend(
     model: str,
@@ -45,7 +48,7 @@ def attend(
     tasks: Annotated[tuple[Task, ...], Several] = TASKS,
     score: Literal["log-probability", "logit"] = "log-probability",
     steps: int | None = None,
-    controls: int = 20,
+    controls: int = CONTROLS,
     curve_steps: int = 5,
     max_objects: int | None = 1,
     min_area: float | None = None,
@@ -104,7 +107,7 @@ def attend(
             refuse_mask_options(
                 tasks=tasks != TASKS,
                 steps=steps is not None,
-                controls=controls != 40,
+                controls=controls != CONTROLS,
                 curve_steps=curve_steps != 5,
                 max_objects=max_objects != 1,
                 min_area=min_area is not None,

@@ -25,6 +25,7 @@ class RemoteModel:
         name, fingerprint: of the model.
         dtype, device: of its weights, on the worker.
         n_layers: blocks of its decoder.
+        vocab_size: length of a row of its logits.
     """
 
     name: str
@@ -32,6 +33,7 @@ class RemoteModel:
     dtype: Any
     device: Any
     n_layers: int
+    vocab_size: int
 
 
 class Worker:
@@ -58,7 +60,9 @@ class Worker:
             self._samples = self._open()
             self._vlm = self._load()
         vlm = self._vlm
-        model = RemoteModel(vlm.name, vlm.fingerprint, vlm.dtype, vlm.device, vlm.n_layers)
+        model = RemoteModel(
+            vlm.name, vlm.fingerprint, vlm.dtype, vlm.device, vlm.n_layers, vlm.vocab_size
+        )
         return model, os.getpid()
 
     def measure(self, study: Study[Any], prints: Sequence[str]) -> Any:
