@@ -55,6 +55,15 @@ def _train(folder, stop_at=None, recipe=RECIPE, **options):
     return train_encoders(folder / "work", folder / "out", recipe=recipe, report=report, **options)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """Sums of several threads come in another order: encoders would differ in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")

@@ -193,8 +193,11 @@ def _in_processes(
 ) -> None:
     context = get_context("spawn")
     told: Any = context.Queue()
+    # Together they take the processors that this one would.
+    threads = max(1, torch.get_num_threads() // len(shares))
+    fixed = (work, recipe, str(place), threads, told)
     workers = [
-        context.Process(target=_work, args=(share, work, recipe, str(place), told), daemon=True)
+        context.Process(target=_work, args=(share, *fixed), daemon=True)
         for share in shares
     ]
     try:
@@ -223,9 +226,12 @@ def _in_processes(
             worker.join()
 
 
-def _work(jobs: Jobs, work: Path, recipe: EncoderRecipe, place: str, told: Any) -> None:
+def _work(
+    jobs: Jobs, work: Path, recipe: EncoderRecipe, place: str, threads: int, told: Any
+) -> None:
     """What one process does; its last word is None, or what went wrong."""
     try:
+        torch.set_num_threads(threads)
         _train_jobs(jobs, work, recipe, torch.device(place), lambda *message: told.put(message))
         told.put(None)
     except Exception as error:
