@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from ..errors import InputError
 from ._common import quiet, samples_of
 from ._progress import Callback, Progress
 
@@ -53,10 +54,7 @@ def pocket(
         variant: which models; repeat it for several.
         scale: length of all stages against the packaged models'; 0.01 is a quick trial.
     """
-    from ..errors import InputError
-
-    if scale <= 0:
-        raise InputError(f"--scale must be above 0, got {scale:g}; 1 is the full length")
+    _above_0(scale=scale)
     from ..pocket.recipe import Recipe
     from ..pocket.recipe import train as run
 
@@ -90,19 +88,22 @@ def smol(
     vision: Path | None = None,
     images: str | None = None,
     scenes: int | None = None,
+    text_tokens: int | None = None,
     batch: int | None = None,
+    steps: int | None = None,
     rate: tuple[float, ...] = (),
     minutes: float | None = None,
     lora_minutes: float | None = None,
+    int8: Annotated[bool, Parameter(negative=())] = False,
     held_out: int = 1000,
     scale: float = 1.0,
 ) -> None:
     """Train smol's adapter: the two layers between its vision tower and its language model.
 
     Only the adapter is trained, on captions and questions of drawn scenes; smol-lora also trains
-    low-rank updates of the language model, starting from the finished adapter. A second for each
-    scene on two CPU cores, minutes on a GPU. Interrupt it when you like: the same command goes on
-    from its last checkpoint. The frozen parts come from `retinoscope fetch smol`.
+    low-rank updates of the language model, starting from the finished adapter. Minutes on a GPU,
+    hours on two CPU cores (half as many with --int8). Interrupt it when you like: the same command
+    goes on from its last checkpoint. The frozen parts come from `retinoscope fetch smol`.
 
     For example:
 
@@ -119,38 +120,42 @@ def smol(
         vision: a file of the vision tower's weights instead of the fetched one.
         images: captioned images to learn from too, such as coco:FOLDER or table:FILE.
         scenes: number of drawn scenes.
+        text_tokens: room for the questions and answers that share one image.
         batch: scenes in a step.
+        steps: of the adapter's stage.
         rate: learning rate of the adapter; of several, the best in a short trial is used.
         minutes: about how long the adapter's steps may take, in place of their number.
         lora_minutes: the same for the low-rank updates.
+        int8: multiply with the frozen language model in 8-bit integers while the adapter is
+            trained, on a CPU, with a C++ compiler.
         held_out: scenes that measure the result.
         scale: length of everything against the packaged adapter's; 0.002 is a quick trial.
     """
     from dataclasses import replace
 
-    from ..errors import InputError
-
-    if scale <= 0:
-        raise InputError(f"--scale must be above 0, got {scale:g}; 1 is the full length")
-    for name, value in (("--minutes", minutes), ("--lora-minutes", lora_minutes)):
-        if value is not None and value <= 0:
-            raise InputError(f"{name} must be above 0, got {value:g}")
+    _above_0(
+        scale=scale,
+        minutes=minutes,
+        lora_minutes=lora_minutes,
+        scenes=scenes,
+        text_tokens=text_tokens,
+        batch=batch,
+        steps=steps,
+    )
     quiet()
     from ..pocket.smol import LANGUAGE, VISION, part_file
     from ..pocket.smol.recipe import Losses, Parts, SmolRecipe, train_smol
 
     parts = Parts(language or part_file(LANGUAGE), vision or part_file(VISION))
     recipe = SmolRecipe().scaled(scale) if scale != 1 else SmolRecipe()
-    if scenes is not None:
-        recipe = replace(recipe, scenes=scenes)
-    if rate:
-        recipe = replace(recipe, rates=rate)
-    if batch is not None:
-        recipe = replace(
-            recipe,
-            adapter=replace(recipe.adapter, batch=batch),
-            lora=replace(recipe.lora, batch=batch),
-        )
+    adapter = recipe.adapter.lasting(steps or recipe.adapter.steps)
+    recipe = replace(
+        recipe,
+        **_given(scenes=scenes, text_tokens=text_tokens, rates=rate or None),
+        int8=int8,
+        adapter=replace(adapter, **_given(batch=batch)),
+        lora=replace(recipe.lora, **_given(batch=batch)),
+    )
     samples = samples_of(images, 0, None) if images else ()
     with Progress() as progress:
 
@@ -175,6 +180,18 @@ def smol(
             finished=finished,
         )
     print(f"adapters: {out}")
+
+
+def _above_0(**options: float | None) -> None:
+    """Refuses numbers that somebody set to 0 or less."""
+    for name, value in options.items():
+        if value is not None and value <= 0:
+            raise InputError(f"--{name.replace('_', '-')} must be above 0, got {value:g}")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that somebody set."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 class _Stages:
@@ -224,10 +241,7 @@ def encoders(
         device: cpu or cuda.
         processes: how many train at once, each its own seeds.
     """
-    from ..errors import InputError
-
-    if scale <= 0:
-        raise InputError(f"--scale must be above 0, got {scale:g}; 1 is the full length")
+    _above_0(scale=scale)
     from ..encoders.recipe import OBJECTIVES, EncoderRecipe, train_encoders
 
     recipe = EncoderRecipe()

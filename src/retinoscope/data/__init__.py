@@ -9,6 +9,7 @@ KINDS`).
 """
 
 from ._ade20k import ade20k
+from ._by_color import ByColor, by_color
 from ._coco import coco
 from ._datasets import dataset
 from ._folder import folder, table
@@ -44,6 +45,7 @@ __all__ = [
     "SQUARE_COLORS",
     "SQUARE_GRID",
     "SQUARE_PATCH",
+    "ByColor",
     "Gaze",
     "GazeOptions",
     "Grounded",
@@ -62,6 +64,7 @@ __all__ = [
     "Squares",
     "Viewport",
     "ade20k",
+    "by_color",
     "class_names",
     "coco",
     "collected",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import InputError
 from ._ade20k import ade20k
+from ._by_color import ByColor, by_color
 from ._coco import coco
 from ._datasets import open_dataset
 from ._folder import folder, table
@@ -24,7 +25,7 @@ FORMS = (
     "Genome), voc:FOLDER (Pascal VOC's segmentation), ade20k:FOLDER (ADE20K's scene parsing), "
     "folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
     "datasets:NAME_OR_PATH[:SPLIT], vista:FOLDER, gaze:FOLDER or collected:FOLDER "
-    "(where people looked), "
+    "(where people looked), color:DATA (any of these, objects named by their colours), "
     "simulated:N (scenes with simulated observers) or squares:N (images for the planted models)"
 )
 
@@ -99,7 +100,8 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     instances file, for a folder that holds several; likewise `voc:` the file of a split
     (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one (annotations/training).
     `seed` is that of drawn scenes and squares and without effect on the others;
-    "simulated:N:SEED" names its own.
+    "simulated:N:SEED" names its own. "color:" before any of them names objects by their colours
+    (`by_color`).
 
     Raises:
         InputError: another form, or no data there.
@@ -118,6 +120,8 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         return grounded(_number("grounded", spec, rest), seed, correlation=None)
     if kind == "simulated":
         return _simulated(spec, rest, seed)
+    if kind == "color":
+        return by_color(open_source(rest, seed))
     if kind == "coco":
         return _coco(rest)
     if kind in _SOURCES:
@@ -130,6 +134,9 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
 
     None for samples that `open_source` cannot name, such as a list or scenes with other options.
     """
+    if isinstance(samples, ByColor):
+        inner = source_of(samples.samples)
+        return None if inner is None else inner | {"spec": f"color:{inner['spec']}"}
     if isinstance(samples, Scenes):
         named = samples.start == 0 and samples.options == SceneOptions() and samples.n > 0
         return {"spec": f"scenes:{samples.n}", "seed": samples.seed} if named else None

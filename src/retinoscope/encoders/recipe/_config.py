@@ -117,13 +117,11 @@ class EncoderRecipe:
 
     def scaled(self, factor: float) -> EncoderRecipe:
         """The same recipe with `factor` times the steps and the scenes."""
-        steps = max(1, round(self.stage.steps * factor))
         scenes = max(64, round(self.scenes * factor))
-        warmup = min(self.stage.warmup, max(1, steps // 4))
         batch = min(self.stage.batch, scenes // 2)
         return replace(
             self,
             scenes=scenes,
             grounded_scenes=max(64, round(self.grounded_scenes * factor)),
-            stage=replace(self.stage, steps=steps, warmup=warmup, batch=batch),
+            stage=replace(self.stage.scaled(factor), batch=batch),
         )

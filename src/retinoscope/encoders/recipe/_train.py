@@ -196,10 +196,7 @@ def _in_processes(
     # Together they take the processors that this one would.
     threads = max(1, torch.get_num_threads() // len(shares))
     fixed = (work, recipe, str(place), threads, told)
-    workers = [
-        context.Process(target=_work, args=(share, *fixed), daemon=True)
-        for share in shares
-    ]
+    workers = [context.Process(target=_work, args=(share, *fixed), daemon=True) for share in shares]
     try:
         for worker in workers:
             worker.start()

@@ -46,6 +46,15 @@ class Stage:
     warmup: int = 100
     weight_decay: float = 0.02
 
+    def lasting(self, steps: int) -> Stage:
+        """The same in another number of steps, a quarter of them at most to warm up."""
+        steps = max(1, steps)
+        return replace(self, steps=steps, warmup=min(self.warmup, max(1, steps // 4)))
+
+    def scaled(self, factor: float) -> Stage:
+        """The same, `factor` times as long."""
+        return self.lasting(round(self.steps * factor))
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -73,17 +82,12 @@ class Recipe:
 
     def scaled(self, factor: float) -> Recipe:
         """The same recipe with every stage (and the scene bank) `factor` times as long."""
-
-        def shorter(stage: Stage) -> Stage:
-            steps = max(1, round(stage.steps * factor))
-            return replace(stage, steps=steps, warmup=min(stage.warmup, max(1, steps // 4)))
-
         return replace(
             self,
             scenes=max(64, round(self.scenes * factor)),
             instruct_scenes=max(64, round(self.instruct_scenes * factor)),
-            vision=shorter(self.vision),
-            language=shorter(self.language),
-            adapter=shorter(self.adapter),
-            instruct=shorter(self.instruct),
+            vision=self.vision.scaled(factor),
+            language=self.language.scaled(factor),
+            adapter=self.adapter.scaled(factor),
+            instruct=self.instruct.scaled(factor),
         )

@@ -10,7 +10,6 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +70,7 @@ def optimise(
     path = work / f"{name}.safetensors"
     first, steps = _restore(path, modules, optimizer)
     if steps is not None:
-        stage = replace(stage, steps=steps)
+        stage = stage.lasting(steps)
     pace = None if seconds is None or steps is not None else _Pace(seconds, first)
     smoothed, kept = math.nan, 0.98**read_every
     saved = time.monotonic()
@@ -80,7 +79,7 @@ def optimise(
         if pace is not None:
             found = pace.steps(step)
             if found is not None:
-                stage = replace(stage, steps=found, warmup=min(stage.warmup, max(1, found // 5)))
+                stage = stage.lasting(found)
                 pace = None
         rng = np.random.default_rng([seed, *name.encode(), step])
         rate = stage.lr * _schedule(step, stage)

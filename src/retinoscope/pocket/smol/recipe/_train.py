@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from ._card import smol_card
 from ._config import SmolRecipe
 from ._evaluate import evaluate_smol
 from ._features import cache_features, square, standardise
+from ._int8 import in_int8
 from ._rows import Frame, PackedRows, build_rows
 
 TRAIN_SEED = 2411_19218
@@ -163,6 +165,7 @@ def train_smol(
         return Losses(own, other)
 
     adapter_stage = _best_rate(recipe, projector, loss_at, losses, work, report)
+    products = in_int8(model.model.language_model) if recipe.int8 else nullcontext()
 
     def run(name: str, stage: Stage, modules: dict[str, nn.Module], seconds: float | None) -> None:
         optimise(
@@ -207,7 +210,8 @@ def train_smol(
         (folder / "README.md").write_text(card, encoding="utf-8")
         finished(variant, first, watched)
 
-    run("adapter", adapter_stage, {"projector": projector}, _seconds(minutes))
+    with products:
+        run("adapter", adapter_stage, {"projector": projector}, _seconds(minutes))
     if "smol" in variants:
         finish("smol", {})
     if "smol-lora" in variants:
@@ -315,8 +319,7 @@ def _best_rate(
         found: dict[str, float] = {}
         for rate in recipe.rates:
             initialise(projector, recipe.seed)
-            steps = recipe.trial_steps
-            trial = replace(stage, steps=steps, lr=rate, warmup=min(stage.warmup, steps // 3 + 1))
+            trial = replace(stage.lasting(recipe.trial_steps), lr=rate)
             name = f"trial-{rate:g}"
             optimise(
                 name,

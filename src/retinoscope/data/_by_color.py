@@ -1,0 +1,60 @@
+"""The same images with another question asked of them: objects named by their colours."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import overload
+
+from ..errors import InputError
+from ._sample import Sample
+from .scenes import COLORS, Scenes
+
+
+@dataclass(frozen=True, eq=False)
+class ByColor(Sequence[Sample]):
+    """Samples whose objects' names are their colours; all else is as it was. Made by `by_color`."""
+
+    samples: Sequence[Sample]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The colours of drawn scenes; empty where the source does not say."""
+        return COLORS if isinstance(self.samples, Scenes) else ()
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal samples; a SHA-256 in hexadecimal."""
+        inner = getattr(self.samples, "fingerprint", None) or repr(self.samples)
+        return hashlib.sha256(f"by color {inner}".encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> ByColor: ...
+    def __getitem__(self, index: int | slice) -> Sample | ByColor:
+        """Raises InputError for a sample with an object whose colour is not known."""
+        if isinstance(index, slice):
+            return ByColor(self.samples[index])
+        sample = self.samples[index]
+        objects = []
+        for number, obj in enumerate(sample.objects):
+            if obj.color is None:
+                raise InputError(
+                    f"expected objects with colours, got none for object {number} "
+                    f"({obj.name}) of {sample.id}: name objects by what they are"
+                )
+            objects.append(replace(obj, name=obj.color))
+        return replace(sample, objects=tuple(objects))
+
+
+def by_color(samples: Sequence[Sample]) -> ByColor:
+    """`samples` with each object named by its colour, for a study that asks for names.
+
+    Captions, questions, masks and parts stay. Where a sample has two red objects, both are "red".
+    """
+    return ByColor(samples)
