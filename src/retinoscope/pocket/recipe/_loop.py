@@ -69,7 +69,7 @@ def optimise(
     optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=fused)
     path = work / f"{name}.safetensors"
     first, steps = _restore(path, modules, optimizer)
-    if steps is not None:
+    if steps is not None and steps != stage.steps:
         stage = stage.lasting(steps)
     pace = None if seconds is None or steps is not None else _Pace(seconds, first)
     smoothed, kept = math.nan, 0.98**read_every
