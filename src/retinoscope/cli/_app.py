@@ -44,6 +44,7 @@ DATA is scenes:N (drawn), \
 coco:FOLDER, vg:FOLDER, voc:FOLDER, ade20k:FOLDER, \
 folder:PATH, table:FILE or datasets:NAME_OR_PATH; \
 where people looked: vista:FOLDER, gaze:FOLDER or collected:FOLDER. \
+color:DATA names objects by their colours. \
 planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
 
 Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \

@@ -4,27 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-Method = Literal[
-    "flow",
-    "knockout",
-    "ablation",
-    "lens",
-    "probe",
-    "group",
-    "attention",
-    "rollout",
-    "chefer",
-    "grad-cam",
-    "gradient-input",
-    "integrated-gradients",
-    "smooth-grad",
-    "lens-probability",
-    "knockout-effect",
-    "ablation-effect",
-    "attribution-patching",
-    "rise",
-    "occlusion",
-]
+from ._attend import MapMethod
+
+Method = Literal["flow", "knockout", "ablation", "lens", "probe", "group", MapMethod]
 
 
 def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
