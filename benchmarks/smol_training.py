@@ -1,0 +1,85 @@
+"""What a CPU's tricks save in smol's training: products in 8-bit integers, images one by one.
+
+A decoder of SmolLM2-135M's shape passes gradients back to its visual tokens, in float32 and in
+8-bit integers; the vision tower gives features of images sixteen at once and one by one, whose maps
+stay in the processor's cache. Random weights: times do not depend on them. Prints a table in
+Markdown.
+
+    python -m benchmarks.smol_training --repeats 3 --threads 1
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+
+import torch
+from transformers import LlamaConfig, LlamaModel
+
+from retinoscope.pocket.smol import LiteConfig, LiteTower
+from retinoscope.pocket.smol.recipe import Eyes
+from retinoscope.pocket.smol.recipe._int8 import in_int8
+
+from ._bench import Timing, Way, alternate, options_for
+
+SCENES, TOKENS, IMAGES = 4, 304, 16
+
+
+def main() -> None:
+    options = options_for(__doc__ or "", "smol_training", repeats=3)
+    with ExitStack() as stack:
+        exact, rounded = decoder(options.size), decoder(options.size)
+        stack.enter_context(in_int8(rounded))
+        x = torch.randn(SCENES, TOKENS, exact.config.hidden_size)
+        steps = alternate(
+            {
+                "float32": Way(lambda _: step(exact, x)),
+                "8-bit integers": Way(lambda _: step(rounded, x)),
+            },
+            options,
+        )
+    tower = LiteTower(LiteConfig(Eyes().image_size, Eyes().patch_size, Eyes().stages)).eval()
+    images = torch.rand(IMAGES, 3, Eyes().image_size, Eyes().image_size)
+    with torch.no_grad():
+        features = alternate(
+            {
+                "sixteen at once": Way(lambda _: tower.raw(images)),
+                "one by one": Way(lambda _: [tower.raw(one[None]) for one in images]),
+            },
+            options,
+        )
+    print(f"{options.threads} threads, medians of {options.repeats} in turns\n")
+    print("| | seconds | times as fast |\n|---|---|---|")
+    row("adapter step, a scene, ", steps, SCENES)
+    row("features of an image, ", features, IMAGES)
+
+
+def decoder(size: str) -> LlamaModel:
+    """A frozen decoder of the language model's shape; of two blocks for `size` "small"."""
+    config = LlamaConfig(
+        vocab_size=8,
+        hidden_size=576,
+        intermediate_size=1536,
+        num_hidden_layers=2 if size == "small" else 30,
+        num_attention_heads=9,
+        num_key_value_heads=3,
+    )
+    return LlamaModel(config).eval().requires_grad_(False)
+
+
+def step(language: LlamaModel, x: torch.Tensor) -> torch.Tensor:
+    """Forward, and back to what went in."""
+    into = x.detach().requires_grad_(True)
+    out = language(inputs_embeds=into, use_cache=False).last_hidden_state
+    return torch.autograd.grad(out.sum(), into)[0]
+
+
+def row(name: str, timings: dict[str, Timing], units: int) -> None:
+    """One line for each way; how much faster it is than the first."""
+    first = next(iter(timings.values())).total
+    for way, timing in timings.items():
+        print(f"| {name}{way} | {timing.total / units:.2f} | {first / timing.total:.2f} |")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
