@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
@@ -21,17 +21,7 @@ Task = Literal[
     "instances",
     "relation",
 ]
-EVERY: tuple[Task, ...] = (
-    "name",
-    "color",
-    "size",
-    "present",
-    "semantic",
-    "parts",
-    "foreground",
-    "instances",
-    "relation",
-)
+EVERY: tuple[Task, ...] = get_args(Task)
 _Many = Parameter(negative=(), consume_multiple=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float
@@ -10,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CapabilityError
+from ..models import Layout
+from ._features import Features
 
 MOST_LEADING = 16
 """Class tokens and registers before the patches, at most."""
@@ -39,6 +41,24 @@ def patch_tokens(hidden: Tensor, grid: tuple[int, int], what: str) -> Float[Tens
             f"{columns} places of the image (merged patches, tiles or stages)"
         )
     return hidden[len(hidden) - rows * columns :]
+
+
+def features_at(layout: Layout, seen: Mapping[str, Tensor]) -> Features:
+    """What the layers gave for one image, by name, at the patches of its layout's grid.
+
+    Raises:
+        CapabilityError: as `patch_tokens` does.
+    """
+    assert layout.grid is not None
+    return Features(
+        layers={
+            name: patch_tokens(hidden, layout.grid, name).float().cpu().numpy()
+            for name, hidden in seen.items()
+        },
+        boxes=layout.boxes,
+        grid=layout.grid,
+        size=layout.size,
+    )
 
 
 def confirm_places(

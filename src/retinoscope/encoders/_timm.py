@@ -16,7 +16,7 @@ from ..models import Layout, clip_frame, grid_layout
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
-from ._places import confirm_places, patch_tokens, picture
+from ._places import confirm_places, features_at, patch_tokens, picture
 
 PREFIX = "timm:"
 _TRIED = (320, 256)
@@ -69,17 +69,8 @@ class TimmEncoder(Encoder):
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
         names = self.chosen(layers)
         layout, seen = self._passed(open_image(image))
-        assert layout.grid is not None
         found = dict(zip(self.layers, seen, strict=True))
-        return Features(
-            layers={
-                name: patch_tokens(found[name], layout.grid, name).float().cpu().numpy()
-                for name in names
-            },
-            boxes=layout.boxes,
-            grid=layout.grid,
-            size=layout.size,
-        )
+        return features_at(layout, {name: found[name] for name in names})
 
     @torch.no_grad()
     def _passed(self, image: Image.Image) -> tuple[Layout, list[Tensor]]:
