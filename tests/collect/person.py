@@ -25,25 +25,7 @@ def load(name: str) -> Any:
     return sys.modules[unique]
 
 
-class Person:
-    def __init__(self, page: Any) -> None:
-        self.page = page
-
-    def wait(self, script: str, seconds: float = 30) -> Any:
-        """The first value of `script` that is true."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := self.page.run(script):
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"waited in vain for {script}; the page says {self.says()}")
-
-    def says(self) -> str:
-        return self.page.run("document.body.innerText")
-
-    def sees(self, text: str) -> None:
-        self.wait(f"document.body.innerText.includes({json.dumps(text)})")
-
+class Person(load("chromium").Visitor):
     def press(self, text: str) -> None:
         button = (
             "[...document.querySelectorAll('button')].find((one) => one.offsetParent && "

@@ -85,6 +85,28 @@ class Page:
         file.write_bytes(base64.b64decode(shot["data"]))
 
 
+class Visitor:
+    """Somebody at a page, who waits for what is to be seen there."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+
+    def wait(self, script: str, seconds: float = 30) -> Any:
+        """The first value of `script` that is true."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if found := self.page.run(script):
+                return found
+            time.sleep(0.05)
+        raise AssertionError(f"waited in vain for {script}; the page says {self.text()[:2000]}")
+
+    def text(self) -> str:
+        return self.page.run("document.body.innerText")
+
+    def sees(self, text: str) -> None:
+        self.wait(f"document.body.innerText.includes({json.dumps(text)})")
+
+
 @contextmanager
 def browser() -> Iterator[Page]:
     """A tab of a fresh browser; skips the test where there is none."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
-from chromium import Page
+from chromium import Visitor
 from conftest import serving_app
 from PIL import Image
 
@@ -20,11 +18,8 @@ from retinoscope.viewer._server import make_app
 _VISIBLE = "[...document.querySelectorAll({selector})].filter((one) => one.offsetParent)"
 
 
-class Microscope:
+class Microscope(Visitor):
     """A tab that shows the microscope."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
 
     def size(self, width: int, height: int) -> None:
         self.page.send(
@@ -39,21 +34,6 @@ class Microscope:
         # Another address of the same page would only be a change of its state.
         self.page.open("about:blank#")
         self.page.open(url)
-
-    def wait(self, script: str, seconds: float = 30) -> Any:
-        """The first value of `script` that is true."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if found := self.page.run(script):
-                return found
-            time.sleep(0.05)
-        raise AssertionError(f"waited in vain for {script}; the page says {self.text()[:2000]}")
-
-    def text(self) -> str:
-        return self.page.run("document.body.innerText")
-
-    def says(self, text: str) -> None:
-        self.wait(f"document.body.innerText.includes({json.dumps(text)})")
 
     def press(self, text: str, selector: str = "button") -> None:
         """The first button (tab, chip) whose text starts with `text`."""

@@ -26,12 +26,12 @@ def main() -> None:
         shown.press("Grow")
         shown.verdict("changes")
         shown.press("Which layers matter?")
-        shown.says("nothing cut.")
+        shown.sees("nothing cut.")
         shown.verdict("changes")
         page.screenshot(IMAGES / "microscope.png")
         shown.size(1280, 920)
         shown.press("Lens", "[role=tab]")
-        shown.says("best words by layer")
+        shown.sees("best words by layer")
         page.screenshot(IMAGES / "microscope-lens.png")
 
 

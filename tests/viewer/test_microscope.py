@@ -49,7 +49,7 @@ def test_drop_ask_paint_ablate_cut_and_patch(
     sample = scenes[FISH]
     fish = next(one for one in sample.objects if one.name == "fish")
     shown.open(url)
-    shown.says("1 of 4")
+    shown.sees("1 of 4")
     shown.drop(sample.image)
     # What is dropped has no objects: its tokens are painted.
     shown.wait("location.hash.includes('i=') && !document.querySelector('.chips button')")
@@ -68,7 +68,7 @@ def test_drop_ask_paint_ablate_cut_and_patch(
     said = shown.verdict('As many random tokens: still "yellow"')
     assert said.startswith('The answer changes from "yellow" to ')
     shown.press("Which layers matter?")
-    shown.says("nothing cut.")
+    shown.sees("nothing cut.")
     assert shown.verdict("changes from")
     # One block alone, at the far end of the slider.
     shown.page.run(
@@ -90,7 +90,7 @@ def test_the_address_is_the_state(shown: Microscope, url: str) -> None:
     shown.open(f"{url}#s={FISH}")
     shown.answer()
     shown.press("fish", ".chips button")
-    shown.says("10 of 144 tokens")
+    shown.sees("10 of 144 tokens")
     shown.press("Grow")
     before = shown.verdict("As many random tokens")
     address = shown.wait("location.hash.includes('t=') && location.href")
@@ -101,30 +101,30 @@ def test_the_address_is_the_state(shown: Microscope, url: str) -> None:
 
 def test_the_lens_live(shown: Microscope, url: str) -> None:
     shown.open(f"{url}#s={FISH}&v=lens")
-    shown.says("layer 8 of 8")
+    shown.sees("layer 8 of 8")
     shown.press("top word")
     shown.wait("location.hash.includes('c=top')")
     shown.press("fish", "button")
     shown.wait("location.hash.includes('w=fish') && location.hash.includes('c=word')")
-    shown.says("true mask")
+    shown.sees("true mask")
     shown.page.run(
         "(() => { const slider = document.querySelector('.layer-slider input'); slider.value = 2;"
         "slider.dispatchEvent(new Event('input', { bubbles: true })); })()"
     )
-    shown.says("layer 2 of 8")
+    shown.sees("layer 2 of 8")
     assert shown.page.problems == []
 
 
 def test_attention_live(shown: Microscope, url: str) -> None:
     shown.open(f"{url}#s={FISH}&v=attention")
-    shown.says("sum over")
+    shown.sees("sum over")
     assert shown.page.problems == []
 
 
 @pytest.mark.parametrize("view", ["answer", "lens", "attention"])
 def test_views_are_taken_away(shown: Microscope, url: str, view: str) -> None:
     shown.open(f"{url}#s={FISH}&v={view}&t=84-88.96-100")
-    shown.says({"answer": "before", "lens": "best words", "attention": "sum over"}[view])
+    shown.sees({"answer": "before", "lens": "best words", "attention": "sum over"}[view])
     shown.page.run(
         "(() => { window.saved = []; const make = URL.createObjectURL.bind(URL);"
         "URL.createObjectURL = (blob) => { window.saved.push(blob); return make(blob); };"
@@ -143,7 +143,7 @@ def test_views_are_taken_away(shown: Microscope, url: str, view: str) -> None:
 
 def test_from_disk_without_a_network(shown: Microscope, static: str) -> None:
     shown.open(static)
-    shown.says("1 of 4")
+    shown.sees("1 of 4")
     # What the live page asked for last may only have been told now.
     shown.page.requested.clear()
     for tab, words in (
@@ -155,7 +155,7 @@ def test_from_disk_without_a_network(shown: Microscope, static: str) -> None:
         ("Images", "4 of 4 images"),
     ):
         shown.press(tab, "[role=tab]")
-        shown.says(words)
+        shown.sees(words)
     assert not [one for one in shown.page.requested if one.startswith("http")]
     assert shown.page.problems == []
 
@@ -176,7 +176,7 @@ def test_two_studies_side_by_side(shown: Microscope, static: str) -> None:
     shown.wait(f"{other}.options.length > 1")
     change = "dispatchEvent(new Event('change', { bubbles: true }))"
     shown.page.run(f"{other}.selectedIndex = 1; {other}.{change}")
-    shown.says("accuracy, difference")
+    shown.sees("accuracy, difference")
 
 
 def test_phone_and_dark(shown: Microscope, url: str) -> None:
