@@ -14,6 +14,7 @@ from synthetic_runs import ablation_rows, lens_rows, write_run
 from retinoscope.cli import main
 from retinoscope.errors import InputError
 from retinoscope.report import Report, compose, headlines, write_report
+from retinoscope.report._parts import file_name
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +209,11 @@ def test_report_command_refuses_in_one_line(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert captured.err.startswith("error: expected a run directory")
+
+
+def test_names_of_files_stay_short_and_apart() -> None:
+    models = [f"small-encoder-{number}" for number in range(30)]
+    names = {file_name("probe", *models, end) for end in ("layers.csv", "pairs.csv")}
+    assert len(names) == 2
+    assert all(len(name) <= 120 for name in names)
+    assert file_name("lens", "a/b c") == "lens-a-b-c"

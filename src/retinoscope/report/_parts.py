@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,14 @@ def listing(parts: Sequence[str]) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
+_LONGEST_NAME = 120
+
+
 def file_name(*parts: str) -> str:
-    """A name for a file, whatever a model or a folder is called."""
-    return re.sub(r"[^A-Za-z0-9_.+]+", "-", "-".join(parts)).strip("-.")
+    """A name for a file, whatever a model or a folder is called, and however many there are."""
+    name = re.sub(r"[^A-Za-z0-9_.+]+", "-", "-".join(parts)).strip("-.")
+    if len(name) <= _LONGEST_NAME:
+        return name
+    # No file system takes much more; the end keeps names apart that begin alike.
+    told = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9]}-{told}"
