@@ -67,7 +67,7 @@ def test_ious_are_scikit_learns_and_the_best_is_the_best() -> None:
     for _ in range(3):
         values, inside = rng.normal(size=(12, 9)), rng.random((12, 9)) < 0.2
         found = maps.otsu_iou(values, inside)
-        above = values > found.settings["threshold"]
+        above = values >= found.settings["threshold"]
         assert found.value == pytest.approx(jaccard_score(inside.ravel(), above.ravel()))
         every = [jaccard_score(inside.ravel(), (values >= t).ravel()) for t in values.ravel()]
         assert maps.best_iou(values, inside).value == pytest.approx(max(every))
@@ -92,6 +92,15 @@ def test_otsu_separates_two_heaps() -> None:
     ]
     chosen = int(np.flatnonzero(edges == maps.otsu(values))[0])
     assert at[chosen - 1] == pytest.approx(max(at))
+
+
+def test_a_value_at_otsus_threshold_is_above_it() -> None:
+    """As in the histogram that chose it: each bin begins with its own lower edge."""
+    values = np.arange(257.0).reshape(1, -1)
+    assert maps.otsu(values) == 128
+    upper = maps.otsu_iou(values, values >= 128)
+    assert upper.value == 1
+    assert upper.n == 129
 
 
 def test_chance_is_the_regions_share() -> None:

@@ -195,6 +195,14 @@ def test_a_constant_map_is_at_chance_or_undefined() -> None:
 def test_a_constant_with_rounding_is_constant() -> None:
     almost = np.full((5, 5), 0.1) + np.random.default_rng(0).normal(size=(5, 5)) * 1e-16
     assert not maps.ncc(almost, S[:1].repeat(5, 0)[:, [0, 1, 2, 3, 3]]).defined
+    points = np.array([[1.0, 2.0], [4.0, 4.0]])
+    for area in (
+        maps.auc_judd(almost, points),
+        maps.auc_borji(almost, points),
+        maps.auc_shuffled(almost, points, points - 1),
+        maps.auc_region(almost, np.eye(5, dtype=bool)),
+    ):
+        assert area.value == 0.5
 
 
 def test_what_is_undefined_says_why() -> None:

@@ -53,3 +53,14 @@ def test_resamples_of_mean_iou_are_those_of_its_interval() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     with pytest.raises(InputError, match="2 seeds"):
         over_seeds(np.zeros(2), np.zeros((3, 10)), 5)
+
+
+def test_undefined_resamples_are_counted_and_an_undefined_seed_is_not_hidden() -> None:
+    draws = np.array([[np.nan, 2.0, 2.0, 2.0], [1.0, 1.0, 1.0, 1.0]])
+    alone = over_seeds(np.array([2.0]), draws[:1], 3)
+    assert (alone.value, alone.low, alone.high) == (2, 2, 2)
+    assert "1 of 4 resamples undefined" in str(alone.reason)
+    lost = over_seeds(np.array([np.nan, 1.0]), draws, 3)
+    assert not lost.defined
+    assert np.isnan(lost.low)
+    assert lost.reason == "the estimate of 1 of 2 seeds is undefined"

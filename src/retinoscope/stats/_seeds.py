@@ -46,8 +46,9 @@ def over_seeds(
 ) -> Interval:
     """The mean over seeds, with a percentile interval over resampled images and seeds.
 
-    Of a difference, give the differences of each seed. With few seeds the interval is coarse: of
-    three, one in nine resamples has one seed three times.
+    Of a difference, give the differences of each seed. Resamples that are undefined (NaN) are left
+    out and counted in `reason`; a seed without an estimate makes the whole undefined. With few
+    seeds the interval is coarse: of three, one in nine resamples has one seed three times.
 
     Args:
         values: (seeds,) the estimate of each seed on all images.
@@ -62,8 +63,9 @@ def over_seeds(
     if draws.ndim != 2 or draws.shape[0] != len(values):
         raise InputError(f"expected draws of {len(values)} seeds, got {draws.shape}")
     n_seeds, n_draws = draws.shape
+    nan = math.nan
     method = f"bootstrap over images and {n_seeds} seeds, {n_draws} resamples, seed {seed}"
-    value = float(np.mean(values)) if n_seeds else math.nan
+    value = float(np.mean(values)) if n_seeds else nan
     if n_seeds < 2:
         reason = "one seed only: images alone are resampled" if n_seeds else "no seeds"
         picked = draws[0] if n_seeds else np.zeros(0)
@@ -71,9 +73,16 @@ def over_seeds(
         reason = None
         chosen = np.random.default_rng(seed).integers(0, n_seeds, (n_draws, n_seeds))
         picked = draws[chosen, np.arange(n_draws)[:, None]].mean(1)
+    if math.isnan(value) and n_seeds:
+        undefined = int(np.isnan(values).sum())
+        reason = f"the estimate of {undefined} of {n_seeds} seeds is undefined"
+        return Interval(nan, nan, nan, n_seeds, n_groups, level, method, reason)
+    left_out = int(np.isnan(picked).sum())
+    if left_out:
+        told = f"{left_out} of {n_draws} resamples undefined"
+        reason = told if reason is None else f"{reason}; {told}"
     picked = picked[~np.isnan(picked)]
     if not len(picked):
-        nan = math.nan
-        return Interval(value, nan, nan, n_seeds, n_groups, level, method, reason or "undefined")
+        return Interval(value, nan, nan, n_seeds, n_groups, level, method, reason)
     low, high = np.quantile(picked, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), n_seeds, n_groups, level, method, reason)

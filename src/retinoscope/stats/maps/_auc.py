@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...errors import InputError
-from ._check import Fixations, Map, checked, fit, pixels
+from ._check import Fixations, Map, checked, constant, fit, pixels
 from ._resample import Resize
 from ._types import Score, undefined
 
@@ -104,6 +104,7 @@ def auc_region(
             f"{inside.shape}: compare a density with a threshold first"
         )
     values, settings = fit(checked(ours, "the map"), inside.shape, resize)
+    values = _levelled(values)
     if not inside.any() or inside.all():
         reason = "every pixel is in the region" if inside.any() else "the region is empty"
         return undefined("auc_region", reason, int(inside.sum()), settings)
@@ -113,9 +114,14 @@ def auc_region(
 def _read(
     ours: Map, fixations: Fixations, repeats: bool
 ) -> tuple[Map, np.ndarray, dict[str, str | int | float | bool]]:
-    values = checked(ours, "the map")
+    values = _levelled(checked(ours, "the map"))
     at = pixels(fixations, values.shape, repeats=repeats, name="fixations")
     return values, at, {"repeats": repeats}
+
+
+def _levelled(values: Map) -> Map:
+    """A constant map without its rounding, whose order would count as if it meant something."""
+    return np.zeros_like(values) if constant(values) else values
 
 
 def _score(

@@ -113,7 +113,7 @@ def best_iou(ours: Map, region: Region) -> Score:
 
 
 def otsu_iou(ours: Map, region: Region) -> Score:
-    """Intersection over union of the region and the map above Otsu's threshold, which does not
+    """Intersection over union of the region and the map from Otsu's threshold on, which does not
     know the region.
 
     Raises:
@@ -123,14 +123,14 @@ def otsu_iou(ours: Map, region: Region) -> Score:
     if reason := _why_not(values, inside):
         return undefined("iou_otsu", reason, values.size)
     threshold = otsu(values)
-    above = values > threshold
+    above = values >= threshold
     share = float((above & inside).sum() / (above | inside).sum())
     return Score("iou_otsu", share, int(above.sum()), {"threshold": threshold})
 
 
 def otsu(values: Float[np.ndarray, "..."]) -> float:
     """The threshold that separates a map's values into two classes of largest variance between
-    them, over a histogram of 256 bins; of several the lowest.
+    them, over a histogram of 256 bins; of several the lowest. A value that reaches it is above.
 
     Raises:
         InputError: a map without values or with one value only.
