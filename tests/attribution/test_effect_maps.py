@@ -23,6 +23,7 @@ from retinoscope.attribution import (
     resolve,
     rise,
 )
+from retinoscope.attribution._common import painted
 from retinoscope.attribution._effect_maps import _masks, _windows
 
 TEXT = "Is there a cat in this image?"
@@ -135,6 +136,29 @@ def test_occlusion_in_pixels_encodes_again(goal: Goal, tiny: rs.VLM) -> None:
     pixels[y0:y1, x0:x1] = pixels.mean((0, 1)).round()
     painted = resolve(tiny.run(tiny.prompt(Image.fromarray(pixels), TEXT)), Target.word("red car"))
     assert found.values[0] == pytest.approx(goal.value - painted.value, abs=1e-4)
+
+
+def test_windows_of_padding_cover_nothing(
+    build: Any, noise_image: Callable[..., Image.Image]
+) -> None:
+    """A processor that pads the image all around: its outer tokens have no part of it."""
+    vlm = rs.load(model=build.model(), processor=build.processor(size={"shortest_edge": 12}))
+    run = vlm.run(vlm.prompt(noise_image(40, 40), TEXT))
+    outer = np.isnan(run.image.boxes[:, 0])
+    assert outer.sum() == 40
+    values = occlusion(run, "red car", window=1, where="pixels").values
+    assert values[outer] == pytest.approx(np.zeros(40), abs=1e-5)
+    assert abs(values[~outer]).min() > 1e-5
+
+
+def test_only_the_boxes_are_painted() -> None:
+    """The last of a row and the first of the next cover two corners, not all between them."""
+    image = Image.fromarray(np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3))
+    boxes = np.array([(6.0, 0.5, 8.0, 2.0), (0.0, 2.0, 2.0, 4.0), (np.nan,) * 4])
+    changed = (np.asarray(painted(image, boxes)) != np.asarray(image)).any(2)
+    wanted = np.zeros((8, 8), bool)
+    wanted[0:2, 6:8] = wanted[2:4, 0:2] = True
+    assert (changed == wanted).all()
 
 
 def test_only_object_patches_matter_where_each_holds_its_own_label() -> None:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import retinoscope as rs
 from retinoscope.attribution import (
+    METHODS,
     Goal,
     Target,
     ablation_effect,
@@ -157,6 +158,7 @@ def test_refusals(goal: Goal) -> None:
         (lambda: smooth_grad(run, goal, samples=0), "at least 1 noisy copy"),
         (lambda: smooth_grad(run, goal, level=0), "noise above 0"),
         (lambda: grad_cam(run, goal, layer=4), "layers from 0 to 3, got 4"),
+        (lambda: METHODS["grad-cam"](run, goal), "a layer from 0 to 3 for Grad-CAM, got none"),
         (lambda: lens_probability(run, goal, layer=5), "layers from 0 to 4, got 5"),
         (lambda: ablation_estimate(run, goal, fill="zero"), "expected a fill"),  # type: ignore[arg-type]
     ):

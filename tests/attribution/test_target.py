@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -55,6 +56,7 @@ def test_a_word_is_the_sum_over_its_pieces(tiny: rs.VLM, run: Run) -> None:
             assert float(goal.gradient.here.values[0]) == pytest.approx(goal.value, abs=1e-4)
     assert resolve(run, "red cat").ids == tuple(ids[:2])
     assert resolve(run, ids[0]).value == resolve(run, Target.token(ids[0])).value
+    assert resolve(run, torch.tensor(ids[0])).ids == resolve(run, np.int64(ids[0])).ids  # type: ignore[arg-type]
     assert resolve(run, "red").run is run
 
 
@@ -137,13 +139,15 @@ def test_refusals(run: Run, read: Run) -> None:
         (Target.difference("yes", "yes"), "two different tokens"),
         (Target.difference("red cat", "no"), "one token each .* got 'red cat', which is 2"),
         (Target.segment("cat"), "text that the model wrote"),
+        (1.5, "a Target, a word or a token id, got a float"),
+        (None, "a Target, a word or a token id, got a NoneType"),
     ):
         with pytest.raises(rs.InputError, match=message):
             resolve(run, target)  # type: ignore[arg-type]
     for target, message in (
-        (Target.segment("dog"), "of the text 'It is a red cat and a red car', got 'dog'"),
-        (Target.segment("red", occurrence=2), "got 'red' 3 times"),
-        (Target.segment(""), "a segment of the text"),
+        (Target.segment("dog"), "in the text 'It is a red cat and a red car', got 'dog'"),
+        (Target.segment("red", occurrence=2), "red car' 3 times, got 'red'"),
+        (Target.segment(""), "a segment that is in the text"),
         (Target.segment((20, 90)), "within the 29 characters"),
         (Target.segment((7, 8)), "with a letter in it"),
     ):

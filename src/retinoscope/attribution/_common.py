@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from PIL import Image
 from torch import Tensor
 
 from ..engine import Run, fill
@@ -79,6 +82,20 @@ def layers_in(layer: int | None, stop: int, what: str) -> tuple[int, ...]:
     if not 0 <= layer < stop:
         raise InputError(f"expected {what} from 0 to {stop - 1}, got {layer}")
     return (int(layer),)
+
+
+def painted(image: Image.Image, boxes: Float[np.ndarray, "n 4"]) -> Image.Image:
+    """The image with every pixel that a box touches in the image's mean colour.
+
+    Args:
+        boxes: in pixels; those without a place (NaN: padding) cover nothing.
+    """
+    pixels = np.asarray(image.convert("RGB")).copy()
+    mean = pixels.mean((0, 1)).round()
+    # One by one: tokens that follow each other may end a row and begin the next.
+    for x0, y0, x1, y1 in boxes[~np.isnan(boxes[:, 0])]:
+        pixels[math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)] = mean
+    return Image.fromarray(pixels)
 
 
 def tokens_at(run: Run, places: Sequence[int]) -> TokenSet:

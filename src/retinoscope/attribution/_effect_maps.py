@@ -13,14 +13,13 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from ..engine import Ablate, Condition, Knockout, Run
 from ..engine.fill import Fill
 from ..errors import InputError
 from ..tokens import RunLike
-from ._common import fill_of, map_of, named, places_of, slice_of, tokens_at
+from ._common import fill_of, map_of, named, painted, places_of, slice_of, tokens_at
 from ._heat_map import HeatMap
 from ._target import AnyTarget, Goal, resolve
 
@@ -214,7 +213,8 @@ def occlusion(
             follow each other.
         where: "tokens": their embeddings are ablated. "pixels": the part of the image that the
             window's boxes cover is painted in the image's mean colour, and the image is encoded
-            again, so that what other tokens hold of it is gone too.
+            again, so that what other tokens hold of it is gone too. A window of padding covers
+            nothing.
         fill: what tokens become; None is the mean of this run's visual tokens.
         image: which of the prompt's images, from 0.
 
@@ -241,7 +241,13 @@ def occlusion(
             goal, lambda part: [_without(part, places[one].tolist(), filling) for one in windows]
         )
     else:
-        embedded = run.vlm.encode([_painted(goal, image, one) for one in windows])
+        boxes, whole_image = goal.origin.images[image].boxes, goal.origin.prompt.images[image]
+        if np.isnan(boxes[:, 0]).all():
+            raise InputError(
+                "expected visual tokens with a place in the image to paint over, got none: use "
+                "where='tokens'"
+            )
+        embedded = run.vlm.encode([painted(whole_image, boxes[one]) for one in windows])
         whole = places.tolist()
         drops = _drops(
             goal, lambda part: [_without(part, whole, _Given(whole, one)) for one in embedded]
@@ -253,7 +259,7 @@ def occlusion(
     settings = {"window": window, "where": where}
     if where == "tokens":
         settings["fill"] = named(fill)
-    return map_of(goal, image, total / np.maximum(count, 1), "occlusion", **settings)
+    return map_of(goal, image, total / count, "occlusion", **settings)
 
 
 def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
@@ -280,21 +286,6 @@ def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
     if not found:
         raise InputError(f"expected a window from 1 to {most} tokens, got {window}")
     return found
-
-
-def _painted(goal: Goal, image: int, tokens: np.ndarray) -> Image.Image:
-    """The image with a window in its mean colour."""
-    boxes = goal.origin.images[image].boxes[tokens]
-    boxes = boxes[~np.isnan(boxes[:, 0])]
-    if not len(boxes):
-        raise InputError(
-            "expected visual tokens with a place in the image to paint over, got none: use "
-            "where='tokens'"
-        )
-    pixels = np.asarray(goal.origin.prompt.images[image].convert("RGB")).copy()
-    (x0, y0), (x1, y1) = np.floor(boxes[:, :2].min(0)), np.ceil(boxes[:, 2:].max(0))
-    pixels[int(y0) : int(y1), int(x0) : int(x1)] = pixels.mean((0, 1)).round()
-    return Image.fromarray(pixels)
 
 
 @dataclass(frozen=True, eq=False)

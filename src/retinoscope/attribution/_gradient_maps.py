@@ -165,6 +165,11 @@ def grad_cam(run: Run, target: AnyTarget, *, layer: int, image: int = 0) -> Heat
     """
     goal = resolve(run, target)
     places = list(places_of(goal, image))
+    if layer is None:
+        raise InputError(
+            f"expected a layer from 0 to {run.vlm.n_layers - 1} for Grad-CAM, got none: each layer "
+            "has a map of its own"
+        )
     layers_in(layer, run.vlm.n_layers, "layers")
     states, gradients = (
         part[layer][places].float() for part in (goal.states.states, goal.states.gradients)

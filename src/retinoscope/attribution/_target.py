@@ -6,6 +6,7 @@ therefore read at the position in front of "cat"; the row of "cat" itself explai
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..data.viewing import segment_of
 from ..engine import Condition, Run
 from ..errors import InputError
 from ..lens import Lens
@@ -84,7 +86,9 @@ class Target:
             of: the part itself; or the first character and the one behind the last, in the text
                 without special tokens and without blanks at its ends. Every token with a character
                 of it that is not blank is part of it.
-            occurrence: which one, where the text has the part several times.
+            occurrence: which one, where the text has the part several times; as in
+                `retinoscope.data.viewing.segment_of`, "car" is not a part of "scarf" where it also
+                stands as a word.
         """
         return cls("segment", of, score, occurrence)
 
@@ -225,8 +229,14 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
         return target
     if isinstance(target, str):
         target = Target.word(target)
-    elif isinstance(target, int):
-        target = Target.token(target)
+    elif not isinstance(target, Target):
+        try:
+            target = Target.token(operator.index(target))
+        except TypeError:
+            raise InputError(
+                "expected a target as a Target, a word or a token id, got a "
+                f"{type(target).__name__}"
+            ) from None
     vocabulary = run.adapter.vocabulary
     if target.kind == "segment":
         return _segment(run, target, exact)
@@ -254,7 +264,7 @@ def _segment(run: Run, target: Target, exact: Exact) -> Goal:
     first, last = _tokens_of(run, ids, target)
     return Goal(
         run,
-        run if last == len(ids) + 1 else _again(run, ids[: last - 1]),
+        _again(run, ids[: last - 1]),
         tuple(ids[first:last]),
         None,
         target.score,
@@ -291,13 +301,8 @@ def _characters(text: str, target: Target) -> Span:
                 f"{start} to {stop}"
             )
         return int(start), int(stop)
-    start = -1
-    for number in range(target.occurrence + 1):
-        start = text.find(target.of, start + 1) if target.of else -1
-        if start < 0:
-            which = f" {number + 1} times" if number else ""
-            raise InputError(f"expected a segment of the text {text!r}, got {target.of!r}{which}")
-    return start, start + len(target.of)
+    found = segment_of(text, target.of, occurrence=target.occurrence)
+    return found.start, found.end
 
 
 def _generated(run: Run) -> list[int]:

@@ -13,12 +13,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError, InputError
+from ._common import painted
 from ._heat_map import HeatMap
 from ._tower_trace import TowerTrace, tower_trace
 
@@ -79,7 +79,7 @@ def occlusion(two: TwoTower, image: ImageSource, text: str, *, window: int = 2) 
     for row in range(rows - window + 1):
         for column in range(columns - window + 1):
             here = (slice(row, row + window), slice(column, column + window))
-            drop = whole - float(two.image(_painted(opened, boxes[here].reshape(-1, 4))) @ goal)
+            drop = whole - float(two.image(painted(opened, boxes[here].reshape(-1, 4))) @ goal)
             total[here] += drop
             count[here] += 1
     values = (total / count).ravel()
@@ -178,14 +178,3 @@ def _map(
     values = row[-len(boxes) :].double().numpy()
     facts = {"model": two.name, "cosine": trace.score, **settings}
     return HeatMap(opened, boxes, values, method, repr(text), facts)
-
-
-def _painted(image: Image.Image, boxes: Float[np.ndarray, "n 4"]) -> Image.Image:
-    """The image with what the boxes cover in its mean colour."""
-    pixels = np.asarray(image.convert("RGB")).copy()
-    mean = pixels.mean((0, 1)).round()
-    placed = boxes[~np.isnan(boxes[:, 0])]
-    if len(placed):
-        (x0, y0), (x1, y1) = np.floor(placed[:, :2].min(0)), np.ceil(placed[:, 2:].max(0))
-        pixels[int(y0) : int(y1), int(x0) : int(x1)] = mean
-    return Image.fromarray(pixels)
