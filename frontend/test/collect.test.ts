@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Clock } from "../src/collect/clock";
+import { tenth } from "../src/collect/window";
 import { timed } from "../src/collect/words";
 
 describe("words that are typed", () => {
@@ -52,5 +53,16 @@ describe("the clock", () => {
     clock.resume();
     expect(clock.pauses).toEqual([[1.5, 3]]);
     expect(clock.paused).toBe(false);
+  });
+});
+
+describe("a position", () => {
+  it("is rounded to a tenth of a pixel and stays inside the image", () => {
+    expect(tenth(12.34, 112)).toBe(12.3);
+    expect(tenth(0, 112)).toBe(0);
+    expect(tenth(111.958, 112)).toBe(111.9);
+    for (const side of [1, 7, 112, 640]) {
+      expect(tenth(side - 1e-9, side)).toBeLessThan(side);
+    }
   });
 });

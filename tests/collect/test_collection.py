@@ -262,3 +262,24 @@ def test_damaged_recordings_are_told(tmp_path: Path, collection: Collection) -> 
     file.write_bytes(b"no parquet")
     with pytest.raises(InputError, match="a recording of retinoscope collect"):
         _ = rs.data.collected(collection.out)[0]
+
+
+def test_the_windows_radius_is_the_bandwidth_unless_one_is_given(collection: Collection) -> None:
+    collection.store(collection.begin(), 0, RECORD)
+    radius = collection.radius(0)
+    diagonal = float(np.hypot(*collection.samples[0].image.size))
+    for settings, wanted in (
+        ({}, radius),
+        ({"lead": 0.5}, radius),
+        ({"bandwidth": 0.03}, 0.03 * diagonal),
+        ({"pixels_per_degree": 7}, 7),
+    ):
+        (collection.out / "gaze.json").write_text(json.dumps(settings))
+        gaze = rs.data.collected(collection.out)[0].attention[0]
+        assert gaze.settings["bandwidth"] == pytest.approx(wanted), settings
+
+
+def test_settings_of_something_else_are_told(collection: Collection) -> None:
+    (collection.out / viewing.COLLECTION).write_text("[]")
+    with pytest.raises(InputError, match="expected a collection's settings, got others"):
+        Collection(collection.samples, collection.out, collection.options)

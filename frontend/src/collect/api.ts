@@ -1,4 +1,4 @@
-/** What the server says and takes; `collect/_documents.py` has the same. */
+/** What the server says and takes; `collect/_collection.py` and `collect/_requests.py` have the same. */
 
 export interface Welcome {
   title: string;

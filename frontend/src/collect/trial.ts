@@ -2,7 +2,7 @@
 import { fill, h, show } from "../dom";
 import type { Record, Trial, Word } from "./api";
 import { Clock } from "./clock";
-import { bubble } from "./window";
+import { bubble, pictures } from "./window";
 import { timed } from "./words";
 
 const HOW = {
@@ -17,13 +17,10 @@ export async function showTrial(
   trial: Trial,
   finish: (record: Record) => Promise<void>,
 ): Promise<void> {
+  const shown = await pictures(`api/images/${trial.trial}`);
+  // Times count from the image's appearance, however long it took to arrive.
   const clock = new Clock();
-  const view = await bubble(
-    `api/images/${trial.trial}`,
-    [trial.width, trial.height],
-    trial.radius,
-    clock,
-  );
+  const view = bubble(shown, [trial.width, trial.height], trial.radius, clock);
   let words: Word[] = [];
   const problem = h("p", { class: "problem", role: "alert" });
   const done = h("button", { class: "primary", type: "button" }, "Done");
@@ -32,9 +29,13 @@ export async function showTrial(
   const read = reading(trial, clock, (now) => (words = now));
   const own = trial.task === "describe" ? say : read;
 
+  // Moving the mouse meanwhile must not offer to send a second time.
+  let sending = false;
+
   async function end(): Promise<void> {
-    if (clock.paused) return;
-    done.disabled = true;
+    if (clock.paused || sending) return;
+    sending = true;
+    check();
     problem.textContent = "";
     try {
       await finish({
@@ -48,12 +49,13 @@ export async function showTrial(
       view.close();
     } catch (error) {
       problem.textContent = `${(error as Error).message}. Nothing is lost: try again.`;
-      done.disabled = false;
+      sending = false;
+      check();
     }
   }
 
   function check(): void {
-    done.disabled = !own.ready() || view.positions.length === 0 || clock.paused;
+    done.disabled = sending || !own.ready() || view.positions.length === 0 || clock.paused;
   }
 
   const pause = h("button", { type: "button", "aria-pressed": "false" }, "Pause");
@@ -75,8 +77,14 @@ export async function showTrial(
   show(covered, false);
   view.element.append(covered);
   done.addEventListener("click", () => void end());
+  const work = h(
+    "div",
+    { class: "work" },
+    view.element,
+    h("section", { class: "side" }, own.element, h("div", { class: "actions" }, done), problem),
+  );
   for (const name of ["input", "pointermove", "pointerdown", "keydown", "click"]) {
-    root.addEventListener(name, check);
+    work.addEventListener(name, check);
   }
 
   const heading = h("h1", { tabindex: "-1" }, `Image ${trial.done + 1} of ${trial.total}`);
@@ -90,12 +98,7 @@ export async function showTrial(
     root,
     head,
     h("p", { class: "how" }, HOW[trial.task]),
-    h(
-      "div",
-      { class: "work" },
-      view.element,
-      h("section", { class: "side" }, own.element, h("div", { class: "actions" }, done), problem),
-    ),
+    work,
   );
   heading.focus();
   view.draw();

@@ -5,6 +5,25 @@ import type { Clock } from "./clock";
 
 const STEP = 0.025;
 
+/** The same image twice, as the window and what is around it show it. */
+export interface Pictures {
+  sharp: HTMLImageElement;
+  blurred: HTMLImageElement;
+}
+
+export async function pictures(folder: string): Promise<Pictures> {
+  const [sharp, blurred] = await Promise.all([
+    load(`${folder}/sharp.jpg`),
+    load(`${folder}/blurred.jpg`),
+  ]);
+  return { sharp, blurred };
+}
+
+/** A coordinate to a tenth of a pixel; rounding must not carry it over the image's edge. */
+export function tenth(at: number, side: number): number {
+  return Math.min(Math.round(at * 10), Math.ceil(side * 10) - 1) / 10;
+}
+
 export interface Bubble {
   element: HTMLElement;
   positions: Position[];
@@ -28,16 +47,12 @@ function load(src: string): Promise<HTMLImageElement> {
  * @param size width and height of the original image, in whose pixels positions are recorded.
  * @param radius of the window, in the same pixels.
  */
-export async function bubble(
-  folder: string,
+export function bubble(
+  { sharp, blurred }: Pictures,
   size: [number, number],
   radius: number,
   clock: Clock,
-): Promise<Bubble> {
-  const [sharp, blurred] = await Promise.all([
-    load(`${folder}/sharp.jpg`),
-    load(`${folder}/blurred.jpg`),
-  ]);
+): Bubble {
   const [width, height] = size;
   const canvas = h("canvas", {
     tabindex: "0",
@@ -89,7 +104,7 @@ export async function bubble(
     at = to;
     if (to) instruments.add(by);
     const told: Position = to
-      ? [clock.seconds, Math.round(to[0] * 10) / 10, Math.round(to[1] * 10) / 10]
+      ? [clock.seconds, tenth(to[0], width), tenth(to[1], height)]
       : [clock.seconds, null, null];
     const last = positions[positions.length - 1];
     if (last && last[0] === told[0]) positions[positions.length - 1] = told;

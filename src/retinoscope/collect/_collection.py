@@ -121,6 +121,8 @@ class Collection:
                 found = json.loads(file.read_text("utf-8"))
             except (OSError, ValueError) as error:
                 raise InputError(f"{file}: expected a collection's settings ({error})") from error
+            if not isinstance(found, dict):
+                raise InputError(f"{file}: expected a collection's settings, got others")
             differing = sorted(key for key in told if found.get(key) != told[key])
             if differing:
                 raise InputError(
@@ -172,16 +174,15 @@ class Collection:
             return told | {"finished": True}
         place = left[0]
         width, height = self.samples[place].image.size
-        text = self.texts[place]
-        read = self.options.task != "describe" and text is not None
+        task, text = self.task_of(place), self.texts[place]
         return told | {
             "finished": False,
             "trial": place,
-            "task": "read" if read else "describe",
+            "task": task,
             "name": self.ids[place],
             "width": width,
             "height": height,
-            "pieces": list(reading_pieces(text)) if read and text else [],
+            "pieces": list(reading_pieces(text)) if task == "read" and text else [],
             "radius": self.radius(place),
         }
 
@@ -199,7 +200,7 @@ class Collection:
         if place not in self.order(session):
             raise InputError("this image is not part of this session")
         image = self.samples[place].image
-        asked = self.next_task(place)
+        asked = self.task_of(place)
         if record["task"] != asked:
             raise InputError(f"expected this image's task to be {asked}, got {record['task']}")
         positions = [p for p in record["positions"] if p[1] is not None]
@@ -221,7 +222,7 @@ class Collection:
         self._keep_image(place)
         write_bytes(session_folder(self.out, session) / self._file(place), trial_bytes(trial))
 
-    def next_task(self, place: int) -> str:
+    def task_of(self, place: int) -> str:
         """What is to be done with an image."""
         read = self.options.task != "describe" and self.texts[place] is not None
         return "read" if read else "describe"
