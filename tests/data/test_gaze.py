@@ -136,9 +136,15 @@ def test_matlab_files_without_fixations_are_refused(
     samples = rs.data.gaze(tmp_path)
     with pytest.raises(InputError, match=message):
         _ = samples[0]
-    (tmp_path / "fixations" / "a.mat").write_bytes(b"no matlab")
-    with pytest.raises(InputError, match="a MATLAB file"):
-        _ = samples[0]
+    file = tmp_path / "fixations" / "a.mat"
+    savemat(file, {"fixLocs": np.eye(30, 40)}, do_compression=True)
+    damaged = bytearray(file.read_bytes())
+    # Behind the file's head of 128 bytes and a tag of 8 the compressed part begins.
+    damaged[136] ^= 255
+    for content_of in (b"no matlab", bytes(damaged)):
+        file.write_bytes(content_of)
+        with pytest.raises(InputError, match="a MATLAB file"):
+            _ = samples[0]
 
 
 def test_images_that_nothing_is_known_about(tmp_path: Path) -> None:
@@ -284,3 +290,18 @@ def test_segments_are_in_their_text() -> None:
         viewing.segment_of("a cup", "")
     assert found.overlaps(viewing.segment_of("a cup and a cup", "a cup", occurrence=1))
     assert not found.overlaps(viewing.segment_of("a cup and a cup", "cup"))
+
+
+def test_whole_words_come_before_parts_of_words() -> None:
+    text = "a scarf, a car and scars"
+    assert viewing.segment_of(text, "car").start == 11
+    with pytest.raises(InputError, match="2 times, got 'car'"):
+        viewing.segment_of(text, "car", occurrence=1)
+    assert viewing.segment_of(text, "ar", occurrence=1).start == 12
+    assert viewing.segment_of("cars, cars", "cars", occurrence=1).start == 6
+    # A name that is a part of an earlier word is looked at where it stands by itself.
+    sample = rs.data.scenes(1)[0]
+    one = replace(sample.objects[0], name="car", color=None)
+    (gaze,) = viewing.mask_attention(replace(sample, objects=(one,), captions=(text,)))
+    assert gaze.segment is not None
+    assert (gaze.segment.start, gaze.segment.end) == (11, 14)

@@ -201,6 +201,9 @@ def test_observers_and_subsets_by_file(tmp_path: Path) -> None:
     assert pooled.settings["observers"] == 2
     assert len(pooled.fixations) == 4
     before = samples.fingerprint
+    # A recording that leaves the observer open has its file's.
+    (tmp_path / "000000001083.2.json").write_text(json.dumps(TALK | {"observer": None}))
+    assert {g.observer for g in rs.data.vista(tmp_path)[0].attention} == {None, 2}
     (tmp_path / "000000001083.2.json").write_text(json.dumps(TALK | {"observer": 5}))
     assert rs.data.vista(tmp_path).fingerprint != before
 

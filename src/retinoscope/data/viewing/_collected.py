@@ -304,7 +304,7 @@ class _Collected:
                 )
             ids.add(trial.image)
             options = self.options
-            if options == GazeOptions():
+            if options.bandwidth is None and options.pixels_per_degree is None:
                 options = replace(options, pixels_per_degree=trial.radius)
             gazes += trial.recording(str(path)).gazes(Viewport(), image.size, options)
         told = read_json(self.root / COLLECTION)

@@ -43,8 +43,9 @@ def gaze(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
         maps/a.png             or ALLFIXATIONMAPS/ (a_fixMap.jpg), FIXATIONMAPS/: grey-scale or .npy
         texts.csv              (.jsonl, .parquet) image, text: what was said or read of the image
 
-    Fixations and maps of one image stand side by side in one `Gaze` where nobody tells observers or
-    texts apart: the map is then its density. Positions are pixels of the image, unless `gaze.json`
+    A map is of all observers: with it, all fixations of an image that are not of a part of a text
+    stand in one `Gaze` without an observer, whose density is the map. To compare observers with
+    each other, leave maps out. Positions are pixels of the image, unless `gaze.json`
     says where images were on the screen. Without a text, people looked freely and `Gaze.segment` is
     None.
 

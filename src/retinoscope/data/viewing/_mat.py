@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def read_mat(file: Path, size: tuple[int, int]) -> Observed:
         raise InputError(
             f"{file}: expected a MATLAB file up to version 7, got one of 7.3: save it with -v7"
         ) from error
-    except (OSError, ValueError, TypeError, MatReadError) as error:
+    except (OSError, ValueError, TypeError, MatReadError, zlib.error) as error:
         raise InputError(f"{file}: expected a MATLAB file, got something else ({error})") from error
     if "gaze" in told:
         return _structs(told["gaze"], file)

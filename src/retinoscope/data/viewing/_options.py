@@ -33,7 +33,8 @@ class GazeOptions:
         viewports: of single images, by the name of the image without its ending.
         lead, lag: seconds by which a segment's time is widened before and after: speakers mostly
             look before they name.
-        bandwidth: of the kernel, as a share of the image's diagonal.
+        bandwidth: of the kernel, as a share of the image's diagonal; None for `BANDWIDTH`, or for
+            what the data itself says (the window's radius, of collected sessions).
         pixels_per_degree: of visual angle, in pixels of the image; the bandwidth is then 1 degree.
         granularities: of segments that are taken from timed texts.
         subset: names of images, without their endings; None for all.
@@ -46,7 +47,7 @@ class GazeOptions:
     viewports: Mapping[str, Viewport] = field(default_factory=dict)
     lead: float = 0.0
     lag: float = 0.0
-    bandwidth: float = BANDWIDTH
+    bandwidth: float | None = None
     pixels_per_degree: float | None = None
     granularities: tuple[str, ...] = GRANULARITIES
     subset: tuple[str, ...] | None = None
@@ -89,7 +90,8 @@ class GazeOptions:
         """The bandwidth in pixels of an image."""
         if self.pixels_per_degree is not None:
             return self.pixels_per_degree
-        return self.bandwidth * math.hypot(*size)
+        share = BANDWIDTH if self.bandwidth is None else self.bandwidth
+        return share * math.hypot(*size)
 
     @property
     def described(self) -> object:

@@ -133,7 +133,8 @@ def read_recording(stored: object, where: str, observer: int | None = None) -> R
             f"{where}: expected provenance among {', '.join(PROVENANCES)} and instrument among "
             f"{', '.join(INSTRUMENTS)}, got {provenance!r} and {instrument!r}"
         )
-    own = stored.get("observer", observer)
+    own = stored.get("observer")
+    own = observer if own is None else own
     if own is not None and (not isinstance(own, int) or isinstance(own, bool)):
         raise InputError(f"{where}: expected observer as a number without a meaning, got {own!r}")
     notes = (f"{unequal} fixations with x and y lists of two lengths",) if unequal else ()
