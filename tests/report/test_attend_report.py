@@ -44,6 +44,7 @@ def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> No
     page = (out / "report.html").read_text("utf-8")
     assert "Which heat map finds the object" in page
     assert "random order" in page
+    assert "and so undefined: all of attention" in page
     assert len(set(re.findall(r'id="(maps-\d-picture)"', page))) == 3
     with (out / "tables" / "attend-planted-direct-generative-layers.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -65,3 +66,14 @@ def test_bad_options_are_one_line(tmp_path: Path, capsys) -> None:
         error = capsys.readouterr().err.strip()
         assert message in error
         assert "Traceback" not in error
+
+
+def test_maps_that_are_all_constant_are_a_report_of_nothing_found(tmp_path: Path) -> None:
+    """Of a model that sees nothing: the mass of a constant map is at chance, nothing else is."""
+    out = tmp_path / "blind"
+    command = ["attend", "planted:blind", "squares:2", "--score", "logit", "--controls", "0"]
+    assert main([*command, "--methods", "attention", "--out", str(out)]) == 0
+    (section,) = compose(out).sections
+    assert section.claim is None
+    assert "the same everywhere and so undefined: all of attention" in section.sentences[-1]
+    assert [figure.name for figure in section.figures if "leaders" in figure.name] == []

@@ -235,6 +235,7 @@ def test_refusals(direct: rs.VLM, tmp_path: Path) -> None:
     for options, message in (
         ({"methods": ("tea-leaves",)}, "got 'tea-leaves'"),
         ({"layers": (9,)}, "layers from 0 to 4, got 9"),
+        ({"layers": (4,), "methods": ("attention",)}, "layers from 0 to 3 for attention, got 4"),
         ({"tasks": ("poetry",)}, "got 'poetry'"),
         ({"tasks": ()}, "got none"),
         ({"score": "odds"}, "got 'odds'"),

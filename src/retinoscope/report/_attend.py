@@ -37,9 +37,9 @@ def section(runs: Sequence[StudyRun]) -> Section:
     tasks = known_first(values(leaders, "task"), tuple(TASK_NAMES))
     figures = []
     for task in tasks:
-        figures.append(leaders_figure(pick(leaders, task=task), task))
-        if found := layers_figure(main.summary, task, "ap"):
-            figures.append(found)
+        drawn = leaders_figure(pick(leaders, task=task), task)
+        by_layer = layers_figure(main.summary, task, "ap")
+        figures += [figure for figure in (drawn, by_layer) if figure is not None]
     return Section(
         key="attend",
         title="Which heat map finds the object",
@@ -103,7 +103,7 @@ def _sentences(run: StudyRun, leaders: Sequence[Record], task: str) -> list[str]
         found.append(f"{run.label}: {faithful}.")
     if same := _unchanged(run.summary, task):
         found.append(f"{run.label}: {same}.")
-    if undefined := _undefined(leaders, task):
+    if undefined := _undefined(leaders, run.summary, task):
         found.append(f"{run.label}: {undefined}.")
     return found
 
@@ -169,11 +169,15 @@ def _unchanged(summary: Sequence[Record], task: str) -> str:
     )
 
 
-def _undefined(leaders: Sequence[Record], task: str) -> str:
-    rows = [r for r in pick(leaders, task=task, measure="ap") if number(r, "n_undefined")]
-    if not rows:
+def _undefined(leaders: Sequence[Record], summary: Sequence[Record], task: str) -> str:
+    board = pick(leaders, task=task, measure="ap")
+    parts = [f"{r['n_undefined']} of {r['method']}" for r in board if number(r, "n_undefined")]
+    # A method all of whose maps are constant is on no leaderboard.
+    asked = values(pick(summary, task=task, weights="trained"), "method")
+    placed = {*values(board, "method"), *BASELINES}
+    parts += [f"all of {name}" for name in asked if name not in placed]
+    if not parts:
         return ""
-    parts = [f"{row['n_undefined']} of {row['method']}" for row in rows]
     return f"maps that are the same everywhere and so undefined: {listing(parts)}"
 
 

@@ -29,11 +29,14 @@ _GAP = 14.0
 _TITLE = 30.0
 
 
-def leaders_figure(rows: Sequence[Record], task: str) -> Figure:
-    """A forest plot: methods by a measure, beside their controls; one panel a measure."""
+def leaders_figure(rows: Sequence[Record], task: str) -> Figure | None:
+    """A forest plot: methods by a measure, beside their controls; one panel a measure. None where
+    every map is constant, so that no measure of the figure is defined."""
     from matplotlib.figure import Figure as Drawing
 
     measures = [name for name in ("pointing", "ap") if pick(rows, measure=name)]
+    if not measures:
+        return None
     order = [str(row["method"]) for row in pick(rows, measure=measures[0])]
     order += [m for m in dict.fromkeys(str(row["method"]) for row in rows) if m not in order]
     facts: list[str] = []

@@ -121,6 +121,14 @@ class AttributionLocalisation(Study[_Context]):
         if bad or self.layers == ():
             got = bad[0] if bad else "none"
             raise InputError(f"expected layers from 0 to {top}, got {got}")
+        for method in allowed:
+            # Of methods that nobody named, those without such a layer are left out.
+            if method.name in self.methods and not method.layers_of(self.vlm, self.layers):
+                least, most = (method.layers_of(self.vlm)[place] for place in (0, -1))
+                raise InputError(
+                    f"expected layers from {least} to {most} for {method.name}, got "
+                    f"{', '.join(map(str, self.layers or ()))}"
+                )
         for name, steps in (self.steps or {}).items():
             if steps < 1:
                 raise InputError(f"expected steps from 1 up, got {steps} for {name}")

@@ -105,9 +105,10 @@ def leaderboard(table: pa.Table) -> pa.Table:
 
     Of a method that takes a layer each target counts at the layer that was best on the *other*
     half of the images (every second one), so that no layer is chosen on the images that it is
-    judged by; `layers` says which they are. `above` is the measure minus its control on the same
+    judged by (with one image there is no other half: its own layer counts); `layers` says which
+    they are. `above` is the measure minus its control on the same
     targets: that under another image's mask, or for "iou_best" that of the map "random". `behind`
-    is the measure minus the best method's, on targets where both are defined; 0 of the best itself.
+    is the measure minus the best method's, on targets where both are defined; empty for the best.
     """
     rows = records(table, weights="trained")
     found: list[Record] = []
@@ -135,8 +136,8 @@ def _leaders(task: str, measure: str, rows: list[dict[str, Cell]]) -> list[Recor
         best = {side: _best_layer(of_method, measure, half, side) for side in (0, 1)}
         kept = [row for row in of_method if row["layer"] == best[1 - half[str(row["sample"])]]]
         chosen[str(method)] = {(str(row["sample"]), int(row["item"] or 0)): row for row in kept}
-        used = {row["layer"] for row in kept} - {None}
-        layers[str(method)] = ", ".join(str(layer) for layer in sorted(used, key=str))
+        used = {int(layer) for row in kept if (layer := row["layer"]) is not None}
+        layers[str(method)] = ", ".join(map(str, sorted(used)))
     random = chosen.get("random", {})
     means = {name: _mean(list(found.values()), measure) for name, found in chosen.items()}
     real = [name for name in chosen if name not in BASELINES and means[name].n]
