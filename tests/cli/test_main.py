@@ -41,6 +41,12 @@ def test_a_process_ends_with_the_exit_code_and_one_line(tmp_path: Path) -> None:
         (["nonsense"], "nonsense"),
         (["demo", "--scenes", "2"], "at least 4"),
         (["train", "pocket", "--work", "w", "--out", "o", "--scale", "0"], "above 0"),
+        (["train", "smol", "--work", "w", "--out", "o", "--held-out", "0"], "above 0"),
+        (["train", "smol", "--work", "w", "--out", "o", "--rate", "-1"], "above 0"),
+        (
+            ["group", "F", "scenes:3", "--out", "x", "--preset", "spurious", "--n-groups", "4"],
+            "--n-groups",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(

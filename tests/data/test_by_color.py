@@ -33,6 +33,8 @@ def test_a_source_is_opened_again_as_it_was() -> None:
     assert again[2].objects[0].name == colored[2].objects[0].name
     assert again.fingerprint == colored.fingerprint
     assert again.fingerprint != rs.data.scenes(4, seed=5).fingerprint
+    # A list has no fingerprint of its own; that of its text would be another in each process.
+    assert rs.data.by_color(list(rs.data.scenes(1))).fingerprint is None
 
 
 def test_an_object_without_a_color_is_refused_in_one_line() -> None:

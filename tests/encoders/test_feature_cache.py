@@ -55,6 +55,24 @@ def test_each_image_and_layer_is_computed_once(counting, tmp_path) -> None:
     np.testing.assert_array_equal(kept[4:][1]["vision.1"], plain["vision.1"])
 
 
+def test_features_that_do_not_fit_the_precision_are_refused(monkeypatch, tmp_path) -> None:
+    enc = encoders.load(vit())
+    own = enc.features
+
+    def large(image, layers=None):
+        found = own(image, layers)
+        found.layers["vision.1"][0, 0] = 1e6
+        return found
+
+    monkeypatch.setattr(enc, "features", large)
+    with pytest.raises(InputError, match=r"float16 can hold, got 1000000: .* float32"):
+        encoders.cached_features(
+            enc, rs.data.scenes(1), ["vision.1"], tmp_path, precision="float16"
+        )
+    kept = encoders.cached_features(enc, rs.data.scenes(1), ["vision.1"], tmp_path)
+    assert kept[0]["vision.1"][0, 0] == 1e6
+
+
 def test_an_interrupted_call_goes_on(counting, tmp_path) -> None:
     counting.stop_at = 5
     with pytest.raises(KeyboardInterrupt):

@@ -115,5 +115,8 @@ def test_aligned_cells_are_bounded_by_1_and_absent_classes_are_undefined() -> No
 
 
 def test_pixels_in_no_cell_are_out_of_reach() -> None:
-    bound = cell_bound(np.array([[4, 0, 0], [0, 4, 0]]), np.array([0, 4, 1]))
-    assert bound.tolist() == [1, 0.5, 0]
+    cells, missed = np.array([[4, 0, 0], [0, 4, 0]]), np.array([0, 4, 1])
+    assert cell_bound(cells, missed).tolist() == [1, 0.5, 0]
+    # Said to be of the second class, they are right there, and wrong where the third is.
+    assert cell_bound(cells, missed, said=1) == pytest.approx([1, 8 / 9, 0])
+    assert cell_bound(np.array([[0, 4]]), np.array([6, 0]), said=0).tolist() == [1, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -62,6 +63,17 @@ def test_every_row_counts_what_is_near_and_lists_words(results):
         assert sum(words.values()) <= row["n_tokens"]
         assert row["strict"] <= row["piece"] <= row["n_tokens"]
         assert row["near"] <= row["n_tokens"]
+
+
+def test_without_another_name_there_is_no_control_of_near_words(vlm, tmp_path):
+    alike = [
+        replace(one, objects=(replace(one.objects[0], name="apple"),), others=one.objects[1:])
+        for one in rs.data.squares(2)
+    ]
+    found = LogitLens(vlm, alike, near=4, untrained=False).run(tmp_path / "lens")
+    measures = {row["measure"] for row in found.summary().to_pylist()}
+    assert "near" in measures
+    assert "near_other" not in measures
 
 
 def test_a_random_part_takes_away_what_a_planted_model_reads(results):

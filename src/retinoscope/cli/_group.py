@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from ..errors import InputError
 from ._common import Common, Loading, load_model, run_study
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from ..studies import Study
 
 Several = Parameter(negative=(), consume_multiple=True)
+N_GROUPS, ATTRIBUTED = 8, 20
 
 
 def group(
@@ -31,9 +33,9 @@ def group(
     grouping: Annotated[
         tuple[Literal["pc", "pc-both-signs", "kmeans", "spectral"], ...], Several
     ] = (),
-    n_groups: int = 8,
+    n_groups: int = N_GROUPS,
     method: Annotated[tuple[str, ...], Several] = (),
-    attribution_images: int = 20,
+    attribution_images: int = ATTRIBUTED,
     upsample: Literal["nearest", "bilinear"] = "nearest",
     untrained: bool = True,
     preset: Literal["aggregation", "spurious"] | None = None,
@@ -70,7 +72,24 @@ def group(
             contrastive encoders, seed by seed; spurious asks those that were trained on grounds
             (DATA is grounded:N) what they take for the object.
     """
+    if common.min_cover:
+        raise InputError("--min-cover has no part in grouping, which counts pixels: leave it out")
     if preset is not None:
+        chosen = {
+            "encoder": encoder,
+            "classes": classes,
+            "template": template,
+            "background": background,
+            "layer": layer,
+            "grouping": grouping,
+            "method": method,
+            "n-groups": n_groups != N_GROUPS,
+            "attribution-images": attribution_images != ATTRIBUTED,
+            "upsample": upsample != "nearest",
+        }
+        for name, given in chosen.items():
+            if given:
+                raise InputError(f"--preset {preset} says what is compared: leave --{name} out")
         _preset(preset, model, data, common, loading)
         return
 

@@ -141,6 +141,8 @@ def smol(
         text_tokens=text_tokens,
         batch=batch,
         steps=steps,
+        rate=min(rate, default=None),
+        held_out=held_out,
     )
     quiet()
     from ..pocket.smol import LANGUAGE, VISION, part_file

@@ -24,9 +24,11 @@ class ByColor(Sequence[Sample]):
         return COLORS if isinstance(self.samples, Scenes) else ()
 
     @property
-    def fingerprint(self) -> str:
-        """Equal for equal samples; a SHA-256 in hexadecimal."""
-        inner = getattr(self.samples, "fingerprint", None) or repr(self.samples)
+    def fingerprint(self) -> str | None:
+        """Equal for equal samples, a SHA-256 in hexadecimal; None of samples that have none."""
+        inner = getattr(self.samples, "fingerprint", None)
+        if inner is None:
+            return None
         return hashlib.sha256(f"by color {inner}".encode()).hexdigest()
 
     def __len__(self) -> int:

@@ -48,7 +48,8 @@ def cached_features(
         progress: told how many images are done, of how many.
 
     Raises:
-        InputError: no samples, a layer that is not known, or a damaged file.
+        InputError: no samples, a layer that is not known, features too large for `precision`, or a
+            damaged file.
         CapabilityError: a layer whose tokens have no place in an image.
     """
     names = encoder.chosen(layers)
@@ -157,12 +158,23 @@ def _write(
     for key, features in waiting.items():
         for name, values in features.layers.items():
             if key not in index[name]:
-                files.setdefault(name, {})[key] = np.ascontiguousarray(values.astype(precision))
+                files.setdefault(name, {})[key] = _rounded(values, precision, name)
         if key not in index[_PLACES]:
             places = files.setdefault(_PLACES, {})
             places[key] = np.ascontiguousarray(features.boxes, dtype=np.float64)
             places[f"{key} shape"] = np.array([*(features.grid or (0, 0)), *features.size])
-    for name, tensors in sorted(files.items()):
+    for name, tensors in sorted(files.items(), key=lambda one: (one[0] == _PLACES, one[0])):
         path = root / name / f"{fingerprint_bytes(*map(str.encode, tensors))}.safetensors"
         write_bytes(path, save(tensors))
         index[name].update(dict.fromkeys(tensors, path))
+
+
+def _rounded(values: np.ndarray, precision: str, layer: str) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        found = np.ascontiguousarray(values.astype(precision))
+    if np.isinf(found).any() and not np.isinf(values).any():
+        raise InputError(
+            f"expected features of {layer} that {precision} can hold, got "
+            f"{np.abs(values).max():.0f}: keep them with precision='float32' (--precision float32)"
+        )
+    return found

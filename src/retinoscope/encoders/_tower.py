@@ -50,6 +50,7 @@ class TowerEncoder(Encoder):
         self.model, self.name = model, name
         # A processor for images and text holds the one for images.
         self.images: Any = getattr(processor, "image_processor", processor)
+        self._loaded_with, self._enlarge = self.images, enlarge
         if enlarge < 1 or enlarge != int(enlarge):
             raise InputError(f"expected a whole number from 1 on as enlarge, got {enlarge}")
         self._interpolated = {"interpolate_pos_encoding": True} if enlarge > 1 else {}
@@ -70,6 +71,10 @@ class TowerEncoder(Encoder):
     @property
     def modules(self) -> tuple[nn.Module, ...]:
         return (self.tower,)
+
+    def with_model(self, model: PreTrainedModel) -> TowerEncoder:
+        """The same images in the same size for another model of this architecture."""
+        return TowerEncoder(model, self._loaded_with, self.name, self._enlarge)
 
     @property
     def _dtype(self) -> torch.dtype:

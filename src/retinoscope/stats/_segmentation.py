@@ -146,7 +146,9 @@ def resampled_mean_iou(
 
 
 def cell_bound(
-    cells: Int[np.ndarray, "cell label"], missed: Int[np.ndarray, " label"] | None = None
+    cells: Int[np.ndarray, "cell label"],
+    missed: Int[np.ndarray, " label"] | None = None,
+    said: int | None = None,
 ) -> Float[np.ndarray, " label"]:
     """The largest IoU of each class that any choice of whole cells can reach.
 
@@ -158,6 +160,7 @@ def cell_bound(
     Args:
         cells: (n, classes) pixels of each class in each cell, of the whole data set.
         missed: (classes,) pixels of each class that lie in no cell, which no choice reaches.
+        said: the class that pixels in no cell are said to be of; of none if None.
 
     Returns:
         (classes,) IoU; NaN for a class that is nowhere.
@@ -166,14 +169,17 @@ def cell_bound(
     outside = np.zeros(cells.shape[1]) if missed is None else missed
     bound = np.full(cells.shape[1], np.nan)
     for label, inside in enumerate(cells.T):
-        there = inside > 0
-        if not there.any():
-            bound[label] = 0.0 if outside[label] else np.nan
+        everywhere = inside.sum() + outside[label]
+        if not everywhere:
             continue
+        there = inside > 0
         own, whole = inside[there].astype(np.float64), total[there].astype(np.float64)
         order = np.argsort(-own / whole, kind="stable")
-        own, beside = np.cumsum(own[order]), np.cumsum((whole - own)[order])
-        bound[label] = (own / (own[-1] + outside[label] + beside)).max()
+        # What is said of pixels in no cell is said before any cell is chosen.
+        given, wrong = (outside[label], outside.sum() - outside[label]) if label == said else (0, 0)
+        hits = given + np.cumsum([0.0, *own[order]])
+        beside = wrong + np.cumsum([0.0, *(whole - own)[order]])
+        bound[label] = (hits / (everywhere + beside)).max()
     return bound
 
 

@@ -66,7 +66,8 @@ class LogitLens(Study[_Context]):
         untrained: also run a copy of the model with random weights, which needs its memory again.
         near: so many entries of the vocabulary around an object's name, by the language model's
             own embeddings, count as near it (the chance of any one of them is `near` over the
-            vocabulary's size). With 0 neither that is measured nor pieces, synonyms and words.
+            vocabulary's size). Beside it the same for another name, where the data have one. With
+            0 neither that is measured nor pieces, synonyms and words.
         parts: also run the model with a random projector, and with a random language model behind
             the trained projector.
         prompt: the viewer's of the released code. The visual tokens stand before it and, in a
@@ -186,15 +187,16 @@ class LogitLens(Study[_Context]):
         }
         if self.near:
             around = context.vocabulary.around(obj.name)
-            # One step along the known names: always another one, the same for every layer.
-            known = context.known
-            other = known[(known.index(obj.name) + 1) % len(known)]
             hits |= {
                 "piece": np.isin(top, around.piece),
                 "synonym": np.isin(top, around.synonym),
                 "near": np.isin(top, around.near),
-                "near_other": np.isin(top, context.vocabulary.around(other).near),
             }
+            known = context.known
+            if len(known) > 1:
+                # One step along the known names: always another one, the same for every layer.
+                other = known[(known.index(obj.name) + 1) % len(known)]
+                hits["near_other"] = np.isin(top, context.vocabulary.around(other).near)
         return [
             base
             | {"group": group, "layer": layer, "n_tokens": len(tokens)}

@@ -11,6 +11,7 @@ import pytest
 import retinoscope as rs
 from retinoscope.data import class_names, squares
 from retinoscope.encoders import Encoder, Features, TwoTower, load
+from retinoscope.encoders.recipe import TRAIN_SEED
 from retinoscope.errors import InputError, StudyError
 from retinoscope.studies import Grouping, open_results, read_categories
 from retinoscope.studies.grouping._planted import LAYER, _label_directions
@@ -182,6 +183,20 @@ def test_options_that_cannot_work_are_refused(tmp_path, options, said) -> None:
 def test_prompts_that_are_alike_are_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="'apple' and 'bird'"):
         Grouping(Planted(alike=True), squares(2), **FAST).run(tmp_path / "run")
+
+
+def test_images_whose_objects_no_location_shows_are_undefined(tmp_path) -> None:
+    hidden = [replace(one, ignore=None, others=one.objects) for one in squares(2)]
+    results = Grouping(Planted(), hidden, classes=CLASSES, **FAST).run(tmp_path / "run")
+    (row,) = _rows(results, kind="bottom-up", method="kmeans")
+    assert (row["value"], row["difference"], row["n"]) == (None, None, 0)
+    assert row["n_undefined"] == sum(len(one.objects) for one in hidden)
+
+
+def test_scenes_of_the_training_are_refused(tmp_path) -> None:
+    seen = rs.data.scenes(2, TRAIN_SEED)
+    with pytest.raises(InputError, match="no encoder was trained on"):
+        Grouping("small:contrastive-max", seen, **FAST).run(tmp_path / "run")
 
 
 def test_bad_samples_are_rows_with_their_error(tmp_path) -> None:

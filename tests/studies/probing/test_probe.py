@@ -11,8 +11,11 @@ import pytest
 import retinoscope as rs
 from retinoscope.data import squares
 from retinoscope.encoders import load
+from retinoscope.encoders.recipe import TRAIN_SEED
 from retinoscope.errors import InputError
 from retinoscope.studies import PROBE_TASKS, Probe, open_results
+from retinoscope.studies.probing import random_weights
+from retinoscope.studies.probing._cases import drawn_cases
 
 ONE, OTHER = "planted:one-hot-patch", "planted:global-broadcast"
 TASKS = ("name", "size", "color", "present", "foreground", "instances")
@@ -79,6 +82,42 @@ def test_the_facts_say_what_was_done(probed) -> None:
         if one["kind"] == "encoder"
         for width in one["layers"].values()
     )
+
+
+def test_a_control_with_one_kind_of_case_is_undefined(encoder, tmp_path) -> None:
+    alike = [
+        replace(one, objects=tuple(replace(obj, name="thing") for obj in one.objects))
+        for one in squares(40)
+    ]
+    study = Probe([encoder], alike, tasks=("relation",), layers=("projector",), seeds=1)
+    (row,) = _rows(study.run(tmp_path / "run"), kind="encoder", measure="accuracy")
+    assert row["value"] is not None
+    assert row["shuffled"] is not None
+    assert (row["control"], row["selectivity"]) == (None, None)
+
+
+def test_scenes_of_the_training_are_refused(tmp_path) -> None:
+    with pytest.raises(InputError, match="no encoder was trained on"):
+        Probe(["small:mae"], rs.data.scenes(20, TRAIN_SEED)).run(tmp_path / "run")
+
+
+def test_an_untrained_copy_sees_images_of_the_same_size() -> None:
+    large = load("small:mae", enlarge=2)
+    fresh = random_weights(large, 0)
+    assert fresh.layers == large.layers
+    image = rs.data.scenes(1)[0].image
+    np.testing.assert_array_equal(fresh.features(image).boxes, large.features(image).boxes)
+
+
+def test_rare_answers_stay_among_the_cases_that_are_drawn() -> None:
+    label = np.zeros((50, 2), bool)
+    label[:49, 0] = True
+    label[7, 1] = True
+    kept = drawn_cases(label, 5, np.random.default_rng(0))
+    assert 5 <= len(kept) <= 7
+    assert all(len(np.unique(label[kept, k])) == 2 for k in range(2))
+    names = drawn_cases(np.array([0] * 49 + [3]), 5, np.random.default_rng(0))
+    assert 49 in names
 
 
 def test_pairs_are_told_apart_only_where_the_interval_excludes_0(encoder, tmp_path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from sklearn.metrics import accuracy_score, average_precision_score, balanced_ac
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from retinoscope.errors import InputError
+from retinoscope.stats import class_iou
 from retinoscope.studies.probing import _scores as scores
 from retinoscope.studies.probing._dense import Dense, band_of, boundary_overlap
 from retinoscope.studies.probing._instances import best_cover, group_votes, overlaps, panoptic
@@ -83,8 +86,17 @@ def test_answers_hold_for_all_pixels_of_a_location() -> None:
         np.array([3, 1, 4, 1]),
     )
     assert dense.counts(np.array([0, 1]))[0].tolist() == [[3, 5, 3], [4, 4, 6]]
-    # Of class 1, location 1 alone reaches 4 of 6 pixels, with location 0 it is 5 of 9.
-    assert dense.bound().tolist() == [3 / 4, 4 / 6]
+    # Of class 1, location 1 alone reaches 4 of 6 pixels, with location 0 it is 5 of 9. Background
+    # is said of location 0 and of the pixel in neither: 3 of 5.
+    assert dense.bound().tolist() == [3 / 5, 4 / 6]
+
+
+def test_the_bound_is_reached_where_pixels_lie_in_no_location() -> None:
+    rng = np.random.default_rng(8)
+    place, label, count = (rng.integers(*ends, 40) for ends in ((-1, 5), (0, 3), (1, 9)))
+    dense = Dense(1, 5, 3, np.zeros(40, int), place, label, count)
+    every = [dense.counts(np.array(said))[0] for said in itertools.product(range(3), repeat=5)]
+    assert dense.bound() == pytest.approx(np.max([class_iou(one) for one in every], 0))
 
 
 def test_bands_and_boundary_iou_by_hand() -> None:
@@ -111,7 +123,9 @@ def test_votes_that_fall_together_are_one_object() -> None:
 def test_panoptic_quality_by_hand() -> None:
     # Locations 0, 1 show object 0; 2 is half object 1; each has 4 pixels.
     cells = Cells(np.array([0, 1, 2, 2, 3]), np.array([1, 1, 2, 0, 0]), np.array([4, 4, 2, 2, 4]))
-    iou = overlaps(np.array([0, 0, 1, 1]), cells, 2)
+    pixels = np.full(4, 4)
+    iou, unknown = overlaps(np.array([0, 0, 1, 1]), cells, 2, pixels)
+    assert not unknown.any()
     assert iou.tolist() == [[1, 0], [0, 0.25]]
     top, bottom = panoptic(iou)
     # One match of IoU 1; a group and an object are left: 1 + 1/2 + 1/2.
@@ -119,6 +133,18 @@ def test_panoptic_quality_by_hand() -> None:
     assert best_cover(cells, 2, 4).tolist() == [1, 0.5]
     assert panoptic(np.zeros((0, 3))) == (0, 1.5)
     assert panoptic(np.zeros((0, 0))) == (0, 0)
+
+
+def test_a_group_where_nothing_is_known_is_not_wrong() -> None:
+    # Location 1 has no known pixel, location 2 a quarter, location 3 half.
+    cells = Cells(np.array([0, 2, 3]), np.array([1, 0, 0]), np.array([4, 1, 2]))
+    iou, unknown = overlaps(np.arange(4), cells, 1, np.full(4, 4))
+    assert unknown.tolist() == [False, True, True, False]
+    assert panoptic(iou, unknown) == (1, 1.5)
+    # What matches an object counts, however little of it is known.
+    iou, unknown = overlaps(np.zeros(4, int), Cells(*np.array([[0], [1], [4]])), 1, np.full(4, 4))
+    assert unknown.tolist() == [True]
+    assert panoptic(iou, unknown) == (1, 1)
 
 
 def test_a_threshold_is_scored_as_the_counts_are() -> None:

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from ...data import Scenes
+from ...data import ByColor, Grounded, Scenes
 from ...data.scenes import KINDS, SceneOptions, draw_pairs
 from ...errors import InputError
 from ...pocket.recipe import Report, build_tokenizer
@@ -77,13 +77,15 @@ def held_out(samples: Sequence[Any]) -> None:
     """Refuses scenes that the encoders of the comparison were trained on.
 
     Raises:
-        InputError: scenes of the training seed.
+        InputError: scenes of a training seed, named by their colours or not.
     """
-    if isinstance(samples, Scenes) and samples.seed == TRAIN_SEED:
-        raise InputError(
-            f"expected scenes that no encoder was trained on, got those of seed {TRAIN_SEED}: "
-            "choose another seed"
-        )
+    drawn = samples.samples if isinstance(samples, ByColor) else samples
+    for kind, seed in ((Scenes, TRAIN_SEED), (Grounded, GROUNDED_SEED)):
+        if isinstance(drawn, kind) and drawn.seed == seed:
+            raise InputError(
+                f"expected scenes that no encoder was trained on, got those of seed {seed}: "
+                "choose another seed"
+            )
 
 
 def open_pairs(

@@ -24,7 +24,7 @@ from .._executor import Example, Rows
 from .._study import Study
 from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
 from ._aggregation import objective_of
-from ._subjects import Model, describe, open_subject, shown_name, together
+from ._subjects import Model, check_unseen, describe, open_subject, shown_name, together
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,6 +104,7 @@ class SpuriousGround(Study[_Context]):
                 raise InputError(
                     f"{describe(model)[0]}: expected a contrastive model, got one without texts"
                 )
+        check_unseen(self._models, self.samples)
 
     @cached_property
     def _models(self) -> tuple[Model, ...]:

@@ -33,6 +33,7 @@ from ._subjects import (
     Model,
     Prompts,
     Subject,
+    check_unseen,
     describe,
     open_subject,
     shown_name,
@@ -155,6 +156,7 @@ class Grouping(Study[_Context]):
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"expected different models, got {twice!r} twice: leave one out")
+        check_unseen(self._models, self.samples)
         self._check_layers()
 
     def _check_layers(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...encoders import Encoder, TwoTower, load, load_contrastive
+from ...encoders.recipe import held_out
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
@@ -117,6 +118,12 @@ def describe(model: Model) -> tuple[str, str, str, str]:
     parameter = next(p for module in encoder.modules for p in module.parameters())
     dtype = str(parameter.dtype).removeprefix("torch.")
     return model.name, model.fingerprint, dtype, str(parameter.device)
+
+
+def check_unseen(models: Sequence[Model], samples: Sequence[Any]) -> None:
+    """Raises `InputError` for scenes that one of the models was trained on."""
+    if any(describe(model)[0].startswith("small:") for model in models):
+        held_out(samples)
 
 
 def subject_of(

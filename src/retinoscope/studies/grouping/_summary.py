@@ -287,6 +287,8 @@ def _above_null(mine: Rows, name: str, null: Mapping[str, Mapping[str, Cell]]) -
         for row in mine
         if (theirs := null.get(str(row["sample"]))) is not None and row["n"]
     ]
+    if not pairs:
+        return {}
     # The same instances in both: a weight per image makes it the mean over instances.
     ours, others = ([float(row["best"] or 0) for row in side] for side in zip(*pairs, strict=True))
     n = [float(row["n"] or 0) for row, _ in pairs]

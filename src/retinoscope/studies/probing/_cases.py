@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from ._gather import Gathered
 from ._heads import Linear, fit_linear
@@ -53,7 +53,10 @@ def probe_cases(
     labels: Labels,
     seed: int,
 ) -> Answer:
-    """Fits on the training images, chooses on the validation images, answers the test images."""
+    """Fits on the training images, chooses on the validation images, answers the test images.
+
+    Undefined where all training cases have one control label: there is nothing to memorise.
+    """
     n_classes = len(labelled.classes)
     label = labelled.label
     if labels == "control":
@@ -66,8 +69,10 @@ def probe_cases(
         train = Cases(train.x, rng.permutation(train.label), train.image)
         val = Cases(val.x, rng.permutation(val.label), val.image)
     if len(train.x) > CASES:
-        kept = np.sort(rng.choice(len(train.x), CASES, replace=False))
+        kept = drawn_cases(train.label, CASES, rng)
         train = Cases(train.x[kept], train.label[kept], train.image[kept])
+    if labels == "control" and len(np.unique(train.label)) < 2:
+        return Answer((), head="linear", n_parameters=0, n_train=len(train.x))
     head = fit_linear(
         train.x,
         train.label,
@@ -76,6 +81,22 @@ def probe_cases(
         lambda scores: _reached(task, scores, val, n_classes),
     )
     return _answer(task, head, test, split.test, n_classes, len(train.x))
+
+
+def drawn_cases(label: np.ndarray, most: int, rng: np.random.Generator) -> Int[np.ndarray, " case"]:
+    """`most` of the cases, and the first one of every answer that none of them has.
+
+    Args:
+        label: one class a case, or (n, classes) booleans: each class has the answers yes and no.
+    """
+    kept = rng.choice(len(label), most, replace=False)
+    columns = [label] if label.ndim == 1 else list(label.T)
+    rare = [
+        int(np.flatnonzero(column == answer)[0])
+        for column in columns
+        for answer in np.setdiff1d(column, column[kept])
+    ]
+    return np.unique([*kept, *rare])
 
 
 def _reached(task: Task, scores: np.ndarray, cases: Cases, n_classes: int) -> float:

@@ -123,9 +123,12 @@ class Dense:
         return tally(shape, self.place, self.label, count=self.count)
 
     def bound(self) -> Float[np.ndarray, " label"]:
-        """The largest IoU of each class with one answer per location; NaN where it is nowhere."""
+        """The largest IoU of each class with one answer per location; NaN where it is nowhere.
+
+        As in `counts`, pixels in no location are predicted background.
+        """
         table = self.table()
-        return cell_bound(table[:-1], table[-1])
+        return cell_bound(table[:-1], table[-1], said=0)
 
 
 def band_of(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:

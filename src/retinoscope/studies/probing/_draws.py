@@ -18,19 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMNS = (
-    *(
-        "sample",
-        "error",
-        "encoder",
-        "kind",
-        "of",
-        "place",
-        "layer",
-        "depth",
-        "labels",
-        "seed",
-        "content",
-    ),
+    *("sample", "error", "encoder", "kind", "of", "place", "layer", "depth", "labels", "seed"),
+    "content",
     *("classes", "right", "said", "there", "scores", "top", "bottom", "head", "n_parameters"),
     *("n_train", "strength", "val", "n_classes"),
     *(f"bound_{name}" for name in ("miou", "iou", "pq", "best_iou")),

@@ -40,12 +40,17 @@ def group_votes(
 
 
 def overlaps(
-    group: Int[np.ndarray, " n"], objects: Cells, n_objects: int
-) -> Float[np.ndarray, "group object"]:
-    """IoU in pixels of each group of locations with each object of an image.
+    group: Int[np.ndarray, " n"],
+    objects: Cells,
+    n_objects: int,
+    pixels: Int[np.ndarray, " n"],
+) -> tuple[Float[np.ndarray, "group object"], Bool[np.ndarray, " group"]]:
+    """IoU in pixels of each group of locations with each object of an image, and whether more than
+    half of the group's pixels are not known. Pixels that are not known count on neither side.
 
     Args:
         objects: pixels by 1 + number of the object, 0 for background.
+        pixels: of each location, those included that are not known.
     """
     n_groups = int(group.max(initial=NONE)) + 1
     placed = objects.place >= 0
@@ -54,12 +59,23 @@ def overlaps(
     both, whole = table[1:, 1:], table[1:].sum(1)
     there = table.sum(0)[1:]
     union = whole[:, None] + there[None] - both
-    return np.divide(both, union, out=np.zeros(both.shape), where=union > 0)
+    iou = np.divide(both, union, out=np.zeros(both.shape), where=union > 0)
+    inside = group != NONE
+    every = np.bincount(group[inside], pixels[inside], n_groups)
+    return iou, 2 * whole < every
 
 
-def panoptic(iou: Float[np.ndarray, "group object"]) -> tuple[float, float]:
+def panoptic(
+    iou: Float[np.ndarray, "group object"], unknown: Bool[np.ndarray, " group"] | None = None
+) -> tuple[float, float]:
     """Numerator and denominator of one image's panoptic quality (Kirillov et al. 2019, arXiv
-    1801.00868, section 3), one class: pairs above one half are matched, and no other can be."""
+    1801.00868, section 4), one class: pairs above one half are matched, and no other can be.
+
+    Args:
+        unknown: groups that are not wrong where they match nothing, from `overlaps`.
+    """
+    if unknown is not None:
+        iou = iou[~unknown | (iou > 0.5).any(1)]
     matched = iou[iou > 0.5]
     hits = len(matched)
     n_groups, n_objects = iou.shape

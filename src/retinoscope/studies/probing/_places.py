@@ -112,7 +112,7 @@ def _whole(on: Located, label: np.ndarray) -> Cells:
 def probe_places(
     task: Task, ground: Ground, gathered: Gathered, number: int, labels: Labels, seed: int
 ) -> Answer:
-    """One linear head for all locations.
+    """One linear head for all locations; undefined where they all have one control label.
 
     Args:
         number: of the probe seed.
@@ -127,6 +127,8 @@ def probe_places(
         order = np.random.default_rng([seed, 29]).permutation(len(label))
         label, weight = label[order], weight[order]
     known = label != UNKNOWN
+    if labels == "control" and len(np.unique(label[known])) < 2:
+        return Answer((), head="linear", n_parameters=0, n_train=int(known.sum()))
     val = ground.dense(val_images, _mixed(ground, seed) if labels == "shuffled" else None)
     table = val.table()
     binary = task.name == "foreground"
@@ -311,9 +313,10 @@ def _grouped(ground: Ground, image: int, said: np.ndarray, radius: float) -> np.
 def _quality(
     ground: Ground, image: int, group: np.ndarray
 ) -> tuple[tuple[float, float], np.ndarray]:
-    known = _studied(ground, image)
-    iou = overlaps(group, ground.located[image].objects, _n(ground, image))[:, known]
-    return panoptic(iou), iou
+    on = ground.located[image]
+    iou, unknown = overlaps(group, on.objects, _n(ground, image), on.pixels)
+    iou = iou[:, _studied(ground, image)]
+    return panoptic(iou, unknown), iou
 
 
 def _studied(ground: Ground, image: int) -> np.ndarray:

@@ -23,6 +23,7 @@ class Answer:
     """What one probe said of the test images.
 
     Attributes:
+        rows: none where the answer is undefined.
         strength: of the penalty that was chosen (C, or the weight decay of the small head).
         val: the deciding measure on the validation split.
         said: (n,) class at each location of the test images, where the task is dense.

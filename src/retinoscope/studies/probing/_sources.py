@@ -152,11 +152,11 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
     vlm = getattr(encoder, "vlm", None)
     if vlm is not None:
         return encoders.load(untrained_copy(vlm, seed))
-    model, images = getattr(encoder, "model", None), getattr(encoder, "images", None)
-    if model is None or images is None or not hasattr(model, "config"):
+    model, again = getattr(encoder, "model", None), getattr(encoder, "with_model", None)
+    if model is None or again is None:
         raise CapabilityError(f"{encoder.name} cannot be made anew with random weights")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed + 1)
         fresh = type(model)(deepcopy(model.config))
     reference = next(model.parameters())
-    return encoders.load((fresh.to(reference.device, reference.dtype).eval(), images))
+    return again(fresh.to(reference.device, reference.dtype).eval())

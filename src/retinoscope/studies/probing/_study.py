@@ -1,6 +1,6 @@
 """What is where: frozen layers probed for what is shown and for where it is.
 
-Li et al. 2024, "Localization vs. Semantics" (arXiv 2212.00281), as far as it is known: frozen
+Li et al. 2022, "Localization vs. Semantics" (arXiv 2212.00281), as far as it is known: frozen
 encoders, light heads, tasks that need names and tasks that need places. None of its numbers could
 be verified, and none is given.
 """
@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 from ... import encoders
 from ...data import Sample, source_of
 from ...encoders import Encoder
+from ...encoders.recipe import held_out
 from ...errors import CapabilityError, InputError
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from .._readable import SAMPLES
@@ -25,7 +26,7 @@ from .._survival import stopped_by_sigterm
 from ._labels import LeftOut
 from ._questions import Questions, questions_of
 from ._read import Data, read_data
-from ._sources import PIXELS, Source, default_layers, last_layers, short_name, untrained
+from ._sources import PIXELS, SMALL, Source, default_layers, last_layers, short_name, untrained
 from ._split import splits_of
 from ._tasks import TASKS
 from ._work import Settings, Unit, Work
@@ -47,8 +48,8 @@ class Probe:
     Beside each encoder: the same architecture with random weights (the last layer of each part) and
     the raw pixels of its locations, both with the first probe seed only; the constant answer; the
     best that one answer per location can reach; control labels (a random label for each kind of
-    case, Hewitt and Liang 2019, arXiv 1909.03368) and shuffled labels, first seed only. The
-    encoder's parameters are compared before and after.
+    case, Hewitt and Liang 2019, arXiv 1909.03368; undefined where all cases get one) and shuffled
+    labels, first seed only. The encoder's parameters are compared before and after.
 
     Args:
         sources: encoders, or what `retinoscope.encoders.load` takes.
@@ -152,6 +153,8 @@ class Probe:
         if missing:
             every = dict.fromkeys(layer for encoder in loaded for layer in encoder.layers)
             raise InputError(f"expected layers of {', '.join(every)}, got {missing[0]!r}")
+        if any(encoder.name.startswith(SMALL) for encoder in loaded):
+            held_out(self.samples)
         return tuple(found)
 
     def _chosen(self, encoder: Encoder) -> tuple[str, ...]:
@@ -218,6 +221,12 @@ class Probe:
         ]
         source = source_of(self.samples)
         told: dict[str, object] = {} if source is None else {"source": source}
+        devices = {
+            str(parameter.device)
+            for one in self._sources
+            for module in one.encoder.modules
+            for parameter in module.parameters()
+        }
         dtypes = {str(one.encoder.settings.get("dtype", "float32")) for one in self._sources}
         return new_manifest(
             study=self.name,
@@ -229,7 +238,7 @@ class Probe:
             data={"fingerprint": data.fingerprint, "samples": len(self.samples)} | told,
             seeds={"study": self.seed},
             dtype=", ".join(sorted(dtypes)),
-            device="cpu",
+            device=", ".join(sorted(devices)),
         )
 
     def _key(self, manifest: Mapping[str, Json], unit: Unit) -> str:

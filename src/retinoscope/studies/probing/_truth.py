@@ -168,6 +168,7 @@ class Located:
     """An image on a grid of n locations.
 
     Attributes:
+        pixels: (n,) of each location, those included of which nothing is known.
         regions: pixels of each object's own mask, by index of the object.
         objects: by 1 + index of the object on top, 0 for background.
         parts: by 1 + index of the part, 0 for none.
@@ -176,6 +177,7 @@ class Located:
     """
 
     n: int
+    pixels: Int[np.ndarray, " n"]
     regions: Cells
     objects: Cells
     parts: Cells
@@ -208,6 +210,7 @@ def locate(truth: Truth, maps: Maps, boxes: Float[np.ndarray, "n 4"]) -> Located
     )
     return Located(
         n,
+        pixels,
         _regions(flat, maps.masks, n),
         _cells(flat, maps.instance.ravel()),
         _cells(flat, maps.part.ravel()),

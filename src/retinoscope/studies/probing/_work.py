@@ -20,7 +20,9 @@ from ...encoders import cached_features
 from ...errors import MissingExtraError, StudyError
 from ...store import RunDirectory
 from .._study import Progress
+from .._tables import number
 from ._cases import Labels, constant_cases, probe_cases
+from ._draws import CONSTANT
 from ._gather import Gathered, Plan, gather, plan_of
 from ._heads import projection
 from ._labels import LeftOut
@@ -33,7 +35,6 @@ from ._sources import PIXELS, CachedLayer, Layer, PixelLayer, Source
 from ._split import Split
 from ._tasks import TASKS
 
-CONSTANT = "constant"
 FACTS = "probe.json"
 _WORKERS = min(4, os.cpu_count() or 1)
 
@@ -290,7 +291,7 @@ class Work:
             "n_parameters": answer.n_parameters,
             "n_train": answer.n_train,
             "strength": answer.strength,
-            "val": answer.val,
+            "val": number(answer.val),
             "converged": answer.converged,
             "n_classes": len(self.questions.classes(unit.task)),
         }
