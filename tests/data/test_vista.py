@@ -160,6 +160,9 @@ def test_recordings_that_cannot_be_are_refused(tmp_path: Path, change: dict, mes
     [
         ({"viewpoint": 1}, "expected settings among viewport"),
         ({"viewport": "screen"}, "a viewport, a screen or 'image'"),
+        ({"viewport": [1920, 1080]}, "a viewport, a screen or 'image'"),
+        ({"viewports": {"1": 5}}, "a viewport, a screen or 'image', got 5"),
+        ({"images": 5}, "images as the name of a folder, got 5"),
         ({"viewport": {"x": 1}}, "x0, y0, scale_x and scale_y"),
         ({"viewport": {"x0": 0, "y0": 0, "scale_x": 0, "scale_y": 1}}, "scales above 0"),
         ({"bandwidth": 0}, "bandwidth above 0"),
@@ -251,6 +254,17 @@ def test_maps_of_segments(tmp_path: Path) -> None:
 def test_rows_that_fit_nothing_are_refused_at_once(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
         rs.data.vista(_triplets(tmp_path, row + "\n"))
+    assert "line 2" in str(caught.value)
+
+
+@pytest.mark.parametrize("observer", ["inf", "nan", "-1", "1.5", "Ada"])
+def test_observers_are_whole_numbers(tmp_path: Path, observer: str) -> None:
+    root = _triplets(tmp_path, "")
+    (root / "triplets.csv").write_text(
+        f"image,text,segment,map,observer\n7,a cup,cup,maps/a.png,{observer}\n"
+    )
+    with pytest.raises(InputError, match="observer as a whole number from 0 up") as caught:
+        rs.data.vista(root)
     assert "line 2" in str(caught.value)
 
 

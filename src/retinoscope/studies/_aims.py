@@ -20,7 +20,7 @@ Points = Float[np.ndarray, "fixation xy"]
 class Rules:
     """How maps are compared.
 
-    Args:
+    Attributes:
         metrics: keys of `retinoscope.stats.maps.METRICS`.
         resolution: maps and densities are compared with at most so many pixels along the longer
             side (means over areas), which saves time on large images.

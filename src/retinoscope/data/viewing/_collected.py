@@ -202,9 +202,9 @@ def dwells(
 
     Source: dispersion-threshold identification, Salvucci and Goldberg 2000 (ETRA), section 3.3.
     """
-    held = _intervals(positions, pauses, end)
     found: list[tuple[np.ndarray, float, float]] = []
     group: list[tuple[float, float, float, float]] = []
+    low = high = np.zeros(2)
 
     def close() -> None:
         if group:
@@ -214,12 +214,14 @@ def dwells(
                 mean = (where * seconds[:, None]).sum(0) / seconds.sum()
                 found.append((mean, group[0][2], group[-1][3]))
 
-    for one in held:
-        points = np.array([(x, y) for x, y, _, _ in [*group, one]])
+    for one in _intervals(positions, pauses, end):
+        at = np.array(one[:2])
+        wider = np.minimum(low, at), np.maximum(high, at)
         apart = not group or one[2] > group[-1][3] + 1e-9
-        if apart or np.ptp(points, axis=0).sum() > dispersion:
+        if apart or (wider[1] - wider[0]).sum() > dispersion:
             close()
-            group = []
+            group, wider = [], (at, at)
+        low, high = wider
         group.append(one)
     close()
     points = np.array([where for where, _, _ in found]).reshape(-1, 2)

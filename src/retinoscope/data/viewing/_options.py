@@ -70,8 +70,13 @@ class GazeOptions:
             raise InputError(f"expected granularities among {', '.join(GRANULARITIES)}, got {got}")
         if self.resize not in (None, "bilinear", "area"):
             raise InputError(f"expected resize as 'bilinear' or 'area', got {self.resize!r}")
-        if isinstance(self.viewport, str) and self.viewport != "image":
-            raise InputError(f"expected a viewport, a screen or 'image', got {self.viewport!r}")
+        for one in (self.viewport, *self.viewports.values()):
+            if one is not None and not _is_viewport(one):
+                raise InputError(f"expected a viewport, a screen or 'image', got {one!r}")
+        for name in ("images", "maps", "fixations"):
+            value = getattr(self, name)
+            if not isinstance(value, str | None):
+                raise InputError(f"expected {name} as the name of a folder, got {value!r}")
 
     def viewport_of(self, name: str, size: tuple[int, int]) -> Viewport:
         """Where one image was on the screen.
@@ -144,6 +149,12 @@ def _viewport(value: Any) -> Viewport | tuple[float, float] | str | None:
     if set(value) != {"x0", "y0", "scale_x", "scale_y"}:
         raise InputError(f"expected x0, y0, scale_x and scale_y, or screen, got {sorted(value)}")
     return Viewport(**{key: float(number) for key, number in value.items()})
+
+
+def _is_viewport(value: object) -> bool:
+    if isinstance(value, tuple):
+        return len(value) == 2 and all(isinstance(side, int | float) for side in value)
+    return isinstance(value, Viewport) or value == "image"
 
 
 def _names(file: Path) -> tuple[str, ...]:

@@ -219,7 +219,7 @@ def whole_number(value: object, name: str) -> int | None:
         number = float(str(value))
     except ValueError:
         number = -1.0
-    if number < 0 or number != int(number):
+    if number < 0 or not number.is_integer():
         raise InputError(f"expected {name} as a whole number from 0 up, got {value!r}")
     return int(number)
 
