@@ -13,7 +13,8 @@ from torch import Tensor
 
 import retinoscope as rs
 from retinoscope.attribution import Goal, Target, attention, chefer, resolve, rollout
-from retinoscope.attribution._attention_maps import relevancy_of, rollout_rows
+from retinoscope.attribution._attention_maps import rollout_rows
+from retinoscope.attribution._carry import relevancy_of
 from retinoscope.engine import Run
 
 
@@ -88,12 +89,17 @@ def test_rollout_rows_add_up_to_1_and_keep_causality(
     assert rollout(goal.origin, goal).values == pytest.approx(found)
 
 
+def whole_relevancy(goal: Goal) -> Tensor:
+    trace = goal.weights
+    return relevancy_of(trace.weights, trace.gradients, goal.run.n)
+
+
 def test_relevancy_by_its_definition(goal: Goal, eager: tuple[list[Tensor], list[Tensor]]) -> None:
     n = goal.run.n
     wanted = torch.eye(n)
     for weights, gradients in zip(*eager, strict=True):
         wanted = wanted + (weights * gradients).clamp(min=0).mean(0) @ wanted
-    found = relevancy_of(goal)
+    found = whole_relevancy(goal)
     scale = float((wanted - torch.eye(n)).max())
     torch.testing.assert_close(found, wanted, atol=1e-5 * scale, rtol=1e-3)
     assert (found >= torch.eye(n)).all()
@@ -116,7 +122,7 @@ def test_without_a_gradient_relevancy_is_the_identity(build: Any, square: Image.
     run = vlm.run(vlm.prompt(square, "Is there a cat in this image?"))
     goal = resolve(run, Target.token(index, "logit"))
     assert goal.value == 0
-    assert torch.equal(relevancy_of(goal), torch.eye(run.n))
+    assert torch.equal(whole_relevancy(goal), torch.eye(run.n))
     assert not chefer(run, goal).values.any()
 
 

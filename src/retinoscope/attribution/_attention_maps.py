@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..engine import Run
 from ..errors import InputError
+from ._carry import relevancy_of, rolled_out
 from ._common import layers_in, map_of, places_of
 from ._heat_map import HeatMap
 from ._target import AnyTarget, Goal, resolve
@@ -89,16 +90,8 @@ def rollout(run: Run, target: AnyTarget, *, layer: int | None = None, image: int
 
 def rollout_rows(goal: Goal, layer: int) -> Float[Tensor, "row key"]:
     """The target's rows of the rollout up to block `layer`; each adds up to 1."""
-    n = goal.run.n
-    rows = torch.eye(n)[list(goal.positions)]
-    for block in range(layer, -1, -1):
-        rows = rows @ _mixing(goal.attention[block])
-    return rows
-
-
-def _mixing(weights: Float[Tensor, "query key"]) -> Float[Tensor, "query key"]:
-    with_itself = weights + torch.eye(len(weights))
-    return with_itself / with_itself.sum(-1, keepdim=True)
+    rows = torch.eye(goal.run.n)[list(goal.positions)]
+    return rolled_out(rows, goal.attention[: layer + 1])
 
 
 def chefer(run: Run, target: AnyTarget, *, start: int = 0, image: int = 0) -> HeatMap:
@@ -125,16 +118,7 @@ def chefer(run: Run, target: AnyTarget, *, start: int = 0, image: int = 0) -> He
     goal = resolve(run, target)
     places = list(places_of(goal, image))
     layers_in(start, run.vlm.n_layers, "blocks")
-    relevancy = relevancy_of(goal, start)
+    trace = goal.weights
+    relevancy = relevancy_of(trace.weights[start:], trace.gradients[start:], goal.run.n)
     rows = relevancy[list(goal.positions)][:, places].mean(0)
     return map_of(goal, image, rows, "chefer", start=start)
-
-
-def relevancy_of(goal: Goal, start: int = 0) -> Float[Tensor, "query key"]:
-    """The whole relevancy matrix; never below the identity."""
-    relevancy = torch.eye(goal.run.n)
-    trace = goal.weights
-    for weights, gradients in zip(trace.weights[start:], trace.gradients[start:], strict=True):
-        step = (weights.float() * gradients.float()).clamp(min=0).mean(0).cpu()
-        relevancy = relevancy + step @ relevancy
-    return relevancy

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +15,7 @@ from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError
 from ..tokens import close, frozen
+from ._trace import eager
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +116,3 @@ def _pooled(head: Any, hidden: Float[Tensor, "1 token d"]) -> tuple[Tensor, Tens
     weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
     mixed = attention.out_proj((weights @ v).transpose(0, 1).flatten(1))
     return weights, (mixed + head.mlp(head.layernorm(mixed)))[0]
-
-
-@contextmanager
-def eager(config: Any) -> Iterator[None]:
-    """Attention that returns its weights."""
-    before = config._attn_implementation
-    config._attn_implementation = "eager"
-    try:
-        yield
-    finally:
-        config._attn_implementation = before

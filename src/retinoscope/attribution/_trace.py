@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -94,7 +95,7 @@ def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTra
     modules = [decoder.attention(layer) for layer in range(run.adapter.n_layers)]
     hooks = [module.register_forward_hook(keep) for module in modules]
     try:
-        with frozen(run.adapter.model), torch.enable_grad(), _eager(run):
+        with frozen(run.adapter.model), torch.enable_grad(), eager(run.adapter.text_config):
             value = _value(run, rows, read)
             gradients = torch.autograd.grad(value, weights, materialize_grads=True)
     finally:
@@ -123,9 +124,8 @@ def _value(run: Run, rows: tuple[int, ...], read: Read) -> Tensor:
 
 
 @contextmanager
-def _eager(run: Run) -> Iterator[None]:
-    """Attention that holds its weights, with masks to match."""
-    config = run.adapter.text_config
+def eager(config: Any) -> Iterator[None]:
+    """Attention that holds its weights, with masks to match, in the modules of a configuration."""
     before = config._attn_implementation
     config._attn_implementation = "eager"
     try:

@@ -18,6 +18,7 @@ from torch import Tensor
 from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError, InputError
+from ._carry import positive_part, relevancy_of, rolled_out
 from ._common import painted
 from ._heat_map import HeatMap
 from ._tower_trace import TowerTrace, tower_trace
@@ -103,12 +104,9 @@ def rollout(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
     """
     trace = tower_trace(two, image, text)
     n = trace.weights[0].shape[-1]
-    product = torch.eye(n)
-    for weights in trace.weights:
-        mixed = weights.float().mean(0).cpu() + torch.eye(n)
-        product = mixed / mixed.sum(-1, keepdim=True) @ product
-    row = product[0] if trace.pool is None else trace.pool.float().mean(0).cpu() @ product
-    return _map(two, image, text, row, "rollout", trace)
+    read = torch.eye(n)[0] if trace.pool is None else trace.pool.float().mean(0).cpu()
+    weights = [block.float().mean(0).cpu() for block in trace.weights]
+    return _map(two, image, text, rolled_out(read[None], weights)[0], "rollout", trace)
 
 
 def chefer(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
@@ -127,13 +125,11 @@ def chefer(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
     Source: Chefer et al. 2021b (arXiv 2103.15679), section 3, and its released CLIP example.
     """
     trace = tower_trace(two, image, text)
-    relevancy = torch.eye(trace.weights[0].shape[-1])
-    for weights, gradients in zip(trace.weights, trace.gradients, strict=True):
-        relevancy = relevancy + (weights * gradients).float().clamp(min=0).mean(0).cpu() @ relevancy
+    relevancy = relevancy_of(trace.weights, trace.gradients, trace.weights[0].shape[-1])
     if trace.pool is None or trace.pool_gradient is None:
         row = relevancy[0]
     else:
-        row = (trace.pool * trace.pool_gradient).float().clamp(min=0).mean(0).cpu() @ relevancy
+        row = positive_part(trace.pool[:, None], trace.pool_gradient[:, None])[0] @ relevancy
     return _map(two, image, text, row, "chefer", trace)
 
 
