@@ -47,6 +47,11 @@ def test_a_process_ends_with_the_exit_code_and_one_line(tmp_path: Path) -> None:
             ["group", "F", "scenes:3", "--out", "x", "--preset", "spurious", "--n-groups", "4"],
             "--n-groups",
         ),
+        (["group", "pocket", "scenes:3", "--out", "x", "--min-cover", "0.5"], "--min-cover"),
+        (
+            ["group", "small:contrastive-max", "scenes:3", "--out", "x", "--dtype", "float16"],
+            "--dtype",
+        ),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(

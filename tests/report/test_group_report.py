@@ -7,6 +7,7 @@ from pathlib import Path
 
 from retinoscope.cli import main
 from retinoscope.report import compose, write_report
+from retinoscope.report._group import _claim
 
 
 def test_group_reports_labels_groups_and_pictures(tmp_path: Path, capsys, monkeypatch) -> None:
@@ -50,3 +51,20 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys) -> None:
         text = capsys.readouterr().err
         assert said in text
         assert "Traceback" not in text
+
+
+def test_the_claim_tells_of_the_condition_that_it_counts() -> None:
+    def row(background: str, value: float) -> dict:
+        ends = {
+            f"{name}{end}": x
+            for name, x in (("value", value), ("control_value", 0.0), ("difference", value))
+            for end in ("", "_low", "_high")
+        }
+        told = {"kind": "top-down", "model": "m", "weights": "trained", "candidates": "all"}
+        told |= {"method": "text", "layer": "joint", "control": "shuffled", "n": 3}
+        return told | ends | {"background": background, "constant": 0.1, "bound": 0.9}
+
+    claim = _claim([row("none", 0.2), row("prompts", 0.4)])
+    assert claim is not None
+    assert claim.figure == "0.40"
+    assert "background prompts compete: mean IoU 0.40" in claim.sentence

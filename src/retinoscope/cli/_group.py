@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -121,9 +122,17 @@ def group(
 
 def _open(model: str, loading: Loading) -> Any:
     """A model of any kind; VLMs are loaded as the options say."""
+    from ..engine import VLM
     from ..studies import open_subject
 
-    return open_subject(model, lambda name: load_model(name, loading))
+    found = open_subject(model, lambda name: load_model(name, loading))
+    told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
+    if told and not isinstance(found, VLM):
+        raise InputError(
+            f"--{told[0].replace('_', '-')} says how a vision-language model is loaded, and "
+            f"{model} is none: leave it out"
+        )
+    return found
 
 
 def _preset(preset: str, folder: str, data: str, common: Common, loading: Loading) -> None:

@@ -26,7 +26,8 @@ FORMS = (
     "folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
     "datasets:NAME_OR_PATH[:SPLIT], vista:FOLDER, gaze:FOLDER or collected:FOLDER "
     "(where people looked), color:DATA (any of these, objects named by their colours), "
-    "simulated:N (scenes with simulated observers) or squares:N (images for the planted models)"
+    "simulated:N (scenes with simulated observers), grounded:N (scenes on water and land) or "
+    "squares:N (images for the planted models)"
 )
 
 

@@ -19,7 +19,7 @@ from ..store import fingerprint_json
 from ._features import Features
 from ._places import patch_tokens
 from ._tower import TowerEncoder
-from ._two_tower import JOINT, TwoTower, checked_texts
+from ._two_tower import JOINT, TwoTower, article, checked_texts
 from .recipe import (
     ALIASES,
     OBJECTIVES,
@@ -96,7 +96,7 @@ class SmallTwoTower(TwoTower):
         return fingerprint_json([self.encoder.fingerprint, self.way, weights])
 
     def prompts(self, names: Sequence[str]) -> list[str]:
-        return [f"{_article(name)} {name}." for name in names]
+        return [f"{article(name)} {name}." for name in names]
 
     @torch.no_grad()
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
@@ -141,7 +141,3 @@ def _fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:
         module.load_state_dict(dict(state))
     except RuntimeError as error:
         raise InputError(f"{name}: expected weights that fit, got {error}") from error
-
-
-def _article(word: str) -> str:
-    return "an" if word[0] in "aeiou" else "a"

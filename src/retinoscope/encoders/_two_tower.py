@@ -67,6 +67,11 @@ class TwoTower(ABC):
         """
 
 
+def article(name: str) -> str:
+    """ "a" or "an", by a name's first letter."""
+    return "an" if name[:1].lower() in tuple("aeiou") else "a"
+
+
 def checked_texts(texts: Sequence[str]) -> list[str]:
     """Raises `InputError` for no texts, or an empty one."""
     if isinstance(texts, str):
@@ -118,7 +123,7 @@ class HuggingFaceTwoTower(TwoTower):
         return _Whole(self.model, self.encoder).fingerprint
 
     def prompts(self, names: Sequence[str]) -> list[str]:
-        return [f"a photo of {'an' if name[:1] in 'aeiou' else 'a'} {name}" for name in names]
+        return [f"a photo of {article(name)} {name}" for name in names]
 
     @torch.no_grad()
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:

@@ -79,7 +79,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "After Ranasinghe et al. 2022 (arXiv 2210.09996).",
             *((PAPER_NOTE,) if told else ()),
         ),
-        claim=aggregation_claim(main) if told else _claim(rows, models),
+        claim=aggregation_claim(main) if told else _claim(rows),
     )
 
 
@@ -96,43 +96,12 @@ def _asked(rows: Sequence[Record], kind: str) -> list[Record]:
 def _sentences(rows: Sequence[Record], model: str) -> list[str]:
     found: list[str] = []
     for background in values(_asked(rows, "top-down"), "background"):
-        asked = pick(_asked(rows, "top-down"), background=background, candidates="all")
-        best = _best(asked)
-        if best is None:
-            continue
-        row, x = best
-        text = (
-            f"{model}, {_place(row)}, {_BACKGROUND[str(background)]}: mean IoU "
-            f"{number_interval(x)}; swapped {_value(row, 'control_value')}"
-        )
-        fresh = _best(
-            pick(
-                rows,
-                kind="top-down",
-                weights="untrained",
-                background=background,
-                candidates="all",
-                method=row["method"],
-            )
-        )
-        text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
-        text += f"; one label for everything {_value(row, 'constant')}"
-        found.append(f"{text}; bound of the grid {_value(row, 'bound')}.")
+        best = _best(pick(_asked(rows, "top-down"), background=background, candidates="all"))
+        if best is not None:
+            found.append(_of_labels(rows, model, *best))
     best = _best(_asked(rows, "bottom-up"))
     if best is not None:
-        row, x = best
-        change = interval(row, "difference")
-        text = (
-            f"{model}, groups by {row['method']} of {row['layer']}: overlap with instances "
-            f"{number_interval(x)} by best match, {_value(row, 'matched')} one to one; "
-            f"{row['control']} {_value(row, 'control_value')}"
-        )
-        fresh = _best(pick(rows, kind="bottom-up", weights="untrained"))
-        text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
-        text += f"; bound of the grid {_value(row, 'bound')}."
-        if change is not None and change.low <= 0:
-            text += f" Not more than {row['control']}: the difference is {number_interval(change)}."
-        found.append(text)
+        found.append(_of_groups(rows, model, *best))
     for row in pick(rows, kind="classification"):
         x = interval(row, "value")
         if x is not None:
@@ -144,11 +113,46 @@ def _sentences(rows: Sequence[Record], model: str) -> list[str]:
     return found
 
 
-def _claim(rows: Sequence[Record], models: Sequence[str]) -> Claim | None:
+def _of_labels(rows: Sequence[Record], model: str, row: Record, x: Interval) -> str:
+    text = (
+        f"{model}, {_place(row)}, {_BACKGROUND[str(row['background'])]}: mean IoU "
+        f"{number_interval(x)}; swapped {_value(row, 'control_value')}"
+    )
+    fresh = _best(
+        pick(
+            rows,
+            kind="top-down",
+            weights="untrained",
+            background=row["background"],
+            candidates="all",
+            method=row["method"],
+        )
+    )
+    text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
+    text += f"; one label for everything {_value(row, 'constant')}"
+    return f"{text}; bound of the grid {_value(row, 'bound')}."
+
+
+def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> str:
+    change = interval(row, "difference")
+    text = (
+        f"{model}, groups by {row['method']} of {row['layer']}: overlap with instances "
+        f"{number_interval(x)} by best match, {_value(row, 'matched')} one to one; "
+        f"{row['control']} {_value(row, 'control_value')}"
+    )
+    fresh = _best(pick(rows, kind="bottom-up", weights="untrained"))
+    text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
+    text += f"; bound of the grid {_value(row, 'bound')}."
+    if change is not None and change.low <= 0:
+        text += f" Not more than {row['control']}: the difference is {number_interval(change)}."
+    return text
+
+
+def _claim(rows: Sequence[Record]) -> Claim | None:
     """Against the strongest null; top-down where there is text, else bottom-up."""
-    for kind, title in (
-        ("top-down", "Locations say which class they show"),
-        ("bottom-up", "Features put objects together"),
+    for kind, title, said in (
+        ("top-down", "Locations say which class they show", _of_labels),
+        ("bottom-up", "Features put objects together", _of_groups),
     ):
         best = _best([row for row in _asked(rows, kind) if row["candidates"] in (None, "all")])
         if best is None:
@@ -156,19 +160,12 @@ def _claim(rows: Sequence[Record], models: Sequence[str]) -> Claim | None:
         row, x = best
         change, control = interval(row, "difference"), interval(row, "control_value")
         told = "swapped prompts" if kind == "top-down" else str(row["control"])
-        sentence = next(
-            (
-                s
-                for s in _sentences(pick(rows, model=row["model"]), str(row["model"]))
-                if str(row["layer"]) in s and (kind == "bottom-up") == ("groups by" in s)
-            ),
-            "",
-        )
+        model = str(row["model"])
         return Claim(
             title=title,
             figure=f"{x.value:.2f}",
             versus=f"against {control.value:.2f} with {told}" if control else "",
-            sentence=sentence,
+            sentence=said(pick(rows, model=model), model, row, x),
             shown=None if change is None else change.low > 0,
         )
     return None

@@ -15,6 +15,7 @@ from retinoscope.encoders.recipe import TRAIN_SEED
 from retinoscope.errors import InputError, StudyError
 from retinoscope.studies import Grouping, open_results, read_categories
 from retinoscope.studies.grouping._planted import LAYER, _label_directions
+from retinoscope.studies.grouping._view import View
 
 CLASSES = class_names(squares(1))
 FAST = {"untrained": False, "attribution_images": 0, "groupings": ("kmeans",)}
@@ -140,6 +141,19 @@ def test_bilinear_scores_are_those_of_interpolated_features(tmp_path) -> None:
     run = Grouping(Planted(), squares(3), upsample="bilinear", **FAST).run(tmp_path / "run")
     (row,) = _rows(run, kind="top-down", method="text", background="none")
     assert 0.9 < row["value"] <= 1
+
+
+def test_interpolated_background_prompts_compete_one_by_one() -> None:
+    sample = squares(1)[0]
+    boxes = np.array([[0.0, 0.0, 24.0, 48.0], [24.0, 0.0, 48.0, 48.0]])
+    view = View.of(sample, CLASSES, boxes, (1, 2))
+    # Between the two places neither prompt is as near as the class is everywhere.
+    scores = np.array([[1.0, 0.0], [0.0, 1.0], [0.6, 0.6]])
+    counts = view.counts(scores, [0], 2, "bilinear")
+    # Centres lie at 12 and 36: above 0.6 are the pixels up to 12 + 24 x 0.4.
+    between = sum(21.6 < x + 0.5 < 26.4 for x in range(48))
+    assert counts[:, 1].tolist() == [(48 - between) * 48, between * 48] + [0] * (len(CLASSES) - 1)
+    assert view.counts(scores, [0], 2, "nearest")[0, 1] == 48 * 48
 
 
 def test_an_interrupted_study_goes_on_to_the_same_results(tmp_path) -> None:

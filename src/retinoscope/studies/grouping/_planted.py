@@ -47,7 +47,7 @@ def planted_grouping(vlm: VLM, samples: Sequence[Sample]) -> Mapping[str, float 
             # Half of a label's own length: what is below shows nothing of the class.
             behind = np.full((1, view.n), 0.5 * (vectors**2).sum(1).mean())
             both = np.concatenate([behind, scores])
-            counts[name].append(view.counts(both, range(len(classes)), True, "nearest"))
+            counts[name].append(view.counts(both, range(len(classes)), 1, "nearest"))
         for method, found in overlaps.items():
             groups = group(values, method, _GROUPS)  # type: ignore[arg-type]
             found += jaccard(view.instances, view.whole, groups).best.tolist()

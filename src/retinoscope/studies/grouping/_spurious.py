@@ -198,7 +198,9 @@ def spurious_order(record: Record) -> tuple[str, ...]:
     )
 
 
-def _record(found: Mapping[tuple[str, str, str], Any], objective: str, measure: str, group: str):
+def _record(
+    found: Mapping[tuple[str, str, str], Any], objective: str, measure: str, group: str
+) -> Record:
     values, draws, images = found[objective, measure, group]
     interval = over_seeds(np.array([*values.values()]), np.stack([*draws.values()]), images)
     record: dict[str, Cell] = {

@@ -61,12 +61,13 @@ def text_rows(
     for method, vectors in pairs:
         scores = _joint_scores(locations, vectors.classes)
         rows.append(
-            _row(view, method, JOINT, WITHOUT, ALL, view.counts(scores, every, False, upsample))
+            _row(view, method, JOINT, WITHOUT, ALL, view.counts(scores, every, 0, upsample))
         )
         if vectors.background is not None:
-            behind = _joint_scores(locations, vectors.background).max(0, keepdims=True)
+            # Each prompt by itself: the largest of interpolated scores is not that of the largest.
+            behind = _joint_scores(locations, vectors.background)
             with_it = np.concatenate([behind, scores])
-            counts = view.counts(with_it, every, True, upsample)
+            counts = view.counts(with_it, every, len(behind), upsample)
             rows.append(_row(view, method, JOINT, WITH, ALL, counts))
     return rows
 
@@ -103,9 +104,9 @@ def lens_rows(
         for method, scores in (("lens", ours), ("lens, shuffled", ours[order])):
             if method != "lens" and (subject.weights != "trained" or len(words.ids) < 2):
                 continue
-            counts = view.counts(scores, words.places, False, upsample)
+            counts = view.counts(scores, words.places, 0, upsample)
             rows.append(_row(view, method, name, WITHOUT, ALL, counts))
-            counts = view.counts(np.concatenate([behind, scores]), words.places, True, upsample)
+            counts = view.counts(np.concatenate([behind, scores]), words.places, 1, upsample)
             rows.append(_row(view, method, name, REST, ALL, counts))
         rows += _present(view, "lens", name, ours, words.places, upsample) if restricted else []
     for row in rows:
@@ -121,7 +122,7 @@ def _present(
     if len(inside) < 2:
         return []
     chosen = [places[k] for k in inside]
-    counts = view.counts(scores[inside], chosen, False, upsample)
+    counts = view.counts(scores[inside], chosen, 0, upsample)
     return [_row(view, method, layer, WITHOUT, PRESENT, counts)]
 
 
@@ -158,7 +159,7 @@ def attribution_rows(
         maps = maps[:, view.placed]
         name = "" if layer is None else f"decoder.{layer}"
         for told, scores in ((method.name, maps), (f"{method.name}, shuffled", maps[order])):
-            counts = view.counts(scores, chosen, False, upsample)
+            counts = view.counts(scores, chosen, 0, upsample)
             rows.append(_row(view, told, name, WITHOUT, PRESENT, counts))
     return rows
 

@@ -121,16 +121,16 @@ class View:
         self,
         scores: Float[np.ndarray, "label location"],
         places: Sequence[int],
-        background: bool,
+        background: int,
         upsample: Upsample,
     ) -> Counts:
         """Counts of the label of largest score, as `retinoscope.stats.class_counts`.
 
         Args:
-            scores: one row per entry of `places`, and first one for the background if `background`.
+            scores: one row per entry of `places`, behind those of the background.
             places: the classes that compete, as indices in the list.
-            background: whether the background is a label like others. If not, its pixels count as
-                little as those without a label, and row 0 is all 0.
+            background: so many rows of `scores`, the first ones, are the background's. With none,
+                its pixels count as little as those without a label, and row 0 is all 0.
         """
         labels = np.array([0] * background + [1 + place for place in places])
         cells = self.cells if background else self.foreground
