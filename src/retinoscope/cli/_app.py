@@ -38,7 +38,7 @@ Start here; it takes a few minutes and downloads nothing:
     retinoscope demo
 """
 
-EPILOGUE = """MODEL is pocket (packaged), a folder of `retinoscope train smol`, \
+EPILOGUE = """MODEL is pocket (packaged), smol (after `retinoscope fetch smol`), \
 a Hugging Face Hub id or a folder. \
 DATA is scenes:N (drawn), \
 coco:FOLDER, vg:FOLDER, voc:FOLDER, ade20k:FOLDER, \

@@ -25,6 +25,19 @@ class Share:
     knockout: float
 
 
+@dataclass(frozen=True)
+class Effort:
+    """How much is asked of each scene; see the studies' own arguments."""
+
+    scenes: int
+    sizes: tuple[int, ...]
+    max_objects: int
+    max_questions: int
+    gradient_steps: int
+    slide: int
+    near: int = 0
+
+
 MAIN = "pocket"
 PLAN = {
     MAIN: Share(ablation=1.0, lens=1.0, knockout=1.0),
@@ -32,18 +45,17 @@ PLAN = {
     "pocket-none": Share(ablation=0.25, lens=1.0, knockout=1.0),
 }
 # Sized so that the whole demo stays under five minutes on two cores.
-SCENES = 64
-ADAPTED = {"smol": Share(ablation=0.5, lens=1.0, knockout=1.0)}
-ADAPTED["smol-lora"] = ADAPTED["smol"]
-# Fifty times as large as pocket; sized to stay under fifteen minutes on two cores.
-ADAPTED_SCENES = 24
-NEAR = 50
-"""Entries of 49,152 that count as near a word: one in a thousand."""
-SIZES = (10, 40, 100)
+EFFORT = Effort(
+    scenes=64, sizes=(10, 40, 100), max_objects=2, max_questions=2, gradient_steps=8, slide=2
+)
+ADAPTED = Share(ablation=0.5, lens=1.0, knockout=1.0)
+# Fifty times as large as pocket: sized to stay under fifteen minutes on two cores. An entry of
+# 49,152 in a thousand counts as near a word.
+ADAPTED_EFFORT = Effort(
+    scenes=24, sizes=(40,), max_objects=1, max_questions=1, gradient_steps=4, slide=5, near=50
+)
 MODES = ("paper", "corrected")
-MAX_OBJECTS, MAX_QUESTIONS = 2, 2
-GRADIENT_STEPS = 8
-SLIDE, SLIDE_STEP, KNOCKOUT_QUESTIONS = 2, 2, 1
+KNOCKOUT_QUESTIONS = 1
 
 
 Model = Literal["pocket", "smol", "smol-lora"]
@@ -84,7 +96,8 @@ def demo(
 
     own = model == MAIN
     out = out or Path("runs/demo" if own else f"runs/demo-{model}")
-    scenes = scenes or (SCENES if own else ADAPTED_SCENES)
+    effort = EFFORT if own else ADAPTED_EFFORT
+    scenes = scenes or effort.scenes
     if scenes < 4:
         raise InputError(f"--scenes must be at least 4, so that there are controls; got {scenes}")
     samples = samples_of(f"scenes:{scenes}", seed, None)
@@ -95,8 +108,8 @@ def demo(
 
     with Progress() as progress:
         for name in MODELS if own else (model,):
-            vlm, share = load(name), (PLAN if own else ADAPTED)[name]
-            for study in _studies(vlm, samples, share, seed, 0 if own else NEAR):
+            share = PLAN[name] if own else ADAPTED
+            for study in _studies(load(name), samples, share, effort, seed):
                 place = out / name / study.name
                 study.run(place, progress.stage(f"{name}: {study.name}"))
         progress.say("writing the report")
@@ -107,7 +120,7 @@ def demo(
 
 
 def _studies(
-    vlm: VLM, samples: Sequence[Sample], share: Share, seed: int, near: int = 0
+    vlm: VLM, samples: Sequence[Sample], share: Share, effort: Effort, seed: int
 ) -> list[Study]:
     from ..studies import AttentionKnockout, LogitLens, PromptOptions, TokenAblation
 
@@ -119,18 +132,20 @@ def _studies(
             vlm,
             some(share.ablation),
             seed=seed,
-            sizes=SIZES,
+            sizes=effort.sizes,
             modes=MODES,
-            gradient_steps=GRADIENT_STEPS,
-            prompts=PromptOptions(max_objects=MAX_OBJECTS, max_questions=MAX_QUESTIONS),
+            gradient_steps=effort.gradient_steps,
+            prompts=PromptOptions(
+                max_objects=effort.max_objects, max_questions=effort.max_questions
+            ),
         ),
-        LogitLens(vlm, some(share.lens), seed=seed, near=near, parts=near > 0),
+        LogitLens(vlm, some(share.lens), seed=seed, near=effort.near, parts=effort.near > 0),
         AttentionKnockout(
             vlm,
             some(share.knockout),
             seed=seed,
-            slide=SLIDE,
-            slide_step=SLIDE_STEP,
+            slide=effort.slide,
+            slide_step=effort.slide,
             max_questions=KNOCKOUT_QUESTIONS,
         ),
     ]
