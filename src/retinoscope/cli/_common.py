@@ -255,5 +255,3 @@ def say_claims(claims: Sequence[Claim]) -> None:
     for claim in claims:
         print(f"{claim.title}: {claim.figure} {claim.versus}".rstrip())
         print(f"  {claim.sentence}")
-        if claim.shown is False:
-            print("  The effect does not show in this run.")

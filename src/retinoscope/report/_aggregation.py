@@ -127,6 +127,8 @@ def spurious_section(runs: Sequence[StudyRun]) -> Section:
             "Gap in accuracy between an object's own ground and the other, maximum minus class "
             f"token: {number_interval(change)}, over images and {gap['seeds']} seeds."
         )
+        if change.high >= 0:
+            text += " It does not show."
         claim = Claim(
             title="The maximum depends less on the ground",
             figure=f"{mine.value:.2f}" if mine else "n/a",
