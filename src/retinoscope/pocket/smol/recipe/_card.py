@@ -23,6 +23,9 @@ def smol_card(
     """Markdown with what the adapter is, what it belongs to and how good the whole is."""
     eyes = recipe.eyes
     grid = eyes.image_size // eyes.patch_size
+    integers = (
+        "; products with the frozen matrices in 8-bit integers meanwhile" if recipe.int8 else ""
+    )
     updated = variant == "smol-lora"
     second = (
         f"\nThen adapter and low-rank updates (rank {recipe.rank}, every matrix of every block) of "
@@ -54,10 +57,11 @@ The trained adapter of a `LlavaForConditionalGeneration` of two pretrained parts
 ## Training
 
 {recipe.scenes:,} drawn scenes of 32 kinds (`SceneOptions(more_kinds=True)`), seed {recipe.seed}:
-captions and questions, packed several to an image; the loss is on answers alone. Adapter of two
-layers: {adapter.batch} scenes a step, learning rate {adapter.lr:g}, cosine.
+captions and questions, packed several to an image ({recipe.text_tokens} text tokens); the loss is
+on answers alone. Adapter of two layers: {adapter.steps} steps of {adapter.batch} scenes, learning
+rate {adapter.lr:g}, cosine{integers}.
 {second}
-`retinoscope train smol` reproduces it.
+`retinoscope train smol` with these numbers makes it again, up to rounding.
 
 ## Scenes that no step saw
 
