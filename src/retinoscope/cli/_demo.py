@@ -48,11 +48,11 @@ PLAN = {
 EFFORT = Effort(
     scenes=64, sizes=(10, 40, 100), max_objects=2, max_questions=2, gradient_steps=8, slide=2
 )
-ADAPTED = Share(ablation=0.5, lens=1.0, knockout=1.0)
+ADAPTED = Share(ablation=1.0, lens=0.5, knockout=1.0)
 # Fifty times as large as pocket: sized to stay under fifteen minutes on two cores. An entry of
 # 49,152 in a thousand counts as near a word.
 ADAPTED_EFFORT = Effort(
-    scenes=24, sizes=(40,), max_objects=1, max_questions=1, gradient_steps=4, slide=5, near=50
+    scenes=12, sizes=(40,), max_objects=1, max_questions=1, gradient_steps=4, slide=5, near=50
 )
 MODES = ("paper", "corrected")
 KNOCKOUT_QUESTIONS = 1
@@ -89,7 +89,7 @@ def demo(
     Args:
         model: pocket (with its two contrast models), smol or smol-lora.
         out: folder for the studies and their report; runs/demo, or runs/demo-MODEL.
-        scenes: number of drawn scenes; 64 for pocket, 24 for the others.
+        scenes: number of drawn scenes; 64 for pocket, 12 for the others.
         seed: seed of the scenes and of everything random in the studies.
     """
     from ..errors import InputError
