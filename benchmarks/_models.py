@@ -120,17 +120,9 @@ def make_setup(options: Options, words: Sequence[str] = ()) -> Setup:
     return Setup(model, make_processor(shape, words), make_image(shape.side), shape, facts)
 
 
-def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
-    """Random weights, the same at every call."""
-    vision = CLIPVisionConfig(
-        hidden_size=shape.tower_width,
-        intermediate_size=shape.tower_ff,
-        num_hidden_layers=shape.tower_layers,
-        num_attention_heads=shape.tower_heads,
-        image_size=shape.side,
-        patch_size=shape.patch,
-    )
-    text = LlamaConfig(
+def decoder_config(shape: Shape) -> LlamaConfig:
+    """Of the decoder alone."""
+    return LlamaConfig(
         vocab_size=shape.vocabulary,
         hidden_size=shape.width,
         intermediate_size=shape.ff,
@@ -145,9 +137,21 @@ def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
         initializer_range=shape.spread,
         tie_word_embeddings=False,
     )
+
+
+def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
+    """Random weights, the same at every call."""
+    vision = CLIPVisionConfig(
+        hidden_size=shape.tower_width,
+        intermediate_size=shape.tower_ff,
+        num_hidden_layers=shape.tower_layers,
+        num_attention_heads=shape.tower_heads,
+        image_size=shape.side,
+        patch_size=shape.patch,
+    )
     config = LlavaConfig(
         vision_config=vision,
-        text_config=text,
+        text_config=decoder_config(shape),
         image_token_index=SPECIAL.index("<image>"),
         image_seq_length=(shape.side // shape.patch) ** 2,
         vision_feature_layer=-2,

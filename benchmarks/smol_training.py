@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 
 import torch
-from transformers import LlamaConfig, LlamaModel
+from transformers import LlamaModel
 
 from retinoscope.pocket.smol import LiteConfig, LiteTower
 from retinoscope.pocket.smol.recipe import Eyes
 from retinoscope.pocket.smol.recipe._int8 import in_int8
 
 from ._bench import Timing, Way, alternate, options_for
+from ._models import SHAPES, decoder_config
 
 SCENES, TOKENS, IMAGES = 4, 304, 16
 
@@ -56,14 +58,8 @@ def main() -> None:
 
 def decoder(size: str) -> LlamaModel:
     """A frozen decoder of the language model's shape; of two blocks for `size` "small"."""
-    config = LlamaConfig(
-        vocab_size=8,
-        hidden_size=576,
-        intermediate_size=1536,
-        num_hidden_layers=2 if size == "small" else 30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-    )
+    shape = SHAPES["135m"]
+    config = decoder_config(replace(shape, layers=2) if size == "small" else shape)
     return LlamaModel(config).eval().requires_grad_(False)
 
 

@@ -7,24 +7,16 @@ import shutil
 import pytest
 import torch
 from torch import nn
-from transformers import LlamaConfig, LlamaModel
+from transformers import LlamaModel
 
 from retinoscope.errors import CapabilityError
-from retinoscope.pocket.smol.recipe._int8 import Int8Linear, in_int8
+from retinoscope.pocket.smol.recipe._int8 import Int8Linear, in_int8, require_cpu
+from tests.pocket import tiny_smol
 
 
 @pytest.fixture
 def language() -> LlamaModel:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=8,
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-    )
-    return LlamaModel(config).eval().requires_grad_(False)
+    return tiny_smol.language(8, spread=0.02).model.requires_grad_(False)
 
 
 def test_a_product_and_its_gradient_are_near_the_exact_ones() -> None:
@@ -83,3 +75,9 @@ def test_what_is_trained_or_has_biases_is_refused_and_left_alone(language) -> No
     language.layers[0].mlp.up_proj = nn.Linear(32, 64).requires_grad_(False)
     with pytest.raises(CapabilityError, match="without biases"), in_int8(language):
         pass
+
+
+def test_other_devices_are_refused() -> None:
+    require_cpu(torch.device("cpu"))
+    with pytest.raises(CapabilityError, match="made for CPUs, got a model on cuda"):
+        require_cpu(torch.device("cuda"))

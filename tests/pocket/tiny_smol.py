@@ -40,8 +40,8 @@ def tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def language(vocabulary: int) -> LlamaForCausalLM:
-    """Random weights; the shape of SmolLM2 in small."""
+def language(vocabulary: int, spread: float = 0.2) -> LlamaForCausalLM:
+    """Random weights of a spread; the shape of SmolLM2 in small."""
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocabulary,
@@ -55,7 +55,7 @@ def language(vocabulary: int) -> LlamaForCausalLM:
         eos_token_id=2,
         pad_token_id=2,
         tie_word_embeddings=True,
-        initializer_range=0.2,
+        initializer_range=spread,
     )
     return LlamaForCausalLM(config).eval()
 

@@ -17,15 +17,17 @@ from ._cache import CachedFeatures, cached_features
 from ._encoder import Encoder
 from ._features import Features
 from ._load import load, load_contrastive
-from ._small import small_names
+from ._small import SMALL, check_unseen, small_names
 from ._two_tower import TwoTower
 
 __all__ = [
+    "SMALL",
     "CachedFeatures",
     "Encoder",
     "Features",
     "TwoTower",
     "cached_features",
+    "check_unseen",
     "load",
     "load_contrastive",
     "small_names",

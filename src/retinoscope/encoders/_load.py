@@ -13,8 +13,7 @@ from ..errors import CapabilityError, InputError
 from ..models import is_vlm, open_tower
 from ..pocket import MODELS, planted
 from ._encoder import Encoder
-from ._small import PREFIX as SMALL
-from ._small import SmallTwoTower, small
+from ._small import SMALL, SmallTwoTower, small
 from ._timm import PREFIX as TIMM
 from ._timm import TimmEncoder
 from ._tower import TowerEncoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ..data import ImageSource, open_image
+from ..data.scenes import article
 from ..errors import CapabilityError, InputError
 from ..pocket.recipe import build_tokenizer
 from ..store import fingerprint_json
 from ._features import Features
 from ._places import patch_tokens
 from ._tower import TowerEncoder
-from ._two_tower import JOINT, TwoTower, article, checked_texts
+from ._two_tower import JOINT, TwoTower, checked_texts
 from .recipe import (
     ALIASES,
     OBJECTIVES,
@@ -29,10 +30,12 @@ from .recipe import (
     aggregate,
     build_tower,
     caption_ids,
+    held_out,
     image_processor,
 )
 
-PREFIX = "small:"
+SMALL = "small:"
+"""What the names of the comparison's encoders begin with."""
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -58,10 +61,23 @@ def small_names(folder: str | Path | None = None) -> tuple[str, ...]:
     """
     packed = Packed(WEIGHTS if folder is None else Path(folder))
     if folder is None:
-        return tuple(f"{PREFIX}{name}" for name in packed.names)
+        return tuple(f"{SMALL}{name}" for name in packed.names)
     return tuple(
-        f"{PREFIX}{name}/{seed}@{folder}" for name in packed.names for seed in packed.seeds(name)
+        f"{SMALL}{name}/{seed}@{folder}" for name in packed.names for seed in packed.seeds(name)
     )
+
+
+def check_unseen(names: Iterable[str], samples: Sequence[Any]) -> None:
+    """Refuses scenes that one of the encoders was trained on; of others nothing is known.
+
+    Args:
+        names: of encoders.
+
+    Raises:
+        InputError: scenes of a training seed, for an encoder of the comparison.
+    """
+    if any(name.startswith(SMALL) for name in names):
+        held_out(samples)
 
 
 class SmallTwoTower(TwoTower):
@@ -121,7 +137,7 @@ class SmallTwoTower(TwoTower):
 
 
 def _found(name: str) -> tuple[Packed, str, int]:
-    what, _, folder = name.removeprefix(PREFIX).partition("@")
+    what, _, folder = name.removeprefix(SMALL).partition("@")
     objective, _, seed = what.partition("/")
     if seed and not seed.isdecimal():
         raise InputError(f"expected small:OBJECTIVE/SEED@FOLDER, got {name!r}")

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from transformers import CLIPModel, PreTrainedModel, SiglipModel
 
 from ..data import ImageSource, open_image
+from ..data.scenes import article
 from ..errors import CapabilityError, InputError
 from ._encoder import Encoder
 from ._features import Features
@@ -65,11 +66,6 @@ class TwoTower(ABC):
 
         What a location's vector is depends on the family; see `locating`.
         """
-
-
-def article(name: str) -> str:
-    """ "a" or "an", by a name's first letter."""
-    return "an" if name[:1].lower() in tuple("aeiou") else "a"
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ from string import Formatter
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..data.scenes import article
 from ..errors import InputError
 
 TEMPLATE = "a photo of {article} {name}"
@@ -44,11 +45,7 @@ def prompts_for(names: Sequence[str], template: str = TEMPLATE) -> list[str]:
         raise InputError(
             f'expected a template such as "{TEMPLATE}" with {{name}}, got {template!r}'
         )
-    articles = ("an" if name.strip()[0].lower() in "aeiou" else "a" for name in names)
-    return [
-        template.format(name=name, article=article)
-        for name, article in zip(names, articles, strict=True)
-    ]
+    return [template.format(name=name, article=article(name.strip())) for name in names]
 
 
 def text_scores(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..data import Sample
+from ..data.scenes import article as article_of
 from ..errors import InputError
 
 TASKS = ("generative", "polling", "question")
@@ -104,8 +105,7 @@ def studied_objects(sample: Sample, options: PromptOptions) -> tuple[int, ...]:
 
 def polling_text(name: str, article: str = "a") -> str:
     """ "Is there a {name} in this image?"; the paper never writes "an"."""
-    vowel = article == "auto" and name[:1].lower() in set("aeiou")
-    return f"Is there {'an' if vowel else 'a'} {name} in this image?"
+    return f"Is there {article_of(name) if article == 'auto' else 'a'} {name} in this image?"
 
 
 def asks_of(sample: Sample, tasks: Sequence[str], options: PromptOptions) -> tuple[Ask, ...]:

@@ -9,6 +9,7 @@ from ._grounds import AT_HOME, GROUNDS, Grounded, grounded, grounded_arrays
 from ._kinds import COLORS, KINDS, MORE_KINDS
 from ._pairs import draw_pairs
 from ._scene import Scenes, draw_arrays, scene, scene_texts
+from ._text import article
 from ._world import SceneOptions
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Grounded",
     "SceneOptions",
     "Scenes",
+    "article",
     "draw_arrays",
     "draw_pairs",
     "export_coco",

@@ -13,8 +13,8 @@ DIRECTIONS = ("left of", "right of", "above", "below")
 
 
 def article(word: str) -> str:
-    """ "a" or "an"."""
-    return "an" if word[0] in "aeiou" else "a"
+    """ "a" or "an", by a word's first letter."""
+    return "an" if word[:1].lower() in set("aeiou") else "a"
 
 
 def caption(layout: Layout) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
-from ...data.scenes import COLORS, KINDS, SIGN_WORDS
+from ...data.scenes import COLORS, KINDS, SIGN_WORDS, article
 from ._bank import AMBIGUOUS, Bank
 from ._config import Corpus, Recipe
 from ._loop import Report, optimise
@@ -169,8 +169,7 @@ def _describe(kinds: np.ndarray, colors: np.ndarray) -> list[str]:
         sentences.append(f"The {kind} is at the {place}.")
         if len(shades):
             color = COLORS[int(np.bincount(shades).argmax()) - 1]
-            article = "an" if color[0] in "aeiou" else "a"
-            sentences.append(f"There is {article} {color} {kind} at the {place}.")
+            sentences.append(f"There is {article(color)} {color} {kind} at the {place}.")
             sentences.append(f"The {kind} is {color}.")
         placed.append((kind, row, col))
     for first, row, col in placed:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...encoders import small_names
+from ...encoders import SMALL, small_names
 from ...errors import InputError
 from ...stats import class_iou, over_seeds, resampled_mean_iou, resampled_ratio
 from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
@@ -24,7 +24,6 @@ from ._top_down import ALL, CLASSIFICATION, TOP_DOWN, WITHOUT
 if TYPE_CHECKING:
     import pyarrow as pa
 
-PREFIX = "small:"
 BASE = "contrastive"
 _TABLE = {
     **dict.fromkeys(("objective", "measure", "against"), "string"),
@@ -76,9 +75,9 @@ def aggregation_specs(folder: str) -> tuple[str, ...]:
 
 def objective_of(name: str) -> str:
     """ "small:contrastive-max/0@FOLDER" -> "contrastive-max"; "" for another model."""
-    if not name.startswith(PREFIX) or "/" not in name:
+    if not name.startswith(SMALL) or "/" not in name:
         return ""
-    return name.removeprefix(PREFIX).split("/", 1)[0]
+    return name.removeprefix(SMALL).split("/", 1)[0]
 
 
 def against_of(objective: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...data import Grounded, Sample
 from ...data.scenes import AT_HOME, GROUNDS
-from ...encoders import TwoTower, small_names
+from ...encoders import TwoTower, check_unseen, small_names
 from ...errors import InputError
 from ...grouping import check_different
 from ...stats import over_seeds, resampled_ratio
@@ -24,7 +24,7 @@ from .._executor import Example, Rows
 from .._study import Study
 from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
 from ._aggregation import objective_of
-from ._subjects import Model, check_unseen, describe, open_subject, shown_name, together
+from ._subjects import Model, describe, open_subject, shown_name, together
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,7 +104,7 @@ class SpuriousGround(Study[_Context]):
                 raise InputError(
                     f"{describe(model)[0]}: expected a contrastive model, got one without texts"
                 )
-        check_unseen(self._models, self.samples)
+        check_unseen((describe(model)[0] for model in self._models), self.samples)
 
     @cached_property
     def _models(self) -> tuple[Model, ...]:

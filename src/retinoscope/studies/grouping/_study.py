@@ -15,6 +15,7 @@ import numpy as np
 
 from ...attribution import Method, methods_named
 from ...data import Sample, class_names, source_of
+from ...encoders import check_unseen
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
@@ -33,7 +34,6 @@ from ._subjects import (
     Model,
     Prompts,
     Subject,
-    check_unseen,
     describe,
     open_subject,
     shown_name,
@@ -156,7 +156,7 @@ class Grouping(Study[_Context]):
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"expected different models, got {twice!r} twice: leave one out")
-        check_unseen(self._models, self.samples)
+        check_unseen((describe(model)[0] for model in self._models), self.samples)
         self._check_layers()
 
     def _check_layers(self) -> None:

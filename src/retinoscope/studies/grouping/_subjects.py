@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...encoders import Encoder, TwoTower, load, load_contrastive
-from ...encoders.recipe import held_out
+from ...encoders import SMALL, Encoder, TwoTower, load, load_contrastive
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
@@ -24,7 +23,7 @@ from ..probing import random_weights, short_name
 TRAINED, UNTRAINED = "trained", "untrained"
 JOINT = "joint"
 _MANY = 4
-_ENCODERS_ONLY = ("small:", "timm:")
+_ENCODERS_ONLY = (SMALL, "timm:")
 
 Model = VLM | Encoder | TwoTower
 
@@ -120,12 +119,6 @@ def describe(model: Model) -> tuple[str, str, str, str]:
     return model.name, model.fingerprint, dtype, str(parameter.device)
 
 
-def check_unseen(models: Sequence[Model], samples: Sequence[Any]) -> None:
-    """Raises `InputError` for scenes that one of the models was trained on."""
-    if any(describe(model)[0].startswith("small:") for model in models):
-        held_out(samples)
-
-
 def subject_of(
     model: Model, layers: Sequence[str] | None, names: Sequence[str], asked: Prompts
 ) -> Subject:
@@ -180,7 +173,7 @@ def untrained(subject: Subject, seed: int) -> Subject:
 
 def shown_name(name: str) -> str:
     """As `short_name`; of an encoder in a folder of trained ones, without the folder."""
-    return name.split("@")[0] if name.startswith("small:") else short_name(name)
+    return name.split("@")[0] if name.startswith(SMALL) else short_name(name)
 
 
 def together(models: Sequence[Model]) -> tuple[str, str]:

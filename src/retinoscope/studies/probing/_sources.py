@@ -11,7 +11,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from ... import encoders
-from ...encoders import CachedFeatures, Encoder
+from ...encoders import SMALL, CachedFeatures, Encoder
 from ...errors import CapabilityError
 from .._untrained import untrained_copy
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 Kind = Literal["encoder", "untrained", "pixels"]
 
 PIXELS = "pixels"
-SMALL = "small:"
 SIDE = 6
 """Raw patches are brought to this many pixels a side; its square times 3 are their dimensions."""
 _FEW = 3

@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Literal
 from ... import encoders
 from ...data import Sample, source_of
 from ...encoders import Encoder
-from ...encoders.recipe import held_out
 from ...errors import CapabilityError, InputError
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from .._readable import SAMPLES
@@ -26,7 +25,7 @@ from .._survival import stopped_by_sigterm
 from ._labels import LeftOut
 from ._questions import Questions, questions_of
 from ._read import Data, read_data
-from ._sources import PIXELS, SMALL, Source, default_layers, last_layers, short_name, untrained
+from ._sources import PIXELS, Source, default_layers, last_layers, short_name, untrained
 from ._split import splits_of
 from ._tasks import TASKS
 from ._work import Settings, Unit, Work
@@ -153,8 +152,7 @@ class Probe:
         if missing:
             every = dict.fromkeys(layer for encoder in loaded for layer in encoder.layers)
             raise InputError(f"expected layers of {', '.join(every)}, got {missing[0]!r}")
-        if any(encoder.name.startswith(SMALL) for encoder in loaded):
-            held_out(self.samples)
+        encoders.check_unseen((encoder.name for encoder in loaded), self.samples)
         return tuple(found)
 
     def _chosen(self, encoder: Encoder) -> tuple[str, ...]:

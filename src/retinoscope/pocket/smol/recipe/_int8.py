@@ -38,7 +38,8 @@ def in_int8(language: Any) -> Iterator[None]:
                 if isinstance(child, nn.Linear):
                     swapped.append((parent, name, child))
     for *_, linear in swapped:
-        _check(linear)
+        require_cpu(linear.weight.device)
+        _require_frozen(linear)
     whole = list(blocks)
     try:
         for parent, name, linear in swapped:
@@ -53,12 +54,15 @@ def in_int8(language: Any) -> Iterator[None]:
             setattr(parent, name, linear)
 
 
-def _check(linear: nn.Linear) -> None:
-    if linear.weight.device.type != "cpu":
+def require_cpu(device: torch.device) -> None:
+    """Raises CapabilityError for another device."""
+    if device.type != "cpu":
         raise CapabilityError(
-            f"8-bit products are made for CPUs, got a model on {linear.weight.device}: "
-            "train without them"
+            f"8-bit products are made for CPUs, got a model on {device}: train without them"
         )
+
+
+def _require_frozen(linear: nn.Linear) -> None:
     if linear.weight.requires_grad or linear.bias is not None:
         raise CapabilityError(
             "8-bit products are made for frozen matrices without biases, got others: "

@@ -36,7 +36,7 @@ from ._card import smol_card
 from ._config import SmolRecipe
 from ._evaluate import evaluate_smol
 from ._features import cache_features, square, standardise
-from ._int8 import in_int8
+from ._int8 import in_int8, require_cpu
 from ._rows import Frame, PackedRows, build_rows
 
 TRAIN_SEED = 2411_19218
@@ -117,13 +117,16 @@ def train_smol(
     Raises:
         InputError: an unknown variant, a sample without a caption, or `work` belongs to another
             recipe.
+        CapabilityError: a recipe in 8-bit integers elsewhere than on a CPU.
     """
     recipe = recipe or SmolRecipe()
     for variant in variants:
         if variant not in ("smol", "smol-lora"):
             raise InputError(f"expected variants smol and smol-lora, got {variant!r}")
-    _claim(work, recipe, parts, len(samples))
     place = torch.device(device)
+    if recipe.int8:
+        require_cpu(place)
+    _claim(work, recipe, parts, len(samples))
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
     unseen_more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
