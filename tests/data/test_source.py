@@ -79,11 +79,21 @@ def test_what_names_a_source_opens_it_again(tmp_path: Path) -> None:
 
     for name in ("a", "b", "c"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")
-    for samples in (open_source("scenes:5", 3), open_source("scenes:9")[:4], folder(tmp_path)[:2]):
+    for samples in (
+        open_source("scenes:5", 3),
+        open_source("scenes:9")[:4],
+        open_source("grounded:9", 3)[:4],
+        folder(tmp_path)[:2],
+    ):
         told = source_of(samples)
         assert told is not None
         assert reopen_source(told).fingerprint == samples.fingerprint  # type: ignore[attr-defined]
-    for samples in (open_source("scenes:9")[2:], folder(tmp_path)[1:], [1, 2]):
+    for samples in (
+        open_source("scenes:9")[2:],
+        open_source("grounded:9").on_other_ground(),  # type: ignore[attr-defined]
+        folder(tmp_path)[1:],
+        [1, 2],
+    ):
         assert source_of(samples) is None  # type: ignore[arg-type]
     with pytest.raises(InputError, match="'spec'"):
         reopen_source({"seed": 1})

@@ -10,7 +10,12 @@ from torch import nn
 from transformers import LlamaModel
 
 from retinoscope.errors import CapabilityError
-from retinoscope.pocket.smol.recipe._int8 import Int8Linear, in_int8, require_cpu
+from retinoscope.pocket.smol.recipe._int8 import (
+    Int8Linear,
+    in_int8,
+    require_compiler,
+    require_cpu,
+)
 from tests.pocket import tiny_smol
 
 
@@ -81,3 +86,9 @@ def test_other_devices_are_refused() -> None:
     require_cpu(torch.device("cpu"))
     with pytest.raises(CapabilityError, match="made for CPUs, got a model on cuda"):
         require_cpu(torch.device("cuda"))
+
+
+def test_a_machine_without_a_compiler_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(CapabilityError, match="got no no-such-compiler here: install it"):
+        require_compiler()

@@ -291,6 +291,65 @@ def test_a_work_folder_belongs_to_one_recipe(trained, parts, tmp_path):
         )
 
 
+def test_training_goes_on_from_an_adapter(trained, parts, tmp_path):
+    """With its constants, which other scenes would have given otherwise."""
+    _, out, _ = trained
+    still = Stage(steps=1, batch=4, lr=1e-12, warmup=1, weight_decay=0.0)
+    recipe = dataclasses.replace(RECIPE, scenes=5, seed=1, rates=(still.lr,), adapter=still)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(smol.recipe._train, "draw_bank", small_bank)
+        patch.setattr(smol.recipe._train, "build_rows", small_rows)
+        train_smol(
+            tmp_path / "work",
+            tmp_path / "out",
+            parts,
+            recipe=recipe,
+            start=out / "smol",
+            held_out=3,
+            report=lambda *_: None,
+            finished=lambda *_: None,
+        )
+    first, second = (smol.read_adapter(folder / "smol") for folder in (out, tmp_path / "out"))
+    assert torch.equal(first.mean, second.mean)
+    assert torch.equal(first.std, second.std)
+    for key, value in first.projector.items():
+        torch.testing.assert_close(second.projector[key], value, atol=1e-6, rtol=0)
+    assert "began with another training's" in (tmp_path / "out/smol/README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("start", "eyes", "message"),
+    [
+        ("smol", Eyes(image_size=128, stages=EYES.stages), "same parts and features"),
+        ("smol-lora", EYES, "frozen language model to begin with"),
+        ("nothing", EYES, "expected adapter.safetensors in"),
+    ],
+)
+def test_training_refuses_to_begin_with(trained, parts, tmp_path, start, eyes, message):
+    _, out, _ = trained
+    with pytest.raises(InputError, match=message):
+        train_smol(
+            tmp_path / "work",
+            tmp_path / "out",
+            parts,
+            recipe=dataclasses.replace(RECIPE, eyes=eyes),
+            start=out / start,
+            report=lambda *_: None,
+            finished=lambda *_: None,
+        )
+    assert not (tmp_path / "work").exists()
+
+
+def test_all_polling_questions_are_learned(parts):
+    _, tokenizer = smol.open_language(parts.language)
+    caption, questions = scene_texts(0)
+    polled = [one for one in questions if one.kind == "polling"]
+    turns = [
+        ChatTurns(tokenizer).of_scene(caption, polled, np.random.default_rng(i)) for i in (0, 1)
+    ]
+    assert [len(one) - len(polled) in (0, 1) for one in turns] == [True, True]
+
+
 def test_an_answer_is_right_only_as_a_whole(trained, parts, monkeypatch):
     """Against the model's own greedy text."""
     _, out, _ = trained
@@ -305,6 +364,8 @@ def test_an_answer_is_right_only_as_a_whole(trained, parts, monkeypatch):
         for one, answer in zip(bank.texts, ("yes", "no"), strict=True)
     ]
     scores = evaluate_smol(model, processor.tokenizer, dataclasses.replace(bank, texts=told))
+    # Nothing but polling was asked.
+    assert np.isnan(scores.questions)
     assert scores.cases[question.kind] == 2
     expected = text.strip() in ("Yes", "No")
     assert (scores.polling > 0) == expected

@@ -124,7 +124,11 @@ def test_attention_live(shown: Microscope, url: str) -> None:
 @pytest.mark.parametrize("view", ["answer", "lens", "attention"])
 def test_views_are_taken_away(shown: Microscope, url: str, view: str) -> None:
     shown.open(f"{url}#s={FISH}&v={view}&t=84-88.96-100")
-    shown.sees({"answer": "before", "lens": "best words", "attention": "sum over"}[view])
+    # Before its image and its chart, a view has nothing to save.
+    shown.wait("document.querySelector('.stage')?.offsetParent instanceof Element")
+    shown.sees(
+        {"answer": "most probable words", "lens": "best words by", "attention": "sum over"}[view]
+    )
     shown.page.run(
         "(() => { window.saved = []; const make = URL.createObjectURL.bind(URL);"
         "URL.createObjectURL = (blob) => { window.saved.push(blob); return make(blob); };"

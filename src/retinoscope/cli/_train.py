@@ -87,6 +87,8 @@ def smol(
     language: Path | None = None,
     vision: Path | None = None,
     images: str | None = None,
+    start: str | None = None,
+    seed: int = 0,
     scenes: int | None = None,
     text_tokens: int | None = None,
     batch: int | None = None,
@@ -111,6 +113,8 @@ def smol(
 
         retinoscope train smol --work work/trial --out trial --scale 0.002
 
+        retinoscope train smol --work work/mine --out mine --start smol --images table:FILE
+
     Args:
         work: folder for scenes, features and checkpoints.
         out: folder for the results, one folder for each variant.
@@ -119,6 +123,8 @@ def smol(
         language: a GGUF file or a folder of the language model instead of the fetched one.
         vision: a file of the vision tower's weights instead of the fetched one.
         images: captioned images to learn from too, such as coco:FOLDER or table:FILE.
+        start: an adapter to go on from instead of random weights: smol, or a folder of --out.
+        seed: of weights, conversations and batches.
         scenes: number of drawn scenes.
         text_tokens: room for the questions and answers that share one image.
         batch: scenes in a step.
@@ -145,7 +151,7 @@ def smol(
         held_out=held_out,
     )
     quiet()
-    from ..pocket.smol import LANGUAGE, VISION, part_file
+    from ..pocket.smol import LANGUAGE, MODELS, VISION, folder, part_file
     from ..pocket.smol.recipe import Losses, Parts, SmolRecipe, train_smol
 
     parts = Parts(language or part_file(LANGUAGE), vision or part_file(VISION))
@@ -154,6 +160,7 @@ def smol(
     recipe = replace(
         recipe,
         **_given(scenes=scenes, text_tokens=text_tokens, rates=rate or None),
+        seed=seed,
         int8=int8,
         adapter=replace(adapter, **_given(batch=batch)),
         lora=replace(recipe.lora, **_given(batch=batch)),
@@ -177,6 +184,7 @@ def smol(
             minutes=minutes,
             lora_minutes=lora_minutes,
             samples=samples,
+            start=None if start is None else folder(start) if start in MODELS else Path(start),
             held_out=held_out,
             report=_Stages(progress),
             finished=finished,

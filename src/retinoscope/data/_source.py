@@ -17,7 +17,7 @@ from ._squares import Squares, squares
 from ._table import SUFFIXES
 from ._visual_genome import visual_genome
 from ._voc import voc
-from .scenes import SceneOptions, Scenes, grounded
+from .scenes import Grounded, SceneOptions, Scenes, grounded
 from .viewing import collected, gaze, simulated, vista
 
 FORMS = (
@@ -144,6 +144,10 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
     if isinstance(samples, Squares):
         named = samples.start == 0 and samples.n > 0
         return {"spec": f"squares:{samples.n}", "seed": samples.seed} if named else None
+    if isinstance(samples, Grounded):
+        plain = samples.correlation is None and not samples.swapped
+        named = plain and samples.start == 0 and samples.n > 0
+        return {"spec": f"grounded:{samples.n}", "seed": samples.seed} if named else None
     if isinstance(samples, LazySamples) and (samples.places.start, samples.places.step) == (0, 1):
         return {"spec": samples.name, "limit": len(samples)}
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -82,15 +83,20 @@ def scores_of(bank: Bank, right: dict[str, list[bool]], said: Sequence[str]) -> 
     right = {kind: answers for kind, answers in right.items() if kind != "polling"}
     every = [answer for answers in right.values() for answer in answers]
     return Scores(
-        polling=float(np.mean(polling)),
-        questions=float(np.mean(every)),
-        by_kind={kind: float(np.mean(answers)) for kind, answers in sorted(right.items())},
+        polling=_share(polling),
+        questions=_share(every),
+        by_kind={kind: _share(answers) for kind, answers in sorted(right.items())},
         caption_recall=hits / n_true,
         caption_precision=hits / max(1, n_named),
         caption_color_recall=exact / n_true,
         cases={kind: len(answers) for kind, answers in right.items()}
         | {"polling": len(polling), "questions": len(every), "captions": len(bank)},
     )
+
+
+def _share(right: list[bool]) -> float:
+    """NaN where nothing was asked."""
+    return float(np.mean(right)) if right else math.nan
 
 
 def _names(caption: str) -> dict[str, str]:

@@ -24,6 +24,10 @@ class Turns:
     the answer away.
     """
 
+    POLLING_LEFT_OUT = 0.5
+    """Share of the polling questions: they are nearly half of all, and the pocket models learn them
+    first."""
+
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, tuple[int, ...]] = {}
@@ -50,16 +54,13 @@ class Turns:
         questions: Sequence[Question],
         rng: np.random.Generator,
     ) -> list[Turn]:
-        """The caption every other time, and the questions in random order.
-
-        Half of the polling questions are left out: they are nearly half of all, and learned first.
-        """
+        """The caption every other time, and the questions in random order."""
         turns = [self.turn(DESCRIBE, caption)] if rng.random() < 0.5 else []
         for index in rng.permutation(len(questions)):
             question = questions[index]
             text, prefill = question.question, ""
             if question.kind == "polling":
-                if rng.random() < 0.5:
+                if rng.random() < self.POLLING_LEFT_OUT:
                     continue
                 if rng.random() < 0.5:
                     text = text.replace(" an ", " a ")

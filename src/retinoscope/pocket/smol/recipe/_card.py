@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...recipe._config import Stage
 from ...recipe._evaluate import Scores
+from .._adapter import FILE
+from .._parts import sha256
 from ._config import SmolRecipe
 
 if TYPE_CHECKING:
@@ -19,12 +22,19 @@ def smol_card(
     scores: Scores,
     more: Scores,
     losses: Losses,
+    start: Path | None = None,
 ) -> str:
     """Markdown with what the adapter is, what it belongs to and how good the whole is."""
     eyes = recipe.eyes
     grid = eyes.image_size // eyes.patch_size
     integers = (
         "; products with the frozen matrices in 8-bit integers meanwhile" if recipe.int8 else ""
+    )
+    begun = (
+        ""
+        if start is None
+        else f"It began with another training's adapter ({FILE} with SHA-256 "
+        f"{sha256(start / FILE)[:12]}...), whose card says how that was made.\n"
     )
     updated = variant == "smol-lora"
     second = (
@@ -60,7 +70,7 @@ The trained adapter of a `LlavaForConditionalGeneration` of two pretrained parts
 captions and questions, packed several to an image ({recipe.text_tokens} text tokens); the loss is
 on answers alone. Adapter of two layers: {adapter.steps} steps of {adapter.batch} scenes, learning
 rate {adapter.lr:g}, cosine{integers}.
-{second}
+{begun}{second}
 `retinoscope train smol` with these numbers makes it again, up to rounding.
 
 ## Scenes that no step saw

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -59,6 +62,17 @@ def require_cpu(device: torch.device) -> None:
     if device.type != "cpu":
         raise CapabilityError(
             f"8-bit products are made for CPUs, got a model on {device}: train without them"
+        )
+
+
+def require_compiler() -> None:
+    """Raises CapabilityError where PyTorch would find nothing to compile with."""
+    usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
+    compiler = os.environ.get("CXX", usual)
+    if shutil.which(compiler) is None:
+        raise CapabilityError(
+            f"8-bit products are compiled by a C++ compiler, got no {compiler} here: install it, "
+            "name another in CXX, or train without them"
         )
 
 

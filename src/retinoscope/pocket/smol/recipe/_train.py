@@ -26,7 +26,7 @@ from ...recipe._config import Stage
 from ...recipe._evaluate import Scores
 from ...recipe._language import answer_loss
 from ...recipe._loop import Report, optimise
-from .._adapter import Adapter
+from .._adapter import FILE, Adapter, read_adapter
 from .._assemble import assemble, initialise, vision_state
 from .._language import open_language
 from .._low_rank import attach
@@ -36,7 +36,7 @@ from ._card import smol_card
 from ._config import SmolRecipe
 from ._evaluate import evaluate_smol
 from ._features import cache_features, square, standardise
-from ._int8 import in_int8, require_cpu
+from ._int8 import in_int8, require_compiler, require_cpu
 from ._rows import Frame, PackedRows, build_rows
 
 TRAIN_SEED = 2411_19218
@@ -94,6 +94,7 @@ def train_smol(
     minutes: float | None = None,
     lora_minutes: float | None = None,
     samples: Sequence[Sample] = (),
+    start: Path | None = None,
     held_out: int = HELD_OUT,
     report: Report,
     finished: Callable[[str, Scores, Losses], None],
@@ -110,14 +111,17 @@ def train_smol(
         minutes, lora_minutes: about how long each stage's steps may take, in place of the recipe's
             number of steps; the schedule of the learning rate is fitted to it.
         samples: captioned images to learn from besides the scenes.
+        start: folder of a trained adapter to begin with, in place of random weights; with it come
+            the constants of its features.
         held_out: number of held-out scenes.
         report: told the progress of every stage.
         finished: told each variant's figures on held-out scenes.
 
     Raises:
-        InputError: an unknown variant, a sample without a caption, or `work` belongs to another
-            recipe.
-        CapabilityError: a recipe in 8-bit integers elsewhere than on a CPU.
+        InputError: an unknown variant, a sample without a caption, a `start` that is not an
+            adapter of the same parts and features, or `work` belongs to another recipe.
+        CapabilityError: a recipe in 8-bit integers elsewhere than on a CPU, or where there is no
+            C++ compiler.
     """
     recipe = recipe or SmolRecipe()
     for variant in variants:
@@ -126,7 +130,9 @@ def train_smol(
     place = torch.device(device)
     if recipe.int8:
         require_cpu(place)
-    _claim(work, recipe, parts, len(samples))
+        require_compiler()
+    begun = None if start is None else _fitting(start, recipe, parts)
+    _claim(work, recipe, parts, len(samples), start)
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
     unseen_more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
@@ -135,6 +141,14 @@ def train_smol(
     torch.nn.Module.to(model, place)
     train, watch = _data(model, tokenizer, bank, unseen_more, samples, recipe, work, place, report)
     projector = model.model.multi_modal_projector
+
+    def begin() -> None:
+        if begun is None:
+            initialise(projector, recipe.seed)
+        else:
+            begun.put_into(model)
+
+    begin()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     projector.requires_grad_(True)
@@ -167,7 +181,7 @@ def train_smol(
         )
         return Losses(own, other)
 
-    adapter_stage = _best_rate(recipe, projector, loss_at, losses, work, report)
+    adapter_stage = _best_rate(recipe, projector, begin, loss_at, losses, work, report)
     products = in_int8(model.model.language_model) if recipe.int8 else nullcontext()
 
     def run(name: str, stage: Stage, modules: dict[str, nn.Module], seconds: float | None) -> None:
@@ -190,7 +204,7 @@ def train_smol(
             mean=tower.mean,
             std=tower.std,
             vision=_vision_options(recipe),
-            parts={"language": _hash(parts.language), "vision": sha256(parts.vision)},
+            parts=_hashes(parts),
             low_rank=low_rank,
             scale=recipe.alpha / recipe.rank if low_rank else 0.0,
         )
@@ -209,7 +223,7 @@ def train_smol(
         del fresh
         told = asdict(first) | {"more_kinds": asdict(more), "losses": asdict(watched)}
         (folder / "scores.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        card = smol_card(variant, recipe, adapter_stage, first, more, watched)
+        card = smol_card(variant, recipe, adapter_stage, first, more, watched, start)
         (folder / "README.md").write_text(card, encoding="utf-8")
         finished(variant, first, watched)
 
@@ -231,8 +245,10 @@ def _seconds(minutes: float | None) -> float | None:
     return None if minutes is None else 60 * minutes
 
 
-def _hash(language: Path) -> str:
-    return sha256(language) if language.is_file() else ""
+def _hashes(parts: Parts) -> dict[str, str]:
+    """SHA-256 of each part's file; empty for a language model in a folder."""
+    language = sha256(parts.language) if parts.language.is_file() else ""
+    return {"language": language, "vision": sha256(parts.vision)}
 
 
 def _vision_options(recipe: SmolRecipe) -> dict[str, Any]:
@@ -308,6 +324,7 @@ def _tensor(features: np.ndarray | Tensor) -> Tensor:
 def _best_rate(
     recipe: SmolRecipe,
     projector: nn.Module,
+    begin: Callable[[], None],
     loss_at: Callable[[np.random.Generator, int], Tensor],
     losses: Callable[[], Losses],
     work: Path,
@@ -321,7 +338,7 @@ def _best_rate(
     if not file.exists():
         found: dict[str, float] = {}
         for rate in recipe.rates:
-            initialise(projector, recipe.seed)
+            begin()
             trial = replace(stage.lasting(recipe.trial_steps), lr=rate)
             name = f"trial-{rate:g}"
             optimise(
@@ -335,20 +352,35 @@ def _best_rate(
             )
             found[f"{rate:g}"] = losses().own
         file.write_text(json.dumps(found, indent=2), encoding="utf-8")
-        initialise(projector, recipe.seed)
+        begin()
     tried = json.loads(file.read_text(encoding="utf-8"))
     return replace(stage, lr=float(min(tried, key=tried.__getitem__)))
 
 
-def _claim(work: Path, recipe: SmolRecipe, parts: Parts, images: int) -> None:
+def _fitting(start: Path, recipe: SmolRecipe, parts: Parts) -> Adapter:
+    """The adapter to begin with, if training can go on from it."""
+    adapter = read_adapter(start)
+    if adapter.low_rank:
+        raise InputError(
+            f"expected an adapter of a frozen language model to begin with, got {start} with "
+            "low-rank updates: begin with the smol that it came from"
+        )
+    mine = (_vision_options(recipe), _hashes(parts))
+    if (adapter.vision, adapter.parts) != mine:
+        raise InputError(
+            f"expected an adapter of the same parts and features to begin with, got {start} of "
+            "others: leave --start out, or name the parts that it was trained for"
+        )
+    return adapter
+
+
+def _claim(work: Path, recipe: SmolRecipe, parts: Parts, images: int, start: Path | None) -> None:
     """Bind a work folder to one recipe and one pair of parts, so that two never mix."""
     work.mkdir(parents=True, exist_ok=True)
     file = work / "recipe.json"
-    told = asdict(recipe) | {
-        "language": _hash(parts.language),
-        "vision": sha256(parts.vision),
-        "images": images,
-    }
+    told = asdict(recipe) | _hashes(parts) | {"images": images}
+    if start is not None:
+        told["start"] = sha256(start / FILE)
     mine = json.dumps(told, indent=2)
     if not file.exists():
         file.write_text(mine, encoding="utf-8")

@@ -22,6 +22,9 @@ class ChatTurns(Turns):
     answers do, and in lower case after a prefill.
     """
 
+    # A frozen language model learns to be polled last.
+    POLLING_LEFT_OUT = 0.0
+
     def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
         """One question and its answer, from behind the visual tokens on."""
         prompt = f"\n{question}<|im_end|>\n<|im_start|>assistant\n{prefill}"
