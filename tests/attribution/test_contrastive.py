@@ -11,18 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import (
-    BlipConfig,
-    BlipForImageTextRetrieval,
-    BlipImageProcessorPil,
-    BlipTextConfig,
-    BlipVisionConfig,
-)
 
 import retinoscope as rs
 from retinoscope.attribution import contrastive, matching
 from retinoscope.encoders import TwoTower, load_contrastive
-from tests.conftest import make_tokenizer
 from tests.encoders import towers
 
 TEXT, OTHER = "a red car </s>", "a blue fish </s>"
@@ -144,36 +136,7 @@ def test_contrastive_refusals(two: TwoTower, picture: Image.Image) -> None:
 
 @pytest.fixture(scope="module")
 def blip() -> tuple[Any, Any]:
-    tokenizer = make_tokenizer()
-    shape = {
-        "hidden_size": 24,
-        "intermediate_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-    }
-    vision = BlipVisionConfig(**shape, image_size=32, patch_size=8)
-    text = BlipTextConfig(
-        **shape,
-        vocab_size=len(tokenizer),
-        encoder_hidden_size=24,
-        max_position_embeddings=32,
-        bos_token_id=2,
-        pad_token_id=0,
-        sep_token_id=3,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-    )
-    config = BlipConfig(
-        text_config=text.to_dict(), vision_config=vision.to_dict(), image_text_hidden_size=16
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = BlipForImageTextRetrieval(config)
-        for parameter in model.parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=0.2)
-    images = BlipImageProcessorPil(size={"height": 32, "width": 32})
-    return model.float().eval(), SimpleNamespace(image_processor=images, tokenizer=tokenizer)
+    return towers.blip()
 
 
 def test_cross_attention_times_gradient(blip: tuple[Any, Any], picture: Image.Image) -> None:

@@ -67,3 +67,36 @@ def test_a_collection_needs_images(tmp_path: Path, capsys: pytest.CaptureFixture
     err = capsys.readouterr().err
     assert "expected images" in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_a_contrastive_model_is_compared_too(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["attend", "small:contrastive-max"]
+    few = ["--distractors", "1", "--granularities", "word", "--no-untrained"]
+    out = tmp_path / "out"
+    assert main([*asked, "simulated:2", *few, "--out", str(out)]) == 0
+    assert "(contrastive model)" in " ".join(capsys.readouterr().out.split())
+    assert {r["kind"] for r in open_results(out).summary().to_pylist()} == {"contrastive"}
+
+
+@pytest.mark.parametrize(
+    ("data", "more", "message"),
+    [
+        ("squares:2", (), "only a VLM names objects itself"),
+        ("simulated:2", ("--methods", "chefer"), "choose from similarity, occlusion"),
+        ("simulated:2", ("--dtype", "bfloat16"), "says how a vision-language model is loaded"),
+    ],
+)
+def test_what_a_contrastive_model_cannot_do_is_one_line(
+    data: str,
+    more: tuple[str, ...],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "out"
+    assert main(["attend", "small:contrastive-max", data, *more, "--out", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert message in " ".join(err.split())
+    assert not out.exists()

@@ -8,6 +8,11 @@ from typing import Any
 import torch
 from transformers import (
     BitImageProcessorPil,
+    BlipConfig,
+    BlipForImageTextRetrieval,
+    BlipImageProcessorPil,
+    BlipTextConfig,
+    BlipVisionConfig,
     CLIPConfig,
     CLIPImageProcessorPil,
     CLIPModel,
@@ -110,3 +115,33 @@ def swin() -> tuple[PreTrainedModel, Any]:
 def convnext() -> tuple[PreTrainedModel, Any]:
     config = ConvNextConfig(hidden_sizes=[8, 16], depths=[1, 1], num_stages=2, image_size=SIDE)
     return _made(ConvNextModel, config), ViTImageProcessorPil(**SQUARE)
+
+
+def blip() -> tuple[Any, Any]:
+    """Reads image and text together."""
+    tokenizer = make_tokenizer()
+    shape = {
+        "hidden_size": 24,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    }
+    vision = BlipVisionConfig(**shape, image_size=32, patch_size=8)
+    text = BlipTextConfig(
+        **shape,
+        vocab_size=len(tokenizer),
+        encoder_hidden_size=24,
+        max_position_embeddings=32,
+        bos_token_id=2,
+        pad_token_id=0,
+        sep_token_id=3,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+    config = BlipConfig(
+        text_config=text.to_dict(), vision_config=vision.to_dict(), image_text_hidden_size=16
+    )
+    images = BlipImageProcessorPil(**SQUARE)
+    return _made(BlipForImageTextRetrieval, config), SimpleNamespace(
+        image_processor=images, tokenizer=tokenizer
+    )

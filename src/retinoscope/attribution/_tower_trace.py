@@ -40,6 +40,13 @@ class TowerTrace:
     pool_gradient: Float[Tensor, "head token"] | None
 
 
+def unknown(two: TwoTower) -> str | None:
+    """Why attention and gradients of this model are not known, or None where they are."""
+    if isinstance(getattr(two, "model", None), CLIPModel | SiglipModel):
+        return None
+    return f"{two.name}: gradients and attention are known of CLIP and SigLIP only"
+
+
 def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
     """One forward and one backward pass.
 
@@ -48,12 +55,10 @@ def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
         CapabilityError: another model than CLIP or SigLIP of transformers, or one whose image
             vector is not found again.
     """
+    why = unknown(two)
+    if why is not None:
+        raise CapabilityError(f"{why}: use similarity or occlusion")
     model: Any = getattr(two, "model", None)
-    if not isinstance(model, CLIPModel | SiglipModel):
-        raise CapabilityError(
-            f"{two.name}: gradients and attention are known of CLIP and SigLIP only: use "
-            "similarity or occlusion"
-        )
     encoder: Any = two.encoder
     tower: Any = model.vision_model
     blocks = list(tower.encoder.layers)

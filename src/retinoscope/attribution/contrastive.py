@@ -10,6 +10,8 @@ CLIP and SigLIP of transformers.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -21,9 +23,9 @@ from ..errors import CapabilityError, InputError
 from ._carry import positive_part, relevancy_of, rolled_out
 from ._common import painted
 from ._heat_map import HeatMap
-from ._tower_trace import TowerTrace, tower_trace
+from ._tower_trace import TowerTrace, tower_trace, unknown
 
-__all__ = ["chefer", "grad_cam", "occlusion", "rollout", "similarity"]
+__all__ = ["METHODS", "chefer", "grad_cam", "occlusion", "refusal", "rollout", "similarity"]
 
 
 def similarity(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
@@ -157,6 +159,22 @@ def grad_cam(two: TwoTower, image: ImageSource, text: str, *, layer: int) -> Hea
     gradients = trace.state_gradients[layer][-boxes:].float()
     values = (states @ gradients.mean(0)).clamp(min=0).cpu()
     return _map(two, image, text, values, "grad-cam", trace, layer=layer % n)
+
+
+METHODS: Mapping[str, Callable[..., HeatMap]] = {
+    "similarity": similarity,
+    "rollout": rollout,
+    "chefer": chefer,
+    "grad-cam": grad_cam,
+    "occlusion": occlusion,
+}
+"""Name -> method; `grad_cam` alone takes a layer, and must be given one."""
+_OF_ANY = ("similarity", "occlusion")
+
+
+def refusal(two: TwoTower, method: str) -> str | None:
+    """Why this model does not allow a method of `METHODS`, or None where it does."""
+    return None if method in _OF_ANY else unknown(two)
 
 
 def _map(

@@ -8,7 +8,7 @@ that is explained is the logit of "they match" of its matching head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from ..models import clip_frame, grid_layout
 from ..tokens import frozen
 from ._heat_map import HeatMap
 
-__all__ = ["cross_attention", "grad_cam"]
+__all__ = ["METHODS", "cross_attention", "grad_cam", "probability"]
 
 _MATCH = 1
 """Of the matching head's two logits."""
@@ -34,11 +34,29 @@ _MATCH = 1
 class _Pass:
     """Cross-attention of each block (head, text, image), image states, their gradients."""
 
-    score: Tensor
+    logits: Tensor
     weights: list[Tensor]
     states: list[Tensor]
     ids: list[int]
     boxes: Float[np.ndarray, "patch 4"]
+
+    @property
+    def score(self) -> Tensor:
+        return self.logits[_MATCH]
+
+
+def probability(
+    model: BlipForImageTextRetrieval, processor: Any, image: ImageSource, text: str
+) -> float:
+    """That image and text match: the softmax of the matching head.
+
+    Raises:
+        InputError: another model, no text, or an image that cannot be read.
+        CapabilityError: patches whose places are not known.
+    """
+    with torch.no_grad():
+        found = _run(_checked(model), processor, open_image(image), text)
+    return float(found.logits.double().softmax(-1)[_MATCH])
 
 
 def cross_attention(
@@ -124,6 +142,13 @@ def grad_cam(
     return HeatMap(opened, found.boxes, values.cpu().numpy(), "grad-cam", repr(text), settings)
 
 
+METHODS: Mapping[str, Callable[..., HeatMap]] = {
+    "cross-attention": cross_attention,
+    "grad-cam": grad_cam,
+}
+"""Name -> method; each takes a layer, and must be given one."""
+
+
 def _checked(model: Any) -> BlipForImageTextRetrieval:
     if not isinstance(model, BlipForImageTextRetrieval):
         raise InputError(
@@ -168,7 +193,7 @@ def _run(model: BlipForImageTextRetrieval, processor: Any, image: Any, text: str
     if any(one.shape[-1] != n + 1 for one in weights):
         raise CapabilityError(f"expected {n} patches and a class token, got {weights[0].shape[-1]}")
     layout = grid_layout(image.size, clip_frame(image.size, images), grid, float(patch))
-    return _Pass(done.itm_score[0, _MATCH], weights, states, ids[0].tolist(), layout.boxes)
+    return _Pass(done.itm_score[0], weights, states, ids[0].tolist(), layout.boxes)
 
 
 def _rows(processor: Any, ids: Sequence[int], text: str, word: str | None) -> list[int]:

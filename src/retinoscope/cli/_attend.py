@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ._attend_people import People, alignment, chosen, refuse_mask_options
-from ._common import Common, Loading, run_study
+from ._attend_people import People, alignment, chosen, refuse_mask_options, refuse_other_kinds
+from ._common import Common, Loading, open_any, run_study
 from ._studies import Several, Task
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ MapMethod = Literal[
     "rise",
     "occlusion",
 ]
+AnyMethod = Literal[MapMethod, "similarity", "cross-attention"]
+"""Of models of any kind; each kind refuses the others' by naming its own."""
 
 TASKS: tuple[Task, ...] = ("generative",)
 
@@ -43,7 +45,7 @@ def attend(
     *,
     common: Common,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
-    methods: Annotated[tuple[MapMethod, ...], Several] = (),
+    methods: Annotated[tuple[AnyMethod, ...], Several] = (),
     layers: Annotated[tuple[int, ...], Several] = (),
     tasks: Annotated[tuple[Task, ...], Several] = TASKS,
     score: Literal["log-probability", "logit"] = "log-probability",
@@ -65,7 +67,9 @@ def attend(
 
     On data that knows where people looked while they said or read a description, maps of its words,
     phrases and sentences are compared with that instead (--against masks does not). Beside it stand
-    people against people, the centre, another text's map, and a copy with random weights.
+    people against people, the centre, another text's map, and a copy with random weights. MODEL may
+    be contrastive (CLIP, SigLIP) or match images and texts (BLIP) then: the words alone are its
+    prompt.
 
     For example:
 
@@ -79,11 +83,15 @@ def attend(
 
         retinoscope attend pocket simulated:20 --methods attention chefer --out runs/simulated
 
+        retinoscope attend small:contrastive-max simulated:20 --out runs/contrastive
+
     Args:
-        model: pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model.
+        model: pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model; against
+            observers also a CLIP, a SigLIP, small:contrastive-max, or BLIP for image-text matching.
         data: scenes:N, squares:N, coco:FOLDER or folder:PATH; or where people looked:
             vista:FOLDER, gaze:FOLDER, collected:FOLDER or simulated:N.
-        methods: only these; by default all that the model allows.
+        methods: only these; by default all that the model allows, or against observers those that
+            take a few passes.
         layers: at which methods that take a layer are asked; by default all.
         tasks: words of a description, polling questions, the data's own questions.
         score: what is explained of a word: its log-probability, or its logit, which has a slope
@@ -116,6 +124,7 @@ def attend(
                 max_new_tokens=max_new_tokens != 64,
             )
             return alignment(vlm, samples, common, people, methods, layers, score)
+        refuse_other_kinds(vlm)
         stepping = [method for method in methods_named(methods) if method.steps is not None]
         return AttributionLocalisation(
             vlm,
@@ -141,4 +150,4 @@ def attend(
             min_cover=common.min_cover,
         )
 
-    run_study(model, data, common, loading, make)
+    run_study(model, data, common, loading, make, open_any)

@@ -89,6 +89,19 @@ def refuse_mask_options(**given: bool) -> None:
             )
 
 
+def refuse_other_kinds(model: object) -> None:
+    """Raises CapabilityError for what is no VLM, whose maps are not held against masks."""
+    from ..engine import VLM
+    from ..errors import CapabilityError
+
+    if not isinstance(model, VLM):
+        raise CapabilityError(
+            f"{getattr(model, 'name', model)}: only a VLM names objects itself, so only its maps "
+            "are held against masks: give data that knows where people looked (vista:FOLDER, "
+            "simulated:N), or ask retinoscope group where this model puts each class"
+        )
+
+
 def _whose(samples: Sequence[Sample]) -> list[str]:
     """Provenances in the first samples that can be read."""
     found: set[str] = set()
@@ -113,8 +126,8 @@ def alignment(
     layers: tuple[int, ...],
     score: Literal["log-probability", "logit"],
 ) -> AttentionAlignment:
-    """The study; without `methods` those that take a few passes."""
-    from ..studies import ALIGNMENT_METHODS, AlignmentRules, AttentionAlignment
+    """The study; without `methods` the usual ones of the model's kind."""
+    from ..studies import AlignmentRules, AttentionAlignment
 
     return AttentionAlignment(
         vlm,
@@ -122,7 +135,7 @@ def alignment(
         seed=common.seed,
         n_examples=common.examples,
         exact=common.exact,
-        methods=methods or ALIGNMENT_METHODS,
+        methods=methods,
         layers=layers or None,
         score=score,
         granularities=people.granularities,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
@@ -196,6 +196,26 @@ def load_model(model: str, loading: Loading) -> VLM:
         quantization=loading.quantization,
         allow_pickle=loading.allow_pickle,
     )
+
+
+def open_any(model: str, loading: Loading) -> Any:
+    """A model of any kind; VLMs are loaded as the options say.
+
+    Raises:
+        InputError: options of loading, and the model is no VLM.
+    """
+    from ..engine import VLM
+    from ..errors import InputError
+    from ..studies import open_subject
+
+    found = open_subject(model, lambda name: load_model(name, loading))
+    told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
+    if told and not isinstance(found, VLM):
+        raise InputError(
+            f"--{told[0].replace('_', '-')} says how a vision-language model is loaded, and "
+            f"{model} is none: leave it out"
+        )
+    return found
 
 
 def _load_on_worker(model: str, loading: Loading) -> VLM:

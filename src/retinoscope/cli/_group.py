@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from ..errors import InputError
-from ._common import Common, Loading, load_model, run_study
+from ._common import Common, Loading, open_any, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -117,22 +116,7 @@ def group(
             untrained=untrained,
         )
 
-    run_study(model, data, common, loading, make, _open)
-
-
-def _open(model: str, loading: Loading) -> Any:
-    """A model of any kind; VLMs are loaded as the options say."""
-    from ..engine import VLM
-    from ..studies import open_subject
-
-    found = open_subject(model, lambda name: load_model(name, loading))
-    told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
-    if told and not isinstance(found, VLM):
-        raise InputError(
-            f"--{told[0].replace('_', '-')} says how a vision-language model is loaded, and "
-            f"{model} is none: leave it out"
-        )
-    return found
+    run_study(model, data, common, loading, make, open_any)
 
 
 def _preset(preset: str, folder: str, data: str, common: Common, loading: Loading) -> None:
@@ -154,4 +138,4 @@ def _preset(preset: str, folder: str, data: str, common: Common, loading: Loadin
             untrained=False,
         )
 
-    run_study(specs[0], data, common, loading, make, _open)
+    run_study(specs[0], data, common, loading, make, open_any)

@@ -8,6 +8,8 @@
     two = load_contrastive("openai/clip-vit-base-patch16")
     two.text(["a photo of a cat"]), two.image(image), two.locations(image)["joint"]
 
+    load_matching("Salesforce/blip-itm-base-coco")     # its maps: retinoscope.attribution.matching
+
 `recipe` trains the comparison that is packaged ("small:mae", "small:contrastive-max", ...). Nothing
 else here trains: encoders are in evaluation mode, run without gradients, and `checksum()` says
 whether their parameters were touched.
@@ -16,7 +18,8 @@ whether their parameters were touched.
 from ._cache import CachedFeatures, cached_features
 from ._encoder import Encoder
 from ._features import Features
-from ._load import load, load_contrastive
+from ._load import load, load_contrastive, load_matching
+from ._matcher import Matcher
 from ._small import SMALL, check_unseen, small_names
 from ._two_tower import TwoTower
 
@@ -25,10 +28,12 @@ __all__ = [
     "CachedFeatures",
     "Encoder",
     "Features",
+    "Matcher",
     "TwoTower",
     "cached_features",
     "check_unseen",
     "load",
     "load_contrastive",
+    "load_matching",
     "small_names",
 ]

@@ -67,13 +67,7 @@ class Encoder(ABC):
 
         Equal before and after an experiment: the encoder was not touched.
         """
-        digest = hashlib.sha256()
-        for number, module in enumerate(self.modules):
-            for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
-                flat = tensor.detach().contiguous().cpu().reshape(-1)
-                digest.update(f"{number} {name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-                digest.update(flat.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return checksum_of(self.modules)
 
     def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
         """`layers`, checked; all of them if None.
@@ -98,6 +92,17 @@ class Encoder(ABC):
     def __repr__(self) -> str:
         first, last = self.layers[0], self.layers[-1]
         return f"{type(self).__name__}({self.name!r}, {first} to {last})"
+
+
+def checksum_of(modules: Iterable[nn.Module]) -> str:
+    """SHA-256 of every parameter and buffer."""
+    digest = hashlib.sha256()
+    for number, module in enumerate(modules):
+        for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
+            flat = tensor.detach().contiguous().cpu().reshape(-1)
+            digest.update(f"{number} {name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _once(tensors: Iterable[Tensor]) -> list[Tensor]:

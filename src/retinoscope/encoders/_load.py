@@ -1,4 +1,4 @@
-"""`load` and `load_contrastive`: encoders by name, folder, Hub id, or as objects."""
+"""`load`, `load_contrastive`, `load_matching`: models by name, folder, Hub id, or as objects."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from transformers import PreTrainedModel
 from .. import engine
 from ..engine import VLM
 from ..errors import CapabilityError, InputError
-from ..models import is_vlm, open_tower
+from ..models import is_vlm, open_matching, open_tower
 from ..pocket import MODELS, planted
 from ._encoder import Encoder
+from ._matcher import Matcher
 from ._small import SMALL, SmallTwoTower, small
 from ._timm import PREFIX as TIMM
 from ._timm import TimmEncoder
@@ -108,6 +109,32 @@ def load_contrastive(
         )
     model, images, tokenizer = opened
     return HuggingFaceTwoTower(model, images, tokenizer, name, enlarge)
+
+
+def load_matching(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) -> Matcher:
+    """The frozen image-text matching model that `spec` names.
+
+    Args:
+        spec: a Hub id or a folder of BLIP for image-text matching, or a pair (model, processor) of
+            transformers objects, the processor with its tokenizer.
+
+    Raises:
+        InputError: what cannot be loaded.
+        CapabilityError: another model.
+    """
+    if isinstance(spec, tuple):
+        model, processor = spec
+        return Matcher(model, processor, _name(model))
+    name = os.fspath(spec)
+    opened = None
+    if name not in MODELS and not name.startswith((planted.PREFIX, TIMM, SMALL)):
+        opened = open_matching(name)
+    if opened is None:
+        raise CapabilityError(
+            f"{name}: does not say whether a text matches an image: give BLIP for image-text "
+            "matching"
+        )
+    return Matcher(*opened, name)
 
 
 def _name(model: PreTrainedModel) -> str:

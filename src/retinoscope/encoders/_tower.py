@@ -82,7 +82,7 @@ class TowerEncoder(Encoder):
 
     def _facts(self) -> Any:
         kind = type(self.tower).__name__
-        return ["tower", kind, _lasting(self.tower.config), _lasting(self.images)]
+        return ["tower", kind, lasting(self.tower.config), lasting(self.images)]
 
     @torch.no_grad()
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
@@ -165,7 +165,7 @@ def _enlarged(images: Any, times: int) -> Any:
 _PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
 
 
-def _lasting(thing: Any) -> Any:
+def lasting(thing: Any) -> Any:
     """What a configuration says of the model, not of its file."""
     facts = {key: value for key, value in thing.to_dict().items() if key not in _PASSING}
     return json.dumps(facts, sort_keys=True, default=str)

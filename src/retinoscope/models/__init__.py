@@ -14,7 +14,7 @@ from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
 from ._text import Vocabulary
-from ._tower import is_vlm, open_tower
+from ._tower import is_vlm, open_matching, open_tower
 
 __all__ = [
     "ADAPTERS",
@@ -35,6 +35,7 @@ __all__ = [
     "families",
     "grid_layout",
     "is_vlm",
+    "open_matching",
     "open_model",
     "open_tower",
     "stored_weights",

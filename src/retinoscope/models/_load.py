@@ -107,7 +107,7 @@ def open_model(
     model = read_weights(AutoModelForImageTextToText, name, config, chosen, allow_pickle, options)
     if "device_map" not in options:
         torch.nn.Module.to(model, place)
-    return model.eval(), _processor(name, config)
+    return model.eval(), read_processor(name, config)
 
 
 def located(source: str | os.PathLike[str], allow_pickle: bool) -> str:
@@ -174,7 +174,8 @@ def read_config(name: str) -> PreTrainedConfig:
         raise _not_opened(name, error) from error
 
 
-def _processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
+def read_processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
+    """The processor beside a model, or one line that says why there is none."""
     try:
         done = open_processor(name, config)
     except Exception as error:

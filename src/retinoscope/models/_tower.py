@@ -10,6 +10,7 @@ from transformers import (
     AutoModel,
     AutoModelForImageTextToText,
     AutoTokenizer,
+    BlipForImageTextRetrieval,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -19,7 +20,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from ..errors import InputError
 from ._families import ADAPTERS
-from ._load import located, read_config, read_weights, short
+from ._load import located, read_config, read_processor, read_weights, short
 
 
 def is_vlm(config: PreTrainedConfig) -> bool:
@@ -72,3 +73,25 @@ def open_tower(
                 f"({short(error)}): save the tokenizer with the model"
             ) from error
     return model.eval(), images, tokenizer
+
+
+def open_matching(
+    source: str | os.PathLike[str],
+) -> tuple[BlipForImageTextRetrieval, Any] | None:
+    """BLIP for image-text matching on the CPU, in float32 and evaluation mode, and its processor.
+
+    None where `source` is another model; then no weights are read.
+
+    Args:
+        source: a folder or a Hub id.
+
+    Raises:
+        InputError: what `open_model` raises.
+    """
+    name = located(source, allow_pickle=False)
+    config = read_config(name)
+    kind = BlipForImageTextRetrieval
+    if kind.__name__ not in (config.architectures or ()):
+        return None
+    model: Any = read_weights(kind, name, config, torch.float32, False, {})
+    return model.eval(), read_processor(name, config)

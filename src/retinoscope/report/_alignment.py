@@ -6,7 +6,17 @@ from collections.abc import Sequence
 
 from ..stats.maps import METRICS
 from ._alignment_figure import agreement_figure, ranking_figure
-from ._alignment_names import GRANULARITIES, ONE, WHO, method_name
+from ._alignment_names import (
+    FITS,
+    GRANULARITIES,
+    KINDS,
+    ONE,
+    READS,
+    WHO,
+    kind_of,
+    method_name,
+    ranked_by,
+)
 from ._collect import StudyRun
 from ._parts import (
     Claim,
@@ -84,8 +94,7 @@ def _parts(rows: Sequence[Record]) -> list[tuple[str, str]]:
 
 def _notes(rows: Sequence[Record]) -> tuple[str, ...]:
     told = (
-        "The model reads the description as its own answer to “Describe this image.”; a map is of "
-        "the segment's tokens. NCC is Pearson's correlation over pixels with the density of "
+        f"{READS[kind_of(rows)]} NCC is Pearson's correlation over pixels with the density of "
         "fixations; the shuffled AUC ranks fixations against those of other images, so that a "
         "bias to the centre earns nothing.",
         "Another text's map is the same method's map of another segment of the same description: a "
@@ -114,7 +123,7 @@ def _best(rows: Sequence[Record], metric: str = "ncc") -> tuple[Record, Interval
 
 def _sentence(rows: Sequence[Record], provenance: str, granularity: str, model: str) -> str:
     found = _best(rows)
-    where = f"{model}, {GRANULARITIES[granularity]}, {WHO[provenance]}"
+    where = f"{model} ({KINDS[kind_of(rows)]}), {GRANULARITIES[granularity]}, {WHO[provenance]}"
     if found is None:
         undefined = sum(int(row["n_undefined"] or 0) for row in rows)
         return f"{where}: no map could be compared ({undefined} undefined)."
@@ -176,9 +185,10 @@ def _table(run: StudyRun, provenance: str, granularity: str, folded: bool) -> Ta
         )
     return Table(
         name=file_name("alignment", run.label, provenance, granularity),
-        caption=f"{run.label}: agreement of maps of {GRANULARITIES[granularity]} with "
-        f"{WHO[provenance]} (NCC unless said otherwise), with 95% intervals. All metrics "
-        f"({', '.join(one.label for one in METRICS.values())}) are in the CSV file.",
+        caption=f"{run.label}, a {KINDS[kind_of(rows)]}: agreement of maps of "
+        f"{GRANULARITIES[granularity]} with {WHO[provenance]} (NCC unless said otherwise), with "
+        f"95% intervals. All metrics ({', '.join(one.label for one in METRICS.values())}) are in "
+        "the CSV file.",
         columns=(
             Column("method", numeric=False),
             Column("weights", numeric=False),
@@ -211,7 +221,7 @@ def _ranking_sentences(run: StudyRun) -> list[str]:
     for provenance in known_first(values(_ranking(run), "provenance"), tuple(WHO)):
         rows = pick(_ranking(run), provenance=provenance, weights="trained")
         able = [(row, x) for row in rows if (x := interval(row, "preferred"))]
-        maps = [pair for pair in able if pair[0]["method"] != "likelihood"]
+        maps = [pair for pair in able if pair[0]["method"] not in FITS]
         if not maps:
             continue
         row, x = max(maps, key=lambda pair: pair[1].value)
@@ -220,14 +230,9 @@ def _ranking_sentences(run: StudyRun) -> list[str]:
             f"the map that is most like where {WHO[provenance]} looked for {percent_interval(x)} "
             f"of the images with {method_name(row)} (chance {100 * float(row['chance'] or 0):.0f}%"
         )
-        known = [y for r, y in able if r["method"] == "likelihood"]
+        known = [(FITS[str(r["method"])], y) for r, y in able if r["method"] in FITS]
         found.append(
-            text
-            + (
-                f"; by the model's own probability {percent_interval(known[0])})."
-                if known
-                else ")."
-            )
+            text + (f"; by {known[0][0]} {percent_interval(known[0][1])})." if known else ").")
         )
     return found
 
@@ -246,8 +251,9 @@ def _ranking_tables(run: StudyRun) -> list[Table]:
     return [
         Table(
             name=file_name("alignment", run.label, "ranking"),
-            caption=f"{run.label}: which of several descriptions has the map that is most like "
-            "where the observers looked, with 95% intervals; ties share the first place.",
+            caption=f"{run.label}, a {KINDS[kind_of(rows)]}: which of several descriptions has the "
+            "map that is most like where the observers looked, with 95% intervals; ties share the "
+            "first place.",
             columns=(
                 Column("method", numeric=False),
                 Column("weights", numeric=False),
@@ -260,7 +266,7 @@ def _ranking_tables(run: StudyRun) -> list[Table]:
             ),
             rows=tuple(
                 (
-                    method_name(row),
+                    ranked_by(row),
                     str(row["weights"]),
                     WHO[str(row["provenance"])],
                     "" if (x := interval(row, "preferred")) is None else percent_interval(x),

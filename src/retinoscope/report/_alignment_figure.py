@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import cast
 
-from ._alignment_names import GRANULARITIES, ONE, UNTRAINED, WHO, method_name
+from ._alignment_names import FITS, GRANULARITIES, ONE, UNTRAINED, WHO, method_name, ranked_by
 from ._parts import Figure, Interval, Record
 from ._picture import WIDTH, Scene
 from ._rows import interval, pick
@@ -90,16 +90,13 @@ def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
         drawing = Drawing(figsize=(7.0, 1.4 + 0.34 * max(1, len(trained))))
         panel = drawing.subplots()
         for place, (row, x) in enumerate(trained):
-            own = row["method"] == "likelihood"
+            own = row["method"] in FITS
             _dot(panel, x, place, GREEN if own else BLUE, "D" if own else "o", "")
         chances = [float(row["chance"] or 0) for row, _ in trained]
         if chances:
             panel.axvline(sum(chances) / len(chances), color=INK, ls=":", lw=1.6, label="chance")
             panel.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0)
-        labels = [
-            "the model's own probability" if row["method"] == "likelihood" else method_name(row)
-            for row, _ in trained
-        ]
+        labels = [ranked_by(row) for row, _ in trained]
         panel.set_yticks(range(len(trained)), labels)
         panel.set_ylim(-0.6, len(trained) - 0.4)
         panel.set_xlim(-0.03, 1.03)

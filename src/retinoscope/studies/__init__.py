@@ -13,7 +13,7 @@ A study writes a run directory (see `retinoscope.store`); reports are made from 
 
 from ._ablation import TokenAblation
 from ._aims import Rules as AlignmentRules
-from ._alignment import ALIGNMENT_METHODS, AttentionAlignment
+from ._alignment import AttentionAlignment
 from ._attend import AttributionLocalisation
 from ._categories import Categories, read_categories, write_categories
 from ._clean import CleanAnswers
@@ -29,6 +29,7 @@ from ._knockout import AttentionKnockout
 from ._lens import LogitLens
 from ._look import WordAttention
 from ._matching import MODES, answers, names_object, paper_names_object
+from ._models import open_subject
 from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
 from ._planted_check import CHECKS, PlantedCheck, check_planted
@@ -56,12 +57,10 @@ from .grouping import (
     SpuriousGround,
     aggregation_specs,
     grounded_specs,
-    open_subject,
 )
 from .probing import PROBE_MEASURES, PROBE_TASKS, Probe
 
 __all__ = [
-    "ALIGNMENT_METHODS",
     "CHECKS",
     "DESCRIBE",
     "FLOW_PRESETS",

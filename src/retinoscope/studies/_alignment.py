@@ -1,8 +1,10 @@
 """Do models look where people look? Maps for text segments against human attention.
 
-Harshit and Tasdizen 2024, "VISTA" (arXiv 2410.04609). The model reads the description that a
-person gave as if it were its own; each method makes a map for a word, a phrase or a sentence of it;
-the map is compared with where that person looked while they said it.
+Harshit and Tasdizen 2024, "VISTA" (arXiv 2410.04609). A VLM reads the description that a person
+gave as if it were its own; each method makes a map for a word, a phrase or a sentence of it; the
+map is compared with where that person looked while they said it. Contrastive models (CLIP, SigLIP)
+and image-text matching (BLIP), which say nothing themselves, are given the segment's words as a
+prompt.
 """
 
 from __future__ import annotations
@@ -10,41 +12,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from ..attribution import SCORES, HeatMap, methods_named
+from ..attribution import HeatMap
 from ..attribution import Score as MapScore
 from ..data import Sample, Segment, mask_attention
 from ..data.viewing import centre_prior
-from ..errors import CapabilityError, InputError, RetinoscopeError
+from ..errors import InputError, RetinoscopeError
 from ..stats.maps import METRICS, Score
 from ._aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from ._alignment_examples import alignment_example
 from ._readable import one_line
+from ._readers import Asked, Reader, Reading, reader_of
 from ._shuffled import partners
-from ._spoken import Spoken
 from ._study import Example, Rows, Study, rng_of
 from ._tables import Cell, number
-from ._untrained import untrained_copy
 
-if TYPE_CHECKING:
-    from ..engine import VLM
-
-ALIGNMENT_METHODS = ("attention", "rollout", "chefer", "grad-cam", "gradient-input")
-"""Methods that take no more than two passes a segment."""
-LIKELIHOOD = "likelihood"
-"""In place of a method, in the ranking: the model's own probability of the description."""
 _OTHERS = 100
 """Samples whose fixations are the negatives of the shuffled AUC."""
-
-Asked = tuple[str, int | None]
 
 
 @dataclass(frozen=True)
 class _Context:
-    models: Mapping[str, VLM]
+    readers: Mapping[str, Reader]
     others: dict[str, dict[str, Points]]
 
 
@@ -64,23 +56,33 @@ class AttentionAlignment(Study[_Context]):
     - "mask": the true mask of the object that a word names, where the data has one;
     - "ranking": among the own description and those of other images, each read over this image:
       whether the own one has the map that is most like where people looked (`preferred`, which is
-      shared among ties). `likelihood` in place of a method ranks by the model's probability.
+      shared among ties). In place of a method, "likelihood" ranks by a VLM's probability of the
+      text, "cosine" and "match-probability" by what the other kinds of models say of it.
 
     Each map is scored against each observer, and the mean over observers is taken, so that all
     conditions have the same targets. What a metric is not defined for is empty, with `reason`.
 
+    `kind` is the model's ("VLM", "contrastive", "matching"), and `reads` what it was given for a
+    map: a VLM the whole "description", of which the segment's tokens are explained; the others the
+    "segment", whose words alone are the prompt. A word that depends on its sentence is another
+    question to them.
+
     Args:
-        methods: names in `retinoscope.attribution.METHODS`.
+        vlm: a VLM, or a contrastive or matching model (`retinoscope.encoders.load_contrastive`,
+            `.load_matching`). Of a contrastive model's copy with random weights the texts keep
+            their vectors.
+        methods: names in `retinoscope.attribution.METHODS`, or in `METHODS` of its `contrastive` or
+            `matching`; by default those that take no more than two passes a segment.
         layers: for methods that take one; each method's own choice if None, and the block in the
             middle for Grad-CAM.
         granularities: of the segments, among "word", "phrase", "sentence" and "text".
         rules: how maps are compared.
-        score: what is explained of a segment, see `retinoscope.attribution.Target`.
+        score: what is explained of a VLM's segment, see `retinoscope.attribution.Target`.
         distractors: descriptions of other images in the ranking; 0 for none.
         untrained: also a copy of the model with random weights.
     """
 
-    methods: tuple[str, ...] = ALIGNMENT_METHODS
+    methods: tuple[str, ...] = ()
     layers: tuple[int, ...] | None = None
     granularities: tuple[str, ...] = ("word", "phrase", "sentence")
     rules: Rules = DEFAULT_RULES
@@ -93,25 +95,17 @@ class AttentionAlignment(Study[_Context]):
         "samples that know where people looked while they said or read a text (vista:FOLDER, "
         "gaze:FOLDER with texts, collected:FOLDER, or simulated:N)"
     )
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "segment", "granularity", "provenance", "observers"),
-        *("n_fixations", "dropped", "weights", "method", "layer", "condition", "covered"),
+        *("n_fixations", "dropped", "kind", "reads", "weights", "method", "layer", "condition"),
+        "covered",
         *(*METRICS, "reason", "candidates", "preferred", "rank"),
     )
 
     def _check(self) -> None:
-        chosen = methods_named(self.methods)
-        refused = {one.name: why for one in chosen if (why := one.refusal(self.vlm))}
-        if len(refused) == len(chosen):
-            raise CapabilityError(
-                f"none of the methods is possible: {next(iter(refused.values()))}"
-            )
-        if refused:
-            name, why = next(iter(refused.items()))
-            raise CapabilityError(f"{name}: {why}; leave it out with methods=")
-        if self.score not in SCORES:
-            raise InputError(f"expected a score of {', '.join(SCORES)}, got {self.score!r}")
+        if not self._asked:
+            raise InputError(f"expected layers of the model, got {self.layers}")
         if self.distractors < 0:
             raise InputError(f"expected distractors from 0 up, got {self.distractors}")
         if self.rules.resolution < 8:
@@ -119,11 +113,11 @@ class AttentionAlignment(Study[_Context]):
         unknown = [name for name in self.rules.metrics if name not in METRICS]
         if unknown:
             raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
-        if not self._asked:
-            raise InputError(f"expected layers of the model, got {self.layers}")
 
     def _parameters(self) -> dict[str, object]:
-        return super()._parameters() | {"rules": vars(self.rules)}
+        methods = list(dict.fromkeys(method for method, _ in self._asked))
+        told = {"rules": vars(self.rules), "methods": methods, "score": self._reader.explains}
+        return super()._parameters() | told
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # Other images' fixations and descriptions stand against this one's.
@@ -134,26 +128,21 @@ class AttentionAlignment(Study[_Context]):
         return partners(len(self.samples), self.seed)
 
     @cached_property
+    def _reader(self) -> Reader:
+        return reader_of(self.vlm, self.score)
+
+    @cached_property
     def _asked(self) -> tuple[Asked, ...]:
         """Methods, each with its layers."""
-        found: list[Asked] = []
-        for method in methods_named(self.methods):
-            if method.layers == "none":
-                found.append((method.name, None))
-            elif self.layers is not None:
-                found += [(method.name, layer) for layer in method.layers_of(self.vlm, self.layers)]
-            else:
-                middle = self.vlm.n_layers // 2 if method.name == "grad-cam" else None
-                found.append((method.name, middle))
-        return tuple(found)
+        return self._reader.asked(self.methods, self.layers)
 
     def _prepare(self, readable: Sequence[Sample]) -> _Context:
-        models = {"trained": self.vlm}
+        readers = {"trained": self._reader}
         if self.untrained:
-            models["untrained"] = untrained_copy(self.vlm, self.seed)
+            readers["untrained"] = self._reader.untrained(self.seed)
         rng = rng_of(self.seed, "fixations of other images")
         names = (*self.granularities, "text")
-        return _Context(models, relative_fixations(readable, names, _OTHERS, rng))
+        return _Context(readers, relative_fixations(readable, names, _OTHERS, rng))
 
     def _rows(
         self, context: _Context, index: int, sample: Sample, keep: bool
@@ -165,24 +154,22 @@ class AttentionAlignment(Study[_Context]):
             rows += self._bounds(index, sample, aim)
         for text in dict.fromkeys(aim.segment.description for aim in aims):
             own = [aim for aim in aims if aim.segment.description == text]
-            for weights, model in context.models.items():
-                try:
-                    spoken = Spoken(model, sample.image, text, self.score)
-                except RetinoscopeError as error:
-                    # The same text fails in the same way whatever the weights are.
-                    if weights == "trained":
-                        rows += [_row(sample, aim) | {"error": one_line(error)} for aim in own]
+            for weights, reader in context.readers.items():
+                reading, able, unread = _read(reader, sample, text, own)
+                # The same text fails in the same way whatever the weights are.
+                rows += unread if weights == "trained" else []
+                if reading is None:
                     break
-                found, maps = self._scored(sample, own, spoken, weights)
+                found, maps = self._scored(sample, able, reading, weights)
                 rows += found
                 if keep and weights == "trained":
-                    examples += alignment_example(sample, own, spoken, maps)
+                    examples += alignment_example(sample, able, reading, maps)
         if self.distractors:
             rows += self._rankings(context, index, sample)
         return rows, examples
 
     def _scored(
-        self, sample: Sample, aims: Sequence[Aim], spoken: Spoken, weights: str
+        self, sample: Sample, aims: Sequence[Aim], reading: Reading, weights: str
     ) -> tuple[Rows, dict[tuple[str, int], HeatMap]]:
         """Rows of all methods, and their maps by method and aim."""
         rows: Rows = []
@@ -190,10 +177,10 @@ class AttentionAlignment(Study[_Context]):
         for method, layer in self._asked:
             pixels: dict[int, np.ndarray] = {}
             covered: dict[int, float] = {}
-            asked: dict[str, Cell] = {"weights": weights, "method": method, "layer": layer}
+            asked = self._by(weights) | {"method": method, "layer": layer}
             for aim in aims:
                 try:
-                    heat = spoken.heat_map(method, layer, aim.segment, self.seed)
+                    heat = reading.heat_map(method, layer, aim.segment, self.seed)
                     pixels[aim.number] = aim.fitted(heat.pixels())
                 except RetinoscopeError as error:
                     rows.append(_row(sample, aim) | asked | {"error": one_line(error)})
@@ -209,6 +196,9 @@ class AttentionAlignment(Study[_Context]):
                         base = asked | {"covered": covered[read.number]}
                         rows.append(_row(sample, aim, condition) | base | _cells(scores))
         return rows, kept
+
+    def _by(self, weights: str) -> dict[str, Cell]:
+        return {"kind": self._reader.kind, "reads": self._reader.reads, "weights": weights}
 
     def _other_text(self, sample: Sample, aim: Aim, aims: Sequence[Aim]) -> Aim | None:
         """Another segment of the same granularity that shares no letter with this one."""
@@ -271,15 +261,12 @@ class AttentionAlignment(Study[_Context]):
             texts = [aim.segment.description, *self._distractors(index, aim.segment.description)]
             if len(texts) < 2:
                 continue
-            for weights, model in context.models.items():
-                base = _row(sample, aim, "ranking") | {"weights": weights}
+            for weights, reader in context.readers.items():
+                base = _row(sample, aim, "ranking") | self._by(weights)
                 try:
-                    read = [Spoken(model, sample.image, text, self.score) for text in texts]
-                    rows.append(
-                        base
-                        | {"method": LIKELIHOOD}
-                        | _ranked([one.log_probability for one in read])
-                    )
+                    read = [reader.read(sample.image, text) for text in texts]
+                    fits = _ranked([one.fit for one in read])
+                    rows.append(base | {"method": reader.fits_by} | fits)
                 except RetinoscopeError as error:
                     if weights == "trained":
                         rows.append(base | {"error": one_line(error)})
@@ -293,14 +280,14 @@ class AttentionAlignment(Study[_Context]):
         return rows
 
     def _ranking(
-        self, aim: Aim, read: Sequence[Spoken], method: str, layer: int | None
+        self, aim: Aim, read: Sequence[Reading], method: str, layer: int | None
     ) -> dict[str, Cell]:
         only_ncc = Rules(("ncc",), self.rules.resolution)
         likeness = []
-        for spoken in read:
-            whole = Segment(spoken.text, spoken.text, 0, len(spoken.text), "text")
+        for one in read:
+            whole = Segment(one.text, one.text, 0, len(one.text), "text")
             try:
-                pixels = spoken.heat_map(method, layer, whole, self.seed).pixels()
+                pixels = one.heat_map(method, layer, whole, self.seed).pixels()
             except RetinoscopeError as error:
                 return {"error": one_line(error)}
             score = aim.scores(pixels, only_ncc)["ncc"]
@@ -325,6 +312,25 @@ class AttentionAlignment(Study[_Context]):
             if captions and captions[0].lower() not in {one.lower() for one in [text, *found]}:
                 found.append(captions[0])
         return found
+
+
+def _read(
+    reader: Reader, sample: Sample, text: str, aims: Sequence[Aim]
+) -> tuple[Reading | None, list[Aim], Rows]:
+    """A text, the segments of it that the model can read, and a row for each that it cannot."""
+    try:
+        reading = reader.read(sample.image, text)
+    except RetinoscopeError as error:
+        return None, [], [_row(sample, aim) | {"error": one_line(error)} for aim in aims]
+    able: list[Aim] = []
+    unread: Rows = []
+    for aim in aims:
+        try:
+            reading.check(aim.segment)
+            able.append(aim)
+        except RetinoscopeError as error:
+            unread.append(_row(sample, aim) | {"error": one_line(error)})
+    return reading, able, unread
 
 
 def _row(sample: Sample, aim: Aim, condition: str | None = None) -> dict[str, Cell]:

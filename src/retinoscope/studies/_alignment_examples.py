@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,18 +14,24 @@ from ..stats.maps import resample
 from ..store import Json
 from ._aims import Aim
 from ._examples import example_of
-from ._sets import ImageTokens
-from ._spoken import Spoken
+from ._readers import Reading
+from ._sets import plain_boxes
 from ._study import Example
 
 CELLS = 32
 """Along the longer side, of the density that is drawn."""
 
 
+@dataclass(frozen=True)
+class _Places:
+    grid: tuple[int, int] | None
+    boxes: list[list[float | None]]
+
+
 def alignment_example(
     sample: Sample,
     aims: Sequence[Aim],
-    spoken: Spoken,
+    reading: Reading,
     maps: Mapping[tuple[str, int], HeatMap],
 ) -> list[Example]:
     """One example: the phrase (or else the word, the sentence) with most fixations."""
@@ -39,11 +46,8 @@ def alignment_example(
     scale = max(density.shape) / CELLS
     shape = tuple(max(1, round(side / scale)) for side in density.shape)
     cells = resample(density, (shape[0], shape[1]), "area")
-    drawn: dict[str, Json] = {
-        name: _shares(heat.values)
-        for (name, number), heat in maps.items()
-        if number == chosen.number
-    }
+    own = {name: heat for (name, number), heat in maps.items() if number == chosen.number}
+    drawn: dict[str, Json] = {name: _shares(heat.values) for name, heat in own.items()}
     facts: dict[str, Json] = {
         "description": chosen.segment.description,
         "segment": chosen.segment.text,
@@ -53,7 +57,8 @@ def alignment_example(
         "density": [[round(float(x), 4) for x in row] for row in cells / cells.max()],
         "maps": drawn,
     }
-    return [example_of(sample, ImageTokens(spoken.run), {}, facts)]
+    boxes = next(iter(own.values())).boxes
+    return [example_of(sample, _Places(reading.grid, plain_boxes(boxes)), {}, facts)]
 
 
 def _shares(values: np.ndarray) -> list[Json]:

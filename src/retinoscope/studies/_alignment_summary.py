@@ -28,7 +28,8 @@ COMPARED = {"gain": "other-text", "over_centre": "centre", "under_people": "peop
 """Differences of the method's own map and a condition, over the same segments."""
 _WEIGHTS = rank(("trained", "untrained"))
 _GRANULARITIES = rank(("word", "phrase", "sentence", "text"))
-_KEYS = ("provenance", "granularity", "weights", "method", "layer")
+_MAP = ("kind", "weights", "method", "layer")
+_KEYS = ("provenance", "granularity", *_MAP)
 
 
 def column_of(condition: str) -> str:
@@ -38,7 +39,7 @@ def column_of(condition: str) -> str:
 
 _CONDITIONS = ("own", "other-text", *BOUNDS)
 _SUMMARY = {
-    **dict.fromkeys(("provenance", "granularity", "weights", "method"), "string"),
+    **dict.fromkeys(("provenance", "granularity", "kind", "weights", "method"), "string"),
     "layer": "int",
     "metric": "string",
     **{name: kind for one in _CONDITIONS for name, kind in estimate(column_of(one)).items()},
@@ -47,7 +48,7 @@ _SUMMARY = {
     "interval": "string",
 }
 _RANKING = {
-    **dict.fromkeys(("provenance", "weights", "method"), "string"),
+    **dict.fromkeys(("provenance", "kind", "weights", "method"), "string"),
     "layer": "int",
     **estimate("preferred"),
     **estimate("rank"),
@@ -61,7 +62,7 @@ Row = dict[str, Cell]
 
 
 def summarise_alignment(table: pa.Table) -> pa.Table:
-    """One row per provenance, granularity, weights, method, layer and metric.
+    """One row per provenance, granularity, kind of model, weights, method, layer and metric.
 
     `own` and the conditions beside it are means over segments; `gain` is own minus other-text,
     `over_centre` own minus centre, `under_people` own minus people, each over the segments that
@@ -72,7 +73,7 @@ def summarise_alignment(table: pa.Table) -> pa.Table:
     for (provenance, granularity), part in grouped(rows, ("provenance", "granularity")).items():
         bounds = {name: _by_segment(part, name) for name in BOUNDS}
         shown = [row for row in part if row.get("method") is not None]
-        for key, own in grouped(shown, ("weights", "method", "layer")).items():
+        for key, own in grouped(shown, _MAP).items():
             conditions = bounds | {name: _by_segment(own, name) for name in ("own", "other-text")}
             base: Row = dict(zip(_KEYS, (provenance, granularity, *key), strict=True))
             for metric in METRICS:
@@ -96,12 +97,12 @@ def alignment_order(record: Record) -> tuple[object, ...]:
 
 
 def summarise_ranking(table: pa.Table) -> pa.Table:
-    """One row per provenance, weights, method and layer: how often the own description has the map
-    that is most like where people looked, among `candidates`; `chance` is the mean of one over
-    their number."""
+    """One row per provenance, kind of model, weights, method and layer: how often the own
+    description has the map that is most like where people looked, among `candidates`; `chance` is
+    the mean of one over their number."""
     rows = [row for row in records(table) if row.get("condition") == "ranking"]
     found = []
-    for key, part in grouped(rows, ("provenance", "weights", "method", "layer")).items():
+    for key, part in grouped(rows, ("provenance", *_MAP)).items():
         good = [row for row in part if row.get("preferred") is not None]
         samples = [str(row["sample"]) for row in good]
         preferred = [float(row["preferred"] or 0) for row in good]
@@ -110,7 +111,7 @@ def summarise_ranking(table: pa.Table) -> pa.Table:
         best = bootstrap_mean(preferred, samples)
         ranks = bootstrap_mean([float(row["rank"] or 0) for row in good], samples)
         found.append(
-            dict(zip(("provenance", "weights", "method", "layer"), key, strict=True))
+            dict(zip(("provenance", *_MAP), key, strict=True))
             | interval_columns("preferred", best)
             | interval_columns("rank", ranks)
             | interval_columns("over_chance", above)

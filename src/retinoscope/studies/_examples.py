@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from ..data import Sample
 from ..store import Json
-from ._sets import ImageTokens, Indices
+from ._sets import Indices
 from ._study import Example
 
 
+class Places(Protocol):
+    """Where a model's locations lie: `ImageTokens` of a VLM, or others.
+
+    Attributes:
+        grid: rows and columns, or None.
+        boxes: of four pixels each, or of four None where unplaced.
+    """
+
+    @property
+    def grid(self) -> tuple[int, int] | None: ...
+    @property
+    def boxes(self) -> Sequence[Sequence[float | None]]: ...
+
+
 def example_of(
-    sample: Sample, image: ImageTokens, sets: Mapping[str, Indices], facts: Mapping[str, Json]
+    sample: Sample, image: Places, sets: Mapping[str, Indices], facts: Mapping[str, Json]
 ) -> Example:
     """`facts` with the picture's size, the token grid and the token sets that are shown.
 
     The keys added: "sample", "size" (width, height in pixels), "grid" (rows, columns, or None),
     "boxes" (one of four pixels or four None per visual token), "sets" (name to indices).
     """
-    grid = image.run.image.grid
+    grid = image.grid
     return Example(
         {
             "sample": sample.id,

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from ..errors import InputError
 from ..tokens import attribution, registers
@@ -61,11 +61,15 @@ class ImageTokens:
         """The last row of the token grid; raises `InputError` if the tokens have no grid."""
         return self.indices(self.run.image.row(-1))
 
-    @cached_property
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        """Rows and columns, where the tokens have a grid."""
+        return self.run.image.grid
+
+    @property
     def boxes(self) -> list[list[float | None]]:
         """Boxes in pixels of the original image; None in place of NaN (unplaced)."""
-        values = np.asarray(self.run.image.boxes, dtype=float)
-        return [[None if np.isnan(x) else float(x) for x in box] for box in values]
+        return plain_boxes(self.run.image.boxes)
 
 
 def object_sets(
@@ -90,6 +94,12 @@ def object_sets(
         "object+1": image.indices(tokens.grow(1)),
         "object+2": image.indices(tokens.grow(2)),
     }
+
+
+def plain_boxes(boxes: Float[np.ndarray, "token 4"]) -> list[list[float | None]]:
+    """None in place of NaN (unplaced)."""
+    values = np.asarray(boxes, dtype=float)
+    return [[None if np.isnan(x) else float(x) for x in box] for box in values]
 
 
 def positions_of(tokens: TokenSet) -> list[int]:

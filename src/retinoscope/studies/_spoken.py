@@ -53,6 +53,13 @@ class Spoken:
         self._goals: dict[tuple[int, int], Goal] = {}
         self._lead = len(text) - len(text.lstrip())
 
+    @property
+    def grid(self) -> tuple[int, int] | None:
+        return self.run.image.grid
+
+    def check(self, segment: Segment) -> None:
+        """The text was read as a whole."""
+
     def goal(self, start: int, end: int) -> Goal:
         """Characters `start` to `end` of the text as a target; its passes are shared."""
         if (start, end) not in self._goals:
@@ -66,8 +73,8 @@ class Spoken:
         return METHODS[method](self.run, goal, layer=layer, seed=seed)
 
     @cached_property
-    def log_probability(self) -> float:
-        """Of the whole text, mean over its tokens; in nats."""
+    def fit(self) -> float:
+        """The log-probability of the whole text, mean over its tokens; in nats."""
         whole = Target.segment((0, len(self.text.strip())))
         goal = resolve(self.run, whole)
         return goal.value / len(goal.ids)

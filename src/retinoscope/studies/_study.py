@@ -19,6 +19,7 @@ from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
+from ._models import describe
 from ._readable import (
     SAMPLES,
     Prints,
@@ -227,18 +228,18 @@ class Study(ABC, Generic[Context]):
         return None
 
     def _manifest(self, data: str) -> dict[str, Json]:
-        model = describe_model(self.vlm)
+        name, fingerprint, dtype, device = describe(self.vlm)
         # The viewer opens the images again; of `data` only the fingerprint tells runs apart.
         source = source_of(self.samples)
         told = {} if source is None else {"source": source}
         return new_manifest(
             study=self.name,
             parameters=self._parameters(),
-            model=model,
+            model={"name": name, "fingerprint": fingerprint},
             data={"fingerprint": data, "samples": len(self.samples)} | told,
             seeds={"study": self.seed},
-            dtype=str(self.vlm.dtype).removeprefix("torch."),
-            device=str(self.vlm.device),
+            dtype=dtype,
+            device=device,
         )
 
     def _key(self, manifest: Mapping[str, Json], index: int, prints: Sequence[str]) -> str:
@@ -285,7 +286,8 @@ class Study(ABC, Generic[Context]):
 
 def describe_model(vlm: VLM) -> dict[str, Json]:
     """Name and fingerprint of a model, for the manifest."""
-    return {"name": str(vlm.name), "fingerprint": str(vlm.fingerprint)}
+    name, fingerprint, *_ = describe(vlm)
+    return {"name": name, "fingerprint": fingerprint}
 
 
 def rng_of(seed: int, *names: str) -> np.random.Generator:

@@ -267,7 +267,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             alignment.summarise_alignment,
             ("provenance", "granularity", "condition"),
             _aligned,
-            (*_ITEM, "weights", "method", "layer", *MAP_METRICS, "reason"),
+            (*_ITEM, "kind", "weights", "method", "layer", *MAP_METRICS, "reason"),
             alignment.alignment_order,
         ),
         {
@@ -276,7 +276,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 ("condition",),
                 _ranked,
                 (
-                    *("sample", "error", "provenance", "weights", "method", "layer"),
+                    *("sample", "error", "provenance", "kind", "weights", "method", "layer"),
                     *("candidates", "preferred", "rank"),
                 ),
                 alignment.ranking_order,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
+from .. import encoders
+from ..encoders import Encoder, Matcher, TwoTower
 from ..engine import load
 from ..errors import CapabilityError
 from ._study import seed_of
@@ -17,17 +19,61 @@ if TYPE_CHECKING:
 
 
 def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:
-    """The model as its class initialises it from its configuration, vision tower included.
-
-    Torch's own random state is left as it was.
-    """
-    model = vlm.model
-    with torch.random.fork_rng(devices=[]):
-        # Not the bare seed: a model that was never trained may have been made with just that.
-        torch.manual_seed(seed_of(seed, "untrained"))
-        fresh: Any = type(model)(deepcopy(model.config))
-    fresh = fresh.to(vlm.device, vlm.dtype).eval()
+    """The model as its class initialises it from its configuration, vision tower included."""
+    # Not the bare seed: a model that was never trained may have been made with just that.
+    fresh = _fresh(vlm.model, seed_of(seed, "untrained"), vlm)
     return load(model=fresh, processor=vlm.processor)
+
+
+def untrained_encoder(encoder: Encoder, seed: int) -> Encoder:
+    """The same architecture with random weights.
+
+    Raises:
+        CapabilityError: an encoder that cannot be made anew from its configuration.
+    """
+    vlm = getattr(encoder, "vlm", None)
+    if vlm is not None:
+        return encoders.load(untrained_copy(vlm, seed))
+    model, again = getattr(encoder, "model", None), getattr(encoder, "with_model", None)
+    if model is None or again is None:
+        raise CapabilityError(f"{encoder.name} cannot be made anew with random weights")
+    return again(_fresh(model, seed + 1, next(model.parameters())))
+
+
+def untrained_two_tower(two: TwoTower, seed: int) -> TwoTower:
+    """A contrastive model whose vision tower has random weights; texts keep their vectors.
+
+    Raises:
+        CapabilityError: a vision tower that cannot be made anew from its configuration.
+    """
+    fresh: Any = copy(two)
+    fresh.encoder = untrained_encoder(two.encoder, seed)
+    model: Any = getattr(two, "model", None)
+    if model is not None:
+        # Locations go through the new model's projection, texts through the old one's tower.
+        fresh.model = getattr(fresh.encoder, "model")  # noqa: B009
+        for part in ("text_model", "text_projection"):
+            if hasattr(model, part):
+                setattr(fresh.model, part, getattr(model, part))
+    return fresh
+
+
+def untrained_matcher(matcher: Matcher, seed: int) -> Matcher:
+    """The same architecture with random weights."""
+    fresh = _fresh(matcher.model, seed + 1, next(matcher.model.parameters()))
+    return Matcher(fresh, matcher.processor, matcher.name)
+
+
+def _fresh(model: Any, seed: int, like: Any) -> Any:
+    """As its class initialises it; torch's own random state is left as it was.
+
+    Args:
+        like: has the device and the type of numbers.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        made: Any = type(model)(deepcopy(model.config))
+    return made.to(like.device, like.dtype).eval()
 
 
 def random_adapter(vlm: VLM, seed: int = 0) -> VLM:
@@ -41,14 +87,14 @@ def random_adapter(vlm: VLM, seed: int = 0) -> VLM:
     language, tower, _ = _pieces(vlm)
     # The configuration too: the shared blocks read how to attend from that very object.
     shared = (language, tower, model.lm_head, model.config)
-    copy = deepcopy(model, {id(part): part for part in shared})
+    drawn = deepcopy(model, {id(part): part for part in shared})
     generator = torch.Generator().manual_seed(seed_of(seed, "random adapter"))
     with torch.no_grad():
-        for parameter in copy.model.multi_modal_projector.parameters():
+        for parameter in drawn.model.multi_modal_projector.parameters():
             noise = torch.randn(parameter.shape, generator=generator).to(parameter)
             spread = parameter.std() if parameter.numel() > 1 else parameter.abs()
             parameter.copy_(parameter.mean() + spread * noise)
-    return load(model=copy.eval(), processor=vlm.processor)
+    return load(model=drawn.eval(), processor=vlm.processor)
 
 
 def untrained_language(vlm: VLM, seed: int = 0) -> VLM:

@@ -14,7 +14,7 @@ from retinoscope.encoders import load
 from retinoscope.encoders.recipe import TRAIN_SEED
 from retinoscope.errors import InputError
 from retinoscope.studies import PROBE_TASKS, Probe, open_results
-from retinoscope.studies.probing import random_weights
+from retinoscope.studies._untrained import untrained_encoder
 from retinoscope.studies.probing._cases import drawn_cases
 
 ONE, OTHER = "planted:one-hot-patch", "planted:global-broadcast"
@@ -103,7 +103,7 @@ def test_scenes_of_the_training_are_refused(tmp_path) -> None:
 
 def test_an_untrained_copy_sees_images_of_the_same_size() -> None:
     large = load("small:mae", enlarge=2)
-    fresh = random_weights(large, 0)
+    fresh = untrained_encoder(large, 0)
     assert fresh.layers == large.layers
     image = rs.data.scenes(1)[0].image
     np.testing.assert_array_equal(fresh.features(image).boxes, large.features(image).boxes)

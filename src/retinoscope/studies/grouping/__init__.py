@@ -14,7 +14,6 @@ from ._planted import planted_grouping
 from ._spurious import SpuriousGround, grounded_specs
 from ._study import METHODS as GROUP_METHODS
 from ._study import Grouping
-from ._subjects import open_subject
 
 __all__ = [
     "AGGREGATION_MEASURES",
@@ -23,6 +22,5 @@ __all__ = [
     "SpuriousGround",
     "aggregation_specs",
     "grounded_specs",
-    "open_subject",
     "planted_grouping",
 ]

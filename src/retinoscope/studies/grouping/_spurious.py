@@ -21,10 +21,11 @@ from ...grouping import check_different
 from ...stats import over_seeds, resampled_ratio
 from ...store import Json, new_manifest
 from .._executor import Example, Rows
+from .._models import describe
 from .._study import Study
 from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
 from ._aggregation import objective_of
-from ._subjects import Model, describe, open_subject, shown_name, together
+from ._subjects import Grouped, opened, shown_name, together
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -107,8 +108,8 @@ class SpuriousGround(Study[_Context]):
         check_unseen((describe(model)[0] for model in self._models), self.samples)
 
     @cached_property
-    def _models(self) -> tuple[Model, ...]:
-        return tuple(open_subject(spec) for spec in (self.vlm, *self.encoders))
+    def _models(self) -> tuple[Grouped, ...]:
+        return opened((self.vlm, *self.encoders))
 
     def _parameters(self) -> dict[str, object]:
         return {

@@ -23,6 +23,7 @@ from ...grouping import Grouping as Kind
 from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
+from .._models import describe
 from .._results import Results
 from .._scoring import refuse_nan
 from .._study import Study, seed_of
@@ -31,11 +32,10 @@ from ._pictures import categories_of, picture_of
 from ._subjects import (
     JOINT,
     TRAINED,
-    Model,
+    Grouped,
     Prompts,
     Subject,
-    describe,
-    open_subject,
+    opened,
     shown_name,
     subject_of,
     together,
@@ -177,8 +177,8 @@ class Grouping(Study[_Context]):
         return any(isinstance(model, VLM) for model in self._models)
 
     @cached_property
-    def _models(self) -> tuple[Model, ...]:
-        return tuple(open_subject(spec) for spec in (self.vlm, *self.encoders))
+    def _models(self) -> tuple[Grouped, ...]:
+        return opened((self.vlm, *self.encoders))
 
     @cached_property
     def _class_list(self) -> tuple[str, ...]:

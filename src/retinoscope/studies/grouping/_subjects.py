@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from copy import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from ...encoders import SMALL, Encoder, TwoTower, load, load_contrastive
+from ...encoders import SMALL, Encoder, Matcher, TwoTower, load
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
-from ...models import open_tower
-from ...pocket import MODELS
-from ...pocket.planted import PREFIX as PLANTED
 from ...store import fingerprint_json
-from ..probing import random_weights, short_name
+from .._models import describe, open_subject
+from .._untrained import untrained_encoder, untrained_two_tower
+from ..probing import short_name
 
 TRAINED, UNTRAINED = "trained", "untrained"
 JOINT = "joint"
 _MANY = 4
-_ENCODERS_ONLY = (SMALL, "timm:")
 
-Model = VLM | Encoder | TwoTower
+Grouped = VLM | Encoder | TwoTower
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,47 +77,26 @@ class Subject:
     texts: Texts | None = None
 
 
-def open_subject(spec: Any, load_vlm: Callable[[str], VLM] | None = None) -> Model:
-    """The model that `spec` names: a VLM, a contrastive model, or an encoder alone.
+def opened(specs: Sequence[Any]) -> tuple[Grouped, ...]:
+    """The models that `specs` name, as `open_subject` says.
 
-    Args:
-        spec: what `retinoscope.load`, `retinoscope.encoders.load` or `.load_contrastive` take, or
-            what they give.
-        load_vlm: how a VLM is loaded; as `retinoscope.load` if None.
-
-    Raises as these functions do.
+    Raises:
+        CapabilityError: a model that has no features of locations.
     """
-    if isinstance(spec, VLM | Encoder | TwoTower):
-        return spec
-    try:
-        return load_contrastive(spec)
-    except CapabilityError:
-        pass
-    if isinstance(spec, str) and load_vlm is not None and _is_vlm(spec):
-        return load_vlm(spec)
-    encoder = load(spec)
-    return getattr(encoder, "vlm", encoder)
-
-
-def _is_vlm(name: str) -> bool:
-    if name in MODELS or name.startswith(PLANTED):
-        return True
-    return not name.startswith(_ENCODERS_ONLY) and open_tower(name) is None
-
-
-def describe(model: Model) -> tuple[str, str, str, str]:
-    """Name, fingerprint, type of numbers and device of a model."""
-    if isinstance(model, VLM):
-        dtype, device = str(model.dtype), str(model.device)
-        return str(model.name), str(model.fingerprint), dtype.removeprefix("torch."), device
-    encoder = model.encoder if isinstance(model, TwoTower) else model
-    parameter = next(p for module in encoder.modules for p in module.parameters())
-    dtype = str(parameter.dtype).removeprefix("torch.")
-    return model.name, model.fingerprint, dtype, str(parameter.device)
+    models = []
+    for spec in specs:
+        model = open_subject(spec)
+        if isinstance(model, Matcher):
+            raise CapabilityError(
+                f"{model.name}: reads image and text together, so its locations stand for nothing "
+                "by themselves: give a VLM, a CLIP, a SigLIP or an encoder"
+            )
+        models.append(model)
+    return tuple(models)
 
 
 def subject_of(
-    model: Model, layers: Sequence[str] | None, names: Sequence[str], asked: Prompts
+    model: Grouped, layers: Sequence[str] | None, names: Sequence[str], asked: Prompts
 ) -> Subject:
     """A trained subject, with the words or prompts for these classes.
 
@@ -160,15 +136,11 @@ def untrained(subject: Subject, seed: int) -> Subject:
         CapabilityError: a model that cannot be made anew from its configuration.
     """
     fresh = replace(subject, weights=UNTRAINED)
-    encoder = random_weights(subject.encoder, seed)
     if subject.two is None:
+        encoder = untrained_encoder(subject.encoder, seed)
         return replace(fresh, encoder=encoder, vlm=getattr(encoder, "vlm", None))
-    two: Any = copy(subject.two)
-    two.encoder = encoder
-    if hasattr(two, "model"):
-        # Locations go through the model's own projection; texts keep their vectors.
-        two.model = getattr(encoder, "model")  # noqa: B009
-    return replace(fresh, encoder=encoder, two=two)
+    two = untrained_two_tower(subject.two, seed)
+    return replace(fresh, encoder=two.encoder, two=two)
 
 
 def shown_name(name: str) -> str:
@@ -176,7 +148,7 @@ def shown_name(name: str) -> str:
     return name.split("@")[0] if name.startswith(SMALL) else short_name(name)
 
 
-def together(models: Sequence[Model]) -> tuple[str, str]:
+def together(models: Sequence[Grouped]) -> tuple[str, str]:
     """Name and fingerprint of several models as one."""
     told = [describe(model) for model in models]
     names = [shown_name(one[0]) for one in told]

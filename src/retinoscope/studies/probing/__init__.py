@@ -10,7 +10,6 @@ _summary    estimates with intervals, paired differences
 
 from ._planted import planted_probe
 from ._sources import short_name
-from ._sources import untrained as random_weights
 from ._study import Probe
 from ._tasks import MEASURES as PROBE_MEASURES
 from ._tasks import TASKS as PROBE_TASKS
@@ -20,6 +19,5 @@ __all__ = [
     "PROBE_TASKS",
     "Probe",
     "planted_probe",
-    "random_weights",
     "short_name",
 ]

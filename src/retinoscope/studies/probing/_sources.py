@@ -10,10 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from ... import encoders
 from ...encoders import SMALL, CachedFeatures, Encoder
-from ...errors import CapabilityError
-from .._untrained import untrained_copy
 
 if TYPE_CHECKING:
     from ._read import Images
@@ -136,26 +133,3 @@ def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
 def last_layers(layers: Sequence[str]) -> tuple[str, ...]:
     """The last layer of each part."""
     return tuple({name.split(".")[0]: name for name in layers}.values())
-
-
-def untrained(encoder: Encoder, seed: int) -> Encoder:
-    """The same architecture with random weights.
-
-    Raises:
-        CapabilityError: an encoder that cannot be made anew from its configuration.
-    """
-    from copy import deepcopy
-
-    import torch
-
-    vlm = getattr(encoder, "vlm", None)
-    if vlm is not None:
-        return encoders.load(untrained_copy(vlm, seed))
-    model, again = getattr(encoder, "model", None), getattr(encoder, "with_model", None)
-    if model is None or again is None:
-        raise CapabilityError(f"{encoder.name} cannot be made anew with random weights")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed + 1)
-        fresh = type(model)(deepcopy(model.config))
-    reference = next(model.parameters())
-    return again(fresh.to(reference.device, reference.dtype).eval())

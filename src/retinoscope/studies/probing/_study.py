@@ -22,10 +22,11 @@ from .._readable import SAMPLES
 from .._results import Results
 from .._study import Progress
 from .._survival import stopped_by_sigterm
+from .._untrained import untrained_encoder
 from ._labels import LeftOut
 from ._questions import Questions, questions_of
 from ._read import Data, read_data
-from ._sources import PIXELS, Source, default_layers, last_layers, short_name, untrained
+from ._sources import PIXELS, Source, default_layers, last_layers, short_name
 from ._split import splits_of
 from ._tasks import TASKS
 from ._work import Settings, Unit, Work
@@ -169,7 +170,7 @@ class Probe:
         left: list[LeftOut] = []
         for source in self._sources:
             try:
-                fresh = untrained(source.encoder, self.seed)
+                fresh = untrained_encoder(source.encoder, self.seed)
             except CapabilityError as error:
                 left.append(LeftOut("all", f"{source.name}, untrained", str(error), 1))
                 continue

@@ -1,0 +1,68 @@
+"""Models of any kind, as studies take them: opened by name, and described for the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..encoders import (
+    SMALL,
+    Encoder,
+    Matcher,
+    TwoTower,
+    load,
+    load_contrastive,
+    load_matching,
+)
+from ..engine import VLM
+from ..errors import CapabilityError
+from ..models import open_tower
+from ..pocket import MODELS
+from ..pocket.planted import PREFIX as PLANTED
+
+_ENCODERS_ONLY = (SMALL, "timm:")
+
+Model = VLM | Encoder | TwoTower | Matcher
+
+
+def open_subject(spec: Any, load_vlm: Callable[[str], VLM] | None = None) -> Model:
+    """The model that `spec` names: a VLM, a contrastive or a matching model, or an encoder alone.
+
+    Args:
+        spec: what `retinoscope.load`, `retinoscope.encoders.load`, `.load_contrastive` or
+            `.load_matching` take, or what they give.
+        load_vlm: how a VLM is loaded; as `retinoscope.load` if None.
+
+    Raises as these functions do.
+    """
+    if isinstance(spec, VLM | Encoder | TwoTower | Matcher):
+        return spec
+    for opened in (load_contrastive, load_matching):
+        try:
+            return opened(spec)
+        except CapabilityError:
+            continue
+    if isinstance(spec, str) and load_vlm is not None and _is_vlm(spec):
+        return load_vlm(spec)
+    encoder = load(spec)
+    return getattr(encoder, "vlm", encoder)
+
+
+def _is_vlm(name: str) -> bool:
+    if name in MODELS or name.startswith(PLANTED):
+        return True
+    return not name.startswith(_ENCODERS_ONLY) and open_tower(name) is None
+
+
+def describe(model: Model) -> tuple[str, str, str, str]:
+    """Name, fingerprint, type of numbers and device of a model."""
+    if isinstance(model, Matcher):
+        modules = (model.model,)
+    elif isinstance(model, TwoTower | Encoder):
+        modules = (model.encoder if isinstance(model, TwoTower) else model).modules
+    else:
+        dtype = str(model.dtype).removeprefix("torch.")
+        return str(model.name), str(model.fingerprint), dtype, str(model.device)
+    parameter = next(p for module in modules for p in module.parameters())
+    dtype = str(parameter.dtype).removeprefix("torch.")
+    return model.name, model.fingerprint, dtype, str(parameter.device)
