@@ -39,7 +39,10 @@ def test_the_data_decides_and_it_is_said(
     [
         (("--tasks", "polling"), "--tasks is about objects' masks"),
         (("--max-objects", "3"), "--max-objects is about objects' masks"),
+        (("--min-cover", "0.5"), "--min-cover is about objects' masks"),
         (("--distractors", "-1"), "distractors from 0 up"),
+        (("--steps", "5"), "steps: expected a method that takes a number of them"),
+        (("--exact", "reference"), "exact: expected a method that makes interventions"),
     ],
 )
 def test_options_of_the_other_kind_are_refused(
@@ -50,6 +53,22 @@ def test_options_of_the_other_kind_are_refused(
     message: str,
 ) -> None:
     assert _attend(f"vista:{folder}", *more, "--out", str(tmp_path / "out")) == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--steps", "5"), "got lens-probability: leave steps out, or ask for one of integrated-"),
+        (("--resolution", "64"), "--resolution is about where observers looked"),
+        (("--no-untrained",), "--no-untrained is about where observers looked"),
+    ],
+)
+def test_options_that_masks_do_not_take_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...], message: str
+) -> None:
+    assert _attend("squares:2", *more, "--out", str(tmp_path / "out")) == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "out").exists()
 
@@ -85,6 +104,8 @@ def test_a_contrastive_model_is_compared_too(
     [
         ("squares:2", (), "only a VLM names objects itself"),
         ("simulated:2", ("--methods", "chefer"), "choose from similarity, occlusion"),
+        ("simulated:2", ("--steps", "5"), "similarity: leave steps out"),
+        ("simulated:2", ("--exact", "reference"), "similarity: leave exact out"),
         ("simulated:2", ("--dtype", "bfloat16"), "says how a vision-language model is loaded"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import pytest
 import retinoscope as rs
 from retinoscope.data import Gaze, Sample
 from retinoscope.data.viewing import segment_of
+from retinoscope.engine import Run
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.report import compose, write_report
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
@@ -74,6 +76,35 @@ def test_a_blind_model_agrees_with_nobody(tmp_path: Path) -> None:
     assert section.claim is None
 
 
+def test_metrics_that_nobody_asked_for_have_no_row(tmp_path: Path) -> None:
+    """Also where those that were asked for are undefined."""
+    results = _run("blind", _masked(2), tmp_path, rules=AlignmentRules(("ncc", "nss")))
+    rows = results.summary().to_pylist()
+    assert {(r["metric"], r["n"]) for r in rows} == {("ncc", 0), ("nss", 0)}
+
+
+def test_exact_and_steps_reach_the_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = set()
+    whole = Run.counterfactuals
+
+    def seen(run: Run, *conditions: Any, exact: str = "incremental", **options: Any) -> Any:
+        paths.add(exact)
+        return whole(run, *conditions, exact=exact, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Run, "counterfactuals", seen)
+    few = {"methods": ("lens-probability", "rise"), "untrained": True}
+    usual = _run("one-hot-patch", _masked(1), tmp_path / "usual", **few)
+    assert paths == {"incremental"}
+    paths.clear()
+    asked = few | {"exact": "reference", "steps": 8}
+    changed = _run("one-hot-patch", _masked(1), tmp_path / "changed", **asked)
+    assert paths == {"reference"}
+    assert changed.manifest["parameters"]["steps"] == {"rise": 8}  # type: ignore[index]
+    one, other = _ncc(usual), _ncc(changed)
+    assert one["rise"]["own"] != pytest.approx(other["rise"]["own"])
+    assert one["lens-probability"]["own"] == other["lens-probability"]["own"]
+
+
 def _looked(sample: Sample, **change: object) -> Sample:
     """One word of the sample, looked at by two observers."""
     word = sample.objects[0].name
@@ -110,9 +141,9 @@ def test_people_bound_it_and_nobody_at_all_is_undefined(tmp_path: Path) -> None:
 
 
 def test_a_map_is_made_without_knowing_where_anybody_looked() -> None:
-    assert list(inspect.signature(Spoken).parameters) == ["vlm", "image", "text", "score"]
+    assert list(inspect.signature(Spoken).parameters) == ["vlm", "image", "text", "score", "exact"]
     told = set(inspect.signature(Spoken.heat_map).parameters)
-    assert told == {"self", "method", "layer", "segment", "seed"}
+    assert told == {"self", "method", "layer", "segment", "seed", "steps"}
 
 
 def test_an_observer_agrees_with_themselves() -> None:
@@ -151,6 +182,10 @@ def test_words_that_the_model_does_not_know_are_one_row_each(tmp_path: Path) -> 
         ({"rules": AlignmentRules(("cosine",))}, "expected metrics among ncc"),
         ({"rules": AlignmentRules(resolution=2)}, "a resolution from 8"),
         ({"methods": ("attention",), "layers": (99,)}, "layers of the model"),
+        ({"steps": 5}, "steps: expected a method that takes a number of them, got lens-"),
+        ({"steps": {"rise": 9}}, "for no method, got some for 'rise'"),
+        ({"methods": ("rise",), "steps": 0}, "steps from 1 up, got 0 for rise"),
+        ({"methods": ("attention",), "exact": "reference"}, "exact: expected a method that makes"),
     ],
 )
 def test_options_that_cannot_be_are_refused(tmp_path: Path, options: dict, message: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from PIL import Image
 from transformers import BlipProcessor
 
@@ -191,3 +194,23 @@ def test_a_folder_says_of_what_kind_it_is(blip: tuple[Any, Any], tmp_path: Path)
     assert again == pytest.approx(matching.probability(*blip, image, "a red car"), abs=1e-6)
     with pytest.raises(CapabilityError, match="give BLIP for image-text matching"):
         load_matching("pocket")
+
+
+def test_weights_in_pickles_are_for_who_opens_the_model(
+    blip: tuple[Any, Any], tiny: rs.VLM, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """A VLM's may be allowed; looking at what kind of model it is does not refuse them."""
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "vlm"))
+    _pickle(folder)
+    assert open_subject(str(folder), {str(folder): tiny}.__getitem__) is tiny
+    blip[0].save_pretrained(tmp_path / "blip")
+    BlipProcessor(blip[1].image_processor, blip[1].tokenizer).save_pretrained(tmp_path / "blip")
+    _pickle(tmp_path / "blip")
+    with pytest.raises(InputError, match="got pickle files"):
+        load_matching(tmp_path / "blip")
+
+
+def _pickle(folder: Path) -> None:
+    weights = folder / "model.safetensors"
+    torch.save(safetensors.torch.load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()

@@ -241,11 +241,18 @@ def test_refusals(direct: rs.VLM, tmp_path: Path) -> None:
         ({"score": "odds"}, "got 'odds'"),
         ({"controls": -1}, "controls from 0 up"),
         ({"curve_steps": 0}, "curve_steps from 1 up"),
-        ({"steps": {"rise": 0}}, "steps from 1 up"),
+        ({"methods": ("rise",), "steps": {"rise": 0}}, "steps from 1 up"),
+        ({"steps": 5}, "expected a method that takes a number of them, got attention, chefer"),
+        ({"steps": {"rise": 9}}, "for no method, got some for 'rise'"),
     ):
         with pytest.raises(rs.InputError, match=message):
             study(direct, samples, **options).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+def test_one_number_of_steps_is_for_all_methods_that_take_some(direct: rs.VLM) -> None:
+    one = study(direct, rs.data.squares(1), methods=("attention", "smooth-grad", "rise"), steps=9)
+    assert one._parameters()["steps"] == {"smooth-grad": 9, "rise": 9}
 
 
 def test_methods_that_the_model_does_not_allow(

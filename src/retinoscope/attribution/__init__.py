@@ -29,13 +29,14 @@ from ._methods import METHODS, Method, methods_named
 from ._patching import AttributionPatching, attribution_patching
 from ._rank import RankCorrelation, rank_correlation
 from ._sanity import weight_dependence
-from ._target import SCORES, Goal, Score, Target, resolve
+from ._target import SCORES, Exact, Goal, Score, Target, resolve
 
 __all__ = [
     "METHODS",
     "SCORES",
     "AttributionPatching",
     "Curves",
+    "Exact",
     "Goal",
     "HeatMap",
     "Method",

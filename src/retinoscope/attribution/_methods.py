@@ -37,6 +37,7 @@ class Method:
         seeded: whether it takes a seed.
         steps: the name of the setting that makes it better and dearer, or None; and
         usual: its value in a study.
+        intervenes: whether it runs the model under interventions, which `Goal.exact` is about.
         needs: capabilities of the model that it needs.
         what: in one sentence.
     """
@@ -50,6 +51,7 @@ class Method:
     seeded: bool = False
     steps: str | None = None
     usual: int | None = None
+    intervenes: bool = False
     needs: tuple[str, ...] = ()
 
     def layers_of(self, vlm: VLM, chosen: Iterable[int] | None = None) -> tuple[int | None, ...]:
@@ -172,6 +174,7 @@ METHODS: dict[str, Method] = {
             "knockout-effect",
             knockout_effect,
             "exact loss of the score when the predicting row cannot read the token",
+            intervenes=True,
             needs=("knockout",),
         ),
         Method(
@@ -179,6 +182,7 @@ METHODS: dict[str, Method] = {
             ablation_effect,
             "exact loss of the score when the token is ablated",
             fills="fill",
+            intervenes=True,
         ),
         Method(
             "attribution-patching",
@@ -195,12 +199,14 @@ METHODS: dict[str, Method] = {
             seeded=True,
             steps="masks",
             usual=64,
+            intervenes=True,
         ),
         Method(
             "occlusion",
             occlusion,
             "exact loss of the score without a window of two by two tokens",
             fills="fill",
+            intervenes=True,
         ),
     )
 }

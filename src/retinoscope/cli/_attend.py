@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ._attend_people import People, alignment, chosen, refuse_mask_options, refuse_other_kinds
+from ._attend_people import (
+    People,
+    alignment,
+    chosen,
+    refuse_mask_options,
+    refuse_other_kinds,
+    refuse_people_options,
+)
 from ._common import Common, Loading, open_any, run_study
 from ._studies import Several, Task
 
@@ -108,13 +115,11 @@ def attend(
     """
 
     def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
-        from ..attribution import methods_named
         from ..studies import AttributionLocalisation, PromptOptions
 
         if chosen(people, samples) == "observers":
             refuse_mask_options(
                 tasks=tasks != TASKS,
-                steps=steps is not None,
                 controls=controls != CONTROLS,
                 curve_steps=curve_steps != 5,
                 max_objects=max_objects != 1,
@@ -122,10 +127,11 @@ def attend(
                 max_area=max_area is not None,
                 max_questions=max_questions != 1,
                 max_new_tokens=max_new_tokens != 64,
+                min_cover=common.min_cover != 0,
             )
-            return alignment(vlm, samples, common, people, methods, layers, score)
+            return alignment(vlm, samples, common, people, methods, layers, score, steps)
+        refuse_people_options(people)
         refuse_other_kinds(vlm)
-        stepping = [method for method in methods_named(methods) if method.steps is not None]
         return AttributionLocalisation(
             vlm,
             samples,
@@ -143,7 +149,7 @@ def attend(
                 absent=False,
             ),
             score=score,
-            steps=None if steps is None else {method.name: steps for method in stepping},
+            steps=steps,
             controls=controls,
             curve_steps=curve_steps,
             max_new_tokens=max_new_tokens,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -89,6 +89,20 @@ def refuse_mask_options(**given: bool) -> None:
             )
 
 
+def refuse_people_options(people: People) -> None:
+    """Raises InputError for an option that says nothing about masks."""
+    from ..errors import InputError
+
+    for one in fields(people):
+        given = getattr(people, one.name)
+        if one.name != "against" and given != one.default:
+            option = f"--{'no-' if given is False else ''}{one.name}"
+            raise InputError(
+                f"{option} is about where observers looked, and maps are compared with objects' "
+                f"masks: leave {option} out, or give data that knows where people looked"
+            )
+
+
 def refuse_other_kinds(model: object) -> None:
     """Raises CapabilityError for what is no VLM, whose maps are not held against masks."""
     from ..engine import VLM
@@ -125,6 +139,7 @@ def alignment(
     methods: tuple[str, ...],
     layers: tuple[int, ...],
     score: Literal["log-probability", "logit"],
+    steps: int | None,
 ) -> AttentionAlignment:
     """The study; without `methods` the usual ones of the model's kind."""
     from ..studies import AlignmentRules, AttentionAlignment
@@ -138,6 +153,7 @@ def alignment(
         methods=methods,
         layers=layers or None,
         score=score,
+        steps=steps,
         granularities=people.granularities,
         rules=AlignmentRules(resolution=people.resolution),
         distractors=people.distractors,

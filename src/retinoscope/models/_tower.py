@@ -50,7 +50,8 @@ def open_tower(
     Raises:
         InputError: what `open_model` raises, or no image processor beside the model.
     """
-    name = located(source, allow_pickle)
+    # Pickled weights are refused where they are read: those of a VLM are for `open_model`.
+    name = located(source, allow_pickle=True)
     config = read_config(name)
     if is_vlm(config):
         return None
@@ -88,7 +89,7 @@ def open_matching(
     Raises:
         InputError: what `open_model` raises.
     """
-    name = located(source, allow_pickle=False)
+    name = located(source, allow_pickle=True)
     config = read_config(name)
     kind = BlipForImageTextRetrieval
     if kind.__name__ not in (config.architectures or ()):

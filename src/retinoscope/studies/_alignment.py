@@ -24,6 +24,7 @@ from ..errors import InputError, RetinoscopeError
 from ..stats.maps import METRICS, Score
 from ._aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from ._alignment_examples import alignment_example
+from ._map_options import Steps, check_exact, steps_of
 from ._readable import one_line
 from ._readers import Asked, Reader, Reading, reader_of
 from ._shuffled import partners
@@ -78,6 +79,7 @@ class AttentionAlignment(Study[_Context]):
         granularities: of the segments, among "word", "phrase", "sentence" and "text".
         rules: how maps are compared.
         score: what is explained of a VLM's segment, see `retinoscope.attribution.Target`.
+        steps: as of `AttributionLocalisation`. Like `exact` refused where no method takes it.
         distractors: descriptions of other images in the ranking; 0 for none.
         untrained: also a copy of the model with random weights.
     """
@@ -87,6 +89,7 @@ class AttentionAlignment(Study[_Context]):
     granularities: tuple[str, ...] = ("word", "phrase", "sentence")
     rules: Rules = DEFAULT_RULES
     score: MapScore = "log-probability"
+    steps: Steps = None
     distractors: int = 3
     untrained: bool = True
 
@@ -106,6 +109,8 @@ class AttentionAlignment(Study[_Context]):
     def _check(self) -> None:
         if not self._asked:
             raise InputError(f"expected layers of the model, got {self.layers}")
+        check_exact(self.exact, self._names, self._reader.intervening)
+        self._steps()
         if self.distractors < 0:
             raise InputError(f"expected distractors from 0 up, got {self.distractors}")
         if self.rules.resolution < 8:
@@ -115,8 +120,12 @@ class AttentionAlignment(Study[_Context]):
             raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
 
     def _parameters(self) -> dict[str, object]:
-        methods = list(dict.fromkeys(method for method, _ in self._asked))
-        told = {"rules": vars(self.rules), "methods": methods, "score": self._reader.explains}
+        told = {
+            "rules": vars(self.rules),
+            "methods": self._names,
+            "score": self._reader.explains,
+            "steps": self._steps(),
+        }
         return super()._parameters() | told
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
@@ -129,12 +138,24 @@ class AttentionAlignment(Study[_Context]):
 
     @cached_property
     def _reader(self) -> Reader:
-        return reader_of(self.vlm, self.score)
+        return reader_of(self.vlm, self.score, self.exact)
 
     @cached_property
     def _asked(self) -> tuple[Asked, ...]:
         """Methods, each with its layers."""
         return self._reader.asked(self.methods, self.layers)
+
+    @property
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(method for method, _ in self._asked))
+
+    def _steps(self) -> dict[str, int]:
+        return steps_of(self.steps, self._names, self._reader.stepping)
+
+    def _map(self, reading: Reading, asked: Asked, segment: Segment) -> HeatMap:
+        method, layer = asked
+        steps = self._steps().get(method)
+        return reading.heat_map(method, layer, segment, self.seed, steps)
 
     def _prepare(self, readable: Sequence[Sample]) -> _Context:
         readers = {"trained": self._reader}
@@ -174,13 +195,14 @@ class AttentionAlignment(Study[_Context]):
         """Rows of all methods, and their maps by method and aim."""
         rows: Rows = []
         kept: dict[tuple[str, int], HeatMap] = {}
-        for method, layer in self._asked:
+        for one in self._asked:
+            method, layer = one
             pixels: dict[int, np.ndarray] = {}
             covered: dict[int, float] = {}
             asked = self._by(weights) | {"method": method, "layer": layer}
             for aim in aims:
                 try:
-                    heat = reading.heat_map(method, layer, aim.segment, self.seed)
+                    heat = self._map(reading, one, aim.segment)
                     pixels[aim.number] = aim.fitted(heat.pixels())
                 except RetinoscopeError as error:
                     rows.append(_row(sample, aim) | asked | {"error": one_line(error)})
@@ -271,23 +293,18 @@ class AttentionAlignment(Study[_Context]):
                     if weights == "trained":
                         rows.append(base | {"error": one_line(error)})
                     break
-                for method, layer in self._asked:
-                    rows.append(
-                        base
-                        | {"method": method, "layer": layer}
-                        | self._ranking(aim, read, method, layer)
-                    )
+                for one in self._asked:
+                    asked = {"method": one[0], "layer": one[1]}
+                    rows.append(base | asked | self._ranking(aim, read, one))
         return rows
 
-    def _ranking(
-        self, aim: Aim, read: Sequence[Reading], method: str, layer: int | None
-    ) -> dict[str, Cell]:
+    def _ranking(self, aim: Aim, read: Sequence[Reading], asked: Asked) -> dict[str, Cell]:
         only_ncc = Rules(("ncc",), self.rules.resolution)
         likeness = []
         for one in read:
             whole = Segment(one.text, one.text, 0, len(one.text), "text")
             try:
-                pixels = one.heat_map(method, layer, whole, self.seed).pixels()
+                pixels = self._map(one, asked, whole).pixels()
             except RetinoscopeError as error:
                 return {"error": one_line(error)}
             score = aim.scores(pixels, only_ncc)["ncc"]

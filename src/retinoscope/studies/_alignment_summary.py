@@ -143,10 +143,16 @@ def _by_segment(rows: Sequence[Row], condition: str) -> Segments:
     return {(row["sample"], row["item"]): row for row in rows if row.get("condition") == condition}
 
 
+def _undefined(row: Row) -> set[str]:
+    """The metrics that a row's `reason` is about: "ncc, sim: why; nss: why"."""
+    parts = str(row.get("reason") or "").split("; ")
+    return {name for part in parts for name in part.partition(": ")[0].split(", ")}
+
+
 def _one(metric: str, conditions: Mapping[str, Segments]) -> Row | None:
     own = conditions["own"]
     defined = {key: value for key, row in own.items() if (value := row.get(metric)) is not None}
-    if not defined and all(row.get("reason") is None for row in own.values()):
+    if not defined and not any(metric in _undefined(row) for row in own.values()):
         # The metric was not asked for.
         return None
     columns: dict[str, Cell] = {"metric": metric}

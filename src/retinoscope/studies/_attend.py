@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from ..attribution import (
+    METHODS,
     SCORES,
     Goal,
     HeatMap,
@@ -25,6 +26,7 @@ from ..errors import InputError
 from ._attend_scores import BASELINES, baseline, scores
 from ._attend_targets import Explained, explained
 from ._examples import example_of
+from ._map_options import Steps, steps_of
 from ._sets import ImageTokens, object_sets
 from ._shuffled import other_mask, partners
 from ._study import Example, Rows, Study
@@ -71,7 +73,8 @@ class AttributionLocalisation(Study[_Context]):
         tasks: of "generative", "polling", "question".
         prompts: which objects and questions.
         score: of words and answers, "log-probability" or "logit".
-        steps: name of a method -> its number of steps, samples or masks, in place of the usual one.
+        steps: steps, samples or masks in place of the usual number: of all methods that take some,
+            or name of a method -> its own.
         controls: so many images, the first ones, get curves and the untrained copy; 0 is none.
         curve_steps: of insertion and deletion.
         max_new_tokens: longest description.
@@ -84,7 +87,7 @@ class AttributionLocalisation(Study[_Context]):
     tasks: tuple[str, ...] = ("generative",)
     prompts: PromptOptions = DEFAULT_PROMPTS
     score: Score = "log-probability"
-    steps: Mapping[str, int] | None = None
+    steps: Steps = None
     controls: int = 20
     curve_steps: int = 5
     max_new_tokens: int = 64
@@ -111,7 +114,6 @@ class AttributionLocalisation(Study[_Context]):
         for name, least in (("max_new_tokens", 1), ("curve_steps", 1), ("controls", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"expected {name} from {least} up, got {getattr(self, name)}")
-        methods_named(self.steps or ())
         allowed = self._methods
         if not allowed:
             reasons = [method.refusal(self.vlm) for method in methods_named(self.methods)]
@@ -129,9 +131,7 @@ class AttributionLocalisation(Study[_Context]):
                     f"expected layers from {least} to {most} for {method.name}, got "
                     f"{', '.join(map(str, self.layers or ()))}"
                 )
-        for name, steps in (self.steps or {}).items():
-            if steps < 1:
-                raise InputError(f"expected steps from 1 up, got {steps} for {name}")
+        self._steps()
 
     @cached_property
     def _methods(self) -> tuple[Method, ...]:
@@ -147,10 +147,14 @@ class AttributionLocalisation(Study[_Context]):
             raise InputError(named[0])
         return tuple(method for method in found if refused[method.name] is None)
 
+    def _steps(self) -> dict[str, int]:
+        able = [name for name, method in METHODS.items() if method.steps is not None]
+        return steps_of(self.steps, [method.name for method in self._methods], able)
+
     def _parameters(self) -> dict[str, object]:
         options = super()._parameters() | {"prompts": vars(self.prompts)}
         options["methods"] = [method.name for method in self._methods]
-        options["steps"] = dict(self.steps or {})
+        options["steps"] = self._steps()
         return options
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
@@ -250,13 +254,14 @@ class AttributionLocalisation(Study[_Context]):
         return rows, example_of(sample, image, {"object": tokens}, facts)
 
     def _maps(self, goal: Goal, filling: Fill | None) -> dict[Key, HeatMap]:
+        steps = self._steps()
         return {
             (method.name, layer): method(
                 goal.origin,
                 goal,
                 layer=layer,
                 fill=filling,
-                steps=(self.steps or {}).get(method.name),
+                steps=steps.get(method.name),
                 seed=self.seed,
             )
             for method in self._methods

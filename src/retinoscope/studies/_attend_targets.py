@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from ..attribution import Goal, Score, Target, resolve
+from ..attribution import Exact, Goal, Score, Target, resolve
 from ..data import Sample
 from ._answers import Answers
 from ._named_tokens import named_tokens
@@ -15,8 +15,6 @@ from ._tasks import DESCRIBE, Ask, PromptOptions, asks_of, object_label
 
 if TYPE_CHECKING:
     from ..engine import VLM
-
-Exact = Literal["incremental", "reference"]
 
 
 @dataclass(frozen=True)

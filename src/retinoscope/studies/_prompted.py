@@ -36,7 +36,14 @@ class Prompted:
         """Raises `InputError` for words that the text tower does not know, or too many."""
         self.two.text([segment.text])
 
-    def heat_map(self, method: str, layer: int | None, segment: Segment, seed: int = 0) -> HeatMap:
+    def heat_map(
+        self,
+        method: str,
+        layer: int | None,
+        segment: Segment,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> HeatMap:
         """The map of one segment; raises as the method does."""
         at = {} if layer is None else {"layer": layer}
         return contrastive.METHODS[method](self.two, self.image, segment.text, **at)
@@ -69,7 +76,14 @@ class Matched:
                 f"expected words that the model's tokenizer knows, got {segment.text!r}"
             )
 
-    def heat_map(self, method: str, layer: int | None, segment: Segment, seed: int = 0) -> HeatMap:
+    def heat_map(
+        self,
+        method: str,
+        layer: int | None,
+        segment: Segment,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> HeatMap:
         """The map of one segment; raises as the method does."""
         model, processor = self.matcher.model, self.matcher.processor
         return matching.METHODS[method](model, processor, self.image, segment.text, layer=layer)

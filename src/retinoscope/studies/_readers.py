@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from ..attribution import METHODS, SCORES, HeatMap, contrastive, matching
+from ..attribution import METHODS, SCORES, Exact, HeatMap, contrastive, matching
 from ..attribution import Score as MapScore
 from ..encoders import Matcher, TwoTower
 from ..engine import VLM
@@ -48,8 +48,18 @@ class Reading(Protocol):
     def check(self, segment: Segment) -> None:
         """Raises `InputError` for a segment that the model cannot read."""
 
-    def heat_map(self, method: str, layer: int | None, segment: Segment, seed: int = 0) -> HeatMap:
-        """The map of one segment; raises as the method does."""
+    def heat_map(
+        self,
+        method: str,
+        layer: int | None,
+        segment: Segment,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> HeatMap:
+        """The map of one segment; what a method does not take is not handed to it.
+
+        Raises as the method does.
+        """
         ...
 
 
@@ -64,6 +74,7 @@ class Reader(ABC):
         explains: what of a segment a map explains.
         methods: those that there are for its kind.
         usual: those of them that take no more than two passes a segment.
+        stepping, intervening: those that take a number of steps; that make interventions.
     """
 
     kind: ClassVar[str]
@@ -71,6 +82,8 @@ class Reader(ABC):
     fits_by: ClassVar[str]
     methods: ClassVar[tuple[str, ...]]
     usual: ClassVar[tuple[str, ...]]
+    stepping: ClassVar[tuple[str, ...]] = ()
+    intervening: ClassVar[tuple[str, ...]] = ()
     explains: str
 
     @abstractmethod
@@ -127,15 +140,18 @@ class VlmReader(Reader):
 
     vlm: VLM
     explains: MapScore = "log-probability"
+    exact: Exact = "incremental"
 
     kind = "VLM"
     reads = "description"
     fits_by = "likelihood"
     methods = tuple(METHODS)
     usual = ("attention", "rollout", "chefer", "grad-cam", "gradient-input")
+    stepping = tuple(name for name, method in METHODS.items() if method.steps is not None)
+    intervening = tuple(name for name, method in METHODS.items() if method.intervenes)
 
     def read(self, image: Image.Image, text: str) -> Spoken:
-        return Spoken(self.vlm, image, text, self.explains)
+        return Spoken(self.vlm, image, text, self.explains, self.exact)
 
     def refusal(self, method: str) -> str | None:
         return METHODS[method].refusal(self.vlm)
@@ -146,7 +162,7 @@ class VlmReader(Reader):
         return (self.vlm.n_layers // 2 if method == "grad-cam" else None,)
 
     def untrained(self, seed: int) -> VlmReader:
-        return VlmReader(untrained_copy(self.vlm, seed), self.explains)
+        return replace(self, vlm=untrained_copy(self.vlm, seed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,11 +224,14 @@ class MatchingReader(Reader):
         return MatchingReader(untrained_matcher(self.matcher, seed))
 
 
-def reader_of(model: Model, score: MapScore = "log-probability") -> Reader:
+def reader_of(
+    model: Model, score: MapScore = "log-probability", exact: Exact = "incremental"
+) -> Reader:
     """The reader of a model.
 
     Args:
         score: what is explained of a VLM's words.
+        exact: how a VLM's interventions are computed, as of `Study`.
 
     Raises:
         InputError: an unknown score, or one of words for a model that has no probabilities of them.
@@ -221,7 +240,7 @@ def reader_of(model: Model, score: MapScore = "log-probability") -> Reader:
     if score not in SCORES:
         raise InputError(f"expected a score of {', '.join(SCORES)}, got {score!r}")
     if isinstance(model, VLM):
-        return VlmReader(model, score)
+        return VlmReader(model, score, exact)
     if isinstance(model, TwoTower):
         found: Reader = ContrastiveReader(model)
     elif isinstance(model, Matcher):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..attribution import METHODS, Goal, HeatMap, Score, Target, resolve
+from ..attribution import METHODS, Exact, Goal, HeatMap, Score, Target, resolve
 from ..data import Segment
 from ..errors import InputError
 from ._tasks import DESCRIBE
@@ -28,10 +28,16 @@ class Spoken:
     """
 
     def __init__(
-        self, vlm: VLM, image: Image.Image, text: str, score: Score = "log-probability"
+        self,
+        vlm: VLM,
+        image: Image.Image,
+        text: str,
+        score: Score = "log-probability",
+        exact: Exact = "incremental",
     ) -> None:
         self.vlm, self.text = vlm, text
         self.score: Score = score
+        self.exact: Exact = exact
         prompt = vlm.prompt(image, DESCRIBE)
         asked = prompt.inputs.input_ids.tolist()
         # The family's own way to put an answer behind a prompt decides about blanks.
@@ -64,13 +70,21 @@ class Spoken:
         """Characters `start` to `end` of the text as a target; its passes are shared."""
         if (start, end) not in self._goals:
             span = max(start - self._lead, 0), end - self._lead
-            self._goals[start, end] = resolve(self.run, Target.segment(span, self.score))
+            target = Target.segment(span, self.score)
+            self._goals[start, end] = resolve(self.run, target, self.exact)
         return self._goals[start, end]
 
-    def heat_map(self, method: str, layer: int | None, segment: Segment, seed: int = 0) -> HeatMap:
+    def heat_map(
+        self,
+        method: str,
+        layer: int | None,
+        segment: Segment,
+        seed: int = 0,
+        steps: int | None = None,
+    ) -> HeatMap:
         """The map of one segment; raises as the method does."""
         goal = self.goal(segment.start, segment.end)
-        return METHODS[method](self.run, goal, layer=layer, seed=seed)
+        return METHODS[method](self.run, goal, layer=layer, seed=seed, steps=steps)
 
     @cached_property
     def fit(self) -> float:
