@@ -35,6 +35,7 @@ ROOMS = (
     "stats",
     "memory",
     "showing",
+    "device",
     "errors",
 )
 """From top to bottom; a room may import those after it."""

@@ -38,6 +38,8 @@ def test_a_process_ends_with_the_exit_code_and_one_line(tmp_path: Path) -> None:
         (["ablate", "pocket", "scenes:3", "--out", "x", "--fill", "water"], "water"),
         (["ablate", "pocket", "scenes:3", "--out", "x", "--colour", "red"], "--colour"),
         (["lens", "pocket", "scenes:3", "--out", "x", "--seed", "one"], "one"),
+        (["lens", "pocket", "scenes:3", "--out", "x", "--device", "tpu9"], "such as cpu"),
+        (["lens", "pocket", "scenes:3", "--out", "x", "--device", "cuda:99"], "device of this"),
         (["nonsense"], "nonsense"),
         (["demo", "--scenes", "2"], "at least 4"),
         (["train", "pocket", "--work", "w", "--out", "o", "--scale", "0"], "above 0"),

@@ -16,6 +16,7 @@ from transformers import (
 )
 from transformers.utils import is_torchvision_available
 
+from ..device import device_of
 from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
 from ._families import ADAPTERS
@@ -80,8 +81,8 @@ def open_model(
 
     Raises:
         InputError: a folder that is no model, an unknown id (or no network), weights in pickle
-            format that were not allowed, or weights that are damaged or incomplete; both a device
-            and a device map.
+            format that were not allowed, or weights that are damaged or incomplete; a device that
+            is not here, or a device and a device map.
         CapabilityError: a model family without an adapter.
         MissingExtraError: a package that `device_map` or `quantization` needs is not installed.
     """
@@ -90,7 +91,7 @@ def open_model(
     if quantization not in (None, "4bit", "8bit"):
         raise InputError(f"expected quantization '4bit' or '8bit', got {quantization!r}")
     name = located(source, allow_pickle)
-    place = torch.device(device or "cpu")
+    place = device_of(device)
     config = read_config(name)
     _adapter_class(config)
     here = place.type == "cpu" and device_map is None

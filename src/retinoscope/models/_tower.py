@@ -18,6 +18,7 @@ from transformers import (
 # The library's older versions hide this name behind torchvision, which its PIL form needs not.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
+from ..device import device_of
 from ..errors import InputError
 from ._families import ADAPTERS
 from ._load import located, read_config, read_processor, read_weights, short
@@ -56,7 +57,7 @@ def open_tower(
     if is_vlm(config):
         return None
     model = read_weights(AutoModel, name, config, dtype or torch.float32, allow_pickle, {})
-    torch.nn.Module.to(model, torch.device(device or "cpu"))
+    torch.nn.Module.to(model, device_of(device))
     try:
         images = AutoImageProcessor.from_pretrained(name, backend="pil")
     except Exception as error:

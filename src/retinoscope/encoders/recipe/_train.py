@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
+from ...device import device_of
 from ...errors import InputError, StudyError
 from ...pocket.recipe import Report, optimise
 from ...store import write_bytes
@@ -67,7 +68,7 @@ def train_encoders(
     """
     recipe = recipe or EncoderRecipe()
     chosen = with_starts(objectives)
-    place = _device(device)
+    place = device_of(device)
     if seeds < 1 or processes < 1:
         raise InputError(f"expected seeds and processes from 1 on, got {seeds} and {processes}")
     _claim(work, recipe)
@@ -234,16 +235,6 @@ def _work(
     except Exception as error:
         told.put(f"training stopped ({type(error).__name__}: {error}); the same command goes on")
         raise
-
-
-def _device(name: str | torch.device) -> torch.device:
-    try:
-        place = torch.device(name)
-    except RuntimeError as error:
-        raise InputError(f"expected a device such as 'cpu' or 'cuda', got {name!r}") from error
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise InputError("expected a CUDA device, got none that torch can use: train on 'cpu'")
-    return place
 
 
 def _claim(work: Path, recipe: EncoderRecipe) -> None:

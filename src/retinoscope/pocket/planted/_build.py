@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from ...data import SQUARE_GRID, SQUARE_PATCH
+from ...device import device_of
 from ..recipe._vocabulary import CHAT_TEMPLATE, build_tokenizer
 from . import _decoder as decoder
 from . import _vision as vision
@@ -66,7 +67,7 @@ def build(
         num_additional_image_tokens=1,
         chat_template=CHAT_TEMPLATE,
     )
-    torch.nn.Module.to(model, torch.device(device or "cpu"), dtype or torch.float32)
+    torch.nn.Module.to(model, device_of(device), dtype or torch.float32)
     return model.eval(), processor
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
+from ...device import device_of
 from ...errors import InputError
 from ._adapter import FILE, read_adapter
 from ._assemble import assemble, vision_state
@@ -94,7 +95,7 @@ def build(
         lm, tokenizer, vision_state(vision), adapter.config(), attention=attention
     )
     adapter.put_into(model)
-    torch.nn.Module.to(model, torch.device(device or "cpu"), dtype or torch.float32)
+    torch.nn.Module.to(model, device_of(device), dtype or torch.float32)
     return model.eval(), processor
 
 

@@ -20,6 +20,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrain
 
 from ....data import Sample
 from ....data.scenes import SceneOptions
+from ....device import device_of
 from ....errors import InputError
 from ...recipe._bank import Bank, SceneTexts, draw_bank
 from ...recipe._config import Stage
@@ -127,7 +128,7 @@ def train_smol(
     for variant in variants:
         if variant not in ("smol", "smol-lora"):
             raise InputError(f"expected variants smol and smol-lora, got {variant!r}")
-    place = torch.device(device)
+    place = device_of(device)
     if recipe.int8:
         require_cpu(place)
         require_compiler()
