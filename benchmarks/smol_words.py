@@ -1,7 +1,7 @@
 """What smol's frozen language model gives: the same questions about a scene in words, no image.
 
-The caption stands where the visual tokens would. Of all answers of a question's kind, the one with
-the most probable first token counts: the language model need not guess the form of the answer.
+The caption stands where the visual tokens would. The language model chooses among all answers of a
+question's kind, token by token: it need not guess the form of the answer.
 Prints a table in Markdown.
 
     python benchmarks/smol_words.py --scenes 60
@@ -14,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedModel
 
 from retinoscope.data.scenes import COLORS, KINDS, SIGN_WORDS, scene_texts
 from retinoscope.pocket.smol import LANGUAGE, open_language, part_file
@@ -46,12 +47,13 @@ def main() -> None:
         before = tokenizer(f"{BEFORE_IMAGE}An image shows this: {caption}")["input_ids"]
         for question in questions:
             after = f"\n{question.question}<|im_end|>\n<|im_start|>assistant\n"
-            ids = torch.tensor([[*before, *tokenizer(after)["input_ids"]]]).to(options.device)
-            logits = language(ids, logits_to_keep=1).logits[0, -1]
-            answers = ANSWERS[question.kind]
-            first = [tokenizer(answer.capitalize())["input_ids"][0] for answer in answers]
-            said = first[int(logits[first].argmax())]
-            right[question.kind].append(said == first[answers.index(question.answer)])
+            prompt = [*before, *tokenizer(after)["input_ids"]]
+            answers = {
+                (*tokenizer(answer.capitalize())["input_ids"], tokenizer.eos_token_id): answer
+                for answer in ANSWERS[question.kind]
+            }
+            said = answers[chosen(language, prompt, list(answers))]
+            right[question.kind].append(said == question.answer)
     print(f"{options.scenes} scenes of seed {options.seed}\n")
     print("| question | right | chance | n |\n|---|---|---|---|")
     for kind, found in right.items():
@@ -59,6 +61,20 @@ def main() -> None:
         interval = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
         chance = 100 / len(ANSWERS[kind])
         print(f"| {kind} | {100 * share.value:.1f}% ({interval}) | {chance:.0f}% | {len(found)} |")
+
+
+def chosen(
+    language: PreTrainedModel, prompt: list[int], answers: list[tuple[int, ...]]
+) -> tuple[int, ...]:
+    """The most probable token at each step among those that the answers left go on with."""
+    said: tuple[int, ...] = ()
+    while len(answers) > 1:
+        ids = torch.tensor([[*prompt, *said]], device=language.device)
+        logits = language(ids, logits_to_keep=1).logits[0, -1]
+        following = sorted({answer[len(said)] for answer in answers})
+        said = (*said, following[int(logits[following].argmax())])
+        answers = [answer for answer in answers if answer[: len(said)] == said]
+    return answers[0]
 
 
 if __name__ == "__main__":
