@@ -41,6 +41,8 @@ def main() -> None:
     options = parser.parse_args()
     language, tokenizer = open_language(options.language or part_file(LANGUAGE))
     torch.nn.Module.to(language, options.device)
+    end = tokenizer.eos_token_id
+    assert isinstance(end, int)
     right: dict[str, list[bool]] = defaultdict(list)
     for index in range(options.scenes):
         caption, questions = scene_texts(index, options.seed)
@@ -48,10 +50,9 @@ def main() -> None:
         for question in questions:
             after = f"\n{question.question}<|im_end|>\n<|im_start|>assistant\n"
             prompt = [*before, *tokenizer(after)["input_ids"]]
-            answers = {
-                (*tokenizer(answer.capitalize())["input_ids"], tokenizer.eos_token_id): answer
-                for answer in ANSWERS[question.kind]
-            }
+            answers: dict[tuple[int, ...], str] = {}
+            for answer in ANSWERS[question.kind]:
+                answers[*tokenizer(answer.capitalize())["input_ids"], end] = answer
             said = answers[chosen(language, prompt, list(answers))]
             right[question.kind].append(said == question.answer)
     print(f"{options.scenes} scenes of seed {options.seed}\n")
