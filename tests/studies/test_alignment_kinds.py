@@ -155,7 +155,7 @@ def test_matching_says_whether_a_description_fits(
         (SMALL, {"methods": ("attention",)}, "methods of similarity, occlusion, which a contrast"),
         (SMALL, {"methods": ("chefer",)}, r"not possible .*: choose from similarity, occlusion"),
         (SMALL, {"score": "logit"}, "about a VLM's words"),
-        ("siglip", {"methods": ("grad-cam",), "layers": (9,)}, "layers of the model"),
+        ("siglip", {"methods": ("grad-cam",), "layers": (9,)}, "layers that grad-cam has"),
         ("mae", {}, "reads no texts"),
     ],
 )

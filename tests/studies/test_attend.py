@@ -243,6 +243,7 @@ def test_refusals(direct: rs.VLM, tmp_path: Path) -> None:
         ({"curve_steps": 0}, "curve_steps from 1 up"),
         ({"methods": ("rise",), "steps": {"rise": 0}}, "steps from 1 up"),
         ({"steps": 5}, "expected a method that takes a number of them, got attention, chefer"),
+        ({"methods": ("gradient-input",), "layers": (1,)}, "expected a method that takes a layer"),
         ({"steps": {"rise": 9}}, "for no method, got some for 'rise'"),
     ):
         with pytest.raises(rs.InputError, match=message):

@@ -107,8 +107,6 @@ class AttentionAlignment(Study[_Context]):
     )
 
     def _check(self) -> None:
-        if not self._asked:
-            raise InputError(f"expected layers of the model, got {self.layers}")
         check_exact(self.exact, self._names, self._reader.intervening)
         self._steps()
         if self.distractors < 0:

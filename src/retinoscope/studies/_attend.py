@@ -26,7 +26,7 @@ from ..errors import InputError
 from ._attend_scores import BASELINES, baseline, scores
 from ._attend_targets import Explained, explained
 from ._examples import example_of
-from ._map_options import Steps, steps_of
+from ._map_options import Steps, steps_of, untaken
 from ._sets import ImageTokens, object_sets
 from ._shuffled import other_mask, partners
 from ._study import Example, Rows, Study
@@ -131,6 +131,9 @@ class AttributionLocalisation(Study[_Context]):
                     f"expected layers from {least} to {most} for {method.name}, got "
                     f"{', '.join(map(str, self.layers or ()))}"
                 )
+        if self.layers and all(method.layers == "none" for method in allowed):
+            able = [method.name for method in METHODS.values() if method.layers != "none"]
+            raise untaken("layers", "takes a layer", [method.name for method in allowed], able)
         self._steps()
 
     @cached_property

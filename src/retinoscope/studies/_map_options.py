@@ -25,7 +25,7 @@ def steps_of(steps: Steps, methods: Sequence[str], able: Sequence[str]) -> dict[
     taking = [name for name in methods if name in able]
     if isinstance(steps, int):
         if not taking:
-            raise _untaken("steps", "takes a number of them", methods, able)
+            raise untaken("steps", "takes a number of them", methods, able)
         steps = dict.fromkeys(taking, steps)
     for name, number in steps.items():
         if name not in taking:
@@ -47,10 +47,11 @@ def check_exact(exact: str, methods: Sequence[str], able: Sequence[str]) -> None
         able: all methods of the model's kind that intervene.
     """
     if exact != "incremental" and not set(methods) & set(able):
-        raise _untaken("exact", "makes interventions, which it is about", methods, able)
+        raise untaken("exact", "makes interventions, which it is about", methods, able)
 
 
-def _untaken(option: str, does: str, methods: Sequence[str], able: Sequence[str]) -> InputError:
+def untaken(option: str, does: str, methods: Sequence[str], able: Sequence[str]) -> InputError:
+    """Says that no method asked takes an option, and which `able` ones would."""
     others = f", or ask for one of {', '.join(able)}" if able else ""
     return InputError(
         f"{option}: expected a method that {does}, got {', '.join(methods)}: leave {option} out"

@@ -12,6 +12,7 @@ from ..attribution import Score as MapScore
 from ..encoders import Matcher, TwoTower
 from ..engine import VLM
 from ..errors import CapabilityError, InputError
+from ._map_options import untaken
 from ._prompted import Matched, Prompted
 from ._spoken import Spoken
 from ._untrained import untrained_copy, untrained_matcher, untrained_two_tower
@@ -113,7 +114,8 @@ class Reader(ABC):
             methods: if there are none the usual ones, as far as this model allows them.
 
         Raises:
-            InputError: an unknown method.
+            InputError: an unknown method, layers that a named method lacks, or layers where no
+                method takes one.
             CapabilityError: a method that this model does not allow.
         """
         allowed = [name for name in self.methods if self.refusal(name) is None]
@@ -131,7 +133,19 @@ class Reader(ABC):
                 f"{', '.join(allowed)}"
             )
         ordered = [name for name in self.methods if name in chosen]
-        return tuple((name, layer) for name in ordered for layer in self.layers_of(name, layers))
+        pairs = tuple((name, layer) for name in ordered for layer in self.layers_of(name, layers))
+        if layers is not None:
+            found = {name for name, _ in pairs}
+            lacking = [name for name in ordered if name not in found]
+            # Of methods that nobody named, those without such a layer are left out.
+            if lacking and (methods or not pairs):
+                raise InputError(
+                    f"expected layers that {lacking[0]} has in this model, got "
+                    f"{', '.join(map(str, layers)) or 'none'}: choose others"
+                )
+            if all(layer is None for _, layer in pairs):
+                raise untaken("layers", "takes a layer", ordered, ())
+        return pairs
 
 
 @dataclass(frozen=True, eq=False)

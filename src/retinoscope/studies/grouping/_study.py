@@ -323,5 +323,7 @@ class Grouping(Study[_Context]):
         rows = lens_rows(subject, view, run, self.seed, self.upsample, restricted)
         if restricted and subject.weights == TRAINED:
             allowed = [m for m in context.methods if m.refusal(vlm) is None]
-            rows += attribution_rows(subject, view, run, allowed, self.seed, self.upsample)
+            rows += attribution_rows(
+                subject, view, run, allowed, self.seed, self.upsample, self.exact
+            )
         return rows

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...attribution import Method, Target, resolve
+from ...attribution import Exact, Method, Target, resolve
 from ...grouping import counts_of, shuffled, text_scores
 from .._executor import Rows
 from .._tables import Cell
@@ -136,7 +136,13 @@ def text_present_rows(
 
 
 def attribution_rows(
-    subject: Subject, view: View, run: Run, methods: Sequence[Method], seed: int, upsample: Upsample
+    subject: Subject,
+    view: View,
+    run: Run,
+    methods: Sequence[Method],
+    seed: int,
+    upsample: Upsample,
+    exact: Exact,
 ) -> Rows:
     """Maps of the words of the classes in the image: each location goes to the largest.
 
@@ -149,7 +155,7 @@ def attribution_rows(
     chosen = [place for place in view.present if place in pieces]
     if len(chosen) < 2:
         return []
-    goals = [resolve(run, Target.token(pieces[place], "logit")) for place in chosen]
+    goals = [resolve(run, Target.token(pieces[place], "logit"), exact) for place in chosen]
     order = shuffled(len(chosen), seed)
     rows: Rows = []
     for method in methods:
