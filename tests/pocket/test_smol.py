@@ -314,7 +314,7 @@ def test_training_goes_on_from_an_adapter(trained, parts, tmp_path):
     assert torch.equal(first.std, second.std)
     for key, value in first.projector.items():
         torch.testing.assert_close(second.projector[key], value, atol=1e-6, rtol=0)
-    assert "began with another training's" in (tmp_path / "out/smol/README.md").read_text()
+    assert "--start` with that adapter" in (tmp_path / "out/smol/README.md").read_text()
 
 
 @pytest.mark.parametrize(

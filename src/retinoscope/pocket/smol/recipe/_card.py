@@ -30,12 +30,13 @@ def smol_card(
     integers = (
         "; products with the frozen matrices in 8-bit integers meanwhile" if recipe.int8 else ""
     )
-    begun = (
-        ""
-        if start is None
-        else f"It began with another training's adapter ({FILE} with SHA-256 "
-        f"{sha256(start / FILE)[:12]}...), whose card says how that was made.\n"
-    )
+    begun, again = "", "`retinoscope train smol` with these numbers"
+    if start is not None:
+        begun = (
+            f"\nIt began with the adapter of an earlier training ({FILE} with SHA-256\n"
+            f"{sha256(start / FILE)[:12]}...), whose steps are not counted here.\n"
+        )
+        again = "`retinoscope train smol --start` with that adapter and these numbers"
     updated = variant == "smol-lora"
     second = (
         f"\nThen adapter and low-rank updates (rank {recipe.rank}, every matrix of every block) of "
@@ -71,7 +72,7 @@ captions and questions, packed several to an image ({recipe.text_tokens} text to
 on answers alone. Adapter of two layers: {adapter.steps} steps of {adapter.batch} scenes, learning
 rate {adapter.lr:g}, cosine{integers}.
 {begun}{second}
-`retinoscope train smol` with these numbers makes it again, up to rounding.
+{again} makes it again, up to rounding.
 
 ## Scenes that no step saw
 
