@@ -1,9 +1,7 @@
-"""What a CPU's tricks save in smol's training: products in 8-bit integers, images one by one.
+"""What products in 8-bit integers save in smol's training on a CPU.
 
 A decoder of SmolLM2-135M's shape passes gradients back to its visual tokens, in float32 and in
-8-bit integers; the vision tower gives features of images sixteen at once and one by one, whose maps
-stay in the processor's cache. Random weights: times do not depend on them. Prints a table in
-Markdown.
+8-bit integers. Random weights: times do not depend on them. Prints a table in Markdown.
 
     python -m benchmarks.smol_training --repeats 3 --threads 1
 """
@@ -17,14 +15,12 @@ from dataclasses import replace
 import torch
 from transformers import LlamaModel
 
-from retinoscope.pocket.smol import LiteConfig, LiteTower
-from retinoscope.pocket.smol.recipe import Eyes
 from retinoscope.pocket.smol.recipe._int8 import in_int8
 
-from ._bench import Timing, Way, alternate, options_for
+from ._bench import Way, alternate, options_for
 from ._models import SHAPES, decoder_config
 
-SCENES, TOKENS, IMAGES = 4, 304, 16
+SCENES, TOKENS = 4, 304
 
 
 def main() -> None:
@@ -40,20 +36,12 @@ def main() -> None:
             },
             options,
         )
-    tower = LiteTower(LiteConfig(Eyes().image_size, Eyes().patch_size, Eyes().stages)).eval()
-    images = torch.rand(IMAGES, 3, Eyes().image_size, Eyes().image_size)
-    with torch.no_grad():
-        features = alternate(
-            {
-                "sixteen at once": Way(lambda _: tower.raw(images)),
-                "one by one": Way(lambda _: [tower.raw(one[None]) for one in images]),
-            },
-            options,
-        )
     print(f"{options.threads} threads, medians of {options.repeats} in turns\n")
     print("| | seconds | times as fast |\n|---|---|---|")
-    row("adapter step, a scene, ", steps, SCENES)
-    row("features of an image, ", features, IMAGES)
+    first = steps["float32"].total
+    for way, timing in steps.items():
+        seconds = timing.total / SCENES
+        print(f"| adapter step, a scene, {way} | {seconds:.2f} | {first / timing.total:.2f} |")
 
 
 def decoder(size: str) -> LlamaModel:
@@ -68,13 +56,6 @@ def step(language: LlamaModel, x: torch.Tensor) -> torch.Tensor:
     into = x.detach().requires_grad_(True)
     out = language(inputs_embeds=into, use_cache=False).last_hidden_state
     return torch.autograd.grad(out.sum(), into)[0]
-
-
-def row(name: str, timings: dict[str, Timing], units: int) -> None:
-    """One line for each way; how much faster it is than the first."""
-    first = next(iter(timings.values())).total
-    for way, timing in timings.items():
-        print(f"| {name}{way} | {timing.total / units:.2f} | {first / timing.total:.2f} |")
 
 
 if __name__ == "__main__":

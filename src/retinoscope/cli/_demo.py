@@ -48,7 +48,7 @@ PLAN = {
 EFFORT = Effort(
     scenes=64, sizes=(10, 40, 100), max_objects=2, max_questions=2, gradient_steps=8, slide=2
 )
-ADAPTED = Share(ablation=1.0, lens=0.5, knockout=1.0)
+ADAPTED = Share(ablation=1.0, lens=1.0, knockout=1.0)
 # Fifty times as large as pocket: sized to stay under fifteen minutes on two cores. An entry of
 # 49,152 in a thousand counts as near a word.
 ADAPTED_EFFORT = Effort(
