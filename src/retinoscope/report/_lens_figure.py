@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from ._models import READ
@@ -75,6 +75,7 @@ def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure
         for model, found in curves.items()
         if (c := found.get(("object", "trained")))
     ]
+    bands = _bands(curve for found in curves.values() for curve in found.values())
     return Figure(
         name="lens",
         svg=svg,
@@ -82,7 +83,7 @@ def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure
         + "; ".join(peaks)
         + ".",
         caption="Share of tokens whose most probable word is the object's name, by layer; all "
-        "models on the same axes. Bands are 95% intervals over images.",
+        f"models on the same axes. {bands}",
     )
 
 
@@ -112,16 +113,25 @@ def readings_figure(model: str, readings: Mapping[str, Curve]) -> Figure:
             for m, c in readings.items()
         )
         + ".",
-        caption=f"What the object tokens of {model} have as their top word.",
+        caption=f"What the object tokens of {model} have as their top word. "
+        f"{_bands(readings.values())}",
         wide=len(readings) > 4,
     )
+
+
+def _bands(curves: Iterable[Curve]) -> str:
+    zeros = [point.high for curve in curves for point in curve.points if point.value == 0]
+    none = f"; that of a share of 0% ends at {percent(max(zeros))} at most" if zeros else ""
+    return f"Bands are 95% intervals over images{none}."
 
 
 def _draw(panel, curve: Curve, color: str, dash: str, mark: str, label: str) -> None:
     y = [x.value for x in curve.points]
     low, high = [x.low for x in curve.points], [x.high for x in curve.points]
     every = max(1, len(y) // 9)
-    panel.fill_between(curve.layers, low, high, color=color, alpha=0.16, lw=0)
+    # Bands of shares of 0 would all lie on each other: the caption says how wide they are.
+    seen = [value > 0 for value in y]
+    panel.fill_between(curve.layers, low, high, where=seen, color=color, alpha=0.16, lw=0)
     panel.plot(curve.layers, y, dash, marker=mark, markevery=every, color=color, label=label)
 
 
