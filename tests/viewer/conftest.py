@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import io
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from serving import serving_app
 
 import retinoscope as rs
 from retinoscope.report import collect
@@ -82,38 +79,6 @@ def png(image: Image.Image) -> bytes:
 @pytest.fixture(scope="session")
 def scene_png(scenes: rs.data.Scenes) -> bytes:
     return png(scenes[0].image)
-
-
-@dataclass(frozen=True)
-class Served:
-    """A server in a thread."""
-
-    port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-
-Serving = Callable[..., "contextmanager[Served]"]
-
-
-@contextmanager
-def serving_app(app: object) -> Iterator[Served]:
-    uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
-    config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_keep_alive=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    end = time.monotonic() + 20
-    while not server.started and time.monotonic() < end:
-        time.sleep(0.02)
-    assert server.started
-    try:
-        yield Served(server.servers[0].sockets[0].getsockname()[1])
-    finally:
-        server.should_exit = True
-        thread.join(10)
 
 
 @pytest.fixture(scope="session")

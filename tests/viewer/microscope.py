@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from chromium import Visitor
-from conftest import serving_app
 from PIL import Image
+from serving import serving_app
 
 import retinoscope as rs
 from retinoscope.viewer._library import Library
