@@ -19,7 +19,7 @@ from torch import nn
 
 from ...device import device_of
 from ...errors import InputError, StudyError
-from ...pocket.recipe import Report, optimise
+from ...pocket.recipe import Report, claim, optimise
 from ...store import write_bytes
 from ._config import ALIASES, OBJECTIVES, EncoderRecipe
 from ._objectives import training_for
@@ -71,7 +71,7 @@ def train_encoders(
     place = device_of(device)
     if seeds < 1 or processes < 1:
         raise InputError(f"expected seeds and processes from 1 on, got {seeds} and {processes}")
-    _claim(work, recipe)
+    claim(work, asdict(recipe))
     for grounded in sorted({OBJECTIVES[name].grounded for name in chosen}):
         _opened(work, recipe, grounded, torch.device("cpu"), report)
     done = work / "done"
@@ -235,16 +235,3 @@ def _work(
     except Exception as error:
         told.put(f"training stopped ({type(error).__name__}: {error}); the same command goes on")
         raise
-
-
-def _claim(work: Path, recipe: EncoderRecipe) -> None:
-    """Binds a work folder to one recipe, so that jobs of two recipes never mix."""
-    file = work / "recipe.json"
-    mine = json.dumps(asdict(recipe), indent=2).encode()
-    if not file.exists():
-        write_bytes(file, mine)
-    elif file.read_bytes() != mine:
-        raise InputError(
-            f"expected {work} to hold this recipe's training, got another recipe's: "
-            "choose another work folder, or remove this one"
-        )

@@ -5,6 +5,7 @@ with both frozen, then projector and language model on instructions. `optimise` 
 stage, and of other trainings on scenes.
 """
 
+from ._claim import claim
 from ._config import VARIANTS, Recipe, Sizes, Stage
 from ._evaluate import Scores
 from ._loop import Report, optimise
@@ -20,6 +21,7 @@ __all__ = [
     "Sizes",
     "Stage",
     "build_tokenizer",
+    "claim",
     "optimise",
     "train",
 ]

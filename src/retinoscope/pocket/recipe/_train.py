@@ -16,6 +16,7 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 from ...errors import InputError
 from ._bank import Bank, draw_bank
 from ._card import model_card
+from ._claim import claim
 from ._config import VARIANTS, Recipe
 from ._evaluate import Scores, evaluate
 from ._export import export
@@ -61,7 +62,7 @@ def train(
     for variant in variants:
         if variant not in VARIANTS:
             raise InputError(f"expected variants from {', '.join(VARIANTS)}, got {variant!r}")
-    _claim(work, recipe)
+    claim(work, asdict(recipe))
     patch = recipe.sizes.patch
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, patch, report)
@@ -93,17 +94,3 @@ def _train_one(
     # What is measured is what is shipped: weights rounded to float16, computed in float32.
     model.half().float()
     return model, evaluate(model, tokenizer, unseen)
-
-
-def _claim(work: Path, recipe: Recipe) -> None:
-    """Bind a work folder to one recipe, so that stages of two recipes never mix."""
-    work.mkdir(parents=True, exist_ok=True)
-    file = work / "recipe.json"
-    mine = json.dumps(asdict(recipe), indent=2)
-    if not file.exists():
-        file.write_text(mine)
-    elif file.read_text() != mine:
-        raise InputError(
-            f"expected {work} to hold this recipe's training, got another recipe's: "
-            "choose another work folder, or remove this one"
-        )

@@ -23,6 +23,7 @@ from ....data.scenes import SceneOptions
 from ....device import device_of
 from ....errors import InputError
 from ...recipe._bank import Bank, SceneTexts, draw_bank
+from ...recipe._claim import claim
 from ...recipe._config import Stage
 from ...recipe._evaluate import Scores
 from ...recipe._language import answer_loss
@@ -133,7 +134,8 @@ def train_smol(
         require_cpu(place)
         require_compiler()
     begun = None if start is None else _fitting(start, recipe, parts)
-    _claim(work, recipe, parts, len(samples), start)
+    told = asdict(recipe) | _hashes(parts) | {"images": len(samples)}
+    claim(work, told if start is None else told | {"start": sha256(start / FILE)})
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
     unseen_more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
@@ -373,20 +375,3 @@ def _fitting(start: Path, recipe: SmolRecipe, parts: Parts) -> Adapter:
             "others: leave --start out, or name the parts that it was trained for"
         )
     return adapter
-
-
-def _claim(work: Path, recipe: SmolRecipe, parts: Parts, images: int, start: Path | None) -> None:
-    """Bind a work folder to one recipe and one pair of parts, so that two never mix."""
-    work.mkdir(parents=True, exist_ok=True)
-    file = work / "recipe.json"
-    told = asdict(recipe) | _hashes(parts) | {"images": images}
-    if start is not None:
-        told["start"] = sha256(start / FILE)
-    mine = json.dumps(told, indent=2)
-    if not file.exists():
-        file.write_text(mine, encoding="utf-8")
-    elif file.read_text(encoding="utf-8") != mine:
-        raise InputError(
-            f"expected {work} to hold this recipe's training, got another recipe's: "
-            "choose another work folder, or remove this one"
-        )
