@@ -56,8 +56,9 @@ def open_tower(
     config = read_config(name)
     if is_vlm(config):
         return None
+    place = device_of(device)
     model = read_weights(AutoModel, name, config, dtype or torch.float32, allow_pickle, {})
-    torch.nn.Module.to(model, device_of(device))
+    torch.nn.Module.to(model, place)
     try:
         images = AutoImageProcessor.from_pretrained(name, backend="pil")
     except Exception as error:

@@ -78,6 +78,7 @@ def build(
             was trained for.
         MissingExtraError: the package that reads GGUF files is not installed.
     """
+    place = device_of(device)
     adapter = read_adapter(folder(source) if isinstance(source, str) else source)
     language = language or _language_file()
     vision = vision or part_file(VISION)
@@ -95,7 +96,7 @@ def build(
         lm, tokenizer, vision_state(vision), adapter.config(), attention=attention
     )
     adapter.put_into(model)
-    torch.nn.Module.to(model, device_of(device), dtype or torch.float32)
+    torch.nn.Module.to(model, place, dtype or torch.float32)
     return model.eval(), processor
 
 
