@@ -14,8 +14,8 @@ from transformers import CLIPModel, SiglipModel
 from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError
+from ..models import attending, entering, hooked
 from ..tokens import close, frozen
-from ._trace import eager
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,25 +74,26 @@ def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
     goal = torch.from_numpy(two.text([text])[0]).to(model.device)
     wanted = torch.from_numpy(two.image(image)).to(model.device)
     pixels = encoder.pixels(open_image(image))
-    hooks = [block.self_attn.register_forward_hook(keep_weights) for block in blocks]
-    hooks += [block.register_forward_pre_hook(keep_state, with_kwargs=True) for block in blocks]
-    try:
-        with frozen(model), torch.enable_grad(), eager(tower.config):
-            output = encoder.run(pixels.requires_grad_(True))
-            pool = None
-            if isinstance(model, CLIPModel):
-                vector = model.visual_projection(output.pooler_output)[0]
-            else:
-                pool, vector = _pooled(tower.head, output.last_hidden_state)
-            unit = F.normalize(vector.float(), dim=-1)
-            if not close(unit.detach(), wanted):
-                raise CapabilityError(f"{two.name}: the image's vector is not found again")
-            score = unit @ goal.float()
-            inner = [*weights, *states, *([] if pool is None else [pool])]
-            found = torch.autograd.grad(score, inner, materialize_grads=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with (
+        entering(model),
+        hooked([block.self_attn for block in blocks], after=keep_weights),
+        hooked(blocks, before=keep_state),
+        attending(tower.config, None),
+        frozen(model),
+        torch.enable_grad(),
+    ):
+        output = encoder.run(pixels.requires_grad_(True))
+        pool = None
+        if isinstance(model, CLIPModel):
+            vector = model.visual_projection(output.pooler_output)[0]
+        else:
+            pool, vector = _pooled(tower.head, output.last_hidden_state)
+        unit = F.normalize(vector.float(), dim=-1)
+        if not close(unit.detach(), wanted):
+            raise CapabilityError(f"{two.name}: the image's vector is not found again")
+        score = unit @ goal.float()
+        inner = [*weights, *states, *([] if pool is None else [pool])]
+        found = torch.autograd.grad(score, inner, materialize_grads=True)
     n = len(weights)
     return TowerTrace(
         float(score.detach()),

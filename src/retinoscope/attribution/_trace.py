@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 
 from ..engine import Run
 from ..errors import CapabilityError
+from ..models import attending, entering, hooked
 from ..tokens import close, frozen, visual
 
 Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
@@ -59,14 +58,10 @@ def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
     def keep(module: nn.Module, args: tuple, kwargs: dict) -> None:
         states.append(args[0] if args else kwargs["hidden_states"])
 
-    hooks = [layer.register_forward_pre_hook(keep, with_kwargs=True) for layer in layers]
-    try:
-        with frozen(run.adapter.model), torch.enable_grad():
-            value = _value(run, rows, read)
-            gradients = torch.autograd.grad(value, states, materialize_grads=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    model = run.adapter.model
+    with entering(model), hooked(layers, before=keep), frozen(model), torch.enable_grad():
+        value = _value(run, rows, read)
+        gradients = torch.autograd.grad(value, states, materialize_grads=True)
     return StateTrace(tuple(one.detach()[0] for one in states), tuple(one[0] for one in gradients))
 
 
@@ -93,14 +88,16 @@ def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTra
         weights.append(found)
 
     modules = [decoder.attention(layer) for layer in range(run.adapter.n_layers)]
-    hooks = [module.register_forward_hook(keep) for module in modules]
-    try:
-        with frozen(run.adapter.model), torch.enable_grad(), eager(run.adapter.text_config):
-            value = _value(run, rows, read)
-            gradients = torch.autograd.grad(value, weights, materialize_grads=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    model = run.adapter.model
+    with (
+        entering(model),
+        hooked(modules, after=keep),
+        attending(run.adapter.text_config, None),
+        frozen(model),
+        torch.enable_grad(),
+    ):
+        value = _value(run, rows, read)
+        gradients = torch.autograd.grad(value, weights, materialize_grads=True)
     return AttentionTrace(
         tuple(one.detach()[0] for one in weights), tuple(one[0] for one in gradients)
     )
@@ -121,14 +118,3 @@ def _value(run: Run, rows: tuple[int, ...], read: Read) -> Tensor:
             "give the run's states, so its gradients would be another function's"
         )
     return read(last)[0]
-
-
-@contextmanager
-def eager(config: Any) -> Iterator[None]:
-    """Attention that holds its weights, with masks to match, in the modules of a configuration."""
-    before = config._attn_implementation
-    config._attn_implementation = "eager"
-    try:
-        yield
-    finally:
-        config._attn_implementation = before

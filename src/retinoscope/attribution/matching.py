@@ -20,7 +20,7 @@ from transformers import BlipForImageTextRetrieval
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import clip_frame, grid_layout
+from ..models import clip_frame, entering, grid_layout, hooked
 from ..tokens import frozen
 from ._heat_map import HeatMap
 
@@ -54,8 +54,8 @@ def probability(
         InputError: another model, no text, or an image that cannot be read.
         CapabilityError: patches whose places are not known.
     """
-    with torch.no_grad():
-        found = _run(_checked(model), processor, open_image(image), text)
+    with entering(_checked(model)), torch.no_grad():
+        found = _run(model, processor, open_image(image), text)
     return float(found.logits.double().softmax(-1)[_MATCH])
 
 
@@ -91,7 +91,7 @@ def cross_attention(
     Source: Li et al. 2021 (ALBEF, arXiv 2107.07651), section 5.2 and appendix.
     """
     opened = open_image(image)
-    with frozen(_checked(model)), torch.enable_grad():
+    with entering(_checked(model)), frozen(model), torch.enable_grad():
         found = _run(model, processor, opened, text)
         count = len(found.weights)
         if not 0 <= layer < count:
@@ -129,7 +129,7 @@ def grad_cam(
     Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3.
     """
     opened = open_image(image)
-    with frozen(_checked(model)), torch.enable_grad():
+    with entering(_checked(model)), frozen(model), torch.enable_grad():
         found = _run(model, processor, opened, text)
         count = len(found.states)
         if not 0 <= layer < count:
@@ -176,17 +176,10 @@ def _run(model: BlipForImageTextRetrieval, processor: Any, image: Any, text: str
 
     parts: Any = model
     texts = [block.crossattention for block in parts.text_encoder.encoder.layer]
-    hooks = [attention.register_forward_hook(keep_weights) for attention in texts]
-    hooks += [
-        block.register_forward_pre_hook(keep_state, with_kwargs=True)
-        for block in parts.vision_model.encoder.layers
-    ]
-    try:
+    towers = parts.vision_model.encoder.layers
+    with hooked(texts, after=keep_weights), hooked(towers, before=keep_state):
         pixels = pixels.to(model.device, model.dtype).requires_grad_(True)
         done = model(input_ids=ids.to(model.device), pixel_values=pixels, use_itm_head=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
     patch = int(parts.config.vision_config.patch_size)
     grid = pixels.shape[-2] // patch, pixels.shape[-1] // patch
     n = grid[0] * grid[1]

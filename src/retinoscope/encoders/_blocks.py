@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..errors import CapabilityError
+from ..models import hooked
 
 _HOLDERS = (nn.ModuleList, nn.Sequential)
 
@@ -54,9 +55,5 @@ def watching(blocks: Sequence[nn.Module]) -> Iterator[list[Float[Tensor, "..."]]
     def after(_: nn.Module, __: Any, output: Any) -> None:
         seen.append(output[0] if isinstance(output, tuple) else output)
 
-    with ExitStack() as stack:
-        for block in blocks[:1]:
-            stack.callback(block.register_forward_pre_hook(first, with_kwargs=True).remove)
-        for block in blocks:
-            stack.callback(block.register_forward_hook(after).remove)
+    with hooked(blocks[:1], before=first), hooked(blocks, after=after):
         yield seen

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError, MissingExtraError
-from ..models import Layout, clip_frame, grid_layout
+from ..models import Layout, clip_frame, grid_layout, in_turn
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -72,6 +72,7 @@ class TimmEncoder(Encoder):
         found = dict(zip(self.layers, seen, strict=True))
         return features_at(layout, {name: found[name] for name in names})
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def _passed(self, image: Image.Image) -> tuple[Layout, list[Tensor]]:
         pixels = self._transform(image)[None]

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import Layout, clip_frame, grid_layout
+from ..models import Layout, clip_frame, grid_layout, in_turn
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -92,6 +92,7 @@ class TowerEncoder(Encoder):
         found = dict(zip(self.layers, seen, strict=True))
         return features_at(layout, {name: found[name] for name in names})
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def passed(self, image: Image.Image) -> tuple[Layout, list[Tensor], Any]:
         """One pass of the tower: places of the patches, what its blocks gave, and its output."""

@@ -17,6 +17,7 @@ from transformers import CLIPModel, PreTrainedModel, SiglipModel
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
+from ..models import in_turn
 from ._encoder import Encoder
 from ._features import Features
 from ._places import patch_tokens
@@ -121,6 +122,7 @@ class HuggingFaceTwoTower(TwoTower):
     def prompts(self, names: Sequence[str]) -> list[str]:
         return [f"a photo of {article(name)} {name}" for name in names]
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
         # SigLIP was trained on texts padded to the full length.
@@ -139,6 +141,7 @@ class HuggingFaceTwoTower(TwoTower):
         embed: Any = self.model.get_text_features
         return _unit(_pooled(embed(**known)))
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
         pooled = self.encoder.run(self.encoder.pixels(open_image(image))).pooler_output
@@ -146,6 +149,7 @@ class HuggingFaceTwoTower(TwoTower):
             pooled = self.model.visual_projection(pooled)
         return _unit(pooled)[0]
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def locations(self, image: ImageSource) -> Features:
         opened: Image.Image = open_image(image)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..data import ImageSource, open_image
 from ..engine import VLM
 from ..errors import CapabilityError
-from ..models import Layout
+from ..models import Layout, in_turn
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -58,6 +58,7 @@ class VlmEncoder(Encoder):
     def _facts(self) -> Any:
         return ["vlm", self.vlm.fingerprint, dict(self.settings)]
 
+    @in_turn(lambda self: self.vlm.model)
     @torch.no_grad()
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
         names = self.chosen(layers)
@@ -112,6 +113,7 @@ class VlmEncoder(Encoder):
                 "no features to say where: load its vision tower as a model of its own"
             )
 
+    @in_turn(lambda self: self.vlm.model)
     @torch.no_grad()
     def _confirm_vision(self) -> None:
         image = picture(_TRIED)

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from transformers import AttentionInterface
 
 from ..errors import CapabilityError
-
-NAME = "retinoscope_parts"
+from ..models import attending
 
 Allow = Bool[Tensor, "batch head row key"] | Literal["causal"] | None
 
@@ -90,23 +88,15 @@ class Reading:
     read_own: bool = True
 
 
-_reading: ContextVar[Reading] = ContextVar("reading")
-
-
 @contextmanager
 def reading(config: Any, batch: Reading) -> Iterator[None]:
     """The decoder with this `config` attends as `batch` says; its own way is back afterwards."""
-    before = config._attn_implementation
-    token = _reading.set(batch)
-    config._attn_implementation = NAME
-    try:
+    with attending(config, partial(_attention, batch)):
         yield
-    finally:
-        config._attn_implementation = before
-        _reading.reset(token)
 
 
 def _attention(
+    batch: Reading,
     module: nn.Module,
     query: Float[Tensor, "1 head packed d_head"],
     key: Float[Tensor, "1 kv_head packed d_head"],
@@ -119,7 +109,6 @@ def _attention(
 ) -> tuple[Tensor, None]:
     if s_aux is not None:
         raise CapabilityError("attention sinks are not known to the incremental path")
-    batch = _reading.get()
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     for group in batch.groups:
         group.own = (_unpacked(key, group), _unpacked(value, group))
@@ -134,9 +123,6 @@ def _attention(
         rows = _joined([_attend(_unpacked(query, group), part, scale, softcap) for part in parts])
         out[0, group.where] = rows.transpose(1, 2).flatten(0, 1).to(out.dtype)
     return out, None
-
-
-AttentionInterface.register(NAME, _attention)
 
 
 def _unpacked(

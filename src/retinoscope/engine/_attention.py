@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from transformers import AttentionInterface
 
 from ..errors import CapabilityError
+from ..models import attending
 from ._clean import Clean
 from ._plan import Cut, blocked
-
-NAME = "retinoscope_rows"
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,9 +33,6 @@ class _Weights(Exception):
         self.weights = weights
 
 
-_asked: ContextVar[_Asked] = ContextVar("asked")
-
-
 @torch.no_grad()
 def attention_rows(
     clean: Clean, layer: int, rows: tuple[int, ...], cuts: tuple[Cut, ...] = ()
@@ -52,23 +47,19 @@ def attention_rows(
     Raises:
         CapabilityError: the block's attention does not go through the library's interface.
     """
-    adapter, config = clean.adapter, clean.adapter.text_config
+    adapter = clean.adapter
     index = torch.tensor(rows)
     keys, _ = clean.keys_and_values(layer)
-    before = config._attn_implementation
-    token = _asked.set(_Asked(keys, _allowed(clean, layer, np.array(rows), cuts)))
-    config._attn_implementation = NAME
+    allowed = _allowed(clean, layer, np.array(rows), cuts)
     try:
-        adapter.decoder.layers[layer](
-            clean.states(layer)[None, index.to(clean.device)],
-            attention_mask=None,
-            **clean.arguments(layer, index),
-        )
+        with attending(adapter.text_config, partial(_attention, _Asked(keys, allowed))):
+            adapter.decoder.layers[layer](
+                clean.states(layer)[None, index.to(clean.device)],
+                attention_mask=None,
+                **clean.arguments(layer, index),
+            )
     except _Weights as found:
         return found.weights
-    finally:
-        config._attn_implementation = before
-        _asked.reset(token)
     raise CapabilityError(
         f"layer {layer} ({type(adapter.decoder.layers[layer]).__name__}) does not attend through "
         "the library's attention interface, so its weights cannot be read: choose other layers"
@@ -85,6 +76,7 @@ def _allowed(
 
 
 def _attention(
+    asked: _Asked,
     module: nn.Module,
     query: Float[Tensor, "1 head query d_head"],
     key: Tensor,
@@ -95,7 +87,6 @@ def _attention(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    asked = _asked.get()
     if s_aux is not None:
         raise CapabilityError("attention sinks are not known to retinoscope's attention rows")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
@@ -105,6 +96,3 @@ def _attention(
     if softcap:
         scores = torch.tanh(scores / softcap) * softcap
     raise _Weights(scores.masked_fill(~asked.allowed, -torch.inf).softmax(-1).to(query.dtype))
-
-
-AttentionInterface.register(NAME, _attention)

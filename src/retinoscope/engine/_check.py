@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ..models import Adapter, Capabilities, Inputs
+from ..models import Adapter, Capabilities, Inputs, in_turn
 from ._attention import attention_rows
 from ._clean import Clean, clean_pass
 from ._dirty import Reaches
@@ -28,6 +28,7 @@ _N = 8
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 
 
+@in_turn(lambda vlm: vlm.model)
 @torch.no_grad()
 def self_check(vlm: VLM) -> Capabilities:
     """A few passes over 8 positions of the model's own vocabulary, without an image.

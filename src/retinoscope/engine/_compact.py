@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ..errors import CapabilityError, InputError
-from ..models import Adapter, Inputs
+from ..models import Adapter, Inputs, in_turn
 from ._clean import Clean
 from ._forward import forward, keys_and_values, new_cache
 from ._generate import Generation, check_length, continue_greedily
@@ -36,6 +36,7 @@ class CompactContext:
     n_bytes: int
     _cache: DynamicCache = field(repr=False)
 
+    @in_turn(lambda self: self.run.vlm.model)
     @torch.no_grad()
     def answer(
         self, question: Run, max_new_tokens: int = 64, *, keep_logits: bool = False
@@ -93,6 +94,7 @@ class _Steps:
         self._cache.batch_select_indices(torch.tensor(places, device=self._adapter.device))
 
 
+@in_turn(lambda run: run.vlm.model)
 @torch.no_grad()
 def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
     """The context of a run with only some of its positions, in each block others if need be.

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .. import memory
 from ..errors import InputError
+from ..models import entering
 from ..showing import show
 from ._dirty import Reach, Reaches
 from ._forward import Batch, forward, new_cache
@@ -160,13 +161,14 @@ class Effects:
     # Batches of conditions
 
     def _in_batches(self, work: Callable[[Sequence[int]], T], n_new: int) -> list[T]:
-        return memory.in_batches(
-            range(len(self)),
-            lambda condition: self._cost(condition, n_new),
-            self._means.memory,
-            work,
-            self._means.batch_size,
-        )
+        with entering(self.run.vlm.model):
+            return memory.in_batches(
+                range(len(self)),
+                lambda condition: self._cost(condition, n_new),
+                self._means.memory,
+                work,
+                self._means.batch_size,
+            )
 
     def _cost(self, condition: int, n_new: int) -> int:
         """Bytes that a condition takes, from above."""

@@ -1,7 +1,9 @@
-"""Forward hooks that a context manager always takes off."""
+"""Forward hooks that a context manager always takes off, and that act in one thread only."""
 
 from __future__ import annotations
 
+import inspect
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..errors import CapabilityError
+from ..models import hooked
 
 HiddenEdit = Callable[[Tensor], Tensor | None]
 
@@ -26,11 +29,8 @@ def on_input(module: nn.Module, edit: Callable[[Tensor, dict[str, Any]], Tensor 
             return (new, *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": new}
 
-    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
+    with hooked([module], before=hook):
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -44,11 +44,8 @@ def on_output(module: nn.Module, edit: HiddenEdit) -> Iterator[None]:
             return None
         return (new, *output[1:]) if several else new
 
-    handle = module.register_forward_hook(hook)
-    try:
+    with hooked([module], after=hook):
         yield
-    finally:
-        handle.remove()
 
 
 @contextmanager
@@ -71,36 +68,72 @@ def on_attention_mask(
         new = edit(hidden, kwargs["attention_mask"])
         return None if new is None else (args, {**kwargs, "attention_mask": new})
 
-    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
+    with hooked([module], before=hook):
         yield
-    finally:
-        handle.remove()
+
+
+Seen = list[tuple[Tensor, dict[str, Any]]]
+
+
+class _Skip:
+    """A module's forward that hands on what it gets, in the threads that asked for it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        # A module may carry a forward of its own already (models spread over devices do).
+        self.replaced = vars(module).get("forward")
+        self.threads: dict[int, Seen] = {}
+        self._forward = module.forward
+        self._signature = inspect.signature(type(module).forward)
+        self._module = module
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        seen = self.threads.get(threading.get_ident())
+        if seen is None:
+            return self._forward(*args, **kwargs)
+        given = self._signature.bind(self._module, *args, **kwargs).arguments
+        _, hidden, *rest = given.items()
+        named = dict(rest)
+        for name, parameter in self._signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                named.update(named.pop(name, {}))
+        seen.append((hidden[1], named))
+        return hidden[1]
+
+
+_SKIPPING = threading.Lock()
 
 
 @contextmanager
-def skipping(
-    modules: Sequence[nn.Module],
-) -> Iterator[list[tuple[Tensor, dict[str, Any]]]]:
-    """Inside, `modules` hand on the hidden states that they get; what each got is in the list."""
-    seen: list[tuple[Tensor, dict[str, Any]]] = []
+def skipping(modules: Sequence[nn.Module]) -> Iterator[Seen]:
+    """Inside, `modules` hand on the hidden states that they get; what each got is in the list.
 
-    def skip(hidden: Tensor, **kwargs: Any) -> Tensor:
-        seen.append((hidden, kwargs))
-        return hidden
-
-    # A module may carry a forward of its own already (models that are spread over devices do).
-    own = [vars(module).get("forward") for module in modules]
+    Calls from other threads go through. However these come and go, the last to leave takes off
+    what the first put on.
+    """
+    seen: Seen = []
+    me = threading.get_ident()
+    put_on: list[tuple[nn.Module, _Skip]] = []
     try:
-        for module in modules:
-            module.forward = skip
+        with _SKIPPING:
+            for module in modules:
+                skip = vars(module).get("forward")
+                if not isinstance(skip, _Skip):
+                    skip = _Skip(module)
+                put_on.append((module, skip))
+                skip.threads[me] = seen
+                module.forward = skip
         yield seen
     finally:
-        for module, forward in zip(modules, own, strict=True):
-            if forward is None:
-                vars(module).pop("forward", None)
-            else:
-                module.forward = forward
+        with _SKIPPING:
+            for module, skip in put_on:
+                skip.threads.pop(me, None)
+                # Somebody else's forward may lie over ours by now; ours only passes on then.
+                if skip.threads or vars(module).get("forward") is not skip:
+                    continue
+                if skip.replaced is None:
+                    vars(module).pop("forward")
+                else:
+                    module.forward = skip.replaced
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
-from ..models import Adapter, Inputs, SoftOrigin
+from ..models import Adapter, Inputs, SoftOrigin, entering
 from ..showing import show
 from ..tokens import Positions, TokenSet, VisualTokens
 from ._attention import attention_rows
@@ -144,8 +144,9 @@ class Run:
         self.vlm.capabilities.require("attention")
         rows = self._places("last" if queries is None else queries)
         plan = plan_for(self, under)
-        clean = edited_pass(self._clean, plan) if under else self._clean
-        return attention_rows(clean, layer, rows, plan.cuts)
+        with entering(self.vlm.model):
+            clean = edited_pass(self._clean, plan) if under else self._clean
+            return attention_rows(clean, layer, rows, plan.cuts)
 
     def lens(
         self,

@@ -16,7 +16,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from ..data import ImageSource, open_image
 from ..errors import InputError
-from ..models import Adapter, Capabilities, Formatted, Inputs, stored_weights
+from ..models import Adapter, Capabilities, Formatted, Inputs, in_turn, stored_weights
 from ..tokens import Positions
 from ._clean import Clean, clean_pass, common_start
 from ._prompt import Prompt
@@ -108,6 +108,7 @@ class VLM:
         inputs = self.adapter.prepare(images, formatted)
         return Prompt(images, text, prefill, formatted.text, inputs)
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def run(self, prompt: Prompt, *, continuation: Sequence[int] = ()) -> Run:
         """The clean forward pass of a prompt; the vision tower runs once per image.
@@ -118,6 +119,7 @@ class VLM:
         inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
         return self._run(prompt, inputs, clean_pass(self.adapter, inputs, self._embedded(inputs)))
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def run_many(
         self,
@@ -167,6 +169,7 @@ class VLM:
             embeddings[list(positions)] = features
         return embeddings
 
+    @in_turn(lambda self: self.model)
     @torch.no_grad()
     def encode(self, images: Sequence[ImageSource]) -> list[Float[Tensor, "token d_model"]]:
         """The visual tokens of each image, all encoded as one batch; nothing is kept."""

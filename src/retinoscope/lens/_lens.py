@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import InputError
-from ..models import Adapter
+from ..models import Adapter, in_turn
 from ..showing import show
 from ._stream import ranks_of, read_out, word_logits
 
@@ -63,6 +63,7 @@ class Lens:
         """The strings of token ids, in their order."""
         return self._adapter.vocabulary.texts(ids)
 
+    @in_turn(lambda self: self._adapter.model)
     def logits(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
         """Logit of the first piece of `word` (or of a token id) at each layer and position.
 
@@ -83,6 +84,7 @@ class Lens:
         """
         return (self.logits(word) - self.log_sums).exp()
 
+    @in_turn(lambda self: self._adapter.model)
     def rank(self, word: Word | Sequence[Word]) -> Int[Tensor, "*word layer token"]:
         """How many tokens have a larger logit than the first piece of `word`: 0 is the top-1.
 
@@ -186,6 +188,7 @@ def _token_id(adapter: Adapter, word: Word) -> int:
     return int(word)
 
 
+@in_turn(lambda adapter: adapter.model)
 @torch.no_grad()
 def logit_lens(
     adapter: Adapter,

@@ -6,9 +6,11 @@ An adapter says how images become visual embeddings, where in the image each vis
 """
 
 from ._adapter import Adapter, Formatted, Inputs
+from ._attending import attending, own_attention
 from ._capabilities import Capabilities, Capability
 from ._clip_geometry import clip_frame
 from ._decoder import Decoder
+from ._entering import entering, hooked, in_turn
 from ._families import ADAPTERS
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
@@ -31,12 +33,17 @@ __all__ = [
     "SoftOrigin",
     "Vocabulary",
     "adapter_for",
+    "attending",
     "clip_frame",
+    "entering",
     "families",
     "grid_layout",
+    "hooked",
+    "in_turn",
     "is_vlm",
     "open_matching",
     "open_model",
     "open_tower",
+    "own_attention",
     "stored_weights",
 ]

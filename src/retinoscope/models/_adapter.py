@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from transformers import Cache, PreTrainedConfig, PreTrainedModel, ProcessorMixin
 
 from ..errors import CapabilityError, InputError, RetinoscopeError
+from ._attending import own_attention
 from ._capabilities import Capabilities
 from ._decoder import Decoder
 from ._layout import Layout, SoftOrigin
@@ -132,7 +133,7 @@ class Adapter(ABC):
 
     @property
     def attention_implementation(self) -> str:
-        return str(self.text_config._attn_implementation)
+        return own_attention(self.text_config)
 
     @property
     def embedding(self) -> nn.Embedding:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import CapabilityError
 from ._blip2 import attention_weights
 from ._capabilities import Capabilities
+from ._entering import entering, hooked
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._placeholder import PlaceholderAdapter
 
@@ -116,11 +117,8 @@ class AriaAdapter(PlaceholderAdapter):
         def hook(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             seen.append((args[0][0], args[1][0], kwargs.get("attn_mask")))
 
-        handle = reader.register_forward_pre_hook(hook, with_kwargs=True)
-        try:
+        with entering(self.model), hooked([reader], before=hook):
             self.encode_images([pixels])
-        finally:
-            handle.remove()
         query, key, hidden = seen[-1]
         width = query.shape[-1]
         weight, bias = reader.in_proj_weight, reader.in_proj_bias

@@ -20,6 +20,7 @@ from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities
 from ._clip_geometry import clip_frame
 from ._decoder import Decoder, find_decoder
+from ._entering import entering, hooked
 from ._layout import Layout, SoftOrigin, grid_layout
 from ._placeholder import PlaceholderAdapter
 
@@ -85,7 +86,7 @@ class QueryAdapter(PlaceholderAdapter):
             pixels: the image as the model gets it: `run.inputs.pixels[0]`.
         """
         layout = self.patch_layout(size, pixels)
-        with _calls(self._reader) as seen:
+        with entering(self.model), _calls(self._reader) as seen:
             self.encode_images([pixels])
         hidden, read = seen[-1]
         weights = self._read_weights(hidden[0], read[0]).float().mean(0)
@@ -182,11 +183,8 @@ def _calls(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
         hidden = args[0] if args else kwargs["hidden_states"]
         seen.append((hidden, kwargs["encoder_hidden_states"]))
 
-    handle = module.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
+    with hooked([module], before=hook):
         yield seen
-    finally:
-        handle.remove()
 
 
 def attention_weights(

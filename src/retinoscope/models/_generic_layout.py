@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import gcd
 from typing import Any
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..errors import CapabilityError, RetinoscopeError
 from ._adapter import Adapter
 from ._clip_geometry import clip_frame
+from ._entering import hooked
 from ._layout import Frame, Layout, grid_layout
 
 _DRAWN = 3
@@ -176,10 +177,9 @@ def picture(size: tuple[int, int], seed: int) -> Image.Image:
 def _without_attention(adapter: Adapter) -> Iterator[None]:
     """Attention modules outside the decoder return zeros."""
     decoder = {id(module) for module in adapter.language_model.modules()}
-    with ExitStack() as stack:
-        for module in adapter.model.modules():
-            if id(module) not in decoder and type(module).__name__.endswith("Attention"):
-                stack.callback(module.register_forward_hook(_silence).remove)
+    outside = (one for one in adapter.model.modules() if id(one) not in decoder)
+    silenced = [one for one in outside if type(one).__name__.endswith("Attention")]
+    with hooked(silenced, after=_silence):
         yield
 
 

@@ -19,6 +19,7 @@ from transformers.utils import is_torchvision_available
 from ..device import device_of
 from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
+from ._entering import entering
 from ._families import ADAPTERS
 from ._generic import GenericAdapter, unfit
 from ._placement import DeviceMap, Quantization, check_placement, need_device_map, quantizer
@@ -51,7 +52,8 @@ def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
     try:
         adapter = GenericAdapter(model, processor)
         check_placement(model, adapter.decoder.layers)
-        adapter.verify()
+        with entering(model):
+            adapter.verify()
     except CapabilityError as error:
         raise _no_adapter(model.config, f"the generic one does not fit: {error}") from error
     return adapter

@@ -17,6 +17,7 @@ from transformers import Cache, PreTrainedModel, ProcessorMixin
 from ..errors import CapabilityError
 from ._adapter import Inputs
 from ._capabilities import Capabilities
+from ._entering import hooked
 from ._qwen_vl import QwenVLAdapter
 
 _KEPT_IMAGES = 64
@@ -170,11 +171,8 @@ def _adding(
         hidden[:, places.to(hidden.device)] += values.to(hidden)
         return (hidden, *output[1:]) if several else hidden
 
-    handle = block.register_forward_hook(hook, prepend=True)
-    try:
+    with hooked([block], after=hook, prepend=True):
         yield
-    finally:
-        handle.remove()
 
 
 def _digest(pixels: Mapping[str, Tensor]) -> bytes:

@@ -14,7 +14,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from ..errors import CapabilityError, InputError
-from ..models import Adapter
+from ..models import Adapter, entering, in_turn
 from ._choose import RunLike, visual
 
 
@@ -73,9 +73,11 @@ class EmbeddingGradient:
         self._n = len(run.embeddings)
         self._index = torch.tensor(self.places, device=run.embeddings.device)
         self.embeddings: Float[Tensor, "token d_model"] = run.embeddings[self._index]
-        self._prefix = self._fixed_prefix()
-        self.here = self._at_the_run()
+        with entering(run.adapter.model):
+            self._prefix = self._fixed_prefix()
+            self.here = self._at_the_run()
 
+    @in_turn(lambda self: self.run.adapter.model)
     def at(self, embeddings: Float[Tensor, "batch token d_model"]) -> Slopes:
         """At other visual embeddings; one batch through the decoder."""
         return self._pass(embeddings, self._prefix)[0]
