@@ -79,3 +79,9 @@ def test_what_cannot_be_kept_or_asked_is_refused(turns: tuple[Run, Run]) -> None
     other = first.vlm.run(first.vlm.prompt(scenes(1)[0].image, "What color is the car in this?"))
     with pytest.raises(InputError, match="begins with"):
         compact_context(first, everything).answer(other)
+    # The same words, and another image in the same places.
+    elsewhere = first.vlm.run(first.vlm.prompt(scenes(2)[1].image, "Describe this image."))
+    longer = next_turn(elsewhere, "What color is the car?")
+    assert longer.inputs.input_ids[: first.n].tolist() == first.inputs.input_ids.tolist()
+    with pytest.raises(InputError, match="images"):
+        compact_context(first, everything).answer(longer)

@@ -153,9 +153,8 @@ def test_layout(vlm, size):
 
     def embedded(image):
         pixels = adapter.preprocess(image)
-        adapter._kept.clear()
         made = output_of(
-            vlm.model.model.vision_model.patch_embedding, lambda: adapter.image_states(pixels)
+            vlm.model.model.vision_model.patch_embedding, lambda: adapter.encode([pixels])
         )
         patches = made.flatten(2).transpose(1, 2)
         return torch.nn.functional.pad(patches, (0, 0, 1, 0)).flatten(0, 1)
@@ -171,15 +170,16 @@ def test_layout(vlm, size):
 
 def test_the_vision_tower_runs_once_per_image(vlm):
     runs = vlm.run_many(picture(seed=7), [QUESTION, "Is there a dog in this image?"])
-    (pixels,) = runs[0].inputs.extra["pixels"]
     calls = []
     handle = vlm.model.model.vision_model.register_forward_hook(lambda *_: calls.append(1))
     try:
         runs[0].generate(3)
-        assert len(vlm.adapter.image_states(pixels)) == 4 * PER_TILE
     finally:
         handle.remove()
     assert not calls
+    (image,) = runs[1].inputs.encoded
+    assert image is runs[0].inputs.encoded[0]
+    assert len(image.read) == 4 * PER_TILE
 
 
 def test_refusals(vlm):
@@ -193,7 +193,7 @@ def test_refusals(vlm):
         run.attention(2)
     with pytest.raises(refused, match=r"layers among 0, 2, 3, 5.*hide_patches"):
         run.counterfactuals([rs.Knockout(run.positions["question"], "last")]).logits  # noqa: B018
-    with pytest.raises(refused, match="image_states"):
+    with pytest.raises(refused, match=r"inputs\.encoded"):
         vlm.encode([picture()])
     with pytest.raises(refused, match="hide_patches"):
         vlm.capabilities.require("gradients")

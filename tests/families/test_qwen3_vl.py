@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import numpy as np
 import pytest
 import torch
 from checks import (
@@ -15,10 +18,12 @@ from checks import (
     oracle,
     picture,
 )
-from tiny_rotary import qwen3_vl, qwen_processor
+from PIL import Image
+from tiny_rotary import qwen2_vl, qwen3_vl, qwen_processor
 from transformers import Qwen3VLProcessor
 
 import retinoscope as rs
+from retinoscope.attribution import occlusion
 
 PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
 
@@ -79,12 +84,19 @@ def whole(features) -> torch.Tensor:
     return features if isinstance(features, torch.Tensor) else features[0]
 
 
-def by_hand(vlm: rs.VLM, run: rs.Run, embeds, kept: list[int]) -> torch.Tensor:
-    """The library's decoder over `embeds`, with the features of the visual tokens `kept` only."""
+def by_hand(
+    vlm: rs.VLM, run: rs.Run, embeds, kept: list[int], donor: Image.Image | None = None
+) -> torch.Tensor:
+    """The library's decoder over `embeds`, with the features of the visual tokens `kept` only.
+
+    Args:
+        donor: another image, whose features they are.
+    """
     given = oracle(vlm, [picture()])
     core = vlm.model.model
     with torch.no_grad():
-        seen = core.get_image_features(given["pixel_values"], given["image_grid_thw"])
+        image = given if donor is None else oracle(vlm, [donor])
+        seen = core.get_image_features(image["pixel_values"], image["image_grid_thw"])
         places = run.positions["image"].positions
         mask = torch.zeros(1, run.n, dtype=torch.bool)
         mask[0, kept] = True
@@ -116,6 +128,128 @@ def test_an_ablated_token_leaves_no_features(vlm):
     # The features make a difference, and those of the condition beside it are still there.
     assert (left - wanted).abs().max() > 1e-2
     assert torch.allclose(found[1], run.logits, atol=1e-5)
+
+
+def test_a_donor_brings_its_features(vlm):
+    """Some tokens of another image: their embeddings and features, and nothing of the others'."""
+    other = picture(seed=3)
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    donor = vlm.run(vlm.prompt([other], QUESTION))
+    visual = run.positions["image"]
+    fill = rs.fill.donor(donor)
+    for exact in ("incremental", "reference"):
+        found = run.counterfactuals([rs.Ablate(visual, fill), ()], exact=exact)
+        assert torch.allclose(found.logits, torch.stack([donor.logits, run.logits]), atol=1e-5)
+        texts = [one.token_ids.tolist() for one in found.generate(4)]
+        assert texts == [one.generate(4).token_ids.tolist() for one in (donor, run)]
+    few = rs.tokens.random(run, n=10, seed=0)
+    rest = visual - few
+    embeds = donor.embeddings.clone()
+    embeds[list(rest.positions)] = 0
+    wanted = by_hand(vlm, run, embeds, list(few.positions), other)
+    own = by_hand(vlm, run, embeds, list(few.positions))
+    mixed = [rs.Ablate(rest, rs.fill.zero()), rs.Ablate(few, fill)]
+    for exact in ("incremental", "reference"):
+        found = run.counterfactuals([mixed], exact=exact).logits[0]
+        assert torch.allclose(found, wanted, atol=1e-5)
+    assert (own - wanted).abs().max() > 1e-2
+
+
+def test_prompts_share_a_donor_with_its_features(vlm):
+    """What the features are counts, not only the embeddings, when conditions are told apart."""
+    image = picture()
+    runs = vlm.run_many([image], [QUESTION, "Is there a cat in this image?"])
+    assert runs.shared > runs[0].image.positions[-1]
+    donor = vlm.run(vlm.prompt([picture(seed=3)], QUESTION))
+    few = rs.tokens.random(runs[0], n=10, seed=0)
+    conditions = [rs.Ablate(few, rs.fill.donor(donor)), rs.Ablate(few, _Bare(donor))]
+    found = runs.counterfactuals(conditions)
+    wanted = runs.counterfactuals(conditions, exact="reference")
+    for one, other in zip(found, wanted, strict=True):
+        assert torch.allclose(one.logits, other.logits, atol=1e-5)
+        assert (other.logits[0] - other.logits[1]).abs().max() > 1e-2
+
+
+class _Bare(rs.fill.Donor):
+    """A donor's embeddings without the features."""
+
+    def added(self, run, positions):
+        return ()
+
+
+def test_a_donor_of_another_model_is_refused(vlm):
+    """Same width, same number of visual tokens, and no features."""
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    plain = rs.load(model=qwen2_vl(), processor=qwen_processor())
+    donor = plain.run(plain.prompt([picture()], QUESTION))
+    for here, there in ((run, donor), (donor, run)):
+        few = rs.tokens.random(here, n=2, seed=0)
+        with pytest.raises(rs.errors.InputError, match="behind"):
+            here.counterfactuals([rs.Ablate(few, rs.fill.donor(there))])
+
+
+def test_a_patched_input_keeps_the_features(vlm):
+    """`Patch` replaces a state and nothing else."""
+    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    donor = vlm.run(vlm.prompt([picture(seed=3)], QUESTION))
+    patch = rs.Patch(run.positions["image"], layers=[0], donor=donor)
+    wanted = by_hand(vlm, run, donor.embeddings, list(run.positions["image"].positions))
+    for exact in ("incremental", "reference"):
+        found = run.counterfactuals([patch], exact=exact).logits[0]
+        assert torch.allclose(found, wanted, atol=1e-5)
+
+
+@pytest.fixture
+def rounding(vlm) -> Iterator[None]:
+    """A vision tower that rounds otherwise where it gets several images at once."""
+    tower = vlm.model.model.visual
+
+    def hook(_, args, output):
+        return output * (1 + 1e-6 * (len(output) > 4 * 64))
+
+    handle = tower.patch_embed.register_forward_hook(hook)
+    yield
+    handle.remove()
+
+
+@pytest.mark.usefixtures("rounding")
+def test_other_batches_of_the_tower_change_nothing(vlm):
+    """Encoding an image again, beside another one, after it was run."""
+    image, other = picture((60, 40), seed=21), picture((60, 40), seed=22)
+    with torch.no_grad():
+        wanted = vlm.model(**oracle(vlm, [image])).logits[0, -1]
+    run = vlm.run(vlm.prompt([image], QUESTION))
+    alone = run.embeddings[list(run.image.positions)]
+    beside = vlm.encode([image, other, *PAIR])[0]
+    assert not torch.equal(alone, beside)
+    assert torch.allclose(alone, beside, atol=1e-4)
+    for again in (run, vlm.run(vlm.prompt([image], QUESTION))):
+        assert torch.allclose(again.logits, wanted, atol=1e-5)
+        found = again.counterfactuals([()], exact="reference").logits[0]
+        assert torch.allclose(found, wanted, atol=1e-5)
+        assert torch.allclose(again.counterfactuals([()]).logits[0], wanted, atol=1e-5)
+
+
+def test_occlusion_in_pixels_is_the_painted_image(vlm):
+    """Every window against the library's own forward pass over the image that it paints."""
+    image = picture((48, 32), seed=4)
+    run = vlm.run(vlm.prompt([image], QUESTION))
+    target = int(run.logits.argmax())
+    found = occlusion(run, target, window=1, where="pixels").values
+
+    def score(shown: Image.Image) -> float:
+        with torch.no_grad():
+            logits = vlm.model(**oracle(vlm, [shown])).logits[0, -1]
+        return float(logits.log_softmax(-1)[target])
+
+    whole = score(image)
+    pixels = np.asarray(image)
+    for box, drop in zip(run.image.boxes, found, strict=True):
+        x0, y0, x1, y1 = (round(float(edge)) for edge in box)
+        painted = pixels.copy()
+        painted[y0:y1, x0:x1] = pixels.mean((0, 1)).round()
+        assert drop == pytest.approx(whole - score(Image.fromarray(painted)), abs=1e-4)
+    assert np.ptp(found) > 1e-2
 
 
 def test_all_tokens_ablated_by_themselves_is_nothing(vlm):

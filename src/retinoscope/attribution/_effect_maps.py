@@ -18,6 +18,7 @@ from torch import Tensor
 from ..engine import Ablate, Condition, Knockout, Run
 from ..engine.fill import Fill
 from ..errors import InputError
+from ..models import EncodedImage
 from ..tokens import RunLike
 from ._common import fill_of, map_of, named, painted, places_of, slice_of, tokens_at
 from ._heat_map import HeatMap
@@ -247,10 +248,10 @@ def occlusion(
                 "expected visual tokens with a place in the image to paint over, got none: use "
                 "where='tokens'"
             )
-        embedded = run.vlm.encode([painted(whole_image, boxes[one]) for one in windows])
+        encoded = run.vlm.encode_whole([painted(whole_image, boxes[one]) for one in windows])
         whole = places.tolist()
         drops = _drops(
-            goal, lambda part: [_without(part, whole, _Given(whole, one)) for one in embedded]
+            goal, lambda part: [_without(part, whole, _Encoded(whole, one)) for one in encoded]
         )
     total, count = np.zeros(len(places)), np.zeros(len(places))
     for one, drop in zip(windows, drops.tolist(), strict=True):
@@ -289,15 +290,23 @@ def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Given(Fill):
-    """One embedding for each of some positions."""
+class _Encoded(Fill):
+    """Another image in place of one, with everything that the decoder gets of it."""
 
     places: Sequence[int]
-    embeddings: Float[Tensor, "token d_model"]
+    image: EncodedImage
 
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        return self.image.embeddings[self._chosen(positions)].to(run.embeddings)
+
+    def added(
+        self, run: RunLike, positions: tuple[int, ...]
+    ) -> tuple[Float[Tensor, "token d_model"], ...]:
+        return tuple(part[self._chosen(positions)] for part in self.image.added)
+
+    def _chosen(self, positions: tuple[int, ...]) -> list[int]:
         index = {place: number for number, place in enumerate(self.places)}
-        return self.embeddings[[index[place] for place in positions]].to(run.embeddings)
+        return [index[place] for place in positions]
 
 
 def _without(run: Run, places: Sequence[int], filling: Fill) -> Condition:

@@ -40,7 +40,6 @@ class Clean:
     cache: DynamicCache
     _entry: Entry | None = None
     _edges: dict[int, Edges] = field(default_factory=dict)
-    _added: dict[int, Tensor | None] = field(default_factory=dict)
     _taken: dict[str, tuple[Any, Tensor, Any]] = field(default_factory=dict)
 
     @property
@@ -110,11 +109,10 @@ class Clean:
             before = self._taken[name] = (value, rows, _at(name, value, rows))
         return before[2]
 
-    def added(self, layer: int) -> Float[Tensor, "token d_model"] | None:
-        """What the decoder adds behind a block at each position of the prompt."""
-        if layer not in self._added:
-            self._added[layer] = self.adapter.added(self.inputs, layer)
-        return self._added[layer]
+    @cached_property
+    def added(self) -> tuple[Float[Tensor, "token d_model"], ...]:
+        """For each of the first blocks what the decoder adds behind it; see `Inputs.added`."""
+        return self.inputs.added()
 
     def edges(self, layer: int) -> Edges:
         """Which edges the block's own mask allows."""
@@ -185,15 +183,19 @@ def clean_pass(
     return Clean(adapter, inputs, embeddings, logits[0], trace.hidden, cache)
 
 
-def common_start(inputs: Sequence[Inputs], embedded: Sequence[Tensor]) -> int:
+def common_start(inputs: Sequence[Inputs]) -> int:
     """How many positions several prompts begin with in common, and can be taken from one pass.
 
     0 where they differ before the end of an image: image tokens may read each other both ways. At
     least one position of each prompt stays its own.
     """
-    shared = min(len(one) for one in embedded) - 1
-    for one in embedded[1:]:
-        same = (one[:shared] == embedded[0][:shared]).all(-1)
+    first = inputs[0]
+    shared = min(len(one.input_ids) for one in inputs) - 1
+    for one in inputs[1:]:
+        # The same images, not equal numbers: one image is encoded once and is one object.
+        if list(map(id, one.encoded)) != list(map(id, first.encoded)):
+            return 0
+        same = one.input_ids[:shared] == first.input_ids[:shared]
         shared = int(same.long().cumprod(0).sum())
     ends = [positions[-1] + 1 for one in inputs for positions in one.image_positions]
     return shared if shared >= max(ends, default=0) else 0

@@ -50,7 +50,7 @@ class CompactContext:
             question: a run whose prompt begins with this context's.
 
         Raises:
-            InputError: a prompt that does not, or one with nothing behind it.
+            InputError: a prompt that does not, has nothing behind it, or is about other images.
         """
         check_length(max_new_tokens)
         n = self.run.n
@@ -60,6 +60,8 @@ class CompactContext:
                 f"expected a prompt that begins with the {n} positions of this context and goes "
                 f"on, got one of {question.n} positions"
             )
+        if not _same_pixels(question.inputs, self.run.inputs):
+            raise InputError("expected a prompt about the images of this context, got others")
         steps = _Steps(question.adapter, question.inputs, self._copy(), n)
         logits = steps.read(question.embeddings[None, n:])
         return continue_greedily(question, logits, steps, max_new_tokens, keep_logits)[0]
@@ -145,6 +147,13 @@ def context_bytes(run: Run, sizes: Sequence[int]) -> int:
         for held in run._clean.keys_and_values(layer):
             total += size * held[:, 0].numel() * held.element_size()
     return total
+
+
+def _same_pixels(one: Inputs, other: Inputs) -> bool:
+    return len(one.pixels) == len(other.pixels) and all(
+        a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+        for a, b in zip(one.pixels, other.pixels, strict=True)
+    )
 
 
 def _refuse_masks(clean: Clean, run: Run) -> None:

@@ -67,7 +67,7 @@ class Reaches:
         clean = self.clean
         n, n_layers = clean.n, clean.adapter.n_layers
         edits = self._edits(plan)
-        start = n
+        start = self._added_anew(plan)
         spans: list[Span | None] = []
         for layer in range(n_layers):
             start = self._start(layer, min(start, self._changed(edits, layer)))
@@ -93,6 +93,16 @@ class Reaches:
             differs = (replaced.values.to(clean) != clean).any(-1).cpu()
             places = replaced.positions.cpu()[differs]
             first = min(first, int(places.min()) if len(places) else first)
+        return first
+
+    def _added_anew(self, plan: Plan) -> int:
+        """The first position to which the model adds something else than in the clean run."""
+        first = self.clean.n
+        if plan.inputs is not None:
+            places = plan.inputs.positions
+            for own, other in zip(self.clean.added, plan.inputs.added, strict=True):
+                differs = (own[places] != other).any(-1)
+                first = min(first, int(places[differs].min())) if differs.any() else first
         return first
 
     def _last_changed(self, edits: dict[int, tuple[Replaced, ...]], layer: int) -> bool:

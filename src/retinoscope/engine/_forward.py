@@ -79,6 +79,18 @@ class Batch:
                 embeds[row, plan.inputs.positions] = plan.inputs.values
         return embeds
 
+    def arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The decoder's further arguments, with what belongs to the embeddings under ablations."""
+        deepstack = given.get("deepstack")
+        edits = [
+            (row, plan.inputs.positions, plan.inputs.added)
+            for row, plan in enumerate(self.plans)
+            if plan.inputs is not None
+        ]
+        if deepstack is None or not edits:
+            return given
+        return {**given, "deepstack": deepstack.replaced(len(self.plans), edits)}
+
     def advance(self, start: int) -> None:
         """The next pass begins at position `start`."""
         self.start = start
@@ -186,6 +198,7 @@ def forward(
         arguments: further arguments of the decoder, as `Adapter.arguments` gives them.
     """
     managers = [] if batch is None else batch.managers()
+    arguments = arguments if batch is None else batch.arguments(arguments)
     if trace is not None:
         # After the edits: hooks run in the order in which they were put on.
         managers += _tracing(adapter, trace)

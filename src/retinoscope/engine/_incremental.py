@@ -172,26 +172,20 @@ class Incremental:
             self._keep(layer, packed.cohorts, groups)
 
     def _add(self, layer: int, packed: _Packed) -> None:
-        """What the decoder adds behind this block, but where the embedding is another."""
-        table = self.clean.added(layer)
-        if table is None:
+        """What the decoder adds behind this block to the embeddings that a condition has."""
+        if layer >= len(self.clean.added):
             return
+        table = self.clean.added[layer]
         values = table[packed.rows.to(table.device)]
-        gone = [
-            member * self.clean.n + place
-            for member in {m for cohort in packed.cohorts for m in cohort.members}
-            for place in self._replaced(member)
-        ]
-        values[torch.from_numpy(np.isin(packed.places, gone)).to(table.device)] = 0
+        for member in {m for cohort in packed.cohorts for m in cohort.members}:
+            inputs = self.plans[member].inputs
+            if inputs is not None:
+                places = member * self.clean.n + inputs.positions.cpu().numpy()
+                _, at, which = np.intersect1d(packed.places, places, return_indices=True)
+                values[torch.from_numpy(at).to(table.device)] = inputs.added[layer][
+                    torch.from_numpy(which).to(table.device)
+                ]
         packed.hidden = packed.hidden + values.to(packed.hidden)
-
-    def _replaced(self, member: int) -> list[int]:
-        """Positions at which a condition's embeddings are not the run's."""
-        inputs = self.plans[member].inputs
-        if inputs is None:
-            return []
-        own = self.clean.embeddings[inputs.positions]
-        return inputs.positions[(inputs.values.to(own) != own).any(-1)].tolist()
 
     def _keys_only(self, layer: int, packed: _Packed) -> list[Group]:
         """Takes them as far as their keys and values."""

@@ -72,6 +72,10 @@ class Knockout:
 class Patch:
     """Replaces the residual stream by a donor run's.
 
+    The state and nothing else: what the model adds to these positions behind later blocks
+    (DeepStack) stays this run's. `Ablate` with `fill.donor(run)` puts another image's tokens in
+    with everything that belongs to them.
+
     Attributes:
         positions: where it is replaced.
         layers: at which layers, numbered as in `run.hidden`: 0 is the decoder's input, L the output

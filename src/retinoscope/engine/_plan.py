@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Replaced:
-    """Positions whose states are replaced, and by what."""
+    """Positions whose states are replaced, and by what.
+
+    Attributes:
+        added: of replaced embeddings, for each of the blocks behind which the model adds something
+            (DeepStack), what it adds to these.
+    """
 
     positions: Int[Tensor, " token"]
     values: Float[Tensor, "token d_model"]
+    added: tuple[Float[Tensor, "token d_model"], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,6 +110,7 @@ def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replaced | None:
     taken: set[int] = set()
     positions: list[int] = []
     values: list[Tensor] = []
+    added: list[tuple[Tensor, ...]] = []
     for one in ablations:
         tokens = _checked(run, one.tokens, "the tokens to ablate")
         if not isinstance(one.fill, Fill):
@@ -119,8 +126,25 @@ def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replaced | None:
         taken |= set(tokens.positions)
         positions += tokens.positions
         values.append(one.fill.values(run, tokens.positions))
-    device = run.embeddings.device
-    return Replaced(torch.tensor(positions, device=device), torch.cat(values).to(run.embeddings))
+        added.append(_added(run, one.fill, tokens.positions))
+    return Replaced(
+        torch.tensor(positions, device=run.embeddings.device),
+        torch.cat(values).to(run.embeddings),
+        tuple(torch.cat(parts) for parts in zip(*added, strict=True)),
+    )
+
+
+def _added(run: Run, fill: Fill, positions: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """What the model adds behind each of its first blocks to the embeddings of a fill."""
+    own = run._clean.added
+    found = fill.added(run, positions)
+    if found and len(found) != len(own):
+        raise InputError(
+            f"expected a fill with features for {len(own)} blocks of the decoder, got one for "
+            f"{len(found)}: it belongs to another model"
+        )
+    nothing = [part.new_zeros(len(positions), part.shape[1]) for part in own]
+    return tuple(part.to(like) for part, like in zip(found or nothing, own, strict=True))
 
 
 def _numbers(values: Iterable[int] | None, count: int, what: str) -> tuple[int, ...] | None:

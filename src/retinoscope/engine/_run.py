@@ -116,6 +116,9 @@ class Run:
         """Residual stream at `positions` (all by default).
 
         Layer 0 is the decoder's input, layer L the output of the last block, before the final norm.
+        Layer l is what block l reads: what the model adds between two blocks (DeepStack of
+        Qwen3-VL) is in it. The library's `output_hidden_states` is the same but for that: it keeps
+        what block l - 1 handed on, before anything is added.
 
         Raises:
             InputError: no such layer or position.

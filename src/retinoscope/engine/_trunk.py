@@ -72,6 +72,8 @@ def _before(plan: Plan, stop: int) -> bytes:
                 inside = one.positions < stop
                 digest.update(f"{name} {layer} {one.positions[inside].tolist()}".encode())
                 digest.update(_bytes(one.values[inside]))
+                for added in one.added:
+                    digest.update(_bytes(added[inside]))
     for cut in plan.cuts:
         rows = cut.rows[cut.rows < stop].tolist()
         if rows:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +17,15 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from ..data import ImageSource, open_image
 from ..errors import InputError
-from ..models import Adapter, Capabilities, Formatted, Inputs, in_turn, stored_weights
+from ..models import (
+    Adapter,
+    Capabilities,
+    EncodedImage,
+    Formatted,
+    Inputs,
+    in_turn,
+    stored_weights,
+)
 from ..tokens import Positions
 from ._clean import Clean, clean_pass, common_start
 from ._prompt import Prompt
@@ -43,7 +52,7 @@ class VLM:
         self.processor: ProcessorMixin = adapter.processor
         self.tokenizer: Any = adapter.tokenizer
         self.capabilities: Capabilities = adapter.capabilities()
-        self._encoded: OrderedDict[bytes, Tensor] = OrderedDict()
+        self._images: OrderedDict[bytes, EncodedImage] = OrderedDict()
 
     @property
     def n_layers(self) -> int:
@@ -117,6 +126,7 @@ class VLM:
             continuation: token ids behind the prompt that the model wrote itself.
         """
         inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
+        inputs = self._with_images(inputs)
         return self._run(prompt, inputs, clean_pass(self.adapter, inputs, self._embedded(inputs)))
 
     @in_turn(lambda self: self.model)
@@ -138,18 +148,16 @@ class VLM:
         if not len(prompts):
             raise InputError("expected at least one prompt, got none")
         several = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in prompts]
-        embedded = [self._embedded(prompt.inputs) for prompt in several]
-        shared = 0
-        if self.capabilities.supports("incremental"):
-            shared = common_start([prompt.inputs for prompt in several], embedded)
+        inputs = [self._with_images(prompt.inputs) for prompt in several]
+        shared = common_start(inputs) if self.capabilities.supports("incremental") else 0
         cleans: list[Clean] = []
-        for prompt, embeddings in zip(several, embedded, strict=True):
+        for one in inputs:
             if len(cleans) == 1 and not cleans[0].closed(shared):
                 # The whole prompt attends both ways: what comes before is not the same in each.
                 shared = 0
             trunk = (cleans[0], shared) if cleans and shared else None
-            cleans.append(clean_pass(self.adapter, prompt.inputs, embeddings, trunk))
-        runs = [self._run(p, p.inputs, clean) for p, clean in zip(several, cleans, strict=True)]
+            cleans.append(clean_pass(self.adapter, one, self._embedded(one), trunk))
+        runs = (self._run(*parts) for parts in zip(several, inputs, cleans, strict=True))
         return Runs(tuple(runs), shared)
 
     def _run(self, prompt: Prompt, inputs: Inputs, clean: Clean) -> Run:
@@ -160,34 +168,46 @@ class VLM:
     def _embedded(self, inputs: Inputs) -> Float[Tensor, "token d_model"]:
         """The decoder's input: the tokens' embeddings, the images in their places."""
         embeddings = self.adapter.embedding(inputs.input_ids.to(self.device)).clone()
-        for positions, features in zip(inputs.image_positions, self._features(inputs), strict=True):
-            if len(features) != len(positions):
+        # A family may read its images elsewhere than at positions.
+        images = inputs.encoded if inputs.image_positions else ()
+        for positions, image in zip(inputs.image_positions, images, strict=True):
+            n_tokens = len(image.embeddings)
+            if n_tokens != len(positions):
                 raise InputError(
-                    f"expected {len(positions)} visual tokens, got {len(features)} from the vision "
+                    f"expected {len(positions)} visual tokens, got {n_tokens} from the vision "
                     "tower: the processor belongs to another model"
                 )
-            embeddings[list(positions)] = features
+            embeddings[list(positions)] = image.embeddings
         return embeddings
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def encode(self, images: Sequence[ImageSource]) -> list[Float[Tensor, "token d_model"]]:
-        """The visual tokens of each image, all encoded as one batch; nothing is kept."""
+        """The visual tokens of each image, all encoded as one batch; nothing is kept.
+
+        Only what stands at the images' positions: `encode_whole` gives what else belongs to them.
+        """
         pixels = [self.adapter.preprocess(open_image(image)) for image in images]
         return self.adapter.encode_images(pixels)
 
-    def _features(self, inputs: Inputs) -> list[Tensor]:
-        return [self._one_image(pixels) for pixels in inputs.pixels]
+    @in_turn(lambda self: self.model)
+    @torch.no_grad()
+    def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
+        """The same with everything else that the decoder gets of each image."""
+        return self.adapter.encode([self.adapter.preprocess(open_image(one)) for one in images])
 
-    def _one_image(self, pixels: Mapping[str, Tensor]) -> Tensor:
+    def _with_images(self, inputs: Inputs) -> Inputs:
+        return replace(inputs, encoded=tuple(self._one_image(pixels) for pixels in inputs.pixels))
+
+    def _one_image(self, pixels: Mapping[str, Tensor]) -> EncodedImage:
         key = _digest(pixels)
-        if key not in self._encoded:
+        if key not in self._images:
             # One by one: what an image becomes must not depend on the images beside it.
-            self._encoded[key] = self.adapter.encode_images([pixels])[0]
-            if len(self._encoded) > _KEPT_IMAGES:
-                self._encoded.popitem(last=False)
-        self._encoded.move_to_end(key)
-        return self._encoded[key]
+            self._images[key] = self.adapter.encode([pixels])[0]
+            if len(self._images) > _KEPT_IMAGES:
+                self._images.popitem(last=False)
+        self._images.move_to_end(key)
+        return self._images[key]
 
     @cached_property
     def fingerprint(self) -> str:

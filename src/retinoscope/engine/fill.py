@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -35,6 +35,16 @@ class Fill(ABC):
     @abstractmethod
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
         """One embedding for each of `positions` of `run`."""
+
+    def added(
+        self, run: RunLike, positions: tuple[int, ...]
+    ) -> tuple[Float[Tensor, "token d_model"], ...]:
+        """What the model adds to these embeddings behind its first blocks (DeepStack).
+
+        Nothing, unless a fill takes an image's own tokens: an ablated token then leaves nothing
+        behind. Empty is nothing.
+        """
+        return ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,11 +100,31 @@ class Noise(Fill):
 
 @dataclass(frozen=True, eq=False)
 class Donor(Fill):
-    """The visual tokens of another run, by their index among the visual tokens."""
+    """The visual tokens of another run, by their index among the visual tokens.
+
+    What the model adds to them behind its first blocks (DeepStack) is the other run's as well.
+    """
 
     run: RunLike
 
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
+        chosen = self._chosen(run, positions).to(self.run.embeddings.device)
+        return self.run.embeddings[chosen].to(run.embeddings)
+
+    def added(
+        self, run: RunLike, positions: tuple[int, ...]
+    ) -> tuple[Float[Tensor, "token d_model"], ...]:
+        own, found = run.inputs.added(), self.run.inputs.added()
+        if len(own) != len(found):
+            raise InputError(
+                f"expected a donor whose model adds features behind {len(own)} blocks of the "
+                f"decoder, as this one does, got one that adds them behind {len(found)}"
+            )
+        chosen = self._chosen(run, positions)
+        return tuple(table[chosen.to(table.device)] for table in found)
+
+    def _chosen(self, run: RunLike, positions: tuple[int, ...]) -> Int[Tensor, " token"]:
+        """The donor's position for each of the run's."""
         here = [position for image in run.images for position in image.positions]
         there = [position for image in self.run.images for position in image.positions]
         if len(here) != len(there) or self.run.embeddings.shape[1] != run.embeddings.shape[1]:
@@ -108,8 +138,7 @@ class Donor(Fill):
             raise InputError(
                 f"expected visual tokens only, which a donor has too, got position {text[0]}"
             )
-        chosen = torch.tensor([index[position] for position in positions])
-        return self.run.embeddings[chosen.to(self.run.embeddings.device)].to(run.embeddings)
+        return torch.tensor([index[position] for position in positions])
 
 
 def zero() -> Zero:

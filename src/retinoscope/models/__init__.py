@@ -10,6 +10,7 @@ from ._attending import attending, own_attention
 from ._capabilities import Capabilities, Capability
 from ._clip_geometry import clip_frame
 from ._decoder import Decoder
+from ._encoded import DeepStack, EncodedImage
 from ._entering import entering, hooked, in_turn
 from ._families import ADAPTERS
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
@@ -24,7 +25,9 @@ __all__ = [
     "Capabilities",
     "Capability",
     "Decoder",
+    "DeepStack",
     "DeviceMap",
+    "EncodedImage",
     "Formatted",
     "Frame",
     "Inputs",

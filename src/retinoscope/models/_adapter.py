@@ -17,6 +17,7 @@ from ..errors import CapabilityError, InputError, RetinoscopeError
 from ._attending import own_attention
 from ._capabilities import Capabilities
 from ._decoder import Decoder
+from ._encoded import EncodedImage
 from ._layout import Layout, SoftOrigin
 from ._text import Vocabulary
 
@@ -39,11 +40,12 @@ class Inputs:
     Attributes:
         input_ids: (n,) with one placeholder id per visual token.
         image_positions: for each image the positions of its visual tokens, in order.
-        pixels: for each image what `Adapter.encode_image` takes.
+        pixels: for each image what `Adapter.encode` takes.
         layouts: for each image the places of its visual tokens.
         question: positions of the user's own words, or None if the tokenizer cannot tell.
         n_generated: how many of the last positions the model wrote itself.
         extra: what `Adapter.arguments` makes the decoder's further arguments of.
+        encoded: each image as the decoder gets it; empty in a prompt, which is not encoded yet.
     """
 
     input_ids: Int[Tensor, " token"]
@@ -53,6 +55,7 @@ class Inputs:
     question: tuple[int, ...] | None
     n_generated: int = 0
     extra: Mapping[str, Any] = field(default_factory=dict)
+    encoded: tuple[EncodedImage, ...] = ()
 
     def followed_by(self, ids: Sequence[int]) -> Inputs:
         """The same prompt with tokens that the model generated behind it."""
@@ -62,6 +65,19 @@ class Inputs:
             input_ids=torch.cat([self.input_ids, more]),
             n_generated=self.n_generated + len(more),
         )
+
+    def added(self) -> tuple[Float[Tensor, "token d_model"], ...]:
+        """For each of the decoder's first blocks what is added behind it at every position.
+
+        Zero at text. Empty where the family adds nothing, and where there is no image.
+        """
+        tables: list[Tensor] = []
+        for several in zip(*(image.added for image in self.encoded), strict=True):
+            table = several[0].new_zeros(len(self.input_ids), several[0].shape[1])
+            for places, features in zip(self.image_positions, several, strict=True):
+                table[list(places)] = features
+            tables.append(table)
+        return tuple(tables)
 
 
 class Adapter(ABC):
@@ -172,14 +188,6 @@ class Adapter(ABC):
         """
         return {}
 
-    def added(self, inputs: Inputs, layer: int) -> Float[Tensor, "token d_model"] | None:
-        """What is added to the residual stream behind a block, one row per position of the prompt.
-
-        It belongs to the embedding at its position: where that is another, nothing is added. None
-        where nothing is.
-        """
-        return None
-
     def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """float32 logits of hidden states after the final norm, soft-capped as in the model."""
         logits = self.unembedding(normed.to(self.unembedding.weight.dtype)).float()
@@ -205,6 +213,10 @@ class Adapter(ABC):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         """What the decoder receives in place of each image's placeholders."""
+
+    def encode(self, pixels: Sequence[Mapping[str, Tensor]]) -> list[EncodedImage]:
+        """Everything that the decoder gets of each image. Nothing is kept."""
+        return [EncodedImage(embeddings) for embeddings in self.encode_images(pixels)]
 
     def soft_origin(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> SoftOrigin:
         """Where in the image each learned query looked: in place of boxes, where there are none.

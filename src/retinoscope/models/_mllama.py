@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,16 +12,16 @@ import torch
 from jaxtyping import Bool, Float, Int
 from PIL import Image
 from torch import Tensor, nn
-from transformers import Cache, PreTrainedModel, ProcessorMixin
+from transformers import Cache
 
 from ..errors import CapabilityError, InputError, RetinoscopeError
 from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
+from ._encoded import EncodedImage
 from ._layout import Frame, Layout, grid_layout
 from ._placeholder import PlaceholderAdapter
 
-_KEPT_IMAGES = 16
 _NO_POSITIONS = (
     "its visual tokens are keys of the cross-attention blocks and have no position in the "
     "decoder's input"
@@ -76,10 +74,6 @@ class MllamaAdapter(PlaceholderAdapter):
 
     family: ClassVar[str] = "Llama 3.2 Vision"
     model_types: ClassVar[tuple[str, ...]] = ("mllama",)
-
-    def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
-        super().__init__(model, processor)
-        self._kept: OrderedDict[bytes, Tensor] = OrderedDict()
 
     # The decoder
 
@@ -177,34 +171,32 @@ class MllamaAdapter(PlaceholderAdapter):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         raise CapabilityError(
-            f"{type(self.model).__name__}: {_NO_POSITIONS}; they are in "
-            "vlm.adapter.image_states(pixels)"
+            f"{type(self.model).__name__}: {_NO_POSITIONS}; they are in run.inputs.encoded"
         )
 
     @torch.no_grad()
-    def image_states(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "patch d_model"]:
-        """What the cross-attention blocks make their keys and values of, for one image."""
-        key = _digest(pixels)
-        if key not in self._kept:
-            core: Any = self.model.model
-            tower = next(core.vision_model.parameters())
-            seen = core.vision_model(
-                pixel_values=pixels["pixel_values"][None].to(tower.device, tower.dtype),
-                aspect_ratio_ids=pixels["aspect_ratio_ids"].reshape(1, -1).to(tower.device),
-                aspect_ratio_mask=pixels["aspect_ratio_mask"][None].to(tower.device),
-            ).last_hidden_state
-            states = core.multi_modal_projector(seen).reshape(-1, self.d_model)
-            self._kept[key] = states.to(self.device, self.dtype)
-            if len(self._kept) > _KEPT_IMAGES:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return self._kept[key]
+    def encode(self, pixels: Sequence[Mapping[str, Tensor]]) -> list[EncodedImage]:
+        """No visual tokens, and what the cross-attention blocks read, image by image."""
+        nothing = torch.zeros(0, self.d_model, dtype=self.dtype, device=self.device)
+        return [EncodedImage(nothing, read=self._read(one)) for one in pixels]
+
+    def _read(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "patch d_model"]:
+        core: Any = self.model.model
+        tower = next(core.vision_model.parameters())
+        seen = core.vision_model(
+            pixel_values=pixels["pixel_values"][None].to(tower.device, tower.dtype),
+            aspect_ratio_ids=pixels["aspect_ratio_ids"].reshape(1, -1).to(tower.device),
+            aspect_ratio_mask=pixels["aspect_ratio_mask"][None].to(tower.device),
+        ).last_hidden_state
+        states = core.multi_modal_projector(seen).reshape(-1, self.d_model)
+        return states.to(self.device, self.dtype)
 
     def _states(self, inputs: Inputs) -> Float[Tensor, "1 patch d_model"]:
-        several = inputs.extra.get("pixels", ())
-        if not several:
+        if not inputs.pixels:
             return torch.zeros(1, 1, self.d_model, dtype=self.dtype, device=self.device)
-        return torch.cat([self.image_states(pixels) for pixels in several])[None]
+        read = [image.read for image in inputs.encoded if image.read is not None]
+        assert len(read) == len(inputs.pixels), "expected the inputs of a run"
+        return torch.cat(read)[None]
 
     # What takes the place of visual tokens
 
@@ -333,6 +325,7 @@ class MllamaAdapter(PlaceholderAdapter):
         )
         ids = done["input_ids"][0]
         extra: dict[str, Any] = {}
+        pixels: tuple[Mapping[str, Tensor], ...] = ()
         if images:
             pixels = tuple(self.preprocess(image) for image in images)
             layouts = tuple(self.layout(x.size, y) for x, y in zip(images, pixels, strict=True))
@@ -340,11 +333,11 @@ class MllamaAdapter(PlaceholderAdapter):
             mask = done["cross_attention_mask"][0].bool()
             count = len(layouts[0]) // mask.shape[-1]
             reads = mask.repeat_interleave(count, -1).flatten(1)
-            extra = {"pixels": pixels, "layouts": layouts, "reads": reads}
+            extra = {"layouts": layouts, "reads": reads}
         return Inputs(
             input_ids=ids,
             image_positions=(),
-            pixels=(),
+            pixels=pixels,
             layouts=(),
             question=self._spoken(formatted, ids),
             extra=extra,
@@ -412,14 +405,6 @@ def _fitted(size: tuple[int, int], canvas: tuple[int, int], side: int) -> tuple[
     if scales[0] < scales[1]:
         return wanted[0], min(int(size[1] * scales[0]) or 1, wanted[1])
     return min(int(size[0] * scales[1]) or 1, wanted[0]), wanted[1]
-
-
-def _digest(pixels: Mapping[str, Tensor]) -> bytes:
-    digest = hashlib.sha256()
-    for name, value in sorted(pixels.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.digest()
 
 
 def _numbers(values: Iterable[int]) -> str:

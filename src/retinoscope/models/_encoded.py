@@ -1,0 +1,58 @@
+"""What a model makes of an image: everything that belongs to it travels together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class EncodedImage:
+    """One image as the decoder gets it.
+
+    Attributes:
+        embeddings: (token, d_model) in place of the image's placeholders.
+        added: for each of the decoder's first blocks what is added behind it at the image's
+            positions (DeepStack); empty in most families.
+        read: what cross-attention blocks make their keys and values of; None where there are none.
+    """
+
+    embeddings: Float[Tensor, "token d_model"]
+    added: tuple[Float[Tensor, "token d_model"], ...] = ()
+    read: Float[Tensor, "patch d_model"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DeepStack:
+    """What one call of the decoder adds behind its first blocks.
+
+    Attributes:
+        tables: for each of these blocks one row per position of the call, zero where nothing is
+            added; a batch of 1 is for all rows of the call's batch.
+    """
+
+    tables: tuple[Float[Tensor, "batch token d_model"], ...]
+
+    def replaced(
+        self,
+        n_rows: int,
+        edits: Sequence[
+            tuple[int, Int[Tensor, " token"], Sequence[Float[Tensor, "token d_model"]]]
+        ],
+    ) -> DeepStack:
+        """The same for a batch in which some rows have other embeddings at some positions.
+
+        Args:
+            n_rows: size of the batch.
+            edits: (row, positions, what is added there behind each of the blocks).
+        """
+        tables = []
+        for number, table in enumerate(self.tables):
+            whole = table.repeat(n_rows, 1, 1)
+            for row, positions, added in edits:
+                whole[row, positions] = added[number].to(whole)
+            tables.append(whole)
+        return DeepStack(tuple(tables))
