@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,10 @@ SQUARE = [[2, 1, 6, 1, 6, 5, 2, 5]]
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export_coco(rs.data.scenes(6, seed=3), tmp_path_factory.mktemp("coco") / "out")
+
+
+_A = {"id": 7, "file_name": "a.png", "width": 10, "height": 8}
+_CAT = {"id": 1, "name": "cat"}
 
 
 def _folder(root: Path, **changes: object) -> Path:
@@ -159,12 +164,27 @@ def test_exif_counts_only_where_the_annotations_follow_it(tmp_path: Path) -> Non
     [
         ({"annotations": [_cup(image_id=99)]}, "annotation 1.*image 99"),
         ({"annotations": [_cup(category_id=99)]}, "annotation 1.*category 99"),
-        ({"annotations": [{"id": 1}]}, "every annotation to have"),
+        ({"annotations": [{"id": 1}]}, "annotation 1 .*'image_id'"),
         ({"annotations": [_cup(image_id=[7])]}, "'image_id'"),
         ({"annotations": None}, "lists images, annotations"),
         ({"images": []}, "at least one image"),
-        ({"images": [{"id": 7, "file_name": "a.png", "width": 10, "height": 8}] * 2}, "id twice"),
-        ({"categories": [{"id": 1}]}, "every category to have"),
+        ({"images": [_A] * 2}, "different id for every image, got '7' 2 times"),
+        ({"categories": [{"id": 1}]}, "category 1 .*'name'"),
+        # Each of these was read without a word before, some as other data than was meant.
+        ({"categories": [_CAT, {"id": 1, "name": "dog"}]}, "id for every category, got '1'"),
+        ({"images": [_A, {**_A, "id": "7", "file_name": "b.png"}]}, "id for every image, got '7'"),
+        ({"annotations": [_cup(), _cup()]}, "id for every annotation, got '1'"),
+        ({"annotations": [_cup(bbox=[2, 1, float("nan"), 4])]}, r"annotation 1 .*'bbox\[2\]'.*nan"),
+        ({"annotations": [_cup(bbox=[6, 1, -4, 4])]}, r"annotation 1 .*'bbox\[2\]'.*-4"),
+        ({"annotations": [_cup(bbox=[2, 1, 4])]}, r"annotation 1 .*'bbox\[3\]'"),
+        ({"annotations": [_cup(segmentation=[])]}, "annotation 1: .*segmentation or a bbox"),
+        ({"annotations": [_cup(image_id=True)]}, "annotation 1 .*'image_id'.*True"),
+        ({"annotations": [_cup(iscrowd="0")]}, "annotation 1 .*'iscrowd'"),
+        ({"images": [{**_A, "width": 0}]}, "image 7 .*'width'.*got 0"),
+        ({"images": [{**_A, "height": 8.5}]}, "image 7 .*'height'.*8.5"),
+        ({"images": [{**_A, "file_name": "../a.png"}]}, r"image 7: .*inside the folder.*\.\./a"),
+        ({"images": [{**_A, "file_name": "/etc/a.png"}]}, "image 7: .*inside the folder.*/etc"),
+        ({"images": [{**_A, "file_name": "C:\\\\a.png"}]}, "image 7: .*inside the folder"),
     ],
 )
 def test_bad_instances_are_refused_at_once(
@@ -178,8 +198,6 @@ def test_bad_instances_are_refused_at_once(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"annotations": [_cup(segmentation=[[1, 2]])]}, "annotation 1: .*3 points"),
-        ({"annotations": [_cup(segmentation={"size": [3, 3], "counts": [9]})]}, "annotation 1"),
         ({"images": [{"id": 7, "file_name": "a.png", "width": 9, "height": 8}]}, "9x8.*10x8"),
     ],
 )
@@ -212,4 +230,93 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
         rs.data.coco(folder, questions="absent.json")
     (folder / "annotations" / "instances_val.json").write_text("{")
     with pytest.raises(InputError, match="expected JSON"):
+        rs.data.coco(folder)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"segmentation": [[1, 2]]}, "3 points"),
+        ({"segmentation": {"size": [3, 3], "counts": [9]}}, "size"),
+        ({"segmentation": [[1, 2, float("nan"), 4, 5, 6]]}, "finite"),
+        ({"segmentation": [[1, 2, 1e300, 4, 5, 6]]}, "finite"),
+        ({"segmentation": [["1", "2", "3", "4", "5", "6"]]}, "numbers"),
+        ({"segmentation": [7]}, "numbers"),
+        ({"bbox": [2, 1, 40, 4]}, "'bbox'.*42"),
+    ],
+)
+def test_a_damaged_annotation_costs_its_object_and_not_the_sample(
+    tmp_path: Path, changes: dict[str, object], reason: str
+) -> None:
+    bad = {"bbox": [0, 5, 4, 2]} | changes
+    folder = _folder(tmp_path, annotations=[_cup(), _cup(id=2, category_id=2, **bad)])
+    (sample,) = rs.data.coco(folder)
+    assert [one.name for one in sample.objects] == ["cup"]
+    # It is there: it counts as an instance, and where it may be is no background.
+    (other,) = sample.others
+    assert (other.name, other.boxed) == ("teddy bear", True)
+    assert other.mask[5:7, 2:4].all() or "bbox" in changes
+    (skipped,) = sample.meta["skipped"]
+    assert "annotation 2" in skipped.detail
+    assert re.search(reason, skipped.detail)
+
+
+def test_without_a_box_all_of_the_image_may_be_what_was_left_out(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, annotations=[_cup(segmentation=[[1, 2]])])
+    assert rs.data.coco(folder)[0].others[0].mask.all()
+
+
+def test_boxes_are_cut_where_they_stick_out_by_a_pixel(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, annotations=[_cup(bbox=[-1, 1, 12, 4])])
+    (sample,) = rs.data.coco(folder)
+    assert sample.objects[0].box == (0, 1, 10, 5)
+    assert sample.meta["skipped"] == ()
+
+
+def test_an_annotation_of_a_box_alone_is_that_box(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, annotations=[_cup(segmentation=[], bbox=[2, 1, 4, 4])])
+    (found,) = rs.data.coco(folder)[0].objects
+    assert (found.boxed, found.area, found.box) == (True, 16, (2, 1, 6, 5))
+
+
+def test_files_outside_the_folder_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "data", images=[{**_A, "file_name": "../../b.png"}])
+    Image.new("RGB", (10, 8), "blue").save(tmp_path / "b.png")
+    (sample,) = rs.data.open_source(f"outside:coco:{folder}")
+    assert sample.image.getpixel((0, 0)) == (0, 0, 255)
+
+
+def test_a_byte_order_mark_is_no_damage(tmp_path: Path) -> None:
+    folder = _folder(tmp_path)
+    file = folder / "annotations" / "instances_val.json"
+    plain = rs.data.coco(folder)[0]
+    for encoding in ("utf-8-sig", "utf-16"):
+        file.write_text(json.dumps(json.loads(file.read_text("utf-8"))), encoding)
+        assert rs.data.coco(folder)[0].objects[0].box == plain.objects[0].box
+        file.write_text(json.dumps(json.loads(file.read_text(encoding))), "utf-8")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"about": [1]}, "question 1: .*'about'.*1 annotations"),
+        ({"about": [-1]}, r"question number 1: .*about\[0\].*-1"),
+        ({"question": " "}, "question number 1: .*'question'"),
+        ({"answer": 4}, "question number 1: .*'answer'.*4"),
+        ({"image_id": 8}, "question 1: .*8"),
+    ],
+)
+def test_questions_are_checked(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+    folder = _folder(tmp_path)
+    asked = {"image_id": 7, "question": "What is it?", "answer": "mug"} | changes
+    (folder / "questions.json").write_text(json.dumps([asked]))
+    with pytest.raises(InputError, match=message):
+        rs.data.coco(folder)
+
+
+def test_a_file_name_of_two_images_does_not_say_which_is_asked_about(tmp_path: Path) -> None:
+    folder = _folder(tmp_path, images=[_A, {**_A, "id": 8}])
+    asked = {"file_name": "a.png", "question": "What is it?", "answer": "mug"}
+    (folder / "questions.json").write_text(json.dumps([asked]))
+    with pytest.raises(InputError, match="2 images have"):
         rs.data.coco(folder)

@@ -152,3 +152,31 @@ def test_empty_and_missing_folders_are_refused(tmp_path: Path) -> None:
     samples = rs.data.folder(tmp_path)
     with pytest.raises(InputError, match=r"a\.png.*empty"):
         samples[0]
+
+
+def test_what_looks_like_an_image_and_is_not_read_is_named(photos: Path) -> None:
+    Image.new("RGB", (12, 9)).save(photos / "c.jfif", "JPEG")
+    for name in ("d.heic", "e.AVIF", ".hidden.heic"):
+        (photos / name).write_bytes(b"x")
+    (photos / "f.jpg").symlink_to(photos / "nowhere.jpg")
+    (photos / "more").mkdir()
+    Image.new("RGB", (12, 9)).save(photos / "more" / "g.png")
+    samples = rs.data.folder(photos)
+    assert [one.id for one in samples] == ["a.jpg", "b.png", "c.jfif"]
+    told = [(one.kind, one.detail) for one in samples.skipped]
+    assert sum("format" in kind for kind, _ in told) == 2
+    assert any("link" in kind and "f.jpg" in detail for kind, detail in told)
+    assert any("folder" in kind and "more" in detail for kind, detail in told)
+
+
+def test_a_folder_of_other_pictures_says_so(tmp_path: Path) -> None:
+    (tmp_path / "a.heic").write_bytes(b"x")
+    with pytest.raises(InputError, match=r"a\.heic.*save it as"):
+        rs.data.folder(tmp_path)
+
+
+def test_a_mask_of_two_images_is_refused(photos: Path) -> None:
+    Image.new("RGB", (12, 9)).save(photos / "b.jpg")
+    _mask(photos / "masks" / "b.png")
+    with pytest.raises(InputError, match="several images called 'b'"):
+        rs.data.folder(photos)

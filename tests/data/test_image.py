@@ -124,3 +124,60 @@ def test_limits_of_a_source_that_is_not_trusted() -> None:
         open_image(buffer.getvalue(), max_pixels=199)
     with pytest.raises(rs.InputError, match="is none or is damaged"):
         open_image(buffer.getvalue(), formats=["JPEG"])
+
+
+def test_files_reach_no_other_decoders(tmp_path: Path) -> None:
+    """An EPS starts Ghostscript; whatever a file is called, it is not handed to such a decoder."""
+    for kind in ("EPS", "PPM", "TGA", "ICO", "PDF"):
+        image = Image.new("RGB", (16, 16), "red")
+        image.save(tmp_path / f"{kind}.png", kind)
+        with pytest.raises(rs.InputError, match=r"expected an image .*PNG"):
+            open_image(tmp_path / f"{kind}.png")
+
+
+def test_masks_and_label_maps_have_the_same_decoders_and_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retinoscope.data import _image
+    from retinoscope.data._mask import mask_object, read_labels
+    from retinoscope.data.viewing._pictures import read_map
+
+    def readers(file: Path) -> list:
+        return [
+            lambda: mask_object("cup", file, str(file), (16, 16)),
+            lambda: read_labels(file, (16, 16)),
+            lambda: read_map(file, (16, 16), None),
+        ]
+
+    Image.new("L", (16, 16), 1).save(tmp_path / "a.png", "PPM")
+    for read in readers(tmp_path / "a.png"):
+        with pytest.raises(rs.InputError, match=r"expected an image .*PNG"):
+            read()
+    Image.new("L", (16, 16), 1).save(tmp_path / "a.png")
+    monkeypatch.setattr(_image, "MAX_PIXELS", 255)
+    for read in readers(tmp_path / "a.png"):
+        with pytest.raises(rs.InputError, match=r"a\.png: expected at most 255 pixels, got 16x16"):
+            read()
+
+
+def test_the_limit_that_is_told_is_the_one_that_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20)
+    with pytest.raises(rs.InputError, match="at most 10 pixels"):
+        open_image(_saved(Image.fromarray(PIXELS)), max_pixels=10)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken_and_the_number_told(kind: str) -> None:
+    frames = [Image.new("RGB", (6, 4), color) for color in ("red", "lime", "blue")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    stored = _saved(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    found = open_image(stored)
+    assert found.getpixel((2, 2)) == (255, 0, 0)
+    assert found.info["frames"] == 3
+    assert "frames" not in open_image(_saved(frames[0], kind)).info
+
+
+def test_an_opened_image_shares_no_pixels_with_what_was_given() -> None:
+    given = Image.new("RGB", (4, 4), "red")
+    open_image(given).putpixel((0, 0), (0, 0, 255))
+    assert given.getpixel((0, 0)) == (255, 0, 0)

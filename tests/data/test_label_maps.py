@@ -30,9 +30,10 @@ def _voc(root: Path, labels: object = CLASS, instances: object | None = INSTANCE
     splits = folder / "ImageSets" / "Segmentation"
     splits.mkdir(parents=True, exist_ok=True)
     (splits / "val.txt").write_text("2007_000033\n")
-    (splits / "train.txt").write_text("2007_000033\n2007_000033\n")
-    Image.new("RGB", (4, 3), "grey").save(folder / "JPEGImages" / "2007_000033.jpg")
-    _palette(labels).save(folder / "SegmentationClass" / "2007_000033.png")
+    (splits / "train.txt").write_text("2007_000033\n2007_000042\n")
+    for name in ("2007_000033", "2007_000042"):
+        Image.new("RGB", (4, 3), "grey").save(folder / "JPEGImages" / f"{name}.jpg")
+        _palette(labels).save(folder / "SegmentationClass" / f"{name}.png")
     if instances is not None:
         _palette(instances).save(folder / "SegmentationObject" / "2007_000033.png")
     return root / "VOCdevkit"
@@ -92,8 +93,6 @@ def test_what_is_no_voc_is_refused(tmp_path: Path) -> None:
         _ = rs.data.voc(_voc(tmp_path / "a", [[77] * 4] * 3))[0]
     with pytest.raises(InputError, match="size 4x3"):
         _ = rs.data.voc(_voc(tmp_path / "b", [[0] * 3] * 3))[0]
-    with pytest.raises(InputError, match="instances of some class"):
-        _ = rs.data.voc(_voc(tmp_path / "c", [[0] * 4] * 3))[0]
     root = _voc(tmp_path / "d")
     file = root / "VOC2012" / "SegmentationClass" / "2007_000033.png"
     Image.new("RGB", (4, 3)).save(file)
@@ -101,6 +100,24 @@ def test_what_is_no_voc_is_refused(tmp_path: Path) -> None:
         _ = rs.data.voc(root)[0]
     file.unlink()
     with pytest.raises(InputError, match=r"val\.txt names it"):
+        rs.data.voc(root)
+
+
+def test_an_instance_without_a_class_costs_no_sample(tmp_path: Path) -> None:
+    labels = [[0, 0, 8, 8], [0, 255, 8, 8], [0, 0, 0, 8]]
+    (sample,) = rs.data.voc(_voc(tmp_path, labels))
+    assert [obj.name for obj in sample.objects] == ["cat", "cat"]
+    # Where it lies is neither an object nor background.
+    assert sample.ignore is not None
+    assert sample.ignore[2, :2].all()
+    assert "instance 3" in sample.meta["skipped"][0].detail
+
+
+@pytest.mark.parametrize("names", ["2007_000033\n2007_000033\n", "../2007_000033\n", "/etc/x\n"])
+def test_names_of_a_split_are_checked(tmp_path: Path, names: str) -> None:
+    root = _voc(tmp_path)
+    (root / "VOC2012/ImageSets/Segmentation/val.txt").write_text(names)
+    with pytest.raises(InputError, match=r"val\.txt.*(different id|inside the folder)"):
         rs.data.voc(root)
 
 

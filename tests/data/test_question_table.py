@@ -61,7 +61,20 @@ def test_images_elsewhere(photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "match"),
     [
-        ({"box": [20, 20, 30, 30]}, "covers a pixel"),
+        ({"box": [20, 20, 30, 30]}, "line 1.*covers a pixel"),
+        ({"box": [1, 1, 40, 4]}, r"line 1.*lies in in/b\.png \(12x8\).*40"),
+        ({"box": [5, 1, 2, 4]}, "line 1: field 'box'.*x0 < x1"),
+        ({"box": [1, 1, float("nan"), 4]}, r"line 1: field 'box\[2\]'.*finite"),
+        ({"box": [1, 1, 2]}, r"line 1: field 'box\[3\]'"),
+        ({"box": "1 1 two 4"}, r"line 1: field 'box\[2\]'.*'two'"),
+        ({"about": [-1]}, r"line 1: field 'about\[0\]'.*-1"),
+        ({"about": [0.5]}, r"line 1: field 'about\[0\]'.*0.5"),
+        ({"answer": True}, "line 1: field 'answer'.*True"),
+        ({"answer": ["x"]}, "line 1: field 'answer'"),
+        ({"question": None}, "line 1.*no question"),
+        ({"image": "../b.png"}, r"line 1: .*inside the folder.*\.\./b"),
+        ({"image": "/etc/b.png"}, "line 1: .*inside the folder.*/etc"),
+        ({"mask": "../b.png"}, r"line 1: .*inside the folder.*\.\./b"),
         ({"mask": "in/none.png"}, "expected the file of a mask"),
         ({"object": "cat"}, "expected the name of an object"),
         ({"about": [3]}, "expected about as indices of the 0 objects"),
@@ -81,3 +94,28 @@ def test_a_bare_path_says_what_was_meant(photos: Path) -> None:
         rs.data.open_source(str(file))
     with pytest.raises(InputError, match=f"did you mean folder:{photos}"):
         rs.data.open_source(str(photos))
+
+
+def test_files_elsewhere_where_that_is_asked_for(photos: Path) -> None:
+    (photos / "tables").mkdir()
+    row = {"image": "../in/b.png", "question": "?", "answer": 3}
+    file = _table(photos / "tables", [row])
+    with pytest.raises(InputError, match="outside:DATA"):
+        rs.data.open_source(f"table:{file}")
+    samples = rs.data.open_source(f"outside:table:{file}")
+    assert samples[0].questions[0].answer == "3"
+    again = rs.data.reopen_source(rs.data.source_of(samples) or {})
+    assert again[0].id == "../in/b.png"
+
+
+def test_a_table_of_objects_alone(photos: Path) -> None:
+    file = _table(photos, [{"image": "in/b.png", "object": "dog", "box": [1, 2, 5, 5]}])
+    (sample,) = rs.data.table(file)
+    assert [one.name for one in sample.objects] == ["dog"]
+    assert sample.questions == ()
+
+
+def test_a_byte_order_mark_is_no_damage(photos: Path) -> None:
+    file = _table(photos, [{"image": "in/b.png", "question": "?", "answer": "x"}])
+    file.write_text(file.read_text(), "utf-8-sig")
+    assert len(rs.data.table(file)) == 1

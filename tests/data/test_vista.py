@@ -221,6 +221,7 @@ def _triplets(root: Path, rows: str, settings: object = None) -> Path:
     colours = np.zeros((30, 40, 3), np.uint8)
     colours[..., 0] = 90
     grey(root / "maps" / "colour.png", colours)
+    (root / "maps" / "text.png").write_text("no image")
     np.save(root / "maps" / "nan.npy", np.full((30, 40), np.nan))
     np.save(root / "maps" / "negative.npy", np.full((30, 40), -1.0))
     (root / "triplets.csv").write_text("image,text,segment,map\n" + rows)
@@ -276,7 +277,7 @@ def test_observers_are_whole_numbers(tmp_path: Path, observer: str) -> None:
         ("nan.npy", "finite values from 0 up, got NaN"),
         ("negative.npy", "finite values from 0 up, got -1"),
         ("none.png", "got no file there"),
-        ("../triplets.csv", "a damaged one"),
+        ("text.png", "none or is damaged"),
     ],
 )
 def test_maps_that_are_none_fail_their_sample(tmp_path: Path, name: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from retinoscope.errors import InputError
 
 OBJECTS = [
     {"object_id": 7, "names": ["Dog"], "x": 2, "y": 1, "w": 4, "h": 3, "synsets": ["dog.n.01"]},
-    {"object_id": 8, "names": ["ball"], "x": 9, "y": 5, "w": 6, "h": 2, "synsets": []},
+    {"object_id": 8, "names": ["ball"], "x": 9, "y": 5, "w": 4, "h": 2, "synsets": []},
     {"object_id": 9, "names": ["speck"], "x": 30, "y": 30, "w": 1, "h": 1, "synsets": []},
 ]
 
@@ -85,7 +86,7 @@ def test_everything_is_read(genome: Path) -> None:
     assert dog.box == (2, 1, 6, 4)
     assert np.array_equal(np.argwhere(dog.mask)[[0, -1]], [[1, 2], [3, 5]])
     assert dog.area == 12
-    # It sticks out of the image.
+    # It sticks out of the image by a pixel.
     assert (ball.box, ball.area) == ((9, 5, 12, 7), 6)
     assert [(r.subject, r.name, r.object) for r in first.relations] == [(0, "near", 1)]
     assert [(q.answer, q.kind, q.about) for q in first.questions] == [
@@ -127,7 +128,7 @@ def test_missing_images(genome: Path) -> None:
     [
         ("objects", None, "got no objects.json"),
         ("image_data", "[]", "expected a list of images"),
-        ("image_data", '[{"image_id": 5}]', "width and height as whole numbers"),
+        ("image_data", '[{"image_id": 5}]', "image number 1: field 'width'"),
         ("objects", "{}", "expected a JSON list of objects"),
         ("objects", '[{"image_id": 5, "objects": []}', "expected a JSON list of objects"),
         ("objects", '[{"objects": []}]', "expected the image's id"),
@@ -148,10 +149,76 @@ def test_an_image_of_another_size(genome: Path) -> None:
         _ = rs.data.visual_genome(genome)[0]
 
 
-def test_an_object_without_a_box(genome: Path) -> None:
-    _write(genome, objects=[{"image_id": 5, "objects": [{"names": ["dog"], "x": 1}]}])
-    with pytest.raises(InputError, match="image 5: expected every object with names"):
-        _ = rs.data.visual_genome(genome)[0]
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"w": None}, "'w'"),
+        ({"x": float("nan")}, "'x'.*finite"),
+        ({"w": -3}, "'w'.*-3"),
+        ({"w": 40}, "in the image of 12x8 pixels.*42"),
+        ({"names": []}, "'names'"),
+        ({"names": [7]}, "'names"),
+        ({"x": "2"}, "'x'.*'2'"),
+    ],
+)
+def test_a_damaged_object_costs_no_sample(
+    genome: Path, changes: dict[str, object], reason: str
+) -> None:
+    good, bad = OBJECTS[0], {**OBJECTS[0], "object_id": 8} | changes
+    _write(genome, objects=[{"image_id": 5, "objects": [good, bad]}])
+    sample = rs.data.visual_genome(genome)[0]
+    assert [one.name for one in sample.objects] == ["dog"]
+    # Where it may be is no background: anywhere, without a box.
+    assert sample.others[0].mask.sum() == (30 if changes.get("w") == 40 else 96)
+    (skipped,) = sample.meta["skipped"]
+    assert re.search(f"objects.json: image 5: object 8: .*{reason}", skipped.detail)
+
+
+def test_an_id_of_two_objects_means_none_of_them(genome: Path) -> None:
+    twice = [OBJECTS[0], {**OBJECTS[1], "object_id": 7}, {**OBJECTS[1], "object_id": 8}]
+    _write(
+        genome,
+        objects=[{"image_id": 5, "objects": twice}],
+        relationships=[{"image_id": 5, "relationships": [_relation(7, "near", 8)]}],
+    )
+    sample = rs.data.visual_genome(genome)[0]
+    assert len(sample.objects) == 3
+    assert (sample.relations, sample.meta["unmatched"]) == ((), 1)
+
+
+def test_a_damaged_question_is_left_out_and_counted(genome: Path) -> None:
+    asked = [{"question": "Is it?", "answer": None}, {"question": "Who?", "answer": "A dog."}]
+    _write(genome, question_answers=[{"id": 5, "qas": asked}])
+    sample = rs.data.visual_genome(genome)[0]
+    assert [one.question for one in sample.questions] == ["Who?"]
+    assert "'answer'" in sample.meta["skipped"][0].detail
+
+
+@pytest.mark.parametrize(
+    ("entry", "match"),
+    [
+        ({"image_id": True, "width": 12, "height": 8}, "'image_id'.*True"),
+        ({"image_id": 5, "width": 0, "height": 8}, "'width'.*got 0"),
+        ({"image_id": 5, "width": 12, "height": 8.5}, "'height'.*8.5"),
+    ],
+)
+def test_images_are_checked(genome: Path, entry: dict[str, object], match: str) -> None:
+    _write(genome, image_data=[entry])
+    with pytest.raises(InputError, match=f"image_data.json: image number 1: field {match}"):
+        rs.data.visual_genome(genome)
+
+
+def test_an_image_that_is_there_twice(genome: Path) -> None:
+    _write(genome, image_data=[{"image_id": 5, "width": 12, "height": 8}] * 2)
+    with pytest.raises(InputError, match="different id for every image, got '5'"):
+        rs.data.visual_genome(genome)
+
+
+def test_a_byte_order_mark_is_no_damage(genome: Path) -> None:
+    for name in ("objects", "image_data"):
+        file = genome / f"{name}.json"
+        file.write_text(file.read_text("utf-8"), "utf-8-sig")
+    assert len(rs.data.visual_genome(genome)[0].objects) == 2
 
 
 def test_elements_are_found_whatever_lies_between_them(tmp_path: Path) -> None:

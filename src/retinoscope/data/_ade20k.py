@@ -97,7 +97,7 @@ def _names(file: Path) -> tuple[str, ...]:
     """Names by label, 1 first: rows of tabs, the number first and the names last."""
     if not file.is_file():
         raise InputError(f"{file}: expected the list of classes that comes with ADE20K, got none")
-    rows = [line.split("\t") for line in file.read_text("utf-8").splitlines() if line.strip()]
+    rows = [line.split("\t") for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
     rows = [[cell.strip() for cell in row] for row in rows]
     rows = [row for row in rows if row[0].isdecimal()]
     numbers = [int(row[0]) for row in rows]

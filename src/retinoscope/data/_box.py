@@ -30,3 +30,17 @@ def cut_box(box: Box, width: int, height: int) -> Box:
     """The part of `box` that lies in the image."""
     x0, y0, x1, y1 = box
     return max(x0, 0.0), max(y0, 0.0), min(x1, float(width)), min(y1, float(height))
+
+
+def beyond(box: Box, width: int, height: int) -> float:
+    """Pixels by which a box sticks out of its image, on the side where it does most; 0 inside."""
+    return max(-box[0], -box[1], box[2] - width, box[3] - height, 0.0)
+
+
+def slack(width: int, height: int) -> float:
+    """Pixels by which a box may stick out; it is cut there.
+
+    Boxes in use stick out by a pixel or two, for they were rounded, or drawn on a smaller copy.
+    One that sticks out further was made for another image, or means something else.
+    """
+    return max(1.5, 0.01 * max(width, height))

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
 
 from ..errors import InputError
-from ._box import box_mask, cut_box
-from ._image import open_image
+from ._box import beyond, box_mask, cut_box, slack
+from ._image import SUFFIXES, UNREAD, open_image
 from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import mask_object
 from ._sample import Object, Question, Sample
+from ._skipped import Skipped, counted
+from ._skipped import lines as told
 from ._table import Row, find_table, read_table
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 UNNAMED = "object"
 """Name of an object that neither its file nor the table names."""
 
 
-def folder(path: str | Path) -> LazySamples:
+def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
     """Samples of the images that lie directly in a folder, sorted by file name.
 
         photos/cat.jpg  photos/dog.png      the images; a sample's id is the file name
@@ -37,41 +38,72 @@ def folder(path: str | Path) -> LazySamples:
     A mask is an image of the same size: 0 outside, one other value inside. Colour masks are inside
     where any channel is not 0.
 
+    What looks like a picture and is not read (another format, a link that leads nowhere, pictures
+    in folders within) is named in `skipped`.
+
+    Args:
+        outside: masks that the table names may lie outside the folder.
+
     Raises:
         InputError: no folder, no images in it, a table that cannot be read or that names an unknown
             image, a mask of no image; on access, an unreadable image, a mask of another size than
             its image, empty, or of several values.
     """
     root = existing_folder(path, "a folder of images")
-    files = sorted(
-        (f for f in root.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file()),
-        key=lambda file: file.name,
-    )
+    files, skipped = _listed(root)
     if not files:
+        others = "".join(f"; {line}" for line in told(counted(skipped)))
         raise InputError(
             f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) directly in the folder, got "
-            "none: name the folder that holds them"
+            f"none: name the folder that holds them{others}"
         )
     asked = find_table(root)
     rows: dict[str, list[Row]] = defaultdict(list)
     names = {file.name for file in files}
-    for row in [] if asked is None else read_table(asked):
+    for row in [] if asked is None else read_table(asked, outside=outside):
         if row.image not in names:
             raise InputError(
                 f"{row.where}: expected the file name of an image in {root}, got {row.image!r}"
             )
         rows[row.image].append(row)
     found = tuple(file.name for file in files)
-    return _samples("folder", root, asked, root, found, rows, _masks(root, files))
+    samples = _samples("folder", root, asked, root, found, rows, _masks(root, files), outside)
+    return replace(samples, skipped=tuple(skipped))
 
 
-def table(file: str | Path, *, images: str | Path | None = None) -> LazySamples:
-    """Samples of the images that a table of questions names, in the table's order.
+def _listed(root: Path) -> tuple[list[Path], list[Skipped]]:
+    """The images in a folder by name, and what looks like one and is not read."""
+    files: list[Path] = []
+    skipped: list[Skipped] = []
+    for file in sorted(root.iterdir(), key=lambda one: one.name):
+        suffix = file.suffix.lower()
+        if file.name.startswith("."):
+            continue
+        if file.is_dir():
+            if file.name != "masks" and any(
+                one.suffix.lower() in SUFFIXES for one in file.iterdir()
+            ):
+                why = "images are taken from the folder itself: name this one to read it"
+                skipped.append(Skipped("folders not read", f"{file}: {why}"))
+        elif suffix in SUFFIXES and file.is_file():
+            files.append(file)
+        elif suffix in SUFFIXES or (suffix in UNREAD and file.is_symlink() and not file.exists()):
+            skipped.append(Skipped("links that lead nowhere, not read", str(file)))
+        elif suffix in UNREAD:
+            why = f"{suffix} is not read: save it as PNG or JPEG"
+            skipped.append(Skipped("pictures not read, for their format", f"{file}: {why}"))
+    return files, skipped
 
-    A CSV file with a header, JSON lines or parquet, with one question a row:
+
+def table(
+    file: str | Path, *, images: str | Path | None = None, outside: bool = False
+) -> LazySamples:
+    """Samples of the images that a table names, in the table's order.
+
+    A CSV file with a header, JSON lines or parquet, with a question or an object a row:
 
         image     a file, relative to `images`
-        question  text
+        question  optional, with an answer: text
         answer    text, best of one word
         kind      optional: see `Question.kind`; "question" if empty
         id        optional: the sample's id; by default what `image` says
@@ -90,18 +122,20 @@ def table(file: str | Path, *, images: str | Path | None = None) -> LazySamples:
     Args:
         file: the table.
         images: the folder of images; by default the table's own.
+        outside: images and masks may lie outside that folder.
 
     Raises:
         InputError: no such file or folder, a missing column or value, one of another form, a
-            missing image or mask, two images of one id; on access, an unreadable image, a mask of
-            another size than its image, a box outside it, an unknown object.
+            missing image or mask, one outside the folder, two images of one id; on access, an
+            unreadable image, a mask of another size than its image, a box that sticks out of the
+            image by more than a hundredth of its longer side, an unknown object.
     """
     path = Path(file).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: expected a table of questions, got no file there")
     root = path.parent if images is None else existing_folder(images, "the folder of images")
     rows: dict[str, list[Row]] = defaultdict(list)
-    for row in read_table(path):
+    for row in read_table(path, outside=outside):
         if row.image not in rows and not (root / row.image).is_file():
             raise InputError(
                 f"{row.where}: expected the file of an image in {root}, got {row.image!r}: correct "
@@ -109,8 +143,8 @@ def table(file: str | Path, *, images: str | Path | None = None) -> LazySamples:
             )
         rows[row.image].append(row)
     if not rows:
-        raise InputError(f"{path}: expected at least one question, got none")
-    return _samples("table", path, path, root, tuple(rows), rows, {})
+        raise InputError(f"{path}: expected at least one row, got none")
+    return _samples("table", path, path, root, tuple(rows), rows, {}, outside)
 
 
 @dataclass(frozen=True)
@@ -166,8 +200,9 @@ class _Pictures:
             image=image,
             objects=tuple(objects),
             questions=tuple(
-                Question(row.question, row.answer, row.kind, _about(row, objects, own))
-                for row in rows
+                Question(row.question, row.answer, row.kind, about)
+                for row, about in ((row, _about(row, objects, own)) for row in rows)
+                if row.question is not None and row.answer is not None
             ),
             meta={"source": self.source, "file_name": name},
         )
@@ -180,10 +215,10 @@ class _Pictures:
             return mask_object(name, file, str(file), image.size)
         assert row.box is not None
         mask = box_mask(row.box, *image.size)
-        if not mask.any():
+        if not mask.any() or beyond(row.box, *image.size) > slack(*image.size):
             raise InputError(
-                f"{row.where}: expected a box x0 y0 x1 y1 that covers a pixel of {row.image} "
-                f"({image.width}x{image.height}), got {row.box}"
+                f"{row.where}: expected a box x0 y0 x1 y1 that lies in {row.image} "
+                f"({image.width}x{image.height}) and covers a pixel, got {row.box}"
             )
         return Object(name, mask, cut_box(row.box, *image.size), boxed=True)
 
@@ -196,6 +231,7 @@ def _samples(
     names: tuple[str, ...],
     rows: Mapping[str, Sequence[Row]],
     masks: Mapping[str, Sequence[tuple[str | None, Path]]],
+    outside: bool,
 ) -> LazySamples:
     for row in (row for name in names for row in rows.get(name, ())):
         if row.mask is not None and not (root / row.mask).is_file():
@@ -210,7 +246,8 @@ def _samples(
                 f"{asked}: expected different ids, got {one!r} for {taken[one]} and {name}"
             )
     pictures = _Pictures(source, root, asked, names, ids, rows, masks)
-    return LazySamples(f"{source}:{path}", pictures.read, pictures.describe, range(len(names)))
+    name = f"{'outside:' if outside else ''}{source}:{path}"
+    return LazySamples(name, pictures.read, pictures.describe, range(len(names)))
 
 
 def _id(name: str, rows: Sequence[Row]) -> str:
@@ -225,6 +262,7 @@ def _id(name: str, rows: Sequence[Row]) -> str:
 
 def _masks(root: Path, files: Sequence[Path]) -> dict[str, list[tuple[str | None, Path]]]:
     of_stem: dict[str, list[tuple[str | None, Path]]] = {file.stem: [] for file in files}
+    shared = {stem for stem, often in Counter(file.stem for file in files).items() if often > 1}
     inside = sorted((root / "masks").iterdir()) if (root / "masks").is_dir() else []
     for entry in inside:
         inner = entry.is_dir()
@@ -235,6 +273,11 @@ def _masks(root: Path, files: Sequence[Path]) -> dict[str, list[tuple[str | None
             raise InputError(
                 f"{entry}: expected a mask named as an image in {root}, got none called {stem!r}: "
                 "rename or remove it"
+            )
+        if stem in shared:
+            raise InputError(
+                f"{entry}: expected a mask of one image, got several images called {stem!r}: "
+                "rename all but one"
             )
         if inner:
             of_stem[stem] += [(mask.stem, mask) for mask in sorted(entry.glob("*.png"))]

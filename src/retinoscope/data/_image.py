@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeAlias, Union
 
@@ -15,25 +16,45 @@ from ..errors import InputError
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, np.ndarray, Image.Image]
 
-MAX_PIXELS = 178_956_970
-"""The most pixels that are decoded (Pillow's own limit for a decompression bomb)."""
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+"""Pillow's decoders that a file may reach, whoever it comes from; the others start programs
+(EPS starts Ghostscript) or are seldom tested."""
 
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+)
+"""Endings of files that are read as images."""
+
+UNREAD = frozenset(
+    {".avif", ".bpg", ".cr2", ".dng", ".eps", ".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k"}
+    | {".jp2", ".jpx", ".jxl", ".nef", ".pbm", ".pdf", ".pgm", ".ppm", ".psd", ".svg", ".tga"}
+)
+"""Endings of pictures in formats that are not read; where a folder has some, it is said."""
+
+MAX_PIXELS = 100_000_000
+"""The most pixels that are decoded; an image of so many takes about 800 MB meanwhile."""
+
+FRAMES = "frames"
+"""Key in `Image.info` of an animation, of which only the first frame is taken: how many it has."""
+
+_ORIENTATION = 0x0112
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 
 
 def open_image(
-    source: ImageSource, *, max_pixels: int | None = None, formats: Sequence[str] | None = None
+    source: ImageSource, *, max_pixels: int | None = None, formats: Sequence[str] = FORMATS
 ) -> Image.Image:
     """The image as 8-bit RGB, turned as its EXIF orientation says.
 
     Palettes, CMYK and 1-bit images are converted, 16-bit ones scaled (not clipped), transparent
-    ones laid on white.
+    ones laid on white. Of an animation or a file of several pages the first frame is taken, and
+    `info["frames"]` says how many there are.
 
     Args:
         source: a file's path, its bytes, a PIL image, or an array: (H, W) or (H, W, 1, 3 or 4),
             uint8 (0 to 255), uint16 (0 to 65535), bool, or float (0 to 1).
         max_pixels: the most pixels that are decoded, `MAX_PIXELS` if None.
-        formats: names of Pillow's decoders that may read a file; all of them if None.
+        formats: names of Pillow's decoders that may read a file.
 
     Raises:
         InputError: no such file, not an image, a truncated one, one without pixels, one of a
@@ -48,7 +69,7 @@ def open_image(
         image = source
     elif isinstance(source, bytes):
         name = f"{len(source)} bytes"
-        image = _open(io.BytesIO(source), name, formats)
+        image = _open(io.BytesIO(source), name, formats, max_pixels)
     elif isinstance(source, str | os.PathLike):
         path = Path(source)
         name = str(path)
@@ -59,7 +80,7 @@ def open_image(
             raise InputError(f"{name}: expected an image, got an empty file: fetch it again")
         try:
             with path.open("rb") as file:
-                image = _loaded(_open(file, name, formats), name, max_pixels)
+                image = _loaded(_open(file, name, formats, max_pixels), name, max_pixels)
         except OSError as error:
             raise InputError(f"{name}: cannot be read ({error}): check its permissions") from error
     else:
@@ -84,7 +105,7 @@ def open_sized(file: Path, size: tuple[int, int], told_by: str) -> Image.Image:
     if image.size == size:
         return image
     if image.size == size[::-1]:
-        with Image.open(file) as stored:
+        with opened(file, str(file)) as stored:
             if stored.size == size:
                 # Annotations made without regard to EXIF: the stored pixels are meant.
                 return open_image(np.asarray(stored.convert("RGB")))
@@ -94,49 +115,94 @@ def open_sized(file: Path, size: tuple[int, int], told_by: str) -> Image.Image:
     )
 
 
-def _open(file: IO[bytes], name: str, formats: Sequence[str] | None) -> Image.Image:
+@contextmanager
+def opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
+    """A file's pixels as they are stored, for masks, label maps and maps; within `MAX_PIXELS`.
+
+    Args:
+        source: the file, or its bytes.
+        name: what to call it in errors.
+
+    Raises:
+        InputError: as `open_image`; a single pixel is allowed.
+    """
     try:
-        return Image.open(file, formats=None if formats is None else tuple(formats))
+        with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+            image = _open(file, name, FORMATS, MAX_PIXELS)
+            yield _decoded(image, name, MAX_PIXELS)
+    except OSError as error:
+        raise InputError(f"{name}: cannot be read ({error}): check the path") from error
+
+
+def _open(file: IO[bytes], name: str, formats: Sequence[str], max_pixels: int) -> Image.Image:
+    try:
+        return Image.open(file, formats=tuple(formats))
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{name}: expected an image, got something that is none or is damaged: "
-            "open it in a viewer, or fetch it again"
+            f"{name}: expected an image ({', '.join(formats)}), got something that is none or is "
+            "damaged: open it in a viewer and save it in one of these formats, or fetch it again"
         ) from error
     except Image.DecompressionBombError as error:
-        raise _too_large(name, MAX_PIXELS) from error
+        raise _too_large(name, max_pixels) from error
     except (OSError, ValueError, SyntaxError) as error:
         raise _damaged(name, error) from error
 
 
+def _frames(image: Image.Image) -> int:
+    """Frames of an animation, or pages; 1 of a plain image."""
+    # A camera's JPEG may hold a preview of itself (MPO), which is no second picture.
+    if image.format not in ("GIF", "PNG", "TIFF", "WEBP"):
+        return 1
+    try:
+        return int(getattr(image, "n_frames", 1))
+    except (OSError, ValueError, SyntaxError, EOFError):
+        return 1
+
+
 def _loaded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
-    if width * height > max_pixels:
-        raise _too_large(name, max_pixels)
-    if width < 1 or height < 1:
-        raise InputError(f"{name}: expected an image, got one without pixels ({width}x{height})")
     if width * height == 1:
         raise InputError(
             f"{name}: expected an image, got a single pixel: nothing can be seen in it"
         )
+    return _decoded(image, name, max_pixels)
+
+
+def _decoded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise _too_large(name, max_pixels, image.size)
+    if width < 1 or height < 1:
+        raise InputError(f"{name}: expected an image, got one without pixels ({width}x{height})")
     try:
+        frames = _frames(image)
         image.load()
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise _damaged(name, error) from error
+    if frames > 1:
+        image.info[FRAMES] = frames
     return image
 
 
 def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
     try:
-        image = ImageOps.exif_transpose(image)
+        frames = image.info.get(FRAMES)
+        # Each step copies all pixels, so only the ones that are needed.
+        if image.getexif().get(_ORIENTATION, 1) != 1:
+            image = ImageOps.exif_transpose(image)
         if image.mode in _DEEP:
             image = _to_8_bit(image, name)
         if image.has_transparency_data:
             layer = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
-            return Image.alpha_composite(white, layer).convert("RGB")
-        return image.convert("RGB")
+            image = Image.alpha_composite(white, layer)
+        # Always a copy, which nobody else holds.
+        image = image.convert("RGB")
     except (OSError, ValueError) as error:
         raise _damaged(name, error) from error
+    if frames is not None:
+        image.info[FRAMES] = frames
+    return image
 
 
 def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
@@ -186,7 +252,8 @@ def _damaged(name: str, error: Exception) -> InputError:
     return InputError(f"{name}: expected an image, got a damaged one ({error}): fetch it again")
 
 
-def _too_large(name: str, max_pixels: int) -> InputError:
+def _too_large(name: str, max_pixels: int, size: tuple[int, int] | None = None) -> InputError:
+    got = "more" if size is None else f"{size[0]}x{size[1]}"
     return InputError(
-        f"{name}: expected at most {max_pixels:,} pixels, got more: make the image smaller first"
+        f"{name}: expected at most {max_pixels:,} pixels, got {got}: make the image smaller first"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
@@ -16,6 +17,7 @@ CHUNK = 1 << 23
 """Bytes that are read at a time."""
 LARGEST = 1 << 26
 """Bytes of the largest element; what is larger is no list of one element per image."""
+_MARK = codecs.BOM_UTF8.decode("latin-1")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -51,8 +53,10 @@ class JsonIndex:
                         f"{file}: expected the image's id in every element, got one with the keys "
                         f"{', '.join(sorted(element)) or 'none'}"
                     )
-                if one in rows:
-                    raise InputError(f"{file}: expected one element for image {one}, got two")
+                # True would find the rows of 1.
+                if isinstance(one, bool) or one in rows:
+                    got = repr(one) if isinstance(one, bool) else "two"
+                    raise InputError(f"{file}: expected one element for image {one}, got {got}")
                 rows[one] = len(starts)
                 starts.append(start)
                 lengths.append(length)
@@ -104,6 +108,9 @@ def _elements(
                     return text[at : at + 1]
                 more()
 
+        more()
+        if text.startswith(_MARK):
+            at = len(_MARK)
         if next_sign() != "[":
             raise _no_list(file)
         at += 1

@@ -11,6 +11,7 @@ from typing import overload
 
 from ..errors import InputError
 from ._sample import Sample
+from ._skipped import Skipped
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -19,7 +20,8 @@ class LazySamples(Sequence[Sample]):
 
     `read(k)` reads sample k of the source, `describe(places)` gives as JSON what the samples at
     these places depend on, and `name` says in words where they come from. `classes` are the names
-    that its objects can have, in the source's own order; empty where it does not say.
+    that its objects can have, in the source's own order; empty where it does not say. `skipped` is
+    what the source holds and none of its samples has, such as files in a format that is not read.
     """
 
     name: str
@@ -27,6 +29,7 @@ class LazySamples(Sequence[Sample]):
     describe: Callable[[Sequence[int]], object]
     places: range
     classes: tuple[str, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     @property
     def fingerprint(self) -> str:
@@ -73,14 +76,3 @@ def existing_folder(path: str | Path, what: str) -> Path:
         got = "a file" if folder.exists() else "nothing there"
         raise InputError(f"{folder}: expected {what}, got {got}: check the path")
     return folder
-
-
-def read_json(file: Path) -> object:
-    """The JSON in `file`. Raises InputError for a file that cannot be read or is no JSON."""
-    try:
-        with file.open(encoding="utf-8") as stream:
-            return json.load(stream)
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror}): check the path") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: expected JSON, got something else ({error})") from error

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Int
-from PIL import Image
 
 from ..errors import InputError
 from ._box import outer_box
+from ._image import opened
 from ._sample import Object
 
 
@@ -37,13 +36,10 @@ def mask_object(name: str, source: Path | bytes, where: str, size: tuple[int, in
 
 
 def _read(source: Path | bytes, where: str) -> Bool[np.ndarray, "height width"]:
-    try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.has_transparency_data and image.mode != "P":
-                image = image.convert("RGB")
-            values = np.asarray(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{where}: expected a mask as an image, got a damaged one") from error
+    with opened(source, where) as image:
+        if image.has_transparency_data and image.mode != "P":
+            image = image.convert("RGB")
+        values = np.asarray(image)
     if values.ndim == 3:
         values = values.max(axis=2)
         return values > 0
@@ -65,11 +61,8 @@ def read_labels(file: Path, size: tuple[int, int]) -> Int[np.ndarray, "height wi
     Raises:
         InputError: a damaged file, one of colours, or one of another size.
     """
-    try:
-        with Image.open(file) as image:
-            mode, values = image.mode, np.asarray(image).astype(np.int64)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: expected a label map, got a damaged one: fetch it") from error
+    with opened(file, str(file)) as image:
+        mode, values = image.mode, np.asarray(image).astype(np.int64)
     if mode not in ("P", "L", "I", "I;16"):
         raise InputError(
             f"{file}: expected a label map as a palette or grey image, got one of mode {mode}: use "

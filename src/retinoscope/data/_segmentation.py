@@ -10,6 +10,11 @@ from jaxtyping import Bool
 
 from ..errors import InputError, MissingExtraError
 
+_FARTHEST = 1e9
+_MOST_POINTS = 1_000_000
+_MOST_CROSSINGS = 50_000_000
+"""Bounds on what a polygon costs: about 2 GB at most."""
+
 Polygons: TypeAlias = Sequence[Sequence[float]]
 """[[x, y, x, y, ...], ...] in pixels of the image."""
 Segmentation: TypeAlias = Polygons | Mapping[str, object]
@@ -61,18 +66,25 @@ def run_lengths(mask: Bool[np.ndarray, "height width"]) -> dict[str, list[int]]:
 
 def _points(polygon: object) -> np.ndarray:
     try:
-        flat = np.asarray(polygon, dtype=float)
-    except (TypeError, ValueError) as error:
+        flat = np.asarray(polygon)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             "expected a polygon of numbers x, y, x, y, ..., got something else"
         ) from error
+    if flat.dtype.kind not in "iuf" or not isinstance(polygon, Sequence | np.ndarray):
+        raise InputError("expected a polygon of numbers x, y, x, y, ..., got something else")
+    flat = flat.astype(float)
     if flat.ndim != 1 or flat.size % 2 or flat.size < 6:
         raise InputError(
             "expected a polygon x, y, x, y, ... of at least 3 points, got an array of shape "
             f"{flat.shape}: correct or leave out the annotation"
         )
-    if not np.isfinite(flat).all():
-        raise InputError("expected a polygon of finite numbers, got others")
+    if not (np.abs(flat) <= _FARTHEST).all():
+        raise InputError(
+            f"expected a polygon of finite numbers, got {flat[~(np.abs(flat) <= _FARTHEST)][0]}"
+        )
+    if len(flat) > 2 * _MOST_POINTS:
+        raise InputError(f"expected a polygon of at most {_MOST_POINTS:,} points, got more")
     return flat.reshape(-1, 2)
 
 
@@ -83,6 +95,8 @@ def _fill(points: np.ndarray, height: int, width: int) -> Bool[np.ndarray, "heig
     first = np.clip(np.ceil(np.minimum(ya, yb) - 0.5), 0, height).astype(int)
     stop = np.clip(np.ceil(np.maximum(ya, yb) - 0.5), 0, height).astype(int)
     counts = stop - first
+    if counts.sum() > _MOST_CROSSINGS:
+        raise InputError("expected a polygon, got one that goes up and down too often to be one")
     edge = np.repeat(np.arange(len(points)), counts)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
     slope = (row + 0.5 - ya[edge]) / (yb[edge] - ya[edge])

@@ -26,6 +26,7 @@ FORMS = (
     "folder:PATH (plain images), table:FILE (questions in CSV, JSONL or parquet), "
     "datasets:NAME_OR_PATH[:SPLIT], vista:FOLDER, gaze:FOLDER or collected:FOLDER "
     "(where people looked), color:DATA (any of these, objects named by their colours), "
+    "outside:DATA (files that DATA names may lie anywhere), "
     "simulated:N (scenes with simulated observers), grounded:N (scenes on water and land) or "
     "squares:N (images for the planted models)"
 )
@@ -102,7 +103,8 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
     (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one (annotations/training).
     `seed` is that of drawn scenes and squares and without effect on the others;
     "simulated:N:SEED" names its own. "color:" before any of them names objects by their colours
-    (`by_color`).
+    (`by_color`); "outside:" before coco, vista, table, folder or datasets lets the files that these
+    name lie outside their folder.
 
     Raises:
         InputError: another form, or no data there.
@@ -123,6 +125,8 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         return _simulated(spec, rest, seed)
     if kind == "color":
         return by_color(open_source(rest, seed))
+    if kind == "outside":
+        return _outside(spec, rest)
     if kind == "coco":
         return _coco(rest)
     if kind in _SOURCES:
@@ -188,8 +192,26 @@ def _simulated(spec: str, rest: str, seed: int) -> LazySamples:
     return simulated(n, seed if not own or own == "0" else _number("simulated:N", spec, own))
 
 
-def _coco(path: str) -> LazySamples:
+def _coco(path: str, *, outside: bool = False) -> LazySamples:
     file = Path(path).expanduser()
     if file.suffix == ".json":
-        return coco(file.absolute().parent.parent, annotations=file.absolute())
-    return coco(file)
+        folder = file.absolute().parent.parent
+        return coco(folder, annotations=file.absolute(), outside=outside)
+    return coco(file, outside=outside)
+
+
+_NAMING: dict[str, Callable[..., LazySamples]] = {
+    "coco": _coco,
+    "datasets": open_dataset,
+    "folder": folder,
+    "table": table,
+    "vista": vista,
+}
+"""Sources whose files name other files."""
+
+
+def _outside(spec: str, inner: str) -> LazySamples:
+    kind, colon, rest = inner.partition(":")
+    if kind not in _NAMING or not colon:
+        raise InputError(f"expected outside: before {', '.join(_NAMING)}, got {spec!r}")
+    return _NAMING[kind](rest, outside=True)

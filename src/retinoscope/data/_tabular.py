@@ -60,7 +60,7 @@ def _from_csv(file: Path, check: Check, names: Sequence[str]) -> Rows:
 
 
 def _from_jsonl(file: Path, check: Check, names: Sequence[str]) -> Rows:
-    with file.open(encoding="utf-8") as stream:
+    with file.open(encoding="utf-8-sig") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue

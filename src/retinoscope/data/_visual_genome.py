@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Annotated, Any, NotRequired, TypeAlias
+
+import numpy as np
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
 
 from ..errors import InputError
 from ._about import about_by_name
-from ._box import Box, box_mask, cut_box
+from ._box import Box, beyond, box_mask, cut_box, outer_box, slack
 from ._image import open_sized
 from ._index import JsonIndex
-from ._lazy import LazySamples, content_hash, existing_folder, read_json
+from ._lazy import LazySamples, content_hash, existing_folder
 from ._sample import Object, Question, Relation, Sample
+from ._schema import (
+    STRICT,
+    Coordinate,
+    Id,
+    Length,
+    Name,
+    Side,
+    entries,
+    entry,
+    listed,
+    read_json,
+    unique,
+)
+from ._skipped import SKIPPED, Skipped
 
 Entry: TypeAlias = Mapping[str, object]
 
@@ -27,6 +44,46 @@ COLORS = (
 OPTIONAL = ("attributes", "relationships", "question_answers")
 _FOLDERS = ("VG_100K", "VG_100K_2", "images", ".")
 _COLOR_QUESTION = re.compile(r"\bwhat colou?r\b", re.IGNORECASE)
+
+
+@with_config(STRICT)
+class VGImage(TypedDict):
+    """An entry of image_data.json."""
+
+    image_id: Annotated[int, Field(ge=0, lt=2**63)]
+    width: Side
+    height: Side
+
+
+@with_config(STRICT)
+class VGObject(TypedDict):
+    """An object; a box of no width covers no pixel, as in the released file."""
+
+    object_id: NotRequired[Id | None]
+    names: NotRequired[Annotated[list[Name], Field(min_length=1)] | None]
+    name: NotRequired[Name | None]
+    x: Coordinate
+    y: Coordinate
+    w: Length
+    h: Length
+    synsets: NotRequired[list[str] | None]
+    merged_object_ids: NotRequired[list[Id] | None]
+    attributes: NotRequired[list[str] | None]
+
+
+@with_config(STRICT)
+class VGQuestion(TypedDict):
+    """A question and its answer; links to objects may be missing or lead nowhere."""
+
+    question: Name
+    answer: Name
+    q_objects: NotRequired[list[Any] | None]
+    a_objects: NotRequired[list[Any] | None]
+
+
+_PICTURES = listed(VGImage)
+_OBJECT = TypeAdapter(VGObject)
+_QUESTION = TypeAdapter(VGQuestion)
 
 
 def visual_genome(
@@ -49,8 +106,11 @@ def visual_genome(
     links, the one object that the answer names, or else the one that the question names.
 
     `meta` has "file_name", "synsets" (of each object), "unseen" (ids of objects whose box covers no
-    pixel's centre, left out) and "unmatched" (number of relations left out, because Visual Genome
-    does not list one of their objects, or it is unseen).
+    pixel's centre, left out), "unmatched" (number of relations left out, because Visual Genome
+    does not list one of their objects, or it is unseen, or two objects have its id) and "skipped"
+    (objects and questions with a missing or impossible field, and objects whose box sticks out of
+    the image by more than a hundredth of its longer side; these objects are `others`: there, and no
+    background). Boxes that stick out by less are cut.
 
     Memory and time: the JSON files are read through once, without being kept; about 1 kB per image
     stays. A sample reads its own entries.
@@ -62,7 +122,8 @@ def visual_genome(
 
     Raises:
         InputError: a missing file or folder, a file of another format, missing images; on access,
-            an unreadable image or one of another size than `image_data.json` says.
+            an unreadable image or one of another size than `image_data.json` says, or an element
+            that is no list of objects.
 
     Source: Krishna et al. 2017 (arXiv 1602.07332).
     """
@@ -73,15 +134,15 @@ def visual_genome(
                 f"{root}: expected Visual Genome's image_data.json and objects.json, got no "
                 f"{name}.json: unpack them there"
             )
-    listed = _images(root / "image_data.json")
+    named = _images(root / "image_data.json")
     found = _files(root, images)
-    pictures = tuple(one for one in listed if one.name in found)
-    if not pictures or (len(pictures) < len(listed) and not skip_missing):
-        lost = next(one.name for one in listed if one.name not in found)
+    pictures = tuple(one for one in named if one.name in found)
+    if not pictures or (len(pictures) < len(named) and not skip_missing):
+        lost = next(one.name for one in named if one.name not in found)
         looked = root / images if images is not None else f"VG_100K, VG_100K_2, images or {root}"
         raise InputError(
-            f"{root}: no {lost} in {looked}, and {len(listed) - len(pictures)} of the "
-            f"{len(listed)} images of image_data.json are missing: fetch them, or pass "
+            f"{root}: no {lost} in {looked}, and {len(named) - len(pictures)} of the "
+            f"{len(named)} images of image_data.json are missing: fetch them, or pass "
             "skip_missing=True to go without"
         )
     parts = {
@@ -90,7 +151,14 @@ def visual_genome(
         if (root / f"{name}.json").is_file()
     }
     source = _VisualGenome(root / "image_data.json", pictures, found, parts)
-    return LazySamples(f"vg:{root}", source.read, source.describe, range(len(pictures)))
+    missing = Skipped("images left out, for their file is missing", f"in {root}")
+    return LazySamples(
+        f"vg:{root}",
+        source.read,
+        source.describe,
+        range(len(pictures)),
+        skipped=(missing,) * (len(named) - len(pictures)),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,22 +196,24 @@ class _VisualGenome:
         size = (picture.width, picture.height)
         image = open_sized(file, size, self.image_data.name)
         known = _Objects(size)
-        for entry in self._entries("objects", picture.id, "objects"):
-            known.add(entry, self._where("objects", picture.id))
-        for entry in self._entries("attributes", picture.id, "attributes"):
-            known.colour(entry)
+        for one in self._entries("objects", picture.id, "objects"):
+            known.add(one, self._where("objects", picture.id))
+        for one in self._entries("attributes", picture.id, "attributes"):
+            known.colour(one)
         relations, unmatched = known.relations(
             self._entries("relationships", picture.id, "relationships")
         )
-        objects = known.objects()
+        objects, where = known.objects(), self._where("question_answers", picture.id)
+        questions = tuple(
+            question
+            for one in self._entries("question_answers", picture.id, "qas")
+            if (question := known.question(one, objects, where)) is not None
+        )
         return Sample(
             id=str(picture.id),
             image=image,
             objects=objects,
-            questions=tuple(
-                known.question(entry, objects, self._where("question_answers", picture.id))
-                for entry in self._entries("question_answers", picture.id, "qas")
-            ),
+            questions=questions,
             relations=relations,
             meta={
                 "source": "vg",
@@ -151,7 +221,9 @@ class _VisualGenome:
                 "synsets": tuple(known.synsets),
                 "unseen": tuple(known.unseen),
                 "unmatched": unmatched,
+                SKIPPED: tuple(known.skipped),
             },
+            others=tuple(known.others),
         )
 
     def _entries(self, part: str, image: int, key: str) -> list[Entry]:
@@ -173,31 +245,56 @@ class _Objects:
         self.size = size
         self.synsets: list[tuple[str, ...]] = []
         self.unseen: list[object] = []
-        self._index: dict[object, int] = {}
+        self.skipped: list[Skipped] = []
+        self.others: list[Object] = []
+        # None for an id that two objects have: nobody can tell which is meant.
+        self._index: dict[object, int | None] = {}
         self._found: list[tuple[str, Box]] = []
         self._attributes: list[list[object]] = []
 
-    def add(self, entry: Entry, where: str) -> None:
-        name, box = _name(entry), _box(entry)
-        if name is None or box is None:
-            raise InputError(
-                f"{where}: expected every object with names, x, y, w and h, got one with the keys "
-                f"{', '.join(sorted(entry))}"
-            )
-        if not box_mask(box, *self.size).any():
-            self.unseen.append(entry.get("object_id"))
+    def add(self, stored: Entry, where: str) -> None:
+        """Takes in an entry of objects.json; one that is damaged is left out and counted."""
+        named = f"{where}: object {stored.get('object_id')}"
+        there = None
+        try:
+            one = entry(_OBJECT, stored, named)
+            name = (one.get("names") or [one.get("name")])[0]
+            if name is None:
+                raise InputError(f"{named}: expected names, got the fields {', '.join(stored)}")
+            box = one["x"], one["y"], one["x"] + one["w"], one["y"] + one["h"]
+            there = box_mask(box, *self.size)
+            if there.any() and beyond(box, *self.size) > slack(*self.size):
+                raise InputError(
+                    f"{named}: fields x, y, w, h: expected a box in the image of {self.size[0]}x"
+                    f"{self.size[1]} pixels, got {list(box)} (x0 y0 x1 y1)"
+                )
+        except InputError as error:
+            self._leave_out(stored, there, str(error))
             return
-        for number in (entry.get("object_id"), *_listed(entry.get("merged_object_ids"))):
-            self._index[number] = len(self._found)
-        self._found.append((name, cut_box(box, *self.size)))
-        self._attributes.append(_listed(entry.get("attributes")))
-        self.synsets.append(tuple(str(one) for one in _listed(entry.get("synsets"))))
+        if not there.any():
+            self.unseen.append(one.get("object_id"))
+            return
+        place = len(self._found)
+        for number in (one.get("object_id"), *(one.get("merged_object_ids") or ())):
+            if number is not None:
+                known = self._index.get(number, place)
+                self._index[number] = place if known == place else None
+        self._found.append((name.lower(), cut_box(box, *self.size)))
+        self._attributes.append([*(one.get("attributes") or ())])
+        self.synsets.append(tuple(one.get("synsets") or ()))
 
-    def colour(self, entry: Entry) -> None:
+    def _leave_out(self, stored: Entry, there: np.ndarray | None, why: str) -> None:
+        """It is there and no background; without a box it may be anywhere."""
+        region = np.ones(self.size[::-1], dtype=bool) if there is None else there
+        name = str(next(iter(_listed(stored.get("names"))), "object")).lower()
+        self.others.append(Object(name, region, outer_box(region), boxed=True))
+        self.skipped.append(Skipped("objects left out, for their annotation is damaged", why))
+
+    def colour(self, stored: Entry) -> None:
         """Takes in an entry of attributes.json."""
-        index = self._index.get(entry.get("object_id"))
+        index = self._one(stored)
         if index is not None:
-            self._attributes[index] += _listed(entry.get("attributes"))
+            self._attributes[index] += _listed(stored.get("attributes"))
 
     def objects(self) -> tuple[Object, ...]:
         return tuple(
@@ -205,35 +302,37 @@ class _Objects:
             for (name, box), attributes in zip(self._found, self._attributes, strict=True)
         )
 
-    def relations(self, entries: Iterable[Entry]) -> tuple[tuple[Relation, ...], int]:
+    def relations(self, stored: Iterable[Entry]) -> tuple[tuple[Relation, ...], int]:
         """The relations, and how many have an end that is not among the objects."""
         found, unmatched = [], 0
-        for entry in entries:
-            subject, other = self._one(entry.get("subject")), self._one(entry.get("object"))
+        for one in stored:
+            subject, other = self._one(one.get("subject")), self._one(one.get("object"))
             if subject is None or other is None:
                 unmatched += 1
                 continue
-            found.append(Relation(subject, str(entry.get("predicate", "")).strip().lower(), other))
+            found.append(Relation(subject, str(one.get("predicate", "")).strip().lower(), other))
         return tuple(found), unmatched
 
-    def question(self, entry: Entry, objects: Sequence[Object], where: str) -> Question:
-        asked, answer = entry.get("question"), entry.get("answer")
-        if not isinstance(asked, str) or not isinstance(answer, str):
-            raise InputError(
-                f"{where}: expected every question with question and answer, got one with the keys "
-                f"{', '.join(sorted(entry))}"
-            )
-        answer = answer.strip().removesuffix(".")
+    def question(self, stored: Entry, objects: Sequence[Object], where: str) -> Question | None:
+        """The question of an entry; None for one that is damaged, which is counted."""
+        try:
+            one = entry(_QUESTION, stored, f"{where}: question {stored.get('qa_id')}")
+        except InputError as error:
+            self.skipped.append(Skipped("questions left out, for they are damaged", str(error)))
+            return None
+        asked, answer = one["question"], one["answer"].removesuffix(".")
         kind = _kind(asked, answer)
-        about = self._linked(entry.get("a_objects"))
+        about = self._linked(one.get("a_objects"))
         if not about:
-            about = self._linked(entry.get("q_objects"))
+            about = self._linked(one.get("q_objects"))
             if len(about) != 1:
                 about = about_by_name(asked, answer, kind, [obj.name for obj in objects])
-        return Question(asked.strip(), answer, kind, about)
+        return Question(asked, answer, kind, about)
 
     def _one(self, end: object) -> int | None:
-        return self._index.get(end.get("object_id")) if isinstance(end, dict) else None
+        number = end.get("object_id") if isinstance(end, dict) else None
+        known = isinstance(number, int | str) and not isinstance(number, bool)
+        return self._index.get(number) if known else None
 
     def _linked(self, linked: object) -> tuple[int, ...]:
         places = (self._one(one) for one in _listed(linked))
@@ -241,24 +340,11 @@ class _Objects:
 
 
 def _images(file: Path) -> list[_Picture]:
-    content = read_json(file)
-    if not isinstance(content, list) or not content:
-        raise InputError(f"{file}: expected a list of images, got something else or an empty one")
-    pictures = []
-    for entry in content:
-        values = [
-            entry.get(key) if isinstance(entry, dict) else None
-            for key in ("image_id", "width", "height")
-        ]
-        if not all(isinstance(value, int) for value in values):
-            raise InputError(
-                f"{file}: expected every image with image_id, width and height as whole numbers, "
-                f"got {str(entry)[:80]}"
-            )
-        pictures.append(_Picture(*values))  # type: ignore[arg-type]
-    if len({one.id for one in pictures}) < len(pictures):
-        raise InputError(f"{file}: expected images with different ids, got one id twice")
-    return pictures
+    listed_there = entries(_PICTURES, read_json(file), str(file), "image")
+    if not listed_there:
+        raise InputError(f"{file}: expected a list of images, got an empty one")
+    unique((one["image_id"] for one in listed_there), str(file), "image")
+    return [_Picture(one["image_id"], one["width"], one["height"]) for one in listed_there]
 
 
 def _files(root: Path, given: str | Path | None) -> dict[str, Path]:
@@ -278,20 +364,6 @@ def _files(root: Path, given: str | Path | None) -> dict[str, Path]:
 def _image_id(element: Entry) -> object:
     # The questions call it "id".
     return element.get("image_id", element.get("id"))
-
-
-def _name(entry: Entry) -> str | None:
-    names = _listed(entry.get("names")) or [entry.get("name")]
-    name = names[0]
-    return name.strip().lower() if isinstance(name, str) and name.strip() else None
-
-
-def _box(entry: Entry) -> Box | None:
-    values = [entry.get(key) for key in ("x", "y", "w", "h")]
-    if not all(isinstance(value, int | float) and math.isfinite(value) for value in values):
-        return None
-    x, y, width, height = (float(value) for value in values)  # type: ignore[arg-type]
-    return x, y, x + width, y + height
 
 
 def _color(attributes: Iterable[object]) -> str | None:

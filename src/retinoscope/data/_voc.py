@@ -16,6 +16,8 @@ from ._image import open_image
 from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import read_labels
 from ._sample import Object, Sample
+from ._schema import inside, unique
+from ._skipped import SKIPPED, Skipped
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
@@ -43,7 +45,8 @@ def voc(folder: str | Path, *, split: str = "val") -> LazySamples:
         split: name of a file in `ImageSets/Segmentation`.
 
     Raises:
-        InputError: a missing folder, file or image; on access, an unreadable image, label maps
+        InputError: a missing folder, file or image, a name that is there twice or leads out of the
+            folder; on access, an unreadable image, label maps
             that are no palette or grey images, have another size, or hold labels above 20.
     """
     root = _root(existing_folder(folder, "a folder of Pascal VOC"))
@@ -52,9 +55,12 @@ def voc(folder: str | Path, *, split: str = "val") -> LazySamples:
         there = ", ".join(sorted(file.stem for file in listed.parent.glob("*.txt")))
         raise InputError(f"{listed}: expected the file of a split, got none; there are: {there}")
     # A line may say more than the name (1 or -1 in the files of single classes).
-    names = [line.split()[0] for line in listed.read_text("utf-8").splitlines() if line.strip()]
+    names = [line.split()[0] for line in listed.read_text("utf-8-sig").splitlines() if line.strip()]
     if not names:
         raise InputError(f"{listed}: expected names of images, got an empty file")
+    unique(names, str(listed), "image")
+    for name in names:
+        inside(name, f"{listed}: {name}")
     source = _Voc(root, listed, tuple(names))
     for name in names:
         for file in (source.image(name), source.labels(name)):
@@ -99,22 +105,24 @@ class _Voc:
         there = instances.is_file()
         regions = self._map(instances, image, VOID - 1) if there else labels
         objects = []
+        ignore = labels == VOID
+        skipped: list[Skipped] = []
         for region in np.unique(regions[(regions > 0) & (regions != VOID)]):
             mask = regions == region
             own = labels[mask & (labels > 0) & (labels != VOID)]
             if not own.size:
-                raise InputError(
-                    f"{instances}: expected instances of some class, got number {region} where "
-                    f"{self.labels(name)} has none"
-                )
+                ignore |= mask
+                why = f"{instances}: instance {region} lies where {self.labels(name)} has no class"
+                skipped.append(Skipped("objects left out, for their annotation is damaged", why))
+                continue
             label = int(np.bincount(own).argmax())
             objects.append(Object(VOC_NAMES[label - 1], mask, outer_box(mask)))
         return Sample(
             id=name,
             image=image,
             objects=tuple(objects),
-            meta={"source": "voc", "instances": there},
-            ignore=labels == VOID,
+            meta={"source": "voc", "instances": there, SKIPPED: tuple(skipped)},
+            ignore=ignore,
         )
 
     def _map(self, file: Path, image: Image.Image, most: int) -> Int[np.ndarray, "height width"]:

@@ -65,7 +65,8 @@ def _label_map(text: str, scene: Scene) -> str:
     from PIL import Image
 
     try:
-        labels = Image.open(io.BytesIO(base64.b64decode(text, validate=True)))
+        content = io.BytesIO(base64.b64decode(text, validate=True))
+        labels = Image.open(content, formats=["PNG"])
         values = labels.convert("L")
     except (OSError, ValueError, binascii.Error) as error:
         raise InputError(

@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Pillow's decoders that an upload may reach; others start programs or are seldom tested."""
 KEPT_IMAGES = 12
 KEPT_DOCUMENTS = 64
 MAX_CLIENTS = 1_000
@@ -88,9 +86,7 @@ class App:
 
     async def decode(self, content: bytes) -> Image.Image:
         async with self._decoding:
-            return await asyncio.to_thread(
-                open_image, content, max_pixels=self.limits.pixels, formats=FORMATS
-            )
+            return await asyncio.to_thread(open_image, content, max_pixels=self.limits.pixels)
 
     async def document(self, request: Request, key: str) -> bytes:
         """A document of the run directories; raises HTTPException 404 for an unknown key."""

@@ -27,8 +27,9 @@ from jaxtyping import Float
 
 from ...errors import InputError
 from .._image import open_image
-from .._lazy import LazySamples, content_hash, existing_folder, read_json
+from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
+from .._schema import read_json
 from ._gaze import Gaze
 from ._options import GazeOptions, read_options
 from ._pictures import chosen, images_below

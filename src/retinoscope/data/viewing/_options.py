@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from .._lazy import read_json
+from .._schema import read_json
 from ._density import BANDWIDTH
 from ._gaze import GRANULARITIES
 from ._viewport import Viewport

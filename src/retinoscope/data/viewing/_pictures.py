@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 
 from ...errors import InputError
+from .._image import MAX_PIXELS, SUFFIXES, opened
 
-IMAGES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+IMAGES = SUFFIXES
 
 
 def images_below(folder: Path, *, deep: bool = True) -> dict[str, Path]:
@@ -88,14 +88,15 @@ def read_map(
 def _array(file: Path) -> np.ndarray:
     if file.suffix == ".npy":
         try:
-            return np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            # Mapped, so that its header says how large it is before anything is read.
+            values = np.load(file, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, OverflowError) as error:
             raise InputError(f"{file}: expected an array, got something else ({error})") from error
-    try:
-        with Image.open(file) as image:
-            values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{file}: expected a map as an image, got a damaged one") from error
+        if values.size > MAX_PIXELS:
+            raise InputError(f"{file}: expected at most {MAX_PIXELS:,} values, got {values.size:,}")
+        return np.array(values)
+    with opened(file, str(file)) as image:
+        values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
     if values.ndim == 3:
         grey = values[..., :3] if values.shape[2] in (3, 4) else values[..., :1]
         # JPEG may move channels apart by a step or two.

@@ -10,8 +10,9 @@ from typing import Any
 
 from ...errors import InputError
 from .._image import open_image
-from .._lazy import LazySamples, content_hash, existing_folder, read_json
+from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
+from .._schema import read_json
 from .._tabular import find_rows, read_rows
 from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
 from ._options import SETTINGS, GazeOptions, read_options

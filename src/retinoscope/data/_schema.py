@@ -1,0 +1,214 @@
+"""What a file says is parsed against a declared schema; what is wrong names file, entry and field.
+
+A format declares its entries as typed dictionaries of the types below. `entries` checks a whole
+list of them in one go, at about the cost of reading the JSON, and drops the fields that no one
+uses.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gc
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, TypeVar
+
+from pydantic import (
+    ConfigDict,
+    FailFast,
+    Field,
+    FiniteFloat,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+from pydantic_core import from_json
+
+from ..errors import InputError
+
+T = TypeVar("T")
+
+STRICT = ConfigDict(strict=True)
+"""Of every schema of JSON: a text is no number, and a truth value is none either."""
+
+Id = Annotated[int, Field(ge=-(2**63), lt=2**64)] | Annotated[str, StringConstraints(min_length=1)]
+"""A number or a text."""
+Side = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Width or height of an image in pixels."""
+Index = Annotated[int, Field(ge=0, lt=2**31)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
+"""A text of something else than blanks."""
+FileName = Annotated[str, StringConstraints(min_length=1, max_length=4_096, pattern=r"^[^\x00]+$")]
+"""A path; where it may lead, `inside` decides."""
+Coordinate = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
+Length = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
+Flag = bool | Annotated[int, Field(ge=0, le=1)]
+
+_EXPECTED = {
+    "missing": "this field",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "an object",
+    "finite_number": "a finite number",
+    "string_too_short": "a text that is not empty",
+    "string_pattern_mismatch": "a file name",
+}
+_UNIONS = frozenset({"bool", "str", "list", "dict"})
+
+
+def entries(adapter: TypeAdapter[T], content: object, where: str, what: str) -> T:
+    """`content`, checked; the first entry that is wrong is named.
+
+    Args:
+        adapter: of a list that stops at its first error, as `listed` makes it.
+        where: the file, or the place in it.
+        what: one entry: "annotation", "image".
+
+    Raises:
+        InputError: an entry or a field of another type, out of its range, or missing.
+    """
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        raise InputError(_told(error, content, where, what)) from error
+
+
+def listed(schema: type[T]) -> TypeAdapter[list[T]]:
+    """The adapter for `entries` of a list of these."""
+    return TypeAdapter(Annotated[list[schema], FailFast()])  # type: ignore[valid-type]
+
+
+def entry(adapter: TypeAdapter[T], content: object, where: str) -> T:
+    """One entry, checked; `where` names it.
+
+    Raises:
+        InputError: a field of another type, out of its range, or missing.
+    """
+    try:
+        return adapter.validate_python(content)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_field(error, 0)}") from error
+
+
+def unique(values: Iterable[object], where: str, what: str) -> None:
+    """Raises InputError for two equal ids; 1 and "1" are equal, for ids are told as texts."""
+    counted = Counter(map(str, values))
+    twice = [value for value, count in counted.items() if count > 1]
+    if twice:
+        more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
+        raise InputError(
+            f"{where}: expected a different id for every {what}, got {twice[0]!r} "
+            f"{counted[twice[0]]} times{more}: number them anew, or remove what is there twice"
+        )
+
+
+def inside(name: str, where: str, *, outside: bool = False) -> str:
+    """A file's name that stays in its folder; any name with `outside`.
+
+    Links in the folder are followed: whoever made the folder made them.
+
+    Raises:
+        InputError: an absolute path, or one with "..".
+    """
+    parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+    absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
+    if not outside and (absolute or ".." in parts):
+        raise InputError(
+            f"{where}: expected a file inside the folder of the data, got {name!r}: make it "
+            "relative to that folder, or allow this data to name any file, as outside:DATA on the "
+            "command line and outside=True in Python"
+        )
+    return name
+
+
+def json_of(raw: bytes) -> object:
+    """The JSON in some bytes, with or without a byte-order mark.
+
+    Raises:
+        ValueError: no JSON, or not as UTF-8 (UTF-16 with a byte-order mark is read too).
+    """
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raw = raw.decode("utf-16").encode()
+    return from_json(raw.removeprefix(codecs.BOM_UTF8))
+
+
+def read_json(file: Path) -> object:
+    """The JSON in `file`. Raises InputError for a file that cannot be read or is no JSON."""
+    try:
+        return json_of(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}): check the path") from error
+    except ValueError as error:
+        raise InputError(f"{file}: expected JSON, got something else ({error})") from error
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection while millions of small objects are made, none of which is garbage.
+
+    It would go through all of them again and again: two thirds of the time that COCO's file takes.
+    """
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _told(error: ValidationError, content: object, where: str, what: str) -> str:
+    place = _errors(error)[0]["loc"]
+    if not place:
+        return f"{where}: expected a list of {what}s, got a {type(content).__name__}"
+    number = place[0]
+    one = content[number] if isinstance(content, Sequence) and isinstance(number, int) else None
+    ident = one.get("id") if isinstance(one, Mapping) else None
+    named = f"{what} {ident!r} (number {int(number) + 1})" if ident is not None else None
+    return f"{where}: {named or f'{what} number {int(number) + 1}'}: {_field(error, 1)}"
+
+
+def _field(error: ValidationError, skip: int) -> str:
+    """The first field that is wrong: what was expected there, and what was got."""
+    found = _errors(error)
+    place = _path(found[0]["loc"][skip:])
+    same = [one for one in found if _path(one["loc"][skip:]) == place]
+    expected = " or ".join(dict.fromkeys(_expected(one) for one in same))
+    name = f"field {place!r}: " if place else ""
+    if same[0]["type"] == "missing":
+        there = ", ".join(map(str, same[0]["input"])) if isinstance(same[0]["input"], dict) else ""
+        return f"{name}expected this field, got the fields {there or 'of nothing'}: add it"
+    got = repr(same[0]["input"])
+    got = got if len(got) <= 60 else f"{got[:57]}..."
+    return f"{name}expected {expected}, got {got}: mend it, or leave the entry out"
+
+
+def _errors(error: ValidationError) -> list[Any]:
+    return error.errors(include_url=False)
+
+
+def _path(loc: Sequence[int | str]) -> str:
+    """`bbox[2]`; without the branches of unions, which pydantic puts at the end."""
+    text = ""
+    for part in loc:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        elif not (part in _UNIONS or "[" in part or part.startswith(("constrained", "int"))):
+            text += f".{part}" if text else part
+    return text
+
+
+def _expected(one: Mapping[str, Any]) -> str:
+    if one["type"] in ("too_short", "too_long"):
+        side = "at least" if one["type"] == "too_short" else "at most"
+        return f"{side} {one['ctx'].get('min_length', one['ctx'].get('max_length'))} values"
+    known = _EXPECTED.get(one["type"])
+    if known is not None:
+        return known
+    return str(one["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
