@@ -36,6 +36,7 @@ ROOMS = (
     "memory",
     "showing",
     "device",
+    "arguments",
     "errors",
 )
 """From top to bottom; a room may import those after it."""

@@ -74,7 +74,7 @@ def test_the_table_has_all_of_it(tmp_path: Path) -> None:
     found = make(boxes, np.array([0.5, 1.0, -2.0]), layer=3)
     table = parquet.read_table(found.save(tmp_path / "map.parquet"))
     columns = table.to_pydict()
-    assert columns["token"] == [0, 1, 2]
+    assert columns["index"] == [0, 1, 2]
     assert columns["x0"] == [None, 0.0, 6.0]
     assert columns["value"] == [0.5, 1.0, -2.0]
     facts = json.loads(table.schema.metadata[b"retinoscope"])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import retinoscope as rs
@@ -81,6 +85,59 @@ def test_ablations_that_overlap(run: Run) -> None:
     _refused(run, [rs.Ablate(a), rs.Ablate(b, rs.fill.noise(0))], "twice")
 
 
+def test_two_values_for_one_state(run: Run, tiny: rs.VLM) -> None:
+    other = tiny.run(tiny.prompt(Image.new("RGB", (28, 28), "red"), "Describe this image."))
+    a, b = run.image.at([1, 2]), run.image.at([2, 3])
+    shared = b.positions[0]
+    _refused(run, [rs.Patch(a, [1, 2], run), rs.Patch(b, 2, other)], f"{shared} at layer 2")
+    _refused(run, [rs.Ablate(a), rs.Patch(b, [0, 3], other)], f"{shared} at layer 0")
+    apart = [rs.Patch(a, [2], other), rs.Patch(b - a, [2], other)]
+    at_once = rs.Patch(a | b, [2], other)
+    # Beside each other, at different layers and over an ablated input there is nothing to decide.
+    fine = [apart, at_once, [rs.Ablate(a), rs.Patch(a, [1], other)], [rs.Patch(a, (1, 1), other)]]
+    logits = run.counterfactuals(fine).logits
+    assert torch.equal(logits[0], logits[1])
+    _refused(run, [rs.Patch(a, [1], run)] * 2, "two patches")
+    cut = rs.Knockout(a, "last", layers=1)
+    twice, once = run.counterfactuals([[cut, cut], cut]).logits
+    assert torch.equal(twice, once)
+
+
+@pytest.mark.parametrize("wrong", ["12", [1.9], [True], [None], {"1": 2}, 1.5])
+def test_numbers_of_another_type(run: Run, wrong: Any) -> None:
+    obj = run.image.at([3])
+    for make in (
+        lambda: rs.Knockout(obj, "last", layers=wrong),
+        lambda: rs.Knockout(obj, "last", heads=wrong),
+        lambda: rs.Patch(obj, wrong, run),
+        lambda: run.hidden(1, wrong),
+        lambda: run.lens(positions=wrong),
+        lambda: run.hidden(wrong),
+        lambda: run.attention(wrong),
+        lambda: run.generate(wrong),
+        lambda: run.lens(top_k=wrong),
+        lambda: run.counterfactuals([()], batch_size=wrong),
+        lambda: run.soft_origin(wrong),
+        lambda: obj.grow(wrong),
+        lambda: rs.fill.noise(wrong),
+    ):
+        with pytest.raises(rs.InputError):
+            make()
+
+
+def test_one_layer_is_that_layer(run: Run) -> None:
+    obj = run.image.at([3])
+    one, several = run.counterfactuals(
+        [rs.Knockout(obj, "last", layers=2, heads=np.int64(1)), rs.Knockout(obj, "last", [2], [1])]
+    ).logits
+    assert torch.equal(one, several)
+    for wrong in (obj.indices, obj.indices[0]):
+        with pytest.raises(rs.InputError, match="expected positions"):
+            run.hidden(0, wrong)
+    with pytest.raises(rs.InputError, match="seed"):
+        rs.fill.noise(-1)
+
+
 def test_donors_of_another_length(run: Run, other: Run) -> None:
     obj = run.image.at([1, 2])
     _refused(run, rs.Patch(obj, [1], other), "donor_positions")
@@ -89,7 +146,12 @@ def test_donors_of_another_length(run: Run, other: Run) -> None:
 
 def test_things_that_are_no_interventions(run: Run) -> None:
     _refused(run, "ablate", "expected Ablate")
-    _refused(run, rs.Ablate(run.image.at([0]), "mean"), "expected a fill")  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match="expected a fill"):
+        rs.Ablate(run.image.at([0]), "mean")  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match=r"its \.tokens"):
+        rs.Ablate(run.image)  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match="a run as donor"):
+        rs.Patch(run.image.at([0]), [1], run.image)  # type: ignore[arg-type]
     with pytest.raises(rs.InputError, match="as target"):
         rs.Knockout(run.image.at([0]), "first")  # type: ignore[arg-type]
     with pytest.raises(rs.InputError, match="reference"):

@@ -64,6 +64,12 @@ def test_positions(run: Run) -> None:
     assert part.positions == run.image.row(2).positions
     assert torch.equal(part.ids, whole.ids[:, list(part.positions)])
     assert run.lens(positions=[5]).ids.shape == (5, 1, 5)
+    assert whole.indices[0] is None
+    last = run.lens(top_k=1, positions="last").to_frame().to_pylist()[0]
+    assert (last["image"], last["index"], last["position"]) == (None, None, run.n - 1)
+    for wrong in (None, True, 1.5, [None]):
+        with pytest.raises(rs.InputError, match="words or token ids"):
+            whole.prob(wrong)  # type: ignore[arg-type]
 
 
 def test_strings_and_table(run: Run, tmp_path: Path) -> None:
@@ -76,6 +82,8 @@ def test_strings_and_table(run: Run, tmp_path: Path) -> None:
         token, place = divmod(rest, 2)
         assert rows[number]["layer"] == layer
         assert rows[number]["position"] == lens.positions[token]
+        assert rows[number]["index"] == lens.indices[token] == token
+        assert rows[number]["image"] == 0
         assert rows[number]["token_id"] == int(lens.ids[layer, token, place])
         assert rows[number]["token"] == lens.tokens[layer][token][place]
         assert rows[number]["prob"] == pytest.approx(float(lens.probs[layer, token, place]))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import retinoscope as rs
 from retinoscope.models import Layout
-from retinoscope.tokens import Positions, TokenSet
+from retinoscope.tokens import Positions, TokenSet, VisualTokens
 
 ROWS, COLUMNS, FIRST, N = 5, 6, 3, 40
 
@@ -112,7 +113,39 @@ def test_refusals() -> None:
 
 
 def test_it_says_what_it_holds() -> None:
-    assert repr(_set({3, 4, 5, 9})) == "TokenSet(4 of 30: 3-5, 9)"
+    shown = "TokenSet(4 of 30 visual tokens; indices 0-2, 6; positions 3-5, 9)"
+    assert repr(_set({3, 4, 5, 9})) == shown
+    assert repr(TokenSet.of(RUN, [1, 2])) == "TokenSet(2 of 40 positions; positions 1-2)"
     assert _set({9, 4}).positions == (4, 9)
     assert 9 in _set({9})
-    assert _set({9, 4}).index().tolist() == [4, 9]
+
+
+def test_indices_and_positions_are_never_taken_for_each_other() -> None:
+    image = VisualTokens(RUN, 0, torch.zeros(len(VISUAL), 2))
+    obj = _set({4, 9})
+    assert obj.indices == (1, 6)
+    assert image.at(obj.indices) == obj
+    assert image.at(np.array([1, 6])) == obj
+    for positions in (obj, list(obj), obj.positions, image.positions[:2]):
+        with pytest.raises(rs.InputError, match="indices"):
+            image.at(positions)
+    with pytest.raises(rs.InputError, match="positions"):
+        TokenSet.of(RUN, obj.indices)
+    with pytest.raises(rs.InputError, match="positions"):
+        assert obj.indices[0] in obj
+    for wrong in ([1.9], [True], "12", [np.bool_(True)], [None]):
+        with pytest.raises(rs.InputError, match="whole numbers"):
+            image.at(wrong)  # type: ignore[arg-type]
+
+
+def test_what_has_no_index_says_so() -> None:
+    layout = RUN.images[0][1]
+    two = Positions(70, ((tuple(range(3, 33)), layout), (tuple(range(35, 65)), layout)))
+    both = TokenSet.of(two, [4, 36, 37], {*range(3, 33), *range(35, 65)})
+    assert "indices in images[0] 1; indices in images[1] 1-2; positions 4, 36-37" in repr(both)
+    for mixed in (both, TokenSet.of(two, [0, 4]), TokenSet.of(two, [0])):
+        with pytest.raises(rs.InputError, match="one image"):
+            _ = mixed.indices
+    assert (both & TokenSet.of(two, range(35, 65))).indices == (1, 2)
+    assert (both - both).indices == ()
+    assert two.columns([0, 36]) == {"image": [None, 1], "index": [None, 1], "position": [0, 36]}

@@ -21,7 +21,7 @@ function opening(session: Session): string[] {
 const block = (lines: string[]) => `${lines.join("\n")}\n`;
 
 function chosen(state: State): string {
-  return state.tokens.size === 0 ? "run.image" : `run.image.at(${pythonRanges(state.tokens)})`;
+  return state.tokens.size === 0 ? "run.image.tokens" : `run.image.at(${pythonRanges(state.tokens)})`;
 }
 
 export function answerPython(session: Session, state: State): string {

@@ -64,7 +64,7 @@ export class Picture {
     return found;
   }
 
-  /** What a person calls a token. */
+  /** What a person calls a token: its index among the visual tokens, its position in the sequence. */
   tokenName(token: number): string {
     const visual = this.document.visual;
     const loose = visual?.unplaced.find((one) => one.token === token);
@@ -75,7 +75,9 @@ export class Picture {
       this.frames.length > 1
         ? this.frames.find((one) => token >= one.first && token < one.first + one.count)
         : undefined;
-    return `token ${token}${place}${frame ? `, ${frame.name}` : ""}`;
+    const position = visual?.positions[token] ?? -1;
+    const where = position < 0 ? "" : ` (position ${position})`;
+    return `index ${token}${where}${place}${frame ? `, ${frame.name}` : ""}`;
   }
 }
 

@@ -46,6 +46,7 @@ def map_of(
         method,
         goal.text,
         {"score": goal.score, **settings},
+        goal.origin.images[image].positions,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,6 +41,7 @@ class HeatMap:
         target: what is explained, in words.
         settings: the method's settings, and what it says about itself (such as the error of an
             integration).
+        positions: (n,) of the tokens in the decoder's sequence; None where there is no decoder.
     """
 
     image: Image.Image = field(repr=False)
@@ -49,6 +50,7 @@ class HeatMap:
     method: str
     target: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    positions: Sequence[int] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         boxes, values = (np.array(given, np.float64) for given in (self.boxes, self.values))
@@ -126,14 +128,20 @@ class HeatMap:
         )
 
     def to_frame(self) -> pyarrow.Table:
-        """One row per token: token, x0, y0, x1, y1 (null where unplaced), value.
+        """One row per token.
 
-        The table's metadata has the method, the target, the settings and the image's size.
+        Columns: index (among the image's visual tokens), position (in the decoder's sequence; null
+        where there is none), x0, y0, x1, y1 (null where unplaced), value. The table's metadata has
+        the method, the target, the settings and the image's size.
         """
         import pyarrow as pa
 
         unplaced = ~self.placed
-        columns = {"token": pa.array(range(len(self)), pa.int64())}
+        places = self.positions or [None] * len(self)
+        columns = {
+            "index": pa.array(range(len(self)), pa.int64()),
+            "position": pa.array([None if p is None else int(p) for p in places], pa.int64()),
+        }
         for name, edge in zip(("x0", "y0", "x1", "y1"), self.boxes.T, strict=True):
             columns[name] = pa.array(edge, pa.float64(), mask=unplaced)
         table = pa.table(columns | {"value": pa.array(self.values, pa.float64())})

@@ -42,8 +42,8 @@ class AttributionPatching:
             logit(versus).
         fill: what an ablated token becomes.
         estimates: (n,) one per visual token of all images, in their order; float32.
-        sampled: (m,) indices among the visual tokens, ascending, of those that were also ablated
-            for real.
+        sampled: (m,) places in `estimates`, ascending, of the tokens that were also ablated for
+            real.
         exact: (m,) their true effects; float32.
         rank_correlation: of estimates and exact effects over the sample.
         path: how the exact effects were computed; see `Effects`.
@@ -62,9 +62,9 @@ class AttributionPatching:
     def to_frame(self) -> pyarrow.Table:
         """One row per visual token.
 
-        Columns: token (index among the visual tokens), position (in the decoder's input), image,
-        row and column (null without a place in a grid), estimate, and exact (null unless sampled).
-        The table's metadata has the rank correlation, the target, and the path.
+        Columns: image, index (among that image's visual tokens), position (in the decoder's
+        sequence), row and column (null without a place in a grid), estimate, and exact (null unless
+        sampled). The table's metadata has the rank correlation, the target, and the path.
         """
         import pyarrow as pa
 
@@ -77,9 +77,7 @@ class AttributionPatching:
         rows, columns = (np.concatenate(kind) for kind in zip(*grids, strict=True))
         table = pa.table(
             {
-                "token": list(range(n)),
-                "position": [place for image in images for place in image.positions],
-                "image": [image.number for image in images for _ in image.positions],
+                **self.run.sequence.columns([p for image in images for p in image.positions]),
                 "row": pa.array(rows, pa.int64(), mask=rows < 0),
                 "column": pa.array(columns, pa.int64(), mask=columns < 0),
                 "estimate": pa.array(self.estimates.tolist(), pa.float32()),

@@ -11,8 +11,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
+from ..arguments import wholes
 from ..errors import CapabilityError, InputError
 from ..models import Adapter, Inputs, in_turn
+from ..tokens import Position
 from ._clean import Clean
 from ._forward import forward, keys_and_values, new_cache
 from ._generate import Generation, check_length, continue_greedily
@@ -116,13 +118,15 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
         raise InputError(
             f"expected the kept positions of {adapter.n_layers} blocks, got those of {len(kept)}"
         )
-    chosen = tuple(tuple(sorted(set(places))) for places in kept)
-    for layer, places in enumerate(chosen):
-        if not places or places[0] < 0 or places[-1] >= run.n:
-            got = "none" if not places else places[0] if places[0] < 0 else places[-1]
-            raise InputError(
-                f"expected positions from 0 to {run.n - 1} to keep in block {layer}, got {got}"
-            )
+    what = "positions to keep in a block"
+    chosen = tuple(
+        tuple(sorted(set(wholes(Position.only(places), what, 0, run.n - 1)))) for places in kept
+    )
+    if not all(chosen):
+        raise InputError(
+            f"expected positions from 0 to {run.n - 1} to keep in block {chosen.index(())}, got "
+            "none"
+        )
     _refuse_masks(clean, run)
     cache = new_cache(adapter)
     for layer, places in enumerate(chosen):

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import memory
-from ..errors import InputError
+from ..arguments import one_of, whole
 from ..models import entering
 from ..showing import show
 from ._dirty import Reach, Reaches
@@ -57,10 +57,9 @@ def means_for(vlm: VLM, exact: str, amount: str | int | None, batch_size: int | 
     Raises:
         InputError: no such path, amount of memory, or batch size.
     """
-    if exact not in PATHS:
-        raise InputError(f"expected exact='incremental' or 'reference', got {exact!r}")
-    if batch_size is not None and batch_size < 1:
-        raise InputError(f"expected a batch size from 1 up, got {batch_size}")
+    exact = one_of(exact, PATHS, "exact")
+    if batch_size is not None:
+        whole(batch_size, "batch_size", 1)
     path = exact if vlm.capabilities.supports("incremental") else "reference"
     return Means(path, memory.budget(amount, vlm.device), batch_size)
 
@@ -232,5 +231,5 @@ def _count(one: Ablate | Knockout | Patch) -> int:
 
 def _layers(together: Sequence[Ablate | Knockout | Patch]) -> tuple[int | None, int | None]:
     named = [one.layers for one in together if not isinstance(one, Ablate)]
-    numbers = [number for layers in named if layers is not None for number in layers]
+    numbers = [n for layers in named if isinstance(layers, tuple) for n in layers]
     return (min(numbers), max(numbers)) if numbers else (None, None)

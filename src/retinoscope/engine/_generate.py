@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..errors import InputError
+from ..arguments import whole
 from ._steps import Steps
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def end_tokens(run: Run) -> frozenset[int]:
 
 def check_length(max_new_tokens: int) -> None:
     """Raises `InputError` unless at least one token is asked for."""
-    if max_new_tokens < 1:
-        raise InputError(f"expected max_new_tokens from 1 up, got {max_new_tokens}")
+    whole(max_new_tokens, "max_new_tokens", 1)
 
 
 @torch.no_grad()

@@ -1,4 +1,9 @@
-"""The interventions: one described change each."""
+"""The interventions: one described change each.
+
+Those that are applied together act in one order: `Ablate` at the decoder's input, then block by
+block `Knockout` inside the block and `Patch` on what comes out of it. Two of them that would set
+the state of one position at one layer are refused; knockouts may overlap, an edge is blocked once.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from ..arguments import wholes
 from ..errors import InputError
-from ..tokens import TokenSet
+from ..tokens import TokenSet, VisualTokens
 from .fill import Fill, zero
 
 if TYPE_CHECKING:
@@ -32,6 +38,11 @@ class Ablate:
     tokens: TokenSet
     fill: Fill = field(default_factory=zero)
 
+    def __post_init__(self) -> None:
+        _refuse_others(self.tokens, "the tokens to ablate")
+        if not isinstance(self.fill, Fill):
+            raise InputError(f"expected a fill such as fill.zero(), got {_named(self.fill)}")
+
 
 @dataclass(frozen=True, eq=False)
 class Knockout:
@@ -44,28 +55,32 @@ class Knockout:
         target: the queries they are hidden from: a token set; "last", the last position of the
             prompt only; "generated", the positions that the model writes while generating; or
             "last+generated", both.
-        layers: 0-based decoder blocks; None is all.
-        heads: 0-based query heads; None is all.
+        layers: 0-based decoder blocks, one or several; None is all.
+        heads: 0-based query heads, one or several; None is all.
 
     Source: Geva et al. 2023; Neo et al. 2024, section 4.2.
     """
 
     source: TokenSet
     target: Target
-    layers: Iterable[int] | None = None
-    heads: Iterable[int] | None = None
+    layers: Iterable[int] | int | None = None
+    heads: Iterable[int] | int | None = None
 
     def __post_init__(self) -> None:
+        _refuse_others(self.source, "the source of a knockout")
         # An iterator would be empty at its second use.
         for name in ("layers", "heads"):
             value = getattr(self, name)
             if value is not None:
-                object.__setattr__(self, name, tuple(int(number) for number in value))
-        if isinstance(self.target, str) and self.target not in TARGETS:
-            raise InputError(
-                f"expected a token set or one of {', '.join(TARGETS)} as target, got "
-                f"{self.target!r}"
-            )
+                object.__setattr__(self, name, wholes(value, name))
+        if isinstance(self.target, str):
+            if self.target not in TARGETS:
+                raise InputError(
+                    f"expected a token set or one of {', '.join(TARGETS)} as target, got "
+                    f"{self.target!r}"
+                )
+        else:
+            _refuse_others(self.target, "the target of a knockout")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +93,8 @@ class Patch:
 
     Attributes:
         positions: where it is replaced.
-        layers: at which layers, numbered as in `run.hidden`: 0 is the decoder's input, L the output
-            of the last block.
+        layers: at which layers, one or several, numbered as in `run.hidden`: 0 is the decoder's
+            input, L the output of the last block.
         donor: the run that the states are taken from.
         donor_positions: where they are taken from; None is the same positions of a donor of the
             same length.
@@ -88,13 +103,28 @@ class Patch:
     """
 
     positions: TokenSet
-    layers: Iterable[int]
+    layers: Iterable[int] | int
     donor: Run
     donor_positions: TokenSet | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(int(number) for number in self.layers))
+        _refuse_others(self.positions, "the positions to patch")
+        if self.donor_positions is not None:
+            _refuse_others(self.donor_positions, "donor_positions")
+        if not hasattr(self.donor, "hidden"):
+            raise InputError(f"expected a run as donor, got {_named(self.donor)}")
+        object.__setattr__(self, "layers", tuple(dict.fromkeys(wholes(self.layers, "layers"))))
 
 
 Intervention: TypeAlias = Ablate | Knockout | Patch
 Condition: TypeAlias = Intervention | Sequence[Intervention]
+
+
+def _refuse_others(tokens: object, what: str) -> None:
+    if not isinstance(tokens, TokenSet):
+        whole_image = ": its .tokens are one" if isinstance(tokens, VisualTokens) else ""
+        raise InputError(f"expected a token set as {what}, got {_named(tokens)}{whole_image}")
+
+
+def _named(value: object) -> str:
+    return repr(value) if isinstance(value, str) else f"a {type(value).__name__}"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,11 +12,11 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from ..arguments import wholes
 from ..errors import CapabilityError, InputError
 from ..tokens import TokenSet
 from ._edges import Edges
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
-from .fill import Fill
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -64,8 +65,8 @@ def plan_for(run: Run, condition: Condition) -> Plan:
     Raises:
         InputError: an intervention that would change nothing or cannot be carried out: an empty
             set, a set of another run, a layer or head that the model lacks, only edges that a
-            causal decoder does not have, a row left without any key, two ablations of one token, a
-            donor of another length.
+            causal decoder does not have, a row left without any key, two values for the state of
+            one position at one layer, a donor of another length.
         CapabilityError: knockouts on an attention implementation that takes no masks.
     """
     together = _flat(condition)
@@ -79,7 +80,22 @@ def plan_for(run: Run, condition: Condition) -> Plan:
         if isinstance(one, Patch):
             for layer, replaced in _patched(run, one):
                 patches[layer] = (*patches.get(layer, ()), replaced)
+    _refuse_overlaps(inputs, patches)
     return Plan(inputs, cuts, patches)
+
+
+def _refuse_overlaps(inputs: Replaced | None, patches: Mapping[int, Sequence[Replaced]]) -> None:
+    """Which of two values came last would decide, and nobody sees which that is."""
+    for layer, several in patches.items():
+        setting = [] if inputs is None or layer else [inputs]
+        places = [place for one in (*setting, *several) for place in one.positions.tolist()]
+        twice = [place for place, count in Counter(places).items() if count > 1]
+        if twice:
+            what = "an ablation and a patch" if setting else "two patches"
+            raise InputError(
+                f"expected one value for the state of a position at a layer, got {what} for "
+                f"position {min(twice)} at layer {layer}: subtract one token set from the other"
+            )
 
 
 def _flat(condition: Condition) -> list[Intervention]:
@@ -93,8 +109,6 @@ def _flat(condition: Condition) -> list[Intervention]:
 
 
 def _checked(run: Run, tokens: TokenSet, what: str) -> TokenSet:
-    if not isinstance(tokens, TokenSet):
-        raise InputError(f"expected a token set as {what}, got a {type(tokens).__name__}")
     if tokens.sequence is not run.sequence:
         raise InputError(f"expected {what} of this run, got a token set of another run")
     if not len(tokens):
@@ -113,10 +127,6 @@ def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replaced | None:
     added: list[tuple[Tensor, ...]] = []
     for one in ablations:
         tokens = _checked(run, one.tokens, "the tokens to ablate")
-        if not isinstance(one.fill, Fill):
-            raise InputError(
-                f"expected a fill such as fill.zero(), got a {type(one.fill).__name__}"
-            )
         twice = taken & set(tokens.positions)
         if twice:
             raise InputError(
@@ -147,15 +157,12 @@ def _added(run: Run, fill: Fill, positions: tuple[int, ...]) -> tuple[Tensor, ..
     return tuple(part.to(like) for part, like in zip(found or nothing, own, strict=True))
 
 
-def _numbers(values: Iterable[int] | None, count: int, what: str) -> tuple[int, ...] | None:
+def _numbers(values: Iterable[int] | int | None, count: int, what: str) -> tuple[int, ...] | None:
     if values is None:
         return None
-    chosen = tuple(sorted(set(values)))
+    chosen = tuple(sorted(set(wholes(values, what, 0, count - 1))))
     if not chosen:
-        raise InputError(f"expected at least one of the {what}s, got none: it would change nothing")
-    if chosen[0] < 0 or chosen[-1] >= count:
-        wrong = chosen[0] if chosen[0] < 0 else chosen[-1]
-        raise InputError(f"expected {what}s from 0 to {count - 1}, got {wrong}")
+        raise InputError(f"expected at least one of the {what}, got none: it would change nothing")
     return chosen
 
 
@@ -172,12 +179,12 @@ def _cut(run: Run, knockout: Knockout) -> Cut:
             f"expected a source before its target, got one from position {keys.min()} for rows up "
             f"to {rows.max()}: a causal decoder has no such edge"
         )
-    layers = _numbers(knockout.layers, run.adapter.n_layers, "layer")
+    layers = _numbers(knockout.layers, run.adapter.n_layers, "layers")
     return Cut(
         rows=rows,
         keys=keys,
         layers=frozenset(range(run.adapter.n_layers) if layers is None else layers),
-        heads=_numbers(knockout.heads, run.adapter.n_heads, "head"),
+        heads=_numbers(knockout.heads, run.adapter.n_heads, "heads"),
         generated=generated,
     )
 
@@ -262,10 +269,10 @@ def _patched(run: Run, patch: Patch) -> list[tuple[int, Replaced]]:
         raise InputError(
             f"expected a donor of width {run.adapter.d_model}, got {donor.adapter.d_model}"
         )
-    if not patch.layers:
-        raise InputError("expected at least one layer to patch, got none: it would change nothing")
-    index = here.index(run.embeddings.device)
+    layers = _numbers(patch.layers, run.adapter.n_layers + 1, "layers")
+    assert layers is not None
+    index = torch.tensor(here.positions, device=run.embeddings.device)
     return [
         (layer, Replaced(index, donor.hidden(layer)[list(there)].to(run.embeddings)))
-        for layer in patch.layers
+        for layer in layers
     ]

@@ -12,11 +12,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..arguments import whole, wholes
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
 from ..models import Adapter, Inputs, SoftOrigin, entering
 from ..showing import show
-from ..tokens import Positions, TokenSet, VisualTokens
+from ..tokens import Position, Positions, TokenSet, VisualTokens
 from ._attention import attention_rows
 from ._clean import Clean
 from ._edited import edited_pass
@@ -103,8 +104,7 @@ class Run:
             InputError: no such image.
             CapabilityError: a family whose visual tokens have boxes.
         """
-        if not 0 <= image < len(self.images):
-            raise InputError(f"expected an image below {len(self.images)}, got {image}")
+        image = whole(image, "images", 0, len(self.images) - 1)
         return self.adapter.soft_origin(self.images[image].size, self.inputs.pixels[image])
 
     @cached_property
@@ -123,8 +123,7 @@ class Run:
         Raises:
             InputError: no such layer or position.
         """
-        if not 0 <= layer <= self.adapter.n_layers:
-            raise InputError(f"expected layers from 0 to {self.adapter.n_layers}, got {layer}")
+        layer = whole(layer, "layers", 0, self.adapter.n_layers)
         states = self._clean.states(layer)
         return states if positions is None else states[list(self._places(positions))]
 
@@ -142,8 +141,7 @@ class Run:
             InputError: no such layer or position, or an intervention that is refused.
             CapabilityError: a family whose attention cannot be read.
         """
-        if not 0 <= layer < self.adapter.n_layers:
-            raise InputError(f"expected blocks from 0 to {self.adapter.n_layers - 1}, got {layer}")
+        layer = whole(layer, "blocks", 0, self.adapter.n_layers - 1)
         self.vlm.capabilities.require("attention")
         rows = self._places("last" if queries is None else queries)
         plan = plan_for(self, under)
@@ -173,7 +171,7 @@ class Run:
         )
         lens = logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
         # Weakly: many lenses must not keep the caches of their runs.
-        return replace(lens, _of=ref(self))
+        return replace(lens, _sequence=self.sequence, _of=ref(self))
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
         """Greedy continuation of the prompt.
@@ -231,11 +229,10 @@ class Run:
                 raise InputError("expected positions of this run, got a token set of another run")
             found = where.positions
         else:
-            found = (where,) if isinstance(where, int) else tuple(int(place) for place in where)
-        wrong = [place for place in found if not 0 <= place < self.n]
-        if wrong or not found:
-            got = wrong[0] if wrong else "none"
-            raise InputError(f"expected positions from 0 to {self.n - 1}, got {got}")
+            given = where if isinstance(where, Iterable) else [where]
+            found = wholes(Position.only(given), "positions", 0, self.n - 1)
+        if not found:
+            raise InputError(f"expected positions from 0 to {self.n - 1}, got none")
         return found
 
     def __repr__(self) -> str:

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from .. import arguments
 from ..data import ImageSource, Sample, open_image
 from ..errors import InputError
 from ..tokens import RunLike
@@ -87,6 +88,9 @@ class Noise(Fill):
 
     seed: int
 
+    def __post_init__(self) -> None:
+        arguments.seed(self.seed)
+
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
         places = [position for image in run.images for position in image.positions]
         if len(places) < 2:
@@ -132,7 +136,7 @@ class Donor(Fill):
                 f"expected a donor with the same number of visual tokens ({len(here)}) and the "
                 f"same width, got one with {len(there)}"
             )
-        index = {position: there[i] for i, position in enumerate(here)}
+        index: dict[int, int] = dict(zip(here, there, strict=True))
         text = [position for position in positions if position not in index]
         if text:
             raise InputError(
@@ -178,6 +182,7 @@ def mean(
 
     Source: Neo et al. 2024, section 3: the mean over 50,000 ImageNet validation images.
     """
+    arguments.whole(batch_size, "batch_size", 1)
     if not len(samples):
         raise InputError("expected samples to take the mean over, got none")
     place = _cache_file(vlm, samples) if cache else None

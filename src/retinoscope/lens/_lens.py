@@ -6,19 +6,20 @@ The readout of (layers + 1) x n x vocabulary numbers is never held; see `_stream
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..arguments import one_of, whole
 from ..errors import InputError
 from ..models import Adapter, in_turn
 from ..showing import show
+from ..tokens import Index, Position, Positions
 from ._stream import ranks_of, read_out, word_logits
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ class Lens:
 
     Layer 0 is the decoder's input, layer L the output of its last block; the final norm is applied
     once at every layer, so the last layer gives the model's own distribution.
+
+    Column i of every array is the token at `positions[i]`, whose index among the visual tokens of
+    its image is `indices[i]`.
 
     Attributes:
         ids: (layers + 1, n, top_k) token ids, the most probable first.
@@ -51,7 +55,14 @@ class Lens:
     _hidden: Float[Tensor, "layer token d_model"] = field(repr=False)
     _adapter: Adapter = field(repr=False)
     _ranks: dict[int, Int[Tensor, " row"]] = field(default_factory=dict, repr=False)
+    _sequence: Positions = field(default_factory=lambda: Positions(0), repr=False)
     _of: Callable[[], object] = field(default=lambda: None, repr=False)
+
+    @property
+    def indices(self) -> tuple[Index | None, ...]:
+        """For each column the index among the visual tokens of its image, None for text."""
+        visual = self._sequence.visual
+        return tuple(visual[place][1] if place in visual else None for place in self.positions)
 
     @property
     def tokens(self) -> list[list[list[str]]]:
@@ -101,19 +112,27 @@ class Lens:
         return self._shaped(torch.stack([self._ranks[index] for index in ids]), several)
 
     def to_frame(self) -> pyarrow.Table:
-        """One row per layer, position and place: layer, position, place, token_id, token, prob."""
+        """One row per layer, token and place among its most probable words.
+
+        Columns: layer, image and index (among that image's visual tokens; both null for text),
+        position (in the decoder's sequence), place (0 is the most probable), token_id, token, prob.
+        """
         import pyarrow as pa
 
-        n_layers, _, k = self.ids.shape
+        n_layers, n, k = self.ids.shape
         ids = self.ids.cpu().flatten()
-        layer, token, place = torch.meshgrid(
-            torch.arange(n_layers), torch.tensor(self.positions), torch.arange(k), indexing="ij"
+        layer, column, place = torch.meshgrid(
+            torch.arange(n_layers), torch.arange(n), torch.arange(k), indexing="ij"
         )
         text = self._texts(ids)
+        where = self._sequence.columns(self.positions)
         return pa.table(
             {
                 "layer": layer.flatten().numpy(),
-                "position": token.flatten().numpy(),
+                **{
+                    name: pa.array(values, pa.int64()).take(column.flatten().numpy())
+                    for name, values in where.items()
+                },
                 "place": place.flatten().numpy(),
                 "token_id": ids.numpy(),
                 "token": [text[index] for index in ids.tolist()],
@@ -164,9 +183,9 @@ class Lens:
 
     def _goals(self, word: Word | Sequence[Word]) -> tuple[list[int], bool]:
         """Token ids, and whether several words were given."""
-        if isinstance(word, str | int | Integral):
-            return token_ids(self._adapter, [word]), False
-        return token_ids(self._adapter, word), True
+        if isinstance(word, str) or not isinstance(word, Iterable) or not getattr(word, "ndim", 1):
+            return token_ids(self._adapter, [cast(Word, word)]), False
+        return token_ids(self._adapter, list(word)), True
 
 
 def token_ids(adapter: Adapter, words: Sequence[Word]) -> list[int]:
@@ -183,9 +202,7 @@ def token_ids(adapter: Adapter, words: Sequence[Word]) -> list[int]:
 def _token_id(adapter: Adapter, word: Word) -> int:
     if isinstance(word, str):
         return adapter.vocabulary.first_piece(word)
-    if not 0 <= word < adapter.vocab_size:
-        raise InputError(f"expected a token id from 0 to {adapter.vocab_size - 1}, got {word}")
-    return int(word)
+    return whole(word, "words or token ids", 0, adapter.vocab_size - 1)
 
 
 @in_turn(lambda adapter: adapter.model)
@@ -193,7 +210,7 @@ def _token_id(adapter: Adapter, word: Word) -> int:
 def logit_lens(
     adapter: Adapter,
     hidden: Float[Tensor, "layer token d_model"],
-    positions: tuple[int, ...],
+    positions: Sequence[int],
     top_k: int = 5,
     words: Sequence[Word] = (),
     kernel: Literal["torch", "triton"] = "torch",
@@ -219,8 +236,8 @@ def logit_lens(
     n_layers, n, _ = hidden.shape
     if not n:
         raise InputError("expected at least one position, got none")
-    if not 1 <= top_k <= adapter.vocab_size:
-        raise InputError(f"expected top_k from 1 to {adapter.vocab_size}, got {top_k}")
+    top_k = whole(top_k, "top_k", 1, adapter.vocab_size)
+    one_of(kernel, ("torch", "triton"), "kernel")
     goals = list(dict.fromkeys(token_ids(adapter, words))) if len(words) else []
     rows = hidden.flatten(0, 1)
     if kernel == "triton":
@@ -232,7 +249,7 @@ def logit_lens(
     return Lens(
         ids=found.ids.unflatten(0, (n_layers, n)),
         probs=(found.logits - found.log_sums[:, None]).exp().unflatten(0, (n_layers, n)),
-        positions=positions,
+        positions=tuple(map(Position, positions)),
         log_sums=found.log_sums.view(n_layers, n),
         _hidden=hidden,
         _adapter=adapter,

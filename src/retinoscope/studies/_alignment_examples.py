@@ -26,6 +26,7 @@ CELLS = 32
 class _Places:
     grid: tuple[int, int] | None
     boxes: list[list[float | None]]
+    positions: Sequence[int] | None
 
 
 def alignment_example(
@@ -57,8 +58,9 @@ def alignment_example(
         "density": [[round(float(x), 4) for x in row] for row in cells / cells.max()],
         "maps": drawn,
     }
-    boxes = next(iter(own.values())).boxes
-    return [example_of(sample, _Places(reading.grid, plain_boxes(boxes)), {}, facts)]
+    first = next(iter(own.values()))
+    places = _Places(reading.grid, plain_boxes(first.boxes), first.positions)
+    return [example_of(sample, places, {}, facts)]
 
 
 def _shares(values: np.ndarray) -> list[Json]:

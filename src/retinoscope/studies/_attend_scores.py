@@ -29,7 +29,7 @@ def baseline(name: str, like: HeatMap, seed: int, *labels: str) -> HeatMap:
         away = (middles / size - 0.5) / _SPREAD
         # A token without a place is as far away as can be.
         values = np.nan_to_num(np.exp(-0.5 * (away**2).sum(1)))
-    return HeatMap(like.image, like.boxes, values, name, like.target)
+    return HeatMap(like.image, like.boxes, values, name, like.target, positions=like.positions)
 
 
 def scores(heat: HeatMap, mask: Mask, other: Mask | None) -> dict[str, Cell]:

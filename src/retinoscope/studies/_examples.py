@@ -17,12 +17,15 @@ class Places(Protocol):
     Attributes:
         grid: rows and columns, or None.
         boxes: of four pixels each, or of four None where unplaced.
+        positions: of the locations in the decoder's sequence; None where there is no decoder.
     """
 
     @property
     def grid(self) -> tuple[int, int] | None: ...
     @property
     def boxes(self) -> Sequence[Sequence[float | None]]: ...
+    @property
+    def positions(self) -> Sequence[int] | None: ...
 
 
 def example_of(
@@ -31,7 +34,8 @@ def example_of(
     """`facts` with the picture's size, the token grid and the token sets that are shown.
 
     The keys added: "sample", "size" (width, height in pixels), "grid" (rows, columns, or None),
-    "boxes" (one of four pixels or four None per visual token), "sets" (name to indices).
+    "boxes" (one of four pixels or four None per visual token), "positions" (one per visual token,
+    or None), "sets" (name to indices among the visual tokens).
     """
     grid = image.grid
     return Example(
@@ -40,6 +44,7 @@ def example_of(
             "size": list(sample.image.size),
             "grid": None if grid is None else list(grid),
             "boxes": [list(box) for box in image.boxes],
+            "positions": None if image.positions is None else list(image.positions),
             "sets": {name: list(tokens) for name, tokens in sets.items()},
             **facts,
         },

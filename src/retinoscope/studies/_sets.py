@@ -67,6 +67,11 @@ class ImageTokens:
         return self.run.image.grid
 
     @property
+    def positions(self) -> list[int]:
+        """Where each visual token stands in the decoder's sequence."""
+        return list(self._place)
+
+    @property
     def boxes(self) -> list[list[float | None]]:
         """Boxes in pixels of the original image; None in place of NaN (unplaced)."""
         return plain_boxes(self.run.image.boxes)

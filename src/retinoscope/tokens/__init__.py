@@ -19,6 +19,7 @@ from ._integrated import (
     by_gradient,
     integrated_gradients,
 )
+from ._numbers import Index, Position
 from ._raster import spread, token_map
 from ._set import Positions, TokenSet
 from ._visual import VisualTokens
@@ -28,9 +29,11 @@ __all__ = [
     "Baseline",
     "EmbeddingGradient",
     "GradientTokens",
+    "Index",
     "Layout",
     "LogitGradient",
     "Path",
+    "Position",
     "Positions",
     "Region",
     "RunLike",

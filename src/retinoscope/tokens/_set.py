@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
-import torch
-from jaxtyping import Int
-from torch import Tensor
-
+from ..arguments import whole
 from ..errors import InputError
 from ..models import Layout
+from ._numbers import Index, Position
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +22,31 @@ class Positions:
 
     n: int
     images: tuple[tuple[tuple[int, ...], Layout], ...] = ()
+
+    def __post_init__(self) -> None:
+        named = tuple((tuple(map(Position, places)), layout) for places, layout in self.images)
+        object.__setattr__(self, "images", named)
+
+    @cached_property
+    def visual(self) -> dict[int, tuple[int, Index]]:
+        """For the position of each visual token: its image, and its index among that one's."""
+        return {
+            place: (number, Index(index))
+            for number, (places, _) in enumerate(self.images)
+            for index, place in enumerate(places)
+        }
+
+    def columns(self, positions: Sequence[int]) -> dict[str, list[int | None]]:
+        """Columns of a table with a row for each of `positions`: image, index and position.
+
+        Image and index are None for text.
+        """
+        found = [self.visual.get(place, (None, None)) for place in positions]
+        return {
+            "image": [image for image, _ in found],
+            "index": [None if index is None else int(index) for _, index in found],
+            "position": [int(place) for place in positions],
+        }
 
     def __repr__(self) -> str:
         return f"a run of {self.n} positions with {len(self.images)} images"
@@ -36,6 +60,10 @@ class TokenSet:
     set's universe: the visual tokens of its image for sets that came from an image, all positions
     of the run for others; a set of both has the union of both universes.
 
+    Iteration and `in` go by position. The numbers that come out are `Position`s (or `Index`es, from
+    `indices`): whole numbers that are refused where the other is taken. What NumPy, PyTorch or
+    arithmetic makes of them has lost that.
+
     Attributes:
         sequence: the run's positions.
         positions: sorted positions of the decoder's input.
@@ -46,6 +74,9 @@ class TokenSet:
     positions: tuple[int, ...]
     universe: frozenset[int]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "positions", tuple(map(Position, self.positions)))
+
     @classmethod
     def of(
         cls, sequence: Positions, positions: Iterable[int], universe: Iterable[int] | None = None
@@ -53,16 +84,33 @@ class TokenSet:
         """A set of `positions`; the universe is the whole run unless given.
 
         Raises:
-            InputError: a position outside the universe.
+            InputError: a position outside the universe, or what is no position (an index).
         """
         inside = frozenset(range(sequence.n) if universe is None else universe)
-        chosen = tuple(sorted({int(position) for position in positions}))
+        chosen = tuple(sorted({whole(one, "positions") for one in Position.only(positions)}))
         strange = [position for position in chosen if position not in inside]
         if strange:
             raise InputError(
                 f"expected positions among {len(inside)} of {sequence!r}, got {strange[0]}"
             )
         return cls(sequence, chosen, inside)
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        """Indices among the visual tokens of their image, 0 to n - 1, in the order of `positions`.
+
+        Raises:
+            InputError: the set holds text, or tokens of several images, in each of which an index
+                is another token.
+        """
+        found = [self.sequence.visual.get(place) for place in self.positions]
+        images = {None if one is None else one[0] for one in found}
+        if len(images) > 1 or None in images:
+            raise InputError(
+                f"expected visual tokens of one image, which have indices, got {self!r}: take a "
+                "part first, such as `tokens & run.images[0].tokens`, or use .positions"
+            )
+        return tuple(one[1] for one in found if one is not None)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -71,6 +119,7 @@ class TokenSet:
         return iter(self.positions)
 
     def __contains__(self, position: object) -> bool:
+        Position.only([position])
         return position in self.positions
 
     def __eq__(self, other: object) -> bool:
@@ -109,10 +158,9 @@ class TokenSet:
         Raises:
             InputError: `rings` is negative, or the set has positions that are no visual tokens.
         """
-        if rings < 0:
-            raise InputError(f"expected rings from 0 up, got {rings}")
-        rest = set(self.positions)
-        grown = set(self.positions)
+        rings = whole(rings, "rings", 0)
+        rest: set[int] = set(self.positions)
+        grown: set[int] = set(self.positions)
         for positions, layout in self.sequence.images:
             here = [i for i, position in enumerate(positions) if position in rest]
             rest -= {positions[i] for i in here}
@@ -134,10 +182,6 @@ class TokenSet:
             )
         return TokenSet(self.sequence, tuple(sorted(grown)), self.universe | grown)
 
-    def index(self, device: torch.device | str = "cpu") -> Int[Tensor, " token"]:
-        """The positions as a tensor, for indexing."""
-        return torch.tensor(self.positions, dtype=torch.long, device=device)
-
     def _joined(self, other: TokenSet, join: Callable[..., frozenset[int]]) -> TokenSet:
         self._check(other)
         positions = join(frozenset(self.positions), frozenset(other.positions))
@@ -153,12 +197,30 @@ class TokenSet:
             )
 
     def __repr__(self) -> str:
-        spans: list[list[int]] = []
-        for position in self.positions:
-            if spans and position == spans[-1][1] + 1:
-                spans[-1][1] = position
-            else:
-                spans.append([position, position])
-        shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans[:8])
-        more = ", ..." if len(spans) > 8 else ""
-        return f"TokenSet({len(self)} of {len(self.universe)}: {shown}{more})"
+        return f"TokenSet({self._held()})"
+
+    def _held(self) -> str:
+        """How many of how many; the indices, by image where there are several; the positions."""
+        visual = self.sequence.visual
+        kind = "visual tokens" if visual and self.universe <= visual.keys() else "positions"
+        held = [f"{len(self)} of {len(self.universe)} {kind}"]
+        for number in range(len(self.sequence.images)):
+            found = [visual[place] for place in self.positions if place in visual]
+            here = [index for image, index in found if image == number]
+            if here:
+                where = f" in images[{number}]" if len(self.sequence.images) > 1 else ""
+                held.append(f"indices{where} {_spans(here)}")
+        if self.positions:
+            held.append(f"positions {_spans(self.positions)}")
+        return "; ".join(held)
+
+
+def _spans(numbers: Iterable[int]) -> str:
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in spans[:8])
+    return shown + (", ..." if len(spans) > 8 else "")

@@ -9,9 +9,11 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from ..arguments import wholes
 from ..errors import CapabilityError, InputError
 from ..models import Layout
 from ._cover import Region, region_cover
+from ._numbers import Index
 from ._set import Positions, TokenSet
 
 
@@ -66,12 +68,15 @@ class VisualTokens:
         """The tokens with these indices among the visual tokens of this image, 0 to n - 1.
 
         Raises:
-            InputError: an index outside 0 to n - 1.
+            InputError: an index outside 0 to n - 1, or what is no index: positions, such as those
+                of a token set.
         """
-        chosen = [int(index) for index in indices]
-        for index in chosen:
-            if not 0 <= index < len(self):
-                raise InputError(f"expected indices from 0 to {len(self) - 1}, got {index}")
+        if isinstance(indices, TokenSet):
+            raise InputError(
+                "expected indices among an image's visual tokens, got a token set: it is used as "
+                "it is; for the same places in another run or image give its .indices"
+            )
+        chosen = wholes(Index.only(indices), "indices", 0, len(self) - 1)
         places = self.positions
         return TokenSet.of(self.sequence, (places[index] for index in chosen), places)
 
@@ -127,8 +132,6 @@ class VisualTokens:
             )
         n_rows = self.grid[0]
         chosen: set[int] = set()
-        for number in numbers:
-            if not -n_rows <= number < n_rows:
-                raise InputError(f"expected rows from {-n_rows} to {n_rows - 1}, got {number}")
+        for number in wholes(numbers, "rows", -n_rows, n_rows - 1):
             chosen |= set(np.flatnonzero(self.layout.rows == number % n_rows).tolist())
         return self.at(sorted(chosen))

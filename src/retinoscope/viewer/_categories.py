@@ -45,8 +45,14 @@ def visual_of_categories(maps: Sequence[Categories]) -> Visual | None:
     return visual_of_boxes(maps[0].boxes.tolist(), maps[0].grid) if maps else None
 
 
-def visual_of_boxes(boxes: Sequence[object], grid: object) -> Visual:
-    """Boxes that a study kept, None or NaN where a token has no place."""
+def visual_of_boxes(
+    boxes: Sequence[object], grid: object, positions: Sequence[int] | None = None
+) -> Visual:
+    """Boxes that a study kept, None or NaN where a token has no place.
+
+    Args:
+        positions: in the decoder's sequence, where the study kept them.
+    """
     values = np.array(
         [
             [np.nan if x is None else float(x) for x in box]
@@ -64,13 +70,13 @@ def visual_of_boxes(boxes: Sequence[object], grid: object) -> Visual:
     columns = sides[1] if whole and sides is not None else 1
     return Visual(
         n=n,
-        positions=[-1] * n,
+        positions=[-1] * n if positions is None else list(positions),
         boxes=values,
         rows=[i // columns if whole else -1 for i in range(n)],
         cols=[i % columns if whole else -1 for i in range(n)],
         grid=sides if whole else None,
         frames=[FrameFacts("image", 0, n, sides if whole else None)],
         unplaced=[
-            Unplaced(i, f"token {i}: no box") for i in range(n) if bool(np.isnan(values[i, 0]))
+            Unplaced(i, f"index {i}: no box") for i in range(n) if bool(np.isnan(values[i, 0]))
         ],
     )

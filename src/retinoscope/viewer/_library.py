@@ -289,8 +289,11 @@ class Library:
             return None, None
         with Image.open(file, formats=["PNG"]) as opened:
             image = opened.convert("RGB")
-        boxes = facts.get("boxes")
-        return image, visual_of_boxes(boxes, facts.get("grid")) if isinstance(boxes, list) else None
+        boxes, places = facts.get("boxes"), facts.get("positions")
+        if not isinstance(boxes, list):
+            return image, None
+        positions = places if isinstance(places, list) else None
+        return image, visual_of_boxes(boxes, facts.get("grid"), positions)
 
     def fingerprint(self, key: str) -> str:
         """Changes with whatever the document of `key` depends on."""

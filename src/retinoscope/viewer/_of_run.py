@@ -64,8 +64,8 @@ def visual_of(sequence: Positions) -> Visual | None:
 def _label(layout: Layout, token: int) -> str:
     row, column = int(layout.rows[token]), int(layout.columns[token])
     if row >= 0:
-        return f"token {token}: row {row}, column {column}, only padding"
-    return f"token {token}: no part of the image of its own"
+        return f"index {token}: row {row}, column {column}, only padding"
+    return f"index {token}: no part of the image of its own"
 
 
 def frames_of(layout: Layout) -> list[FrameFacts]:
