@@ -12,7 +12,9 @@ import torch
 from PIL import Image
 
 from retinoscope.data import Object, Question, Sample
-from retinoscope.engine import Knockout
+from retinoscope.engine import Knockout, fill
+from retinoscope.models import Layout
+from retinoscope.tokens import Positions, TokenSet
 
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 180, 30)}
 
@@ -87,31 +89,6 @@ class WordTokenizer:
         return " ".join(WORDS[index] for index in ids)
 
 
-class Positions:
-    """A token set of the seer: positions, and growth on its grid."""
-
-    def __init__(self, run: Seeing, positions: Iterable[int]) -> None:
-        self.run, self.positions = run, tuple(sorted(positions))
-
-    def __len__(self) -> int:
-        return len(self.positions)
-
-    def __sub__(self, other: Positions) -> Positions:
-        return Positions(self.run, set(self.positions) - set(other.positions))
-
-    def grow(self, rings: int) -> Positions:
-        cells = {divmod(p - FIRST, GRID) for p in self.positions}
-        for _ in range(rings):
-            cells = {
-                (r + dr, c + dc)
-                for r, c in cells
-                for dr in (-1, 0, 1)
-                for dc in (-1, 0, 1)
-                if 0 <= r + dr < GRID and 0 <= c + dc < GRID
-            }
-        return Positions(self.run, [FIRST + r * GRID + c for r, c in cells])
-
-
 GRID, FIRST, QUESTION_LENGTH, LAYERS = 7, 2, 6, 8
 
 
@@ -135,20 +112,25 @@ class Seeing:
             ]
         )
         end = FIRST + GRID**2
-        self.tokens = Positions(self, range(FIRST, end))
+        rows, columns = (axis.ravel() for axis in np.mgrid[:GRID, :GRID])
+        tiles = np.zeros(GRID**2, dtype=int)
+        layout = Layout((width, height), self.boxes, rows, columns, tiles, self.grid)
+        places = ((tuple(range(FIRST, end)), layout),)
+        self.sequence = Positions(end + QUESTION_LENGTH + 1, places)
+        self.tokens = TokenSet.of(self.sequence, range(FIRST, end))
         self.positions = {
-            "last": Positions(self, [end + QUESTION_LENGTH]),
-            "question": Positions(self, range(end, end + QUESTION_LENGTH)),
+            "last": TokenSet.of(self.sequence, [end + QUESTION_LENGTH]),
+            "question": TokenSet.of(self.sequence, range(end, end + QUESTION_LENGTH)),
         }
         self.logits = self.answer(hidden=set())[0]
 
-    def at(self, indices: Iterable[int]) -> Positions:
-        return Positions(self, [FIRST + index for index in indices])
+    def at(self, indices: Iterable[int]) -> TokenSet:
+        return TokenSet.of(self.sequence, [FIRST + index for index in indices])
 
-    def row(self, number: int) -> Positions:
+    def row(self, number: int) -> TokenSet:
         return self.at(range(GRID * (number % GRID), GRID * (number % GRID) + GRID))
 
-    def covering(self, mask: np.ndarray, min_cover: float = 0.0) -> Positions:
+    def covering(self, mask: np.ndarray, min_cover: float = 0.0) -> TokenSet:
         inside = [
             mask[int(y0) : int(y1), int(x0) : int(x1)].mean() for x0, y0, x1, y1 in self.boxes
         ]
@@ -190,7 +172,7 @@ class Seeing:
             return set(edit.source.positions) if whole and to_last else set()
         return set(getattr(edit, fields(edit)[0].name).positions)
 
-    def lens(self, top_k: int, positions: Positions) -> SimpleNamespace:
+    def lens(self, top_k: int, positions: TokenSet) -> SimpleNamespace:
         """From layer 5 on, an object's tokens say its name; all else says "nothing"."""
         ids = torch.full((LAYERS + 1, len(positions), top_k), WORDS.index("nothing"))
         for obj in self.sample.objects:
@@ -256,7 +238,7 @@ def seer(monkeypatch: pytest.MonkeyPatch) -> type[Seer]:
         _sets, "attribution", lambda run, target, baseline, steps: -torch.arange(49.0)
     )
     monkeypatch.setattr(
-        _ablation, "fill", SimpleNamespace(mean=lambda vlm, samples: "mean", zero=lambda: "zero")
+        _ablation, "fill", SimpleNamespace(mean=lambda vlm, samples: fill.zero(), zero=fill.zero)
     )
     monkeypatch.setattr(_ablation, "Ablate", Ablation)
     return Seer
