@@ -83,7 +83,7 @@ def covered(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
 def interval(values: np.ndarray) -> str:
     """Mean and 95% interval of what is defined."""
     known = values[~np.isnan(values)]
-    mean = stats.bootstrap_mean(known)
+    mean = stats.cluster_mean(known)
     return f"{100 * mean.value:.1f} [{100 * mean.low:.1f}, {100 * mean.high:.1f}]"
 
 

@@ -13,7 +13,7 @@ from viewing_folders import grey, image
 import retinoscope as rs
 from retinoscope.data import viewing
 from retinoscope.errors import InputError
-from retinoscope.stats import bootstrap_mean, maps
+from retinoscope.stats import cluster_mean, maps
 from retinoscope.studies import sample_fingerprint
 
 
@@ -221,7 +221,7 @@ def test_two_observers_agree_more_than_two_words() -> None:
                 if a is not None and b is not None:
                     same = one.segment.start == two.segment.start  # type: ignore[union-attr]
                     (own if same else other).append(maps.ncc(a, b).value)
-    assert bootstrap_mean(own).low > bootstrap_mean(other).high
+    assert cluster_mean(own).low > cluster_mean(other).high
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from retinoscope.studies import CHECKS
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("flow") / "run"
-    assert main(["flow", "planted:via-query", "squares:3", "--out", str(out)]) == 0
+    assert main(["flow", "planted:via-query", "squares:6", "--out", str(out)]) == 0
     write_report(out)
     return out
 
@@ -30,7 +30,7 @@ def test_the_claim_says_which_path_was_planted(folder: Path, tmp_path: Path) -> 
     assert "random edges" in claim.sentence
     out = tmp_path / "direct"
     options = ["--layers", "all", "--tasks", "description", "--no-untrained"]
-    assert main(["flow", "planted:direct", "squares:3", "--out", str(out), *options]) == 0
+    assert main(["flow", "planted:direct", "squares:6", "--out", str(out), *options]) == 0
     assert compose(out).claims[0].title == "The words read the image directly"
 
 

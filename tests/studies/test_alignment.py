@@ -43,7 +43,7 @@ def _ncc(results: Results) -> dict[str, dict]:
 
 
 def test_a_model_that_looks_at_what_it_names_is_found(tmp_path: Path) -> None:
-    results = _run("one-hot-patch", _masked(5), tmp_path)
+    results = _run("one-hot-patch", _masked(6), tmp_path)
     assert results.errors() == []
     for found in _ncc(results).values():
         assert found["provenance"] == "mask"
@@ -57,7 +57,7 @@ def test_a_model_that_looks_at_what_it_names_is_found(tmp_path: Path) -> None:
 
 
 def test_a_model_that_holds_everything_everywhere_is_not(tmp_path: Path) -> None:
-    for found in _ncc(_run("global-broadcast", _masked(5), tmp_path)).values():
+    for found in _ncc(_run("global-broadcast", _masked(6), tmp_path)).values():
         assert found["own"] is None or found["own"] < 0.5
 
 

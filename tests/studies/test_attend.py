@@ -88,7 +88,8 @@ def test_the_leaderboard_orders_methods_and_pairs_them_with_the_best(results: Re
     assert best["behind"] is None
     last = next(row for row in ap if row["method"] == "random")
     assert last["behind"] == pytest.approx(last["value"] - best["value"])
-    assert last["behind_high"] < 0
+    # All four images say so; no test of four can reject at 5%, so there is no interval.
+    assert (last["behind_p"], last["behind_high"]) == (2 / 2**4, None)
 
 
 def test_it_goes_on_where_it_stopped(direct: rs.VLM, results: Results, tmp_path: Path) -> None:

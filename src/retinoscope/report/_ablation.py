@@ -69,8 +69,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "by comparing the two logits; mode “paper” keeps the rules of the paper's released "
             "code, substring matching among them; mode “whole-word” looks for the answer to a "
             "question in generated text instead of its first token.",
-            "Intervals: Wilson's where each image gives one case, otherwise a bootstrap over "
-            "images, so that several cases of one image do not count as independent.",
+            "Intervals: Wilson's; where an image gives several cases, with the number of "
+            "independent ones that they are worth.",
         ),
         claim=claim,
     )

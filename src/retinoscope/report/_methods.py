@@ -34,8 +34,10 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Intervals",
-        "95%. The unit is the image: where one image gives several cases, images are resampled "
-        "(bootstrap), otherwise the interval is Wilson's. A sentence says that an effect shows "
+        "95%. The unit is the image. A share has Wilson's interval, where one image gives several "
+        "cases with the number of independent ones that they are worth; other means have Student's "
+        "over images. A difference is tested on the same images by flipping signs, and its "
+        "interval holds what that test would not reject. A sentence says that an effect shows "
         "only where its interval and its control's do not overlap, which is stricter than a test "
         "of their difference at 5%.",
     ),

@@ -4,12 +4,9 @@ Images, not tokens, are the independent units: pass the image of each item as `g
 undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
 """
 
-from retinoscope.stats._bootstrap import (
-    bootstrap_mean,
-    bootstrap_ratio,
-    paired_difference,
-    resample_weights,
-)
+from retinoscope.stats._bootstrap import resample_weights
+from retinoscope.stats._clusters import cluster_mean, cluster_ratio, cluster_share
+from retinoscope.stats._paired import paired_difference
 from retinoscope.stats._proportions import cohens_h, proportion, wilson
 from retinoscope.stats._seeds import over_seeds, resampled_ratio
 from retinoscope.stats._segmentation import (
@@ -20,18 +17,30 @@ from retinoscope.stats._segmentation import (
     mean_iou_difference,
     resampled_mean_iou,
 )
+from retinoscope.stats._selection import (
+    CrossFitted,
+    cross_fitted,
+    half_of,
+    holm,
+    simultaneous_level,
+)
 from retinoscope.stats._types import EffectSize, Interval, PairedDifference
 
 __all__ = [
+    "CrossFitted",
     "EffectSize",
     "Interval",
     "PairedDifference",
-    "bootstrap_mean",
-    "bootstrap_ratio",
     "cell_bound",
     "class_counts",
     "class_iou",
+    "cluster_mean",
+    "cluster_ratio",
+    "cluster_share",
     "cohens_h",
+    "cross_fitted",
+    "half_of",
+    "holm",
     "mean_iou",
     "mean_iou_difference",
     "over_seeds",
@@ -40,5 +49,6 @@ __all__ = [
     "resample_weights",
     "resampled_mean_iou",
     "resampled_ratio",
+    "simultaneous_level",
     "wilson",
 ]

@@ -8,15 +8,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from retinoscope.errors import InputError
-from retinoscope.stats._bootstrap import bootstrap_mean
-from retinoscope.stats._check import (
-    Groups,
-    Values,
-    check_level,
-    check_resamples,
-    group_numbers,
-    numbers,
-)
+from retinoscope.stats._check import Groups, Values, check_level, numbers
+from retinoscope.stats._clusters import cluster_share, score_ends
 from retinoscope.stats._types import EffectSize, Interval
 
 
@@ -31,21 +24,17 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     check_level(level)
     if successes != int(successes) or n != int(n) or not 0 <= successes <= n:
         raise InputError(f"expected integers with 0 <= successes <= n, got {successes} and {n}")
-    return _score_interval(int(successes), int(n), int(n), level, "Wilson")
+    if not n:
+        return Interval(math.nan, math.nan, math.nan, 0, 0, level, "Wilson", "no items")
+    low, high = score_ends(successes / n, n, float(ndtri((1 + level) / 2)))
+    size = int(n)
+    return Interval(
+        successes / size, low, high, size, size, level, "Wilson", size=size, freedom=math.inf
+    )
 
 
-def proportion(
-    values: Values,
-    groups: Groups | None = None,
-    n_resamples: int = 1000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Share of true items, with the interval that suits the data.
-
-    One item per group: Wilson. Several: cluster bootstrap over groups; where all items agree, every
-    resample agrees too and the bootstrap would claim certainty, so the interval is Wilson's with
-    the number of groups as sample size (items of a group may tell the same thing n times).
+def proportion(values: Values, groups: Groups | None = None, level: float = 0.95) -> Interval:
+    """Share of true items: `cluster_share` of single items.
 
     Args:
         values: (n,) booleans, or 0 and 1.
@@ -54,26 +43,11 @@ def proportion(
     Raises:
         InputError: anything but 0 and 1, or other lengths; names the index.
     """
-    check_level(level)
-    check_resamples(n_resamples)
     hits = numbers(values, "values")
     bad = np.flatnonzero((hits != 0) & (hits != 1))
     if bad.size:
         raise InputError(f"values[{bad[0]}] is {hits[bad[0]]}; expected booleans, or 0 and 1")
-    _, n_groups = group_numbers(groups, hits.size)
-    successes = int(hits.sum())
-    if n_groups == hits.size:
-        return _score_interval(successes, hits.size, n_groups, level, "Wilson")
-    if successes in (0, hits.size):
-        return _score_interval(
-            successes,
-            hits.size,
-            n_groups,
-            level,
-            "Wilson over groups",
-            "all items agree: the number of groups is taken as the sample size",
-        )
-    return bootstrap_mean(hits, groups, n_resamples, seed, level)
+    return cluster_share(hits, None, groups, level)
 
 
 def cohens_h(first: float, second: float) -> EffectSize:
@@ -94,19 +68,3 @@ def cohens_h(first: float, second: float) -> EffectSize:
     # Rounded, so that a difference of exactly one step is not lost to the last bit of asin.
     size = next((name for limit, name in steps if round(abs(value), 12) < limit), "large")
     return EffectSize(value, size, "Cohen's h")
-
-
-def _score_interval(
-    successes: int, n: int, n_groups: int, level: float, method: str, reason: str | None = None
-) -> Interval:
-    if n == 0:
-        return Interval(math.nan, math.nan, math.nan, 0, 0, level, method, "no items")
-    share, size = successes / n, n_groups
-    z = float(ndtri((1 + level) / 2))
-    centre = (share + z * z / (2 * size)) / (1 + z * z / size)
-    half = z * math.sqrt(share * (1 - share) / size + z * z / (4 * size * size))
-    half /= 1 + z * z / size
-    # At the edges the formula gives 0 and 1 up to rounding.
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
-    return Interval(share, low, high, n, n_groups, level, method, reason)

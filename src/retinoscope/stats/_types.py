@@ -18,6 +18,9 @@ class Interval:
         level: coverage, such as 0.95.
         method: how the interval was made, for the caption of a table.
         reason: why something is undefined or was replaced; None if nothing was.
+        size: of a share, how many independent items its interval is worth; else None.
+        freedom: degrees of freedom of a share or a mean over groups; infinite where items are
+            independent, None where the interval rests on no t distribution.
     """
 
     value: float
@@ -28,6 +31,8 @@ class Interval:
     level: float
     method: str
     reason: str | None = None
+    size: float | None = None
+    freedom: float | None = None
 
     @property
     def defined(self) -> bool:
@@ -48,13 +53,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedDifference(Interval):
-    """Mean of `a - b` over pairs, with its interval and two tests of "no difference".
+    """Mean of `a - b` over pairs, with its interval, its test of "no difference" and the verdict.
 
     Attributes:
-        p: two-sided sign-flip permutation test over groups: valid when items of a group depend on
-            each other; NaN where undefined.
-        mcnemar_p: exact McNemar test, for booleans only (else None). It takes pairs as independent,
-            so with several pairs a group it is too small: report `p` then.
+        p: two-sided sign-flip test over groups: valid when items of a group depend on each other;
+            NaN where undefined. With fewer than 6 groups it cannot be below 0.05.
+        mcnemar_p: exact McNemar test, for booleans and one pair a group only (else None: it takes
+            pairs as independent; `p` does not).
         only_a, only_b: for booleans, pairs in which only a (only b) holds; else None.
     """
 
@@ -62,6 +67,15 @@ class PairedDifference(Interval):
     mcnemar_p: float | None = None
     only_a: int | None = None
     only_b: int | None = None
+
+    @property
+    def significant(self) -> bool:
+        """Whether the test rejects "no difference" at 1 - level: the verdict on an effect.
+
+        Not whether the intervals of a and b overlap: those do not know that the two were measured
+        on the same images. Of one of several looked at, correct `p` first (`holm`).
+        """
+        return self.p < 1 - self.level - 1e-12
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from ..stats import bootstrap_mean, paired_difference, proportion
+from ..stats import cluster_mean, cluster_share, paired_difference, proportion
 from ._matching import MODES
 from ._paper import paper_number
 from ._tables import (
@@ -15,9 +15,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 from ._tasks import TASKS
 
@@ -34,8 +35,7 @@ _SUMMARY = {
         ("probability_change", "probability_change_low", "probability_change_high"), "float"
     ),
     "control": "string",
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     "difference_n": "int",
     "method": "string",
     "paper": "float",
@@ -56,7 +56,7 @@ def summarise_ablation(table: pa.Table) -> pa.Table:
     """One row per task, mode and condition.
 
     `decrease` is the share of initially correct answers that became incorrect, with a 95% interval
-    (Wilson, or bootstrap over images where an image has several). For the object's sets,
+    (Wilson, with an effective number of items where an image has several). For the object's sets,
     `difference` is the decrease minus that of `control` (as many random tokens outside the set),
     on the same prompts, with its interval and the p value of a sign-flip test over images.
     `paper` is the paper's number for LLaVA-1.5-7B on COCO where one is known.
@@ -101,7 +101,7 @@ def _condition(
         for row, image in zip(rows, images, strict=True)
         if row.get("probability_after") is not None
     ]
-    change = bootstrap_mean([c for c, _ in changes], [i for _, i in changes]) if changes else None
+    change = cluster_mean([c for c, _ in changes], [i for _, i in changes]) if changes else None
     known = paper_number("ablation", task, condition)
     return {
         "task": task,
@@ -139,8 +139,7 @@ def _against_control(
     )
     return {
         "control": control,
-        **interval_columns("difference", difference),
-        "difference_p": number(difference.p),
+        **tested_columns("difference", difference),
         "difference_n": difference.n,
     }
 
@@ -187,11 +186,13 @@ def _accuracy(task: str, mode: str, part: str, rows: list[dict[str, Cell]]) -> R
 def _balanced(mode: str, present: list[dict[str, Cell]], absent: list[dict[str, Cell]]) -> Record:
     # The mean of these weighted items is the mean of the two accuracies.
     total = len(present) + len(absent)
-    values, images = [], []
+    hits, weights, images = [], [], []
     for part in (present, absent):
-        values += [float(bool(row["correct"])) * total / (2 * len(part)) for row in part]
+        weight = total / (2 * len(part))
+        hits += [weight * bool(row["correct"]) for row in part]
+        weights += [weight] * len(part)
         images += [str(row["sample"]) for row in part]
-    accuracy = bootstrap_mean(values, images)
+    accuracy = cluster_share(hits, weights, images)
     return {
         "task": "polling",
         "mode": mode,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..stats import bootstrap_mean, paired_difference
+from ..stats import cluster_mean, cluster_share, paired_difference
 from ..stats.maps import METRICS
 from ._tables import (
     Cell,
@@ -14,9 +14,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _SUMMARY = {
     "layer": "int",
     "metric": "string",
     **{name: kind for one in _CONDITIONS for name, kind in estimate(column_of(one)).items()},
-    **{name: "float" for one in COMPARED for name in (*estimate(one), f"{one}_p")},
+    **{name: kind for one in COMPARED for name, kind in tested(one).items()},
     **dict.fromkeys(("n", "n_samples", "n_undefined", "n_people"), "int"),
     "interval": "string",
 }
@@ -53,7 +54,7 @@ _RANKING = {
     **estimate("preferred"),
     **estimate("rank"),
     "chance": "float",
-    **estimate("over_chance"),
+    **tested("over_chance"),
     **dict.fromkeys(("n", "n_undefined"), "int"),
     "interval": "string",
 }
@@ -108,13 +109,13 @@ def summarise_ranking(table: pa.Table) -> pa.Table:
         preferred = [float(row["preferred"] or 0) for row in good]
         chances = [1 / float(row["candidates"] or 1) for row in good]
         above = paired_difference(preferred, chances, samples)
-        best = bootstrap_mean(preferred, samples)
-        ranks = bootstrap_mean([float(row["rank"] or 0) for row in good], samples)
+        best = cluster_share(preferred, groups=samples)
+        ranks = cluster_mean([float(row["rank"] or 0) for row in good], samples)
         found.append(
             dict(zip(("provenance", *_MAP), key, strict=True))
             | interval_columns("preferred", best)
             | interval_columns("rank", ranks)
-            | interval_columns("over_chance", above)
+            | tested_columns("over_chance", above)
             | {
                 "chance": sum(chances) / len(chances) if chances else None,
                 "n": len(good),
@@ -165,7 +166,7 @@ def _one(metric: str, conditions: Mapping[str, Segments]) -> Row | None:
         ]
         interval = None
         if values:
-            interval = bootstrap_mean([one for one, _ in values], [one for _, one in values])
+            interval = cluster_mean([one for one, _ in values], [one for _, one in values])
         columns |= interval_columns(column_of(name), interval)
         if name == "own":
             columns["interval"] = None if interval is None else interval.method
@@ -180,8 +181,7 @@ def _one(metric: str, conditions: Mapping[str, Segments]) -> Row | None:
         if pairs:
             ours, theirs, samples = zip(*pairs, strict=True)
             difference = paired_difference(ours, theirs, samples)
-            columns |= interval_columns(name, difference)
-            columns[f"{name}_p"] = number(difference.p)
+            columns |= tested_columns(name, difference)
     return columns | {
         "n": len(defined),
         "n_samples": len({str(key[0]) for key in defined}),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..attribution import METHODS
-from ..stats import Interval, bootstrap_mean, paired_difference
+from ..stats import Interval, cluster_mean, cluster_share, paired_difference
 from ._attend_scores import BASELINES
 from ._tables import (
     Cell,
@@ -16,10 +16,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
-    share_of,
+    tested,
+    tested_columns,
 )
 from ._tasks import TASKS
 
@@ -35,7 +35,8 @@ MEASURES = (
 )
 RANKED = ("pointing", "mass", "ap", "iou_best")
 """What the leaderboard is made for."""
-SHARES = frozenset({"pointing", "shuffled_pointing"})
+UNBOUNDED = frozenset({"insertion", "deletion", "spearman", "completeness"})
+"""Measures that are no shares: they can leave 0 to 1."""
 SHUFFLED = frozenset({"pointing", "mass", "ap"})
 
 _WEIGHTS = rank(("trained", "untrained"))
@@ -44,8 +45,7 @@ _SUMMARY = {
     **dict.fromkeys(("task", "weights", "method"), "string"),
     "layer": "int",
     **{name: kind for measure in MEASURES for name, kind in estimate(measure).items()},
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     **dict.fromkeys(("n", "n_samples", "n_undefined", "n_controls"), "int"),
     "method_of_interval": "string",
 }
@@ -53,9 +53,8 @@ _LEADERS = {
     **dict.fromkeys(("task", "measure", "method", "layers"), "string"),
     **estimate("value"),
     **estimate("control"),
-    **estimate("above"),
-    **estimate("behind"),
-    **dict.fromkeys(("above_p", "behind_p"), "float"),
+    **tested("above"),
+    **tested("behind"),
     "best": "string",
     **dict.fromkeys(("place", "n", "n_samples", "n_undefined"), "int"),
 }
@@ -221,7 +220,7 @@ def _difference(name: str, pairs: Pairs) -> Record:
         return {}
     ours, theirs, samples = zip(*pairs, strict=True)
     found = paired_difference(ours, theirs, samples)
-    return {**interval_columns(name, found), f"{name}_p": number(found.p)}
+    return tested_columns(name, found)
 
 
 def _mean(rows: Sequence[Mapping[str, Cell]], name: str) -> Interval:
@@ -229,7 +228,6 @@ def _mean(rows: Sequence[Mapping[str, Cell]], name: str) -> Interval:
         (float(value), str(row["sample"])) for row in rows if (value := row.get(name)) is not None
     ]
     values, samples = [value for value, _ in found], [sample for _, sample in found]
-    if name in SHARES:
-        # Where all maps point alike every resample agrees; the interval is then Wilson's.
-        return share_of(values, [1] * len(values), samples)
-    return bootstrap_mean(values, samples)
+    if name in UNBOUNDED:
+        return cluster_mean(values, samples)
+    return cluster_share(values, groups=samples)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from ..stats import bootstrap_mean, paired_difference
+from ..stats import Interval, cluster_mean, cluster_share, paired_difference
 from ._tables import (
     Cell,
     Record,
@@ -13,9 +13,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ _SUMMARY = {
     **dict.fromkeys(("n", "n_samples", "n_undefined"), "int"),
     **dict.fromkeys(("n_edges", "n_generated_keys"), "float"),
     "control": "string",
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     "difference_n": "int",
     "method": "string",
 }
@@ -124,7 +124,7 @@ def baseline_order(record: Record) -> tuple[int, int]:
 
 def _condition(key: tuple[Cell, ...], rows: list[dict[str, Cell]], groups: Groups) -> Record:
     task, weights, reading, edges, layers = (str(part) for part in key)
-    values = {name: _mean(rows, _measure(name)) for name in MEASURES}
+    values = {name: _mean(rows, _measure(name), name.endswith("_change")) for name in MEASURES}
     return {
         "task": task,
         "weights": weights,
@@ -159,9 +159,12 @@ def _change(before: Cell, after: Cell) -> float | None:
     return float(after) - float(before)
 
 
-def _mean(rows: Sequence[Record], of: Callable[[Record], Cell]):
+def _mean(rows: Sequence[Record], of: Callable[[Record], Cell], change: bool = False) -> Interval:
     found = [(float(value), str(row["sample"])) for row in rows if (value := of(row)) is not None]
-    return bootstrap_mean([value for value, _ in found], [sample for _, sample in found])
+    values, samples = [value for value, _ in found], [sample for _, sample in found]
+    if change:
+        return cluster_mean(values, samples)
+    return cluster_share(values, groups=samples)
 
 
 def _columns(values: dict) -> Record:
@@ -198,7 +201,6 @@ def _against_control(key: tuple[Cell, ...], rows: list[dict[str, Cell]], groups:
     difference = paired_difference(ours, theirs, samples)
     return {
         "control": CONTROL + edges,
-        **interval_columns("difference", difference),
-        "difference_p": number(difference.p),
+        **tested_columns("difference", difference),
         "difference_n": difference.n,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..stats import bootstrap_mean, paired_difference, proportion
+from ..stats import cluster_mean, paired_difference, proportion
 from ._columns import coded, numeric, split, without_errors
 from ._edges import MORE_SOURCES, TARGETS
 from ._paper import paper_number
@@ -15,9 +15,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 from ._windows import PAPER_WINDOWS
 
@@ -34,8 +35,7 @@ _SUMMARY = {
     **dict.fromkeys(("n", "n_samples"), "int"),
     **dict.fromkeys(("n_source", "n_edges"), "float"),
     "control": "string",
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     "difference_n": "int",
     "method": "string",
     "paper": "float",
@@ -115,7 +115,7 @@ def _condition(key: tuple[Cell, ...], rows: pa.Table, groups: Groups) -> Record:
         "first_layer": rows["first_layer"][0].as_py(),
         "last_layer": rows["last_layer"][0].as_py(),
         **interval_columns("accuracy", accuracy),
-        **interval_columns("probability_change", bootstrap_mean(change, images)),
+        **interval_columns("probability_change", cluster_mean(change, images)),
         "n": accuracy.n,
         "n_samples": accuracy.n_groups,
         "n_source": float(numeric(rows, "n_source", 0).mean()),
@@ -138,7 +138,6 @@ def _against_control(rows: pa.Table, control: pa.Table) -> Record:
     )
     return {
         "control": CONTROL,
-        **interval_columns("difference", difference),
-        "difference_p": number(difference.p),
+        **tested_columns("difference", difference),
         "difference_n": difference.n,
     }

@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pyarrow as pa
 
-from ..stats import bootstrap_mean, paired_difference
+from ..stats import cluster_mean, cluster_share, paired_difference
 from ._paper import paper_number
 from ._tables import (
     Cell,
@@ -17,10 +17,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
-    share_of,
+    tested,
+    tested_columns,
 )
 
 MEASURES = (
@@ -49,8 +49,7 @@ _SUMMARY = {
     **estimate("share"),
     **dict.fromkeys(("n_images", "n_objects", "n_tokens"), "int"),
     "control": "string",
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     "method": "string",
 }
 _BEST = {
@@ -65,10 +64,10 @@ _BEST = {
 def summarise_lens(table: pa.Table) -> pa.Table:
     """One row per weights, group, layer and measure.
 
-    `share` is hits over tokens of all objects together, its 95% interval from a bootstrap over
-    images. For group "object", `difference` is the mean over objects of the share on the object's
-    tokens minus that on the background's (`control`) of the same image. Layer 0 is what the
-    decoder receives, layer L the output of its last block.
+    `share` is hits over tokens of all objects together; its 95% interval takes images as the
+    independent units. For group "object", `difference` is the mean over objects of the share on
+    the object's tokens minus that on the background's (`control`) of the same image. Layer 0 is
+    what the decoder receives, layer L the output of its last block.
     """
     rows = records(table)
     groups = grouped(rows, ("weights", "group", "layer"))
@@ -80,7 +79,7 @@ def summarise_lens(table: pa.Table) -> pa.Table:
         for measure in MEASURES:
             if all(row.get(measure) is None for row in items):
                 continue
-            share = share_of([_count(row, measure) for row in items], totals, images)
+            share = cluster_share([_count(row, measure) for row in items], totals, images)
             found.append(
                 {
                     "weights": str(weights),
@@ -232,12 +231,12 @@ def _best(matrix: np.ndarray, images: list[str]) -> list[dict[str, Cell]]:
         kept = [image for image, use in zip(images, chosen, strict=True) if use]
         if not kept:
             continue
-        share = bootstrap_mean(best[chosen], kept)
+        share = cluster_share(best[chosen], groups=kept)
         found.append(
             {
                 "images": name,
                 **interval_columns("share", share),
-                **interval_columns("layer", bootstrap_mean(layer[chosen], kept)),
+                **interval_columns("layer", cluster_mean(layer[chosen], kept)),
                 "n_images": share.n_groups,
                 "n_objects": share.n,
             }
@@ -247,7 +246,7 @@ def _best(matrix: np.ndarray, images: list[str]) -> list[dict[str, Cell]]:
     found.append(
         {
             "images": "mean curve",
-            **interval_columns("share", bootstrap_mean(matrix[:, peak], images)),
+            **interval_columns("share", cluster_share(matrix[:, peak], groups=images)),
             "layer": float(peak),
             "n_images": len(set(images)),
             "n_objects": len(images),
@@ -285,8 +284,7 @@ def _difference(
     )
     return {
         "control": "background",
-        **interval_columns("difference", difference),
-        "difference_p": number(difference.p),
+        **tested_columns("difference", difference),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..stats import bootstrap_mean, paired_difference
+from ..stats import cluster_share, paired_difference
 from ._tables import (
     Cell,
     Record,
@@ -12,9 +12,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ _SUMMARY = {
     **dict.fromkeys(("weights", "row"), "string"),
     **dict.fromkeys(("layer", "head"), "int"),
     **{name: kind for measure in MEASURES for name, kind in estimate(measure).items()},
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     **dict.fromkeys(("n", "n_samples", "n_undefined"), "int"),
     "method": "string",
 }
@@ -69,7 +69,7 @@ def _one(key: tuple[Cell, ...], rows: list[dict[str, Cell]]) -> Record:
     if pairs:
         ours, theirs, samples = zip(*pairs, strict=True)
         found = paired_difference(ours, theirs, samples)
-        difference = {**interval_columns("difference", found), "difference_p": number(found.p)}
+        difference = tested_columns("difference", found)
     columns: dict[str, Cell] = {}
     for name, interval in values.items():
         columns |= interval_columns(name, interval)
@@ -91,4 +91,4 @@ def _mean(rows: list[dict[str, Cell]], name: str):
     found = [
         (float(value), str(row["sample"])) for row in rows if (value := row.get(name)) is not None
     ]
-    return bootstrap_mean([value for value, _ in found], [sample for _, sample in found])
+    return cluster_share([value for value, _ in found], groups=[sample for _, sample in found])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..stats import bootstrap_mean, paired_difference, proportion
+from ..stats import cluster_share, paired_difference, proportion
 from ._tables import (
     Cell,
     Record,
@@ -12,9 +12,10 @@ from ._tables import (
     grouped,
     interval_columns,
     make_table,
-    number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 
 if TYPE_CHECKING:
@@ -32,8 +33,7 @@ _SUMMARY = {
     "bytes_share": "float",
     **dict.fromkeys(("n", "n_samples"), "int"),
     "control": "string",
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     "difference_n": "int",
     "method": "string",
 }
@@ -71,7 +71,7 @@ def _one(
     for row in rows:
         name = str(row["sample"])
         whole[name] = whole.get(name, True) and bool(row["correct"])
-    probability = bootstrap_mean([_number(row, "probability") for row in rows], samples)
+    probability = cluster_share([_number(row, "probability") for row in rows], groups=samples)
     means = {
         name: sum(_number(row, name) for row in rows) / len(rows)
         for name in ("n_kept", "union", "n_context", "n_visual")
@@ -104,8 +104,7 @@ def _against_random(rows: list[dict[str, Cell]], others: list[dict[str, Cell]]) 
     )
     return {
         "control": RANDOM,
-        **interval_columns("difference", difference),
-        "difference_p": number(difference.p),
+        **tested_columns("difference", difference),
         "difference_n": difference.n,
     }
 

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..stats import Interval, bootstrap_ratio, wilson
+from ..stats import Interval, PairedDifference
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,32 +60,20 @@ def interval_columns(name: str, interval: Interval | None) -> dict[str, Cell]:
     }
 
 
+def tested(name: str) -> dict[str, str]:
+    """Types of the columns that `tested_columns` makes."""
+    return {**estimate(name), f"{name}_p": "float"}
+
+
+def tested_columns(name: str, difference: PairedDifference | None) -> dict[str, Cell]:
+    """`interval_columns` and the p value of the paired test, `name`_p: the verdict on an effect."""
+    p = None if difference is None else number(difference.p)
+    return {**interval_columns(name, difference), f"{name}_p": p}
+
+
 def number(value: float | None) -> float | None:
     """None in place of NaN."""
     return None if value is None or math.isnan(value) else float(value)
-
-
-def share_of(hits: Sequence[float], totals: Sequence[int], groups: Sequence[str]) -> Interval:
-    """Hits over totals with an interval over groups.
-
-    Where nothing or everything hits, every resample agrees and the bootstrap would claim
-    certainty; then the interval is Wilson's with the number of groups as sample size.
-    """
-    interval = bootstrap_ratio(hits, totals, groups)
-    if sum(totals) and sum(hits) in (0, sum(totals)):
-        n_groups = interval.n_groups
-        edge = wilson(n_groups if sum(hits) else 0, n_groups)
-        return Interval(
-            interval.value,
-            edge.low,
-            edge.high,
-            interval.n,
-            n_groups,
-            interval.level,
-            "Wilson over groups",
-            "all items agree: the number of groups is taken as the sample size",
-        )
-    return interval
 
 
 def make_table(rows: Sequence[Record], types: Mapping[str, str]) -> pa.Table:

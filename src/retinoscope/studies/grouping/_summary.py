@@ -11,9 +11,9 @@ import numpy as np
 from ...grouping import NULLS
 from ...stats import (
     Interval,
-    bootstrap_ratio,
     cell_bound,
     class_iou,
+    cluster_share,
     mean_iou,
     mean_iou_difference,
     paired_difference,
@@ -29,6 +29,8 @@ from .._tables import (
     number,
     rank,
     records,
+    tested,
+    tested_columns,
 )
 from ._bottom_up import BOTTOM_UP
 from ._subjects import TRAINED, UNTRAINED
@@ -52,8 +54,7 @@ _SUMMARY = {
     **dict.fromkeys(("kind", "model", *_CONDITION, "measure", "control"), "string"),
     **estimate("value"),
     **estimate("control_value"),
-    **estimate("difference"),
-    "difference_p": "float",
+    **tested("difference"),
     **estimate("matched"),
     **dict.fromkeys(("bound", "constant", "seen", "n_groups"), "float"),
     **dict.fromkeys(("n", "n_samples", "n_classes", "n_undefined"), "int"),
@@ -227,8 +228,7 @@ def _against(mine: Rows, other: Rows, control: str) -> dict[str, Cell]:
     return {
         "control": control,
         **interval_columns("control_value", mean_iou(b, samples)),
-        **interval_columns("difference", found),
-        "difference_p": number(found.p),
+        **tested_columns("difference", found),
     }
 
 
@@ -265,7 +265,7 @@ def _bottom_up(rows: Rows) -> list[Record]:
 
 def _overlap(rows: Sequence[Mapping[str, Cell]], name: str) -> Interval:
     """Mean over instances, images resampled."""
-    return bootstrap_ratio(
+    return cluster_share(
         [float(row[name] or 0) for row in rows],
         [float(row["n"] or 0) for row in rows],
         [str(row["sample"]) for row in rows],
@@ -293,13 +293,11 @@ def _above_null(mine: Rows, name: str, null: Mapping[str, Mapping[str, Cell]]) -
     ours, others = ([float(row["best"] or 0) for row in side] for side in zip(*pairs, strict=True))
     n = [float(row["n"] or 0) for row, _ in pairs]
     samples = [str(row["sample"]) for row, _ in pairs]
-    change = bootstrap_ratio([a - b for a, b in zip(ours, others, strict=True)], n, samples)
-    tested = paired_difference(ours, others, samples)
+    tested = paired_difference(ours, others, samples, sizes=n)
     return {
         "control": name,
-        **interval_columns("control_value", bootstrap_ratio(others, n, samples)),
-        **interval_columns("difference", change),
-        "difference_p": number(tested.p),
+        **interval_columns("control_value", cluster_share(others, n, samples)),
+        **tested_columns("difference", tested),
     }
 
 
@@ -320,8 +318,7 @@ def _classified(rows: Rows) -> list[Record]:
                 **interval_columns("value", interval),
                 "control": "chance",
                 "control_value": number(float(np.mean(chance))),
-                **interval_columns("difference", change),
-                "difference_p": number(change.p),
+                **tested_columns("difference", change),
                 "n": len(mine),
                 "n_samples": len(set(samples)),
                 "method_of_interval": interval.method,
