@@ -49,7 +49,8 @@ def self_check(vlm: VLM) -> Capabilities:
     inputs = Inputs(ids, (), (), (), None)
     embeds = adapter.embedding(ids.to(adapter.device))
     clean = clean_pass(adapter, inputs, embeds)
-    plain = adapter.plain_logits(embeds[None])
+    with adapter.length_rule.fresh():
+        plain = adapter.plain_logits(embeds[None])
     _same(vlm, clean.logits, plain, "the logits of the adapter's forward pass", "the model's own")
     lens = adapter.read_out(clean.states(adapter.n_layers)[-1])
     _same(vlm, lens, clean.logits, "the lens of the last layer", "the logits")

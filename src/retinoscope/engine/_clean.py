@@ -39,6 +39,7 @@ class Clean:
     hidden: list[Float[Tensor, "1 token d_model"]]
     cache: DynamicCache
     _entry: Entry | None = None
+    _step: tuple[Entry, int] | None = None
     _edges: dict[int, Edges] = field(default_factory=dict)
     _taken: dict[str, tuple[Any, Tensor, Any]] = field(default_factory=dict)
 
@@ -80,7 +81,10 @@ class Clean:
     # Beside the hidden states
 
     def reserve(self, n: int) -> None:
-        """Makes `arguments` and `edges` cover positions up to `n`, behind the prompt as well."""
+        """Makes `arguments` and `edges` cover positions up to `n`, behind the prompt as well.
+
+        Where rotary angles depend on the length, `arguments` makes those behind the prompt itself.
+        """
         if self._entry is not None and self._entry.hidden.shape[1] >= n:
             return
         more = torch.zeros(n - self.n, self.embeddings.shape[1]).to(self.embeddings)
@@ -94,19 +98,45 @@ class Clean:
         Raises:
             CapabilityError: a tensor that is not known to belong to positions.
         """
-        self.reserve(self.n)
-        assert self._entry is not None
+        entry, first = self._entry_of(rows)
         return {
-            name: self._at(name, value, rows)
-            for name, value in self._entry.arguments[layer].items()
+            name: self._at(name, value, rows, first)
+            for name, value in entry.arguments[layer].items()
             if name != "attention_mask" and value is not None
         }
 
-    def _at(self, name: str, value: Any, rows: Int[Tensor, " row"]) -> Any:
+    def _entry_of(self, rows: Int[Tensor, " row"]) -> tuple[Entry, int]:
+        """A call of the decoder that has these positions, and the position that it begins with."""
+        if self.adapter.length_rule:
+            position = int(rows[-1])
+            return (self._prompt_alone, 0) if position < self.n else self._behind(position)
+        self.reserve(self.n)
+        assert self._entry is not None
+        return self._entry, 0
+
+    @cached_property
+    def _prompt_alone(self) -> Entry:
+        return enter(
+            self.adapter, self.embeddings[None], self.adapter.arguments(self.inputs, 0, self.n)
+        )
+
+    def _behind(self, position: int) -> tuple[Entry, int]:
+        """One position behind the prompt, as the library's generation calls the decoder for it."""
+        if self._step is None or self._step[1] != position:
+            arguments = self.adapter.arguments(self.inputs, position, position + 1)
+            embeds = self.embeddings[None, :1]
+            self._step = enter(self.adapter, embeds, arguments, start=position), position
+        return self._step
+
+    def _at(self, name: str, value: Any, rows: Int[Tensor, " row"], first: int) -> Any:
         # Most blocks get the same arguments, for the same rows.
         before = self._taken.get(name)
         if before is None or before[0] is not value or before[1] is not rows:
-            before = self._taken[name] = (value, rows, _at(name, value, rows))
+            before = self._taken[name] = (
+                value,
+                rows,
+                _at(name, value, rows - first if first else rows),
+            )
         return before[2]
 
     @cached_property

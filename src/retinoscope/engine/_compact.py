@@ -53,6 +53,8 @@ class CompactContext:
 
         Raises:
             InputError: a prompt that does not, has nothing behind it, or is about other images.
+            CapabilityError: a model whose keys depend on how long the text is, and a question past
+                the length where they change.
         """
         check_length(max_new_tokens)
         n = self.run.n
@@ -64,6 +66,13 @@ class CompactContext:
             )
         if not _same_pixels(question.inputs, self.run.inputs):
             raise InputError("expected a prompt about the images of this context, got others")
+        mine, other = (self.run.adapter.angles(one.inputs, one.n) for one in (self.run, question))
+        if mine != other:
+            raise CapabilityError(
+                f"a text of {question.n} positions has other rotary angles than one of {n} in this "
+                f"model (they change past {self.run.adapter.length_rule.original}), so keys of the "
+                "first are no keys of the second: ask less, or hide tokens with Knockout instead"
+            )
         steps = _Steps(question.adapter, question.inputs, self._copy(), n)
         logits = steps.read(question.embeddings[None, n:])
         return continue_greedily(question, logits, steps, max_new_tokens, keep_logits)[0]

@@ -150,6 +150,9 @@ class VLM:
         several = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in prompts]
         inputs = [self._with_images(prompt.inputs) for prompt in several]
         shared = common_start(inputs) if self.capabilities.supports("incremental") else 0
+        if len({self.adapter.angles(one, len(one.input_ids)) for one in inputs}) > 1:
+            # Keys are rotated by angles that depend on each prompt's length.
+            shared = 0
         cleans: list[Clean] = []
         for one in inputs:
             if len(cleans) == 1 and not cleans[0].closed(shared):

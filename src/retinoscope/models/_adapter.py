@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -19,6 +20,7 @@ from ._capabilities import Capabilities
 from ._decoder import Decoder
 from ._encoded import EncodedImage
 from ._layout import Layout, SoftOrigin
+from ._lengths import LengthRule, length_rule
 from ._text import Vocabulary
 
 
@@ -169,10 +171,23 @@ class Adapter(ABC):
         self, embeds: Float[Tensor, "batch token d_model"], cache: Cache | None = None, **extra: Any
     ) -> Float[Tensor, "batch token d_model"]:
         """The decoder's hidden states *after* the final norm; `cache` is read and extended."""
-        done = self.language_model(
-            inputs_embeds=embeds, past_key_values=cache, use_cache=cache is not None, **extra
-        )
+        with self.length_rule.fresh():
+            done = self.language_model(
+                inputs_embeds=embeds, past_key_values=cache, use_cache=cache is not None, **extra
+            )
         return done.last_hidden_state
+
+    @cached_property
+    def length_rule(self) -> LengthRule:
+        """Whether a position's rotary angles depend on how long the text is."""
+        return length_rule(self.language_model)
+
+    def angles(self, inputs: Inputs, stop: int) -> tuple[int, ...]:
+        """Equal for two prompts if passes up to `stop` give a position the same angles."""
+        if not self.length_rule:
+            return ()
+        places = self.arguments(inputs, 0, stop).get("position_ids")
+        return self.length_rule.of(stop if places is None else int(places.max()) + 1)
 
     def plain_logits(self, embeds: Float[Tensor, "1 token d_model"]) -> Float[Tensor, " vocab"]:
         """float32 logits of the last position, by the model's own forward pass; no image.

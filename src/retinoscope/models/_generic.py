@@ -226,7 +226,8 @@ class GenericAdapter(PlaceholderAdapter):
             for name, value in done.items()
             if isinstance(value, Tensor)
         }
-        return self.model(**given, use_cache=False).logits[0, -_ROWS:].float()
+        with self.length_rule.fresh():
+            return self.model(**given, use_cache=False).logits[0, -_ROWS:].float()
 
     def _apart(self, found: Tensor, wanted: Tensor) -> bool:
         scale = float(wanted.abs().max()) or 1.0

@@ -16,6 +16,7 @@ from ..errors import CapabilityError, InputError
 from ._adapter import Adapter, Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder, find_decoder
+from ._lengths import counts_rows
 
 _MASKABLE = ("sdpa", "eager")
 
@@ -166,10 +167,14 @@ class PlaceholderAdapter(Adapter):
         maskable = attention in _MASKABLE
         why = "" if maskable else f"{attention} takes no mask per edge: load with 'sdpa' or 'eager'"
         sliding = getattr(self.text_config, "sliding_window", None)
+        counted = counts_rows(self.text_config)
+        rows = why or counted
         allowed = ("run", "lens", "ablate", "patch", "gradients", "generate", "several images")
         methods = (
             *(Capability(name, True) for name in allowed),
-            *(Capability(name, maskable, why) for name in ("knockout", "attention", "incremental")),
+            Capability("knockout", maskable, why),
+            Capability("attention", not rows, rows),
+            Capability("incremental", not rows, rows or self.length_rule.why),
         )
         decoder = str(self.text_config.model_type)
         return Capabilities(

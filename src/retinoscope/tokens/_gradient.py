@@ -115,10 +115,13 @@ class EmbeddingGradient:
         """Keys and values before the first visual token.
 
         None where there is nothing before it, where a block keeps something else than keys and
-        values, and where the text before an image reads the image.
+        values, where the text before an image reads the image, and where its keys depend on how
+        long the text is.
         """
-        adapter, first = self.run.adapter, min(self.places)
+        adapter, first, inputs = self.run.adapter, min(self.places), self.run.inputs
         if not first or not _attends_everywhere(adapter):
+            return None
+        if adapter.angles(inputs, first) != adapter.angles(inputs, self._n):
             return None
         cache = DynamicCache()
         arguments = adapter.arguments(self.run.inputs, 0, first)
