@@ -23,7 +23,7 @@ from retinoscope.studies import NUMBERS, TokenAblation, open_results
 
 BOUNDS = [
     *("--min-area", "100", "--max-area", "6000", "--at-most", "5"),
-    *("--lens-min-area", "100", "--lens-max-area", "6000", "--lens-cover", "0"),
+    *("--lens-min-area", "100", "--lens-max-area", "6000"),
 ]
 SMALL = [*BOUNDS, "--limit", "3", "--gradient-steps", "3", "--sizes", "5", "20", "--examples", "1"]
 

@@ -71,14 +71,20 @@ def ablation_rows(sample: str, rng: np.random.Generator, effect: bool = True) ->
     return rows
 
 
-def lens_rows(sample: str, rng: np.random.Generator, peak: float) -> Rows:
+def lens_rows(
+    sample: str, rng: np.random.Generator, peak: float, half: float | None = None
+) -> Rows:
+    """`half` is the peak of tokens that are covered at least half; the same by default."""
+    places = [("object", 0.0), ("object", 0.5), ("background", None)]
+    places += [("shuffled", 0.0), ("shuffled", 0.5)]
     rows: Rows = []
     for weights in ("trained", "untrained"):
-        for group in ("object", "background", "shuffled"):
+        for group, cover in places:
             for layer in range(LAYERS + 1):
-                share = peak / (1 + math.exp(-(layer - 4.5) * 1.6))
+                share = peak if half is None or cover != 0.5 else half
+                share /= 1 + math.exp(-(layer - 4.5) * 1.6)
                 share *= (group == "object") * (weights == "trained")
-                n = 12 if group != "background" else 100
+                n = 100 if group == "background" else 12 if cover == 0 else 6
                 strict = int(rng.binomial(n, min(1.0, share + 0.01)))
                 rows.append(
                     {
@@ -89,6 +95,7 @@ def lens_rows(sample: str, rng: np.random.Generator, peak: float) -> Rows:
                         "color": "red",
                         "layer": layer,
                         "group": group,
+                        "cover": cover,
                         "weights": weights,
                         "n_tokens": n,
                         "strict": strict,

@@ -21,13 +21,16 @@ def test_the_command_knows_every_method() -> None:
 
 def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> None:
     out = tmp_path / "attend"
-    command = ["attend", "planted:direct", "squares:5", "--score", "logit", "--controls", "1"]
+    command = ["attend", "planted:direct", "squares:10", "--score", "logit", "--controls", "1"]
     assert main([*command, "--methods", *FEW, "--out", str(out)]) == 0
     write_report(out)
-    (claim,) = compose(out).claims
-    assert claim.figure == "100%"
-    assert claim.shown
-    assert claim.title.split()[-1] in ("chefer", "knockout-effect", "lens-probability")
+    (finding,) = compose(out).findings
+    assert finding.figure == "100%"
+    assert finding.significant
+    # All three point at it for every image: a tie has no best.
+    assert "best" not in finding.title
+    tied = {"chefer", "knockout-effect", "lens-probability"}
+    assert all(name in finding.sentence for name in tied)
     figures = {file.stem: file.read_text("utf-8") for file in (out / "figures").glob("*.svg")}
     assert set(figures) == {
         "attend-leaders-generative",
@@ -50,7 +53,7 @@ def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> No
         rows = list(csv.DictReader(file))
     assert {row["weights"] for row in rows} == {"trained", "untrained"}
     attention = [row for row in rows if row["method"] == "attention"]
-    assert {row["n_undefined"] for row in attention if row["weights"] == "trained"} == {"5"}
+    assert {row["n_undefined"] for row in attention if row["weights"] == "trained"} == {"10"}
     again = write_report(out).read_bytes()
     assert write_report(out).read_bytes() == again
 
@@ -74,6 +77,6 @@ def test_maps_that_are_all_constant_are_a_report_of_nothing_found(tmp_path: Path
     command = ["attend", "planted:blind", "squares:2", "--score", "logit", "--controls", "0"]
     assert main([*command, "--methods", "attention", "--out", str(out)]) == 0
     (section,) = compose(out).sections
-    assert section.claim is None
+    assert section.finding is None
     assert "the same everywhere and so undefined: all of attention" in section.sentences[-1]
     assert [figure.name for figure in section.figures if "leaders" in figure.name] == []

@@ -18,20 +18,20 @@ from retinoscope.studies import CHECKS
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("flow") / "run"
-    assert main(["flow", "planted:via-query", "squares:6", "--out", str(out)]) == 0
+    assert main(["flow", "planted:via-query", "squares:8", "--out", str(out)]) == 0
     write_report(out)
     return out
 
 
 def test_the_claim_says_which_path_was_planted(folder: Path, tmp_path: Path) -> None:
-    (claim,) = compose(folder).claims
-    assert claim.title == "The question's tokens carry the image to the words"
-    assert claim.shown
-    assert "random edges" in claim.sentence
+    (finding,) = compose(folder).findings
+    assert finding.title == "The question's tokens carry the image to the words"
+    assert finding.significant
+    assert "random edges" in finding.sentence
     out = tmp_path / "direct"
     options = ["--layers", "all", "--tasks", "description", "--no-untrained"]
-    assert main(["flow", "planted:direct", "squares:6", "--out", str(out), *options]) == 0
-    assert compose(out).claims[0].title == "The words read the image directly"
+    assert main(["flow", "planted:direct", "squares:8", "--out", str(out), *options]) == 0
+    assert compose(out).findings[0].title == "The words read the image directly"
 
 
 def test_figures_are_vectors_and_tables_whole(folder: Path) -> None:

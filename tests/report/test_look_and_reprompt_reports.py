@@ -17,13 +17,13 @@ def test_look_reports_the_planted_head(tmp_path: Path) -> None:
     assert all("<image" not in svg for svg in figures.values())
     page = (out / "report.html").read_text("utf-8")
     assert "Most in block 2, head 2: 1.00." in page
-    (claim,) = compose(out).claims
-    assert claim.figure == "0.56"
-    assert "in block 2" in claim.sentence
+    (finding,) = compose(out).findings
+    assert finding.figure == "0.56"
+    assert "in block 2" in finding.sentence
     blind = tmp_path / "blind"
     options = ["--no-untrained"]
     assert main(["look", "planted:via-query", "squares:3", "--out", str(blind), *options]) == 0
-    assert compose(blind).claims == ()
+    assert compose(blind).findings == ()
     write_report(blind)
     assert "no attention to the image at all" in (blind / "report.html").read_text("utf-8")
 
@@ -33,10 +33,10 @@ def test_reprompt_reports_its_curve(tmp_path: Path) -> None:
     shares = ["--shares", "0", "0.35", "1"]
     assert main(["reprompt", "planted:direct", "squares:8", "--out", str(out), *shares]) == 0
     write_report(out)
-    (claim,) = compose(out).claims
-    assert claim.figure == "35%"
-    assert "of the cache" in claim.versus
-    assert "as many random tokens" in claim.sentence
+    (finding,) = compose(out).findings
+    assert "with 35% of the visual tokens" in finding.versus
+    assert "of the cache" in finding.versus
+    assert "as many random ones" in finding.sentence
     svg = (out / "figures" / "reprompt.svg").read_text("utf-8")
     assert "<image" not in svg
     assert "asked on its own" in svg

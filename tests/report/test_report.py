@@ -124,12 +124,12 @@ def test_lens_says_which_pretraining_gives_which_curve(page: str) -> None:
 
 def test_paper_numbers_are_marked_as_another_model(page: str) -> None:
     assert "LLaVA-1.5-7B on COCO: another model on other data" in page
-    assert "72%, 51% and 87%" in page
+    assert "72% (caption), 51% (yes/no) and 87% (question)" in page
 
 
 def test_headlines_are_three_with_controls(report: Report) -> None:
-    assert [claim.shown for claim in report.claims] == [True, True, True]
-    assert all("against" in claim.versus for claim in report.claims)
+    assert [finding.significant for finding in report.findings] == [True, True, True]
+    assert all("against" in finding.versus for finding in report.findings)
 
 
 def test_an_effect_that_does_not_show_is_said(tmp_path: Path) -> None:
@@ -137,11 +137,11 @@ def test_an_effect_that_does_not_show_is_said(tmp_path: Path) -> None:
         return ablation_rows(sample, rng, effect=False)
 
     write_run(tmp_path, "ablation", "pocket", none)
-    (claim,) = headlines(tmp_path)
-    assert claim.shown is False
+    (finding,) = headlines(tmp_path)
+    assert finding.significant is False
     text = write_report(tmp_path).read_text("utf-8")
-    assert "The effect does not show in this run." in text
-    assert "The intervals overlap: the effect does not show here." in text
+    assert "No evidence that objects are local" in text
+    assert "Objects are local" not in text
 
 
 def test_a_single_run_directory_reports_beside_its_results(tmp_path: Path) -> None:

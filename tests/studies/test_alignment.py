@@ -73,7 +73,7 @@ def test_a_blind_model_agrees_with_nobody(tmp_path: Path) -> None:
     assert all("the map is constant" in r["reason"] for r in own)
     section = compose(results.path).sections[0]
     assert "no map could be compared" in section.sentences[0]
-    assert section.claim is None
+    assert section.finding is None
 
 
 def test_metrics_that_nobody_asked_for_have_no_row(tmp_path: Path) -> None:

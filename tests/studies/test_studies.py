@@ -107,11 +107,13 @@ def test_lens_finds_names_on_objects_only(seer, make_samples, tmp_path):
     results = studies(seer(samples), samples)["lens"].run(tmp_path / "run")
     summary = results.summary()
     for layer, share in ((0, 0.0), (4, 0.0), (5, 1.0), (8, 1.0)):
-        row = one(summary, group="object", layer=layer, measure="strict")
-        assert (row["share"], row["n_images"], row["n_objects"]) == (share, 4, 8)
+        for cover in (0.0, 0.5):
+            row = one(summary, group="object", layer=layer, measure="strict", cover=cover)
+            assert (row["share"], row["n_images"], row["n_objects"]) == (share, 4, 8)
     assert one(summary, group="background", layer=8, measure="any_kind")["share"] == 0.0
-    assert one(summary, group="shuffled", layer=8, measure="strict")["share"] < 0.7
-    best = one(results.extras()["best_layer"], group="object", measure="strict", images="all")
+    assert one(summary, group="shuffled", cover=0.0, layer=8, measure="strict")["share"] < 0.7
+    keys = {"group": "object", "measure": "strict", "images": "all", "cover": 0.0}
+    best = one(results.extras()["best_layer"], **keys)
     assert (best["share"], best["layer"], best["n_layers"]) == (1.0, 5.0, 9)
 
 
@@ -265,8 +267,8 @@ def test_another_study_or_other_options_are_refused(seer, make_samples, tmp_path
     studies(seer(samples), samples)["lens"].run(tmp_path / "run")
     with pytest.raises(InputError, match="another run"):
         studies(seer(samples), samples)["knockout"].run(tmp_path / "run")
-    with pytest.raises(InputError, match="min_cover"):
-        LogitLens(seer(samples), samples, untrained=False, min_cover=0.5).run(tmp_path / "run")
+    with pytest.raises(InputError, match="covers"):
+        LogitLens(seer(samples), samples, untrained=False, covers=(0.5,)).run(tmp_path / "run")
     with pytest.raises(InputError, match="data"):
         studies(seer(samples), make_samples(3))["lens"].run(tmp_path / "run")
 
@@ -296,7 +298,8 @@ def test_results_open_from_the_folder_alone(name, seer, make_samples, tmp_path):
         (lambda v, s: TokenAblation(v, s, fill="blur"), "unknown fill"),
         (lambda v, s: TokenAblation(v, s, sizes=(0,)), "sizes"),
         (lambda v, s: TokenAblation(v, s, gradient_steps=1), "at least 2 steps"),
-        (lambda v, s: LogitLens(v, s, min_cover=2.0), "min_cover"),
+        (lambda v, s: LogitLens(v, s, covers=(2.0,)), "covers"),
+        (lambda v, s: LogitLens(v, s, covers=(0.5, 0.5)), "each cover once"),
         (lambda v, s: AttentionKnockout(v, s, sources=("sky",)), "unknown source 'sky'"),
         (lambda v, s: AttentionKnockout(v, s, slide=9), "sliding window"),
     ],

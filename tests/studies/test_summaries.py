@@ -95,6 +95,7 @@ def lens_rows(sample, group, strict, n_tokens=4, weights="trained", item=0):
             "object": "car",
             "layer": layer,
             "group": group,
+            "cover": None if group == "background" else 0.0,
             "weights": weights,
             "n_tokens": n_tokens,
             "strict": hits,

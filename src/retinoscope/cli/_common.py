@@ -16,7 +16,7 @@ from ._progress import Progress
 if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
-    from ..report import Claim
+    from ..report import Finding
     from ..scale import RayWorkers
     from ..studies import Study
 
@@ -168,7 +168,7 @@ def run_study(
         )
     from ..report import compose
 
-    say_claims(compose(common.out).claims)
+    say_findings(compose(common.out).findings)
     print(f"results: {common.out}")
     print(f"next: retinoscope report {common.out}")
     failed = results.failures()
@@ -270,8 +270,8 @@ def _workers(
     )
 
 
-def say_claims(claims: Sequence[Claim]) -> None:
+def say_findings(findings: Sequence[Finding]) -> None:
     """The results in one sentence each, with intervals."""
-    for claim in claims:
-        print(f"{claim.title}: {claim.figure} {claim.versus}".rstrip())
-        print(f"  {claim.sentence}")
+    for finding in findings:
+        print(finding.headline)
+        print(f"  {finding.sentence}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ._common import quiet, samples_of, say_claims
+from ._common import quiet, samples_of, say_findings
 from ._progress import Progress
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def demo(
         progress.say("writing the report")
         report = compose(out)
         path = report.write()
-    say_claims(report.claims)
+    say_findings(report.findings)
     print(f"report: {path}")
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
-from ._common import NAMED, PARTLY, quiet, samples_of, say_claims
+from ._common import NAMED, PARTLY, quiet, samples_of, say_findings
 from ._progress import Progress
 
 Task = Literal[
@@ -108,7 +108,7 @@ def probe(
         results = study.run(out, progress.stage(f"probe of {model}"))
     from ..report import compose
 
-    say_claims(compose(out).claims)
+    say_findings(compose(out).findings)
     print(f"results: {out}")
     print(f"next: retinoscope report {out}")
     failed = results.failures()

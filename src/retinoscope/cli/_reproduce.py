@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import PARTLY, Loading, load_model, quiet, samples_of, say_claims, workers_of
+from ._common import PARTLY, Loading, load_model, quiet, samples_of, say_findings, workers_of
 from ._progress import Progress
 
 Several = Parameter(
@@ -37,7 +37,6 @@ def reproduce(
     at_most: int = 3,
     lens_min_area: float = 20_000,
     lens_max_area: float = 30_000,
-    lens_cover: float = 0.5,
     sizes: Annotated[tuple[int, ...], Several] = (5, 10, 20, 40, 60, 100, 250),
     gradient_steps: int = 50,
     caption_tokens: int = 200,
@@ -85,7 +84,6 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         at_most: images with at most so many annotations.
         lens_min_area: the same for the lens.
         lens_max_area: the same for the lens.
-        lens_cover: share of a token's box that the object must cover, for the lens.
         sizes: numbers of tokens of the random and gradient sets.
         gradient_steps: steps of integrated gradients.
         caption_tokens: longest caption.
@@ -116,7 +114,6 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         at_most=at_most,
         lens_min_area=lens_min_area,
         lens_max_area=lens_max_area,
-        lens_cover=lens_cover,
         sizes=sizes,
         gradient_steps=gradient_steps,
         caption_tokens=caption_tokens,
@@ -152,7 +149,7 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         )
         progress.say("writing the report")
         path = report.write()
-    say_claims(report.claims)
+    say_findings(report.findings)
     print(f"report: {path}")
     if any(run.results.failures() for run in report.runs):
         print("some images failed: the report lists them")

@@ -40,6 +40,7 @@ CONDITIONS: tuple[Condition, ...] = (
     "gradient",
     "control",
 )
+COVERS = (0.0, 0.5)
 SIZES = (5, 10, 20, 40, 60, 100, 250)
 SOURCES: tuple[Source, ...] = (
     "object",
@@ -137,6 +138,7 @@ def lens(
     common: Common,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     objects: Objects = Objects(),  # noqa: B008 (frozen)
+    covers: Annotated[tuple[float, ...], Several] = COVERS,
     untrained: bool = True,
     near: int = 0,
     parts: Annotated[bool, Parameter(negative=())] = False,
@@ -158,12 +160,21 @@ def lens(
     Args:
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
+        covers: shares of a token's box that the object must cover; it is counted at each of them,
+            from one pass. 0 is any overlap.
         untrained: also run a copy with random weights, which needs the model's memory again.
         near: so many entries of the vocabulary around a name count as near it; also counts its
             pieces and synonyms, and lists the words that appear. 0 leaves that out.
         parts: also run the model with a random projector, and with a random language model.
         example_layers: so many layers are kept for the pictures.
     """
+
+    if common.min_cover:
+        from ..errors import InputError
+
+        raise InputError(
+            "the lens reads an object at several covers: say --covers, not --min-cover"
+        )
 
     def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
         from ..studies import LogitLens, PromptOptions
@@ -179,7 +190,7 @@ def lens(
                 max_area=objects.max_area,
                 max_objects=objects.max_objects,
             ),
-            min_cover=common.min_cover,
+            covers=covers,
             untrained=untrained,
             near=near,
             parts=parts,

@@ -2,19 +2,19 @@
 
     retinoscope.report.write_report("runs/demo")     # -> runs/demo/report.html
 
-The page needs no network and no scripts. Every sentence with a claim in it is generated from the
-intervals: where they overlap, it says that the effect does not show.
+The page needs no network and no scripts. What is said to show is decided by paired tests
+(`retinoscope.studies.findings`): title and sentence of a finding come from one verdict.
 """
 
+from ..studies.findings import Finding
 from ._collect import StudyRun, collect
 from ._files import write_whole
 from ._neo2024 import PLAN, compose_neo2024
-from ._parts import Claim
 from ._write import Report, compose, headlines, write_report
 
 __all__ = [
     "PLAN",
-    "Claim",
+    "Finding",
     "Report",
     "StudyRun",
     "collect",

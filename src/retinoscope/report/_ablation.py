@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..studies.findings import Finding, make_finding, paired_test, told
 from ._ablation_figure import conditions_figure, count_figure
 from ._collect import StudyRun
 from ._parts import (
     PAPER,
-    Claim,
     Column,
     Interval,
     Record,
@@ -28,6 +28,8 @@ TASK_NAMES = {
     "polling": "saying yes to “Is there a …?”",
     "question": "answering a question about it",
 }
+_SHORT = {"generative": "caption", "polling": "yes/no", "question": "question"}
+_PLURAL = {"generative": "captions", "polling": "yes/no questions", "question": "questions"}
 MAIN, CONTROL = "object+1", "random=object+1"
 MODE = "corrected"
 MODES = (MODE, "whole-word", "paper")
@@ -42,7 +44,6 @@ def section(runs: Sequence[StudyRun]) -> Section:
     figures = [conditions_figure(rows, tasks)]
     counts = count_figure(rows, tasks)
     figures += [counts] if counts else []
-    claim = _claim(rows, tasks, main.label)
     return Section(
         key="ablation",
         title="Where an object is: replacing tokens by the mean",
@@ -72,7 +73,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Intervals: Wilson's; where an image gives several cases, with the number of "
             "independent ones that they are worth.",
         ),
-        claim=claim,
+        finding=ablation_finding(rows, tasks, main.label),
     )
 
 
@@ -80,40 +81,38 @@ def decrease(rows: Sequence[Record], task: str, condition: str) -> Interval | No
     return interval(first(rows, task=task, condition=condition), "decrease")
 
 
-def _claim(rows: Sequence[Record], tasks: Sequence[str], model: str) -> Claim | None:
+def ablation_finding(rows: Sequence[Record], tasks: Sequence[str], model: str) -> Finding | None:
+    """Whether the object's tokens lose more than as many random ones, task by task."""
     pairs = [
-        (task, a, b)
+        (task, row, a, b)
         for task in tasks
-        if (a := decrease(rows, task, MAIN)) and (b := decrease(rows, task, CONTROL))
+        if (row := first(rows, task=task, condition=MAIN)) is not None
+        and (a := interval(row, "decrease"))
+        and (b := decrease(rows, task, CONTROL))
     ]
     if not pairs:
         return None
-    lost = listing([percent(a.value) for _, a, _ in pairs])
-    control = listing([percent(b.value) for _, _, b in pairs])
-    names = listing([{"generative": "caption", "polling": "yes/no"}.get(t, t) for t, _, _ in pairs])
-    weak = [task for task, a, b in pairs if not a.above(b)]
-    verdict = (
-        "The 95% intervals do not overlap on any task."
-        if not weak
-        else f"On {listing(weak)} the effect does not show: the 95% intervals overlap, or the "
-        "control loses as much."
-    )
-    known = [number(first(rows, task=task, condition=MAIN) or {}, "paper") for task, _, _ in pairs]
-    quoted = listing([percent(share) for share in known if share is not None])
-    values_ = [a.value for _, a, _ in pairs]
-    controls = [b.value for _, _, b in pairs]
-    return Claim(
-        title="Objects are local",
-        figure=_span(values_),
-        versus=f"against {_span(controls)} for as many random tokens",
-        sentence=(
-            f"On {model}, replacing an object's tokens and one ring around them loses {lost} of "
-            f"the correct answers ({names}); as many random tokens elsewhere lose {control}. "
-            f"{verdict}"
-        ),
-        # The sentence names the tasks where only some fail to show it.
-        shown=None if 0 < len(weak) < len(pairs) else not weak,
-        paper=f"{quoted} on the three tasks" if quoted else "",
+    lost = listing([percent(a.value) for *_, a, _ in pairs])
+    control = listing([percent(b.value) for *_, b in pairs])
+    names = listing([_SHORT.get(task, task) for task, *_ in pairs])
+    known = [
+        (share, _SHORT.get(task, task))
+        for task, row, *_ in pairs
+        if (share := number(row, "paper")) is not None
+    ]
+    tests = [
+        test
+        for task, row, *_ in pairs
+        if (test := paired_test(row, about=f"for {_PLURAL.get(task, task)}"))
+    ]
+    return make_finding(
+        "objects are local",
+        f"On {model}, replacing an object's tokens and one ring around them loses {lost} of the "
+        f"correct answers ({names}); as many random tokens elsewhere lose {control}",
+        tests,
+        figure=_span([a.value for *_, a, _ in pairs]),
+        versus=f"against {_span([b.value for *_, b in pairs])} for as many random tokens",
+        paper=listing([f"{percent(share)} ({name})" for share, name in known]),
     )
 
 
@@ -137,18 +136,8 @@ def _sentence(rows: Sequence[Record], task: str) -> str:
     if control is None:
         return text + "; no control was run."
     text += f"; with as many random tokens, {percent_interval(control)}"
-    gap = interval(row, "difference")
-    text += (
-        f" (paired difference {100 * gap.value:.0f} points, {100 * gap.low:.0f} to "
-        f"{100 * gap.high:.0f})."
-        if gap
-        else "."
-    )
-    if ours.above(control):
-        return text
-    if control.above(ours):
-        return text + " The control loses more: the effect does not show here."
-    return text + " The intervals overlap: the effect does not show here."
+    test = paired_test(row)
+    return f"{text}." if test is None else f"{text}. {told(test)}"
 
 
 def _capital(text: str) -> str:
@@ -160,8 +149,8 @@ def _others(runs: Sequence[StudyRun]) -> tuple[str, ...]:
     found = []
     for run in runs:
         rows = pick(run.summary, mode=MODE) or run.summary
-        claim = _claim(rows, known_first(values(rows, "task"), TASKS), run.label)
-        found += [claim.sentence] if claim else []
+        finding = ablation_finding(rows, known_first(values(rows, "task"), TASKS), run.label)
+        found += [finding.sentence] if finding else []
     return tuple(found)
 
 

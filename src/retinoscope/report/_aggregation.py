@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..studies.findings import Finding, make_finding, paired_test, told
 from ._collect import StudyRun
 from ._parts import (
-    Claim,
     Column,
     Figure,
     Record,
@@ -31,23 +31,25 @@ _SHORT = {
 }
 
 
-def aggregation_claim(run: StudyRun) -> Claim | None:
+def aggregation_finding(run: StudyRun) -> Finding | None:
     """Whether the maximum's locations know more of classes than the class token's."""
     measure, ours = "mean IoU of labels from text", "contrastive-max-self"
     rows = run.extra("aggregation")
     row = first(rows, objective=ours, measure=measure) or first(
         rows, objective="contrastive-max", measure=measure
     )
-    x, change = interval(row, "value"), interval(row, "difference")
-    if row is None or x is None or change is None:
+    x, test = interval(row, "value"), paired_test(row, images="images", scale=1)
+    if row is None or x is None or test is None:
         return None
     theirs = interval(first(rows, objective=row["against"], measure=measure), "value")
-    return Claim(
-        title="Locations know more of classes under the maximum",
+    return make_finding(
+        "locations know more of classes under the maximum",
+        f"{row['objective']} against {row['against']}, {measure}: {number_interval(x)}"
+        + (f" against {number_interval(theirs)}" if theirs else "")
+        + f", over images and {row['seeds']} seeds",
+        [test],
         figure=f"{x.value:.2f}",
         versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
-        sentence=_difference(row, measure),
-        shown=change.low > 0,
     )
 
 
@@ -109,33 +111,11 @@ def spurious_section(runs: Sequence[StudyRun]) -> Section:
                 "" if paper is None else f"{paper:.2f}",
             )
         )
-    gap = first(rows, objective="grounded-max", measure="gap", group="side")
     sentences = [
         f"{row['objective']}, gap of a right {row['group']} between grounds: {number_interval(x)}."
         for row in pick(rows, measure="gap")
         if (x := interval(row, "value"))
     ]
-    claim = None
-    change = interval(gap, "difference")
-    if gap is not None and change is not None:
-        mine, other = (
-            interval(gap, "value"),
-            first(rows, objective="grounded-class", measure="gap", group="side"),
-        )
-        theirs = interval(other, "value")
-        text = (
-            "Gap in accuracy between an object's own ground and the other, maximum minus class "
-            f"token: {number_interval(change)}, over images and {gap['seeds']} seeds."
-        )
-        if change.high >= 0:
-            text += " It does not show."
-        claim = Claim(
-            title="The maximum depends less on the ground",
-            figure=f"{mine.value:.2f}" if mine else "n/a",
-            versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
-            sentence=text,
-            shown=change.high < 0,
-        )
     return Section(
         key="spurious",
         title="The object or the ground",
@@ -166,17 +146,35 @@ def spurious_section(runs: Sequence[StudyRun]) -> Section:
             "the four of side and ground.",
             PAPER_NOTE + " They are the paper's for waterbirds (Waterbirds, zero-shot).",
         ),
-        claim=claim,
+        finding=spurious_finding(rows),
+    )
+
+
+def spurious_finding(rows: Sequence[Record]) -> Finding | None:
+    """Whether the gap between an object's own ground and the other is smaller."""
+    gap = first(rows, objective="grounded-max", measure="gap", group="side")
+    mine, test = interval(gap, "value"), paired_test(gap, images="images", scale=1, sign=-1)
+    if gap is None or mine is None or test is None:
+        return None
+    other = first(rows, objective="grounded-class", measure="gap", group="side")
+    theirs = interval(other, "value")
+    return make_finding(
+        "the maximum depends less on the ground",
+        f"Gap in accuracy between an object's own ground and the other: {number_interval(mine)} "
+        "with the maximum"
+        + (f", {number_interval(theirs)} with the class token" if theirs else "")
+        + f", over images and {gap['seeds']} seeds",
+        [test],
+        figure=f"{mine.value:.2f}",
+        versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
     )
 
 
 def _difference(row: Record, measure: str) -> str:
-    change = interval(row, "difference")
-    if change is None:
+    test = paired_test(row, images="images", scale=1)
+    if test is None:
         return ""
-    shows = change.low > 0 or change.high < 0
-    text = f"{row['objective']} minus {row['against']}, {measure}: {number_interval(change)}"
-    return text + ("." if shows else ". It does not show.")
+    return f"{row['objective']} against {row['against']}, {measure}: {told(test)}"
 
 
 def _cell(row: Record | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..stats.maps import METRICS
+from ..studies.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
 from ._alignment_figure import agreement_figure, ranking_figure
 from ._alignment_names import (
     FITS,
@@ -19,7 +20,6 @@ from ._alignment_names import (
 )
 from ._collect import StudyRun
 from ._parts import (
-    Claim,
     Column,
     Interval,
     Record,
@@ -79,7 +79,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             )
         ),
         notes=_notes(rows),
-        claim=_claim(rows, parts, main.label),
+        finding=alignment_finding(rows, parts, main.label),
     )
 
 
@@ -132,14 +132,23 @@ def _sentence(rows: Sequence[Record], provenance: str, granularity: str, model: 
     for name, label in _BESIDE[1:]:
         if other := interval(row, name):
             text += f"; {label.format(one=ONE[provenance])} {number_interval(other)}"
-    if gain := interval(row, "gain"):
-        text += f". Over another text's map: {number_interval(gain)}"
-        if gain.low <= 0 <= gain.high:
-            text += ", no difference that shows"
-    return f"{text} ({row['n']} segments of {row['n_samples']} images)."
+    text += f" ({row['n']} segments of {row['n_samples']} images)."
+    if test := _over_other_text(rows, row):
+        text += f" Over another text's map: {told(test)}"
+    return text
 
 
-def _claim(rows: Sequence[Record], parts: Sequence[tuple[str, str]], model: str) -> Claim | None:
+def _over_other_text(rows: Sequence[Record], row: Record) -> PairedTest | None:
+    """The test of the best of several maps, corrected for their number."""
+    test = paired_test(row, "gain", scale=1)
+    asked = pick(rows, weights="trained", metric=row["metric"])
+    return None if test is None else chosen_of(test, len(asked))
+
+
+def alignment_finding(
+    rows: Sequence[Record], parts: Sequence[tuple[str, str]], model: str
+) -> Finding | None:
+    """Whether a map depends on the text as the observers' gaze does."""
     found = [
         (p, g, *best)
         for p, g in parts
@@ -148,20 +157,20 @@ def _claim(rows: Sequence[Record], parts: Sequence[tuple[str, str]], model: str)
     if not found:
         return None
     provenance, granularity, row, x = max(found, key=lambda one: one[3].value)
-    other = interval(row, "other_text")
-    gain = interval(row, "gain")
-    assert gain is not None
-    return Claim(
-        title=f"The model looks where {WHO[provenance]} look",
+    mine = pick(rows, provenance=provenance, granularity=granularity)
+    other, test = interval(row, "other_text"), _over_other_text(mine, row)
+    if test is not None:
+        test = chosen_of(test, len(found))
+    text = f"{model} ({KINDS[kind_of(rows)]}), {GRANULARITIES[granularity]}: "
+    text += f"{method_name(row)} agrees best with {WHO[provenance]}, NCC {number_interval(x)}"
+    if other is not None:
+        text += f"; another text's map {number_interval(other)}"
+    return make_finding(
+        f"the model looks where {WHO[provenance]} look",
+        text,
+        [] if test is None else [test],
         figure=f"{x.value:.2f}",
         versus=f"NCC, against {other.value:.2f} for another text" if other else "NCC",
-        sentence=_sentence(
-            pick(rows, provenance=provenance, granularity=granularity),
-            provenance,
-            granularity,
-            model,
-        ),
-        shown=gain.low > 0,
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..studies.findings import Finding, chosen_of, make_finding, paired_test
 from ._attend_figure import BASELINES, MEASURE_NAMES, SHORT, layers_figure, leaders_figure
 from ._collect import StudyRun
 from ._parts import (
-    Claim,
     Column,
     Interval,
     Record,
@@ -68,7 +68,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "“random” is their control. Attention, rollout, gradient times input and SmoothGrad do "
             "not tell the planted models apart that any map should (retinoscope check METHOD).",
         ),
-        claim=_claim(main, leaders, tasks),
+        finding=attend_finding(main, leaders, tasks[0]) if tasks else None,
     )
 
 
@@ -92,7 +92,13 @@ def _sentences(run: StudyRun, leaders: Sequence[Record], task: str) -> list[str]
         best = _best(leaders, task, measure)
         if best is None or (x := interval(best, "value")) is None:
             continue
-        text = f"{run.label}, {TASK_NAMES.get(task, task)}, {SHORT[measure]}: best {_named(best)}, "
+        together = _not_told_apart(leaders, task, measure)
+        lead = (
+            "best" if len(together) == 1 else f"{len(together)} methods not told apart, among them"
+        )
+        text = (
+            f"{run.label}, {TASK_NAMES.get(task, task)}, {SHORT[measure]}: {lead} {_named(best)}, "
+        )
         text += _value(x, measure)
         if control := interval(best, "control"):
             text += f" (another image's mask {_value(control, measure)})"
@@ -118,14 +124,26 @@ def _named(row: Record) -> str:
 
 
 def _behind(row: Record, measure: str) -> str:
-    x, gap = interval(row, "value"), interval(row, "behind")
+    x, test = interval(row, "value"), paired_test(row, "behind", scale=1, sign=-1)
     text = f"{_named(row)} {'' if x is None else _value(x, measure)}"
-    if gap is None:
-        return text
-    # Nothing is "-0.00".
-    behind, low, high = (round(-x, 2) + 0.0 for x in (gap.value, gap.high, gap.low))
-    told = f"behind by {behind:.2f} ({low:.2f} to {high:.2f})"
-    return f"{text}, {told}" if gap.high < 0 else f"{text}, no difference shown ({told})"
+    return text if test is None else f"{text}, behind by {test}"
+
+
+def _not_told_apart(leaders: Sequence[Record], task: str, measure: str) -> list[Record]:
+    """The best method and those that its paired test does not put behind it.
+
+    The best one was found by looking, so p values are corrected for all pairs of methods.
+    """
+    best, followers = _best(leaders, task, measure), _followers(leaders, task, measure)
+    if best is None:
+        return []
+    n = len(followers) + 1
+    together = [best]
+    for row in followers:
+        test = paired_test(row, "behind", scale=1, sign=-1)
+        if test is None or chosen_of(test, n * (n - 1) // 2).sign != "higher":
+            together.append(row)
+    return together
 
 
 def _faithful(summary: Sequence[Record], task: str) -> str:
@@ -181,25 +199,37 @@ def _undefined(leaders: Sequence[Record], summary: Sequence[Record], task: str) 
     return f"maps that are the same everywhere and so undefined: {listing(parts)}"
 
 
-def _claim(run: StudyRun, leaders: Sequence[Record], tasks: Sequence[str]) -> Claim | None:
-    found = [(task, best) for task in tasks[:1] if (best := _best(leaders, task, "pointing"))]
-    if not found:
-        return None
-    task, best = found[0]
+def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Finding | None:
+    """Whether a map finds the object, and whether one finds it better than the others."""
+    best = _best(leaders, task, "pointing")
     x, control = interval(best, "value"), interval(best, "control")
-    if x is None:
+    if best is None or x is None:
         return None
-    shown = None if control is None else x.above(control)
-    sentence = _sentences(run, leaders, task)[0]
-    if shown is False:
-        sentence += " The intervals overlap: it does not show."
-    return Claim(
-        title=f"The map that finds the object best: {best['method']}",
+    n = len(_followers(leaders, task, "pointing")) + 1
+    above = paired_test(best, "above", against="above another image's mask")
+    together = _not_told_apart(leaders, task, "pointing")
+    names = [str(row["method"]) for row in together]
+    text = (
+        f"{run.label}, {TASK_NAMES.get(task, task)}: the largest value of {_named(best)} lies on "
+    )
+    text += f"the object for {percent_interval(x)} of the targets"
+    text += f", on another image's mask for {percent_interval(control)}" if control else ""
+    if len(names) == 1 < n:
+        claim = f"the map that finds the object best is that of {names[0]}"
+        follows = (
+            f"Each of the {n - 1} other methods is significantly behind it (all pairs corrected)."
+        )
+    else:
+        claim = "a map finds the object" if n == 1 else "several maps find the object"
+        follows = f"Not told apart: {listing(names)}." if n > 1 else ""
+    return make_finding(
+        claim,
+        text,
+        [] if above is None else [chosen_of(above, n)],
         figure=f"{x.value:.0%}",
         versus="of its largest values on the object"
         + ("" if control is None else f", against {control.value:.0%} on another image's"),
-        sentence=sentence,
-        shown=shown,
+        follows=follows,
     )
 
 

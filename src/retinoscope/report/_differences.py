@@ -15,6 +15,7 @@ from ..curation import Curated
 from ..store import Json, read_results
 from ..studies import DESCRIBE, names_object, paper_names_object
 from ._collect import StudyRun
+from ._lens_curves import at_cover
 from ._parts import listing, percent
 from ._rows import first, interval, number, pick
 
@@ -180,6 +181,8 @@ def _never(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
     run = runs.get("lens/lens")
     rows = [] if run is None else run.extra("best_layer")
     rows = pick(rows, weights="trained", group="object", measure="strict")
+    # Covers in turn would be several rows; any overlap has every object.
+    rows = pick(rows, cover=0.0) or rows
     every, hitting = (interval(first(rows, images=name), "share") for name in ("all", "hitting"))
     if every is None:
         return ""
@@ -190,6 +193,17 @@ def _never(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
         f"{percent(every.value)} over all images, {percent(hitting.value)} over the {count} with "
         "a hit"
     )
+
+
+def _covers(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    run = runs.get("lens/lens")
+    rows = [] if run is None else run.extra("best_layer")
+    parts = [
+        f"{percent(share.value)} {at_cover(number(row, 'cover'))}"
+        for row in pick(rows, weights="trained", group="object", measure="strict", images="all")
+        if (share := interval(row, "share"))
+    ]
+    return f"{listing(parts)}, at the best layer of each image" if len(parts) > 1 else ""
 
 
 def _all_images(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
@@ -348,8 +362,9 @@ _ALL = (
     Difference(
         "Lens: which tokens count",
         "Not stated: tokens covered by half, or at all.",
-        "An option (lens_cover), the same in both modes.",
-        "Tokens at the border say the object's name less often, so any overlap lowers the share.",
+        "Both, side by side, in both modes.",
+        "Tokens at the border count or do not: the share can be higher or lower for it.",
+        measure=_covers,
     ),
     Difference(
         "Resuming",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..studies.findings import Finding, PairedTest, make_finding, paired_test, weakest
 from ._collect import StudyRun
 from ._flow_figure import edges_figure, layers_figure, windows_figure
 from ._flow_names import (
@@ -18,7 +19,6 @@ from ._flow_names import (
     in_order,
 )
 from ._parts import (
-    Claim,
     Column,
     Interval,
     Record,
@@ -85,7 +85,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "edges: as many others, drawn from all of the prompt.",
             "After Kaduri et al. 2024 (arXiv 2411.17491) and Zhang et al. 2024 (arXiv 2411.18620).",
         ),
-        claim=_claim(rows, readings, main.label),
+        finding=flow_finding(main, readings),
     )
 
 
@@ -165,34 +165,47 @@ def _untrained(run: StudyRun) -> str:
     )
 
 
-def _claim(rows: Sequence[Record], readings: Sequence[str], model: str) -> Claim | None:
+def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
+    """Which of the image's two ways to the words matters more, in pairs of the same prompts."""
+    rows = pick(run.summary, weights="trained")
     reading = "generated" if "generated" in readings else readings[0]
     direct = _score(rows, "description", reading, DIRECT)
     through = _score(rows, "description", reading, VIA_QUERY)
     if direct is None or through is None:
         return None
-    control = _score(rows, "description", reading, CONTROL + DIRECT)
-    if through.above(direct):
-        title, shown = "The words read the image directly", True
-    elif direct.above(through):
-        title, shown = "The question's tokens carry the image to the words", True
-    else:
-        title, shown = "Neither path to the words stands out", False
+    same = {"task": "description", "reading": reading, "layers": "all"}
+    paths = first(run.extra("paths"), weights="trained", **same)
+    between = paired_test(paths, against="between the two paths", scale=1)
+    claim, edges = "one path from the image to the words matters more than the other", DIRECT
+    tests: list[PairedTest] = [] if between is None else [between]
+    if between is not None and between.sign == "higher":
+        claim = "the words read the image directly"
+    elif between is not None and between.sign == "lower":
+        claim, edges = "the question's tokens carry the image to the words", VIA_QUERY
+        turned = paired_test(paths, against="between the two paths", scale=1, sign=-1)
+        tests = [] if turned is None else [turned]
+    told = between is not None and between.sign in ("higher", "lower")
+    own = paired_test(
+        first(rows, **same, edges=edges), against="against random edges", scale=1, sign=-1
+    )
+    # The larger effect also has to be more than as many random edges have.
+    if told and own is not None:
+        weaker = weakest([*tests, own])
+        tests = [] if weaker is None else [weaker]
     sentence = (
         f"Blocking image → generated leaves {number_interval(direct)} of the F1 of the objects "
-        f"that {model} names, blocking image → query {number_interval(through)} (last position "
-        f"{READING_NAMES[reading]})"
+        f"that {run.label} names, blocking image → query {number_interval(through)} (last "
+        f"position {READING_NAMES[reading]})"
     )
-    if control:
+    if control := _score(rows, "description", reading, CONTROL + DIRECT):
         sentence += f"; as many random edges leave {number_interval(control)}"
-    return Claim(
-        title=title,
+    return make_finding(
+        claim,
+        sentence,
+        tests,
         figure=f"{direct.value:.2f}",
-        versus=(
-            f"of F1 without image → generated, against {through.value:.2f} without image → query"
-        ),
-        sentence=sentence + ("." if shown else ". The intervals overlap."),
-        shown=shown,
+        versus=f"of F1 without image → generated, against {through.value:.2f} without image → "
+        "query",
     )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._aggregation import PAPER_NOTE, aggregation_claim, aggregation_parts
+from ..studies.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
+from ._aggregation import PAPER_NOTE, aggregation_finding, aggregation_parts
 from ._collect import StudyRun
 from ._group_figure import bottom_up_figure, top_down_figure
 from ._parts import (
-    Claim,
     Column,
     Interval,
     Record,
@@ -79,7 +79,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "After Ranasinghe et al. 2022 (arXiv 2210.09996).",
             *((PAPER_NOTE,) if told else ()),
         ),
-        claim=aggregation_claim(main) if told else _claim(rows),
+        finding=aggregation_finding(main) if told else grouping_finding(rows),
     )
 
 
@@ -134,7 +134,6 @@ def _of_labels(rows: Sequence[Record], model: str, row: Record, x: Interval) -> 
 
 
 def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> str:
-    change = interval(row, "difference")
     text = (
         f"{model}, groups by {row['method']} of {row['layer']}: overlap with instances "
         f"{number_interval(x)} by best match, {_value(row, 'matched')} one to one; "
@@ -143,30 +142,31 @@ def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> 
     fresh = _best(pick(rows, kind="bottom-up", weights="untrained"))
     text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
     text += f"; bound of the grid {_value(row, 'bound')}."
-    if change is not None and change.low <= 0:
-        text += f" Not more than {row['control']}: the difference is {number_interval(change)}."
-    return text
+    test = paired_test(row, scale=1)
+    return text if test is None else f"{text} Against {row['control']}: {told(test)}"
 
 
-def _claim(rows: Sequence[Record]) -> Claim | None:
+def grouping_finding(rows: Sequence[Record]) -> Finding | None:
     """Against the strongest null; top-down where there is text, else bottom-up."""
-    for kind, title, said in (
-        ("top-down", "Locations say which class they show", _of_labels),
-        ("bottom-up", "Features put objects together", _of_groups),
+    for kind, claim, said in (
+        ("top-down", "locations say which class they show", _of_labels),
+        ("bottom-up", "features put objects together", _of_groups),
     ):
-        best = _best([row for row in _asked(rows, kind) if row["candidates"] in (None, "all")])
+        asked = [row for row in _asked(rows, kind) if row["candidates"] in (None, "all")]
+        best = _best(asked)
         if best is None:
             continue
         row, x = best
-        change, control = interval(row, "difference"), interval(row, "control_value")
+        control, test = interval(row, "control_value"), paired_test(row, scale=1)
         told = "swapped prompts" if kind == "top-down" else str(row["control"])
         model = str(row["model"])
-        return Claim(
-            title=title,
+        tests: list[PairedTest] = [] if test is None else [chosen_of(test, len(asked))]
+        return make_finding(
+            claim,
+            said(pick(rows, model=model), model, row, x),
+            tests,
             figure=f"{x.value:.2f}",
             versus=f"against {control.value:.2f} with {told}" if control else "",
-            sentence=said(pick(rows, model=model), model, row, x),
-            shown=None if change is None else change.low > 0,
         )
     return None
 

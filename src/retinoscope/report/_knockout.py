@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..studies.findings import Finding, holm, make_finding, paired_test, told
 from ._collect import StudyRun
 from ._knockout_figure import sliding_figure, windows_figure
 from ._parts import (
     PAPER,
-    Claim,
     Column,
     Interval,
     Record,
@@ -54,8 +54,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
     sentences = [_effect(rows, target, windows) for target in targets]
     sentences.append(_last_row(rows, windows))
-    others = [_claim(run.summary, windows, run.label) for run in runs[1:]]
-    sentences += [claim.sentence for claim in others if claim]
+    others = [knockout_finding(run.summary, windows, run.label) for run in runs[1:]]
+    sentences += [finding.sentence for finding in others if finding]
     return Section(
         key="knockout",
         title="How it reaches the answer: attention knockout",
@@ -82,7 +82,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Windows are the paper's fractions of the depth, applied to this model's number of "
             "layers.",
         ),
-        claim=_claim(rows, windows, main.label),
+        finding=knockout_finding(rows, windows, main.label),
     )
 
 
@@ -123,9 +123,8 @@ def _effect(rows: Sequence[Record], target: str, windows: Sequence[str]) -> str:
     if control is None:
         return text + "."
     text += f"; as many random tokens: {number_interval(control)}."
-    if not control.above(ours):
-        text += " The intervals overlap: the effect does not show in this window."
-    return text
+    test = paired_test(first(rows, source=MAIN, target=target, window=window), sign=-1)
+    return text if test is None else f"{text} {told(test)}"
 
 
 def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
@@ -142,39 +141,68 @@ def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
     return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
 
 
-def _claim(rows: Sequence[Record], windows: Sequence[str], model: str) -> Claim | None:
+def knockout_finding(rows: Sequence[Record], windows: Sequence[str], model: str) -> Finding | None:
+    """Whether the answer needs the edge from the object to the last token.
+
+    The verdict is that of all layers, which nobody chose by looking; without it, of every window.
+    """
     parts = [w for w in windows if w != "all"]
-    strongest = _strongest(rows, MAIN, "last", parts or windows)
-    if strongest is None:
+    tested = ["all"] if accuracy(rows, MAIN, "last", "all") else parts
+    found = [(w, x) for w in tested if (x := accuracy(rows, MAIN, "last", w))]
+    if not found:
         return None
-    window, ours = strongest
-    control = accuracy(rows, CONTROL, "last", window)
-    shown = None if control is None else control.above(ours)
-    sentence = (
-        f"Blocking attention from the object (+ 1 ring) to the last token leaves "
-        f"{number_interval(ours)} of {model}'s accuracy in the window that matters most ({window})"
-    )
-    everywhere = accuracy(rows, MAIN, "last", "all")
-    if everywhere and window != "all":
-        sentence += f", {number_interval(everywhere)} when blocked in all layers"
-    if control:
-        sentence += f"; as many random tokens leave {number_interval(control)}"
-    sentence += "."
-    if shown is False:
-        sentence += " The intervals overlap: the effect does not show."
+    tests = [
+        test
+        for w, _ in found
+        if (
+            test := paired_test(
+                _row(rows, w), sign=-1, about="" if w == "all" else f"in {w} layers"
+            )
+        )
+    ]
+    lowest = min((x for _, x in found), key=lambda x: x.value)
+    controls = [x for w, _ in found if (x := accuracy(rows, CONTROL, "last", w))]
+    measured = "Blocking attention from the object (+ 1 ring) to the last token "
+    measured += listing(
+        [f"{'in all layers' if w == 'all' else f'in {w} layers'} leaves {number_interval(x)}"
+         for w, x in found]
+    )  # fmt: skip
+    measured += f" of {model}'s accuracy"
+    if controls:
+        measured += (
+            f"; as many random tokens leave {listing([number_interval(x) for x in controls])}"
+        )
     quoted = [
         f"{known:.2f} ({name})"
         for name in ("mid-late", "all")
         if (known := _paper(rows, MAIN, "last", name)) is not None
     ]
-    return Claim(
-        title="The answer reads the object directly",
-        figure=f"{ours.value:.2f}",
-        versus=f"of the accuracy, against {control.value:.2f} for random tokens" if control else "",
-        sentence=sentence,
-        shown=shown,
+    return make_finding(
+        "the answer reads the object directly",
+        measured,
+        tests,
+        figure=f"{lowest.value:.2f}",
+        versus="of the accuracy"
+        + (f", against {min(x.value for x in controls):.2f} for random tokens" if controls else ""),
+        follows=_strongest_window(rows, parts) if tested == ["all"] else "",
         paper=listing(quoted),
     )
+
+
+def _row(rows: Sequence[Record], window: str) -> Record | None:
+    return first(rows, source=MAIN, target="last", window=window)
+
+
+def _strongest_window(rows: Sequence[Record], windows: Sequence[str]) -> str:
+    """Among windows, after the correction for their number."""
+    found = {w: test for w in windows if (test := paired_test(_row(rows, w), sign=-1))}
+    if not found or any(test.sign == "too few" for test in found.values()):
+        return ""
+    corrected = zip(found, holm(list(found.values())), strict=True)
+    held = [w for w, test in corrected if test.sign == "higher"]
+    if not held:
+        return "In no single window of layers is the difference significant (Holm's correction)."
+    return f"Significant in these windows of layers (Holm's correction): {listing(held)}."
 
 
 def _table(run: StudyRun, folded: bool) -> Table:

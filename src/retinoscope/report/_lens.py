@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
+from ..studies.findings import Finding, PairedTest, make_finding, paired_test, weakest
 from ._collect import StudyRun
+from ._lens_curves import CONTROLS, OWN, at_cover, cover_name, covers_of, curve_of, curves_of
 from ._lens_figure import lens_figure, readings_figure
-from ._models import BUILT_IN, OF_PARTS, PRETRAINING, SHORT
+from ._lens_models import between_models
+from ._lens_tables import layers_tables, peak_table, words_table
+from ._models import BUILT_IN, OF_PARTS, PRETRAINING
 from ._parts import (
     PAPER,
-    Claim,
-    Column,
     Interval,
     Record,
     Section,
-    Table,
     file_name,
     listing,
     percent,
@@ -24,91 +25,32 @@ from ._parts import (
 from ._rows import first, interval, number, pick
 from ._tables import generic_table
 
-CONTROLS = (
-    ("background", "trained", "background tokens"),
-    ("shuffled", "trained", "another image's mask"),
-    ("object", "untrained", "an untrained copy"),
-    ("object", "random adapter", "a random adapter"),
-    ("object", "untrained language", "an untrained language model"),
-)
-
-
 _READ_AS = (
     *("strict", "lenient", "colour", "any_kind"),
     *("piece", "synonym", "near", "near_other"),
 )
-_WORDS_SHOWN = 6
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Share of tokens whose top-1 word is the object's name, by layer (0 = input embeddings)."""
-
-    layers: tuple[int, ...]
-    points: tuple[Interval, ...]
-
-    @property
-    def best(self) -> int:
-        return max(range(len(self.points)), key=lambda k: self.points[k].value)
-
-    @property
-    def peak(self) -> Interval:
-        return self.points[self.best]
-
-
-def curve_of(
-    rows: Sequence[Record], group: str, weights: str, metric: str = "strict"
-) -> Curve | None:
-    """One curve of a lens summary; None if the study did not measure it."""
-    found = [
-        (int(layer), x)
-        for row in pick(rows, group=group, weights=weights, measure=metric)
-        if isinstance(layer := row.get("layer"), int) and (x := interval(row, "share", "n_images"))
-    ]
-    found.sort(key=lambda pair: pair[0])
-    return Curve(*zip(*found, strict=True)) if found else None
+CLAIM = "tokens become words"
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
     """All models on shared axes; the first one leads."""
     main = runs[0]
-    curves = {
-        run.label: {
-            key: curve
-            for key in (("object", "trained"), *((g, w) for g, w, _ in CONTROLS))
-            if (curve := curve_of(run.summary, *key))
-        }
-        for run in runs
-    }
-    figures = [lens_figure(curves)]
+    covers = covers_of(main)
+    figures = [lens_figure({run.label: {c: curves_of(run, c) for c in covers} for run in runs})]
     readings = {
-        metric: curve
-        for metric in _READ_AS
-        if (curve := curve_of(main.summary, "object", "trained", metric))
+        cover: {
+            metric: curve
+            for metric in _READ_AS
+            if (curve := curve_of(main.summary, *OWN, cover, metric))
+        }
+        for cover in covers
     }
-    if len(readings) > 1:
+    if any(len(found) > 1 for found in readings.values()):
         figures.append(readings_figure(main.label, readings))
-    known = [run.label for run in runs if run.label in PRETRAINING]
-    notes = [
-        "Read out: the final norm and the unembedding applied to the residual stream of a visual "
-        "token after each layer. Layer 0 is what the decoder receives; the last layer is the "
-        "model's own output there, normed once.",
-        "Controls: the same count on tokens outside every object, on the object tokens of another "
-        "image's mask, and on a copy of the model with random weights.",
-    ]
-    return Section(
-        key="lens",
-        title="What a visual token says: the logit lens",
-        question=(
-            "Reading visual tokens as if they were words: at which layer, and in which model, do "
-            "an object's tokens have its name as their most probable word?"
-        ),
-        sentences=tuple(_sentence(run.label, curves[run.label]) for run in runs)
-        + _pretraining(runs, curves)
-        + tuple(text for run in runs[:1] if (text := _best_layer(run))),
-        figures=tuple(figures),
-        tables=tuple(_table(run, folded=run is not main) for run in runs)
-        + tuple(
+    tables = [
+        *(found for run in runs if (found := peak_table(run, run is not main))),
+        *(found for run in runs for found in layers_tables(run, run is not main)),
+        *(
             generic_table(
                 file_name("lens", run.label, "best-layer"),
                 f"{run.label}: the best layer of each image, the paper's statistic.",
@@ -116,90 +58,137 @@ def section(runs: Sequence[StudyRun]) -> Section:
             )
             for run in runs
             if run.extra("best_layer")
-        )
-        + tuple(table for run in runs if (table := _words(run, curves[run.label]))),
-        notes=(
-            *notes,
-            *((BUILT_IN,) if "pocket" in known else ()),
-            *((OF_PARTS,) if any(run.label.startswith("smol") for run in runs) else ()),
-            *((_near_note(main),) if "near" in readings else ()),
         ),
-        claim=_claim(main, curves),
+        *(found for run in runs if (found := words_table(run))),
+    ]
+    findings = [finding for run in runs if (finding := lens_finding(run))]
+    return Section(
+        key="lens",
+        title="What a visual token says: the logit lens",
+        question=(
+            "Reading visual tokens as if they were words: at which layer, and in which model, do "
+            "an object's tokens have its name as their most probable word?"
+        ),
+        sentences=(
+            *(finding.sentence for finding in findings),
+            *between_models(runs),
+            *(text for cover in covers if (text := _best_layer(main, cover))),
+        ),
+        figures=tuple(figures),
+        tables=tuple(tables),
+        notes=_notes(runs, "near" in readings[covers[0]]),
+        finding=_with_models(findings[0], runs) if findings else None,
     )
 
 
-Curves = dict[str, dict[tuple[str, str], Curve]]
+def lens_finding(run: StudyRun) -> Finding | None:
+    """One model's result at every cover, from its "peak" table."""
+    covers = covers_of(run)
+    parts, tests, shares, controls = [], [], [], []
+    for cover in covers:
+        rows = pick(run.extra("peak"), cover=cover)
+        ours = interval(rows[0] if rows else None, "share", "n_images")
+        if ours is None:
+            continue
+        beside = _beside(rows)
+        shares.append(ours)
+        layers = str(rows[0]["layers"])
+        of = f"layer{'s' if ',' in layers else ''} {layers} of {rows[0]['last_layer']}"
+        told = listing([f"{name} {percent(x.value)}" for name, x, _ in beside])
+        text = f"{percent_interval(ours)} {at_cover(cover)}".strip()
+        parts.append(f"{text} ({of}{f'; {told}' if told else ''})")
+        if found := weakest([test for *_, test in beside], at_cover(cover)):
+            tests.append(found)
+            controls.append(next(x for name, x, _ in beside if found.against.endswith(name)))
+    if not shares:
+        return None
+    row = first(pick(run.extra("best_layer"), measure="strict"), weights="trained", group="object")
+    known = None if row is None else number(row, "paper_share")
+    return make_finding(
+        CLAIM,
+        f"In {run.label} an object's tokens read as its name: {listing(parts)}",
+        tests,
+        figure=_over([percent(x.value) for x in shares]),
+        versus=_versus(covers, controls),
+        follows=_border(run),
+        paper="" if known is None else f"{100 * known:.1f}% at the best layer of each image",
+    )
 
 
-def _against(curves: dict[tuple[str, str], Curve], layer: int) -> list[tuple[str, Interval]]:
+def _beside(rows: Sequence[Record]) -> list[tuple[str, Interval, PairedTest]]:
+    """Name, share and test of each control at one cover."""
     found = []
     for group, weights, name in CONTROLS:
-        curve = curves.get((group, weights))
-        if curve and layer in curve.layers:
-            found.append((name, curve.points[curve.layers.index(layer)]))
+        for row in pick(rows, control_group=group, control_weights=weights):
+            share = interval(row, "control_share", "n_images")
+            test = paired_test(row, images="n_images", against=f"against {name}")
+            if share is not None and test is not None:
+                found.append((name, share, test))
     return found
 
 
-def _sentence(model: str, curves: dict[tuple[str, str], Curve]) -> str:
-    own = curves.get(("object", "trained"))
-    if own is None:
-        return f"{model}: no object token could be read."
-    layer = own.layers[own.best]
-    text = (
-        f"{model}: at its best layer ({layer} of {own.layers[-1]}), {percent_interval(own.peak)} "
-        f"of an object's tokens have its name as their top word"
-    )
-    controls = _against(curves, layer)
-    if not controls:
-        return text + "; no control was run."
-    text += "; " + listing([f"{name} {percent_interval(x)}" for name, x in controls]) + "."
-    weak = [name for name, x in controls if not own.peak.above(x)]
-    if weak:
-        text += f" Not above {listing(weak)}: the effect does not show in this model."
-    return text
+def _over(parts: Sequence[str]) -> str:
+    return " / ".join(parts)
 
 
-def _pretraining(runs: Sequence[StudyRun], curves: Curves) -> tuple[str, ...]:
-    """Which language pretraining gave which peak, and whether the peaks differ."""
-    peaks = {
-        run.label: own.peak
-        for run in runs
-        if (own := curves[run.label].get(("object", "trained"))) and run.label in SHORT
-    }
-    if len(peaks) < 2:
-        return ()
-    parts = listing(
-        [f"{percent_interval(x)} where the {SHORT[name]} ({name})" for name, x in peaks.items()]
-    )
-    return (f"The peak of the curve is {parts}. {_differ(list(peaks.values()))}",)
+def _versus(covers: Sequence[float | None], controls: Sequence[Interval]) -> str:
+    text = f"({_over([cover_name(cover) for cover in covers])})" if covers != [None] else ""
+    if controls:
+        text += f" against {_over([percent(x.value) for x in controls])} for the nearest control"
+    return text.strip()
 
 
-def _differ(peaks: Sequence[Interval]) -> str:
-    if max(x.low for x in peaks) > min(x.high for x in peaks):
-        return (
-            "The models share architecture, images and conversations, so this result depends on "
-            "what the language model read before it saw an image."
+def _border(run: StudyRun) -> str:
+    """What follows from the difference between the covers."""
+    for row in run.extra("peak"):
+        if (row.get("control_group"), row.get("control_weights")) != OWN:
+            continue
+        test = paired_test(row, images="n_images")
+        if test is None or test.sign == "too few":
+            continue
+        told = (
+            f"{cover_name(_cover(row, 'cover'))} minus {cover_name(_cover(row, 'control_cover'))}"
         )
-    return "The intervals overlap: no difference between the pretrainings shows."
+        if test.sign == "lower":
+            return (
+                f"The figure rests on tokens at the object's border ({told}: {test}): those that "
+                "lie mostly on the object say its name less often."
+            )
+        if test.sign == "higher":
+            return (
+                f"Tokens that lie mostly on the object carry the figure ({told}: {test}): those at "
+                "its border say the name less often."
+            )
+        return f"Which tokens count makes no difference that shows ({told}: {test})."
+    return ""
 
 
-def _best_layer(run: StudyRun) -> str:
+def _cover(row: Record, name: str) -> float | None:
+    return number(row, name)
+
+
+def _with_models(finding: Finding, runs: Sequence[StudyRun]) -> Finding:
+    """The main model's finding with the other models' result beside it."""
+    more = between_models(runs)
+    return replace(finding, sentence=" ".join((finding.sentence, *more))) if more else finding
+
+
+def _best_layer(run: StudyRun, cover: float | None) -> str:
     """The paper's statistic beside the same one for background tokens, which shows its bias."""
-    rows = pick(run.extra("best_layer"), measure="strict")
-    row = first(rows, weights="trained", group="object", images="all")
+    rows = pick(run.extra("best_layer"), measure="strict", weights="trained")
+    own = pick(rows, group="object", cover=cover)
+    row = first(own, images="all")
     share, layer = interval(row, "share"), interval(row, "layer")
     if row is None or share is None or layer is None:
         return ""
     last = int(number(row, "n_layers") or 0) - 1
     text = (
-        f"The paper's own statistic, the best layer chosen for each object: "
+        f"The paper's own statistic, the best layer chosen for each object, {at_cover(cover)}: "
         f"{percent_interval(share)}, on average at layer {layer.value:.1f} of {last}"
     )
-    hitting = interval(first(rows, weights="trained", group="object", images="hitting"), "share")
-    if hitting:
+    if hitting := interval(first(own, images="hitting"), "share"):
         text += f" ({percent_interval(hitting)} without objects that no layer names)"
-    bias = interval(first(rows, weights="trained", group="background", images="all"), "share")
-    if bias:
+    if bias := interval(first(rows, group="background", images="all"), "share"):
         text += (
             f". Choosing the best of several layers can only raise a share; for background tokens "
             f"it gives {percent_interval(bias)}"
@@ -211,79 +200,23 @@ def _best_layer(run: StudyRun) -> str:
     return text
 
 
-def _claim(run: StudyRun, curves: Curves) -> Claim | None:
-    model = run.label
-    own = curves[model].get(("object", "trained"))
-    if own is None:
-        return None
-    layer = own.layers[own.best]
-    controls = _against(curves[model], layer)
-    shown = all(own.peak.above(x) for _, x in controls) if controls else None
-    others = [
-        f"{percent(other.peak.value)} in {name}"
-        for name, found in curves.items()
-        if name != model and (other := found.get(("object", "trained")))
-    ]
-    versus = f"against {percent(controls[0][1].value)} of {controls[0][0]}" if controls else ""
-    sentence = (
-        f"At layer {layer} of {own.layers[-1]}, {percent_interval(own.peak)} of an object's tokens "
-        f"in {model} read as its name"
-    )
-    if controls:
-        sentence += f" ({listing([f'{name} {percent(x.value)}' for name, x in controls])})"
-    sentence += "."
-    if others:
-        peaks = [c.peak for f in curves.values() if (c := f.get(("object", "trained")))]
-        same_world = all(name in SHORT for name in curves)
-        sentence += f" The same peak is {listing(others)}."
-        sentence += f" {_differ(peaks)}" if same_world else ""
-    if shown is False:
-        sentence += " The intervals overlap with a control: the effect does not show."
-    row = first(pick(run.extra("best_layer"), measure="strict"), weights="trained", group="object")
-    known = None if row is None else number(row, "paper_share")
-    return Claim(
-        title="Tokens become words",
-        figure=percent(own.peak.value),
-        versus=versus,
-        sentence=sentence,
-        shown=shown,
-        paper="" if known is None else f"{100 * known:.1f}% at the best layer of each image",
-    )
-
-
-def _table(run: StudyRun, folded: bool) -> Table:
-    rows = run.summary
-    keys = [("object", "trained", "object tokens"), *CONTROLS]
-    strict = {label: curve_of(rows, g, w) for g, w, label in keys}
-    more = {
-        label: curve_of(rows, "object", "trained", metric)
-        for metric, label in (
-            ("lenient", "object, lenient"),
-            ("colour", "object, its colour"),
-            ("any_kind", "object, any object's name"),
-            ("piece", "object, any piece of its name"),
-            ("synonym", "object, a synonym"),
-            ("near", "object, near its name"),
-            ("near_other", "object, near another object's name"),
-        )
-    }
-    found = {label: c for label, c in {**strict, **more}.items() if c}
-    layers = sorted({layer for c in found.values() for layer in c.layers})
-    shown = []
-    for layer in layers:
-        cells = [str(layer)]
-        for c in found.values():
-            at = c.layers.index(layer) if layer in c.layers else None
-            cells.append("" if at is None else percent_interval(c.points[at]))
-        shown.append(tuple(cells))
-    return Table(
-        name=file_name("lens", run.label),
-        caption=f"{run.label}: share of tokens whose top word is the object's name, by layer, with "
-        "95% intervals over images.",
-        columns=(Column("layer"), *(Column(label) for label in found)),
-        rows=tuple(shown),
-        records=tuple(rows),
-        folded=folded,
+def _notes(runs: Sequence[StudyRun], near: bool) -> tuple[str, ...]:
+    known = [run.label for run in runs if run.label in PRETRAINING]
+    return (
+        "Read out: the final norm and the unembedding applied to the residual stream of a visual "
+        "token after each layer. Layer 0 is what the decoder receives; the last layer is the "
+        "model's own output there, normed once.",
+        "Cover: how much of a token's box the object's mask must cover for the token to count. "
+        "Under any overlap tokens at the object's border count, which show more of what lies "
+        "beside it; under half cover only those that lie mostly on it. The paper's rule is not "
+        "certain, so both are given.",
+        "Controls: the same count on tokens outside every object, on the object tokens of another "
+        "image's mask, and on a copy of the model with random weights. A peak that is found by "
+        "looking is too high for the images that were looked at; so each image counts at the "
+        "layer that was best on the other half of the images.",
+        *((BUILT_IN,) if "pocket" in known else ()),
+        *((OF_PARTS,) if any(run.label.startswith("smol") for run in runs) else ()),
+        *((_near_note(runs[0]),) if near else ()),
     )
 
 
@@ -294,40 +227,4 @@ def _near_note(run: StudyRun) -> str:
         f"“Near” are the {near} entries of the vocabulary that are nearest to a name by the "
         "language model's own input embeddings (cosine, less what all entries share), the name "
         "itself among them. The control is the same count for the name of another object."
-    )
-
-
-def _words(run: StudyRun, curves: dict[tuple[str, str], Curve]) -> Table | None:
-    """Which words stand on top, at some layers, on objects and beside them."""
-    rows = pick(run.extra("words"), weights="trained")
-    own = curves.get(("object", "trained"))
-    if not rows or own is None:
-        return None
-    last = own.layers[-1]
-    layers = sorted({0, last // 4, last // 2, 3 * last // 4, own.layers[own.best], last})
-    shown = []
-    for layer in layers:
-        cells = [str(layer)]
-        for group in ("object", "background"):
-            found = sorted(
-                pick(rows, group=group, layer=layer), key=lambda row: int(number(row, "rank") or 0)
-            )[:_WORDS_SHOWN]
-            cells.append(
-                " · ".join(f"{row['word'] or '(space)'} {percent(number(row, 'share') or 0)}"
-                           for row in found)
-            )  # fmt: skip
-        shown.append(tuple(cells))
-    return Table(
-        name=file_name("lens", run.label, "words"),
-        caption=f"{run.label}: the words that stand on top most often, with their share of all "
-        "tokens of objects, and of tokens of no object. The file has every layer, and under which "
-        "objects a word stands.",
-        columns=(
-            Column("layer"),
-            Column("object tokens", numeric=False),
-            Column("background tokens", numeric=False),
-        ),
-        rows=tuple(shown),
-        records=tuple(rows),
-        folded=False,
     )

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 
+from ._lens_curves import OWN, Curve, Curves, cover_name
 from ._models import READ
 from ._parts import Figure, percent
 from ._style import BLUE, BROWN, GREEN, GREY, INK, MUTED, ORANGE, PURPLE, figure_style, svg_of
-
-if TYPE_CHECKING:
-    from ._lens import Curve
 
 _LINES = {
     ("object", "trained"): (BLUE, "-", "o", "object tokens"),
@@ -32,90 +29,115 @@ _READINGS = {
 }
 
 
-def lens_figure(curves: Mapping[str, Mapping[tuple[str, str], Curve]]) -> Figure:
-    """One panel a model, all on the same axes."""
+def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]]) -> Figure:
+    """One panel for each model and cover, all on the same axes."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import PercentFormatter
 
-    n = len(curves)
-    columns = min(n, 3) if n != 4 else 2
+    covers = list(next(iter(curves.values())))
+    panels_of = [(cover, model) for cover in covers for model in curves]
+    if len(curves) == 1:
+        # The covers of one model stand side by side.
+        n_rows, n_columns = 1, len(covers)
+    else:
+        n_columns = min(len(curves), 3)
+        n_rows = len(covers) * -(-len(curves) // n_columns)
     # Models of different depth each have their own axis of layers.
-    depths = {c.layers[-1] for found in curves.values() for c in found.values()}
+    depths = {c.layers[-1] for _, _, c in _all(curves)}
     with figure_style("lens"):
-        drawing = Drawing(figsize=(9.2 if n > 1 else 6.4, 3.5 * -(-n // columns)))
+        drawing = Drawing(figsize=(9.2 if n_columns > 1 else 6.4, 3.3 * n_rows))
         grid = drawing.subplots(
-            -(-n // columns), columns, sharex=len(depths) == 1, sharey=True, squeeze=False
+            n_rows, n_columns, sharex=len(depths) == 1, sharey=True, squeeze=False
         )
-        panels = list(grid.flat)
-        for panel in panels[n:]:
+        for panel in grid.flat:
             panel.set_visible(False)
-        for panel, (model, found) in zip(panels, curves.items(), strict=False):
+        for place, (cover, model) in enumerate(panels_of):
+            within = place % len(curves)
+            row = (place // len(curves)) * (n_rows // len(covers)) + within // n_columns
+            panel = grid[0, place] if len(curves) == 1 else grid[row, within % n_columns]
+            panel.set_visible(True)
+            found = curves[model].get(cover, {})
             for key, curve in found.items():
                 _draw(panel, curve, *_LINES[key])
-            panel.set_title(model, pad=22 if model in READ else 10)
+            panel.set_title(f"{model}, {cover_name(cover)}", pad=22 if model in READ else 10)
             if model in READ:
                 panel.text(0, 1.03, READ[model], transform=panel.transAxes, color=MUTED, size=8.6)
-            _layers(panel, max(c.layers[-1] for c in found.values()))
+            _layers(panel, max((c.layers[-1] for c in found.values()), default=1))
             panel.set_ylim(-0.03, 1.03)
             panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
             panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-        drawing.axes[0].set_ylabel("tokens whose top word\nis the object's name")
-        drawing.axes[0].set_xlabel("layer (0 = what the decoder receives)", loc="left")
-        handles, labels = drawing.axes[0].get_legend_handles_labels()
-        # More than one line of names begins below the axis' own.
+        for row in grid:
+            row[0].set_ylabel("tokens whose top word\nis the object's name")
+        grid[-1][0].set_xlabel("layer (0 = what the decoder receives)", loc="left")
+        handles, labels = grid[0][0].get_legend_handles_labels()
         few = len(labels) <= 4
-        place = (0.995, -0.08 if few else -0.2)
-        drawing.legend(
-            handles, labels, loc="lower right", bbox_to_anchor=place, ncols=4 if few else 3
-        )
-        drawing.tight_layout(w_pad=1.6)
+        place = {"loc": "upper right", "bbox_to_anchor": (0.995, 0.0)}
+        drawing.legend(handles, labels, ncols=4 if few else 3, **place)  # type: ignore[arg-type]
+        drawing.tight_layout(w_pad=1.6, h_pad=1.8)
         svg = svg_of(drawing)
     peaks = [
-        f"{model}: {percent(c.peak.value)} at layer {c.layers[c.best]}"
-        for model, found in curves.items()
-        if (c := found.get(("object", "trained")))
+        f"{model}, {cover_name(cover)}: {percent(c.peak.value)} at layer {c.layers[c.best]}"
+        for model, of_model in curves.items()
+        for cover, found in of_model.items()
+        if (c := found.get(OWN))
     ]
-    bands = _bands(curve for found in curves.values() for curve in found.values())
     return Figure(
         name="lens",
         svg=svg,
-        alt="Share of an object's tokens whose top word is its name, by layer. Peaks: "
-        + "; ".join(peaks)
-        + ".",
-        caption="Share of tokens whose most probable word is the object's name, by layer; all "
-        f"models on the same axes. {bands}",
+        alt="Share of an object's tokens whose top word is its name, by layer and by how much of "
+        f"a token's box the object must cover. Largest values: {'; '.join(peaks)}.",
+        caption="Share of tokens whose most probable word is the object's name, by layer and by "
+        "how much of a token's box the object must cover; all panels on the same axes. "
+        f"{_bands(c for *_, c in _all(curves))}",
     )
 
 
-def readings_figure(model: str, readings: Mapping[str, Curve]) -> Figure:
-    """The main model's object tokens under every rule of counting."""
+def _all(
+    curves: Mapping[str, Mapping[float | None, Curves]],
+) -> list[tuple[str, float | None, Curve]]:
+    return [
+        (model, cover, curve)
+        for model, of_model in curves.items()
+        for cover, found in of_model.items()
+        for curve in found.values()
+    ]
+
+
+def readings_figure(model: str, readings: Mapping[float | None, Mapping[str, Curve]]) -> Figure:
+    """The main model's object tokens under every rule of counting, a panel for each cover."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import PercentFormatter
 
+    every = [curve for found in readings.values() for curve in found.values()]
     with figure_style("lens-readings"):
-        drawing = Drawing(figsize=(6.6, 3.1) if len(readings) <= 4 else (8.4, 3.6))
-        panel = drawing.subplots()
-        for metric, curve in readings.items():
-            _draw(panel, curve, *_READINGS[metric])
-        _layers(panel, max(c.layers[-1] for c in readings.values()))
-        panel.set_ylim(-0.03, 1.03)
-        panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-        panel.set_ylabel("object tokens")
-        panel.set_xlabel("layer", loc="left")
-        panel.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        drawing = Drawing(figsize=(9.2 if len(readings) > 1 else 6.4, 3.3))
+        panels = drawing.subplots(1, len(readings), sharey=True, squeeze=False)[0]
+        for panel, (cover, found) in zip(panels, readings.items(), strict=True):
+            for metric, curve in found.items():
+                _draw(panel, curve, *_READINGS[metric])
+            panel.set_title(cover_name(cover))
+            _layers(panel, max((c.layers[-1] for c in found.values()), default=1))
+            panel.set_ylim(-0.03, 1.03)
+            panel.yaxis.set_major_formatter(PercentFormatter(1.0))
+        panels[0].set_ylabel("object tokens")
+        panels[0].set_xlabel("layer", loc="left")
+        handles, labels = panels[0].get_legend_handles_labels()
+        place = {"loc": "upper right", "bbox_to_anchor": (0.995, 0.0)}
+        drawing.legend(handles, labels, ncols=4, **place)  # type: ignore[arg-type]
+        drawing.tight_layout(w_pad=1.6)
         svg = svg_of(drawing)
     return Figure(
         name="lens-readings",
         svg=svg,
         alt=f"{model}: what an object's tokens say by layer: "
         + "; ".join(
-            f"{_READINGS[m][3]} {percent(c.peak.value)} at layer {c.layers[c.best]}"
-            for m, c in readings.items()
+            f"{_READINGS[m][3]}, {cover_name(cover)}, {percent(c.peak.value)} at layer "
+            f"{c.layers[c.best]}"
+            for cover, found in readings.items()
+            for m, c in found.items()
         )
         + ".",
-        caption=f"What the object tokens of {model} have as their top word. "
-        f"{_bands(readings.values())}",
-        wide=len(readings) > 4,
+        caption=f"What the object tokens of {model} have as their top word. {_bands(every)}",
     )
 
 

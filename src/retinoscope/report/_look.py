@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..studies.findings import Finding, chosen_of, make_finding, paired_test
 from ._collect import StudyRun
 from ._look_figure import MEAN, ROW_NAMES, heads_figure, layers_figure
-from ._parts import Claim, Column, Interval, Record, Section, Table, file_name, percent_interval
+from ._parts import Column, Interval, Record, Section, Table, file_name, percent_interval
 from ._rows import first, interval, known_first, pick, values
 
 
@@ -36,7 +37,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "that reads attention at a generation step reads one or the other.",
             "After Kaduri et al. 2024 (arXiv 2411.17491).",
         ),
-        claim=_claim(rows, kinds, main.label),
+        finding=look_finding(rows, kinds, main.label),
     )
 
 
@@ -68,22 +69,28 @@ def _sentence(rows: Sequence[Record], kind: str, model: str) -> str:
     return text + (f"; untrained copy {percent_interval(untrained)}." if untrained else ".")
 
 
-def _claim(rows: Sequence[Record], kinds: Sequence[str], model: str) -> Claim | None:
+def look_finding(rows: Sequence[Record], kinds: Sequence[str], model: str) -> Finding | None:
+    """Whether words look at their objects more than another image's mask would have it."""
     found = [(kind, *best) for kind in kinds if (best := _best(rows, kind))]
     if not found:
         return None
-    kind, row, x = max(found, key=lambda one: one[2].value)
-    control = interval(row, "shuffled_inside") or interval(row, "chance")
-    shown = None if control is None else x.above(control)
-    sentence = _sentence(rows, kind, model)
-    if shown is False:
-        sentence += " The intervals overlap: it does not show."
-    return Claim(
-        title="A word looks at the object that it names",
+    _, _, x = max(found, key=lambda one: one[2].value)
+    tests, controls = [], []
+    for kind, row, _ in found:
+        blocks = pick(rows, weights="trained", row=kind, head=MEAN)
+        if test := paired_test(row, about=ROW_NAMES[kind]):
+            tests.append(chosen_of(test, len(blocks)))
+        if control := interval(row, "shuffled_inside"):
+            controls.append(control.value)
+    return make_finding(
+        "a word looks at the object that it names",
+        " ".join(_sentence(rows, kind, model) for kind, *_ in found),
+        tests,
         figure=f"{x.value:.2f}",
-        versus=f"of its attention to the image, against {control.value:.2f}" if control else "",
-        sentence=sentence,
-        shown=shown,
+        versus=f"of its attention to the image, against {max(controls):.2f} under another image's "
+        "mask"
+        if controls
+        else "of its attention to the image",
     )
 
 

@@ -37,9 +37,15 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
         "95%. The unit is the image. A share has Wilson's interval, where one image gives several "
         "cases with the number of independent ones that they are worth; other means have Student's "
         "over images. A difference is tested on the same images by flipping signs, and its "
-        "interval holds what that test would not reject. A sentence says that an effect shows "
-        "only where its interval and its control's do not overlap, which is stricter than a test "
-        "of their difference at 5%.",
+        "interval holds what that test would not reject.",
+    ),
+    (
+        "Verdicts",
+        "An effect and its control are measured on the same items, and the paired test decides "
+        "whether they differ: p below 0.05 is called significant. Titles and sentences follow "
+        "that test; whether two intervals overlap decides nothing. A finding that rests on several "
+        "tests needs all of them; where only some hold, they are named after Holm's correction. "
+        "With fewer than 6 images no such test can be significant, and the finding says so.",
     ),
     (
         "Numbers of the paper",

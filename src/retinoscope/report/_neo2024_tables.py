@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..studies import PAPER_SOURCES, TOKENS_OBJECT_1, PaperNumber, paper_number
 from . import _knockout
 from ._collect import StudyRun
+from ._lens_curves import cover_name, covers_of
 from ._parts import (
     PAPER,
     Column,
@@ -110,9 +111,11 @@ def lens_numbers(runs: Sequence[StudyRun]) -> Section:
     rows: list[tuple[str, ...]] = []
     records: list[Record] = []
     best = [] if not runs else pick(runs[0].extra("best_layer"), weights="trained", group="object")
+    covers = covers_of(runs[0]) if runs else []
     chosen: list[Record | None] = [
-        first(best, measure=measure, images=images)
+        first(best, measure=measure, images=images, cover=cover)
         for measure in ("strict", "lenient")
+        for cover in covers
         for images in ("all", "hitting", "mean curve")
     ]
     names = {"all": "all images", "hitting": "images that hit", "mean curve": "mean over images"}
@@ -120,7 +123,8 @@ def lens_numbers(runs: Sequence[StudyRun]) -> Section:
         if row is None:
             continue
         shown, at = interval(row, "share"), interval(row, "layer")
-        what = f"{row['measure']} match, {names[str(row['images'])]}"
+        cover = cover_name(number(row, "cover"))
+        what = f"{row['measure']} match, {names[str(row['images'])]}, {cover}"
         layers = f"of {row['n_layers']}"
         # The paper's is a mean of maxima; the peak of a mean is another statistic.
         same = row["images"] != "mean curve"
@@ -144,8 +148,8 @@ def lens_numbers(runs: Sequence[StudyRun]) -> Section:
         tables=(
             Table(
                 "neo2024-lens",
-                "The paper does not state its rule for a match, nor whether images without any "
-                "hit count: so all of them are here.",
+                "The paper does not state its rule for a match, how much of a token an object "
+                "must cover, nor whether images without any hit count: so all of them are here.",
                 (
                     Column("how it is counted", numeric=False),
                     *(Column("share, the paper", hint=PAPER), Column("share, here")),

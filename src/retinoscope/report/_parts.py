@@ -4,8 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from ..studies.findings import Finding, listing
+
+__all__ = [
+    "PAPER",
+    "TO",
+    "Column",
+    "Figure",
+    "Finding",
+    "Interval",
+    "Record",
+    "Section",
+    "Table",
+    "Value",
+    "file_name",
+    "listing",
+    "number_interval",
+    "percent",
+    "percent_interval",
+    "python_lines",
+]
 
 PAPER = "LLaVA-1.5-7B on COCO"
 """What the paper's numbers are about: another model on other data."""
@@ -25,13 +46,6 @@ class Interval:
     low: float
     high: float
     n: int = 0
-
-    def overlaps(self, other: Interval) -> bool:
-        return self.low <= other.high and other.low <= self.high
-
-    def above(self, other: Interval) -> bool:
-        """Higher, and the intervals do not touch."""
-        return self.low > other.high
 
 
 @dataclass(frozen=True)
@@ -89,21 +103,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """One result in one sentence, with the number that carries it.
-
-    `shown` is False where the intervals overlap, None where there is nothing to compare.
-    """
-
-    title: str
-    figure: str
-    versus: str
-    sentence: str
-    shown: bool | None = None
-    paper: str = ""
-
-
-@dataclass(frozen=True)
 class Section:
     """One experiment: what was asked, what came out, and how to read it."""
 
@@ -114,7 +113,7 @@ class Section:
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     notes: tuple[str, ...] = ()
-    claim: Claim | None = None
+    finding: Finding | None = None
 
 
 def percent(share: float) -> str:
@@ -134,13 +133,6 @@ def percent_interval(x: Interval) -> str:
 def number_interval(x: Interval, digits: int = 2) -> str:
     """ "0.45 (0.38-0.52)", with an en dash."""
     return f"{x.value:.{digits}f} ({x.low:.{digits}f}{TO}{x.high:.{digits}f})"
-
-
-def listing(parts: Sequence[str]) -> str:
-    """ "a, b and c"."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{', '.join(parts[:-1])} and {parts[-1]}"
 
 
 _LONGEST_NAME = 120

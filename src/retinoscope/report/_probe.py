@@ -6,9 +6,9 @@ import json
 from collections.abc import Sequence
 
 from ..studies import PROBE_MEASURES, PROBE_TASKS
+from ..studies.findings import Finding, PairedTest, make_finding, paired_test
 from ._collect import StudyRun
 from ._parts import (
-    Claim,
     Column,
     Interval,
     Record,
@@ -58,7 +58,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             if table is not None
         ),
         notes=_notes(main),
-        claim=_claim(main),
+        finding=probe_finding(main),
     )
 
 
@@ -155,30 +155,8 @@ def _verdicts(run: StudyRun) -> list[str]:
     return found
 
 
-def _compared(run: StudyRun) -> Claim | None:
-    """Several encoders: how many pairs are told apart on each axis."""
-    names, places = _own_pairs(run, SEMANTICS), _own_pairs(run, LOCALISATION)
-    if not names or not places:
-        return None
-    best, where = _from_the_best(names), _from_the_best(places)
-    if not best or not where:
-        return None
-    sentence = (
-        f"Highest in names: {best[0][0]}, {percent(best[0][1])}; lowest: {best[-1][0]}, "
-        f"{percent(best[-1][1])}. Highest in places: {where[0][0]}, {percent(where[0][1])} IoU; "
-        f"lowest: {where[-1][0]}, {percent(where[-1][1])}. A pair is told apart where the 95% "
-        "interval of its paired difference excludes 0."
-    )
-    return Claim(
-        title="Encoders on equal terms: what and where",
-        figure=f"{len(_apart(names))} of {len(names)}",
-        versus=f"pairs told apart by names, {len(_apart(places))} of {len(places)} by places",
-        sentence=sentence,
-        shown=bool(_apart(names) or _apart(places)),
-    )
-
-
-def _claim(run: StudyRun) -> Claim | None:
+def probe_finding(run: StudyRun) -> Finding | None:
+    """Of several encoders whether they differ, of one whether training tells it what is where."""
     if (compared := _compared(run)) is not None:
         return compared
     name, place = _best(run, SEMANTICS), _best(run, LOCALISATION)
@@ -186,7 +164,6 @@ def _claim(run: StudyRun) -> Claim | None:
     if name is None or x is None or place is None or y is None:
         return None
     untrained = _untrained(run, name)
-    shown = None if untrained is None else x.above(untrained)
     bound = number(place, "bound")
     sentence = (
         f"{name['encoder']}: names of objects {percent_interval(x)} from {name['layer']}, object "
@@ -195,15 +172,63 @@ def _claim(run: StudyRun) -> Claim | None:
     sentence += f" of {percent(bound)} that the grid allows" if bound is not None else ""
     if untrained is not None:
         sentence += f"; names from random weights {percent_interval(untrained)}"
-    if shown is False:
-        sentence += ". The intervals overlap: training does not show"
-    return Claim(
-        title="Layers hold what is where",
+    tests = [
+        test
+        for task, about in ((SEMANTICS, "for names"), (LOCALISATION, "for places"))
+        for row in pick(run.extra("comparison"), task=task[0], measure=task[1], a=name["encoder"])
+        if _is_untrained(run, row["b"])
+        and (test := paired_test(row, images="n_images", about=about))
+    ]
+    return make_finding(
+        "trained layers hold what is where",
+        sentence,
+        tests,
         figure=percent(x.value),
         versus=f"of names right, foreground IoU {percent(y.value)}",
-        sentence=sentence + ".",
-        shown=shown,
     )
+
+
+def _is_untrained(run: StudyRun, encoder: object) -> bool:
+    return any(row["kind"] == "untrained" for row in pick(run.summary, encoder=str(encoder)))
+
+
+def _compared(run: StudyRun) -> Finding | None:
+    """Several encoders: whether the highest and the lowest differ on each axis."""
+    names, places = _own_pairs(run, SEMANTICS), _own_pairs(run, LOCALISATION)
+    best, where = _from_the_best(names), _from_the_best(places)
+    if not best or not where:
+        return None
+    tests = [
+        test
+        for rows, order, about in ((names, best, "by names"), (places, where, "by places"))
+        if (test := _widest(rows, order, about))
+    ]
+    sentence = (
+        f"Highest in names: {best[0][0]}, {percent(best[0][1])}; lowest: {best[-1][0]}, "
+        f"{percent(best[-1][1])}. Highest in places: {where[0][0]}, {percent(where[0][1])} IoU; "
+        f"lowest: {where[-1][0]}, {percent(where[-1][1])}. Pairs whose 95% interval excludes 0, "
+        f"one by one: {len(_apart(names))} of {len(names)} by names, {len(_apart(places))} of "
+        f"{len(places)} by places"
+    )
+    return make_finding(
+        "the encoders differ in what they hold",
+        sentence,
+        tests,
+        figure=f"{len(_apart(names))} of {len(names)}",
+        versus=f"pairs told apart by names, {len(_apart(places))} of {len(places)} by places",
+    )
+
+
+def _widest(
+    rows: Sequence[Record], order: Sequence[tuple[str, float]], about: str
+) -> PairedTest | None:
+    """The highest encoder against the lowest."""
+    ends = (order[0][0], order[-1][0])
+    for row in rows:
+        if {row["a"], row["b"]} == set(ends):
+            sign = 1 if row["a"] == ends[0] else -1
+            return paired_test(row, images="n_images", about=about, sign=sign)
+    return None
 
 
 def _layers_table(run: StudyRun) -> Table:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..studies.findings import Finding, make_finding, paired_test, told
 from ._collect import StudyRun
 from ._parts import (
-    Claim,
     Column,
     Figure,
     Interval,
@@ -14,6 +14,7 @@ from ._parts import (
     Section,
     Table,
     file_name,
+    listing,
     percent,
     percent_interval,
 )
@@ -44,10 +45,11 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "In each block the tokens with most attention there are kept, so that the union over "
             "blocks is larger than the share. The description itself is not kept. “Asked on its "
             "own” is the ordinary prompt, without a description before it. A share counts as "
-            "enough where its interval meets the whole context's.",
+            "enough where, on the same questions, its accuracy is not significantly below the "
+            "whole context's.",
             "After Kaduri et al. 2024 (arXiv 2411.17491).",
         ),
-        claim=_claim(main.summary, main.label),
+        finding=reprompt_finding(main.summary, main.label),
     )
 
 
@@ -65,13 +67,10 @@ def _curve_of(rows: Sequence[Record], selector: str) -> list[tuple[float, Interv
 
 
 def _smallest(rows: Sequence[Record]) -> Record | None:
-    """The smallest share whose accuracy is not below the whole context's interval."""
-    whole = _accuracy(first(rows, selector="attention", share=1.0))
-    if whole is None:
-        return None
-    for row in pick(rows, selector="attention"):
-        x = _accuracy(row)
-        if x and not whole.above(x):
+    """The smallest share whose accuracy is not significantly below the whole context's."""
+    for row in sorted(pick(rows, selector="attention"), key=lambda row: number(row, "share") or 0):
+        loss = paired_test(row, "loss")
+        if number(row, "share") == 1.0 or (loss is not None and loss.sign in ("none", "lower")):
             return row
     return None
 
@@ -81,46 +80,53 @@ def _sentences(rows: Sequence[Record], model: str) -> list[str]:
     parts = [f"{percent(share)} {percent_interval(x)}" for share, x in _curve_of(rows, "attention")]
     found.append(f"{model}, accuracy by share of visual tokens kept: {', '.join(parts)}.")
     for row in pick(rows, selector="attention"):
-        difference = interval(row, "difference", "difference_n")
-        if difference and (difference.low > 0 or difference.high < 0):
-            found.append(
-                f"At {percent(number(row, 'share') or 0)}, attention keeps "
-                f"{100 * difference.value:+.0f} points against random tokens "
-                f"({100 * difference.low:+.0f} to {100 * difference.high:+.0f})."
-            )
+        test = paired_test(row)
+        if test is not None and test.sign in ("higher", "lower"):
+            share = percent(number(row, "share") or 0)
+            found.append(f"At {share}, attention against random tokens: {told(test)}")
     own = _accuracy(first(rows, selector="naive"))
     if own:
         found.append(f"Asked on its own: {percent_interval(own)}.")
     return found
 
 
-def _claim(rows: Sequence[Record], model: str) -> Claim | None:
+def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
+    """Whether attention keeps the tokens that new questions need, share by share."""
     row = _smallest(rows)
-    whole = _accuracy(first(rows, selector="attention", share=1.0))
-    x = _accuracy(row)
+    whole, x = _accuracy(first(rows, selector="attention", share=1.0)), _accuracy(row)
     if row is None or whole is None or x is None:
         return None
     share = number(row, "share") or 0.0
-    control = _accuracy(first(rows, selector="random", share=share))
-    sentence = (
-        f"With {percent(share)} of the visual tokens in each block "
-        f"({percent(number(row, 'union') or 0)} of them in any), {model} answers "
-        f"{percent_interval(x)} of new questions, from the whole context {percent_interval(whole)}"
+    fewer = [one for one in pick(rows, selector="attention") if (number(one, "share") or 0) < 1]
+    tests = [
+        test
+        for one in fewer
+        if (test := paired_test(one, about=f"at {percent(number(one, 'share') or 0)}"))
+    ]
+    sentence = f"{model} answers {percent_interval(whole)} of new questions from the whole context"
+    told_shares = [
+        f"{percent_interval(ours)} with {percent(number(one, 'share') or 0)} of the visual tokens "
+        f"in each block" + (f" (as many random ones {percent(control.value)})" if control else "")
+        for one in fewer
+        if (ours := _accuracy(one))
+        for control in [_accuracy(first(rows, selector="random", share=one["share"]))]
+    ]
+    sentence += f", {listing(told_shares)}" if told_shares else ""
+    enough = (
+        f"With {percent(share)} of them the accuracy is not significantly below that of the whole "
+        "context."
+        if share < 1
+        else "With fewer, the accuracy is significantly below that of the whole context, or there "
+        "are too few images to say."
     )
-    if control:
-        sentence += f"; with as many random tokens {percent_interval(control)}"
-    shown = None if control is None else x.above(control)
-    sentence += ". The intervals overlap: the choice does not show." if shown is False else "."
-    return Claim(
-        title=(
-            "Some visual tokens are enough once the image is described"
-            if share < 1
-            else "No fewer visual tokens are enough"
-        ),
-        figure=percent(share),
-        versus=f"of the visual tokens, {percent(number(row, 'bytes_share') or 0)} of the cache",
-        sentence=sentence,
-        shown=shown,
+    return make_finding(
+        "attention picks the visual tokens that new questions need",
+        sentence,
+        tests,
+        figure=percent(x.value),
+        versus=f"of new questions right with {percent(share)} of the visual tokens, "
+        f"{percent(number(row, 'bytes_share') or 0)} of the cache",
+        follows=enough,
     )
 
 

@@ -26,7 +26,7 @@ from . import (
 from ._collect import StudyRun, collect, of_study
 from ._files import write_whole
 from ._methods import DEFINITIONS, entries_of
-from ._parts import PAPER, TO, Claim, Figure, Section, Table, listing
+from ._parts import PAPER, TO, Figure, Finding, Section, Table, listing
 from ._pictures import pictures_of
 from ._style import css_variables, inline
 
@@ -65,9 +65,9 @@ class Report:
     lead: str = ""
 
     @property
-    def claims(self) -> tuple[Claim, ...]:
+    def findings(self) -> tuple[Finding, ...]:
         """The results in one sentence each, as at the top of the page."""
-        return tuple(section.claim for section in self.sections if section.claim)
+        return tuple(section.finding for section in self.sections if section.finding)
 
     def write(self) -> Path:
         """Writes `report.html`, `tables/*.csv`, `figures/*.svg`, and `figures/*.py` where a figure
@@ -116,9 +116,9 @@ def write_report(folder: str | Path) -> Path:
     return compose(folder).write()
 
 
-def headlines(folder: str | Path) -> tuple[Claim, ...]:
+def headlines(folder: str | Path) -> tuple[Finding, ...]:
     """The results in one sentence each; raises as `compose`."""
-    return compose(folder).claims
+    return compose(folder).findings
 
 
 def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
@@ -159,7 +159,7 @@ def _render(report: Report, pictures: Sequence[object]) -> str:
         title=report.title or _title(sections),
         lead=report.lead or _lead(runs, models),
         facts=_facts(runs, models),
-        claims=[(section.claim, section.key) for section in sections if section.claim],
+        findings=[(section.finding, section.key) for section in sections if section.finding],
         pictures=pictures,
         sections=sections,
         failures=failures[:FAILURES_SHOWN],
@@ -216,7 +216,7 @@ def _lead(runs: Sequence[StudyRun], models: Sequence[str]) -> str:
     others = f"; contrast models: {listing(models[1:])}" if len(models) > 1 else ""
     return (
         f"How {models[0]} sees {n} images{others}. Each effect stands beside its control, with "
-        "its sample size and a 95% interval; where intervals overlap, the report says so."
+        "its sample size and a 95% interval; a paired test decides what is said to show."
     )
 
 

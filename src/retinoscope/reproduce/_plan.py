@@ -34,8 +34,6 @@ class Plan:
         min_area, max_area, at_most: bounds of the objects (the paper: 1,000 to 2,000 pixels of the
             original image, at most 3 annotations); other data have other sizes.
         lens_min_area, lens_max_area: bounds of the lens's objects (the paper: 20,000 to 30,000).
-        lens_cover: share of a token's box that the object must cover for the lens; accounts of the
-            paper say a half, or any overlap.
         sizes: of random and gradient sets.
         gradient_steps: of integrated gradients.
         caption_tokens, polling_tokens: longest answers.
@@ -58,7 +56,6 @@ class Plan:
     at_most: int = 3
     lens_min_area: float | None = 20_000
     lens_max_area: float | None = 30_000
-    lens_cover: float = 0.5
     sizes: tuple[int, ...] = (5, 10, 20, 40, 60, 100, 250)
     gradient_steps: int = 50
     caption_tokens: int = 200

@@ -193,7 +193,6 @@ class _Run:
             seed=plan.seed,
             n_examples=plan.examples,
             max_failures=plan.max_failures,
-            min_cover=plan.lens_cover,
             untrained=plan.untrained,
         )
         self.run(study, opened, "lens/lens")

@@ -27,6 +27,7 @@ from ._flow_objects import Overlap, objects_named
 from ._judge import ChatJudge, Judge, Judgement
 from ._knockout import AttentionKnockout
 from ._lens import LogitLens
+from ._lens_peak import lens_difference
 from ._look import WordAttention
 from ._matching import MODES, answers, names_object, paper_names_object
 from ._models import open_subject
@@ -51,6 +52,7 @@ from ._tasks import (
 )
 from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
+from .findings import Finding, PairedTest
 from .grouping import (
     GROUP_METHODS,
     Grouping,
@@ -85,6 +87,7 @@ __all__ = [
     "Executor",
     "Failures",
     "FilterOutcome",
+    "Finding",
     "Grouping",
     "HallucinationFilter",
     "ImageReprompting",
@@ -95,6 +98,7 @@ __all__ = [
     "LogitLens",
     "Outcome",
     "Overlap",
+    "PairedTest",
     "PaperNumber",
     "PlantedCheck",
     "Probe",
@@ -115,6 +119,7 @@ __all__ = [
     "free_memory",
     "grounded_specs",
     "layer_sets",
+    "lens_difference",
     "names_object",
     "next_turn",
     "objects_named",

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NONE = "none"
 CONTROL = "random="
 """Before the name of edges: as many random ones in their place."""
+PATHS = ("image:query", "image:generated")
+"""The image's ways to the words: through the question's tokens, and directly."""
 TASKS, WEIGHTS = ("description", "question"), ("trained", "untrained")
 MEASURES = (
     *("f1", "precision", "recall", "truth_f1", "truth_precision", "truth_recall"),
@@ -44,6 +46,12 @@ _SUMMARY = {
     "control": "string",
     **tested("difference"),
     "difference_n": "int",
+    "method": "string",
+}
+_PATHS = {
+    **dict.fromkeys(("task", "weights", "reading", "layers"), "string"),
+    **tested("difference"),
+    **dict.fromkeys(("n", "n_samples"), "int"),
     "method": "string",
 }
 _BASELINE = {
@@ -90,6 +98,52 @@ def summary_order(record: Record) -> tuple[object, ...]:
         rank(_KINDS)[str(record["layers_kind"])],
         int(record["first_layer"] or 0),
     )
+
+
+def flow_paths(table: pa.Table) -> pa.Table:
+    """One row per task, weights, reading and layer set: the image's two ways to the words.
+
+    `difference` is what is left without image:query minus what is left without image:generated
+    (F1 of descriptions, of questions the change of probability), on the same prompts, with its
+    interval and the p value of a sign-flip test over images: positive where the direct way matters
+    more.
+    """
+    rows = [row for row in records(table) if row["edges"] in PATHS]
+    found: list[Record] = []
+    for key, items in grouped(rows, ("task", "weights", "reading", "layers")).items():
+        measure = _measure(_SCORE[str(key[0])])
+        through, direct = (
+            {
+                (r["sample"], r["item"]): x
+                for r in items
+                if r["edges"] == edges and (x := measure(r)) is not None
+            }
+            for edges in PATHS
+        )
+        both = [one for one in through if one in direct]
+        if both:
+            difference = paired_difference(
+                [float(through[one]) for one in both],
+                [float(direct[one]) for one in both],
+                [str(one[0]) for one in both],
+            )
+            found.append(
+                {
+                    **dict(zip(("task", "weights", "reading", "layers"), key, strict=True)),
+                    **tested_columns("difference", difference),
+                    "n": difference.n,
+                    "n_samples": difference.n_groups,
+                    "method": difference.method,
+                }
+            )
+    found.sort(key=paths_order)
+    return make_table(found, _PATHS)
+
+
+def paths_order(record: Record) -> tuple[object, ...]:
+    """Sorts the records of `flow_paths`."""
+    task, weights = rank(TASKS)[str(record["task"])], rank(WEIGHTS)[str(record["weights"])]
+    return task, weights, str(record["reading"]), str(record["layers"])
 
 
 def flow_baseline(table: pa.Table) -> pa.Table:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ..engine import VLM
 
 GROUPS = ("object", "background", "shuffled")
+COVERS = (0.0, 0.5)
+"""Any overlap with a token's box, and at least half of it."""
 WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
 _SHOWN_WORDS = 12
 """Most common words of an object's tokens that a row keeps."""
@@ -61,8 +63,9 @@ class LogitLens(Study[_Context]):
     Args:
         objects: which objects are looked at (`unique` and the area bounds; the paper: 20,000 to
             30,000 pixels).
-        min_cover: share of a token's box that a mask must cover. The paper's rule is uncertain:
-            0.5 in one account, any overlap (0) in another.
+        covers: shares of a token's box that a mask must cover; every object is counted at each of
+            them, from one pass (0: any overlap). The paper's rule is uncertain, 0.5 in one account
+            and any overlap in another, and the result can depend on it.
         untrained: also run a copy of the model with random weights, which needs its memory again.
         near: so many entries of the vocabulary around an object's name, by the language model's
             own embeddings, count as near it (the chance of any one of them is `near` over the
@@ -76,7 +79,7 @@ class LogitLens(Study[_Context]):
     """
 
     objects: PromptOptions = DEFAULT_PROMPTS
-    min_cover: float = 0.0
+    covers: tuple[float, ...] = COVERS
     untrained: bool = True
     near: int = 0
     parts: bool = False
@@ -87,16 +90,21 @@ class LogitLens(Study[_Context]):
     needs: ClassVar[str] = (
         "objects whose name is unique in their image, within the bounds of PromptOptions"
     )
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "object", "color", "layer", "group", "weights", "n_tokens"),
+        *("sample", "error", "item", "object", "color", "layer", "group", "cover", "weights"),
+        "n_tokens",
         *("strict", "lenient", "colour", "any_kind"),
         *("piece", "synonym", "near", "near_other", "words"),
     )
 
     def _check(self) -> None:
-        if not 0 <= self.min_cover <= 1:
-            raise InputError(f"min_cover is a share from 0 to 1, got {self.min_cover}")
+        if not self.covers or not all(0 <= cover <= 1 for cover in self.covers):
+            raise InputError(
+                f"covers are shares of a token's box, each from 0 to 1, got {self.covers}"
+            )
+        if len(set(self.covers)) < len(self.covers):
+            raise InputError(f"expected each cover once, got {self.covers}")
         if not 0 <= self.near < self.vlm.vocab_size:
             raise InputError(
                 f"expected 0 <= near < {self.vlm.vocab_size} (the vocabulary), got {self.near}"
@@ -199,10 +207,10 @@ class LogitLens(Study[_Context]):
                 hits["near_other"] = np.isin(top, context.vocabulary.around(other).near)
         return [
             base
-            | {"group": group, "layer": layer, "n_tokens": len(tokens)}
+            | {"group": group, "cover": cover, "layer": layer, "n_tokens": len(tokens)}
             | {measure: int(hit[layer, list(tokens)].sum()) for measure, hit in hits.items()}
             | ({"words": self._words(context, top[layer, list(tokens)])} if self.near else {})
-            for group, tokens in groups.items()
+            for (group, cover), tokens in groups.items()
             for layer in range(len(top))
         ]
 
@@ -214,20 +222,36 @@ class LogitLens(Study[_Context]):
 
     def _groups(
         self, index: int, sample: Sample, image: ImageTokens, item: int
-    ) -> dict[str, Indices]:
-        groups = {
-            "object": object_sets(image, [sample.objects[item].mask], self.min_cover)["object"]
-        }
+    ) -> dict[tuple[str, float | None], Indices]:
+        """Tokens by group and cover; those of no object have no cover.
+
+        Raises:
+            InputError: the object has no token at any cover.
+        """
+        groups: dict[tuple[str, float | None], Indices] = {}
+        mask = sample.objects[item].mask
+        missed: InputError | None = None
+        for cover in self.covers:
+            try:
+                groups["object", cover] = object_sets(image, [mask], cover)["object"]
+            except InputError as error:
+                missed = error
+        if not groups and missed is not None:
+            raise missed
         present = (*sample.objects, *sample.others)
         everything = [obj.mask for obj in present if obj.mask.any()]
-        # Any overlap, whatever min_cover is: a token at an object's edge is no background.
+        # Any overlap, whatever the covers are: a token at an object's edge is no background.
         taken = set(object_sets(image, everything)["object"])
-        groups["background"] = tuple(i for i in range(image.n) if i not in taken)
+        groups["background", None] = tuple(i for i in range(image.n) if i not in taken)
         partner = self._partners.get(index)
-        if partner is not None:
-            other = other_mask(self.samples, partner, item, sample, self.objects)
-            if other is not None:
-                groups["shuffled"] = image.indices(image.covering(other, self.min_cover))
+        other = (
+            None
+            if partner is None
+            else other_mask(self.samples, partner, item, sample, self.objects)
+        )
+        if other is not None:
+            for cover in self.covers:
+                groups["shuffled", cover] = image.indices(image.covering(other, cover))
         return {group: tokens for group, tokens in groups.items() if tokens}
 
     def _example(
@@ -246,7 +270,7 @@ class LogitLens(Study[_Context]):
         sets: dict[str, Indices] = {}
         for item in chosen:
             obj = sample.objects[item]
-            covered = image.covering(obj.mask, self.min_cover) if obj.mask.any() else None
+            covered = image.covering(obj.mask, min(self.covers)) if obj.mask.any() else None
             if covered is not None:
                 sets[obj.name] = image.indices(covered)
         return example_of(sample, image, sets, {"question": self.prompt, "words": words})

@@ -34,6 +34,7 @@ _GROUPS = rank(("object", "background", "shuffled"))
 _LISTED = 20
 _WORDS = {
     **dict.fromkeys(("weights", "group"), "string"),
+    "cover": "float",
     **dict.fromkeys(("layer", "rank"), "int"),
     "word": "string",
     "n_tokens": "int",
@@ -44,6 +45,7 @@ _WORDS = {
 _MEASURES = rank(MEASURES)
 _SUMMARY = {
     **dict.fromkeys(("weights", "group"), "string"),
+    "cover": "float",
     "layer": "int",
     "measure": "string",
     **estimate("share"),
@@ -53,7 +55,9 @@ _SUMMARY = {
     "method": "string",
 }
 _BEST = {
-    **dict.fromkeys(("weights", "group", "measure", "images"), "string"),
+    **dict.fromkeys(("weights", "group"), "string"),
+    "cover": "float",
+    **dict.fromkeys(("measure", "images"), "string"),
     **estimate("share"),
     **estimate("layer"),
     **dict.fromkeys(("n_layers", "n_images", "n_objects"), "int"),
@@ -62,20 +66,21 @@ _BEST = {
 
 
 def summarise_lens(table: pa.Table) -> pa.Table:
-    """One row per weights, group, layer and measure.
+    """One row per weights, group, cover, layer and measure.
 
+    `cover` is the share of a token's box that a mask must cover, null for tokens of no object.
     `share` is hits over tokens of all objects together; its 95% interval takes images as the
     independent units. For group "object", `difference` is the mean over objects of the share on
     the object's tokens minus that on the background's (`control`) of the same image. Layer 0 is
     what the decoder receives, layer L the output of its last block.
     """
     rows = records(table)
-    groups = grouped(rows, ("weights", "group", "layer"))
+    groups = grouped(rows, ("weights", "group", "cover", "layer"))
     found: list[Record] = []
-    for (weights, group, layer), items in groups.items():
+    for (weights, group, cover, layer), items in groups.items():
         images = [str(row["sample"]) for row in items]
         totals = [_count(row, "n_tokens") for row in items]
-        background = groups.get((weights, "background", layer), [])
+        background = groups.get((weights, "background", None, layer), [])
         for measure in MEASURES:
             if all(row.get(measure) is None for row in items):
                 continue
@@ -84,6 +89,7 @@ def summarise_lens(table: pa.Table) -> pa.Table:
                 {
                     "weights": str(weights),
                     "group": str(group),
+                    "cover": cover,
                     "layer": layer,
                     "measure": measure,
                     **interval_columns("share", share),
@@ -99,7 +105,7 @@ def summarise_lens(table: pa.Table) -> pa.Table:
 
 
 def common_words(table: pa.Table) -> pa.Table:
-    """The words that stand on top most often, by weights, group and layer.
+    """The words that stand on top most often, by weights, group, cover and layer.
 
     `share` is of all tokens of the group; `n_tokens` of them have the word, in `n_images` images;
     `objects` are the objects under whose mask it stands most often, with their counts. A row keeps
@@ -107,7 +113,8 @@ def common_words(table: pa.Table) -> pa.Table:
     """
     found: list[Record] = []
     rows = [row for row in records(table) if row.get("words") is not None]
-    for (weights, group, layer), items in grouped(rows, ("weights", "group", "layer")).items():
+    keys = ("weights", "group", "cover", "layer")
+    for (weights, group, cover, layer), items in grouped(rows, keys).items():
         total = sum(_count(row, "n_tokens") for row in items)
         counts: Counter[str] = Counter()
         images: dict[str, set[str]] = defaultdict(set)
@@ -122,6 +129,7 @@ def common_words(table: pa.Table) -> pa.Table:
                 {
                     "weights": str(weights),
                     "group": str(group),
+                    "cover": cover,
                     "layer": layer,
                     "rank": place,
                     "word": word,
@@ -135,23 +143,29 @@ def common_words(table: pa.Table) -> pa.Table:
     return make_table(found, _WORDS)
 
 
-def words_order(record: Record) -> tuple[int, int, int, int]:
+def words_order(record: Record) -> tuple[int, int, float, int, int]:
     """Sorts the records of `common_words`."""
     weights, group = str(record["weights"]), str(record["group"])
     return (
-        _WEIGHTS[weights], _GROUPS[group], int(record["layer"] or 0), int(record["rank"] or 0),
-    )  # fmt: skip
+        *(_WEIGHTS[weights], _GROUPS[group], _cover(record)),
+        *(int(record["layer"] or 0), int(record["rank"] or 0)),
+    )
 
 
-def summary_order(record: Record) -> tuple[int, int, int, int]:
+def summary_order(record: Record) -> tuple[int, int, int, float, int]:
     """Sorts the records of `summarise_lens`."""
     return (*best_order(record), int(record["layer"] or 0))
 
 
-def best_order(record: Record) -> tuple[int, int, int]:
+def best_order(record: Record) -> tuple[int, int, int, float]:
     """Sorts the records of `best_layer`."""
     weights, measure, group = (str(record[name]) for name in ("weights", "measure", "group"))
-    return _WEIGHTS[weights], _MEASURES[measure], _GROUPS[group]
+    return _WEIGHTS[weights], _MEASURES[measure], _GROUPS[group], _cover(record)
+
+
+def _cover(record: Record) -> float:
+    cover = record["cover"]
+    return -1.0 if cover is None else float(cover)
 
 
 def best_layer(table: pa.Table) -> pa.Table:
@@ -162,11 +176,11 @@ def best_layer(table: pa.Table) -> pa.Table:
     (without those), or "mean curve" (the peak of the curve averaged over objects). The maximum over
     layers is biased upwards; the same statistic for the control groups shows by how much.
     """
-    rows = _measured(table)
+    rows = measured(table)
     layers = rows["layer"].to_numpy()
     n_layers = 1 + int(layers.max(initial=0))
     found: list[Record] = []
-    for (weights, group), chosen in _groups_of(rows).items():
+    for (weights, group, cover), chosen in _groups_of(rows).items():
         images, objects = _objects_of(rows.take(pa.array(chosen)))
         for measure in MEASURES[:2]:
             shares = rows[measure].to_numpy()[chosen] / rows["n_tokens"].to_numpy()[chosen]
@@ -175,6 +189,7 @@ def best_layer(table: pa.Table) -> pa.Table:
             base: dict[str, Cell] = {
                 "weights": str(weights),
                 "group": str(group),
+                "cover": cover,
                 "measure": measure,
                 "n_layers": n_layers,
             }
@@ -184,31 +199,34 @@ def best_layer(table: pa.Table) -> pa.Table:
     return make_table(found, _BEST)
 
 
-def _measured(table: pa.Table) -> pa.Table:
+def measured(table: pa.Table) -> pa.Table:
     """Rows without an error, of the columns that the statistic reads; counts as integers."""
     counts = ("layer", "n_tokens", *MEASURES[:2])
     columns = {name: table[name] for name in ("weights", "group", "sample", "item")}
+    # Runs of earlier versions had one cover, which only their parameters name.
+    nulls = pa.nulls(table.num_rows, pa.float64())
+    columns["cover"] = table["cover"] if "cover" in table.column_names else nulls
     columns |= {name: table[name].cast(pa.int64()).fill_null(0) for name in counts}
     return pa.table(columns).filter(table["error"].is_null())
 
 
-def _groups_of(rows: pa.Table) -> dict[tuple[str, str], np.ndarray]:
-    """Row numbers by weights and group, in the order of first appearance."""
-    found: dict[tuple[str, str], np.ndarray] = {}
-    pairs = pa.table({name: rows[name] for name in ("weights", "group")})
-    number, first = _codes(pairs)
+def _groups_of(rows: pa.Table) -> dict[tuple[str, str, float | None], np.ndarray]:
+    """Row numbers by weights, group and cover, in the order of first appearance."""
+    found: dict[tuple[str, str, float | None], np.ndarray] = {}
+    pairs = pa.table({name: rows[name] for name in ("weights", "group", "cover")})
+    number, first = coded_rows(pairs)
     for index, row in enumerate(pairs.take(pa.array(first)).to_pylist()):
-        found[row["weights"], row["group"]] = np.flatnonzero(number == index)
+        found[row["weights"], row["group"], row["cover"]] = np.flatnonzero(number == index)
     return found
 
 
 def _objects_of(rows: pa.Table) -> tuple[list[str], np.ndarray]:
     """The image of each object, in the order of first appearance, and each row's object."""
-    number, first = _codes(rows.select(["sample", "item"]))
+    number, first = coded_rows(rows.select(["sample", "item"]))
     return rows["sample"].take(pa.array(first)).to_pylist(), number
 
 
-def _codes(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def coded_rows(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of equal rows by first appearance, and where each number appears first."""
     code = np.zeros(rows.num_rows, np.int64)
     for column in rows.columns:

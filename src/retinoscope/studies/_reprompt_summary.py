@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..stats import cluster_share, paired_difference, proportion
+from ..stats import PairedDifference, cluster_share, paired_difference, proportion
 from ._tables import (
     Cell,
     Record,
@@ -35,6 +35,7 @@ _SUMMARY = {
     "control": "string",
     **tested("difference"),
     "difference_n": "int",
+    **tested("loss"),
     "method": "string",
 }
 
@@ -45,8 +46,8 @@ def summarise_reprompt(table: pa.Table) -> pa.Table:
     `accuracy` is the share of questions whose text holds the answer, `pairs_right` that of images
     all of whose questions are right. `n_kept` visual tokens are kept in each block, `union` is the
     share of them that any block keeps, `bytes_share` that of the whole context's keys and values.
-    For "attention", `difference` is its accuracy minus that of as many random tokens, on the same
-    questions.
+    For "attention", `difference` is its accuracy minus that of as many random tokens, and `loss`
+    that of the whole context minus its own, each on the same questions.
     """
     groups = grouped(records(table), ("selector", "share"))
     found = [_one(key, rows, groups) for key, rows in groups.items()]
@@ -87,26 +88,40 @@ def _one(
         "bytes_share": bytes_kept / sum(_number(row, "whole_bytes") for row in rows),
         "n": accuracy.n,
         "n_samples": accuracy.n_groups,
-        **(_against_random(rows, groups.get((RANDOM, share), [])) if selector == ATTENTION else {}),
+        **(_against(rows, groups, key) if selector == ATTENTION else {}),
         "method": accuracy.method,
     }
 
 
-def _against_random(rows: list[dict[str, Cell]], others: list[dict[str, Cell]]) -> Record:
+def _against(
+    rows: list[dict[str, Cell]],
+    groups: dict[tuple[Cell, ...], list[dict[str, Cell]]],
+    key: tuple[Cell, ...],
+) -> Record:
+    found: dict[str, Cell] = {}
+    if difference := _paired(rows, groups.get((RANDOM, key[1]), [])):
+        found |= {
+            "control": RANDOM,
+            **tested_columns("difference", difference),
+            "difference_n": difference.n,
+        }
+    whole = groups.get((ATTENTION, 1.0), [])
+    if key[1] != 1.0 and (loss := _paired(whole, rows)):
+        found |= tested_columns("loss", loss)
+    return found
+
+
+def _paired(rows: list[dict[str, Cell]], others: list[dict[str, Cell]]) -> PairedDifference | None:
+    """Of the questions that both have."""
     control = {(row["sample"], row["item"]): row for row in others}
     pairs = [(row, other) for row in rows if (other := control.get((row["sample"], row["item"])))]
     if not pairs:
-        return {}
-    difference = paired_difference(
+        return None
+    return paired_difference(
         [bool(ours["correct"]) for ours, _ in pairs],
         [bool(theirs["correct"]) for _, theirs in pairs],
         [str(ours["sample"]) for ours, _ in pairs],
     )
-    return {
-        "control": RANDOM,
-        **tested_columns("difference", difference),
-        "difference_n": difference.n,
-    }
 
 
 def _number(row: Record, name: str) -> float:

@@ -76,8 +76,8 @@ class Results:
         return _summaries()[self.study][0].over(self.scan)
 
     def extras(self) -> dict[str, pa.Table]:
-        """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer" and
-        "words" (lens)."""
+        """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer",
+        "peak" and "words" (lens)."""
         return self._extras
 
     @cached_property

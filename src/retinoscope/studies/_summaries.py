@@ -8,6 +8,7 @@ from . import _alignment_summary as alignment
 from . import _attend_summary as attend
 from . import _flow_summary as flow
 from . import _knockout_summary as knockout
+from . import _lens_peak as lens_peak
 from . import _lens_summary as lens
 from . import _look_summary as look
 from . import _reprompt_summary as reprompt
@@ -109,7 +110,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             lens.summarise_lens,
             ("weights", "group", "layer"),
             _layer,
-            (*_ITEM, "n_tokens", *lens.MEASURES),
+            (*_ITEM, "cover", "n_tokens", *lens.MEASURES),
             lens.summary_order,
         ),
         {
@@ -117,14 +118,29 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 lens.best_layer,
                 ("weights", "group"),
                 _curves,
-                (*_ITEM, "layer", "n_tokens", *lens.MEASURES[:2]),
+                (*_ITEM, "cover", "layer", "n_tokens", *lens.MEASURES[:2]),
                 lens.best_order,
+            ),
+            "peak": Partition(
+                lens_peak.peaks,
+                ("weights", "group"),
+                # Every control is read at the layers that the object's tokens choose.
+                lambda weights, group: None if group is None else "all",
+                (*_ITEM, "cover", "layer", "n_tokens", *lens.MEASURES[:2]),
+                lens_peak.peak_order,
+            ),
+            "objects": Partition(
+                lens_peak.peak_objects,
+                ("weights", "group"),
+                lambda weights, group: "all" if (weights, group) == ("trained", "object") else None,
+                (*_ITEM, "cover", "layer", "n_tokens", *lens.MEASURES[:2]),
+                lens_peak.object_order,
             ),
             "words": Partition(
                 lens.common_words,
                 ("weights", "group", "layer"),
                 lambda weights, group, layer: None if group is None else (weights, group, layer),
-                (*_ITEM, "object", "n_tokens", "words"),
+                (*_ITEM, "cover", "object", "n_tokens", "words"),
                 lens.words_order,
             ),
         },
@@ -174,7 +190,16 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                     *("probability_before", "truth_f1", "truth_precision", "truth_recall"),
                 ),
                 flow.baseline_order,
-            )
+            ),
+            "paths": Partition(
+                flow.flow_paths,
+                ("task", "weights", "reading", "edges", "layers"),
+                lambda task, weights, reading, edges, layers: (
+                    (task, weights, reading, layers) if edges in flow.PATHS else None
+                ),
+                (*_ITEM, "f1", *_PROBABILITIES),
+                flow.paths_order,
+            ),
         },
     ),
     "look": (
