@@ -34,7 +34,7 @@ class Head:
             nn.init.normal_(head.weight, std=width**-0.5 * 3)
             norm = nn.RMSNorm(width, eps=1e-6)
             nn.init.normal_(norm.weight, mean=1.0, std=0.1)
-        self.unembedding = head.to(device, dtype)
+        self.unembedding = self.model = head.to(device, dtype)
         self.decoder = SimpleNamespace(final_norm=norm.to(device, dtype))
         self.text_config = SimpleNamespace(final_logit_softcapping=cap)
         self.vocab_size = vocabulary
