@@ -35,7 +35,13 @@ if TYPE_CHECKING:
     )
     from . import viewer as viewer
     from .engine import VLM, Ablate, Knockout, Patch, fill, load
-    from .errors import CapabilityError, InputError, MissingExtraError, RetinoscopeError
+    from .errors import (
+        CapabilityError,
+        InputError,
+        MissingExtraError,
+        NonFiniteError,
+        RetinoscopeError,
+    )
     from .viewer import show
 
 __version__ = "0.1.0"
@@ -51,6 +57,7 @@ _NAMES = {
     "CapabilityError": "errors",
     "InputError": "errors",
     "MissingExtraError": "errors",
+    "NonFiniteError": "errors",
     "RetinoscopeError": "errors",
 }
 _ROOMS = (
@@ -77,6 +84,7 @@ __all__ = [
     "InputError",
     "Knockout",
     "MissingExtraError",
+    "NonFiniteError",
     "Patch",
     "RetinoscopeError",
     "attribution",

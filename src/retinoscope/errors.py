@@ -16,6 +16,10 @@ class CapabilityError(RetinoscopeError):
     """A method that this model does not allow exactly; the message names what would work."""
 
 
+class NonFiniteError(RetinoscopeError):
+    """Numbers that came out NaN or infinite; the message names where they began, and the dtype."""
+
+
 class StudyError(RetinoscopeError):
     """A study that started and could not be finished (exit code 1)."""
 

@@ -213,3 +213,22 @@ def test_an_encoder_is_given_back() -> None:
     assert isinstance(enc, rs.encoders.Encoder)
     assert isinstance(enc.modules[0], ViTModel)
     assert enc.modules[0].config.patch_size == PATCH
+
+
+@pytest.mark.parametrize("made", [clip, siglip])
+@pytest.mark.parametrize("broken", ["vision_model", "text_model"])
+def test_numbers_that_are_not_finite_are_named(made, broken):
+    two = rs.encoders.load_contrastive(made())
+    layer = getattr(two.model, broken).encoder.layers[0].mlp.fc1
+    with torch.no_grad():
+        layer.bias[0] = float("nan")
+    image = Image.new("RGB", (40, 30), "red")
+    calls = {"text_model": [lambda: two.text(["a cat"])]}.get(
+        broken, [lambda: two.image(image), lambda: two.locations(image)]
+    )
+    for call in calls:
+        with pytest.raises(rs.NonFiniteError, match=rf"{broken}.*fc1.*float32"):
+            call()
+    if broken == "vision_model":
+        with pytest.raises(rs.NonFiniteError, match="fc1"):
+            two.encoder.features(image)

@@ -15,7 +15,7 @@ from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError
 from ..models import attending, entering, hooked
-from ..tokens import close, frozen
+from ..tokens import check_gradients, close, frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +94,7 @@ def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
         score = unit @ goal.float()
         inner = [*weights, *states, *([] if pool is None else [pool])]
         found = torch.autograd.grad(score, inner, materialize_grads=True)
+    check_gradients(model, score.detach(), *found)
     n = len(weights)
     return TowerTrace(
         float(score.detach()),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..engine import Run
 from ..errors import CapabilityError
 from ..models import attending, entering, hooked
-from ..tokens import close, frozen, visual
+from ..tokens import check_gradients, close, frozen, visual
 
 Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
 
@@ -62,6 +62,7 @@ def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
     with entering(model), hooked(layers, before=keep), frozen(model), torch.enable_grad():
         value = _value(run, rows, read)
         gradients = torch.autograd.grad(value, states, materialize_grads=True)
+    check_gradients(model, value.detach(), *gradients)
     return StateTrace(tuple(one.detach()[0] for one in states), tuple(one[0] for one in gradients))
 
 
@@ -98,6 +99,7 @@ def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTra
     ):
         value = _value(run, rows, read)
         gradients = torch.autograd.grad(value, weights, materialize_grads=True)
+    check_gradients(model, value.detach(), *gradients)
     return AttentionTrace(
         tuple(one.detach()[0] for one in weights), tuple(one[0] for one in gradients)
     )

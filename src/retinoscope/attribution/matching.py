@@ -20,8 +20,8 @@ from transformers import BlipForImageTextRetrieval
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import clip_frame, entering, grid_layout, hooked
-from ..tokens import frozen
+from ..models import clip_frame, entering, finite, grid_layout, hooked, not_finite
+from ..tokens import check_gradients, frozen
 from ._heat_map import HeatMap
 
 __all__ = ["METHODS", "cross_attention", "grad_cam", "probability"]
@@ -98,6 +98,7 @@ def cross_attention(
             raise InputError(f"expected blocks from 0 to {count - 1}, got {layer}")
         rows = _rows(processor, found.ids, text, word)
         (gradient,) = torch.autograd.grad(found.score, found.weights[layer])
+    check_gradients(model, gradient)
     product = found.weights[layer].detach()[0] * gradient[0].clamp(min=0)
     values = product[:, rows].float().mean((0, 1))[-len(found.boxes) :]
     target = repr(text) if word is None else f"{word!r} in {text!r}"
@@ -135,6 +136,7 @@ def grad_cam(
         if not 0 <= layer < count:
             raise InputError(f"expected blocks from 0 to {count - 1}, got {layer}")
         (gradient,) = torch.autograd.grad(found.score, found.states[layer])
+    check_gradients(model, gradient)
     n = len(found.boxes)
     states, slopes = found.states[layer].detach()[0, -n:], gradient[0, -n:]
     values = (states.float() @ slopes.float().mean(0)).clamp(min=0)
@@ -179,7 +181,11 @@ def _run(model: BlipForImageTextRetrieval, processor: Any, image: Any, text: str
     towers = parts.vision_model.encoder.layers
     with hooked(texts, after=keep_weights), hooked(towers, before=keep_state):
         pixels = pixels.to(model.device, model.dtype).requires_grad_(True)
-        done = model(input_ids=ids.to(model.device), pixel_values=pixels, use_itm_head=True)
+        given = {"input_ids": ids.to(model.device), "pixel_values": pixels}
+        done = model(**given, use_itm_head=True)
+    if not finite(done.itm_score):
+        what = "the logits of a match"
+        raise not_finite(model, what, lambda: model(**given, use_itm_head=True))
     patch = int(parts.config.vision_config.patch_size)
     grid = pixels.shape[-2] // patch, pixels.shape[-1] // patch
     n = grid[0] * grid[1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ..errors import CapabilityError, InputError
+from ..errors import CapabilityError, InputError, NonFiniteError
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +22,24 @@ class Features:
             padding.
         grid: (rows, columns) where the locations are one grid in row-major order, else None.
         size: width and height of the original image, in pixels.
+
+    Raises:
+        NonFiniteError: features that are NaN or infinite.
     """
 
     layers: Mapping[str, Float[np.ndarray, "location d"]]
     boxes: Float[np.ndarray, "location 4"]
     grid: tuple[int, int] | None
     size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        for name, values in self.layers.items():
+            if not np.isfinite(values).all():
+                raise NonFiniteError(
+                    f"the features of layer {name} are not finite (NaN or infinite): where the "
+                    "model computes in float16 load it in bfloat16 or float32 (dtype=), else look "
+                    "at its weights"
+                )
 
     def __len__(self) -> int:
         return len(self.boxes)

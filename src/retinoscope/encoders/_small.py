@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
+from ..models import finite, not_finite
 from ..pocket.recipe import build_tokenizer
 from ..store import fingerprint_json
 from ._encoder import checksum_of
@@ -117,7 +118,10 @@ class SmallTwoTower(TwoTower):
     @torch.no_grad()
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
         ids = caption_ids(checked_texts(texts), self.sizes.text_tokens)
-        return self.texts(ids).float().numpy()
+        vectors = self.texts(ids)
+        if not finite(vectors):
+            raise not_finite(self.texts, "the vector of a text", lambda: self.texts(ids))
+        return vectors.float().numpy()
 
     @torch.no_grad()
     def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:

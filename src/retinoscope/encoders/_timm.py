@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError, MissingExtraError
-from ..models import Layout, clip_frame, grid_layout, in_turn
+from ..models import Layout, clip_frame, finite, grid_layout, in_turn, not_finite
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -80,6 +81,9 @@ class TimmEncoder(Encoder):
             self.model.forward_features(pixels)
         if len(seen) != len(self.layers):
             raise CapabilityError("its blocks are not run once each")
+        if not finite(seen[-1]):
+            again = partial(self.model.forward_features, pixels)
+            raise not_finite(self.model, "an image's features", again)
         return self._layout(image.size, pixels), seen
 
     def _layout(self, size: tuple[int, int], pixels: Tensor) -> Layout:

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import Layout, clip_frame, grid_layout, in_turn
+from ..models import Layout, clip_frame, finite, grid_layout, in_turn, not_finite
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -101,6 +101,8 @@ class TowerEncoder(Encoder):
             output = self.run(pixels)
         if len(seen) != len(self.layers):
             raise CapabilityError("its blocks are not run once each")
+        if not finite(seen[-1]):
+            raise not_finite(self.model, "an image's features", lambda: self.run(pixels))
         return self._layout(image.size, pixels), seen, output
 
     def run(self, pixels: Float[Tensor, "1 3 height width"]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from transformers import CLIPModel, PreTrainedModel, SiglipModel
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
-from ..models import in_turn
+from ..models import finite, in_turn, not_finite
 from ._encoder import Encoder
 from ._features import Features
 from ._places import patch_tokens
@@ -139,15 +139,25 @@ class HuggingFaceTwoTower(TwoTower):
         if "attention_mask" in done and isinstance(self.model, CLIPModel):
             known["attention_mask"] = done["attention_mask"].to(device)
         embed: Any = self.model.get_text_features
-        return _unit(_pooled(embed(**known)))
+        return self._unit("a text", lambda: _pooled(embed(**known)))
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
-        pooled = self.encoder.run(self.encoder.pixels(open_image(image))).pooler_output
-        if isinstance(self.model, CLIPModel):
-            pooled = self.model.visual_projection(pooled)
-        return _unit(pooled)[0]
+        pixels = self.encoder.pixels(open_image(image))
+
+        def vector() -> Tensor:
+            pooled = self.encoder.run(pixels).pooler_output
+            model: Any = self.model
+            return model.visual_projection(pooled) if isinstance(model, CLIPModel) else pooled
+
+        return self._unit("an image", vector)[0]
+
+    def _unit(self, of: str, vectors: Callable[[], Tensor]) -> np.ndarray:
+        found = vectors()
+        if not finite(found):
+            raise not_finite(self.model, f"the vector of {of}", vectors)
+        return F.normalize(found.float(), dim=-1).cpu().numpy()
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
@@ -179,7 +189,3 @@ class _Whole(TowerEncoder):
 def _pooled(output: Any) -> Tensor:
     # The library's older versions give the tensor itself.
     return output if isinstance(output, Tensor) else output.pooler_output
-
-
-def _unit(vectors: Tensor) -> np.ndarray:
-    return F.normalize(vectors.float(), dim=-1).cpu().numpy()

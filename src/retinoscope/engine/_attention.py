@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from ..errors import CapabilityError
-from ..models import attending
+from ..models import attending, finite, not_finite
 from ._clean import Clean
 from ._plan import Cut, blocked
 
@@ -46,6 +46,7 @@ def attention_rows(
 
     Raises:
         CapabilityError: the block's attention does not go through the library's interface.
+        NonFiniteError: weights that are NaN.
     """
     adapter = clean.adapter
     index = torch.tensor(rows)
@@ -59,6 +60,9 @@ def attention_rows(
                 **clean.arguments(layer, index),
             )
     except _Weights as found:
+        if not finite(found.weights):
+            where = f"the attention weights of block {layer} at these positions"
+            raise not_finite(adapter.model, where) from None
         return found.weights
     raise CapabilityError(
         f"layer {layer} ({type(adapter.decoder.layers[layer]).__name__}) does not attend through "

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ..models import Adapter, Capabilities, Inputs, in_turn
+from ..models import Adapter, Capabilities, Inputs, difference, in_turn
 from ._attention import attention_rows
 from ._clean import Clean, clean_pass
 from ._dirty import Reaches
@@ -132,8 +132,7 @@ def _check_rows(vlm: VLM, clean: Clean, layer: int, cut: Cut) -> None:
 
 
 def _same(vlm: VLM, found: torch.Tensor, wanted: torch.Tensor, what: str, than: str) -> None:
-    scale = float(wanted.abs().max()) or 1.0
-    error = float((found - wanted).abs().max()) / scale
+    error = difference(found, wanted)
     # In half precision two batch shapes already differ in the third digit.
     if not error <= _TOLERANCE.get(vlm.dtype, 5e-2):
         quantized = getattr(vlm.model, "is_quantized", False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import Cache, DynamicCache
 
-from ..errors import CapabilityError
-from ..models import Adapter
+from ..errors import CapabilityError, NonFiniteError
+from ..models import Adapter, finite_logits, not_finite
 from ._hooks import all_of, on_attention_mask, on_input, on_output
 from ._plan import Plan, blocked
 
@@ -196,15 +196,52 @@ def forward(
 
     Args:
         arguments: further arguments of the decoder, as `Adapter.arguments` gives them.
+
+    Raises:
+        NonFiniteError: logits that are NaN or infinite, naming the module where that began.
     """
-    managers = [] if batch is None else batch.managers()
-    arguments = arguments if batch is None else batch.arguments(arguments)
-    if trace is not None:
-        # After the edits: hooks run in the order in which they were put on.
-        managers += _tracing(adapter, trace)
-    with all_of(managers):
-        hidden = adapter.decode(embeds, cache, **arguments)
-    return adapter.unembed(hidden[:, -1])
+    given = arguments if batch is None else batch.arguments(arguments)
+    before = 0 if cache is None else cache.get_seq_length()
+
+    def called(cache: Cache | None, trace: Trace | None) -> Float[Tensor, "batch vocab"]:
+        managers = [] if batch is None else batch.managers()
+        if trace is not None:
+            # After the edits: hooks run in the order in which they were put on.
+            managers += _tracing(adapter, trace)
+        with all_of(managers):
+            hidden = adapter.decode(embeds, cache, **given)
+        return adapter.unembed(hidden[:, -1])
+
+    def again() -> None:
+        if before:
+            assert isinstance(cache, DynamicCache)
+            cache.crop(before)
+        called(cache if before else None, None)
+
+    logits = called(cache, trace)
+    if not finite_logits(logits):
+        raise _not_finite(adapter, embeds, logits, again)
+    return logits
+
+
+def _not_finite(
+    adapter: Adapter,
+    embeds: Float[Tensor, "batch token d_model"],
+    logits: Float[Tensor, "batch vocab"],
+    again: Callable[[], None],
+) -> NonFiniteError:
+    """The error for a pass whose logits are not finite, with where that began."""
+    wrong = (~torch.isfinite(embeds)).any(-1).nonzero()
+    if len(wrong):
+        row, place = wrong[0].tolist()
+        return NonFiniteError(
+            f"what the decoder receives at position {place} of row {row} is not finite (NaN or "
+            f"infinite, {str(embeds.dtype).removeprefix('torch.')}): look at the embedding there, "
+            "or at the fill or donor that was put in its place"
+        )
+    rows = (~torch.isfinite(logits.amax(-1))).nonzero().flatten().tolist()
+    what = "the logits" if len(logits) == 1 else f"the logits of row {rows[0]} of {len(logits)}"
+    return not_finite(adapter.model, what, again)
 
 
 def _tracing(adapter: Adapter, trace: Trace) -> list[AbstractContextManager[None]]:

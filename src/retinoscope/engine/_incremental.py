@@ -17,10 +17,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ..errors import NonFiniteError
+from ..models import finite_logits, not_finite
 from ._attend import Group, KeysMade, Part, Reading, reading
 from ._clean import Clean
 from ._cohorts import Cohort, Reader, stretches
 from ._dirty import Reach, Span
+from ._forward import Batch, forward
 from ._own import OwnKeys, Slab
 from ._plan import Plan
 
@@ -83,8 +86,27 @@ class Incremental:
 
         Args:
             keep: keep the keys and values, so that `Steps` can go on from here.
+
+        Raises:
+            NonFiniteError: logits that are NaN or infinite.
         """
-        return self._read(self._pass(self.clean.n, keep=keep, output=True))
+        logits = self._read(self._pass(self.clean.n, keep=keep, output=True))
+        if not finite_logits(logits):
+            raise self._not_finite(logits)
+        return logits
+
+    def _not_finite(self, logits: Float[Tensor, "intervention vocab"]) -> NonFiniteError:
+        """The error for logits that are not finite: the plain pass says where that begins."""
+        clean, adapter = self.clean, self.clean.adapter
+        member = int((~torch.isfinite(logits.amax(-1))).nonzero()[0])
+        batch = Batch(adapter, clean.n, [self.plans[member]])
+        try:
+            arguments = adapter.arguments(clean.inputs, 0, clean.n)
+            forward(adapter, batch.embeds(clean.embeddings), arguments, batch=batch)
+        except NonFiniteError as error:
+            return NonFiniteError(f"condition {member} of {len(logits)}: {error}")
+        what = "the logits of the incremental path (those of exact='reference' are finite)"
+        return not_finite(adapter.model, what)
 
     def _pass(self, stop: int, *, keep: bool, output: bool) -> _Packed | None:
         packed: _Packed | None = None

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from ..models import Adapter, Inputs
+from ..models import Adapter, Inputs, finite_logits, not_finite
 from ._attend import Group, Part, Pieces, Reading
 from ._cohorts import Cohort, Reader
 from ._dirty import Span
@@ -71,6 +71,15 @@ class IncrementalSteps:
 
     @torch.no_grad()
     def next(self, tokens: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
+        logits = self._through(tokens)
+        if not finite_logits(logits):
+            model = self._clean.adapter.model
+            what = f"the logits of generated token {self._n_done + 2}"
+            raise not_finite(model, what, lambda: self._through(tokens))
+        self._n_done += 1
+        return logits
+
+    def _through(self, tokens: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
         clean, position = self._clean, self._clean.n + self._n_done
         embeds = clean.adapter.embedding(tokens.to(clean.adapter.device))
         hidden = clean.entering_next(embeds, position)
@@ -80,7 +89,6 @@ class IncrementalSteps:
             group = block.group(self._alive, rows, self._n_done)
             hidden = call_block(clean, layer, hidden, places, Reading([group]))
             block.write(group, self._n_done)
-        self._n_done += 1
         return clean.adapter.read_out(hidden)
 
     def keep(self, places: Sequence[int]) -> None:

@@ -23,6 +23,7 @@ from ..models import (
     EncodedImage,
     Formatted,
     Inputs,
+    encoded,
     in_turn,
     stored_weights,
 )
@@ -191,13 +192,14 @@ class VLM:
         Only what stands at the images' positions: `encode_whole` gives what else belongs to them.
         """
         pixels = [self.adapter.preprocess(open_image(image)) for image in images]
-        return self.adapter.encode_images(pixels)
+        return [image.embeddings for image in encoded(self.adapter, pixels)]
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
         """The same with everything else that the decoder gets of each image."""
-        return self.adapter.encode([self.adapter.preprocess(open_image(one)) for one in images])
+        pixels = [self.adapter.preprocess(open_image(one)) for one in images]
+        return encoded(self.adapter, pixels)
 
     def _with_images(self, inputs: Inputs) -> Inputs:
         return replace(inputs, encoded=tuple(self._one_image(pixels) for pixels in inputs.pixels))
@@ -206,7 +208,7 @@ class VLM:
         key = _digest(pixels)
         if key not in self._images:
             # One by one: what an image becomes must not depend on the images beside it.
-            self._images[key] = self.adapter.encode([pixels])[0]
+            self._images[key] = encoded(self.adapter, [pixels])[0]
             if len(self._images) > _KEPT_IMAGES:
                 self._images.popitem(last=False)
         self._images.move_to_end(key)

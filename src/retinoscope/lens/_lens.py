@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..arguments import one_of, whole
 from ..errors import InputError
-from ..models import Adapter, in_turn
+from ..models import Adapter, finite, in_turn, not_finite
 from ..showing import show
 from ..tokens import Index, Position, Positions
 from ._stream import ranks_of, read_out, word_logits
@@ -232,6 +232,7 @@ def logit_lens(
         InputError: no positions, `top_k` outside 1 to the size of the vocabulary, or an unknown
             word.
         CapabilityError: the kernel cannot run here, for this model or with this `top_k`.
+        NonFiniteError: states whose readout is NaN or infinite.
     """
     n_layers, n, _ = hidden.shape
     if not n:
@@ -246,6 +247,10 @@ def logit_lens(
         found = fused_read_out(adapter, rows, top_k, goals)
     else:
         found = read_out(adapter, rows, top_k, goals)
+    if not finite(found.log_sums):
+        layer, place = (~torch.isfinite(found.log_sums.view(n_layers, n))).nonzero()[0].tolist()
+        what = f"the lens of layer {layer} at position {positions[place]}"
+        raise not_finite(adapter.model, what, lambda: adapter.read_out(hidden[layer, place]))
     return Lens(
         ids=found.ids.unflatten(0, (n_layers, n)),
         probs=(found.logits - found.log_sums[:, None]).exp().unflatten(0, (n_layers, n)),

@@ -13,6 +13,7 @@ from ._decoder import Decoder
 from ._encoded import DeepStack, EncodedImage
 from ._entering import entering, hooked, in_turn
 from ._families import ADAPTERS
+from ._finite import difference, encoded, finite, finite_logits, not_finite
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
@@ -38,12 +39,17 @@ __all__ = [
     "adapter_for",
     "attending",
     "clip_frame",
+    "difference",
+    "encoded",
     "entering",
     "families",
+    "finite",
+    "finite_logits",
     "grid_layout",
     "hooked",
     "in_turn",
     "is_vlm",
+    "not_finite",
     "open_matching",
     "open_model",
     "open_tower",

@@ -19,9 +19,10 @@ from transformers import (
     ProcessorMixin,
 )
 
-from ..errors import CapabilityError
+from ..errors import CapabilityError, NonFiniteError
 from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities, Capability
+from ._finite import difference, encoded, finite_logits, not_finite
 from ._generic_layout import Geometry, find_geometry, picture, unplaced
 from ._layout import Layout
 from ._placeholder import PlaceholderAdapter
@@ -190,11 +191,13 @@ class GenericAdapter(PlaceholderAdapter):
             hidden = self.decode(embeds, None)[0]
             shorter = self.decode(embeds[:, :-_CUT], None)[0, -1]
             own = self._own_logits(formatted, images)
-        except CapabilityError:
+        except (CapabilityError, NonFiniteError):
             raise
         # A model that is called in a way it does not expect can fail with anything.
         except Exception as error:
             raise CapabilityError(f"{what} failed ({type(error).__name__}: {error})") from error
+        if not finite_logits(own):
+            raise not_finite(self.model, f"the model's own logits of {what}")
         if self._apart(self.unembed(hidden[-_ROWS:]), own):
             raise CapabilityError(
                 f"the logits of {what} are not the model's own{self._suspicion()}"
@@ -206,7 +209,7 @@ class GenericAdapter(PlaceholderAdapter):
 
     def _embedded(self, inputs: Inputs) -> Float[Tensor, "1 token d_model"]:
         embeds = self.embedding(inputs.input_ids.to(self.device)).clone()
-        features = self.encode_images(inputs.pixels)
+        features = [image.embeddings for image in encoded(self, inputs.pixels)]
         for places, one in zip(inputs.image_positions, features, strict=True):
             if not places or len(one) != len(places):
                 raise CapabilityError(
@@ -230,9 +233,7 @@ class GenericAdapter(PlaceholderAdapter):
             return self.model(**given, use_cache=False).logits[0, -_ROWS:].float()
 
     def _apart(self, found: Tensor, wanted: Tensor) -> bool:
-        scale = float(wanted.abs().max()) or 1.0
-        difference = float((found - wanted).abs().max()) / scale
-        return not difference <= _TOLERANCE.get(self.dtype, 2e-2)
+        return not difference(found, wanted) <= _TOLERANCE.get(self.dtype, 2e-2)
 
     def _suspicion(self) -> str:
         """What in the configuration may explain a difference."""

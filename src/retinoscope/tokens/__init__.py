@@ -8,7 +8,14 @@ random(run, n=len(obj), seed=0, exclude=obj)
 from ..models import Layout
 from ._choose import RunLike, random, registers, top, visual
 from ._cover import Region, region_cover, region_mask
-from ._gradient import EmbeddingGradient, LogitGradient, close, frozen, logits_of
+from ._gradient import (
+    EmbeddingGradient,
+    LogitGradient,
+    check_gradients,
+    close,
+    frozen,
+    logits_of,
+)
 from ._integrated import (
     Attribution,
     Baseline,
@@ -42,6 +49,7 @@ __all__ = [
     "along_path",
     "attribution",
     "by_gradient",
+    "check_gradients",
     "close",
     "frozen",
     "integrated_gradients",

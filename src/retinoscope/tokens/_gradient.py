@@ -14,7 +14,7 @@ from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from ..errors import CapabilityError, InputError
-from ..models import Adapter, entering, in_turn
+from ..models import Adapter, entering, finite, in_turn, not_finite
 from ._choose import RunLike, visual
 
 
@@ -146,6 +146,7 @@ class EmbeddingGradient:
             last = done[:, [row - first for row in self.rows]]
             values = self._read(last)
             (gradients,) = torch.autograd.grad(values.sum(), leaf)
+        check_gradients(adapter.model, values.detach(), gradients)
         return Slopes(values.detach(), gradients), last.detach()
 
     def _start(self, prefix: Cache | None) -> int:
@@ -196,6 +197,12 @@ def frozen(model: nn.Module) -> Iterator[None]:
     finally:
         for parameter in asking:
             parameter.requires_grad_(True)
+
+
+def check_gradients(model: nn.Module, *found: Tensor) -> None:
+    """Raises `NonFiniteError` unless values and gradients are finite."""
+    if not all(map(finite, found)):
+        raise not_finite(model, "a score or its gradients")
 
 
 def _token(adapter: Adapter, word: str | int) -> int:
