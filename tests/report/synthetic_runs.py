@@ -107,8 +107,8 @@ def lens_rows(
     return rows
 
 
-def knockout_rows(sample: str, rng: np.random.Generator) -> Rows:
-    kept = {"object+1": {"mid": 0.6, "mid-late": 0.5, "late": 0.9, "all": 0.3}}
+def knockout_rows(sample: str, rng: np.random.Generator, effect: bool = True) -> Rows:
+    kept = {"object+1": {"mid": 0.6, "mid-late": 0.5, "late": 0.9, "all": 0.3}} if effect else {}
     rows: Rows = []
     sources = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
     slides = {f"slide-{k}-3": (k, k + 2) for k in (0, 3, 5)}

@@ -1,0 +1,34 @@
+"""Two images prove nothing, and the terminal says so once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from retinoscope.cli import main
+
+FEW = {
+    "ablate": ("--tasks", "polling", "--modes", "corrected", "--conditions", "object+1", "control"),
+    "lens": ("--no-untrained",),
+}
+
+
+@pytest.mark.parametrize("command", FEW)
+def test_two_scenes_are_too_few_for_any_title(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    assert main([command, "pocket", "scenes:2", "--out", out, *FEW[command]]) == 0
+    title, sentence, *_ = capsys.readouterr().out.splitlines()
+    assert title.startswith("Too few images to say whether")
+    assert "Paired difference" in sentence
+    assert "Nothing can be concluded" in sentence
+
+
+def test_the_lens_takes_covers_and_no_single_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["lens", "pocket", "scenes:2", "--out", str(tmp_path), "--min-cover", "0.5"]
+    assert main(command) == 2
+    assert "--covers" in capsys.readouterr().err

@@ -1,0 +1,134 @@
+"""Of every study: title, sentence, terminal and card say what the paired test says."""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from synthetic_runs import lens_rows, write_run
+from synthetic_studies import MAKERS
+
+from retinoscope.cli._common import say_findings
+from retinoscope.report import compose, write_report
+from retinoscope.report._probe import probe_finding
+from retinoscope.report._write import _SECTIONS
+from retinoscope.studies import Finding
+
+CASES = [
+    (study, effect, n) for study in MAKERS for effect, n in ((True, 24), (False, 24), (True, 3))
+]
+TAKEN_BACK = ("Not significant", "not significant:", "Nothing can be concluded", "larger effect")
+
+
+def test_every_study_with_a_finding_has_a_case() -> None:
+    # Probes are tested below: their draws are no rows that a few lines can make up.
+    assert {*MAKERS, "probe"} == set(_SECTIONS)
+
+
+@pytest.mark.parametrize(("study", "effect", "n"), CASES)
+def test_one_verdict_everywhere(
+    study: str, effect: bool, n: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path, study, "m", MAKERS[study](effect), samples=n)
+    report = compose(tmp_path)
+    (finding,) = report.findings
+    _consistent(finding)
+    if n < 6:
+        assert finding.outcome == "too few"
+        assert finding.title.startswith("Too few images")
+    else:
+        assert finding.significant is effect, finding.sentence
+    say_findings(report.findings)
+    assert capsys.readouterr().out == f"{finding.headline}\n  {finding.sentence}\n"
+    (card,) = re.findall(
+        r'<article class="claim( unshown)?">(.*?)</article>', report.write().read_text(), re.DOTALL
+    )
+    # A word joiner keeps ranges on one line.
+    text = html.unescape(card[1]).replace("\u2060", "")
+    assert (card[0] == "") is (finding.significant is not False)
+    assert f"<h2>{finding.title}</h2>" in text
+    assert f"<p>{finding.sentence}</p>" in text
+
+
+def _consistent(finding: Finding) -> None:
+    """The title claims exactly what the tests say, and the sentence takes nothing back."""
+    signs = {test.sign for test in finding.tests}
+    assert finding.significant is (signs == {"higher"})
+    takes_back = [text for text in TAKEN_BACK if text in finding.sentence]
+    assert bool(takes_back) is not finding.significant, finding.sentence
+    hedged = re.match(r"No evidence|Too few|Evidence against|Without a control", finding.title)
+    partly = "not shown" in finding.title
+    assert bool(hedged or partly) is not finding.significant, finding.title
+
+
+def test_a_tie_has_no_best_method(tmp_path: Path) -> None:
+    write_run(tmp_path, "attend", "m", MAKERS["attend"](True), samples=24)
+    (finding,) = compose(tmp_path).findings
+    assert finding.title == "Several maps find the object"
+    (told,) = re.findall(r"Not told apart: ([^.]*)\.", finding.sentence)
+    assert set(told.split(" and ")) == {"lens-probability", "chefer"}
+
+
+def test_the_lens_says_which_tokens_carry_its_figure(tmp_path: Path) -> None:
+    """Border tokens alone on one model, tokens that lie on the object on the other."""
+    write_run(tmp_path / "a", "lens", "border", lambda s, r: lens_rows(s, r, 0.6, half=0.0))
+    write_run(tmp_path / "b", "lens", "inside", lambda s, r: lens_rows(s, r, 0.3, half=0.9))
+    write_run(tmp_path / "c", "lens", "alike", lambda s, r: lens_rows(s, r, 0.6))
+    (border,) = compose(tmp_path / "a").findings
+    assert border.title == "Tokens become words at any overlap, not shown at half cover"
+    assert "rests on tokens at the object's border" in border.sentence
+    assert re.fullmatch(r"\d+% / \d+%", border.figure)
+    (inside,) = compose(tmp_path / "b").findings
+    assert inside.title == "Tokens become words"
+    assert "mostly on the object carry the figure" in inside.sentence
+    (alike,) = compose(tmp_path / "c").findings
+    assert "makes no difference that shows" in alike.sentence
+    report = compose(tmp_path / "a")
+    (section,) = report.sections
+    table = next(t for t in section.tables if t.name.endswith("covers"))
+    heads = " ".join(column.label for column in table.columns)
+    assert "any overlap" in heads
+    assert "at least half covered" in heads
+    assert "any overlap" in section.figures[0].alt
+    write_report(tmp_path / "a")
+    assert (tmp_path / "a" / "tables" / f"{table.name}.csv").exists()
+
+
+def test_numbers_of_the_paper_name_their_tasks(tmp_path: Path) -> None:
+    def two(sample: str, rng: Any) -> list[dict[str, object]]:
+        rows = MAKERS["ablation"](True)(sample, rng)
+        return [row for row in rows if row["task"] in ("polling", "question")]
+
+    write_run(tmp_path, "ablation", "m", two)
+    (finding,) = compose(tmp_path).findings
+    assert finding.paper == "51% (yes/no) and 87% (question)"
+
+
+@pytest.mark.parametrize("effect", [True, False])
+def test_a_probe_stands_against_random_weights(effect: bool) -> None:
+    def interval(name: str, value: float, half: float) -> dict[str, object]:
+        return {name: value, f"{name}_low": value - half, f"{name}_high": value + half}
+
+    summary, pairs = [], []
+    for task, measure in (("name", "class_accuracy"), ("foreground", "iou")):
+        for kind, value in (("encoder", 0.8 if effect else 0.4), ("untrained", 0.4)):
+            summary.append(
+                {"task": task, "measure": measure, "kind": kind, "of": "e", "layer": "vision.6"}
+                | {"encoder": "e" if kind == "encoder" else "e, untrained", "val": 0.5}
+                | interval("value", value, 0.05)
+                | {"constant": 0.1, "shuffled": 0.1, "control": None, "bound": 0.9}
+            )
+        pairs.append(
+            {"task": task, "measure": measure, "a": "e", "b": "e, untrained", "n_images": 40}
+            | {"a_value": 0.8, "b_value": 0.4, "verdict": "higher" if effect else "not told apart"}
+            | interval("difference", 0.4 if effect else 0.0, 0.1)
+        )
+    run = SimpleNamespace(summary=summary, extra=lambda name: pairs if name == "comparison" else [])
+    finding = probe_finding(cast("Any", run))
+    assert finding is not None
+    _consistent(finding)
+    assert finding.significant is effect
