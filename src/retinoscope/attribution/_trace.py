@@ -52,6 +52,7 @@ def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
     """
     run.vlm.capabilities.require("gradients")
     visual(run)
+    run.require_current()
     states: list[Tensor] = []
     layers = run.adapter.decoder.layers
 
@@ -77,6 +78,7 @@ def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTra
     for method in ("gradients", "attention"):
         run.vlm.capabilities.require(method)
     visual(run)
+    run.require_current()
     decoder, weights = run.adapter.decoder, []
 
     def keep(module: nn.Module, args: tuple, output: object) -> None:

@@ -13,10 +13,13 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ..errors import CapabilityError
-from ..models import Adapter, Inputs
+from ..models import Adapter, Inputs, ModelState, entering
 from ._edges import Edges, read_edges
 from ._entry import Entry, enter
 from ._forward import Trace, forward, keys_and_values, new_cache
+
+_ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-9}
+"""Of the largest number: what passes over different parts differ by; 2e-2 below float32."""
 
 
 @dataclass(eq=False)
@@ -30,6 +33,8 @@ class Clean:
         logits: (vocab,) float32 of the last position.
         hidden: layers + 1 tensors (1, n, d_model) before the final norm.
         cache: the keys and values of every block, with a batch of 1.
+        state: of the model in that pass.
+        shared: positions that were taken from another pass.
     """
 
     adapter: Adapter
@@ -38,8 +43,11 @@ class Clean:
     logits: Float[Tensor, " vocab"]
     hidden: list[Float[Tensor, "1 token d_model"]]
     cache: DynamicCache
+    state: ModelState
+    shared: int = 0
     _entry: Entry | None = None
     _step: tuple[Entry, int] | None = None
+    _alike: dict[ModelState, bool] = field(default_factory=dict)
     _edges: dict[int, Edges] = field(default_factory=dict)
     _taken: dict[str, tuple[Any, Tensor, Any]] = field(default_factory=dict)
 
@@ -77,6 +85,23 @@ class Clean:
         """Numbers that one position's key has in a block that keeps keys."""
         held = (getattr(layer, "keys", None) for layer in self.cache.layers)
         return next((keys[0, :, 0].numel() for keys in held if isinstance(keys, Tensor)), 0)
+
+    def alike_under(self, state: ModelState) -> bool:
+        """Whether the pass gives the same under the hooks that are on the model now.
+
+        One more pass, the first time that it is asked of these hooks. A hook that only looks on
+        changes no bit; after a pass over a part of the positions, rounding may.
+        """
+        if state not in self._alike:
+            with entering(self.adapter.model):
+                again = clean_pass(self.adapter, self.inputs, self.embeddings, state=state)
+            pairs = zip([*self.hidden, self.logits], [*again.hidden, again.logits], strict=True)
+            limit = _ROUNDING.get(self.embeddings.dtype, 2e-2) if self.shared else 0
+            self._alike[state] = all(
+                float((one - other).abs().max()) <= limit * float(one.abs().max())
+                for one, other in pairs
+            )
+        return self._alike[state]
 
     # Beside the hidden states
 
@@ -190,12 +215,15 @@ def clean_pass(
     inputs: Inputs,
     embeddings: Float[Tensor, "token d_model"],
     trunk: tuple[Clean, int] | None = None,
+    state: ModelState | None = None,
 ) -> Clean:
     """Run the decoder once over `embeddings`.
 
     Args:
+        state: of the model, where somebody has just looked.
         trunk: a pass that begins alike, and the number of positions that are taken from it.
     """
+    state = state or adapter.state()
     trace, cache = Trace(), new_cache(adapter)
     start = 0
     if trunk is not None:
@@ -210,7 +238,8 @@ def clean_pass(
             torch.cat([clean.hidden[layer][:, :start], hidden], 1)
             for layer, hidden in enumerate(trace.hidden)
         ]
-    return Clean(adapter, inputs, embeddings, logits[0], trace.hidden, cache)
+    adapter.watch.settle()
+    return Clean(adapter, inputs, embeddings, logits[0], trace.hidden, cache, state, start)
 
 
 def common_start(inputs: Sequence[Inputs]) -> int:

@@ -52,7 +52,8 @@ class CompactContext:
             question: a run whose prompt begins with this context's.
 
         Raises:
-            InputError: a prompt that does not, has nothing behind it, or is about other images.
+            InputError: a prompt that does not, has nothing behind it, or is about other images; or
+                the model changed since either run was made.
             CapabilityError: a model whose keys depend on how long the text is, and a question past
                 the length where they change.
         """
@@ -73,6 +74,8 @@ class CompactContext:
                 f"model (they change past {self.run.adapter.length_rule.original}), so keys of the "
                 "first are no keys of the second: ask less, or hide tokens with Knockout instead"
             )
+        self.run.require_current()
+        question.require_current()
         steps = _Steps(question.adapter, question.inputs, self._copy(), n)
         logits = steps.read(question.embeddings[None, n:])
         return continue_greedily(question, logits, steps, max_new_tokens, keep_logits)[0]
@@ -122,6 +125,7 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
 
     Source: Kaduri et al. 2024 (arXiv 2411.17491).
     """
+    run.require_current()
     adapter, clean = run.adapter, run._clean
     if len(kept) != adapter.n_layers:
         raise InputError(

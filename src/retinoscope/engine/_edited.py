@@ -14,4 +14,4 @@ def edited_pass(clean: Clean, plan: Plan) -> Clean:
     embeds = batch.embeds(clean.embeddings)
     arguments = adapter.arguments(clean.inputs, 0, clean.n)
     logits = forward(adapter, embeds, arguments, batch=batch, cache=cache, trace=trace)
-    return Clean(adapter, clean.inputs, embeds[0], logits[0], trace.hidden, cache)
+    return Clean(adapter, clean.inputs, embeds[0], logits[0], trace.hidden, cache, clean.state)

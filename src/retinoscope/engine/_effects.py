@@ -100,6 +100,7 @@ class Effects:
     @cached_property
     def logits(self) -> Float[Tensor, "intervention vocab"]:
         """float32 logits of the prompt's last position, one row per condition."""
+        self.run.require_current()
         return torch.cat(self._in_batches(lambda batch: self._prompt(batch, 0)[0], 0))
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations:
@@ -113,6 +114,7 @@ class Effects:
             InputError: `max_new_tokens` below 1.
         """
         check_length(max_new_tokens)
+        self.run.require_current()
 
         def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation]]:
             logits, steps = self._prompt(batch, max_new_tokens)

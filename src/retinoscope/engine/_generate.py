@@ -35,6 +35,7 @@ class Generation:
     def run(self) -> Run:
         """The clean pass over the prompt and what was written, `positions["generated"]` filled."""
         run = self._run
+        run.require_current()
         return run.vlm.run(run.prompt, continuation=self.token_ids.tolist())
 
 

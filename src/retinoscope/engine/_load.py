@@ -11,7 +11,6 @@ from transformers import PreTrainedModel, ProcessorMixin
 from ..errors import InputError
 from ..models import DeviceMap, Quantization, adapter_for, open_model
 from ..pocket import MODELS, folder, planted, smol
-from ._check import self_check
 from ._vlm import VLM
 
 
@@ -87,5 +86,5 @@ def load(
         name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
     vlm = VLM(adapter_for(model, processor), name)
     if check:
-        vlm.capabilities = self_check(vlm)
+        vlm.check()
     return vlm

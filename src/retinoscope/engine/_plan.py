@@ -265,6 +265,8 @@ def _patched(run: Run, patch: Patch) -> list[tuple[int, Replaced]]:
         there = _checked(donor, patch.donor_positions, "donor_positions").positions
         if len(there) != len(here):
             raise InputError(f"expected {len(here)} donor positions, got {len(there)}")
+    if donor.adapter.watch is run.adapter.watch:
+        donor.require_current()
     if donor.adapter.d_model != run.adapter.d_model:
         raise InputError(
             f"expected a donor of width {run.adapter.d_model}, got {donor.adapter.d_model}"

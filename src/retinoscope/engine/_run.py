@@ -105,7 +105,20 @@ class Run:
             CapabilityError: a family whose visual tokens have boxes.
         """
         image = whole(image, "images", 0, len(self.images) - 1)
+        self.require_current()
         return self.adapter.soft_origin(self.images[image].size, self.inputs.pixels[image])
+
+    def require_current(self) -> None:
+        """Refuses to mix what this run holds with another state of the model.
+
+        What a run holds (logits, hidden states, embeddings) can be read at any time; whatever else
+        is computed of it calls this first.
+
+        Raises:
+            InputError: weights, modules, configuration or autocast changed since the run was made,
+                or hooks that do not only look on were put on or taken off.
+        """
+        self.adapter.require(self._clean.state, "run", self._clean.alike_under)
 
     @cached_property
     def positions(self) -> NamedPositions:
@@ -143,6 +156,7 @@ class Run:
         """
         layer = whole(layer, "blocks", 0, self.adapter.n_layers - 1)
         self.vlm.capabilities.require("attention")
+        self.require_current()
         rows = self._places("last" if queries is None else queries)
         plan = plan_for(self, under)
         with entering(self.vlm.model):
@@ -166,12 +180,13 @@ class Run:
             CapabilityError: a kernel that this device or model does not allow.
         """
         rows = tuple(range(self.n)) if positions is None else self._places(positions)
+        self.require_current()
         hidden = torch.stack(
             [self._clean.states(layer)[list(rows)] for layer in range(self.adapter.n_layers + 1)]
         )
         lens = logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
         # Weakly: many lenses must not keep the caches of their runs.
-        return replace(lens, _sequence=self.sequence, _of=ref(self))
+        return replace(lens, _sequence=self.sequence, _of=ref(self), _state=self._clean.state)
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
         """Greedy continuation of the prompt.
@@ -215,6 +230,7 @@ class Run:
         """The conditions, checked and resolved; see `counterfactuals`."""
         if not len(conditions):
             raise InputError("expected at least one intervention, got none")
+        self.require_current()
         return tuple(plan_for(self, condition) for condition in conditions)
 
     def show(self) -> Any:

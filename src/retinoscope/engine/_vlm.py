@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import torch
+import xxhash
 from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
@@ -23,11 +21,15 @@ from ..models import (
     EncodedImage,
     Formatted,
     Inputs,
+    ModelState,
+    digest_of,
     encoded,
     in_turn,
-    stored_weights,
+    lasting,
+    processor_facts,
 )
 from ..tokens import Positions
+from ._check import self_check
 from ._clean import Clean, clean_pass, common_start
 from ._prompt import Prompt
 from ._run import Run
@@ -53,7 +55,44 @@ class VLM:
         self.processor: ProcessorMixin = adapter.processor
         self.tokenizer: Any = adapter.tokenizer
         self.capabilities: Capabilities = adapter.capabilities()
-        self._images: OrderedDict[bytes, EncodedImage] = OrderedDict()
+        self._images: OrderedDict[object, EncodedImage] = OrderedDict()
+        self._checked = False
+        self._state = adapter.state()
+
+    def check(self) -> None:
+        """Holds the model against its adapter and says in `capabilities` what is exact.
+
+        Done by `load`, and again by itself when modules or the configuration change.
+
+        Raises:
+            CapabilityError: what does not hold.
+        """
+        self._checked = True
+        self.capabilities = self_check(self)
+
+    def state(self) -> ModelState:
+        """The state that the model is in now: which weights, modules, configuration and hooks.
+
+        Raises:
+            InputError: a module is in training mode.
+            CapabilityError: modules or configuration changed, and the check at load fails now.
+        """
+        now, before = self.adapter.state(), self._state
+        if now is not before:
+            self._state = now
+            if (now.structure, now.settings) != (before.structure, before.settings):
+                self.capabilities = self.adapter.capabilities()
+                if self._checked:
+                    self.check()
+        return now
+
+    def weights_changed(self) -> None:
+        """Says that weights were edited in a way that nothing can see; see `docs/engine.md`.
+
+        What was computed before is then treated as of another model. Also lets go of the weights of
+        before, which are held until the next run otherwise.
+        """
+        self.adapter.watch.changed()
 
     @property
     def n_layers(self) -> int:
@@ -127,8 +166,10 @@ class VLM:
             continuation: token ids behind the prompt that the model wrote itself.
         """
         inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
-        inputs = self._with_images(inputs)
-        return self._run(prompt, inputs, clean_pass(self.adapter, inputs, self._embedded(inputs)))
+        state = self.state()
+        inputs = self._with_images(inputs, state)
+        clean = clean_pass(self.adapter, inputs, self._embedded(inputs), state=state)
+        return self._run(prompt, inputs, clean)
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
@@ -149,7 +190,8 @@ class VLM:
         if not len(prompts):
             raise InputError("expected at least one prompt, got none")
         several = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in prompts]
-        inputs = [self._with_images(prompt.inputs) for prompt in several]
+        state = self.state()
+        inputs = [self._with_images(prompt.inputs, state) for prompt in several]
         shared = common_start(inputs) if self.capabilities.supports("incremental") else 0
         if len({self.adapter.angles(one, len(one.input_ids)) for one in inputs}) > 1:
             # Keys are rotated by angles that depend on each prompt's length.
@@ -160,7 +202,7 @@ class VLM:
                 # The whole prompt attends both ways: what comes before is not the same in each.
                 shared = 0
             trunk = (cleans[0], shared) if cleans and shared else None
-            cleans.append(clean_pass(self.adapter, one, self._embedded(one), trunk))
+            cleans.append(clean_pass(self.adapter, one, self._embedded(one), trunk, state))
         runs = (self._run(*parts) for parts in zip(several, inputs, cleans, strict=True))
         return Runs(tuple(runs), shared)
 
@@ -190,7 +232,11 @@ class VLM:
         """The visual tokens of each image, all encoded as one batch; nothing is kept.
 
         Only what stands at the images' positions: `encode_whole` gives what else belongs to them.
+
+        Raises:
+            InputError: an image that cannot be read, or a model in training mode.
         """
+        self.state()
         pixels = [self.adapter.preprocess(open_image(image)) for image in images]
         return [image.embeddings for image in encoded(self.adapter, pixels)]
 
@@ -198,14 +244,17 @@ class VLM:
     @torch.no_grad()
     def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
         """The same with everything else that the decoder gets of each image."""
+        self.state()
         pixels = [self.adapter.preprocess(open_image(one)) for one in images]
         return encoded(self.adapter, pixels)
 
-    def _with_images(self, inputs: Inputs) -> Inputs:
-        return replace(inputs, encoded=tuple(self._one_image(pixels) for pixels in inputs.pixels))
+    def _with_images(self, inputs: Inputs, state: ModelState) -> Inputs:
+        images = tuple(self._one_image(pixels, state) for pixels in inputs.pixels)
+        return replace(inputs, encoded=images)
 
-    def _one_image(self, pixels: Mapping[str, Tensor]) -> EncodedImage:
-        key = _digest(pixels)
+    def _one_image(self, pixels: Mapping[str, Tensor], state: ModelState) -> EncodedImage:
+        # What was made in inference mode cannot be part of a pass with gradients later.
+        key = (_digest(pixels), state, torch.is_inference_mode_enabled())
         if key not in self._images:
             # One by one: what an image becomes must not depend on the images beside it.
             self._images[key] = encoded(self.adapter, [pixels])[0]
@@ -214,44 +263,25 @@ class VLM:
         self._images.move_to_end(key)
         return self._images[key]
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that change with the weights, the architecture or the processor.
 
-        Of every tensor 512 values spread evenly are read, so that a model of any size takes
-        seconds; another dtype of the same weights can give the same or another fingerprint.
+        Every byte of the weights is read, once for each state of the model; of the processor
+        everything that prompts and pixels depend on, tokenizer and image processor included, at
+        each call. Another dtype of the same weights gives another fingerprint.
         """
-        config = _lasting(self.model.config.to_dict())
-        image = getattr(self.processor, "image_processor", None)
-        facts = [config, image.to_dict() if image is not None else None, self._template()]
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode())
-        for name, tensor in stored_weights(self.model):
-            flat = tensor.detach().reshape(-1)
-            step = max(1, flat.numel() // 512)
-            digest.update(f"{name} {tuple(tensor.shape)}".encode())
-            digest.update(flat[::step].to("cpu", torch.float32).numpy().tobytes())
-        return digest.hexdigest()[:32]
-
-    def _template(self) -> str:
-        return str(getattr(self.processor, "chat_template", None))
+        config = lasting(self.model.config.to_dict())
+        weights = sorted(self.adapter.watch.content().items())
+        return digest_of([config, processor_facts(self.processor), weights])
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.capabilities.family}, {self.dtype}, {self.device})"
 
 
-_PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
-"""What a configuration says of its file and of how it was loaded, not of the model."""
-
-
-def _lasting(config: object) -> object:
-    if not isinstance(config, dict):
-        return config
-    return {str(key): _lasting(value) for key, value in config.items() if key not in _PASSING}
-
-
 def _digest(pixels: Mapping[str, Tensor]) -> bytes:
-    digest = hashlib.sha256()
+    digest = xxhash.xxh3_128()
     for name, value in sorted(pixels.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().numpy().tobytes())
+        digest.update(value.contiguous().numpy().data)
     return digest.digest()

@@ -63,17 +63,24 @@ class Mean(Fill):
     Attributes:
         vector: (d_model,) float32.
         n_images, n_tokens: how many it is the mean of.
+        weights: a digest of what it was made with, `adapter.image_weights()`; None if unknown.
     """
 
     vector: Float[Tensor, " d_model"] = field(repr=False)
     n_images: int
     n_tokens: int
+    weights: str | None = field(default=None, repr=False)
 
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
         if self.vector.shape != run.embeddings.shape[1:]:
             raise InputError(
                 f"expected a mean token of {run.embeddings.shape[1]} numbers, got one of "
                 f"{len(self.vector)}: it was taken with another model"
+            )
+        if self.weights not in (None, run.adapter.image_weights()):
+            raise InputError(
+                "expected a mean token of this model, got one that was taken with other weights "
+                "(another model, or this one before it changed): take it again with fill.mean"
             )
         return self.vector.to(run.embeddings).expand(len(positions), -1)
 
@@ -129,6 +136,8 @@ class Donor(Fill):
 
     def _chosen(self, run: RunLike, positions: tuple[int, ...]) -> Int[Tensor, " token"]:
         """The donor's position for each of the run's."""
+        if self.run.adapter.watch is run.adapter.watch:
+            self.run.require_current()
         here = [position for image in run.images for position in image.positions]
         there = [position for image in self.run.images for position in image.positions]
         if len(here) != len(there) or self.run.embeddings.shape[1] != run.embeddings.shape[1]:
@@ -178,16 +187,18 @@ def mean(
         batch_size: images encoded together.
 
     Raises:
-        InputError: no samples, or an image that cannot be read.
+        InputError: no samples, an image that cannot be read, or a model that changed meanwhile.
 
     Source: Neo et al. 2024, section 3: the mean over 50,000 ImageNet validation images.
     """
     arguments.whole(batch_size, "batch_size", 1)
     if not len(samples):
         raise InputError("expected samples to take the mean over, got none")
+    state = vlm.adapter.state()
+    weights = vlm.adapter.image_weights()
     place = _cache_file(vlm, samples) if cache else None
     if place is not None:
-        found = _read(place, vlm.d_model)
+        found = _read(place, vlm.d_model, weights)
         if found is not None:
             return found
     total = torch.zeros(vlm.d_model, dtype=torch.float64)
@@ -201,7 +212,8 @@ def mean(
                 total += embeddings.to("cpu", torch.float64).sum(0)
                 n_tokens += len(embeddings)
             batch = []
-    done = Mean((total / n_tokens).float(), n_images, n_tokens)
+    vlm.adapter.require(state, "mean")
+    done = Mean((total / n_tokens).float(), n_images, n_tokens, weights)
     if place is not None:
         _write(place, done)
     return done
@@ -222,13 +234,12 @@ def _cache_file(vlm: VLM, samples: Sequence[Sample | ImageSource]) -> Path:
     return Path(home) / "means" / f"{digest.hexdigest()[:32]}.safetensors"
 
 
-def _read(path: Path, d_model: int) -> Mean | None:
+def _read(path: Path, d_model: int, weights: str) -> Mean | None:
     try:
         found = load_file(path)
         n_images, n_tokens = (int(count) for count in found["counts"])
-        return (
-            Mean(found["vector"], n_images, n_tokens) if len(found["vector"]) == d_model else None
-        )
+        vector = found["vector"]
+        return Mean(vector, n_images, n_tokens, weights) if len(vector) == d_model else None
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 

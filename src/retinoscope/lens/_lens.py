@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..arguments import one_of, whole
 from ..errors import InputError
-from ..models import Adapter, finite, in_turn, not_finite
+from ..models import Adapter, ModelState, finite, in_turn, not_finite
 from ..showing import show
 from ..tokens import Index, Position, Positions
 from ._stream import ranks_of, read_out, word_logits
@@ -57,6 +57,7 @@ class Lens:
     _ranks: dict[int, Int[Tensor, " row"]] = field(default_factory=dict, repr=False)
     _sequence: Positions = field(default_factory=lambda: Positions(0), repr=False)
     _of: Callable[[], object] = field(default=lambda: None, repr=False)
+    _state: ModelState | None = field(default=None, repr=False)
 
     @property
     def indices(self) -> tuple[Index | None, ...]:
@@ -82,16 +83,19 @@ class Lens:
         a leading axis.
 
         Raises:
-            InputError: the tokenizer does not know a word, no such token id, or no words.
+            InputError: the tokenizer does not know a word, no such token id, or no words; or the
+                model changed since.
         """
         ids, several = self._goals(word)
+        self._require_current()
         return self._shaped(word_logits(self._adapter, self._rows, ids), several)
 
     def prob(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
         """Softmax probability of the first piece of `word` (or of a token id); see `logits`.
 
         Raises:
-            InputError: the tokenizer does not know a word, no such token id, or no words.
+            InputError: the tokenizer does not know a word, no such token id, or no words; or the
+                model changed since.
         """
         return (self.logits(word) - self.log_sums).exp()
 
@@ -103,11 +107,13 @@ class Lens:
         before. Several words give a leading axis.
 
         Raises:
-            InputError: the tokenizer does not know a word, no such token id, or no words.
+            InputError: the tokenizer does not know a word, no such token id, or no words; or the
+                model changed since.
         """
         ids, several = self._goals(word)
         new = [index for index in dict.fromkeys(ids) if index not in self._ranks]
         if new:
+            self._require_current()
             self._ranks.update(zip(new, ranks_of(self._adapter, self._rows, new), strict=True))
         return self._shaped(torch.stack([self._ranks[index] for index in ids]), several)
 
@@ -167,6 +173,13 @@ class Lens:
     def show(self) -> Any:
         """A notebook widget of this lens over its image; needs the extra "notebook"."""
         return show(self)
+
+    def _require_current(self) -> None:
+        """What is read out anew must go through the unembedding that the rest went through."""
+        if self._state is not None:
+            modules = (self._adapter.decoder.final_norm, self._adapter.unembedding)
+            before = self._state.hooks_on(modules)
+            self._adapter.require(self._state, "lens", lambda now: now.hooks_on(modules) == before)
 
     @property
     def _rows(self) -> Float[Tensor, "row d_model"]:

@@ -9,6 +9,7 @@ from ._adapter import Adapter, Formatted, Inputs
 from ._attending import attending, own_attention
 from ._capabilities import Capabilities, Capability
 from ._clip_geometry import clip_frame
+from ._content import digest_of, lasting, processor_facts, tokenizer_facts
 from ._decoder import Decoder
 from ._encoded import DeepStack, EncodedImage
 from ._entering import entering, hooked, in_turn
@@ -19,6 +20,7 @@ from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
 from ._text import Vocabulary
 from ._tower import is_vlm, open_matching, open_tower
+from ._watch import ModelState, Watch, watch_of
 
 __all__ = [
     "ADAPTERS",
@@ -33,13 +35,16 @@ __all__ = [
     "Frame",
     "Inputs",
     "Layout",
+    "ModelState",
     "Quantization",
     "SoftOrigin",
     "Vocabulary",
+    "Watch",
     "adapter_for",
     "attending",
     "clip_frame",
     "difference",
+    "digest_of",
     "encoded",
     "entering",
     "families",
@@ -49,10 +54,14 @@ __all__ = [
     "hooked",
     "in_turn",
     "is_vlm",
+    "lasting",
     "not_finite",
     "open_matching",
     "open_model",
     "open_tower",
     "own_attention",
+    "processor_facts",
     "stored_weights",
+    "tokenizer_facts",
+    "watch_of",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,11 +17,13 @@ from transformers import Cache, PreTrainedConfig, PreTrainedModel, ProcessorMixi
 from ..errors import CapabilityError, InputError, RetinoscopeError
 from ._attending import own_attention
 from ._capabilities import Capabilities
+from ._content import digest_of
 from ._decoder import Decoder
 from ._encoded import EncodedImage
 from ._layout import Layout, SoftOrigin
 from ._lengths import LengthRule, length_rule
 from ._text import Vocabulary
+from ._watch import ModelState, watch_of
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,58 @@ class Adapter(ABC):
         self.processor = processor
         self.tokenizer: Any = getattr(processor, "tokenizer", processor)
         self.vocabulary = Vocabulary(self.tokenizer)
+        self.watch = watch_of(model)
+        self._found_in: tuple[int, int] | None = None
+
+    # The model's state
+
+    def state(self) -> ModelState:
+        """The state that the model is in now; compares the weights with those at the last call.
+
+        Raises:
+            InputError: a module is in training mode.
+        """
+        now = self.watch.look()
+        found_in = (now.structure, now.settings)
+        if self._found_in not in (None, found_in):
+            # The decoder's parts, and what the model does with its logits, are looked up anew.
+            kind = type(self)
+            for name in list(vars(self)):
+                if isinstance(getattr(kind, name, None), cached_property):
+                    del vars(self)[name]
+        self._found_in = found_in
+        return now
+
+    def require(
+        self, state: ModelState, what: str, alike: Callable[[ModelState], bool] | None = None
+    ) -> None:
+        """Refuses to go on with what was computed in another state than the model is in now.
+
+        Args:
+            what: was computed.
+            alike: finds out whether the hooks that make the difference change anything of it.
+
+        Raises:
+            InputError: the model changed since.
+        """
+        now = self.state()
+        if now is state or now == state:
+            return
+        if alike is not None and now.but_for_hooks(state) and alike(now):
+            return
+        raise InputError(
+            f"{now.changes(state)} since this {what} was made, so that it and the model no longer "
+            f"belong together: make the {what} again (what it already holds, such as its logits "
+            "and hidden states, can still be read)"
+        )
+
+    def image_weights(self) -> str:
+        """A digest of all weights but those of the decoder's blocks: what visual tokens are made
+        with. Of the state at the last look."""
+        blocks = {id(layer) for layer in self.decoder.layers}
+        inside = tuple(f"{n}." for n, module in self.model.named_modules() if id(module) in blocks)
+        content = self.watch.content_at_last_look()
+        return digest_of([one for one in content.items() if not one[0].startswith(inside)])
 
     # The decoder
 

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
-_PREFIX = "retinoscope_"
+PREFIX = "retinoscope_"
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +58,9 @@ def _enter(config: Any) -> None:
     with _COUNTING:
         own = str(config._attn_implementation)
         _inside[id(config)] = _inside.get(id(config), 0) + 1
-        if own.startswith(_PREFIX):
+        if own.startswith(PREFIX):
             return
-        name = _PREFIX + own
+        name = PREFIX + own
         if name not in AttentionInterface._global_mapping:
             AttentionMaskInterface.register(name, partial(_mask, own))
             AttentionInterface.register(name, partial(_attention, own))
@@ -77,7 +77,7 @@ def _leave(config: Any) -> None:
 
 def own_attention(config: Any) -> str:
     """The name of the attention that a configuration asks for by itself."""
-    return str(config._attn_implementation).removeprefix(_PREFIX)
+    return str(config._attn_implementation).removeprefix(PREFIX)
 
 
 def _attention(own: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:

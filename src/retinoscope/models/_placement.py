@@ -66,7 +66,7 @@ def check_placement(model: PreTrainedModel, blocks: Sequence[nn.Module]) -> None
             )
 
 
-def stored_weights(model: PreTrainedModel) -> Iterator[tuple[str, Tensor]]:
+def stored_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Every stored tensor with its name in order of the names, one in memory at a time."""
     homes = dict(model.named_modules())
     for name, tensor in sorted(model.state_dict().items()):

@@ -47,4 +47,5 @@ def mean_token(vlm: VLM, samples: Sequence[Sample], out: Path) -> fill.Mean:
             directory.write_tensors(NAME, {"vector": done.vector, "counts": counts})
             return done
     images, tokens = (int(count) for count in found["counts"])
-    return fill.Mean(torch.from_numpy(found["vector"].copy()), images, tokens)
+    vector = torch.from_numpy(found["vector"].copy())
+    return fill.Mean(vector, images, tokens, vlm.adapter.image_weights())

@@ -29,6 +29,8 @@ class RunLike(Protocol):
     @property
     def images(self) -> tuple[VisualTokens, ...]: ...
 
+    def require_current(self) -> None: ...
+
 
 def visual(run: RunLike) -> TokenSet:
     """All visual tokens of all images of a run.

@@ -66,6 +66,7 @@ class EmbeddingGradient:
         """
         run.adapter.capabilities().require("gradients")
         visual(run)
+        run.require_current()
         self.run = run
         self.rows = rows
         self.places = tuple(position for image in run.images for position in image.positions)
@@ -79,7 +80,12 @@ class EmbeddingGradient:
 
     @in_turn(lambda self: self.run.adapter.model)
     def at(self, embeddings: Float[Tensor, "batch token d_model"]) -> Slopes:
-        """At other visual embeddings; one batch through the decoder."""
+        """At other visual embeddings; one batch through the decoder.
+
+        Raises:
+            InputError: the model changed since the run was made.
+        """
+        self.run.require_current()
         return self._pass(embeddings, self._prefix)[0]
 
     @property

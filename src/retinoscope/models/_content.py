@@ -1,0 +1,108 @@
+"""Digests of what a model is: every byte of its weights, its tokenizer, its image processor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import xxhash
+from torch import Tensor, nn
+
+from ._placement import stored_weights
+from ._probes import model_owned
+
+_PASSING = (
+    "_name_or_path",
+    "architectures",
+    "dtype",
+    "name_or_path",
+    "torch_dtype",
+    "transformers_version",
+)
+"""What a configuration says of its file and of how it was loaded, not of the model."""
+
+_PADDED = ("padding", "truncation")
+"""What a call with padding leaves in a tokenizer."""
+
+
+def content_of(model: nn.Module) -> Mapping[str, str]:
+    """A digest of each tensor's type, shape and bytes, by name; buffers that are not saved too.
+
+    An array that several names share is read once.
+    """
+    known: dict[object, str] = {}
+    found: dict[str, str] = {}
+    for name, tensor in (*stored_weights(model), *_unsaved(model)):
+        where = (tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride())
+        if where not in known or not tensor.data_ptr():
+            known[where] = _digest(tensor)
+        found[name] = known[where]
+    return found
+
+
+def _digest(tensor: Tensor) -> str:
+    flat = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+    digest = xxhash.xxh3_128(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+    digest.update(flat.numpy().data)
+    return digest.hexdigest()
+
+
+def _unsaved(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    for home, module in model.named_modules():
+        for name in sorted(module._non_persistent_buffers_set):
+            tensor = module._buffers.get(name)
+            if tensor is not None and not tensor.is_meta and not model_owned(module, name):
+                yield f"{home}.{name}", tensor
+
+
+def lasting(config: object) -> object:
+    """What a configuration says of the model, not of its file; as JSON."""
+    if isinstance(config, dict):
+        return {str(key): lasting(value) for key, value in config.items() if key not in _PASSING}
+    if isinstance(config, list | tuple):
+        return [lasting(value) for value in config]
+    return config if isinstance(config, str | int | float | bool | None) else str(config)
+
+
+def digest_of(facts: object) -> str:
+    """32 hexadecimal digits of what JSON can say."""
+    return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
+
+
+def processor_facts(processor: Any) -> object:
+    """What prompts and pixels depend on: settings, conversation format, tokenizer, image processor.
+
+    The image processor's class is part of it: its backends resize by other arithmetic.
+    """
+    images = getattr(processor, "image_processor", None)
+    tokenizer = getattr(processor, "tokenizer", processor)
+    own = {
+        name: value
+        for name, value in vars(processor).items()
+        if isinstance(value, str | int | float | bool | None) and not name.startswith("_")
+    }
+    return [
+        type(processor).__name__,
+        own,
+        getattr(tokenizer, "chat_template", None),
+        None if images is None else [type(images).__name__, lasting(images.to_dict())],
+        None if tokenizer is images else tokenizer_facts(tokenizer),
+    ]
+
+
+def tokenizer_facts(tokenizer: Any) -> object:
+    """All that a text's token ids depend on; how batches are padded is left out."""
+    inner = getattr(tokenizer, "backend_tokenizer", None)
+    special = {name: str(one) for name, one in tokenizer.special_tokens_map.items()}
+    if inner is not None:
+        whole = json.loads(inner.to_str())
+        return [special, {name: whole[name] for name in whole if name not in _PADDED}]
+    pieces = getattr(getattr(tokenizer, "sp_model", None), "serialized_model_proto", bytes)
+    added = {index: repr(one) for index, one in tokenizer.added_tokens_decoder.items()}
+    options = {
+        name: value for name, value in tokenizer.init_kwargs.items() if isinstance(value, bool)
+    }
+    model = xxhash.xxh3_128_hexdigest(pieces())
+    return [special, type(tokenizer).__name__, tokenizer.get_vocab(), added, options, model]
