@@ -5,7 +5,13 @@ undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
 """
 
 from retinoscope.stats._bootstrap import resample_weights
-from retinoscope.stats._clusters import cluster_mean, cluster_ratio, cluster_share
+from retinoscope.stats._clusters import (
+    cluster_mean,
+    cluster_ratio,
+    cluster_share,
+    quantile_of,
+    score_ends,
+)
 from retinoscope.stats._paired import paired_difference
 from retinoscope.stats._proportions import cohens_h, proportion, wilson
 from retinoscope.stats._seeds import over_seeds, resampled_ratio
@@ -46,9 +52,11 @@ __all__ = [
     "over_seeds",
     "paired_difference",
     "proportion",
+    "quantile_of",
     "resample_weights",
     "resampled_mean_iou",
     "resampled_ratio",
+    "score_ends",
     "simultaneous_level",
     "wilson",
 ]

@@ -168,7 +168,7 @@ def _halves(n_groups: int, n_resamples: int, seed: int):
             yield chunk.astype(np.float64)
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _kept_flips(n_groups: int, n_resamples: int, seed: int) -> list[np.ndarray]:
     return list(_flips(n_groups, n_resamples, seed))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..stats import cluster_mean, cluster_share, paired_difference
 from ..stats.maps import METRICS
+from ._peaks import scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
@@ -45,6 +46,7 @@ _SUMMARY = {
     "metric": "string",
     **{name: kind for one in _CONDITIONS for name, kind in estimate(column_of(one)).items()},
     **{name: kind for one in COMPARED for name, kind in tested(one).items()},
+    **scanned_types(tuple(COMPARED)),
     **dict.fromkeys(("n", "n_samples", "n_undefined", "n_people"), "int"),
     "interval": "string",
 }
@@ -82,7 +84,13 @@ def summarise_alignment(table: pa.Table) -> pa.Table:
                 if record is not None:
                     found.append(base | record)
     found.sort(key=alignment_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned_maps(found), _SUMMARY)
+
+
+def scanned_maps(found: Sequence[Record]) -> list[Record]:
+    """Corrects all maps of a metric for how many there are."""
+    curve = ("provenance", "granularity", "metric", "weights")
+    return scanned(found, curve, tuple(COMPARED))
 
 
 def alignment_order(record: Record) -> tuple[object, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ..attribution import METHODS
 from ..stats import Interval, cluster_mean, cluster_share, paired_difference
 from ._attend_scores import BASELINES
+from ._peaks import scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
@@ -46,6 +47,7 @@ _SUMMARY = {
     "layer": "int",
     **{name: kind for measure in MEASURES for name, kind in estimate(measure).items()},
     **tested("difference"),
+    **scanned_types(),
     **dict.fromkeys(("n", "n_samples", "n_undefined", "n_controls"), "int"),
     "method_of_interval": "string",
 }
@@ -69,7 +71,12 @@ def summarise_attend(table: pa.Table) -> pa.Table:
     groups = grouped(records(table), ("task", "weights", "method", "layer"))
     found = [_one(key, rows) for key, rows in groups.items() if key[2] is not None]
     found.sort(key=summary_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned_maps(found), _SUMMARY)
+
+
+def scanned_maps(found: Sequence[Record]) -> list[Record]:
+    """Corrects all methods and layers of a task for how many there are."""
+    return scanned(found, ("task", "weights"))
 
 
 def summary_order(record: Record) -> tuple[int, int, int, int]:

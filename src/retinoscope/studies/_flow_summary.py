@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..stats import Interval, cluster_mean, cluster_share, paired_difference
+from ._columns import split, without_errors
+from ._peaks import PEAK, Side, peak_of, scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
+    banded_columns,
     estimate,
     grouped,
-    interval_columns,
     make_table,
     rank,
     records,
@@ -35,8 +37,12 @@ MEASURES = (
 )
 _SCORE = {"description": "f1", "question": "probability_change"}
 """What an effect and its control are compared by."""
+BANDS = ("f1", "probability_change")
+"""What is drawn as a curve over layers."""
 _KINDS = ("all", "slide", "keep", "from")
 
+_CURVE = ("weights", "reading", "edges", "layers_kind")
+_PEAKS = {**dict.fromkeys(_CURVE, "string"), **PEAK}
 _SUMMARY = {
     **dict.fromkeys(("task", "weights", "edges", "reading", "layers", "layers_kind"), "string"),
     **dict.fromkeys(("first_layer", "last_layer", "n_layers"), "int"),
@@ -45,6 +51,8 @@ _SUMMARY = {
     **dict.fromkeys(("n_edges", "n_generated_keys"), "float"),
     "control": "string",
     **tested("difference"),
+    **scanned_types(),
+    **{name: kind for one in BANDS for name, kind in scanned_types((), one).items()},
     "difference_n": "int",
     "method": "string",
 }
@@ -83,7 +91,51 @@ def summarise_flow(table: pa.Table) -> pa.Table:
     groups = grouped(rows, _KEYS)
     found = [_condition(key, items, groups) for key, items in groups.items()]
     found.sort(key=summary_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned_layers(found), _SUMMARY)
+
+
+def scanned_layers(found: Sequence[Record]) -> list[Record]:
+    """Corrects the layer sets of a kind, for each edges, for how many there are."""
+    curve = ("task", "weights", "reading", "edges", "layers_kind")
+    for name in BANDS:
+        found = scanned(found, curve, band=name)
+    return list(found)
+
+
+def flow_peaks(table: pa.Table) -> pa.Table:
+    """The layers where blocking matters most (of kinds "slide" and "from": least F1) or that keep
+    most when only they stay open ("keep": most F1), of descriptions; chosen on one half of the
+    images and judged on the other. `control` has as many random edges in the same layers."""
+    rows = without_errors(table, task="description")
+    if not rows.num_rows:
+        return make_table([], _PEAKS)
+    groups = {key: rows.take(places) for key, places in split(rows, _CURVE)}
+    found: list[Record] = []
+    for (weights, reading, edges, kind), own in groups.items():
+        if edges == NONE or kind == "all":
+            continue
+        control = groups.get((weights, reading, f"{CONTROL}{edges}", kind))
+        best = peak_of(
+            Side(own, "f1"),
+            ("layers",),
+            Side(control, "f1") if control else None,
+            smallest=kind != "keep",
+        )
+        found.append(dict(zip(_CURVE, (weights, reading, edges, kind), strict=True)) | dict(best))
+    found.sort(key=peaks_order)
+    return make_table(found, _PEAKS)
+
+
+def peaks_order(record: Record) -> tuple[object, ...]:
+    """Sorts the records of `flow_peaks`."""
+    edges = str(record["edges"])
+    name = edges.removeprefix(CONTROL)
+    return (
+        rank(WEIGHTS)[str(record["weights"])],
+        str(record["reading"]),
+        (name.count(","), name, edges != name),
+        rank(_KINDS)[str(record["layers_kind"])],
+    )
 
 
 def summary_order(record: Record) -> tuple[object, ...]:
@@ -224,7 +276,7 @@ def _mean(rows: Sequence[Record], of: Callable[[Record], Cell], change: bool = F
 def _columns(values: dict) -> Record:
     found: dict[str, Cell] = {}
     for name, interval in values.items():
-        found |= interval_columns(name, interval)
+        found |= banded_columns(name, interval)
     return found
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ..stats import cluster_mean, paired_difference, proportion
 from ._columns import coded, numeric, split, without_errors
 from ._edges import MORE_SOURCES, TARGETS
 from ._paper import paper_number
+from ._peaks import PEAK, Side, peak_of, scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
+    banded_columns,
     estimate,
     grouped,
     interval_columns,
@@ -36,11 +41,13 @@ _SUMMARY = {
     **dict.fromkeys(("n_source", "n_edges"), "float"),
     "control": "string",
     **tested("difference"),
+    **scanned_types(band="accuracy"),
     "difference_n": "int",
     "method": "string",
     "paper": "float",
     "paper_source": "string",
 }
+_PEAKS = {**dict.fromkeys(("source", "target", "windows"), "string"), **PEAK}
 _BASELINE = {
     "kind": "string",
     **estimate("accuracy"),
@@ -66,7 +73,14 @@ def summarise_knockout(table: pa.Table) -> pa.Table:
     groups = {key: rows.take(places) for key, places in split(rows, _KEYS) if key[0] != "none"}
     found = [_condition(key, items, groups) for key, items in groups.items()]
     found.sort(key=summary_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned_windows(found), _SUMMARY)
+
+
+def scanned_windows(found: Sequence[Record]) -> list[Record]:
+    """Corrects the windows of each source and target for how many there are; those that slide are
+    looked over together, and so are those that do not."""
+    kinds = [{**one, "_slides": str(one["window"]).startswith("slide-")} for one in found]
+    return scanned(kinds, ("source", "target", "_slides"), band="accuracy")
 
 
 def summary_order(record: Record) -> tuple[int, int, int, int]:
@@ -77,6 +91,46 @@ def summary_order(record: Record) -> tuple[int, int, int, int]:
         _WINDOWS.get(str(record["window"]), len(_WINDOWS)),
         int(record["first_layer"] or 0),
     )
+
+
+def knockout_peaks(table: pa.Table) -> pa.Table:
+    """The window that matters most, for each source and target: chosen on one half of the images
+    and judged on the other. `value` is the relative accuracy, `control` that of as many random
+    tokens in the same windows. Of windows that do not slide that of all layers is no candidate."""
+    rows = without_errors(table, baseline_correct=True)
+    groups = {key: rows.take(places) for key, places in split(rows, ("source", "target"))}
+    found: list[Record] = []
+    for (source, target), of_source in groups.items():
+        control = groups.get((f"random={source}", target))
+        for kind, chosen in _kinds_of_windows(of_source):
+            beside = dict(_kinds_of_windows(control)).get(kind) if control else None
+            best = peak_of(
+                Side(chosen, "correct"),
+                ("window",),
+                None if beside is None else Side(beside, "correct"),
+                smallest=True,
+            )
+            found.append({"source": source, "target": target, "windows": kind, **best})
+    found.sort(key=peaks_order)
+    return make_table(found, _PEAKS)
+
+
+def peaks_order(record: Record) -> tuple[int, int, str]:
+    """Sorts the records of `knockout_peaks`."""
+    source, target = str(record["source"]), str(record["target"])
+    return _SOURCES[source], _TARGETS[target], str(record["windows"])
+
+
+def _kinds_of_windows(table: pa.Table) -> list[tuple[str, pa.Table]]:
+    """Rows of the named windows, and of those that slide, by width."""
+    kinds: dict[str, list[np.ndarray]] = {}
+    for (window,), rows in split(table, ("window",)):
+        name = str(window)
+        if name != "all":
+            width = name.rsplit("-", 1)[-1]
+            kind = f"sliding, {width} layers" if name.startswith("slide-") else "named"
+            kinds.setdefault(kind, []).append(rows)
+    return [(kind, table.take(np.concatenate(rows))) for kind, rows in kinds.items()]
 
 
 def knockout_baseline(table: pa.Table) -> pa.Table:
@@ -114,7 +168,7 @@ def _condition(key: tuple[Cell, ...], rows: pa.Table, groups: Groups) -> Record:
         "window": window,
         "first_layer": rows["first_layer"][0].as_py(),
         "last_layer": rows["last_layer"][0].as_py(),
-        **interval_columns("accuracy", accuracy),
+        **banded_columns("accuracy", accuracy),
         **interval_columns("probability_change", cluster_mean(change, images)),
         "n": accuracy.n,
         "n_samples": accuracy.n_groups,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
 from ..stats import cluster_mean, cluster_share, paired_difference
 from ._paper import paper_number
+from ._peaks import scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
+    banded_columns,
     estimate,
     grouped,
     interval_columns,
@@ -52,6 +55,7 @@ _SUMMARY = {
     **dict.fromkeys(("n_images", "n_objects", "n_tokens"), "int"),
     "control": "string",
     **tested("difference"),
+    **scanned_types(band="share"),
     "method": "string",
 }
 _BEST = {
@@ -73,6 +77,9 @@ def summarise_lens(table: pa.Table) -> pa.Table:
     independent units. For group "object", `difference` is the mean over objects of the share on
     the object's tokens minus that on the background's (`control`) of the same image. Layer 0 is
     what the decoder receives, layer L the output of its last block.
+
+    Whoever looks for a layer reads `difference_p_corrected` and `share_band_low` to
+    `share_band_high`: these hold for all layers of a curve together.
     """
     rows = records(table)
     groups = grouped(rows, ("weights", "group", "cover", "layer"))
@@ -92,7 +99,7 @@ def summarise_lens(table: pa.Table) -> pa.Table:
                     "cover": cover,
                     "layer": layer,
                     "measure": measure,
-                    **interval_columns("share", share),
+                    **banded_columns("share", share),
                     "n_images": share.n_groups,
                     "n_objects": len(items),
                     "n_tokens": sum(totals),
@@ -101,7 +108,12 @@ def summarise_lens(table: pa.Table) -> pa.Table:
                 }
             )
     found.sort(key=summary_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned_layers(found), _SUMMARY)
+
+
+def scanned_layers(found: Sequence[Record]) -> list[Record]:
+    """Corrects each curve over layers for how many there are; see `summarise_lens`."""
+    return scanned(found, ("weights", "group", "cover", "measure"), band="share")
 
 
 def common_words(table: pa.Table) -> pa.Table:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..stats import cluster_share, paired_difference
+from ._columns import numeric, split, without_errors
+from ._peaks import PEAK, Side, peak_of, scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
+    banded_columns,
     estimate,
     grouped,
-    interval_columns,
     make_table,
     rank,
     records,
@@ -24,11 +29,13 @@ if TYPE_CHECKING:
 ROWS = ("predicting", "word")
 MEASURES = ("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak")
 _WEIGHTS = rank(("trained", "untrained"))
+_PEAKS = {**dict.fromkeys(("weights", "row", "among"), "string"), **PEAK}
 _SUMMARY = {
     **dict.fromkeys(("weights", "row"), "string"),
     **dict.fromkeys(("layer", "head"), "int"),
     **{name: kind for measure in MEASURES for name, kind in estimate(measure).items()},
     **tested("difference"),
+    **scanned_types(band="inside"),
     **dict.fromkeys(("n", "n_samples", "n_undefined"), "int"),
     "method": "string",
 }
@@ -43,7 +50,41 @@ def summarise_look(table: pa.Table) -> pa.Table:
     groups = grouped(records(table), ("weights", "row", "layer", "head"))
     found = [_one(key, rows) for key, rows in groups.items()]
     found.sort(key=summary_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned_heads(found), _SUMMARY)
+
+
+def scanned_heads(found: Sequence[Record]) -> list[Record]:
+    """Corrects the blocks' means over heads, and all single heads, for how many there are."""
+    kinds = [{**one, "_mean": one["head"] == -1} for one in found]
+    return scanned(kinds, ("weights", "row", "_mean"), band="inside")
+
+
+def look_peaks(table: pa.Table) -> pa.Table:
+    """The block (mean of its heads) and the head that look most at the object, for each weights and
+    kind of row: chosen on one half of the images and judged on the other. `value` is "inside",
+    `control` "shuffled_inside" on the same words."""
+    rows = without_errors(table)
+    found: list[Record] = []
+    for (weights, kind), places in split(rows, ("weights", "row")):
+        if kind is None:
+            continue
+        mine = rows.take(places)
+        heads = numeric(mine, "head")
+        for scan, chosen in (("blocks", heads == -1), ("heads", heads != -1)):
+            some = mine.take(np.flatnonzero(chosen))
+            if some.num_rows:
+                candidates = ("layer",) if scan == "blocks" else ("layer", "head")
+                control = Side(some, "shuffled_inside")
+                best = peak_of(Side(some, "inside"), candidates, control)
+                found.append({"weights": weights, "row": kind, "among": scan, **best})
+    found.sort(key=peaks_order)
+    return make_table(found, _PEAKS)
+
+
+def peaks_order(record: Record) -> tuple[int, int, str]:
+    """Sorts the records of `look_peaks`."""
+    weights, row = str(record["weights"]), str(record["row"])
+    return _WEIGHTS[weights], ROWS.index(row), str(record["among"])
 
 
 def summary_order(record: Record) -> tuple[int, int, int, int]:
@@ -72,7 +113,7 @@ def _one(key: tuple[Cell, ...], rows: list[dict[str, Cell]]) -> Record:
         difference = tested_columns("difference", found)
     columns: dict[str, Cell] = {}
     for name, interval in values.items():
-        columns |= interval_columns(name, interval)
+        columns |= banded_columns(name, interval)
     return {
         "weights": weights,
         "row": kind,

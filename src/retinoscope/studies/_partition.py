@@ -35,6 +35,8 @@ class Partition:
         part: of these columns' values; None for rows that the summary does not look at.
         columns: further columns that the summary reads.
         order: sorts the records of all parts.
+        finish: what is done to all records together, such as correcting p values of a curve whose
+            rows are in several parts. The summary of a part has done it to its own.
     """
 
     summary: Callable[[pa.Table], pa.Table]
@@ -42,6 +44,7 @@ class Partition:
     part: Callable[..., Part | None]
     columns: tuple[str, ...]
     order: Order
+    finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] | None = None
 
     def over(self, scan: ResultsScan) -> pa.Table:
         """The summary of all rows.
@@ -59,6 +62,8 @@ class Partition:
             for record in self.summary(table).to_pylist()
         ]
         records.sort(key=self.order)
+        if self.finish is not None:
+            records = [dict(record) for record in self.finish(records)]
         empty = self.summary(scan.schema.empty_table())
         return pa.Table.from_pylist(records, schema=empty.schema)
 

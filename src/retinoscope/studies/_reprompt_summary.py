@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..stats import PairedDifference, cluster_share, paired_difference, proportion
+from ._peaks import scanned, scanned_types
 from ._tables import (
     Cell,
     Record,
@@ -34,6 +35,7 @@ _SUMMARY = {
     **dict.fromkeys(("n", "n_samples"), "int"),
     "control": "string",
     **tested("difference"),
+    **scanned_types(),
     "difference_n": "int",
     **tested("loss"),
     "method": "string",
@@ -52,7 +54,7 @@ def summarise_reprompt(table: pa.Table) -> pa.Table:
     groups = grouped(records(table), ("selector", "share"))
     found = [_one(key, rows, groups) for key, rows in groups.items()]
     found.sort(key=summary_order)
-    return make_table(found, _SUMMARY)
+    return make_table(scanned(found, ("selector",)), _SUMMARY)
 
 
 def summary_order(record: Record) -> tuple[int, float]:

@@ -54,6 +54,18 @@ def _curves(weights: Cell, group: Cell) -> Part | None:
     return None if group is None else (weights, group)
 
 
+def _windows(source: Cell, target: Cell) -> Part | None:
+    if source in (None, "none"):
+        return None
+    return (str(source).removeprefix("random="), target)
+
+
+def _edges(weights: Cell, reading: Cell, edges: Cell) -> Part | None:
+    if edges in (None, flow.NONE):
+        return None
+    return (weights, reading, str(edges).removeprefix(flow.CONTROL))
+
+
 def _flowing(task: Cell, weights: Cell, reading: Cell, edges: Cell, layers: Cell) -> Part | None:
     if edges in (None, flow.NONE):
         return None
@@ -112,6 +124,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             _layer,
             (*_ITEM, "cover", "n_tokens", *lens.MEASURES),
             lens.summary_order,
+            lens.scanned_layers,
         ),
         {
             "best_layer": Partition(
@@ -155,15 +168,23 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 *("baseline_correct", "correct", *_PROBABILITIES),
             ),
             knockout.summary_order,
+            knockout.scanned_windows,
         ),
         {
+            "peaks": Partition(
+                knockout.knockout_peaks,
+                ("source", "target"),
+                _windows,
+                ("sample", "error", "window", "baseline_correct", "correct"),
+                knockout.peaks_order,
+            ),
             "baseline": Partition(
                 knockout.knockout_baseline,
                 ("source",),
                 _uncut,
                 ("sample", "error", "kind", "correct"),
                 lambda record: 0,
-            )
+            ),
         },
     ),
     "flow": (
@@ -179,8 +200,16 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 *(*_PROBABILITIES, "rank_before", "rank_after"),
             ),
             flow.summary_order,
+            flow.scanned_layers,
         ),
         {
+            "peaks": Partition(
+                flow.flow_peaks,
+                ("weights", "reading", "edges"),
+                _edges,
+                ("sample", "error", "task", "layers", "layers_kind", "f1"),
+                flow.peaks_order,
+            ),
             "baseline": Partition(
                 flow.flow_baseline,
                 ("edges",),
@@ -209,8 +238,17 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             _looking,
             (*_ITEM, *look.MEASURES),
             look.summary_order,
+            look.scanned_heads,
         ),
-        {},
+        {
+            "peaks": Partition(
+                look.look_peaks,
+                ("weights", "row"),
+                lambda weights, row: None if row is None else (weights, row),
+                ("sample", "error", "layer", "head", "inside", "shuffled_inside"),
+                look.peaks_order,
+            )
+        },
     ),
     "probe": (
         Partition(
@@ -315,6 +353,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
             _attending,
             (*_ITEM, "layer", *attend.MEASURES),
             attend.summary_order,
+            attend.scanned_maps,
         ),
         {
             "leaderboard": Partition(

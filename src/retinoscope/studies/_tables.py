@@ -60,6 +60,12 @@ def interval_columns(name: str, interval: Interval | None) -> dict[str, Cell]:
     }
 
 
+def banded_columns(name: str, interval: Interval) -> dict[str, Cell]:
+    """`interval_columns` and what a band needs besides: `name`_size and `name`_freedom."""
+    more = {f"{name}_size": interval.size, f"{name}_freedom": interval.freedom}
+    return {**interval_columns(name, interval), **more}
+
+
 def tested(name: str) -> dict[str, str]:
     """Types of the columns that `tested_columns` makes."""
     return {**estimate(name), f"{name}_p": "float"}
