@@ -20,6 +20,13 @@ class NonFiniteError(RetinoscopeError):
     """Numbers that came out NaN or infinite; the message names where they began, and the dtype."""
 
 
+class UnknownWordsWarning(UserWarning):
+    """A prompt holds words that the model's tokenizer does not know, so the model cannot read them.
+
+    Switched off as any warning of Python: `warnings.simplefilter("ignore", UnknownWordsWarning)`.
+    """
+
+
 class StudyError(RetinoscopeError):
     """A study that started and could not be finished (exit code 1)."""
 

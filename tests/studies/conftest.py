@@ -123,6 +123,7 @@ class Seeing:
             "question": TokenSet.of(self.sequence, range(end, end + QUESTION_LENGTH)),
         }
         self.logits = self.answer(hidden=set())[0]
+        self.ending = ""
 
     def at(self, indices: Iterable[int]) -> TokenSet:
         return TokenSet.of(self.sequence, [FIRST + index for index in indices])

@@ -298,7 +298,7 @@ def test_refusals(
         integrated_gradients(late, "cat", batch_size=0)
     with pytest.raises(rs.InputError, match="amount of memory"):
         integrated_gradients(late, "cat", memory="lots")
-    with pytest.raises(rs.InputError, match="token id from 0 to 37"):
+    with pytest.raises(rs.InputError, match="token ids from 0 to 37"):
         integrated_gradients(late, 38)
     with pytest.raises(rs.InputError, match="two different tokens"):
         LogitGradient(late, "cat", " cat")

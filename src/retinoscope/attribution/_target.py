@@ -20,7 +20,7 @@ from ..data.viewing import segment_of
 from ..engine import Condition, Run
 from ..errors import InputError
 from ..lens import Lens
-from ..tokens import EmbeddingGradient, logits_of
+from ..tokens import EmbeddingGradient, likely_pieces, logits_of
 from ._trace import AttentionTrace, StateTrace, attention_trace, state_trace
 
 Score = Literal["log-probability", "logit"]
@@ -237,7 +237,6 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
                 "expected a target as a Target, a word or a token id, got a "
                 f"{type(target).__name__}"
             ) from None
-    vocabulary = run.adapter.vocabulary
     if target.kind == "segment":
         return _segment(run, target, exact)
     if target.kind == "difference":
@@ -249,7 +248,7 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
     if target.kind == "tokens":
         ids = tuple(_known(run, index) for index in target.of)
     else:
-        ids = vocabulary.pieces(target.of)
+        ids = likely_pieces(run, target.of)
     whole = run if len(ids) == 1 else _again(run, [*_generated(run), *ids[:-1]])
     return Goal(run, whole, ids, None, target.score, _quoted(run, ids), exact)
 
@@ -316,7 +315,7 @@ def _again(run: Run, continuation: Sequence[int]) -> Run:
 def _single(run: Run, word: str | int) -> int:
     if not isinstance(word, str):
         return _known(run, word)
-    ids = run.adapter.vocabulary.pieces(word)
+    ids = likely_pieces(run, word)
     if len(ids) != 1:
         raise InputError(
             f"expected words of one token each for a difference of logits, got {word!r}, which is "

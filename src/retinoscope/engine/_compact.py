@@ -57,7 +57,7 @@ class CompactContext:
             CapabilityError: a model whose keys depend on how long the text is, and a question past
                 the length where they change.
         """
-        check_length(max_new_tokens)
+        check_length(question, max_new_tokens)
         n = self.run.n
         ids = question.inputs.input_ids
         if question.n <= n or not torch.equal(ids[:n], self.run.inputs.input_ids):

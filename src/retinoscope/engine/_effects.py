@@ -113,7 +113,7 @@ class Effects:
         Raises:
             InputError: `max_new_tokens` below 1.
         """
-        check_length(max_new_tokens)
+        check_length(self.run, max_new_tokens)
         self.run.require_current()
 
         def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation]]:

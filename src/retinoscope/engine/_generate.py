@@ -11,6 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..arguments import whole
+from ._prompt import refuse_longer
 from ._steps import Steps
 
 if TYPE_CHECKING:
@@ -70,9 +71,10 @@ def end_tokens(run: Run) -> frozenset[int]:
     return frozenset([found] if isinstance(found, int) else found)
 
 
-def check_length(max_new_tokens: int) -> None:
-    """Raises `InputError` unless at least one token is asked for."""
+def check_length(run: Run, max_new_tokens: int) -> None:
+    """Raises `InputError` unless at least one token is asked for, and all fit the context."""
     whole(max_new_tokens, "max_new_tokens", 1)
+    refuse_longer(run.adapter, run.inputs, max_new_tokens)
 
 
 @torch.no_grad()

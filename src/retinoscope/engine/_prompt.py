@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
 
-from ..models import Inputs
+from ..errors import InputError
+from ..models import Adapter, Inputs
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,7 @@ class Prompt:
         prefill: the beginning of the answer that the model goes on from, or None.
         formatted: what the tokenizer reads, with one placeholder per image.
         inputs: token ids, pixels and layouts.
+        unknown: words of the text and the prefill that hold a piece unknown to the tokenizer.
     """
 
     images: tuple[Image.Image, ...] = field(repr=False)
@@ -26,3 +29,33 @@ class Prompt:
     prefill: str | None
     formatted: str
     inputs: Inputs = field(repr=False)
+    unknown: tuple[str, ...] = ()
+
+
+def refuse_longer(adapter: Adapter, inputs: Inputs, n_new: int = 1) -> None:
+    """Raises `InputError` for more positions than the model's context has.
+
+    Args:
+        n_new: tokens that are to be generated behind them; nothing reads the last one.
+    """
+    n, context = len(inputs.input_ids), adapter.context
+    if context is None or n + n_new - 1 <= context:
+        return
+    if n > context:
+        visual = sum(map(len, inputs.image_positions))
+        raise InputError(
+            f"expected a prompt within the model's context of {context} positions, got {n} "
+            f"({visual} visual tokens): shorten the text, or take fewer or smaller images"
+        )
+    raise InputError(
+        f"expected max_new_tokens up to {context - n + 1}, for which the model's context of "
+        f"{context} positions has room behind a prompt of {n}, got {n_new}"
+    )
+
+
+def unknown_words(words: Sequence[str]) -> str:
+    """What a prompt with unknown words is warned of."""
+    return (
+        f"the model's tokenizer does not know {', '.join(map(repr, words))}, so the model cannot "
+        "read that part of the prompt, whatever it answers: choose words that it knows"
+    )

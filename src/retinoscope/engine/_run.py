@@ -74,6 +74,11 @@ class Run:
         return self.adapter.vocabulary.texts(self.inputs.input_ids.tolist())
 
     @property
+    def ending(self) -> str:
+        """The text of the last few tokens, which what the model writes next follows."""
+        return self.adapter.vocabulary.ending(self.inputs.input_ids.tolist())
+
+    @property
     def images(self) -> tuple[VisualTokens, ...]:
         """The visual tokens of each image."""
         return self._images

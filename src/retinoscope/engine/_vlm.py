@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from ..data import ImageSource, open_image
-from ..errors import InputError
+from ..errors import InputError, UnknownWordsWarning
 from ..models import (
     Adapter,
     Capabilities,
@@ -31,7 +32,7 @@ from ..models import (
 from ..tokens import Positions
 from ._check import self_check
 from ._clean import Clean, clean_pass, common_start
-from ._prompt import Prompt
+from ._prompt import Prompt, refuse_longer, unknown_words
 from ._run import Run
 from ._runs import Runs
 
@@ -140,8 +141,13 @@ class VLM:
                 question is then everything after the last image.
 
         Raises:
-            InputError: an image that cannot be read, an empty text, or another number of image
-                placeholders than of images.
+            InputError: an image that cannot be read, an empty text, special tokens in a text that
+                is not raw, another number of image placeholders than of images, or more positions
+                than the model's context has.
+            CapabilityError: a chat template that changes the text.
+
+        Warns:
+            UnknownWordsWarning: the tokenizer does not know a word; see `Prompt.unknown`.
         """
         if not text.strip():
             raise InputError("expected a text for the prompt, got an empty one")
@@ -155,7 +161,11 @@ class VLM:
         else:
             formatted = self.adapter.format(text, len(images), prefill)
         inputs = self.adapter.prepare(images, formatted)
-        return Prompt(images, text, prefill, formatted.text, inputs)
+        refuse_longer(self.adapter, inputs)
+        unknown = self.adapter.vocabulary.unknown(" ".join((text, prefill or "")))
+        if unknown:
+            warnings.warn(unknown_words(unknown), UnknownWordsWarning, stacklevel=2)
+        return Prompt(images, text, prefill, formatted.text, inputs, unknown)
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
@@ -166,6 +176,7 @@ class VLM:
             continuation: token ids behind the prompt that the model wrote itself.
         """
         inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
+        refuse_longer(self.adapter, inputs)
         state = self.state()
         inputs = self._with_images(inputs, state)
         clean = clean_pass(self.adapter, inputs, self._embedded(inputs), state=state)

@@ -18,7 +18,7 @@ from ._finite import difference, encoded, finite, finite_logits, not_finite
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
-from ._text import Vocabulary
+from ._text import Vocabulary, pieces_after
 from ._tower import is_vlm, open_matching, open_tower
 from ._watch import ModelState, Watch, watch_of
 
@@ -60,6 +60,7 @@ __all__ = [
     "open_model",
     "open_tower",
     "own_attention",
+    "pieces_after",
     "processor_facts",
     "stored_weights",
     "tokenizer_facts",

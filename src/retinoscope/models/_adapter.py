@@ -204,6 +204,15 @@ class Adapter(ABC):
         return self.embedding.weight.dtype
 
     @property
+    def context(self) -> int | None:
+        """How many positions the decoder was made for; None where it has no such bound."""
+        rope = getattr(self.text_config, "rope_parameters", None) or {}
+        if str(rope.get("rope_type", "")) == "dynamic":
+            return None
+        found = getattr(self.text_config, "max_position_embeddings", None)
+        return int(found) if found else None
+
+    @property
     def attention_implementation(self) -> str:
         return own_attention(self.text_config)
 

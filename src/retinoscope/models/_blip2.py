@@ -23,6 +23,7 @@ from ._decoder import Decoder, find_decoder
 from ._entering import entering, hooked
 from ._layout import Layout, SoftOrigin, grid_layout
 from ._placeholder import PlaceholderAdapter
+from ._wording import refuse_control
 
 
 class QueryAdapter(PlaceholderAdapter):
@@ -115,6 +116,7 @@ class QueryAdapter(PlaceholderAdapter):
                     "leave it out (images are placed for you), or pass the whole prompt with "
                     "raw=True"
                 )
+        refuse_control(self.vocabulary, text, prefill)
         before, after = self._wording
         written = self.placeholder * n_images + before
         start = len(written)

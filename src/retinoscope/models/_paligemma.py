@@ -18,6 +18,7 @@ from ._clip_geometry import clip_frame
 from ._layout import Layout, grid_layout
 from ._masks import library_masks
 from ._placeholder import PlaceholderAdapter
+from ._wording import refuse_control
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class PaliGemmaAdapter(PlaceholderAdapter):
             )
         self._refuse_placeholder(text)
         self._refuse_placeholder(prefill or "")
+        refuse_control(self.vocabulary, text, prefill)
         start = n_images * len(self._placeholder)
         written = self._placeholder * n_images + text
         return Prefixed(written, (start, start + len(text)), prefill or "")

@@ -17,6 +17,7 @@ from ._adapter import Adapter, Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder, find_decoder
 from ._lengths import counts_rows
+from ._wording import refuse_control, written_around
 
 _MASKABLE = ("sdpa", "eager")
 
@@ -57,25 +58,23 @@ class PlaceholderAdapter(Adapter):
     def format(self, text: str, n_images: int, prefill: str | None) -> Formatted:
         self._refuse_placeholder(text)
         self._refuse_placeholder(prefill or "")
-        if getattr(self.processor, "chat_template", None):
-            parts = [{"type": "image"}] * n_images + [{"type": "text", "text": text}]
-            conversation: Any = [{"role": "user", "content": parts}]
-            written = self.processor.apply_chat_template(
-                conversation, add_generation_prompt=True, tokenize=False
-            )
-        else:
-            written = self._conversation(text, n_images)
-        assert isinstance(written, str)
-        start = written.rfind(text)
-        if start < 0:
-            raise CapabilityError(
-                f"the model's chat template changes the text {text!r}, so its tokens cannot be "
-                "told apart: pass the finished prompt with raw=True"
-            )
+        refuse_control(self.vocabulary, text, prefill)
+        written, question = written_around(lambda words: self._written(words, n_images), text)
         if prefill:
             joined = prefill[:1].isspace() or not (written[-1:] == ":" or written[-1:].isalnum())
             written += prefill if joined else f" {prefill}"
-        return Formatted(written, (start, start + len(text)))
+        return Formatted(written, question)
+
+    def _written(self, text: str, n_images: int) -> str:
+        if not getattr(self.processor, "chat_template", None):
+            return self._conversation(text, n_images)
+        parts = [{"type": "image"}] * n_images + [{"type": "text", "text": text}]
+        conversation: Any = [{"role": "user", "content": parts}]
+        written = self.processor.apply_chat_template(
+            conversation, add_generation_prompt=True, tokenize=False
+        )
+        assert isinstance(written, str)
+        return written
 
     def _conversation(self, text: str, n_images: int) -> str:
         """The prompt of a model whose processor has no chat template."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
 from ..errors import InputError
 
 _SPACE = "▁"
+_ENDING = 4
+"""Tokens that say how a text ends."""
 
 
 class Vocabulary:
@@ -30,14 +32,14 @@ class Vocabulary:
         Raises:
             InputError: the word is empty or the tokenizer does not know its beginning.
         """
-        ids = self.tokenizer(word, add_special_tokens=False)["input_ids"]
+        ids = _plain(self.tokenizer, word)
         unknown = getattr(self.tokenizer, "unk_token_id", None)
         for index in ids:
             if index == unknown:
                 break
             # Some tokenizers write a leading space as a piece of its own.
             if self.text(index).strip():
-                return int(index)
+                return index
         raise InputError(
             f"expected a word that the model's tokenizer knows, got {word!r}: "
             "choose another word, or write it as the model does (a leading space, small letters)"
@@ -50,13 +52,65 @@ class Vocabulary:
             InputError: as `first_piece`, or a later piece that the tokenizer does not know.
         """
         first = self.first_piece(word)
-        ids = [int(index) for index in self.tokenizer(word, add_special_tokens=False)["input_ids"]]
+        ids = _plain(self.tokenizer, word)
         pieces = tuple(ids[ids.index(first) :])
         if getattr(self.tokenizer, "unk_token_id", None) in pieces:
             raise InputError(
                 f"expected a word that the model's tokenizer knows, got {word!r}: choose another"
             )
         return pieces
+
+    def spellings(self, word: str, after: str) -> list[tuple[int, ...]]:
+        """Ids of all pieces of `word` where it follows the text `after`; see `pieces_after`.
+
+        Several where the tokenizer puts a space before every text, so that a word given without one
+        can be meant either way; the same as `pieces` where it cannot follow.
+
+        Raises:
+            InputError: as `pieces`.
+        """
+        plain, tokenizer = self.pieces(word), self.tokenizer
+        spaced = f" {word}"
+        either = not word[:1].isspace() and _plain(tokenizer, word) == _plain(tokenizer, spaced)
+        found: dict[tuple[int, ...], None] = {}
+        for form in (spaced, word) if either else (word,):
+            ids = pieces_after(tokenizer, form, after)
+            while ids and not self.text(ids[0]).strip():
+                ids = ids[1:]
+            if ids and getattr(tokenizer, "unk_token_id", None) not in ids:
+                found[tuple(ids)] = None
+        return list(found) or [plain]
+
+    def ending(self, ids: Sequence[int]) -> str:
+        """The text of the last few of `ids`, which what the model writes next follows."""
+        return self.tokenizer.decode(list(ids[-_ENDING:]), clean_up_tokenization_spaces=False)
+
+    def unknown(self, text: str) -> tuple[str, ...]:
+        """The words of `text` of which the tokenizer does not know a piece, in order, once each.
+
+        Tokenizers that fall back on bytes know a piece for everything.
+        """
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        if unknown is None:
+            return ()
+        # What a finished prompt holds of the template's own.
+        for token in getattr(self.tokenizer, "added_tokens_decoder", {}).values():
+            text = text.replace(str(token), " ")
+        if getattr(self.tokenizer, "is_fast", False):
+            done = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            pairs = zip(done["input_ids"], done["offset_mapping"], strict=True)
+            words = [_around(text, *span) for index, span in pairs if index == unknown]
+        else:
+            words = [word for word in text.split() if unknown in _plain(self.tokenizer, word)]
+        return tuple(dict.fromkeys(word for word in words if word))
+
+    def control(self, text: str) -> str | None:
+        """The first special token that the tokenizer would read in `text`, such as `</s>`."""
+        added = getattr(self.tokenizer, "added_tokens_decoder", {})
+        special = {str(token) for token in added.values() if token.special}
+        special |= set(map(str, getattr(self.tokenizer, "all_special_tokens", ())))
+        found = [(text.find(token), token) for token in special if token and token in text]
+        return min(found)[1] if found else None
 
     def _text(self, index: int) -> str:
         piece = self.tokenizer.convert_ids_to_tokens(index)
@@ -67,3 +121,34 @@ class Vocabulary:
         if piece.startswith(_SPACE):
             return " " + piece[1:].replace(_SPACE, " ")
         return self.tokenizer.decode([index], clean_up_tokenization_spaces=False)
+
+
+def pieces_after(tokenizer: Any, text: str, after: str) -> list[int]:
+    """Ids of `text` as a model writes them that was prompted with `after`.
+
+    Tokenizers that put a space before every text write its beginning in another way behind a line
+    break or a colon. Empty where no model could write it there: its letters would go on with those
+    of `after`.
+    """
+    before = _plain(tokenizer, after) if after else []
+    whole = _plain(tokenizer, after + text)
+    if whole[: len(before)] == before:
+        return whole[len(before) :]
+    if after[-1:] in (" ", "\t") and not text[:1].isspace():
+        # That space is a token of the prompt, and no part of the word's piece any more.
+        return pieces_after(tokenizer, text, f"{after[:-1]}\n")
+    return []
+
+
+def _around(text: str, start: int, stop: int) -> str:
+    """The whole word that a piece is a part of."""
+    start += len(text[start:stop]) - len(text[start:stop].lstrip())
+    while start > 0 and text[start - 1].isalnum():
+        start -= 1
+    while stop < len(text) and text[stop].isalnum():
+        stop += 1
+    return text[start:stop].strip()
+
+
+def _plain(tokenizer: Any, text: str) -> list[int]:
+    return [int(index) for index in tokenizer(text, add_special_tokens=False)["input_ids"]]

@@ -221,7 +221,7 @@ class TokenAblation(Study[_Context]):
         text = run.generate(max_new_tokens=longest).text if longest else None
         if task == "generative" and text is not None:
             memo.caption[DESCRIBE] = text
-        return Outcome(run.logits, text)
+        return Outcome(run.logits, text, run.ending)
 
     def _ablate(
         self,
@@ -252,7 +252,8 @@ class TokenAblation(Study[_Context]):
             if longest:
                 texts = effects.generate(max_new_tokens=longest).texts
             for tokens, logits, text in zip(sets[number], effects.logits, texts, strict=True):
-                outcomes[number][tokens] = Outcome(logits, text)
+                after = images[number].run.ending
+                outcomes[number][tokens] = Outcome(logits, text, after)
 
     def _plan(
         self,
@@ -331,7 +332,7 @@ class TokenAblation(Study[_Context]):
         if self.gradient_target == "paper":
             target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
             return image.by_gradient(target, context.fill, self.gradient_steps)
-        pieces = context.scorer.answers.first_pieces(answer)
+        pieces = context.scorer.answers.first_pieces(answer, image.run.ending)
         target = max(pieces, key=lambda piece: float(image.run.logits[piece]))
         return image.by_gradient(target, context.fill, self.gradient_steps)
 

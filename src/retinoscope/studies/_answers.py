@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 
 from ..errors import InputError
+from ..models import pieces_after
 
 _MARKERS = "▁Ġ \t\n"
 
@@ -19,27 +20,33 @@ class Answers:
 
     A word has up to four first pieces: with and without a leading space, as written and
     capitalised; which of them a model uses depends on its tokenizer and on where the answer
-    stands. The paper's code uses only one, and for its integrated gradients that one is by
-    mistake the beginning-of-text token.
+    stands: behind a line break many tokenizers have another piece than at the beginning of a text.
+    The paper's code uses only one, and for its integrated gradients that one is by mistake the
+    beginning-of-text token.
     """
 
     tokenizer: object
-    _pieces: dict[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
+    _pieces: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict, repr=False)
     _texts: dict[int, str] = field(default_factory=dict, repr=False)
 
-    def first_pieces(self, word: str) -> tuple[int, ...]:
+    def first_pieces(self, word: str, after: str = "") -> tuple[int, ...]:
         """Ids of the first non-blank pieces of `word` in its spellings, without repeats.
+
+        Args:
+            after: the text that they follow (`run.ending`); "" for the beginning of a text.
 
         Raises:
             InputError: if the tokenizer knows none of them.
         """
         # Studies ask for the same few words at every row.
-        if word not in self._pieces:
-            self._pieces[word] = self._found(word)
-        return self._pieces[word]
+        if (word, after) not in self._pieces:
+            self._pieces[word, after] = self._found(word, after)
+        return self._pieces[word, after]
 
-    def _found(self, word: str) -> tuple[int, ...]:
-        ids = [self._first(f"{space}{form}") for form in _spellings(word) for space in (" ", "")]
+    def _found(self, word: str, after: str) -> tuple[int, ...]:
+        ids = [
+            self._first(f"{space}{form}", after) for form in _spellings(word) for space in (" ", "")
+        ]
         known = tuple(dict.fromkeys(index for index in ids if index is not None))
         if not known:
             raise InputError(
@@ -64,10 +71,9 @@ class Answers:
             self._texts[token_id] = text.strip(_MARKERS)
         return self._texts[token_id]
 
-    def _first(self, text: str) -> int | None:
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]  # type: ignore[operator]
+    def _first(self, text: str, after: str) -> int | None:
         unknown = getattr(self.tokenizer, "unk_token_id", None)
-        for index in ids:
+        for index in pieces_after(self.tokenizer, text, after):
             if index == unknown:
                 return None
             # Some tokenizers write a leading space as a piece of its own.

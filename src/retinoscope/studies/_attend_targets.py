@@ -14,7 +14,7 @@ from ._scoring import refuse_nan
 from ._tasks import DESCRIBE, Ask, PromptOptions, asks_of, object_label
 
 if TYPE_CHECKING:
-    from ..engine import VLM
+    from ..engine import VLM, Run
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def explained(
         run = vlm.run(vlm.prompt(sample.image, ask.text, ask.prefill))
         refuse_nan(run.logits)
 
-        def likely(word: str, logits=run.logits) -> int:
-            ids = answers.first_pieces(word)
-            return max(ids, key=lambda index: float(logits[index]))
+        def likely(word: str, run: Run = run) -> int:
+            ids = answers.first_pieces(word, run.ending)
+            return max(ids, key=lambda index: float(run.logits[index]))
 
         if ask.task == "polling":
             target = Target.difference(likely("yes"), likely("no"))

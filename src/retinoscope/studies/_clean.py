@@ -74,5 +74,5 @@ class CleanAnswers:
                 said = self.caption
             elif text:
                 said = run.generate(max_new_tokens=self._longest[ask.task]).text
-            self._found[key] = Outcome(run.logits, said)
+            self._found[key] = Outcome(run.logits, said, run.ending)
         return self._found[key]

@@ -236,7 +236,7 @@ class InformationFlow(Study[_Context]):
         def measured(said: _Said) -> dict[str, Cell]:
             if ask is None:
                 return _described(context.names, sample, before, said)
-            return _answered(words, ask, before, said)
+            return _answered(words, ask, before, said, run.ending)
 
         untouched: dict[str, Cell] = {"edges": NONE, "reading": NONE, "layers": NONE}
         rows: Rows = [untouched | measured(before)]
@@ -344,9 +344,11 @@ def _described(
     }
 
 
-def _answered(words: Answers, ask: Ask, before: _Said, after: _Said) -> dict[str, Cell]:
+def _answered(
+    words: Answers, ask: Ask, before: _Said, after: _Said, ending: str
+) -> dict[str, Cell]:
     """Probability and rank of the right answer's first piece, and whether the text holds it."""
-    pieces = words.first_pieces(ask.answer)
+    pieces = words.first_pieces(ask.answer, ending)
     return {
         "text_before": before.text,
         "text_after": after.text,

@@ -160,7 +160,7 @@ class AttentionKnockout(Study[_Context]):
     def _question(
         self, context: _Context, sample: Sample, ask: Ask, run: Run
     ) -> tuple[Rows, Example | None]:
-        before = context.scorer.score(ask, self.mode, Outcome(run.logits))
+        before = context.scorer.score(ask, self.mode, Outcome(run.logits, after=run.ending))
         rows: Rows = [_row(self.mode, BASELINE, BASELINE, None, 0, 0, before, before)]
         if not before.correct:
             return rows, None
@@ -172,7 +172,10 @@ class AttentionKnockout(Study[_Context]):
             [Knockout(source=c.keys, target=c.queries, layers=c.window.layers) for c in cuts],
             exact=self.exact,
         )
-        after = [context.scorer.score(ask, self.mode, Outcome(logits)) for logits in effects.logits]
+        after = [
+            context.scorer.score(ask, self.mode, Outcome(logits, after=run.ending))
+            for logits in effects.logits
+        ]
         for cut, score in zip(cuts, after, strict=True):
             rows.append(
                 _row(

@@ -141,7 +141,7 @@ class ImageReprompting(Study[Answers]):
             [without_dropped(run, first.n, one) for one in kept.values()], exact=self.exact
         )
         texts = effects.generate(self.answer_tokens).texts
-        pieces = words.first_pieces(question.answer)
+        pieces = words.first_pieces(question.answer, run.ending)
         own = naive.generate(self.answer_tokens, keep_logits=False).text
         n = len(first.image.positions)
         whole = context_bytes(first, [first.n] * self.vlm.n_layers)

@@ -29,12 +29,15 @@ _MODES_OF = {
 class Outcome:
     """The logits at the last position (vocab,) and, where it was asked for, the generated text.
 
+    `after` is the end of the prompt, which the answer follows (`run.ending`).
+
     Raises:
         StudyError: a logit is NaN, which every comparison would take for some answer.
     """
 
     logits: Float[torch.Tensor, " vocab"]
     text: str | None = None
+    after: str = ""
 
     def __post_init__(self) -> None:
         refuse_nan(self.logits)
@@ -97,7 +100,7 @@ class Scorer:
         return Score(names_object(text, ask.answer), None, text)
 
     def _polling(self, ask: Ask, mode: str, outcome: Outcome) -> Score:
-        yes, no = self.answers.first_pieces("yes"), self.answers.first_pieces("no")
+        yes, no = (self.answers.first_pieces(word, outcome.after) for word in ("yes", "no"))
         expected = ask.answer == "yes"
         chance = probability(outcome.logits, yes if expected else no)
         if mode == "paper":
@@ -107,12 +110,14 @@ class Scorer:
         return Score(said == expected, chance, "yes" if said else "no")
 
     def _question(self, ask: Ask, mode: str, outcome: Outcome) -> Score:
-        pieces = self.answers.first_pieces(ask.answer)
+        pieces = self.answers.first_pieces(ask.answer, outcome.after)
         chance = probability(outcome.logits, pieces)
         top = int(outcome.logits.argmax())
         said = self.answers.piece(top)
         if mode == "paper":
-            first = self.answers.piece(self.answers.first_pieces(ask.answer.lower())[0])
+            first = self.answers.piece(
+                self.answers.first_pieces(ask.answer.lower(), outcome.after)[0]
+            )
             return Score(paper_first_piece(said, first), chance, said)
         if mode == "whole-word":
             text = outcome.text or ""

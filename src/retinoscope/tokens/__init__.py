@@ -14,6 +14,7 @@ from ._gradient import (
     check_gradients,
     close,
     frozen,
+    likely_pieces,
     logits_of,
 )
 from ._integrated import (
@@ -53,6 +54,7 @@ __all__ = [
     "close",
     "frozen",
     "integrated_gradients",
+    "likely_pieces",
     "logits_of",
     "random",
     "region_cover",

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from ..arguments import whole
 from ..errors import CapabilityError, InputError
 from ..models import Adapter, entering, finite, in_turn, not_finite
 from ._choose import RunLike, visual
@@ -21,6 +22,8 @@ from ._choose import RunLike, visual
 class RunWithStates(RunLike, Protocol):
     """A run whose residual stream can be read, which says what its gradients must belong to."""
 
+    @property
+    def logits(self) -> Float[Tensor, " vocab"]: ...
     def hidden(self, layer: int) -> Float[Tensor, "token d_model"]: ...
 
 
@@ -180,8 +183,8 @@ class LogitGradient(EmbeddingGradient):
         """
         run.adapter.capabilities().require("gradients")
         visual(run)
-        self.target = _token(run.adapter, target)
-        self.versus = None if versus is None else _token(run.adapter, versus)
+        self.target = _token(run, target)
+        self.versus = None if versus is None else _token(run, versus)
         if self.versus == self.target:
             raise InputError(f"expected two different tokens, got {self.target} twice")
         super().__init__(run, (len(run.embeddings) - 1,), self._logits)
@@ -211,11 +214,26 @@ def check_gradients(model: nn.Module, *found: Tensor) -> None:
         raise not_finite(model, "a score or its gradients")
 
 
-def _token(adapter: Adapter, word: str | int) -> int:
-    goal = adapter.vocabulary.first_piece(word) if isinstance(word, str) else int(word)
-    if not 0 <= goal < adapter.vocab_size:
-        raise InputError(f"expected a token id from 0 to {adapter.vocab_size - 1}, got {goal}")
-    return goal
+def _token(run: RunWithStates, word: str | int) -> int:
+    if isinstance(word, str):
+        return likely_pieces(run, word)[0]
+    return whole(word, "words or token ids", 0, run.adapter.vocab_size - 1)
+
+
+def likely_pieces(run: RunWithStates, word: str) -> tuple[int, ...]:
+    """Ids of the pieces of `word` behind the run's last position.
+
+    Where the tokenizer can write it in two ways there, the one whose first piece has the larger
+    logit.
+
+    Raises:
+        InputError: the tokenizer does not know the word.
+    """
+    vocabulary = run.adapter.vocabulary
+    ways = vocabulary.spellings(word, vocabulary.ending(run.inputs.input_ids.tolist()))
+    if len(ways) == 1:
+        return ways[0]
+    return max(ways, key=lambda ids: float(run.logits[ids[0]]))
 
 
 def logits_of(

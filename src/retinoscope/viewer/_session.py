@@ -23,6 +23,7 @@ from ..data import scenes, source_of
 from ..engine import Effects, Knockout, fill
 from ..errors import InputError
 from ..studies import sliding_windows
+from ..tokens import likely_pieces
 from ._documents import (
     Answer,
     AttentionDocument,
@@ -193,7 +194,7 @@ class Session:
         after = self._answer(live.run, logits, path, start)
         word = None
         if ask.word is not None:
-            piece = self.vlm.adapter.vocabulary.first_piece(ask.word)
+            piece = likely_pieces(live.run, ask.word)[0]
             changed = (_probs(one)[piece] for one in (live.run.logits, logits))
             word = WordChange(ask.word, *(float(value) for value in changed))
         asked = live.ask
