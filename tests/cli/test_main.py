@@ -50,10 +50,6 @@ def test_a_process_ends_with_the_exit_code_and_one_line(tmp_path: Path) -> None:
             "--n-groups",
         ),
         (["group", "pocket", "scenes:3", "--out", "x", "--min-cover", "0.5"], "--min-cover"),
-        (
-            ["group", "small:contrastive-max", "scenes:3", "--out", "x", "--dtype", "float16"],
-            "--dtype",
-        ),
     ],
 )
 def test_wrong_use_is_one_line_and_code_2(
@@ -69,6 +65,17 @@ def test_wrong_use_is_one_line_and_code_2(
     assert captured.out == ""
     assert captured.err.count("\n") == 1
     assert words in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_of_another_kind_of_model_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = "small:contrastive-max"
+    assert main(["group", model, "scenes:3", "--out", "x", "--dtype", "float16"]) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if one.startswith("error:")]
+    assert "--dtype" in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -63,6 +63,9 @@ class Survivor(AttentionKnockout):
     """A sample's number and the signal that comes while it is computed."""
 
     columns: ClassVar[tuple[str, ...]] = AttentionKnockout.columns
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"located": 1}
 
     def _parameters(self) -> dict[str, object]:
         return {"conditions": self.conditions}

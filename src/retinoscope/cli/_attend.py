@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from ._attend_people import (
     People,
@@ -18,7 +18,6 @@ from ._studies import Several, Task
 
 if TYPE_CHECKING:
     from ..data import Sample
-    from ..engine import VLM
     from ..studies import Study
 
 MapMethod = Literal[
@@ -114,10 +113,10 @@ def attend(
         max_new_tokens: longest description.
     """
 
-    def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
+    def make(vlm: Any, samples: Sequence[Sample]) -> Study:
         from ..studies import AttributionLocalisation, PromptOptions
 
-        if chosen(people, samples) == "observers":
+        if chosen(people, samples, say=vlm is None) == "observers":
             refuse_mask_options(
                 tasks=tasks != TASKS,
                 controls=controls != CONTROLS,
@@ -131,7 +130,8 @@ def attend(
             )
             return alignment(vlm, samples, common, people, methods, layers, score, steps)
         refuse_people_options(people)
-        refuse_other_kinds(vlm)
+        if vlm is not None:
+            refuse_other_kinds(vlm)
         return AttributionLocalisation(
             vlm,
             samples,

@@ -50,8 +50,8 @@ class People:
     ] = 256
 
 
-def chosen(people: People, samples: Sequence[Sample]) -> Against:
-    """What to compare with, said on the terminal.
+def chosen(people: People, samples: Sequence[Sample], *, say: bool) -> Against:
+    """What to compare with; said on the terminal with `say`.
 
     Raises:
         InputError: observers are asked for, and the data has none.
@@ -68,6 +68,8 @@ def chosen(people: People, samples: Sequence[Sample]) -> Against:
         return people.against
     if not whose:
         return "masks"
+    if not say:
+        return "observers"
     print(
         f"comparing with where observers looked ({', '.join(whose)}); --against masks compares "
         "with objects' masks",

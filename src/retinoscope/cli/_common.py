@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -109,7 +109,8 @@ PARTLY = 3
 NAMED = 10
 """Images that failed, named on the terminal; the report has all."""
 
-Make = Callable[["VLM", Sequence["Sample"]], "Study"]
+Make = Callable[[Any, Sequence["Sample"]], "Study"]
+"""Makes the study of a model and samples; of None for its options alone, before one is loaded."""
 
 
 def samples_of(
@@ -155,17 +156,30 @@ def run_study(
     Raises:
         SystemExit: code 3, where it is done and some images failed.
     """
+    if loading.device is not None and common.scale is None:
+        from ..device import device_of
+
+        device_of(loading.device)
     samples = samples_of(data, common.data_seed, common.limit, common.curation)
     quiet()
-    with Progress() as progress, _workers(model, data, common, loading) as workers:
-        vlm = (opened or load_model)(model, loading) if workers is None else workers.model()
-        study = replace(make(cast("VLM", vlm), samples), max_failures=common.max_failures)
-        results = study.run(
-            common.out,
-            progress.stage(f"{study.name} of {model}"),
-            executor=workers,
-            retry_failed=common.retry_failed,
-        )
+    with Progress() as progress:
+        # Before the model is loaded, which takes longer: what the data offers, and what it lacks.
+        draft = make(None, samples)
+        survey = draft.survey(common.out, progress.stage(f"reading {data}"))
+        for line in draft.told(survey):
+            progress.say(line)
+        draft.fitted(survey)
+        with _workers(model, data, common, loading) as workers:
+            vlm = (opened or load_model)(model, loading) if workers is None else workers.model()
+            made = make(vlm, samples)
+            study = replace(made, max_failures=common.max_failures)
+            results = study.run(
+                common.out,
+                progress.stage(f"{study.name} of {model}"),
+                executor=workers,
+                retry_failed=common.retry_failed,
+                survey=survey,
+            )
     from ..report import compose
 
     say_findings(compose(common.out).findings)

@@ -106,7 +106,11 @@ def curate(
     if paper or hallucination:
         filters.append(Hallucination(rule, seed=seed))
     filters += [BaselineCorrect(task, rule) for task in baseline]
+    from ..data import require_objects
+
     samples = samples_of(data, data_seed, None)
+    # Before the model is loaded.
+    require_objects(samples, "a curation")
     quiet()
     with Progress() as progress:
         curation = Curation(

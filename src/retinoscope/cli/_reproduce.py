@@ -100,6 +100,7 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         workers: replicas of the model (with --scale); by default all fit.
         gpus: GPUs of each replica (with --scale); by default 1 if there are any.
     """
+    from ..data import require_objects
     from ..reproduce import Data, Once, Plan, neo2024
 
     def opened(spec: str, asked: Path | None = None) -> Data:
@@ -130,9 +131,11 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         name: None if spec is None else opened(spec)
         for name, spec in (("lens_data", lens_data), ("mean_data", mean_data))
     }
-    for one in (source, *others.values()):
+    for one in (source, others["lens_data"]):
         if one is not None:
-            one()
+            require_objects(one(), "the reproduction")
+    if others["mean_data"] is not None:
+        others["mean_data"]()
     quiet()
     with Progress() as progress:
         report = neo2024(

@@ -52,11 +52,16 @@ def serve_collection(
         asset(name)
     if not 0 <= port <= 65_535:
         raise InputError(f"expected a port from 0 to 65535, got {port}")
-    collection = Collection(samples, out, options)
+    # First, for the collection writes its folder: what is refused leaves nothing behind.
+    listener = listen(host, port)
+    try:
+        collection = Collection(samples, out, options)
+    except BaseException:
+        listener.close()
+        raise
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     app = make_app(collection, token=token, names=host_names(host), any_address=not local)
-    listener = listen(host, port)
     address = address_of(host, listener.getsockname()[1])
     full = address if token is None else f"{address}?token={token}"
     say(f"{len(collection.shown)} images, sessions in {collection.out}: {full}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..data import Sample
+from ..data import Sample, require_objects
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, new_manifest
@@ -103,6 +103,7 @@ class Curation:
     def _check(self) -> None:
         if not len(self.samples):
             raise InputError("a curation needs at least one sample, got an empty data set")
+        require_objects(self.samples, "a curation")
         if not self.filters:
             raise InputError("a curation needs at least one filter, got none")
         if self.limit is not None and self.limit < 1:

@@ -11,6 +11,7 @@ KINDS`).
 from ._ade20k import ade20k
 from ._by_color import ByColor, by_color
 from ._coco import coco
+from ._contents import Contents, advice, require_objects, source_name
 from ._datasets import dataset
 from ._folder import folder, table
 from ._image import ImageSource, open_image
@@ -46,6 +47,7 @@ __all__ = [
     "SQUARE_GRID",
     "SQUARE_PATCH",
     "ByColor",
+    "Contents",
     "Gaze",
     "GazeOptions",
     "Grounded",
@@ -64,6 +66,7 @@ __all__ = [
     "Squares",
     "Viewport",
     "ade20k",
+    "advice",
     "by_color",
     "class_names",
     "coco",
@@ -79,9 +82,11 @@ __all__ = [
     "open_image",
     "open_source",
     "reopen_source",
+    "require_objects",
     "run_lengths",
     "scenes",
     "simulated",
+    "source_name",
     "source_of",
     "squares",
     "table",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -69,10 +70,14 @@ def neo2024(
         retry_failed,
     )
     run.begin(data, lens_data, mean_data)
-    for mode in plan.modes:
-        run.mode(mode, data, mean_data or data)
-    run.lens(lens_data or data)
-    run.end()
+    try:
+        for mode in plan.modes:
+            run.mode(mode, data, mean_data or data)
+        run.lens(lens_data or data)
+        run.end()
+    except (InputError, CapabilityError):
+        run.withdraw()
+        raise
     return compose_neo2024(out)
 
 
@@ -87,6 +92,7 @@ class _Run:
     facts: dict[str, Json] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     studies: int = 0
+    new: bool = False
 
     def begin(self, data: Data, lens: Data | None, mean: Data | None) -> None:
         """Records what is run, and refuses a folder that holds something else."""
@@ -116,6 +122,8 @@ class _Run:
             raise InputError(
                 f"{self.out} holds other files and no {PLAN}; give an empty or a new folder"
             )
+        else:
+            self.new = True
         self._write()
 
     def end(self) -> None:
@@ -127,6 +135,17 @@ class _Run:
                 "other data, or other bounds (min_area, max_area, at_most) and another folder"
             )
         self._write()
+
+    def withdraw(self) -> None:
+        """Takes back the claim of a run that was refused before it had a result."""
+        if not self.new or self.studies:
+            return
+        for one in self.out.iterdir():
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one)
+            else:
+                one.unlink()
+        self.out.rmdir()
 
     def _write(self) -> None:
         content = {**self.facts, "notes": self.notes}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import pyarrow as pa
 
-from retinoscope.errors import InputError, StudyError
+from retinoscope.errors import InputError, RetinoscopeError, StudyError
 from retinoscope.store._atomic import (
     explained,
     remove_leftovers,
@@ -50,7 +52,9 @@ class RunDirectory:
     """What a study writes and the report reads.
 
     Use it in a `with` block: leaving it, also by Ctrl-C or an error, writes what is buffered and
-    gives the lock back. A killed process loses at most the buffer.
+    gives the lock back. A killed process loses at most the buffer. A run that is *refused* (an
+    `InputError`, a `CapabilityError` or a `MissingExtraError` leaves the block) before it has a row
+    takes back its claim and all that it wrote, so that the corrected command finds a free folder.
 
     Example:
         with RunDirectory.open("runs/ablation", manifest, schema=1, order=keys) as directory:
@@ -69,8 +73,10 @@ class RunDirectory:
         order: Sequence[str] | None,
         buffer_samples: int,
         buffer_seconds: float,
+        made: Sequence[Path] | None = None,
     ) -> None:
-        """Use `RunDirectory.open`."""
+        """Use `RunDirectory.open`. `made` are folders that this claim made; None: a later one."""
+        self._made = made
         self.path = path
         self.manifest = manifest
         self._session = session
@@ -141,7 +147,8 @@ class RunDirectory:
             else:
                 remove_leftovers(folder)
                 write_manifest(folder, fields)
-            return cls(folder, fields, session, lock, order, buffer_samples, buffer_seconds)
+            own = made if session is None else None
+            return cls(folder, fields, session, lock, order, buffer_samples, buffer_seconds, own)
         except BaseException:
             if made and not (folder / MANIFEST_NAME).exists():
                 remove_folders(made, own_lock=lock is not None)
@@ -158,6 +165,10 @@ class RunDirectory:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        refused = isinstance(error, RetinoscopeError) and not isinstance(error, StudyError)
+        if refused and self._made is not None and not self._has_rows:
+            self._withdraw(self._made)
+            return
         try:
             self.close()
         except Exception:
@@ -286,6 +297,31 @@ class RunDirectory:
         finally:
             self._closed = True
             self._lock.release()
+
+    @property
+    def _has_rows(self) -> bool:
+        return any(table.num_rows for table in self._buffer.values()) or any(
+            self._index.rows.values()
+        )
+
+    def _withdraw(self, made: Sequence[Path]) -> None:
+        """Takes back the claim of a run that was refused: the folder held nothing before it."""
+        self._closed = True
+        self._buffer.clear()
+        # The manifest goes first: what is left if this is cut short is no run.
+        entries = sorted(self.path.iterdir(), key=lambda entry: entry.name != MANIFEST_NAME)
+        for entry in entries:
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != LOCK_NAME:
+                with suppress(OSError):
+                    entry.unlink()
+        if made:
+            remove_folders(list(made), own_lock=True)
+        self._lock.release()
+        if not made:
+            with suppress(OSError):
+                (self.path / LOCK_NAME).unlink(missing_ok=True)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -108,18 +108,25 @@ def complete(manifest: Mapping[str, object], schema: int) -> dict[str, Json]:
 
 
 def differences(ours: Mapping[str, Json], theirs: Mapping[str, Json]) -> list[str]:
-    """What tells two runs apart, one text per field: `name (there: x, here: y)`; empty if same."""
+    """What tells two runs apart, one text per option: `seeds.study (there: 1, here: 2)`; empty if
+    same. Models and data are told by their names; a fingerprint never stands for one."""
     names = [n for n in dict.fromkeys([*IDENTITY, *theirs, *ours]) if n not in CIRCUMSTANCES]
-    found: list[str] = []
-    for name in names:
-        here, there = _identity(ours.get(name)), _identity(theirs.get(name))
-        if isinstance(here, dict) and isinstance(there, dict):
-            for key in sorted({*here, *there}):
-                if canonical_json(here.get(key)) != canonical_json(there.get(key)):
-                    found.append(_difference(f"{name}.{key}", here.get(key), there.get(key)))
-        elif canonical_json(here) != canonical_json(there):
-            found.append(_difference(name, here, there))
-    return found
+    return [one for name in names for one in _differences(name, ours.get(name), theirs.get(name))]
+
+
+def _differences(name: str, here: Json, there: Json) -> list[str]:
+    if canonical_json(_identity(here)) == canonical_json(_identity(there)):
+        return []
+    if isinstance(here, dict) and isinstance(there, dict) and "fingerprint" not in here:
+        return [
+            one
+            for key in dict.fromkeys([*here, *there])
+            for one in _differences(f"{name}.{key}", here.get(key), there.get(key))
+        ]
+    ours, theirs = _short(here), _short(there)
+    if ours == theirs:
+        return [f"{name} ({ours} has changed since)"]
+    return [f"{name} (there: {theirs}, here: {ours})"]
 
 
 def read_manifest(path: str | Path) -> dict[str, Json]:
@@ -170,12 +177,21 @@ def _identity(value: Json) -> Json:
     return value
 
 
-def _difference(name: str, here: Json, there: Json) -> str:
-    return f"{name} (there: {_short(there)}, here: {_short(here)})"
-
-
 def _short(value: Json) -> str:
     if value is None:
         return "none"
+    if isinstance(value, dict) and "fingerprint" in value:
+        return _named(value)
     text = canonical_json(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _named(value: Mapping[str, Json]) -> str:
+    """A model or a data set by its name, with how many samples it has."""
+    source = value.get("source")
+    spec = source.get("spec") if isinstance(source, dict) else None
+    name = value.get("name") or spec or "samples given in Python"
+    seed = source.get("seed") if isinstance(source, dict) else None
+    counts = [f"{value[what]} {what}" for what in ("samples", "images") if what in value]
+    seeds = [f"seed {seed}"] if seed is not None else []
+    return ", ".join([str(name), *counts, *seeds])

@@ -7,11 +7,11 @@ measure is the *decrease*: the share of initially correct answers that become in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..data import Sample
 from ..engine import Ablate, fill
@@ -23,6 +23,7 @@ from ._conditions import CONDITIONS, SIZES, Condition, conditions_for
 from ._examples import example_of
 from ._filters import HallucinationFilter
 from ._matching import MODES
+from ._needs import Need
 from ._readable import Readable
 from ._scoring import Outcome, Scorer, modes_of, needs_text
 from ._sets import ImageTokens, Indices, object_sets
@@ -37,6 +38,8 @@ from ._tasks import (
     asks_of,
     object_label,
     polling_text,
+    question_asks,
+    recorded,
 )
 
 if TYPE_CHECKING:
@@ -125,6 +128,17 @@ class TokenAblation(Study[_Context]):
         "objects whose name is unique in their image, within the bounds of PromptOptions, or "
         "questions of the chosen kinds"
     )
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "captions and yes/no questions about objects"),
+        Need("located", "objects", "the data's questions, with the tokens of their objects"),
+        Need(
+            "questions",
+            "questions",
+            "the data's questions are asked without their objects' tokens: with the registers and "
+            "the random and gradient sets",
+            instead=True,
+        ),
+    )
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
@@ -147,10 +161,23 @@ class TokenAblation(Study[_Context]):
                 f"integrated gradients need at least 2 steps, got {self.gradient_steps}"
             )
 
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
+        located = sum(ask.task == "question" for ask in asked)
+        free = any(name in self.conditions for name in ("registers", "random", "gradient"))
+        able = "question" in self.tasks and free
+        every = question_asks(sample, self.prompts.question_kinds, unlocated=True) if able else ()
+        found = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
+        more = {"located": located, "questions": len(every)} if "question" in self.tasks else {}
+        return found | more
+
+    def _instead(self) -> Self:
+        return replace(self, prompts=replace(self.prompts, unlocated=True))
+
     def _parameters(self) -> dict[str, object]:
         kept = self.hallucination_filter
         options = super()._parameters() | {
-            "prompts": asdict(self.prompts),
+            "prompts": recorded(self.prompts),
             "hallucination_filter": None if kept is None else asdict(kept),
         }
         # Only where they are used, so that runs of before stay the same runs.
@@ -269,7 +296,9 @@ class TokenAblation(Study[_Context]):
         try:
             correct = {mode: context.scorer.score(ask, mode, clean).correct for mode in modes}
             one = _Asked(ask, correct)
-            if not ask.objects or not any(correct.values()):
+            if ask.task != "question" and not ask.objects:
+                return one
+            if not any(correct.values()):
                 return one
             if self.hallucination_filter is not None and ask.task != "question":
                 one = replace(one, kept=self._kept(sample, image, ask, memo))

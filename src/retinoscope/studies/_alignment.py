@@ -25,6 +25,7 @@ from ..stats.maps import METRICS, Score
 from ._aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from ._alignment_examples import alignment_example
 from ._map_options import Steps, check_exact, steps_of
+from ._needs import Need
 from ._readable import one_line
 from ._readers import Asked, Reader, Reading, reader_of
 from ._shuffled import partners
@@ -98,6 +99,7 @@ class AttentionAlignment(Study[_Context]):
         "samples that know where people looked while they said or read a text (vista:FOLDER, "
         "gaze:FOLDER with texts, collected:FOLDER, or simulated:N)"
     )
+    uses: ClassVar[tuple[Need, ...]] = (Need("gazes", "gazes", "maps against observers"),)
     schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "segment", "granularity", "provenance", "observers"),
@@ -116,6 +118,9 @@ class AttentionAlignment(Study[_Context]):
         unknown = [name for name in self.rules.metrics if name not in METRICS]
         if unknown:
             raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"gazes": sum(one.segment is not None for one in sample.attention)}
 
     def _parameters(self) -> dict[str, object]:
         told = {

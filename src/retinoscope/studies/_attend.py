@@ -27,11 +27,12 @@ from ._attend_scores import BASELINES, baseline, scores
 from ._attend_targets import Explained, explained
 from ._examples import example_of
 from ._map_options import Steps, steps_of, untaken
+from ._needs import Need
 from ._sets import ImageTokens, object_sets
 from ._shuffled import other_mask, partners
 from ._study import Example, Rows, Study
 from ._tables import Cell
-from ._tasks import DEFAULT_PROMPTS, TASKS, PromptOptions
+from ._tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, recorded
 from ._untrained import untrained_copy
 
 if TYPE_CHECKING:
@@ -95,6 +96,10 @@ class AttributionLocalisation(Study[_Context]):
 
     name: ClassVar[str] = "attend"
     needs: ClassVar[str] = "objects that the model names, or questions about objects"
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "maps of objects in captions and yes/no questions"),
+        Need("located", "objects", "maps of the data's questions about objects"),
+    )
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "task", "object", "target", "weights", "method", "layer"),
@@ -154,8 +159,14 @@ class AttributionLocalisation(Study[_Context]):
         able = [name for name, method in METHODS.items() if method.steps is not None]
         return steps_of(self.steps, [method.name for method in self._methods], able)
 
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
+        located = sum(ask.task == "question" for ask in asked)
+        found = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
+        return found | ({"located": located} if "question" in self.tasks else {})
+
     def _parameters(self) -> dict[str, object]:
-        options = super()._parameters() | {"prompts": vars(self.prompts)}
+        options = super()._parameters() | {"prompts": recorded(self.prompts)}
         options["methods"] = [method.name for method in self._methods]
         options["steps"] = self._steps()
         return options

@@ -36,7 +36,8 @@ def conditions_for(
     """The conditions named by `wanted`, in the paper's order, controls last.
 
     Args:
-        masks: of the objects that carry the answer.
+        masks: of the objects that carry the answer; without any there are no object sets, and no
+            controls of them.
         rng: a generator per purpose, so that one condition's draw does not move another's. The
             random sets of one image are the same for all its prompts and are run once for each.
         label: of these objects; their controls are their own.
@@ -45,8 +46,8 @@ def conditions_for(
     Raises:
         InputError: if no visual token covers the objects.
     """
-    objects = object_sets(image, masks, min_cover)
-    sets = [Condition(name, objects[name]) for name in OBJECT_SETS if name in wanted]
+    objects = object_sets(image, masks, min_cover) if masks else {}
+    sets = [Condition(name, objects[name]) for name in OBJECT_SETS if name in wanted and objects]
     conditions = list(sets)
     fitting = [n for n in sizes if n < image.n]
     if "registers" in wanted:

@@ -34,13 +34,16 @@ def sources_for(
     "visual" is all visual tokens, "rest" those outside object+1, "last-row" the last row of the
     token grid, "question" the text after the image up to the last position, exclusive, and
     "random=object+1" as many random visual tokens outside it (missing where too few are left).
+    Without `masks` no source of an object is there, and "visual" always is.
 
     Raises:
         InputError: if no visual token covers the objects, or the tokens have no grid.
     """
-    sets = object_sets(image, masks, min_cover)
+    if not masks:
+        wanted = [*(name for name in wanted if name in ("last-row", "question")), "visual"]
+    sets = object_sets(image, masks, min_cover) if masks else {}
     sources = {name: image.tokens(sets[name]) for name in sets if name in wanted}
-    near = set(sets["object+1"])
+    near = set(sets.get("object+1", ()))
     if "visual" in wanted:
         sources["visual"] = image.tokens(range(image.n))
     if "rest" in wanted:

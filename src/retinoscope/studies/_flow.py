@@ -8,9 +8,9 @@ objects a description still names, and how an answer's probability and rank chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 
@@ -34,6 +34,7 @@ from ._flow_objects import Overlap, objects_named
 from ._flow_summary import CONTROL, NONE, TASKS
 from ._judge import Judge, judge_rows
 from ._matching import answers
+from ._needs import Need
 from ._readable import Readable
 from ._scoring import refuse_nan
 from ._sets import ImageTokens
@@ -114,6 +115,7 @@ class InformationFlow(Study[_Context]):
         min_cover: share of a token's box that a mask must cover; 0 is any overlap.
         judge: also asked about every description of the model itself; where it fails there is one
             more row with its error. None for whole words only.
+        unlocated: also ask questions that do not say which objects they are about.
     """
 
     edges: tuple[str, ...] = KADURI
@@ -131,9 +133,20 @@ class InformationFlow(Study[_Context]):
     untrained: bool = True
     min_cover: float = 0.0
     judge: Judge | None = None
+    unlocated: bool = False
 
     name: ClassVar[str] = "flow"
     needs: ClassVar[str] = "objects to describe, or questions that say which objects they are about"
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "descriptions of images with objects"),
+        Need("located", "objects", "the data's questions, with the tokens of their objects"),
+        Need(
+            "questions",
+            "questions",
+            "questions are asked without their objects' tokens: edges of an object are left out",
+            instead=True,
+        ),
+    )
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "task", "weights", "question", "answer", "kind"),
@@ -177,9 +190,27 @@ class InformationFlow(Study[_Context]):
         # Which words count as an object depends on all samples.
         return data
 
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        found = {"objects": min(1, len(sample.objects))} if "description" in self.tasks else {}
+        if "question" not in self.tasks:
+            return found
+        located, every = (
+            len(question_asks(sample, self.question_kinds, unlocated=unlocated))
+            for unlocated in (False, True)
+        )
+        free = any(not _of_object(parse_edges(edges)) for edges in self.edges)
+        return found | {"located": located, "questions": every if free else 0}
+
+    def _instead(self) -> Self:
+        return replace(self, unlocated=True)
+
     def _parameters(self) -> dict[str, object]:
         judge = None if self.judge is None else self.judge.describe()
-        return super()._parameters() | {"judge": judge}
+        options = super()._parameters() | {"judge": judge}
+        # Only where it is used, so that runs of before stay the same runs.
+        if not self.unlocated:
+            del options["unlocated"]
+        return options
 
     def measure(self, readable: Readable) -> tuple[str, ...]:
         return known_names(readable)
@@ -201,7 +232,9 @@ class InformationFlow(Study[_Context]):
         if "description" in self.tasks and sample.objects:
             asks.append(None)
         if "question" in self.tasks:
-            asks += question_asks(sample, self.question_kinds, self.prefill, self.max_questions)
+            asks += question_asks(
+                sample, self.question_kinds, self.prefill, self.max_questions, self.unlocated
+            )
         rows: Rows = []
         examples: list[Example] = []
         for weights, (model, words) in context.models.items():

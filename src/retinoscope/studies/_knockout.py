@@ -8,9 +8,9 @@ share still answered correctly, 1.00 meaning no impact.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ..data import Sample
 from ..engine import Knockout
@@ -27,6 +27,7 @@ from ._edges import (
     without_target,
 )
 from ._examples import example_of
+from ._needs import Need
 from ._scoring import Outcome, Score, Scorer
 from ._sets import ImageTokens, object_sets
 from ._study import Example, Rows, Study, rng_of
@@ -85,6 +86,8 @@ class AttentionKnockout(Study[_Context]):
             "It is a".
         mode: rule for correctness: "corrected" (first piece) or "paper".
         min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
+        unlocated: also ask questions that do not say which objects they are about; their sources
+            are those without an object, and "visual".
     """
 
     sources: tuple[str, ...] = SOURCES
@@ -97,9 +100,20 @@ class AttentionKnockout(Study[_Context]):
     prefill: str | None = None
     mode: str = "corrected"
     min_cover: float = 0.0
+    unlocated: bool = False
 
     name: ClassVar[str] = "knockout"
     needs: ClassVar[str] = "questions of the chosen kinds that say which objects they are about"
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("located", "objects", "questions, with the tokens of their objects as sources"),
+        Need(
+            "questions",
+            "questions",
+            "questions are asked without their objects' tokens: the sources are all visual tokens, "
+            "and those that were chosen of the last row and the question",
+            instead=True,
+        ),
+    )
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "question", "answer", "kind", "mode"),
@@ -124,13 +138,32 @@ class AttentionKnockout(Study[_Context]):
     def _windows(self) -> tuple[Window, ...]:
         return windows_for(self.vlm.n_layers, self.windows, self.slide, self.slide_step)
 
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        located, every = (
+            len(question_asks(sample, self.question_kinds, unlocated=unlocated))
+            for unlocated in (False, True)
+        )
+        return {"located": located, "questions": every}
+
+    def _instead(self) -> Self:
+        return replace(self, unlocated=True)
+
+    def _parameters(self) -> dict[str, object]:
+        options = super()._parameters()
+        # Only where it is used, so that runs of before stay the same runs.
+        if not self.unlocated:
+            del options["unlocated"]
+        return options
+
     def _prepare(self, readable: Sequence[Sample]) -> _Context:
         return _Context(Scorer(Answers(self.vlm.tokenizer)), self._windows())
 
     def _rows(
         self, context: _Context, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
-        asks = question_asks(sample, self.question_kinds, self.prefill, self.max_questions)
+        asks = question_asks(
+            sample, self.question_kinds, self.prefill, self.max_questions, self.unlocated
+        )
         if not asks:
             return [], []
         prompts = [self.vlm.prompt(sample.image, ask.text, prefill=ask.prefill) for ask in asks]
@@ -233,7 +266,8 @@ class AttentionKnockout(Study[_Context]):
                 for cut, score in zip(cuts, after, strict=True)
             ],
         }
-        return example_of(sample, image, object_sets(image, masks, self.min_cover), facts)
+        sets = object_sets(image, masks, self.min_cover) if masks else {}
+        return example_of(sample, image, sets, facts)
 
 
 def _row(

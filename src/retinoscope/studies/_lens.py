@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -24,13 +24,21 @@ from ..store import Json
 from ._answers import Answers
 from ._examples import example_of
 from ._lens_words import Vocabulary
+from ._needs import Need
 from ._readable import Readable
 from ._scoring import refuse_nan
 from ._sets import ImageTokens, Indices, object_sets
 from ._shuffled import other_mask, partners
 from ._study import Example, Rows, Study
 from ._tables import Cell
-from ._tasks import DEFAULT_PROMPTS, DESCRIBE_LENS, PromptOptions, known_names, studied_objects
+from ._tasks import (
+    DEFAULT_PROMPTS,
+    DESCRIBE_LENS,
+    PromptOptions,
+    known_names,
+    recorded,
+    studied_objects,
+)
 from ._untrained import random_adapter, untrained_copy, untrained_language
 
 if TYPE_CHECKING:
@@ -90,6 +98,9 @@ class LogitLens(Study[_Context]):
     needs: ClassVar[str] = (
         "objects whose name is unique in their image, within the bounds of PromptOptions"
     )
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "tokens of objects are read as words"),
+    )
     schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "color", "layer", "group", "cover", "weights"),
@@ -110,8 +121,11 @@ class LogitLens(Study[_Context]):
                 f"expected 0 <= near < {self.vlm.vocab_size} (the vocabulary), got {self.near}"
             )
 
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(studied_objects(sample, self.objects))}
+
     def _parameters(self) -> dict[str, object]:
-        return super()._parameters() | {"objects": vars(self.objects)}
+        return super()._parameters() | {"objects": recorded(self.objects)}
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # Which words count as a known name, and whose masks are borrowed, depends on all samples.

@@ -7,7 +7,7 @@ object's mask, by block and head.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
@@ -19,12 +19,13 @@ from ..errors import InputError
 from ._examples import example_of
 from ._look_summary import ROWS
 from ._named_tokens import named_tokens
+from ._needs import Need
 from ._scoring import refuse_nan
 from ._sets import ImageTokens, Indices, object_sets
 from ._shuffled import other_mask, partners
 from ._study import Example, Rows, Study
 from ._tables import Cell
-from ._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, studied_objects
+from ._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from ._untrained import untrained_copy
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class WordAttention(Study[_Context]):
 
     name: ClassVar[str] = "look"
     needs: ClassVar[str] = "objects that the model names when it describes their image"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "looks from named objects"),)
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "weights", "row", "layer", "head", "n_tokens"),
@@ -77,8 +79,11 @@ class WordAttention(Study[_Context]):
         if self.max_new_tokens < 1:
             raise InputError(f"expected max_new_tokens from 1 up, got {self.max_new_tokens}")
 
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(studied_objects(sample, self.objects))}
+
     def _parameters(self) -> dict[str, object]:
-        return super()._parameters() | {"objects": vars(self.objects)}
+        return super()._parameters() | {"objects": recorded(self.objects)}
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # Whose mask is laid on this image depends on all samples.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 
-from ..data import Gaze, Object, Sample
+from ..data import Contents, Gaze, Object, Sample
 from ..errors import InputError
 from ..store import fingerprint_array, fingerprint_json
 
@@ -26,16 +26,20 @@ class Prints:
         texts: in the order of the samples.
         source: the data source's own fingerprint; None where it has none.
         kept: taken from the run directory, so that each sample is checked when it is read.
+        contents: what the data holds; None where a run directory of before does not say.
     """
 
     texts: tuple[str, ...]
     source: str | None
     kept: bool
+    contents: Contents | None = None
 
     @property
     def file(self) -> bytes:
         """What is kept in the run directory."""
-        facts = {"source": self.source, "samples": list(self.texts)}
+        facts: dict[str, object] = {"source": self.source, "samples": list(self.texts)}
+        if self.contents is not None:
+            facts["contents"] = self.contents.as_json()
         return (json.dumps(facts, ensure_ascii=False) + "\n").encode("utf-8")
 
     def expected(self, index: int) -> str | None:
@@ -43,27 +47,42 @@ class Prints:
         return self.texts[index] if self.kept else None
 
 
-def prints_of(samples: Sequence[Sample], out: Path) -> Prints:
+def prints_of(
+    samples: Sequence[Sample],
+    out: Path,
+    asked: Callable[[Sample], Mapping[str, int]] = lambda sample: {},
+    show: Callable[[int, int, str], None] = lambda done, total, what: None,
+) -> Prints:
     """Fingerprints of all samples: those kept in `out` if they are of this data source.
 
     A source's own fingerprint (`samples.fingerprint`, where there is one) sees names and sizes of
     images, and is there at once; fingerprints of samples see every pixel, and read everything.
+
+    Args:
+        asked: what a study can ask of a sample, counted by its own names.
+        show: is called with the samples that were read, their number, and the last one's id.
     """
     source = getattr(samples, "fingerprint", None)
     kept = _kept(out / SAMPLES, source, len(samples)) if source is not None else None
     if kept is not None:
-        return Prints(kept, source, True)
-    texts = tuple(_fingerprint_at(samples, index) for index in range(len(samples)))
-    return Prints(texts, source, False)
-
-
-def _fingerprint_at(samples: Sequence[Sample], index: int) -> str:
-    """The fingerprint of one sample, or why it cannot be read."""
-    try:
-        return sample_fingerprint(samples[index])
-    except Exception as error:
-        # Evaluating it will fail as well and leave a row that says why.
-        return unreadable(error)
+        return kept
+    contents = Contents()
+    for one in getattr(samples, "skipped", ()):
+        contents.skip(one)
+    texts: list[str] = []
+    for index in range(len(samples)):
+        label = f"sample {index}"
+        try:
+            sample = samples[index]
+            label = sample.id
+            texts.append(sample_fingerprint(sample))
+            contents.add(sample, asked(sample))
+        except Exception as error:
+            # Evaluating it will fail as well and leave a row that says why.
+            texts[index:] = [unreadable(error)]
+            contents.unreadable(one_line(error))
+        show(index + 1, len(samples), label)
+    return Prints(tuple(texts), source, False, contents)
 
 
 def unreadable(error: Exception) -> str:
@@ -137,12 +156,14 @@ def one_line(error: Exception) -> str:
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
-def _kept(file: Path, source: str, n: int) -> tuple[str, ...] | None:
+def _kept(file: Path, source: str, n: int) -> Prints | None:
     try:
         facts = json.loads(file.read_bytes())
         texts = facts["samples"] if facts["source"] == source else []
-    except (OSError, ValueError, KeyError, TypeError):
+        told = facts.get("contents")
+        contents = None if told is None else Contents.from_json(told)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         # Nothing is lost without it: the samples are read once more.
         return None
     right = len(texts) == n and all(isinstance(text, str) for text in texts)
-    return tuple(texts) if right else None
+    return Prints(tuple(texts), source, True, contents) if right else None

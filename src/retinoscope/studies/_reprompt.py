@@ -7,7 +7,7 @@ visual tokens that the description attended to most. New questions are answered 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +19,7 @@ from ..errors import CapabilityError, InputError
 from ..tokens import TokenSet
 from ._answers import Answers, probability
 from ._matching import answers
+from ._needs import Need
 from ._reprompt_summary import ATTENTION, NAIVE, RANDOM, SELECTORS
 from ._scoring import refuse_nan
 from ._study import Example, Rows, Study, rng_of
@@ -59,6 +60,7 @@ class ImageReprompting(Study[Answers]):
 
     name: ClassVar[str] = "reprompt"
     needs: ClassVar[str] = "questions of the chosen kinds"
+    uses: ClassVar[tuple[Need, ...]] = (Need("questions", "questions", "questions are asked"),)
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "question", "answer", "kind", "selector", "share"),
@@ -79,6 +81,9 @@ class ImageReprompting(Study[Answers]):
                 raise InputError(f"expected {what} tokens from 1 up, got {number}")
         for capability in ("knockout", "attention"):
             self.vlm.capabilities.require(capability)
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"questions": sum(one.kind in self.question_kinds for one in sample.questions)}
 
     def _prepare(self, readable: Sequence[Sample]) -> Answers:
         return Answers(self.vlm.tokenizer)

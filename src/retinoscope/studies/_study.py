@@ -10,16 +10,17 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 import numpy as np
 
-from ..data import Sample, source_of
+from ..data import Sample, source_name, source_of
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
 from ._models import describe
+from ._needs import Need, fitting, missing_lines, refuse
 from ._readable import (
     SAMPLES,
     Prints,
@@ -67,6 +68,7 @@ class Study(ABC, Generic[Context]):
 
     name: ClassVar[str]
     needs: ClassVar[str]
+    uses: ClassVar[tuple[Need, ...]]
     schema: ClassVar[int]
     columns: ClassVar[tuple[str, ...]]
 
@@ -77,6 +79,7 @@ class Study(ABC, Generic[Context]):
         *,
         executor: Executor | None = None,
         retry_failed: bool = False,
+        survey: Prints | None = None,
     ) -> Results:
         """Runs the study, or goes on with it, in the run directory `out`.
 
@@ -87,6 +90,7 @@ class Study(ABC, Generic[Context]):
         Args:
             executor: where samples are evaluated; by default here, one after the other.
             retry_failed: evaluate samples again that failed before.
+            survey: what `survey` found in the same samples; otherwise they are read once here.
 
         Raises:
             InputError: no samples, nothing to ask about in any of them, or `out` holds something
@@ -94,21 +98,83 @@ class Study(ABC, Generic[Context]):
             StudyError: the disk is full, too many samples failed (`max_failures`) or all of them,
                 or the data changed since the run was started.
         """
+        self._check()
+        prints = self.survey(out) if survey is None else survey
+        return self.fitted(prints)._run(Path(out), prints, progress, executor, retry_failed)
+
+    def survey(self, out: str | Path, progress: Progress | None = None) -> Prints:
+        """Reads all samples once, or what `out` keeps of them; needs no model.
+
+        Raises:
+            InputError: no samples, or none that can be read.
+        """
         if not len(self.samples):
             raise InputError(
                 f"the {self.name} study needs at least one sample, got an empty data set: "
                 "check the data's path and filters"
             )
-        self._check()
-        failures = Failures(self.max_failures)
-        prints = prints_of(self.samples, Path(out))
-        readable = Readable(self.samples, prints.texts)
-        if not len(readable):
+        show = progress or (lambda done, total, what: None)
+        prints = prints_of(self.samples, Path(out), self.asks, show)
+        if not len(Readable(self.samples, prints.texts)):
             raise InputError(
                 f"none of the {len(self.samples)} samples can be read; the first is "
                 f"{prints.texts[0]}"
             )
+        return prints
+
+    @abstractmethod
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        """How much of a sample each of `uses` can use; needs no model.
+
+        What the options leave out is not among them.
+        """
+
+    def fitted(self, prints: Prints) -> Self:
+        """The study as far as its data allows it; needs no model.
+
+        Raises:
+            InputError: nothing of it can be run; says what the data holds and what adds the rest.
+        """
+        contents = prints.contents
+        if contents is None:
+            return self
+        met, _ = fitting(self.uses, contents)
+        if not met:
+            refuse(self.name, self.needs, self.uses, contents, source_name(self.samples))
+        return self._instead() if all(one.instead for one in met) else self
+
+    def told(self, prints: Prints) -> list[str]:
+        """What the data offers to the study, what it does not, and what was left out of it."""
+        contents, name = prints.contents, source_name(self.samples)
+        if contents is None:
+            return []
+        met, missing = fitting(self.uses, contents)
+        return [
+            f"data: {name}, {contents.line}",
+            *(f"  {line}" for line in contents.left_out),
+            *(f"  {one.gives}" for one in met if one.instead),
+            # Where nothing is met, the refusal says it all.
+            *(f"  {line}" for line in missing_lines(missing if met else (), contents, name)),
+        ]
+
+    def _instead(self) -> Self:
+        """The study with what it asks where the data has nothing better."""
+        return self
+
+    def _run(
+        self,
+        out: Path,
+        prints: Prints,
+        progress: Progress | None,
+        executor: Executor | None,
+        retry_failed: bool,
+    ) -> Results:
+        failures = Failures(self.max_failures)
+        readable = Readable(self.samples, prints.texts)
         manifest = self._manifest(fingerprint_json(prints.texts))
+        if prints.contents is not None:
+            told = prints.contents.as_json()
+            manifest["data"] = {**cast("dict[str, Json]", manifest["data"]), "contents": told}
         keys = [self._key(manifest, index, prints.texts) for index in range(len(prints.texts))]
         with (
             stopped_by_sigterm(),
@@ -124,8 +190,9 @@ class Study(ABC, Generic[Context]):
             self._evaluate(directory, keys, prints, readable, failures, progress, executor)
             directory.finish()
             self._merge_examples(directory)
-        results = Results(Path(out))
-        self._refuse_if_nothing_worked(results)
+            # Inside, so that a run that found nothing takes back its claim.
+            results = Results(out)
+            self._refuse_if_nothing_worked(results)
         return results
 
     def _evaluate(
@@ -236,7 +303,12 @@ class Study(ABC, Generic[Context]):
             study=self.name,
             parameters=self._parameters(),
             model={"name": name, "fingerprint": fingerprint},
-            data={"fingerprint": data, "samples": len(self.samples)} | told,
+            data={
+                "name": source_name(self.samples),
+                "fingerprint": data,
+                "samples": len(self.samples),
+            }
+            | told,
             seeds={"study": self.seed},
             dtype=dtype,
             device=device,

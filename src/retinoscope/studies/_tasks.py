@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from ..data import Sample
 from ..data.scenes import article as article_of
@@ -59,6 +59,7 @@ class PromptOptions:
         max_questions: at most so many questions of an image (the first ones).
         prefill: put before the answer of questions that ask for an object's name.
         absent: also ask polling questions about what is not there, for the balanced accuracy.
+        unlocated: also ask questions that do not say which objects they are about.
     """
 
     unique: bool = True
@@ -71,10 +72,20 @@ class PromptOptions:
     max_questions: int | None = None
     prefill: str | None = None
     absent: bool = True
+    unlocated: bool = False
 
     def __post_init__(self) -> None:
         if self.article not in ("a", "auto"):
             raise InputError(f"article must be 'a' or 'auto', got {self.article!r}")
+
+
+def recorded(options: PromptOptions) -> dict[str, object]:
+    """As they are recorded; later options only where they are used, so that runs of before stay
+    the same runs."""
+    told = asdict(options)
+    if not options.unlocated:
+        del told["unlocated"]
+    return told
 
 
 DEFAULT_PROMPTS = PromptOptions()
@@ -127,7 +138,11 @@ def asks_of(sample: Sample, tasks: Sequence[str], options: PromptOptions) -> tup
             asks += _absent(sample, options.article)
     if "question" in tasks:
         asks += question_asks(
-            sample, options.question_kinds, options.prefill, options.max_questions
+            sample,
+            options.question_kinds,
+            options.prefill,
+            options.max_questions,
+            options.unlocated,
         )
     return tuple(asks)
 
@@ -137,8 +152,13 @@ def question_asks(
     kinds: Sequence[str],
     prefill: str | None = None,
     limit: int | None = None,
+    unlocated: bool = False,
 ) -> tuple[Ask, ...]:
-    """The sample's own questions of these kinds that say which objects carry their answer."""
+    """The sample's own questions of these kinds that say which objects carry their answer.
+
+    Args:
+        unlocated: also those that do not say it.
+    """
     asks = [
         Ask(
             "question",
@@ -149,7 +169,7 @@ def question_asks(
             prefill if question.kind in _NAMED_BY_KIND else None,
         )
         for question in sample.questions
-        if question.kind in kinds and question.about
+        if question.kind in kinds and (question.about or unlocated)
     ]
     return tuple(asks[:limit])
 

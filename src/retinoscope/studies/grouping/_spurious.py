@@ -22,6 +22,7 @@ from ...stats import over_seeds, resampled_ratio
 from ...store import Json, new_manifest
 from .._executor import Example, Rows
 from .._models import describe
+from .._needs import Need
 from .._study import Study
 from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
 from ._aggregation import objective_of
@@ -90,6 +91,7 @@ class SpuriousGround(Study[_Context]):
 
     name: ClassVar[str] = "spurious"
     needs: ClassVar[str] = "scenes on grounds (grounded:N)"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "objects on grounds"),)
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "model", "side", "ground", "correct", "side_correct"),
@@ -110,6 +112,9 @@ class SpuriousGround(Study[_Context]):
     @cached_property
     def _models(self) -> tuple[Grouped, ...]:
         return opened((self.vlm, *self.encoders))
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(sample.objects)}
 
     def _parameters(self) -> dict[str, object]:
         return {

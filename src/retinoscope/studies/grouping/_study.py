@@ -24,6 +24,7 @@ from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
 from .._models import describe
+from .._needs import Need
 from .._results import Results
 from .._scoring import refuse_nan
 from .._study import Study, seed_of
@@ -120,6 +121,7 @@ class Grouping(Study[_Context]):
 
     name: ClassVar[str] = "group"
     needs: ClassVar[str] = "objects with masks"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "labels against masks"),)
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "kind", "model", "weights", "method", "layer"),
@@ -183,6 +185,9 @@ class Grouping(Study[_Context]):
     @cached_property
     def _class_list(self) -> tuple[str, ...]:
         return self.classes if self.classes is not None else class_names(self.samples)
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(sample.objects)}
 
     def _parameters(self) -> dict[str, object]:
         common = ("vlm", "samples", "seed", "max_failures", "exact", "encoders")

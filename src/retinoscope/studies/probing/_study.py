@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ... import encoders
-from ...data import Sample, source_of
+from ...data import Sample, require_objects, source_of
 from ...encoders import Encoder
 from ...errors import CapabilityError, InputError
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
@@ -133,6 +133,7 @@ class Probe:
                 raise InputError(f"expected tasks of {', '.join(TASKS)}, got {task!r}")
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             raise InputError(f"expected different tasks, at least one, got {list(self.tasks)}")
+        require_objects(self.samples, "a probe")
         for name, least in (("locations", 100), ("dense_images", 2), ("most_classes", 2)):
             if getattr(self, name) < least:
                 raise InputError(f"expected {name} from {least} up, got {getattr(self, name)}")
