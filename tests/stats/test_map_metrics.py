@@ -146,6 +146,28 @@ def test_mass_that_moves_across_the_image_travels_its_width() -> None:
     assert found.value == pytest.approx(36 / math.hypot(40, 40))
 
 
+def test_the_mit_codes_variants_by_hand() -> None:
+    ours, theirs = np.array([[1.0, 2], [3, 4]]), np.array([[1.0, 1], [1, 3]])
+    # As densities: .1 .2 .3 .4 and 1/6 1/6 1/6 1/2.
+    assert maps.similarity(ours, theirs).value == pytest.approx(0.1 + 1 / 6 + 1 / 6 + 0.4)
+    # The minimum off first: 0 1/6 2/6 3/6 and 0 0 0 1.
+    assert maps.similarity_mit(ours, theirs).value == pytest.approx(0.5)
+    assert maps.similarity_mit(ours - 7, 3 * theirs).value == pytest.approx(0.5)
+    corner, twice = np.array([[1.5, 1.5]]), np.array([[1.5, 1.5], [1.2, 1.9]])
+    assert maps.information_gain(ours, corner, theirs).value == pytest.approx(math.log2(0.4 / 0.5))
+    assert maps.information_gain_mit(ours, twice, theirs).value == pytest.approx(math.log2(0.5))
+    assert maps.information_gain_mit(ours, twice, theirs).n == 1
+    assert maps.information_gain_mit(theirs, corner, theirs).value == 0
+    flat = np.ones((2, 2))
+    assert maps.similarity_mit(flat, ours).reason == "the map is constant"
+    assert maps.similarity_mit(ours, flat).reason == "the reference map is constant"
+    assert maps.information_gain_mit(ours, corner, flat).reason == "the baseline is constant"
+    reference = maps.Reference(density=theirs, fixations=corner, baseline=theirs)
+    found = maps.compare(ours, reference, ("sim", "sim_mit", "information_gain_mit"))
+    assert found["sim_mit"].value == pytest.approx(0.5)
+    assert found["information_gain_mit"].value == pytest.approx(-1)
+
+
 def test_the_worked_example() -> None:
     """A small case, by hand: ranks, standard scores and shares counted out."""
     assert maps.similarity(S, H).value == pytest.approx(0.625)
@@ -311,7 +333,8 @@ def test_all_at_once() -> None:
     reference = maps.Reference(H, FIXATIONS, FIXATIONS[:, ::-1] * 0.9, prior)
     found = maps.compare(S, reference)
     assert list(found) == list(maps.METRICS)
-    assert all(score.defined for score in found.values())
+    undefined = {name: score.reason for name, score in found.items() if not score.defined}
+    assert undefined == {"information_gain_mit": "the baseline is constant"}
     assert found["auc_judd"].value == maps.auc_judd(S, FIXATIONS).value
     assert found["nss"].settings["repeats"] is True
     only_map = maps.compare(S, maps.Reference(H))

@@ -14,7 +14,14 @@ that is recorded.
 
 from ._auc import auc_borji, auc_judd, auc_region, auc_shuffled, mann_whitney
 from ._compare import METRICS, Metric, Reference, compare
-from ._density import equal_area_iou, information_gain, kl, similarity
+from ._density import (
+    equal_area_iou,
+    information_gain,
+    information_gain_mit,
+    kl,
+    similarity,
+    similarity_mit,
+)
 from ._linear import ncc, nss
 from ._localise import (
     average_precision,
@@ -43,6 +50,7 @@ __all__ = [
     "emd",
     "equal_area_iou",
     "information_gain",
+    "information_gain_mit",
     "kl",
     "mann_whitney",
     "mass_inside",
@@ -53,4 +61,5 @@ __all__ = [
     "pointing_game",
     "resample",
     "similarity",
+    "similarity_mit",
 ]

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from ...errors import InputError
 from ._auc import auc_borji, auc_judd, auc_shuffled
 from ._check import Map, Negatives, checked, fit
-from ._density import information_gain, kl, similarity
+from ._density import information_gain, information_gain_mit, kl, similarity, similarity_mit
 from ._linear import ncc, nss
 from ._resample import Resize
 from ._transport import emd
@@ -47,7 +47,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             Metric("nss", "NSS", 1, 0.0),
             Metric("kl", "KL", -1),
             Metric("sim", "SIM", 1),
+            Metric("sim_mit", "SIM (MIT code)", 1),
             Metric("information_gain", "information gain", 1, 0.0),
+            Metric("information_gain_mit", "information gain (MIT code)", 1, 0.0),
             Metric("emd", "EMD", -1),
         )
     }
@@ -89,7 +91,8 @@ def compare(
         metrics: keys of `METRICS`.
         repeats: of NSS, AUC (Borji), AUC (shuffled) and information gain; AUC (Judd) takes each
             pixel once, by its definition.
-        negatives: of the metrics that take the map as a density (KL, SIM, information gain, EMD).
+        negatives: of the metrics that take the map as a density (KL, SIM, information gain, EMD);
+            those of the MIT code begin at the map's minimum, whatever it is.
         resize: how the map gets the reference's size; refused if None and they differ.
         grid: see `emd`.
 
@@ -115,13 +118,15 @@ def compare(
 def _one(
     name: str, values: Map, known: Reference, repeats: bool, negatives: Negatives, grid: int
 ) -> Score:
-    if name in ("ncc", "kl", "sim", "emd"):
+    if name in ("ncc", "kl", "sim", "sim_mit", "emd"):
         if known.density is None:
             return undefined(name, "no density of where people looked")
         if name == "ncc":
             return ncc(values, known.density)
         if name == "emd":
             return emd(values, known.density, grid=grid, negatives=negatives)
+        if name == "sim_mit":
+            return similarity_mit(values, known.density)
         return (kl if name == "kl" else similarity)(values, known.density, negatives=negatives)
     if known.fixations is None:
         return undefined(name, "no fixations, only a map")
@@ -137,6 +142,8 @@ def _one(
         return auc_shuffled(values, known.fixations, known.others, repeats=repeats)
     if known.baseline is None:
         return undefined(name, "no baseline")
+    if name == "information_gain_mit":
+        return information_gain_mit(values, known.fixations, known.baseline)
     return information_gain(
         values, known.fixations, known.baseline, repeats=repeats, negatives=negatives
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import InputError
-from ._check import Fixations, Map, Negatives, density, pair, pixels
+from ._check import Fixations, Map, Negatives, constant, density, pair, pixels
 from ._resample import Resize
 from ._types import Score, undefined
 
@@ -18,8 +18,9 @@ def similarity(
 ) -> Score:
     """SIM: what two densities share, the sum of the smaller of both over pixels.
 
-    0 to 1, 1 for equal maps. A constant positive map is the uniform density. Undefined where a map
-    adds up to 0.
+    0 to 1, 1 for equal maps. The maps are densities as they are; the MIT benchmark's code scales
+    them by minimum and maximum first, which is `similarity_mit`. A constant positive map is the
+    uniform density. Undefined where a map adds up to 0.
 
     Args:
         negatives: "refuse", "clip" to 0, or "shift" up by the minimum.
@@ -34,6 +35,24 @@ def similarity(
     if p is None or q is None:
         return undefined("sim", _empty(p), first.size, settings)
     return Score("sim", float(np.minimum(p, q).sum()), first.size, settings)
+
+
+def similarity_mit(ours: Map, theirs: Map, *, resize: Resize | None = None) -> Score:
+    """SIM as the MIT benchmark's code computes it: both maps are first scaled to 0 to 1 by their
+    minimum and maximum, so that a pedestal under a map is taken off; see `similarity`.
+
+    Undefined where a map is constant.
+
+    Raises:
+        InputError: NaN, infinity, or two sizes.
+
+    Source: similarity.m of the MIT/Tuebingen saliency benchmark.
+    """
+    first, second, settings = pair(ours, theirs, resize)
+    p, q = _stretched(first), _stretched(second)
+    if p is None or q is None:
+        return undefined("sim_mit", _flat(p), first.size, settings)
+    return Score("sim_mit", float(np.minimum(p, q).sum()), first.size, settings)
 
 
 def kl(
@@ -67,7 +86,8 @@ def information_gain(
 ) -> Score:
     """Bits per fixation by which the map predicts fixations better than a baseline does.
 
-    mean over fixations of log2(S + eps) - log2(B + eps), both as densities; 0 for the baseline.
+    mean over fixations of log2(S + eps) - log2(B + eps), both as densities; 0 for the baseline. The
+    MIT benchmark's code scales both by minimum and maximum first, which is `information_gain_mit`.
 
     Args:
         baseline: (H, W), such as a centre prior.
@@ -89,6 +109,32 @@ def information_gain(
         return undefined("information_gain", "no fixation", 0, settings)
     gains = np.log2(s.ravel()[at] + EPSILON) - np.log2(b.ravel()[at] + EPSILON)
     return Score("information_gain", float(gains.mean()), at.size, settings)
+
+
+def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> Score:
+    """Information gain as the MIT benchmark's code computes it: map and baseline are first scaled
+    to 0 to 1 by their minimum and maximum, and a pixel that is fixated twice counts once; see
+    `information_gain`.
+
+    Undefined where a map is constant. A fixation where the map has its minimum costs log2 of eps,
+    some 50 bits.
+
+    Raises:
+        InputError: NaN, infinity, two sizes, or a fixation outside the map.
+
+    Source: InfoGain.m of the MIT/Tuebingen saliency benchmark.
+    """
+    first, second, settings = pair(ours, baseline, None)
+    at = pixels(fixations, first.shape, repeats=False, name="fixations")
+    settings["repeats"] = False
+    s, b = _stretched(first), _stretched(second)
+    if s is None or b is None:
+        reason = "the map is constant" if s is None else "the baseline is constant"
+        return undefined("information_gain_mit", reason, at.size, settings)
+    if not at.size:
+        return undefined("information_gain_mit", "no fixation", 0, settings)
+    gains = np.log2(s.ravel()[at] + EPSILON) - np.log2(b.ravel()[at] + EPSILON)
+    return Score("information_gain_mit", float(gains.mean()), at.size, settings)
 
 
 def equal_area_iou(
@@ -124,6 +170,18 @@ def _both(
 ) -> tuple[Map | None, Map | None]:
     ours = density(first, "the map", negatives, settings)
     return ours, density(second, "the reference map", "refuse", settings)
+
+
+def _stretched(values: Map) -> Map | None:
+    """From the minimum at 0 on, adding up to 1; None where all values are the same."""
+    if constant(values):
+        return None
+    raised = values - values.min()
+    return raised / raised.sum()
+
+
+def _flat(ours: Map | None) -> str:
+    return "the map is constant" if ours is None else "the reference map is constant"
 
 
 def _empty(ours: Map | None) -> str:
