@@ -9,7 +9,7 @@ from ..studies.findings import Finding, PairedTest, make_finding, paired_test, w
 from ._collect import StudyRun
 from ._lens_curves import CONTROLS, OWN, at_cover, cover_name, covers_of, curve_of, curves_of
 from ._lens_figure import lens_figure, readings_figure
-from ._lens_models import between_models
+from ._lens_models import between_models, models_in_short
 from ._lens_tables import layers_tables, peak_table, words_table
 from ._models import BUILT_IN, OF_PARTS, PRETRAINING
 from ._parts import (
@@ -90,16 +90,16 @@ def lens_finding(run: StudyRun) -> Finding | None:
         ours = interval(rows[0] if rows else None, "share", "n_images")
         if ours is None:
             continue
-        beside = _beside(rows)
         shares.append(ours)
         layers = str(rows[0]["layers"])
-        of = f"layer{'s' if ',' in layers else ''} {layers} of {rows[0]['last_layer']}"
-        told = listing([f"{name} {percent(x.value)}" for name, x, _ in beside])
-        text = f"{percent_interval(ours)} {at_cover(cover)}".strip()
-        parts.append(f"{text} ({of}{f'; {told}' if told else ''})")
+        text = f"layer{'s' if ',' in layers else ''} {layers} of {rows[0]['last_layer']}"
+        beside = _beside(rows)
         if found := weakest([test for *_, test in beside], at_cover(cover)):
             tests.append(found)
-            controls.append(next(x for name, x, _ in beside if found.against.endswith(name)))
+            control = next(x for name, x, _ in beside if found.against.endswith(name))
+            controls.append(control)
+            text += f"; {found.against.removeprefix('against ')} {percent(control.value)}"
+        parts.append(f"{percent_interval(ours)} {at_cover(cover)}".strip() + f" ({text})")
     if not shares:
         return None
     row = first(pick(run.extra("best_layer"), measure="strict"), weights="trained", group="object")
@@ -110,7 +110,8 @@ def lens_finding(run: StudyRun) -> Finding | None:
         tests,
         figure=_over([percent(x.value) for x in shares]),
         versus=_versus(covers, controls),
-        follows=_border(run),
+        # Of what does not show nothing carries the figure.
+        follows=_border(run) if any(test.sign == "higher" for test in tests) else "",
         paper="" if known is None else f"{100 * known:.1f}% at the best layer of each image",
     )
 
@@ -146,31 +147,27 @@ def _border(run: StudyRun) -> str:
         test = paired_test(row, images="n_images")
         if test is None or test.sign == "too few":
             continue
-        told = (
-            f"{cover_name(_cover(row, 'cover'))} minus {cover_name(_cover(row, 'control_cover'))}"
-        )
+        here, there = (at_cover(number(row, name)) for name in ("cover", "control_cover"))
         if test.sign == "lower":
+            lower = paired_test(row, images="n_images", sign=-1)
             return (
-                f"The figure rests on tokens at the object's border ({told}: {test}): those that "
-                "lie mostly on the object say its name less often."
+                "The figure rests on tokens at the object's border: on the same objects it is "
+                f"{lower} lower {here}."
             )
         if test.sign == "higher":
             return (
-                f"Tokens that lie mostly on the object carry the figure ({told}: {test}): those at "
-                "its border say the name less often."
+                "Tokens that lie mostly on the object carry the figure: on the same objects it is "
+                f"{test} higher {here}."
             )
-        return f"Which tokens count makes no difference that shows ({told}: {test})."
+        minus = f"{here.removeprefix('at ')} minus {there.removeprefix('at ')}"
+        return f"Which tokens count makes no significant difference ({minus}: {test})."
     return ""
-
-
-def _cover(row: Record, name: str) -> float | None:
-    return number(row, name)
 
 
 def _with_models(finding: Finding, runs: Sequence[StudyRun]) -> Finding:
     """The main model's finding with the other models' result beside it."""
-    more = between_models(runs)
-    return replace(finding, sentence=" ".join((finding.sentence, *more))) if more else finding
+    more = models_in_short(runs)
+    return replace(finding, sentence=f"{finding.sentence} {more}") if more else finding
 
 
 def _best_layer(run: StudyRun, cover: float | None) -> str:

@@ -59,15 +59,18 @@ def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]]) -> Figure:
             found = curves[model].get(cover, {})
             for key, curve in found.items():
                 _draw(panel, curve, *_LINES[key])
-            panel.set_title(f"{model}, {cover_name(cover)}", pad=22 if model in READ else 10)
+            # Rows of several models are of one cover, which their axis names.
+            name = f"{model}, {cover_name(cover)}" if len(curves) == 1 else model
+            panel.set_title(name, pad=22 if model in READ else 10)
+            if within % n_columns == 0:
+                of = f",\n{cover_name(cover)}" if len(curves) > 1 else ""
+                panel.set_ylabel(f"tokens whose top word\nis the object's name{of}")
             if model in READ:
                 panel.text(0, 1.03, READ[model], transform=panel.transAxes, color=MUTED, size=8.6)
             _layers(panel, max((c.layers[-1] for c in found.values()), default=1))
             panel.set_ylim(-0.03, 1.03)
             panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
             panel.yaxis.set_major_formatter(PercentFormatter(1.0))
-        for row in grid:
-            row[0].set_ylabel("tokens whose top word\nis the object's name")
         grid[-1][0].set_xlabel("layer (0 = what the decoder receives)", loc="left")
         handles, labels = grid[0][0].get_legend_handles_labels()
         few = len(labels) <= 4

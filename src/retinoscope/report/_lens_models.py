@@ -5,49 +5,76 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..studies import lens_difference
-from ..studies.findings import listing
+from ..studies.findings import PairedTest, listing
 from ._collect import StudyRun
 from ._lens_curves import at_cover, covers_of
 from ._models import SHORT
-from ._parts import percent_interval
+from ._parts import Interval, percent, percent_interval
 from ._rows import interval, pick
 
 
 def between_models(runs: Sequence[StudyRun]) -> tuple[str, ...]:
     """Each further model's share beside the first one's, with the paired difference."""
-    main, others = runs[0], runs[1:]
-    # A difference is taken over the same images, so other data are not compared.
-    others = [run for run in others if _data(run) == _data(main)]
-    if not others:
-        return ()
     sentences = []
-    shown = []
-    for cover in covers_of(main):
-        parts = []
-        for run in others:
-            rows = pick(run.extra("peak"), cover=cover)
-            share = interval(rows[0] if rows else None, "share")
-            test = lens_difference(main.extra("objects"), run.extra("objects"), cover)
-            if share is None or test is None:
-                continue
-            parts.append(f"{percent_interval(share)} in {run.label} (difference {test})")
-            shown.append(test.sign in ("higher", "lower"))
+    for cover in covers_of(runs[0]):
+        parts = [
+            f"{percent_interval(share)} in {run.label} (difference {test})"
+            for run, share, test in _others(runs, cover)
+        ]
         if parts:
-            sentences.append(f"On the same images, {at_cover(cover)}: {listing(parts)}.")
-    if all(run.label in SHORT for run in runs) and shown:
-        sentences.append(_follows(shown))
-    return tuple(sentences)
+            where = f", {at_cover(cover)}" if cover is not None else ""
+            sentences.append(f"On the same images{where}: {listing(parts)}.")
+    return (*sentences, *([text] if (text := _follows(runs)) else []))
 
 
-def _follows(shown: Sequence[bool]) -> str:
-    if all(shown):
+def models_in_short(runs: Sequence[StudyRun]) -> str:
+    """The same without the tests, and what follows."""
+    found: dict[str, list[str]] = {}
+    for cover in covers_of(runs[0]):
+        for run, share, _ in _others(runs, cover):
+            found.setdefault(run.label, []).append(percent(share.value))
+    if not found:
+        return ""
+    parts = [f"{' / '.join(shares)} in {name}" for name, shares in found.items()]
+    return " ".join(filter(None, (f"On the same images: {listing(parts)}.", _follows(runs))))
+
+
+def _others(
+    runs: Sequence[StudyRun], cover: float | None
+) -> list[tuple[StudyRun, Interval, PairedTest]]:
+    """Further models on the main one's data; a difference is taken over the same objects."""
+    main = runs[0]
+    found = []
+    for run in runs[1:]:
+        rows = pick(run.extra("peak"), cover=cover)
+        share = interval(rows[0] if rows else None, "share")
+        if share is None or _data(run) != _data(main):
+            continue
+        test = lens_difference(main.extra("objects"), run.extra("objects"), cover)
+        if test is not None:
+            found.append((run, share, test))
+    return found
+
+
+def _follows(runs: Sequence[StudyRun]) -> str:
+    """What the differences say of the packaged models, which have one world and one shape."""
+    if not all(run.label in SHORT for run in runs):
+        return ""
+    signs = [
+        test.sign in ("higher", "lower")
+        for cover in covers_of(runs[0])
+        for *_, test in _others(runs, cover)
+    ]
+    if not signs:
+        return ""
+    if all(signs):
         return (
             "The models share architecture, images and conversations, so this result depends on "
             "what the language model read before it saw an image."
         )
-    if any(shown):
-        return "Not every one of these differences between the pretrainings is significant."
-    return "No difference between the pretrainings is significant."
+    if any(signs):
+        return "Not every difference between the models is significant."
+    return "No difference between the models is significant."
 
 
 def _data(run: StudyRun) -> object:
