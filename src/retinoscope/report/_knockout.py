@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..studies.findings import Finding, holm, make_finding, paired_test, told
+from ..studies.findings import Finding, make_finding, paired_test, told
 from ._collect import StudyRun
 from ._knockout_figure import sliding_figure, windows_figure
 from ._parts import (
@@ -52,9 +52,9 @@ def section(runs: Sequence[StudyRun]) -> Section:
     sliding = [row for row in rows if _sliding(row.get("window"))]
     if sliding:
         figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
-    sentences = [_effect(rows, target, windows) for target in targets]
+    sentences = [_effect(main, target) for target in targets]
     sentences.append(_last_row(rows, windows))
-    others = [knockout_finding(run.summary, windows, run.label) for run in runs[1:]]
+    others = [knockout_finding(run) for run in runs[1:]]
     sentences += [finding.sentence for finding in others if finding]
     return Section(
         key="knockout",
@@ -82,7 +82,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Windows are the paper's fractions of the depth, applied to this model's number of "
             "layers.",
         ),
-        finding=knockout_finding(rows, windows, main.label),
+        finding=knockout_finding(main),
     )
 
 
@@ -106,25 +106,29 @@ def _strongest(
     return min(found, key=lambda pair: pair[1].value) if found else None
 
 
-def _effect(rows: Sequence[Record], target: str, windows: Sequence[str]) -> str:
-    parts = [w for w in windows if w != "all"]
-    strongest = _strongest(rows, MAIN, target, parts)
-    if strongest is None:
+def _effect(run: StudyRun, target: str) -> str:
+    row = _peak(run, target)
+    ours, control = interval(row, "value", "n_samples"), interval(row, "control")
+    if row is None or ours is None:
         return ""
-    window, ours = strongest
     text = (
         f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: least accuracy "
-        f"stays in window {window}, {number_interval(ours)}"
+        f"stays in window {row['place']}; on images that did not choose the window "
+        f"{number_interval(ours)}"
     )
-    everywhere = accuracy(rows, MAIN, target, "all")
+    everywhere = accuracy(run.summary, MAIN, target, "all")
     if everywhere:
         text += f" (blocked in all layers: {number_interval(everywhere)})"
-    control = accuracy(rows, CONTROL, target, window)
     if control is None:
         return text + "."
-    text += f"; as many random tokens: {number_interval(control)}."
-    test = paired_test(first(rows, source=MAIN, target=target, window=window), sign=-1)
+    test = paired_test(row, sign=-1)
+    text += f", as many random tokens {number_interval(control)}."
     return text if test is None else f"{text} {told(test)}"
+
+
+def _peak(run: StudyRun, target: str) -> Record | None:
+    """The named window that matters most, judged on images that did not choose it."""
+    return first(run.extra("peaks"), source=MAIN, target=target, windows="named")
 
 
 def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
@@ -141,11 +145,13 @@ def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
     return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
 
 
-def knockout_finding(rows: Sequence[Record], windows: Sequence[str], model: str) -> Finding | None:
+def knockout_finding(run: StudyRun) -> Finding | None:
     """Whether the answer needs the edge from the object to the last token.
 
     The verdict is that of all layers, which nobody chose by looking; without it, of every window.
     """
+    rows, model = run.summary, run.label
+    windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
     parts = [w for w in windows if w != "all"]
     tested = ["all"] if accuracy(rows, MAIN, "last", "all") else parts
     found = [(w, x) for w in tested if (x := accuracy(rows, MAIN, "last", w))]
@@ -184,7 +190,7 @@ def knockout_finding(rows: Sequence[Record], windows: Sequence[str], model: str)
         figure=f"{lowest.value:.2f}",
         versus="of the accuracy"
         + (f", against {min(x.value for x in controls):.2f} for random tokens" if controls else ""),
-        follows=_strongest_window(rows, parts) if tested == ["all"] else "",
+        follows=_strongest_window(run) if tested == ["all"] else "",
         paper=listing(quoted),
     )
 
@@ -193,16 +199,15 @@ def _row(rows: Sequence[Record], window: str) -> Record | None:
     return first(rows, source=MAIN, target="last", window=window)
 
 
-def _strongest_window(rows: Sequence[Record], windows: Sequence[str]) -> str:
-    """Among windows, after the correction for their number."""
-    found = {w: test for w in windows if (test := paired_test(_row(rows, w), sign=-1))}
-    if not found or any(test.sign == "too few" for test in found.values()):
+def _strongest_window(run: StudyRun) -> str:
+    row = _peak(run, "last")
+    ours, control = interval(row, "value", "n_samples"), interval(row, "control")
+    if row is None or ours is None or control is None or int(row["n_candidates"] or 0) < 2:
         return ""
-    corrected = zip(found, holm(list(found.values())), strict=True)
-    held = [w for w, test in corrected if test.sign == "higher"]
-    if not held:
-        return "In no single window of layers is the difference significant (Holm's correction)."
-    return f"Significant in these windows of layers (Holm's correction): {listing(held)}."
+    return (
+        f"Of single windows {row['place']} matters most: on images that did not choose it, it "
+        f"leaves {number_interval(ours)}, random tokens {number_interval(control)}."
+    )
 
 
 def _table(run: StudyRun, folded: bool) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..studies.findings import Finding, chosen_of, make_finding, paired_test
+from ..studies.findings import Finding, make_finding, paired_test
 from ._collect import StudyRun
 from ._look_figure import MEAN, ROW_NAMES, heads_figure, layers_figure
 from ._parts import Column, Interval, Record, Section, Table, file_name, percent_interval
@@ -23,7 +23,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Of the attention that a generated word gives to the image, how much lies on the "
             "object that it names, and in which blocks and heads?"
         ),
-        sentences=tuple(s for kind in kinds if (s := _sentence(rows, kind, main.label))),
+        sentences=tuple(_sentence(main, kind) for kind in kinds),
         figures=(
             layers_figure(rows, kinds),
             *(heads_figure(pick(rows, weights="trained", row=kind), kind) for kind in kinds),
@@ -37,60 +37,61 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "that reads attention at a generation step reads one or the other.",
             "After Kaduri et al. 2024 (arXiv 2411.17491).",
         ),
-        finding=look_finding(rows, kinds, main.label),
+        finding=look_finding(main, kinds),
     )
 
 
-def _best(rows: Sequence[Record], kind: str) -> tuple[Record, Interval] | None:
-    """The block whose mean over heads has most mass inside."""
-    found = [
-        (row, x)
-        for row in pick(rows, weights="trained", row=kind, head=MEAN)
-        if (x := interval(row, "inside"))
-    ]
-    return max(found, key=lambda pair: pair[1].value) if found else None
+def _best(run: StudyRun, kind: str) -> tuple[Record, Interval] | None:
+    """The block that looks most at the object, with its mass on images that did not choose it."""
+    row = first(run.extra("peaks"), weights="trained", row=kind, among="blocks")
+    x = interval(row, "value", "n_samples")
+    return None if row is None or x is None else (row, x)
 
 
-def _sentence(rows: Sequence[Record], kind: str, model: str) -> str:
-    found = _best(rows, kind)
+def _sentence(run: StudyRun, kind: str) -> str:
+    found = _best(run, kind)
     if found is None:
-        return f"{model}, {ROW_NAMES[kind]}: no attention to the image at all."
+        return f"{run.label}, {ROW_NAMES[kind]}: no attention to the image at all."
     row, x = found
-    text = f"{model}, {ROW_NAMES[kind]}: most mass on the object in block {row['layer']}, "
-    text += percent_interval(x)
-    for name, label in (("chance", "chance"), ("shuffled_inside", "another image's mask")):
-        if other := interval(row, name):
+    text = f"{run.label}, {ROW_NAMES[kind]}: most mass on the object in {_block(row['place'])}; on "
+    text += f"images that did not choose the block {percent_interval(x)}"
+    if control := interval(row, "control"):
+        text += f", another image's mask {percent_interval(control)}"
+    own = _in_block(run.summary, kind, row)
+    for name, label in (("chance", "chance"), ("peak", "the largest token lies on it for")):
+        if other := interval(own, name):
             text += f"; {label} {percent_interval(other)}"
-    if peak := interval(row, "peak"):
-        text += f"; the largest token lies on it for {percent_interval(peak)} of the words"
-    untrained = interval(
-        first(rows, weights="untrained", row=kind, layer=row["layer"], head=MEAN), "inside"
-    )
+            text += " of the words" if name == "peak" else ""
+    untrained = interval(_in_block(run.summary, kind, row, "untrained"), "inside")
     return text + (f"; untrained copy {percent_interval(untrained)}." if untrained else ".")
 
 
-def look_finding(rows: Sequence[Record], kinds: Sequence[str], model: str) -> Finding | None:
+def _block(place: object) -> str:
+    return str(place).replace("layer", "block")
+
+
+def _in_block(
+    rows: Sequence[Record], kind: str, peak: Record, weights: str = "trained"
+) -> Record | None:
+    of_mean = pick(rows, weights=weights, row=kind, head=MEAN)
+    return next((row for row in of_mean if f"layer {row['layer']}" == peak["place"]), None)
+
+
+def look_finding(run: StudyRun, kinds: Sequence[str]) -> Finding | None:
     """Whether words look at their objects more than another image's mask would have it."""
-    found = [(kind, *best) for kind in kinds if (best := _best(rows, kind))]
+    found = [(kind, *best) for kind in kinds if (best := _best(run, kind))]
     if not found:
         return None
-    _, _, x = max(found, key=lambda one: one[2].value)
-    tests, controls = [], []
-    for kind, row, _ in found:
-        blocks = pick(rows, weights="trained", row=kind, head=MEAN)
-        if test := paired_test(row, about=ROW_NAMES[kind]):
-            tests.append(chosen_of(test, len(blocks)))
-        if control := interval(row, "shuffled_inside"):
-            controls.append(control.value)
+    _, row, x = max(found, key=lambda one: one[2].value)
+    control = interval(row, "control")
+    tests = [test for kind, one, _ in found if (test := paired_test(one, about=ROW_NAMES[kind]))]
     return make_finding(
         "a word looks at the object that it names",
-        " ".join(_sentence(rows, kind, model) for kind, *_ in found),
+        " ".join(_sentence(run, kind) for kind, *_ in found),
         tests,
         figure=f"{x.value:.2f}",
-        versus=f"of its attention to the image, against {max(controls):.2f} under another image's "
-        "mask"
-        if controls
-        else "of its attention to the image",
+        versus="of its attention to the image"
+        + (f", against {control.value:.2f} under another image's mask" if control else ""),
     )
 
 
