@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from transformers import (
     CLIPVisionConfig,
+    FalconH1Config,
     Gemma2Config,
+    Gemma4TextConfig,
     GPTNeoXConfig,
     LlamaConfig,
     LlavaConfig,
@@ -58,6 +60,44 @@ KINDS: dict[str, Callable[[int], PreTrainedConfig]] = {
 }
 
 
+MORE: dict[str, Callable[[int], PreTrainedConfig]] = {
+    "gemma2, a final soft cap that LLaVA leaves out": lambda v: Gemma2Config(
+        vocab_size=v, **{**_CAPPED, "final_logit_softcapping": 5.0}
+    ),
+    "gemma4, blocks called with positional arguments": lambda v: Gemma4TextConfig(
+        vocab_size=v,
+        head_dim=8,
+        global_head_dim=8,
+        hidden_size_per_layer_input=0,
+        num_kv_shared_layers=0,
+        sliding_window=20,
+        **_GROUPED,
+    ),
+    "falcon-h1, recurrent blocks that return tuples": lambda v: FalconH1Config(
+        vocab_size=v,
+        head_dim=8,
+        mamba_d_ssm=32,
+        mamba_n_heads=4,
+        mamba_d_head=8,
+        mamba_n_groups=1,
+        mamba_d_state=8,
+        mamba_chunk_size=16,
+        **_GROUPED,
+    ),
+    "gemma4, per-layer inputs": lambda v: Gemma4TextConfig(
+        vocab_size=v,
+        vocab_size_per_layer_input=v,
+        head_dim=8,
+        global_head_dim=8,
+        hidden_size_per_layer_input=8,
+        num_kv_shared_layers=0,
+        sliding_window=20,
+        **_GROUPED,
+    ),
+}
+"""Decoders that only some tests need."""
+
+
 @cache
 def decoder_model(kind: str, dtype: torch.dtype = torch.float32) -> LlavaForConditionalGeneration:
     """49 visual tokens in front of a decoder of this kind."""
@@ -71,14 +111,14 @@ def decoder_model(kind: str, dtype: torch.dtype = torch.float32) -> LlavaForCond
     )
     config = LlavaConfig(
         vision_config=vision,
-        text_config=KINDS[kind](len(SPECIAL) + len(WORDS)),
+        text_config={**KINDS, **MORE}[kind](len(SPECIAL) + len(WORDS)),
         image_token_index=4,
         image_seq_length=49,
         vision_feature_layer=-2,
         vision_feature_select_strategy="default",
         tie_word_embeddings=False,
     )
-    attention = "eager" if "soft caps" in kind else "sdpa"
+    attention = "eager" if "gemma2" in kind else "sdpa"
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = LlavaForConditionalGeneration._from_config(config, attn_implementation=attention)

@@ -36,7 +36,7 @@ class Head:
             nn.init.normal_(norm.weight, mean=1.0, std=0.1)
         self.unembedding = self.model = head.to(device, dtype)
         self.decoder = SimpleNamespace(final_norm=norm.to(device, dtype))
-        self.text_config = SimpleNamespace(final_logit_softcapping=cap)
+        self.soft_cap = cap
         self.vocab_size = vocabulary
         names = SimpleNamespace(asked=0)
 

@@ -66,6 +66,11 @@ def self_check(vlm: VLM) -> Capabilities:
             f"{vlm.capabilities.architecture}: a knocked-out edge changed nothing, so its "
             "attention does not heed the mask: load it with attention='eager'"
         )
+    try:
+        clean.arguments(layer, torch.arange(1))
+    except CapabilityError as error:
+        done = vlm.capabilities.refusing("attention", str(error))
+        return done.refusing("incremental", str(error))
     if vlm.capabilities.supports("attention"):
         _check_rows(vlm, clean, layer, cut)
     if not vlm.capabilities.supports("incremental"):

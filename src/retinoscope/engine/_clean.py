@@ -35,6 +35,7 @@ class Clean:
         cache: the keys and values of every block, with a batch of 1.
         state: of the model in that pass.
         shared: positions that were taken from another pass.
+        in_tuples: whether the decoder takes what a block returns out of a tuple.
     """
 
     adapter: Adapter
@@ -45,6 +46,7 @@ class Clean:
     cache: DynamicCache
     state: ModelState
     shared: int = 0
+    in_tuples: bool = False
     _entry: Entry | None = None
     _step: tuple[Entry, int] | None = None
     _alike: dict[ModelState, bool] = field(default_factory=dict)
@@ -114,7 +116,7 @@ class Clean:
             return
         more = torch.zeros(n - self.n, self.embeddings.shape[1]).to(self.embeddings)
         embeds = torch.cat([self.embeddings, more])[None]
-        self._entry = enter(self.adapter, embeds, self.adapter.arguments(self.inputs, 0, n))
+        self._entry = self._entering(embeds, 0, n)
         self._edges.clear()
 
     def arguments(self, layer: int, rows: Int[Tensor, " row"]) -> dict[str, Any]:
@@ -193,8 +195,7 @@ class Clean:
             return embeddings
         embeds = self.embeddings.clone()
         embeds[positions] = embeddings
-        arguments = self.adapter.arguments(self.inputs, 0, self.n)
-        return enter(self.adapter, embeds[None], arguments).hidden[0, positions]
+        return self._entering(embeds[None], 0, self.n).hidden[0, positions]
 
     def entering_next(
         self, embeddings: Float[Tensor, "batch d_model"], position: int
@@ -202,8 +203,13 @@ class Clean:
         """The same for one position behind the prompt, several tokens to choose from."""
         if self._enters_unchanged:
             return embeddings
-        arguments = self.adapter.arguments(self.inputs, position, position + 1)
-        return enter(self.adapter, embeddings[:, None], arguments, start=position).hidden[:, 0]
+        return self._entering(embeddings[:, None], position, position + 1).hidden[:, 0]
+
+    def _entering(
+        self, embeds: Float[Tensor, "batch token d_model"], start: int, stop: int
+    ) -> Entry:
+        arguments = self.adapter.arguments(self.inputs, start, stop)
+        return enter(self.adapter, embeds, arguments, start, self.in_tuples)
 
     @cached_property
     def _enters_unchanged(self) -> bool:
@@ -239,7 +245,17 @@ def clean_pass(
             for layer, hidden in enumerate(trace.hidden)
         ]
     adapter.watch.settle()
-    return Clean(adapter, inputs, embeddings, logits[0], trace.hidden, cache, state, start)
+    return Clean(
+        adapter,
+        inputs,
+        embeddings,
+        logits[0],
+        trace.hidden,
+        cache,
+        state,
+        start,
+        in_tuples=trace.in_tuples,
+    )
 
 
 def common_start(inputs: Sequence[Inputs]) -> int:

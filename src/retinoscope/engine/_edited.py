@@ -14,4 +14,13 @@ def edited_pass(clean: Clean, plan: Plan) -> Clean:
     embeds = batch.embeds(clean.embeddings)
     arguments = adapter.arguments(clean.inputs, 0, clean.n)
     logits = forward(adapter, embeds, arguments, batch=batch, cache=cache, trace=trace)
-    return Clean(adapter, clean.inputs, embeds[0], logits[0], trace.hidden, cache, clean.state)
+    return Clean(
+        adapter,
+        clean.inputs,
+        embeds[0],
+        logits[0],
+        trace.hidden,
+        cache,
+        clean.state,
+        in_tuples=trace.in_tuples,
+    )

@@ -60,7 +60,11 @@ def means_for(vlm: VLM, exact: str, amount: str | int | None, batch_size: int | 
     exact = one_of(exact, PATHS, "exact")
     if batch_size is not None:
         whole(batch_size, "batch_size", 1)
-    path = exact if vlm.capabilities.supports("incremental") else "reference"
+    supported = vlm.capabilities.supports("incremental")
+    # Under autocast a block's parts have other dtypes than its weights say.
+    if torch.is_autocast_enabled(vlm.device.type):
+        supported = False
+    path = exact if supported else "reference"
     return Means(path, memory.budget(amount, vlm.device), batch_size)
 
 

@@ -38,14 +38,16 @@ def enter(
     embeds: Float[Tensor, "batch token d_model"],
     arguments: Mapping[str, Any],
     start: int = 0,
+    in_tuples: bool = False,
 ) -> Entry:
     """Calls the decoder with all of its blocks skipped.
 
     Args:
         embeds: the decoder's input from position `start` on.
         arguments: further arguments of the decoder's forward pass.
+        in_tuples: the decoder takes what a block returns out of a tuple.
     """
-    with skipping(adapter.decoder.layers) as seen:
+    with skipping(adapter.decoder.layers, in_tuples) as seen:
         adapter.decode(embeds, _cache_of_length(adapter, start), **arguments)
     return Entry(seen[0][0], tuple(_without_cache(kwargs) for _, kwargs in seen))
 

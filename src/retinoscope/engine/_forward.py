@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache, DynamicCache
 
 from ..errors import CapabilityError, NonFiniteError
-from ..models import Adapter, finite_logits, not_finite
+from ..models import Adapter, finite_logits, hooked, not_finite
 from ._hooks import all_of, on_attention_mask, on_input, on_output
 from ._plan import Plan, blocked
 
@@ -25,9 +25,11 @@ class Trace:
 
     Attributes:
         hidden: layers + 1 tensors (batch, token, d_model) before the final norm.
+        in_tuples: whether the decoder takes what a block returns out of a tuple.
     """
 
     hidden: list[Tensor] = field(default_factory=list)
+    in_tuples: bool = False
 
 
 def new_cache(adapter: Adapter) -> DynamicCache:
@@ -246,7 +248,12 @@ def _not_finite(
 
 def _tracing(adapter: Adapter, trace: Trace) -> list[AbstractContextManager[None]]:
     layers = adapter.decoder.layers
+
+    def last(_: nn.Module, __: Any, output: Any) -> None:
+        trace.in_tuples = isinstance(output, tuple)
+        trace.hidden.append(output[0] if trace.in_tuples else output)
+
     return [
         *(on_input(layer, lambda hidden, _: trace.hidden.append(hidden)) for layer in layers),
-        on_output(layers[-1], lambda hidden: trace.hidden.append(hidden)),
+        hooked(layers[-1:], after=last),
     ]

@@ -81,15 +81,16 @@ class _Skip:
     def __init__(self, module: nn.Module) -> None:
         # A module may carry a forward of its own already (models spread over devices do).
         self.replaced = vars(module).get("forward")
-        self.threads: dict[int, Seen] = {}
+        self.threads: dict[int, tuple[Seen, bool]] = {}
         self._forward = module.forward
         self._signature = inspect.signature(type(module).forward)
         self._module = module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        seen = self.threads.get(threading.get_ident())
-        if seen is None:
+        asked = self.threads.get(threading.get_ident())
+        if asked is None:
             return self._forward(*args, **kwargs)
+        seen, in_tuple = asked
         given = self._signature.bind(self._module, *args, **kwargs).arguments
         _, hidden, *rest = given.items()
         named = dict(rest)
@@ -97,14 +98,14 @@ class _Skip:
             if parameter.kind is parameter.VAR_KEYWORD:
                 named.update(named.pop(name, {}))
         seen.append((hidden[1], named))
-        return hidden[1]
+        return (hidden[1],) if in_tuple else hidden[1]
 
 
 _SKIPPING = threading.Lock()
 
 
 @contextmanager
-def skipping(modules: Sequence[nn.Module]) -> Iterator[Seen]:
+def skipping(modules: Sequence[nn.Module], in_tuples: bool = False) -> Iterator[Seen]:
     """Inside, `modules` hand on the hidden states that they get; what each got is in the list.
 
     Calls from other threads go through. However these come and go, the last to leave takes off
@@ -120,7 +121,7 @@ def skipping(modules: Sequence[nn.Module]) -> Iterator[Seen]:
                 if not isinstance(skip, _Skip):
                     skip = _Skip(module)
                 put_on.append((module, skip))
-                skip.threads[me] = seen
+                skip.threads[me] = seen, in_tuples
                 module.forward = skip
         yield seen
     finally:

@@ -9,7 +9,15 @@ import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
 from ..errors import InputError
-from ..models import DeviceMap, Quantization, adapter_for, open_model
+from ..models import (
+    DeviceMap,
+    Quantization,
+    adapter_for,
+    check_processor,
+    failed,
+    open_model,
+    plain_model,
+)
 from ..pocket import MODELS, folder, planted, smol
 from ._vlm import VLM
 
@@ -33,7 +41,8 @@ def load(
         source: "pocket", "pocket-sentences" or "pocket-none" (packaged), "planted:NAME" (see
             `pocket.planted`), "smol" or "smol-lora" (see `pocket.smol`; `retinoscope fetch smol`
             first), a folder that `retinoscope train smol` or `save_pretrained` wrote, or a Hub id.
-        model, processor: Hugging Face objects instead of a source.
+        model, processor: Hugging Face objects instead of a source. Of a PEFT model with adapters in
+            its layers, or a compiled one, the model inside is taken: it is `vlm.model`.
         dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
         device: "cpu" unless given.
         device_map: spreads the weights over devices, as `transformers` does, in place of `device`:
@@ -54,6 +63,11 @@ def load(
     if source is not None:
         if model is not None or processor is not None:
             raise InputError("expected a source or model and processor, got both")
+        if not isinstance(source, str | os.PathLike):
+            raise InputError(
+                f"expected a name or a folder, got a {type(source).__name__}: give a loaded model "
+                "and its processor as model= and processor="
+            )
         name = os.fspath(source)
         if name.startswith(planted.PREFIX):
             if device_map is not None or quantization is not None:
@@ -83,8 +97,17 @@ def load(
                 "expected no dtype, device, device_map, quantization, attention or allow_pickle "
                 "beside a loaded model: set them on the model"
             )
+        model = plain_model(model)
+        check_processor(processor)
         name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
-    vlm = VLM(adapter_for(model, processor), name)
-    if check:
-        vlm.check()
+    try:
+        # What holds at load must not depend on where the model is loaded.
+        place = "cpu" if model.device.type == "meta" else model.device.type
+        with torch.autocast(place, enabled=False):
+            vlm = VLM(adapter_for(model, processor), name)
+            if check:
+                vlm.check()
+    # A model that is called in a way it does not expect can fail with anything.
+    except Exception as error:
+        raise failed(model, error) from error
     return vlm

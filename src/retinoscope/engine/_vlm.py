@@ -203,7 +203,9 @@ class VLM:
         several = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in prompts]
         state = self.state()
         inputs = [self._with_images(prompt.inputs, state) for prompt in several]
-        shared = common_start(inputs) if self.capabilities.supports("incremental") else 0
+        alone = torch.is_autocast_enabled(self.device.type)
+        alone = alone or not self.capabilities.supports("incremental")
+        shared = 0 if alone else common_start(inputs)
         if len({self.adapter.angles(one, len(one.input_ids)) for one in inputs}) > 1:
             # Keys are rotated by angles that depend on each prompt's length.
             shared = 0

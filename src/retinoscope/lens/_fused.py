@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import CapabilityError
 from ..models import Adapter
-from ._head import sliceable, soft_cap
+from ._head import sliceable
 from ._stream import Readout, ranks_of
 
 _MOST = 32
@@ -44,7 +44,7 @@ def fused_read_out(
             norm(part).to(head.weight.dtype).contiguous(),
             head.weight,
             head.bias,
-            soft_cap(adapter),
+            adapter.soft_cap,
             top_k,
         )
         for part in hidden.split(_ROWS)

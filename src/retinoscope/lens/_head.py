@@ -27,11 +27,6 @@ def sliceable(adapter: Adapter) -> bool:
     )
 
 
-def soft_cap(adapter: Adapter) -> float | None:
-    """Bound of the logits in models that have one (Gemma 2)."""
-    return getattr(adapter.text_config, "final_logit_softcapping", None) or None
-
-
 def logits_of(
     adapter: Adapter, normed: Float[Tensor, "row d_model"], tokens: slice | Tensor
 ) -> Float[Tensor, "row token"]:
@@ -48,6 +43,6 @@ def logits_of(
     head = adapter.unembedding
     bias = None if head.bias is None else head.bias[tokens]
     logits = F.linear(normed.to(head.weight.dtype), head.weight[tokens], bias).float()
-    cap = soft_cap(adapter)
+    cap = adapter.soft_cap
     # In place: a tile of logits is what the lens's memory goes to.
     return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)

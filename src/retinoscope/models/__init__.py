@@ -15,6 +15,7 @@ from ._encoded import DeepStack, EncodedImage
 from ._entering import entering, hooked, in_turn
 from ._families import ADAPTERS
 from ._finite import difference, encoded, finite, finite_logits, not_finite
+from ._given import check_processor, failed, plain_model
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
@@ -42,11 +43,13 @@ __all__ = [
     "Watch",
     "adapter_for",
     "attending",
+    "check_processor",
     "clip_frame",
     "difference",
     "digest_of",
     "encoded",
     "entering",
+    "failed",
     "families",
     "finite",
     "finite_logits",
@@ -61,6 +64,7 @@ __all__ = [
     "open_tower",
     "own_attention",
     "pieces_after",
+    "plain_model",
     "processor_facts",
     "stored_weights",
     "tokenizer_facts",

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -20,6 +20,7 @@ from ._capabilities import Capabilities
 from ._content import digest_of
 from ._decoder import Decoder
 from ._encoded import EncodedImage
+from ._entering import hooked
 from ._layout import Layout, SoftOrigin
 from ._lengths import LengthRule, length_rule
 from ._text import Vocabulary
@@ -219,16 +220,12 @@ class Adapter(ABC):
     @property
     def embedding(self) -> nn.Embedding:
         """Token ids to the decoder's input."""
-        found = self.model.get_input_embeddings()
-        assert isinstance(found, nn.Embedding)
-        return found
+        return part_of(self.model, self.model.get_input_embeddings(), nn.Embedding)
 
     @property
     def unembedding(self) -> nn.Linear:
         """The head: hidden states after the final norm to logits."""
-        found = self.model.get_output_embeddings()
-        assert isinstance(found, nn.Linear)
-        return found
+        return part_of(self.model, self.model.get_output_embeddings(), nn.Linear)
 
     def decode(
         self, embeds: Float[Tensor, "batch token d_model"], cache: Cache | None = None, **extra: Any
@@ -269,8 +266,26 @@ class Adapter(ABC):
     def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """float32 logits of hidden states after the final norm, soft-capped as in the model."""
         logits = self.unembedding(normed.to(self.unembedding.weight.dtype)).float()
+        cap = self.soft_cap
+        return logits if cap is None else torch.tanh(logits / cap) * cap
+
+    @cached_property
+    def soft_cap(self) -> float | None:
+        """The bound of the model's logits: what its config names, where the model applies it.
+
+        The config is the decoder's, and a model around it may have a head that caps nothing. So the
+        head's output is replaced by numbers far beyond the bound, to see what becomes of them.
+        """
         cap = getattr(self.text_config, "final_logit_softcapping", None)
-        return logits if not cap else torch.tanh(logits / cap) * cap
+        if not cap:
+            return None
+
+        def far(_: nn.Module, __: Any, output: Tensor) -> Tensor:
+            return torch.full_like(output, 8 * cap)
+
+        with torch.no_grad(), hooked([self.unembedding], after=far):
+            capped = self.plain_logits(self.embedding.weight[None, :1])
+        return float(cap) if float(capped.max()) < 2 * cap else None
 
     def read_out(self, hidden: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         """float32 logits of residual-stream states *before* the final norm: the logit lens."""
@@ -334,3 +349,28 @@ class Adapter(ABC):
     @abstractmethod
     def capabilities(self) -> Capabilities:
         """What this model supports and what is refused, and why."""
+
+
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def part_of(model: nn.Module, found: Any, kind: type[Part]) -> Part:
+    """`found`, which must be a plain embedding or head.
+
+    Raises:
+        CapabilityError: there is none, or it is wrapped.
+    """
+    if isinstance(found, kind):
+        return found
+    if found is None:
+        raise CapabilityError(
+            f"{type(model).__name__} has no head over the vocabulary: load the model with "
+            "AutoModelForImageTextToText"
+        )
+    own = f"{type(found).__module__}.{type(found).__name__}"
+    what = "head" if kind is nn.Linear else "embedding of tokens"
+    raise CapabilityError(
+        f"{type(model).__name__}: its {what} is a {own}, where a plain "
+        f"nn.{kind.__name__} is expected, whose rows can be read: merge the adapter on it "
+        "(merge_and_unload), or put the module that it wraps in its place"
+    )

@@ -10,7 +10,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import NonFiniteError
+from ..errors import InputError, NonFiniteError
+from ..memory import is_out_of_memory
 from ._entering import hooked
 
 if TYPE_CHECKING:
@@ -74,9 +75,19 @@ def encoded(adapter: Adapter, pixels: Sequence[Mapping[str, Tensor]]) -> list[En
     """`adapter.encode(pixels)`, held to be finite.
 
     Raises:
+        InputError: pixels that the vision tower cannot take.
         NonFiniteError: naming the first module of vision tower or projector where it is not.
     """
-    found = adapter.encode(pixels)
+    try:
+        found = adapter.encode(pixels)
+    except (ValueError, RuntimeError, IndexError) as error:
+        if is_out_of_memory(error):
+            raise
+        text = " ".join(str(error).split())
+        raise InputError(
+            f"the vision tower cannot take what the processor makes of an image ({text}): the "
+            "processor belongs to another model"
+        ) from error
     for image in found:
         if not all(map(finite, _tensors((image.embeddings, image.added, image.read)))):
             what = "the visual features of an image"

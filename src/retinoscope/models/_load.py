@@ -38,19 +38,27 @@ def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
     model's own forward pass on prompts with images.
 
     Raises:
-        CapabilityError: no adapter for this family, and the generic one does not fit; or weights
-            that are kept in a way that is not exact.
+        CapabilityError: no adapter for this family, and the generic one does not fit; weights that
+            are kept in a way that is not exact; or a wrapped embedding or head.
         InputError: the model is in training mode (dropout would change every pass).
     """
     kind = _adapter_class(model.config)
+    if getattr(model.config.get_text_config(), "hidden_size_per_layer_input", 0):
+        raise CapabilityError(
+            f"{type(model).__name__}: its decoder makes embeddings of the token ids for each block "
+            "as well (hidden_size_per_layer_input), which visual tokens and edited ones do not have: "
+            "use another model"
+        )
     if model.training:
         raise InputError("expected a model in evaluation mode: call model.eval() first")
     if kind is not GenericAdapter:
         made = kind(model, processor)
+        _ = made.embedding, made.unembedding
         check_placement(model, made.decoder.layers)
         return made
     try:
         adapter = GenericAdapter(model, processor)
+        _ = adapter.embedding, adapter.unembedding
         check_placement(model, adapter.decoder.layers)
         with entering(model):
             adapter.verify()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -123,26 +122,6 @@ class PaliGemmaAdapter(PlaceholderAdapter):
             return None
         start, stop = (at - place + len(begin) for at in formatted.question)
         return tuple(first + i for i, (a, b) in enumerate(spans) if a < stop and b > start)
-
-    # The head
-
-    def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
-        """float32 logits; those of Gemma 2 are soft-capped where the library caps them itself."""
-        cap = getattr(self.text_config, "final_logit_softcapping", None)
-        if not cap or self._caps:
-            return super().unembed(normed)
-        return self.unembedding(normed.to(self.unembedding.weight.dtype)).float()
-
-    @cached_property
-    @torch.no_grad()
-    def _caps(self) -> bool:
-        """Whether the model caps its logits, which older versions of the library forget."""
-        embeds = self.embedding.weight[None, :1]
-        own = self.model(inputs_embeds=embeds, use_cache=False).logits.float()
-        position = torch.ones(1, 1, dtype=torch.long, device=embeds.device)
-        normed = self.decode(embeds, position_ids=position)
-        plain = self.unembedding(normed).float()
-        return bool((own - super().unembed(normed)).norm() < (own - plain).norm())
 
     # Attention
 

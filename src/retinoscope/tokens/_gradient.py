@@ -246,8 +246,8 @@ def logits_of(
         return adapter.unembed(normed)[..., ids]
     bias = None if head.bias is None else head.bias[ids]
     logits = nn.functional.linear(normed.to(head.weight.dtype), head.weight[ids], bias).float()
-    cap = getattr(adapter.text_config, "final_logit_softcapping", None)
-    return logits if not cap else torch.tanh(logits / cap) * cap
+    cap = adapter.soft_cap
+    return logits if cap is None else torch.tanh(logits / cap) * cap
 
 
 def _attends_everywhere(adapter: Adapter) -> bool:
