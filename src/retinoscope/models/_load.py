@@ -46,8 +46,8 @@ def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
     if getattr(model.config.get_text_config(), "hidden_size_per_layer_input", 0):
         raise CapabilityError(
             f"{type(model).__name__}: its decoder makes embeddings of the token ids for each block "
-            "as well (hidden_size_per_layer_input), which visual tokens and edited ones do not have: "
-            "use another model"
+            "as well (hidden_size_per_layer_input), which visual tokens do not have: use "
+            "another model"
         )
     if model.training:
         raise InputError("expected a model in evaluation mode: call model.eval() first")
