@@ -283,3 +283,40 @@ def test_settings_of_something_else_are_told(collection: Collection) -> None:
     (collection.out / viewing.COLLECTION).write_text("[]")
     with pytest.raises(InputError, match="expected a collection's settings, got others"):
         Collection(collection.samples, collection.out, collection.options)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"session": "1"}, "session"),
+        ({"size": [64, 0]}, "size"),
+        ({"radius": float("nan")}, "radius"),
+        ({"task": "swim"}, "task"),
+        ({"pauses": [[1, -1]]}, "pauses"),
+        ({"words": [{"text": "a", "start": "0", "end": 1}]}, "words"),
+        ({"end": None}, "end"),
+    ],
+)
+def test_a_recording_of_another_form_is_refused(
+    tmp_path: Path, changes: dict[str, object], field: str
+) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from retinoscope.data.viewing import read_trial
+
+    facts = {
+        "session": 1, "image": "a", "size": [64, 64], "radius": 4.0, "blur": 2.0,
+        "task": "describe", "pauses": [], "words": [], "end": 3.0, "instruments": ["mouse"],
+    }  # fmt: skip
+    table = pa.table({"time": [0.0], "x": [1.0], "y": [None]}).cast(
+        pa.schema([(name, pa.float64()) for name in ("time", "x", "y")])
+    )
+    for told, match in ((facts | changes, f"a.parquet: field '{field}"), (facts, None)):
+        key = {b"retinoscope": json.dumps(told).encode()}
+        pq.write_table(table.replace_schema_metadata(key), tmp_path / "a.parquet")
+        if match is None:
+            assert read_trial(tmp_path / "a.parquet").size == (64, 64)
+            continue
+        with pytest.raises(InputError, match=match):
+            read_trial(tmp_path / "a.parquet")

@@ -145,3 +145,13 @@ def test_what_is_refused(asked: Any) -> None:
     broken = datasets.Dataset.from_dict({"image": [b"no image"]})
     with pytest.raises(InputError, match=r"row 0: .* expected an image"):
         _ = rs.data.dataset(broken)[0]
+
+
+def test_rows_name_files_elsewhere_only_where_that_is_asked_for(tmp_path: Path) -> None:
+    Image.new("RGB", (8, 6), "blue").save(tmp_path / "a.png")
+    made = datasets.Dataset.from_list([{"image": str(tmp_path / "a.png")}])
+    made.save_to_disk(tmp_path / "saved")
+    with pytest.raises(InputError, match=r"row 0: .*inside the folder"):
+        _ = rs.data.open_source(f"datasets:{tmp_path / 'saved'}")[0]
+    (sample,) = rs.data.open_source(f"outside:datasets:{tmp_path / 'saved'}")
+    assert sample.image.size == (8, 6)

@@ -71,7 +71,8 @@ def _datasets(scenes: rs.data.Scenes, folder: Path) -> str:
     # A scene's box gives its corners, and COCO's meaning is the default.
     made = made.map(lambda row: {"objects": [_sides(one) for one in row["objects"]]})
     made.save_to_disk(folder / "saved")
-    return f"datasets:{folder / 'saved'}"
+    # The rows name their images by paths outside of the saved folder.
+    return f"outside:datasets:{folder / 'saved'}"
 
 
 def _sides(one: dict) -> dict:

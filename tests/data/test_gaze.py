@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -305,3 +306,92 @@ def test_whole_words_come_before_parts_of_words() -> None:
     (gaze,) = viewing.mask_attention(replace(sample, objects=(one,), captions=(text,)))
     assert gaze.segment is not None
     assert (gaze.segment.start, gaze.segment.end) == (11, 14)
+
+
+def _mat(folder: Path, content: dict[str, object], compress: bool = True) -> Path:
+    image(folder / "images", "a.png")
+    (folder / "fixations").mkdir(exist_ok=True)
+    file = folder / "fixations" / "a.mat"
+    savemat(file, content, do_compression=compress)
+    return file
+
+
+def test_damaged_matlab_files_are_refused_in_one_line(tmp_path: Path) -> None:
+    """Whatever a file's bytes are, it is read or refused; some of these crash SciPy's reader."""
+    gaze = np.zeros(2, dtype=[("fixations", object)])
+    gaze["fixations"] = [np.array([[3.0, 4.0]]), np.array([[5.0, 6.0], [7.0, 8.0]])]
+    read = refused = 0
+    lines: set[int] = set()
+    for compress in (False, True):
+        file = _mat(tmp_path, {"gaze": gaze}, compress)
+        whole = file.read_bytes()
+        for seed in range(100):
+            rng = np.random.default_rng(seed)
+            bad = bytearray(whole)
+            for place in rng.integers(0, len(bad), 1 + seed % 8):
+                bad[place] = rng.integers(256)
+            file.write_bytes(bytes(bad[: len(bad) if seed % 3 else int(rng.integers(len(bad)))]))
+            try:
+                _ = rs.data.gaze(tmp_path)[0]
+                read += 1
+            except InputError as error:
+                refused += 1
+                lines |= {str(error).count("\n")}
+    assert read
+    assert refused > 50
+    assert lines == {0}
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.float64, np.int64])
+@pytest.mark.parametrize("compress", [False, True])
+def test_matlab_arrays_of_every_kind_are_read_as_scipy_reads_them(
+    tmp_path: Path, kind: type, compress: bool
+) -> None:
+    from scipy.io import loadmat
+
+    from retinoscope.data.viewing._mat_file import read_mat_file
+
+    values = np.arange(12).reshape(6, 2).astype(kind)
+    cells = np.zeros((1, 2), dtype=[("note", object), ("fixations", object)])
+    cells["note"] = [["a", "bc"]]
+    cells["fixations"][0] = [values, values[:3]]
+    file = tmp_path / "a.mat"
+    savemat(file, {"data": values, "gaze": cells, "text": "none"}, do_compression=compress)
+    found = read_mat_file(file, ("data", "gaze"), "fixations")
+    np.testing.assert_array_equal(found["data"], loadmat(file)["data"])  # type: ignore[arg-type]
+    assert found["text"] is None
+    structs = found["gaze"]
+    assert isinstance(structs, list)
+    for one, there in zip(structs, (values, values[:3]), strict=True):
+        np.testing.assert_array_equal(one["fixations"], there)
+
+
+def test_matlab_files_are_bounded_before_they_are_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from retinoscope.data.viewing import _mat as reader
+    from retinoscope.data.viewing import _mat_file as unpacking
+
+    _mat(tmp_path, {"fixations": np.zeros((500_000, 2))})
+    monkeypatch.setattr(reader, "MOST_POINTS", 499_999)
+    with pytest.raises(InputError, match="at most 499,999 positions"):
+        _ = rs.data.gaze(tmp_path)[0]
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 1 << 22)
+    with pytest.raises(InputError, match="at most 4 MiB"):
+        _ = rs.data.gaze(tmp_path)[0]
+
+
+@pytest.mark.parametrize("value", ["true", "1e300", '"x"', "[1]"])
+def test_positions_are_numbers(tmp_path: Path, value: str) -> None:
+    image(tmp_path / "images", "a.png")
+    (tmp_path / "fixations.jsonl").write_text(f'{{"image": "a", "x": {value}, "y": 2}}')
+    with pytest.raises(InputError, match="line 1: expected x"):
+        rs.data.gaze(tmp_path)
+
+
+def test_folders_that_settings_name_lie_inside(tmp_path: Path) -> None:
+    image(tmp_path / "images", "a.png")
+    for name in ("images", "maps", "fixations"):
+        (tmp_path / "gaze.json").write_text(json.dumps({name: "../elsewhere"}))
+        with pytest.raises(InputError, match=r"gaze\.json: .*inside the folder"):
+            rs.data.gaze(tmp_path)

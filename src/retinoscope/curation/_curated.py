@@ -90,7 +90,7 @@ class Curated:
         path = Path(file).expanduser()
         path = path / FILE if path.is_dir() else path
         try:
-            facts = json.loads(path.read_bytes())
+            facts = json.loads(path.read_text("utf-8-sig"))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise InputError(
@@ -116,15 +116,18 @@ class Curated:
     def _of(cls, facts: dict[str, Any]) -> Curated:
         kept = tuple(
             Kept(
-                int(one["index"]),
+                one["index"],
                 str(one["id"]),
                 tuple(
-                    KeptObject(int(o["index"]), str(o["name"]), dict(o["reasons"]))
+                    KeptObject(o["index"], str(o["name"]), dict(o["reasons"]))
                     for o in one["objects"]
                 ),
             )
             for one in facts["kept"]
         )
+        _check_indices([one.index for one in kept], "kept samples")
+        for one in kept:
+            _check_indices([o.index for o in one.objects], f"kept objects of {one.id!r}")
         return cls(
             data={name: facts["data"][name] for name in ("name", "fingerprint", "samples")},
             model=facts["model"],
@@ -183,6 +186,15 @@ class Curated:
         if self.failed:
             lines.append(f"{self.failed} images failed: see results.parquet")
         return "\n".join(lines)
+
+
+def _check_indices(indices: Sequence[object], what: str) -> None:
+    """Raises ValueError for what is no index from 0, or stands there twice."""
+    for index in indices:
+        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+            raise ValueError(f"{what}: expected indices from 0, got {index!r}")
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"{what}: expected each once, got one twice")
 
 
 def data_fingerprint(samples: Sequence[Sample]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -38,6 +38,7 @@ def objects_of(
     size: tuple[int, int],
     boxes: Boxes,
     where: str,
+    check: Callable[[str, str], None] = lambda file, where: None,
 ) -> tuple[tuple[Object, ...], tuple[str, ...], tuple[str, ...]]:
     """Objects, and the names of the crowds and of what covers no pixel, which are left out.
 
@@ -47,6 +48,7 @@ def objects_of(
         size: width and height of the image.
         boxes: what four numbers mean.
         where: the row, for errors.
+        check: refuses a file that may not be opened.
 
     Raises:
         InputError: objects of another form, or boxes that do not fit the image.
@@ -60,7 +62,7 @@ def objects_of(
         if entry.get("iscrowd"):
             crowds.append(name)
             continue
-        found = _object(name, entry, size, boxes, where)
+        found = _object(name, entry, size, boxes, where, check)
         if found is None:
             unseen.append(name)
             continue
@@ -116,7 +118,12 @@ def _name(entry: Mapping[str, object], labels: Mapping[str, Sequence[str]], wher
 
 
 def _object(
-    name: str, entry: Mapping[str, object], size: tuple[int, int], boxes: Boxes, where: str
+    name: str,
+    entry: Mapping[str, object],
+    size: tuple[int, int],
+    boxes: Boxes,
+    where: str,
+    check: Callable[[str, str], None],
 ) -> Object | None:
     """None where it covers no pixel."""
     width, height = size
@@ -124,6 +131,8 @@ def _object(
         source = stored.get("bytes") or stored.get("path") if isinstance(stored, dict) else stored
         if not isinstance(source, bytes | str):
             raise InputError(f"{where}: expected 'mask' as an image, got a {type(source).__name__}")
+        if isinstance(source, str):
+            check(source, where)
         return mask_object(
             name, Path(source) if isinstance(source, str) else source, f"{where}: {name}", size
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ from ._dataset_objects import Boxes, label_names, objects_of
 from ._image import open_image
 from ._lazy import LazySamples
 from ._sample import Object, Question, Sample
+from ._schema import inside
 
 if TYPE_CHECKING:
     import datasets
@@ -102,11 +104,15 @@ def dataset(
     return LazySamples(f"datasets:{name}", source.read, source.describe, range(len(ds)))
 
 
-def open_dataset(spec: str) -> LazySamples:
+def open_dataset(spec: str, *, outside: bool = False) -> LazySamples:
     """The dataset NAME_OR_PATH or NAME_OR_PATH:SPLIT: a folder, or a name on the Hub.
 
     A folder is one that `save_to_disk` wrote, or one with data files. Without a split, the only one
     is taken.
+
+    Args:
+        outside: its rows may name images anywhere on this machine, and not only in the folder and
+            in the cache of `datasets`.
 
     Raises:
         MissingExtraError: without the package datasets.
@@ -115,6 +121,8 @@ def open_dataset(spec: str) -> LazySamples:
     """
     try:
         import datasets
+        from datasets.config import HF_DATASETS_CACHE
+        from huggingface_hub.constants import HF_HUB_CACHE
     except ImportError as error:
         raise MissingExtraError("datasets", "data") from error
     path, split = spec, None
@@ -135,17 +143,33 @@ def open_dataset(spec: str) -> LazySamples:
         found = _split({str(key): one for key, one in found.items()}, split, spec)
     elif split is not None:
         raise InputError(f"datasets:{spec}: expected no split, got {split!r}: {path} has only one")
-    return dataset(found, name=spec)
+    made = dataset(found, name=spec)
+    if outside:
+        return replace(made, name=f"outside:{made.name}")
+    roots = (local, HF_DATASETS_CACHE, HF_HUB_CACHE)
+    source = replace(_of(made), roots=tuple(Path(root).resolve() for root in roots))
+    return replace(made, read=source.read)
+
+
+def _of(made: LazySamples) -> _Dataset:
+    source = made.read.__self__  # type: ignore[attr-defined]
+    assert isinstance(source, _Dataset)
+    return source
 
 
 @dataclass(frozen=True, eq=False)
 class _Dataset:
-    """What `LazySamples` reads from. `columns` has None where there is no such column."""
+    """What `LazySamples` reads from.
+
+    `columns` has None where there is no such column; `roots` are the folders that files may lie in,
+    None for anywhere.
+    """
 
     table: datasets.Dataset
     columns: Mapping[str, str | None]
     labels: Mapping[str, Sequence[str]]
     boxes: Boxes
+    roots: tuple[Path, ...] | None = None
 
     def read(self, place: int) -> Sample:
         row = self.table[place : place + 1].to_pylist()[0]  # type: ignore[union-attr]
@@ -157,7 +181,7 @@ class _Dataset:
         unseen: tuple[str, ...] = ()
         if (column := self.columns["objects"]) is not None:
             objects, crowds, unseen = objects_of(
-                row[column], self.labels, image.size, self.boxes, f"{where}: {column}"
+                row[column], self.labels, image.size, self.boxes, f"{where}: {column}", self.check
             )
         return Sample(
             id=str(ident),
@@ -166,6 +190,15 @@ class _Dataset:
             questions=self._questions(row, objects, where),
             meta={"source": "datasets", "row": place, "crowds": crowds, "unseen": unseen},
         )
+
+    def check(self, file: str, where: str) -> None:
+        """Raises InputError for a file that lies outside the folders it may lie in."""
+        path = Path(file).expanduser().absolute()
+        places = (path.resolve(), Path(os.path.normpath(path)))
+        if self.roots is not None and not any(
+            place.is_relative_to(root) for root in self.roots for place in places
+        ):
+            inside(str(path), where)
 
     def check_ids(self) -> None:
         """Raises InputError for two rows of one id."""
@@ -203,6 +236,8 @@ class _Dataset:
                 f"{where}: expected an image in the column {self.columns['image']!r}, got "
                 f"{'none' if source is None else 'a ' + type(source).__name__}"
             )
+        if isinstance(source, str):
+            self.check(source, where)
         try:
             return open_image(source)
         except InputError as error:

@@ -16,20 +16,23 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import Field, FiniteFloat, TypeAdapter, with_config
+from typing_extensions import TypedDict
 
 from ...errors import InputError
 from .._image import open_image
 from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
-from .._schema import read_json
+from .._schema import STRICT, FileName, Side, entry, read_json
 from ._gaze import Gaze
 from ._options import GazeOptions, read_options
 from ._pictures import chosen, images_below
@@ -160,6 +163,56 @@ def _word_at(time: float, words: Sequence[Mapping[str, Any]]) -> int | None:
     return next((k for k, w in enumerate(words) if w["start"] <= time <= w["end"]), None)
 
 
+_Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e7)]
+
+
+@with_config(STRICT)
+class _Word(TypedDict):
+    text: str
+    start: _Seconds
+    end: _Seconds
+
+
+@with_config(STRICT)
+class _Facts(TypedDict):
+    """The JSON in a trial's metadata."""
+
+    session: Annotated[int, Field(ge=0, lt=2**63)]
+    image: FileName
+    size: Annotated[tuple[Side, Side], Field(strict=False)]
+    radius: Annotated[FiniteFloat, Field(gt=0, le=1e6)]
+    blur: Annotated[FiniteFloat, Field(ge=0, le=1e6)]
+    task: Literal["describe", "read"]
+    pauses: list[Annotated[tuple[_Seconds, _Seconds], Field(strict=False)]]
+    words: list[_Word]
+    end: _Seconds
+    instruments: list[str]
+
+
+_FACTS = TypeAdapter(_Facts)
+
+
+def _positions(table: Any) -> Positions:
+    """Raises ValueError for positions that are no numbers, or times that are none."""
+    import pyarrow as pa
+
+    columns = []
+    for name in ("time", "x", "y"):
+        column = table[name]
+        if not pa.types.is_floating(column.type):
+            raise ValueError(f"{name} as {column.type}, no numbers")
+        values = column.to_pylist()
+        if any(
+            (value is None and name == "time")
+            or value in (math.inf, -math.inf)
+            or (value is not None and value != value)
+            for value in values
+        ):
+            raise ValueError(f"{name} that is not finite")
+        columns.append(values)
+    return list(zip(*columns, strict=True))
+
+
 def read_trial(file: Path) -> CollectedTrial:
     """A trial from its file.
 
@@ -170,23 +223,24 @@ def read_trial(file: Path) -> CollectedTrial:
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(file)
-        facts = json.loads((table.schema.metadata or {})[KEY])
-        columns = [table[name].to_pylist() for name in ("time", "x", "y")]
+        table = pq.read_table(file, columns=["time", "x", "y"])
+        facts = entry(_FACTS, json.loads((table.schema.metadata or {})[KEY]), str(file))
         return CollectedTrial(
-            session=int(facts["session"]),
-            image=str(facts["image"]),
-            size=(int(facts["size"][0]), int(facts["size"][1])),
-            radius=float(facts["radius"]),
-            blur=float(facts["blur"]),
-            task=str(facts["task"]),
-            positions=list(zip(*columns, strict=True)),
-            pauses=[(float(a), float(b)) for a, b in facts["pauses"]],
-            words=list(facts["words"]),
-            end=float(facts["end"]),
+            session=facts["session"],
+            image=facts["image"],
+            size=facts["size"],
+            radius=facts["radius"],
+            blur=facts["blur"],
+            task=facts["task"],
+            positions=_positions(table),
+            pauses=facts["pauses"],
+            words=[dict(word) for word in facts["words"]],
+            end=facts["end"],
             instruments=tuple(facts["instruments"]),
         )
-    except (OSError, pa.ArrowException, KeyError, ValueError, TypeError, IndexError) as error:
+    except InputError:
+        raise
+    except (OSError, pa.ArrowException, KeyError, ValueError, RecursionError) as error:
         raise InputError(
             f"{file}: expected a recording of retinoscope collect, got something else ({error!r})"
         ) from error

@@ -15,10 +15,11 @@ from .._folder import folder
 from .._image import open_image
 from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
+from .._schema import inside as inside_folder
 from .._tabular import find_rows, read_rows
 from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
 from ._mat import read_mat
-from ._options import GazeOptions, read_options
+from ._options import SETTINGS, GazeOptions, read_options
 from ._pictures import IMAGES, chosen, images_below, read_map
 from ._viewport import Viewport, inside
 from ._vista import images_of, texts_of, whole_number
@@ -30,6 +31,7 @@ _MAP_ENDINGS = ("", "_fixMap", "_map")
 _POINTS = ("image", "x", "y")
 _MORE = (*("start", "end", "duration", "observer", "text", "segment", "occurrence", "granularity"),)
 _TEXTS = ("image", "text")
+_FARTHEST = 1e9
 
 
 def gaze(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
@@ -142,10 +144,10 @@ def _number(value: Any, name: str, where: str) -> float | None:
     if value is None or value == "":
         return None
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= _FARTHEST:
         raise InputError(f"{where}: expected {name} as a number, got {value!r}")
     return number
 
@@ -171,7 +173,7 @@ def _files(
 ) -> dict[str, Path]:
     """Files about images, by the image's name."""
     if told is not None:
-        place = existing_folder(root / told, "a folder of maps or fixations")
+        place = existing_folder(root / inside_folder(told, str(root / SETTINGS)), "such a folder")
     else:
         place = next((root / name for name in names if (root / name).is_dir()), None)
     if place is None:

@@ -8,7 +8,6 @@ end. Keys of ours, which may be missing: provenance ("human" without), observer,
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -24,6 +23,8 @@ from ._text import Transcript, Unit, transcript
 from ._viewport import Viewport, inside
 
 INSTRUMENTS = ("eyes", "pointer")
+_FARTHEST = 1e9
+"""Pixels or seconds; what lies beyond is damage."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +189,7 @@ def _objects(stored: Mapping[str, Any], name: str, where: str) -> Sequence[Mappi
 
 def _number(one: Mapping[str, Any], name: str, where: str) -> float:
     value = one.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _FARTHEST:
         raise InputError(f"{where}: expected {name} as a number, got {value!r}")
     return float(value)
 

@@ -12,7 +12,7 @@ from ...errors import InputError
 from .._image import open_image
 from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
-from .._schema import read_json
+from .._schema import inside, read_json
 from .._tabular import find_rows, read_rows
 from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
 from ._options import SETTINGS, GazeOptions, read_options
@@ -24,7 +24,9 @@ _REQUIRED = ("image", "text", "segment", "map")
 _OPTIONAL = ("occurrence", "granularity", "observer")
 
 
-def vista(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
+def vista(
+    folder: str | Path, options: GazeOptions | None = None, *, outside: bool = False
+) -> LazySamples:
     """Samples of a folder in the format of VISTA, one per image, with `Sample.attention`.
 
     Either recordings, one JSON file each, named as its image (`000000001083.json`; of several
@@ -46,6 +48,7 @@ def vista(folder: str | Path, options: GazeOptions | None = None) -> LazySamples
 
     Args:
         options: in place of `gaze.json`.
+        outside: maps of segments may lie outside the folder.
 
     Raises:
         InputError: no folder, nothing in it, a recording or a map of no image, a segment that is
@@ -65,7 +68,7 @@ def vista(folder: str | Path, options: GazeOptions | None = None) -> LazySamples
             " keep one kind"
         )
     if table is not None:
-        return _of_triplets(root, table, images, settings)
+        return _of_triplets(root, table, images, settings, outside)
     if not files:
         raise InputError(
             f"{root}: expected recordings (IMAGE.json) or {TRIPLETS}.csv, got neither: name the "
@@ -94,7 +97,8 @@ def vista(folder: str | Path, options: GazeOptions | None = None) -> LazySamples
 def images_of(root: Path, options: GazeOptions, names: Sequence[str]) -> dict[str, Path]:
     """Images of the folder that the options name, or of the first of `names`, or of `root`."""
     if options.images is not None:
-        return images_below(existing_folder(root / options.images, "the folder of images"))
+        name = inside(options.images, str(root / SETTINGS))
+        return images_below(existing_folder(root / name, "the folder of images"))
     own = next((root / name for name in names if (root / name).is_dir()), None)
     return images_below(root, deep=False) if own is None else images_below(own)
 
@@ -166,7 +170,7 @@ class _Triplet:
 
 
 def _of_triplets(
-    root: Path, table: Path, images: Mapping[str, Path], options: GazeOptions
+    root: Path, table: Path, images: Mapping[str, Path], options: GazeOptions, outside: bool
 ) -> LazySamples:
     rows: dict[str, list[_Triplet]] = {}
     for where, values in read_rows(table, _REQUIRED, _OPTIONAL):
@@ -180,12 +184,14 @@ def _of_triplets(
             continue
         if name not in images:
             raise InputError(f"{where}: expected the name of an image, got {values['image']!r}")
+        inside(str(values["map"]), where, outside=outside)
         rows.setdefault(name, []).append(_triplet(where, values))
     if not rows:
         raise InputError(f"{table}: expected at least one map, got none")
     named = chosen({name: images[name] for name in rows}, options.subset, str(root))
     source = _Maps(root, table, options, tuple(named.items()), rows)
-    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(named)))
+    name = f"{'outside:' if outside else ''}vista:{root}"
+    return LazySamples(name, source.read, source.describe, range(len(named)))
 
 
 def _triplet(where: str, values: Mapping[str, Any]) -> _Triplet:
