@@ -20,6 +20,10 @@ class NonFiniteError(RetinoscopeError):
     """Numbers that came out NaN or infinite; the message names where they began, and the dtype."""
 
 
+class IntegrationWarning(UserWarning):
+    """Integrated gradients whose sum is far from the change that they are to explain."""
+
+
 class UnknownWordsWarning(UserWarning):
     """A prompt holds words that the model's tokenizer does not know, so the model cannot read them.
 

@@ -32,3 +32,28 @@ def test_the_lens_takes_covers_and_no_single_one(
     command = ["lens", "pocket", "scenes:2", "--out", str(tmp_path), "--min-cover", "0.5"]
     assert main(command) == 2
     assert "--covers" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["lens", "look"])
+def test_studies_of_the_clean_run_have_no_path(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "run")
+    assert main([command, "pocket", "scenes:2", "--out", out, "--exact", "reference"]) == 2
+    assert "--exact" in capsys.readouterr().err
+
+
+def test_reprompt_has_no_cover(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = str(tmp_path / "run")
+    assert main(["reprompt", "pocket", "scenes:2", "--out", out, "--min-cover", "0.5"]) == 2
+    assert "--min-cover" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--seed", "--data-seed", "--limit", "--examples", "--workers"])
+def test_numbers_are_checked_before_anything_is_opened(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    assert main(["ablate", "no-such-model", "scenes:2", "--out", str(out), option, "-1"]) == 2
+    assert option in capsys.readouterr().err
+    assert not out.exists()

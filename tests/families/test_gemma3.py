@@ -104,6 +104,14 @@ def test_pan_and_scan_is_refused():
         rs.load(model=gemma3(), processor=gemma3_processor(do_pan_and_scan=True))
 
 
+def test_pan_and_scan_switched_on_later_is_refused():
+    vlm = rs.load(model=gemma3(), processor=gemma3_processor())
+    vlm.processor.image_processor.do_pan_and_scan = True
+    for ask in (lambda: vlm.prompt(picture((96, 32)), QUESTION), lambda: vlm.encode([picture()])):
+        with pytest.raises(rs.errors.CapabilityError, match="pan and scan"):
+            ask()
+
+
 def test_gradients(vlm):
     run = vlm.run(vlm.prompt([picture((32, 32))], QUESTION))
     found = rs.tokens.by_gradient(run, 5, n=3, steps=30)

@@ -160,3 +160,14 @@ def test_half_precision():
     assert vlm.capabilities.supports("layout")
     with pytest.raises(rs.CapabilityError, match="not the model's own"):
         loading.GenericAdapter(qwen2_vl().to(torch.bfloat16), qwen_processor()).verify()
+
+
+def test_a_processor_that_is_set_otherwise_than_it_was_checked():
+    vlm = rs.load(model=aya(), processor=aya_processor())
+    images = vlm.processor.image_processor
+    before = images.image_mean
+    images.image_mean = [0.1, 0.2, 0.3]
+    with pytest.raises(rs.CapabilityError, match="settings"):
+        vlm.prompt([picture()], QUESTION)
+    images.image_mean = before
+    vlm.prompt([picture()], QUESTION)

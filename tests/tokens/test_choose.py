@@ -110,7 +110,7 @@ def test_parameters_get_no_gradient(run: Run) -> None:
 def test_refusals(run: Run) -> None:
     with pytest.raises(rs.InputError, match="tokenizer knows"):
         rs.tokens.by_gradient(run, "zebra", 3)
-    with pytest.raises(rs.InputError, match="2 steps"):
+    with pytest.raises(rs.InputError, match="steps from 2 up"):
         rs.tokens.by_gradient(run, "cat", 3, steps=1)
     with pytest.raises(rs.InputError, match="n from 1 to 49"):
         rs.tokens.by_gradient(run, "cat", 50)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import retinoscope as rs
 from retinoscope.engine import Run
+from retinoscope.errors import IntegrationWarning
 from retinoscope.models import Adapter
 from retinoscope.tokens import LogitGradient, integrated_gradients
 from tests.engine.decoders import KINDS, decoder_vlm
@@ -294,7 +296,7 @@ def test_several_images(tiny: rs.VLM, noise_image: Callable[..., Image.Image]) -
 def test_refusals(
     late: Run, tiny: rs.VLM, square: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(rs.InputError, match="batch size from 1 up, got 0"):
+    with pytest.raises(rs.InputError, match="batch_size from 1 up, got 0"):
         integrated_gradients(late, "cat", batch_size=0)
     with pytest.raises(rs.InputError, match="amount of memory"):
         integrated_gradients(late, "cat", memory="lots")
@@ -317,3 +319,20 @@ def test_a_decoder_that_gives_other_states_is_refused(
     monkeypatch.setattr(late.adapter, "decode", lambda *a, **k: 1.05 * decode(*a, **k))
     with pytest.raises(rs.CapabilityError, match="does not give the run's states"):
         LogitGradient(late, "cat")
+
+
+def test_an_integration_that_does_not_add_up_is_warned_of(late: Run) -> None:
+    with pytest.warns(IntegrationWarning, match="baseline"):
+        poor = rs.tokens.by_gradient(late, 5, 4, steps=2, baseline="zero")
+    assert poor.completeness > 0.1
+    assert f"completeness error {poor.completeness:.2g}" in repr(poor)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IntegrationWarning)
+        good = rs.tokens.by_gradient(late, 5, 4, steps=64)
+    assert good.completeness < 0.1
+    assert "indices" in repr(good)
+    for wrong in (-1, 1.5, True):
+        with pytest.raises(rs.InputError):
+            rs.tokens.random(late, 3, seed=wrong)  # type: ignore[arg-type]
+        with pytest.raises(rs.InputError):
+            rs.tokens.by_gradient(late, 5, n=wrong)  # type: ignore[arg-type]

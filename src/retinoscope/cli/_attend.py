@@ -13,7 +13,7 @@ from ._attend_people import (
     refuse_other_kinds,
     refuse_people_options,
 )
-from ._common import Common, Loading, open_any, run_study
+from ._common import CoveringAndIntervening, Loading, open_any, run_study
 from ._studies import Several, Task
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def attend(
     data: str,
     /,
     *,
-    common: Common,
+    common: CoveringAndIntervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     methods: Annotated[tuple[AnyMethod, ...], Several] = (),
     layers: Annotated[tuple[int, ...], Several] = (),

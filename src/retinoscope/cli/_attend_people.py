@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
     from ..studies import AttentionAlignment
-    from ._common import Common
+    from ._common import Intervening
 
 Against = Literal["observers", "masks"]
 _LOOKED_AT = 20
@@ -136,7 +136,7 @@ def _whose(samples: Sequence[Sample]) -> list[str]:
 def alignment(
     vlm: VLM,
     samples: Sequence[Sample],
-    common: Common,
+    common: Intervening,
     people: People,
     methods: tuple[str, ...],
     layers: tuple[int, ...],

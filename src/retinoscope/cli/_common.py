@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Common:
-    """Options of every study."""
+    """Options of every study; what only some of them use stands below."""
 
     out: Annotated[Path, Parameter(help="folder for the results; a run directory of this study.")]
     seed: Annotated[int, Parameter(help="seed of everything random in the study.")] = 0
@@ -35,17 +35,6 @@ class Common:
         Parameter(help="use only what this curation.json of the same data keeps."),
     ] = None
     examples: Annotated[int, Parameter(help="images kept as pictures for the report.")] = 3
-    min_cover: Annotated[
-        float,
-        Parameter(help="share of a token's box that a mask must cover; 0 is any overlap."),
-    ] = 0.0
-    exact: Annotated[
-        Literal["incremental", "reference"],
-        Parameter(
-            help="how interventions are computed: only what they can reach, or one full forward "
-            "pass each; the tables are the same."
-        ),
-    ] = "incremental"
     max_failures: Annotated[
         float,
         Parameter(help="share of the images that may fail; from 20 on, more stop the run."),
@@ -64,6 +53,37 @@ class Common:
         float | None,
         Parameter(help="GPUs of each replica (with --scale); by default 1 if there are any."),
     ] = None
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Covering(Common):
+    """Options of studies that look for an object's tokens."""
+
+    min_cover: Annotated[
+        float,
+        Parameter(help="share of a token's box that a mask must cover; 0 is any overlap."),
+    ] = 0.0
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Intervening(Common):
+    """Options of studies that make interventions."""
+
+    exact: Annotated[
+        Literal["incremental", "reference"],
+        Parameter(
+            help="how interventions are computed: only what they can reach, or one full forward "
+            "pass each; the tables are the same."
+        ),
+    ] = "incremental"
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class CoveringAndIntervening(Covering, Intervening):
+    """Options of studies that do both."""
 
 
 @Parameter(name="*")
@@ -117,17 +137,29 @@ def samples_of(
     data: str, seed: int, limit: int | None, curation: Path | None = None
 ) -> Sequence[Sample]:
     """The data set named by DATA, what `curation` keeps of it, cut to `limit`."""
+    from ..arguments import whole
     from ..data import open_source
-    from ..errors import InputError
 
-    if limit is not None and limit < 1:
-        raise InputError(f"--limit must be at least 1, got {limit}")
+    if limit is not None:
+        whole(limit, "--limit", 1)
     samples = open_source(data, seed)
     if curation is not None:
         from ..curation import Curated
 
         samples = Curated.load(curation).apply(samples)
     return samples if limit is None else samples[:limit]
+
+
+def check_numbers(common: Common) -> None:
+    """Raises `InputError` for numbers that no study can take, before anything is opened."""
+    from .. import arguments
+
+    arguments.seed(common.seed, "--seed")
+    arguments.seed(common.data_seed, "--data-seed")
+    arguments.whole(common.examples, "--examples", 0)
+    for name in ("limit", "workers"):
+        if getattr(common, name) is not None:
+            arguments.whole(getattr(common, name), f"--{name}", 1)
 
 
 def quiet() -> None:
@@ -156,6 +188,7 @@ def run_study(
     Raises:
         SystemExit: code 3, where it is done and some images failed.
     """
+    check_numbers(common)
     if loading.device is not None and common.scale is None:
         from ..device import device_of
 

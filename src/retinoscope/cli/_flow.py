@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from ._common import Common, Loading, run_study
+from ._common import CoveringAndIntervening, Loading, run_study
 from ._studies import Several
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def flow(
     data: str,
     /,
     *,
-    common: Common,
+    common: CoveringAndIntervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     preset: Literal["kaduri", "zhang"] = "kaduri",
     edges: Annotated[tuple[str, ...], Several] = (),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import InputError
-from ._common import Common, Loading, open_any, run_study
+from ._common import CoveringAndIntervening, Loading, open_any, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -23,7 +23,7 @@ def group(
     data: str,
     /,
     *,
-    common: Common,
+    common: CoveringAndIntervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     encoder: Annotated[tuple[str, ...], Several] = (),
     classes: Annotated[tuple[str, ...], Several] = (),
@@ -119,7 +119,9 @@ def group(
     run_study(model, data, common, loading, make, open_any)
 
 
-def _preset(preset: str, folder: str, data: str, common: Common, loading: Loading) -> None:
+def _preset(
+    preset: str, folder: str, data: str, common: CoveringAndIntervening, loading: Loading
+) -> None:
     """A comparison of the encoders in a folder, with the options that it takes."""
     from ..studies import Grouping, SpuriousGround, aggregation_specs, grounded_specs
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ._common import Common, Loading, Objects, run_study
+from ._common import Covering, Loading, Objects, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -18,7 +18,7 @@ def look(
     data: str,
     /,
     *,
-    common: Common,
+    common: Covering,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     objects: Objects = Objects(),  # noqa: B008 (frozen)
     max_new_tokens: int = 64,
@@ -51,7 +51,6 @@ def look(
             samples,
             seed=common.seed,
             n_examples=common.examples,
-            exact=common.exact,
             objects=PromptOptions(
                 min_area=objects.min_area,
                 max_area=objects.max_area,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from ._common import Common, Loading, run_study
+from ._common import Intervening, Loading, run_study
 from ._studies import Several
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def reprompt(
     data: str,
     /,
     *,
-    common: Common,
+    common: Intervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     shares: Annotated[tuple[float, ...], Several] = SHARES,
     max_questions: int | None = 6,

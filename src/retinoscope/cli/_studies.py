@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import Common, Loading, Objects, run_study
+from ._common import Covering, CoveringAndIntervening, Loading, Objects, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -60,7 +60,7 @@ def ablate(
     data: str,
     /,
     *,
-    common: Common,
+    common: CoveringAndIntervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     objects: Objects = Objects(),  # noqa: B008 (frozen)
     tasks: Annotated[tuple[Task, ...], Several] = TASKS,
@@ -135,7 +135,7 @@ def lens(
     data: str,
     /,
     *,
-    common: Common,
+    common: Covering,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     objects: Objects = Objects(),  # noqa: B008 (frozen)
     covers: Annotated[tuple[float, ...], Several] = COVERS,
@@ -184,7 +184,6 @@ def lens(
             samples,
             seed=common.seed,
             n_examples=common.examples,
-            exact=common.exact,
             objects=PromptOptions(
                 min_area=objects.min_area,
                 max_area=objects.max_area,
@@ -205,7 +204,7 @@ def knockout(
     data: str,
     /,
     *,
-    common: Common,
+    common: CoveringAndIntervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     sources: Annotated[tuple[Source, ...], Several] = SOURCES,
     targets: Annotated[tuple[Target, ...], Several] = TARGETS,

@@ -32,7 +32,11 @@ class Gemma3Adapter(PlaceholderAdapter):
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         super().__init__(model, processor)
-        if getattr(processor.image_processor, "do_pan_and_scan", False):
+        self._refuse_crops()
+
+    def _refuse_crops(self) -> None:
+        """The processor stays the user's, who can switch crops on at any time."""
+        if getattr(self.processor.image_processor, "do_pan_and_scan", False):
             raise CapabilityError(
                 "the processor cuts long images into further crops (pan and scan), which is not "
                 "supported: set processor.image_processor.do_pan_and_scan = False"
@@ -47,6 +51,7 @@ class Gemma3Adapter(PlaceholderAdapter):
     # Images
 
     def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+        self._refuse_crops()
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {"pixel_values": done["pixel_values"]}
 

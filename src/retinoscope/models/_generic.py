@@ -60,6 +60,7 @@ class GenericAdapter(PlaceholderAdapter):
         if why is not None:
             raise CapabilityError(why)
         self._geometry: Geometry | None = None
+        self._verified: object = None
         self._unplaced_why = "its places were not looked for"
         self._several_why = ""
 
@@ -157,6 +158,11 @@ class GenericAdapter(PlaceholderAdapter):
             return unplaced(size, count, str(error))
 
     def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
+        if self._verified is not None and self._image_settings() != self._verified:
+            raise CapabilityError(
+                "the image processor's settings are others than when the model was loaded and "
+                "checked: set them back, or load the model again with this processor"
+            )
         if len(images) > 1 and self._several_why:
             raise CapabilityError(
                 f"{type(self.model).__name__} takes one image per prompt here: {self._several_why}"
@@ -175,6 +181,7 @@ class GenericAdapter(PlaceholderAdapter):
         Raises:
             CapabilityError: with the reason why this family needs an adapter of its own.
         """
+        self._verified = None
         image, other = picture((320, 192), 0), picture((224, 224), 1)
         self._compare([image])
         try:
@@ -182,6 +189,12 @@ class GenericAdapter(PlaceholderAdapter):
         except CapabilityError as error:
             self._several_why = f"with two images {error}"
         self._geometry, self._unplaced_why = find_geometry(self)
+        self._verified = self._image_settings()
+
+    def _image_settings(self) -> object:
+        processor: Any = self.processor
+        images = getattr(processor, "image_processor", None)
+        return None if images is None else images.to_dict()
 
     def _compare(self, images: Sequence[Image.Image]) -> None:
         what = f"a prompt with {len(images)} image" + "s" * (len(images) > 1)

@@ -101,6 +101,7 @@ class LogitLens(Study[_Context]):
     uses: ClassVar[tuple[Need, ...]] = (
         Need("objects", "objects", "tokens of objects are read as words"),
     )
+    intervenes: ClassVar[bool] = False
     schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "color", "layer", "group", "cover", "weights"),

@@ -68,6 +68,7 @@ class WordAttention(Study[_Context]):
     name: ClassVar[str] = "look"
     needs: ClassVar[str] = "objects that the model names when it describes their image"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "looks from named objects"),)
+    intervenes: ClassVar[bool] = False
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "weights", "row", "layer", "head", "n_tokens"),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
 
+from .. import arguments
 from ..data import Sample, source_name, source_of
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
@@ -71,6 +72,17 @@ class Study(ABC, Generic[Context]):
     uses: ClassVar[tuple[Need, ...]]
     schema: ClassVar[int]
     columns: ClassVar[tuple[str, ...]]
+    intervenes: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        arguments.seed(self.seed)
+        arguments.whole(self.n_examples, "n_examples", 0)
+        arguments.one_of(self.exact, ("incremental", "reference"), "exact")
+        if not self.intervenes and self.exact != "incremental":
+            raise InputError(
+                f"the {self.name} study makes no interventions, so exact={self.exact!r} would "
+                "change nothing: leave exact out"
+            )
 
     def run(
         self,

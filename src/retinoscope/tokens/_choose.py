@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import arguments
 from ..errors import InputError
 from ..models import Adapter, Inputs
 from ._set import Positions, TokenSet
@@ -73,9 +74,12 @@ def random(run: RunLike, n: int, seed: int, exclude: TokenSet | None = None) -> 
     """
     everything = visual(run)
     pool = everything if exclude is None else everything - exclude
-    if not 1 <= n <= len(pool):
-        raise InputError(f"expected n from 1 to {len(pool)} (the tokens to draw from), got {n}")
-    drawn = np.random.default_rng(seed).choice(np.array(pool.positions), n, replace=False)
+    if not len(pool):
+        raise InputError("expected tokens to draw from, got none: exclude fewer")
+    n = arguments.whole(n, "n", 1, len(pool))
+    drawn = np.random.default_rng(arguments.seed(seed)).choice(
+        np.array(pool.positions), n, replace=False
+    )
     return TokenSet.of(run.sequence, drawn.tolist(), everything.positions)
 
 
@@ -89,7 +93,6 @@ def top(run: RunLike, scores: Float[Tensor, " token"], n: int) -> TokenSet:
     places = [position for image in run.images for position in image.positions]
     if scores.shape != (len(places),):
         raise InputError(f"expected {len(places)} scores, got {tuple(scores.shape)}")
-    if not 1 <= n <= len(places):
-        raise InputError(f"expected n from 1 to {len(places)}, got {n}")
+    n = arguments.whole(n, "n", 1, len(places))
     order = torch.argsort(scores, descending=True, stable=True)[:n]
     return TokenSet.of(run.sequence, (places[int(index)] for index in order), everything.positions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -11,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import memory as budgets
-from ..errors import InputError
+from ..arguments import whole
+from ..errors import InputError, IntegrationWarning
 from ._choose import RunLike, top, visual
 from ._gradient import EmbeddingGradient, LogitGradient, RunWithStates
 from ._set import Positions, TokenSet
@@ -26,6 +28,9 @@ class Filling(Protocol):
 
 
 Baseline = Filling | Tensor | str | None
+
+COMPLETE = 0.1
+"""Completeness error above which a token set by gradient is warned of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +84,9 @@ class GradientTokens(TokenSet):
     def completeness(self) -> float:
         """Relative error of the integration."""
         return self.attribution.completeness
+
+    def __repr__(self) -> str:
+        return f"GradientTokens({self._held()}; completeness error {self.completeness:.2g})"
 
 
 def along_path(
@@ -175,21 +183,28 @@ def by_gradient(
 
     Raises:
         InputError: also if `n` is not from 1 to the number of visual tokens.
+
+    Warns:
+        IntegrationWarning: the attributions do not add up to the change of the logit.
     """
-    count = len(visual(run))
-    if not 1 <= n <= count:
-        raise InputError(f"expected n from 1 to {count}, got {n}")
+    whole(n, "n", 1, len(visual(run)))
     found = integrated_gradients(run, target, baseline=baseline, steps=steps)
+    if found.completeness > COMPLETE:
+        warnings.warn(
+            f"the attributions miss the change of the logit ({found.change:.3g}) by "
+            f"{found.completeness:.3g} times itself, so which tokens are the largest means little: "
+            "take more steps, or another baseline than 'zero'",
+            IntegrationWarning,
+            stacklevel=2,
+        )
     chosen = top(run, found.scores, n)
     sequence: Positions = chosen.sequence
     return GradientTokens(sequence, chosen.positions, chosen.universe, attribution=found)
 
 
 def _check(steps: int, batch_size: int) -> None:
-    if steps < 2:
-        raise InputError(f"expected at least 2 steps, got {steps}")
-    if batch_size < 1:
-        raise InputError(f"expected a batch size from 1 up, got {batch_size}")
+    whole(steps, "steps", 2)
+    whole(batch_size, "batch_size", 1)
 
 
 def _start(

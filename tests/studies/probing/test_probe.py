@@ -101,6 +101,15 @@ def test_scenes_of_the_training_are_refused(tmp_path) -> None:
         Probe(["small:mae"], rs.data.scenes(20, TRAIN_SEED)).run(tmp_path / "run")
 
 
+@pytest.mark.parametrize("spec", [f"simulated:4:{TRAIN_SEED}", f"color:simulated:4:{TRAIN_SEED}"])
+def test_a_seed_inside_the_datas_name_is_seen(spec: str) -> None:
+    for samples in (rs.data.open_source(spec), list(rs.data.open_source(spec)[:2])):
+        with pytest.raises(InputError, match=f"seed {TRAIN_SEED}"):
+            rs.encoders.check_unseen(["small:mae"], samples)
+    rs.encoders.check_unseen(["small:mae"], rs.data.open_source("simulated:4:3", TRAIN_SEED))
+    rs.encoders.check_unseen(["pocket"], rs.data.open_source(spec))
+
+
 def test_an_untrained_copy_sees_images_of_the_same_size() -> None:
     large = load("small:mae", enlarge=2)
     fresh = untrained_encoder(large, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
-from ...data import ByColor, Grounded, Scenes
+from ...data import ByColor, Grounded, LazySamples, Scenes
 from ...data.scenes import KINDS, SceneOptions, draw_pairs
 from ...errors import InputError
 from ...pocket.recipe import Report, build_tokenizer
@@ -79,13 +79,29 @@ def held_out(samples: Sequence[Any]) -> None:
     Raises:
         InputError: scenes of a training seed, named by their colours or not.
     """
-    drawn = samples.samples if isinstance(samples, ByColor) else samples
-    for kind, seed in ((Scenes, TRAIN_SEED), (Grounded, GROUNDED_SEED)):
-        if isinstance(drawn, kind) and drawn.seed == seed:
+    for source, seed in _drawn(samples):
+        if seed == {"scenes": TRAIN_SEED, "grounded": GROUNDED_SEED}.get(source):
             raise InputError(
                 f"expected scenes that no encoder was trained on, got those of seed {seed}: "
                 "choose another seed"
             )
+
+
+def _drawn(samples: Sequence[Any]) -> Iterator[tuple[str, int]]:
+    """Which worlds samples were drawn from, and their seeds; nothing for other data."""
+    if isinstance(samples, ByColor):
+        yield from _drawn(samples.samples)
+    elif isinstance(samples, Scenes | Grounded):
+        yield ("scenes" if isinstance(samples, Scenes) else "grounded"), samples.seed
+    elif isinstance(samples, LazySamples):
+        kind, *numbers = samples.name.split(":")
+        if kind == "simulated":
+            yield "scenes", int(numbers[-1])
+    elif isinstance(samples, list | tuple):
+        for sample in samples:
+            meta = getattr(sample, "meta", {})
+            if isinstance(meta.get("seed"), int):
+                yield str(meta.get("source")), meta["seed"]
 
 
 def open_pairs(
