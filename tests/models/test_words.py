@@ -14,6 +14,8 @@ import retinoscope as rs
 from retinoscope.errors import UnknownWordsWarning
 from retinoscope.models import Vocabulary, pieces_after
 from retinoscope.studies._answers import Answers, says_yes
+from retinoscope.viewer._of_run import notes_on
+from retinoscope.viewer._session import live_sample
 
 PIECES = (
     *("<unk>", "</s>", "\n", ":", "▁", "▁Answer", "▁yes", "▁Yes", "▁no", "▁No"),
@@ -121,3 +123,26 @@ def test_prompts_longer_than_the_context_are_refused() -> None:
         run.generate(2)
     with pytest.raises(rs.InputError, match=f"got {context + 1}"):
         vlm.run(longest, continuation=[5])
+
+
+def test_an_embedded_model_says_which_world_it_knows() -> None:
+    vlm = rs.load("pocket", check=False)
+    sample = rs.data.scenes(1)[0]
+    known = vlm.knows
+    assert known is not None
+    assert {one.name for one in sample.objects} <= set(known.kinds)
+    assert {one.color for one in sample.objects} <= set(known.colors)
+    assert known.text() in (rs.pocket.folder("pocket") / "README.md").read_text()
+    assert known.strange(sample.image.size) == ""
+    photograph = vlm.run(vlm.prompt(Image.new("RGB", (64, 48)), "Describe this image."))
+    assert "64 x 48" in notes_on(photograph)
+    assert notes_on(vlm.run(vlm.prompt(sample.image, "Describe this image."))) == ""
+    with pytest.warns(UnknownWordsWarning):
+        asked = vlm.run(vlm.prompt(sample.image, "Is there a zebra?"))
+    assert "zebra" in notes_on(asked)
+    assert live_sample(asked, "a", "b").note == notes_on(asked)
+    assert rs.pocket.world_of("llava-hf/llava-1.5-7b-hf") is None
+    squares = rs.data.open_source("squares:1")[0]
+    planted = rs.pocket.world_of("planted:direct")
+    assert planted is not None
+    assert planted.strange(squares.image.size) == ""

@@ -29,6 +29,7 @@ from ..models import (
     lasting,
     processor_facts,
 )
+from ..pocket import KnownWorld, world_of
 from ..tokens import Positions
 from ._check import self_check
 from ._clean import Clean, clean_pass, common_start
@@ -94,6 +95,11 @@ class VLM:
         before, which are held until the next run otherwise.
         """
         self.adapter.watch.changed()
+
+    @property
+    def knows(self) -> KnownWorld | None:
+        """The pictures and words that an embedded model was made for; None for other models."""
+        return world_of(self.name)
 
     @property
     def n_layers(self) -> int:

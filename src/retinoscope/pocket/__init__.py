@@ -9,11 +9,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._folder import MODELS, folder, scores
+from ._world import KnownWorld, world_of
 
 if TYPE_CHECKING:
     from . import planted, smol
 
-__all__ = ["MODELS", "folder", "planted", "scores", "smol"]
+__all__ = ["MODELS", "KnownWorld", "folder", "planted", "scores", "smol", "world_of"]
 
 
 def __getattr__(name: str) -> Any:

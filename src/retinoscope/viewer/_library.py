@@ -34,6 +34,7 @@ from ._of_run import (
     attention_of,
     image_facts,
     lens_of,
+    notes_on,
     objects_of,
     prompt_facts,
     visual_of,
@@ -264,7 +265,7 @@ class Library:
             questions=asked,
             rows=rows,
             has=Has(with_lens, with_lens and self._can_attend),
-            note=self.opened.no_model,
+            note=self.opened.no_model if run is None else notes_on(run),
             categories=category_maps(kept, visual),
         )
         return Shown(document, sample.image, run)

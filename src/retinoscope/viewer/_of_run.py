@@ -43,6 +43,17 @@ def prompt_facts(text: str, tokens: Sequence[str], inputs: Inputs) -> PromptFact
     return PromptFacts(text, list(tokens), kinds)
 
 
+def notes_on(run: Run) -> str:
+    """What keeps a run's answer from meaning much: unknown words, a picture of another world."""
+    told: list[str] = []
+    if run.prompt.unknown:
+        words = ", ".join(repr(word) for word in run.prompt.unknown)
+        told.append(f"the model's tokenizer does not know {words}: it cannot read that")
+    if run.vlm.knows is not None:
+        told += [run.vlm.knows.strange(image.size) for image in run.prompt.images]
+    return "; ".join(note for note in told if note)
+
+
 def visual_of(sequence: Positions) -> Visual | None:
     """The visual tokens of the first image; None where the decoder has none."""
     if not sequence.images:

@@ -43,6 +43,7 @@ from ._of_run import (
     image_facts,
     lens_document,
     lens_positions,
+    notes_on,
     prompt_facts,
     visual_of,
     word_document,
@@ -307,6 +308,7 @@ def live_sample(run: Run, name: str, src: str) -> SampleDocument:
         prompt=prompt_facts(run.prompt.text, run.tokens, run.inputs),
         visual=visual_of(run.sequence),
         has=Has(True, run.vlm.capabilities.supports("attention")),
+        note=notes_on(run),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .._world import world_of
 from ._config import VARIANTS, Recipe, Stage
 from ._evaluate import Scores
 
@@ -20,6 +21,8 @@ _READ = {
 def model_card(variant: str, recipe: Recipe, scores: Scores) -> str:
     """Markdown with what the model is, how it was trained and how good it is."""
     sizes = recipe.sizes
+    known = world_of("pocket")
+    assert known is not None
     figures = "\n".join(f"- {line}" for line in scores.lines())
     stages = "\n".join(
         f"| {name} | {_budget(stage)} |"
@@ -43,6 +46,10 @@ study vision-language models with: CLIP vision tower ({sizes.vision_layers} laye
 {sizes.vision_width}, patches of {sizes.patch} pixels: {sizes.grid} x {sizes.grid} visual tokens),
 two-layer projector, Llama decoder ({sizes.text_layers} layers, width {sizes.text_width}). It knows
 the words of its drawn world and nothing else.
+
+## The world that it knows
+
+{known.text()}
 
 ## What its language model read before it saw an image
 
