@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+from typing import Literal
+
 import pytest
 import torch
 from PIL import Image
+from transformers import GenerationConfig
 
 import retinoscope as rs
 from retinoscope.engine import Run
@@ -122,3 +127,80 @@ def test_a_run_over_what_was_written(run: Run) -> None:
 def test_no_tokens_are_refused(run: Run) -> None:
     with pytest.raises(rs.InputError, match="max_new_tokens"):
         run.generate(0)
+
+
+SETTINGS: list[dict[str, object]] = [
+    {"repetition_penalty": 1.7},
+    {"no_repeat_ngram_size": 2},
+    {"encoder_repetition_penalty": 1.5},
+    {"suppress_tokens": [20, 30]},
+    {"begin_suppress_tokens": [20, 30]},
+    {"bad_words_ids": [[22], [20, 20]]},
+    {"eos_token_id": [3, 20], "min_new_tokens": 9},
+    {"eos_token_id": [3, 20], "min_length": 70},
+    {"forced_eos_token_id": 3},
+    {"sequence_bias": [[[20], -4.0], [[29], 3.0]]},
+    {"exponential_decay_length_penalty": [2, 1.5]},
+    {"eos_token_id": [3, 30]},
+    {"do_sample": True},
+]
+"""Entries of generation_config that change what is written, and one that does not."""
+
+
+@pytest.fixture
+def config(run: Run) -> Iterator[GenerationConfig]:
+    """The model's own generation_config, put back afterwards."""
+    before = run.vlm.model.generation_config
+    run.vlm.model.generation_config = copy.deepcopy(before)
+    yield run.vlm.model.generation_config
+    run.vlm.model.generation_config = before
+
+
+@pytest.mark.parametrize("entries", SETTINGS, ids=lambda entries: "+".join(entries))
+def test_generation_config_is_heeded(
+    run: Run, config: GenerationConfig, entries: dict[str, object]
+) -> None:
+    plain = run.generate(12).token_ids.tolist()
+    config.update(**entries)
+    found = run.generate(12)
+    assert found.token_ids.tolist() == _by_transformers(run, 12)
+    assert (found.token_ids.tolist() == plain) == ("do_sample" in entries)
+    assert found.logits is not None
+    assert torch.allclose(found.logits[0], run.logits, atol=1e-6)
+
+
+@pytest.mark.parametrize("exact", ["incremental", "reference"])
+def test_a_penalty_holds_under_interventions(
+    run: Run, config: GenerationConfig, exact: Literal["incremental", "reference"]
+) -> None:
+    """The textbook penalty, by hand, on the logits of each step."""
+    config.repetition_penalty = 1.7
+    obj = run.image.covering((0, 0, 30, 40))
+    conditions = [rs.Ablate(obj), rs.Knockout(obj, "last+generated"), ()]
+    effects = run.counterfactuals(conditions, exact=exact)
+    done = effects.generate(8, keep_logits=True)
+    for one in done:
+        seen = set(run.inputs.input_ids.tolist())
+        assert one.logits is not None
+        for row, token in zip(one.logits, one.token_ids.tolist(), strict=True):
+            some = torch.tensor(sorted(seen))
+            scores = row.clone()
+            scores[some] = torch.where(row[some] < 0, row[some] * 1.7, row[some] / 1.7)
+            assert int(scores.argmax()) == token
+            seen.add(token)
+    assert len({tuple(one.token_ids.tolist()) for one in done}) > 1
+
+
+def test_what_has_no_counterpart_is_refused(run: Run, config: GenerationConfig) -> None:
+    for name, value in (("guidance_scale", 1.5), ("stop_strings", ["."]), ("max_time", 1.0)):
+        setattr(config, name, value)
+        with pytest.raises(rs.errors.CapabilityError, match=f"{name}.*= None"):
+            run.generate(3)
+        with pytest.raises(rs.errors.CapabilityError, match=name):
+            run.counterfactuals([()]).generate(3)
+        setattr(config, name, None)
+    config.num_beams = 4
+    with pytest.warns(UserWarning, match="4 beams"):
+        found = run.generate(3)
+    config.num_beams = 1
+    assert found.token_ids.tolist() == _by_transformers(run, 3)

@@ -71,7 +71,8 @@ def check_generate(vlm: rs.VLM, images: Sequence[Image.Image], steps: int = 6) -
     run = vlm.run(vlm.prompt(list(images), QUESTION))
     given = oracle(vlm, images)
     made: Any = vlm.model.generate(**given, max_new_tokens=steps, do_sample=False)
-    wanted = made[0, given["input_ids"].shape[1] :].tolist()
+    ids = given["input_ids"][0]
+    wanted = made[0, len(ids) :].tolist()
     written = run.generate(steps)
     assert written.token_ids.tolist() == wanted
     again = written.run()
@@ -80,6 +81,13 @@ def check_generate(vlm: rs.VLM, images: Sequence[Image.Image], steps: int = 6) -
     logits = vlm.adapter.unembed(normed).detach()
     assert written.logits is not None
     assert torch.allclose(logits, written.logits, atol=1e-4 * float(logits.abs().max()))
+    config = vlm.adapter.generator.generation_config
+    config.repetition_penalty = 1.7
+    try:
+        made = vlm.model.generate(**given, max_new_tokens=steps, do_sample=False)
+        assert run.generate(steps).token_ids.tolist() == made[0, len(ids) :].tolist()
+    finally:
+        config.repetition_penalty = None
 
 
 def conditions(vlm: rs.VLM, run: rs.Run, donor: rs.Run, seed: int = 0) -> list[Any]:

@@ -17,7 +17,8 @@ from ..models import Adapter, Inputs, in_turn
 from ..tokens import Position
 from ._clean import Clean
 from ._forward import forward, keys_and_values, new_cache
-from ._generate import Generation, check_length, continue_greedily
+from ._generate import Generation, continue_greedily
+from ._greedy import greedy
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -57,7 +58,7 @@ class CompactContext:
             CapabilityError: a model whose keys depend on how long the text is, and a question past
                 the length where they change.
         """
-        check_length(question, max_new_tokens)
+        rule = greedy(question, max_new_tokens)
         n = self.run.n
         ids = question.inputs.input_ids
         if question.n <= n or not torch.equal(ids[:n], self.run.inputs.input_ids):
@@ -78,7 +79,7 @@ class CompactContext:
         question.require_current()
         steps = _Steps(question.adapter, question.inputs, self._copy(), n)
         logits = steps.read(question.embeddings[None, n:])
-        return continue_greedily(question, logits, steps, max_new_tokens, keep_logits)[0]
+        return continue_greedily(question, logits, steps, rule, max_new_tokens, keep_logits)[0]
 
     def _copy(self) -> DynamicCache:
         cache = new_cache(self.run.adapter)

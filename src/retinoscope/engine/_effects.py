@@ -17,7 +17,8 @@ from ..models import entering
 from ..showing import show
 from ._dirty import Reach, Reaches
 from ._forward import Batch, forward, new_cache
-from ._generate import Generation, Generations, check_length, continue_greedily
+from ._generate import Generation, Generations, continue_greedily
+from ._greedy import greedy
 from ._incremental import Incremental
 from ._interventions import Ablate, Condition, Knockout, Patch
 from ._plan import Plan
@@ -114,16 +115,20 @@ class Effects:
         goes on where its target names generated positions ("generated", "last+generated"); the
         target "last" is the prompt's last position only.
 
+        What `Run.generate` takes from the model's generation_config holds here too.
+
         Raises:
             InputError: `max_new_tokens` below 1.
+            CapabilityError: as `Run.generate`.
         """
-        check_length(self.run, max_new_tokens)
+        rule = greedy(self.run, max_new_tokens)
         self.run.require_current()
 
         def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation]]:
             logits, steps = self._prompt(batch, max_new_tokens)
             assert steps is not None
-            return logits, continue_greedily(self.run, logits, steps, max_new_tokens, keep_logits)
+            done = continue_greedily(self.run, logits, steps, rule, max_new_tokens, keep_logits)
+            return logits, done
 
         parts = self._in_batches(work, max_new_tokens)
         # The prompt's pass gave the logits as well: a later `effects.logits` costs nothing.

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..arguments import whole
-from ._prompt import refuse_longer
+from ._greedy import Greedy
 from ._steps import Steps
 
 if TYPE_CHECKING:
@@ -25,7 +24,8 @@ class Generation:
     Attributes:
         text: without special tokens, stripped.
         token_ids: (m,) with the end token where it came.
-        logits: (m, vocab) float32, row i is what token i was chosen from; None if not kept.
+        logits: (m, vocab) float32 of the model, row i is what token i was chosen from, before what
+            generation_config makes of it (a repetition penalty, say); None if not kept.
     """
 
     text: str
@@ -60,28 +60,12 @@ class Generations:
         return iter(self.items)
 
 
-def end_tokens(run: Run) -> frozenset[int]:
-    """The ids after which generation stops."""
-    model = run.adapter.model
-    found: Any = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    if found is None:
-        found = getattr(run.adapter.tokenizer, "eos_token_id", None)
-    if found is None:
-        return frozenset()
-    return frozenset([found] if isinstance(found, int) else found)
-
-
-def check_length(run: Run, max_new_tokens: int) -> None:
-    """Raises `InputError` unless at least one token is asked for, and all fit the context."""
-    whole(max_new_tokens, "max_new_tokens", 1)
-    refuse_longer(run.adapter, run.inputs, max_new_tokens)
-
-
 @torch.no_grad()
 def continue_greedily(
     run: Run,
     logits: Float[Tensor, "batch vocab"],
     steps: Steps,
+    rule: Greedy,
     max_new_tokens: int,
     keep_logits: bool,
 ) -> list[Generation]:
@@ -89,17 +73,16 @@ def continue_greedily(
 
     Finished conditions leave the batch.
     """
-    ends = end_tokens(run)
     alive = list(range(len(logits)))
     ids: list[list[int]] = [[] for _ in alive]
     kept: list[list[Tensor]] = [[] for _ in alive]
     for step in range(max_new_tokens):
-        chosen = logits.argmax(-1)
+        chosen = rule.choose(logits, [ids[row] for row in alive])
         for place, (row, token) in enumerate(zip(alive, chosen.tolist(), strict=True)):
             ids[row].append(token)
             if keep_logits:
                 kept[row].append(logits[place])
-        going = [place for place, row in enumerate(alive) if ids[row][-1] not in ends]
+        going = [place for place, row in enumerate(alive) if ids[row][-1] not in rule.ends]
         if not going or step + 1 == max_new_tokens:
             break
         if len(going) < len(alive):

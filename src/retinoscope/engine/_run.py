@@ -196,8 +196,15 @@ class Run:
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
         """Greedy continuation of the prompt.
 
+        As the library's `generate(do_sample=False, num_beams=1)`: from the model's
+        generation_config come the tokens that end the text and what changes scores (repetition and
+        n-gram penalties, suppressed, forced and bad tokens, biases, the shortest length), by the
+        library's own logits processors. Sampling, beams and lengths are not taken from it.
+
         Raises:
             InputError: `max_new_tokens` below 1.
+            CapabilityError: generation_config sets what is not known here (guidance, stop strings,
+                a time limit, a watermark, constraints).
         """
         nothing = self.counterfactuals([()])
         return nothing.generate(max_new_tokens, keep_logits=keep_logits)[0]

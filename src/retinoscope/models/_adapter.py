@@ -207,8 +207,7 @@ class Adapter(ABC):
     @property
     def context(self) -> int | None:
         """How many positions the decoder was made for; None where it has no such bound."""
-        rope = getattr(self.text_config, "rope_parameters", None) or {}
-        if str(rope.get("rope_type", "")) == "dynamic":
+        if self.length_rule.grows:
             return None
         found = getattr(self.text_config, "max_position_embeddings", None)
         return int(found) if found else None
@@ -226,6 +225,11 @@ class Adapter(ABC):
     def unembedding(self) -> nn.Linear:
         """The head: hidden states after the final norm to logits."""
         return part_of(self.model, self.model.get_output_embeddings(), nn.Linear)
+
+    @property
+    def generator(self) -> Any:
+        """The module whose generation_config the library's `generate` reads."""
+        return self.model
 
     def decode(
         self, embeds: Float[Tensor, "batch token d_model"], cache: Cache | None = None, **extra: Any

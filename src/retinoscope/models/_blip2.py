@@ -254,6 +254,10 @@ class Blip2Adapter(QueryAdapter):
         # The language model may hold a copy of the whole model's text_config.
         return self._causal.config
 
+    @property
+    def generator(self) -> Any:
+        return self._causal
+
     # Images
 
     @property

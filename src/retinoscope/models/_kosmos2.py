@@ -66,6 +66,10 @@ class Kosmos2Adapter(QueryAdapter):
             )
         return self.decoder.final_norm(hidden)
 
+    @property
+    def generator(self) -> Any:
+        return self.model.text_model
+
     # Images
 
     @property

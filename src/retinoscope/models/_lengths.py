@@ -56,6 +56,11 @@ class LengthRule:
         return min(one.original for one in self._rotaries)
 
     @property
+    def grows(self) -> bool:
+        """Whether angles are made for any length, so that the context has no end."""
+        return any(one.kind == "dynamic" for one in self._rotaries)
+
+    @property
     def why(self) -> str:
         """What follows for prompts of several lengths; empty where nothing does."""
         if not self:

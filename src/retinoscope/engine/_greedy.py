@@ -1,0 +1,143 @@
+"""What a greedy choice takes from the model's generation_config."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from ..arguments import whole
+from ..errors import CapabilityError
+from ._prompt import refuse_longer
+
+if TYPE_CHECKING:
+    from ._run import Run
+
+_CHANGE_NOTHING = frozenset(
+    (
+        *("eos_token_id", "bos_token_id", "pad_token_id", "decoder_start_token_id"),
+        *("do_sample", "temperature", "top_k", "top_p", "min_p", "top_h", "typical_p"),
+        *("epsilon_cutoff", "eta_cutoff", "early_stopping", "length_penalty", "num_beams"),
+        *("num_return_sequences", "max_length", "max_new_tokens", "use_cache", "use_mtp"),
+        *("cache_implementation", "cache_config", "max_cache_len", "transformers_version"),
+        *("output_attentions", "output_hidden_states", "output_scores", "output_logits"),
+        *("return_dict_in_generate", "compile_config", "disable_compile", "_from_model_config"),
+        *("is_assistant", "num_assistant_tokens", "num_assistant_tokens_schedule"),
+        *("assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind"),
+    )
+)
+"""Entries that say how tokens are drawn or kept, not which of them scores highest."""
+
+_REFUSED = {
+    "guidance_scale": "it takes a second pass without the prompt",
+    "max_time": "what is written would depend on the machine's speed",
+    "stop_strings": "it ends in the middle of a text: cut the text where you want it to end",
+    "watermarking_config": "its scores depend on what else is in the batch",
+    "constraints": "it needs beams",
+    "force_words_ids": "it needs beams",
+}
+_NEUTRAL = {
+    **dict.fromkeys(("guidance_scale", "repetition_penalty", "encoder_repetition_penalty"), 1),
+    **dict.fromkeys(("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"), 0),
+    **dict.fromkeys(("min_length", "min_new_tokens"), 0),
+}
+"""Values of entries that change nothing, beside None and False."""
+
+
+@dataclass(frozen=True, eq=False)
+class Greedy:
+    """How the next token is chosen, and when the text ends.
+
+    The library's greedy `generate` with the model's own generation_config: the token with the
+    highest score after its logits processors (repetition penalty, suppressed, forced and bad
+    tokens, repeated n-grams, shortest lengths, biases). Sampling and beams are left out.
+
+    Attributes:
+        ends: ids after which a text ends; the tokenizer's if generation_config names none.
+    """
+
+    ends: frozenset[int]
+    _prompt: Int[Tensor, " token"]
+    _processors: Any
+
+    def choose(
+        self, logits: Float[Tensor, "batch vocab"], written: Sequence[Sequence[int]]
+    ) -> Int[Tensor, " batch"]:
+        """The next token of each row, which has `written` behind the prompt."""
+        if self._processors is None:
+            return logits.argmax(-1)
+        behind = torch.tensor(written, dtype=torch.long, device=logits.device)
+        before = self._prompt.to(logits.device).expand(len(logits), -1)
+        ids = torch.cat([before, behind.reshape(len(logits), -1)], 1)
+        return self._processors(ids, logits.clone()).argmax(-1)
+
+
+def greedy(run: Run, max_new_tokens: int) -> Greedy:
+    """How `run` goes on.
+
+    Raises:
+        InputError: `max_new_tokens` below 1, or more than fit the context.
+        CapabilityError: an entry of generation_config that has no exact counterpart here.
+    """
+    whole(max_new_tokens, "max_new_tokens", 1)
+    refuse_longer(run.adapter, run.inputs, max_new_tokens)
+    config: Any = getattr(run.adapter.generator, "generation_config", None)
+    ends = _ends(config, run.adapter.tokenizer)
+    wanted = {} if config is None else _set(config)
+    for name, why in _REFUSED.items():
+        if name in wanted:
+            raise CapabilityError(
+                f"the model's generation_config sets {name}={wanted[name]!r}, which is not known "
+                f"here: {why}; set model.generation_config.{name} = None"
+            )
+    beams = int(wanted.get("num_beams", 1))
+    if beams > 1:
+        warnings.warn(
+            f"the model's generation_config asks for {beams} beams: what is written "
+            "here is greedy, one token after the other",
+            stacklevel=3,
+        )
+    some = wanted.keys() - _CHANGE_NOTHING
+    processors = _processors(run, ends, max_new_tokens) if some else None
+    return Greedy(ends, run.inputs.input_ids, processors or None)
+
+
+def _set(config: Any) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in config.to_dict().items()
+        if value is not None and value is not False and value != _NEUTRAL.get(name)
+    }
+
+
+def _ends(config: Any, tokenizer: Any) -> frozenset[int]:
+    found: Any = getattr(config, "eos_token_id", None)
+    if found is None:
+        found = getattr(tokenizer, "eos_token_id", None)
+    if found is None:
+        return frozenset()
+    return frozenset([found] if isinstance(found, int) else found)
+
+
+def _processors(run: Run, ends: frozenset[int], max_new_tokens: int) -> Any:
+    """The library's own logits processors for this prompt, as its `generate` makes them."""
+    model: Any = run.adapter.generator
+    device = run.logits.device
+    config, _ = model._prepare_generation_config(None, do_sample=False, num_beams=1)
+    config = copy.copy(config)
+    config.max_length = run.n + max_new_tokens
+    config._eos_token_tensor = torch.tensor(sorted(ends), device=device) if ends else None
+    return model._get_logits_processor(
+        generation_config=config,
+        input_ids_seq_length=run.n,
+        encoder_input_ids=run.inputs.input_ids[None].to(device),
+        prefix_allowed_tokens_fn=None,
+        logits_processor=[],
+        device=str(device),
+    )
