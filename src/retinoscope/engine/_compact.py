@@ -132,9 +132,10 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
         raise InputError(
             f"expected the kept positions of {adapter.n_layers} blocks, got those of {len(kept)}"
         )
-    what = "positions to keep in a block"
+    what = "positions to keep in block"
     chosen = tuple(
-        tuple(sorted(set(wholes(Position.only(places), what, 0, run.n - 1)))) for places in kept
+        tuple(sorted(set(wholes(Position.only(places), f"{what} {layer}", 0, run.n - 1))))
+        for layer, places in enumerate(kept)
     )
     if not all(chosen):
         raise InputError(

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
 from ..data import ImageSource, open_image
-from ..errors import InputError, UnknownWordsWarning
+from ..errors import CapabilityError, InputError, UnknownWordsWarning
 from ..models import (
     Adapter,
     Capabilities,
@@ -254,10 +254,15 @@ class VLM:
 
         Raises:
             InputError: an image that cannot be read, or a model in training mode.
+            CapabilityError: a family that reads its images elsewhere than at positions.
         """
-        self.state()
-        pixels = [self.adapter.preprocess(open_image(image)) for image in images]
-        return [image.embeddings for image in encoded(self.adapter, pixels)]
+        found = self.encode_whole(images)
+        if any(image.read is not None for image in found):
+            raise CapabilityError(
+                f"{self.capabilities.architecture} has no visual tokens in its decoder's input: "
+                "vlm.encode_whole gives what its cross-attention blocks read"
+            )
+        return [image.embeddings for image in found]
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
