@@ -14,12 +14,11 @@ import pytest
 
 from retinoscope.cli import main
 from retinoscope.curation import Curated
-from retinoscope.data import Object, coco, export_coco, scenes
+from retinoscope.data import coco, export_coco, scenes
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.report import compose_neo2024
 from retinoscope.reproduce import Data, Once, Plan, neo2024, read_questions
-from retinoscope.reproduce._geometry import released_tokens
-from retinoscope.studies import NUMBERS, TokenAblation, open_results
+from retinoscope.studies import NUMBERS, TokenAblation, open_results, released_tokens
 
 BOUNDS = [
     *("--min-area", "100", "--max-area", "6000", "--at-most", "5"),
@@ -189,26 +188,6 @@ def test_data_is_opened_once_here_and_again_elsewhere(folder):
     there = pickle.loads(pickle.dumps(opened))
     assert there() is not opened()
     assert there().fingerprint == opened().fingerprint
-
-
-def square(x, y, side, size):
-    mask = np.zeros((size[1], size[0]), bool)
-    mask[y : y + side, x : x + side] = True
-    return Object("car", mask, (x, y, x + side, y + side))
-
-
-def test_the_released_tokens_drift_and_bend():
-    exact = released_tokens(square(20, 20, 20, (240, 240)), (240, 240), 24)
-    assert np.argwhere(exact).tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
-    # 47 pixels in 24 patches of floor(1.96) = 1: patch 23 ends at pixel 24.
-    drifted = released_tokens(square(10, 10, 2, (47, 47)), (47, 47), 24)
-    assert np.argwhere(drifted).tolist() == [[10, 10], [10, 11], [11, 10], [11, 11]]
-    assert not released_tokens(square(30, 30, 10, (47, 47)), (47, 47), 24).any()
-    # The outline of a polygon loses its vertices outside the centre square.
-    wide = square(20, 0, 24, (96, 48))
-    polygon = (20.0, 0.0, 44.0, 0.0, 44.0, 24.0, 34.0, 24.0, 20.0, 24.0)
-    bent = Object("car", wide.mask, wide.box, polygons=(polygon,))
-    assert released_tokens(wide, (96, 48), 24).sum() > released_tokens(bent, (96, 48), 24).sum()
 
 
 def test_masks_in_paper_mode_select_the_released_tokens(tiny, folder, tmp_path):

@@ -25,7 +25,10 @@ class Words:
     def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
         return {"input_ids": [WORDS.index(w) if w in WORDS else 0 for w in text.lower().split()]}
 
-    def decode(self, ids: list[int]) -> str:
+    def tokenize(self, text: str) -> list[str]:
+        return [WORDS[index] for index in self(text)["input_ids"]]
+
+    def decode(self, ids: list[int], **options: bool) -> str:
         return " ".join(WORDS[index] for index in ids)
 
 

@@ -80,6 +80,11 @@ def test_vertices_of_polygons_and_of_outlines():
     polygon = (28.0, 10.0, 36.0, 10.0, 36.0, 14.0, 36.0, 18.0)
     told = Object("car", mask, (28, 10, 36, 18), polygons=(polygon,))
     assert vertices_inside(told, (128, 64)) == 3
+    # The square is 32 to 96, 0 to 64: its left edge is inside, its right and its lower one are not.
+    corner = (32.0, 0.0, 95.9, 0.0, 95.9, 63.9, 32.0, 63.9)
+    assert vertices_inside(Object("car", mask, (0, 0, 1, 1), polygons=(corner,)), (128, 64)) == 4
+    edge = (32.0, 0.0, 96.0, 0.0, 96.0, 64.0, 32.0, 64.0)
+    assert vertices_inside(Object("car", mask, (0, 0, 1, 1), polygons=(edge,)), (128, 64)) == 1
     touching = np.zeros((4, 4), bool)
     touching[0, 0] = touching[1, 1] = True
     assert len(corners(touching)) == 7

@@ -85,7 +85,10 @@ class WordTokenizer:
         known = {word: index for index, word in enumerate(WORDS)}
         return {"input_ids": [known.get(word, 1) for word in text.lower().split()]}
 
-    def decode(self, ids: list[int]) -> str:
+    def tokenize(self, text: str) -> list[str]:
+        return [WORDS[index] for index in self(text)["input_ids"]]
+
+    def decode(self, ids: list[int], **options: bool) -> str:
         return " ".join(WORDS[index] for index in ids)
 
 

@@ -62,7 +62,10 @@ def test_the_papers_polling_rule_looks_for_yes_anywhere():
 @pytest.mark.parametrize(
     ("predicted", "piece", "correct"),
     [
-        ("▁cat", "cat", True),
+        ("cat", "▁cat", True),
+        (" cat", "Ġcat", True),
+        # A decoded token has no marker; one that had would be a name of its own.
+        ("▁cat", "cat", False),
         ("C", "cat", True),
         ("", "cat", True),
         (" ", "cat", True),

@@ -9,11 +9,10 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..data import Object
-from ..errors import InputError
+from ..errors import CapabilityError, InputError
+from ..studies import VERTICES, centre_square, released_side, released_tokens
 from ._filters import Filter, Mode, Verdict
 from ._view import View
-
-VERTICES = 3
 
 
 @dataclass(frozen=True)
@@ -21,10 +20,13 @@ class SurvivesCrop(Filter):
     """Objects of which at least one visual token is left.
 
     Args:
-        mode: "paper" asks in addition for what the released code asks for: of one polygon at least
-            three vertices inside the centre square of the image. Objects that have no polygons
-            (run lengths, which the released code cannot read) are judged by the corners of their
-            mask's outline.
+        mode: "corrected" asks whether the box of a token overlaps the object. "paper" asks what the
+            released code asks for: of one polygon at least three vertices inside the centre square
+            of the image (0 <= x < side); and that one of its patches touches what they enclose,
+            which it does not ask, and then ablates nothing. Objects that have no polygons (run
+            lengths, which the released code cannot read) are judged by the corners of their mask's
+            outline. Where a model's tokens are no square grid, its patches do not exist, and the
+            exact boxes are asked.
     """
 
     mode: Mode = "corrected"
@@ -38,16 +40,25 @@ class SurvivesCrop(Filter):
 
     @property
     def text(self) -> str:
-        also = ", and 3 vertices inside the centre square" if self.mode == "paper" else ""
-        return f"at least one visual token on the object{also}"
+        if self.mode == "corrected":
+            return "at least one visual token on the object"
+        return "3 vertices inside the centre square, and a patch on the object"
 
     def judge(self, view: View, index: int) -> Verdict:
-        tokens = len(view.tokens(index))
-        reason = f"{tokens} of {len(view.layout)} tokens"
-        if self.mode == "corrected" or not tokens:
-            return Verdict(tokens > 0, reason)
-        inside = vertices_inside(view.sample.objects[index], view.sample.image.size)
-        return Verdict(inside >= VERTICES, f"{reason}, {inside} vertices inside")
+        obj, size = view.sample.objects[index], view.sample.image.size
+        if self.mode == "corrected":
+            tokens = len(view.tokens(index))
+            return Verdict(tokens > 0, f"{tokens} of {len(view.layout)} tokens")
+        inside = vertices_inside(obj, size)
+        if inside < VERTICES:
+            return Verdict(False, f"{inside} vertices inside")
+        try:
+            patches = int(released_tokens(obj, size, released_side(view.layout)).sum())
+        except CapabilityError:
+            patches = len(view.tokens(index))
+        return Verdict(
+            patches > 0, f"{inside} vertices inside, {patches} of {len(view.layout)} tokens"
+        )
 
 
 def vertices_inside(obj: Object, size: tuple[int, int]) -> int:
@@ -59,14 +70,12 @@ def vertices_inside(obj: Object, size: tuple[int, int]) -> int:
     Source: correct_annotations_for_crop in the released code of Neo et al. 2024, which drops the
     vertices outside and keeps polygons of which at least three are left.
     """
-    width, height = size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
+    left, top, side = centre_square(size)
     outlines = [np.asarray(polygon, float).reshape(-1, 2) for polygon in obj.polygons]
     best = 0
     for points in outlines or [corners(obj.mask)]:
-        x, y = points[:, 0] - left, points[:, 1] - top
-        best = max(best, int(((x >= 0) & (x <= side) & (y >= 0) & (y <= side)).sum()))
+        moved = points - [left, top]
+        best = max(best, int(((moved >= 0) & (moved < side)).all(1).sum()))
     return best
 
 

@@ -1,9 +1,4 @@
-"""Which visual tokens the released code takes for an object's, and how far that is from the truth.
-
-The released code lays patches of floor(side / 24) pixels over the centre square of the image and
-drops polygon vertices outside that square (rather than cut the polygon). Its patches drift from
-the tokens towards the bottom right wherever the side is no multiple of 24.
-"""
+"""The released code's object tokens of a whole data set, beside the exact ones."""
 
 from __future__ import annotations
 
@@ -14,45 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
-from ..data import Object, Sample, decode_segmentation
+from ..data import Sample
 from ..errors import CapabilityError
 from ..store import write_bytes
-from ..studies import DESCRIBE
+from ..studies import DESCRIBE, released_side, released_tokens
 from ..tokens import region_cover
 
 if TYPE_CHECKING:
     from ..engine import VLM
-
-
-def released_tokens(obj: Object, size: tuple[int, int], n: int) -> Bool[np.ndarray, "row column"]:
-    """The released code's object tokens on an n x n grid.
-
-    Args:
-        obj: with polygons, or with run lengths, whose mask is cropped as it is (the released code
-            cannot read those).
-        size: width and height of the image in pixels.
-
-    Source: get_mask_indices and correct_annotations_for_crop in the released code.
-    """
-    width, height = size
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    mask = obj.mask[top : top + side, left : left + side]
-    if obj.polygons:
-        kept = []
-        for polygon in obj.polygons:
-            points = np.asarray(polygon, float).reshape(-1, 2) - [left, top]
-            inside = points[((points >= 0) & (points <= side)).all(1)]
-            kept += [inside.ravel().tolist()] if len(inside) >= 3 else []
-        mask = decode_segmentation(kept, side, side)
-    patch = side // n
-    found = np.zeros((n, n), bool)
-    for row, column in np.ndindex(n, n):
-        y, x = row * patch, column * patch
-        found[row, column] = mask[y : y + patch, x : x + patch].any()
-    return found
 
 
 def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
@@ -65,6 +31,7 @@ def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
     Raises:
         CapabilityError: the model's visual tokens are no square grid, of which the released code
             knows nothing.
+        MissingExtraError: as `released_tokens`.
     """
     of = [vlm.fingerprint, str(getattr(samples, "fingerprint", ""))]
     if file.exists() and json.loads(file.read_bytes())["of"] == of:
@@ -77,16 +44,7 @@ def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
         except Exception:
             continue
         layout = vlm.prompt(sample.image, DESCRIBE).inputs.layouts[0]
-        n = 0 if layout.grid is None else layout.grid[0]
-        if not n or layout.grid != (n, n) or len(layout) != n * n or layout.unplaced.any():
-            raise CapabilityError(
-                "the released code's choice of tokens is for a square grid over the centre of the "
-                f"image; this model has {len(layout)} visual tokens in another arrangement"
-            )
-        if min(sample.image.size) < n:
-            raise CapabilityError(
-                f"the released code's patches have floor({min(sample.image.size)} / {n}) = 0 pixels"
-            )
+        n = released_side(layout)
         points = []
         for obj in sample.objects:
             released = released_tokens(obj, sample.image.size, n)

@@ -35,6 +35,7 @@ from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
 from ._planted_check import CHECKS, PlantedCheck, check_planted
 from ._readable import Readable, one_line, prints_of, sample_fingerprint
+from ._released import VERTICES, centre_square, released_side, released_tokens
 from ._reprompt import ImageReprompting, next_turn
 from ._results import Results, open_results
 from ._same_data import SameSamples, same_samples
@@ -76,6 +77,7 @@ __all__ = [
     "PROBE_TASKS",
     "TASKS",
     "TOKENS_OBJECT_1",
+    "VERTICES",
     "AlignmentRules",
     "Ask",
     "AttentionAlignment",
@@ -114,6 +116,7 @@ __all__ = [
     "WordAttention",
     "aggregation_specs",
     "answers",
+    "centre_square",
     "check_planted",
     "describe_model",
     "free_memory",
@@ -135,6 +138,8 @@ __all__ = [
     "prints_of",
     "question_asks",
     "read_categories",
+    "released_side",
+    "released_tokens",
     "replace_pixels",
     "same_samples",
     "sample_fingerprint",

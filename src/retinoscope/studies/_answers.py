@@ -71,6 +71,17 @@ class Answers:
             self._texts[token_id] = text.strip(_MARKERS)
         return self._texts[token_id]
 
+    def paper_first(self, name: str) -> str:
+        """The piece that the released code of Neo et al. 2024 compares with: of the bare name in
+        lower case, with its marker, be it the unknown token or a leading space alone."""
+        return self.tokenizer.tokenize(name.lower())[0]  # type: ignore[attr-defined]
+
+    def paper_text(self, token_id: int) -> str:
+        """A predicted token as the released code decodes it; "" where it is a special token."""
+        return self.tokenizer.decode(  # type: ignore[attr-defined]
+            [token_id], skip_special_tokens=True, clean_up_tokenization_spaces=False
+        )
+
     def _first(self, text: str, after: str) -> int | None:
         unknown = getattr(self.tokenizer, "unk_token_id", None)
         for index in pieces_after(self.tokenizer, text, after):

@@ -76,16 +76,21 @@ def question_tokens(run: Run) -> TokenSet:
     return run.positions["question"] - run.positions["last"]
 
 
-def without_target(source: str, target: str, sources: dict[str, TokenSet], image: ImageTokens):
+def without_target(
+    source: str, target: str, sources: dict[str, TokenSet], image: ImageTokens, mode: str
+) -> TokenSet | None:
     """The source less the target's own positions, or None where no edge is left to name.
 
-    Towards the last visual row a set means its tokens outside that row, as in the released code
-    ("all visual tokens except the last row"); a set never loses the edges to itself.
+    Towards the last visual row a set means its tokens outside that row, so that a set never loses
+    the edges to itself. In "paper" mode only "visual" does ("all visual tokens except the last
+    row"): the released code's object+1 keeps its tokens of that row, and the other sources, which
+    it does not block towards that row, keep theirs likewise.
     """
     if source == target:
         return None
     tokens = sources[source]
-    if target == "last-row" and source in _IMAGE_SOURCES:
+    cut = _IMAGE_SOURCES if mode == "corrected" else {"visual"}
+    if target == "last-row" and source in cut:
         tokens = tokens - image.tokens(image.last_row)
     return tokens if len(tokens) else None
 

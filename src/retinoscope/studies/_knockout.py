@@ -70,8 +70,8 @@ class AttentionKnockout(Study[_Context]):
 
     All sources x targets x windows of one question are one batch. Pairs without an edge in a causal
     decoder (question to last row) and pairs of a set with itself are left out; towards the last row
-    a source means its tokens outside that row. Rows with source "none" are the clean answers, also
-    the wrong ones, which get no knockouts.
+    a source means its tokens outside that row (in paper mode only "visual" does). Rows with source
+    "none" are the clean answers, also the wrong ones, which get no knockouts.
 
     Args:
         sources: of `SOURCES`, and "visual" for all visual tokens.
@@ -84,7 +84,8 @@ class AttentionKnockout(Study[_Context]):
             sources x targets x windows counterfactuals.
         prefill: put before the answer of questions that ask for an object's name; the paper's is
             "It is a".
-        mode: rule for correctness: "corrected" (first piece) or "paper".
+        mode: "corrected" or "paper" (the released code's): rule for correctness, and whether a
+            source keeps its own tokens of the last row towards that row.
         min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
         unlocated: also ask questions that do not say which objects they are about; their sources
             are those without an object, and "visual".
@@ -232,7 +233,7 @@ class AttentionKnockout(Study[_Context]):
         cuts = []
         for source in sources:
             for target, queries in targets.items():
-                keys = without_target(source, target, sources, image)
+                keys = without_target(source, target, sources, image, self.mode)
                 if keys is None or not count_edges(keys, queries):
                     continue
                 cuts += [_Cut(source, target, w, keys, queries) for w in context.windows]

@@ -10,8 +10,9 @@ defects so that its numbers can be compared:
 
 - caption: case-sensitive substring, in a text that includes the prompt ("cat" is in "located");
 - polling: "yes" anywhere in the lower-cased text, which includes the prompt;
-- question: the first piece of the answer must *start with* the predicted token, so that an empty
-  or a one-letter token counts as correct (the reverse of what the code's comment says).
+- question: the first piece of the answer must *start with* the predicted token, so that a
+  one-letter token counts as correct (the reverse of what the code's comment says), and so does an
+  empty one. Special tokens are skipped in decoding: a predicted end of text is empty.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from ._words import names_any, words_of
 
 MODES = ("paper", "corrected", "whole-word")
 """`whole-word` exists for questions only: the answer is looked for in generated text."""
-
-_MARKERS = "▁Ġ "
 
 
 def names_object(text: str, name: str) -> bool:
@@ -40,8 +39,13 @@ def paper_says_yes(decoded: str) -> bool:
 
 
 def paper_first_piece(predicted: str, first_piece: str) -> bool:
-    """The released code's rule for questions: `first_piece` starts with the predicted token."""
-    return first_piece.strip(_MARKERS).lower().startswith(predicted.strip(_MARKERS).lower())
+    """The released code's rule for questions: `first_piece` starts with the predicted token.
+
+    Args:
+        predicted: the predicted token's text, special tokens skipped.
+        first_piece: of the name in lower case, as the tokenizer writes it.
+    """
+    return first_piece.strip().lstrip("Ġ▁").lower().startswith(predicted.strip().lower())
 
 
 def answers(text: str, answer: str) -> bool:

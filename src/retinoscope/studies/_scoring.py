@@ -115,10 +115,8 @@ class Scorer:
         top = int(outcome.logits.argmax())
         said = self.answers.piece(top)
         if mode == "paper":
-            first = self.answers.piece(
-                self.answers.first_pieces(ask.answer.lower(), outcome.after)[0]
-            )
-            return Score(paper_first_piece(said, first), chance, said)
+            first, shown = self.answers.paper_first(ask.answer), self.answers.paper_text(top)
+            return Score(paper_first_piece(shown, first), chance, shown)
         if mode == "whole-word":
             text = outcome.text or ""
             return Score(answers(text, ask.answer), chance, text)
