@@ -117,8 +117,8 @@ class Seeing:
         end = FIRST + GRID**2
         rows, columns = (axis.ravel() for axis in np.mgrid[:GRID, :GRID])
         tiles = np.zeros(GRID**2, dtype=int)
-        layout = Layout((width, height), self.boxes, rows, columns, tiles, self.grid)
-        places = ((tuple(range(FIRST, end)), layout),)
+        self.layout = Layout((width, height), self.boxes, rows, columns, tiles, self.grid)
+        places = ((tuple(range(FIRST, end)), self.layout),)
         self.sequence = Positions(end + QUESTION_LENGTH + 1, places)
         self.tokens = TokenSet.of(self.sequence, range(FIRST, end))
         self.positions = {

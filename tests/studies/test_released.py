@@ -7,14 +7,18 @@ import pytest
 import torch
 from PIL import Image
 
-from retinoscope.data import Object
+import retinoscope as rs
+from retinoscope.data import Object, Question, Sample
+from retinoscope.engine.fill import Mean
 from retinoscope.errors import MissingExtraError
-from retinoscope.studies import released_tokens
+from retinoscope.studies import TokenAblation, released_tokens
+from retinoscope.studies._ablation import _Context, _Memo
 from retinoscope.studies._answers import Answers
 from retinoscope.studies._edges import sources_for, without_target
 from retinoscope.studies._scoring import Outcome, Scorer
 from retinoscope.studies._sets import ImageTokens
-from retinoscope.studies._tasks import Ask
+from retinoscope.studies._tasks import Ask, question_asks
+from retinoscope.tokens import released_scores
 
 
 def square(x, y, side, size):
@@ -115,3 +119,83 @@ def test_object_and_ring_keep_their_tokens_of_the_last_row_in_paper_mode(tiny):
     assert indices("object", "corrected") is None
     for mode in ("paper", "corrected"):
         assert indices("visual", mode) == tuple(range(42))
+
+
+@pytest.fixture
+def noise():
+    return Image.fromarray(np.random.default_rng(1).integers(0, 255, (40, 56, 3), dtype=np.uint8))
+
+
+def plain_scores(vlm, text, image, vector, steps):
+    """The sum written out over the model itself: both ends in full, one position too many."""
+    run = vlm.run(vlm.prompt(image, text))
+    inputs = run.embeddings[None].clone()
+    first, last = run.image.positions[0], run.image.positions[-1]
+    start = inputs.clone()
+    start[:, first : last + 2] = vector
+    total = torch.zeros_like(inputs)
+    for alpha in torch.linspace(0, 1, steps):
+        between = (start + alpha * (inputs - start)).requires_grad_(True)
+        logit = vlm.model(inputs_embeds=between).logits[0, -1, vlm.tokenizer.bos_token_id]
+        total += torch.autograd.grad(logit, between)[0]
+    scores = (total * (inputs - start) / steps).abs().sum(-1)[0]
+    assert not scores[:first].any()
+    assert not scores[last + 2 :].any()
+    return scores[first : last + 2]
+
+
+def test_the_released_gradient_counts_both_ends_and_one_position_too_many(tiny, noise):
+    text = "Is there a cat in this image?"
+    run = tiny.run(tiny.prompt(noise, text))
+    vector = torch.linspace(-1, 1, run.embeddings.shape[1])
+    expected = plain_scores(tiny, text, noise, vector, steps=5)
+    # Special tokens come first: what is explained is the beginning of the text, not "Yes".
+    target = int(tiny.tokenizer("Yes")["input_ids"][0])
+    assert target == tiny.tokenizer.bos_token_id
+    found = released_scores(run, target, Mean(vector, 1, 1), steps=5, batch_size=2)
+    assert found.shape == (50,)
+    assert torch.allclose(found, expected, atol=1e-5 * float(expected.max()))
+    # The position after the image is no visual token, and yet ranks among them.
+    assert found[49] > found[:49].min()
+
+
+def test_a_set_with_the_position_after_the_image_is_ablated_as_it_is(tiny, noise):
+    run = tiny.run(tiny.prompt(noise, "Is there a cat in this image?"))
+    tokens = ImageTokens(run).tokens((0, 3, 49))
+    places = run.image.positions
+    assert tokens.positions == (places[0], places[3], places[48] + 1)
+    fill = Mean(torch.ones(run.embeddings.shape[1]), 1, 1)
+    fast = run.counterfactuals([rs.Ablate(tokens, fill)]).logits
+    embeds = run.embeddings[None].clone()
+    embeds[:, list(tokens.positions)] = 1.0
+    with torch.no_grad():
+        plain = tiny.model(inputs_embeds=embeds).logits[0, -1]
+    assert torch.allclose(fast[0], plain, atol=1e-4 * float(plain.abs().max()))
+
+
+def test_a_questions_gradient_set_is_that_of_is_there_a_name(tiny, noise):
+    mask = np.zeros((40, 56), bool)
+    mask[10:20, 20:30] = True
+    sample = Sample(
+        "one",
+        noise,
+        (Object("Cat", mask, (20, 10, 30, 20)),),
+        questions=(Question("What color is the cat?", "red", "color", (0,)),),
+    )
+    (ask,) = question_asks(sample, ("color",))
+    run = tiny.run(tiny.prompt(noise, ask.text))
+    fill = Mean(torch.linspace(-1, 1, run.embeddings.shape[1]), 1, 1)
+    context = _Context(Scorer(Answers(tiny.tokenizer)), fill)
+
+    def order(target):
+        study = TokenAblation(tiny, [sample], gradient_target=target, gradient_steps=5)
+        return study._by_gradient(context, sample, ImageTokens(run), ask, _Memo({}))
+
+    # In lower case, as the released scripts for questions have it.
+    polled = tiny.run(tiny.prompt(noise, "Is there a cat in this image?"))
+    target = tiny.tokenizer.bos_token_id
+    assert order("paper") == ImageTokens(polled).by_released_gradient(target, fill, 5)
+    assert sorted(order("paper")) == list(range(50))
+    red = tiny.tokenizer.convert_tokens_to_ids("▁red")
+    assert order("answer") == ImageTokens(run).by_gradient(red, fill, 5)
+    assert order("answer") != order("paper")

@@ -27,7 +27,8 @@ class Hallucination(Filter):
     """Objects that the caption names, and no longer once their pixels are replaced.
 
     Args:
-        mode: "corrected" (whole words) or "paper" (the released code's substring rule).
+        mode: "corrected" (whole words; the boxes of the object's tokens) or "paper" (the released
+            code's substring rule; its patches in the centre square); see `HallucinationFilter`.
         fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
         seed: of the noise; the paper's is unseeded.
     """
@@ -44,13 +45,14 @@ class Hallucination(Filter):
 
     @property
     def text(self) -> str:
-        rule = "as a substring" if self.mode == "paper" else "as a whole word"
-        return f"the caption has it ({rule}), and not once its pixels are {self.fill}"
+        paper = self.mode == "paper"
+        rule = "as a substring" if paper else "as a whole word"
+        what = "its patches of the centre square" if paper else "its pixels"
+        return f"the caption has it ({rule}), and not once {what} are {self.fill}"
 
     def judge(self, view: View, index: int) -> Verdict:
         obj = view.sample.objects[index]
-        tokens = view.tokens(index)
-        if not len(tokens):
+        if self.mode == "corrected" and not len(view.tokens(index)):
             return Verdict(False, "no visual token on the object")
         heard = {CAPTION: view.answers.caption}
 
@@ -61,8 +63,8 @@ class Hallucination(Filter):
         outcome = self._rule().keep(
             describe,
             view.sample.image,
-            [tuple(box) for box in view.layout.boxes[tokens].tolist()],
-            obj.name,
+            obj,
+            view.layout,
             f"{view.sample.id}/{index}",
             view.answers.caption,
         )

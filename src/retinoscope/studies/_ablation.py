@@ -26,7 +26,7 @@ from ._matching import MODES
 from ._needs import Need
 from ._readable import Readable
 from ._scoring import Outcome, Scorer, modes_of, needs_text
-from ._sets import ImageTokens, Indices, object_sets
+from ._sets import ImageTokens, Indices
 from ._study import Example, Rows, Study, rng_of
 from ._tables import Cell
 from ._tasks import (
@@ -96,9 +96,11 @@ class TokenAblation(Study[_Context]):
             "zero" or "noise".
         min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
         gradient_steps: of integrated gradients (the paper: 50).
-        gradient_target: "answer" explains the answer's logit; "paper" the first id of the encoded
-            "Yes", special tokens included, whatever is asked, as the released code does (for
-            LLaVA-1.5 that is the beginning-of-text token).
+        gradient_target: "answer" explains the answer's logit; "paper" chooses as the released code
+            does: whatever is asked, the gradient is that of "Is there a NAME in this image?", to
+            the first id of the encoded "Yes", special tokens included (for LLaVA-1.5 the
+            beginning-of-text token), summed as `retinoscope.tokens.released_scores` says; the
+            position after the image may be among the tokens.
         mean: the mean visual token of other images, with fill "mean"; None takes it over `samples`.
         hallucination_filter: keeps an object, for the first two tasks, only if its caption is right
             on the original and wrong once the object's pixels are replaced. The paper filters so;
@@ -322,13 +324,11 @@ class TokenAblation(Study[_Context]):
         assert self.hallucination_filter is not None
         (index,) = ask.objects
         if index not in memo.kept:
-            obj = sample.objects[index]
-            tokens = object_sets(image, [obj.mask], self.min_cover)["object"]
             memo.kept[index] = self.hallucination_filter.keep(
                 self._describe,
                 sample.image,
-                [image.run.image.boxes[token].tolist() for token in tokens],
-                obj.name,
+                sample.objects[index],
+                image.run.image.layout,
                 f"{sample.id}/{index}",
                 memo.caption.get(DESCRIBE),
             ).kept
@@ -343,24 +343,29 @@ class TokenAblation(Study[_Context]):
     ) -> Indices:
         """Visual tokens by attribution to the answer's logit.
 
-        As in the paper, a caption's object is attributed through its polling question.
+        As in the paper, a caption's object is attributed through its polling question; in the
+        released code, and with gradient_target "paper" here, so is a question's.
         """
-        if ask.task == "question":
+        paper = self.gradient_target == "paper"
+        if ask.task == "question" and not paper:
             return self._ranked(context, image, ask.answer)
-        (index,) = ask.objects
-        if index not in memo.order:
-            text = polling_text(sample.objects[index].name, self.prompts.article)
+        index = ask.objects[0]
+        name = sample.objects[index].name
+        # The released scripts for questions write the name in lower case, the others do not.
+        name = name.lower() if paper and ask.task == "question" else name
+        text = polling_text(name, self.prompts.article)
+        if text not in memo.order:
             if text not in memo.images:
                 run = self.vlm.run(self.vlm.prompt(sample.image, text))
                 memo.images[text] = ImageTokens(run)
-            memo.order[index] = self._ranked(context, memo.images[text], "yes")
-        return memo.order[index]
+            memo.order[text] = self._ranked(context, memo.images[text], "yes")
+        return memo.order[text]
 
     def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Indices:
         """Of the answer's spellings, the logit of the likeliest one is explained."""
         if self.gradient_target == "paper":
             target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
-            return image.by_gradient(target, context.fill, self.gradient_steps)
+            return image.by_released_gradient(target, context.fill, self.gradient_steps)
         pieces = context.scorer.answers.first_pieces(answer, image.run.ending)
         target = max(pieces, key=lambda piece: float(image.run.logits[piece]))
         return image.by_gradient(target, context.fill, self.gradient_steps)
@@ -450,13 +455,13 @@ class _Memo:
     Attributes:
         images: the visual tokens under each prompt.
         kept: which objects the filter kept.
-        order: the objects' tokens by attribution.
+        order: the visual tokens by attribution, by prompt.
         caption: by prompt.
     """
 
     images: dict[str, ImageTokens]
     kept: dict[int, bool] = field(default_factory=dict)
-    order: dict[int, Indices] = field(default_factory=dict)
+    order: dict[str, Indices] = field(default_factory=dict)
     caption: dict[str, str] = field(default_factory=dict)
 
 

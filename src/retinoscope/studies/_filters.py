@@ -1,9 +1,10 @@
 """The paper's hallucination filter: does the model see the object, or only expect it?
 
 An object is kept if the model identifies it on the original image and no longer does once the
-object's pixels are replaced (Neo et al. 2024, section 3). The released code overwrites every patch
-that the object touches with one tile of uniform random RGB, tiled over all of them, and has an
-unused variant in grey 128; only the generative answer decides.
+object's pixels are replaced (Neo et al. 2024, section 3). The released code cuts the image to its
+centre square, overwrites every patch of floor(side / 24) pixels that the object touches with one
+tile of uniform random RGB, and shows the model that square; it has an unused variant in grey 128.
+Only the generative answer decides.
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
 
-from ..errors import InputError
+from ..errors import CapabilityError, InputError
+from ..tokens import region_cover
 from ._matching import names_object, paper_names_object
+from ._released import cropped, patch_boxes, released_side, released_tokens
+
+if TYPE_CHECKING:
+    from ..data import Object
+    from ..tokens import Layout
 
 FILLS = ("noise", "grey")
 GREY = 128
+
+Box = tuple[float, float, float, float]
+Boxes = Sequence[Box]
 
 
 class Describe(Protocol):
@@ -35,7 +45,8 @@ class HallucinationFilter:
 
     Args:
         fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
-        mode: "corrected" (whole words) or "paper" (the released code's substring rule).
+        mode: "corrected" (whole words; the boxes of the object's tokens in the whole image) or
+            "paper" (the released code's substring rule; its patches, in the centre square alone).
         seed: of the noise; the paper's is unseeded.
     """
 
@@ -57,30 +68,51 @@ class HallucinationFilter:
         self,
         describe: Describe,
         image: Image.Image,
-        boxes: Sequence[tuple[float, float, float, float]],
-        name: str,
+        obj: Object,
+        layout: Layout,
         key: str,
         original: str | None = None,
     ) -> FilterOutcome:
-        """Whether the object `name` passes.
+        """Whether `obj` passes.
 
         Args:
             describe: caption of an image.
             image: the original.
-            boxes: of the visual tokens that the object touches, in pixels of `image`.
-            name: the object's name.
-            key: seeds the noise together with `seed`, e.g. the sample's id and the object's name.
+            layout: where its visual tokens come from.
+            key: seeds the noise together with `seed`, e.g. the sample's id and the object's number.
             original: the caption of the original image, if it is known already.
+
+        Raises:
+            InputError: the object's mask is empty.
+            MissingExtraError: as `released_tokens`.
         """
         caption = describe(image) if original is None else original
-        before = self.correct(caption, name)
+        before = self.correct(caption, obj.name)
         if not before:
             return FilterOutcome(False, False, None)
-        replaced = replace_pixels(
-            image, boxes, self.fill, zlib.crc32(f"{self.seed}/{key}".encode())
-        )
-        after = self.correct(describe(replaced), name)
+        seen, boxes = self.seen(image, obj, layout)
+        seed = zlib.crc32(f"{self.seed}/{key}".encode())
+        if boxes:
+            seen = replace_pixels(seen, boxes, self.fill, seed)
+        after = self.correct(describe(seen), obj.name)
         return FilterOutcome(not after, True, after)
+
+    def seen(self, image: Image.Image, obj: Object, layout: Layout) -> tuple[Image.Image, Boxes]:
+        """The image that is shown without the object, and the boxes in it that are replaced.
+
+        Where the visual tokens are no square grid, the released code's patches do not exist, and
+        paper mode replaces the exact boxes, too.
+        """
+        if self.mode == "paper":
+            try:
+                found = released_tokens(obj, image.size, released_side(layout))
+            except CapabilityError:
+                pass
+            else:
+                square = cropped(image)
+                return square, patch_boxes(found, square.width)
+        cover = region_cover(obj.mask, layout.size, layout.boxes)
+        return image, [tuple(box) for box in layout.boxes[cover > 0].tolist()]
 
 
 @dataclass(frozen=True)
@@ -94,7 +126,7 @@ class FilterOutcome:
 
 def replace_pixels(
     image: Image.Image,
-    boxes: Sequence[tuple[float, float, float, float]],
+    boxes: Boxes,
     fill: str = "noise",
     seed: int = 0,
 ) -> Image.Image:
@@ -103,8 +135,8 @@ def replace_pixels(
     Args:
         boxes: x0, y0, x1, y1 in pixels; a pixel belongs to a box if the box covers part of it.
             Boxes with NaN (unplaced tokens) are passed over.
-        fill: "noise": one tile of uniform random RGB as large as the largest box, laid into
-            each; "grey": 128.
+        fill: "noise": one tile of uniform random RGB (0 to 254, as the paper's) as large as the
+            largest box, laid into each; "grey": 128.
         seed: of the tile.
     """
     pixels = np.array(image.convert("RGB"))
@@ -126,7 +158,7 @@ def replace_pixels(
     tile_width = max(x1 - x0 for x0, _, x1, _ in spans)
     if fill == "noise":
         rng = np.random.default_rng(seed)
-        tile = rng.integers(0, 256, (tile_height, tile_width, 3), dtype=np.uint8)
+        tile = (rng.random((tile_height, tile_width, 3)) * 255).astype(np.uint8)
     else:
         tile = np.full((tile_height, tile_width, 3), GREY, dtype=np.uint8)
     for x0, y0, x1, y1 in spans:

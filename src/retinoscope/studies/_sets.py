@@ -1,7 +1,8 @@
 """Token sets of one run as indices among the image's visual tokens, 0 to n - 1.
 
 Studies ask several prompts about one image; an index among the visual tokens means the same in all
-of them, a position of the decoder's input does not have to.
+of them, a position of the decoder's input does not have to. One more index, n, is the position
+after the image, which the gradient sets of the released code can hold.
 """
 
 from __future__ import annotations
@@ -14,12 +15,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import InputError
-from ..tokens import attribution, registers
+from ..tokens import TokenSet, attribution, registers, released_scores
 
 if TYPE_CHECKING:
     from ..engine import Run
     from ..engine.fill import Fill
-    from ..tokens import TokenSet
 
 Indices = tuple[int, ...]
 
@@ -39,7 +39,12 @@ class ImageTokens:
 
     def tokens(self, indices: Iterable[int]) -> TokenSet:
         """The token set of these indices."""
-        return self.run.image.at(tuple(indices))
+        chosen = tuple(indices)
+        if self.n not in chosen:
+            return self.run.image.at(chosen)
+        places = positions_of(self.run.image.tokens)
+        after = places[-1] + 1
+        return TokenSet.of(self.run.sequence, (after if i == self.n else places[i] for i in chosen))
 
     def covering(self, mask: Bool[np.ndarray, "height width"], min_cover: float = 0.0) -> TokenSet:
         return self.run.image.covering(mask, min_cover=min_cover)
@@ -54,6 +59,11 @@ class ImageTokens:
         Integrated gradients from `baseline`, as in the paper, with the correct target token.
         """
         scores = attribution(self.run, target, baseline, steps)
+        return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
+
+    def by_released_gradient(self, target: int, baseline: Fill, steps: int) -> Indices:
+        """The same as the released code ranks them: also index n, the position after the image."""
+        scores = released_scores(self.run, target, baseline, steps)
         return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
 
     @cached_property

@@ -26,6 +26,7 @@ from ._integrated import (
     attribution,
     by_gradient,
     integrated_gradients,
+    released_scores,
 )
 from ._numbers import Index, Position
 from ._raster import spread, token_map
@@ -60,6 +61,7 @@ __all__ = [
     "region_cover",
     "region_mask",
     "registers",
+    "released_scores",
     "spread",
     "token_map",
     "top",

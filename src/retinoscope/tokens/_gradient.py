@@ -54,12 +54,18 @@ class EmbeddingGradient:
     Attributes:
         run: whose other embeddings stay as they are.
         rows: the positions that are read.
-        places: the positions of the visual tokens of all images.
-        embeddings: (n, d_model) the run's own.
+        places: the positions of the visual tokens of all images, or those that were asked for.
+        embeddings: (n, d_model) the run's own there.
         here: value and gradient there, a batch of 1.
     """
 
-    def __init__(self, run: RunWithStates, rows: tuple[int, ...], read: Read) -> None:
+    def __init__(
+        self,
+        run: RunWithStates,
+        rows: tuple[int, ...],
+        read: Read,
+        places: tuple[int, ...] | None = None,
+    ) -> None:
         """One forward and one backward pass, at the run's own embeddings.
 
         Raises:
@@ -72,7 +78,8 @@ class EmbeddingGradient:
         run.require_current()
         self.run = run
         self.rows = rows
-        self.places = tuple(position for image in run.images for position in image.positions)
+        images = tuple(position for image in run.images for position in image.positions)
+        self.places = images if places is None else places
         self._read = read
         self._n = len(run.embeddings)
         self._index = torch.tensor(self.places, device=run.embeddings.device)
@@ -172,7 +179,11 @@ class LogitGradient(EmbeddingGradient):
     """
 
     def __init__(
-        self, run: RunWithStates, target: str | int, versus: str | int | None = None
+        self,
+        run: RunWithStates,
+        target: str | int,
+        versus: str | int | None = None,
+        places: tuple[int, ...] | None = None,
     ) -> None:
         """One forward and one backward pass, at the run's own embeddings.
 
@@ -187,7 +198,7 @@ class LogitGradient(EmbeddingGradient):
         self.versus = None if versus is None else _token(run, versus)
         if self.versus == self.target:
             raise InputError(f"expected two different tokens, got {self.target} twice")
-        super().__init__(run, (len(run.embeddings) - 1,), self._logits)
+        super().__init__(run, (len(run.embeddings) - 1,), self._logits, places)
 
     def _logits(self, normed: Float[Tensor, "batch 1 d_model"]) -> Float[Tensor, " batch"]:
         ids = [self.target] if self.versus is None else [self.target, self.versus]

@@ -176,6 +176,52 @@ def attribution(
     return integrated_gradients(run, target, baseline=baseline, steps=steps).scores
 
 
+def released_scores(
+    run: RunWithStates, target: int, baseline: Filling, steps: int = 50, batch_size: int = 8
+) -> Float[Tensor, " place"]:
+    """The scores by which the released code of Neo et al. 2024 ranks, with its defects.
+
+    The gradient is taken at `steps` points from the baseline to the run, both ends included and
+    counted in full, summed in the model's own dtype and divided by `steps`. The baseline is laid
+    over the visual tokens and over the position after them, whose score comes last.
+
+    Args:
+        target: id of the token whose logit is explained.
+
+    Returns:
+        (n + 1,) sum over d_model of the absolute products of mean gradient and difference; (n,)
+        where nothing stands after the image.
+
+    Raises:
+        InputError: fewer than 2 steps, or a run without an image or with several.
+        CapabilityError: see `LogitGradient`.
+
+    Source: integrated_gradients in scripts/ablation_experiment.py of clemneo/llava-interp.
+    """
+    _check(steps, batch_size)
+    if len(run.images) != 1:
+        raise InputError(f"expected one image, got {len(run.images)}")
+    seen = run.images[0].positions
+    after = max(seen) + 1
+    places = (*seen, after) if after < len(run.embeddings) else seen
+    gradient = LogitGradient(run, target, places=places)
+    end = gradient.embeddings
+    start = baseline.values(run, places).to(end)
+    points = torch.linspace(0, 1, steps)
+
+    def work(batch: Sequence[int]) -> Float[Tensor, "step token d_model"]:
+        return gradient.at(
+            torch.stack([start + points[i] * (end - start) for i in batch])
+        ).gradients
+
+    limit = budgets.budget(None, end.device)
+    total = torch.zeros_like(end)
+    for part in budgets.in_batches(range(steps), lambda _: gradient.cost, limit, work, batch_size):
+        for one in part:
+            total += one
+    return (total * ((end - start) / steps)).abs().sum(-1)
+
+
 def by_gradient(
     run: RunWithStates, target: str | int, n: int, steps: int = 50, baseline: Baseline = None
 ) -> GradientTokens:
