@@ -6,8 +6,9 @@ training, so that interventions show in the logits and an equality of results me
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,18 @@ def decoder_config(shape: Shape) -> LlamaConfig:
     )
 
 
-def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
+def random_llavas(n: int, attention: str = "sdpa") -> Iterator[rs.VLM]:
+    """LLaVAs of the size "small", each with other weights."""
+    options = Options("", "small", 1, 1, "cpu", "float32", Path(), "")
+    words = ("cat", "in", "this", "image?", "yes", "no", "Yes")
+    for seed in range(n):
+        model = make_model(SHAPES["small"], options, seed, attention)
+        yield rs.load(model=model, processor=make_processor(SHAPES["small"], words), check=False)
+
+
+def make_model(
+    shape: Shape, options: Options, seed: int = 0, attention: str = "sdpa"
+) -> LlavaForConditionalGeneration:
     """Random weights, the same at every call."""
     vision = CLIPVisionConfig(
         hidden_size=shape.tower_width,
@@ -158,10 +170,10 @@ def make_model(shape: Shape, options: Options) -> LlavaForConditionalGeneration:
         vision_feature_select_strategy="default",
         tie_word_embeddings=False,
     )
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     with torch.device(options.device):
         model = LlavaForConditionalGeneration._from_config(
-            config, dtype=options.torch_dtype, attn_implementation="sdpa"
+            config, dtype=options.torch_dtype, attn_implementation=attention
         )
     # A visual token has about the length of a word's embedding, as after training.
     nn.init.normal_(model.model.multi_modal_projector.linear_2.weight, std=0.5 * shape.width**-0.5)

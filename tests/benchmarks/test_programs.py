@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import ablations, knockouts, overhead, peers
+from benchmarks import ablations, differences, knockouts, overhead, peers
+from benchmarks._effects import Bench
+from retinoscope.report import differences_of
 
 SMALL = ("--size", "small", "--repeats", "1", "--threads", "1")
 
@@ -102,3 +104,23 @@ def test_a_machine_without_a_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> 
         knockouts.main(["--size", "7b"])
     assert ended.value.code == 2
     assert "--size 135m" in capsys.readouterr().err
+
+
+def test_single_differences_are_measured_again_as_they_are_told() -> None:
+    told = {one.what: one.on_small_models for one in differences_of(None)}
+    assert set(differences.EFFECTS) <= set(told)
+    bench = Bench(2)
+    for name in (
+        "Curation: the area",
+        "Curation: an object without a patch",
+        "Curation: what the hallucination filter replaces",
+        "Which tokens are the object's",
+    ):
+        assert differences.EFFECTS[name](bench) == told[name]
+    assert "0.000 against" in differences.EFFECTS["Knockout: the mask"](bench)
+    paper, corrected = _numbers(differences.EFFECTS["Knockout: towards the last row"](bench))
+    assert paper > corrected > 0
+
+
+def _numbers(text: str) -> list[float]:
+    return [float(part) for part in text.split() if part.replace(".", "").isdigit()]

@@ -209,3 +209,14 @@ def test_masks_in_paper_mode_select_the_released_tokens(tiny, folder, tmp_path):
     assert file.stat().st_mtime_ns == stamp
     with pytest.raises(CapabilityError, match="0 pixels"):
         masks_of(tiny, [type(samples[0])("x", samples[0].image.resize((5, 5)))], tmp_path / "no")
+
+
+def test_paper_mode_asks_the_first_question_of_an_image_only(pocket):
+    out, _ = pocket
+    for study in ("questions", "knockout"):
+        asked = {}
+        for mode in ("paper", "corrected"):
+            rows = open_results(out / mode / study).table.to_pylist()
+            asked[mode] = {(r["sample"], r["item"]) for r in rows}
+        per_image = [sample for sample, _ in asked["paper"]]
+        assert len(per_image) == len(set(per_image)) <= len(asked["corrected"])

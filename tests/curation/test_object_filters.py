@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from stand_in import Model, sample
@@ -43,6 +45,15 @@ def test_area_bounds_are_strict():
     assert kept(Area(None, 101), given) == [0]
     with pytest.raises(InputError, match="larger number"):
         Area(2000, 1000)
+
+
+def test_paper_mode_takes_the_area_that_the_annotation_states():
+    given = sample(0, CAR, FISH)
+    car = replace(given.objects[0], stated_area=98.5)
+    given = replace(given, objects=(car, given.objects[1]))
+    assert kept(Area(99, 200), given) == [0, 1]
+    # The car covers 100 pixels; nothing is stated of the fish, which covers 144.
+    assert kept(Area(99, 200, "paper"), given) == [1]
 
 
 def test_at_most_counts_every_annotation():
@@ -129,7 +140,7 @@ def test_the_papers_filters_in_its_order():
     assert names == [
         *("one-instance", "area", "at-most", "first", "survives-crop", "hallucination"),
     ]
-    assert paper_filters()[1].settings == {"low": 1000, "high": 2000}
+    assert paper_filters()[1].settings == {"low": 1000, "high": 2000, "mode": "paper"}
     assert {f.settings.get("mode") for f in paper_filters("corrected")} == {None, "corrected"}
 
 

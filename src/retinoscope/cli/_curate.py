@@ -68,7 +68,7 @@ def curate(
         hallucination: only objects that the caption names, and no longer once their pixels are
             noise.
         baseline: only objects about which the model answers these tasks right.
-        mode: rules of crop and answers; "paper" with --paper, else "corrected".
+        mode: rules of area, crop and answers; "paper" with --paper, else "corrected".
         limit: stop after so many kept images.
         caption_tokens: longest caption.
         seed: of the noise.
@@ -95,7 +95,7 @@ def curate(
         at_most, first = at_most or 3, first or 1
     filters: list[Filter] = [OneInstance()]
     if min_area is not None or max_area is not None:
-        filters.append(Area(min_area, max_area))
+        filters.append(Area(min_area, max_area, rule))
     if at_most is not None:
         filters.append(AtMost(at_most))
     if has_question:

@@ -81,10 +81,15 @@ class Area(Filter):
     """Objects of more than `low` and less than `high` visible pixels of the original image.
 
     The paper: 1,000 and 2,000, both excluded; for its lens 20,000 and 30,000. None is no bound.
+
+    Args:
+        mode: "paper" takes the area that the annotation states (COCO's field, as the released code
+            does) where it states one; "corrected" counts the mask's pixels.
     """
 
     low: float | None = 1000
     high: float | None = 2000
+    mode: Mode = "corrected"
 
     name: ClassVar[str] = "area"
 
@@ -102,9 +107,11 @@ class Area(Filter):
         return f"area of {' and '.join([*above, *below]) or 'any number of'} pixels"
 
     def judge(self, view: View, index: int) -> Verdict:
-        area = view.sample.objects[index].area
+        obj = view.sample.objects[index]
+        stated = obj.stated_area if self.mode == "paper" else None
+        area = obj.area if stated is None else stated
         low = self.low is None or area > self.low
-        return Verdict(low and (self.high is None or area < self.high), f"{area} pixels")
+        return Verdict(low and (self.high is None or area < self.high), f"{area:g} pixels")
 
 
 @dataclass(frozen=True)
@@ -198,7 +205,7 @@ def paper_filters(
     """The curation of Neo et al. 2024, section 3, in the order of the released code.
 
     Args:
-        mode: "paper" for the released rules of crop and caption, or "corrected".
+        mode: "paper" for the released rules of area, crop and caption, or "corrected".
         min_area, max_area, at_most: the paper's by default; other data have other sizes.
         seed: of the noise of the hallucination filter.
     """
@@ -207,7 +214,7 @@ def paper_filters(
 
     return (
         OneInstance(),
-        Area(min_area, max_area),
+        Area(min_area, max_area, mode),
         AtMost(at_most),
         First(1),
         SurvivesCrop(mode),

@@ -29,7 +29,8 @@ class Object:
     `mask` is (H, W), True where the object is visible; `box` is x0, y0, x1, y1 in pixels of the
     original image, x1 and y1 exclusive. `color` and `parts` are empty where the source has none,
     `polygons` ([x, y, x, y, ...] each) where it has only pixels. `boxed` is True where the source
-    gives a box and no outline: `mask` is then that box, and holds background too.
+    gives a box and no outline: `mask` is then that box, and holds background too. `stated_area` is
+    what the source says of its area in pixels (COCO's field), None where it says nothing.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Object:
     parts: tuple[Part, ...] = ()
     polygons: tuple[tuple[float, ...], ...] = ()
     boxed: bool = False
+    stated_area: float | None = None
 
     @property
     def area(self) -> int:

@@ -8,18 +8,22 @@ The page needs no network and no scripts. What is said to show is decided by pai
 
 from ..studies.findings import Finding
 from ._collect import StudyRun, collect
+from ._differences import ON_SMALL_MODELS, Difference
 from ._files import write_whole
-from ._neo2024 import PLAN, compose_neo2024
+from ._neo2024 import PLAN, compose_neo2024, differences_of
 from ._write import Report, compose, headlines, write_report
 
 __all__ = [
+    "ON_SMALL_MODELS",
     "PLAN",
+    "Difference",
     "Finding",
     "Report",
     "StudyRun",
     "collect",
     "compose",
     "compose_neo2024",
+    "differences_of",
     "headlines",
     "write_report",
     "write_whole",

@@ -1,6 +1,7 @@
 """Every known difference between the released code and the corrected rules, and what it does.
 
-What the runs of a reproduction can tell is measured from them; the rest is stated.
+What the runs of a reproduction can tell is measured from them. Beside it stands what each one does
+on small models, as `python -m benchmarks.differences` found it.
 """
 
 from __future__ import annotations
@@ -8,46 +9,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 
-from ..curation import Curated
-from ..store import Json, read_results
-from ..studies import DESCRIBE, names_object, paper_names_object
+from . import _measured
 from ._collect import StudyRun
-from ._lens_curves import at_cover
-from ._parts import listing, percent
-from ._rows import first, interval, number, pick
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A reproduction's folder: its plan, and its curations by name ("paper/objects")."""
-
-    root: Path
-    plan: Mapping[str, Json]
-    curated: Mapping[str, Curated]
-
-    @property
-    def notes(self) -> dict[str, str]:
-        """What was left out, and why."""
-        found = self.plan.get("notes")
-        return {k: str(v) for k, v in found.items()} if isinstance(found, dict) else {}
-
-    @cached_property
-    def captions(self) -> list[tuple[str, str]]:
-        """Name and caption of every object that the hallucination filter asked about."""
-        name = next((n for n in self.curated if n.endswith("/objects")), None)
-        if name is None:
-            return []
-        rows = read_results(self.root / "curation" / name).to_pylist()
-        heard = [(row["object"], json.loads(row["heard"])) for row in rows if row.get("heard")]
-        return [(obj, said["caption"]) for obj, said in heard if "caption" in said]
+from ._measured import Facts
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference; `measured` says what it did in these runs, "" where they cannot tell."""
+    """One difference.
+
+    Attributes:
+        what: its name.
+        paper, corrected: the two rules.
+        effect: what it does.
+        measured: what it did in these runs, "" where they cannot tell.
+    """
 
     what: str
     paper: str
@@ -56,8 +35,20 @@ class Difference:
     measured: str = ""
     measure: Callable[[Facts, Mapping[str, StudyRun]], str] | None = field(default=None, repr=False)
 
+    @property
+    def on_small_models(self) -> str:
+        """What it does there; "" where there is nothing to measure."""
+        return _small().get(self.what, "")
+
 
 NEITHER = "Not in either mode. "
+ON_SMALL_MODELS = "differences.json"
+"""In this folder: what was measured; written by `python -m benchmarks.differences`."""
+
+
+@cache
+def _small() -> dict[str, str]:
+    return json.loads((Path(__file__).parent / ON_SMALL_MODELS).read_text("utf-8"))
 
 
 def differences(facts: Facts, runs: Sequence[StudyRun]) -> tuple[Difference, ...]:
@@ -65,241 +56,121 @@ def differences(facts: Facts, runs: Sequence[StudyRun]) -> tuple[Difference, ...
     places = {run.place: run for run in runs}
     return tuple(
         one if one.measure is None else replace(one, measured=one.measure(facts, places))
-        for one in _ALL
+        for one in ALL
     )
 
 
-def _caption_rule(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    said = [
-        (paper_names_object(f"{DESCRIBE} {text}", name), names_object(text, name))
-        for name, text in facts.captions
-    ]
-    if not said:
-        return ""
-    n = len(said)
-    released, words = sum(a for a, _ in said), sum(b for _, b in said)
-    return (
-        f"of {n} captions before the filter, {released} ({percent(released / n)}) are right by "
-        f"substring and {words} ({percent(words / n)}) by whole word, on the same text; "
-        f"{sum(a and not b for a, b in said)} only by substring, "
-        f"{sum(b and not a for a, b in said)} only by whole word"
-    )
-
-
-def _rules_of(task: str, name: str) -> Callable[[Facts, Mapping[str, StudyRun]], str]:
-    """Baseline accuracy, and the loss without object and ring, under both rules on one run."""
-
-    def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-        run = runs.get(f"paper/{name}") or runs.get(f"corrected/{name}")
-        if run is None:
-            return ""
-        parts = []
-        baseline = [
-            interval(first(run.extra("baseline"), task=task, mode=mode, part="all"), "accuracy")
-            for mode in ("paper", "corrected")
-        ]
-        if baseline[0] and baseline[1]:
-            parts.append(
-                f"baseline accuracy {percent(baseline[0].value)} under the released rule, "
-                f"{percent(baseline[1].value)} under the corrected one, on the same "
-                f"{baseline[0].n} answers"
-            )
-        lost = [
-            interval(first(run.summary, task=task, mode=mode, condition="object+1"), "decrease")
-            for mode in ("paper", "corrected")
-        ]
-        if lost[0] and lost[1]:
-            parts.append(
-                f"decrease without object and ring {percent(lost[0].value)} of {lost[0].n} "
-                f"against {percent(lost[1].value)} of {lost[1].n}"
-            )
-        return "; ".join(parts)
-
-    return measure
-
-
-def _steps(facts: Facts, step: str) -> dict[str, tuple[int, int]]:
-    """Objects before and after one filter, by mode."""
-    found = {}
-    for mode in ("paper", "corrected"):
-        curated = facts.curated.get(f"{mode}/objects")
-        names = [] if curated is None else [count.filter for count in curated.counts]
-        if curated is not None and step in names:
-            place = names.index(step)
-            found[mode] = (curated.counts[place - 1].objects, curated.counts[place].objects)
-    return found
-
-
-def _filter_of(step: str) -> Callable[[Facts, Mapping[str, StudyRun]], str]:
-    def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-        found = _steps(facts, step)
-        if not found:
-            return ""
-        parts = [
-            f"{mode} rule keeps {after} of {before}" for mode, (before, after) in found.items()
-        ]
-        return listing(parts)
-
-    return measure
-
-
-def _tokens(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    file = facts.root / "paper" / "masks-captions.json"
-    file = file if file.exists() else facts.root / "paper" / "masks-questions.json"
-    if not file.exists():
-        noted = [why for name, why in facts.notes.items() if name.endswith(": tokens")]
-        return noted[0] if noted else ""
-    told = json.loads(file.read_bytes())
-    if not told["objects"] or not told["either"]:
-        return ""
-    return (
-        f"over {told['objects']} objects {told['tokens_released'] / told['objects']:.1f} tokens "
-        f"against {told['tokens_exact'] / told['objects']:.1f}; of those in either set "
-        f"{percent(told['shared'] / told['either'])} are in both"
-    )
-
-
-def _gradient(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    parts = []
-    for mode in ("paper", "corrected"):
-        run = runs.get(f"{mode}/captions")
-        if run is None:
-            return ""
-        rows = [r for r in run.summary if str(r["condition"]).startswith("gradient-")]
-        rows = pick(rows, mode=mode, task="polling")
-        if not rows:
-            return ""
-        row = min(rows, key=lambda r: abs(int(str(r["condition"]).split("-")[1]) - 40))
-        lost = interval(row, "decrease")
-        if lost is None:
-            return ""
-        parts.append(f"{row['condition']} loses {percent(lost.value)} in {mode} mode (polling)")
-    return listing(parts)
-
-
-def _never(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    run = runs.get("lens/lens")
-    rows = [] if run is None else run.extra("best_layer")
-    rows = pick(rows, weights="trained", group="object", measure="strict")
-    # Covers in turn would be several rows; any overlap has every object.
-    rows = pick(rows, cover=0.0) or rows
-    every, hitting = (interval(first(rows, images=name), "share") for name in ("all", "hitting"))
-    if every is None:
-        return ""
-    if hitting is None:
-        return "no image has any hit"
-    count = int(number(first(rows, images="hitting") or {}, "n_images") or 0)
-    return (
-        f"{percent(every.value)} over all images, {percent(hitting.value)} over the {count} with "
-        "a hit"
-    )
-
-
-def _covers(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    run = runs.get("lens/lens")
-    rows = [] if run is None else run.extra("best_layer")
-    parts = [
-        f"{percent(share.value)} {at_cover(number(row, 'cover'))}"
-        for row in pick(rows, weights="trained", group="object", measure="strict", images="all")
-        if (share := interval(row, "share"))
-    ]
-    return f"{listing(parts)}, at the best layer of each image" if len(parts) > 1 else ""
-
-
-def _all_images(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    run = runs.get("paper/knockout") or runs.get("corrected/knockout")
-    accuracy = (
-        None if run is None else interval(first(run.extra("baseline"), kind="all"), "accuracy")
-    )
-    if accuracy is None:
-        return ""
-    return (
-        f"{percent(accuracy.value)} of {accuracy.n} questions are right before any edit: the "
-        "released code's accuracies are these relative ones times that"
-    )
-
-
-def _mean_images(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    run = next((r for p, r in runs.items() if p.endswith(("/captions", "/questions"))), None)
-    options = {} if run is None else run.manifest.get("parameters")
-    mean = options.get("mean") if isinstance(options, dict) else None
-    return f"here over {mean['images']} images" if isinstance(mean, dict) else ""
-
-
-_ALL = (
+ALL: tuple[Difference, ...] = (
     Difference(
         "Caption: when an object counts as named",
         "Case-sensitive substring of a text that includes the prompt: “cat” in “located”.",
         "Whole word: the name, a synonym or a plural.",
         "Raises baseline accuracy and hides losses, where the name is part of other words; lowers "
         "it where only a synonym is said.",
-        measure=_caption_rule,
+        measure=_measured.caption_rule,
     ),
     Difference(
         "Caption: effect on the result",
         "As above.",
         "As above.",
         "An answer that is right by chance survives any edit: the decrease shrinks.",
-        measure=_rules_of("generative", "captions"),
+        measure=_measured.rules_of("generative", "captions"),
     ),
     Difference(
         "Yes/no: when an answer is yes",
         "“yes” anywhere in the lower-cased text, prompt included.",
         "The largest logit of a yes is above that of a no.",
         "Small for models that answer in one word; “eyes” would count as yes.",
-        measure=_rules_of("polling", "captions"),
+        measure=_measured.rules_of("polling", "captions"),
     ),
     Difference(
         "Question: when an answer is right",
-        "The answer's first piece starts with the predicted token, so that an empty or a "
-        "one-letter prediction counts.",
+        "The answer's first piece starts with the predicted token, so that a one-letter prediction "
+        "counts, and so does an end of text, which is decoded as nothing.",
         "The predicted token is the first piece of the answer, in one of its spellings.",
         "Broken output counts as right, so that the decrease shrinks.",
-        measure=_rules_of("question", "questions"),
+        measure=_measured.rules_of("question", "questions"),
+    ),
+    Difference(
+        "Question: how many of an image",
+        "The first of them.",
+        "All of them.",
+        "Nothing in the authors' file, where an image has one question at most.",
+        measure=_measured.asked,
+    ),
+    Difference(
+        "Curation: the area",
+        "The annotation's own field, where it has one.",
+        "Visible pixels of the rasterised mask.",
+        "Differs by the pixels of the outline; moves objects at the bounds.",
     ),
     Difference(
         "Curation: the crop",
-        "A polygon must keep three vertices inside the centre square.",
+        "A polygon must keep three vertices inside the centre square, its right and lower edge "
+        "excluded.",
         "At least one visual token must be left on the object.",
         "Drops objects at the border that the model still sees.",
-        measure=_filter_of("survives-crop"),
+        measure=_measured.filter_of("survives-crop"),
+    ),
+    Difference(
+        "Curation: an object without a patch",
+        f"{NEITHER}Kept for questions, and nothing is ablated; both modes drop it.",
+        "Dropped.",
+        "Such an object's answers survive every edit.",
+    ),
+    Difference(
+        "Curation: what the hallucination filter replaces",
+        "Patches of floor(side / 24) pixels in the centre square, and the model is shown that "
+        "square; the noise is not seeded (here it is).",
+        "The boxes of the object's tokens, in the whole image.",
+        "Part of what the model still sees of the object is left, and all that surrounds the "
+        "square is gone.",
     ),
     Difference(
         "Curation: the hallucination filter",
-        "Both captions are judged by substring; the noise is not seeded.",
-        "Both are judged by whole word; the noise is seeded by object.",
+        "Both captions are judged by substring.",
+        "Both are judged by whole word.",
         "Keeps objects that are only “named” inside other words, drops those that still are after "
         "their pixels are gone.",
-        measure=_filter_of("hallucination"),
+        measure=_measured.filter_of("hallucination"),
     ),
     Difference(
         "Which tokens are the object's",
-        "Patches of floor(side / 24) pixels over the centre square, and vertices outside it are "
-        "dropped, which bends the outline.",
+        "Patches of floor(side / 24) pixels over the centre square, and vertices outside it, or on "
+        "its right or lower edge, are dropped, which bends the outline.",
         "Exact boxes of the tokens in the original image.",
         "On most sides the sets lie up to one row and column too far to the bottom right: part of "
         "the object is not replaced.",
-        measure=_tokens,
+        measure=_measured.tokens,
     ),
     Difference(
-        "Integrated gradients: what is explained",
+        "Integrated gradients: the target",
         "The first id of the encoded “Yes”, for LLaVA-1.5 the beginning-of-text token, also for "
         "questions.",
         "The logit of the answer.",
-        "Makes the gradient baseline weaker than meant.",
-        measure=_gradient,
+        "Ranks the tokens by something that nobody asked for.",
+        measure=_measured.gradient,
+    ),
+    Difference(
+        "Integrated gradients: the prompt of questions",
+        "“Is there a NAME in this image?”, whatever is asked (the script for LLaVA-Phi takes the "
+        "question's own prompt).",
+        "The question's own.",
+        "The set belongs to another question: of its tokens a part only is that of the one asked.",
     ),
     Difference(
         "Integrated gradients: the sum",
-        f"{NEITHER}Both end points in full, divided by the number of points; in half precision.",
+        "Both end points in full, divided by the number of points; in the model's precision.",
         "Trapezoid rule in float32.",
-        "Shifts the scores of all tokens alike, so the ranking changes little.",
+        "Hardly changes the ranking; the scores no longer add up to the change of the logit.",
     ),
     Difference(
         "Integrated gradients: the baseline",
-        f"{NEITHER}Reaches one position past the image, which can enter the top set.",
+        "Reaches one position past the image, which can enter the top set and is then replaced by "
+        "the mean visual token, too.",
         "Visual tokens only.",
-        "At most one of the n tokens is not visual.",
+        "The position after the image is often among the first, and since the baseline has another "
+        "text there, the gradients of all visual tokens are others.",
     ),
     Difference(
         "Random sets",
@@ -312,26 +183,26 @@ _ALL = (
         f"{NEITHER}Over 50,000 validation images of ImageNet.",
         "Over the images that are given, by default those of the data.",
         "Another point in the middle of the same cloud; the released file's name says test images.",
-        measure=_mean_images,
+        measure=_measured.mean_images,
     ),
     Difference(
         "Annotations: crowds",
         f"{NEITHER}Not excluded; their run lengths crash the crop.",
         "Counted as instances and never studied.",
-        "Images with a crowd of the category are left out.",
+        "The released code stops with an error at the first such target: nothing to measure.",
     ),
     Difference(
-        "Annotations: area",
-        f"{NEITHER}COCO's own area field.",
-        "Visible pixels of the rasterised mask.",
-        "Differs by the pixels of the outline; moves objects at the bounds.",
+        "Knockout: towards the last row",
+        "Object and ring keep their tokens of that row; of all visual tokens, those outside it.",
+        "Of every source the tokens outside that row.",
+        "Tokens of the row can no longer attend to themselves: more is cut than what flows there.",
     ),
     Difference(
         "Knockout: what is reported",
         f"{NEITHER}Accuracy over all images, also those whose baseline is wrong.",
         "Relative accuracy: of the right answers, those that stay right.",
         "Scales all numbers by the baseline accuracy; the paper's tables are relative.",
-        measure=_all_images,
+        measure=_measured.all_images,
     ),
     Difference(
         "Knockout: probability",
@@ -357,19 +228,20 @@ _ALL = (
         "Not stated; an argmax gives them layer 0.",
         "Reported with and without them, and as the peak of the mean curve.",
         "With them the share and the best layer are lower.",
-        measure=_never,
+        measure=_measured.never,
     ),
     Difference(
         "Lens: which tokens count",
         "Not stated: tokens covered by half, or at all.",
         "Both, side by side, in both modes.",
         "Tokens at the border count or do not: the share can be higher or lower for it.",
-        measure=_covers,
+        measure=_measured.covers,
     ),
     Difference(
         "Resuming",
         f"{NEITHER}Rejected images are evaluated again, the count of accepted ones starts at 0.",
         "A finished image is never run again; the result is the same bytes.",
-        "The released code's image count depends on interruptions.",
+        "The released count depends on interruptions: interrupted after half of the images, it "
+        "accepts half as many again.",
     ),
 )

@@ -13,7 +13,8 @@ from ..curation import Curated
 from ..errors import InputError
 from . import _ablation, _knockout, _lens
 from ._collect import StudyRun, collect, of_study
-from ._differences import Facts, differences
+from ._differences import ALL, Difference, differences
+from ._measured import Facts
 from ._neo2024_tables import lens_numbers, table_1, table_2
 from ._parts import (
     PAPER,
@@ -79,6 +80,21 @@ def compose_neo2024(folder: str | Path) -> Report:
             f"paper's where that is known. The paper's are of {PAPER}."
         ),
     )
+
+
+def differences_of(folder: str | Path | None) -> tuple[Difference, ...]:
+    """Every known difference to the released code, measured in the reproduction in `folder`.
+
+    Args:
+        folder: None for the list alone.
+
+    Raises:
+        InputError: as `compose_neo2024`.
+    """
+    if folder is None:
+        return ALL
+    root = Path(folder)
+    return differences(_facts(root), collect(root))
 
 
 def _facts(root: Path) -> Facts:
@@ -167,7 +183,14 @@ def _curation(facts: Facts) -> Section:
 def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
     found = differences(facts, runs)
     rows = tuple(
-        (one.what, one.paper, one.corrected, one.effect, one.measured or "not measured here")
+        (
+            one.what,
+            one.paper,
+            one.corrected,
+            one.effect,
+            one.on_small_models or "nothing to measure",
+            one.measured or "not measured here",
+        )
         for one in found
     )
     records = tuple(
@@ -176,11 +199,15 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
             "paper": one.paper,
             "corrected": one.corrected,
             "effect": one.effect,
+            "on_small_models": one.on_small_models,
             "measured": one.measured,
         }
         for one in found
     )
-    labels = ("what", "released code", "corrected", "what it does", "measured in this run")
+    labels = (
+        *("what", "released code", "corrected", "what it does"),
+        *("measured on small models", "measured in this run"),
+    )
     return Section(
         key="differences",
         title="Paper mode and corrected mode",
@@ -191,7 +218,8 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
             Table(
                 "neo2024-differences",
                 "Known differences. “Not in either mode” marks what the released code does and "
-                "paper mode does not repeat.",
+                "paper mode does not repeat. What was measured on small models comes from "
+                "python -m benchmarks.differences.",
                 tuple(Column(label, numeric=False) for label in labels),
                 rows,
                 records,

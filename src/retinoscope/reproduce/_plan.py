@@ -98,7 +98,7 @@ class Plan:
         """Of the images for questions, which the paper does not filter for hallucinations."""
         return (
             OneInstance(),
-            Area(self.min_area, self.max_area),
+            Area(self.min_area, self.max_area, mode),
             AtMost(self.at_most),
             HasQuestion(),
             First(1),
@@ -114,7 +114,15 @@ class Plan:
             SurvivesCrop("corrected"),
         )
 
-    @property
-    def prompts(self) -> PromptOptions:
+    def max_questions(self, mode: Mode) -> int | None:
+        """Of an image; the released code asks the first one only."""
+        return 1 if mode == "paper" else None
+
+    def prompts(self, mode: Mode) -> PromptOptions:
         """The curation has chosen the objects; the rest is the paper's wording."""
-        return PromptOptions(max_instances=None, prefill=self.prefill, absent=False)
+        return PromptOptions(
+            max_instances=None,
+            max_questions=self.max_questions(mode),
+            prefill=self.prefill,
+            absent=False,
+        )

@@ -176,7 +176,7 @@ class _Run:
                 n_examples=plan.examples,
                 max_failures=plan.max_failures,
                 tasks=("generative", "polling") if kind == "captions" else ("question",),
-                prompts=plan.prompts,
+                prompts=plan.prompts(mode),
                 modes=RULES,
                 sizes=plan.sizes,
                 mean=mean,
@@ -195,6 +195,7 @@ class _Run:
                     max_failures=plan.max_failures,
                     sources=SOURCES,
                     targets=("last", "last-row"),
+                    max_questions=plan.max_questions(mode),
                     prefill=plan.prefill,
                     mode=mode,
                 )

@@ -35,7 +35,13 @@ from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
 from ._planted_check import CHECKS, PlantedCheck, check_planted
 from ._readable import Readable, one_line, prints_of, sample_fingerprint
-from ._released import VERTICES, centre_square, released_side, released_tokens
+from ._released import (
+    VERTICES,
+    centre_square,
+    kept_polygons,
+    released_side,
+    released_tokens,
+)
 from ._reprompt import ImageReprompting, next_turn
 from ._results import Results, open_results
 from ._same_data import SameSamples, same_samples
@@ -121,6 +127,7 @@ __all__ = [
     "describe_model",
     "free_memory",
     "grounded_specs",
+    "kept_polygons",
     "layer_sets",
     "lens_difference",
     "names_object",

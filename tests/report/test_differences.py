@@ -1,0 +1,25 @@
+"""Differences to the released code: each is measured, and the docs say what was found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import retinoscope.report
+from retinoscope.report import ON_SMALL_MODELS, differences_of
+
+ROOT = Path(__file__).parents[2]
+NOTHING_TO_MEASURE = {"Annotations: crowds", "Resuming"}
+
+
+def test_every_difference_was_measured_on_small_models():
+    found = {one.what: one.on_small_models for one in differences_of(None)}
+    assert {what for what, measured in found.items() if not measured} == NOTHING_TO_MEASURE
+    stored = json.loads((Path(retinoscope.report.__file__).parent / ON_SMALL_MODELS).read_text())
+    assert set(stored) == set(found) - NOTHING_TO_MEASURE
+
+
+def test_the_page_has_what_was_measured():
+    page = (ROOT / "docs" / "reproduce.md").read_text("utf-8")
+    for one in differences_of(None):
+        assert f"| {one.what} | {one.on_small_models or one.effect} |" in page
