@@ -83,6 +83,15 @@ def test_about_is_empty_where_two_objects_could_be_meant(tmp_path: Path) -> None
     assert rs.data.coco(folder)[0].questions[0].about == ()
 
 
+def test_the_stated_area_is_kept_and_checked(tmp_path: Path) -> None:
+    folder = _folder(tmp_path / "a", annotations=[_cup(area=17.5), _cup(id=2)])
+    assert [obj.stated_area for obj in rs.data.coco(folder)[0].objects] == [17.5, None]
+    for number, wrong in enumerate((-1, "17", float("nan"))):
+        folder = _folder(tmp_path / str(number), annotations=[_cup(area=wrong)])
+        with pytest.raises(InputError, match="area"):
+            rs.data.coco(folder)
+
+
 def test_polygons_crowds_and_specks(tmp_path: Path) -> None:
     crowd = _cup(id=2, iscrowd=1, category_id=2, segmentation={"size": [8, 10], "counts": [0, 80]})
     speck = _cup(id=3, segmentation=[[0.6, 0.6, 0.9, 0.6, 0.9, 0.9]])

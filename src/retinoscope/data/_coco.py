@@ -184,7 +184,14 @@ class _Found:
             self._index_of[number] = len(self.objects)
             outline = one.get("segmentation")
             polygons = _polygons(outline)
-            obj = Object(name, mask, box or outer_box(mask), polygons=polygons, boxed=not outline)
+            obj = Object(
+                name,
+                mask,
+                box or outer_box(mask),
+                polygons=polygons,
+                boxed=not outline,
+                stated_area=one.get("area"),
+            )
             self.objects.append(obj)
 
     def question(self, asked: CocoQuestion) -> Question:

@@ -53,6 +53,7 @@ class CocoAnnotation(TypedDict):
     category_id: Id
     segmentation: NotRequired[list[Any] | dict[str, Any] | None]
     bbox: NotRequired[BBox | None]
+    area: NotRequired[Annotated[float, Field(ge=0, allow_inf_nan=False)] | None]
     iscrowd: NotRequired[Flag]
 
 
