@@ -84,7 +84,9 @@ class Bench:
                 run = self.pocket.run(
                     self.pocket.prompt(sample.image, ask.text, prefill=ask.prefill)
                 )
-                if self.scorer.score(ask, "corrected", Outcome(run.logits)).correct:
+                if self.scorer.score(
+                    ask, "corrected", Outcome(run.logits, after=run.ending)
+                ).correct:
                     yield sample, ask, run
 
     def random_runs(self, n_models: int = 4, n_images: int = 4) -> Iterator[tuple[VLM, Run, Mean]]:

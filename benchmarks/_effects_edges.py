@@ -50,7 +50,7 @@ def probability_drop(bench: Bench) -> str:
         image = ImageTokens(run)
         keys = image.tokens(object_sets(image, masks)["object+1"])
         effects = run.counterfactuals([rs.Knockout(keys, "last", w.layers) for w in windows])
-        pieces = list(bench.scorer.answers.first_pieces(ask.answer))
+        pieces = list(bench.scorer.answers.first_pieces(ask.answer, run.ending))
         before = run.logits.softmax(-1)
         for after in effects.logits.softmax(-1):
             changed += int(before.argmax() != after.argmax())

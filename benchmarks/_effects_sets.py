@@ -25,7 +25,7 @@ def gradient_target(bench: Bench) -> str:
     pairs = []
     for vlm, run, fill in bench.random_runs():
         first = int(vlm.tokenizer("Yes")["input_ids"][0])
-        yes = likeliest(run, Answers(vlm.tokenizer).first_pieces("yes"))
+        yes = likeliest(run, Answers(vlm.tokenizer).first_pieces("yes", run.ending))
         both = [order(attribution(run, target, fill, STEPS)) for target in (first, yes)]
         pairs.append((both[0], both[1]))
     return (
@@ -39,7 +39,7 @@ def gradient_prompt(bench: Bench) -> str:
     for sample, ask, run in bench.asked(("color", "kind", "relation")):
         name = sample.objects[ask.objects[0]].name
         polled = bench.pocket.run(bench.pocket.prompt(sample.image, polling_text(name)))
-        goal = likeliest(run, bench.scorer.answers.first_pieces(ask.answer))
+        goal = likeliest(run, bench.scorer.answers.first_pieces(ask.answer, run.ending))
         yes = int(bench.pocket.tokenizer("Yes")["input_ids"][0])
         pairs.append(
             (
@@ -91,11 +91,14 @@ def random_draws(bench: Bench) -> str:
     lost = []
     for _, index, run in bench.polled():
         ask = Ask("polling", "polling", "", "yes", (index,))
-        if not bench.scorer.score(ask, "corrected", Outcome(run.logits)).correct:
+        if not bench.scorer.score(ask, "corrected", Outcome(run.logits, after=run.ending)).correct:
             continue
         sets = [rs.tokens.random(run, n=n, seed=seed) for seed in range(draws)]
         after = run.counterfactuals([rs.Ablate(one, fill=bench.mean) for one in sets]).logits
-        right = [bench.scorer.score(ask, "corrected", Outcome(row)).correct for row in after]
+        right = [
+            bench.scorer.score(ask, "corrected", Outcome(row, after=run.ending)).correct
+            for row in after
+        ]
         lost.append([not one for one in right])
     by_draw = np.mean(lost, axis=0)
     return (

@@ -65,7 +65,7 @@ class Model:
         logits = torch.zeros(len(WORDS))
         logits[WORDS.index(said.split()[0])] = 5.0
         return SimpleNamespace(
-            logits=logits, generate=lambda max_new_tokens: SimpleNamespace(text=said)
+            logits=logits, ending="", generate=lambda max_new_tokens: SimpleNamespace(text=said)
         )
 
 

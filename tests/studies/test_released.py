@@ -102,7 +102,7 @@ def test_a_predicted_end_of_text_counts_as_right_in_paper_mode(tiny, predicted, 
 
 def test_object_and_ring_keep_their_tokens_of_the_last_row_in_paper_mode(tiny):
     image = Image.fromarray(np.zeros((56, 56, 3), np.uint8))
-    tokens = ImageTokens(tiny.run(tiny.prompt(image, "What is this?")))
+    tokens = ImageTokens(tiny.run(tiny.prompt(image, "What color is the cat?")))
     mask = np.zeros((56, 56), bool)
     # Tokens are 8 x 8 pixels in 7 rows: the object is token 45 of the last row, 42 to 48.
     mask[49:55, 25:31] = True
