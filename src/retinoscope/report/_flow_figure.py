@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ._flow_names import CONTROL, READING_NAMES, WHOLE, edge_names, edges_in
 from ._parts import TO, Figure, Interval, Record
-from ._rows import first, interval, pick
+from ._rows import band, first, interval, pick
 from ._style import BLUE, GREY, INK, MARKERS, ORANGE, PAPER, SERIES, figure_style, svg_of
 
 _MEASURES = {
@@ -92,7 +92,7 @@ def windows_figure(rows: Sequence[Record], reading: str) -> Figure | None:
                 points = sorted(
                     (int(row["first_layer"] or 0), x.value, x.low, x.high)
                     for row in pick(rows, edges=edges, layers_kind=kind)
-                    if (x := interval(row, "f1"))
+                    if (x := band(row, "f1"))
                 )
                 if not points:
                     continue
@@ -116,7 +116,7 @@ def windows_figure(rows: Sequence[Record], reading: str) -> Figure | None:
         alt=f"F1 by window of layers, last position {READING_NAMES[reading]}. Numbers in the CSV "
         "file.",
         caption=f"The same by window of layers (last position {READING_NAMES[reading]}). Left, "
-        "where it matters; right, which layers are enough. Bands are 95% intervals."
+        "where it matters; right, which layers are enough. Bands hold a whole curve at 95%."
         if len(kinds) > 1
         else f"The same by window of layers (last position {READING_NAMES[reading]}).",
     )

@@ -53,7 +53,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
     if sliding:
         figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
     sentences = [_effect(main, target) for target in targets]
-    sentences.append(_last_row(rows, windows))
+    sentences.append(_last_row(main))
     others = [knockout_finding(run) for run in runs[1:]]
     sentences += [finding.sentence for finding in others if finding]
     return Section(
@@ -99,13 +99,6 @@ def _sliding(window: object) -> bool:
     return str(window).startswith("slide-")
 
 
-def _strongest(
-    rows: Sequence[Record], source: str, target: str, windows: Sequence[str]
-) -> tuple[str, Interval] | None:
-    found = [(w, x) for w in windows if (x := accuracy(rows, source, target, w))]
-    return min(found, key=lambda pair: pair[1].value) if found else None
-
-
 def _effect(run: StudyRun, target: str) -> str:
     row = _peak(run, target)
     ours, control = interval(row, "value", "n_samples"), interval(row, "control")
@@ -126,22 +119,23 @@ def _effect(run: StudyRun, target: str) -> str:
     return text if test is None else f"{text} {told(test)}"
 
 
-def _peak(run: StudyRun, target: str) -> Record | None:
+def _peak(run: StudyRun, target: str, source: str = MAIN) -> Record | None:
     """The named window that matters most, judged on images that did not choose it."""
-    return first(run.extra("peaks"), source=MAIN, target=target, windows="named")
+    return first(run.extra("peaks"), source=source, target=target, windows="named")
 
 
-def _last_row(rows: Sequence[Record], windows: Sequence[str]) -> str:
-    found = _strongest(rows, "rest", "last-row", windows)
-    if found is None:
+def _last_row(run: StudyRun) -> str:
+    row = _peak(run, "last-row", "rest")
+    x = interval(row, "value", "n_samples")
+    if row is None or x is None:
         return ""
-    window, x = found
     text = (
         "From all other visual tokens to the last visual row, the lowest relative accuracy is "
-        f"{number_interval(x)} ({window}); the answer would need this path if it were summarised "
-        "in the last row."
+        f"in window {row['place']}; on images that did not choose the window "
+        f"{number_interval(x)}. The answer would need this path if it were summarised in the last "
+        "row."
     )
-    known = _paper(rows, "rest", "last-row", window)
+    known = _paper(run.summary, "rest", "last-row", str(row["place"]))
     return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
 
 

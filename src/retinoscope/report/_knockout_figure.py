@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._parts import Figure, Interval, Record
-from ._rows import first, interval, known_first, number, pick, values
+from ._rows import band, first, interval, known_first, number, pick, values
 from ._style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, SKY, figure_style, svg_of
 
 _LINES = {
@@ -102,7 +102,7 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
                     (
                         (int(number(row, "first_layer") or str(row["window"]).split("-")[1]), x)
                         for row in pick(rows, target=target, source=source)
-                        if (x := interval(row, "accuracy"))
+                        if (x := band(row, "accuracy"))
                     ),
                     key=lambda pair: pair[0],
                 )
@@ -120,7 +120,7 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
         alt=f"Relative accuracy against the first layer of a window of {width} layers. Numbers in "
         "the CSV file.",
         caption=f"The same with a window of {width} layers that slides through the decoder. Bands "
-        "are 95% intervals.",
+        "hold a whole curve at 95%.",
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ._collect import StudyRun
 from ._parts import Interval, Record
-from ._rows import interval, pick, values
+from ._rows import band, interval, pick, values
 
 OWN = ("object", "trained")
 CONTROLS = (
@@ -22,10 +22,14 @@ CONTROLS = (
 
 @dataclass(frozen=True)
 class Curve:
-    """Share of tokens whose top-1 word is the object's name, by layer (0 = input embeddings)."""
+    """Share of tokens whose top-1 word is the object's name, by layer (0 = input embeddings).
+
+    `bands` hold the whole curve at 95%, `points` one layer each.
+    """
 
     layers: tuple[int, ...]
     points: tuple[Interval, ...]
+    bands: tuple[Interval, ...]
 
     @property
     def best(self) -> int:
@@ -47,11 +51,13 @@ def curve_of(
     # Tokens of no object are the same at every cover.
     cover = None if group == "background" else cover
     found = [
-        (int(layer), x)
+        (int(layer), x, wide)
         for row in pick(rows, group=group, weights=weights, cover=cover, measure=metric)
-        if isinstance(layer := row.get("layer"), int) and (x := interval(row, "share", "n_images"))
+        if isinstance(layer := row.get("layer"), int)
+        and (x := interval(row, "share", "n_images"))
+        and (wide := band(row, "share"))
     ]
-    found.sort(key=lambda pair: pair[0])
+    found.sort(key=lambda point: point[0])
     return Curve(*zip(*found, strict=True)) if found else None
 
 

@@ -145,14 +145,14 @@ def readings_figure(model: str, readings: Mapping[float | None, Mapping[str, Cur
 
 
 def _bands(curves: Iterable[Curve]) -> str:
-    zeros = [point.high for curve in curves for point in curve.points if point.value == 0]
+    zeros = [x.high for curve in curves for x in curve.bands if x.value == 0 and x.high == x.high]
     none = f"; that of a share of 0% ends at {percent(max(zeros))} at most" if zeros else ""
-    return f"Bands are 95% intervals over images{none}."
+    return f"Bands hold a whole curve at 95%, over images{none}."
 
 
 def _draw(panel, curve: Curve, color: str, dash: str, mark: str, label: str) -> None:
     y = [x.value for x in curve.points]
-    low, high = [x.low for x in curve.points], [x.high for x in curve.points]
+    low, high = [x.low for x in curve.bands], [x.high for x in curve.bands]
     every = max(1, len(y) // 9)
     # Bands of shares of 0 would all lie on each other: the caption says how wide they are.
     seen = [value > 0 for value in y]

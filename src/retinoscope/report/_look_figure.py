@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ._parts import Figure, Record
-from ._rows import first, interval, pick
+from ._rows import band, first, interval, pick
 from ._style import BLUE, GREY, INK, ORANGE, PAPER, figure_style, svg_of
 
 MEAN = -1
@@ -35,7 +35,7 @@ def layers_figure(rows: Sequence[Record], kinds: Sequence[str]) -> Figure:
                 points = [
                     (int(row["layer"] or 0), x)
                     for row in pick(rows, weights=weights, row=kind, head=MEAN)
-                    if (x := interval(row, name))
+                    if (x := band(row, name))
                 ]
                 if not points:
                     continue
@@ -69,7 +69,7 @@ def layers_figure(rows: Sequence[Record], kinds: Sequence[str]) -> Figure:
         + "; ".join(facts)
         + ".",
         caption="Share of a word's attention to the image that lies on the object that it names, "
-        "mean of all heads, by block. Bands are 95% intervals over images.",
+        "mean of all heads, by block. Bands hold a whole curve at 95%.",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 
 from ._parts import Interval, Record, Value
@@ -37,6 +38,18 @@ def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
         middle if high is None else high,
         int(number(row, n) or 0),
     )
+
+
+def band(row: Record | None, name: str) -> Interval | None:
+    """An estimate with the ends of the band that holds its whole curve, `name_band_low` and
+    `name_band_high`; NaN where the curve has none."""
+    x = interval(row, name)
+    if row is None or x is None:
+        return None
+    low, high = (number(row, f"{name}_band_{end}") for end in ("low", "high"))
+    if low is None or high is None:
+        low = high = math.nan
+    return Interval(x.value, low, high, x.n)
 
 
 def values(rows: Iterable[Record], key: str) -> list[Value]:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 ROWS = ("predicting", "word")
 MEASURES = ("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak")
+BANDS = ("inside", "chance", "shuffled_inside")
+"""What is drawn as a curve over blocks."""
 _WEIGHTS = rank(("trained", "untrained"))
 _PEAKS = {**dict.fromkeys(("weights", "row", "among"), "string"), **PEAK}
 _SUMMARY = {
@@ -35,7 +37,8 @@ _SUMMARY = {
     **dict.fromkeys(("layer", "head"), "int"),
     **{name: kind for measure in MEASURES for name, kind in estimate(measure).items()},
     **tested("difference"),
-    **scanned_types(band="inside"),
+    **scanned_types(),
+    **{name: kind for one in BANDS for name, kind in scanned_types((), one).items()},
     **dict.fromkeys(("n", "n_samples", "n_undefined"), "int"),
     "method": "string",
 }
@@ -55,8 +58,10 @@ def summarise_look(table: pa.Table) -> pa.Table:
 
 def scanned_heads(found: Sequence[Record]) -> list[Record]:
     """Corrects the blocks' means over heads, and all single heads, for how many there are."""
-    kinds = [{**one, "_mean": one["head"] == -1} for one in found]
-    return scanned(kinds, ("weights", "row", "_mean"), band="inside")
+    kinds: list[Record] = [{**one, "_mean": one["head"] == -1} for one in found]
+    for name in BANDS:
+        kinds = scanned(kinds, ("weights", "row", "_mean"), band=name)
+    return kinds
 
 
 def look_peaks(table: pa.Table) -> pa.Table:
