@@ -26,7 +26,7 @@ from tests.engine import decoders
 ORIGINAL = 64
 """Positions of the original context."""
 SHORT = "Is there a cat"
-LONG = "What is the color of the cat in this image " * 8
+LONG = "What is the color of the cat " * 12
 
 
 def _scaled(kind: str, **options: Any) -> Callable[[int], PreTrainedConfig]:

@@ -41,9 +41,12 @@ class Capabilities:
                 raise CapabilityError(f"{self.architecture} does not allow {name}: {method.why}")
 
     def refusing(self, name: str, why: str) -> Capabilities:
-        """The same, but for one method that turned out not to be exact."""
+        """The same, but for one method that turned out not to be exact.
+
+        What is refused already keeps its reason, which is what the family knows of itself.
+        """
         methods = tuple(
-            Capability(name, False, why) if method.name == name else method
+            Capability(name, False, why) if method.name == name and method.supported else method
             for method in self.methods
         )
         return replace(self, methods=methods)
