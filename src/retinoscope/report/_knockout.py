@@ -167,7 +167,7 @@ def knockout_finding(run: StudyRun) -> Finding | None:
         [f"{'in all layers' if w == 'all' else f'in {w} layers'} leaves {number_interval(x)}"
          for w, x in found]
     )  # fmt: skip
-    measured += f" of {model}'s accuracy"
+    measured += f" of the accuracy of {model}"
     if controls:
         measured += (
             f"; as many random tokens leave {listing([number_interval(x) for x in controls])}"

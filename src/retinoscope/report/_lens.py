@@ -110,8 +110,7 @@ def lens_finding(run: StudyRun) -> Finding | None:
         tests,
         figure=_over([percent(x.value) for x in shares]),
         versus=_versus(covers, controls),
-        # Of what does not show nothing carries the figure.
-        follows=_border(run) if any(test.sign == "higher" for test in tests) else "",
+        follows=_border(run),
         paper="" if known is None else f"{100 * known:.1f}% at the best layer of each image",
     )
 

@@ -60,21 +60,26 @@ def _follows(runs: Sequence[StudyRun]) -> str:
     """What the differences say of the packaged models, which have one world and one shape."""
     if not all(run.label in SHORT for run in runs):
         return ""
-    signs = [
-        test.sign in ("higher", "lower")
-        for cover in covers_of(runs[0])
-        for *_, test in _others(runs, cover)
-    ]
-    if not signs:
-        return ""
-    if all(signs):
-        return (
-            "The models share architecture, images and conversations, so this result depends on "
-            "what the language model read before it saw an image."
+    told, rest = [], []
+    for cover in covers_of(runs[0]):
+        tests = [test for *_, test in _others(runs, cover)]
+        if tests:
+            every = all(test.sign in ("higher", "lower") for test in tests)
+            (told if every else rest).append(at_cover(cover))
+    parts = []
+    if told:
+        parts.append(
+            f"{_capital(listing(told))} every difference is significant: the models share "
+            "architecture, images and conversations, so this result depends on what the language "
+            "model read before it saw an image."
         )
-    if any(signs):
-        return "Not every difference between the models is significant."
-    return "No difference between the models is significant."
+    if rest:
+        parts.append(f"{_capital(listing(rest))} not every difference is significant.")
+    return " ".join(parts)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _data(run: StudyRun) -> object:

@@ -121,12 +121,11 @@ def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
     )
     return make_finding(
         "attention picks the visual tokens that new questions need",
-        sentence,
+        f"{sentence}. {enough}",
         tests,
         figure=percent(x.value),
         versus=f"of new questions right with {percent(share)} of the visual tokens, "
         f"{percent(number(row, 'bytes_share') or 0)} of the cache",
-        follows=enough,
     )
 
 

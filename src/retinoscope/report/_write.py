@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -174,8 +175,11 @@ def _render(report: Report, pictures: Sequence[object]) -> str:
 
 
 def _unbroken(value: object) -> object:
-    """Keeps a range such as 90-96 on one line (a word joiner after the dash)."""
-    return value.replace(TO, f"{TO}\u2060") if type(value) is str else value
+    """Keeps a range such as 90-96 on one line (a word joiner after the dash), and a p value."""
+    if type(value) is not str:
+        return value
+    value = value.replace(TO, f"{TO}\u2060")
+    return re.sub(r"\bp ([=<]) ", "p\u00a0\\1\u00a0", value)
 
 
 def _css() -> str:

@@ -129,11 +129,12 @@ def make_finding(
         tests: all of which have to be significant for the claim as it stands. Where only some are,
             they are named, after Holm's correction for their number.
         figure, versus: the number that carries it, and what it stands beside.
-        follows: a sentence for what else follows.
+        follows: a sentence for what else follows where the claim holds, or a part of it.
         paper: what the paper reports.
     """
     outcome, held = _outcome(tests)
     told = _verdict(claim, tests, outcome, held)
+    follows = follows if outcome in ("significant", "partly") else ""
     sentence = " ".join(part for part in (f"{measured.rstrip('.')}.", told, follows) if part)
     return Finding(
         _title(claim, tests, outcome, held), figure, versus, sentence, outcome, tuple(tests), paper
@@ -219,7 +220,9 @@ def holm(tests: Sequence[PairedTest]) -> list[PairedTest]:
 
 
 def written_p(p: float) -> str:
-    """ "p = 0.012"."""
+    """ "p = 0.012", "p < 0.001"."""
+    if p < 0.0005:
+        return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
