@@ -1,4 +1,4 @@
-"""A live page's application, served by a thread of the tests."""
+"""A live page's application, served by a thread of the tests as `retinoscope serve` serves it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
+
+from retinoscope.viewer._serve import listen, server_of
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,7 @@ class Served:
     """A server in a thread."""
 
     port: int
+    server: Any
 
     @property
     def url(self) -> str:
@@ -24,17 +28,17 @@ class Served:
 
 @contextmanager
 def serving_app(app: object) -> Iterator[Served]:
-    uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
-    config = uvicorn.Config(app, port=0, log_level="error", ws="none", timeout_keep_alive=2)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
+    pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
+    listener = listen("127.0.0.1", 0)
+    server = server_of(app)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     end = time.monotonic() + 20
     while not server.started and time.monotonic() < end:
         time.sleep(0.02)
     assert server.started
     try:
-        yield Served(server.servers[0].sockets[0].getsockname()[1])
+        yield Served(listener.getsockname()[1], server)
     finally:
         server.should_exit = True
         thread.join(10)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from ..errors import InputError, MissingExtraError
 
 if TYPE_CHECKING:
+    import uvicorn
+
     from ..data import Sample
     from ..engine import VLM
     from ..report import StudyRun
@@ -109,6 +111,13 @@ def run_app(app: object, listener: socket.socket, *, open_at: str | None = None)
     Args:
         open_at: an address that the browser opens, or None.
     """
+    if open_at is not None:
+        threading.Timer(0.5, webbrowser.open, [open_at]).start()
+    server_of(app).run(sockets=[listener])
+
+
+def server_of(app: object) -> uvicorn.Server:
+    """The server of an application, with all bounds; it serves what `listen` gives."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -121,9 +130,7 @@ def run_app(app: object, listener: socket.socket, *, open_at: str | None = None)
         timeout_keep_alive=10,
         h11_max_incomplete_event_size=32_768,
     )
-    if open_at is not None:
-        threading.Timer(0.5, webbrowser.open, [open_at]).start()
-    uvicorn.Server(config).run(sockets=[listener])
+    return uvicorn.Server(config)
 
 
 def is_loopback(host: str) -> bool:
@@ -146,7 +153,9 @@ def host_names(host: str) -> tuple[str, ...]:
 def listen(host: str, port: int) -> socket.socket:
     """A socket on an address; port 0 takes a free one. Raises InputError where it cannot."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it. Without,
+    # every answer on a kept connection waits some 40 ms for the client's acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
