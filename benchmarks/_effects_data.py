@@ -24,23 +24,22 @@ from retinoscope.tokens import region_cover
 from ._effects import Bench
 from ._outlines import SIZE, Layout24, outlines, shoelace
 
-DOCS = Path(__file__).parents[1] / "docs"
+TEXT = Path(__file__).parents[1] / "LICENSE"
 SHORT = ("bear", "bed", "bus", "car", "cat", "oven", "tie")
 """Names of COCO's that other words hold."""
 
 
 def caption_rule(bench: Bench) -> str:
-    """In English text that was not written for it: the words of this project's own pages."""
-    text = " ".join(file.read_text("utf-8") for file in sorted(DOCS.glob("*.md")))
-    words = sorted(set(re.findall(r"[a-z]+", text.lower())))
+    """In English text that was not written for it and does not change: the licence's."""
+    words = sorted(set(re.findall(r"[a-z]+", TEXT.read_text("utf-8").lower())))
     inside = [
         word
         for word in words
         if any(paper_names_object(word, n) and not names_object(word, n) for n in SHORT)
     ]
     return (
-        f"of {len(words)} different words of this project's pages, {len(inside)} hold one of "
-        f"{', '.join(SHORT)} inside another word, as {', '.join(inside[:: len(inside) // 3][:3])}"
+        f"of {len(words)} different words of this project's licence, {len(inside)} hold one of "
+        f"{', '.join(SHORT)} inside another word: {', '.join(inside)}"
     )
 
 

@@ -111,6 +111,7 @@ def test_single_differences_are_measured_again_as_they_are_told() -> None:
     assert set(differences.EFFECTS) <= set(told)
     bench = Bench(2)
     for name in (
+        "Caption: when an object counts as named",
         "Curation: the area",
         "Curation: an object without a patch",
         "Curation: what the hallucination filter replaces",
