@@ -20,7 +20,7 @@ from transformers import BlipForImageTextRetrieval
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import clip_frame, entering, finite, grid_layout, hooked, not_finite
+from ..models import clip_frame, entering, finite, grid_layout, hooked, not_finite, refuse_training
 from ..tokens import check_gradients, frozen
 from ._heat_map import HeatMap
 
@@ -156,8 +156,7 @@ def _checked(model: Any) -> BlipForImageTextRetrieval:
         raise InputError(
             f"expected a BlipForImageTextRetrieval of transformers, got a {type(model).__name__}"
         )
-    if model.training:
-        raise InputError("expected a model in evaluation mode: call model.eval() first")
+    refuse_training(model)
     return model
 
 

@@ -15,6 +15,7 @@ from ..store import Json, RunDirectory, new_manifest
 from ..studies import (
     Failures,
     Progress,
+    Unchanged,
     describe_model,
     free_memory,
     one_line,
@@ -76,10 +77,12 @@ class Curation:
         Raises:
             InputError: no samples, no filters, a filter that needs a model without one, or `out`
                 holds another run.
-            StudyError: the disk is full, or too many samples failed, or all of them.
+            StudyError: the disk is full, the model changed meanwhile, or too many samples failed,
+                or all of them.
         """
         self._check()
         fingerprint = data_fingerprint(self.samples)
+        unchanged = Unchanged(() if self.vlm is None else (self.vlm,))
         manifest = self._manifest(fingerprint)
         with stopped_by_sigterm(), RunDirectory.open(out, manifest, schema=SCHEMA) as directory:
             failures = Failures(self.max_failures)
@@ -88,7 +91,7 @@ class Curation:
                 directory.forget(failures.keys)
                 failures = Failures(self.max_failures, failures.finished - len(failures.keys))
             failures.check()
-            judged = self._evaluate(directory, failures, progress)
+            judged = self._evaluate(directory, failures, progress, unchanged)
             directory.finish()
             curated = self._curated(fingerprint, judged)
             directory.write_file(FILE, curated.content)
@@ -140,7 +143,11 @@ class Curation:
         }
 
     def _evaluate(
-        self, directory: RunDirectory, failures: Failures, progress: Progress | None
+        self,
+        directory: RunDirectory,
+        failures: Failures,
+        progress: Progress | None,
+        unchanged: Unchanged,
     ) -> dict[int, list[Row]]:
         """The rows of every sample that was looked at, by its number."""
         show = progress or (lambda done, total, what: None)
@@ -158,6 +165,7 @@ class Curation:
             rows = known.get(key)
             if rows is None:
                 rows = self._rows(index)
+                unchanged.check()
                 directory.write(key, rows)
                 what = f"{rows[0]['sample']}, {kept + rows[0]['kept']} kept"
                 show(max(index + 1, len(known)), total, what)

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 
 from ..data import ImageSource, Sample, open_image
 from ..errors import InputError
+from ..models import ModelState
 from ..store import fingerprint_array, fingerprint_bytes, write_bytes
 from ._encoder import Encoder
 from ._features import Features
@@ -49,10 +50,11 @@ def cached_features(
 
     Raises:
         InputError: no samples, a layer that is not known, features too large for `precision`, or a
-            damaged file.
+            damaged file; or the encoder changed meanwhile.
         CapabilityError: a layer whose tokens have no place in an image.
     """
     names = encoder.chosen(layers)
+    state = encoder.state()
     root = Path(folder) / f"{encoder.fingerprint}-{precision}"
     index = {name: _index(root / name) for name in (*names, _PLACES)}
     keys: list[str] = []
@@ -66,14 +68,25 @@ def cached_features(
         if key not in waiting and (missing or key not in index[_PLACES]):
             waiting[key] = encoder.features(image, missing or names[:1])
             if len(waiting) == _IMAGES_PER_FILE:
+                _require_same(encoder, state)
                 _write(root, waiting, index, precision)
                 waiting = {}
         if progress is not None:
             progress(len(keys), total or len(keys))
     if not keys:
         raise InputError("expected at least one image, got none")
+    _require_same(encoder, state)
     _write(root, waiting, index, precision)
     return CachedFeatures(names, tuple(keys), index)
+
+
+def _require_same(encoder: Encoder, state: tuple[ModelState, ...]) -> None:
+    for now, before in zip(encoder.state(), state, strict=True):
+        if now != before:
+            raise InputError(
+                f"{encoder.name}: {now.changes(before)} while its features were computed: begin "
+                "again"
+            )
 
 
 @dataclass(frozen=True, eq=False)

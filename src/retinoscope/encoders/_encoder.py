@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 
 from ..data import ImageSource
 from ..errors import InputError
+from ..models import ModelState, Watch, refuse_training, watch_of
 from ..store import fingerprint_json
 from ._features import Features
 
@@ -33,6 +33,7 @@ class Encoder(ABC):
     name: str
     layers: tuple[str, ...]
     settings: Mapping[str, Any]
+    _watches: list[Watch]
 
     @abstractmethod
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
@@ -57,10 +58,23 @@ class Encoder(ABC):
         """Number of parameters, each shared one once."""
         return sum(p.numel() for p in _once(p for m in self.modules for p in m.parameters()))
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with the weights, the architecture or the settings."""
-        return fingerprint_json([self._facts(), self.checksum()])
+        """32 hexadecimal digits that change with the weights, the architecture or the settings.
+
+        Every byte of the weights is read, once for each state that they are in.
+        """
+        self._watches = [watch_of(module) for module in self.modules]
+        return fingerprint_json([self._facts(), [watch.content() for watch in self._watches]])
+
+    def state(self) -> tuple[ModelState, ...]:
+        """The state that the modules are in now.
+
+        Raises:
+            InputError: one is in training mode.
+        """
+        self._watches = [watch_of(module) for module in self.modules]
+        return tuple(watch.look() for watch in self._watches)
 
     def checksum(self) -> str:
         """SHA-256 of every parameter and buffer as they are now, computed anew at each call.
@@ -73,9 +87,12 @@ class Encoder(ABC):
         """`layers`, checked; all of them if None.
 
         Raises:
-            InputError: no layers, one given twice, or one that is not known.
+            InputError: no layers, one given twice, or one that is not known; or a module in
+                training mode.
             CapabilityError: a layer that this encoder cannot give exactly.
         """
+        for module in self.modules:
+            refuse_training(module)
         if layers is None:
             return self.layers
         names = (layers,) if isinstance(layers, str) else tuple(layers)

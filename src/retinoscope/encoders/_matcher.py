@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Any
 
 from transformers import BlipForImageTextRetrieval
 
-from ..errors import CapabilityError, InputError
+from ..errors import CapabilityError
+from ..models import described, processor_facts, refuse_training, watch_of
 from ..store import fingerprint_json
-from ._encoder import checksum_of
-from ._tower import lasting
 
 
 class Matcher:
@@ -33,16 +31,15 @@ class Matcher:
                 f"{name}: only BLIP for image-text matching (BlipForImageTextRetrieval of "
                 f"transformers) is known to match, got a {type(model).__name__}"
             )
-        if model.training:
-            raise InputError("expected a model in evaluation mode: call model.eval() first")
+        refuse_training(model)
         self.model, self.processor, self.name = model, processor, name
+        self._watch = watch_of(model)
 
-    @cached_property
+    @property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with the weights or the architecture."""
-        images = getattr(self.processor, "image_processor", self.processor)
-        facts = ["matching", lasting(self.model.config), lasting(images)]
-        return fingerprint_json([facts, checksum_of((self.model,))])
+        """32 hexadecimal digits that change with the weights, the architecture or the processor."""
+        facts = ["matching", described(self.model.config), processor_facts(self.processor)]
+        return fingerprint_json([facts, self._watch.content()])
 
     def __repr__(self) -> str:
         return f"Matcher({self.name!r})"

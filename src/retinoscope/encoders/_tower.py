@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +14,16 @@ from transformers import PreTrainedModel
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import Layout, clip_frame, finite, grid_layout, in_turn, not_finite
+from ..models import (
+    Layout,
+    clip_frame,
+    described,
+    finite,
+    grid_layout,
+    in_turn,
+    not_finite,
+    refuse_training,
+)
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -45,8 +53,7 @@ class TowerEncoder(Encoder):
             InputError: a model in training mode, or `enlarge` below 1.
             CapabilityError: tokens that are not one to one with patches of the image.
         """
-        if model.training:
-            raise InputError("expected a model in evaluation mode: call model.eval() first")
+        refuse_training(model)
         self.model, self.name = model, name
         # A processor for images and text holds the one for images.
         self.images: Any = getattr(processor, "image_processor", processor)
@@ -82,7 +89,7 @@ class TowerEncoder(Encoder):
 
     def _facts(self) -> Any:
         kind = type(self.tower).__name__
-        return ["tower", kind, lasting(self.tower.config), lasting(self.images)]
+        return ["tower", kind, described(self.tower.config), described(self.images)]
 
     @torch.no_grad()
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
@@ -163,12 +170,3 @@ def _enlarged(images: Any, times: int) -> Any:
             sides = {key: value * times for key, value in dict(sides).items() if value is not None}
             setattr(larger, name, type(getattr(images, name))(**sides))
     return larger
-
-
-_PASSING = ("_name_or_path", "architectures", "dtype", "torch_dtype", "transformers_version")
-
-
-def lasting(thing: Any) -> Any:
-    """What a configuration says of the model, not of its file."""
-    facts = {key: value for key, value in thing.to_dict().items() if key not in _PASSING}
-    return json.dumps(facts, sort_keys=True, default=str)

@@ -17,7 +17,8 @@ from transformers import CLIPModel, PreTrainedModel, SiglipModel
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
-from ..models import finite, in_turn, not_finite
+from ..models import finite, in_turn, not_finite, refuse_training, tokenizer_facts
+from ..store import fingerprint_json
 from ._encoder import Encoder
 from ._features import Features
 from ._places import patch_tokens
@@ -117,7 +118,8 @@ class HuggingFaceTwoTower(TwoTower):
 
     @property
     def fingerprint(self) -> str:
-        return _Whole(self.model, self.encoder).fingerprint
+        whole = _Whole(self.model, self.encoder).fingerprint
+        return fingerprint_json([whole, tokenizer_facts(self.tokenizer)])
 
     def prompts(self, names: Sequence[str]) -> list[str]:
         return [f"a photo of {article(name)} {name}" for name in names]
@@ -125,6 +127,7 @@ class HuggingFaceTwoTower(TwoTower):
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
+        refuse_training(self.model)
         # SigLIP was trained on texts padded to the full length.
         padding = "max_length" if isinstance(self.model, SiglipModel) else True
         config: Any = self.model.config
@@ -144,6 +147,7 @@ class HuggingFaceTwoTower(TwoTower):
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def image(self, image: ImageSource) -> Float[np.ndarray, " d"]:
+        refuse_training(self.model)
         pixels = self.encoder.pixels(open_image(image))
 
         def vector() -> Tensor:
@@ -162,6 +166,7 @@ class HuggingFaceTwoTower(TwoTower):
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def locations(self, image: ImageSource) -> Features:
+        refuse_training(self.model)
         opened: Image.Image = open_image(image)
         layout, seen, _ = self.encoder.passed(opened)
         assert layout.grid is not None

@@ -23,10 +23,10 @@ from ..models import (
     Formatted,
     Inputs,
     ModelState,
+    described,
     digest_of,
     encoded,
     in_turn,
-    lasting,
     processor_facts,
 )
 from ..pocket import KnownWorld, world_of
@@ -295,9 +295,9 @@ class VLM:
         everything that prompts and pixels depend on, tokenizer and image processor included, at
         each call. Another dtype of the same weights gives another fingerprint.
         """
-        config = lasting(self.model.config.to_dict())
         weights = sorted(self.adapter.watch.content().items())
-        return digest_of([config, processor_facts(self.processor), weights])
+        facts = [described(self.model.config), processor_facts(self.processor)]
+        return digest_of([*facts, weights])
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.capabilities.family}, {self.dtype}, {self.device})"

@@ -9,7 +9,7 @@ from ._adapter import Adapter, Formatted, Inputs
 from ._attending import attending, own_attention
 from ._capabilities import Capabilities, Capability
 from ._clip_geometry import clip_frame
-from ._content import digest_of, lasting, processor_facts, tokenizer_facts
+from ._content import described, digest_of, processor_facts, tokenizer_facts
 from ._decoder import Decoder
 from ._encoded import DeepStack, EncodedImage
 from ._entering import entering, hooked, in_turn
@@ -21,7 +21,7 @@ from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, stored_weights
 from ._text import Vocabulary, pieces_after
 from ._tower import is_vlm, open_matching, open_tower
-from ._watch import ModelState, Watch, watch_of
+from ._watch import ModelState, Watch, refuse_training, watch_of
 
 __all__ = [
     "ADAPTERS",
@@ -45,6 +45,7 @@ __all__ = [
     "attending",
     "check_processor",
     "clip_frame",
+    "described",
     "difference",
     "digest_of",
     "encoded",
@@ -57,7 +58,6 @@ __all__ = [
     "hooked",
     "in_turn",
     "is_vlm",
-    "lasting",
     "not_finite",
     "open_matching",
     "open_model",
@@ -66,6 +66,7 @@ __all__ = [
     "pieces_after",
     "plain_model",
     "processor_facts",
+    "refuse_training",
     "stored_weights",
     "tokenizer_facts",
     "watch_of",

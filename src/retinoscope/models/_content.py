@@ -28,13 +28,14 @@ _PADDED = ("padding", "truncation")
 
 
 def content_of(model: nn.Module) -> Mapping[str, str]:
-    """A digest of each tensor's type, shape and bytes, by name; buffers that are not saved too.
+    """A digest of each tensor's type, shape and bytes, by name.
 
-    An array that several names share is read once.
+    Buffers that are not saved too, but to three digits. An array that several names share is read
+    once.
     """
     known: dict[object, str] = {}
     found: dict[str, str] = {}
-    for name, tensor in (*stored_weights(model), *_unsaved(model)):
+    for name, tensor in _tensors(model):
         where = (tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride())
         if where not in known or not tensor.data_ptr():
             known[where] = _digest(tensor)
@@ -49,12 +50,24 @@ def _digest(tensor: Tensor) -> str:
     return digest.hexdigest()
 
 
+def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from stored_weights(model)
+    for name, tensor in _unsaved(model):
+        # Computed when a model is loaded, and by each device a little differently in the last bits.
+        yield name, tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+
+
 def _unsaved(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     for home, module in model.named_modules():
         for name in sorted(module._non_persistent_buffers_set):
             tensor = module._buffers.get(name)
             if tensor is not None and not tensor.is_meta and not model_owned(module, name):
                 yield f"{home}.{name}", tensor
+
+
+def described(thing: Any) -> object:
+    """The class and the settings of a configuration or an image processor, as JSON."""
+    return [type(thing).__name__, lasting(thing.to_dict())]
 
 
 def lasting(config: object) -> object:
@@ -87,7 +100,7 @@ def processor_facts(processor: Any) -> object:
         type(processor).__name__,
         own,
         getattr(tokenizer, "chat_template", None),
-        None if images is None else [type(images).__name__, lasting(images.to_dict())],
+        None if images is None else described(images),
         None if tokenizer is images else tokenizer_facts(tokenizer),
     ]
 

@@ -24,6 +24,7 @@ from ._families import ADAPTERS
 from ._generic import GenericAdapter, unfit
 from ._placement import DeviceMap, Quantization, check_placement, need_device_map, quantizer
 from ._processor import open_processor
+from ._watch import refuse_training
 
 
 def families() -> dict[str, tuple[str, ...]]:
@@ -49,8 +50,7 @@ def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
             "as well (hidden_size_per_layer_input), which visual tokens do not have: use "
             "another model"
         )
-    if model.training:
-        raise InputError("expected a model in evaluation mode: call model.eval() first")
+    refuse_training(model)
     if kind is not GenericAdapter:
         made = kind(model, processor)
         _ = made.embedding, made.unembedding

@@ -18,11 +18,20 @@ class Vocabulary:
 
     def __init__(self, tokenizer: Any) -> None:
         self.tokenizer = tokenizer
-        self.text = lru_cache(maxsize=None)(self._text)
+        self._kept = lru_cache(maxsize=None)(lambda index, known: self._text(index))
 
     def texts(self, ids: Iterable[int]) -> list[str]:
         """One string per id, a leading space kept, looked up once per distinct id."""
-        return [self.text(int(index)) for index in ids]
+        known = self._known()
+        return [self._kept(int(index), known) for index in ids]
+
+    def text(self, index: int) -> str:
+        """The string of one id."""
+        return self._kept(int(index), self._known())
+
+    def _known(self) -> int:
+        """How many tokens there are: others may be added at any time."""
+        return len(self.tokenizer) if hasattr(self.tokenizer, "__len__") else 0
 
     def first_piece(self, word: str) -> int:
         """Id of the first piece of `word` that is not blank, without any special token.

@@ -103,7 +103,7 @@ class Watch:
             self._compare()
             assert self._snapshot is not None
             if any(map(_training, self._snapshot.own)):
-                _refuse_training(self.model)
+                refuse_training(self.model)
             found = ModelState(
                 self,
                 self._structure,
@@ -187,7 +187,7 @@ _SAME_IN_TRAINING = ("linear", "normalization", "sparse", "container", "conv")
 """Files of `torch.nn.modules` whose modules compute in training as in evaluation."""
 
 
-def _refuse_training(model: nn.Module) -> None:
+def refuse_training(model: nn.Module) -> None:
     """Raises `InputError` where training mode can matter: not in a lone `nn.Identity`, say."""
     for name, module in model.named_modules():
         home, _, kind = type(module).__module__.rpartition(".")

@@ -21,7 +21,7 @@ FORMAT = 1
 IDENTITY = ("study", "parameters", "model", "data", "seeds", "dtype", "schema")
 """Fields that every manifest has; results that differ in one of them must not be mixed."""
 
-CIRCUMSTANCES = ("command", "versions", "device", "created", "resumed", "format")
+CIRCUMSTANCES = ("command", "versions", "device", "threads", "created", "resumed", "format")
 """Fields in which a resumed run may differ from the one that started it."""
 
 _PACKAGES = ("retinoscope", "torch", "transformers", "numpy", "pillow", "pyarrow", "scipy")
@@ -63,6 +63,8 @@ def new_manifest(
         "seeds": seeds,
         "dtype": dtype,
         "device": device,
+        # Sums depend in their last bits on how many threads share them.
+        "threads": torch.get_num_threads() if (torch := sys.modules.get("torch")) else None,
         "versions": installed_versions(),
         "created": now(),
     }

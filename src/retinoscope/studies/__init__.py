@@ -30,7 +30,7 @@ from ._lens import LogitLens
 from ._lens_peak import lens_difference
 from ._look import WordAttention
 from ._matching import MODES, answers, names_object, paper_names_object
-from ._models import open_subject
+from ._models import Unchanged, open_subject
 from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
 from ._planted_check import CHECKS, PlantedCheck, check_planted
@@ -118,6 +118,7 @@ __all__ = [
     "SpuriousGround",
     "Study",
     "TokenAblation",
+    "Unchanged",
     "Window",
     "WordAttention",
     "aggregation_specs",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
+
+from torch import nn
 
 from ..encoders import (
     SMALL,
@@ -15,8 +17,8 @@ from ..encoders import (
     load_matching,
 )
 from ..engine import VLM
-from ..errors import CapabilityError
-from ..models import open_tower
+from ..errors import CapabilityError, StudyError
+from ..models import open_tower, watch_of
 from ..pocket import MODELS
 from ..pocket.planted import PREFIX as PLANTED
 
@@ -52,6 +54,36 @@ def _is_vlm(name: str) -> bool:
     if name in MODELS or name.startswith(PLANTED):
         return True
     return not name.startswith(_ENCODERS_ONLY) and open_tower(name) is None
+
+
+def modules_of(model: object) -> tuple[nn.Module, ...]:
+    """The modules that a model of any kind computes with; none of a stand-in without any."""
+    inner = getattr(model, "encoder", None)
+    parts = [getattr(model, name, None) for name in ("model", "texts")]
+    found = [*getattr(model, "modules", ()), *getattr(inner, "modules", ()), *parts]
+    return tuple({id(one): one for one in found if isinstance(one, nn.Module)}.values())
+
+
+class Unchanged:
+    """Holds that models are still in the state in which a study began.
+
+    Rows and keys name the weights by the fingerprint that was taken then.
+    """
+
+    def __init__(self, models: Iterable[object]) -> None:
+        """Raises `InputError` where a module is in training mode."""
+        self._watches = [watch_of(module) for one in models for module in modules_of(one)]
+        self._states = [watch.look() for watch in self._watches]
+
+    def check(self) -> None:
+        """Raises `StudyError` where one changed."""
+        for watch, before in zip(self._watches, self._states, strict=True):
+            now = watch.look()
+            if now != before:
+                raise StudyError(
+                    f"{now.changes(before)} while the study ran: what was finished before is kept; "
+                    "restore the model and give the same command, or give another output folder"
+                )
 
 
 def describe(model: Model) -> tuple[str, str, str, str]:

@@ -20,7 +20,7 @@ from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
-from ._models import describe
+from ._models import Unchanged, describe
 from ._needs import Need, fitting, missing_lines, refuse
 from ._readable import (
     SAMPLES,
@@ -108,7 +108,7 @@ class Study(ABC, Generic[Context]):
             InputError: no samples, nothing to ask about in any of them, or `out` holds something
                 else (another study, other options).
             StudyError: the disk is full, too many samples failed (`max_failures`) or all of them,
-                or the data changed since the run was started.
+                or the data or the model changed since the run was started.
         """
         self._check()
         prints = self.survey(out) if survey is None else survey
@@ -183,6 +183,7 @@ class Study(ABC, Generic[Context]):
     ) -> Results:
         failures = Failures(self.max_failures)
         readable = Readable(self.samples, prints.texts)
+        unchanged = Unchanged(self.studied())
         manifest = self._manifest(fingerprint_json(prints.texts))
         if prints.contents is not None:
             told = prints.contents.as_json()
@@ -199,7 +200,9 @@ class Study(ABC, Generic[Context]):
                 directory.forget(failures.keys)
                 failures = Failures(self.max_failures, failures.finished - len(failures.keys))
             failures.check()
-            self._evaluate(directory, keys, prints, readable, failures, progress, executor)
+            self._evaluate(
+                directory, keys, prints, readable, failures, progress, executor, unchanged
+            )
             directory.finish()
             self._merge_examples(directory)
             # Inside, so that a run that found nothing takes back its claim.
@@ -216,6 +219,7 @@ class Study(ABC, Generic[Context]):
         failures: Failures,
         progress: Progress | None,
         executor: Executor | None,
+        unchanged: Unchanged,
     ) -> None:
         """Evaluates and writes the samples that are not finished."""
         show = progress or (lambda done, total, what: None)
@@ -228,11 +232,16 @@ class Study(ABC, Generic[Context]):
         show(done, total, "preparing")
         with closing((executor or Serial()).outcomes(self, readable, expected)) as outcomes:
             for index, outcome in outcomes:
+                unchanged.check()
                 _write_examples(directory, index, outcome.examples)
                 directory.write(keys[index], outcome.rows)
                 done += 1
                 show(done, total, outcome.label)
                 failures.add(keys[index], outcome.error)
+
+    def studied(self) -> tuple[object, ...]:
+        """The models whose rows these are; they must not change while the study runs."""
+        return (self.vlm,)
 
     def measure(self, readable: Readable) -> Any:
         """What is measured once over all samples; small, and sent to all workers."""

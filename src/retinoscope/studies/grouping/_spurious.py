@@ -109,6 +109,9 @@ class SpuriousGround(Study[_Context]):
                 )
         check_unseen((describe(model)[0] for model in self._models), self.samples)
 
+    def studied(self) -> tuple[object, ...]:
+        return self._models
+
     @cached_property
     def _models(self) -> tuple[Grouped, ...]:
         return opened((self.vlm, *self.encoders))

@@ -178,6 +178,9 @@ class Grouping(Study[_Context]):
     def _has_vlm(self) -> bool:
         return any(isinstance(model, VLM) for model in self._models)
 
+    def studied(self) -> tuple[object, ...]:
+        return self._models
+
     @cached_property
     def _models(self) -> tuple[Grouped, ...]:
         return opened((self.vlm, *self.encoders))

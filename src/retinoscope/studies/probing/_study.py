@@ -18,6 +18,7 @@ from ...data import Sample, require_objects, source_of
 from ...encoders import Encoder
 from ...errors import CapabilityError, InputError
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
+from .._models import Unchanged
 from .._readable import SAMPLES
 from .._results import Results
 from .._study import Progress
@@ -101,6 +102,8 @@ class Probe:
         data = read_data(self.samples, {s.name: s.boxes for s in self._sources}, tell)
         splits = splits_of(range(len(data.images)), self.seeds, self.seed)
         questions = questions_of(data, splits, self.tasks, self.classes, self.most_classes)
+        sources = (*self._sources, *self._baselines[0])
+        unchanged = Unchanged(source.encoder for source in sources)
         manifest = self._manifest(data)
         units = list(self._units(questions))
         keys = [self._key(manifest, unit) for unit in units]
@@ -123,6 +126,7 @@ class Probe:
                 dict(zip(units, keys, strict=True)),
                 self._settings,
                 tell,
+                unchanged,
             ).run()
             directory.finish()
         return Results(Path(out))

@@ -19,6 +19,7 @@ from jaxtyping import Float
 from ...encoders import cached_features
 from ...errors import MissingExtraError, StudyError
 from ...store import RunDirectory
+from .._models import Unchanged
 from .._study import Progress
 from .._tables import number
 from ._cases import Labels, constant_cases, probe_cases
@@ -84,6 +85,7 @@ class Work:
     keys: Mapping[Unit, str]
     settings: Settings
     tell: Progress
+    unchanged: Unchanged
     _plans: dict[str, Plan] = field(default_factory=dict)
     _grounds: dict[tuple[str, str], Ground] = field(default_factory=dict)
     _widths: dict[str, dict[str, int]] = field(default_factory=dict)
@@ -307,6 +309,7 @@ class Work:
                 _said(source, unit.layer, unit.task),
                 {"said": answer.said.astype(np.int16)},
             )
+        self.unchanged.check()
         self.directory.write(self.keys[unit], rows)
         self._done += 1
         self._tell(unit.title)
