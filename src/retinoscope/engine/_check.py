@@ -66,11 +66,15 @@ def self_check(vlm: VLM) -> Capabilities:
             f"{vlm.capabilities.architecture}: a knocked-out edge changed nothing, so its "
             "attention does not heed the mask: load it with attention='eager'"
         )
-    try:
-        clean.arguments(layer, torch.arange(1))
-    except CapabilityError as error:
-        done = vlm.capabilities.refusing("attention", str(error))
-        return done.refusing("incremental", str(error))
+    single = [name for name in ("attention", "incremental") if vlm.capabilities.supports(name)]
+    if single:
+        try:
+            clean.arguments(layer, torch.arange(1))
+        except CapabilityError as error:
+            done = vlm.capabilities
+            for name in single:
+                done = done.refusing(name, str(error))
+            return done
     if vlm.capabilities.supports("attention"):
         _check_rows(vlm, clean, layer, cut)
     if not vlm.capabilities.supports("incremental"):

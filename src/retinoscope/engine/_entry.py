@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from ..models import Adapter
-from ._hooks import skipping
+from ._hooks import on_input, skipping
 
 CACHES = ("past_key_values", "past_key_value", "layer_past", "use_cache")
 """Names under which blocks are handed a cache."""
@@ -47,9 +47,13 @@ def enter(
         arguments: further arguments of the decoder's forward pass.
         in_tuples: the decoder takes what a block returns out of a tuple.
     """
-    with skipping(adapter.decoder.layers, in_tuples) as seen:
+    first: list[Tensor] = []
+    layers = adapter.decoder.layers
+    # Before other hooks on the first block, which act again when that block itself is called.
+    entering = on_input(layers[0], lambda hidden, _: first.append(hidden))
+    with skipping(layers, in_tuples) as seen, entering:
         adapter.decode(embeds, _cache_of_length(adapter, start), **arguments)
-    return Entry(seen[0][0], tuple(_without_cache(kwargs) for _, kwargs in seen))
+    return Entry(first[0], tuple(_without_cache(kwargs) for _, kwargs in seen))
 
 
 def _without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:

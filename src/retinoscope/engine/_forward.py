@@ -131,9 +131,9 @@ class Batch:
             return hidden
 
         layers = self.adapter.decoder.layers
-        if layer == 0:
-            return on_input(layers[0], lambda hidden, _: edit(hidden))
-        return on_output(layers[layer - 1], edit)
+        if layer < len(layers):
+            return on_input(layers[layer], lambda hidden, _: edit(hidden))
+        return on_output(layers[-1], edit)
 
     def _mask(self, layer: int, hidden: Tensor, mask: Tensor | None) -> Tensor | None:
         n_queries = hidden.shape[1]
@@ -206,11 +206,10 @@ def forward(
     before = 0 if cache is None else cache.get_seq_length()
 
     def called(cache: Cache | None, trace: Trace | None) -> Float[Tensor, "batch vocab"]:
-        managers = [] if batch is None else batch.managers()
-        if trace is not None:
-            # After the edits: hooks run in the order in which they were put on.
-            managers += _tracing(adapter, trace)
-        with all_of(managers):
+        edits = [] if batch is None else batch.managers()
+        # States are kept after the edits, which take the inputs of blocks first if put on last.
+        inputs, last = ([], []) if trace is None else _tracing(adapter, trace)
+        with all_of([*inputs, *edits, *last]):
             hidden = adapter.decode(embeds, cache, **given)
         return adapter.unembed(hidden[:, -1])
 
@@ -246,14 +245,17 @@ def _not_finite(
     return not_finite(adapter.model, what, again)
 
 
-def _tracing(adapter: Adapter, trace: Trace) -> list[AbstractContextManager[None]]:
+def _tracing(
+    adapter: Adapter, trace: Trace
+) -> tuple[list[AbstractContextManager[None]], list[AbstractContextManager[None]]]:
+    """Hooks that keep what each block receives, and what the last one returns."""
     layers = adapter.decoder.layers
 
     def last(_: nn.Module, __: Any, output: Any) -> None:
         trace.in_tuples = isinstance(output, tuple)
         trace.hidden.append(output[0] if trace.in_tuples else output)
 
-    return [
-        *(on_input(layer, lambda hidden, _: trace.hidden.append(hidden)) for layer in layers),
-        hooked(layers[-1:], after=last),
+    inputs: list[AbstractContextManager[None]] = [
+        on_input(layer, lambda hidden, _: trace.hidden.append(hidden)) for layer in layers
     ]
+    return inputs, [hooked(layers[-1:], after=last)]

@@ -18,7 +18,11 @@ HiddenEdit = Callable[[Tensor], Tensor | None]
 
 @contextmanager
 def on_input(module: nn.Module, edit: Callable[[Tensor, dict[str, Any]], Tensor | None]):
-    """`edit(hidden, kwargs)` sees what `module` receives; a tensor it returns replaces `hidden`."""
+    """`edit(hidden, kwargs)` sees what `module` receives; a tensor it returns replaces `hidden`.
+
+    It comes before the hooks that are there already: what they do belongs to the module. Of several
+    the one that was put on last comes first.
+    """
 
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]):
         hidden = args[0] if args else kwargs["hidden_states"]
@@ -29,7 +33,7 @@ def on_input(module: nn.Module, edit: Callable[[Tensor, dict[str, Any]], Tensor 
             return (new, *args[1:]), kwargs
         return args, {**kwargs, "hidden_states": new}
 
-    with hooked([module], before=hook):
+    with hooked([module], before=hook, prepend=True):
         yield
 
 

@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..errors import InputError, NonFiniteError
+from ..errors import InputError, NonFiniteError, RetinoscopeError
 from ..memory import is_out_of_memory
+from ._encoded import EncodedImage
 from ._entering import hooked
 
 if TYPE_CHECKING:
     from ._adapter import Adapter
-    from ._encoded import EncodedImage
 
 
 _RULED_OUT = torch.finfo(torch.float16).min / 2
@@ -81,17 +81,16 @@ def encoded(adapter: Adapter, pixels: Sequence[Mapping[str, Tensor]]) -> list[En
     try:
         found = adapter.encode(pixels)
     except (ValueError, RuntimeError, IndexError) as error:
-        if is_out_of_memory(error):
+        if isinstance(error, RetinoscopeError) or is_out_of_memory(error):
             raise
         text = " ".join(str(error).split())
         raise InputError(
             f"the vision tower cannot take what the processor makes of an image ({text}): the "
             "processor belongs to another model"
         ) from error
-    for image in found:
-        if not all(map(finite, _tensors((image.embeddings, image.added, image.read)))):
-            what = "the visual features of an image"
-            raise not_finite(adapter.model, what, lambda: adapter.encode(pixels))
+    if not all(map(finite, _tensors(found))):
+        what = "the visual features of an image"
+        raise not_finite(adapter.model, what, lambda: adapter.encode(pixels))
     return found
 
 
@@ -146,6 +145,8 @@ def _tensors(things: Any) -> Iterator[Tensor]:
             yield things
     elif isinstance(things, Mapping):
         yield from _tensors(list(things.values()))
+    elif isinstance(things, EncodedImage):
+        yield from _tensors((things.embeddings, things.added, things.read))
     elif isinstance(things, list | tuple):
         for one in things:
             yield from _tensors(one)

@@ -29,10 +29,10 @@ class Qwen3VLAdapter(QwenVLAdapter):
 
     What DeepStack adds is part of the image (`EncodedImage.added`) and goes where its embeddings
     go: with a donor's embeddings come the donor's features, with a fill of no image none, so that
-    an ablated token leaves nothing behind. It is added before anything else sees a block's output:
-    `hidden(layer)` has it, unlike the library's `output_hidden_states`, and a patched state is what
-    the next block reads. A patch replaces a state and nothing else: what later blocks add to that
-    position stays the run's own.
+    an ablated token leaves nothing behind. It is added between two blocks, after the hooks on the
+    first and before those on the second: `hidden(layer)` has it, unlike the library's
+    `output_hidden_states`, and a patched state is what the next block reads. A patch replaces a
+    state and nothing else: what later blocks add to that position stays the run's own.
 
     Source: Bai et al. 2025, "Qwen3-VL Technical Report"; Meng et al. 2024, "DeepStack".
     """
@@ -90,9 +90,10 @@ class Qwen3VLAdapter(QwenVLAdapter):
         if embeds.requires_grad:
             raise CapabilityError(f"{type(self.model).__name__}: {_NO_GRADIENTS}")
         with ExitStack() as stack:
-            blocks = self.decoder.layers[: len(deepstack.tables)]
-            for block, values in zip(blocks, deepstack.tables, strict=True):
-                stack.enter_context(_adding(block, values))
+            layers = self.decoder.layers
+            for number, values in enumerate(deepstack.tables, start=1):
+                following = layers[number] if number < len(layers) else None
+                stack.enter_context(_adding(layers[number - 1], following, values))
             return super().decode(embeds, cache, **extra)
 
     def capabilities(self) -> Capabilities:
@@ -100,13 +101,28 @@ class Qwen3VLAdapter(QwenVLAdapter):
 
 
 @contextmanager
-def _adding(block: nn.Module, values: Float[Tensor, "batch token d_model"]) -> Iterator[None]:
-    """Inside, `values` are added to what `block` hands on, before all other hooks."""
+def _adding(
+    block: nn.Module, following: nn.Module | None, values: Float[Tensor, "batch token d_model"]
+) -> Iterator[None]:
+    """Inside, `values` are added between two blocks, as the library does it.
 
-    def hook(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+    That is after all hooks on what `block` hands on, and before those on what the next one gets.
+    """
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return (args[0] + values.to(args[0]), *args[1:]), kwargs
+        hidden = kwargs["hidden_states"]
+        return args, {**kwargs, "hidden_states": hidden + values.to(hidden)}
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
         if isinstance(output, tuple):
             return (output[0] + values.to(output[0]), *output[1:])
         return output + values.to(output)
 
-    with hooked([block], after=hook, prepend=True):
-        yield
+    if following is not None:
+        with hooked([following], before=before, prepend=True):
+            yield
+    else:
+        with hooked([block], after=after, prepend=True):
+            yield
