@@ -13,7 +13,7 @@ from PIL import Image
 
 from retinoscope.data import Object, Question, Sample
 from retinoscope.engine import Knockout, fill
-from retinoscope.models import Layout
+from retinoscope.models import Layout, Vocabulary
 from retinoscope.tokens import Positions, TokenSet
 
 COLORS = {"red": (220, 30, 30), "blue": (30, 30, 220), "green": (30, 180, 30)}
@@ -203,6 +203,7 @@ class Seer:
 
     name, fingerprint, dtype, device = "seer", "seer-1", torch.float32, torch.device("cpu")
     n_layers, vocab_size, tokenizer = LAYERS, len(WORDS), WordTokenizer()
+    adapter = SimpleNamespace(vocabulary=Vocabulary(tokenizer))
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self.samples = {sample.image.tobytes(): sample for sample in samples}

@@ -34,6 +34,7 @@ class Model:
 
     name, fingerprint, device, n_layers = "survivor", "survivor-1", "cpu", 8
     dtype = "float32"
+    adapter = SimpleNamespace(vocabulary=SimpleNamespace(unknown=lambda question: ()))
 
 
 class Pictures(Sequence[Sample]):

@@ -33,6 +33,7 @@ from ._style import css_variables, inline
 
 REPORT = "report.html"
 FAILURES_SHOWN = 50
+WORDS_SHOWN = 10
 NOTHING = "no answer was right before any edit, so there was nothing to lose"
 
 _SECTIONS: dict[str, Callable[[Sequence[StudyRun]], Section]] = {
@@ -236,7 +237,20 @@ def _facts(runs: Sequence[StudyRun], models: Sequence[str]) -> list[tuple[str, s
         ("images in each study", images),
         ("seed", several([run.seed for run in runs])),
         ("computed in", several([_computed(run) for run in runs])),
+        *_unknown(runs),
     ]
+
+
+def _unknown(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
+    """What models were asked that they cannot read."""
+    told = [(run.label, *run.results.unknown_words) for run in runs]
+    lines = [
+        f"{count} questions of {label} ({', '.join(words[:WORDS_SHOWN])}"
+        f"{', ...' if len(words) > WORDS_SHOWN else ''})"
+        for label, count, words in told
+        if count
+    ]
+    return [("words that the model does not know", "; ".join(lines))] if lines else []
 
 
 def _computed(run: StudyRun) -> str:

@@ -141,7 +141,7 @@ class TokenAblation(Study[_Context]):
             instead=True,
         ),
     )
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
         *("mode", "condition", "n_tokens", "fill", "kept", "baseline_correct", "correct"),

@@ -147,7 +147,7 @@ class InformationFlow(Study[_Context]):
             instead=True,
         ),
     )
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "task", "weights", "question", "answer", "kind"),
         *("edges", "reading", "layers", "layers_kind", "first_layer", "last_layer", "n_layers"),

@@ -115,7 +115,7 @@ class AttentionKnockout(Study[_Context]):
             instead=True,
         ),
     )
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "question", "answer", "kind", "mode"),
         *("source", "target", "window", "first_layer", "last_layer", "n_source", "n_edges"),

@@ -61,7 +61,7 @@ class ImageReprompting(Study[Answers]):
     name: ClassVar[str] = "reprompt"
     needs: ClassVar[str] = "questions of the chosen kinds"
     uses: ClassVar[tuple[Need, ...]] = (Need("questions", "questions", "questions are asked"),)
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "question", "answer", "kind", "selector", "share"),
         *("n_visual", "n_kept", "union", "n_context", "n_positions", "context_bytes"),

@@ -96,6 +96,25 @@ class Results:
             for row in table.filter(table["error"].is_valid()).to_pylist()
         ]
 
+    @cached_property
+    def unknown_words(self) -> tuple[int, tuple[str, ...]]:
+        """How many questions hold words that the model's tokenizer does not know, and these words.
+
+        Raises:
+            InputError: the study is not finished.
+        """
+        from ._study import UNKNOWN
+
+        if UNKNOWN not in self.scan.schema.names:
+            return 0, ()
+        found = {
+            (row["sample"], row["question"]): row[UNKNOWN]
+            for table in self.scan.tables(["sample", "question", UNKNOWN])
+            for row in table.filter(table[UNKNOWN].is_valid()).to_pylist()
+        }
+        words = dict.fromkeys(word for text in found.values() for word in text.split(", "))
+        return len(found), tuple(words)
+
     def failures(self) -> list[tuple[str, str]]:
         """Sample and message of the samples that failed as a whole."""
         from ._survival import failed_rows

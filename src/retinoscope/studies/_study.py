@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ import numpy as np
 
 from .. import arguments
 from ..data import Sample, source_name, source_of
-from ..errors import InputError, StudyError
+from ..errors import InputError, StudyError, UnknownWordsWarning
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
@@ -37,6 +38,9 @@ from ._tables import Cell
 
 if TYPE_CHECKING:
     from ..engine import VLM
+
+UNKNOWN = "unknown_words"
+"""Column of every study whose rows have a question."""
 
 Progress = Callable[[int, int, str], None]
 """Called with samples done, samples in all, and what was just done."""
@@ -190,9 +194,12 @@ class Study(ABC, Generic[Context]):
             manifest["data"] = {**cast("dict[str, Json]", manifest["data"]), "contents": told}
         keys = [self._key(manifest, index, prints.texts) for index in range(len(prints.texts))]
         with (
+            warnings.catch_warnings(),
             stopped_by_sigterm(),
             RunDirectory.open(out, manifest, schema=self.schema, order=keys) as directory,
         ):
+            # The rows say which words a model does not know; one warning a question says no more.
+            warnings.simplefilter("ignore", UnknownWordsWarning)
             if prints.source is not None and not prints.kept:
                 directory.write_file(SAMPLES, prints.file)
             failures.read(directory, set(keys))
@@ -355,7 +362,15 @@ class Study(ABC, Generic[Context]):
         blank: dict[str, Cell] = dict.fromkeys(self.columns)
         full = [blank | row for row in rows]
         assert all(len(row) == len(blank) for row in full), set().union(*rows) - set(blank)
-        return full
+        if "question" not in self.columns:
+            return full
+        return [row | {UNKNOWN: self._unknown(row["question"])} for row in full]
+
+    def _unknown(self, question: Cell) -> str | None:
+        """Words of a question that the tokenizer does not know; None if it knows all."""
+        if not isinstance(question, str):
+            return None
+        return ", ".join(self.vlm.adapter.vocabulary.unknown(question)) or None
 
     def _refuse_if_nothing_worked(self, results: Results) -> None:
         if not results.n_rows:
