@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 import retinoscope as rs
+from retinoscope.models._content import content_of
 
 
 @pytest.fixture
@@ -103,3 +104,24 @@ def test_a_mean_on_disk_is_that_of_these_weights(
     after = rs.fill.mean(rs.load(model=model, processor=build.processor()), [square])
     assert (after.vector - before.vector).abs().max() > 1e-3
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2
+
+
+def test_tensors_that_are_made_to_be_read_have_their_own_digest() -> None:
+    """Each lies where the one before it lay: digests go by content, not by address."""
+    module = torch.nn.Module()
+    for number in range(6):
+        module.register_buffer(f"part{number}", torch.full((64,), float(number)), persistent=False)
+    found = content_of(module)
+    assert len(set(found.values())) == 6
+    module.register_buffer("again", module.part3, persistent=False)
+    assert content_of(module)["again"] == content_of(module)["part3"]
+
+
+def test_buffers_that_are_not_saved_count(vlm: rs.VLM) -> None:
+    before = vlm.fingerprint
+    name, frequencies = next(
+        (name, part) for name, part in vlm.model.named_buffers() if name.endswith("inv_freq")
+    )
+    assert name not in vlm.model.state_dict()
+    frequencies.data[1] *= 2
+    assert vlm.fingerprint != before

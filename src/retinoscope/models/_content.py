@@ -33,11 +33,17 @@ def content_of(model: nn.Module) -> Mapping[str, str]:
     Buffers that are not saved too, but to three digits. An array that several names share is read
     once.
     """
+    # Only what stays where it is: what is made to be read once leaves its address to the next.
+    parts = (*model.parameters(), *model.buffers())
+    staying = {part.data_ptr() for part in parts if not part.is_meta}
     known: dict[object, str] = {}
     found: dict[str, str] = {}
     for name, tensor in _tensors(model):
         where = (tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride())
-        if where not in known or not tensor.data_ptr():
+        if tensor.data_ptr() not in staying:
+            found[name] = _digest(tensor)
+            continue
+        if where not in known:
             known[where] = _digest(tensor)
         found[name] = known[where]
     return found
@@ -62,7 +68,7 @@ def _unsaved(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
         for name in sorted(module._non_persistent_buffers_set):
             tensor = module._buffers.get(name)
             if tensor is not None and not tensor.is_meta and not model_owned(module, name):
-                yield f"{home}.{name}", tensor
+                yield f"{home}.{name}".lstrip("."), tensor
 
 
 def described(thing: Any) -> object:
