@@ -138,7 +138,7 @@ def _transformer_lens(decoder: LlamaForCausalLM, ids: Tensor, tokenizer: Any) ->
         bridge = booted(
             folder,
             hf_model=copy.deepcopy(decoder),
-            tokenizer=AutoTokenizer.from_pretrained(folder),
+            tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
             device=str(ids.device),
         )
 

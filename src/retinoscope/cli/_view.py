@@ -22,34 +22,40 @@ def view(
     lens: int = 50,
     data: str | None = None,
     data_seed: int = 0,
-    model: Annotated[bool, Parameter(negative="--no-model")] = True,
+    model: str | None = None,
+    no_model: Annotated[bool, Parameter(negative=())] = False,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> None:
     """Make a page to look at finished studies: images, tokens, words, attention, tables.
 
-    The page is a folder that opens from disk, without a network. The model and the images that the
-    studies name are opened again where that can be done; otherwise it says which views are missing
-    and why. Given again, it goes on where it stopped and keeps what is still right.
+    The page is a folder that opens from disk, without a network. A run may be someone else's, so
+    what it names is opened only if it is packaged (pocket and its like, drawn scenes); any other
+    model and data are given with --model and --data, and must be those of the run. It says which
+    views are missing and why. Given again, it goes on where it stopped and keeps what is still
+    right.
 
     For example:
 
         retinoscope view runs/demo
 
-        retinoscope view runs/llava --lens 200 --device cuda
+        retinoscope view runs/llava --model llava-hf/llava-1.5-7b-hf --data coco:FOLDER
 
     Args:
         folder: what a study wrote with --out, or a folder of such folders.
         out: folder for the page; "view" in the studies' folder by default.
         lens: so many images, the first ones, get their words and attention (megabytes each).
-        data: the studies' data, where they do not say where it lies.
+        data: the studies' data, as DATA of the study's command.
         data_seed: seed of drawn scenes (with --data scenes:N).
-        model: load the model again; without it there are no token boxes, words and attention.
+        model: the studies' model, where it is not a packaged one.
+        no_model: load none: there are no token boxes, words and attention then.
     """
     from ..errors import InputError
     from ..viewer import export_view
 
     if lens < 0:
         raise InputError(f"--lens must be at least 0, got {lens}")
+    if model is not None and no_model:
+        raise InputError("expected --model or --no-model, got both")
     quiet()
 
     def load(name: str) -> VLM:
@@ -59,7 +65,8 @@ def view(
         path, capabilities = export_view(
             folder,
             out,
-            load=load if model else None,
+            load=None if no_model else load,
+            model=model,
             data=None if data is None else samples_of(data, data_seed, None),
             n_lens=lens,
             progress=progress.stage("view"),
@@ -101,7 +108,7 @@ def serve(
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         open: open the page in the browser.
-        data: images to begin with; with runs, their data where they do not say where it lies.
+        data: images to begin with; with runs, their data where it is not drawn.
         data_seed: seed of drawn scenes (with --data scenes:N).
         timeout: seconds that a request may take, waiting for its turn included.
     """

@@ -21,6 +21,7 @@ from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
 from ._entering import entering
 from ._families import ADAPTERS
+from ._foreign_code import NO_CODE, foreign_code, refuse_kernels
 from ._generic import GenericAdapter, unfit
 from ._placement import DeviceMap, Quantization, check_placement, need_device_map, quantizer
 from ._processor import open_processor
@@ -178,11 +179,18 @@ def _pickled(name: str) -> InputError:
 
 
 def read_config(name: str) -> PreTrainedConfig:
-    """Raises `InputError` for a name that is neither a model's folder nor a Hub id."""
+    """The model's configuration.
+
+    Raises:
+        InputError: a name that is neither a model's folder nor a Hub id.
+        CapabilityError: a model that needs code of its own.
+    """
     try:
-        return AutoConfig.from_pretrained(name)
+        config = AutoConfig.from_pretrained(name, **NO_CODE)
     except Exception as error:
-        raise _not_opened(name, error) from error
+        raise foreign_code(name, error) or _not_opened(name, error) from error
+    refuse_kernels(name, config)
+    return config
 
 
 def read_processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
@@ -190,6 +198,8 @@ def read_processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
     try:
         done = open_processor(name, config)
     except Exception as error:
+        if (refusal := foreign_code(name, error)) is not None:
+            raise refusal from error
         if "torchvision" in str(error).lower() and not is_torchvision_available():
             raise InputError(
                 f"{name}: expected the package torchvision, which this model's processor needs "
@@ -221,9 +231,12 @@ def read_weights(
             dtype=dtype,
             use_safetensors=None if allow_pickle else True,
             output_loading_info=True,
+            **NO_CODE,
             **options,
         )
     except Exception as error:
+        if (refusal := foreign_code(name, error)) is not None:
+            raise refusal from error
         if not allow_pickle and "safetensors" in str(error) and isinstance(error, OSError):
             raise _pickled(name) from error
         raise InputError(

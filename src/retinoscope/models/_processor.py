@@ -17,6 +17,8 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import is_torchvision_available
 
+from ._foreign_code import NO_CODE
+
 _PARTS = {"image_processor", "tokenizer", "video_processor"}
 
 
@@ -33,14 +35,16 @@ def open_processor(name: str, config: PreTrainedConfig) -> Any:
     known: Any = PROCESSOR_MAPPING
     kind = known.get(type(config), None)
     if kind is None or "video_processor" not in kind.get_attributes():
-        return AutoProcessor.from_pretrained(name, backend="pil")
+        return AutoProcessor.from_pretrained(name, backend="pil", **NO_CODE)
     names = kind.get_attributes()
     if not set(names) <= _PARTS:
         raise ValueError(f"{kind.__name__} has parts for {', '.join(sorted(set(names) - _PARTS))}")
-    video = AutoVideoProcessor.from_pretrained(name) if is_torchvision_available() else None
+    video = None
+    if is_torchvision_available():
+        video = AutoVideoProcessor.from_pretrained(name, **NO_CODE)
     parts = {
-        "image_processor": AutoImageProcessor.from_pretrained(name, backend="pil"),
-        "tokenizer": AutoTokenizer.from_pretrained(name),
+        "image_processor": AutoImageProcessor.from_pretrained(name, backend="pil", **NO_CODE),
+        "tokenizer": AutoTokenizer.from_pretrained(name, **NO_CODE),
         "video_processor": video,
     }
     settings, _ = kind.get_processor_dict(name)

@@ -21,6 +21,7 @@ from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from ..device import device_of
 from ..errors import InputError
 from ._families import ADAPTERS
+from ._foreign_code import NO_CODE, foreign_code
 from ._load import located, read_config, read_processor, read_weights, short
 
 
@@ -60,18 +61,18 @@ def open_tower(
     model = read_weights(AutoModel, name, config, dtype or torch.float32, allow_pickle, {})
     torch.nn.Module.to(model, place)
     try:
-        images = AutoImageProcessor.from_pretrained(name, backend="pil")
+        images = AutoImageProcessor.from_pretrained(name, backend="pil", **NO_CODE)
     except Exception as error:
-        raise InputError(
+        raise foreign_code(name, error) or InputError(
             f"{name}: expected an image processor beside the model, got none that loads "
             f"({short(error)}): save the processor with the model"
         ) from error
     tokenizer = None
     if hasattr(config, "text_config"):
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name)
+            tokenizer = AutoTokenizer.from_pretrained(name, **NO_CODE)
         except Exception as error:
-            raise InputError(
+            raise foreign_code(name, error) or InputError(
                 f"{name}: expected a tokenizer beside the model, got none that loads "
                 f"({short(error)}): save the tokenizer with the model"
             ) from error

@@ -27,6 +27,7 @@ def export_view(
     out: str | Path | None = None,
     *,
     load: Callable[[str], VLM] | None,
+    model: str | None = None,
     data: Sequence[Sample] | None = None,
     n_lens: int = 50,
     progress: Progress | None = None,
@@ -38,8 +39,9 @@ def export_view(
     Args:
         folder: a run directory, or a folder of them.
         out: where to write; `view` in `folder` if None.
-        load: loads the model that the runs name; None to do without it.
-        data: the samples, where the runs do not say where they lie.
+        load: loads a model by its name; None to do without it.
+        model: the name that the user gave; if None, the runs' own where it is a packaged model.
+        data: the samples; if None, those that the runs name where they are drawn.
         n_lens: so many samples, the first ones, get a lens and attention.
 
     Returns:
@@ -54,7 +56,7 @@ def export_view(
     for name in ASSETS:
         asset(name)
     runs = _same_model(collect(root))
-    library = Library(runs, reopen(runs, load, data), n_lens=n_lens)
+    library = Library(runs, reopen(runs, load, data, model), n_lens=n_lens)
     keys = library.keys()
     show = progress or (lambda done, total, what: None)
     show(0, len(keys), "preparing")

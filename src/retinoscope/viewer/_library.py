@@ -152,7 +152,7 @@ class Library:
     def capabilities(self) -> list[Capability]:
         """Which views there are, and why the others are missing."""
         opened = self.opened
-        no_run = opened.no_data or opened.no_model
+        no_run = "; ".join(why for why in (opened.no_data, opened.no_model) if why)
         attention = no_run or self._no_attention
         flow = any(study.run.study == "knockout" for study in self.studies)
         return [

@@ -1,4 +1,7 @@
-"""The model and the images of an earlier run, opened again where that can be done."""
+"""The model and the images of an earlier run, opened again where that can be done.
+
+A run directory may be someone else's: it chooses neither which model is loaded nor which folder is
+read. What it names is opened only if it comes with this package; the rest the user names."""
 
 from __future__ import annotations
 
@@ -15,6 +18,8 @@ from ..studies import SameSamples, same_samples
 if TYPE_CHECKING:
     from ..engine import VLM
 
+_DRAWN = re.compile(r"(color:)?(scenes|squares|grounded|simulated):[0-9:]{1,21}\Z")
+"""Data that this package draws: no file is read for it."""
 _SCENE = re.compile(r"scene-(\d{1,10})-\d{6,10}\Z")
 
 
@@ -61,28 +66,37 @@ def reopen(
     runs: Sequence[StudyRun],
     load: Callable[[str], VLM] | None,
     data: Sequence[Sample] | None = None,
+    model: str | None = None,
 ) -> Reopened:
     """Opens the first run's model and data again, and checks that they are the same.
 
     Args:
         load: loads a model by its name; None to do without.
-        data: the samples, in place of those that the run names.
+        data: the samples that the user named; if None, the run's own where they are drawn.
+        model: the name that the user gave; if None, the run's own where it is a packaged model.
     """
     found = Reopened()
     main = runs[0]
     if load is None:
         found.no_model = "the model was left out (--no-model)"
     else:
-        found.vlm, found.no_model = _model(main, load)
+        found.vlm, found.no_model = _model(main, load, model)
     found.samples, found.no_data = _data(runs, data)
     return found
 
 
-def _model(run: StudyRun, load: Callable[[str], VLM]) -> tuple[VLM | None, str]:
+def _model(run: StudyRun, load: Callable[[str], VLM], given: str | None) -> tuple[VLM | None, str]:
     model = run.manifest["model"]
     name = model.get("name") if isinstance(model, dict) else None
-    if not isinstance(name, str):
-        return None, "the run does not name its model"
+    if given is not None:
+        name = given
+    elif not isinstance(name, str):
+        return None, "the run does not name its model: give it with --model"
+    elif not _is_packaged(name):
+        return None, (
+            f"the run names the model {name}, and a run does not choose what is loaded: give it "
+            f"with --model {name} if you trust it"
+        )
     try:
         vlm = load(name)
     except (RetinoscopeError, OSError) as error:
@@ -98,7 +112,7 @@ def _data(
     why = ""
     for run in sorted(runs, key=lambda run: -_count(run)):
         try:
-            samples = given if given is not None else _named(run)
+            samples = _named(run) if given is None else _limited(run, given)
             return same_samples(run.path, samples), ""
         except (RetinoscopeError, OSError) as error:
             why = why or f"the images could not be opened again: {_line(error)}"
@@ -116,6 +130,12 @@ def _named(run: StudyRun) -> Sequence[Sample]:
     data = run.manifest["data"]
     source = data.get("source") if isinstance(data, dict) else None
     if isinstance(source, Mapping):
+        spec = str(source.get("spec"))
+        if not _DRAWN.match(spec):
+            raise InputError(
+                f"the run names the data {spec}, and a run does not choose which files are read: "
+                f"give it with --data {spec} if it is yours"
+            )
         return reopen_source(source)
     for table in run.results.scan.tables(["sample"], rows=1):
         told = _SCENE.match(str(table.to_pylist()[0]["sample"]))
@@ -123,6 +143,17 @@ def _named(run: StudyRun) -> Sequence[Sample]:
             return open_source(f"scenes:{_count(run)}", int(told[1]))
         break
     raise InputError("the run does not say where its data lies: give it with --data")
+
+
+def _is_packaged(name: str) -> bool:
+    from ..pocket import MODELS, planted, smol
+
+    return name in MODELS or name in smol.NAMES or name.startswith(planted.PREFIX)
+
+
+def _limited(run: StudyRun, given: Sequence[Sample]) -> Sequence[Sample]:
+    """The data that the user named, cut as the run's was."""
+    return given[: _count(run)] if 0 < _count(run) < len(given) else given
 
 
 def _line(error: Exception) -> str:

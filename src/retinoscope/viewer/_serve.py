@@ -42,7 +42,7 @@ def serve(
         runs: finished studies that the page shows as well; nothing else on disk can be read.
         host: the address to listen on; 127.0.0.1 is this machine only.
         port: 0 takes a free one.
-        data: the samples of `runs`, where these do not say where they lie; without runs, images to
+        data: the samples of `runs`, where these are not drawn ones; without runs, images to
             begin with (the first `N_EXAMPLES`). A packaged model begins with drawn scenes. The mean
             visual token is taken over the first of them, or over drawn scenes without `data`.
         timeout: seconds that a request to the model may take, waiting included.
@@ -72,10 +72,10 @@ def serve(
     if timeout <= 0:
         raise InputError(f"expected a timeout above 0 seconds, got {timeout:g}")
     session = Session(vlm, data)
-    if data is None and vlm.name in MODELS:
+    if data is None and not runs and vlm.name in MODELS:
         data = scenes(N_EXAMPLES)
     if runs:
-        opened = reopen(runs, lambda name: vlm, data)
+        opened = reopen(runs, lambda name: vlm, data, vlm.name)
     else:
         opened = Reopened(vlm, samples=None if data is None else data[:N_EXAMPLES])
     library = None

@@ -49,7 +49,7 @@ def open_language(
         InputError: neither, or one that does not load, or whose vocabulary lacks `IMAGE_TOKEN`.
         MissingExtraError: the package that reads GGUF files is not installed.
     """
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"trust_remote_code": False}
     if source.is_file():
         if importlib.util.find_spec("gguf") is None:
             raise MissingExtraError("gguf", "smol")

@@ -152,7 +152,9 @@ _Job = tuple[str, Frame, list[SceneTexts], int, int, int, int]
 
 def _chunk(job: _Job) -> PackedRows:
     folder, frame, texts, start, text_tokens, packings, seed = job
-    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
+    tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+        folder, trust_remote_code=False
+    )
     make = ChatTurns(tokenizer)
     turns = []
     for number, text in enumerate(texts, start):
