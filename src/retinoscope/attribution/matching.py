@@ -20,7 +20,16 @@ from transformers import BlipForImageTextRetrieval
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError
-from ..models import clip_frame, entering, finite, grid_layout, hooked, not_finite, refuse_training
+from ..models import (
+    clip_frame,
+    entering,
+    finite,
+    grid_layout,
+    hooked,
+    not_finite,
+    refuse_large,
+    refuse_training,
+)
 from ..tokens import check_gradients, frozen
 from ._heat_map import HeatMap
 
@@ -164,6 +173,7 @@ def _run(model: BlipForImageTextRetrieval, processor: Any, image: Any, text: str
     if not text.strip():
         raise InputError("expected a text to match, got an empty one")
     images = getattr(processor, "image_processor", processor)
+    refuse_large(image.size, images)
     pixels = images(images=[image], return_tensors="pt")["pixel_values"]
     ids = processor.tokenizer([text], return_tensors="pt")["input_ids"]
     weights: list[Tensor] = []

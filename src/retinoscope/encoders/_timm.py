@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError, MissingExtraError
-from ..models import Layout, clip_frame, finite, grid_layout, in_turn, not_finite
+from ..models import Layout, clip_frame, finite, grid_layout, in_turn, not_finite, refuse_large
 from ._blocks import find_blocks, watching
 from ._encoder import Encoder
 from ._features import Features
@@ -76,6 +76,9 @@ class TimmEncoder(Encoder):
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def _passed(self, image: Image.Image) -> tuple[Layout, list[Tensor]]:
+        height, width = self._data["input_size"][-2:]
+        shortest = int(min(height, width) / self._data["crop_pct"])
+        refuse_large(image.size, _Crop(shortest, height, width))
         pixels = self._transform(image)[None]
         with watching(self._blocks) as seen:
             self.model.forward_features(pixels)

@@ -22,6 +22,7 @@ from ..models import (
     grid_layout,
     in_turn,
     not_finite,
+    refuse_large,
     refuse_training,
 )
 from ._blocks import find_blocks, watching
@@ -128,7 +129,12 @@ class TowerEncoder(Encoder):
             ) from error
 
     def pixels(self, image: Image.Image) -> Float[Tensor, "1 3 height width"]:
-        """What the tower receives for one image."""
+        """What the tower receives for one image.
+
+        Raises:
+            InputError: an image that the processor would make too large.
+        """
+        refuse_large(image.size, self.images)
         done = self.images(images=[image], return_tensors="pt")["pixel_values"]
         if done.ndim != 4 or len(done) != 1:
             raise CapabilityError(

@@ -23,6 +23,7 @@ from ._encoded import EncodedImage
 from ._entering import hooked
 from ._layout import Layout, SoftOrigin
 from ._lengths import LengthRule, length_rule
+from ._resized import refuse_large
 from ._text import Vocabulary
 from ._watch import ModelState, watch_of
 
@@ -301,9 +302,23 @@ class Adapter(ABC):
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
         """Where the visual tokens of an image of `size` (width, height) came from."""
 
-    @abstractmethod
     def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        """The image processor's output for one RGB image."""
+        """The image processor's output for one RGB image.
+
+        Raises:
+            InputError: an image that the processor would make too large for this machine, before
+                anything is allocated for it, or one that it does not take.
+        """
+        self.refuse_large(image.size)
+        return self._preprocess(image)
+
+    def refuse_large(self, size: tuple[int, int]) -> None:
+        """Raises InputError for a size (width, height) that the processor would make too large."""
+        refuse_large(size, getattr(self.processor, "image_processor", None))
+
+    @abstractmethod
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+        """The same for an image that is not too large."""
 
     @abstractmethod
     def encode_images(

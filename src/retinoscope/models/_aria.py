@@ -40,7 +40,7 @@ class AriaAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         call: Any = self.processor
         done = call(text=[self._placeholder], images=[image], return_tensors="pt")
         if len(done["pixel_values"]) != 1:

@@ -264,7 +264,7 @@ class Blip2Adapter(QueryAdapter):
     def n_queries(self) -> int:
         return int(self.model.config.num_query_tokens)
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {"pixel_values": done["pixel_values"][0]}
 

@@ -55,9 +55,9 @@ def tile_side(processor: Any) -> int:
         CapabilityError: tiles and the whole image are not squares of one size.
     """
     size, crop = processor.size, getattr(processor, "crop_size", None)
-    shortest = _entry(size, "shortest_edge")
-    height, width = (_entry(size, key) or shortest for key in ("height", "width"))
-    sides = {height, width, _entry(crop, "height") or height, _entry(crop, "width") or width}
+    shortest = entry(size, "shortest_edge")
+    height, width = (entry(size, key) or shortest for key in ("height", "width"))
+    sides = {height, width, entry(crop, "height") or height, entry(crop, "width") or width}
     if len(sides) > 1 or not height:
         raise CapabilityError(
             f"expected an image processor whose size and crop_size are one square, got size "
@@ -68,8 +68,8 @@ def tile_side(processor: Any) -> int:
 
 
 def _resized(width: int, height: int, size: Any) -> tuple[int, int]:
-    shortest, longest = _entry(size, "shortest_edge"), _entry(size, "longest_edge")
-    fixed_height, fixed_width = _entry(size, "height"), _entry(size, "width")
+    shortest, longest = entry(size, "shortest_edge"), entry(size, "longest_edge")
+    fixed_height, fixed_width = entry(size, "height"), entry(size, "width")
     if shortest and not longest:
         if width <= height:
             return shortest, int(shortest * height / width)
@@ -82,7 +82,8 @@ def _resized(width: int, height: int, size: Any) -> tuple[int, int]:
     )
 
 
-def _entry(size: Any, key: str) -> int | None:
+def entry(size: Any, key: str) -> int | None:
+    """One side of a processor's `size`; None where it does not say."""
     try:
         value = size[key]
     except (KeyError, TypeError):

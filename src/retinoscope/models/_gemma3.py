@@ -50,7 +50,7 @@ class Gemma3Adapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         self._refuse_crops()
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {"pixel_values": done["pixel_values"]}

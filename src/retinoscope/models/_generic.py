@@ -104,7 +104,7 @@ class GenericAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         done = self._processed(self._placeholder, [image])
         pixels = {
             name: value

@@ -39,7 +39,7 @@ class Idefics3Adapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         try:
             done = self.processor.image_processor(
                 images=[image], return_row_col_info=True, return_tensors="pt"

@@ -60,7 +60,7 @@ class InternVLAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         kind: Any = self.processor.image_processor
         # As the family's processor, whatever the image processor's own setting.
         done = kind(images=[image], crop_to_patches=True, return_tensors="pt")

@@ -76,7 +76,7 @@ class Kosmos2Adapter(QueryAdapter):
     def n_queries(self) -> int:
         return int(self.model.config.latent_query_num)
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {"pixel_values": done["pixel_values"][0]}
 
@@ -112,6 +112,8 @@ class Kosmos2Adapter(QueryAdapter):
         text = self._behind_image(formatted.text, len(images))
         options = {"num_image_tokens": self.n_queries, "return_tensors": "pt"}
         image = images[0] if images else None
+        if image is not None:
+            self.refuse_large(image.size)
         done = self.processor(images=image, text=text, **options)
         ids = done["input_ids"][0]
         visual: tuple[int, ...] = ()

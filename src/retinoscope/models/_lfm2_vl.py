@@ -17,6 +17,7 @@ from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
 from ._layout import Layout
 from ._placeholder import PlaceholderAdapter
+from ._resized import refuse_larger
 from ._tiles import tiled_layout
 
 _NOT_INCREMENTAL = (
@@ -70,7 +71,23 @@ class Lfm2VLAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def refuse_large(self, size: tuple[int, int]) -> None:
+        kind: Any = self.processor.image_processor
+        if not hasattr(kind, "smart_resize"):
+            super().refuse_large(size)
+            return
+        width, height = kind.smart_resize(
+            height=size[1],
+            width=size[0],
+            downsample_factor=kind.downsample_factor,
+            min_image_tokens=kind.min_image_tokens,
+            max_image_tokens=kind.max_image_tokens,
+            encoder_patch_size=kind.encoder_patch_size,
+        )
+        # No side becomes shorter than one token, however long the other one is.
+        refuse_larger(size, (width, height))
+
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         try:
             done = self.processor.image_processor(
                 images=[image], return_row_col_info=True, return_tensors="pt"

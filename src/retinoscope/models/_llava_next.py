@@ -77,7 +77,7 @@ class LlavaNextAdapter(LlavaAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         self._tokens(image.size)
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {name: done[name][0] for name in ("pixel_values", "image_sizes")}

@@ -118,7 +118,7 @@ class MllamaAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         names = ("pixel_values", "aspect_ratio_ids", "aspect_ratio_mask")
         return {name: done[name][0] for name in names}

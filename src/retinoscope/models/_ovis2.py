@@ -51,7 +51,7 @@ class Ovis2Adapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {"pixel_values": done["pixel_values"], "grids": torch.as_tensor(done["grids"])}
 

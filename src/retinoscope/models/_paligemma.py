@@ -46,7 +46,7 @@ class PaliGemmaAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         done = self.processor.image_processor(images=[image], return_tensors="pt")
         return {"pixel_values": done["pixel_values"]}
 

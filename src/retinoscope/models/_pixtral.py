@@ -36,7 +36,7 @@ class PixtralAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         processor: Any = self.processor
         # As the family's processor, whatever the image processor's own setting.
         patch = processor.patch_size * processor.spatial_merge_size

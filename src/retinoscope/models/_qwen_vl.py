@@ -32,7 +32,7 @@ class QwenVLAdapter(PlaceholderAdapter):
 
     # Images
 
-    def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
+    def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         try:
             done = self.processor.image_processor(images=[image], return_tensors="pt")
         except ValueError as error:
