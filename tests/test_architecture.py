@@ -45,6 +45,7 @@ HEAVY = (
     "anywidget",
     "captum",
     "fastapi",
+    "httpx",
     "jinja2",
     "matplotlib",
     "numpy",

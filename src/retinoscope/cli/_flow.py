@@ -119,4 +119,7 @@ def _judge(url: str | None, model: str | None, key_variable: str | None) -> Judg
         raise InputError("a judge has an address and a name: give --judge-url and --judge-model")
     from ..studies import ChatJudge
 
-    return ChatJudge(url, model, key_variable)
+    judge = ChatJudge(url, model, key_variable)
+    # Before data and model are opened, which takes minutes.
+    judge.check()
+    return judge

@@ -183,6 +183,8 @@ class InformationFlow(Study[_Context]):
         ):
             if number < 1:
                 raise InputError(f"expected {what} tokens from 1 up, got {number}")
+        if self.judge is not None:
+            self.judge.check()
         self.vlm.capabilities.require("knockout")
         layer_sets(self.vlm.n_layers, self.layers, self.width, self.step)
 

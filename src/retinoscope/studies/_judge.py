@@ -8,16 +8,15 @@ an error, never a guess.
 from __future__ import annotations
 
 import json
-import os
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..errors import InputError, StudyError
+from ._chat import ChatServer, check_address, read_key, redact, shortened
 from ._flow_objects import Overlap
+from ._readable import one_line
 from ._tables import Cell
 
 INSTRUCTION = """\
@@ -32,8 +31,6 @@ Candidate: {candidate}
 Answer with one JSON object and nothing else:
 {{"reference": ["name", ...], "candidate": ["name", ...], \
 "shared": [["name in reference", "name in candidate"], ...]}}"""
-
-_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -57,6 +54,10 @@ class Judge(Protocol):
 
     def describe(self) -> dict[str, str]:
         """What identifies it, for the record of a run; no secrets."""
+        ...
+
+    def check(self) -> None:
+        """Raises `InputError` if it cannot be asked; called before a study computes anything."""
         ...
 
     def compare(self, reference: str, candidate: str) -> Judgement:
@@ -87,14 +88,22 @@ class ChatJudge:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not self.url.startswith(("http://", "https://")):
+        check_address(self.url)
+        name = self.key_variable
+        # A key given in place of the variable's name must not be repeated.
+        if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise InputError(
-                f"expected a judge's address with http:// or https://, got {self.url!r}"
+                "expected the name of an environment variable that holds the judge's key, got "
+                "something else: letters, digits and '_' only"
             )
-        if "@" in self.url.split("/")[2]:
+
+    def check(self) -> None:
+        key = None if self.key_variable is None else read_key(self.key_variable)
+        told = json.dumps(self.describe())
+        if redact(told, key) != told:
             raise InputError(
-                "expected a judge's address without a password, got one with '@': put the key in "
-                "an environment variable and name it"
+                "expected a judge's address and model without the key, got it in one of them: both "
+                "are recorded"
             )
 
     def describe(self) -> dict[str, str]:
@@ -102,56 +111,32 @@ class ChatJudge:
 
     def compare(self, reference: str, candidate: str) -> Judgement:
         prompt = INSTRUCTION.format(reference=reference, candidate=candidate)
-        reply = self._ask(prompt)
         try:
-            answer = reply["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            answer = None
-        if not isinstance(answer, str):
-            raise StudyError(
-                f"expected a chat completion from the judge, got {_short(json.dumps(reply))}"
-            )
-        usage = reply.get("usage") if isinstance(reply, dict) else None
-        total = usage.get("total_tokens") if isinstance(usage, dict) else None
-        return Judgement(
-            read_judgement(answer), prompt, answer, total if isinstance(total, int) else None
-        )
-
-    def _ask(self, prompt: str) -> Any:
+            # Read at each question: workers have the environment, and no file ever has the key.
+            key = None if self.key_variable is None else read_key(self.key_variable)
+        except InputError as error:
+            raise StudyError(str(error)) from None
         body = {
             "model": self.model,
             "messages": [{"role": "user", "content": prompt}],
             "temperature": 0,
             "seed": self.seed,
         }
-        headers = {"Content-Type": "application/json"}
-        if self.key_variable is not None:
-            key = os.environ.get(self.key_variable)
-            if not key:
-                raise StudyError(
-                    f"expected the judge's key in the environment variable {self.key_variable}, "
-                    "which is empty"
-                )
-            headers["Authorization"] = f"Bearer {key}"
-        request = urllib.request.Request(
-            f"{self.url.rstrip('/')}/chat/completions", json.dumps(body).encode("utf-8"), headers
+        reply, text = ChatServer(self.url, key, self.timeout).ask(body)
+        try:
+            answer = reply["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            answer = None
+        if not isinstance(answer, str):
+            raise StudyError(f"expected a chat completion from the judge, got {shortened(text)}")
+        # Half a surrogate pair, which JSON may hold, cannot be stored; an escape may hide a key.
+        answer = redact(answer.encode("utf-8", "replace").decode("utf-8"), key)
+        usage = reply.get("usage") if isinstance(reply, dict) else None
+        total = usage.get("total_tokens") if isinstance(usage, dict) else None
+        counted = type(total) is int and 0 <= total < 2**31
+        return Judgement(
+            read_judgement(answer), redact(prompt, key), answer, total if counted else None
         )
-        try:
-            with urllib.request.urlopen(request, timeout=self.timeout) as response:
-                content = response.read()
-        except urllib.error.HTTPError as error:
-            raise StudyError(
-                f"the judge at {self.url} answered {error.code} {error.reason}"
-            ) from error
-        # A closed connection or a timeout while reading is no URLError.
-        except (OSError, ValueError) as error:
-            raise StudyError(f"the judge at {self.url} cannot be reached: {error}") from error
-        try:
-            return json.loads(content)
-        except ValueError as error:
-            raise StudyError(
-                f"expected JSON from the judge, got {_short(content.decode('utf-8', 'replace'))}"
-            ) from error
 
 
 def judge_rows(judge: Judge, rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
@@ -182,6 +167,9 @@ def _said(judge: Judge, before: str, after: str) -> dict[str, Cell]:
         said = judge.compare(before, after)
     except StudyError as error:
         return {"error": str(error)}
+    except Exception as error:
+        # Whatever a judge raises, the rows beside it are computed and stay.
+        return {"error": one_line(error)}
     overlap = said.overlap
     return {
         "judge_precision": overlap.precision,
@@ -203,17 +191,17 @@ def read_judgement(answer: str) -> Overlap:
     found = re.search(r"\{.*\}", answer, re.DOTALL)
     try:
         said: Any = json.loads(found.group()) if found else None
-    except ValueError:
+    except (ValueError, RecursionError):
         said = None
     if not isinstance(said, dict):
-        raise StudyError(f"expected the judge's answer as JSON, got {_short(answer)}")
+        raise StudyError(f"expected the judge's answer as JSON, got {shortened(answer)}")
     names = {key: said.get(key) for key in ("reference", "candidate")}
     shared = said.get("shared")
     good = all(_are_names(value) for value in names.values()) and isinstance(shared, list)
     if not good or not all(_are_names(pair) and len(pair) == 2 for pair in shared or ()):
         raise StudyError(
             "expected the judge's lists 'reference', 'candidate' and 'shared' of names, got "
-            f"{_short(answer)}"
+            f"{shortened(answer)}"
         )
     assert isinstance(shared, list)
     for side, key in enumerate(("reference", "candidate")):
@@ -223,7 +211,7 @@ def read_judgement(answer: str) -> Overlap:
         if len(set(listed)) < len(listed) or len(set(used)) < len(used) or set(used) - set(listed):
             raise StudyError(
                 "expected the judge's shared names once each and in its lists, got "
-                f"{_short(answer)}"
+                f"{shortened(answer)}"
             )
     n = len(shared)
     return Overlap(n, len(names["candidate"] or ()) - n, len(names["reference"] or ()) - n)
@@ -231,8 +219,3 @@ def read_judgement(answer: str) -> Overlap:
 
 def _are_names(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
-
-
-def _short(text: str) -> str:
-    flat = " ".join(text.split())
-    return repr(flat if len(flat) <= _LONGEST else flat[:_LONGEST] + "...")
