@@ -40,7 +40,7 @@ def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]]) -> Figure:
         # The covers of one model stand side by side.
         n_rows, n_columns = 1, len(covers)
     else:
-        n_columns = min(len(curves), 3)
+        n_columns = 2 if len(curves) == 4 else min(len(curves), 3)
         n_rows = len(covers) * -(-len(curves) // n_columns)
     # Models of different depth each have their own axis of layers.
     depths = {c.layers[-1] for _, _, c in _all(curves)}
