@@ -23,6 +23,7 @@ class Wrapped(nn.Module):
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()
         self.inner = inner
+        self.eval()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.inner(x)

@@ -69,6 +69,8 @@ def test_quantised_weights_are_exact_for_that_model(kind):
     vlm = rs.load("pocket", quantization=kind)
     classes = {type(module).__name__ for module in vlm.model.modules()}
     assert {"4bit": "Linear4bit", "8bit": "Linear8bitLt"}[kind] in classes
+    # A product with 4-bit weights on a CPU depends on how many rows there are.
+    assert kind != "4bit" or not vlm.capabilities.supports("incremental")
     run, found = effects(vlm)
     call: Any = vlm.processor
     given = call(text=[run.prompt.formatted], images=[picture()], return_tensors="pt")

@@ -197,6 +197,11 @@ def test_refusals(vlm):
         vlm.encode([picture()])
     with pytest.raises(refused, match="hide_patches"):
         vlm.capabilities.require("gradients")
+    for name in rs.attribution.METHODS:
+        with pytest.raises(refused, match="hide_patches"):
+            rs.attribution.METHODS[name](run, 5)
+    with pytest.raises(refused, match="hide_patches"):
+        run.soft_origin()
     assert not vlm.capabilities.supports("incremental")
     with pytest.raises(rs.errors.InputError, match="one of 1, 4"):
         adapter.cross_attention(run.inputs, 2, run.hidden(2), range(run.n))

@@ -171,3 +171,36 @@ def test_a_processor_that_is_set_otherwise_than_it_was_checked():
         vlm.prompt([picture()], QUESTION)
     images.image_mean = before
     vlm.prompt([picture()], QUESTION)
+
+
+def _off(model, by: float, only: torch.dtype | None = None):
+    """The same model with logits that are off by a part of the largest one."""
+
+    def change(_, __, output):
+        logits = output.logits
+        if only is None or logits.dtype == only:
+            wave = torch.arange(logits.shape[-1]).sin() * logits.abs().max() * by
+            output.logits = logits + wave.to(logits)
+        return output
+
+    model.register_forward_hook(change)
+    return model
+
+
+def test_half_precision_hides_no_error():
+    """An error of the size of rounding is told from it in float32."""
+    model = _off(aya().to(torch.bfloat16), 8e-3)
+    with pytest.raises(rs.CapabilityError, match="not the model's own"):
+        rs.load(model=model, processor=aya_processor())
+    rounded = _off(aya().to(torch.bfloat16), 8e-3, only=torch.bfloat16)
+    assert rs.load(model=rounded, processor=aya_processor()).dtype == torch.bfloat16
+
+
+def test_a_tokenizer_without_padding():
+    processor = aya_processor()
+    processor.tokenizer.pad_token = None
+    model = aya()
+    vlm = rs.load(model=model, processor=processor)
+    whole = rs.load(model=model, processor=aya_processor())
+    found, wanted = (one.run(one.prompt(picture(), QUESTION)).logits for one in (vlm, whole))
+    assert torch.equal(found, wanted)

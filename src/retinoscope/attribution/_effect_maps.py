@@ -234,8 +234,8 @@ def occlusion(
     if where == "pixels" and fill is not None:
         raise InputError("expected no fill for pixels, which take the image's mean colour")
     goal = resolve(run, target)
-    windows = _windows(goal, image, window)
     places = np.array(places_of(goal, image))
+    windows = _windows(goal, image, window)
     if where == "tokens":
         filling = fill_of(goal, fill)
         drops = _drops(

@@ -106,7 +106,11 @@ def _fresh(vlm: VLM) -> VLM:
 
 
 def _say_model(name: str, vlm: VLM) -> None:
+    from ..models import quantized
+
     found = vlm.capabilities
+    kept = quantized(vlm.model)
+    kept = "" if kept is None else f", most weights in {kept},"
     rows = (
         ("model", name),
         ("family", f"{found.family} ({found.architecture})"),
@@ -117,7 +121,8 @@ def _say_model(name: str, vlm: VLM) -> None:
         ),
         (
             "computes in",
-            f"{str(vlm.dtype).removeprefix('torch.')} on {vlm.device}, attention {found.attention}",
+            f"{str(vlm.dtype).removeprefix('torch.')}{kept} on {vlm.device}, "
+            f"attention {found.attention}",
         ),
     )
     for title, value in rows:

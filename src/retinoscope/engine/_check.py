@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ..models import Adapter, Capabilities, Inputs, difference, in_turn
+from ..models import Adapter, Capabilities, Inputs, difference, in_turn, quantized
 from ._attention import attention_rows
 from ._clean import Clean, clean_pass
 from ._dirty import Reaches
@@ -66,6 +66,12 @@ def self_check(vlm: VLM) -> Capabilities:
             f"{vlm.capabilities.architecture}: a knocked-out edge changed nothing, so its "
             "attention does not heed the mask: load it with attention='eager'"
         )
+    if adapter.device.type == "cpu" and quantized(vlm.model) == "4 bits":
+        why = (
+            "products with 4-bit weights on a CPU depend on how many rows there are: the "
+            "reference path is used"
+        )
+        vlm.capabilities = vlm.capabilities.refusing("incremental", why)
     single = [name for name in ("attention", "incremental") if vlm.capabilities.supports(name)]
     if single:
         try:
@@ -144,13 +150,12 @@ def _same(vlm: VLM, found: torch.Tensor, wanted: torch.Tensor, what: str, than: 
     error = difference(found, wanted)
     # In half precision two batch shapes already differ in the third digit.
     if not error <= _TOLERANCE.get(vlm.dtype, 5e-2):
-        quantized = getattr(vlm.model, "is_quantized", False)
         raise CapabilityError(
             f"{vlm.capabilities.architecture}: {what} differs from {than} by {error:.1e} of the "
             "largest logit: "
             + (
                 "its quantised weights give a row another result beside other rows"
-                if quantized
+                if quantized(vlm.model)
                 else "this family needs an adapter of its own"
             )
         )

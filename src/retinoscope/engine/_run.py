@@ -109,6 +109,8 @@ class Run:
             InputError: no such image.
             CapabilityError: a family whose visual tokens have boxes.
         """
+        if not self.images:
+            raise self.adapter.no_visual(self.inputs)
         image = whole(image, "images", 0, len(self.images) - 1)
         self.require_current()
         return self.adapter.soft_origin(self.images[image].size, self.inputs.pixels[image])

@@ -18,7 +18,7 @@ from ._finite import difference, encoded, finite, finite_logits, not_finite
 from ._given import check_processor, failed, plain_model
 from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
-from ._placement import DeviceMap, Quantization, stored_weights
+from ._placement import DeviceMap, Quantization, quantized, stored_weights
 from ._resized import refuse_large
 from ._text import Vocabulary, pieces_after
 from ._tower import is_vlm, open_matching, open_tower
@@ -67,6 +67,7 @@ __all__ = [
     "pieces_after",
     "plain_model",
     "processor_facts",
+    "quantized",
     "refuse_large",
     "refuse_training",
     "stored_weights",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -31,6 +32,8 @@ _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_id
 _DECODERS = ("language_model", "text_model")
 _COUNT = "n_visual"
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
+_SAME_SHAPES, _OTHER_SHAPES = 1e-3, 2e-2
+"""In half precision: what two passes may differ by over as many positions, and over others."""
 _ROWS = 8
 """How many of the last positions are compared."""
 _CUT = 2
@@ -120,6 +123,8 @@ class GenericAdapter(PlaceholderAdapter):
             text=[text],
             images=list(images),
             add_special_tokens=self._special(text),
+            # One text needs none, and a tokenizer may have no token for it.
+            padding=False,
             return_tensors="pt",
         )
 
@@ -211,11 +216,16 @@ class GenericAdapter(PlaceholderAdapter):
             raise CapabilityError(f"{what} failed ({type(error).__name__}: {error})") from error
         if not finite_logits(own):
             raise not_finite(self.model, f"the model's own logits of {what}")
-        if self._apart(self.unembed(hidden[-_ROWS:]), own):
-            raise CapabilityError(
-                f"the logits of {what} are not the model's own{self._suspicion()}"
-            )
-        if self._apart(self.unembed(shorter), self.unembed(hidden[-_CUT - 1])):
+        found = self.unembed(hidden[-_ROWS:])
+        # The same products in the same shapes: in half precision too they mostly agree bit by bit.
+        if not difference(found, own) <= _TOLERANCE.get(self.dtype, _SAME_SHAPES):
+            if self.dtype in _TOLERANCE:
+                raise CapabilityError(
+                    f"the logits of {what} are not the model's own{self._suspicion()}"
+                )
+            self._in_float32()._compare(images)
+        rounding = _TOLERANCE.get(self.dtype, _OTHER_SHAPES)
+        if not difference(self.unembed(shorter), self.unembed(hidden[-_CUT - 1])) <= rounding:
             raise CapabilityError(
                 f"in {what} a position reads those behind it, so its attention is not causal"
             )
@@ -245,8 +255,21 @@ class GenericAdapter(PlaceholderAdapter):
         with self.length_rule.fresh():
             return self.model(**given, use_cache=False).logits[0, -_ROWS:].float()
 
-    def _apart(self, found: Tensor, wanted: Tensor) -> bool:
-        return not difference(found, wanted) <= _TOLERANCE.get(self.dtype, 2e-2)
+    def _in_float32(self) -> GenericAdapter:
+        """The same for a copy of the model in float32, where an error stands out of the rounding.
+
+        Raises:
+            CapabilityError: no such copy can be made here.
+        """
+        try:
+            return GenericAdapter(copy.deepcopy(self.model).float(), self.processor)
+        # Quantised weights have none, and memory may not hold it.
+        except Exception as error:
+            raise CapabilityError(
+                f"in {str(self.dtype).removeprefix('torch.')} its logits differ from the model's "
+                "own, and no copy in float32 could be made that tells an error from rounding "
+                f"({type(error).__name__}): load it in float32 (dtype=)"
+            ) from error
 
     def _suspicion(self) -> str:
         """What in the configuration may explain a difference."""

@@ -136,6 +136,8 @@ class PlaceholderAdapter(Adapter):
             text=[text],
             images=list(images) or None,
             add_special_tokens=special,
+            # One text needs none, and a tokenizer may have no token for it.
+            padding=False,
             return_tensors="pt",
         )
         return [int(index) for index in done["input_ids"][0]]

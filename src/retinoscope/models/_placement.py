@@ -38,6 +38,16 @@ def quantizer(kind: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig:
     )
 
 
+def quantized(model: PreTrainedModel) -> str | None:
+    """In what the weights of its products are kept, in words; None where nothing is quantised."""
+    settings: Any = getattr(model.config, "quantization_config", None)
+    if settings is None:
+        return None
+    if getattr(settings, "load_in_4bit", False):
+        return "4 bits"
+    return "8 bits" if getattr(settings, "load_in_8bit", False) else "quantised form"
+
+
 def need_device_map() -> None:
     """Raises `MissingExtraError` where a device map cannot be followed."""
     _need("accelerate", "devices")
