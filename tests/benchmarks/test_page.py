@@ -34,4 +34,6 @@ def test_a_peer_that_failed_is_on_the_page() -> None:
 
 
 def test_no_results_make_a_page_too() -> None:
-    assert "Not measured yet: knockouts, ablations, lens, overhead, rows, peers." in page_of({})
+    assert "Not measured yet: knockouts, ablations, lens, overhead, state, rows, peers." in page_of(
+        {}
+    )

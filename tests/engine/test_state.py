@@ -146,10 +146,10 @@ def test_what_mixes_two_states_is_refused(vlm: rs.VLM, square: Image.Image) -> N
     logits, ranks = done.logits.clone(), lens.rank("cat").clone()
     written, target = run.generate(2), rs.attribution.resolve(run, "cat")
     mean = rs.fill.mean(vlm, [square], cache=False)
-    _block(vlm.model).mlp.down_proj.weight[3] = 0
+    _block(vlm.model).mlp.down_proj.weight.data[3] = 0
     mixing: dict[str, Callable[[], object]] = {
-        "counterfactuals": lambda: run.counterfactuals([rs.Ablate(few)]),
-        "reference": lambda: run.counterfactuals([rs.Ablate(few)], exact="reference"),
+        "counterfactuals": lambda: run.counterfactuals([rs.Ablate(few)]).logits,
+        "reference": lambda: run.counterfactuals([rs.Ablate(few)], exact="reference").logits,
         "waiting effects": lambda: late.logits,
         "effects that go on": lambda: done.generate(2),
         "attention": lambda: run.attention(1),

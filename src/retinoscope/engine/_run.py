@@ -115,17 +115,20 @@ class Run:
         self.require_current()
         return self.adapter.soft_origin(self.images[image].size, self.inputs.pixels[image])
 
-    def require_current(self) -> None:
+    def require_current(self, *, values: bool = True) -> None:
         """Refuses to mix what this run holds with another state of the model.
 
         What a run holds (logits, hidden states, embeddings) can be read at any time; whatever else
         is computed of it calls this first.
 
+        Args:
+            values: also compare values of the weights, as whatever computes does.
+
         Raises:
             InputError: weights, modules, configuration or autocast changed since the run was made,
                 or hooks that do not only look on were put on or taken off.
         """
-        self.adapter.require(self._clean.state, "run", self._clean.alike_under)
+        self.adapter.require(self._clean.state, "run", self._clean.alike_under, values=values)
 
     @cached_property
     def positions(self) -> NamedPositions:
@@ -244,7 +247,7 @@ class Run:
         """The conditions, checked and resolved; see `counterfactuals`."""
         if not len(conditions):
             raise InputError("expected at least one intervention, got none")
-        self.require_current()
+        self.require_current(values=False)
         return tuple(plan_for(self, condition) for condition in conditions)
 
     def show(self) -> Any:

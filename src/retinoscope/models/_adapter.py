@@ -114,13 +114,16 @@ class Adapter(ABC):
 
     # The model's state
 
-    def state(self) -> ModelState:
+    def state(self, *, values: bool = True) -> ModelState:
         """The state that the model is in now; compares the weights with those at the last call.
+
+        Args:
+            values: as of `Watch.look`.
 
         Raises:
             InputError: a module is in training mode.
         """
-        now = self.watch.look()
+        now = self.watch.look(values=values)
         found_in = (now.structure, now.settings)
         if self._found_in not in (None, found_in):
             # The decoder's parts, and what the model does with its logits, are looked up anew.
@@ -132,18 +135,24 @@ class Adapter(ABC):
         return now
 
     def require(
-        self, state: ModelState, what: str, alike: Callable[[ModelState], bool] | None = None
+        self,
+        state: ModelState,
+        what: str,
+        alike: Callable[[ModelState], bool] | None = None,
+        *,
+        values: bool = True,
     ) -> None:
         """Refuses to go on with what was computed in another state than the model is in now.
 
         Args:
             what: was computed.
+            values: as of `Watch.look`.
             alike: finds out whether the hooks that make the difference change anything of it.
 
         Raises:
             InputError: the model changed since.
         """
-        now = self.state()
+        now = self.state(values=values)
         if now is state or now == state:
             return
         if alike is not None and now.but_for_hooks(state) and alike(now):

@@ -93,14 +93,18 @@ class Watch:
         # A copied model is another model: its copy is watched by itself.
         return watch_of(copy.deepcopy(self.model, memo))
 
-    def look(self) -> ModelState:
+    def look(self, *, values: bool = True) -> ModelState:
         """The state that the model is in now.
+
+        Args:
+            values: also read values, which costs most; not where another look follows before
+                anything is computed.
 
         Raises:
             InputError: a module is in training mode, where dropout changes every pass.
         """
         with entering(self.model):
-            self._compare()
+            self._compare(values)
             assert self._snapshot is not None
             if any(map(_training, self._snapshot.own)):
                 refuse_training(self.model)
@@ -153,9 +157,9 @@ class Watch:
                 self._content = (self._weights, content_of(self.model))
             return self._content[1]
 
-    def _compare(self) -> None:
+    def _compare(self, values: bool = True) -> None:
         before = self._snapshot
-        if before is not None and before.holds():
+        if before is not None and before.holds(values):
             return
         # What was held of the weights before is let go first, so that two copies never lie here.
         told = None if before is None else before.told()
@@ -271,19 +275,19 @@ class _Snapshot:
         self._probes = Probes(self._tensors)
         self.quantised = getattr(model, "quantization_method", None) is not None
 
-    def holds(self) -> bool:
+    def holds(self, values: bool) -> bool:
         """Whether the model is still as it was found; the cheapest comparisons come first."""
         if any(self._empty) or list(map(len, self._full)) != self._lengths:
             return False
-        values = chain.from_iterable(map(dict.values, self._full))
+        held = chain.from_iterable(map(dict.values, self._full))
         forwards = map(dict.get, self.own, repeat("forward"))
         return (
-            all(map(operator.is_, values, self._values))
+            all(map(operator.is_, held, self._values))
             and all(map(operator.is_, forwards, self._forwards))
             and list(map(Tensor.data_ptr, self._tensors)) == self._addresses
             and list(map(_version, self._large)) == self._versions
             and list(map(Tensor.stride, self._large)) == self._strides
-            and self._probes.same()
+            and (not values or self._probes.same())
         )
 
     def told(self) -> object:
