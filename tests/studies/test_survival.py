@@ -81,7 +81,7 @@ def whole(zygote, tmp_path_factory):
 def test_killed_at_fifty_points_it_ends_in_the_same_bytes(zygote, whole, tmp_path):
     expected, seconds = whole
     points = random.Random(0)
-    kills = dict.fromkeys(("between calls", "SIGKILL", "SIGTERM", "SIGINT"), 0)
+    kills = dict.fromkeys(("between calls", "SIGKILL", "SIGTERM", "SIGHUP", "SIGINT"), 0)
     finished = 0
     folder = tmp_path / "0"
     while sum(kills.values()) < KILLS or not (folder / FILES[-1]).exists():
@@ -96,10 +96,10 @@ def test_killed_at_fifty_points_it_ends_in_the_same_bytes(zygote, whole, tmp_pat
             assert code in (0, -signal.SIGKILL)
             kills["between calls"] += code != 0
         else:
-            by = points.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+            by = points.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
             after = points.uniform(0, 0.6 * seconds)
             code = zygote.run(folder, after=after, by=by)["code"]
-            # Before the study takes it over, SIGTERM ends the process as always.
+            # Before the study takes them over, SIGTERM and SIGHUP end the process as always.
             assert code in (0, 130, -by), code
             kills[by.name] += code != 0
         if (folder / FILES[-1]).exists():
@@ -112,7 +112,7 @@ def test_killed_at_fifty_points_it_ends_in_the_same_bytes(zygote, whole, tmp_pat
     assert len(list((folder / "parts").iterdir())) < 8
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_keeps_what_is_finished(zygote, whole, tmp_path, by):
     code = zygote.run(tmp_path / "run", at=11, by=by)["code"]
     assert code == 130
@@ -123,24 +123,36 @@ def test_a_signal_keeps_what_is_finished(zygote, whole, tmp_path, by):
     assert (tmp_path / "run" / FILES[0]).read_bytes() == whole[0][FILES[0]]
 
 
+def test_a_study_that_is_killed_after_each_sample_gets_on(zygote, whole, tmp_path):
+    folder = tmp_path / "run"
+    for session in range(5):
+        # While the second sample of the session is computed: seconds after the first was finished.
+        assert zygote.run(folder, at=session + 1)["code"] == -signal.SIGKILL
+        with RunDirectory.open(folder, *_identity(folder)) as directory:
+            assert len(directory.done()) == session + 1
+    assert zygote.run(folder)["code"] == 0
+    assert (folder / FILES[0]).read_bytes() == whole[0][FILES[0]]
+
+
 def _identity(folder):
     manifest = json.loads((folder / "run.json").read_text())
     return manifest, manifest["schema"]
 
 
-def test_a_handler_of_the_program_and_other_threads_are_left_alone(tmp_path):
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_handler_of_the_program_and_other_threads_are_left_alone(tmp_path, by):
     seen = []
-    previous = signal.signal(signal.SIGTERM, lambda *_: seen.append("ours"))
+    previous = signal.signal(by, lambda *_: seen.append("ours"))
     try:
-        survivor.study(2).run(tmp_path / "a", lambda *_: signal.raise_signal(signal.SIGTERM))
+        survivor.study(2).run(tmp_path / "a", lambda *_: signal.raise_signal(by))
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        signal.signal(by, previous)
     assert seen
     worker = threading.Thread(target=lambda: survivor.study(2).run(tmp_path / "b"))
     worker.start()
     worker.join()
     assert open_results(tmp_path / "b").n_samples == 2
-    assert signal.getsignal(signal.SIGTERM) == previous
+    assert signal.getsignal(by) == previous
 
 
 def test_samples_that_fail_are_rows_and_are_counted(tmp_path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from cyclopts import CycloptsError
 
@@ -88,4 +89,6 @@ def _outside(error: BaseException | None) -> bool:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    # After SIGHUP the terminal is gone; the exit code still says what happened.
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)

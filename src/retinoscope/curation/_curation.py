@@ -19,7 +19,7 @@ from ..studies import (
     describe_model,
     free_memory,
     one_line,
-    stopped_by_sigterm,
+    stopped_by_signals,
 )
 from ._curated import FILE, Count, Curated, Kept, KeptObject, data_fingerprint
 from ._filters import Filter, Verdict
@@ -72,7 +72,7 @@ class Curation:
     ) -> Curated:
         """Curates, or goes on with it, in the run directory `out`; writes `curation.json` there.
 
-        A sample that fails becomes a row with its error. SIGTERM ends it as Ctrl-C does.
+        A sample that fails becomes a row with its error. SIGTERM and SIGHUP end it as Ctrl-C does.
 
         Raises:
             InputError: no samples, no filters, a filter that needs a model without one, or `out`
@@ -84,7 +84,7 @@ class Curation:
         fingerprint = data_fingerprint(self.samples)
         unchanged = Unchanged(() if self.vlm is None else (self.vlm,))
         manifest = self._manifest(fingerprint)
-        with stopped_by_sigterm(), RunDirectory.open(out, manifest, schema=SCHEMA) as directory:
+        with stopped_by_signals(), RunDirectory.open(out, manifest, schema=SCHEMA) as directory:
             failures = Failures(self.max_failures)
             failures.read(directory, {_key(i) for i in range(len(self.samples))})
             if retry_failed and failures.keys:

@@ -87,7 +87,9 @@ class RunDirectory:
         self._buffer: dict[str, pa.Table] = {}
         self._buffer_samples = buffer_samples
         self._buffer_seconds = buffer_seconds
-        self._flushed_at = time.monotonic()
+        # The first sample of a session is written at once: a run that is ended every few seconds
+        # gets on by one each time.
+        self._flushed_at = float("-inf")
         self._closed = False
 
     @property
@@ -114,7 +116,8 @@ class RunDirectory:
             order: all sample keys in the order of the results; by default sorted keys. With it,
                 `finish` refuses while samples are missing.
             buffer_samples: finished samples held in memory before they are written as one part.
-            buffer_seconds: the longest time a finished sample waits (checked at each `write`).
+            buffer_seconds: the longest time a finished sample waits (checked at each `write`); the
+                first one waits for nothing.
 
         Raises:
             InputError: `path` is a file, holds something else or another run, is being written by

@@ -33,7 +33,7 @@ from ._readable import (
     unreadable,
 )
 from ._results import EXAMPLES, Results
-from ._survival import Failures, stopped_by_sigterm
+from ._survival import Failures, stopped_by_signals
 from ._tables import Cell
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Study(ABC, Generic[Context]):
 
         A sample that fails becomes one row with its error; the others go on. A sample that has
         nothing to ask about (no object within the bounds, no fitting question) has no rows.
-        SIGTERM ends it as Ctrl-C does: what is finished is kept.
+        SIGTERM and SIGHUP end it as Ctrl-C does: what is finished is kept.
 
         Args:
             executor: where samples are evaluated; by default here, one after the other.
@@ -195,7 +195,7 @@ class Study(ABC, Generic[Context]):
         keys = [self._key(manifest, index, prints.texts) for index in range(len(prints.texts))]
         with (
             warnings.catch_warnings(),
-            stopped_by_sigterm(),
+            stopped_by_signals(),
             RunDirectory.open(out, manifest, schema=self.schema, order=keys) as directory,
         ):
             # The rows say which words a model does not know; one warning a question says no more.

@@ -1,4 +1,4 @@
-"""What lets a study end well: SIGTERM as Ctrl-C, and a limit to how many samples may fail."""
+"""What lets a study end well: signals as Ctrl-C, and a limit to how many samples may fail."""
 
 from __future__ import annotations
 
@@ -17,22 +17,27 @@ FROM_SAMPLES = 20
 """Fewer finished samples than this say nothing about a share."""
 
 
-@contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """SIGTERM raises `KeyboardInterrupt` within the block, so that what is finished is written.
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""From a scheduler or a shutdown; from a terminal that was closed (there is none on Windows)."""
 
-    Only in the main thread, where Python runs handlers, and only if the program has no handler of
-    its own.
+
+@contextmanager
+def stopped_by_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP raise `KeyboardInterrupt` within the block, so that what is finished is
+    written.
+
+    Only in the main thread, where Python runs handlers, and only those that the program has no
+    handler of its own for (`nohup` ignores SIGHUP, and it stays ignored).
     """
-    ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _interrupt)
+    main = threading.current_thread() is threading.main_thread()
+    taken = [one for one in SIGNALS if main and signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, _interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: object) -> None:

@@ -22,7 +22,7 @@ from .._models import Unchanged
 from .._readable import SAMPLES
 from .._results import Results
 from .._study import Progress
-from .._survival import stopped_by_sigterm
+from .._survival import stopped_by_signals
 from .._untrained import untrained_encoder
 from ._labels import LeftOut
 from ._questions import Questions, questions_of
@@ -108,7 +108,7 @@ class Probe:
         units = list(self._units(questions))
         keys = [self._key(manifest, unit) for unit in units]
         with (
-            stopped_by_sigterm(),
+            stopped_by_signals(),
             RunDirectory.open(
                 out, manifest, schema=SCHEMA, order=[*keys, *self._error_keys(manifest, data)]
             ) as directory,
