@@ -39,18 +39,19 @@ def segments(index: Index, loose: Sequence[Path]) -> list[list[Path]]:
 
 
 def write_segment(
-    path: Path, parts: Sequence[Path], without: Collection[str] = ()
+    path: Path, parts: Sequence[Path], run: str, without: Collection[str] = ()
 ) -> dict[str, Place]:
     """Writes the samples of `parts` as one part that replaces them; returns where each one is.
 
     Args:
+        run: the run's mark.
         without: samples that are left out.
 
     Raises:
         InputError: a part that cannot be read; also as `atomic_file` does.
         StudyError: as `atomic_file` does.
     """
-    index = read_index(parts)
+    index = read_index(parts, run)
     whole = {part: read_part(part) for part in parts}
     tables: list[tuple[str, pa.Table]] = []
     for key, place in index.places.items():
@@ -58,4 +59,4 @@ def write_segment(
             continue
         rows = whole[place.part].slice(place.first, place.count)
         tables.append((key, rows.select([*place.columns, KEY, ROW])))
-    return write_part(path, tables, replaces=parts)
+    return write_part(path, tables, run, replaces=parts)

@@ -27,6 +27,7 @@ from retinoscope.store._manifest import (
     MANIFEST_NAME,
     complete,
     differences,
+    mark_of,
     now,
     read_manifest,
     write_manifest,
@@ -82,7 +83,7 @@ class RunDirectory:
         self._session = session
         self._lock = lock
         self._order = None if order is None else tuple(order)
-        self._ledger = Ledger(path)
+        self._ledger = Ledger(path, mark_of(manifest))
         self._types = dict(self._index.types)
         self._buffer: dict[str, pa.Table] = {}
         self._buffer_samples = buffer_samples
@@ -288,7 +289,9 @@ class RunDirectory:
                 "the same command goes on with them"
             )
         path = self.path / RESULTS
-        write_results(path, self._index, ordered_keys(self._index, self._order))
+        write_results(
+            path, self._index, ordered_keys(self._index, self._order), mark_of(self.manifest)
+        )
         return path
 
     def close(self) -> None:

@@ -21,13 +21,17 @@ class Ledger:
     twice and no part is written over.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, run: str) -> None:
         """Reads the parts' metadata, and removes parts that a segment has replaced.
 
+        Args:
+            run: the run's mark, which every part carries.
+
         Raises:
-            InputError: a part that cannot be read, or a sample that stands in two of them.
+            InputError: a part that cannot be read or is of another run, or a sample that stands in
+                two of them.
         """
-        self._folder = folder
+        self._folder, self._run = folder, run
         self._stale = True
         self._reload()
 
@@ -42,7 +46,7 @@ class Ledger:
         if not new:
             return
         with self._writing() as path:
-            places = write_part(path, list(new.items()))
+            places = write_part(path, list(new.items()), self._run)
             rows = sum(place.count for place in places.values())
             self.index.places.update(places)
             self.index.rows[path] = rows
@@ -60,14 +64,14 @@ class Ledger:
         unwanted = {key for key in keys if key in self.index.places}
         for part in sorted({self.index.places[key].part for key in unwanted}):
             with self._writing() as path:
-                write_segment(path, [part], without=unwanted)
+                write_segment(path, [part], self._run, without=unwanted)
                 _remove([part])
             self._stale = True
             self._reload()
 
     def _merge(self, parts: list[Path]) -> None:
         with self._writing() as path:
-            self.index.places.update(write_segment(path, parts))
+            self.index.places.update(write_segment(path, parts, self._run))
             self.index.rows[path] = sum(self.index.rows.pop(part) for part in parts)
             _remove(parts)
 
@@ -82,7 +86,7 @@ class Ledger:
         if not self._stale:
             return
         files = part_files(self._folder)
-        self.index: Index = read_index(files)
+        self.index: Index = read_index(files, self._run)
         # A number that a segment has replaced is below its own, so none is used again.
         self._next = 1 + max((int(p.stem) for p in files if p.stem.isdigit()), default=-1)
         _remove(self.index.replaced)

@@ -13,7 +13,7 @@ from typing import cast
 
 from retinoscope.errors import InputError
 from retinoscope.store._atomic import write_bytes
-from retinoscope.store._fingerprint import Json, canonical_json, plain
+from retinoscope.store._fingerprint import Json, canonical_json, fingerprint_json, plain
 
 MANIFEST_NAME = "run.json"
 FORMAT = 1
@@ -107,6 +107,21 @@ def complete(manifest: Mapping[str, object], schema: int) -> dict[str, Json]:
     if not isinstance(study, str) or not study:
         raise InputError(f"the manifest's study must be a name, got {study!r}")
     return fields
+
+
+def mark_of(manifest: Mapping[str, object]) -> str:
+    """What every part of the run carries: a fingerprint of the manifest's identity."""
+    kept = {n: _told_apart(v) for n, v in manifest.items() if n not in CIRCUMSTANCES}
+    return fingerprint_json({n: v for n, v in kept.items() if v is not None})
+
+
+def _told_apart(value: object) -> object:
+    """A value without what `differences` does not look at."""
+    if not isinstance(value, Mapping):
+        return value
+    if "fingerprint" in value:
+        return value["fingerprint"]
+    return {k: found for k, v in value.items() if (found := _told_apart(v)) is not None}
 
 
 def differences(ours: Mapping[str, Json], theirs: Mapping[str, Json]) -> list[str]:

@@ -3,6 +3,9 @@
 A part is never changed. Many small ones are replaced by a *segment* (see `_compact`): a part that
 names in its metadata the parts it holds the samples of. Where both are there, because the process
 died before the small ones were removed, the segment counts.
+
+Each part and results.parquet carry the mark of their run (`mark_of` its manifest): a file of
+another run is refused, not merged.
 """
 
 from __future__ import annotations
@@ -12,9 +15,11 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import Field, StringConstraints, TypeAdapter
 
 from retinoscope.errors import InputError
 from retinoscope.store._atomic import atomic_file
@@ -24,6 +29,7 @@ PARTS, RESULTS = "parts", "results.parquet"
 ROWS_PER_GROUP = 32_768
 
 _SAMPLES, _REPLACES = b"retinoscope.samples", b"retinoscope.replaces"
+_RUN = b"retinoscope.run"
 _CACHED_ROWS = 4 * ROWS_PER_GROUP
 
 
@@ -52,7 +58,10 @@ class Index:
 
 
 def write_part(
-    path: Path, tables: Sequence[tuple[str, pa.Table]], replaces: Sequence[Path] = ()
+    path: Path,
+    tables: Sequence[tuple[str, pa.Table]],
+    run: str,
+    replaces: Sequence[Path] = (),
 ) -> dict[str, Place]:
     """Writes some samples' tables (from `table_of`) as one part; returns where each one is.
 
@@ -60,6 +69,7 @@ def write_part(
     finished and resuming reads no rows.
 
     Args:
+        run: the run's mark.
         replaces: older parts whose samples these are.
 
     Raises:
@@ -75,7 +85,7 @@ def write_part(
         places[key] = Place(path, first, table.num_rows, columns.setdefault(own, own))
         first += table.num_rows
     samples = [[key, place.count, list(place.columns)] for key, place in places.items()]
-    facts = {_SAMPLES: json.dumps(samples).encode()}
+    facts = {_SAMPLES: json.dumps(samples).encode(), _RUN: run.encode()}
     if replaces:
         facts[_REPLACES] = json.dumps([part.name for part in replaces]).encode()
     schema = pa.schema(types).with_metadata(facts)
@@ -86,18 +96,19 @@ def write_part(
     return places
 
 
-def read_index(parts: Iterable[Path]) -> Index:
+def read_index(parts: Iterable[Path], run: str) -> Index:
     """The index of `parts`, from their metadata alone.
 
+    Args:
+        run: the run's mark.
+
     Raises:
-        InputError: a part that cannot be read, or a sample that stands in two parts.
+        InputError: a part that cannot be read or belongs to another run, or a sample that stands in
+            two parts.
     """
-    schemas = {part: _read_schema(part) for part in parts}
-    replaced = {
-        part.with_name(name)
-        for part, schema in schemas.items()
-        for name in json.loads(schema.metadata.get(_REPLACES, b"[]"))
-    }
+    heads = {part: _read_head(part, run) for part in parts}
+    schemas = {part: head.schema for part, head in heads.items()}
+    replaced = {part.with_name(name) for part, head in heads.items() for name in head.replaces}
     places: dict[str, Place] = {}
     types: dict[str, pa.DataType] = {}
     rows: dict[Path, int] = {}
@@ -107,7 +118,7 @@ def read_index(parts: Iterable[Path]) -> Index:
         if part in replaced:
             continue
         first = 0
-        for key, count, names in json.loads(schema.metadata[_SAMPLES]):
+        for key, count, names in heads[part].samples:
             if key in places:
                 raise InputError(
                     f"sample {key} stands in both {places[key].part} and {part}; delete one file"
@@ -120,13 +131,51 @@ def read_index(parts: Iterable[Path]) -> Index:
     return Index(places, types, rows, tuple(sorted(replaced & schemas.keys())))
 
 
-def _read_schema(part: Path) -> pa.Schema:
+@dataclass(frozen=True)
+class _Head:
+    """What a part says of itself: key, rows and columns of each sample, the parts it replaces."""
+
+    schema: pa.Schema
+    samples: list[tuple[str, int, list[str]]]
+    replaces: list[str]
+
+
+_SAMPLE_LIST = TypeAdapter(list[tuple[str, Annotated[int, Field(ge=0)], list[str]]])
+_NAME_LIST = TypeAdapter(list[Annotated[str, StringConstraints(pattern=r"^\d{1,9}\.parquet$")]])
+
+
+def _read_head(part: Path, run: str) -> _Head:
     try:
-        schema = pq.read_schema(part)
-        json.loads((schema.metadata or {})[_SAMPLES])
-        return schema
+        read = pq.read_metadata(part)
+        schema = read.schema.to_arrow_schema()
+        facts = schema.metadata or {}
+        samples = _SAMPLE_LIST.validate_json(facts[_SAMPLES])
+        replaces = _NAME_LIST.validate_json(facts.get(_REPLACES, b"[]"))
+        if sum(count for _, count, _ in samples) != read.num_rows:
+            raise ValueError("its samples have other rows")
+        if not {name for _, _, names in samples for name in names} <= set(schema.names):
+            raise ValueError("its samples have other columns")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(part, error) from None
+    if facts.get(_RUN) != run.encode():
+        raise InputError(
+            f"{part}: expected a part of this run, got one of another run (or of a version "
+            "that did not mark its parts): remove that file, its samples are computed anew"
+        )
+    return _Head(schema, samples, replaces)
+
+
+def check_results(file: Path, schema: pa.Schema, run: str) -> None:
+    """Raises InputError for a results.parquet that another run wrote.
+
+    A file without a mark, of an older version or rewritten by hand, has nothing to compare.
+    """
+    found = (schema.metadata or {}).get(_RUN)
+    if found is not None and found != run.encode():
+        raise InputError(
+            f"{file}: expected the results of the run that run.json beside it describes, got those "
+            "of another run: restore the file, or delete it and give the same command again"
+        )
 
 
 def _damaged(part: Path, error: Exception) -> InputError:
@@ -185,17 +234,19 @@ def sorted_tables(index: Index, keys: Sequence[str]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def write_results(path: Path, index: Index, keys: Sequence[str]) -> None:
+def write_results(path: Path, index: Index, keys: Sequence[str], run: str) -> None:
     """Merges the parts into one Parquet file, a row group at a time.
 
-    The bytes depend on rows, order and pyarrow's version only. Raises as `atomic_file` does.
+    The bytes depend on the run's mark, rows, order and pyarrow's version only. Raises as
+    `atomic_file` does.
     """
+    schema = final_schema(index, keys).with_metadata({_RUN: run.encode()})
     with (
         atomic_file(path) as file,
-        pq.ParquetWriter(file, final_schema(index, keys), compression="zstd") as writer,
+        pq.ParquetWriter(file, schema, compression="zstd") as writer,
     ):
         for table in sorted_tables(index, keys):
-            writer.write_table(table, row_group_size=ROWS_PER_GROUP)
+            writer.write_table(table.cast(schema), row_group_size=ROWS_PER_GROUP)
 
 
 def merged(index: Index, keys: Sequence[str]) -> pa.Table:

@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from retinoscope.errors import InputError
-from retinoscope.store._manifest import read_manifest
+from retinoscope.store._manifest import mark_of, read_manifest
 from retinoscope.store._parts import (
     RESULTS,
     ROWS_PER_GROUP,
     Index,
+    check_results,
     merged,
     ordered_keys,
     part_files,
@@ -36,16 +37,18 @@ def read_results(path: str | Path, partial: bool = False) -> pa.Table:
         InputError: no run directory, an unfinished run (unless `partial`), or a damaged file.
     """
     folder = Path(path)
-    read_manifest(folder)
+    run = mark_of(read_manifest(folder))
     file = folder / RESULTS
     if not file.exists():
         if not partial:
-            raise _unfinished(folder)
-        return _so_far(folder)
+            raise _unfinished(folder, run)
+        return _so_far(folder, run)
     try:
-        return pq.read_table(file)
+        table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(file, error) from None
+    check_results(file, table.schema, run)
+    return table.replace_schema_metadata(None)
 
 
 @dataclass(frozen=True)
@@ -117,21 +120,23 @@ def scan_results(path: str | Path) -> ResultsScan:
         InputError: no run directory, an unfinished run, or a damaged file.
     """
     folder = Path(path)
-    read_manifest(folder)
+    run = mark_of(read_manifest(folder))
     file = folder / RESULTS
     if not file.exists():
-        raise _unfinished(folder)
+        raise _unfinished(folder, run)
     try:
         with pq.ParquetFile(file) as opened:
-            return ResultsScan(file, opened.schema_arrow, opened.metadata.num_rows)
+            schema, rows = opened.schema_arrow, opened.metadata.num_rows
     except (OSError, pa.ArrowException) as error:
         raise _damaged(file, error) from None
+    check_results(file, schema, run)
+    return ResultsScan(file, schema.remove_metadata(), rows)
 
 
-def _so_far(folder: Path) -> pa.Table:
+def _so_far(folder: Path, run: str) -> pa.Table:
     for left in reversed(range(_TRIES)):
         try:
-            index = read_index(part_files(folder))
+            index = read_index(part_files(folder), run)
             return merged(index, ordered_keys(index, None))
         except InputError:
             # The writer may just have merged small parts into a large one.
@@ -140,8 +145,8 @@ def _so_far(folder: Path) -> pa.Table:
     raise AssertionError
 
 
-def _unfinished(folder: Path) -> InputError:
-    index: Index = read_index(part_files(folder))
+def _unfinished(folder: Path, run: str) -> InputError:
+    index: Index = read_index(part_files(folder), run)
     return InputError(
         f"{folder} is not finished ({len(index.places)} samples so far); "
         "give the command that started it again, it goes on where it stopped"
