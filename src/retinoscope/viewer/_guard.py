@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ._clients import Receiving
 
 TOKEN_HEADER, TOKEN_COOKIE = b"x-retinoscope-token", "retinoscope-token"
 CLIENT_COOKIE = "retinoscope-client"
@@ -32,6 +36,9 @@ HEADERS = (
     (b"cache-control", b"no-store"),
 )
 
+RETRY_AFTER = b"1"
+"""Seconds: with it, "not now" (429, 503) says when; the page asks again by itself."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -42,7 +49,9 @@ class Limits:
         pixels: most pixels of an image.
         reading: seconds that a request's body may take to arrive.
         writing: seconds in which the client must take each piece of an answer.
-        uploads: images that are received at the same time.
+        uploads: images of one client that are received at the same time.
+        receiving: bytes of bodies that are held in memory, of all clients; a client may hold a
+            quarter, or one upload.
     """
 
     upload: int = 20_000_000
@@ -50,7 +59,8 @@ class Limits:
     pixels: int = 16_000_000
     reading: float = 30.0
     writing: float = 60.0
-    uploads: int = 4
+    uploads: int = 8
+    receiving: int = 256_000_000
 
 
 class Guard:
@@ -62,6 +72,7 @@ class Guard:
         any_address: answer to every IP address in the Host header. A name that an attacker points
             at this machine (DNS rebinding) is a name, never an address.
         shared: what the routes behind it share.
+        client: the client of a request, from its cookies' reader and its address.
     """
 
     def __init__(
@@ -73,12 +84,15 @@ class Guard:
         any_address: bool,
         limits: Limits,
         shared: object = None,
+        client: Callable[[Callable[[str], str | None], str], str] = lambda _, address: address,
     ) -> None:
         self._app, self._token, self._limits = app, token, limits
         self.shared = shared
         self._names = frozenset(name.lower() for name in names)
         self._any_address = any_address
-        self._uploads = asyncio.Semaphore(limits.uploads)
+        self._client = client
+        share = max(limits.receiving // 4, limits.upload)
+        self._receiving = Receiving(limits.receiving, share, limits.uploads)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -86,7 +100,17 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        guarded = self._sending(send)
+        begun: list[bool] = []
+        guarded = self._sending(send, begun)
+        try:
+            await self._answered(scope, receive, guarded)
+        except asyncio.CancelledError:
+            # The server stops, and this request would not let it.
+            if begun:
+                raise
+            await _answer(guarded, 503, "the server is stopping")
+
+    async def _answered(self, scope: Scope, receive: Receive, guarded: Send) -> None:
         headers = _headers(scope)
         refused = self._refusal(scope, headers)
         if refused is not None:
@@ -98,18 +122,34 @@ class Guard:
                 return
             await self._app(scope, receive, guarded)
             return
-        upload = scope["path"] == "/api/images"
-        most = self._limits.upload if upload else self._limits.body
-        if upload:
-            if self._uploads.locked():
-                await _answer(guarded, 429, "too many uploads at once: try again in a moment")
-                return
-            async with self._uploads:
-                body = await self._body(headers, receive, most, guarded)
+        address = scope["client"][0] if scope.get("client") else ""
+        client = self._client(partial(cookie, headers), address)
+        if scope["path"] != "/api/images":
+            await self._received(scope, headers, receive, guarded, client, self._limits.body)
+        elif self._receiving.begin(client):
+            try:
+                await self._received(scope, headers, receive, guarded, client, self._limits.upload)
+            finally:
+                self._receiving.end(client)
         else:
-            body = await self._body(headers, receive, most, guarded)
-        if body is not None:
-            await self._app(scope, _replayed(body, receive), guarded)
+            await _answer(guarded, 429, "too many uploads at once: try again in a moment")
+
+    async def _received(
+        self,
+        scope: Scope,
+        headers: dict[bytes, list[bytes]],
+        receive: Receive,
+        send: Send,
+        client: str,
+        most: int,
+    ) -> None:
+        """Receives the body and hands the request on; both within the client's share."""
+        body = bytearray()
+        try:
+            if await self._body(headers, receive, most, send, body, client):
+                await self._app(scope, _replayed(bytes(body), receive), send)
+        finally:
+            self._receiving.release(client, len(body))
 
     def _refusal(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> tuple[int, str] | None:
         hosts = headers.get(b"host", [])
@@ -123,6 +163,8 @@ class Guard:
         # Following a link to the page itself is no attack.
         if foreign and scope["path"] != "/":
             return 400, "requests of other sites are refused"
+        if b"content-length" in headers and b"transfer-encoding" in headers:
+            return 400, "expected a body with a length or in chunks, got both"
         if self._token is None or self._shows_token(scope, headers):
             return None
         return 401, "a token is needed: open the address that the server printed when it started"
@@ -142,37 +184,47 @@ class Guard:
         return any(matches(one, self._token) for one in shown)
 
     async def _body(
-        self, headers: dict[bytes, list[bytes]], receive: Receive, most: int, send: Send
-    ) -> bytes | None:
-        """The whole body, or None where it was refused or the client left."""
+        self,
+        headers: dict[bytes, list[bytes]],
+        receive: Receive,
+        most: int,
+        send: Send,
+        body: bytearray,
+        client: str,
+    ) -> bool:
+        """Fills `body`, whose bytes are counted; False where it was refused or the client left."""
         length = _length(headers)
         if length == -1:
             await _answer(send, 400, "expected one Content-Length, a whole number")
-            return None
+            return False
         if length is not None and length > most:
             await _answer(send, 413, f"expected at most {most:,} bytes, got {length:,}")
-            return None
+            return False
         try:
             async with asyncio.timeout(self._limits.reading):
-                body = bytearray()
                 while True:
                     message = await receive()
                     if message["type"] != "http.request":
-                        return None
-                    body += message.get("body", b"")
+                        return False
+                    piece = message.get("body", b"")
+                    if not self._receiving.hold(client, len(piece)):
+                        await _answer(send, 429, "too much at once: try again in a moment")
+                        return False
+                    body += piece
                     if len(body) > most:
                         await _answer(send, 413, f"expected at most {most:,} bytes, got more")
-                        return None
+                        return False
                     if not message.get("more_body", False):
-                        return bytes(body)
+                        return True
         except TimeoutError:
             reading = self._limits.reading
             await _answer(send, 400, f"the request did not arrive within {reading:g} seconds")
-            return None
+            return False
 
-    def _sending(self, send: Send) -> Send:
+    def _sending(self, send: Send, begun: list[bool]) -> Send:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
+                begun.append(True)
                 own = {name.lower() for name, _ in message.get("headers", [])}
                 added = [(name, value) for name, value in HEADERS if name not in own]
                 message = {**message, "headers": [*message.get("headers", []), *added]}
@@ -218,12 +270,13 @@ def _length(headers: dict[bytes, list[bytes]]) -> int | None:
     return int(text)
 
 
+_HOST = re.compile(rb"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.IGNORECASE)
+
+
 def _host(header: bytes) -> str | None:
-    """The host of a Host header, without its port; None for none."""
-    try:
-        return urlsplit(f"//{header.decode('ascii')}").hostname
-    except ValueError:
-        return None
+    """The host of a Host header, without its port; None for what is no host and port."""
+    found = _HOST.fullmatch(header)
+    return None if found is None else (found[1] or found[2]).decode("ascii").lower()
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -260,5 +313,7 @@ async def _answer(send: Send, status: int, text: str) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     # What is left of a refused body is not read.
     headers.append((b"connection", b"close"))
+    if status in (429, 503):
+        headers.append((b"retry-after", RETRY_AFTER))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -213,6 +213,17 @@ class Library:
                             found.setdefault(str(row["sample"]), {})[part] = None
         return {name: list(parts) for name, parts in found.items()}
 
+    def image(self, index: int) -> Image.Image | None:
+        """A sample's image, without a run of the model."""
+        if self._last is not None and self._last[0] == index:
+            return self._last[1].image
+        name = self.ids[index]
+        try:
+            sample = self.opened.sample(name)
+        except (RetinoscopeError, OSError):
+            sample = None
+        return self._example(name)[0] if sample is None else sample.image
+
     def shown(self, index: int) -> Shown:
         """A sample with its image and run; the last one is kept, for its other documents."""
         if self._last is None or self._last[0] != index:

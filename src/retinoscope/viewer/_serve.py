@@ -120,14 +120,21 @@ def server_of(app: object) -> uvicorn.Server:
     """The server of an application, with all bounds; it serves what `listen` gives."""
     import uvicorn
 
+    from ._protocol import BoundedProtocol, most_connections
+
+    class Protocol(BoundedProtocol):
+        most = most_connections()
+
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=Protocol,
         log_level="warning",
         access_log=False,
         server_header=False,
         ws="none",
-        limit_concurrency=128,
         timeout_keep_alive=10,
+        # Whoever holds half a body must not hold the server when it stops.
+        timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=32_768,
     )
     return uvicorn.Server(config)

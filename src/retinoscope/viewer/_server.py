@@ -8,7 +8,7 @@ import json
 import logging
 import secrets
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -22,8 +22,9 @@ from starlette.exceptions import HTTPException
 from ..data import open_image
 from ..errors import RetinoscopeError
 from ..memory import is_out_of_memory
+from ._clients import Clients
 from ._documents import Capability, Manifest
-from ._guard import CLIENT_COOKIE, TOKEN_COOKIE, Guard, Limits, matches
+from ._guard import CLIENT_COOKIE, RETRY_AFTER, TOKEN_COOKIE, Guard, Limits, matches
 from ._json import plain, text_of
 from ._library import SHOWN, THUMB, Library, jpeg_of, model_facts
 from ._page import ASSETS, asset, page
@@ -36,10 +37,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-KEPT_IMAGES = 12
+KEPT_IMAGES, IMAGE_MEMORY = 12, 1_000_000_000
+"""Uploaded images of one client, and bytes of all clients' together."""
 KEPT_DOCUMENTS = 64
-MAX_CLIENTS = 1_000
-MAX_SWEEPS = 16
+KEPT_PICTURES = 256
+MAX_SWEEPS, SWEEPS_OF_ONE = 64, 4
 _log = logging.getLogger(__name__)
 
 
@@ -57,26 +59,20 @@ class App:
     ) -> None:
         self.session, self.library, self.limits, self.timeout = session, library, limits, timeout
         self.worker = ModelWorker()
-        self.images: Kept[Image.Image] = Kept(KEPT_IMAGES, "image")
+        self.images: Kept[Image.Image] = Kept(
+            KEPT_IMAGES, "image", IMAGE_MEMORY, lambda image: 3 * image.width * image.height
+        )
+        self.pictures: OrderedDict[tuple[str, int], bytes] = OrderedDict()
+        self.clients = Clients()
+        self.sweeps: Counter[str] = Counter()
         self.documents: OrderedDict[str, bytes] = OrderedDict()
         self.jobs: dict[str, asyncio.Event] = {}
-        self._clients: OrderedDict[str, None] = OrderedDict()
         self._decoding = asyncio.Semaphore(2)
 
-    def new_client(self) -> str:
-        """A name for a browser's requests, so that each gets its turn."""
-        name = secrets.token_hex(8)
-        self._clients[name] = None
-        while len(self._clients) > MAX_CLIENTS:
-            self._clients.popitem(last=False)
-        return name
-
     def client(self, request: Request) -> str:
-        """The client of a request: a name that this server gave, or else its address."""
-        named = request.cookies.get(CLIENT_COOKIE, "")
-        if named in self._clients:
-            return named
-        return "" if request.client is None else request.client.host
+        """The client of a request, which gets its own turn, runs and images."""
+        address = "" if request.client is None else request.client.host
+        return self.clients.of(request.cookies.get(CLIENT_COOKIE), address)
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
         """Does `work` in the model's thread."""
@@ -109,10 +105,23 @@ class App:
         library = self.library
         if library is None or not 0 <= index < len(library.ids):
             raise HTTPException(404, "there is no such image")
-        image = (await self.run(request, lambda: library.shown(index))).image
+        image = await self.run(request, lambda: library.image(index))
         if image is None:
             raise HTTPException(404, "this sample's image could not be opened again")
         return image
+
+    async def picture(self, request: Request, folder: str, index: int) -> bytes:
+        """A sample's image or thumbnail as JPEG."""
+        key = folder, index
+        if key not in self.pictures:
+            image = await self.sample_image(request, index)
+            longest = SHOWN if folder == "images" else THUMB
+            self.pictures[key] = await asyncio.to_thread(jpeg_of, image, longest)
+            while len(self.pictures) > KEPT_PICTURES:
+                self.pictures.popitem(last=False)
+            return self.pictures[key]
+        self.pictures.move_to_end(key)
+        return self.pictures[key]
 
     def manifest(self) -> Manifest:
         vlm, library = self.session.vlm, self.library
@@ -167,7 +176,13 @@ def make_app(
     _sweeps(api, state)
     # Outermost, so that the answers to errors pass it as well.
     return Guard(
-        api, token=token, names=names, any_address=any_address, limits=limits, shared=state
+        api,
+        token=token,
+        names=names,
+        any_address=any_address,
+        limits=limits,
+        shared=state,
+        client=lambda read, address: state.clients.of(read(CLIENT_COOKIE), address),
     )
 
 
@@ -176,7 +191,10 @@ def _json(document: object, status: int = 200) -> Response:
 
 
 def _error(status: int, text: str) -> Response:
-    return _json({"error": " ".join(text.split())[:500]}, status)
+    response = _json({"error": " ".join(text.split())[:500]}, status)
+    if status in (429, 503):
+        response.headers["retry-after"] = RETRY_AFTER.decode()
+    return response
 
 
 def _errors(api: FastAPI) -> None:
@@ -198,7 +216,7 @@ def _errors(api: FastAPI) -> None:
 
     @api.exception_handler(LateError)
     async def late(_: Request, error: LateError) -> Response:
-        return _error(503, str(error))
+        return _error(504, str(error))
 
     @api.exception_handler(LeftError)
     async def left(_: Request, error: LeftError) -> Response:
@@ -218,11 +236,11 @@ def _told(error: Exception) -> tuple[int, str]:
     if isinstance(error, BusyError):
         return (429 if error.client else 503), str(error)
     if isinstance(error, LateError):
-        return 503, str(error)
+        return 504, str(error)
     if isinstance(error, RetinoscopeError):
         return (404 if isinstance(error, GoneError) else 400), str(error)
     if is_out_of_memory(error):
-        return 503, "the model ran out of memory: choose fewer tokens or a smaller image"
+        return 507, "the model ran out of memory: choose fewer tokens or a smaller image"
     _log.error("a request failed", exc_info=error)
     return 500, "the server met an error that it did not expect; its terminal says more"
 
@@ -238,8 +256,9 @@ def _pages(api: FastAPI, state: App, token: str | None) -> None:
             response.set_cookie(TOKEN_COOKIE, token, httponly=True, samesite="strict")
             return response
         response = Response(page("live", title), media_type="text/html; charset=utf-8")
-        if request.cookies.get(CLIENT_COOKIE) is None:
-            response.set_cookie(CLIENT_COOKIE, state.new_client(), httponly=True, samesite="strict")
+        if not state.clients.of(request.cookies.get(CLIENT_COOKIE), ""):
+            name = state.clients.new()
+            response.set_cookie(CLIENT_COOKIE, name, httponly=True, samesite="strict")
         return response
 
     @api.get("/{name}")
@@ -265,9 +284,7 @@ def _library_routes(api: FastAPI, state: App) -> None:
     async def picture(
         request: Request, folder: Literal["images", "thumbs"], index: int
     ) -> Response:
-        image = await state.sample_image(request, index)
-        longest = SHOWN if folder == "images" else THUMB
-        content = await asyncio.to_thread(jpeg_of, image, longest)
+        content = await state.picture(request, folder, index)
         return Response(content, media_type="image/jpeg")
 
 
@@ -282,9 +299,9 @@ def _live_routes(api: FastAPI, state: App) -> None:
     session = state.session
 
     @api.post("/api/images")
-    async def upload(content: Annotated[bytes, Depends(_body)]) -> Response:
+    async def upload(request: Request, content: Annotated[bytes, Depends(_body)]) -> Response:
         start = time.perf_counter()
-        name = state.images.add(await state.decode(content))
+        name = state.images.add(await state.decode(content), state.client(request))
         return _json({"image": name, "ms": (time.perf_counter() - start) * 1000})
 
     @api.get("/api/images/{name}.png")
@@ -303,7 +320,10 @@ def _live_routes(api: FastAPI, state: App) -> None:
             src = f"api/samples/images/{number}.jpg"
         else:
             image, src = state.images[asked.image], f"api/images/{asked.image}.png"
-        name, sample, answer = await state.run(request, lambda: session.ask(image, asked, src))
+        client = state.client(request)
+        name, sample, answer = await state.run(
+            request, lambda: session.ask(image, asked, src, client)
+        )
         ms = (time.perf_counter() - start) * 1000
         return _json({"run": name, "sample": sample, "answer": answer, "ms": ms})
 
@@ -345,7 +365,8 @@ def _png(image: Image.Image) -> bytes:
 def _sweeps(api: FastAPI, state: App) -> None:
     @api.post("/api/sweep")
     async def sweep(request: Request, asked: SweepAsk) -> Response:
-        if len(state.jobs) >= MAX_SWEEPS:
+        mine = state.sweeps[state.client(request)] >= SWEEPS_OF_ONE
+        if mine or len(state.jobs) >= MAX_SWEEPS:
             raise HTTPException(429, "too many sweeps at once: wait for one, or cancel it")
         work = await state.run(request, lambda: state.session.sweep(asked))
         return StreamingResponse(
@@ -365,6 +386,7 @@ async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
     """One line as each piece is done. It ends with the client: the server stops reading it."""
     name, cancelled = secrets.token_hex(8), asyncio.Event()
     state.jobs[name] = cancelled
+    state.sweeps[client] += 1
     try:
         yield _line({"job": name})
         while work.done < work.total:
@@ -378,6 +400,9 @@ async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
         yield _line({"error": _told(error)[1]})
     finally:
         state.jobs.pop(name, None)
+        state.sweeps[client] -= 1
+        if not state.sweeps[client]:
+            del state.sweeps[client]
 
 
 def _line(document: dict[str, Any]) -> bytes:

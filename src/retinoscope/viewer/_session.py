@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -22,6 +22,7 @@ from torch import Tensor
 from ..data import scenes, source_of
 from ..engine import Effects, Knockout, fill
 from ..errors import InputError
+from ..memory import budget
 from ..studies import sliding_windows
 from ..tokens import likely_pieces
 from ._documents import (
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
 
 N_CANDIDATES = 10
 KEPT_RUNS = 16
+"""Of one client."""
 KEPT_WORDS = 64
 MEAN_IMAGES = 32
 Item = TypeVar("Item")
@@ -78,20 +80,44 @@ class GoneError(InputError):
 
 
 class Kept(Generic[Item]):
-    """The last so many things by a name that cannot be guessed; safe over threads."""
+    """Each client's last things by names that cannot be guessed; safe over threads.
 
-    def __init__(self, most: int, what: str) -> None:
-        self._most, self._what = most, what
-        self._items: OrderedDict[str, Item] = OrderedDict()
+    A client that has too many loses its own, the one used longest ago. Where all together take too
+    much memory, the client that holds the most loses one, never the one just added.
+
+    Args:
+        most: things of one client.
+        memory: bytes of all.
+        size: of a thing, in bytes.
+    """
+
+    def __init__(self, most: int, what: str, memory: int, size: Callable[[Item], int]) -> None:
+        self._most, self._what, self._memory, self._size = most, what, memory, size
+        self._items: OrderedDict[str, tuple[str, int, Item]] = OrderedDict()
+        self._counts: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
         self._lock = Lock()
 
-    def add(self, item: Item) -> str:
-        name = secrets.token_hex(8)
+    def add(self, item: Item, client: str = "") -> str:
+        name, size = secrets.token_hex(8), self._size(item)
         with self._lock:
-            self._items[name] = item
-            while len(self._items) > self._most:
-                self._items.popitem(last=False)
+            self._items[name] = client, size, item
+            self._counts[client] += 1
+            self._bytes[client] += size
+            if self._counts[client] > self._most:
+                self._drop(client)
+            while self._bytes.total() > self._memory and len(self._items) > 1:
+                # The one just added is not to go, so its client needs another one to lose.
+                several = [one for one in self._counts if one != client or self._counts[one] > 1]
+                self._drop(max(several, key=lambda one: self._bytes[one]))
         return name
+
+    def _drop(self, client: str) -> None:
+        name = next(name for name, (owner, _, _) in self._items.items() if owner == client)
+        self._counts[client] -= 1
+        self._bytes[client] -= self._items.pop(name)[1]
+        if not self._counts[client]:
+            del self._counts[client], self._bytes[client]
 
     def __getitem__(self, name: str) -> Item:
         """Raises GoneError for a name that is not known."""
@@ -101,7 +127,7 @@ class Kept(Generic[Item]):
                     f"the {self._what} is not kept any more (the last {self._most} are): ask again"
                 )
             self._items.move_to_end(name)
-            return self._items[name]
+            return self._items[name][2]
 
     def __len__(self) -> int:
         return len(self._items)
@@ -135,7 +161,7 @@ class Session:
 
     def __init__(self, vlm: VLM, data: Sequence[Sample] | None = None) -> None:
         self.vlm = vlm
-        self.runs: Kept[Live] = Kept(KEPT_RUNS, "run")
+        self.runs: Kept[Live] = Kept(KEPT_RUNS, "run", budget(None, vlm.device), _held)
         source = None if data is None else source_of(data)
         if data is None or source is None:
             data, self.mean_python = scenes(MEAN_IMAGES), f"rs.data.scenes({MEAN_IMAGES})"
@@ -154,13 +180,15 @@ class Session:
     def mean_of(self) -> str:
         return f"the visual tokens of {len(self._samples)} images: {self.mean_python}"
 
-    def ask(self, image: Image.Image, ask: Ask, src: str) -> tuple[str, SampleDocument, Answer]:
-        """Runs a prompt. Raises InputError as `vlm.prompt` does."""
+    def ask(
+        self, image: Image.Image, ask: Ask, src: str, client: str = ""
+    ) -> tuple[str, SampleDocument, Answer]:
+        """Runs a prompt for `client`. Raises InputError as `vlm.prompt` does."""
         start = time.perf_counter()
         prompt = self.vlm.prompt(image, ask.question, ask.prefill, raw=ask.raw)
         run = self.vlm.run(prompt)
         answer = self._answer(run, run.logits, "clean", start)
-        name = self.runs.add(Live(run, ask))
+        name = self.runs.add(Live(run, ask), client)
         return name, live_sample(run, name, src), answer
 
     def generate(self, ask: Generate) -> Answer:
@@ -310,6 +338,14 @@ def live_sample(run: Run, name: str, src: str) -> SampleDocument:
         has=Has(True, run.vlm.capabilities.supports("attention")),
         note=notes_on(run),
     )
+
+
+def _held(live: Live) -> int:
+    """Bytes that a run holds, at most: hidden states, keys and values, and its image."""
+    run = live.run
+    states = 3 * (run.adapter.n_layers + 1) * run.n * run.adapter.d_model
+    pixels = sum(3 * image.width * image.height for image in run.prompt.images)
+    return states * run.embeddings.element_size() + pixels
 
 
 def _probs(logits: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-PER_CLIENT, IN_ALL = 8, 64
+PER_CLIENT, IN_ALL = 8, 512
 POLL = 0.2
 
 

@@ -1,0 +1,76 @@
+"""Who asks: names that tell browsers apart, and what each may hold while its requests arrive."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter, OrderedDict
+
+MOST_CLIENTS = 10_000
+
+
+class Clients:
+    """Names given to browsers. Of more than `most`, those that were not seen for longest go."""
+
+    def __init__(self, most: int = MOST_CLIENTS) -> None:
+        self._most = most
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def new(self) -> str:
+        name = secrets.token_hex(8)
+        self._seen[name] = None
+        while len(self._seen) > self._most:
+            self._seen.popitem(last=False)
+        return name
+
+    def of(self, named: str | None, address: str) -> str:
+        """The client of a request: a name that this server gave, or else its address."""
+        if named is not None and named in self._seen:
+            self._seen.move_to_end(named)
+            return named
+        return address
+
+
+class Receiving:
+    """Bodies of requests that are held in memory, by client.
+
+    Args:
+        in_all: most bytes of all clients.
+        per_client: most bytes of one.
+        uploads: images of one client at a time.
+    """
+
+    def __init__(self, in_all: int, per_client: int, uploads: int) -> None:
+        self._in_all, self._per_client, self._most = in_all, per_client, uploads
+        self._uploads: Counter[str] = Counter()
+        self._bytes: Counter[str] = Counter()
+        self._sum = 0
+
+    def begin(self, client: str) -> bool:
+        """Counts an upload; False where this client has too many."""
+        if self._uploads[client] >= self._most:
+            return False
+        self._uploads[client] += 1
+        return True
+
+    def end(self, client: str) -> None:
+        """The upload is over."""
+        _less(self._uploads, client, 1)
+
+    def hold(self, client: str, count: int) -> bool:
+        """Counts bytes; False, and nothing counted, where they are too many."""
+        if self._bytes[client] + count > self._per_client or self._sum + count > self._in_all:
+            return False
+        self._bytes[client] += count
+        self._sum += count
+        return True
+
+    def release(self, client: str, count: int) -> None:
+        """These bytes are held no longer."""
+        _less(self._bytes, client, count)
+        self._sum -= count
+
+
+def _less(counts: Counter[str], client: str, count: int) -> None:
+    counts[client] -= count
+    if counts[client] <= 0:
+        del counts[client]
