@@ -30,7 +30,7 @@ from retinoscope.stats._types import PairedDifference
 _ALL_BELOW = 12
 """Up to so many groups every choice of signs is tried."""
 _CHUNK = 1 << 19
-_KEPT = 1 << 27
+_KEPT = 1 << 25
 """Halves that are kept for the next test, a byte each."""
 
 

@@ -99,7 +99,7 @@ def cross_fitted(
     favourites = []
     for side in (0, 1):
         other = halves != side
-        top, bottom = numerator[other].sum(0), denominator[other].sum(0)
+        top, bottom = (one[other].sum(0, np.float64) for one in (numerator, denominator))
         if not (bottom > 0).any():
             raise InputError("a half of the groups has no items: two groups with items are needed")
         worst = np.inf if smallest else -np.inf
@@ -107,6 +107,5 @@ def cross_fitted(
         favourites.append(int(found.argmin() if smallest else found.argmax()))
     chosen = np.array(favourites)[halves]
     rows = np.arange(len(chosen))
-    return CrossFitted(
-        chosen, (favourites[0], favourites[1]), numerator[rows, chosen], denominator[rows, chosen]
-    )
+    own, whole = (one[rows, chosen].astype(np.float64) for one in (numerator, denominator))
+    return CrossFitted(chosen, (favourites[0], favourites[1]), own, whole)

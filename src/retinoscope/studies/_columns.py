@@ -51,7 +51,7 @@ def coded(table: pa.Table, name: str) -> tuple[Int[np.ndarray, " row"], list[Any
     column = table[name].dictionary_encode().combine_chunks()
     words = column.dictionary.to_pylist()
     order = sorted(range(len(words)), key=words.__getitem__)
-    place = np.empty(len(words) + 1, np.int64)
+    place = np.empty(len(words) + 1, np.int32)
     place[order] = np.arange(len(words))
     place[-1] = len(words)
     return place[column.indices.fill_null(len(words)).to_numpy()], sorted(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,19 +98,30 @@ def knockout_peaks(table: pa.Table) -> pa.Table:
     """The window that matters most, for each source and target: chosen on one half of the images
     and judged on the other. `value` is the relative accuracy, `control` that of as many random
     tokens in the same windows. Of windows that do not slide that of all layers is no candidate."""
-    rows = without_errors(table, baseline_correct=True)
-    groups = {key: rows.take(places) for key, places in split(rows, ("source", "target"))}
+    if "baseline_correct" not in table.column_names:
+        return make_table([], _PEAKS)
+    # Rows with an error have no source and no answer.
+    kept = numeric(table, "baseline_correct", 0.0) == 1
+    (sources, targets, windows), names = zip(*(_codes(table, name) for name in _KEYS), strict=True)
+    kinds = [_kind_of(name) for name in names[2]]
     found: list[Record] = []
-    for (source, target), of_source in groups.items():
-        control = groups.get((f"random={source}", target))
-        for kind, chosen in _kinds_of_windows(of_source):
-            beside = dict(_kinds_of_windows(control)).get(kind) if control else None
-            best = peak_of(
-                Side(chosen, "correct"),
-                ("window",),
-                None if beside is None else Side(beside, "correct"),
-                smallest=True,
+    for (s, source), (t, target) in product(enumerate(names[0]), enumerate(names[1])):
+        for kind in sorted({kind for kind in kinds if kind}):
+            mine = (
+                kept
+                & (targets == t)
+                & np.isin(windows, [i for i, k in enumerate(kinds) if k == kind])
             )
+            rows = np.flatnonzero(mine & (sources == s)).astype(np.int32)
+            if not len(rows) or source.startswith("random="):
+                continue
+            control = None
+            if f"random={source}" in names[0]:
+                beside = np.flatnonzero(mine & (sources == names[0].index(f"random={source}")))
+                beside = beside.astype(np.int32)
+                control = Side(table, "correct", rows=beside)
+            ours = Side(table, "correct", rows=rows)
+            best = peak_of(ours, ("window",), control, smallest=True)
             found.append({"source": source, "target": target, "windows": kind, **best})
     found.sort(key=peaks_order)
     return make_table(found, _PEAKS)
@@ -121,16 +133,17 @@ def peaks_order(record: Record) -> tuple[int, int, str]:
     return _SOURCES[source], _TARGETS[target], str(record["windows"])
 
 
-def _kinds_of_windows(table: pa.Table) -> list[tuple[str, pa.Table]]:
-    """Rows of the named windows, and of those that slide, by width."""
-    kinds: dict[str, list[np.ndarray]] = {}
-    for (window,), rows in split(table, ("window",)):
-        name = str(window)
-        if name != "all":
-            width = name.rsplit("-", 1)[-1]
-            kind = f"sliding, {width} layers" if name.startswith("slide-") else "named"
-            kinds.setdefault(kind, []).append(rows)
-    return [(kind, table.take(np.concatenate(rows))) for kind, rows in kinds.items()]
+def _codes(table: pa.Table, name: str) -> tuple[np.ndarray, list[str]]:
+    code, words = coded(table, name)
+    return code.astype(np.int16), words
+
+
+def _kind_of(window: str) -> str:
+    """Windows that are looked over together: the named ones, or those that slide, by width."""
+    if window == "all":
+        return ""
+    width = window.rsplit("-", 1)[-1]
+    return f"sliding, {width} layers" if window.startswith("slide-") else "named"
 
 
 def knockout_baseline(table: pa.Table) -> pa.Table:

@@ -35,6 +35,7 @@ class Partition:
         part: of these columns' values; None for rows that the summary does not look at.
         columns: further columns that the summary reads.
         order: sorts the records of all parts.
+        plain: text comes as text; else as dictionaries, which take a tenth of the memory.
         finish: what is done to all records together, such as correcting p values of a curve whose
             rows are in several parts. The summary of a part has done it to its own.
     """
@@ -45,6 +46,7 @@ class Partition:
     columns: tuple[str, ...]
     order: Order
     finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] | None = None
+    plain: bool = True
 
     def over(self, scan: ResultsScan) -> pa.Table:
         """The summary of all rows.
@@ -99,13 +101,21 @@ class Partition:
             return
         whole = pa.concat_tables(held).unify_dictionaries()
         held.clear()
+        if len(block) == 1:
+            # The rows of a single part are all there are, in their order.
+            numbers.clear()
+            del table
+            pa.default_memory_pool().release_unused()
+            yield _plain(whole) if self.plain else whole
+            return
         number = np.concatenate(numbers)
         pa.default_memory_pool().release_unused()
         order = np.argsort(number, kind="stable")
         ends = np.searchsorted(number[order], np.arange(len(block)), side="right")
         start = 0
         for end in ends.tolist():
-            yield _plain(whole.take(pa.array(order[start:end])))
+            part = whole.take(pa.array(order[start:end]))
+            yield _plain(part) if self.plain else part
             start = end
 
     def _numbers(self, table: pa.Table) -> tuple[np.ndarray, list[Part | None]]:

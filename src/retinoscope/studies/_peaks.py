@@ -26,7 +26,7 @@ from ..stats import (
     score_ends,
     simultaneous_level,
 )
-from ._columns import coded, numeric, split
+from ._columns import coded, numeric
 from ._tables import (
     Cell,
     Record,
@@ -53,35 +53,15 @@ PEAK = {
 """Columns of `peak`."""
 
 
-@dataclass(frozen=True)
-class Cells:
-    """Sums of each image at each candidate, from items: an image may have none at a candidate.
-
-    Attributes:
-        images, places: (n,) the image and the candidate of each item, as numbers from 0.
-        top, bottom: (n,) what is summed; the estimate is a ratio of the sums.
-    """
-
-    images: Int[np.ndarray, " n"]
-    places: Int[np.ndarray, " n"]
-    top: Float[np.ndarray, " n"]
-    bottom: Float[np.ndarray, " n"]
-
-    def summed(self, n_images: int, n_places: int) -> tuple[np.ndarray, np.ndarray]:
-        """(n_images, n_places) sums of `top` and of `bottom`."""
-        cell = self.images * n_places + self.places
-        top, bottom = (
-            np.bincount(cell, one, n_images * n_places).reshape(n_images, n_places)
-            for one in (self.top, self.bottom)
-        )
-        return top, bottom
+Sums = tuple[Float[np.ndarray, "image place"], Float[np.ndarray, "image place"]]
+"""Numerators and denominators of a ratio, each image's sum at each candidate."""
 
 
 def peak(
     names: Sequence[str],
     labels: Sequence[str],
-    ours: Cells,
-    control: Cells | None = None,
+    ours: Sums,
+    control: Sums | None = None,
     smallest: bool = False,
     share: bool = True,
 ) -> Record:
@@ -96,13 +76,18 @@ def peak(
         smallest: the smallest is the best.
         share: the values are shares, 0 to 1.
     """
-    top, bottom = ours.summed(len(names), len(labels))
+    top, bottom = ours
     used = (bottom > 0).any(0)
     record: dict[str, Cell] = {"n_candidates": int(used.sum())}
     if not used.any():
         return record
     worst = np.inf if smallest else -np.inf
-    whole = np.divide(top.sum(0), bottom.sum(0), out=np.full(len(labels), worst), where=used)
+    whole = np.divide(
+        top.sum(0, np.float64),
+        bottom.sum(0, np.float64),
+        out=np.full(len(labels), worst),
+        where=used,
+    )
     record["place"] = labels[int(whole.argmin() if smallest else whole.argmax())]
     # Halves of the images that count, so that neither is empty.
     order = half_of([names[image] for image in np.flatnonzero((bottom > 0).any(1)).tolist()])
@@ -120,7 +105,7 @@ def peak(
     if control is None:
         return record
     rows = np.arange(len(names))
-    above, below = (one[rows, found.chosen] for one in control.summed(len(names), len(labels)))
+    above, below = (one[rows, found.chosen] for one in control)
     both = (found.denominator > 0) & (below > 0)
     if not both.any():
         return record
@@ -137,20 +122,24 @@ class Side:
     """Rows and the columns that are summed: an effect's, or its control's.
 
     Attributes:
-        table: rows, none with an error.
+        table: both sides may have the same; no row is copied.
         top, bottom: columns of a ratio of sums; without `bottom` every row counts once. Rows whose
             `top` is undefined are left out.
+        rows: (n,) numbers of the rows that count; by default all.
     """
 
     table: pa.Table
     top: str
     bottom: str | None = None
+    rows: Int[np.ndarray, " n"] | None = None
 
-    def known(self) -> pa.Table:
-        """The rows that have a value."""
+    def known(self) -> Int[np.ndarray, " n"]:
+        """Numbers of the rows that have a value."""
         if self.top not in self.table.column_names:
-            return self.table.slice(0, 0)
-        return self.table.filter(self.table[self.top].is_valid())
+            return np.zeros(0, np.int64)
+        rows = np.arange(self.table.num_rows) if self.rows is None else self.rows
+        valid = self.table[self.top].is_valid().to_numpy()
+        return rows[valid[rows]]
 
 
 def peak_of(
@@ -161,27 +150,64 @@ def peak_of(
     share: bool = True,
 ) -> Record:
     """`peak` over the values of the columns `candidates`."""
-    sides = [side for side in (ours, control) if side is not None and side.known().num_rows]
+    sides = [side for side in (ours, control) if side is not None and len(side.known())]
     if ours not in sides:
         return {"n_candidates": 0}
-    defined = [side.known() for side in sides]
-    images = [coded(table, "sample") for table in defined]
-    names = sorted({name for _, words in images for name in words})
-    image_of = {name: number for number, name in enumerate(names)}
-    parts = [list(split(table, candidates)) for table in defined]
-    place_of = {key: number for number, (key, _) in enumerate(parts[0])}
-    cells = []
-    for side, table, (codes, words), groups in zip(sides, defined, images, parts, strict=True):
-        places = np.full(table.num_rows, -1)
-        for key, rows in groups:
-            places[rows] = place_of.get(key, -1)
-        kept = np.flatnonzero(places >= 0)
-        number_of = np.array([image_of[word] for word in words], np.int64)
-        top = numeric(table, side.top).astype(np.float64)
-        bottom = np.ones(len(top)) if side.bottom is None else numeric(table, side.bottom, 0.0)
-        cells.append(Cells(number_of[codes][kept], places[kept], top[kept], bottom[kept]))
-    labels = [_label(candidates, key) for key in place_of]
-    return peak(names, labels, cells[0], cells[1] if len(cells) == 2 else None, smallest, share)
+    names = {word: i for i, word in enumerate(sorted({w for x in sides for w in _images(x)}))}
+    places, keys = _places(ours.table, candidates)
+    used = np.flatnonzero(np.bincount(places[ours.known()], minlength=len(keys))).tolist()
+    labels = {_label(candidates, keys[number]): place for place, number in enumerate(used)}
+    del places
+    sums = [_summed(side, candidates, names, labels) for side in sides]
+    beside = sums[1] if len(sums) == 2 else None
+    return peak([*names], [*labels], sums[0], beside, smallest, share)
+
+
+def _summed(
+    side: Side, candidates: Sequence[str], names: dict[str, int], labels: dict[str, int]
+) -> Sums:
+    """Sums of images by candidates. A study may have millions of rows: nothing is kept longer than
+    it is needed."""
+    rows = side.known()
+    places, keys = _places(side.table, candidates)
+    place_of = np.array([labels.get(_label(candidates, key), -1) for key in keys], np.int32)
+    cell = place_of[places[rows]]
+    del places
+    rows, cell = rows[cell >= 0], cell[cell >= 0].astype(np.int64)
+    images, words = coded(side.table, "sample")
+    image_of = np.array([names[word] for word in words], np.int64) * len(labels)
+    cell += image_of[images[rows]]
+    del images
+    shape = (len(names), len(labels))
+    del image_of
+    weights = [numeric(side.table, side.top)[rows], None]
+    if side.bottom is not None:
+        weights[1] = numeric(side.table, side.bottom, 0.0)[rows]
+    del rows
+    # Counts are exact in float32.
+    top, bottom = (
+        np.bincount(cell, one, shape[0] * shape[1]).astype(np.float32).reshape(shape)
+        for one in weights
+    )
+    return top, bottom
+
+
+def _images(side: Side) -> list[str]:
+    return coded(side.table, "sample")[1]
+
+
+def _places(
+    table: pa.Table, names: Sequence[str]
+) -> tuple[Int[np.ndarray, " row"], list[tuple[Cell, ...]]]:
+    """Of each row the number of its candidate, and the candidates' values by number."""
+    whole = np.zeros(table.num_rows, np.int32)
+    values: list[tuple[Cell, ...]] = [()]
+    for name in names:
+        code, words = coded(table, name)
+        whole *= np.int32(len(words) + 1)
+        whole += code.astype(np.int32, copy=False)
+        values = [(*before, word) for before in values for word in (*words, None)]
+    return whole, values
 
 
 _PLAIN = {"window", "method", "layers", "source", "share"}

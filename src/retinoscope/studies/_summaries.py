@@ -175,8 +175,9 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 knockout.knockout_peaks,
                 ("source", "target"),
                 _windows,
-                ("sample", "error", "window", "baseline_correct", "correct"),
+                ("sample", "window", "baseline_correct", "correct"),
                 knockout.peaks_order,
+                plain=False,
             ),
             "baseline": Partition(
                 knockout.knockout_baseline,
@@ -209,6 +210,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 _edges,
                 ("sample", "error", "task", "layers", "layers_kind", "f1"),
                 flow.peaks_order,
+                plain=False,
             ),
             "baseline": Partition(
                 flow.flow_baseline,
@@ -247,6 +249,7 @@ SUMMARIES: dict[str, tuple[Partition, dict[str, Partition]]] = {
                 lambda weights, row: None if row is None else (weights, row),
                 ("sample", "error", "layer", "head", "inside", "shuffled_inside"),
                 look.peaks_order,
+                plain=False,
             )
         },
     ),
