@@ -1,5 +1,7 @@
 /** What the server says and takes; `collect/_collection.py` and `collect/_requests.py` have the same. */
 
+import { patientFetch } from "../sources/patient";
+
 export interface Welcome {
   title: string;
   consent: string[];
@@ -56,7 +58,7 @@ async function answer(response: Response): Promise<unknown> {
 async function ask(method: string, path: string, body?: unknown): Promise<unknown> {
   let response: Response;
   try {
-    response = await fetch(path, {
+    response = await patientFetch(path, {
       method,
       ...(body === undefined
         ? {}

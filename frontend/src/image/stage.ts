@@ -4,6 +4,7 @@ import { type Point, typicalSide } from "../geometry/boxes";
 import { tokenAt } from "../geometry/hit";
 import type { Picture } from "../session/picture";
 import type { Session } from "../session/session";
+import { patientImage } from "../sources/patient";
 import type { State } from "../state/state";
 import { Gesture, type How } from "./gestures";
 import { drawMarks, type Marks } from "./marks";
@@ -17,7 +18,7 @@ const ALPHA = 0.82;
 /** The image with its tokens: what is drawn, and what a pointer or the keyboard does to it. */
 export class Stage {
   readonly el: HTMLElement;
-  private readonly image = h("img", { alt: "", draggable: "false" });
+  private readonly image = patientImage(h("img", { alt: "", draggable: "false" }));
   private readonly colours = h("canvas", { class: "colours", "aria-hidden": "true" });
   private readonly marks = h("canvas", { class: "marks", "aria-hidden": "true" });
   private readonly tip = h("div", { class: "tip", "aria-hidden": "true", hidden: true });

@@ -1,6 +1,7 @@
 import { h, say } from "../dom";
 import type { Session } from "../session/session";
 import { asError } from "../session/session";
+import { patientImage } from "../sources/patient";
 import type { State } from "../state/state";
 
 /** The other image of a patch. */
@@ -8,7 +9,7 @@ export class Donor {
   readonly el: HTMLElement;
   private readonly input = h("input", { type: "file", accept: "image/*", "aria-label": "Other image" });
   private readonly note = h("span", { class: "facts", role: "status" });
-  private readonly image = h("img", { alt: "the other image", class: "donor", hidden: true });
+  private readonly image = patientImage(h("img", { alt: "the other image", class: "donor", hidden: true }));
 
   constructor(private readonly session: Session) {
     this.input.addEventListener("change", () => {

@@ -1,6 +1,7 @@
 import { h } from "../dom";
 import type { SampleFacts } from "../documents";
 import type { Session } from "../session/session";
+import { patientImage } from "../sources/patient";
 import { safeSrc } from "../sources/source";
 import { several } from "../words";
 
@@ -9,7 +10,7 @@ const MOST = 60;
 /** A sample as a button with its thumbnail, which is loaded when it comes into view. */
 export function sampleButton(session: Session, facts: SampleFacts, details: string[]): HTMLButtonElement {
   const src = safeSrc(facts.thumb);
-  const image = src === null ? h("span", { class: "no-thumb" }) : h("img", { src, alt: "", loading: "lazy", decoding: "async" });
+  const image = src === null ? h("span", { class: "no-thumb" }) : patientImage(h("img", { src, alt: "", loading: "lazy", decoding: "async" }));
   return h(
     "button",
     {

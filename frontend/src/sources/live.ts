@@ -1,4 +1,5 @@
 import type { Answer, AskReply, SweepDocument } from "../documents";
+import { patientFetch } from "./patient";
 import { Kept, type Live, type Source, type SweepAsk, type SweepJob } from "./source";
 
 /** A server's refusal, in its own words where it gave any. */
@@ -15,7 +16,7 @@ async function refusal(reply: Response): Promise<Error> {
 async function reach(path: string, init?: RequestInit): Promise<Response> {
   let reply: Response;
   try {
-    reply = await fetch(path, { credentials: "same-origin", ...init });
+    reply = await patientFetch(path, { credentials: "same-origin", ...init });
   } catch (error) {
     if (init?.signal?.aborted) throw error;
     throw new Error("the server does not answer: is it still running?");
