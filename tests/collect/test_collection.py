@@ -18,8 +18,10 @@ from retinoscope.errors import InputError
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
 
-from retinoscope.collect import Collection, CollectionOptions  # noqa: E402
+from retinoscope.collect import Collection, CollectionOptions, _collection  # noqa: E402
+from retinoscope.collect._allowance import Allowance  # noqa: E402
 from retinoscope.collect._server import make_app  # noqa: E402
+from retinoscope.data.viewing import session_folder  # noqa: E402
 
 RECORD = {
     "task": "describe",
@@ -320,3 +322,36 @@ def test_a_recording_of_another_form_is_refused(
             continue
         with pytest.raises(InputError, match=match):
             read_trial(tmp_path / "a.parquet")
+
+
+def test_sessions_are_begun_no_faster_than_people_come(client: Any, collection: Collection) -> None:
+    body = {"accepted": True, "consentId": collection.consent_id}
+    answers = [client.post("/api/session", json=body) for _ in range(300)]
+    begun = [answer for answer in answers if answer.status_code == 200]
+    assert 20 <= len(begun) <= 40
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {(one.status_code, one.headers["retry-after"]) for one in refused} == {(429, "1")}
+    assert len(list(collection.out.glob("sessions/*/session.json"))) == len(begun)
+
+
+def test_an_address_begins_one_more_after_a_while() -> None:
+    clock = [0.0]
+    allowance = Allowance(burst=2, every=3.0, now=lambda: clock[0])
+    assert [allowance.take("a") for _ in range(3)] == [True, True, False]
+    assert allowance.take("b")
+    clock[0] = 2.9
+    assert not allowance.take("a")
+    clock[0] = 6.1
+    assert [allowance.take("a") for _ in range(3)] == [True, True, False]
+
+
+def test_only_sessions_without_a_record_are_forgotten(
+    collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_collection, "UNUSED", 3)
+    used, unused = collection.begin(), collection.begin()
+    (session_folder(collection.out, used) / "record.parquet").write_bytes(b"a record")
+    later = [collection.begin() for _ in range(3)]
+    assert collection.knows(used)
+    assert not collection.knows(unused)
+    assert all(map(collection.knows, later))

@@ -7,6 +7,7 @@ import json
 import secrets
 import shutil
 import zipfile
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,8 @@ from ._consent import consent_id, consent_text
 SHOWN = 1280
 """Longest side of a picture on the page, in pixels."""
 VERSION = 1
+UNUSED = 1_000
+"""Sessions in which nothing was recorded yet, of those that one process began."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,7 @@ class Collection:
                 "expected images with descriptions to read, got none: put texts.csv (image, text) "
                 "into the folder, or give --task describe"
             )
+        self._begun: deque[int] = deque()
         self._keep_settings()
         self._picture = lru_cache(maxsize=32)(self._draw)
 
@@ -140,14 +144,27 @@ class Collection:
     # Sessions
 
     def begin(self) -> int:
-        """A new session's number: random, and all that is kept of a person."""
+        """A new session's number: random, and all that is kept of a person.
+
+        Of the sessions that this process began and in which nothing was recorded, the last `UNUSED`
+        are kept.
+        """
         while True:
             number = secrets.randbelow(2**53 - 1) + 1
             folder = session_folder(self.out, number)
             if not folder.exists():
                 content = {"consent_id": self.consent_id, "accepted": True}
                 write_bytes(folder / "session.json", json.dumps(content).encode() + b"\n")
+                self._begun.append(number)
+                while len(self._begun) > UNUSED:
+                    self._forget_unused(self._begun.popleft())
                 return number
+
+    def _forget_unused(self, session: int) -> None:
+        folder = session_folder(self.out, session)
+        if folder.is_dir() and [file.name for file in folder.iterdir()] == ["session.json"]:
+            (folder / "session.json").unlink()
+            folder.rmdir()
 
     def knows(self, session: int) -> bool:
         """Whether somebody accepted the consent text under that number."""

@@ -13,7 +13,8 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
 from ..errors import RetinoscopeError
-from ..viewer.serving import TOKEN_COOKIE, Guard, Limits, matches
+from ..viewer.serving import RETRY_AFTER, TOKEN_COOKIE, Guard, Limits, matches
+from ._allowance import Allowance
 from ._collection import Collection
 from ._page import ASSETS, asset, page
 from ._requests import Begin, Record
@@ -43,7 +44,8 @@ def make_app(
 
 
 def _error(status: int, text: str) -> Response:
-    return JSONResponse({"error": " ".join(text.split())[:500]}, status)
+    headers = {"retry-after": RETRY_AFTER.decode()} if status in (429, 503) else None
+    return JSONResponse({"error": " ".join(text.split())[:500]}, status, headers)
 
 
 def _errors(api: FastAPI) -> None:
@@ -92,6 +94,8 @@ def _session(request: Request, collection: Collection) -> int | None:
 
 
 def _routes(api: FastAPI, collection: Collection) -> None:
+    allowance = Allowance()
+
     def wanted(request: Request) -> int:
         session = _session(request, collection)
         if session is None:
@@ -116,9 +120,11 @@ def _routes(api: FastAPI, collection: Collection) -> None:
         )
 
     @api.post("/api/session")
-    async def begin(asked: Begin) -> Response:
+    async def begin(request: Request, asked: Begin) -> Response:
         if not asked.accepted or asked.consentId != collection.consent_id:
             raise HTTPException(400, "nothing begins before this text is accepted: reload the page")
+        if not allowance.take("" if request.client is None else request.client.host):
+            raise HTTPException(429, "too many people begin at once: try again in a moment")
         number = await aside(collection.begin)
         response = JSONResponse({"begun": True})
         response.set_cookie(

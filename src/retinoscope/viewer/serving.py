@@ -8,12 +8,13 @@ from __future__ import annotations
 from ..errors import MissingExtraError
 
 try:
-    from ._guard import TOKEN_COOKIE, Guard, Limits, matches
+    from ._guard import RETRY_AFTER, TOKEN_COOKIE, Guard, Limits, matches
 except ModuleNotFoundError as error:
     raise MissingExtraError(str(error.name), "serve") from error
 from ._serve import address_of, host_names, is_loopback, listen, run_app
 
 __all__ = [
+    "RETRY_AFTER",
     "TOKEN_COOKIE",
     "Guard",
     "Limits",
