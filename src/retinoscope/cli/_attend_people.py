@@ -70,10 +70,9 @@ def chosen(people: People, samples: Sequence[Sample], *, say: bool) -> Against:
         return "masks"
     if not say:
         return "observers"
-    print(
+    tell(
         f"comparing with where observers looked ({', '.join(whose)}); --against masks compares "
-        "with objects' masks",
-        flush=True,
+        "with objects' masks"
     )
     return "observers"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ._attend import MapMethod
+from ._say import say
 
 Method = Literal["flow", "knockout", "ablation", "lens", "probe", "group", MapMethod]
 
@@ -32,4 +33,4 @@ def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
     quiet()
     from ..studies import check_planted
 
-    print(check_planted(method, images, seed))
+    say(check_planted(method, images, seed), lines=True)

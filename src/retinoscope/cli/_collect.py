@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from ._say import say
+
 
 def collect(
     folder: str,
@@ -76,5 +78,5 @@ def collect(
         host=host,
         port=port,
         open_browser=open,
-        say=lambda line: print(line, flush=True),
+        say=say,
     )

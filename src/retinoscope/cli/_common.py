@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ._progress import Progress
+from ._say import say
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -216,16 +217,16 @@ def run_study(
     from ..report import compose
 
     say_findings(compose(common.out).findings)
-    print(f"results: {common.out}")
-    print(f"next: retinoscope report {common.out}")
+    say(f"results: {common.out}")
+    say(f"next: retinoscope report {common.out}")
     failed = results.failures()
     partly = len({sample for sample, _ in results.errors()}) - len(failed)
     if partly:
-        print(f"{partly} of {len(samples)} images failed in part: the report lists them")
+        say(f"{partly} of {len(samples)} images failed in part: the report lists them")
     if failed:
         named = ", ".join(sample for sample, _ in failed[:NAMED])
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        print(f"{len(failed)} of {len(samples)} images failed: {named}{more}")
+        say(f"{len(failed)} of {len(samples)} images failed: {named}{more}")
         raise SystemExit(PARTLY)
 
 
@@ -320,5 +321,5 @@ def _workers(
 def say_findings(findings: Sequence[Finding]) -> None:
     """The results in one sentence each, with intervals."""
     for finding in findings:
-        print(finding.headline)
-        print(f"  {finding.sentence}")
+        say(finding.headline)
+        say(f"  {finding.sentence}")

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ._common import PARTLY, Loading, load_model, quiet, samples_of
 from ._progress import Progress
+from ._say import say
 
 if TYPE_CHECKING:
     from ..curation import Filter
@@ -123,7 +124,7 @@ def curate(
         )
         stage = progress.stage(f"curation for {model}")
         curated = curation.run(out, stage, retry_failed=retry_failed)
-    print(curated)
-    print(f"curation: {out / 'curation.json'}")
+    say(curated, lines=True)
+    say(f"curation: {out / 'curation.json'}")
     if curated.failed:
         raise SystemExit(PARTLY)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ._common import quiet, samples_of, say_findings
 from ._progress import Progress
+from ._say import say
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -116,7 +117,7 @@ def demo(
         report = compose(out)
         path = report.write()
     say_findings(report.findings)
-    print(f"report: {path}")
+    say(f"report: {path}")
 
 
 def _studies(

@@ -12,6 +12,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from ._common import Loading, load_model, quiet
+from ._say import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ def doctor(
     _say_memory(vlm, prompt)
     _say_time(vlm, prompt)
     draw(vlm.run(prompt), picture, out)
-    print(f"layout: {out}")
+    say(f"layout: {out}")
 
 
 def _check_out(out: Path) -> None:
@@ -130,7 +131,7 @@ def _say_model(name: str, vlm: VLM) -> None:
 
 
 def _say_methods(vlm: VLM) -> None:
-    print("methods")
+    say("methods")
     for method in vlm.capabilities.methods:
         _row(f"  {method.name}", f"{'yes' if method.supported else 'no':<4} {method.why}", 22)
 
@@ -160,9 +161,9 @@ def _layouts(run: Run) -> tuple[Layout, ...]:
 
 def _row(title: str, value: str, width: int = 14) -> None:
     lines = textwrap.wrap(value.rstrip(), _WIDTH - width) or [""]
-    print(f"{title:<{width}}{lines[0]}")
+    say(f"{title:<{width}}{lines[0]}")
     for line in lines[1:]:
-        print(" " * width + line)
+        say(" " * width + line)
 
 
 # Memory
@@ -188,7 +189,7 @@ def _say_memory(vlm: VLM, prompt: Prompt) -> None:
     without, run = taken(lambda: fresh.run(prompt), vlm.device)
     stream = _bytes([run.hidden(layer) for layer in range(vlm.n_layers + 1)])
     rest = max(0, without.kept - stream)
-    print("memory, measured")
+    say("memory, measured")
     _row("  weights", size(weights), 22)
     _row("  one run, at most", f"{size(with_image.peak)} beside the weights", 22)
     _row("  image known already", f"{size(without.peak)}", 22)
@@ -265,7 +266,7 @@ def _say_time(vlm: VLM, prompt: Prompt) -> None:
         fresh = _fresh(vlm)
         first.append(_seconds(lambda fresh=fresh: fresh.run(prompt), vlm.device))
         again.append(_seconds(lambda fresh=fresh: fresh.run(prompt), vlm.device))
-    print(f"time of one run, median of {REPEATS}")
+    say(f"time of one run, median of {REPEATS}")
     _row("  with the image", _duration(median(first)), 22)
     _row("  image known already", _duration(median(again)), 22)
 

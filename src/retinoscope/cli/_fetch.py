@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from ._say import say
+
 
 def fetch(
     model: Literal["smol"],
@@ -39,5 +41,5 @@ def fetch(
     from ..pocket import smol
 
     folder = smol.fetch(source, hub=hub)
-    print(f"parts: {folder}")
-    print(f"now {model} is a MODEL, as in `retinoscope demo --model {model}`")
+    say(f"parts: {folder}")
+    say(f"now {model} is a MODEL, as in `retinoscope demo --model {model}`")

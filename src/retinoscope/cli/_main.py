@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -11,6 +12,7 @@ from cyclopts import CycloptsError
 
 from ..errors import RetinoscopeError, StudyError
 from ._app import app
+from ._say import say, say_traceback, warn
 
 DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
 
@@ -45,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in tokens
     tokens = [token for token in tokens if token != "--debug"]
+    warnings.formatwarning = warn
     try:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return DONE
@@ -59,9 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     except Exception as error:
         if debug:
-            import traceback
-
-            traceback.print_exc()
+            say_traceback()
         code, line = explained(error)
         _say(line if debug or code != FAILED else f"{line} (add --debug for the traceback)")
         return code
@@ -91,4 +92,4 @@ def _outside(error: BaseException | None) -> bool:
 def _say(line: str) -> None:
     # After SIGHUP the terminal is gone; the exit code still says what happened.
     with suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
+        say(line, to=sys.stderr)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ._say import say
+
 
 def models() -> None:
     """Print the packaged models and the supported model families.
@@ -14,9 +16,9 @@ def models() -> None:
     """
     from ..pocket import MODELS, scores
 
-    print("Packaged (give the name as MODEL), with their figures on held-out scenes:")
+    say("Packaged (give the name as MODEL), with their figures on held-out scenes:")
     for name in MODELS:
-        print(_line(name, scores(name)))
+        say(_line(name, scores(name)))
 
     from ._common import quiet
 
@@ -24,14 +26,14 @@ def models() -> None:
     from ..pocket import smol
 
     if smol.MODELS:
-        print("Of pretrained parts (after `retinoscope fetch smol`), on the same scenes:")
+        say("Of pretrained parts (after `retinoscope fetch smol`), on the same scenes:")
     for name in smol.MODELS:
-        print(_line(name, smol.scores(name)))
+        say(_line(name, smol.scores(name)))
     from ..models import families
 
-    print("Families (give a Hub id or a folder as MODEL):")
+    say("Families (give a Hub id or a folder as MODEL):")
     for family, types in families().items():
-        print(f"  {family:<18} {', '.join(types)}")
+        say(f"  {family:<18} {', '.join(types)}")
 
 
 def _line(name: str, reached: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ._common import NAMED, PARTLY, quiet, samples_of, say_findings
 from ._progress import Progress
+from ._say import say
 
 Task = Literal[
     "name",
@@ -109,12 +110,12 @@ def probe(
     from ..report import compose
 
     say_findings(compose(out).findings)
-    print(f"results: {out}")
-    print(f"next: retinoscope report {out}")
+    say(f"results: {out}")
+    say(f"next: retinoscope report {out}")
     failed = results.failures()
     if failed:
         named = ", ".join(sample for sample, _ in failed[:NAMED])
-        print(f"{len(failed)} of {len(samples)} images could not be read: {named}")
+        say(f"{len(failed)} of {len(samples)} images could not be read: {named}")
         raise SystemExit(PARTLY)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
+from ._say import printable, say
+
 EVERY_SECONDS = 5.0
 EVERY_SHARE = 0.1
 
@@ -46,6 +48,7 @@ class Progress:
 
     def stage(self, title: str) -> Callback:
         """A callback for one piece of work named `title`."""
+        title = printable(title)
         if self._bar:
             return self._bar.stage(title)
         return _Lines(title, self._stream, self._clock)
@@ -53,9 +56,9 @@ class Progress:
     def say(self, text: str) -> None:
         """A line that stays, above the bar if there is one."""
         if self._bar:
-            self._bar.say(text)
+            self._bar.say(printable(text))
         else:
-            print(text, file=self._stream, flush=True)
+            say(text, to=self._stream)
 
 
 class _Bar:
@@ -94,7 +97,7 @@ class _Bar:
         task = self._rich.add_task(title, total=None, what="")
 
         def show(done: int, total: int, what: str) -> None:
-            self._rich.update(task, completed=done, total=total, what=what[:40])
+            self._rich.update(task, completed=done, total=total, what=printable(what)[:40])
 
         return show
 
@@ -117,11 +120,8 @@ class _Lines:
             return
         self._last = (now, share)
         left = self._left(now, done, total)
-        print(
-            f"{self._title}: {done}/{total} ({share:.0%}){left} {what}"[:160].rstrip(),
-            file=self._stream,
-            flush=True,
-        )
+        line = f"{self._title}: {done}/{total} ({share:.0%}){left} {printable(what)}"
+        say(line[:160].rstrip(), to=self._stream)
 
     def _left(self, now: float, done: int, total: int) -> str:
         assert self._first is not None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ._say import say
+
 
 def report(folder: Path, /) -> None:
     """Write the report of a finished study, or of a folder of studies.
@@ -22,4 +24,4 @@ def report(folder: Path, /) -> None:
     """
     from ..report import write_report
 
-    print(f"report: {write_report(folder)}")
+    say(f"report: {write_report(folder)}")

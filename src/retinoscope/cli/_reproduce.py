@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from ._common import PARTLY, Loading, load_model, quiet, samples_of, say_findings, workers_of
 from ._progress import Progress
+from ._say import say
 
 Several = Parameter(
     consume_multiple=True,
@@ -153,7 +154,7 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         progress.say("writing the report")
         path = report.write()
     say_findings(report.findings)
-    print(f"report: {path}")
+    say(f"report: {path}")
     if any(run.results.failures() for run in report.runs):
-        print("some images failed: the report lists them")
+        say("some images failed: the report lists them")
         raise SystemExit(PARTLY)

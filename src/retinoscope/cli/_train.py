@@ -10,6 +10,7 @@ from cyclopts import App, Parameter
 from ..errors import InputError
 from ._common import quiet, samples_of
 from ._progress import Callback, Progress
+from ._say import say
 
 if TYPE_CHECKING:
     from ..pocket.recipe import Scores
@@ -74,7 +75,7 @@ def pocket(
             report=show,
             finished=finished,
         )
-    print(f"models: {out}")
+    say(f"models: {out}")
 
 
 @train.command
@@ -189,7 +190,7 @@ def smol(
             report=_Stages(progress),
             finished=finished,
         )
-    print(f"adapters: {out}")
+    say(f"adapters: {out}")
 
 
 def _above_0(**options: float | None) -> None:
@@ -267,7 +268,7 @@ def encoders(
             processes=processes,
             report=show,
         )
-    print(f"encoders: {out} ({len(written)} files)")
+    say(f"encoders: {out} ({len(written)} files)")
 
 
 class _Jobs:

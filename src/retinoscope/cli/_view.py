@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from ._common import Loading, load_model, quiet, samples_of
 from ._progress import Progress
+from ._say import say
 
 if TYPE_CHECKING:
     from ..engine import VLM
@@ -73,8 +74,8 @@ def view(
         )
     for one in capabilities:
         if not one.ok:
-            print(f"no {one.name}: {one.why}")
-    print(f"view: {path}")
+            say(f"no {one.name}: {one.why}")
+    say(f"view: {path}")
 
 
 def serve(
@@ -126,5 +127,5 @@ def serve(
         open_browser=open,
         data=samples,
         timeout=timeout,
-        say=lambda line: print(line, flush=True),
+        say=say,
     )

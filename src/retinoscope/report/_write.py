@@ -33,6 +33,8 @@ from ._style import css_variables, inline
 
 REPORT = "report.html"
 FAILURES_SHOWN = 50
+FORMULA = ("=", "+", "-", "@", "\t", "\n")
+"""What a spreadsheet may take for a formula, at the beginning of a cell."""
 WORDS_SHOWN = 10
 NOTHING = "no answer was right before any edit, so there was nothing to lose"
 
@@ -265,6 +267,25 @@ def _csv(table: Table) -> bytes:
 def _csv_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if value is None else value for value in row] for row in rows])
-    return text.getvalue().encode("utf-8")
+    writer.writerow([_cell(name) for name in header])
+    writer.writerows([[_cell(value) for value in row] for row in rows])
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: such text gets an apostrophe before it."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    # The writer would leave a lone carriage return bare, which begins a new row.
+    text = value.replace("\r\n", "\n").replace("\r", "\n")
+    return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
