@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,35 @@ def test_who_withdraws_leaves_nothing(client: Any, collection: Collection) -> No
     assert client.delete("/api/session").status_code == 200
     assert not list((collection.out / "sessions").iterdir())
     assert client.get("/api/welcome").json()["session"] is False
+
+
+def test_a_withdrawal_that_fails_says_so_and_can_be_tried_again(
+    client: Any, collection: Collection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _begin(client)
+    assert client.post("/api/trials/0", json=RECORD).status_code == 200
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", refuse)
+        answer = client.delete("/api/session")
+    assert answer.status_code == 500
+    assert "permission denied" in answer.json()["error"]
+    assert list((collection.out / "sessions").rglob("*.parquet"))
+    # The page still knows its session, and the next attempt deletes it.
+    assert client.get("/api/welcome").json()["session"] is True
+    assert client.delete("/api/session").json() == {"deleted": True}
+    assert not list((collection.out / "sessions").iterdir())
+
+
+def test_what_comes_in_after_a_withdrawal_is_not_kept(collection: Collection) -> None:
+    session = collection.begin()
+    collection.withdraw(session)
+    with pytest.raises(InputError, match="withdrawn"):
+        collection.store(session, collection.order(session)[0], RECORD)
+    assert not list((collection.out / "sessions").iterdir())
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path, collection: Collection) -> None:

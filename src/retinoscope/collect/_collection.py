@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import json
 import secrets
-import shutil
+import threading
 import zipfile
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,13 +27,14 @@ from ..data.viewing import (
     session_folder,
     trial_bytes,
 )
-from ..errors import InputError
+from ..errors import InputError, StudyError
 from ..store import write_bytes
 from ._consent import consent_id, consent_text
 
 SHOWN = 1280
 """Longest side of a picture on the page, in pixels."""
 VERSION = 1
+_SESSION = "session.json"
 UNUSED = 1_000
 """Sessions in which nothing was recorded yet, of those that one process began."""
 
@@ -105,6 +107,7 @@ class Collection:
                 "into the folder, or give --task describe"
             )
         self._begun: deque[int] = deque()
+        self._sessions = threading.Lock()
         self._keep_settings()
         self._picture = lru_cache(maxsize=32)(self._draw)
 
@@ -154,7 +157,7 @@ class Collection:
             folder = session_folder(self.out, number)
             if not folder.exists():
                 content = {"consent_id": self.consent_id, "accepted": True}
-                write_bytes(folder / "session.json", json.dumps(content).encode() + b"\n")
+                write_bytes(folder / _SESSION, json.dumps(content).encode() + b"\n")
                 self._begun.append(number)
                 while len(self._begun) > UNUSED:
                     self._forget_unused(self._begun.popleft())
@@ -162,13 +165,13 @@ class Collection:
 
     def _forget_unused(self, session: int) -> None:
         folder = session_folder(self.out, session)
-        if folder.is_dir() and [file.name for file in folder.iterdir()] == ["session.json"]:
-            (folder / "session.json").unlink()
+        if folder.is_dir() and [file.name for file in folder.iterdir()] == [_SESSION]:
+            (folder / _SESSION).unlink()
             folder.rmdir()
 
     def knows(self, session: int) -> bool:
         """Whether somebody accepted the consent text under that number."""
-        return (session_folder(self.out, session) / "session.json").is_file()
+        return (session_folder(self.out, session) / _SESSION).is_file()
 
     def order(self, session: int) -> list[int]:
         """The images of a session, by their place among the samples."""
@@ -212,7 +215,7 @@ class Collection:
 
         Raises:
             InputError: an image that is not this session's, another task, positions outside the
-                image, or other words than those to be read.
+                image, other words than those to be read, or a session that was withdrawn.
         """
         if place not in self.order(session):
             raise InputError("this image is not part of this session")
@@ -237,7 +240,11 @@ class Collection:
             **record,
         )
         self._keep_image(place)
-        write_bytes(session_folder(self.out, session) / self._file(place), trial_bytes(trial))
+        with self._sessions:
+            # What comes in after a withdrawal would stay.
+            if not self.knows(session):
+                raise InputError("this session was withdrawn")
+            write_bytes(session_folder(self.out, session) / self._file(place), trial_bytes(trial))
 
     def task_of(self, place: int) -> str:
         """What is to be done with an image."""
@@ -245,8 +252,25 @@ class Collection:
         return "read" if read else "describe"
 
     def withdraw(self, session: int) -> None:
-        """Deletes everything of a session."""
-        shutil.rmtree(session_folder(self.out, session), ignore_errors=True)
+        """Deletes everything of a session, what says that there is one last.
+
+        Raises:
+            StudyError: something could not be deleted; the session is still known then.
+        """
+        folder = session_folder(self.out, session)
+        with self._sessions:
+            try:
+                for entry in sorted(folder.iterdir(), key=lambda file: file.name == _SESSION):
+                    entry.unlink()
+            except OSError as error:
+                # Nobody is told that it is gone while it is there.
+                raise StudyError(
+                    f"not everything could be deleted ({(error.strerror or str(error)).lower()}): "
+                    "try again, or ask whoever runs this page"
+                ) from error
+        # An empty folder with a random name holds nothing of anybody.
+        with suppress(OSError):
+            folder.rmdir()
 
     def export(self, session: int) -> bytes:
         """One session as a ZIP file that holds a folder for `retinoscope.data.collected`."""

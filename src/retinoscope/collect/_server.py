@@ -12,7 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 
-from ..errors import RetinoscopeError
+from ..errors import RetinoscopeError, StudyError
 from ..viewer.serving import RETRY_AFTER, TOKEN_COOKIE, Guard, Limits, matches
 from ._allowance import Allowance
 from ._collection import Collection
@@ -58,6 +58,12 @@ def _errors(api: FastAPI) -> None:
     @api.exception_handler(HTTPException)
     async def refused(_: Request, error: HTTPException) -> Response:
         return _error(error.status_code, str(error.detail))
+
+    @api.exception_handler(StudyError)
+    async def failed(_: Request, error: StudyError) -> Response:
+        # Of this machine (its disk, its rights), not of what was sent.
+        _log.error("a request failed: %s", error.__cause__ or error)
+        return _error(500, str(error))
 
     @api.exception_handler(RetinoscopeError)
     async def told(_: Request, error: RetinoscopeError) -> Response:
