@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,17 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope.attribution import METHODS, HeatMap, Target, resolve
+from retinoscope.errors import IntegrationWarning
+from retinoscope.report import write_report
 from retinoscope.stats import maps
-from retinoscope.studies import AttributionLocalisation, PromptOptions, Results, open_results
+from retinoscope.studies import (
+    AttributionLocalisation,
+    PromptOptions,
+    Results,
+    Study,
+    TokenAblation,
+    open_results,
+)
 from retinoscope.studies._attend_scores import BASELINES, baseline, scores
 from retinoscope.studies._attend_summary import MEASURES, leaderboard, summarise_attend
 from retinoscope.studies._attend_targets import explained
@@ -56,6 +66,36 @@ def test_rows_of_every_method_layer_and_control(results: Results) -> None:
     idle = [row for row in trained if row["method"] == "attention" and row["layer"] == 0]
     assert all(row["pointing"] is None and row["mass"] is None for row in idle)
     assert all(row["reason"] == "the map adds up to 0; the map is constant" for row in idle)
+
+
+@pytest.mark.parametrize("kind", ["attend", "ablation"])
+def test_integrations_that_do_not_add_up_are_counted(
+    direct: rs.VLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """In the rows, the results and the report, and not by a warning for each."""
+    made: dict[str, Study] = {
+        "attend": study(direct, rs.data.squares(2), methods=("integrated-gradients",)),
+        "ablation": TokenAblation(
+            direct,
+            rs.data.squares(2),
+            tasks=("generative",),
+            conditions=("object", "gradient"),
+            sizes=(5,),
+            gradient_steps=2,
+        ),
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IntegrationWarning)
+        monkeypatch.setattr("retinoscope.tokens._integrated.COMPLETE", -1.0)
+        found = made[kind].run(tmp_path / "run")
+    errors = [row["completeness"] for row in found.table.to_pylist()]
+    told = sum(error is not None for error in errors)
+    assert told
+    assert told < len(errors)
+    assert found.incomplete == (told, told)
+    assert f"{told} of {told} rows" in write_report(tmp_path / "run").read_text("utf-8")
+    monkeypatch.setattr("retinoscope.tokens._integrated.COMPLETE", 1e9)
+    assert open_results(tmp_path / "run").incomplete == (0, told)
 
 
 def test_the_mechanism_is_found_where_it_is_planted(results: Results) -> None:

@@ -195,7 +195,9 @@ def test_a_questions_gradient_set_is_that_of_is_there_a_name(tiny, noise):
     polled = tiny.run(tiny.prompt(noise, "Is there a cat in this image?"))
     target = tiny.tokenizer.bos_token_id
     assert order("paper") == ImageTokens(polled).by_released_gradient(target, fill, 5)
-    assert sorted(order("paper")) == list(range(50))
+    assert sorted(order("paper").order) == list(range(50))
     red = tiny.tokenizer.convert_tokens_to_ids("▁red")
     assert order("answer") == ImageTokens(run).by_gradient(red, fill, 5)
-    assert order("answer") != order("paper")
+    assert order("answer").order != order("paper").order
+    assert order("answer").completeness is not None
+    assert order("paper").completeness is None

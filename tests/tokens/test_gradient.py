@@ -14,6 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
 import retinoscope as rs
+from retinoscope.attribution import Target
 from retinoscope.engine import Run
 from retinoscope.errors import IntegrationWarning
 from retinoscope.models import Adapter
@@ -186,11 +187,9 @@ def test_only_the_rows_asked_for_are_read(late: Run) -> None:
 
 def test_soft_caps_and_heads_of_their_own(late: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = LogitGradient(late, "cat").here
-    config = late.adapter.text_config
-    monkeypatch.setattr(config, "final_logit_softcapping", 1.5, raising=False)
-    # Unchecked: the model itself caps nothing, which the check would find.
-    vlm = rs.load(model=late.vlm.model, processor=late.vlm.processor, check=False)
-    capped = LogitGradient(vlm.run(late.prompt), "cat").here
+    # Set in the adapter, which finds out by itself that the model caps nothing.
+    monkeypatch.setitem(vars(late.adapter), "soft_cap", 1.5)
+    capped = LogitGradient(late, "cat").here
     wanted = 1.5 * torch.tanh(plain.values / 1.5)
     torch.testing.assert_close(capped.values, wanted)
     slope = 1 - (wanted / 1.5) ** 2
@@ -319,6 +318,19 @@ def test_a_decoder_that_gives_other_states_is_refused(
     monkeypatch.setattr(late.adapter, "decode", lambda *a, **k: 1.05 * decode(*a, **k))
     with pytest.raises(rs.CapabilityError, match="does not give the run's states"):
         LogitGradient(late, "cat")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [rs.tokens.integrated_gradients, rs.tokens.attribution, rs.attribution.integrated_gradients],
+)
+def test_whoever_integrates_is_warned(late: Run, asked: Callable[..., Any]) -> None:
+    target = Target.token(5, "logit") if asked.__module__.endswith("_gradient_maps") else 5
+    with pytest.warns(IntegrationWarning, match="add up to"):
+        asked(late, target, steps=2, baseline="zero")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", IntegrationWarning)
+        asked(late, target, steps=64)
 
 
 def test_an_integration_that_does_not_add_up_is_warned_of(late: Run) -> None:

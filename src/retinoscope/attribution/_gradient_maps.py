@@ -67,6 +67,9 @@ def integrated_gradients(
         InputError: what `resolve` raises, too few steps, no such image, or another baseline.
         CapabilityError: a model that does not allow gradients.
 
+    Warns:
+        IntegrationWarning: `completeness` is above 0.1.
+
     Source: Sundararajan et al. 2017 (arXiv 1703.01365).
     """
     goal = resolve(run, target)

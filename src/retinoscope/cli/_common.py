@@ -219,6 +219,12 @@ def run_study(
     say_findings(compose(common.out).findings)
     say(f"results: {common.out}")
     say(f"next: retinoscope report {common.out}")
+    wrong, every = results.incomplete
+    if wrong:
+        say(
+            f"{wrong} of {every} rows rest on integrated gradients that do not add up "
+            "(column completeness): take more steps"
+        )
     failed = results.failures()
     partly = len({sample for sample, _ in results.errors()}) - len(failed)
     if partly:

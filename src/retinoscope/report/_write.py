@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
+from ..tokens import COMPLETE
 from . import (
     _ablation,
     _aggregation,
@@ -240,6 +241,7 @@ def _facts(runs: Sequence[StudyRun], models: Sequence[str]) -> list[tuple[str, s
         ("seed", several([run.seed for run in runs])),
         ("computed in", several([_computed(run) for run in runs])),
         *_unknown(runs),
+        *_incomplete(runs),
     ]
 
 
@@ -253,6 +255,17 @@ def _unknown(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
         if count
     ]
     return [("words that the model does not know", "; ".join(lines))] if lines else []
+
+
+def _incomplete(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
+    """What rests on integrated gradients that do not add up."""
+    told = [(run, *run.results.incomplete) for run in runs]
+    lines = [
+        f"{count} of {every} rows of {run.label} ({run.study})"
+        for run, count, every in told
+        if count
+    ]
+    return [(f"integrated gradients off by over {COMPLETE:.0%}", "; ".join(lines))] if lines else []
 
 
 def _computed(run: StudyRun) -> str:

@@ -22,11 +22,12 @@ from ._answers import Answers
 from ._conditions import CONDITIONS, SIZES, Condition, conditions_for
 from ._examples import example_of
 from ._filters import HallucinationFilter
+from ._map_options import COMPLETENESS
 from ._matching import MODES
 from ._needs import Need
 from ._readable import Readable
 from ._scoring import Outcome, Scorer, modes_of, needs_text
-from ._sets import ImageTokens, Indices
+from ._sets import ImageTokens, Indices, Ranking
 from ._study import Example, Rows, Study, rng_of
 from ._tables import Cell
 from ._tasks import (
@@ -79,8 +80,10 @@ class TokenAblation(Study[_Context]):
     For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
     all of them in one batch. Rows with condition "none" are the clean answers, also the wrong ones
     and those about absent objects. A sample without registers has a row with `n_tokens` 0 whose
-    answer is the clean one, as in the released code. Sizes that are not smaller than the number of
-    visual tokens are left out, and so is a control for which too few tokens are left.
+    answer is the clean one, as in the released code. Rows of gradient sets have `completeness`, the
+    relative error of the integrated gradients that chose them (none with the paper's target). Sizes
+    that are not smaller than the number of visual tokens are left out, and so is a control for
+    which too few tokens are left.
 
     Args:
         tasks: of "generative", "polling", "question".
@@ -141,11 +144,12 @@ class TokenAblation(Study[_Context]):
             instead=True,
         ),
     )
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
         *("mode", "condition", "n_tokens", "fill", "kept", "baseline_correct", "correct"),
         *("probability_before", "probability_after", "answer_before", "answer_after"),
+        COMPLETENESS,
     )
 
     def _check(self) -> None:
@@ -340,7 +344,7 @@ class TokenAblation(Study[_Context]):
 
     def _by_gradient(
         self, context: _Context, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo
-    ) -> Indices:
+    ) -> Ranking:
         """Visual tokens by attribution to the answer's logit.
 
         As in the paper, a caption's object is attributed through its polling question; in the
@@ -361,7 +365,7 @@ class TokenAblation(Study[_Context]):
             memo.order[text] = self._ranked(context, memo.images[text], "yes")
         return memo.order[text]
 
-    def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Indices:
+    def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Ranking:
         """Of the answer's spellings, the logit of the likeliest one is explained."""
         if self.gradient_target == "paper":
             target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
@@ -406,6 +410,7 @@ class TokenAblation(Study[_Context]):
                         "probability_after": after.probability,
                         "answer_before": before.answer,
                         "answer_after": after.answer,
+                        COMPLETENESS: condition.completeness,
                     }
                 )
         return rows
@@ -461,7 +466,7 @@ class _Memo:
 
     images: dict[str, ImageTokens]
     kept: dict[int, bool] = field(default_factory=dict)
-    order: dict[str, Indices] = field(default_factory=dict)
+    order: dict[str, Ranking] = field(default_factory=dict)
     caption: dict[str, str] = field(default_factory=dict)
 
 

@@ -24,7 +24,7 @@ from ..errors import InputError, RetinoscopeError
 from ..stats.maps import METRICS, Score
 from ._aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from ._alignment_examples import alignment_example
-from ._map_options import Steps, check_exact, steps_of
+from ._map_options import COMPLETENESS, Steps, check_exact, completeness_of, steps_of
 from ._needs import Need
 from ._readable import one_line
 from ._readers import Asked, Reader, Reading, reader_of
@@ -100,11 +100,11 @@ class AttentionAlignment(Study[_Context]):
         "gaze:FOLDER with texts, collected:FOLDER, or simulated:N)"
     )
     uses: ClassVar[tuple[Need, ...]] = (Need("gazes", "gazes", "maps against observers"),)
-    schema: ClassVar[int] = 2
+    schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "segment", "granularity", "provenance", "observers"),
         *("n_fixations", "dropped", "kind", "reads", "weights", "method", "layer", "condition"),
-        "covered",
+        *("covered", COMPLETENESS),
         *(*METRICS, "reason", "candidates", "preferred", "rank"),
     )
 
@@ -201,7 +201,7 @@ class AttentionAlignment(Study[_Context]):
         for one in self._asked:
             method, layer = one
             pixels: dict[int, np.ndarray] = {}
-            covered: dict[int, float] = {}
+            facts: dict[int, dict[str, Cell]] = {}
             asked = self._by(weights) | {"method": method, "layer": layer}
             for aim in aims:
                 try:
@@ -211,14 +211,17 @@ class AttentionAlignment(Study[_Context]):
                     rows.append(_row(sample, aim) | asked | {"error": one_line(error)})
                     continue
                 kept.setdefault((method, aim.number), heat)
-                covered[aim.number] = float(heat.covered.mean())
+                facts[aim.number] = {
+                    "covered": float(heat.covered.mean()),
+                    COMPLETENESS: completeness_of(heat),
+                }
             able = [aim for aim in aims if aim.number in pixels]
             for aim in able:
                 shown = {"own": aim, "other-text": self._other_text(sample, aim, able)}
                 for condition, read in shown.items():
                     if read is not None:
                         scores = aim.scores(pixels[read.number], self.rules)
-                        base = asked | {"covered": covered[read.number]}
+                        base = asked | facts[read.number]
                         rows.append(_row(sample, aim, condition) | base | _cells(scores))
         return rows, kept
 

@@ -26,7 +26,7 @@ from ..errors import InputError
 from ._attend_scores import BASELINES, baseline, scores
 from ._attend_targets import Explained, explained
 from ._examples import example_of
-from ._map_options import Steps, steps_of, untaken
+from ._map_options import COMPLETENESS, Steps, completeness_of, steps_of, untaken
 from ._needs import Need
 from ._sets import ImageTokens, object_sets
 from ._shuffled import other_mask, partners
@@ -105,7 +105,7 @@ class AttributionLocalisation(Study[_Context]):
         *("sample", "error", "item", "task", "object", "target", "weights", "method", "layer"),
         *("value", "n_tokens", "area", "pointing", "mass", "ap", "iou_best", "iou_area"),
         *("iou_otsu", "shuffled_pointing", "shuffled_mass", "shuffled_ap"),
-        *("insertion", "deletion", "spearman", "completeness", "reason"),
+        *("insertion", "deletion", "spearman", COMPLETENESS, "reason"),
     )
 
     def _check(self) -> None:
@@ -250,7 +250,7 @@ class AttributionLocalisation(Study[_Context]):
                         "layer": key[1],
                         "value": value if weights == "trained" else None,
                         "n_tokens": len(tokens),
-                        "completeness": _completeness(heat),
+                        COMPLETENESS: completeness_of(heat),
                     }
                     | scores(heat, mask, other)
                     | (more[key] if weights == "trained" else {})
@@ -299,11 +299,6 @@ class AttributionLocalisation(Study[_Context]):
             else {"insertion": curves.insertion, "deletion": curves.deletion}
             for key, curves in zip(heats, found, strict=True)
         }
-
-
-def _completeness(heat: HeatMap) -> float | None:
-    value = heat.settings.get("completeness")
-    return None if value is None else float(value)
 
 
 def _short(value: float) -> float:

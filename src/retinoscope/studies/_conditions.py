@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._sets import ImageTokens, Indices, object_sets
+from ._sets import ImageTokens, Indices, Ranking, object_sets
 
 CONDITIONS = ("object", "object+1", "object+2", "registers", "random", "gradient", "control")
 OBJECT_SETS = ("object", "object+1", "object+2")
@@ -17,10 +17,14 @@ SIZES = (5, 10, 20, 40, 60, 100, 250)
 
 @dataclass(frozen=True)
 class Condition:
-    """`tokens` are sorted indices among the visual tokens; empty where the image has none."""
+    """`tokens` are sorted indices among the visual tokens; empty where the image has none.
+
+    `completeness` is the error of the integrated gradients that chose them, where these did.
+    """
 
     name: str
     tokens: Indices
+    completeness: float | None = None
 
 
 def conditions_for(
@@ -31,7 +35,7 @@ def conditions_for(
     min_cover: float,
     rng: Callable[[str], np.random.Generator],
     label: str,
-    by_gradient: Callable[[], Indices],
+    by_gradient: Callable[[], Ranking],
 ) -> list[Condition]:
     """The conditions named by `wanted`, in the paper's order, controls last.
 
@@ -57,8 +61,8 @@ def conditions_for(
             drawn = rng(f"random-{n}").choice(image.n, n, replace=False)
             conditions.append(Condition(f"random-{n}", as_indices(drawn)))
     if "gradient" in wanted and fitting:
-        order = by_gradient()
-        conditions += [Condition(f"gradient-{n}", as_indices(order[:n])) for n in fitting]
+        order, error = by_gradient()
+        conditions += [Condition(f"gradient-{n}", as_indices(order[:n]), error) for n in fitting]
     if "control" in wanted:
         for one in sets:
             drawn = control_of(one.tokens, image.n, rng(f"random={one.name} of {label}"))

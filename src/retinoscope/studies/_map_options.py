@@ -1,13 +1,23 @@
-"""Options that only some methods of maps take: refused where none of those asked does."""
+"""What only some methods of maps take or tell."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..attribution import HeatMap
 from ..errors import InputError
 
 Steps = int | Mapping[str, int] | None
 """Of every method that takes some, or by its name; None is the usual number."""
+
+COMPLETENESS = "completeness"
+"""Column of studies that take integrated gradients: the relative error of their sum."""
+
+
+def completeness_of(heat: HeatMap) -> float | None:
+    """That of a map by integrated gradients; None of any other."""
+    value = heat.settings.get(COMPLETENESS)
+    return None if value is None else float(value)
 
 
 def steps_of(steps: Steps, methods: Sequence[str], able: Sequence[str]) -> dict[str, int]:

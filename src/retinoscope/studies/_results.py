@@ -115,6 +115,27 @@ class Results:
         words = dict.fromkeys(word for text in found.values() for word in text.split(", "))
         return len(found), tuple(words)
 
+    @cached_property
+    def incomplete(self) -> tuple[int, int]:
+        """How many rows rest on integrated gradients that do not add up, and on any at all.
+
+        The bound is that of `retinoscope.tokens.COMPLETE`.
+
+        Raises:
+            InputError: the study is not finished.
+        """
+        from ..tokens import incomplete
+        from ._map_options import COMPLETENESS
+
+        if COMPLETENESS not in self.scan.schema.names:
+            return 0, 0
+        errors = [
+            error
+            for table in self.scan.tables([COMPLETENESS])
+            for error in table[COMPLETENESS].drop_null().to_pylist()
+        ]
+        return sum(map(incomplete, errors)), len(errors)
+
     def failures(self) -> list[tuple[str, str]]:
         """Sample and message of the samples that failed as a whole."""
         from ._survival import failed_rows

@@ -9,19 +9,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from ..errors import InputError
-from ..tokens import TokenSet, attribution, registers, released_scores
+from ..tokens import TokenSet, integrated_gradients, registers, released_scores
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..engine import Run
     from ..engine.fill import Fill
 
 Indices = tuple[int, ...]
+
+
+class Ranking(NamedTuple):
+    """Visual tokens by attribution, the largest first.
+
+    Attributes:
+        completeness: relative error of the integration; None where the rule has no such sum.
+    """
+
+    order: Indices
+    completeness: float | None
 
 
 class ImageTokens:
@@ -53,18 +66,17 @@ class ImageTokens:
         """Tokens whose norm is above mean + 2 standard deviations (Darcet et al. 2023)."""
         return self.indices(registers(self.run, sigmas=2.0))
 
-    def by_gradient(self, target: int, baseline: Fill, steps: int) -> Indices:
+    def by_gradient(self, target: int, baseline: Fill, steps: int) -> Ranking:
         """All visual tokens by their attribution to the logit of token `target`, largest first.
 
         Integrated gradients from `baseline`, as in the paper, with the correct target token.
         """
-        scores = attribution(self.run, target, baseline, steps)
-        return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
+        found = integrated_gradients(self.run, target, baseline=baseline, steps=steps)
+        return Ranking(_descending(found.scores), found.completeness)
 
-    def by_released_gradient(self, target: int, baseline: Fill, steps: int) -> Indices:
+    def by_released_gradient(self, target: int, baseline: Fill, steps: int) -> Ranking:
         """The same as the released code ranks them: also index n, the position after the image."""
-        scores = released_scores(self.run, target, baseline, steps)
-        return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
+        return Ranking(_descending(released_scores(self.run, target, baseline, steps)), None)
 
     @cached_property
     def last_row(self) -> Indices:
@@ -109,6 +121,10 @@ def object_sets(
         "object+1": image.indices(tokens.grow(1)),
         "object+2": image.indices(tokens.grow(2)),
     }
+
+
+def _descending(scores: Float[Tensor, " token"]) -> Indices:
+    return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
 
 
 def plain_boxes(boxes: Float[np.ndarray, "token 4"]) -> list[list[float | None]]:

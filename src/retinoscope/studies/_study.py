@@ -17,7 +17,7 @@ import numpy as np
 
 from .. import arguments
 from ..data import Sample, source_name, source_of
-from ..errors import InputError, StudyError, UnknownWordsWarning
+from ..errors import InputError, IntegrationWarning, StudyError, UnknownWordsWarning
 from ..memory import is_out_of_memory
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
@@ -198,8 +198,10 @@ class Study(ABC, Generic[Context]):
             stopped_by_signals(),
             RunDirectory.open(out, manifest, schema=self.schema, order=keys) as directory,
         ):
-            # The rows say which words a model does not know; one warning a question says no more.
+            # The rows say which words a model does not know and how far integrated gradients are
+            # from adding up; one warning a question says no more.
             warnings.simplefilter("ignore", UnknownWordsWarning)
+            warnings.simplefilter("ignore", IntegrationWarning)
             if prints.source is not None and not prints.kept:
                 directory.write_file(SAMPLES, prints.file)
             failures.read(directory, set(keys))

@@ -18,6 +18,7 @@ from ._gradient import (
     logits_of,
 )
 from ._integrated import (
+    COMPLETE,
     Attribution,
     Baseline,
     GradientTokens,
@@ -25,6 +26,7 @@ from ._integrated import (
     along_path,
     attribution,
     by_gradient,
+    incomplete,
     integrated_gradients,
     released_scores,
 )
@@ -34,6 +36,7 @@ from ._set import Positions, TokenSet
 from ._visual import VisualTokens
 
 __all__ = [
+    "COMPLETE",
     "Attribution",
     "Baseline",
     "EmbeddingGradient",
@@ -54,6 +57,7 @@ __all__ = [
     "check_gradients",
     "close",
     "frozen",
+    "incomplete",
     "integrated_gradients",
     "likely_pieces",
     "logits_of",

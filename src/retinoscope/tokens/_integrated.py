@@ -30,7 +30,7 @@ class Filling(Protocol):
 Baseline = Filling | Tensor | str | None
 
 COMPLETE = 0.1
-"""Completeness error above which a token set by gradient is warned of."""
+"""Completeness error above which integrated gradients are warned of."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +102,9 @@ def along_path(
     Raises:
         InputError: too few steps, a batch size below 1, no amount of memory, or a baseline of
             another shape.
+
+    Warns:
+        IntegrationWarning: the attributions do not add up to the change, by more than `COMPLETE`.
     """
     _check(steps, batch_size)
     limit = budgets.budget(memory, gradient.embeddings.device)
@@ -119,8 +122,24 @@ def along_path(
     total = torch.stack([0.5 * gradient.here.gradients[0].float(), *(part for _, part in parts)])
     attributions = total.sum(0) / steps * (end - start).float()
     change = float(gradient.here.values[0] - parts[0][0][0])
-    error = abs(float(attributions.sum()) - change)
-    return Path(attributions, change, error / abs(change) if change else error)
+    summed = float(attributions.sum())
+    error = abs(summed - change)
+    found = Path(attributions, change, error / abs(change) if change else error)
+    if incomplete(found.completeness):
+        warnings.warn(
+            f"the attributions add up to {summed:.3g}, but what they explain changes by "
+            f"{change:.3g}, so which tokens have the largest means little: take more steps, or "
+            "another baseline than 'zero'",
+            IntegrationWarning,
+            # Of whoever called the public function.
+            stacklevel=3,
+        )
+    return found
+
+
+def incomplete(completeness: float) -> bool:
+    """Whether a completeness error is too large for the attributions to mean much."""
+    return completeness > COMPLETE
 
 
 def integrated_gradients(
@@ -153,6 +172,9 @@ def integrated_gradients(
             baseline of another shape.
         CapabilityError: see `LogitGradient`.
 
+    Warns:
+        IntegrationWarning: `completeness` is above 0.1.
+
     Source: Sundararajan et al. 2017, as used by Neo et al. 2024, section 3; the released code
     takes the gradient of the beginning-of-text token and divides both end points in full.
     """
@@ -172,7 +194,7 @@ def integrated_gradients(
 def attribution(
     run: RunWithStates, target: str | int, baseline: Baseline = None, steps: int = 50
 ) -> Float[Tensor, " token"]:
-    """(n,) scores of all visual tokens; see `integrated_gradients`."""
+    """(n,) scores of all visual tokens; warns and raises as `integrated_gradients`."""
     return integrated_gradients(run, target, baseline=baseline, steps=steps).scores
 
 
@@ -235,14 +257,6 @@ def by_gradient(
     """
     whole(n, "n", 1, len(visual(run)))
     found = integrated_gradients(run, target, baseline=baseline, steps=steps)
-    if found.completeness > COMPLETE:
-        warnings.warn(
-            f"the attributions miss the change of the logit ({found.change:.3g}) by "
-            f"{found.completeness:.3g} times itself, so which tokens are the largest means little: "
-            "take more steps, or another baseline than 'zero'",
-            IntegrationWarning,
-            stacklevel=2,
-        )
     chosen = top(run, found.scores, n)
     sequence: Positions = chosen.sequence
     return GradientTokens(sequence, chosen.positions, chosen.universe, attribution=found)

@@ -23,6 +23,7 @@ from ...grouping import Grouping as Kind
 from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
+from .._map_options import COMPLETENESS
 from .._models import describe
 from .._needs import Need
 from .._results import Results
@@ -122,11 +123,11 @@ class Grouping(Study[_Context]):
     name: ClassVar[str] = "group"
     needs: ClassVar[str] = "objects with masks"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "labels against masks"),)
-    schema: ClassVar[int] = 1
+    schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "kind", "model", "weights", "method", "layer"),
         *("background", "candidates", "counts", "cells", "left_out", "correct", "chance"),
-        *("best", "matched", "n", "n_undefined", "n_groups", "seen"),
+        *("best", "matched", "n", "n_undefined", "n_groups", "seen", COMPLETENESS),
     )
 
     def _check(self) -> None:

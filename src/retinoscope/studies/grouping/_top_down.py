@@ -12,6 +12,7 @@ from jaxtyping import Float
 from ...attribution import Exact, Method, Target, resolve
 from ...grouping import counts_of, shuffled, text_scores
 from .._executor import Rows
+from .._map_options import COMPLETENESS, completeness_of
 from .._tables import Cell
 from ._subjects import JOINT, Subject, Texts
 from ._view import Counts, Upsample, View
@@ -161,12 +162,14 @@ def attribution_rows(
     for method in methods:
         layers = method.layers_of(vlm)
         layer = layers[len(layers) // 2]
-        maps = np.stack([method(run, goal, layer=layer, seed=seed).values for goal in goals])
-        maps = maps[:, view.placed]
+        heats = [method(run, goal, layer=layer, seed=seed) for goal in goals]
+        maps = np.stack([heat.values for heat in heats])[:, view.placed]
+        errors = [error for heat in heats if (error := completeness_of(heat)) is not None]
         name = "" if layer is None else f"decoder.{layer}"
         for told, scores in ((method.name, maps), (f"{method.name}, shuffled", maps[order])):
             counts = view.counts(scores, chosen, 0, upsample)
-            rows.append(_row(view, told, name, WITHOUT, PRESENT, counts))
+            row = _row(view, told, name, WITHOUT, PRESENT, counts)
+            rows.append(row | {COMPLETENESS: max(errors, default=None)})
     return rows
 
 
