@@ -12,7 +12,7 @@ from typing import cast
 from ..errors import InputError
 from ..pocket import MODELS
 from ..store import Json, read_manifest
-from ..studies import Results, open_results
+from ..studies import Results, evaluating, open_results
 from ._parts import Record
 
 MANIFEST = "run.json"
@@ -93,6 +93,11 @@ def collect(folder: Path) -> tuple[StudyRun, ...]:
     Raises:
         InputError: `folder` is no folder, holds no run, or holds an unfinished or damaged one.
     """
+    with evaluating(folder):
+        return _found(folder)
+
+
+def _found(folder: Path) -> tuple[StudyRun, ...]:
     if not folder.is_dir():
         raise InputError(
             f"expected a run directory or a folder of them, but {folder} is no folder: "

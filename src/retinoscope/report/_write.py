@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import InputError
+from ..studies import evaluating
 from ..tokens import COMPLETE
 from . import (
     _ablation,
@@ -81,8 +82,9 @@ class Report:
         Raises:
             InputError: the folder cannot be written, or the disk is full.
         """
-        pictures = pictures_of(self.runs)
-        page = _render(self, pictures)
+        with evaluating(self.folder):
+            pictures = pictures_of(self.runs)
+            page = _render(self, pictures)
         figures = [f for section in self.sections for f in section.figures]
         figures += [f for picture in pictures for f in picture.figures]
         for table in (table for section in self.sections for table in section.tables):
@@ -110,6 +112,11 @@ def compose(folder: str | Path) -> Report:
         InputError: no run directory, an unfinished or a damaged one, or nothing was measured.
     """
     root = Path(folder)
+    with evaluating(root):
+        return _composed(root)
+
+
+def _composed(root: Path) -> Report:
     runs = collect(root)
     failures = [(run.place, s, why) for run in runs for s, why in run.results.errors()]
     failures += [(run.place, "all", NOTHING) for run in runs if not run.summary]

@@ -22,6 +22,7 @@ from retinoscope.store._fingerprint import (
 from retinoscope.store._manifest import installed_versions, new_manifest, read_manifest
 from retinoscope.store._read import ResultsScan, read_results, scan_results
 from retinoscope.store._rows import Row, Value
+from retinoscope.store._schema import first_fault
 
 __all__ = [
     "Json",
@@ -33,6 +34,7 @@ __all__ = [
     "fingerprint_array",
     "fingerprint_bytes",
     "fingerprint_json",
+    "first_fault",
     "installed_versions",
     "new_manifest",
     "read_manifest",

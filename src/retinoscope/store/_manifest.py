@@ -11,9 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import cast
 
+from pydantic_core import from_json
+
 from retinoscope.errors import InputError
 from retinoscope.store._atomic import write_bytes
 from retinoscope.store._fingerprint import Json, canonical_json, fingerprint_json, plain
+from retinoscope.store._schema import MANIFEST_BYTES, check_manifest
 
 MANIFEST_NAME = "run.json"
 FORMAT = 1
@@ -157,7 +160,13 @@ def read_manifest(path: str | Path) -> dict[str, Json]:
     if not folder.is_dir():
         raise InputError(f"expected a run directory, but {folder} is no folder")
     try:
-        content = json.loads(file.read_bytes())
+        size = file.stat().st_size
+        if size > MANIFEST_BYTES:
+            raise InputError(
+                f"{file}: expected at most {MANIFEST_BYTES >> 20} MiB, got {size >> 20} MiB: "
+                "restore the file"
+            )
+        content = from_json(file.read_bytes(), allow_inf_nan=False)
     except FileNotFoundError:
         raise InputError(
             f"expected a run directory, but {folder} has no {MANIFEST_NAME}; "
@@ -165,6 +174,8 @@ def read_manifest(path: str | Path) -> dict[str, Json]:
         ) from None
     except OSError as error:
         raise InputError(f"cannot read {file}: {(error.strerror or str(error)).lower()}") from error
+    except InputError:
+        raise
     except ValueError as error:
         raise InputError(
             f"{file} is no JSON ({error}); restore it, or give another output folder"
@@ -179,6 +190,7 @@ def read_manifest(path: str | Path) -> dict[str, Json]:
             f"{file} has format {content.get('format')!r}, this version reads {FORMAT}; "
             "use the version of retinoscope that wrote it, or another folder"
         )
+    check_manifest(content, file)
     return content
 
 

@@ -21,6 +21,7 @@ from retinoscope.store._parts import (
     part_files,
     read_index,
 )
+from retinoscope.store._schema import check_columns, check_group, check_values
 
 _TRIES = 5
 
@@ -44,10 +45,11 @@ def read_results(path: str | Path, partial: bool = False) -> pa.Table:
             raise _unfinished(folder, run)
         return _so_far(folder, run)
     try:
+        scan = scan_results(folder)
         table = pq.read_table(file)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(file, error) from None
-    check_results(file, table.schema, run)
+    check_values(table, scan.file)
     return table.replace_schema_metadata(None)
 
 
@@ -84,7 +86,9 @@ class ResultsScan:
                 # One iteration over all groups would keep what it has read of every one of them.
                 for group in range(file.metadata.num_row_groups):
                     for batch in file.iter_batches(rows, [group], chosen, use_threads=False):
-                        yield pa.Table.from_batches([batch])
+                        table = pa.Table.from_batches([batch])
+                        check_values(table, self.file)
+                        yield table
         except (OSError, pa.ArrowException) as error:
             raise _damaged(self.file, error) from None
 
@@ -110,6 +114,7 @@ class ResultsScan:
                 table = file.read_row_groups(groups, use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(self.file, error) from None
+        check_values(table, self.file)
         return table.slice(first - (begin or 0), count)
 
 
@@ -127,9 +132,13 @@ def scan_results(path: str | Path) -> ResultsScan:
     try:
         with pq.ParquetFile(file) as opened:
             schema, rows = opened.schema_arrow, opened.metadata.num_rows
+            for number in range(opened.metadata.num_row_groups):
+                group = opened.metadata.row_group(number)
+                check_group(group.num_rows, group.total_byte_size, file)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(file, error) from None
     check_results(file, schema, run)
+    check_columns(schema, file)
     return ResultsScan(file, schema.remove_metadata(), rows)
 
 

@@ -31,6 +31,7 @@ from ._lens_peak import lens_difference
 from ._look import WordAttention
 from ._matching import MODES, answers, names_object, paper_names_object
 from ._models import Unchanged, open_subject
+from ._outside import evaluating
 from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ._paper import SOURCES as PAPER_SOURCES
 from ._planted_check import CHECKS, PlantedCheck, check_planted
@@ -126,6 +127,7 @@ __all__ = [
     "centre_square",
     "check_planted",
     "describe_model",
+    "evaluating",
     "free_memory",
     "grounded_specs",
     "kept_polygons",

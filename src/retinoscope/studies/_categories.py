@@ -102,7 +102,7 @@ def read_categories(path: str | Path, sample: str) -> tuple[Categories, ...]:
     try:
         facts = json.loads(file.read_bytes())
         return tuple(_categories(one) for one in facts["maps"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file} is damaged ({error}): give the study's command again") from None
 
 

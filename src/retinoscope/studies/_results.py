@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
+from ._outside import evaluating, examples_in
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,7 +73,8 @@ class Results:
     @cached_property
     def _summary(self) -> pa.Table:
         # A bootstrap per row takes seconds on a large run, and a report asks more than once.
-        return _summaries()[self.study][0].over(self.scan)
+        with evaluating(self.path):
+            return _summaries()[self.study][0].over(self.scan)
 
     def extras(self) -> dict[str, pa.Table]:
         """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer",
@@ -82,7 +83,9 @@ class Results:
 
     @cached_property
     def _extras(self) -> dict[str, pa.Table]:
-        return {name: part.over(self.scan) for name, part in _summaries()[self.study][1].items()}
+        with evaluating(self.path):
+            parts = _summaries()[self.study][1]
+            return {name: part.over(self.scan) for name, part in parts.items()}
 
     def errors(self) -> list[tuple[str, str]]:
         """Sample and message of what failed: whole samples, and single items of samples."""
@@ -157,7 +160,7 @@ class Results:
     def examples(self) -> list[dict[str, Json]]:
         """Pictures for a report; `image` is a file name relative to `path`."""
         file = self.path / EXAMPLES
-        return json.loads(file.read_text("utf-8")) if file.exists() else []
+        return examples_in(file) if file.exists() else []
 
 
 def open_results(path: str | Path) -> Results:
@@ -171,7 +174,18 @@ def open_results(path: str | Path) -> Results:
         raise InputError(
             f"{path} holds a run of {results.study!r}; expected one of {', '.join(_summaries())}"
         )
-    _ = results.scan
+    lacking = [name for name in ("sample", "error") if name not in results.scan.schema.names]
+    if lacking and results.scan.num_rows:
+        raise InputError(
+            f"{results.scan.file}: expected the columns 'sample' and 'error', got none called "
+            f"{lacking[0]!r}: restore the file"
+        )
+    for name in ("sample", "error"):
+        kind = str(results.scan.schema.field(name).type) if name not in lacking else "null"
+        if kind not in ("string", "null", "large_string"):
+            raise InputError(
+                f"{results.scan.file}: column {name!r}: expected texts, got {kind}: restore it"
+            )
     return results
 
 

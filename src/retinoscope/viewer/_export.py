@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..report import StudyRun, collect, write_whole
+from ..studies import evaluating
 from ._documents import Capability
 from ._json import text_of
 from ._library import SHOWN, THUMB, Library, jpeg_of
@@ -51,7 +52,19 @@ def export_view(
         InputError: no finished study in `folder`, a folder that cannot be written, or a copy of
             retinoscope without the front end.
     """
-    root = Path(folder)
+    with evaluating(folder):
+        return _exported(Path(folder), out, load, model, data, n_lens, progress)
+
+
+def _exported(
+    root: Path,
+    out: str | Path | None,
+    load: Callable[[str], VLM] | None,
+    model: str | None,
+    data: Sequence[Sample] | None,
+    n_lens: int,
+    progress: Progress | None,
+) -> tuple[Path, tuple[Capability, ...]]:
     goal = root / VIEW if out is None else Path(out)
     for name in ASSETS:
         asset(name)

@@ -16,7 +16,7 @@ from PIL import Image
 from ..errors import CapabilityError, RetinoscopeError
 from ..report import StudyRun
 from ..store import canonical_json
-from ..studies import read_categories
+from ..studies import evaluating, read_categories
 from ._categories import category_maps, visual_of_boxes, visual_of_categories
 from ._documents import (
     VERSION,
@@ -114,17 +114,24 @@ class Library:
         """The document of a key; raises KeyError for one that is not there."""
         if not KEY.fullmatch(key):
             raise KeyError(key)
+        with evaluating(self._where):
+            found = self._document(key)
+        if found is None:
+            raise KeyError(key)
+        return found
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(str(study.run.path) for study in self.studies) or "the page's data"
+
+    def _document(self, key: str) -> object | None:
         kind, _, rest = key.partition("-")
         if kind == "manifest":
             return self.manifest()
         if kind in ("flow", "table"):
             study = next((study for study in self.studies if study.id == rest), None)
-            found = None if study is None else self._of_study(kind, study)
-        else:
-            found = self._of_sample(kind, int(rest)) if int(rest) < len(self.ids) else None
-        if found is None:
-            raise KeyError(key)
-        return found
+            return None if study is None else self._of_study(kind, study)
+        return self._of_sample(kind, int(rest)) if int(rest) < len(self.ids) else None
 
     def _of_study(self, kind: str, study: StudyDocuments) -> object | None:
         return study.table() if kind == "table" else study.flow(self._index)

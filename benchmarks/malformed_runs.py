@@ -1,0 +1,230 @@
+"""Malformed run directories: each must end in one line, or be harmless.
+
+python -m benchmarks.malformed_runs                 150 mutations of two small runs, a table
+python -m benchmarks.malformed_runs --count 60      fewer
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ._bench import RESULTS, write_json
+
+BAD: tuple[Any, ...] = (
+    *(None, True, -1, 0, 10**9, 10**30, 1.5, "", "x", "\x00", "../../etc/passwd", "9" * 5000),
+    *([], {}, [[]], {"a": {}}, [None] * 4, ["x"], [1e308, -1e308, 0, 0]),
+)
+Mutation = Callable[[Path, random.Random], str]
+
+
+def make_runs(folder: Path) -> tuple[Path, ...]:
+    """Two small finished runs of the pocket model: a lens and an ablation."""
+    import retinoscope as rs
+    from retinoscope.studies import LogitLens, TokenAblation
+
+    vlm, scenes = rs.load("pocket"), rs.data.scenes(2)
+    LogitLens(vlm, scenes, n_examples=1, untrained=False).run(folder / "lens")
+    TokenAblation(
+        *(vlm, scenes),
+        n_examples=1,
+        tasks=("question",),
+        modes=("corrected",),
+        conditions=("object", "control"),
+        fill="zero",
+    ).run(folder / "ablation")
+    return folder / "lens", folder / "ablation"
+
+
+def mutate(run: Path, rng: random.Random) -> str:
+    """Spoils one thing in the run directory `run`; returns what."""
+    return rng.choice((_json, _json, _column, _column, _column, _bytes, _table))(run, rng)
+
+
+def outcome(run: Path) -> str:
+    """What reading the run ends in: "harmless", or the error's class; more than one line fails.
+
+    The report, the page, every summary and every example are made.
+
+    Raises:
+        AssertionError: a message of several lines.
+        Exception: an error of Python, which is what must not happen.
+    """
+    from retinoscope.errors import RetinoscopeError
+    from retinoscope.report import write_report
+    from retinoscope.studies import open_results
+    from retinoscope.viewer import export_view
+
+    ends = []
+    for what in (
+        lambda: _read(open_results(run)),
+        lambda: write_report(run),
+        lambda: export_view(run, load=None),
+    ):
+        try:
+            what()
+        except RetinoscopeError as error:
+            line = str(error)
+            assert line, "an error without a message"
+            assert "\n" not in line, line
+            ends.append(type(error).__name__)
+    return ends[0] if ends else "harmless"
+
+
+def _read(results: Any) -> None:
+    results.summary()
+    results.extras()
+    results.errors()
+    results.failures()
+    results.examples()
+    _ = results.n_samples, results.unknown_words, results.table
+
+
+def _json(run: Path, rng: random.Random) -> str:
+    """Another value at some place of run.json or examples.json, or none."""
+    file = run / rng.choice(("run.json", "examples.json"))
+    content = json.loads(file.read_text())
+    place: Any = content
+    path: list[str] = []
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = rng.choice(keys)
+        path.append(str(key))
+        deeper = place[key]
+        if not isinstance(deeper, dict | list) or not deeper or rng.random() < 0.35:
+            break
+        place = deeper
+    if rng.random() < 0.2:
+        del place[key]
+        value: object = "nothing"
+    else:
+        value = place[key] = rng.choice(BAD)
+    file.write_text(json.dumps(content))
+    return f"{file.name} {'.'.join(path)} = {str(value)[:30]!r}"
+
+
+def _column(run: Path, rng: random.Random) -> str:
+    """A column of another type or with other values, or none."""
+    file = run / "results.parquet"
+    table = pq.read_table(file)
+    name = rng.choice(table.column_names)
+    place = table.column_names.index(name)
+    kind = rng.choice(("drop", "text", "nan", "inf", "huge", "negative", "null", "list", "bytes"))
+    n = table.num_rows
+    made: dict[str, Callable[[], pa.Array]] = {
+        "text": lambda: pa.array(["<b>x"] * n),
+        "nan": lambda: pa.array([float("nan")] * n),
+        "inf": lambda: pa.array([float("inf")] * n),
+        "huge": lambda: pa.array([10 ** rng.choice((5, 9, 18))] * n),
+        "negative": lambda: pa.array([-5] * n),
+        "null": lambda: pa.nulls(n),
+        "list": lambda: pa.array([[1, 2]] * n),
+        "bytes": lambda: pa.array([b"\xff"] * n),
+    }
+    if kind == "drop":
+        table = table.drop_columns([name])
+    else:
+        table = table.set_column(place, name, made[kind]())
+    pq.write_table(table, file)
+    return f"results.parquet {name}: {kind}"
+
+
+def _table(run: Path, rng: random.Random) -> str:
+    """The rows none, twice, shuffled, or one of them cut."""
+    file = run / "results.parquet"
+    table = pq.read_table(file)
+    kind = rng.choice(("empty", "twice", "shuffled", "one row", "no columns"))
+    order = rng.sample(range(table.num_rows), table.num_rows)
+    made = {
+        "empty": lambda: table.slice(0, 0),
+        "twice": lambda: pa.concat_tables([table, table]),
+        "shuffled": lambda: table.take(pa.array(order)),
+        "one row": lambda: table.slice(rng.randrange(table.num_rows), 1),
+        "no columns": lambda: table.select([]),
+    }
+    pq.write_table(made[kind](), file)
+    return f"results.parquet rows: {kind}"
+
+
+def _bytes(run: Path, rng: random.Random) -> str:
+    """A file cut, emptied, filled with noise, deep, or a folder in its place."""
+    file = run / rng.choice(("run.json", "examples.json", "results.parquet"))
+    raw = file.read_bytes()
+    kind = rng.choice(("cut", "empty", "noise", "deep", "folder", "flipped"))
+    if kind == "folder":
+        file.unlink()
+        file.mkdir()
+        return f"{file.name}: a folder"
+    spot = rng.randrange(len(raw))
+    made = {
+        "cut": raw[:spot],
+        "empty": b"",
+        "noise": rng.randbytes(500),
+        "deep": b"[" * 100_000,
+        "flipped": raw[:spot] + bytes([raw[spot] ^ 0xFF]) + raw[spot + 1 :],
+    }
+    file.write_bytes(made[kind])
+    return f"{file.name}: {kind}"
+
+
+def sweep(runs: Sequence[Path], scratch: Path, count: int, seed: int) -> list[dict[str, Any]]:
+    """`count` mutations, each of a fresh copy of one of `runs`, and what each ended in.
+
+    `fault` is None, or the error of Python that came through.
+    """
+    rows = []
+    for number in range(count):
+        rng = random.Random(f"{seed}-{number}")
+        copy = Path(shutil.copytree(rng.choice(runs), scratch / f"run-{number}"))
+        what = mutate(copy, rng)
+        row: dict[str, Any] = {"number": number, "run": copy.name, "what": what, "fault": None}
+        try:
+            row["end"] = outcome(copy)
+        except Exception as error:
+            row["end"], row["fault"] = "fault", f"{type(error).__name__}: {str(error)[:200]}"
+        rows.append(row)
+        shutil.rmtree(copy)
+    return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns 1 if an error of Python came through."""
+    parser = argparse.ArgumentParser("python -m benchmarks.malformed_runs", description=__doc__)
+    parser.add_argument("--count", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = make_runs(Path(folder) / "good")
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        rows = sweep(runs, Path(folder), given.count, given.seed)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024
+    ends = Counter(row["end"] for row in rows)
+    print(
+        f"{len(rows)} malformed run directories (seed {given.seed}): "
+        f"{', '.join(f'{count} {end}' for end, count in ends.most_common())}; "
+        f"peak memory grew by {grown} MiB"
+    )
+    for row in rows:
+        if row["fault"]:
+            print(f"  {row['number']}: {row['what']}: {row['fault']}")
+    write_json(
+        RESULTS / "malformed_runs.json",
+        {"seed": given.seed, "count": len(rows), "ends": dict(ends), "grown_mib": grown},
+    )
+    return int(bool(ends["fault"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

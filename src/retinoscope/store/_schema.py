@@ -1,0 +1,134 @@
+"""Bounds for what a run directory holds: it may be someone else's, or damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from typing_extensions import TypedDict
+
+from retinoscope.errors import InputError
+
+MANIFEST_BYTES = 64 * 2**20
+"""run.json of a curation of a million images is below that."""
+
+LAYERS = 4_096
+"""No model has more layers, or more heads in one."""
+
+COUNT = 2**53
+"""Whole numbers beyond it are no exact floating-point numbers either."""
+
+GROUP_BYTES = 2 * 2**30
+"""Of one row group, unpacked; those of this package have 32,768 rows."""
+
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+_Count = Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class _Named(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+    name: NotRequired[str | None]
+    fingerprint: NotRequired[_Text]
+
+
+class _Source(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+    spec: Annotated[str, StringConstraints(max_length=4_096)]
+    seed: NotRequired[Annotated[int, Field(ge=0, lt=2**64)]]
+    limit: NotRequired[_Count]
+
+
+class _Data(_Named):
+    samples: NotRequired[_Count]
+    images: NotRequired[_Count]
+    source: NotRequired[_Source | None]
+
+
+class _Manifest(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
+    study: _Text
+    parameters: dict[str, Any]
+    model: _Named | str
+    data: _Data | str
+    seeds: dict[str, Any] | int
+    dtype: str
+    schema: _Count
+    command: NotRequired[str | None]
+    device: NotRequired[str | None]
+    created: NotRequired[str]
+    versions: NotRequired[dict[str, str]]
+    resumed: NotRequired[list[dict[str, Any]]]
+
+
+_MANIFEST = TypeAdapter(_Manifest)
+
+
+def check_manifest(content: object, file: Path) -> None:
+    """Raises InputError for a manifest with a field of another type or out of its bounds."""
+    try:
+        _MANIFEST.validate_python(content)
+    except ValidationError as error:
+        raise InputError(f"{file}: {first_fault(error)}: restore the file") from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first field that is wrong, what was expected there, and what was got."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    got = repr(first["input"])
+    got = got if len(got) <= 60 else f"{got[:57]}..."
+    expected = str(first["msg"]).removeprefix("Input should be ")
+    return f"field {place or 'of all'!r}: expected {expected}, got {got}"
+
+
+def check_columns(schema: pa.Schema, file: Path) -> None:
+    """Raises InputError for a table without samples, or with a column of a foreign type."""
+    for field in schema:
+        if not _is_value(field.type):
+            raise InputError(
+                f"{file}: column {field.name!r}: expected numbers, texts or lists of them, got "
+                f"{field.type}: restore the file"
+            )
+    if len(set(schema.names)) != len(schema.names):
+        raise InputError(f"{file}: expected each column once, got one twice: restore the file")
+
+
+def check_group(rows: int, size: int, file: Path) -> None:
+    """Raises InputError for a row group that does not fit into memory."""
+    if size > GROUP_BYTES or rows > 2**24:
+        raise InputError(
+            f"{file}: expected row groups of at most {GROUP_BYTES >> 30} GiB, got one of {rows} "
+            f"rows and {size >> 20} MiB: restore the file"
+        )
+
+
+def check_values(table: pa.Table, file: Path) -> None:
+    """Raises InputError for a layer, a head or a count that no model and no data can have."""
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_integer(column.type) or not len(column):
+            continue
+        ends: Mapping[str, int | None] = pc.min_max(column).as_py()  # type: ignore[attr-defined]
+        low, high = ends["min"], ends["max"]
+        if low is None or high is None:
+            continue
+        most = LAYERS if name == "head" or "layer" in name else COUNT
+        least = 0 if name.startswith("n_") or most == LAYERS else -COUNT
+        if low < least or high > most:
+            got = low if low < least else high
+            raise InputError(
+                f"{file}: column {name!r}: expected {least} to {most}, got {got}: restore the file"
+            )
+
+
+def _is_value(kind: pa.DataType) -> bool:
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _is_value(kind.value_type)
+    simple = (
+        *(pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating),
+        *(pa.types.is_string, pa.types.is_large_string),
+    )
+    return any(check(kind) for check in simple)

@@ -1,0 +1,83 @@
+"""What is read from a run directory is not taken on trust: it may be damaged, or someone else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field, FiniteFloat, StringConstraints, TypeAdapter, ValidationError
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from ..errors import InputError, RetinoscopeError
+
+EXAMPLES_BYTES = 256 * 2**20
+
+_Pixel = Annotated[FiniteFloat, Field(ge=-1e7, le=1e7)]
+_Side = Annotated[FiniteFloat, Field(gt=0, le=1e7)]
+_Index = Annotated[int, Field(ge=0, lt=2**31)]
+_Cells = Annotated[int, Field(ge=1, le=8_192)]
+_Grid = Annotated[list[_Cells], Field(min_length=2, max_length=2)]
+_Box = Annotated[list[_Pixel | None], Field(min_length=4, max_length=4)]
+
+
+class _Example(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    sample: NotRequired[str]
+    image: NotRequired[Annotated[str, StringConstraints(max_length=4_096, pattern=r"^[^\x00]*$")]]
+    size: NotRequired[Annotated[list[_Side], Field(min_length=2, max_length=2)]]
+    grid: NotRequired[_Grid | None]
+    boxes: NotRequired[list[_Box | None]]
+    positions: NotRequired[list[_Index | None] | None]
+    sets: NotRequired[dict[str, list[_Index]] | None]
+
+
+_EXAMPLES = TypeAdapter(list[_Example])
+
+
+def examples_in(file: Path) -> list[dict[str, Any]]:
+    """The examples that a study kept.
+
+    Raises:
+        InputError: no JSON, or an example with a field of another type or out of its bounds.
+    """
+    from ..store import first_fault
+
+    if file.stat().st_size > EXAMPLES_BYTES:
+        raise InputError(f"{file}: expected at most {EXAMPLES_BYTES >> 20} MiB: restore the file")
+    try:
+        content = from_json(file.read_bytes(), allow_inf_nan=False)
+        _EXAMPLES.validate_python(content)
+    except ValidationError as error:
+        raise InputError(f"{file}: {first_fault(error)}: restore the file") from error
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror}): restore the file") from error
+    except ValueError as error:
+        raise InputError(f"{file} is no JSON ({error}): restore the file") from error
+    return content
+
+
+@contextmanager
+def evaluating(path: str | Path) -> Iterator[None]:
+    """What a run directory at `path` holds is evaluated here, and may be anything.
+
+    Raises:
+        InputError: in place of every error of Python that unforeseen content leads to.
+    """
+    import pyarrow as pa
+
+    try:
+        yield
+    except (RetinoscopeError, OSError):
+        raise
+    except (Exception, RecursionError) as error:
+        if isinstance(error, pa.ArrowMemoryError | MemoryError):
+            raise InputError(f"{path}: its files do not fit into memory: restore them") from error
+        told = " ".join(str(error).split())[:120]
+        raise InputError(
+            f"{path}: expected what a study writes, got content that cannot be evaluated "
+            f"({type(error).__name__}: {told}): restore the folder, or give the study's command "
+            "again with another --out"
+        ) from error
