@@ -116,7 +116,8 @@ def check_values(table: pa.Table, file: Path) -> None:
         if low is None or high is None:
             continue
         most = LAYERS if name == "head" or "layer" in name else COUNT
-        least = 0 if name.startswith("n_") or most == LAYERS else -COUNT
+        # Head -1 stands for the mean over heads.
+        least = -1 if most == LAYERS else 0 if name.startswith("n_") else -COUNT
         if low < least or high > most:
             got = low if low < least else high
             raise InputError(
