@@ -11,6 +11,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ from retinoscope.studies import AttentionKnockout
 
 CALLS = ("fsync", "replace", "fdopen", "open", "unlink")
 """The system calls of a durable write, in between which the power can fail."""
+SAMPLES = 30
 
 
 class Model:
@@ -167,6 +169,41 @@ def child(order: dict[str, Any]) -> int:
         os.kill(process, order["signal"])
     _, status = os.waitpid(process, 0)
     return os.waitstatus_to_exitcode(status)
+
+
+class Zygote:
+    """The process that forks the runs."""
+
+    def __init__(self) -> None:
+        paths = os.pathsep.join(path for path in sys.path if path)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+
+    def run(
+        self,
+        folder: Path,
+        *,
+        deadly: int = 0,
+        after: float | None = None,
+        at: int | None = None,
+        by: signal.Signals = signal.SIGKILL,
+    ) -> dict[str, float]:
+        order = {"folder": str(folder), "samples": SAMPLES, "deadly": deadly}
+        order |= {"after": after, "at": at, "signal": int(by)}
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(json.dumps(order), file=self.process.stdin, flush=True)
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
 
 
 def main() -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,45 +17,10 @@ from retinoscope.errors import InputError, StudyError
 from retinoscope.store import RunDirectory
 from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation, open_results
 from tests.studies import survivor
+from tests.studies.survivor import SAMPLES, Zygote
 
 KILLS = 50
-SAMPLES = 30
 FILES = ("results.parquet", "examples.json")
-
-
-class Zygote:
-    """The process that forks the runs."""
-
-    def __init__(self) -> None:
-        paths = os.pathsep.join(path for path in sys.path if path)
-        self.process = subprocess.Popen(
-            [sys.executable, survivor.__file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PYTHONPATH": paths},
-        )
-
-    def run(
-        self,
-        folder: Path,
-        *,
-        deadly: int = 0,
-        after: float | None = None,
-        at: int | None = None,
-        by: signal.Signals = signal.SIGKILL,
-    ) -> dict[str, float]:
-        order = {"folder": str(folder), "samples": SAMPLES, "deadly": deadly}
-        order |= {"after": after, "at": at, "signal": int(by)}
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        print(json.dumps(order), file=self.process.stdin, flush=True)
-        return json.loads(self.process.stdout.readline())
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(timeout=30)
 
 
 @pytest.fixture(scope="module")
