@@ -90,8 +90,8 @@ def test_refusals(goal: Goal) -> None:
     for values, steps, message in (
         (np.zeros(48), 4, "49 finite values, one per token"),
         (np.full(49, np.nan), 4, "49 finite values"),
-        (np.zeros(49), 0, "from 1 to 49 steps"),
-        (np.zeros(49), 50, "from 1 to 49 steps"),
+        (np.zeros(49), 0, "steps from 1 to 49"),
+        (np.zeros(49), 50, "steps from 1 to 49"),
     ):
         with pytest.raises(rs.InputError, match=message):
             insertion_deletion(goal.origin, goal, [values], steps=steps)

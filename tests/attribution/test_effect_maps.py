@@ -201,7 +201,7 @@ def test_refusals(goal: Goal) -> None:
     for make, message in (
         (lambda: knockout_effect(run, goal, readers="all"), "'predicting' or 'text', got 'all'"),  # type: ignore[arg-type]
         (lambda: ablation_effect(run, goal, fill="zero"), "expected a fill"),  # type: ignore[arg-type]
-        (lambda: rise(run, goal, masks=4), "at least 8 masks"),
+        (lambda: rise(run, goal, masks=4), "masks from 8 up"),
         (lambda: rise(run, goal, keep=1.0), "between 0 and 1"),
         (lambda: rise(run, goal, masks=8, keep=0.05), "take more masks"),
         (lambda: rise(run, goal, cells=0), "at least 1 cell"),

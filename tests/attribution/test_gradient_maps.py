@@ -155,7 +155,7 @@ def test_refusals(goal: Goal) -> None:
     run = goal.origin
     for make, message in (
         (lambda: integrated_gradients(run, goal, steps=1), "at least 2 steps, got 1"),
-        (lambda: smooth_grad(run, goal, samples=0), "at least 1 noisy copy"),
+        (lambda: smooth_grad(run, goal, samples=0), "noisy copies from 1 up"),
         (lambda: smooth_grad(run, goal, level=0), "noise above 0"),
         (lambda: grad_cam(run, goal, layer=4), "layers from 0 to 3, got 4"),
         (lambda: METHODS["grad-cam"](run, goal), "a layer from 0 to 3 for Grad-CAM, got none"),

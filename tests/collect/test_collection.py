@@ -241,10 +241,10 @@ def test_reading_needs_texts_and_takes_them_from_the_folder(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "guess"}, "describe, read or both"),
+        ({"task": "guess"}, "'describe', 'read', 'both'"),
         ({"radius": 0}, "radius as a share"),
         ({"blur": 0.6}, "blur as a share"),
-        ({"per_session": 0}, "at least one image"),
+        ({"per_session": 0}, "images a session from 1 up"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict, message: str) -> None:

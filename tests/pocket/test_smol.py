@@ -291,6 +291,26 @@ def test_a_work_folder_belongs_to_one_recipe(trained, parts, tmp_path):
         )
 
 
+@pytest.mark.parametrize("wrong", ["caption", "language", "seed", "held out"])
+def test_a_refused_training_claims_no_folder(parts, tmp_path, wrong):
+    scene = rs.data.scenes(1)[0]
+    recipe = dataclasses.replace(RECIPE, seed=-1) if wrong == "seed" else RECIPE
+    (tmp_path / "empty").mkdir()
+    language = tmp_path / "empty" if wrong == "language" else parts.language
+    with pytest.raises(InputError, match="language" if wrong == "language" else wrong[:4]):
+        train_smol(
+            tmp_path / "work",
+            tmp_path / "out",
+            Parts(language, parts.vision),
+            recipe=recipe,
+            samples=[dataclasses.replace(scene, captions=())] if wrong == "caption" else (),
+            held_out=0 if wrong == "held out" else 3,
+            report=lambda *_: None,
+            finished=lambda *_: None,
+        )
+    assert not (tmp_path / "work").exists()
+
+
 def test_training_goes_on_from_an_adapter(trained, parts, tmp_path):
     """With its constants, which other scenes would have given otherwise."""
     _, out, _ = trained

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from .. import arguments
 from ..engine import Ablate, Condition, Run
 from ..engine.fill import Fill
 from ..errors import InputError
@@ -78,8 +79,8 @@ def insertion_deletion(
     goal = resolve(run, target)
     places = places_of(goal, image)
     n = len(places)
-    if not 1 <= steps <= n:
-        raise InputError(f"expected from 1 to {n} steps, got {steps}")
+    arguments.whole(steps, "steps", 1, n)
+    arguments.seed(seed)
     counts = np.round(np.linspace(0, n, steps + 1)).astype(int)
     orders = [_order(one, n, seed) for one in values]
     deleted = [[_set(order[:count]) for count in counts] for order in orders]

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from .. import arguments
 from ..engine import Ablate, Condition, Knockout, Run
 from ..engine.fill import Fill
 from ..errors import InputError
@@ -154,11 +155,12 @@ def rise(
 
     Source: Petsiuk et al. 2018 (arXiv 1806.07421), section 3.
     """
-    if masks < _FEWEST or not 0 < keep < 1:
-        raise InputError(
-            f"expected at least {_FEWEST} masks and a share that is kept between 0 and 1, got "
-            f"{masks} and {keep}"
-        )
+    arguments.whole(masks, "masks", _FEWEST)
+    arguments.seed(seed)
+    if cells is not None:
+        arguments.whole(cells, "cells along a side", 1)
+    if not 0 < keep < 1:
+        raise InputError(f"expected a share that is kept between 0 and 1, got {keep}")
     goal = resolve(run, target)
     filling, places = fill_of(goal, fill), places_of(goal, image)
     kept = _masks(goal, image, masks, keep, cells, seed)
@@ -188,8 +190,6 @@ def _masks(
     if layout.grid is None or (layout.rows < 0).any():
         return rng.random((count, len(layout))) < keep
     side = max(2, math.ceil(max(layout.grid) / 3)) if cells is None else cells
-    if side < 1:
-        raise InputError(f"expected at least 1 cell along a side, got {side}")
     size = math.ceil(max(layout.grid) / side)
     coarse = rng.random((count, side + 1, side + 1)) < keep
     shift = rng.integers(0, size, (2, count, 1))

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import arguments
 from .. import memory as budgets
 from ..engine import Run
 from ..errors import InputError
@@ -119,10 +120,11 @@ def smooth_grad(
 
     Source: Smilkov et al. 2017 (arXiv 1706.03825), section 3.
     """
-    if samples < 1 or not level > 0:
-        raise InputError(
-            f"expected at least 1 noisy copy and noise above 0, got {samples} and {level}"
-        )
+    arguments.whole(samples, "noisy copies", 1)
+    arguments.whole(batch_size, "batch_size", 1)
+    arguments.seed(seed)
+    if not level > 0:
+        raise InputError(f"expected noise above 0, got {level}")
     goal = resolve(run, target)
     chosen = slice_of(goal, image)
     gradient = goal.gradient

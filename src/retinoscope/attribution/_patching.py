@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from .. import arguments
 from ..engine import Ablate, Run
 from ..engine.fill import Fill
 from ..errors import InputError
@@ -199,10 +200,11 @@ def attribution_patching(
     if not isinstance(fill, Fill):
         raise InputError(f"expected a fill such as fill.zero(), got a {type(fill).__name__}")
     n = len(visual(run))
-    if sample < _LEAST or n < _LEAST:
+    arguments.whole(sample, "a sample of tokens", _LEAST)
+    arguments.seed(seed)
+    if n < _LEAST:
         raise InputError(
-            f"expected a sample of at least {_LEAST} tokens, which a rank correlation needs, got "
-            f"{min(sample, n)}"
+            f"expected at least {_LEAST} visual tokens, which a rank correlation needs, got {n}"
         )
     logit = LogitGradient(run, target, versus)
     change = fill.values(run, logit.places).to(logit.embeddings) - logit.embeddings

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
+from .. import arguments
 from ..errors import InputError
 from ..stats import Interval
 
@@ -47,6 +48,8 @@ def rank_correlation(
 
     Source: Spearman 1904; Efron and Tibshirani 1993, chapter 13.
     """
+    arguments.whole(n_resamples, "n_resamples", 1)
+    arguments.seed(seed)
     # Here, so that importing the room does not load it.
     from scipy import stats
 

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from ..arguments import one_of
 from ..data.viewing import segment_of
 from ..engine import Condition, Run
 from ..errors import InputError
@@ -53,8 +54,7 @@ class Target:
     occurrence: int = 0
 
     def __post_init__(self) -> None:
-        if self.score not in SCORES:
-            raise InputError(f"expected a score of {', '.join(SCORES)}, got {self.score!r}")
+        one_of(self.score, SCORES, "score")
 
     @classmethod
     def token(cls, index: int, score: Score = "log-probability") -> Target:
@@ -223,6 +223,7 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
         InputError: an unknown word or token, a goal of another run, two words of a difference that
             are not one token each or are the same, or a segment that the text does not have.
     """
+    one_of(exact, ("incremental", "reference"), "exact")
     if isinstance(target, Goal):
         if run is not target.origin and run is not target.run:
             raise InputError("expected a target of this run, got one that another was resolved for")

@@ -28,8 +28,10 @@ def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
         images: how many images of squares; ten times as many for probe, which has to train.
         seed: of these images.
     """
-    from ._common import quiet
+    from ._common import check_counts, check_seeds, quiet
 
+    check_counts(images=images)
+    check_seeds(seed=seed)
     quiet()
     from ..studies import check_planted
 

@@ -58,6 +58,9 @@ def collect(
         port: port to listen on; 0 takes a free one.
         open: open the page in the browser.
     """
+    from ._common import check_counts
+
+    check_counts(per_session=per_session)
     from ..collect import CollectionOptions, serve_collection
     from ..data import open_source
     from ..data.viewing import described

@@ -138,11 +138,10 @@ def samples_of(
     data: str, seed: int, limit: int | None, curation: Path | None = None
 ) -> Sequence[Sample]:
     """The data set named by DATA, what `curation` keeps of it, cut to `limit`."""
-    from ..arguments import whole
     from ..data import open_source
 
-    if limit is not None:
-        whole(limit, "--limit", 1)
+    check_seeds(data_seed=seed)
+    check_counts(limit=limit)
     samples = open_source(data, seed)
     if curation is not None:
         from ..curation import Curated
@@ -153,14 +152,30 @@ def samples_of(
 
 def check_numbers(common: Common) -> None:
     """Raises `InputError` for numbers that no study can take, before anything is opened."""
+    check_seeds(seed=common.seed, data_seed=common.data_seed)
+    check_counts(0, examples=common.examples)
+    check_counts(limit=common.limit, workers=common.workers)
+
+
+def check_seeds(**given: int) -> None:
+    """Raises `InputError` for the first option that is no seed."""
     from .. import arguments
 
-    arguments.seed(common.seed, "--seed")
-    arguments.seed(common.data_seed, "--data-seed")
-    arguments.whole(common.examples, "--examples", 0)
-    for name in ("limit", "workers"):
-        if getattr(common, name) is not None:
-            arguments.whole(getattr(common, name), f"--{name}", 1)
+    for name, value in given.items():
+        arguments.seed(value, _option(name))
+
+
+def check_counts(least: int = 1, /, **given: int | None) -> None:
+    """Raises `InputError` for the first option that somebody set below `least`."""
+    from .. import arguments
+
+    for name, value in given.items():
+        if value is not None:
+            arguments.whole(value, _option(name), least)
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def quiet() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import PARTLY, Loading, load_model, quiet, samples_of
+from ._common import PARTLY, Loading, check_counts, check_seeds, load_model, quiet, samples_of
 from ._progress import Progress
 from ._say import say
 
@@ -77,6 +77,8 @@ def curate(
         max_failures: share of the images that may fail.
         retry_failed: try images again that failed before.
     """
+    check_seeds(seed=seed)
+    check_counts(at_most=at_most, first=first, limit=limit, caption_tokens=caption_tokens)
     from ..curation import (
         Area,
         AtMost,

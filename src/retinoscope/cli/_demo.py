@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ._common import quiet, samples_of, say_findings
+from ._common import check_seeds, quiet, samples_of, say_findings
 from ._progress import Progress
 from ._say import say
 
@@ -98,7 +98,8 @@ def demo(
     own = model == MAIN
     out = out or Path("runs/demo" if own else f"runs/demo-{model}")
     effort = EFFORT if own else ADAPTED_EFFORT
-    scenes = scenes or effort.scenes
+    check_seeds(seed=seed)
+    scenes = effort.scenes if scenes is None else scenes
     if scenes < 4:
         raise InputError(f"--scenes must be at least 4, so that there are controls; got {scenes}")
     samples = samples_of(f"scenes:{scenes}", seed, None)

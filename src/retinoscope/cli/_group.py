@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import InputError
-from ._common import CoveringAndIntervening, Loading, open_any, run_study
+from ._common import CoveringAndIntervening, Loading, check_counts, open_any, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -74,6 +74,8 @@ def group(
     """
     if common.min_cover:
         raise InputError("--min-cover has no part in grouping, which counts pixels: leave it out")
+    check_counts(n_groups=n_groups)
+    check_counts(0, attribution_images=attribution_images)
     if preset is not None:
         chosen = {
             "encoder": encoder,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, get_args
 
 from cyclopts import Parameter
 
-from ._common import NAMED, PARTLY, quiet, samples_of, say_findings
+from ._common import NAMED, PARTLY, check_counts, check_seeds, quiet, samples_of, say_findings
 from ._progress import Progress
 from ._say import say
 
@@ -87,6 +87,10 @@ def probe(
         precision: in which features are kept.
         examples: test images kept as pictures for the report.
     """
+    check_seeds(seed=seed)
+    check_counts(0, examples=examples)
+    check_counts(seeds=seeds)
+    check_counts(100, locations=locations)
     samples = samples_of(data, data_seed, limit, curation)
     quiet()
     from ..studies import Probe

@@ -8,7 +8,17 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import PARTLY, Loading, load_model, quiet, samples_of, say_findings, workers_of
+from ._common import (
+    PARTLY,
+    Loading,
+    check_counts,
+    check_seeds,
+    load_model,
+    quiet,
+    samples_of,
+    say_findings,
+    workers_of,
+)
 from ._progress import Progress
 from ._say import say
 
@@ -101,6 +111,16 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         workers: replicas of the model (with --scale); by default all fit.
         gpus: GPUs of each replica (with --scale); by default 1 if there are any.
     """
+    check_seeds(seed=seed, data_seed=data_seed)
+    check_counts(0, examples=examples)
+    check_counts(
+        limit=limit,
+        mean_images=mean_images,
+        at_most=at_most,
+        caption_tokens=caption_tokens,
+        workers=workers,
+    )
+    check_counts(2, gradient_steps=gradient_steps)
     from ..data import require_objects
     from ..reproduce import Data, Once, Plan, neo2024
 

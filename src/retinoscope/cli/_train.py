@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from ..errors import InputError
-from ._common import quiet, samples_of
+from ._common import check_seeds, quiet, samples_of
 from ._progress import Callback, Progress
 from ._say import say
 
@@ -151,6 +152,7 @@ def smol(
         rate=min(rate, default=None),
         held_out=held_out,
     )
+    check_seeds(seed=seed)
     quiet()
     from ..pocket.smol import LANGUAGE, MODELS, VISION, folder, part_file
     from ..pocket.smol.recipe import Losses, Parts, SmolRecipe, train_smol
@@ -194,10 +196,12 @@ def smol(
 
 
 def _above_0(**options: float | None) -> None:
-    """Refuses numbers that somebody set to 0 or less."""
+    """Refuses numbers that somebody set to 0 or less, or that are not finite."""
     for name, value in options.items():
-        if value is not None and value <= 0:
-            raise InputError(f"--{name.replace('_', '-')} must be above 0, got {value:g}")
+        if value is not None and not 0 < value < inf:
+            raise InputError(
+                f"--{name.replace('_', '-')} must be a finite number above 0, got {value:g}"
+            )
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -252,7 +256,7 @@ def encoders(
         device: cpu or cuda.
         processes: how many train at once, each its own seeds.
     """
-    _above_0(scale=scale)
+    _above_0(scale=scale, seeds=seeds, processes=processes)
     from ..encoders.recipe import OBJECTIVES, EncoderRecipe, train_encoders
 
     recipe = EncoderRecipe()

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image, ImageFilter
 
+from .. import arguments
 from ..data import Sample
 from ..data.viewing import (
     COLLECTION,
@@ -62,16 +63,15 @@ class CollectionOptions:
     title: str = "Where do you look?"
 
     def __post_init__(self) -> None:
-        if self.task not in ("describe", "read", "both"):
-            raise InputError(f"expected a task describe, read or both, got {self.task!r}")
+        arguments.one_of(self.task, ("describe", "read", "both"), "task")
         for name in ("radius", "blur"):
             if not 0 < getattr(self, name) <= 0.5:
                 raise InputError(
                     f"expected {name} as a share of the diagonal up to 0.5, got "
                     f"{getattr(self, name)}"
                 )
-        if self.per_session is not None and self.per_session < 1:
-            raise InputError(f"expected at least one image a session, got {self.per_session}")
+        if self.per_session is not None:
+            arguments.whole(self.per_session, "images a session", 1)
 
 
 class Collection:

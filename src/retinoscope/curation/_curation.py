@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from .. import arguments
 from ..data import Sample, require_objects
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
@@ -62,6 +63,13 @@ class Curation:
     polling_tokens: int = 10
     answer_tokens: int = 6
     max_failures: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a number below 1."""
+        if self.limit is not None:
+            arguments.whole(self.limit, "limit", 1)
+        for name in ("caption_tokens", "polling_tokens", "answer_tokens"):
+            arguments.whole(getattr(self, name), name, 1)
 
     def run(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from .. import arguments
 from ..errors import InputError
 from ..studies import (
     DESCRIBE,
@@ -41,6 +42,8 @@ class Hallucination(Filter):
     needs_model: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        arguments.one_of(self.fill, ("noise", "grey"), "fill")
+        arguments.seed(self.seed)
         self._rule()
 
     @property

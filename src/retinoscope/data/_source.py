@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from .. import arguments
 from ..errors import InputError
 from ._ade20k import ade20k
 from ._by_color import ByColor, by_color
@@ -110,6 +111,7 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         InputError: another form, or no data there.
         MissingExtraError: "datasets:" without the package datasets.
     """
+    arguments.seed(seed)
     kind, colon, rest = spec.partition(":")
     if not colon or not rest.strip():
         hint = _hint(spec)

@@ -14,6 +14,7 @@ from typing import overload
 import numpy as np
 from PIL import Image
 
+from ..arguments import whole
 from ..errors import InputError
 from ._sample import Object, Question, Sample
 
@@ -49,6 +50,11 @@ class Squares(Sequence[Sample]):
     seed: int = 0
     start: int = 0
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a number outside its range."""
+        for name in ("n", "seed", "start"):
+            whole(getattr(self, name), name, 0)
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The names that objects can have."""
@@ -80,9 +86,7 @@ def squares(n: int, seed: int = 0) -> Squares:
     Raises:
         InputError: `n` below 1.
     """
-    if n < 1:
-        raise InputError(f"expected at least 1 image of squares, got {n}")
-    return Squares(n, seed)
+    return Squares(whole(n, "a number of images of squares", 1), seed)
 
 
 def _draw(seed: int, number: int) -> Sample:

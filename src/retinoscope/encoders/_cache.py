@@ -13,6 +13,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from ..arguments import one_of
 from ..data import ImageSource, Sample, open_image
 from ..errors import InputError
 from ..models import ModelState
@@ -53,6 +54,7 @@ def cached_features(
             damaged file; or the encoder changed meanwhile.
         CapabilityError: a layer whose tokens have no place in an image.
     """
+    one_of(precision, ("float32", "float16"), "precision")
     names = encoder.chosen(layers)
     state = encoder.state()
     root = Path(folder) / f"{encoder.fingerprint}-{precision}"

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from .. import arguments
 from ..errors import InputError, MissingExtraError
 from ._kmeans import kmeans
 
@@ -52,8 +53,9 @@ def group(
 
     Source: Ranasinghe et al. 2022, section 3.2 (principal components); the sign rule is ours.
     """
-    if method not in GROUPINGS:
-        raise InputError(f"expected a grouping of {', '.join(GROUPINGS)}, got {method!r}")
+    arguments.one_of(method, GROUPINGS, "grouping")
+    arguments.whole(n_groups, "groups", 1)
+    arguments.seed(seed)
     unit = _unit(features)
     n, width = unit.shape
     most = min(n, width) if method.startswith("pc") else n

@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
+from ..arguments import seed as check_seed
+from ..arguments import whole
 from ..errors import InputError
 from ..tokens import token_map
 from ._kmeans import kmeans
@@ -19,14 +21,14 @@ Boxes = Float[np.ndarray, "location 4"]
 
 def random_groups(n: int, n_groups: int, seed: int = 0) -> Groups:
     """Each of n locations in a group drawn at random; no group is empty."""
-    _check(n, n_groups)
+    _check(n, n_groups, seed)
     found = np.random.default_rng(seed).integers(0, n_groups, n)
     return np.unique(found, return_inverse=True)[1]
 
 
 def voronoi_groups(boxes: Boxes, n_groups: int, seed: int = 0) -> Groups:
     """Blobs: each location joins the nearest of `n_groups` locations that were drawn at random."""
-    _check(len(boxes), n_groups)
+    _check(len(boxes), n_groups, seed)
     middle = _middles(boxes)
     drawn = np.random.default_rng(seed).choice(len(boxes), n_groups, replace=False)
     far = ((middle[:, None] - middle[drawn]) ** 2).sum(-1)
@@ -44,7 +46,7 @@ def superpixel_groups(image: Image.Image, boxes: Boxes, n_groups: int, seed: int
         InputError: fewer locations than groups.
         MissingExtraError: without scikit-learn.
     """
-    _check(len(boxes), n_groups)
+    _check(len(boxes), n_groups, seed)
     tokens = token_map(boxes, image.size)
     seen = tokens >= 0
     pixels = np.asarray(image.convert("RGB"), np.float64)[seen]
@@ -62,8 +64,10 @@ def _middles(boxes: Boxes) -> Float[np.ndarray, "location 2"]:
     return np.stack([boxes[:, 0] + boxes[:, 2], boxes[:, 1] + boxes[:, 3]], 1) / 2
 
 
-def _check(n: int, n_groups: int) -> None:
-    if not 1 <= n_groups <= n:
+def _check(n: int, n_groups: int, seed: int) -> None:
+    whole(n_groups, "groups", 1)
+    check_seed(seed)
+    if n_groups > n:
         raise InputError(
             f"expected 1 to {n} groups of {n} locations, got {n_groups}: ask for fewer groups"
         )

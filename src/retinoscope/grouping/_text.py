@@ -8,6 +8,7 @@ from string import Formatter
 import numpy as np
 from jaxtyping import Float, Int
 
+from .. import arguments
 from ..data.scenes import article
 from ..errors import InputError
 
@@ -105,6 +106,7 @@ def shuffled(n: int, seed: int = 0) -> Int[np.ndarray, " text"]:
 
     Source: Sattolo 1986; every such order is one cycle.
     """
+    arguments.seed(seed)
     order = np.arange(n)
     rng = np.random.default_rng(seed)
     for last in range(n - 1, 0, -1):

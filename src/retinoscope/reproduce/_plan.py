@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from .. import arguments
 from ..curation import (
     Area,
     AtMost,
@@ -15,11 +16,14 @@ from ..curation import (
     SurvivesCrop,
     paper_filters,
 )
-from ..errors import InputError
 from ..studies import PREFILL, PromptOptions
 
 Mode = Literal["paper", "corrected"]
 MODES: tuple[Mode, ...] = ("paper", "corrected")
+_COUNTS = (
+    *("n_objects", "n_questions", "n_lens", "mean_images", "at_most"),
+    *("caption_tokens", "polling_tokens"),
+)
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,15 @@ class Plan:
     max_failures: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.mode not in (*MODES, "both"):
-            raise InputError(f"mode must be paper, corrected or both, got {self.mode!r}")
-        for name in ("limit", "n_objects", "n_questions", "n_lens", "mean_images"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} must be at least 1, got {value}")
+        arguments.one_of(self.mode, (*MODES, "both"), "mode")
+        arguments.seed(self.seed)
+        arguments.whole(self.examples, "examples", 0)
+        arguments.whole(self.gradient_steps, "gradient_steps", 2)
+        if self.limit is not None:
+            arguments.whole(self.limit, "limit", 1)
+        for name in _COUNTS:
+            arguments.whole(getattr(self, name), name, 1)
+        arguments.wholes(self.sizes, "sizes", 1)
 
     @property
     def modes(self) -> tuple[Mode, ...]:

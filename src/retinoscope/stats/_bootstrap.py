@@ -8,13 +8,21 @@ from functools import lru_cache
 
 import numpy as np
 
+from .. import arguments
+
 _CHUNK = 1 << 19
 _KEPT = 1 << 27
 """Counts that are kept for the next interval, a byte each."""
 
 
 def resample_weights(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Chunks of (resamples, n_groups): how often each group is drawn."""
+    """Chunks of (resamples, n_groups): how often each group is drawn.
+
+    Raises:
+        InputError: no resamples, or a seed below 0.
+    """
+    arguments.whole(n_resamples, "n_resamples", 1)
+    arguments.seed(seed)
     if n_groups * n_resamples > _KEPT:
         yield from _draws(n_groups, n_resamples, seed)
         return

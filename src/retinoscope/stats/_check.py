@@ -86,6 +86,4 @@ def check_level(level: float) -> float:
 
 def check_resamples(n_resamples: int) -> int:
     """`n_resamples`, if at least 1; else `InputError`."""
-    if n_resamples < 1:
-        raise InputError(f"n_resamples must be at least 1, got {n_resamples}")
-    return n_resamples
+    return whole(n_resamples, "n_resamples", 1)

@@ -27,6 +27,8 @@ from retinoscope.stats._check import (
 from retinoscope.stats._proportions import wilson
 from retinoscope.stats._types import PairedDifference
 
+from .. import arguments
+
 _ALL_BELOW = 12
 """Up to so many groups every choice of signs is tried."""
 _CHUNK = 1 << 19
@@ -155,7 +157,13 @@ def _typical(
 
 
 def _halves(n_groups: int, n_resamples: int, seed: int):
-    """Chunks of (draws, n_groups): 1 where a group's sign is flipped, else 0."""
+    """Chunks of (draws, n_groups): 1 where a group's sign is flipped, else 0.
+
+    Raises:
+        InputError: no draws, or a seed below 0.
+    """
+    arguments.whole(n_resamples, "n_resamples", 1)
+    arguments.seed(seed)
     if n_groups <= _ALL_BELOW:
         every = np.arange(2**n_groups)[:, None] >> np.arange(n_groups)
         yield (every & 1).astype(np.float64)

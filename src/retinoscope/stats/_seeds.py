@@ -12,6 +12,8 @@ from retinoscope.stats._bootstrap import resample_weights
 from retinoscope.stats._check import Groups, check_level, group_numbers, numbers
 from retinoscope.stats._types import Interval
 
+from .. import arguments
+
 Draws = Float[np.ndarray, "seed draw"]
 
 
@@ -57,8 +59,9 @@ def over_seeds(
         n_groups: how many images.
 
     Raises:
-        InputError: other lengths.
+        InputError: other lengths, or a seed below 0.
     """
+    arguments.seed(seed)
     check_level(level)
     if draws.ndim != 2 or draws.shape[0] != len(values):
         raise InputError(f"expected draws of {len(values)} seeds, got {draws.shape}")

@@ -18,6 +18,8 @@ from jaxtyping import Float, Int
 
 from retinoscope.errors import InputError
 
+from .. import arguments
+
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """P values corrected for how many there are (Holm 1979, Scand. J. Stat. 6:65): the chance that
@@ -49,7 +51,12 @@ def simultaneous_level(n: int, level: float = 0.95) -> float:
 
 
 def half_of(names: Sequence[str], seed: int = 0) -> dict[str, int]:
-    """0 or 1 for each different name: two halves of the images, at random and always the same."""
+    """0 or 1 for each different name: two halves of the images, at random and always the same.
+
+    Raises:
+        InputError: a seed below 0.
+    """
+    arguments.seed(seed)
     unique = sorted(set(names))
     order = np.random.default_rng(seed).permutation(len(unique))
     return {unique[place]: index % 2 for index, place in enumerate(order.tolist())}

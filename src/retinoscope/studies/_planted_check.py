@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..arguments import whole
 from ..data import Sample, squares
 from ..engine import load
 from ..errors import InputError
@@ -105,7 +106,7 @@ def check_planted(method: str, n: int = 24, seed: int = 0) -> PlantedCheck:
     """
     if method not in CHECKS:
         raise InputError(f"expected a method ({', '.join(CHECKS)}), got {method!r}")
-    n *= _IMAGES.get(method, 1)
+    n = whole(n, "images", 1) * _IMAGES.get(method, 1)
     samples = squares(n, seed)
     return PlantedCheck(
         method, n, {name: CHECKS[method](load(PREFIX + name), samples) for name in PLANTED}

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..arguments import one_of
 from ..errors import InputError
 
 Boxes = Float[np.ndarray, "token 4"]
@@ -54,8 +55,10 @@ def spread(
         grid: rows and columns of the placed tokens, in row-major order.
 
     Raises:
-        InputError: "bilinear" without a grid, or with another number of placed tokens.
+        InputError: another mode, or "bilinear" without a grid or with another number of placed
+            tokens.
     """
+    one_of(mode, ("nearest", "bilinear"), "mode")
     tokens = token_map(boxes, size)
     seen = tokens >= 0
     if mode == "nearest":

@@ -14,6 +14,7 @@ from typing import Literal, overload
 import numpy as np
 from jaxtyping import UInt8
 
+from ...arguments import whole
 from ...errors import InputError
 from .._sample import Sample
 from . import _text
@@ -58,8 +59,8 @@ class Grounded(Sequence[Sample]):
 
     def __post_init__(self) -> None:
         """Raises InputError for a negative `n`, a number outside 32 bits, or no share."""
-        if self.n < 0:
-            raise InputError(f"expected a number of scenes >= 0, got {self.n}: give another")
+        whole(self.n, "a number of scenes", 0)
+        whole(self.start, "start", 0)
         if self.correlation is not None and not 0 <= self.correlation <= 1:
             raise InputError(f"expected a correlation from 0 to 1, got {self.correlation}")
         check_key(self.start + max(self.n - 1, 0), self.seed)

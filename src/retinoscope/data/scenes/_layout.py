@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...errors import InputError
+from ...arguments import whole
 from ._draws import LAYOUT, Draws
 from ._font import BOARD_HEIGHT, SIGN_WORDS, board_width
 from ._kinds import ALL_KINDS, COLORS, KINDS
@@ -21,9 +21,8 @@ _TRIES = 24
 
 def check_key(index: int, seed: int) -> None:
     """Raises InputError unless both fit in 32 bits (beyond, two scenes could share a stream)."""
-    for name, value in (("index", index), ("seed", seed)):
-        if not 0 <= value < 2**32:
-            raise InputError(f"expected 0 <= {name} < 2**32, got {value}: choose another {name}")
+    whole(index, "index", 0, 2**32 - 1)
+    whole(seed, "seed", 0, 2**32 - 1)
 
 
 def layout(index: int, seed: int, options: SceneOptions) -> Layout:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from ...errors import InputError
+from ...arguments import whole
 from .._sample import Object, Part, Question, Sample, Sign
 from . import _text
 from ._background import background
@@ -185,8 +185,7 @@ class Scenes(Sequence[Sample]):
         self, n: int, seed: int = 0, options: SceneOptions = _DEFAULT, start: int = 0
     ) -> None:
         """Raises InputError for a negative `n`, or an index or a seed outside 32 bits."""
-        if n < 0:
-            raise InputError(f"expected a number of scenes >= 0, got {n}: give another")
+        n, start = whole(n, "a number of scenes", 0), whole(start, "start", 0)
         check_key(start + max(n - 1, 0), seed)
         check_key(start, seed)
         self.n, self.seed, self.options, self.start = n, seed, options, start

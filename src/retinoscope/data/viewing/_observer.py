@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ... import arguments
 from ...errors import InputError
 from .._lazy import LazySamples
 from .._sample import Sample
@@ -66,8 +67,10 @@ def observe(sample: Sample, observer: int = 0, seed: int = 0, how: Observer = DE
         observer: a number; each gives another recording.
 
     Raises:
-        InputError: a sample without a caption.
+        InputError: a sample without a caption, or a number or seed below 0.
     """
+    arguments.seed(seed)
+    arguments.whole(observer, "observer", 0)
     if not sample.captions:
         raise InputError(f"{sample.id}: expected a caption to be said, got none")
     rng = np.random.default_rng([seed, observer, *sample.id.encode()])
@@ -145,8 +148,7 @@ def simulated(
     Raises:
         InputError: no observers, or what `scenes` raises.
     """
-    if observers < 1:
-        raise InputError(f"expected at least one observer, got {observers}")
+    arguments.whole(observers, "observers", 1)
     settings = GazeOptions(lead=how.lead) if options is None else options
     settings = replace(settings, viewport=SCREEN)
     scenes = Scenes(n, seed)
@@ -186,8 +188,11 @@ def write_simulated(
     """Writes simulated recordings as a folder that `vista` reads, with "provenance": "simulated".
 
     Raises:
-        InputError: a folder that is not empty, or samples without captions.
+        InputError: a folder that is not empty, samples without captions, no observers, or a seed
+            below 0.
     """
+    arguments.whole(observers, "observers", 1)
+    arguments.seed(seed)
     from ...store import write_bytes
 
     root = Path(folder)

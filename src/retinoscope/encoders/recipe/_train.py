@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import nn
 
+from ...arguments import whole
 from ...device import device_of
 from ...errors import InputError, StudyError
 from ...pocket.recipe import Report, claim, optimise
@@ -69,8 +70,8 @@ def train_encoders(
     recipe = recipe or EncoderRecipe()
     chosen = with_starts(objectives)
     place = device_of(device)
-    if seeds < 1 or processes < 1:
-        raise InputError(f"expected seeds and processes from 1 on, got {seeds} and {processes}")
+    whole(seeds, "seeds", 1)
+    whole(processes, "processes", 1)
     claim(work, asdict(recipe))
     for grounded in sorted({OBJECTIVES[name].grounded for name in chosen}):
         _opened(work, recipe, grounded, torch.device("cpu"), report)

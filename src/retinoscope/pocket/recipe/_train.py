@@ -13,6 +13,8 @@ from pathlib import Path
 import torch
 from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
+from ...arguments import seed as check_seed
+from ...arguments import whole
 from ...errors import InputError
 from ._bank import Bank, draw_bank
 from ._card import model_card
@@ -62,6 +64,8 @@ def train(
     for variant in variants:
         if variant not in VARIANTS:
             raise InputError(f"expected variants from {', '.join(VARIANTS)}, got {variant!r}")
+    whole(held_out, "held_out", 1)
+    check_seed(recipe.seed)
     claim(work, asdict(recipe))
     patch = recipe.sizes.patch
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report)

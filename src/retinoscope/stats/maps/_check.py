@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ...arguments import one_of
 from ...errors import InputError
 from ._resample import Resize, resample
 
@@ -55,6 +56,8 @@ def pair(ours: object, theirs: object, resize: Resize | None) -> tuple[Map, Map,
 
 def fit(values: Map, shape: Sequence[int], resize: Resize | None) -> tuple[Map, Settings]:
     """A map in the size of the other side; resized only where that is asked for."""
+    if resize is not None:
+        one_of(resize, ("bilinear", "area"), "resize")
     rows, columns = shape
     if values.shape == (rows, columns):
         return values, {}
@@ -80,8 +83,7 @@ def density(
     Raises:
         InputError: negative values that are to be refused, or another name.
     """
-    if negatives not in ("refuse", "clip", "shift"):
-        raise InputError(f"expected negatives as 'refuse', 'clip' or 'shift', got {negatives!r}")
+    one_of(negatives, ("refuse", "clip", "shift"), "negatives")
     low = float(values.min())
     if low < 0:
         if negatives == "refuse":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ... import arguments
 from ...attribution import Method, methods_named
 from ...data import Sample, class_names, source_of
 from ...encoders import check_unseen
@@ -134,8 +135,8 @@ class Grouping(Study[_Context]):
         for kind in self.groupings:
             if kind not in GROUPINGS:
                 raise InputError(f"expected groupings of {', '.join(GROUPINGS)}, got {kind!r}")
-        if self.n_groups < 1:
-            raise InputError(f"expected n_groups from 1 up, got {self.n_groups}")
+        arguments.whole(self.n_groups, "n_groups", 1)
+        arguments.one_of(self.upsample, ("nearest", "bilinear"), "upsample")
         if self.attribution_images < 0:
             raise InputError(
                 f"expected attribution_images from 0 up, got {self.attribution_images}"

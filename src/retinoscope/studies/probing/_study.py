@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from ... import encoders
+from ... import arguments, encoders
 from ...data import Sample, require_objects, source_of
 from ...encoders import Encoder
 from ...errors import CapabilityError, InputError
@@ -87,6 +87,15 @@ class Probe:
 
     name: ClassVar[str] = "probe"
 
+    def __post_init__(self) -> None:
+        """Raises InputError for a number outside its range, or another precision."""
+        arguments.seed(self.seed)
+        arguments.one_of(self.precision, ("float16", "float32"), "precision")
+        arguments.whole(self.n_examples, "n_examples", 0)
+        least = {"seeds": 1, "locations": 100, "dense_images": 2, "most_classes": 2}
+        for name, bound in least.items():
+            arguments.whole(getattr(self, name), name, bound)
+
     def run(self, out: str | Path, progress: Progress | None = None) -> Results:
         """Runs the study, or goes on with it, in the run directory `out`.
 
@@ -138,9 +147,6 @@ class Probe:
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             raise InputError(f"expected different tasks, at least one, got {list(self.tasks)}")
         require_objects(self.samples, "a probe")
-        for name, least in (("locations", 100), ("dense_images", 2), ("most_classes", 2)):
-            if getattr(self, name) < least:
-                raise InputError(f"expected {name} from {least} up, got {getattr(self, name)}")
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerBase
 
+from ....arguments import seed as check_seed
+from ....arguments import whole
 from ....data import Sample
 from ....data.scenes import SceneOptions
 from ....device import device_of
@@ -134,12 +136,17 @@ def train_smol(
         require_cpu(place)
         require_compiler()
     begun = None if start is None else _fitting(start, recipe, parts)
+    whole(held_out, "held_out", 1)
+    check_seed(recipe.seed)
+    for sample in samples:
+        _captioned(sample)
+    # What can be refused is, before the work folder belongs to this training.
+    model, processor = _assembled(parts, recipe)
     told = asdict(recipe) | _hashes(parts) | {"images": len(samples)}
     claim(work, told if start is None else told | {"start": sha256(start / FILE)})
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
     unseen_more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
-    model, processor = _assembled(parts, recipe)
     tokenizer: PreTrainedTokenizerBase = processor.tokenizer  # type: ignore[attr-defined]
     torch.nn.Module.to(model, place)
     train, watch = _data(model, tokenizer, bank, unseen_more, samples, recipe, work, place, report)

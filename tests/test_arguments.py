@@ -1,0 +1,123 @@
+"""Numbers and choices that cannot be are refused by one line, where they are given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import retinoscope as rs
+from retinoscope import arguments, attribution, grouping, stats
+from retinoscope.cli import main
+from retinoscope.collect import CollectionOptions
+from retinoscope.curation import Curation, Hallucination
+from retinoscope.data import open_source
+from retinoscope.data.viewing import observe
+from retinoscope.reproduce import Plan
+from retinoscope.stats import maps
+from retinoscope.studies import Probe
+from retinoscope.tokens import spread
+
+NOT_SEEDS = (-1, 1.5, True, "1", None)
+VALUES = np.linspace(0, 1, 6)
+BOXES = np.array([[0.0, 0, 2, 2], [2, 0, 4, 2], [0, 2, 2, 4]])
+SEEDED: dict[str, Callable[[Any], object]] = {
+    "scenes": lambda seed: rs.data.scenes(2, seed),
+    "squares": lambda seed: rs.data.squares(2, seed),
+    "grounded": lambda seed: rs.data.grounded(2, seed),
+    "simulated": lambda seed: rs.data.simulated(2, seed),
+    "open": lambda seed: open_source("scenes:2", seed),
+    "observe": lambda seed: observe(rs.data.scenes(1)[0], 0, seed),
+    "noise": rs.fill.noise,
+    "paired": lambda seed: stats.paired_difference(VALUES, VALUES[::-1], seed=seed),
+    "paired, many": lambda seed: stats.paired_difference(np.arange(40.0), np.zeros(40), seed=seed),
+    "rank": lambda seed: attribution.rank_correlation(VALUES, VALUES, seed=seed),
+    "group": lambda seed: grouping.group(np.eye(6), n_groups=2, seed=seed),
+    "random groups": lambda seed: grouping.random_groups(6, 2, seed),
+    "voronoi": lambda seed: grouping.voronoi_groups(BOXES, 2, seed),
+    "shuffled": lambda seed: grouping.shuffled(4, seed),
+    "plan": lambda seed: Plan(seed=seed),
+    "hallucination": lambda seed: Hallucination(seed=seed),
+    "probe": lambda seed: Probe((), (), seed=seed),
+}
+REFUSED: dict[str, Callable[[], object]] = {
+    "scenes": lambda: rs.data.scenes(-1),
+    "scenes, float": lambda: rs.data.scenes(2.5),  # type: ignore[arg-type]
+    "scenes, start": lambda: rs.data.scenes(2, start=-1),
+    "squares": lambda: rs.data.squares(True),
+    "observers": lambda: rs.data.simulated(2, observers=1.5),  # type: ignore[arg-type]
+    "resamples": lambda: attribution.rank_correlation(VALUES, VALUES, n_resamples=0),
+    "draws": lambda: stats.paired_difference(VALUES, -VALUES, n_resamples=-5),
+    "groups": lambda: grouping.group(np.eye(6), n_groups=2.0),  # type: ignore[arg-type]
+    "grouping": lambda: grouping.group(np.eye(6), "pcs"),  # type: ignore[arg-type]
+    "resize": lambda: maps.ncc(np.eye(4), np.eye(4), resize="cubic"),  # type: ignore[arg-type]
+    "mode": lambda: spread(np.ones((1, 3)), BOXES, (4, 4), mode="xx"),  # type: ignore[arg-type]
+    "plan, mode": lambda: Plan(mode="papers"),  # type: ignore[arg-type]
+    "plan, steps": lambda: Plan(gradient_steps=1),
+    "plan, sizes": lambda: Plan(sizes=(5, 0)),
+    "fill": lambda: Hallucination(fill="gray"),  # type: ignore[arg-type]
+    "limit": lambda: Curation(None, (), (), limit=0),
+    "precision": lambda: Probe((), (), precision="bfloat16"),  # type: ignore[arg-type]
+    "seeds": lambda: Probe((), (), seeds=0),
+    "task": lambda: CollectionOptions(task="write"),  # type: ignore[arg-type]
+    "images": lambda: CollectionOptions(per_session=0),
+}
+FLAGS = {
+    "demo": ("--seed -1", "--scenes 0"),
+    "check lens": ("--seed -1", "--images 0"),
+    "probe pocket scenes:4": ("--seed -1", "--seeds 0", "--limit 0", "--locations 5"),
+    "group pocket scenes:4": ("--seed -1", "--limit 0", "--n-groups 0", "--workers 0"),
+    "curate pocket scenes:4": ("--seed -1", "--limit 0", "--first 0", "--data-seed -1"),
+    "reproduce neo2024 pocket scenes:4": ("--seed -1", "--limit 0", "--gradient-steps 1"),
+    "collect scenes:4": ("--per-session 0",),
+    "train smol --work W": ("--seed -1", "--steps 0", "--scale nan", "--held-out 0"),
+    "train pocket --work W": ("--scale inf",),
+    "train encoders --work W": ("--seeds 0", "--processes 0"),
+}
+
+
+@pytest.mark.parametrize("seed", NOT_SEEDS, ids=map(repr, NOT_SEEDS))
+@pytest.mark.parametrize("name", SEEDED)
+def test_what_is_no_seed(name: str, seed: Any) -> None:
+    with pytest.raises(rs.InputError, match="seed"):
+        SEEDED[name](seed)
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_numpys_numbers_are_seeds(name: str) -> None:
+    SEEDED[name](np.int64(3))
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_no_function_takes(name: str) -> None:
+    with pytest.raises(rs.InputError, match="expected") as caught:
+        REFUSED[name]()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "flag"), [(name, flag) for name, flags in FLAGS.items() for flag in flags]
+)
+def test_options_are_refused_by_name_before_anything_is_opened(
+    command: str,
+    flag: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    out = () if command.startswith("check") else ("--out", "out")
+    assert main([*command.split(), *flag.split(), *out]) == 2
+    told = capsys.readouterr().err.strip()
+    assert flag.split()[0] in told
+    assert "\n" not in told
+    assert not list(tmp_path.iterdir())
+
+
+def test_choices() -> None:
+    assert arguments.one_of("a", ("a", "b"), "x") == "a"
+    with pytest.raises(rs.InputError, match="'a', 'b' as x, got 3"):
+        arguments.one_of(3, ("a", "b"), "x")
