@@ -204,7 +204,7 @@ def test_refusals(goal: Goal) -> None:
         (lambda: rise(run, goal, masks=4), "masks from 8 up"),
         (lambda: rise(run, goal, keep=1.0), "between 0 and 1"),
         (lambda: rise(run, goal, masks=8, keep=0.05), "take more masks"),
-        (lambda: rise(run, goal, cells=0), "at least 1 cell"),
+        (lambda: rise(run, goal, cells=0), "cells along a side from 1 up"),
         (lambda: occlusion(run, goal, window=8), "window from 1 to 7 tokens, got 8"),
         (lambda: occlusion(run, goal, where="boxes"), "'tokens' or 'pixels'"),  # type: ignore[arg-type]
         (lambda: occlusion(run, goal, where="pixels", fill=rs.fill.zero()), "no fill for pixels"),

@@ -154,7 +154,7 @@ def test_lens_probability_is_the_lenss(goal: Goal) -> None:
 def test_refusals(goal: Goal) -> None:
     run = goal.origin
     for make, message in (
-        (lambda: integrated_gradients(run, goal, steps=1), "at least 2 steps, got 1"),
+        (lambda: integrated_gradients(run, goal, steps=1), "steps from 2 up, got 1"),
         (lambda: smooth_grad(run, goal, samples=0), "noisy copies from 1 up"),
         (lambda: smooth_grad(run, goal, level=0), "noise above 0"),
         (lambda: grad_cam(run, goal, layer=4), "layers from 0 to 3, got 4"),

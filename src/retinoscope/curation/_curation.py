@@ -117,8 +117,6 @@ class Curation:
         require_objects(self.samples, "a curation")
         if not self.filters:
             raise InputError("a curation needs at least one filter, got none")
-        if self.limit is not None and self.limit < 1:
-            raise InputError(f"limit must be at least 1, got {self.limit}")
         asking = [one.name for one in self.filters if one.needs_model]
         if asking and self.vlm is None:
             raise InputError(f"the filter {asking[0]} needs a model, got None: give one")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from retinoscope.arguments import whole
 from retinoscope.errors import InputError
 
 Values = Sequence[float] | Sequence[bool] | np.ndarray
