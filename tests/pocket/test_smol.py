@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import zipfile
 from pathlib import Path
@@ -18,6 +19,7 @@ from retinoscope.cli import main
 from retinoscope.data.scenes import SceneOptions, draw_arrays, scene_texts
 from retinoscope.errors import InputError
 from retinoscope.pocket import smol
+from retinoscope.pocket._world import world_of
 from retinoscope.pocket.recipe._bank import Bank, SceneTexts
 from retinoscope.pocket.recipe._config import Stage
 from retinoscope.pocket.smol import _open, _parts
@@ -216,7 +218,20 @@ def test_training_writes_an_adapter_its_scores_and_its_card(trained):
         assert np.isfinite(losses.own)
         card = (out / name / "README.md").read_text()
         assert "EfficientNet-Lite0" in card
+        known = world_of(str(out / name))
+        assert known == world_of("smol")
+        assert known is not None
+        assert known.text() in card
     assert "nobody trained" in (out / "smol-lora" / "README.md").read_text()
+
+
+def test_an_adapter_of_other_images_knows_no_world(trained, tmp_path):
+    _, out, _ = trained
+    folder = tmp_path / "other"
+    shutil.copytree(out / "smol", folder)
+    for scores in ({"world": ""}, {}, []):
+        (folder / "scores.json").write_text(json.dumps(scores))
+        assert world_of(str(folder)) is None
 
 
 def test_only_the_adapter_is_trained(trained, parts):

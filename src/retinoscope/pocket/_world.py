@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 from ._folder import MODELS
 
 _DRAWN = 144
 _SMOL = ("smol", "smol-lora")
+WORLD, SCENES = "world", "scenes:N"
+"""What scores.json of an adapter says that learned from nothing but drawn scenes."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,9 @@ class KnownWorld:
 def world_of(name: str) -> KnownWorld | None:
     """The world that the embedded model `name` knows; None for other models.
 
-    A planted model knows squares, pocket and smol drawn scenes.
+    A planted model knows squares, pocket and smol drawn scenes. `name` may also be a folder of
+    `retinoscope train smol`, of which `WORLD` in scores.json says whether it learned from drawn
+    scenes alone.
     """
     from ..data import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH
     from ..data.scenes import COLORS, KINDS, MORE_KINDS
@@ -61,8 +67,20 @@ def world_of(name: str) -> KnownWorld | None:
         side = SQUARE_GRID * SQUARE_PATCH
         squares = tuple(SQUARE_COLORS)
         return KnownWorld("drawn squares", (side, side), squares, squares, "squares:N")
-    if name not in (*MODELS, *_SMOL):
+    if name not in (*MODELS, *_SMOL) and not _learned_from_scenes(name):
         return None
-    kinds = (*KINDS, *MORE_KINDS) if name in _SMOL else KINDS
+    kinds = KINDS if name in MODELS else (*KINDS, *MORE_KINDS)
     size = (_DRAWN, _DRAWN)
-    return KnownWorld("drawn scenes", size, tuple(kinds), tuple(COLORS), "scenes:N")
+    return KnownWorld("drawn scenes", size, tuple(kinds), tuple(COLORS), SCENES)
+
+
+def _learned_from_scenes(source: str) -> bool:
+    from .smol._open import is_adapter
+
+    if not is_adapter(source):
+        return False
+    try:
+        told = json.loads((Path(source).expanduser() / "scores.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get(WORLD) == SCENES

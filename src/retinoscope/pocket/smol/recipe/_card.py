@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..._world import world_of
 from ...recipe._config import Stage
 from ...recipe._evaluate import Scores
 from .._adapter import FILE
@@ -23,8 +24,20 @@ def smol_card(
     more: Scores,
     losses: Losses,
     start: Path | None = None,
+    *,
+    alone: bool,
 ) -> str:
-    """Markdown with what the adapter is, what it belongs to and how good the whole is."""
+    """Markdown with what the adapter is, what it belongs to and how good the whole is.
+
+    `alone`: it learned from drawn scenes alone, so that they are the world that it knows.
+    """
+    known = world_of("smol")
+    assert known is not None
+    world = (
+        known.text()
+        if alone
+        else ("Drawn scenes (`scenes:N`), and the captioned images that it was given besides.")
+    )
     eyes = recipe.eyes
     grid = eyes.image_size // eyes.patch_size
     integers = (
@@ -73,6 +86,10 @@ on answers alone. Adapter of two layers: {adapter.steps} steps of {adapter.batch
 rate {adapter.lr:g}, cosine{integers}.
 {begun}{second}
 {again} makes it again, up to rounding.
+
+## The world that it knows
+
+{world}
 
 ## Scenes that no step saw
 

@@ -24,6 +24,7 @@ from ....data import Sample
 from ....data.scenes import SceneOptions
 from ....device import device_of
 from ....errors import InputError
+from ..._world import SCENES, WORLD, world_of
 from ...recipe._bank import Bank, SceneTexts, draw_bank
 from ...recipe._claim import claim
 from ...recipe._config import Stage
@@ -140,6 +141,7 @@ def train_smol(
     check_seed(recipe.seed)
     for sample in samples:
         _captioned(sample)
+    alone = not samples and (start is None or world_of(str(start)) is not None)
     # What can be refused is, before the work folder belongs to this training.
     model, processor = _assembled(parts, recipe)
     told = asdict(recipe) | _hashes(parts) | {"images": len(samples)}
@@ -231,9 +233,13 @@ def train_smol(
         first = evaluate_smol(fresh, tokenizer, unseen, size)
         more = evaluate_smol(fresh, tokenizer, unseen_more, size)
         del fresh
-        told = asdict(first) | {"more_kinds": asdict(more), "losses": asdict(watched)}
+        told: dict[str, Any] = asdict(first) | {
+            "more_kinds": asdict(more),
+            "losses": asdict(watched),
+        }
+        told[WORLD] = SCENES if alone else ""
         (folder / "scores.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
-        card = smol_card(variant, recipe, adapter_stage, first, more, watched, start)
+        card = smol_card(variant, recipe, adapter_stage, first, more, watched, start, alone=alone)
         (folder / "README.md").write_text(card, encoding="utf-8")
         finished(variant, first, watched)
 
