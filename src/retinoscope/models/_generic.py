@@ -145,10 +145,25 @@ class GenericAdapter(PlaceholderAdapter):
         taken = inspect.signature(encode).parameters
         given = {name: self._onto_model(value) for name, value in pixels.items() if name in taken}
         found = encode(**given)
-        found = getattr(found, "pooler_output", found)
+        states, found = found, getattr(found, "pooler_output", found)
+        if found is None:
+            found = self._projected(states.last_hidden_state)
         if isinstance(found, list | tuple):
             found = torch.cat([one.reshape(-1, one.shape[-1]) for one in found])
         return found.reshape(-1, found.shape[-1]).to(self.device, self.dtype)
+
+    def _projected(self, states: Tensor) -> Tensor:
+        """The vision tower's states as the decoder gets them, where the model's forward projects.
+
+        Whether that is all it does to them is seen when the logits are compared.
+        """
+        projector = getattr(self._core, "multi_modal_projector", None)
+        if projector is None:
+            raise CapabilityError(
+                "get_image_features gives no features that the decoder could take, and the model "
+                "has no multi_modal_projector"
+            )
+        return projector(states.reshape(-1, states.shape[-1]))
 
     def _onto_model(self, value: Tensor) -> Tensor:
         return value.to(self.device, self.dtype if value.is_floating_point() else None)
