@@ -226,11 +226,11 @@ def test_another_run_is_told_by_names_and_options(
     _images(tmp_path)
     data, out = f"table:{_questions(tmp_path, boxes=True)}", str(tmp_path / "run")
     assert main(["lens", "pocket", data, "--no-untrained", "--out", out]) == 0
-    other = ["lens", "pocket", "scenes:3", "--no-untrained", "--min-cover", "0.5", "--out", out]
+    other = ["lens", "pocket", "scenes:3", "--no-untrained", "--covers", "0.5", "--out", out]
     capsys.readouterr()
     assert main([*other, "--seed", "4"]) == 2
     (error,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error:")]
-    for told in (data, "2 samples", "scenes:3", "3 samples", "min_cover", "seeds.study", "here: 4"):
+    for told in (data, "2 samples", "scenes:3", "3 samples", "covers", "seeds.study", "here: 4"):
         assert told in error
     print_of = str(read_manifest(out)["data"]["fingerprint"])  # type: ignore[index,call-overload]
     assert print_of[:8] not in error

@@ -240,7 +240,11 @@ def seer(monkeypatch: pytest.MonkeyPatch) -> type[Seer]:
 
     monkeypatch.setattr(_sets, "registers", lambda run, sigmas: run.at([0]))
     monkeypatch.setattr(
-        _sets, "attribution", lambda run, target, baseline, steps: -torch.arange(49.0)
+        _sets,
+        "integrated_gradients",
+        lambda run, target, *, baseline, steps: SimpleNamespace(
+            scores=-torch.arange(49.0), completeness=0.0
+        ),
     )
     monkeypatch.setattr(
         _ablation, "fill", SimpleNamespace(mean=lambda vlm, samples: fill.zero(), zero=fill.zero)

@@ -6,6 +6,7 @@ import json
 import random
 import signal
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -15,7 +16,13 @@ from PIL import Image
 
 from retinoscope.errors import InputError, StudyError
 from retinoscope.store import RunDirectory
-from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation, open_results
+from retinoscope.studies import (
+    AttentionKnockout,
+    LogitLens,
+    TokenAblation,
+    open_results,
+    stopped_by_signals,
+)
 from tests.studies import survivor
 from tests.studies.survivor import SAMPLES, Zygote
 
@@ -114,6 +121,22 @@ def test_a_handler_of_the_program_and_other_threads_are_left_alone(tmp_path, by)
     worker.join()
     assert open_results(tmp_path / "b").n_samples == 2
     assert signal.getsignal(by) == previous
+
+
+def test_a_signal_in_a_finaliser_is_not_lost():
+    class Dropped:
+        def __del__(self):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(KeyboardInterrupt), stopped_by_signals():
+        _drop_and_wait(Dropped)
+
+
+def _drop_and_wait(kind):
+    kind()
+    # The signal comes again between two instructions of the main thread.
+    for _ in range(500):
+        time.sleep(0.01)
 
 
 def test_samples_that_fail_are_rows_and_are_counted(tmp_path):

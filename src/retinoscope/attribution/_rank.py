@@ -76,7 +76,7 @@ def rank_correlation(
     low, high = np.nanquantile(values, tails) if undefined < n_resamples else (nan, nan)
     whole: Any = stats.spearmanr(first, second)
     value, p = float(whole.statistic), float(whole.pvalue)
-    return RankCorrelation(value, float(low), float(high), n, n, _LEVEL, method, reason, p)
+    return RankCorrelation(value, float(low), float(high), n, n, _LEVEL, method, reason, p=p)
 
 
 def _correlations(

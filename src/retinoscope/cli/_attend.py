@@ -130,8 +130,7 @@ def attend(
             )
             return alignment(vlm, samples, common, people, methods, layers, score, steps)
         refuse_people_options(people)
-        if vlm is not None:
-            refuse_other_kinds(vlm)
+        refuse_other_kinds(vlm)
         return AttributionLocalisation(
             vlm,
             samples,

@@ -105,11 +105,14 @@ def refuse_people_options(people: People) -> None:
 
 
 def refuse_other_kinds(model: object) -> None:
-    """Raises CapabilityError for what is no VLM, whose maps are not held against masks."""
+    """Raises CapabilityError for what is no VLM, whose maps are not held against masks.
+
+    None stands for a model that is not loaded yet.
+    """
     from ..engine import VLM
     from ..errors import CapabilityError
 
-    if not isinstance(model, VLM):
+    if model is not None and not isinstance(model, VLM):
         raise CapabilityError(
             f"{getattr(model, 'name', model)}: only a VLM names objects itself, so only its maps "
             "are held against masks: give data that knows where people looked (vista:FOLDER, "

@@ -143,7 +143,16 @@ def cluster_share(
         freedom = math.inf
     low, high = score_ends(found.value, size, quantile_of(freedom, level))
     return Interval(
-        found.value, low, high, top.size, n_groups, level, method, reason, size, freedom
+        found.value,
+        low,
+        high,
+        top.size,
+        n_groups,
+        level,
+        method,
+        reason,
+        size=size,
+        freedom=freedom,
     )
 
 

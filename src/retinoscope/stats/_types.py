@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class Interval:
     level: float
     method: str
     reason: str | None = None
-    size: float | None = None
-    freedom: float | None = None
+    # By name only, so that no subclass takes its own numbers for them.
+    size: float | None = field(default=None, kw_only=True)
+    freedom: float | None = field(default=None, kw_only=True)
 
     @property
     def defined(self) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 
 import pyarrow as pa
 
@@ -40,7 +42,13 @@ def stopped_by_signals() -> Iterator[None]:
             signal.signal(one, signal.SIG_DFL)
 
 
-def _interrupt(number: int, frame: object) -> None:
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    if any(one.f_code.co_name == "__del__" for one, _ in traceback.walk_stack(frame)):
+        # Python drops what is raised in a finaliser: the signal comes again when that is over.
+        again = threading.Timer(0.01, signal.raise_signal, [number])
+        again.daemon = True
+        again.start()
+        return
     raise KeyboardInterrupt
 
 
