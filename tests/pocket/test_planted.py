@@ -58,7 +58,7 @@ def test_squares_are_the_same_whatever_their_number() -> None:
         assert not sum(obj.mask.astype(int) for obj in sample.objects).max() > 1
         assert sample.captions == (" ".join(sorted(obj.name for obj in sample.objects)),)
         assert all(obj.area == (2 * SQUARE_PATCH) ** 2 for obj in sample.objects)
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="from 1 up"):
         squares(0)
     with pytest.raises(InputError, match="squares:N"):
         rs.data.open_source("squares:0")
