@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,62 @@ def by_the_library(vlm: rs.VLM, image: Image.Image) -> Tensor:
     call: Any = vlm.processor
     given = call(text=[run.formatted], images=[image], return_tensors="pt")
     return vlm.model(**given).logits[0, -1].float()
+
+
+class _Switched(_Low):
+    """One that is switched and scaled as PEFT's are: by attributes, an edit in place among them."""
+
+    def __init__(self, base: nn.Linear) -> None:
+        super().__init__(base)
+        self.disabled, self.active, self.scaling = False, ["a"], {"a": 1.0, "b": 0.3}
+
+    def forward(self, given: Tensor) -> Tensor:
+        if self.disabled:
+            return self.base_layer(given)
+        added = self.up(self.down(given)) * self.scaling[self.active[0]]
+        return self.base_layer(given) + added
+
+
+@pytest.mark.parametrize("way", ["off", "another", "scale"])
+@torch.no_grad()
+def test_an_adapter_that_is_switched_is_another_state(
+    vlm: rs.VLM, square: Image.Image, way: str
+) -> None:
+    adapter = _Switched(_projector(vlm.model)).eval()
+    vlm.model.model.multi_modal_projector.linear_2 = adapter
+    run, fingerprint = vlm.run(vlm.prompt(square, TEXT)), vlm.fingerprint
+    if way == "off":
+        adapter.disabled = True
+    elif way == "another":
+        adapter.active[0] = "b"
+    else:
+        adapter.scaling["a"] *= 3
+    after = vlm.run(vlm.prompt(square, TEXT))
+    torch.testing.assert_close(after.logits, by_the_library(vlm, square), atol=1e-5, rtol=1e-4)
+    assert (after.hidden(0) - run.hidden(0)).abs().max() > 1e-3
+    assert vlm.fingerprint != fingerprint
+    with pytest.raises(rs.InputError, match="changed since this run"):
+        run.lens()
+
+
+@torch.no_grad()
+def test_a_setting_that_is_no_tensor_is_part_of_the_state(vlm: rs.VLM, square: Image.Image) -> None:
+    run = vlm.run(vlm.prompt(square, TEXT))
+    for module in vlm.model.model.vision_tower.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = 0.5
+    after = vlm.run(vlm.prompt(square, TEXT))
+    torch.testing.assert_close(after.logits, by_the_library(vlm, square), atol=1e-5, rtol=1e-4)
+    assert (after.hidden(0) - run.hidden(0)).abs().max() > 1e-3
+
+
+def test_saving_a_model_leaves_its_runs_in_force(
+    vlm: rs.VLM, square: Image.Image, tmp_path: Path
+) -> None:
+    run = vlm.run(vlm.prompt(square, TEXT))
+    vlm.model.save_pretrained(tmp_path)
+    run.lens()
+    assert vlm.run(vlm.prompt(square, TEXT))._clean.state == run._clean.state
 
 
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__.strip("_"))

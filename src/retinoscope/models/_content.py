@@ -10,10 +10,11 @@ import torch
 import xxhash
 from torch import Tensor, nn
 
+from ._attributes import wrapped
 from ._placement import stored_weights
 from ._probes import model_owned
 
-_PASSING = (
+PASSING = (
     "_name_or_path",
     "architectures",
     "dtype",
@@ -30,8 +31,8 @@ _PADDED = ("padding", "truncation")
 def content_of(model: nn.Module) -> Mapping[str, str]:
     """A digest of each tensor's type, shape and bytes, by name.
 
-    Buffers that are not saved too, but to three digits. An array that several names share is read
-    once.
+    Buffers that are not saved too, but to three digits; and settings of modules such as PEFT's. An
+    array that several names share is read once.
     """
     # Only what stays where it is: what is made to be read once leaves its address to the next.
     parts = (*model.parameters(), *model.buffers())
@@ -46,7 +47,7 @@ def content_of(model: nn.Module) -> Mapping[str, str]:
         if where not in known:
             known[where] = _digest(tensor)
         found[name] = known[where]
-    return found
+    return {**found, **wrapped(model)}
 
 
 def _digest(tensor: Tensor) -> str:
@@ -79,7 +80,7 @@ def described(thing: Any) -> object:
 def lasting(config: object) -> object:
     """What a configuration says of the model, not of its file; as JSON."""
     if isinstance(config, dict):
-        return {str(key): lasting(value) for key, value in config.items() if key not in _PASSING}
+        return {str(key): lasting(value) for key, value in config.items() if key not in PASSING}
     if isinstance(config, list | tuple):
         return [lasting(value) for value in config]
     return config if isinstance(config, str | int | float | bool | None) else str(config)

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ._attending import PREFIX
-from ._content import content_of
+from ._attributes import Attributes
+from ._content import PASSING, content_of
 from ._entering import entering
 from ._probes import WHOLE, Probes, watched_tensors
 
@@ -84,6 +85,7 @@ class Watch:
         self._structure = 0
         self._weights = 0
         self._settings: list[list[dict[str, Any]]] = []
+        self._as_found: list[dict[str, Any]] | None = None
         self._number = 0
         self._snapshot: _Snapshot | None = None
         self._last: ModelState | None = None
@@ -174,12 +176,13 @@ class Watch:
     def _setting(self) -> int:
         assert self._snapshot is not None
         now: list[dict[str, Any]] = self._snapshot.settings
-        if self._settings and self._settings[self._number] == now:
+        if self._as_found == now:
             return self._number
+        self._as_found = self._snapshot.kept_settings()
         # As it is for everybody else, where another thread has its own attention in place.
         now = [
-            {key: _own_name(value) for key, value in config.items()}
-            for config in self._snapshot.kept_settings()
+            {key: _own_name(value) for key, value in config.items() if key not in PASSING}
+            for config in self._as_found
         ]
         if now not in self._settings:
             self._settings.append(now)
@@ -236,11 +239,11 @@ def watch_of(model: nn.Module) -> Watch:
 class _Snapshot:
     """A model as it was found.
 
-    Compared are: the modules and their `forward`s; which tensors they hold; each tensor's address
-    and strides; its version, which PyTorch raises at every edit in place; and some of its values,
-    because an edit through `.data` raises no version. These values touch every row and every column
-    of a matrix. So an edit through `.data` is missed if it changes only other elements, which the
-    owner of the model can say by `Watch.changed`.
+    Compared are: the modules, their `forward`s and plain settings (a scale, which adapter is on);
+    which tensors they hold; each tensor's address and strides; its version, which PyTorch raises at
+    every edit in place; and some of its values, because an edit through `.data` raises no version.
+    These values touch every row and every column of a matrix. So an edit through `.data` is missed
+    if it changes only other elements, which the owner of the model can say by `Watch.changed`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -257,6 +260,7 @@ class _Snapshot:
         self._lengths = list(map(len, self._full))
         self._values = list(chain.from_iterable(map(dict.values, self._full)))
         self._forwards = list(map(dict.get, self.own, repeat("forward")))
+        self._attributes = Attributes(modules)
         self._hooks = [
             hooks
             for module in modules
@@ -287,6 +291,7 @@ class _Snapshot:
             and list(map(Tensor.data_ptr, self._tensors)) == self._addresses
             and list(map(_version, self._large)) == self._versions
             and list(map(Tensor.stride, self._large)) == self._strides
+            and self._attributes.same()
             and (not values or self._probes.same())
         )
 
@@ -296,6 +301,7 @@ class _Snapshot:
         return (
             self.modules,
             list(map(_own_forward, self._forwards)),
+            self._attributes.values(),
             [id(one) for one in self._tensors],
             self._addresses,
             self._versions,
