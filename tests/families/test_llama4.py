@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from checks import picture
@@ -13,6 +15,13 @@ import retinoscope as rs
 
 IMAGE = "<image>"
 SIDE = 32
+
+_features = inspect.signature(Llama4ForConditionalGeneration.get_image_features).parameters
+_strategy = _features.get("vision_feature_select_strategy")
+pytestmark = pytest.mark.skipif(
+    _strategy is not None and _strategy.default is inspect.Parameter.empty,
+    reason="this release's get_image_features has no default strategy: the model is refused",
+)
 
 
 @pytest.fixture(scope="module")

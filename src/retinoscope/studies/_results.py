@@ -104,12 +104,19 @@ class Results:
         """How many questions hold words that the model's tokenizer does not know, and these words.
 
         Raises:
-            InputError: the study is not finished.
+            InputError: the study is not finished, or its file is damaged.
         """
+        import pyarrow as pa
+
         from ._study import UNKNOWN
 
         if UNKNOWN not in self.scan.schema.names:
             return 0, ()
+        kind = self.scan.schema.field(UNKNOWN).type
+        if not (pa.types.is_string(kind) or pa.types.is_null(kind)):
+            raise InputError(
+                f"{self.path}: column {UNKNOWN!r}: expected texts, got {kind}: restore the file"
+            )
         found = {
             (row["sample"], row["question"]): row[UNKNOWN]
             for table in self.scan.tables(["sample", "question", UNKNOWN])
