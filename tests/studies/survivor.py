@@ -155,6 +155,8 @@ def child(order: dict[str, Any]) -> int:
         code = 1
         try:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            # Whoever started the tests may have had it ignored (nohup, a service).
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             ends_at = None if order["at"] is None else (order["at"], order["signal"])
             run(Path(order["folder"]), order["samples"], order["deadly"], ends_at)
             code = 0

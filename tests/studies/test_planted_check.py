@@ -119,5 +119,5 @@ def test_grouping_places_the_planted_encoders_on_both_axes() -> None:
 def test_a_method_that_is_not_there_is_refused() -> None:
     with pytest.raises(InputError, match="knockout"):
         check_planted("tea-leaves")
-    with pytest.raises(InputError, match="at least 1"):
+    with pytest.raises(InputError, match="images from 1 up"):
         check_planted("flow", 0)

@@ -221,16 +221,15 @@ def test_a_bad_sample_is_one_row_and_the_others_go_on(encoder, tmp_path) -> None
         ({"samples": []}, "empty data set"),
         ({"sources": []}, "at least one encoder"),
         ({"locations": 3}, "locations from 100 up"),
-        ({"seeds": 0}, "probe seed"),
+        ({"seeds": 0}, "seeds from 1 up"),
         ({"tasks": ("parts",)}, "at least one of parts"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(encoder, tmp_path, options, message) -> None:
-    study = Probe(
-        **{"sources": [encoder], "samples": squares(12), "layers": ("projector",)} | options
-    )
+    given = {"sources": [encoder], "samples": squares(12), "layers": ("projector",)} | options
+    # Numbers are checked where they are given, the rest before anything is written.
     with pytest.raises(InputError, match=message):
-        study.run(tmp_path / "run")
+        Probe(**given).run(tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
