@@ -153,5 +153,5 @@ def test_refusals(run: Run, read: Run) -> None:
     ):
         with pytest.raises(rs.InputError, match=message):
             resolve(read, target)
-    with pytest.raises(rs.InputError, match="score of log-probability, logit, got 'odds'"):
+    with pytest.raises(rs.InputError, match="as score, got 'odds'"):
         Target.word("cat", "odds")  # type: ignore[arg-type]

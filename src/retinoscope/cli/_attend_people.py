@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from . import _say
+
 if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
@@ -70,7 +72,7 @@ def chosen(people: People, samples: Sequence[Sample], *, say: bool) -> Against:
         return "masks"
     if not say:
         return "observers"
-    tell(
+    _say.say(
         f"comparing with where observers looked ({', '.join(whose)}); --against masks compares "
         "with objects' masks"
     )
