@@ -20,6 +20,7 @@ from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
 
 if TYPE_CHECKING:
     from ._run import Run
+    from .fill import Fill
 
 
 @dataclass(frozen=True, eq=False)

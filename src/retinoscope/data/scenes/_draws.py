@@ -55,7 +55,7 @@ class Draws:
         """True with this probability, resolved to one in a million."""
         return self.below(1_000_000) < round(probability * 1_000_000)
 
-    def bytes(self, n: int) -> UInt8[np.ndarray, "n"]:
+    def bytes(self, n: int) -> UInt8[np.ndarray, " n"]:
         """`n` uniform bytes; little endian whatever the machine is."""
         words = self._bits.random_raw((n + 7) // 8)
         return words.astype("<u8").view(np.uint8)[:n]
