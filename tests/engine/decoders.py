@@ -60,19 +60,24 @@ KINDS: dict[str, Callable[[int], PreTrainedConfig]] = {
 }
 
 
+def _gemma4(vocabulary: int, per_layer: int) -> Gemma4TextConfig:
+    return Gemma4TextConfig(
+        vocab_size=vocabulary,
+        vocab_size_per_layer_input=vocabulary,
+        head_dim=8,
+        global_head_dim=8,
+        hidden_size_per_layer_input=per_layer,
+        num_kv_shared_layers=0,
+        sliding_window=20,
+        **_GROUPED,
+    )
+
+
 MORE: dict[str, Callable[[int], PreTrainedConfig]] = {
     "gemma2, a final soft cap that LLaVA leaves out": lambda v: Gemma2Config(
         vocab_size=v, **{**_CAPPED, "final_logit_softcapping": 5.0}
     ),
-    "gemma4, blocks called with positional arguments": lambda v: Gemma4TextConfig(
-        vocab_size=v,
-        head_dim=8,
-        global_head_dim=8,
-        hidden_size_per_layer_input=0,
-        num_kv_shared_layers=0,
-        sliding_window=20,
-        **_GROUPED,
-    ),
+    "gemma4, blocks called with positional arguments": lambda v: _gemma4(v, 0),
     "falcon-h1, recurrent blocks that return tuples": lambda v: FalconH1Config(
         vocab_size=v,
         head_dim=8,
@@ -84,16 +89,7 @@ MORE: dict[str, Callable[[int], PreTrainedConfig]] = {
         mamba_chunk_size=16,
         **_GROUPED,
     ),
-    "gemma4, per-layer inputs": lambda v: Gemma4TextConfig(
-        vocab_size=v,
-        vocab_size_per_layer_input=v,
-        head_dim=8,
-        global_head_dim=8,
-        hidden_size_per_layer_input=8,
-        num_kv_shared_layers=0,
-        sliding_window=20,
-        **_GROUPED,
-    ),
+    "gemma4, per-layer inputs": lambda v: _gemma4(v, 8),
 }
 """Decoders that only some tests need."""
 

@@ -14,13 +14,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-import retinoscope as rs
 from retinoscope.cli import main
-from retinoscope.data import squares
 from retinoscope.errors import InputError, StudyError
 from retinoscope.report import write_report
-from retinoscope.studies import ChatJudge, InformationFlow
+from retinoscope.studies import ChatJudge
 from retinoscope.studies import _chat as chat
+from tests.studies.judged import judged_study
 
 KEY = 'sk-live/9"f<3\\b=7'
 """Its JSON, its HTML and its URL differ from itself."""
@@ -89,20 +88,6 @@ def judge_of(server: Raw, **options) -> ChatJudge:
     return ChatJudge(server.url, "strict", key_variable="JUDGE_KEY", timeout=5, **options)
 
 
-def study(judge: ChatJudge) -> InformationFlow:
-    return InformationFlow(
-        rs.load("planted:via-query"),
-        squares(2),
-        edges=("image:query", "image:generated"),
-        readings=("generated",),
-        layers=("all",),
-        tasks=("description",),
-        controls=False,
-        untrained=False,
-        judge=judge,
-    )
-
-
 def holds_key(folder: Path) -> list[str]:
     """Everything that was written, tables decoded as well, and who holds the key in any form."""
     forms = [KEY, json.dumps(KEY)[1:-1], KEY.replace("<", "&lt;").replace('"', "&#34;")]
@@ -163,7 +148,7 @@ def test_nothing_that_a_run_writes_holds_the_key(servers, tmp_path, capsys) -> N
     server.say = say
     for number in range(3):
         out = tmp_path / str(number)
-        results = study(judge_of(server)).run(out)
+        results = judged_study(judge_of(server)).run(out)
         # The description of each image itself and under two cuts, whatever the judge said.
         assert sum(row["error"] is None for row in results.table.to_pylist()) == 2 * 3
         assert results.errors()
@@ -224,7 +209,7 @@ def test_garbage_loses_no_computed_row(servers, tmp_path) -> None:
     server, _ = servers
     turns = [GARBAGE[kind] for kind in ("hangs up at once", "half an answer", "deep JSON")]
     server.say = lambda head: turns[len(server.requests) % 3](head)
-    results = study(judge_of(server)).run(tmp_path)
+    results = judged_study(judge_of(server)).run(tmp_path)
     rows = results.table.to_pylist()
     assert sum(row["error"] is None for row in rows) == 2 * 3
     assert len(results.errors()) == 2 * 3
@@ -235,7 +220,7 @@ def test_what_cannot_be_stored_is_not_kept(servers, tmp_path) -> None:
     server, _ = servers
     text = '{"reference": [], "candidate": [], "shared": []}' + chr(0xD800)
     server.say = lambda _: completion(text, 10**30)
-    rows = study(judge_of(server)).run(tmp_path).table.to_pylist()
+    rows = judged_study(judge_of(server)).run(tmp_path).table.to_pylist()
     assert {row["judge_tokens"] for row in rows} == {None}
     assert {row["judge_answer"][-1] for row in rows} == {"?"}
 
@@ -245,7 +230,7 @@ def test_a_judge_that_breaks_is_the_rows_error(tmp_path) -> None:
         def compare(self, reference, candidate):
             raise RuntimeError("this judge has a fault")
 
-    results = study(Broken("http://127.0.0.1:9", "none")).run(tmp_path)
+    results = judged_study(Broken("http://127.0.0.1:9", "none")).run(tmp_path)
     assert sum(row["error"] is None for row in results.table.to_pylist()) == 2 * 3
     assert {error for _, error in results.errors()} == {"RuntimeError: this judge has a fault"}
 
@@ -257,7 +242,7 @@ def test_a_key_that_cannot_be_used_is_refused_before_anything_runs(
     monkeypatch.setenv("JUDGE_KEY", key)
     judge = ChatJudge("http://127.0.0.1:9", "none", key_variable="JUDGE_KEY")
     with pytest.raises(InputError, match="JUDGE_KEY") as caught:
-        study(judge).run(tmp_path / "run")
+        judged_study(judge).run(tmp_path / "run")
     assert not key.strip() or key not in str(caught.value)
     assert not (tmp_path / "run").exists()
     options = ["--judge-url", "http://127.0.0.1:9", "--judge-model", "none"]

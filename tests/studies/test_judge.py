@@ -9,11 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-import retinoscope as rs
-from retinoscope.data import squares
 from retinoscope.errors import InputError, StudyError
-from retinoscope.studies import ChatJudge, InformationFlow
+from retinoscope.studies import ChatJudge
 from retinoscope.studies._judge import read_judgement
+from tests.studies.judged import judged_study
 
 
 class _Server(ThreadingHTTPServer):
@@ -63,20 +62,6 @@ def _judge(server: _Server, **options) -> ChatJudge:
     return ChatJudge(f"http://127.0.0.1:{server.server_port}/v1", "strict", **options)
 
 
-def _study(judge: ChatJudge) -> InformationFlow:
-    return InformationFlow(
-        rs.load("planted:via-query"),
-        squares(2),
-        edges=("image:query", "image:generated"),
-        readings=("generated",),
-        layers=("all",),
-        tasks=("description",),
-        controls=False,
-        untrained=False,
-        judge=judge,
-    )
-
-
 def test_an_answer_is_counted_and_recorded(server: _Server, monkeypatch) -> None:
     monkeypatch.setenv("JUDGE_KEY", "secret")
     judge = _judge(server, key_variable="JUDGE_KEY")
@@ -95,7 +80,7 @@ def test_an_answer_is_counted_and_recorded(server: _Server, monkeypatch) -> None
 
 
 def test_a_study_asks_about_every_description_and_keeps_what_was_said(server, tmp_path) -> None:
-    results = _study(_judge(server)).run(tmp_path / "run")
+    results = judged_study(_judge(server)).run(tmp_path / "run")
     assert results.errors() == []
     rows = results.table.to_pylist()
     assert len(rows) == 2 * 3
@@ -113,7 +98,7 @@ def test_a_study_asks_about_every_description_and_keeps_what_was_said(server, tm
 @pytest.mark.parametrize("status", [500, 401])
 def test_a_judge_that_fails_is_an_error_beside_the_whole_words(server, status, tmp_path) -> None:
     server.status = status
-    results = _study(_judge(server)).run(tmp_path / "run")
+    results = judged_study(_judge(server)).run(tmp_path / "run")
     assert len(results.errors()) == 2 * 3
     assert all(f"answered {status}" in error for _, error in results.errors())
     assert {r["edges"]: r["f1"] for r in results.summary().to_pylist()} == {

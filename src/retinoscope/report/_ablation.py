@@ -20,7 +20,7 @@ from ._parts import (
     percent_interval,
 )
 from ._rows import first, interval, known_first, number, pick, values
-from ._tables import generic_table
+from ._tables import extra_tables
 
 TASKS = ("generative", "polling", "question")
 TASK_NAMES = {
@@ -61,7 +61,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             for run in runs
             for mode in known_first(values(run.summary, "mode"), MODES)
         )
-        + tuple(_baseline(run) for run in runs if run.extra("baseline")),
+        + extra_tables(runs, "ablation", "baseline", "accuracy before any edit."),
         notes=(
             "Decrease: the share of answers that were right on the untouched run and are wrong on "
             "the edited one. Random tokens are drawn outside the set they are compared with, as "
@@ -214,13 +214,4 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
         rows=tuple(shown),
         records=tuple(rows),
         folded=folded,
-    )
-
-
-def _baseline(run: StudyRun) -> Table:
-    rows = run.extra("baseline")
-    return generic_table(
-        file_name("ablation", run.label, "baseline"),
-        f"{run.label}: accuracy before any edit.",
-        rows,
     )

@@ -19,7 +19,7 @@ from ._parts import (
     number_interval,
 )
 from ._rows import first, interval, known_first, number, pick, values
-from ._tables import generic_table
+from ._tables import extra_tables
 
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
 SOURCES = (
@@ -66,15 +66,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
         sentences=tuple(s for s in sentences if s),
         figures=tuple(figures),
         tables=tuple(_table(run, folded=run is not main) for run in runs)
-        + tuple(
-            generic_table(
-                file_name("knockout", run.label, "baseline"),
-                f"{run.label}: accuracy before any edit.",
-                run.extra("baseline"),
-            )
-            for run in runs
-            if run.extra("baseline")
-        ),
+        + extra_tables(runs, "knockout", "baseline", "accuracy before any edit."),
         notes=(
             "Relative accuracy: right answers after the block over right answers before it; 1.00 "
             "means no impact. Blocked pairs are masked before the softmax, in every head, so the "

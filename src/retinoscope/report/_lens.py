@@ -17,13 +17,12 @@ from ._parts import (
     Interval,
     Record,
     Section,
-    file_name,
     listing,
     percent,
     percent_interval,
 )
 from ._rows import first, interval, number, pick
-from ._tables import generic_table
+from ._tables import extra_tables
 
 _READ_AS = (
     *("strict", "lenient", "colour", "any_kind"),
@@ -50,14 +49,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
     tables = [
         *(found for run in runs if (found := peak_table(run, run is not main))),
         *(found for run in runs for found in layers_tables(run, run is not main)),
-        *(
-            generic_table(
-                file_name("lens", run.label, "best-layer"),
-                f"{run.label}: the best layer of each image, the paper's statistic.",
-                run.extra("best_layer"),
-            )
-            for run in runs
-            if run.extra("best_layer")
+        *extra_tables(
+            runs, "lens", "best_layer", "the best layer of each image, the paper's statistic."
         ),
         *(found for run in runs if (found := words_table(run))),
     ]

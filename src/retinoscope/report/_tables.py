@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ._parts import Column, Record, Table
+from ._collect import StudyRun
+from ._parts import Column, Record, Table, file_name
 
 
 def generic_table(name: str, caption: str, rows: Sequence[Record], folded: bool = True) -> Table:
@@ -16,6 +17,19 @@ def generic_table(name: str, caption: str, rows: Sequence[Record], folded: bool 
         for key in keys
     )
     return Table(name, caption, columns, shown, tuple(rows), folded)
+
+
+def extra_tables(
+    runs: Sequence[StudyRun], section: str, extra: str, caption: str
+) -> tuple[Table, ...]:
+    """A further summary of each run that has it, as it is; `caption` follows the run's label."""
+    return tuple(
+        generic_table(
+            file_name(section, run.label, extra.replace("_", "-")), f"{run.label}: {caption}", rows
+        )
+        for run in runs
+        if (rows := run.extra(extra))
+    )
 
 
 def _text(value: object) -> str:

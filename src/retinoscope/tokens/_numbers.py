@@ -23,14 +23,12 @@ class Position(int):
         Raises:
             InputError: one of them is an index.
         """
-        several = list(numbers)
-        for number in several:
-            if isinstance(number, Index):
-                raise InputError(
-                    f"expected positions in the decoder's sequence, got the index {number}, which "
-                    "counts an image's visual tokens: use .positions, or image.at(indices)"
-                )
-        return several
+        return _without(
+            Index,
+            numbers,
+            "expected positions in the decoder's sequence, got the index {}, which counts an "
+            "image's visual tokens: use .positions, or image.at(indices)",
+        )
 
 
 class Index(int):
@@ -48,11 +46,17 @@ class Index(int):
         Raises:
             InputError: one of them is a position.
         """
-        several = list(numbers)
-        for number in several:
-            if isinstance(number, Position):
-                raise InputError(
-                    f"expected indices among an image's visual tokens, got position {number} of "
-                    "the decoder's sequence: a token set is used as it is, and has its .indices"
-                )
-        return several
+        return _without(
+            Position,
+            numbers,
+            "expected indices among an image's visual tokens, got position {} of the decoder's "
+            "sequence: a token set is used as it is, and has its .indices",
+        )
+
+
+def _without(wrong: type[int], numbers: Iterable[Any], message: str) -> list[Any]:
+    several = list(numbers)
+    for number in several:
+        if isinstance(number, wrong):
+            raise InputError(message.format(number))
+    return several

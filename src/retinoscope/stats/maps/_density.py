@@ -105,10 +105,7 @@ def information_gain(
     if s is None or b is None:
         reason = "the map adds up to 0" if s is None else "the baseline adds up to 0"
         return undefined("information_gain", reason, at.size, settings)
-    if not at.size:
-        return undefined("information_gain", "no fixation", 0, settings)
-    gains = np.log2(s.ravel()[at] + EPSILON) - np.log2(b.ravel()[at] + EPSILON)
-    return Score("information_gain", float(gains.mean()), at.size, settings)
+    return _mean_gain("information_gain", s, b, at, settings)
 
 
 def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> Score:
@@ -131,10 +128,21 @@ def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> Scor
     if s is None or b is None:
         reason = "the map is constant" if s is None else "the baseline is constant"
         return undefined("information_gain_mit", reason, at.size, settings)
+    return _mean_gain("information_gain_mit", s, b, at, settings)
+
+
+def _mean_gain(
+    name: str,
+    ours: Map,
+    baseline: Map,
+    at: np.ndarray,
+    settings: dict[str, str | int | float | bool],
+) -> Score:
+    """Bits gained over the baseline, over the fixated pixels."""
     if not at.size:
-        return undefined("information_gain_mit", "no fixation", 0, settings)
-    gains = np.log2(s.ravel()[at] + EPSILON) - np.log2(b.ravel()[at] + EPSILON)
-    return Score("information_gain_mit", float(gains.mean()), at.size, settings)
+        return undefined(name, "no fixation", 0, settings)
+    gains = np.log2(ours.ravel()[at] + EPSILON) - np.log2(baseline.ravel()[at] + EPSILON)
+    return Score(name, float(gains.mean()), at.size, settings)
 
 
 def equal_area_iou(

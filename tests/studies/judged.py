@@ -1,0 +1,21 @@
+"""The small study that a judge's tests run."""
+
+from __future__ import annotations
+
+import retinoscope as rs
+from retinoscope.data import squares
+from retinoscope.studies import ChatJudge, InformationFlow
+
+
+def judged_study(judge: ChatJudge) -> InformationFlow:
+    return InformationFlow(
+        rs.load("planted:via-query"),
+        squares(2),
+        edges=("image:query", "image:generated"),
+        readings=("generated",),
+        layers=("all",),
+        tasks=("description",),
+        controls=False,
+        untrained=False,
+        judge=judge,
+    )
