@@ -6,6 +6,7 @@ import ast
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,3 +155,10 @@ def test_help_loads_nothing_heavy(code: str, most: int) -> None:
     assert {name.split(".")[0] for name in loaded} & set(HEAVY) == set()
     extra = loaded - _loaded("pass")
     assert len(extra) <= most, f"{len(extra)} modules"
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest imports them by their names alone and stops at the second; so do shared helpers."""
+    names = Counter(path.name for path in Path(__file__).parent.rglob("*.py"))
+    twice = {name for name, n in names.items() if n > 1}
+    assert twice <= {"__init__.py", "conftest.py"}
