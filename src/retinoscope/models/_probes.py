@@ -114,7 +114,7 @@ def watched_tensors(modules: Iterable[nn.Module]) -> tuple[list[Tensor], list[ob
     files: list[object] = []
     for module in modules:
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
-            if tensor is None or _model_owned(module, name):
+            if tensor is None or model_owned(module, name):
                 continue
             waiting = _waiting(module, name) if tensor.is_meta else tensor
             if isinstance(waiting, Tensor):
@@ -127,10 +127,6 @@ def watched_tensors(modules: Iterable[nn.Module]) -> tuple[list[Tensor], list[ob
 
 def model_owned(module: nn.Module, name: str) -> bool:
     """Whether a buffer is the model's own working memory."""
-    return _model_owned(module, name)
-
-
-def _model_owned(module: nn.Module, name: str) -> bool:
     return name.endswith("inv_freq") and any(
         kind in str(getattr(module, "rope_type", "")) for kind in _OWN_BUFFERS
     )
