@@ -18,11 +18,12 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,7 @@ class Stub:
     """What a study asks of a model before it asks about samples."""
 
     name, fingerprint, dtype, device, n_layers = "stub", "stub-1", "float32", "cpu", 100
+    adapter = SimpleNamespace(vocabulary=SimpleNamespace(unknown=lambda question: ()))
 
 
 class Drawn(Sequence[Sample]):
@@ -69,6 +71,9 @@ class StubKnockout(AttentionKnockout):
     """Rows as an attention knockout has them, `conditions` and the clean answer for each image."""
 
     conditions: int = CONDITIONS
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"located": 1}
 
     def _parameters(self) -> dict[str, object]:
         return {"conditions": self.conditions}

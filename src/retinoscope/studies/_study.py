@@ -366,7 +366,9 @@ class Study(ABC, Generic[Context]):
         assert all(len(row) == len(blank) for row in full), set().union(*rows) - set(blank)
         if "question" not in self.columns:
             return full
-        return [row | {UNKNOWN: self._unknown(row["question"])} for row in full]
+        # Hundreds of conditions share a question.
+        unknown = {one: self._unknown(one) for one in {row["question"] for row in full}}
+        return [row | {UNKNOWN: unknown[row["question"]]} for row in full]
 
     def _unknown(self, question: Cell) -> str | None:
         """Words of a question that the tokenizer does not know; None if it knows all."""
