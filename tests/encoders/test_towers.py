@@ -12,6 +12,8 @@ from transformers import ViTModel
 import retinoscope as rs
 from retinoscope import encoders
 from retinoscope.errors import CapabilityError, InputError, MissingExtraError
+from retinoscope.models import _watch
+from retinoscope.models._content import content_of
 
 LEADING = {vit: 1, dinov2: 1, registers: 5, clip_vision: 1, clip: 1, siglip: 0}
 
@@ -232,3 +234,23 @@ def test_numbers_that_are_not_finite_are_named(made, broken):
     if broken == "vision_model":
         with pytest.raises(rs.NonFiniteError, match="fc1"):
             two.encoder.features(image)
+
+
+@pytest.mark.parametrize("make", [clip, siglip])
+def test_weights_of_two_towers_are_read_once(make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fingerprint is asked for again and again; the weights are read when they change."""
+    reads: list[object] = []
+
+    def counted(model: torch.nn.Module) -> object:
+        reads.append(model)
+        return content_of(model)
+
+    monkeypatch.setattr(_watch, "content_of", counted)
+    two = encoders.load_contrastive(make())
+    before = two.fingerprint
+    assert two.fingerprint == before
+    assert len(reads) == 1
+    with torch.no_grad():
+        next(iter(two.model.parameters())).view(-1)[0] += 1
+    assert two.fingerprint != before
+    assert len(reads) == 2

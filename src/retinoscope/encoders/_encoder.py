@@ -64,8 +64,7 @@ class Encoder(ABC):
 
         Every byte of the weights is read, once for each state that they are in.
         """
-        self._watches = [watch_of(module) for module in self.modules]
-        return fingerprint_json([self._facts(), [watch.content() for watch in self._watches]])
+        return fingerprint_json([self._facts(), [watch.content() for watch in self._watched()]])
 
     def state(self) -> tuple[ModelState, ...]:
         """The state that the modules are in now.
@@ -73,8 +72,12 @@ class Encoder(ABC):
         Raises:
             InputError: one is in training mode.
         """
+        return tuple(watch.look() for watch in self._watched())
+
+    def _watched(self) -> list[Watch]:
+        # Held, so that what a watch knows of the weights outlives one call.
         self._watches = [watch_of(module) for module in self.modules]
-        return tuple(watch.look() for watch in self._watches)
+        return self._watches
 
     def checksum(self) -> str:
         """SHA-256 of every parameter and buffer as they are now, computed anew at each call.

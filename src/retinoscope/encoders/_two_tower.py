@@ -10,14 +10,22 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel, PreTrainedModel, SiglipModel
 
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
-from ..models import finite, in_turn, not_finite, refuse_training, tokenizer_facts
+from ..models import (
+    described,
+    finite,
+    in_turn,
+    not_finite,
+    refuse_training,
+    tokenizer_facts,
+    watch_of,
+)
 from ..store import fingerprint_json
 from ._encoder import Encoder
 from ._features import Features
@@ -115,11 +123,15 @@ class HuggingFaceTwoTower(TwoTower):
             )
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.encoder: TowerEncoder = TowerEncoder(model, processor, name, enlarge)
+        # Held, so that the digests of the weights outlive one call of `fingerprint`.
+        self._watch = watch_of(model)
 
     @property
     def fingerprint(self) -> str:
-        whole = _Whole(self.model, self.encoder).fingerprint
-        return fingerprint_json([whole, tokenizer_facts(self.tokenizer)])
+        model, images = described(self.model.config), described(self.encoder.images)
+        facts = ["tower", type(self.model).__name__, model, images]
+        towers = fingerprint_json([facts, [self._watch.content()]])
+        return fingerprint_json([towers, tokenizer_facts(self.tokenizer)])
 
     def prompts(self, names: Sequence[str]) -> list[str]:
         return [f"a photo of {article(name)} {name}" for name in names]
@@ -178,17 +190,6 @@ class HuggingFaceTwoTower(TwoTower):
             joint = tower.head(normed[:, None])
         vectors = joint.float().cpu().numpy()
         return Features({JOINT: vectors}, layout.boxes, layout.grid, layout.size)
-
-
-class _Whole(TowerEncoder):
-    """Both towers, for their fingerprint."""
-
-    def __init__(self, model: PreTrainedModel, vision: TowerEncoder) -> None:
-        self.model, self.images, self.tower = model, vision.images, model
-
-    @property
-    def modules(self) -> tuple[nn.Module, ...]:
-        return (self.model,)
 
 
 def _pooled(output: Any) -> Tensor:
