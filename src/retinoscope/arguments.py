@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Iterable, Sequence
-from typing import Any
+import os
+from collections.abc import Iterable, Mapping, Sequence, Set
+from pathlib import Path
+from typing import Any, ClassVar
 
 from .errors import InputError
 
 _SEEDS = 2**63 - 1
 
 
-def whole(value: object, what: str, least: int | None = None, most: int | None = None) -> int:
+class Counted(int):
+    """A whole number that knows what it counts: an int, but refused where others are taken.
+
+    Attributes:
+        called: what a message calls it.
+        instead: what is to be done where one of another kind is taken.
+    """
+
+    __slots__ = ()
+    called: ClassVar[str]
+    instead: ClassVar[str]
+
+
+def whole(
+    value: object,
+    what: str,
+    least: int | None = None,
+    most: int | None = None,
+    kind: type[Counted] | None = None,
+) -> int:
     """`value` as an int: Python's, NumPy's or PyTorch's; no bool, no float, no text.
 
     Args:
         what: what the message calls it.
         least, most: the range, both included; None for no bound.
+        kind: the one kind of counted numbers that is taken beside plain ones.
 
     Raises:
-        InputError: another type, or outside the range.
+        InputError: another type, a number that counts something else, or outside the range.
     """
+    if isinstance(value, Counted) and (kind is None or not isinstance(value, kind)):
+        instead = "int() makes it a plain number" if kind is None else value.instead
+        raise InputError(
+            f"expected {what}{_range(least, most)}, got {value.called} {int(value)}: {instead}"
+        )
     try:
         if _is_bool(value):
             raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise InputError(
-            f"expected {what}{_range(least, most)} (whole numbers), got {_shown(value)}"
+            f"expected {what}{_range(least, most)} (whole numbers), got {shown(value)}"
         ) from None
     if (least is not None and number < least) or (most is not None and number > most):
         raise InputError(f"expected {what}{_range(least, most)}, got {number}")
@@ -35,16 +63,89 @@ def whole(value: object, what: str, least: int | None = None, most: int | None =
 
 
 def wholes(
-    values: object, what: str, least: int | None = None, most: int | None = None
+    values: object,
+    what: str,
+    least: int | None = None,
+    most: int | None = None,
+    kind: type[Counted] | None = None,
 ) -> tuple[int, ...]:
     """One whole number or several, as a tuple in their order; see `whole`.
 
     Raises:
         InputError: text, or a member that `whole` refuses.
     """
-    if isinstance(values, str | bytes) or not isinstance(values, Iterable) or _is_scalar(values):
-        return (whole(values, what, least, most),)
-    return tuple(whole(value, what, least, most) for value in values)
+    alone = isinstance(values, str | bytes | Mapping) or _is_scalar(values)
+    if alone or not isinstance(values, Iterable):
+        return (whole(values, what, least, most, kind),)
+    return tuple(whole(value, what, least, most, kind) for value in values)
+
+
+def number(value: Any, what: str, least: float | None = None, most: float | None = None) -> float:
+    """`value` as a float: any finite number of Python, NumPy or PyTorch; no bool, no text.
+
+    Raises:
+        InputError: anything else, or outside the range.
+    """
+    try:
+        if _is_bool(value) or isinstance(value, str | bytes | Counted):
+            raise TypeError
+        found = float(value)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        found = math.nan
+    inside = (least is None or found >= least) and (most is None or found <= most)
+    if not (math.isfinite(found) and inside):
+        raise InputError(f"expected {what}{_range(least, most)}, got {shown(value)}")
+    return found
+
+
+def text(value: object, what: str) -> str:
+    """`value`, which must be a str.
+
+    Raises:
+        InputError: anything else.
+    """
+    if not isinstance(value, str):
+        raise InputError(f"expected {what} as a str, got {shown(value)}")
+    return value
+
+
+def path(value: object, what: str = "a path") -> Path:
+    """`value`, a str or a path, as a Path.
+
+    Raises:
+        InputError: anything else.
+    """
+    found = value if isinstance(value, str) else None
+    if isinstance(value, os.PathLike):
+        found = os.fspath(value)
+    if not isinstance(found, str):
+        raise InputError(f"expected {what} as a str or a Path, got {shown(value)}")
+    return Path(found)
+
+
+def listed(values: Any, what: str) -> Any:
+    """`values`, which must be several in an order: not one of them alone.
+
+    A str is many letters, which nobody means; the order of a set or of a mapping's keys is chance.
+
+    Raises:
+        InputError: anything else.
+    """
+    alone = not isinstance(values, Iterable) and not hasattr(values, "__getitem__")
+    if alone or isinstance(values, str | bytes | Mapping | Set) or _is_scalar(values):
+        raise InputError(
+            f"expected {what} in a list, got {shown(values)}: one alone is given as a list too"
+        )
+    return values
+
+
+def several(values: Any, what: str) -> tuple[Any, ...]:
+    """What a list or another iterable in an order holds; see `listed`.
+
+    Raises:
+        InputError: text, a mapping, a set, or one thing that is no list.
+    """
+    return tuple(listed(values, what))
 
 
 def seed(value: object, what: str = "seed") -> int:
@@ -64,7 +165,7 @@ def one_of(value: Any, choices: Sequence[str], what: str) -> str:
     """
     if not isinstance(value, str) or value not in choices:
         names = ", ".join(repr(name) for name in choices)
-        raise InputError(f"expected one of {names} as {what}, got {_shown(value)}")
+        raise InputError(f"expected one of {names} as {what}, got {shown(value)}")
     return value
 
 
@@ -79,13 +180,14 @@ def _is_scalar(value: Any) -> bool:
     return getattr(value, "ndim", 1) == 0
 
 
-def _range(least: int | None, most: int | None) -> str:
+def _range(least: float | None, most: float | None) -> str:
     if least is None:
         return "" if most is None else f" up to {most}"
     return f" from {least} up" if most in (None, _SEEDS) else f" from {least} to {most}"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """What a message calls a value that is none of those expected."""
     if value is None or isinstance(value, str | int | float):
         return repr(value)
     return f"a {type(value).__name__}"

@@ -15,7 +15,7 @@ def device_of(name: str | torch.device | None) -> torch.device:
     """
     try:
         device = torch.device(name or "cpu")
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         raise InputError(f"expected a device such as cpu, cuda or cuda:1, got {name!r}") from error
     try:
         torch.empty(0, device=device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from PIL import Image
 
 import retinoscope as rs
+from retinoscope.attribution import Target, resolve
 from retinoscope.engine import Run
 from retinoscope.tokens import TokenSet
 from tests.engine.decoders import decoder_vlm
@@ -96,11 +98,11 @@ def test_two_values_for_one_state(run: Run, tiny: rs.VLM) -> None:
     # Beside each other, at different layers and over an ablated input there is nothing to decide.
     fine = [apart, at_once, [rs.Ablate(a), rs.Patch(a, [1], other)], [rs.Patch(a, (1, 1), other)]]
     logits = run.counterfactuals(fine).logits
-    assert torch.equal(logits[0], logits[1])
+    torch.testing.assert_close(logits[0], logits[1])
     _refused(run, [rs.Patch(a, [1], run)] * 2, "two patches")
     cut = rs.Knockout(a, "last", layers=1)
     twice, once = run.counterfactuals([[cut, cut], cut]).logits
-    assert torch.equal(twice, once)
+    torch.testing.assert_close(twice, once)
 
 
 @pytest.mark.parametrize("wrong", ["12", [1.9], [True], [None], {"1": 2}, 1.5])
@@ -134,6 +136,7 @@ def test_one_layer_is_that_layer(run: Run) -> None:
     for wrong in (obj.indices, obj.indices[0]):
         with pytest.raises(rs.InputError, match="expected positions"):
             run.hidden(0, wrong)
+    assert run.image.at(3) == obj
     with pytest.raises(rs.InputError, match="seed"):
         rs.fill.noise(-1)
 
@@ -156,6 +159,134 @@ def test_things_that_are_no_interventions(run: Run) -> None:
         rs.Knockout(run.image.at([0]), "first")  # type: ignore[arg-type]
     with pytest.raises(rs.InputError, match="reference"):
         run.counterfactuals([[]], exact="fast")  # type: ignore[arg-type]
+
+
+WRONG: dict[str, tuple[str, Callable[[Run], object]]] = {
+    # One where several are meant, or what is no list at all.
+    "prompts": ("list.*'abc'", lambda run: run.vlm.run_many(None, "abc")),
+    "prompts, one": ("list.*Prompt", lambda run: run.vlm.run_many(None, _any(run.prompt))),
+    "prompts, mapping": ("list.*dict", lambda run: run.vlm.run_many(None, _any({"a": 1}))),
+    "prompts, number": ("text.*3", lambda run: run.vlm.run_many(None, [_any(3)])),
+    "images": ("list.*Image", lambda run: run.vlm.encode(_any(run.prompt.images[0]))),
+    "images, path": ("list.*'a.png'", lambda run: run.vlm.encode("a.png")),
+    "images, array": (
+        r"list.*\(8, 8, 3\)",
+        lambda run: run.vlm.encode_whole(_any(np.zeros((8, 8, 3), np.uint8))),
+    ),
+    "conditions": ("list.*Ablate", lambda run: run.counterfactuals(_any(_ablate(run)))),
+    "conditions, none": ("list.*None", lambda run: run.counterfactuals(_any(None))),
+    "conditions, text": ("list.*'ab'", lambda run: run.counterfactuals(_any("ab"))),
+    "conditions, set": ("list.*set", lambda run: run.counterfactuals(_any({_ablate(run)}))),
+    "conditions, many": (
+        "list.*Ablate",
+        lambda run: run.vlm.run_many(None, ["a cat"]).counterfactuals(_any(_ablate(run))),
+    ),
+    "conditions, made": (
+        "list.*Ablate",
+        lambda run: run.vlm.run_many(None, ["a cat"]).counterfactuals(lambda _: _any(_ablate(run))),
+    ),
+    "runs": ("runs.*3", lambda run: run.vlm.run_many(None, ["a cat"]).only([3])),
+    "samples": ("list.*Image", lambda run: rs.fill.mean(run.vlm, _any(run.prompt.images[0]))),
+    "samples, text": ("list.*'scenes:3'", lambda run: rs.fill.mean(run.vlm, "scenes:3")),
+    "samples, array": (
+        r"samples in a list.*\(8, 8\)",
+        lambda run: rs.fill.mean(run.vlm, _any(np.zeros((8, 8), np.uint8))),
+    ),
+    # Token ids that the vocabulary does not have.
+    "ids, float": ("token ids.*1.5", lambda run: _follow(run, [1.5])),
+    "ids, above": ("token ids.*1000000000", lambda run: _follow(run, [10**9])),
+    "ids, below": ("token ids.*-1", lambda run: _follow(run, [-1])),
+    "ids, text": ("token ids.*'ab'", lambda run: _follow(run, "ab")),
+    "ids, position": ("token ids.*position", lambda run: _follow(run, run.image.positions)),
+    "lens, ids": ("token ids.*1000000000", lambda run: run.lens().words([10**9])),
+    "lens, float": ("token ids.*1.5", lambda run: run.lens().words(_any([1.5]))),
+    "lens, word": ("token ids.*'cat'", lambda run: run.lens().words(_any("cat"))),
+    "lens, position": ("position", lambda run: run.lens().prob(run.image.positions)),
+    "lens, mapping": ("dict", lambda run: run.lens().prob(_any({3: 1}))),
+    "target": ("token id.*True", lambda run: resolve(run, True)),
+    "target, position": ("token id.*position", lambda run: resolve(run, run.image.positions[0])),
+    "target, ids": ("token ids.*'12'", lambda run: Target.tokens(_any("12"))),
+    "target, id": ("token id.*1.5", lambda run: Target.token(_any(1.5))),
+    "target, word": ("word.*3", lambda run: Target.word(_any(3))),
+    "target, span": (
+        "segment.*1.5",
+        lambda run: resolve(_wrote(run), Target.segment((0, _any(1.5)))),
+    ),
+    "target, ends": ("segment.*1", lambda run: resolve(_wrote(run), Target.segment(_any((1,))))),
+    # Another thing altogether.
+    "text": ("text.*3", lambda run: run.vlm.prompt(None, _any(3))),
+    "text, none": ("text.*None", lambda run: run.vlm.prompt(None, _any(None))),
+    "text, bytes": ("text.*bytes", lambda run: run.vlm.prompt(None, _any(b"hi"))),
+    "text, image": ("text.*Image", lambda run: run.vlm.prompt("a cat", _any(run.prompt.images[0]))),
+    "prefill": ("prefill.*3", lambda run: run.vlm.prompt(None, "a cat", _any(3))),
+    "prefill, list": ("prefill.*list", lambda run: run.vlm.prompt(None, "a cat", _any(["It"]))),
+    "prompt": ("prompt.*'hi'", lambda run: run.vlm.run(_any("hi"))),
+    "prompt, image": ("vlm.prompt", lambda run: run.vlm.run(_any(run.prompt.images[0]))),
+    "prompt, none": ("vlm.prompt", lambda run: run.vlm.run(_any(None))),
+    "donor": ("a run as donor.*Image", lambda run: rs.fill.donor(_any(run.prompt.images[0]))),
+    "donor, none": ("a run as donor.*None", lambda run: rs.fill.donor(_any(None))),
+    "model": ("retinoscope.load.*'pocket'", lambda run: rs.fill.mean(_any("pocket"), ["a.png"])),
+    "run": ("a run.*Prompt", lambda run: rs.tokens.registers(_any(run.prompt))),
+    "run, set": ("a run.*TokenSet", lambda run: rs.tokens.random(_any(run.image.tokens), 3, 0)),
+    "run, method": ("a run.*'a'", lambda run: resolve(_any("a"), " cat")),
+    "sigmas": ("sigmas.*nan", lambda run: rs.tokens.registers(run, float("nan"))),
+    "sigmas, text": ("sigmas.*'2'", lambda run: rs.tokens.registers(run, _any("2"))),
+    "scores": ("scores.*list", lambda run: rs.tokens.top(run, _any([1, 2]), 1)),
+    "cover": ("min_cover.*'0.5'", lambda run: run.image.covering((0, 0, 9, 9), _any("0.5"))),
+    "cover, true": ("min_cover.*True", lambda run: run.image.covering((0, 0, 9, 9), True)),
+    "baseline": (
+        "baseline.*3",
+        lambda run: rs.tokens.by_gradient(run, " cat", 3, baseline=_any(3)),
+    ),
+    "file": ("path.*3", lambda run: run.lens().save(_any(3))),
+    # Numbers that count something else.
+    "rows": ("rows.*position", lambda run: run.image.rows(run.image.positions)),
+    "row": ("rows.*index", lambda run: run.image.row(run.image.tokens.indices[0])),
+    "layer": ("layers.*index", lambda run: run.hidden(run.image.tokens.indices[0])),
+    "block": ("blocks.*position", lambda run: run.attention(run.image.positions[0])),
+    "layers": (
+        "layers.*position",
+        lambda run: rs.Knockout(run.image.tokens, "last", run.image.positions),
+    ),
+    "heads": (
+        "heads.*index",
+        lambda run: rs.Knockout(run.image.tokens, "last", heads=run.image.tokens.indices),
+    ),
+    "rings": ("rings.*index", lambda run: run.image.at(1).grow(run.image.tokens.indices[1])),
+    "index": ("indices.*None", lambda run: run.image.at(_any(None))),
+    "index, position": ("indices.*position", lambda run: run.image.at(run.image.positions[0])),
+}
+
+
+def _any(value: object) -> Any:
+    return value
+
+
+def _ablate(run: Run) -> rs.Ablate:
+    return rs.Ablate(run.image.at([0]))
+
+
+def _follow(run: Run, ids: Any) -> Run:
+    return run.vlm.run(run.prompt, continuation=ids)
+
+
+def _wrote(run: Run) -> Run:
+    return _follow(run, [5, 6, 7])
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_no_such_thing_is_said_in_one_line(run: Run, what: str) -> None:
+    named, call = WRONG[what]
+    with pytest.raises(rs.InputError, match=named) as error:
+        call(run)
+    assert "\n" not in str(error.value)
+
+
+def test_token_ids_of_any_kind_follow_a_prompt(run: Run) -> None:
+    several = [_follow(run, ids).logits for ids in ([5, 6], torch.tensor([5, 6]), np.array([5, 6]))]
+    assert torch.equal(several[0], several[1])
+    assert torch.equal(several[0], several[2])
+    assert torch.equal(_follow(run, []).logits, run.logits)
 
 
 def test_flash_attention_takes_no_knockouts(tiny: rs.VLM, monkeypatch: pytest.MonkeyPatch) -> None:

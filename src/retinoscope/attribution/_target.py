@@ -6,7 +6,6 @@ therefore read at the position in front of "cat"; the row of "cat" itself explai
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,12 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..arguments import one_of
+from .. import arguments
 from ..data.viewing import segment_of
 from ..engine import Condition, Run
 from ..errors import InputError
 from ..lens import Lens
-from ..tokens import EmbeddingGradient, likely_pieces, logits_of
+from ..tokens import EmbeddingGradient, likely_pieces, logits_of, require_run
 from ._trace import AttentionTrace, StateTrace, attention_trace, state_trace
 
 Score = Literal["log-probability", "logit"]
@@ -54,26 +53,27 @@ class Target:
     occurrence: int = 0
 
     def __post_init__(self) -> None:
-        one_of(self.score, SCORES, "score")
+        arguments.one_of(self.score, SCORES, "score")
 
     @classmethod
     def token(cls, index: int, score: Score = "log-probability") -> Target:
         """The token `index` behind the run's last position."""
-        return cls("tokens", (int(index),), score)
+        return cls("tokens", (arguments.whole(index, "a token id", 0),), score)
 
     @classmethod
     def tokens(cls, ids: Sequence[int], score: Score = "log-probability") -> Target:
         """Several tokens that follow each other behind the run's last position."""
-        if not len(ids):
+        found = arguments.wholes(ids, "token ids", 0)
+        if not found:
             raise InputError("expected at least one token to explain, got none")
-        return cls("tokens", tuple(int(index) for index in ids), score)
+        return cls("tokens", found, score)
 
     @classmethod
     def word(cls, word: str, score: Score = "log-probability") -> Target:
         """A word behind the run's last position, all its pieces: each is read at the position
         before it, with the pieces before it as they are. A leading space matters to most
         tokenizers: " cat" is the word inside a sentence."""
-        return cls("word", str(word), score)
+        return cls("word", arguments.text(word, "a word"), score)
 
     @classmethod
     def segment(
@@ -223,7 +223,8 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
         InputError: an unknown word or token, a goal of another run, two words of a difference that
             are not one token each or are the same, or a segment that the text does not have.
     """
-    one_of(exact, ("incremental", "reference"), "exact")
+    require_run(run)
+    arguments.one_of(exact, ("incremental", "reference"), "exact")
     if isinstance(target, Goal):
         if run is not target.origin and run is not target.run:
             raise InputError("expected a target of this run, got one that another was resolved for")
@@ -231,13 +232,8 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
     if isinstance(target, str):
         target = Target.word(target)
     elif not isinstance(target, Target):
-        try:
-            target = Target.token(operator.index(target))
-        except TypeError:
-            raise InputError(
-                "expected a target as a Target, a word or a token id, got a "
-                f"{type(target).__name__}"
-            ) from None
+        index = arguments.whole(target, "a Target, a word or a token id", 0)
+        target = Target("tokens", (index,))
     if target.kind == "segment":
         return _segment(run, target, exact)
     if target.kind == "difference":
@@ -294,13 +290,14 @@ def _tokens_of(run: Run, ids: Sequence[int], target: Target) -> Span:
 
 def _characters(text: str, target: Target) -> Span:
     if not isinstance(target.of, str):
-        start, stop = target.of
+        span = arguments.wholes(target.of, "the first character of a segment and its end", 0)
+        start, stop = span if len(span) == 2 else (0, 0)
         if not 0 <= start < stop <= len(text):
             raise InputError(
                 f"expected a segment within the {len(text)} characters of {text!r}, got "
-                f"{start} to {stop}"
+                f"{target.of!r}"
             )
-        return int(start), int(stop)
+        return start, stop
     found = segment_of(text, target.of, occurrence=target.occurrence)
     return found.start, found.end
 
@@ -326,9 +323,7 @@ def _single(run: Run, word: str | int) -> int:
 
 
 def _known(run: Run, index: int) -> int:
-    if not 0 <= index < run.adapter.vocab_size:
-        raise InputError(f"expected a token id from 0 to {run.adapter.vocab_size - 1}, got {index}")
-    return int(index)
+    return arguments.whole(index, "a word or a token id", 0, run.adapter.vocab_size - 1)
 
 
 def _quoted(run: Run, ids: Sequence[int]) -> str:

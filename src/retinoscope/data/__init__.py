@@ -14,7 +14,7 @@ from ._coco import coco
 from ._contents import Contents, advice, require_objects, source_name
 from ._datasets import dataset
 from ._folder import folder, table
-from ._image import ImageSource, open_image
+from ._image import ImageSource, open_image, several_images
 from ._labels import BACKGROUND, IGNORE, class_names, label_map
 from ._lazy import LazySamples
 from ._sample import Object, Part, Question, Relation, Sample, Sign
@@ -85,6 +85,7 @@ __all__ = [
     "require_objects",
     "run_lengths",
     "scenes",
+    "several_images",
     "simulated",
     "source_name",
     "source_of",

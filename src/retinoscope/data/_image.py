@@ -7,11 +7,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeAlias, Union
+from typing import IO, Any, TypeAlias, Union
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ..arguments import listed
 from ..errors import InputError
 
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, np.ndarray, Image.Image]
@@ -89,6 +90,22 @@ def open_image(
             f"{type(source).__name__}"
         )
     return _upright_rgb(_loaded(image, name, max_pixels), name)
+
+
+def several_images(images: Any, what: str = "images") -> Any:
+    """`images`, which must be several in a list, and can be counted: not one of them alone.
+
+    Raises:
+        InputError: anything else, such as the array of one image, whose rows would be images.
+    """
+    if not hasattr(listed(images, what), "__len__"):
+        images = tuple(images)
+    if getattr(images, "ndim", 4) < 4:
+        shape = tuple(images.shape)
+        raise InputError(
+            f"expected {what} in a list, got one array {shape}: one alone is given as a list too"
+        )
+    return images
 
 
 def open_sized(file: Path, size: tuple[int, int], told_by: str) -> Image.Image:

@@ -134,7 +134,7 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
         )
     what = "positions to keep in block"
     chosen = tuple(
-        tuple(sorted(set(wholes(Position.only(places), f"{what} {layer}", 0, run.n - 1))))
+        tuple(sorted(set(wholes(places, f"{what} {layer}", 0, run.n - 1, Position))))
         for layer, places in enumerate(kept)
     )
     if not all(chosen):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from ..arguments import wholes
 from ..errors import InputError
-from ..tokens import TokenSet, VisualTokens
+from ..tokens import TokenSet, VisualTokens, require_run
 from .fill import Fill, zero
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ class Patch:
         _refuse_others(self.positions, "the positions to patch")
         if self.donor_positions is not None:
             _refuse_others(self.donor_positions, "donor_positions")
-        if not hasattr(self.donor, "hidden"):
-            raise InputError(f"expected a run as donor, got {_named(self.donor)}")
+        require_run(self.donor, "a run as donor")
         object.__setattr__(self, "layers", tuple(dict.fromkeys(wholes(self.layers, "layers"))))
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..arguments import whole, wholes
+from ..arguments import several, whole, wholes
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
 from ..models import Adapter, Inputs, SoftOrigin, entering
@@ -235,13 +235,15 @@ class Run:
             batch_size: the largest number of conditions in a batch; as many as fit if None.
 
         Raises:
-            InputError: no conditions, no such path or amount of memory, or an intervention that
-                would change nothing or cannot be carried out; nothing is computed then.
+            InputError: no conditions, one that is not in a list, no such path or amount of memory,
+                or an intervention that would change nothing or cannot be carried out; nothing is
+                computed then.
             CapabilityError: an intervention that this model does not allow exactly.
         """
         means = means_for(self.vlm, exact, memory, batch_size)
+        conditions = several(conditions, "conditions")
         plans = self.plans_for(conditions)
-        return Effects(self, self._clean, tuple(conditions), plans, means)
+        return Effects(self, self._clean, conditions, plans, means)
 
     def plans_for(self, conditions: Sequence[Condition]) -> tuple[Plan, ...]:
         """The conditions, checked and resolved; see `counterfactuals`."""
@@ -262,8 +264,7 @@ class Run:
                 raise InputError("expected positions of this run, got a token set of another run")
             found = where.positions
         else:
-            given = where if isinstance(where, Iterable) else [where]
-            found = wholes(Position.only(given), "positions", 0, self.n - 1)
+            found = wholes(where, "positions", 0, self.n - 1, Position)
         if not found:
             raise InputError(f"expected positions from 0 to {self.n - 1}, got none")
         return found

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, overload
 
+from ..arguments import several, wholes
 from ..errors import InputError
 from ..tokens import TokenSet
 from ._effects import Effects, means_for
@@ -46,8 +47,13 @@ class Runs(Sequence["Run"]):
         return iter(self.items)
 
     def only(self, indices: Sequence[int]) -> Runs:
-        """Some of the runs, which still share what all of them share."""
-        return Runs(tuple(self.items[index] for index in indices), self.shared)
+        """Some of the runs, which still share what all of them share.
+
+        Raises:
+            InputError: no such run.
+        """
+        chosen = wholes(indices, "runs", 0, len(self) - 1)
+        return Runs(tuple(self.items[index] for index in chosen), self.shared)
 
     def counterfactuals(
         self,
@@ -70,17 +76,18 @@ class Runs(Sequence["Run"]):
             CapabilityError: as for `run.counterfactuals`.
         """
         if callable(conditions):
-            several = [tuple(conditions(run)) for run in self.items]
+            asked = [several(conditions(run), "conditions") for run in self.items]
         else:
-            several = [tuple(self._of(one, run) for one in conditions) for run in self.items]
-        plans = [run.plans_for(one) for run, one in zip(self.items, several, strict=True)]
+            given = several(conditions, "conditions")
+            asked = [tuple(self._of(one, run) for one in given) for run in self.items]
+        plans = [run.plans_for(one) for run, one in zip(self.items, asked, strict=True)]
         means = means_for(self.items[0].vlm, exact, memory, batch_size)
         trunk = None
         if self.shared and means.path == "incremental":
             trunk = Trunk(self.shared, [run._clean for run in self.items], plans)
         return tuple(
             Effects(run, run._clean, conditions, of_run, means, trunk)
-            for run, conditions, of_run in zip(self.items, several, plans, strict=True)
+            for run, conditions, of_run in zip(self.items, asked, plans, strict=True)
         )
 
     def _of(self, condition: Condition, run: Run) -> Condition:

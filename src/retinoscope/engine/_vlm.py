@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import PreTrainedModel, ProcessorMixin
 
-from ..data import ImageSource, open_image
+from .. import arguments
+from ..data import ImageSource, open_image, several_images
 from ..errors import CapabilityError, InputError, UnknownWordsWarning
 from ..models import (
     Adapter,
@@ -147,18 +148,20 @@ class VLM:
                 question is then everything after the last image.
 
         Raises:
-            InputError: an image that cannot be read, an empty text, special tokens in a text that
-                is not raw, another number of image placeholders than of images, or more positions
-                than the model's context has.
+            InputError: an image that cannot be read, a text or prefill that is none or an empty
+                one, special tokens in a text that is not raw, another number of image placeholders
+                than of images, or more positions than the model's context has.
             CapabilityError: a chat template that changes the text.
 
         Warns:
             UnknownWordsWarning: the tokenizer does not know a word; see `Prompt.unknown`.
         """
-        if not text.strip():
+        if not arguments.text(text, "the prompt's text").strip():
             raise InputError("expected a text for the prompt, got an empty one")
-        several = isinstance(image, list | tuple)
-        sources: Sequence[Any] = [] if image is None else image if several else [image]
+        if prefill is not None:
+            arguments.text(prefill, "the prefill")
+        many = isinstance(image, list | tuple)
+        sources: Sequence[Any] = [] if image is None else image if many else [image]
         images = tuple(open_image(source) for source in sources)
         if raw:
             if prefill is not None:
@@ -180,8 +183,14 @@ class VLM:
 
         Args:
             continuation: token ids behind the prompt that the model wrote itself.
+
+        Raises:
+            InputError: what is no prompt, token ids outside the vocabulary, more positions than the
+                model's context has, or a model in training mode.
         """
-        inputs = prompt.inputs.followed_by(continuation) if len(continuation) else prompt.inputs
+        prompt = _made_by_prompt(prompt)
+        ids = arguments.wholes(continuation, "token ids as continuation", 0, self.vocab_size - 1)
+        inputs = prompt.inputs.followed_by(ids) if ids else prompt.inputs
         refuse_longer(self.adapter, inputs)
         state = self.state()
         inputs = self._with_images(inputs, state)
@@ -202,13 +211,14 @@ class VLM:
             prompts: texts, or prompts that were made of the same image.
 
         Raises:
-            InputError: no prompts, or what `prompt` raises.
+            InputError: no prompts, one that is not in a list, or what `prompt` raises.
         """
-        if not len(prompts):
+        given = arguments.several(prompts, "prompts")
+        if not given:
             raise InputError("expected at least one prompt, got none")
-        several = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in prompts]
+        asked = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in given]
         state = self.state()
-        inputs = [self._with_images(prompt.inputs, state) for prompt in several]
+        inputs = [self._with_images(prompt.inputs, state) for prompt in asked]
         alone = torch.is_autocast_enabled(self.device.type)
         alone = alone or not self.capabilities.supports("incremental")
         shared = 0 if alone else common_start(inputs)
@@ -222,7 +232,7 @@ class VLM:
                 shared = 0
             trunk = (cleans[0], shared) if cleans and shared else None
             cleans.append(clean_pass(self.adapter, one, self._embedded(one), trunk, state))
-        runs = (self._run(*parts) for parts in zip(several, inputs, cleans, strict=True))
+        runs = (self._run(*parts) for parts in zip(asked, inputs, cleans, strict=True))
         return Runs(tuple(runs), shared)
 
     def _run(self, prompt: Prompt, inputs: Inputs, clean: Clean) -> Run:
@@ -253,7 +263,8 @@ class VLM:
         Only what stands at the images' positions: `encode_whole` gives what else belongs to them.
 
         Raises:
-            InputError: an image that cannot be read, or a model in training mode.
+            InputError: one image that is not in a list, one that cannot be read, or a model in
+                training mode.
             CapabilityError: a family that reads its images elsewhere than at positions.
         """
         found = self.encode_whole(images)
@@ -268,8 +279,9 @@ class VLM:
     @torch.no_grad()
     def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
         """The same with everything else that the decoder gets of each image."""
+        given = several_images(images)
         self.state()
-        pixels = [self.adapter.preprocess(open_image(one)) for one in images]
+        pixels = [self.adapter.preprocess(open_image(one)) for one in given]
         return encoded(self.adapter, pixels)
 
     def _with_images(self, inputs: Inputs, state: ModelState) -> Inputs:
@@ -301,6 +313,16 @@ class VLM:
 
     def __repr__(self) -> str:
         return f"VLM({self.name!r}, {self.capabilities.family}, {self.dtype}, {self.device})"
+
+
+def _made_by_prompt(prompt: object) -> Prompt:
+    if isinstance(prompt, Prompt):
+        return prompt
+    got = repr(prompt) if isinstance(prompt, str) else f"a {type(prompt).__name__}"
+    raise InputError(
+        f"expected a prompt, got {got}: vlm.prompt(image, text) makes one, with None as image for "
+        "text only"
+    )
 
 
 def _digest(pixels: Mapping[str, Tensor]) -> bytes:

@@ -18,9 +18,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .. import arguments
-from ..data import ImageSource, Sample, open_image
+from ..data import ImageSource, Sample, open_image, several_images
 from ..errors import InputError
-from ..tokens import RunLike
+from ..tokens import RunLike, require_run
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -118,6 +118,9 @@ class Donor(Fill):
 
     run: RunLike
 
+    def __post_init__(self) -> None:
+        require_run(self.run, "a run as donor")
+
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
         chosen = self._chosen(run, positions).to(self.run.embeddings.device)
         return self.run.embeddings[chosen].to(run.embeddings)
@@ -187,11 +190,15 @@ def mean(
         batch_size: images encoded together.
 
     Raises:
-        InputError: no samples, an image that cannot be read, or a model that changed meanwhile.
+        InputError: no samples, one that is not in a list, an image that cannot be read, what is no
+            model of `load`, or a model that changed meanwhile.
 
     Source: Neo et al. 2024, section 3: the mean over 50,000 ImageNet validation images.
     """
     arguments.whole(batch_size, "batch_size", 1)
+    if not hasattr(vlm, "adapter"):
+        raise InputError(f"expected a model of retinoscope.load, got {arguments.shown(vlm)}")
+    samples = several_images(samples, "samples")
     if not len(samples):
         raise InputError("expected samples to take the mean over, got none")
     state = vlm.adapter.state()

@@ -6,7 +6,7 @@ The readout of (layers + 1) x n x vocabulary numbers is never held; see `_stream
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..arguments import one_of, whole
+from .. import arguments
+from ..arguments import one_of, several, whole, wholes
 from ..errors import InputError
 from ..models import Adapter, ModelState, finite, in_turn, not_finite
 from ..showing import show
@@ -72,8 +73,13 @@ class Lens:
         return [[[text[index] for index in row] for row in layer] for layer in self.ids.tolist()]
 
     def words(self, ids: Sequence[int]) -> list[str]:
-        """The strings of token ids, in their order."""
-        return self._adapter.vocabulary.texts(ids)
+        """The strings of token ids, in their order.
+
+        Raises:
+            InputError: what is no token id.
+        """
+        known = wholes(ids, "token ids", 0, self._adapter.vocab_size - 1)
+        return self._adapter.vocabulary.texts(known)
 
     @in_turn(lambda self: self._adapter.model)
     def logits(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
@@ -150,11 +156,12 @@ class Lens:
         """Writes `to_frame` as Parquet and returns the path.
 
         Raises:
-            InputError: the name does not end in .parquet, or the folder cannot be written.
+            InputError: what is no path, the name does not end in .parquet, or the folder cannot be
+                written.
         """
         from pyarrow import parquet
 
-        goal = Path(path)
+        goal = arguments.path(path)
         if goal.suffix != ".parquet":
             raise InputError(f"expected a file name that ends in .parquet, got {goal.name!r}")
         try:
@@ -196,7 +203,8 @@ class Lens:
 
     def _goals(self, word: Word | Sequence[Word]) -> tuple[list[int], bool]:
         """Token ids, and whether several words were given."""
-        if isinstance(word, str) or not isinstance(word, Iterable) or not getattr(word, "ndim", 1):
+        single = isinstance(word, str | bytes | Mapping) or not getattr(word, "ndim", 1)
+        if single or not isinstance(word, Iterable):
             return token_ids(self._adapter, [cast(Word, word)]), False
         return token_ids(self._adapter, list(word)), True
 
@@ -207,7 +215,8 @@ def token_ids(adapter: Adapter, words: Sequence[Word]) -> list[int]:
     Raises:
         InputError: the tokenizer does not know a word, no such token id, or no words.
     """
-    if not len(words):
+    words = several(words, "words")
+    if not words:
         raise InputError("expected at least one word, got none")
     return [_token_id(adapter, word) for word in words]
 

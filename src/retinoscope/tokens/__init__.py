@@ -6,7 +6,7 @@ random(run, n=len(obj), seed=0, exclude=obj)
 """
 
 from ..models import Layout
-from ._choose import RunLike, random, registers, top, visual
+from ._choose import RunLike, random, registers, require_run, top, visual
 from ._cover import Region, region_cover, region_mask
 from ._gradient import (
     EmbeddingGradient,
@@ -66,6 +66,7 @@ __all__ = [
     "region_mask",
     "registers",
     "released_scores",
+    "require_run",
     "spread",
     "token_map",
     "top",

@@ -33,6 +33,12 @@ class RunLike(Protocol):
     def require_current(self) -> None: ...
 
 
+def require_run(run: object, what: str = "a run") -> None:
+    """Raises `InputError` for what is no run; `what` is what the message says was expected."""
+    if not isinstance(getattr(run, "sequence", None), Positions) or not hasattr(run, "inputs"):
+        raise InputError(f"expected {what}, got {arguments.shown(run)}: vlm.run(prompt) makes one")
+
+
 def visual(run: RunLike) -> TokenSet:
     """All visual tokens of all images of a run.
 
@@ -40,6 +46,7 @@ def visual(run: RunLike) -> TokenSet:
         InputError: a run without an image.
         CapabilityError: a family whose visual tokens have no positions.
     """
+    require_run(run)
     found = [position for image in run.images for position in image.positions]
     if not found:
         raise run.adapter.no_visual(run.inputs)
@@ -52,8 +59,12 @@ def registers(run: RunLike, sigmas: float = 2.0) -> TokenSet:
     The L2 norm of the embedding that the decoder receives is above mean + `sigmas` times the
     unbiased standard deviation over the image's visual tokens.
 
+    Raises:
+        InputError: a run without an image, or `sigmas` that are no finite number.
+
     Source: Darcet et al. 2023, as used by Neo et al. 2024, section 3.
     """
+    sigmas = arguments.number(sigmas, "sigmas")
     everything = visual(run)
     chosen: list[int] = []
     for image in run.images:
@@ -91,8 +102,10 @@ def top(run: RunLike, scores: Float[Tensor, " token"], n: int) -> TokenSet:
     """
     everything = visual(run)
     places = [position for image in run.images for position in image.positions]
-    if scores.shape != (len(places),):
-        raise InputError(f"expected {len(places)} scores, got {tuple(scores.shape)}")
+    shape = getattr(scores, "shape", None)
+    if not isinstance(scores, Tensor) or shape != (len(places),):
+        got = arguments.shown(scores) if shape is None else f"{tuple(shape)}"
+        raise InputError(f"expected a tensor of {len(places)} scores, got {got}")
     n = arguments.whole(n, "n", 1, len(places))
     order = torch.argsort(scores, descending=True, stable=True)[:n]
     return TokenSet.of(run.sequence, (places[int(index)] for index in order), everything.positions)

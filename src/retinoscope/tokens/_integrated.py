@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import memory as budgets
-from ..arguments import whole
+from ..arguments import shown, whole
 from ..errors import InputError, IntegrationWarning
 from ._choose import RunLike, top, visual
 from ._gradient import EmbeddingGradient, LogitGradient, RunWithStates
@@ -284,4 +284,6 @@ def _start(
                 f"{tuple(value.shape)}"
             )
         return value.expand_as(end)
+    if not hasattr(baseline, "values"):
+        raise InputError(f"expected a baseline 'zero', a fill or a tensor, got {shown(baseline)}")
     return baseline.values(run, places).to(end)

@@ -2,61 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
-
-from ..errors import InputError
+from ..arguments import Counted
 
 
-class Position(int):
+class Position(Counted):
     """A place in the decoder's sequence, from 0.
 
-    It is an int in every way, but refused where an `Index` is taken.
+    It is an int in every way, but refused where something else is taken, such as an `Index`.
     """
 
     __slots__ = ()
-
-    @staticmethod
-    def only(numbers: Iterable[Any]) -> list[Any]:
-        """A list of `numbers`, as they are.
-
-        Raises:
-            InputError: one of them is an index.
-        """
-        return _without(
-            Index,
-            numbers,
-            "expected positions in the decoder's sequence, got the index {}, which counts an "
-            "image's visual tokens: use .positions, or image.at(indices)",
-        )
+    called = "position"
+    instead = "a token set is used as it is, and has its .indices"
 
 
-class Index(int):
+class Index(Counted):
     """A place among the visual tokens of one image, from 0.
 
-    It is an int in every way, but refused where a `Position` is taken.
+    It is an int in every way, but refused where something else is taken, such as a `Position`.
     """
 
     __slots__ = ()
-
-    @staticmethod
-    def only(numbers: Iterable[Any]) -> list[Any]:
-        """A list of `numbers`, as they are.
-
-        Raises:
-            InputError: one of them is a position.
-        """
-        return _without(
-            Position,
-            numbers,
-            "expected indices among an image's visual tokens, got position {} of the decoder's "
-            "sequence: a token set is used as it is, and has its .indices",
-        )
-
-
-def _without(wrong: type[int], numbers: Iterable[Any], message: str) -> list[Any]:
-    several = list(numbers)
-    for number in several:
-        if isinstance(number, wrong):
-            raise InputError(message.format(number))
-    return several
+    called = "the index"
+    instead = "it counts an image's visual tokens: use .positions, or image.at(indices)"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Self
 
-from ..arguments import whole
+from ..arguments import Counted, whole
 from ..errors import InputError
 from ..models import Layout
 from ._numbers import Index, Position
@@ -87,7 +87,7 @@ class TokenSet:
             InputError: a position outside the universe, or what is no position (an index).
         """
         inside = frozenset(range(sequence.n) if universe is None else universe)
-        chosen = tuple(sorted({whole(one, "positions") for one in Position.only(positions)}))
+        chosen = tuple(sorted({whole(one, "positions", kind=Position) for one in positions}))
         strange = [position for position in chosen if position not in inside]
         if strange:
             raise InputError(
@@ -119,7 +119,8 @@ class TokenSet:
         return iter(self.positions)
 
     def __contains__(self, position: object) -> bool:
-        Position.only([position])
+        if isinstance(position, Counted):
+            whole(position, "a position", kind=Position)
         return position in self.positions
 
     def __eq__(self, other: object) -> bool:

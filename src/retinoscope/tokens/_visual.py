@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from ..arguments import wholes
+from ..arguments import number, wholes
 from ..errors import CapabilityError, InputError
 from ..models import Layout
 from ._cover import Region, region_cover
@@ -64,8 +64,8 @@ class VisualTokens:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def at(self, indices: Iterable[int]) -> TokenSet:
-        """The tokens with these indices among the visual tokens of this image, 0 to n - 1.
+    def at(self, indices: Iterable[int] | int) -> TokenSet:
+        """The tokens with these indices (or this one) among the image's visual tokens, 0 to n - 1.
 
         Raises:
             InputError: an index outside 0 to n - 1, or what is no index: positions, such as those
@@ -76,7 +76,7 @@ class VisualTokens:
                 "expected indices among an image's visual tokens, got a token set: it is used as "
                 "it is; for the same places in another run or image give its .indices"
             )
-        chosen = wholes(Index.only(indices), "indices", 0, len(self) - 1)
+        chosen = wholes(indices, "indices", 0, len(self) - 1, Index)
         places = self.positions
         return TokenSet.of(self.sequence, (places[index] for index in chosen), places)
 
@@ -111,8 +111,7 @@ class VisualTokens:
 
         Source: Neo et al. 2024, section 3 (object tokens).
         """
-        if not 0 <= min_cover <= 1:
-            raise InputError(f"expected min_cover from 0 to 1, got {min_cover}")
+        number(min_cover, "min_cover", 0, 1)
         share = self.cover(region)
         return self.at(np.flatnonzero((share > 0) & (share >= min_cover)))
 
@@ -132,6 +131,6 @@ class VisualTokens:
             )
         n_rows = self.grid[0]
         chosen: set[int] = set()
-        for number in wholes(numbers, "rows", -n_rows, n_rows - 1):
-            chosen |= set(np.flatnonzero(self.layout.rows == number % n_rows).tolist())
+        for row in wholes(numbers, "rows", -n_rows, n_rows - 1):
+            chosen |= set(np.flatnonzero(self.layout.rows == row % n_rows).tolist())
         return self.at(sorted(chosen))
