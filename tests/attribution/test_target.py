@@ -139,8 +139,8 @@ def test_refusals(run: Run, read: Run) -> None:
         (Target.difference("yes", "yes"), "two different tokens"),
         (Target.difference("red cat", "no"), "one token each .* got 'red cat', which is 2"),
         (Target.segment("cat"), "text that the model wrote"),
-        (1.5, "a Target, a word or a token id, .* got 1.5"),
-        (None, "a Target, a word or a token id, .* got None"),
+        (1.5, "a Target, a word or a token id.* got 1.5"),
+        (None, "a Target, a word or a token id.* got None"),
     ):
         with pytest.raises(rs.InputError, match=message):
             resolve(run, target)  # type: ignore[arg-type]
