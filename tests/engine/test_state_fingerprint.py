@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,61 @@ def test_the_same_files_give_the_same(tiny_folder: Path, tmp_path: Path) -> None
     one.run(one.prompt(Image.new("RGB", (60, 40)), "Is there a cat in this image?"))
     one.tokenizer(["a", "a cat in this image"], padding=True)
     assert one.fingerprint == before == two.fingerprint
+
+
+def _epsilon(vlm: rs.VLM) -> None:
+    vlm.adapter.decoder.final_norm.variance_epsilon = 0.1
+
+
+def _scale(vlm: rs.VLM) -> None:
+    vlm.adapter.decoder.layers[0].self_attn.scaling *= 2
+
+
+def _norm(vlm: rs.VLM) -> None:
+    """Another module with an epsilon, which no configuration knows."""
+    decoder: Any = vlm.adapter.language_model
+    kept = decoder.norm
+    decoder.norm = torch.nn.RMSNorm(vlm.d_model, eps=0.1)
+    decoder.norm.weight = kept.weight
+
+
+def _other_norm(vlm: rs.VLM) -> None:
+    _norm(vlm)
+    decoder: Any = vlm.adapter.language_model
+    decoder.norm.eps = 0.2
+
+
+def test_settings_of_modules_count(build: Any, square: Image.Image) -> None:
+    """Also of the library's own, where they are not as the configuration makes them."""
+    plain = [rs.load(model=build.model(), processor=build.processor()) for _ in range(2)]
+    plain[0].run(plain[0].prompt(square, "Is there a cat?"))
+    plain[0].model.train()
+    plain[0].model.eval()
+    plain[0].model.name_or_path = "elsewhere"
+    found = [one.fingerprint for one in plain]
+    assert found[0] == found[1]
+    logits = [plain[0].run(plain[0].prompt(square, "Is there a cat?")).logits]
+    for edit in (_epsilon, _scale, _norm, _other_norm):
+        vlm = rs.load(model=build.model(), processor=build.processor())
+        edit(vlm)
+        found.append(vlm.fingerprint)
+        logits.append(vlm.run(vlm.prompt(square, "Is there a cat?")).logits)
+        assert not torch.equal(logits[-1], logits[0])
+    assert len(set(found)) == 5
+
+
+def test_a_model_in_another_process_has_the_same(tiny_folder: Path) -> None:
+    code = f"import retinoscope as rs; print(rs.load({str(tiny_folder)!r}).fingerprint)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split()[-1] == rs.load(str(tiny_folder)).fingerprint
+
+
+def test_a_fingerprint_draws_no_random_numbers(vlm: rs.VLM) -> None:
+    torch.manual_seed(0)
+    wanted = torch.rand(3)
+    torch.manual_seed(0)
+    assert vlm.fingerprint
+    assert torch.equal(torch.rand(3), wanted)
 
 
 def _swapped(processor: Any) -> None:

@@ -8,6 +8,7 @@ from checks import picture
 from table import GRID, NONE, OUTSIDE, PAGE, ROWS, TILES, page
 
 from retinoscope.models import ADAPTERS
+from retinoscope.models._attributes import lasting_settings
 
 
 def test_the_page_is_up_to_date():
@@ -39,3 +40,14 @@ def test_visual_tokens_lie_where_the_page_says(row):
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.test)
 def test_the_named_test_is_there(row):
     assert (PAGE.parents[1] / "tests" / row.test).is_file()
+
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.own], ids=lambda row: row.test)
+def test_settings_are_as_the_configuration_says(row):
+    """A library's own modules then add nothing to a fingerprint, also after a run."""
+    vlm = row.load()
+    before = vlm.fingerprint
+    assert lasting_settings(vlm.model) == {}
+    vlm.run(vlm.prompt(picture((70, 40)), "What is the color")).generate(2)
+    assert lasting_settings(vlm.model) == {}
+    assert vlm.fingerprint == before

@@ -7,7 +7,9 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import torch
 from torch import nn
+from transformers import PreTrainedModel
 
 _SCALARS = (bool, float, str)
 """Bare whole numbers are sizes or counts; a model may count its own passes."""
@@ -48,14 +50,44 @@ class Attributes:
         return names, values, [(name, value) for _, name, value in self._others]
 
 
-def wrapped(model: nn.Module) -> Mapping[str, str]:
-    """The settings of modules that were put into a model, such as PEFT's, by name."""
-    return {
-        f"{home}.{name}".lstrip("."): _written(value)
-        for home, module in model.named_modules()
-        if not type(module).__module__.startswith(_LIBRARIES)
-        for name, value in _settings(module)
-    }
+def lasting_settings(model: nn.Module) -> Mapping[str, str]:
+    """The settings that a model has beside its configuration, by name.
+
+    Of modules that were put into it, such as PEFT's, all. Of a library's own modules what is not as
+    the configuration makes it: an epsilon that was edited. So what a version of the library keeps
+    in its modules does not count. Where no model can be made of the configuration, or it has no
+    such module, bare floats count (an epsilon, a scale), whatever the configuration says.
+    """
+    configured = _as_configured(model)
+    found: dict[str, str] = {}
+    for home, module in model.named_modules():
+        settings = dict(_settings(module))
+        if type(module).__module__.startswith(_LIBRARIES):
+            made = configured.get(home)
+            same = type(made) is type(module)
+            usual = dict(_settings(made)) if made is not None and same else {}
+            names: Iterable[str] = usual
+            # A whole model keeps where it was loaded from, and on which devices it lies.
+            if not same or isinstance(module, PreTrainedModel):
+                names = [name for name, value in settings.items() if type(value) is float]
+            changed = [name for name in names if settings.get(name) != usual.get(name)]
+            settings = {name: settings.get(name) for name in changed}
+        for name, value in settings.items():
+            found[f"{home}.{name}".lstrip(".")] = _written(value)
+    return found
+
+
+def _as_configured(model: nn.Module) -> Mapping[str, nn.Module]:
+    """The modules of another model of the same configuration, without weights; empty if none."""
+    if not isinstance(model, PreTrainedModel):
+        return {}
+    kind: Any = type(model)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.device("meta"):
+            return dict(kind(copy.deepcopy(model.config)).named_modules())
+    # A class of its own can take other arguments, or need values while it is made.
+    except Exception:
+        return {}
 
 
 def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:

@@ -10,7 +10,7 @@ import torch
 import xxhash
 from torch import Tensor, nn
 
-from ._attributes import wrapped
+from ._attributes import lasting_settings
 from ._placement import stored_weights
 from ._probes import model_owned
 
@@ -31,8 +31,8 @@ _PADDED = ("padding", "truncation")
 def content_of(model: nn.Module) -> Mapping[str, str]:
     """A digest of each tensor's type, shape and bytes, by name.
 
-    Buffers that are not saved too, but to three digits; and settings of modules such as PEFT's. An
-    array that several names share is read once.
+    Buffers that are not saved too, but to three digits; and settings of modules that the
+    configuration does not say. An array that several names share is read once.
     """
     # Only what stays where it is: what is made to be read once leaves its address to the next.
     parts = (*model.parameters(), *model.buffers())
@@ -47,7 +47,7 @@ def content_of(model: nn.Module) -> Mapping[str, str]:
         if where not in known:
             known[where] = _digest(tensor)
         found[name] = known[where]
-    return {**found, **wrapped(model)}
+    return {**found, **lasting_settings(model)}
 
 
 def _digest(tensor: Tensor) -> str:
