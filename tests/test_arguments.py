@@ -11,14 +11,24 @@ import pytest
 
 import retinoscope as rs
 from retinoscope import arguments, attribution, grouping, stats
+from retinoscope.attribution._common import layers_in
 from retinoscope.cli import main
 from retinoscope.collect import CollectionOptions
 from retinoscope.curation import Curation, Hallucination
 from retinoscope.data import open_source
 from retinoscope.data.viewing import observe
+from retinoscope.encoders._two_tower import checked_texts
 from retinoscope.reproduce import Plan
 from retinoscope.stats import maps
-from retinoscope.studies import Probe
+from retinoscope.studies import (
+    AttentionAlignment,
+    AttentionKnockout,
+    InformationFlow,
+    LogitLens,
+    Probe,
+    TokenAblation,
+    sliding_windows,
+)
 from retinoscope.tokens import spread
 
 NOT_SEEDS = (-1, 1.5, True, "1", None)
@@ -64,6 +74,45 @@ REFUSED: dict[str, Callable[[], object]] = {
     "seeds": lambda: Probe((), (), seeds=0),
     "task": lambda: CollectionOptions(task="write"),  # type: ignore[arg-type]
     "images": lambda: CollectionOptions(per_session=0),
+    "depth": lambda: sliding_windows("8", 3),  # type: ignore[arg-type]
+    "layer": lambda: layers_in(1.5, 3, "blocks"),  # type: ignore[arg-type]
+}
+SAMPLE = rs.data.scenes(1)[0]
+NO_LISTS: dict[str, tuple[str, Callable[[Any], object]]] = {
+    "samples": ("samples", lambda wrong: LogitLens(None, wrong)),
+    "samples of a probe": ("samples", lambda wrong: Probe((), wrong)),
+    "samples to curate": ("samples", lambda wrong: Curation(None, wrong, ())),
+    "samples to export": ("samples", lambda wrong: rs.data.export_coco(wrong, "nowhere")),
+    "samples by colour": ("samples", rs.data.by_color),
+    "samples with names": ("samples", rs.data.class_names),
+    "tasks": ("tasks", lambda wrong: TokenAblation(None, (), tasks=wrong)),
+    "targets": ("targets", lambda wrong: AttentionKnockout(None, (), targets=wrong)),
+    "layers": ("layers", lambda wrong: InformationFlow(None, (), layers=wrong)),
+    "methods": ("methods", lambda wrong: AttentionAlignment(None, (), methods=wrong)),
+    "probe, tasks": ("tasks", lambda wrong: Probe((), (), tasks=wrong)),
+    "probe, classes": ("classes", lambda wrong: Probe((), (), classes=wrong)),
+    "filters": ("filters", lambda wrong: Curation(None, (), wrong)),
+    "names of methods": ("names", attribution.methods_named),
+    "names of things": ("names", grouping.prompts_for),
+    "texts": ("texts", checked_texts),
+    "classes": ("classes", lambda wrong: rs.data.label_map(SAMPLE, wrong)),
+    "encoders": ("names", lambda wrong: rs.encoders.check_unseen(wrong, ())),
+}
+PATHS: dict[str, Callable[[Any], object]] = {
+    **{
+        name: getattr(rs.data, name)
+        for name in ("ade20k", "coco", "collected", "folder", "gaze", "table", "vista", "voc")
+    },
+    "visual_genome": rs.data.visual_genome,
+    "export": lambda wrong: rs.data.export_coco((), wrong),
+    "encoder": rs.encoders.load,
+    "two towers": rs.encoders.load_contrastive,
+    "matcher": rs.encoders.load_matching,
+    "source": open_source,
+    "results": rs.studies.open_results,
+    "rows": rs.store.read_results,
+    "scan": rs.store.scan_results,
+    "run": lambda wrong: LogitLens(None, ()).run(wrong),
 }
 FLAGS = {
     "demo": ("--seed -1", "--scenes 0"),
@@ -96,6 +145,36 @@ def test_what_no_function_takes(name: str) -> None:
     with pytest.raises(rs.InputError, match="expected") as caught:
         REFUSED[name]()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["car", SAMPLE, {"car": 1}, {"car"}], ids=lambda one: str(type(one))
+)
+@pytest.mark.parametrize("name", NO_LISTS)
+def test_one_thing_is_no_list(
+    name: str, wrong: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A str above all, whose letters would be its members."""
+    monkeypatch.chdir(tmp_path)
+    what, call = NO_LISTS[name]
+    with pytest.raises(rs.InputError, match=what) as caught:
+        call(wrong)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("wrong", [3, None, ["a"], b"a"], ids=repr)
+@pytest.mark.parametrize("name", PATHS)
+def test_what_is_no_path(name: str, wrong: Any) -> None:
+    with pytest.raises(rs.InputError, match="expected") as caught:
+        PATHS[name](wrong)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["pocket", Path("pocket"), rs.data.scenes(1)], ids=repr)
+def test_a_study_takes_a_loaded_model(wrong: Any) -> None:
+    with pytest.raises(rs.InputError, match=r"retinoscope\.load"):
+        LogitLens(wrong, ())
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import math
 import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -137,6 +138,18 @@ def listed(values: Any, what: str) -> Any:
             f"expected {what} in a list, got {shown(values)}: one alone is given as a list too"
         )
     return values
+
+
+def listed_fields(record: Any) -> None:
+    """Checks every field of a dataclass that is declared as several of something; see `listed`.
+
+    Raises:
+        InputError: one of them is no list; None is left to whoever declares it.
+    """
+    for one in fields(record):
+        value = getattr(record, one.name)
+        if str(one.type).startswith(("tuple[", "Sequence[")) and value is not None:
+            listed(value, one.name)
 
 
 def several(values: Any, what: str) -> tuple[Any, ...]:

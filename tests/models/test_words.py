@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 
 import pytest
@@ -107,7 +108,10 @@ def test_the_question_is_found_by_the_templates_structure(text: str) -> None:
     assert run.inputs.input_ids[list(question.positions)].tolist() == words
 
 
-def test_prompts_longer_than_the_context_are_refused() -> None:
+def test_prompts_longer_than_the_context_are_refused(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("transformers"), "propagate", True)
     vlm = rs.load("pocket", check=False)
     context = vlm.adapter.context
     assert context is not None
@@ -115,7 +119,12 @@ def test_prompts_longer_than_the_context_are_refused() -> None:
     n = len(vlm.prompt(image, "fish").inputs.input_ids)
     with pytest.raises(rs.InputError, match=f"{context} positions, got {context + 1}"):
         vlm.prompt(image, "fish " * (context - n + 2))
+    # The library's own warning would only stand before that.
+    assert not caplog.records
+    vlm.tokenizer.model_max_length = 10
+    vlm.tokenizer.deprecation_warnings.clear()
     longest = vlm.prompt(image, "fish " * (context - n + 1))
+    assert {record.name for record in caplog.records} == {"transformers.tokenization_utils_base"}
     run = vlm.run(longest)
     assert run.n == context
     assert len(run.generate(1).token_ids) == 1

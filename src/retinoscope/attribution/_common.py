@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from .. import arguments
 from ..engine import Run, fill
 from ..engine.fill import Fill, Mean
 from ..errors import InputError
@@ -80,9 +81,7 @@ def layers_in(layer: int | None, stop: int, what: str) -> tuple[int, ...]:
     """
     if layer is None:
         return tuple(range(stop))
-    if not 0 <= layer < stop:
-        raise InputError(f"expected {what} from 0 to {stop - 1}, got {layer}")
-    return (int(layer),)
+    return (arguments.whole(layer, what, 0, stop - 1),)
 
 
 def painted(image: Image.Image, boxes: Float[np.ndarray, "n 4"]) -> Image.Image:

@@ -82,7 +82,7 @@ def insertion_deletion(
     arguments.whole(steps, "steps", 1, n)
     arguments.seed(seed)
     counts = np.round(np.linspace(0, n, steps + 1)).astype(int)
-    orders = [_order(one, n, seed) for one in values]
+    orders = [_order(one, n, seed) for one in arguments.several(values, "values of tokens")]
     deleted = [[_set(order[:count]) for count in counts] for order in orders]
     inserted = [[_set(order[count:]) for count in counts] for order in orders]
     # Both ends of all curves are the same two sets.

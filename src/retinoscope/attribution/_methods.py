@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from ..arguments import several
 from ..engine import Run
 from ..engine.fill import Fill
 from ..errors import CapabilityError, InputError
@@ -219,7 +220,7 @@ def methods_named(names: Iterable[str]) -> tuple[Method, ...]:
     Raises:
         InputError: an unknown name.
     """
-    wanted = list(names) or list(METHODS)
+    wanted = several(names, "names of methods") or tuple(METHODS)
     for name in wanted:
         if name not in METHODS:
             raise InputError(f"expected methods of {', '.join(METHODS)}, got {name!r}")

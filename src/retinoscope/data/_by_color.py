@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
+from ..arguments import listed
 from ..errors import InputError
 from ._sample import Sample
 from .scenes import COLORS, Scenes
@@ -59,4 +60,4 @@ def by_color(samples: Sequence[Sample]) -> ByColor:
 
     Captions, questions, masks and parts stay. Where a sample has two red objects, both are "red".
     """
-    return ByColor(samples)
+    return ByColor(listed(samples, "samples"))

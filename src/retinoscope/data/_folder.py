@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from .. import arguments
 from ..errors import InputError
 from ._box import beyond, box_mask, cut_box, slack
 from ._image import SUFFIXES, UNREAD, open_image
@@ -130,7 +131,7 @@ def table(
             unreadable image, a mask of another size than its image, a box that sticks out of the
             image by more than a hundredth of its longer side, an unknown object.
     """
-    path = Path(file).expanduser()
+    path = arguments.path(file, "a table of questions").expanduser()
     if not path.is_file():
         raise InputError(f"{path}: expected a table of questions, got no file there")
     root = path.parent if images is None else existing_folder(images, "the folder of images")

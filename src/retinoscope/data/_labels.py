@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int
 
+from ..arguments import listed, several
 from ..errors import InputError
 from ._sample import Sample
 
@@ -25,6 +26,7 @@ def class_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     Raises:
         InputError: no sample has an object.
     """
+    listed(samples, "samples")
     told: Iterable[str] | None = getattr(samples, "classes", None)
     names = tuple(told or sorted({obj.name for sample in samples for obj in sample.objects}))
     if not names:
@@ -42,7 +44,7 @@ def label_map(sample: Sample, classes: Sequence[str]) -> Int[np.ndarray, "height
         InputError: no classes, one given twice, more than 254; an object of another name; a mask of
             another size than the image.
     """
-    label_of = {name: 1 + k for k, name in enumerate(classes)}
+    label_of = {name: 1 + k for k, name in enumerate(several(classes, "classes"))}
     if not classes or len(label_of) < len(classes) or len(classes) >= IGNORE:
         raise InputError(
             f"expected 1 to {IGNORE - 1} different classes, got {len(classes)}, of which "

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
+from .. import arguments
 from ..errors import InputError
 from ._sample import Sample
 from ._skipped import Skipped
@@ -71,7 +72,7 @@ def content_hash(file: Path | None) -> str | None:
 
 def existing_folder(path: str | Path, what: str) -> Path:
     """`path` as a folder that exists. Raises InputError otherwise; `what` says what it is."""
-    folder = Path(path).expanduser()
+    folder = arguments.path(path, what).expanduser()
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"
         raise InputError(f"{folder}: expected {what}, got {got}: check the path")

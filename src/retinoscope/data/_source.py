@@ -112,7 +112,7 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
         MissingExtraError: "datasets:" without the package datasets.
     """
     arguments.seed(seed)
-    kind, colon, rest = spec.partition(":")
+    kind, colon, rest = arguments.text(spec, "data").partition(":")
     if not colon or not rest.strip():
         hint = _hint(spec)
         raise InputError(f"expected data as {FORMS}, got {spec!r}{hint}")

@@ -13,8 +13,8 @@ from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from ..arguments import one_of
-from ..data import ImageSource, Sample, open_image
+from .. import arguments
+from ..data import ImageSource, Sample, open_image, several_images
 from ..errors import InputError
 from ..models import ModelState
 from ..store import fingerprint_array, fingerprint_bytes, write_bytes
@@ -54,15 +54,15 @@ def cached_features(
             damaged file; or the encoder changed meanwhile.
         CapabilityError: a layer whose tokens have no place in an image.
     """
-    one_of(precision, ("float32", "float16"), "precision")
+    arguments.one_of(precision, ("float32", "float16"), "precision")
     names = encoder.chosen(layers)
     state = encoder.state()
-    root = Path(folder) / f"{encoder.fingerprint}-{precision}"
+    root = arguments.path(folder, "a folder") / f"{encoder.fingerprint}-{precision}"
     index = {name: _index(root / name) for name in (*names, _PLACES)}
     keys: list[str] = []
     waiting: dict[str, Features] = {}
     total = len(samples) if isinstance(samples, Sequence) else 0
-    for sample in samples:
+    for sample in several_images(samples, "samples"):
         image = open_image(sample.image if isinstance(sample, Sample) else sample)
         key = fingerprint_array(np.asarray(image))
         keys.append(key)

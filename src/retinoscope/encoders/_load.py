@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
-from .. import engine
+from .. import arguments, engine
 from ..engine import VLM
 from ..errors import CapabilityError, InputError
 from ..models import is_vlm, open_matching, open_tower
@@ -62,7 +62,7 @@ def _load(spec: Spec, enlarge: int) -> Encoder:
         if is_vlm(model.config):
             return VlmEncoder(engine.load(model=model, processor=processor))
         return TowerEncoder(model, processor, _name(model), enlarge)
-    name = os.fspath(spec)
+    name = _named(spec)
     if name.startswith(TIMM):
         return TimmEncoder(name)
     if name.startswith(SMALL):
@@ -96,7 +96,7 @@ def load_contrastive(
         if tokenizer is None:
             raise InputError("expected a processor with a tokenizer, got one without: use CLIP's")
         return HuggingFaceTwoTower(model, processor, tokenizer, _name(model), enlarge)
-    name = os.fspath(spec)
+    name = _named(spec)
     if name.startswith(SMALL):
         return SmallTwoTower(name, enlarge)
     opened = None
@@ -125,7 +125,7 @@ def load_matching(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) ->
     if isinstance(spec, tuple):
         model, processor = spec
         return Matcher(model, processor, _name(model))
-    name = os.fspath(spec)
+    name = _named(spec)
     opened = None
     if name not in MODELS and not name.startswith((planted.PREFIX, TIMM, SMALL)):
         opened = open_matching(name)
@@ -139,3 +139,8 @@ def load_matching(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) ->
 
 def _name(model: PreTrainedModel) -> str:
     return str(getattr(model.config, "name_or_path", "") or type(model).__name__)
+
+
+def _named(spec: object) -> str:
+    arguments.path(spec, "a name, a folder, or a pair (model, processor)")
+    return os.fspath(spec)  # type: ignore[arg-type]

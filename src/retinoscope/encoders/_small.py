@@ -12,6 +12,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from ..arguments import several
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
@@ -78,7 +79,7 @@ def check_unseen(names: Iterable[str], samples: Sequence[Any]) -> None:
     Raises:
         InputError: scenes of a training seed, for an encoder of the comparison.
     """
-    if any(name.startswith(SMALL) for name in names):
+    if any(str(name).startswith(SMALL) for name in several(names, "names of encoders")):
         held_out(samples)
 
 

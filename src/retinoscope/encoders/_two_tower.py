@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPModel, PreTrainedModel, SiglipModel
 
+from .. import arguments
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
@@ -21,6 +22,7 @@ from ..models import (
     described,
     finite,
     in_turn,
+    length_warning_held,
     not_finite,
     refuse_training,
     tokenizer_facts,
@@ -79,10 +81,8 @@ class TwoTower(ABC):
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
-    """Raises `InputError` for no texts, or an empty one."""
-    if isinstance(texts, str):
-        raise InputError(f"expected a list of texts, got the one text {texts!r}: put it in a list")
-    done = [str(text) for text in texts]
+    """Raises `InputError` for what is no list of texts, none of them, or an empty one."""
+    done = [arguments.text(text, "each text") for text in arguments.several(texts, "texts")]
     if not done or any(not text.strip() for text in done):
         raise InputError(f"expected texts that are not empty, at least one, got {done}")
     return done
@@ -146,9 +146,10 @@ class HuggingFaceTwoTower(TwoTower):
         most = int(config.text_config.max_position_embeddings)
         given = checked_texts(texts)
         full = {"max_length": most} if padding == "max_length" else {}
-        done = self.tokenizer(given, padding=padding, return_tensors="pt", **full)
-        if done["input_ids"].shape[1] > most:
-            raise InputError(f"expected texts of at most {most} tokens, got a longer one")
+        with length_warning_held():
+            done = self.tokenizer(given, padding=padding, return_tensors="pt", **full)
+            if done["input_ids"].shape[1] > most:
+                raise InputError(f"expected texts of at most {most} tokens, got a longer one")
         device = self.model.device
         known = {"input_ids": done["input_ids"].to(device)}
         if "attention_mask" in done and isinstance(self.model, CLIPModel):

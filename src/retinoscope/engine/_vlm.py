@@ -28,6 +28,7 @@ from ..models import (
     digest_of,
     encoded,
     in_turn,
+    length_warning_held,
     processor_facts,
 )
 from ..pocket import KnownWorld, world_of
@@ -169,8 +170,9 @@ class VLM:
             formatted = Formatted(text, (self.adapter.after_images(text), len(text)))
         else:
             formatted = self.adapter.format(text, len(images), prefill)
-        inputs = self.adapter.prepare(images, formatted)
-        refuse_longer(self.adapter, inputs)
+        with length_warning_held():
+            inputs = self.adapter.prepare(images, formatted)
+            refuse_longer(self.adapter, inputs)
         unknown = self.adapter.vocabulary.unknown(" ".join((text, prefill or "")))
         if unknown:
             warnings.warn(unknown_words(unknown), UnknownWordsWarning, stacklevel=2)

@@ -29,6 +29,7 @@ def prompts_for(names: Sequence[str], template: str = TEMPLATE) -> list[str]:
         InputError: no names, a name given twice (small and capital letters are the same), or a
             template without "{name}" or with other fields.
     """
+    names = [arguments.text(name, "each name") for name in arguments.several(names, "names")]
     if not names:
         raise InputError("expected at least one name to look for, got none")
     seen: dict[str, str] = {}

@@ -20,7 +20,7 @@ from ._layout import Frame, Layout, SoftOrigin, grid_layout
 from ._load import adapter_for, families, open_model
 from ._placement import DeviceMap, Quantization, quantized, stored_weights
 from ._resized import refuse_large
-from ._text import Vocabulary, pieces_after
+from ._text import Vocabulary, length_warning_held, pieces_after
 from ._tower import is_vlm, open_matching, open_tower
 from ._watch import ModelState, Watch, refuse_training, watch_of
 
@@ -59,6 +59,7 @@ __all__ = [
     "hooked",
     "in_turn",
     "is_vlm",
+    "length_warning_held",
     "not_finite",
     "open_matching",
     "open_model",

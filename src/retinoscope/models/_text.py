@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
+from threading import get_ident
 from typing import Any
 
 from ..errors import InputError
 
 _SPACE = "▁"
+_LOGGER = "transformers.tokenization_utils_base"
+_TOO_LONG = "Token indices sequence length"
 _ENDING = 4
 """Tokens that say how a text ends."""
 
@@ -130,6 +135,30 @@ class Vocabulary:
         if piece.startswith(_SPACE):
             return " " + piece[1:].replace(_SPACE, " ")
         return self.tokenizer.decode([index], clean_up_tokenization_spaces=False)
+
+
+@contextmanager
+def length_warning_held() -> Iterator[None]:
+    """Holds the library's warning of a text beyond the context back, and drops it on an error.
+
+    A text that is too long is refused in our own words, which say more.
+    """
+    held: list[logging.LogRecord] = []
+    here, logger = get_ident(), logging.getLogger(_LOGGER)
+
+    def passes(record: logging.LogRecord) -> bool:
+        if record.thread != here or not str(record.msg).startswith(_TOO_LONG):
+            return True
+        held.append(record)
+        return False
+
+    logger.addFilter(passes)
+    try:
+        yield
+    finally:
+        logger.removeFilter(passes)
+    for record in held:
+        logger.handle(record)
 
 
 def pieces_after(tokenizer: Any, text: str, after: str) -> list[int]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from retinoscope import arguments
 from retinoscope.errors import InputError
 from retinoscope.store._manifest import mark_of, read_manifest
 from retinoscope.store._parts import (
@@ -37,7 +38,7 @@ def read_results(path: str | Path, partial: bool = False) -> pa.Table:
     Raises:
         InputError: no run directory, an unfinished run (unless `partial`), or a damaged file.
     """
-    folder = Path(path)
+    folder = arguments.path(path, "a run directory")
     run = mark_of(read_manifest(folder))
     file = folder / RESULTS
     if not file.exists():
@@ -124,7 +125,7 @@ def scan_results(path: str | Path) -> ResultsScan:
     Raises:
         InputError: no run directory, an unfinished run, or a damaged file.
     """
-    folder = Path(path)
+    folder = arguments.path(path, "a run directory")
     run = mark_of(read_manifest(folder))
     file = folder / RESULTS
     if not file.exists():

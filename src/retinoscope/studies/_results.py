@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import arguments
 from ..errors import InputError
 from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
 from ._outside import evaluating, examples_in
@@ -176,7 +177,7 @@ def open_results(path: str | Path) -> Results:
     Raises:
         InputError: `path` is no run directory of a study, or the study is not finished.
     """
-    results = Results(Path(path))
+    results = Results(arguments.path(path, "a run directory"))
     if results.study not in _summaries():
         raise InputError(
             f"{path} holds a run of {results.study!r}; expected one of {', '.join(_summaries())}"

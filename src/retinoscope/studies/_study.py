@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import warnings
 import zlib
 from abc import ABC, abstractmethod
@@ -79,6 +80,17 @@ class Study(ABC, Generic[Context]):
     intervenes: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        if isinstance(self.vlm, str | os.PathLike | Sequence):
+            raise InputError(
+                f"expected a model of retinoscope.load, got {arguments.shown(self.vlm)}: load it "
+                "first, and give the samples behind it"
+            )
+        if isinstance(self.samples, str):
+            raise InputError(
+                f"expected samples, got {self.samples!r}: retinoscope.data.open_source opens them"
+            )
+        arguments.listed(self.samples, "samples")
+        arguments.listed_fields(self)
         arguments.seed(self.seed)
         arguments.whole(self.n_examples, "n_examples", 0)
         arguments.one_of(self.exact, ("incremental", "reference"), "exact")
@@ -114,9 +126,10 @@ class Study(ABC, Generic[Context]):
             StudyError: the disk is full, too many samples failed (`max_failures`) or all of them,
                 or the data or the model changed since the run was started.
         """
+        folder = arguments.path(out, "a run directory")
         self._check()
-        prints = self.survey(out) if survey is None else survey
-        return self.fitted(prints)._run(Path(out), prints, progress, executor, retry_failed)
+        prints = self.survey(folder) if survey is None else survey
+        return self.fitted(prints)._run(folder, prints, progress, executor, retry_failed)
 
     def survey(self, out: str | Path, progress: Progress | None = None) -> Prints:
         """Reads all samples once, or what `out` keeps of them; needs no model.

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from .. import arguments
 from ..errors import InputError
 
 PAPER_DEPTH = 32
@@ -90,5 +91,4 @@ def _scaled(border: int, depth: int) -> int:
 
 
 def _check_depth(depth: int) -> None:
-    if depth < 1:
-        raise InputError(f"a decoder has at least one layer, got {depth}")
+    arguments.whole(depth, "the number of a decoder's layers", 1)

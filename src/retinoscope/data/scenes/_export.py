@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
+from ... import arguments
 from ...errors import InputError
 from .._sample import Object, Sample
 from .._segmentation import run_lengths
@@ -24,7 +25,8 @@ def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     Raises:
         InputError: the folder already holds an export, or an object is not one of `KINDS`.
     """
-    folder = Path(folder)
+    folder = arguments.path(folder, "a folder")
+    arguments.listed(samples, "samples")
     instances = folder / "annotations" / "instances.json"
     if instances.exists():
         raise InputError(

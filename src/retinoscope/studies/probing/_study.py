@@ -88,7 +88,8 @@ class Probe:
     name: ClassVar[str] = "probe"
 
     def __post_init__(self) -> None:
-        """Raises InputError for a number outside its range, or another precision."""
+        """Raises InputError for a number outside its range, another precision, or no lists."""
+        arguments.listed_fields(self)
         arguments.seed(self.seed)
         arguments.one_of(self.precision, ("float16", "float32"), "precision")
         arguments.whole(self.n_examples, "n_examples", 0)
