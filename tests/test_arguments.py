@@ -14,7 +14,7 @@ from retinoscope import arguments, attribution, grouping, stats
 from retinoscope.attribution._common import layers_in
 from retinoscope.cli import main
 from retinoscope.collect import CollectionOptions
-from retinoscope.curation import Curation, Hallucination
+from retinoscope.curation import Area, AtMost, Curation, First, Hallucination
 from retinoscope.data import open_source
 from retinoscope.data.viewing import observe
 from retinoscope.encoders._two_tower import checked_texts
@@ -27,6 +27,7 @@ from retinoscope.studies import (
     LogitLens,
     Probe,
     TokenAblation,
+    sample_fingerprint,
     sliding_windows,
 )
 from retinoscope.tokens import spread
@@ -74,6 +75,13 @@ REFUSED: dict[str, Callable[[], object]] = {
     "seeds": lambda: Probe((), (), seeds=0),
     "task": lambda: CollectionOptions(task="write"),  # type: ignore[arg-type]
     "images": lambda: CollectionOptions(per_session=0),
+    "area": lambda: Area("1", None),  # type: ignore[arg-type]
+    "annotations": lambda: AtMost("3"),  # type: ignore[arg-type]
+    "objects": lambda: First(1.5),  # type: ignore[arg-type]
+    "failures": lambda: LogitLens(None, (), max_failures="a"),
+    "failures, share": lambda: LogitLens(None, (), max_failures=float("nan")),
+    "model": lambda: LogitLens(None, ()).run("nowhere"),
+    "sample": lambda: sample_fingerprint(SAMPLE.image),
     "depth": lambda: sliding_windows("8", 3),  # type: ignore[arg-type]
     "layer": lambda: layers_in(1.5, 3, "blocks"),  # type: ignore[arg-type]
 }

@@ -203,4 +203,5 @@ def shown(value: object) -> str:
     """What a message calls a value that is none of those expected."""
     if value is None or isinstance(value, str | int | float):
         return repr(value)
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'AEIOUaeio' else 'a'} {name}"

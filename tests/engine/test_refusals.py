@@ -12,6 +12,7 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope.attribution import Target, resolve
+from retinoscope.attribution._common import places_of
 from retinoscope.engine import Run
 from retinoscope.tokens import TokenSet
 from tests.engine.decoders import decoder_vlm
@@ -253,6 +254,8 @@ WRONG: dict[str, tuple[str, Callable[[Run], object]]] = {
         lambda run: rs.Knockout(run.image.tokens, "last", heads=run.image.tokens.indices),
     ),
     "rings": ("rings.*index", lambda run: run.image.at(1).grow(run.image.tokens.indices[1])),
+    "image": ("images.*index", lambda run: places_of(resolve(run, 3), run.image.tokens.indices[0])),
+    "image, text": ("images.*'0'", lambda run: places_of(resolve(run, 3), _any("0"))),
     "index": ("indices.*None", lambda run: run.image.at(_any(None))),
     "index, position": ("indices.*position", lambda run: run.image.at(run.image.positions[0])),
 }

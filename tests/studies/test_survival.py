@@ -182,7 +182,7 @@ def test_a_larger_share_lets_a_stopped_run_go_on(tmp_path):
         torn(max_failures=0.25).run(tmp_path / "run")
     results = torn(max_failures=0.6).run(tmp_path / "run")
     assert results.n_samples == 60
-    with pytest.raises(InputError, match="max_failures is a share"):
+    with pytest.raises(InputError, match="max_failures as a share"):
         torn(max_failures=2).run(tmp_path / "x")
 
 

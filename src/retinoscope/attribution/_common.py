@@ -29,9 +29,7 @@ def places_of(goal: Goal, image: int) -> tuple[int, ...]:
     """
     visual(goal.origin)
     images = goal.origin.images
-    if not 0 <= image < len(images):
-        raise InputError(f"expected images from 0 to {len(images) - 1}, got {image}")
-    return images[image].positions
+    return images[arguments.whole(image, "images", 0, len(images) - 1)].positions
 
 
 def map_of(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Literal
 
+from .. import arguments
 from ..data import Object, Sample
 from ..errors import InputError
 from ._view import View
@@ -94,6 +95,9 @@ class Area(Filter):
     name: ClassVar[str] = "area"
 
     def __post_init__(self) -> None:
+        for name in ("low", "high"):
+            if getattr(self, name) is not None:
+                arguments.number(getattr(self, name), f"the area's {name} end", 0)
         if self.low is not None and self.high is not None and self.low >= self.high:
             raise InputError(
                 f"expected an area above a smaller and below a larger number of pixels, got "
@@ -123,8 +127,7 @@ class AtMost(Filter):
     name: ClassVar[str] = "at-most"
 
     def __post_init__(self) -> None:
-        if self.k < 1:
-            raise InputError(f"expected at least 1 annotation an image, got {self.k}")
+        arguments.whole(self.k, "annotations an image", 1)
 
     @property
     def text(self) -> str:
@@ -146,8 +149,7 @@ class First(Filter):
     name: ClassVar[str] = "first"
 
     def __post_init__(self) -> None:
-        if self.n < 1:
-            raise InputError(f"expected at least 1 object an image, got {self.n}")
+        arguments.whole(self.n, "objects an image", 1)
 
     @property
     def text(self) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .. import arguments
 from ..data import ImageSource
 from ..errors import InputError
 from ..models import ModelState, Watch, refuse_training, watch_of
@@ -98,7 +99,7 @@ class Encoder(ABC):
             refuse_training(module)
         if layers is None:
             return self.layers
-        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        names = (layers,) if isinstance(layers, str) else arguments.several(layers, "layers")
         if not names or len(set(names)) < len(names):
             raise InputError(f"expected different layers, at least one, got {list(names)}")
         for name in names:

@@ -10,6 +10,7 @@ from typing import overload
 
 import numpy as np
 
+from ..arguments import shown
 from ..data import Contents, Gaze, Object, Sample
 from ..errors import InputError
 from ..store import fingerprint_array, fingerprint_json
@@ -91,7 +92,16 @@ def unreadable(error: Exception) -> str:
 
 
 def sample_fingerprint(sample: Sample) -> str:
-    """A hash of whatever of a sample a study can see."""
+    """A hash of whatever of a sample a study can see.
+
+    Raises:
+        InputError: what is no sample.
+    """
+    if not isinstance(sample, Sample):
+        raise InputError(
+            f"expected a retinoscope.data.Sample, got {shown(sample)}: retinoscope.data.folder "
+            "makes samples of images"
+        )
     seen: dict[str, object] = {
         "id": sample.id,
         "image": fingerprint_array(np.asarray(sample.image)),

@@ -93,6 +93,7 @@ class Study(ABC, Generic[Context]):
         arguments.listed_fields(self)
         arguments.seed(self.seed)
         arguments.whole(self.n_examples, "n_examples", 0)
+        arguments.number(self.max_failures, "max_failures as a share", 0, 1)
         arguments.one_of(self.exact, ("incremental", "reference"), "exact")
         if not self.intervenes and self.exact != "incremental":
             raise InputError(
@@ -127,6 +128,8 @@ class Study(ABC, Generic[Context]):
                 or the data or the model changed since the run was started.
         """
         folder = arguments.path(out, "a run directory")
+        if self.vlm is None:
+            raise InputError("expected a model of retinoscope.load, got None: load it first")
         self._check()
         prints = self.survey(folder) if survey is None else survey
         return self.fitted(prints)._run(folder, prints, progress, executor, retry_failed)

@@ -12,7 +12,8 @@ from types import FrameType
 
 import pyarrow as pa
 
-from ..errors import InputError, StudyError
+from .. import arguments
+from ..errors import StudyError
 from ..store import RunDirectory
 
 FROM_SAMPLES = 20
@@ -69,8 +70,7 @@ class Failures:
     first: str | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.most <= 1:
-            raise InputError(f"max_failures is a share from 0 to 1, got {self.most}")
+        arguments.number(self.most, "max_failures as a share", 0, 1)
 
     def read(self, directory: RunDirectory, keys: set[str]) -> None:
         """Counts what earlier sessions finished; `keys` are all samples of the run."""
