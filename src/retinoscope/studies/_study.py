@@ -78,9 +78,11 @@ class Study(ABC, Generic[Context]):
     schema: ClassVar[int]
     columns: ClassVar[tuple[str, ...]]
     intervenes: ClassVar[bool] = True
+    opens: ClassVar[bool] = False
+    """Whether `vlm` may also be what names a model, which the study opens itself."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.vlm, str | os.PathLike | Sequence):
+        if not self.opens and isinstance(self.vlm, str | os.PathLike | Sequence):
             raise InputError(
                 f"expected a model of retinoscope.load, got {arguments.shown(self.vlm)}: load it "
                 "first, and give the samples behind it"

@@ -90,6 +90,7 @@ class SpuriousGround(Study[_Context]):
     encoders: tuple[Any, ...] = ()
 
     name: ClassVar[str] = "spurious"
+    opens: ClassVar[bool] = True
     needs: ClassVar[str] = "scenes on grounds (grounded:N)"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "objects on grounds"),)
     schema: ClassVar[int] = 1

@@ -122,6 +122,7 @@ class Grouping(Study[_Context]):
     untrained: bool = True
 
     name: ClassVar[str] = "group"
+    opens: ClassVar[bool] = True
     needs: ClassVar[str] = "objects with masks"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "labels against masks"),)
     schema: ClassVar[int] = 2
