@@ -35,6 +35,9 @@ UNREAD = frozenset(
 MAX_PIXELS = 100_000_000
 """The most pixels that are decoded; an image of so many takes about 800 MB meanwhile."""
 
+MOST_PAGES = 10_000
+"""Of a TIFF. One of 100,000 empty pages, 11 MB, took 53 s to count."""
+
 FRAMES = "frames"
 """Key in `Image.info` of an animation, of which only the first frame is taken: how many it has."""
 
@@ -89,7 +92,7 @@ def open_image(
             f"expected an image as a path, bytes, a PIL image or an array, got a "
             f"{type(source).__name__}"
         )
-    return _upright_rgb(_loaded(image, name, max_pixels), name)
+    return _upright_rgb(_loaded(image, name, max_pixels), name, max_pixels)
 
 
 def several_images(images: Any, what: str = "images") -> Any:
@@ -151,29 +154,59 @@ def opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
         raise InputError(f"{name}: cannot be read ({error}): check the path") from error
 
 
+@contextmanager
+def _reading(name: str, max_pixels: int) -> Iterator[None]:
+    """Makes one line of what Pillow raises for a damaged file: its decoders raise TypeError,
+    IndexError, AssertionError and struct.error as well as those that they document."""
+    try:
+        yield
+    except (InputError, MemoryError, UnidentifiedImageError):
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(name, max_pixels) from error
+    except Exception as error:
+        raise _damaged(name, error) from error
+
+
 def _open(file: IO[bytes], name: str, formats: Sequence[str], max_pixels: int) -> Image.Image:
     try:
-        return Image.open(file, formats=tuple(formats))
+        with _reading(name, max_pixels):
+            return Image.open(file, formats=tuple(formats))
     except UnidentifiedImageError as error:
         raise InputError(
             f"{name}: expected an image ({', '.join(formats)}), got something that is none or is "
             "damaged: open it in a viewer and save it in one of these formats, or fetch it again"
         ) from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(name, max_pixels) from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise _damaged(name, error) from error
 
 
-def _frames(image: Image.Image) -> int:
+def _frames(image: Image.Image, name: str) -> int:
     """Frames of an animation, or pages; 1 of a plain image."""
     # A camera's JPEG may hold a preview of itself (MPO), which is no second picture.
     if image.format not in ("GIF", "PNG", "TIFF", "WEBP"):
         return 1
     try:
-        return int(getattr(image, "n_frames", 1))
-    except (OSError, ValueError, SyntaxError, EOFError):
+        found = _pages(image) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
+    except Exception:
         return 1
+    if found > MOST_PAGES and image.format == "TIFF":
+        raise InputError(
+            f"{name}: expected at most {MOST_PAGES:,} pages, got more: save the one to look at"
+        )
+    return found
+
+
+def _pages(image: Image.Image) -> int:
+    """Pages of a TIFF, up to one too many: the time to count them grows with their square."""
+    found = 1
+    try:
+        while found <= MOST_PAGES:
+            image.seek(found)
+            found += 1
+    except EOFError:
+        pass
+    finally:
+        image.seek(0)
+    return found
 
 
 def _loaded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
@@ -191,19 +224,17 @@ def _decoded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
         raise _too_large(name, max_pixels, image.size)
     if width < 1 or height < 1:
         raise InputError(f"{name}: expected an image, got one without pixels ({width}x{height})")
-    try:
-        frames = _frames(image)
+    with _reading(name, max_pixels):
+        frames = _frames(image, name)
         image.load()
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise _damaged(name, error) from error
     if frames > 1:
         image.info[FRAMES] = frames
     return image
 
 
-def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
-    try:
-        frames = image.info.get(FRAMES)
+def _upright_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
+    frames = image.info.get(FRAMES)
+    with _reading(name, max_pixels):
         # Each step copies all pixels, so only the ones that are needed.
         if image.getexif().get(_ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
@@ -215,8 +246,6 @@ def _upright_rgb(image: Image.Image, name: str) -> Image.Image:
             image = Image.alpha_composite(white, layer)
         # Always a copy, which nobody else holds.
         image = image.convert("RGB")
-    except (OSError, ValueError) as error:
-        raise _damaged(name, error) from error
     if frames is not None:
         image.info[FRAMES] = frames
     return image
@@ -266,7 +295,8 @@ def _from_array(array: np.ndarray) -> Image.Image:
 
 
 def _damaged(name: str, error: Exception) -> InputError:
-    return InputError(f"{name}: expected an image, got a damaged one ({error}): fetch it again")
+    what = str(error) or type(error).__name__
+    return InputError(f"{name}: expected an image, got a damaged one ({what}): fetch it again")
 
 
 def _too_large(name: str, max_pixels: int, size: tuple[int, int] | None = None) -> InputError:
