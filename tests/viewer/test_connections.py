@@ -18,6 +18,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 from retinoscope.viewer import _protocol
 from retinoscope.viewer._clients import Clients, Receiving
 from retinoscope.viewer._guard import Limits
+from retinoscope.viewer._serve import listen
 from retinoscope.viewer._server import make_app
 from retinoscope.viewer._session import GoneError, Kept
 
@@ -197,6 +198,27 @@ def test_a_body_with_a_length_and_in_chunks_ends_the_connection(live: Any) -> No
                 found += piece
         assert found.startswith(b"HTTP/1.1 400")
         assert found.count(b"HTTP/1.1") == 1
+
+
+def test_a_body_that_breaks_its_coding_is_answered_once(
+    live: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The request's own answer came after uvicorn's, which was an error in the log."""
+    begun = "POST /api/ask HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n"
+    for refused in ("", "Content-Length: 5\r\n"):
+        with held(live.port, f"{begun}{refused}\r\nzz\r\nx\r\n".encode()) as link:
+            found = b""
+            while piece := link.recv(65_536):
+                found += piece
+        assert found.startswith(b"HTTP/1.1 400")
+        assert found.count(b"HTTP/1.1") == 1
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+def test_connections_wait_from_the_moment_that_the_address_is_told() -> None:
+    """It was printed before anything listened."""
+    with listen("127.0.0.1", 0) as listener:
+        socket.create_connection(listener.getsockname(), timeout=5).close()
 
 
 def test_clients_keep_their_own() -> None:

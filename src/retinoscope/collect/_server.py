@@ -36,7 +36,7 @@ def make_app(
     limits: Limits = LIMITS,
 ) -> Guard:
     """The server's application; the arguments are those of `Guard`."""
-    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
+    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     _errors(api)
     _pages(api, collection, token)
     _routes(api, collection)

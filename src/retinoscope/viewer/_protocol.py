@@ -54,6 +54,18 @@ class BoundedProtocol(H11Protocol):
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        # Of a request whose body turned out malformed: its own answer is not to follow this one,
+        # and nothing can be said inside an answer that has begun.
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.close()
+                return
+        super().send_400_response(msg)
+
     @property
     def idle(self) -> bool:
         """Whether no request is being received or answered; a part of a head is none."""

@@ -166,6 +166,8 @@ def listen(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
+        # From here on connections wait for the server, which is told of before it accepts any.
+        listener.listen()
     except OSError as error:
         listener.close()
         raise InputError(

@@ -168,7 +168,13 @@ def make_app(
         yield
         state.worker.close()
 
-    api = FastAPI(lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    api = FastAPI(
+        lifespan=lifespan,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     _errors(api)
     _pages(api, state, token)
     _library_routes(api, state)
