@@ -1,6 +1,6 @@
 """Many pages at once on one live server: what they are answered, and how soon.
 
-python -m benchmarks.load [--clients 20 200] [--seconds 30] [--think 0.5]
+python -m benchmarks.load [--clients 20 200] [--seconds 60] [--think 0.5]
 
 Starts `retinoscope serve pocket` on the loopback interface and stops it again; it can be pointed at
 nothing else. Each client does what a page does: it fetches the page, uploads an image, asks, and
@@ -170,7 +170,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Prints a line for each number of clients; returns 0."""
     parser = argparse.ArgumentParser("python -m benchmarks.load", description=__doc__)
     parser.add_argument("--clients", type=int, nargs="+", default=[20, 200])
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--think", type=float, default=0.5, help="seconds between requests")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the result")
     given = parser.parse_args(argv)
