@@ -63,16 +63,37 @@ def test_of_several_tests_all_have_to_hold_or_they_are_named() -> None:
     assert partly.title == "Objects are local for captions, not shown for polls"
     assert partly.significant is False
     assert "Not significant for polls" in partly.sentence
-    # One of two at p = 0.03 is none of two after Holm's correction.
-    assert found(result(0.9, 0.03, "for captions"), polls).outcome == "not significant"
+    # One of two at p = 0.03 is none of two after Holm's correction, which the sentence names.
+    corrected = found(result(0.9, 0.03, "for captions"), polls)
+    assert corrected.outcome == "not significant"
+    assert "Holm" in corrected.sentence
+    assert "Holm" not in found(result(0.1, 0.2, "for captions"), polls).sentence
     assert [round(t.p or 0, 3) for t in holm([result(1, 0.01), result(1, 0.04)])] == [
         0.02,
         0.04,
     ]
 
 
+def test_a_test_the_other_way_round_is_not_called_open() -> None:
+    captions, polls = result(0.9, 0.001, "for captions"), result(0.1, 0.2, "for polls")
+    questions = result(-0.4, 0.001, "for questions")
+    mixed = found(captions, questions)
+    assert mixed.outcome == "partly"
+    assert "evidence against for questions" in mixed.title
+    assert "Not significant" not in mixed.sentence
+    assert "larger effect for questions" in mixed.sentence
+    three = found(captions, polls, questions)
+    assert "not shown for polls, evidence against for questions" in three.title
+    assert "Not significant for polls; the control" in three.sentence
+    none = found(polls, questions)
+    assert none.outcome == "not significant"
+    assert "Not significant for polls; the control" in none.sentence
+
+
 def test_an_effect_stands_against_its_nearest_control() -> None:
     far, near = result(0.9, 0.001), result(0.1, 0.2)
+    surely, less = result(-0.6, 0.001), result(-0.4, 0.005)
+    assert weakest([less, surely]) == surely
     assert weakest([far, near], "at half cover") == result(0.1, 0.2, "at half cover")
     assert weakest([]) is None
 

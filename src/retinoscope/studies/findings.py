@@ -132,12 +132,18 @@ def make_finding(
         follows: a sentence for what else follows where the claim holds, or a part of it.
         paper: what the paper reports.
     """
-    outcome, held = _outcome(tests)
-    told = _verdict(claim, tests, outcome, held)
+    outcome, held, reverse = _outcome(tests)
+    told = _verdict(claim, tests, outcome, held, reverse)
     follows = follows if outcome in ("significant", "partly") else ""
     sentence = " ".join(part for part in (f"{measured.rstrip('.')}.", told, follows) if part)
     return Finding(
-        _title(claim, tests, outcome, held), figure, versus, sentence, outcome, tuple(tests), paper
+        _title(claim, tests, outcome, held, reverse),
+        figure,
+        versus,
+        sentence,
+        outcome,
+        tuple(tests),
+        paper,
     )
 
 
@@ -207,8 +213,13 @@ def weakest(tests: Sequence[PairedTest], about: str = "") -> PairedTest | None:
     order: tuple[Sign, ...] = ("lower", "too few", "none", "higher")
     if not tests:
         return None
-    one = min(tests, key=lambda t: (order.index(t.sign), -(t.p or 0.0), t.difference))
-    return replace(one, about=about)
+
+    def speaks(test: PairedTest) -> tuple[int, float, float]:
+        # Of tests that are the other way round the surest one speaks least for the effect.
+        p = test.p or 0.0
+        return order.index(test.sign), p if test.sign == "lower" else -p, test.difference
+
+    return replace(min(tests, key=speaks), about=about)
 
 
 def holm(tests: Sequence[PairedTest]) -> list[PairedTest]:
@@ -240,33 +251,50 @@ def _number(row: Mapping[str, object], name: str) -> float | None:
     return float(value)
 
 
-def _outcome(tests: Sequence[PairedTest]) -> tuple[Outcome, list[PairedTest]]:
-    """The outcome, and the tests that are significant."""
+def _outcome(
+    tests: Sequence[PairedTest],
+) -> tuple[Outcome, list[PairedTest], list[PairedTest]]:
+    """The outcome, the tests that are significant, and those whose control has the larger effect;
+    of several tests those that stay so after Holm's correction."""
     signs = [test.sign for test in tests]
     if not tests:
-        return "no control", []
+        return "no control", [], []
     if all(sign == "higher" for sign in signs):
         # All of them together need no correction: each has to hold, as in `weakest`.
-        return "significant", list(tests)
+        return "significant", list(tests), []
     if all(sign == "too few" for sign in signs):
-        return "too few", []
+        return "too few", [], []
     if all(sign == "lower" for sign in signs):
-        return "opposite", []
-    known = [test for test in tests if test.sign != "too few"]
-    held = [t for t, one in zip(known, holm(known), strict=True) if one.sign == "higher"]
+        return "opposite", [], list(tests)
     # Tests of several controls of one effect have no name of their own: one of them is not enough.
-    named = held and all(test.about for test in tests)
-    return ("partly", held) if named else ("not significant", [])
+    if not all(test.about for test in tests):
+        return "not significant", [], []
+    known = [test for test in tests if test.sign != "too few"]
+    judged = list(zip(known, holm(known), strict=True))
+    held = [test for test, one in judged if one.sign == "higher"]
+    reverse = [test for test, one in judged if one.sign == "lower"]
+    return "partly" if held else "not significant", held, reverse
+
+
+def _about(tests: Sequence[PairedTest]) -> str:
+    return listing([test.about for test in tests])
 
 
 def _title(
-    claim: str, tests: Sequence[PairedTest], outcome: Outcome, held: Sequence[PairedTest]
+    claim: str,
+    tests: Sequence[PairedTest],
+    outcome: Outcome,
+    held: Sequence[PairedTest],
+    reverse: Sequence[PairedTest],
 ) -> str:
     if outcome == "significant":
         return _capital(claim)
     if outcome == "partly":
-        rest = [test.about for test in tests if test not in held]
-        return f"{_capital(claim)} {listing([t.about for t in held])}, not shown {listing(rest)}"
+        rest = [test for test in tests if test not in held and test not in reverse]
+        parts = [f"{_capital(claim)} {_about(held)}"]
+        parts += [f"not shown {_about(rest)}"] if rest else []
+        parts += [f"evidence against {_about(reverse)}"] if reverse else []
+        return ", ".join(parts)
     if outcome == "opposite":
         return f"Evidence against: {claim}"
     if outcome == "too few":
@@ -277,7 +305,11 @@ def _title(
 
 
 def _verdict(
-    claim: str, tests: Sequence[PairedTest], outcome: Outcome, held: Sequence[PairedTest]
+    claim: str,
+    tests: Sequence[PairedTest],
+    outcome: Outcome,
+    held: Sequence[PairedTest],
+    reverse: Sequence[PairedTest],
 ) -> str:
     if not tests:
         return "No control was run, so nothing can be concluded."
@@ -294,10 +326,17 @@ def _verdict(
         return text
     if outcome == "opposite":
         return f"{text} The control has the larger effect."
-    if outcome == "partly":
-        weak = [test.about for test in tests if test not in held]
-        return f"{text} Not significant {listing(weak)} (Holm's correction)."
-    return f"{text} Not significant: this run does not show that {claim}."
+    # Where only the correction takes a test back, the reader sees its p value and has to know.
+    single = any(test.sign in ("higher", "lower") for test in tests)
+    how = " (Holm's correction)" if single and all(test.about for test in tests) else ""
+    rest = [test for test in tests if test not in held and test not in reverse]
+    parts = []
+    if rest:
+        parts.append("Not significant" + (f" {_about(rest)}" if len(rest) < len(tests) else ""))
+    if reverse:
+        parts.append(f"the control has the larger effect {_about(reverse)}")
+    text = f"{text} {_capital('; '.join(parts))}{how}"
+    return f"{text}." if outcome == "partly" else f"{text}: this run does not show that {claim}."
 
 
 def _capital(text: str) -> str:
