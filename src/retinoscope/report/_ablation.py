@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..studies.findings import Finding, make_finding, paired_test, told
+from ..tokens import COMPLETE
 from ._ablation_figure import conditions_figure, count_figure
 from ._collect import StudyRun
 from ._parts import (
@@ -41,7 +42,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
     main = runs[0]
     rows = pick(main.summary, mode=MODE) or main.summary
     tasks = known_first(values(rows, "task"), TASKS)
-    figures = [conditions_figure(rows, tasks)]
+    # A set that was empty everywhere replaced nothing, so that its 0% is no measurement.
+    figures = [conditions_figure([r for r in rows if number(r, "n_tokens") != 0], tasks)]
     counts = count_figure(rows, tasks)
     figures += [counts] if counts else []
     return Section(
@@ -63,6 +65,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
         )
         + extra_tables(runs, "ablation", "baseline", "accuracy before any edit."),
         notes=(
+            *_integration(main),
             "Decrease: the share of answers that were right on the untouched run and are wrong on "
             "the edited one. Random tokens are drawn outside the set they are compared with, as "
             "many as it has, for each image anew.",
@@ -172,6 +175,19 @@ def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
     )
 
 
+def _integration(run: StudyRun) -> tuple[str, ...]:
+    """What it means that integrated gradients are off."""
+    count, every = run.results.incomplete
+    if not count:
+        return ()
+    return (
+        "Integrated gradients: their sum over the visual tokens should be the difference that the "
+        f"integral is of. In {count} of {every} rows of gradient sets it is off by more than "
+        f"{COMPLETE:.0%}, so that these sets are only roughly those of highest gradient. More "
+        "steps (--gradient-steps) bring the sum nearer.",
+    )
+
+
 def _order(condition: str) -> tuple[int, str, int]:
     names = (*CONDITIONS, "gradient", "random")
     stem = condition.removeprefix("random=")
@@ -195,6 +211,9 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
             if (size := number(row, "n_tokens")) is not None
         ]
         cells.append(f"{sum(sizes) / len(sizes):.1f}" if sizes else "")
+        if sizes and not any(sizes):
+            shown.append((*cells, *("none found", "") * len(tasks)))
+            continue
         for task in tasks:
             ours = decrease(rows, task, condition)
             control = decrease(rows, task, f"random={condition}")
@@ -203,9 +222,12 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
             cells.append(percent_interval(ours) + shown_control if ours else "")
             cells.append("" if known is None else percent(known))
         shown.append(tuple(cells))
-    columns = [Column("tokens replaced", numeric=False), Column("mean number")]
+    columns = [Column("tokens replaced", numeric=False), Column("how many,\non average")]
     for task in tasks:
-        columns += [Column(f"{task}\nrandom control"), Column("paper", hint=PAPER)]
+        columns += [
+            Column(f"{_SHORT.get(task, task)}\nrandom control"),
+            Column("paper", hint=PAPER),
+        ]
     return Table(
         name=file_name("ablation", run.label, mode),
         caption=f"{run.label}, mode “{mode}”: share of right answers lost, with 95% intervals. "

@@ -15,6 +15,7 @@ from ._parts import (
     Table,
     number_interval,
     python_lines,
+    signed,
 )
 from ._rows import first, interval, number, pick, values
 from ._style import INK, MARKERS, SERIES, figure_style, svg_of
@@ -183,7 +184,7 @@ def _cell(row: Record | None) -> str:
     x, change, paper = interval(row, "value"), interval(row, "difference"), number(row, "paper")
     lines = ["n/a" if x is None else number_interval(x)]
     if change is not None:
-        lines.append(f"{change.value:+.2f} ({change.low:+.2f} to {change.high:+.2f})")
+        lines.append(signed(change))
     if paper is not None:
         lines.append(f"paper {paper:.3f}")
     return "\n".join(lines)

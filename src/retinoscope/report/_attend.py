@@ -17,6 +17,7 @@ from ._parts import (
     listing,
     number_interval,
     percent_interval,
+    signed,
 )
 from ._rows import first, interval, known_first, number, pick, values
 
@@ -74,11 +75,6 @@ def section(runs: Sequence[StudyRun]) -> Section:
 
 def _value(x: Interval, measure: str) -> str:
     return percent_interval(x) if measure in ("pointing", "mass") else number_interval(x)
-
-
-def _signed(x: Interval) -> str:
-    """A difference; a dash between two signs would not read."""
-    return f"{x.value:+.2f} ({x.low:+.2f} to {x.high:+.2f})"
 
 
 def _best(leaders: Sequence[Record], task: str, measure: str) -> Record | None:
@@ -251,7 +247,7 @@ def _leaders_table(
                 str(row["method"]),
                 str(row["layers"] or ""),
                 *("" if x is None else _value(x, measure) for x in cells),
-                *("" if x is None else _signed(x) for x in gaps),
+                *("" if x is None else signed(x) for x in gaps),
                 str(row["n"]),
                 str(row["n_undefined"]),
             )

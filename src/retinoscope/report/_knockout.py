@@ -96,11 +96,8 @@ def _effect(run: StudyRun, target: str) -> str:
     ours, control = interval(row, "value", "n_samples"), interval(row, "control")
     if row is None or ours is None:
         return ""
-    text = (
-        f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: least accuracy "
-        f"stays in window {row['place']}; on images that did not choose the window "
-        f"{number_interval(ours)}"
-    )
+    text = f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: "
+    text += _least(run, row, ours)
     everywhere = accuracy(run.summary, MAIN, target, "all")
     if everywhere:
         text += f" (blocked in all layers: {number_interval(everywhere)})"
@@ -116,16 +113,38 @@ def _peak(run: StudyRun, target: str, source: str = MAIN) -> Record | None:
     return first(run.extra("peaks"), source=source, target=target, windows="named")
 
 
+def _tied(run: StudyRun, row: Record) -> tuple[list[str], bool]:
+    """The windows that leave as little as that of a peak, and whether these are all there are."""
+    source, target = str(row["source"]), str(row["target"])
+    found = {
+        window: x.value
+        for window in WINDOWS
+        if window != "all" and (x := accuracy(run.summary, source, target, window))
+    }
+    least = min(found.values(), default=0.0)
+    # Equal shares differ by rounding only.
+    tied = [window for window, value in found.items() if value - least < 1e-9]
+    return tied or [str(row["place"])], len(tied) == len(found) > 1
+
+
+def _least(run: StudyRun, row: Record, x: Interval) -> str:
+    tied, every = _tied(run, row)
+    if every:
+        return f"no window stands out; each leaves {number_interval(x)}"
+    return (
+        f"least accuracy stays in window{'s' if len(tied) > 1 else ''} {listing(tied)}; on images "
+        f"that did not choose the window {number_interval(x)}"
+    )
+
+
 def _last_row(run: StudyRun) -> str:
     row = _peak(run, "last-row", "rest")
     x = interval(row, "value", "n_samples")
     if row is None or x is None:
         return ""
     text = (
-        "From all other visual tokens to the last visual row, the lowest relative accuracy is "
-        f"in window {row['place']}; on images that did not choose the window "
-        f"{number_interval(x)}. The answer would need this path if it were summarised in the last "
-        "row."
+        f"From all other visual tokens to the last visual row: {_least(run, row, x)}. The answer "
+        "would need this path if it were summarised in the last row."
     )
     known = _paper(run.summary, "rest", "last-row", str(row["place"]))
     return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
@@ -190,9 +209,18 @@ def _strongest_window(run: StudyRun) -> str:
     ours, control = interval(row, "value", "n_samples"), interval(row, "control")
     if row is None or ours is None or control is None or int(row["n_candidates"] or 0) < 2:
         return ""
+    tied, every = _tied(run, row)
+    beside = f"{number_interval(ours)}, random tokens {number_interval(control)}."
+    if every:
+        return f"No single window stands out: each leaves {beside}"
+    if len(tied) > 1:
+        return (
+            f"Of single windows {listing(tied)} matter most, and as much as each other: on images "
+            f"that did not choose the window, {beside}"
+        )
     return (
-        f"Of single windows {row['place']} matters most: on images that did not choose it, it "
-        f"leaves {number_interval(ours)}, random tokens {number_interval(control)}."
+        f"Of single windows {tied[0]} matters most: on images that did not choose it, it leaves "
+        f"{beside}"
     )
 
 
@@ -206,8 +234,8 @@ def _table(run: StudyRun, folded: bool) -> Table:
             for window in windows:
                 x = accuracy(rows, source, target, window)
                 known = _paper(rows, source, target, window)
-                text = number_interval(x) if x else ""
-                cells.append(text if known is None else f"{text} [paper {known:.2f}]")
+                text = number_interval(x).replace(" (", "\n(") if x else ""
+                cells.append(text if known is None else f"{text}\npaper {known:.2f}")
             shown.append(tuple(cells))
     return Table(
         name=file_name("knockout", run.label),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..studies.findings import written_p
 from ._collect import StudyRun
 from ._lens_curves import CONTROLS, OWN, cover_name, covers_of, curve_of, curves_of
-from ._parts import Column, Record, Table, file_name, percent, percent_interval
+from ._parts import Column, Record, Table, file_name, percent, percent_interval, signed
 from ._rows import interval, number, pick
 
 _COUNTED = (
@@ -40,8 +40,7 @@ def peak_table(run: StudyRun, folded: bool) -> Table | None:
             cells.append(
                 ""
                 if gap is None
-                else f"{100 * gap.value:+.0f} ({100 * gap.low:+.0f} to {100 * gap.high:+.0f})"
-                + ("" if p is None else f"\n{written_p(p)}")
+                else signed(gap, 0, 100) + ("" if p is None else f"\n{written_p(p)}")
             )
         if any(cells[1:]):
             shown.append(tuple(cells))

@@ -135,6 +135,13 @@ def number_interval(x: Interval, digits: int = 2) -> str:
     return f"{x.value:.{digits}f} ({x.low:.{digits}f}{TO}{x.high:.{digits}f})"
 
 
+def signed(x: Interval, digits: int = 2, scale: float = 1.0) -> str:
+    """ "+0.13 (-0.01 to +0.17)", a difference; a dash between two signs would not read."""
+    # Nothing is "-0".
+    value, low, high = (round(scale * end, digits) + 0.0 for end in (x.value, x.low, x.high))
+    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
 _LONGEST_NAME = 120
 
 

@@ -18,6 +18,7 @@ from ._parts import (
     listing,
     percent,
     percent_interval,
+    signed,
 )
 from ._probe_figure import LOCALISATION, SEMANTICS, axes_figure, groups_of, layers_figure
 from ._probe_picture import dense_figures
@@ -405,4 +406,4 @@ def _share(row: Record, name: str) -> str:
 
 
 def _points(x: Interval) -> str:
-    return f"{100 * x.value:+.1f} ({100 * x.low:+.1f} to {100 * x.high:+.1f})"
+    return signed(x, 1, 100)
