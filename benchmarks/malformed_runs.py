@@ -221,7 +221,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"  {row['number']}: {row['what']}: {row['fault']}")
     write_json(
         RESULTS / "malformed_runs.json",
-        {"seed": given.seed, "count": len(rows), "ends": dict(ends), "grown_mib": grown},
+        {
+            "benchmark": "malformed_runs",
+            "seed": given.seed,
+            "count": len(rows),
+            "ends": dict(ends),
+            "grown_mib": grown,
+        },
     )
     return int(bool(ends["fault"]))
 
