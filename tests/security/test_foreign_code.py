@@ -6,7 +6,9 @@ import json
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 import retinoscope as rs
@@ -144,3 +146,113 @@ def test_a_packaged_model_and_drawn_scenes_are_opened(
     assert main(["view", str(lens_run), "--out", str(tmp_path / "page"), "--lens", "1"]) == 0
     assert "no lens" not in capsys.readouterr().out
     assert (tmp_path / "page" / "data" / "lens-0.js").is_file()
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Clients of the pages that `retinoscope serve` would serve."""
+    uvicorn = pytest.importorskip("uvicorn", reason="needs the extra 'serve'")
+    testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
+    from retinoscope.viewer import _page
+
+    monkeypatch.setattr(_page, "STATIC", Path(__file__).parents[1] / "viewer" / "stub")
+    found: list[Any] = []
+
+    def run(server: Any, sockets: list[Any]) -> None:
+        for one in sockets:
+            one.close()
+        client = testing.TestClient(
+            server.config.app, base_url="http://127.0.0.1", raise_server_exceptions=False
+        )
+        found.append(client)
+
+    monkeypatch.setattr(uvicorn.Server, "run", run)
+    return found
+
+
+def _edited(run: Path, folder: Path, **fields: dict[str, object]) -> Path:
+    """A copy of a run whose manifest says otherwise."""
+    copy = Path(shutil.copytree(run, folder))
+    manifest = json.loads((copy / "run.json").read_text())
+    for name, values in fields.items():
+        manifest[name].update(values)
+    (copy / "run.json").write_text(json.dumps(manifest))
+    return copy
+
+
+def test_serve_loads_only_what_its_command_names(
+    lens_run: Path,
+    foreign: Path,
+    marker: Path,
+    tmp_path: Path,
+    served: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Someone else's run names a model with code, and a folder of pictures: neither is opened."""
+    from retinoscope.cli import _view
+
+    loaded: list[str] = []
+    load = _view.load_model
+    monkeypatch.setattr(
+        _view, "load_model", lambda name, how: loaded.append(name) or load(name, how)
+    )
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    rs.data.scenes(1)[0].image.save(secret / "scene-0-000000.png")
+    run = _edited(
+        lens_run,
+        tmp_path / "run",
+        model={"name": str(foreign)},
+        data={"source": {"spec": f"folder:{secret}"}},
+    )
+    assert main(["serve", "pocket", str(run), "--port", "0"]) == 0
+    assert loaded == ["pocket"]
+    assert not marker.exists()
+    (client,) = served
+    with client:
+        manifest = client.get("/api/manifest").json()
+        assert manifest["model"]["name"] == "pocket"
+        why = {one["name"]: one["why"] for one in manifest["capabilities"]}
+        assert "--data" in why["images"]
+        document = client.get("/api/data/sample-1").json()
+        assert (document["image"], document["prompt"]) == (None, None)
+        assert client.get("/api/samples/images/1.jpg").status_code == 404
+        # The picture that the study itself kept is shown, and the model on the page works.
+        assert client.get("/api/samples/images/0.jpg").status_code == 200
+        asked = client.post("/api/ask", json={"image": "sample-0", "question": "What is it?"})
+        assert asked.status_code == 200
+    assert not marker.exists()
+
+
+def test_serve_does_not_show_another_models_run_as_its_own(
+    lens_run: Path, tmp_path: Path, served: list[Any]
+) -> None:
+    run = _edited(lens_run, tmp_path / "run", model={"fingerprint": "0" * 64})
+    command = ["serve", "pocket", str(run), "--port", "0"]
+    assert main(command) == 2
+    # Without the mark of its run, as versions of before wrote it.
+    table = pq.read_table(run / "results.parquet")
+    pq.write_table(table.replace_schema_metadata(None), run / "results.parquet")
+    assert main(command) == 0
+    (client,) = served
+    with client:
+        document = client.get("/api/data/sample-0").json()
+        assert document["prompt"] is None
+        assert "not the one" in document["note"]
+        assert client.get("/api/data/lens-0").status_code == 404
+
+
+@pytest.mark.parametrize("spec", ["scenes:2000000000", "color:grounded:2000000000"])
+def test_a_run_does_not_choose_how_much_is_drawn(
+    spec: str, lens_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], served: list[Any]
+) -> None:
+    """All are read where the run kept no fingerprints: that took for ever."""
+    data = {"source": {"spec": spec, "seed": 0}, "samples": 2_000_000_000}
+    run = _edited(lens_run, tmp_path / "run", data=data)
+    (run / "samples.json").unlink(missing_ok=True)
+    assert main(["view", str(run), "--lens", "0", "--no-model"]) == 0
+    assert f"--data {spec}" in capsys.readouterr().out
+    assert main(["serve", "pocket", str(run), "--port", "0"]) == 0
+    (client,) = served
+    with client:
+        assert f"--data {spec}" in client.get("/api/data/sample-1").json()["note"]

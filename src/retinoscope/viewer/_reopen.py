@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _DRAWN = re.compile(r"(color:)?(scenes|squares|grounded|simulated):[0-9:]{1,21}\Z")
 """Data that this package draws: no file is read for it."""
+MOST_DRAWN = 10_000
+"""Samples that a run may have drawn again by itself: it may name billions, and all are read."""
 _SCENE = re.compile(r"scene-(\d{1,10})-\d{6,10}\Z")
 
 
@@ -136,13 +138,24 @@ def _named(run: StudyRun) -> Sequence[Sample]:
                 f"the run names the data {spec}, and a run does not choose which files are read: "
                 f"give it with --data {spec} if it is yours"
             )
-        return reopen_source(source)
+        return _few(reopen_source(source), spec)
     for table in run.results.scan.tables(["sample"], rows=1):
         told = _SCENE.match(str(table.to_pylist()[0]["sample"]))
         if told:
-            return open_source(f"scenes:{_count(run)}", int(told[1]))
+            spec = f"scenes:{_count(run)}"
+            return _few(open_source(spec, int(told[1])), spec)
         break
     raise InputError("the run does not say where its data lies: give it with --data")
+
+
+def _few(samples: Sequence[Sample], spec: str) -> Sequence[Sample]:
+    if len(samples) > MOST_DRAWN:
+        raise InputError(
+            f"the run names the data {spec}, and a run does not choose to draw more than "
+            f"{MOST_DRAWN:,} samples, got {len(samples):,}: give it with --data {spec} if it is "
+            "yours"
+        )
+    return samples
 
 
 def _is_packaged(name: str) -> bool:
