@@ -268,10 +268,3 @@ def test_bodies_in_memory_are_counted_by_client() -> None:
     assert receiving.begin("b")
     receiving.end("a")
     assert receiving.begin("a")
-
-
-def test_an_address_takes_connections_as_soon_as_it_is_known() -> None:
-    """Before the server's own loop runs: whoever reads the printed address may connect at once."""
-    listener = listen("127.0.0.1", 0)
-    with listener, socket.create_connection(listener.getsockname(), timeout=5):
-        pass
