@@ -177,7 +177,7 @@ def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
 
 def _integration(run: StudyRun) -> tuple[str, ...]:
     """What it means that integrated gradients are off."""
-    count, every = run.results.incomplete
+    count, every = run.incomplete
     if not count:
         return ()
     return (

@@ -76,6 +76,11 @@ class StudyRun:
         return self._extras.get(name, [])
 
     @property
+    def incomplete(self) -> tuple[int, int]:
+        """Rows that rest on integrated gradients that do not add up, and on any at all."""
+        return self.results.incomplete
+
+    @property
     def n_samples(self) -> int:
         return self.results.n_samples
 

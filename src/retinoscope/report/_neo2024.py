@@ -139,6 +139,13 @@ class _Merged:
         parts = [self.runs[name] for name in ("captions", "questions") if name in self.runs]
         return [row for run in parts for row in pick(run.summary, mode=self.mode)]
 
+    @property
+    def incomplete(self) -> tuple[int, int]:
+        parts = [
+            self.runs[name].incomplete for name in ("captions", "questions") if name in self.runs
+        ]
+        return sum(count for count, _ in parts), sum(every for _, every in parts)
+
     def extra(self, name: str) -> list[Record]:
         parts = [self.runs[part] for part in ("captions", "questions") if part in self.runs]
         return [row for run in parts for row in run.extra(name)]

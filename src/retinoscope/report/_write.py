@@ -266,7 +266,7 @@ def _unknown(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
 
 def _incomplete(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
     """What rests on integrated gradients that do not add up."""
-    told = [(run, *run.results.incomplete) for run in runs]
+    told = [(run, *run.incomplete) for run in runs]
     lines = [
         f"{count} of {every} rows of {run.label} ({run.study})"
         for run, count, every in told
