@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from ._progress import Progress
 from ._say import say
@@ -22,12 +22,22 @@ if TYPE_CHECKING:
     from ..studies import Study
 
 
-@Parameter(name="*")
+_own = Group.create_default_parameters()
+_objects = Group("Which objects", sort_key=1)
+_running = Group("Images, seeds and running", sort_key=2)
+_loading = Group("The model", sort_key=3)
+"""What `--help` of a study shows below the study's own options."""
+
+
+@Parameter(name="*", group=_running)
 @dataclass(frozen=True, kw_only=True)
 class Common:
     """Options of every study; what only some of them use stands below."""
 
-    out: Annotated[Path, Parameter(help="folder for the results; a run directory of this study.")]
+    out: Annotated[
+        Path,
+        Parameter(group=_own, help="folder for the results; a run directory of this study."),
+    ]
     seed: Annotated[int, Parameter(help="seed of everything random in the study.")] = 0
     data_seed: Annotated[int, Parameter(help="seed of drawn scenes (scenes:N).")] = 0
     limit: Annotated[int | None, Parameter(help="use only the first so many images.")] = None
@@ -56,18 +66,21 @@ class Common:
     ] = None
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=_running)
 @dataclass(frozen=True, kw_only=True)
 class Covering(Common):
     """Options of studies that look for an object's tokens."""
 
     min_cover: Annotated[
         float,
-        Parameter(help="share of a token's box that a mask must cover; 0 is any overlap."),
+        Parameter(
+            group=_own,
+            help="share of a token's box that a mask must cover; 0 is any overlap.",
+        ),
     ] = 0.0
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=_running)
 @dataclass(frozen=True, kw_only=True)
 class Intervening(Common):
     """Options of studies that make interventions."""
@@ -81,13 +94,13 @@ class Intervening(Common):
     ] = "incremental"
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=_running)
 @dataclass(frozen=True, kw_only=True)
 class CoveringAndIntervening(Covering, Intervening):
     """Options of studies that do both."""
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=_objects)
 @dataclass(frozen=True, kw_only=True)
 class Objects:
     """Which objects and questions are studied."""
@@ -101,7 +114,7 @@ class Objects:
     max_objects: Annotated[int | None, Parameter(help="at most so many objects an image.")] = None
 
 
-@Parameter(name="*")
+@Parameter(name="*", group=_loading)
 @dataclass(frozen=True, kw_only=True)
 class Loading:
     """How the model is loaded."""

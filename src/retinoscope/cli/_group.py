@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from ..errors import InputError
-from ._common import CoveringAndIntervening, Loading, check_counts, open_any, run_study
+from ._common import Intervening, Loading, check_counts, open_any, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -23,7 +23,7 @@ def group(
     data: str,
     /,
     *,
-    common: CoveringAndIntervening,
+    common: Intervening,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     encoder: Annotated[tuple[str, ...], Several] = (),
     classes: Annotated[tuple[str, ...], Several] = (),
@@ -72,8 +72,6 @@ def group(
             contrastive encoders, seed by seed; spurious asks those that were trained on grounds
             (DATA is grounded:N) what they take for the object.
     """
-    if common.min_cover:
-        raise InputError("--min-cover has no part in grouping, which counts pixels: leave it out")
     check_counts(n_groups=n_groups)
     check_counts(0, attribution_images=attribution_images)
     if preset is not None:
@@ -121,9 +119,7 @@ def group(
     run_study(model, data, common, loading, make, open_any)
 
 
-def _preset(
-    preset: str, folder: str, data: str, common: CoveringAndIntervening, loading: Loading
-) -> None:
+def _preset(preset: str, folder: str, data: str, common: Intervening, loading: Loading) -> None:
     """A comparison of the encoders in a folder, with the options that it takes."""
     from ..studies import Grouping, SpuriousGround, aggregation_specs, grounded_specs
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import Covering, CoveringAndIntervening, Loading, Objects, run_study
+from ._common import Common, CoveringAndIntervening, Loading, Objects, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
@@ -135,7 +135,7 @@ def lens(
     data: str,
     /,
     *,
-    common: Covering,
+    common: Common,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     objects: Objects = Objects(),  # noqa: B008 (frozen)
     covers: Annotated[tuple[float, ...], Several] = COVERS,
@@ -168,13 +168,6 @@ def lens(
         parts: also run the model with a random projector, and with a random language model.
         example_layers: so many layers are kept for the pictures.
     """
-
-    if common.min_cover:
-        from ..errors import InputError
-
-        raise InputError(
-            "the lens reads an object at several covers: say --covers, not --min-cover"
-        )
 
     def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
         from ..studies import LogitLens, PromptOptions
