@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 import retinoscope as rs
 from retinoscope import encoders
@@ -47,10 +50,12 @@ class Interrupted(Exception):
     pass
 
 
-def _train(folder, stop_at=None, recipe=RECIPE, **options):
+def _train(folder, stop_at=None, recipe=RECIPE, by=None, **options):
     def report(stage, step, steps, loss):
         if stop_at == (stage, step):
-            raise Interrupted
+            if by is None:
+                raise Interrupted
+            os.kill(os.getpid(), by)
 
     return train_encoders(folder / "work", folder / "out", recipe=recipe, report=report, **options)
 
@@ -102,6 +107,42 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(trained, tmp_path, mo
     assert files
     for name in files:
         assert (tmp_path / "out" / name).read_bytes() == (trained / "out" / name).read_bytes()
+
+
+def test_a_signal_leaves_a_training_that_goes_on(trained, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(training, "_READ_EVERY", 1)
+    for stop in (("scenes-12", 12), ("distillation-0", 1)):
+        with pytest.raises(KeyboardInterrupt):
+            _train(tmp_path, stop, by=signal.SIGTERM, seeds=2)
+        assert not (tmp_path / "out").exists()
+    with safe_open(tmp_path / "work" / "distillation-0.safetensors", "pt") as file:
+        assert file.metadata()["step"] == "2"
+    _train(tmp_path, seeds=2)
+    for path in (trained / "out").glob("*.safetensors"):
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_signal_ends_all_processes_after_their_steps(trained, tmp_path, capfd) -> None:
+    """The first one told ends the others; each writes a checkpoint, none a traceback."""
+    long = replace(RECIPE, stage=replace(RECIPE.stage, steps=100_000))
+    with pytest.raises(KeyboardInterrupt):
+        _train(
+            tmp_path,
+            ("mae-0", 40),
+            by=signal.SIGTERM,
+            recipe=long,
+            seeds=2,
+            processes=2,
+            objectives=["mae"],
+        )
+    assert "Traceback" not in capfd.readouterr().err
+    found = {}
+    for seed in (0, 1):
+        with safe_open(tmp_path / "work" / f"mae-{seed}.safetensors", "pt") as file:
+            found[seed] = int(file.metadata()["step"])
+    assert found[0] >= 40
+    assert found[1] >= 1
 
 
 @pytest.mark.slow

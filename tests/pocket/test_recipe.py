@@ -1,5 +1,7 @@
 """The recipe in miniature: it ends in a Hugging Face folder, interrupted or not."""
 
+import os
+import signal
 from dataclasses import replace
 
 import pytest
@@ -27,12 +29,16 @@ class Interrupted(Exception):
     pass
 
 
-def run(tmp_path, stop_at=None, name="a", recipe=RECIPE):
+def run(tmp_path, stop_at=None, name="a", recipe=RECIPE, by=None, steps_of=None):
     scores = {}
 
     def report(stage, step, steps, loss):
+        if steps_of is not None:
+            steps_of.append((stage, step))
         if stop_at == (stage, step):
-            raise Interrupted
+            if by is None:
+                raise Interrupted
+            os.kill(os.getpid(), by)
 
     train(
         tmp_path / f"work-{name}",
@@ -67,6 +73,47 @@ def test_it_ends_in_a_folder_that_transformers_loads(trained):
     assert logits.shape[1] == inputs["input_ids"].shape[1] > 144
     assert torch.isfinite(logits).all()
     assert "Held-out scenes" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize("stage", ["features", "instruct-pocket"])
+def test_a_signal_leaves_a_training_that_goes_on(trained, tmp_path, stage):
+    """Whichever stage it comes in: no half model is written, and nothing is trained twice."""
+    folder, _ = trained
+    # A signal that comes while step 1 is reported ends the training after step 2.
+    at = (stage, 12 if stage == "features" else 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, at, by=signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert not (tmp_path / "out-a").exists()
+    steps = []
+    run(tmp_path, steps_of=steps)
+    names = [name for name, _ in steps if name not in ("features", "scenes")]
+    assert not {"vision", "language"} & set(names)
+    assert len([name for name in names if name == "instruct-pocket"]) == (
+        1 if stage == "instruct-pocket" else 3
+    )
+    same = [load_file(where / "out-a/pocket/model.safetensors") for where in (folder, tmp_path)]
+    assert all(torch.equal(same[0][key], same[1][key]) for key in same[0])
+
+
+def test_a_model_appears_whole(tmp_path, monkeypatch):
+    """A training that is ended while it writes leaves the folder of before as it was."""
+    from retinoscope.pocket.recipe import _train
+
+    out = tmp_path / "out-a" / "pocket"
+    out.mkdir(parents=True)
+    (out / "model.safetensors").write_text("of before")
+
+    def cut(*args):
+        export(*args)
+        raise KeyboardInterrupt
+
+    export = _train.export
+    monkeypatch.setattr(_train, "export", cut)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path)
+    assert [path.name for path in out.iterdir()] == ["model.safetensors"]
+    assert (out / "model.safetensors").read_text() == "of before"
 
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(trained, tmp_path):

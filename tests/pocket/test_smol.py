@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import shutil
+import signal
 import subprocess
 import zipfile
 from pathlib import Path
@@ -290,6 +292,33 @@ def test_training_goes_on_from_its_checkpoint(trained, parts, tmp_path):
         )
     assert not [step for name, step in steps if name == "adapter"]
     first, second = (smol.read_adapter(folder / "smol") for folder in (out, tmp_path))
+    assert all(torch.equal(first.projector[key], second.projector[key]) for key in first.projector)
+
+
+def test_a_signal_leaves_a_training_that_goes_on(trained, parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(smol.recipe._train, "draw_bank", small_bank)
+    monkeypatch.setattr(smol.recipe._train, "build_rows", small_rows)
+    steps = []
+
+    def train(at=None):
+        def report(name, step, *_):
+            steps.append((name, step))
+            if (name, step) == at:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        options = {"recipe": RECIPE, "held_out": 3, "finished": lambda *_: None}
+        train_smol(tmp_path / "work", tmp_path / "out", parts, report=report, **options)
+
+    for at in (("features", 8), ("adapter", 1)):
+        with pytest.raises(KeyboardInterrupt):
+            train(at)
+        assert not (tmp_path / "out").exists()
+    steps.clear()
+    train()
+    assert "adapter" not in {name for name, _ in steps}
+    first, second = (
+        smol.read_adapter(folder / "smol") for folder in (trained[1], tmp_path / "out")
+    )
     assert all(torch.equal(first.projector[key], second.projector[key]) for key in first.projector)
 
 

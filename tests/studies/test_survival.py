@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 
 from retinoscope.errors import InputError, StudyError
+from retinoscope.signals import stopped_by_signals
 from retinoscope.store import RunDirectory
 from retinoscope.studies import (
     AttentionKnockout,
     LogitLens,
     TokenAblation,
     open_results,
-    stopped_by_signals,
 )
 from tests.studies import survivor
 from tests.studies.survivor import SAMPLES, Zygote

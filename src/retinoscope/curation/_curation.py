@@ -12,6 +12,7 @@ from .. import arguments
 from ..data import Sample, require_objects
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
+from ..signals import stopped_by_signals
 from ..store import Json, RunDirectory, new_manifest
 from ..studies import (
     Failures,
@@ -20,7 +21,6 @@ from ..studies import (
     describe_model,
     free_memory,
     one_line,
-    stopped_by_signals,
 )
 from ._curated import FILE, Count, Curated, Kept, KeptObject, data_fingerprint
 from ._filters import Filter, Verdict

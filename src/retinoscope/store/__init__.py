@@ -9,7 +9,7 @@ A command that is given again goes on where it stopped; one that differs in anyt
 results is refused. See `RunDirectory`.
 """
 
-from retinoscope.store._atomic import write_bytes
+from retinoscope.store._atomic import files_of_folder, write_bytes
 from retinoscope.store._directory import RunDirectory
 from retinoscope.store._fingerprint import (
     Json,
@@ -31,6 +31,7 @@ __all__ = [
     "RunDirectory",
     "Value",
     "canonical_json",
+    "files_of_folder",
     "fingerprint_array",
     "fingerprint_bytes",
     "fingerprint_json",

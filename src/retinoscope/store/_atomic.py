@@ -96,6 +96,25 @@ def write_bytes(path: Path, content: bytes) -> None:
         file.write(content)
 
 
+@contextmanager
+def files_of_folder(folder: Path) -> Iterator[Path]:
+    """A folder to write into, whose files move to `folder` only when the block ends without an
+    error; what else lies there stays.
+
+    Raises:
+        StudyError: the disk is full or fails.
+        InputError: the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=folder) as name:
+            yield Path(name)
+            for file in sorted(Path(name).iterdir()):
+                os.replace(file, folder / file.name)
+    except OSError as error:
+        raise explained(error, folder) from error
+
+
 def remove_leftovers(folder: Path) -> int:
     """Removes what interrupted writes left under `folder`; returns how many files that were.
 

@@ -47,7 +47,7 @@ from ._reprompt import ImageReprompting, next_turn
 from ._results import Results, open_results
 from ._same_data import SameSamples, same_samples
 from ._study import Progress, Study, describe_model, free_memory
-from ._survival import Failures, stopped_by_signals
+from ._survival import Failures
 from ._tasks import (
     DESCRIBE,
     PAPER_PROMPTS,
@@ -154,7 +154,6 @@ __all__ = [
     "same_samples",
     "sample_fingerprint",
     "sliding_windows",
-    "stopped_by_signals",
     "windows_for",
     "words_of",
     "write_categories",

@@ -20,6 +20,7 @@ from .. import arguments
 from ..data import Sample, source_name, source_of
 from ..errors import InputError, IntegrationWarning, StudyError, UnknownWordsWarning
 from ..memory import is_out_of_memory
+from ..signals import stopped_by_signals
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
 from ._models import Unchanged, describe
@@ -34,7 +35,7 @@ from ._readable import (
     unreadable,
 )
 from ._results import EXAMPLES, Results
-from ._survival import Failures, stopped_by_signals
+from ._survival import Failures
 from ._tables import Cell
 
 if TYPE_CHECKING:

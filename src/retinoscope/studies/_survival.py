@@ -1,14 +1,8 @@
-"""What lets a study end well: signals as Ctrl-C, and a limit to how many samples may fail."""
+"""How many samples of a study may fail."""
 
 from __future__ import annotations
 
-import signal
-import threading
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
 
 import pyarrow as pa
 
@@ -18,39 +12,6 @@ from ..store import RunDirectory
 
 FROM_SAMPLES = 20
 """Fewer finished samples than this say nothing about a share."""
-
-
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""From a scheduler or a shutdown; from a terminal that was closed (there is none on Windows)."""
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise `KeyboardInterrupt` within the block, so that what is finished is
-    written.
-
-    Only in the main thread, where Python runs handlers, and only those that the program has no
-    handler of its own for (`nohup` ignores SIGHUP, and it stays ignored).
-    """
-    main = threading.current_thread() is threading.main_thread()
-    taken = [one for one in SIGNALS if main and signal.getsignal(one) is signal.SIG_DFL]
-    for one in taken:
-        signal.signal(one, _interrupt)
-    try:
-        yield
-    finally:
-        for one in taken:
-            signal.signal(one, signal.SIG_DFL)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    if any(one.f_code.co_name == "__del__" for one, _ in traceback.walk_stack(frame)):
-        # Python drops what is raised in a finaliser: the signal comes again when that is over.
-        again = threading.Timer(0.01, signal.raise_signal, [number])
-        again.daemon = True
-        again.start()
-        return
-    raise KeyboardInterrupt
 
 
 @dataclass

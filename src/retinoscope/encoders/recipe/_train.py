@@ -21,6 +21,7 @@ from ...arguments import whole
 from ...device import device_of
 from ...errors import InputError, StudyError
 from ...pocket.recipe import Report, claim, optimise
+from ...signals import stopped_by_signals
 from ...store import write_bytes
 from ._config import ALIASES, OBJECTIVES, EncoderRecipe
 from ._objectives import training_for
@@ -33,6 +34,7 @@ _CHECKPOINT_SECONDS = 60.0
 Jobs = Sequence[tuple[str, int]]
 
 
+@stopped_by_signals()
 def train_encoders(
     work: Path,
     out: Path,
@@ -222,7 +224,10 @@ def _in_processes(
     finally:
         for worker in workers:
             worker.terminate()
-            worker.join()
+        for worker in workers:
+            # It finishes its step and writes a checkpoint.
+            worker.join(60)
+            worker.kill()
 
 
 def _work(
@@ -230,9 +235,13 @@ def _work(
 ) -> None:
     """What one process does; its last word is None, or what went wrong."""
     try:
-        torch.set_num_threads(threads)
-        _train_jobs(jobs, work, recipe, torch.device(place), lambda *message: told.put(message))
+        with stopped_by_signals():
+            torch.set_num_threads(threads)
+            _train_jobs(jobs, work, recipe, torch.device(place), lambda *message: told.put(message))
         told.put(None)
+    except KeyboardInterrupt:
+        # The training ends: nobody reads any more what was told, and it is not waited for.
+        told.cancel_join_thread()
     except Exception as error:
         told.put(f"training stopped ({type(error).__name__}: {error}); the same command goes on")
         raise

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ...signals import held_signals
 from ._config import Stage
 
 _TIMED = (10, 30)
@@ -43,6 +44,9 @@ def optimise(
 ) -> None:
     """Train `modules` in place for one stage, or go on from its checkpoint in `work`.
 
+    Ctrl-C, SIGTERM and SIGHUP wait for the end of a step and of a checkpoint; a second Ctrl-C does
+    not.
+
     Args:
         name: of the stage and its files; part of the seed of its batches.
         stage: steps, batch size and learning rate.
@@ -57,6 +61,9 @@ def optimise(
         after: called with the number of steps done after each; changes `modules` beside gradients.
         read_every: the loss is read, and a checkpoint thought of, every so many steps: reading
             waits for the device.
+
+    Raises:
+        KeyboardInterrupt: one of these signals; the same call goes on after that step.
     """
     parameters = [p for module in modules.values() for p in module.parameters()]
     decay = [p for p in parameters if p.ndim > 1]
@@ -75,33 +82,39 @@ def optimise(
     smoothed, kept = math.nan, 0.98**read_every
     saved = time.monotonic()
     step = first
-    while step < stage.steps or pace is not None:
-        if pace is not None:
-            found = pace.steps(step)
-            if found is not None:
-                stage = stage.lasting(found)
-                pace = None
-        rng = np.random.default_rng([seed, *name.encode(), step])
-        rate = stage.lr * _schedule(step, stage)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = loss_at(rng)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        step += 1
-        if after is not None:
-            after(step)
-        known = None if pace is not None else stage.steps
-        if step % read_every and step != known:
-            continue
-        value = loss.item()
-        smoothed = value if math.isnan(smoothed) else kept * smoothed + (1 - kept) * value
-        report(name, step, known or stage.steps, smoothed)
-        if time.monotonic() - saved > checkpoint_seconds or step == known:
-            _save(path, modules, optimizer, step, known)
-            saved = time.monotonic()
+    with held_signals() as ended:
+        while step < stage.steps or pace is not None:
+            if pace is not None:
+                found = pace.steps(step)
+                if found is not None:
+                    stage = stage.lasting(found)
+                    pace = None
+            rng = np.random.default_rng([seed, *name.encode(), step])
+            rate = stage.lr * _schedule(step, stage)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = loss_at(rng)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+            optimizer.step()
+            step += 1
+            if after is not None:
+                after(step)
+            known = None if pace is not None else stage.steps
+            # Asked once: a signal that comes from here on waits for the next step.
+            stop = ended()
+            if step % read_every and step != known and not stop:
+                continue
+            value = loss.item()
+            smoothed = value if math.isnan(smoothed) else kept * smoothed + (1 - kept) * value
+            report(name, step, known or stage.steps, smoothed)
+            due = time.monotonic() - saved > checkpoint_seconds
+            if due or step == known or stop:
+                _save(path, modules, optimizer, step, known)
+                saved = time.monotonic()
+            if stop:
+                break
 
 
 class _Pace:

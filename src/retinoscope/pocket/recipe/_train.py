@@ -16,6 +16,8 @@ from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 from ...arguments import seed as check_seed
 from ...arguments import whole
 from ...errors import InputError
+from ...signals import stopped_by_signals
+from ...store import files_of_folder
 from ._bank import Bank, draw_bank
 from ._card import model_card
 from ._claim import claim
@@ -36,6 +38,7 @@ HELD_OUT_SEED = 1
 HELD_OUT = 1000
 
 
+@stopped_by_signals()
 def train(
     work: Path,
     out: Path,
@@ -73,9 +76,10 @@ def train(
     tokenizer = build_tokenizer()
     for variant in variants:
         model, scores = _train_one(variant, tokenizer, bank, unseen, recipe, work, report)
-        export(model, tokenizer, recipe.sizes, out / variant)
-        (out / variant / "scores.json").write_text(json.dumps(asdict(scores), indent=2) + "\n")
-        (out / variant / "README.md").write_text(model_card(variant, recipe, scores))
+        with files_of_folder(out / variant) as folder:
+            export(model, tokenizer, recipe.sizes, folder)
+            (folder / "scores.json").write_text(json.dumps(asdict(scores), indent=2) + "\n")
+            (folder / "README.md").write_text(model_card(variant, recipe, scores))
         finished(variant, scores)
 
 

@@ -17,12 +17,12 @@ from ... import arguments, encoders
 from ...data import Sample, require_objects, source_of
 from ...encoders import Encoder
 from ...errors import CapabilityError, InputError
+from ...signals import stopped_by_signals
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from .._models import Unchanged
 from .._readable import SAMPLES
 from .._results import Results
 from .._study import Progress
-from .._survival import stopped_by_signals
 from .._untrained import untrained_encoder
 from ._labels import LeftOut
 from ._questions import Questions, questions_of

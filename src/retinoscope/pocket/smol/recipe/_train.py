@@ -24,6 +24,8 @@ from ....data import Sample
 from ....data.scenes import SceneOptions
 from ....device import device_of
 from ....errors import InputError
+from ....signals import stopped_by_signals
+from ....store import write_bytes
 from ..._world import SCENES, WORLD, world_of
 from ...recipe._bank import Bank, SceneTexts, draw_bank
 from ...recipe._claim import claim
@@ -88,6 +90,7 @@ class _Data:
         return (raw.to(self.tower.mean.device).float() - self.tower.mean) / self.tower.std
 
 
+@stopped_by_signals()
 def train_smol(
     work: Path,
     out: Path,
@@ -238,9 +241,9 @@ def train_smol(
             "losses": asdict(watched),
         }
         told[WORLD] = SCENES if alone else ""
-        (folder / "scores.json").write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+        write_bytes(folder / "scores.json", (json.dumps(told, indent=2) + "\n").encode())
         card = smol_card(variant, recipe, adapter_stage, first, more, watched, start, alone=alone)
-        (folder / "README.md").write_text(card, encoding="utf-8")
+        write_bytes(folder / "README.md", card.encode())
         finished(variant, first, watched)
 
     with products:
@@ -367,7 +370,7 @@ def _best_rate(
                 report=report,
             )
             found[f"{rate:g}"] = losses().own
-        file.write_text(json.dumps(found, indent=2), encoding="utf-8")
+        write_bytes(file, json.dumps(found, indent=2).encode())
         begin()
     tried = json.loads(file.read_text(encoding="utf-8"))
     return replace(stage, lr=float(min(tried, key=tried.__getitem__)))
