@@ -73,6 +73,19 @@ test("recorded rows: by question and object, sliding windows before named ones",
   expect(own.sliding("last").map((one) => one["window" as never])).toEqual(["slide-0-2"]);
 });
 
+test("recorded rows: one study and one set of rules at a time, without empty sets", () => {
+  const row = (study: string, mode: string, n = 5) => ({ study, mode, condition: "object", question: "q", object: "dog", n_tokens: n });
+  const rows = [row("a", "paper"), row("a", "corrected"), row("a", "corrected", 0), row("b", "corrected")];
+  const cut = (study: string) => ({ study, question: "q", object: "dog", source: "object", target: "last", window: "mid", first_layer: 1 });
+  const recorded = recordedOf([...rows, cut("k"), cut("l")]);
+  const own = recorded.of("q", "dog");
+  expect(own.records).toEqual(["a, paper", "a, corrected", "b, corrected"]);
+  expect([own.record, own.edits]).toEqual(["a, corrected", [rows[1]]]);
+  expect(recorded.of("q", "dog", "b, corrected").edits).toEqual([rows[3]]);
+  expect(recorded.of("q", "dog", "of another image").record).toBe("a, corrected");
+  expect(own.windows.map((one) => one["study"])).toEqual(["k"]);
+});
+
 test("a verdict says what changed, and what the control did", () => {
   const answer = (id: number, word: string, prob: number, ...more: number[]) => ({
     text: word,

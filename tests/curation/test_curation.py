@@ -235,6 +235,11 @@ def test_other_objects_count_in_the_studies():
     assert studied_objects(twin, PromptOptions()) == ()
 
 
+def test_drawn_scenes_are_named_as_on_the_command_line(tmp_path):
+    curated = Curation(None, scenes(3), (OneInstance(),)).run(tmp_path / "run")
+    assert curated.data["name"] == "scenes:3"
+
+
 def test_coco_keeps_polygons_and_a_curation_applies_to_its_folder(tmp_path):
     export_coco(scenes(6), tmp_path / "coco")
     file = tmp_path / "coco" / "annotations" / "instances.json"

@@ -19,6 +19,8 @@ export class RecordedSteps {
   private readonly table = h("div", { class: "recorded" });
   private readonly curveTitle = h("p", { class: "facts" });
   private readonly curve = h("div", { class: "curve-box" });
+  private readonly record = h("select", { "aria-label": "Recorded by" });
+  private readonly recordBox: HTMLElement;
   private readonly target = h("select", { "aria-label": "Edges cut to" });
   private readonly targetBox: HTMLElement;
   private readonly made = new Once();
@@ -27,10 +29,12 @@ export class RecordedSteps {
   constructor(private readonly session: Session) {
     const { store } = session;
     this.select.addEventListener("change", () => store.set({ question: this.select.value }));
+    this.record.addEventListener("change", () => store.touch());
     this.target.addEventListener("change", () => store.touch());
+    this.recordBox = h("div", { class: "row" }, h("label", { class: "inline" }, "Recorded by ", this.record));
     this.targetBox = h("div", { class: "row" }, h("label", { class: "inline" }, "Edges cut to ", this.target));
     this.asked.body.append(this.select, this.said);
-    this.edited.body.append(this.verdict, this.table, this.targetBox, this.curveTitle, this.curve);
+    this.edited.body.append(this.recordBox, this.verdict, this.table, this.targetBox, this.curveTitle, this.curve);
   }
 
   update(state: State): void {
@@ -50,17 +54,18 @@ export class RecordedSteps {
       .map(({ object }) => object.name);
     const object = chosen.find((name) => found.objects(question).includes(name)) ?? found.objects(question)[0] ?? "";
     const width = roomIn(this.edited.body);
-    const told = found.of(question, object);
+    const told = found.of(question, object, this.record.value);
+    offer(this.record, told.records);
+    this.record.value = told.record;
+    show(this.recordBox, told.records.length > 1);
     const targets = told.targets;
-    if ([...this.target.options].map((one) => one.value).join() !== targets.join()) {
-      this.target.replaceChildren(...targets.map((one) => h("option", { value: one }, one)));
-    }
+    offer(this.target, targets);
     show(this.targetBox, targets.length > 1);
     const hint = told.edits.length + told.windows.length === 0
       ? "The studies recorded no edit for this question."
       : `Recorded edits of the ${object}${chosen.includes(object) ? "" : " (the studies chose these tokens themselves)"}. To edit tokens of your own choice, open the live page: retinoscope serve MODEL.`;
     this.edited.update(told.edits.length + told.windows.length > 0 ? "now" : "later", hint);
-    this.made.when([sample, question, object, width, this.target.value], () => this.draw(told, object, width));
+    this.made.when([sample, question, object, width, told.record, this.target.value], () => this.draw(told, object, width));
   }
 
   private draw(told: Recorded, object: string, width: number): void {
@@ -111,6 +116,11 @@ export class RecordedSteps {
   charts(): SVGSVGElement[] {
     return [...this.edited.body.querySelectorAll<SVGSVGElement>("svg.chart")];
   }
+}
+
+function offer(select: HTMLSelectElement, values: readonly string[]): void {
+  if ([...select.options].map((one) => one.value).join("\n") === values.join("\n")) return;
+  select.replaceChildren(...values.map((one) => h("option", { value: one }, one)));
 }
 
 const SOURCES = [

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import arguments
-from ..data import Sample, require_objects
+from ..data import Sample, require_objects, source_name
 from ..errors import InputError, StudyError
 from ..memory import is_out_of_memory
 from ..signals import stopped_by_signals
@@ -297,8 +297,6 @@ def _text(value: object) -> str:
 
 def _name(samples: Sequence[Sample]) -> str:
     """What the data is called; a folder of no matter where by its last part."""
-    name = getattr(samples, "name", None)
-    if isinstance(name, str):
-        kind, colon, rest = name.partition(":")
-        return f"{kind}{colon}{Path(rest).name}" if colon else name
-    return repr(samples) if hasattr(samples, "fingerprint") else "samples"
+    name = source_name(samples)
+    kind, colon, rest = name.partition(":")
+    return f"{kind}{colon}{Path(rest).name}" if colon else name

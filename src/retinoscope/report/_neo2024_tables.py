@@ -27,6 +27,7 @@ PATHS = (
     *(("object+1", "last-row"), ("visual", "last-row")),
 )
 UNKNOWN, NOT_RUN, NONE_RIGHT = "not known", "not run", "none right"
+NONE_FOUND = "none found"
 Summaries = Mapping[str, Sequence[Record]]
 """Rows by mode."""
 
@@ -60,7 +61,9 @@ def table_1(summaries: Summaries) -> Section:
                 share = interval(row, "decrease")
                 none = NONE_RIGHT if not pick(summary, task=task) else NOT_RUN
                 tokens = None if row is None else number(row, "n_tokens")
-                cells.append(none if share is None else percent_interval(share))
+                # A set that was empty everywhere replaced nothing: its 0% is no measurement.
+                empty = NONE_FOUND if tokens == 0 else None
+                cells.append(none if share is None else empty or percent_interval(share))
                 cells.append("" if tokens is None else f"{tokens:.1f}")
                 record[f"{mode}_mode"] = None if share is None else share.value
                 record |= {
