@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from retinoscope.cli import app
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: needs [^>]+ -->\n\Z")
 
 
@@ -24,6 +29,20 @@ def blocks(text: str) -> list[tuple[int, str, bool]]:
         )
         for match in BLOCK.finditer(text)
     ]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """Every `retinoscope ...` of the blocks of shell lines, without the name."""
+    # All blocks are read, or the end of one would begin another.
+    shell = (code for language, code in FENCE.findall(text) if language in ("", "bash", "sh"))
+    for code in shell:
+        for line in code.replace("\\\n", " ").splitlines():
+            if "retinoscope" not in line:
+                continue
+            for part in line.split("&&"):
+                words = shlex.split(part, comments=True)
+                if words[:1] == ["retinoscope"]:
+                    yield ["pocket" if word == "$model" else word for word in words[1:]]
 
 
 def _run(page: Path, folder: Path) -> int:
@@ -48,6 +67,13 @@ def test_the_code_of_a_page_runs(
     _run(page, tmp_path)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_command_line_takes_the_commands_of_a_page(page: Path) -> None:
+    for words in commands(page.read_text("utf-8")):
+        # Raises for an unknown command or option, a wrong value, or one that is missing.
+        app.parse_args(words, exit_on_error=False, print_error=False)
+
+
 def test_there_are_pages_and_code() -> None:
     assert {"index.md", "install.md", "first-study.md", "concepts.md", "experiments.md"} <= {
         page.name for page in PAGES
@@ -65,3 +91,5 @@ def test_nothing_is_loaded_from_other_hosts(page: Path) -> None:
     """A page may link elsewhere; it shows no picture from there."""
     text = page.read_text("utf-8")
     assert not re.search(r"!\[[^\]]*\]\(https?:|<(img|script|iframe)[^>]+https?:", text)
+    shell = "```bash\n# a\nretinoscope view x && retinoscope lens $model \\\n  y  # b\n```\n"
+    assert list(commands(shell)) == [["view", "x"], ["lens", "pocket", "y"]]
