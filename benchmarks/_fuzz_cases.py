@@ -16,11 +16,17 @@ from PIL import Image
 
 @dataclass(frozen=True)
 class Known:
-    """What valid requests name: of an image and a run that the server keeps."""
+    """What valid requests name: an image and a run that `serve` keeps, or a session of `collect`.
 
-    image: str
-    run: str
-    token: str | None
+    Attributes:
+        consent: hash of the text that was accepted; empty for `serve`.
+    """
+
+    image: str = ""
+    run: str = ""
+    token: str | None = None
+    cookie: str = ""
+    consent: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,7 @@ TRAVERSALS = (
 PLACES = (
     *("/", "/viewer.js", "/viewer.css", "/api/manifest", "/api/data/", "/api/data/sample-0"),
     *("/api/data/lens-3", "/api/data/attention-1", "/api/data/table-", "/api/samples/images/0.jpg"),
+    *("/api/welcome", "/api/next", "/api/images/1/sharp.jpg", "/api/export.zip", "/api/trials/"),
     *("/api/samples/thumbs/0.jpg", "/api/images/", "/api/jobs/", "/api/ask", "/docs", "/static/"),
 )
 NUMBERS = ("-1", "00", "1e9", "9" * 30, "0x1", "%31", "\u0661".encode().decode("latin-1"), "1.0")
@@ -111,9 +118,7 @@ TEXTS = (
 
 def plain(path: str, known: Known, method: str = "GET", body: bytes = b"", kind: str = "") -> bytes:
     """A request as it should be; the connection ends after the answer."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", "Connection: close"]
-    if known.token is not None:
-        lines.append(f"X-Retinoscope-Token: {known.token}")
+    lines = [f"{method} {path} HTTP/1.1", *_heads(known)]
     if method == "POST":
         lines += [f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
     return head(*lines) + body
@@ -145,8 +150,9 @@ def _method(rng: random.Random, known: Known) -> Case:
 
 
 def _heads(known: Known) -> list[str]:
-    token = [] if known.token is None else [f"X-Retinoscope-Token: {known.token}"]
-    return ["Host: 127.0.0.1", "Connection: close", *token]
+    own = [] if known.token is None else [f"X-Retinoscope-Token: {known.token}"]
+    own += [f"Cookie: {known.cookie}"] * bool(known.cookie)
+    return ["Host: 127.0.0.1", "Connection: close", *own]
 
 
 def _headers(rng: random.Random, known: Known) -> Case:
@@ -163,7 +169,7 @@ def _host(rng: random.Random, known: Known) -> Case:
 
 def _length(rng: random.Random, known: Known) -> Case:
     """Lengths and codings that contradict each other or the body."""
-    path = rng.choice(("ask", "effect", "images", "manifest"))
+    path = rng.choice(("ask", "effect", "images", "manifest", "trials/1"))
     lines = [f"Content-Length: {one}" for one in rng.choices(LENGTHS, k=rng.choice((0, 1, 1, 2)))]
     lines += [f"Transfer-Encoding: {one}" for one in rng.choices(CODINGS, k=rng.choice((0, 1, 2)))]
     kind = rng.choice(("application/json", "image/png"))
@@ -208,6 +214,8 @@ def _bodies(rng: random.Random, known: Known) -> dict[str, dict[str, Any]]:
     def some(most: int) -> list[int]:
         return [rng.randint(0, most) for _ in range(rng.randint(1, 12))]
 
+    if known.consent:
+        return _records(rng, known)
     layers = sorted(rng.choices(range(7), k=2))
     span = layers if rng.random() < 0.9 else layers[::-1]
     target = rng.choice(("last", "question", some(170)))
@@ -234,6 +242,22 @@ def _bodies(rng: random.Random, known: Known) -> dict[str, dict[str, Any]]:
         "effect": run | {"edits": edits, "word": rng.choice((None, "cat", text[:100]))},
         "sweep": run | {"tokens": some(150), "target": target, "width": rng.randint(1, 8)},
     }
+
+
+def _records(rng: random.Random, known: Known) -> dict[str, dict[str, Any]]:
+    """Bodies of the page that collects where people look."""
+    times = sorted(rng.uniform(0, 1) for _ in range(rng.randint(1, 30)))
+    record = {
+        "task": rng.choice(("describe", "read")),
+        "positions": [[time, rng.uniform(-9, 300), rng.uniform(-9, 300)] for time in times],
+        "pauses": [],
+        "words": [{"text": rng.choice(TEXTS)[:400] or "a", "start": 0.1, "end": 0.4}],
+        "end": 1.0,
+        "instruments": [rng.choice(("mouse", "touch", "pen", "keyboard"))],
+    }
+    place = rng.choice(("0", "1", "2", "3", "9", "-1", "9" * 30, "x", "%00"))
+    begin = {"accepted": True, "consentId": known.consent}
+    return {"session": begin, f"trials/{place}": record}
 
 
 def _field(rng: random.Random, known: Known) -> Case:

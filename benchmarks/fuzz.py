@@ -2,11 +2,11 @@
 
 python -m benchmarks.fuzz [--count 10000] [--seed 0]
 
-Two servers of the packaged model listen on the loopback interface: `retinoscope serve pocket`, and
-one that asks for a token. Each request is drawn from its number (`--only NUMBER` sends one again
-and prints it). Writes `benchmarks/results/fuzz.json`; returns 1 if a promise was broken: an error
-of the server, a traceback, a path of this machine or the token in an answer, an error
-in the log, no answer, unbounded memory, or other answers at the end than before.
+Three servers listen on the loopback interface: `retinoscope serve pocket`, one like it that asks
+for a token, and `retinoscope collect`. Each request is drawn from its number (`--only NUMBER` sends
+one again and prints it). Writes `benchmarks/results/fuzz.json`; returns 1 if a promise was broken:
+an error of the server, a traceback, a path of this machine or the token in an answer, an error in
+the log, no answer, unbounded memory, or other answers at the end than before.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -36,10 +36,14 @@ from ._bench import RESULTS, write_json
 from ._fuzz_cases import Case, Known, drawn, plain, png, posted
 
 TOKEN = "fuzzed-" + "token" * 4
+CALL = "from retinoscope.cli import main; main({})"
 START = {
-    None: "from retinoscope.cli import main; main(['serve', 'pocket', '--port', '0'])",
-    TOKEN: "from benchmarks.fuzz import serve_with_token; serve_with_token()",
+    "serve": CALL.format("['serve', 'pocket', '--port', '0']"),
+    "token": "from benchmarks.fuzz import serve_with_token; serve_with_token()",
+    "collect": CALL.format("['collect', 'scenes:5', '--out', 'sessions', '--port', '0']"),
 }
+TURNS = ("token", "serve", "serve", "collect")
+"""Which server a request goes to, by its number."""
 CLIENTS = 8
 ANSWERED = 60.0
 """Seconds within which a whole request is answered; one is not broken off for less."""
@@ -89,16 +93,17 @@ class Target:
 
 
 @contextmanager
-def target(token: str | None, folder: Path) -> Iterator[Target]:
+def target(name: str, folder: Path) -> Iterator[Target]:
     """A server in a process of its own, which is told nothing but what a user tells it."""
-    log = folder / f"log-{token is not None}"
+    log = folder / f"{name}.log"
     with log.open("w") as errors:
         process = subprocess.Popen(
-            [sys.executable, "-c", START[token]],
+            [sys.executable, "-c", START[name]],
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
             bufsize=1,
+            cwd=folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
         try:
@@ -106,8 +111,9 @@ def target(token: str | None, folder: Path) -> Iterator[Target]:
             found = next((re.search(r"http://[^:]+:(\d+)/", line) for line in process.stdout), None)
             if found is None:
                 raise RuntimeError(f"the server did not start: {log.read_text()[-500:]}")
-            one = Target(int(found[1]), psutil.Process(process.pid), log, Known("", "", token))
-            one.known = begun(one)
+            known = Known(token=TOKEN if name == "token" else None)
+            one = Target(int(found[1]), psutil.Process(process.pid), log, known)
+            one.known = (joined if name == "collect" else begun)(one)
             one.before = plain_answers(one)
             one.started_with = one.memory()
             yield one
@@ -128,24 +134,32 @@ def begun(server: Target) -> Known:
     return Known(image, json.loads(body_of(sent))["run"], token)
 
 
+def joined(server: Target) -> Known:
+    """A session of `collect`."""
+    told = exchanged(server.port, plain("/api/welcome", server.known))
+    consent = json.loads(body_of(told))["consentId"]
+    sent = posted("session", {"accepted": True, "consentId": consent}, server.known)
+    cookie = re.search(rb"set-cookie: ([^;]+)", exchanged(server.port, sent))
+    assert cookie is not None, "the session did not begin"
+    return Known(cookie=cookie[1].decode(), consent=consent)
+
+
 def plain_answers(server: Target) -> list[bytes]:
     """What a page would ask for, without what changes from one time to the next."""
-    known, answers = server.known, []
-    for path in (
-        "/",
-        "/viewer.js",
-        "/api/manifest",
-        "/api/data/lens-1",
-        "/api/samples/images/0.jpg",
-    ):
-        answers.append(exchanged(server.port, plain(path, known)))
-    edits = [{"kind": "ablate", "tokens": [20, 21, 22], "fill": "mean"}]
-    bodies = {
-        "ask": {"image": "sample-1", "question": "Describe the image."},
-        "attention": {"run": known.run, "query": -1},
-        "effect": {"run": known.run, "edits": edits},
-        "lens": {"run": known.run, "top_k": 5},
-    }
+    known, bodies = server.known, {}
+    if known.consent:
+        paths = ("/", "/api/welcome", "/api/images/1/sharp.jpg", "/api/images/1/blurred.jpg")
+    else:
+        api = ("manifest", "data/lens-1", "samples/images/0.jpg")
+        paths = ("/", "/viewer.js", *(f"/api/{one}" for one in api))
+        edits = [{"kind": "ablate", "tokens": [20, 21, 22], "fill": "mean"}]
+        bodies = {
+            "ask": {"image": "sample-1", "question": "Describe the image."},
+            "attention": {"run": known.run, "query": -1},
+            "effect": {"run": known.run, "edits": edits},
+            "lens": {"run": known.run, "top_k": 5},
+        }
+    answers = [exchanged(server.port, plain(path, known)) for path in paths]
     answers += [exchanged(server.port, posted(name, body, known)) for name, body in bodies.items()]
     if any(status(one) != 200 for one in answers):
         raise RuntimeError(f"a plain request was refused: {[one[:300] for one in answers]}")
@@ -224,12 +238,15 @@ class Seen:
     sent: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(self, number: int, case: Case, answer: bytes, wrong: Sequence[str]) -> None:
+    def add(
+        self, number: int, case: Case, answer: bytes, wrong: Sequence[str], known: Known
+    ) -> None:
         codes = [one[1].decode() for one in _STATUS.finditer(answer)] or ["none"]
         with self.lock:
             self.sent += 1
             self.statuses.update(codes)
-            self.kinds.update(f"{case.kind} {code}" for code in codes)
+            kind = f"collect {case.kind}" if known.consent else case.kind
+            self.kinds.update(f"{kind} {code}" for code in codes)
             if wrong:
                 self.broken.append(
                     {"number": number, "kind": case.kind, "wrong": list(wrong)}
@@ -237,12 +254,12 @@ class Seen:
                 )
 
 
-def fuzzed(servers: Sequence[Target], numbers: Sequence[int], seed: int) -> Seen:
-    """Sends the requests, some at a time; every third goes to the server with a token."""
+def fuzzed(servers: Mapping[str, Target], numbers: Sequence[int], seed: int) -> Seen:
+    """Sends the requests, some at a time."""
     seen, hidden = Seen(), secrets_of_machine()
 
     def send(number: int) -> None:
-        server = servers[number % 3 == 0]
+        server = servers[TURNS[number % len(TURNS)]]
         case = drawn(number, seed, server.known)
         _sent(server, number, case, seen, hidden)
         if number % 50 == 0:
@@ -259,9 +276,10 @@ def _sent(server: Target, number: int, case: Case, seen: Seen, hidden: Sequence[
         wait = ANSWERED if case.whole else BROKEN_OFF
         answer = exchanged(server.port, case.sent, wait, break_off=not case.whole)
     except OSError as error:
-        seen.add(number, case, b"", [type(error).__name__])
+        seen.add(number, case, b"", [type(error).__name__], server.known)
         return
-    seen.add(number, case, answer, faults(case, answer, hidden, server.known.token is not None))
+    wrong = faults(case, answer, hidden, server.known.token is not None)
+    seen.add(number, case, answer, wrong, server.known)
     if case.kind == "image" and status(answer) == 200:
         # What was taken for an image is looked at as well.
         body = {"image": json.loads(body_of(answer))["image"], "question": "What is it?"}
@@ -278,7 +296,8 @@ def aftermath(server: Target) -> list[str]:
     wrong = [line for line in log.splitlines() if _BAD_LINE.search(line) or TOKEN in line]
     if wrong:
         found.append(f"the log says {wrong[:3]} ... {wrong[-1]}")
-    server.known = begun(server)
+    if not server.known.consent:
+        server.known = begun(server)
     if plain_answers(server) != server.before:
         found.append("other answers than before")
     return found
@@ -296,10 +315,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"expected at least one request, got {given.count}")
     numbers = range(given.count) if given.only is None else [given.only]
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        servers = [stack.enter_context(target(token, Path(folder))) for token in START]
+        servers = {name: stack.enter_context(target(name, Path(folder))) for name in START}
         seen = fuzzed(servers, numbers, given.seed)
-        wrong = [one for server in servers for one in aftermath(server)]
-        grown = [server.peak - server.started_with for server in servers]
+        wrong = [one for server in servers.values() for one in aftermath(server)]
+        grown = {name: one.peak - one.started_with for name, one in servers.items()}
     told = ", ".join(f"{count} x {code}" for code, count in seen.statuses.most_common())
     print(f"{seen.sent} requests (seed {given.seed}): {told}; memory grew by {grown} MiB")
     for one in (*seen.broken[:50], *wrong):

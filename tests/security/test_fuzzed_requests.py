@@ -12,7 +12,7 @@ pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 from benchmarks import fuzz
 from benchmarks._fuzz_cases import Case
 
-COUNT = 500
+COUNT = 600
 
 
 def test_no_request_breaks_a_promise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,6 +23,7 @@ def test_no_request_breaks_a_promise(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert told["kinds"].keys() >= {"field 400", "json 400", "image 400", "host 400", "path 404"}
     assert told["kinds"].keys() >= {"token 401", "cut none", "odd image 200", "noise 400"}
     assert told["kinds"]["valid 200"] > 10
+    assert told["kinds"].keys() >= {"collect valid 200", "collect field 400"}
 
 
 @pytest.mark.parametrize(
