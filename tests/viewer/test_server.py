@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import json
 from collections.abc import Iterator
@@ -23,8 +24,9 @@ from retinoscope.viewer._reopen import reopen
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
 
+from retinoscope.viewer._requests import Ask, AttentionAsk  # noqa: E402
 from retinoscope.viewer._server import make_app  # noqa: E402
-from retinoscope.viewer._session import Session  # noqa: E402
+from retinoscope.viewer._session import KEPT_WORDS, Session, _held  # noqa: E402
 
 QUESTION = "What color is the car?"
 
@@ -240,3 +242,26 @@ def test_only_the_last_runs_are_kept(client: Any, image: str) -> None:
     ]
     assert client.post("/api/lens", json={"run": names[0]}).status_code == 404
     assert client.post("/api/lens", json={"run": names[-1]}).status_code == 200
+
+
+def _bytes_of_tensors() -> int:
+    """Of all tensors that are alive; those that share memory count once."""
+    gc.collect()
+    tensors = [one for one in gc.get_objects() if type(one) is torch.Tensor]
+    storages = {one.untyped_storage().data_ptr(): one.untyped_storage() for one in tensors}
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+def test_a_run_holds_no_more_than_is_counted(pocket: rs.VLM, scenes: rs.data.Scenes) -> None:
+    """The lens's copy of the states and the words' ranks were not counted."""
+    session = Session(pocket, scenes)
+    asked = Ask(image="x", question=QUESTION)
+    session.ask(scenes[0].image, asked, "")
+    before = _bytes_of_tensors()
+    name, _, _ = session.ask(scenes[0].image, asked, "")
+    for word in range(KEPT_WORDS):
+        session.runs[name].lens().rank(word)
+    session.attention(AttentionAsk(run=name))
+    held = _bytes_of_tensors() - before
+    counted = _held(session.runs[name])
+    assert counted / 2 < held <= counted

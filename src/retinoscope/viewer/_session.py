@@ -341,11 +341,14 @@ def live_sample(run: Run, name: str, src: str) -> SampleDocument:
 
 
 def _held(live: Live) -> int:
-    """Bytes that a run holds, at most: hidden states, keys and values, and its image."""
+    """Bytes that a run holds, at most: hidden states, keys and values, embeddings, what its lens
+    copies of the states and finds, and its image as it was given and as the model takes it."""
     run = live.run
-    states = 3 * (run.adapter.n_layers + 1) * run.n * run.adapter.d_model
+    # At each layer and position: four vectors; a lens's best word, and 64-bit ranks of its words.
+    place = 4 * run.adapter.d_model * run.embeddings.element_size() + 8 * (KEPT_WORDS + 3)
     pixels = sum(3 * image.width * image.height for image in run.prompt.images)
-    return states * run.embeddings.element_size() + pixels
+    taken = sum(one.nbytes for image in run.inputs.pixels for one in image.values())
+    return place * (run.adapter.n_layers + 1) * run.n + pixels + taken
 
 
 def _probs(logits: Tensor) -> Tensor:
