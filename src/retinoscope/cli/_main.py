@@ -73,7 +73,8 @@ def explained(error: Exception) -> tuple[int, str]:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, CycloptsError):
         text = " ".join(str(error).replace("│", " ").split())
-        return WRONG_USE, f"error: {text} (see `retinoscope --help`)"
+        command = " ".join(("retinoscope", *(error.command_chain or ())))
+        return WRONG_USE, f"error: {text} (see `{command} --help`)"
     if isinstance(error, StudyError) and not _outside(error.__cause__):
         return FAILED, f"failed: {text}"
     if isinstance(error, RetinoscopeError):
