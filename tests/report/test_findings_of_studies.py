@@ -68,7 +68,7 @@ def _consistent(finding: Finding) -> None:
 def test_a_tie_has_no_best_method(tmp_path: Path) -> None:
     write_run(tmp_path, "attend", "m", MAKERS["attend"](True), samples=24)
     (finding,) = compose(tmp_path).findings
-    assert finding.title == "Several maps find the object"
+    assert finding.title == "A map finds the object"
     (told,) = re.findall(r"Not told apart: ([^.]*)\.", finding.sentence)
     assert set(told.split(" and ")) == {"lens-probability", "chefer"}
 

@@ -216,7 +216,8 @@ def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Findi
             f"Each of the {n - 1} other methods is significantly behind it (all pairs corrected)."
         )
     else:
-        claim = "a map finds the object" if n == 1 else "several maps find the object"
+        # Only the best map is tested against the control, so that no more is claimed than one.
+        claim = "a map finds the object"
         follows = f"Not told apart: {listing(names)}." if n > 1 else ""
     return make_finding(
         claim,
