@@ -31,8 +31,7 @@ class Person(load("chromium").Visitor):
             "[...document.querySelectorAll('button')].find((one) => one.offsetParent && "
             f"!one.disabled && one.textContent.trim().startsWith({json.dumps(text)}))"
         )
-        self.wait(f"!!{button}")
-        self.page.run(f"{button}.click()")
+        self.act(button, "one.click()")
 
     def disabled(self, text: str) -> bool:
         return self.page.run(
@@ -41,15 +40,13 @@ class Person(load("chromium").Visitor):
         )
 
     def accept(self) -> None:
-        self.wait("!!document.getElementById('accept')")
-        self.page.run("document.getElementById('accept').click()")
+        self.act("document.getElementById('accept')", "one.click()")
         self.press("Begin")
 
     def box(self) -> list[float]:
-        self.wait("!!document.querySelector('canvas')")
-        return self.page.run(
-            "(() => { const r = document.querySelector('canvas').getBoundingClientRect();"
-            "return [r.x, r.y, r.width, r.height]; })()"
+        return self.wait(
+            "(() => { const r = document.querySelector('canvas')?.getBoundingClientRect();"
+            "return r?.width && [r.x, r.y, r.width, r.height]; })()"
         )
 
     def look(self, x: float, y: float, touch: bool = False) -> None:
@@ -63,7 +60,7 @@ class Person(load("chromium").Visitor):
         self.page.send("Input.dispatchMouseEvent", type="mouseMoved", pointerType="mouse", **to)
 
     def type(self, text: str, pause: float = 0.0) -> None:
-        self.page.run("document.querySelector('textarea').focus()")
+        self.act("document.querySelector('textarea')", "one.focus()")
         for letter in text:
             self.page.send("Input.insertText", text=letter)
             if pause and letter == " ":

@@ -100,6 +100,13 @@ class Visitor:
             time.sleep(0.05)
         raise AssertionError(f"waited in vain for {script}; the page says {self.text()[:2000]}")
 
+    def act(self, found: str, action: str) -> None:
+        """Does `action` with `one`, the value of the script `found`, as soon as there is one.
+
+        In a single script: between two, the page may draw itself anew.
+        """
+        self.wait(f"(() => {{ const one = {found}; if (one) {{ {action}; }} return !!one; }})()")
+
     def text(self) -> str:
         return self.page.run("document.body.innerText")
 

@@ -41,13 +41,12 @@ class Microscope(Visitor):
             f"{_VISIBLE.format(selector=json.dumps(selector))}"
             f".find((one) => one.textContent.trim().startsWith({json.dumps(text)}))"
         )
-        self.wait(f"{found} !== undefined")
-        self.page.run(f"{found}.click()")
+        self.act(found, "one.click()")
 
     def ask(self, question: str) -> None:
-        self.page.run(
-            "(() => { const input = document.querySelector('.ask input');"
-            f"input.value = {json.dumps(question)}; input.form.requestSubmit(); }})()"
+        self.act(
+            "document.querySelector('.ask input')",
+            f"one.value = {json.dumps(question)}; one.form.requestSubmit()",
         )
 
     def answer(self) -> str:
@@ -62,6 +61,7 @@ class Microscope(Visitor):
         """Drops a file with the image on the page."""
         width, height = image.size
         pixels = json.dumps(list(image.convert("RGBA").tobytes()))
+        self.wait("!!document.querySelector('.drop')")
         self.page.run(
             "(async () => { const canvas = document.createElement('canvas');"
             f"canvas.width = {width}; canvas.height = {height};"
@@ -77,9 +77,9 @@ class Microscope(Visitor):
     def paint(self, box: tuple[float, float, float, float]) -> None:
         """Draws a box over a part of the image; its corners as shares of the image's sides."""
         self.press("Box")
-        x, y, width, height = self.page.run(
-            "(() => { const r = document.querySelector('.stage canvas').getBoundingClientRect();"
-            "return [r.x, r.y, r.width, r.height]; })()"
+        x, y, width, height = self.wait(
+            "(() => { const r = document.querySelector('.stage canvas')?.getBoundingClientRect();"
+            "return r?.width && [r.x, r.y, r.width, r.height]; })()"
         )
         start, end = ((x + a * width, y + b * height) for a, b in (box[:2], box[2:]))
         for kind, (px, py) in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,9 +72,9 @@ def test_drop_ask_paint_ablate_cut_and_patch(
     shown.sees("nothing cut.")
     assert shown.verdict("changes from")
     # One block alone, at the far end of the slider.
-    shown.page.run(
-        "document.querySelectorAll('.span-box [role=slider]')[1]"
-        ".dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }))"
+    shown.act(
+        "document.querySelectorAll('.span-box [role=slider]')[1]",
+        "one.dispatchEvent(new KeyboardEvent('keydown', { key: 'Home', bubbles: true }))",
     )
     shown.verdict("stays")
     shown.press("Patch")
@@ -107,9 +108,9 @@ def test_the_lens_live(shown: Microscope, url: str) -> None:
     shown.press("fish", "button")
     shown.wait("location.hash.includes('w=fish') && location.hash.includes('c=word')")
     shown.sees("true mask")
-    shown.page.run(
-        "(() => { const slider = document.querySelector('.layer-slider input'); slider.value = 2;"
-        "slider.dispatchEvent(new Event('input', { bubbles: true })); })()"
+    shown.act(
+        "document.querySelector('.layer-slider input')",
+        "one.value = 2; one.dispatchEvent(new Event('input', { bubbles: true }))",
     )
     shown.sees("layer 2 of 8")
     assert shown.page.problems == []
@@ -166,10 +167,9 @@ def test_from_disk_without_a_network(shown: Microscope, static: str) -> None:
 
 def test_a_cell_of_the_flow_leads_to_its_images(shown: Microscope, static: str) -> None:
     shown.open(f"{static}#v=flow")
-    shown.wait("document.querySelector('[role=gridcell]') !== null")
-    shown.page.run(
-        "document.querySelector('[role=gridcell]')"
-        ".dispatchEvent(new MouseEvent('click', { bubbles: true }))"
+    shown.act(
+        "document.querySelector('[role=gridcell]')",
+        "one.dispatchEvent(new MouseEvent('click', { bubbles: true }))",
     )
     assert "cell=" in unquote(shown.wait("location.hash.includes('cell') && location.hash"))
 
@@ -177,9 +177,10 @@ def test_a_cell_of_the_flow_leads_to_its_images(shown: Microscope, static: str) 
 def test_two_studies_side_by_side(shown: Microscope, static: str) -> None:
     shown.open(f"{static}#v=tables&study=knockout")
     other = "document.querySelector('[aria-label=\"Compare with\"]')"
-    shown.wait(f"{other}.options.length > 1")
-    change = "dispatchEvent(new Event('change', { bubbles: true }))"
-    shown.page.run(f"{other}.selectedIndex = 1; {other}.{change}")
+    shown.act(
+        f"{other}?.options.length > 1 && {other}",
+        "one.selectedIndex = 1; one.dispatchEvent(new Event('change', { bubbles: true }))",
+    )
     shown.sees("accuracy, difference")
 
 
@@ -188,9 +189,8 @@ def test_phone_and_dark(shown: Microscope, url: str) -> None:
     shown.answer()
     ground = "getComputedStyle(document.querySelector('.retinoscope')).backgroundColor"
     light = shown.page.run(ground)
-    shown.page.run('document.querySelector(\'[aria-label*="ark"], [title*="ark"]\').click()')
-    dark = shown.page.run(ground)
-    assert dark != light
+    shown.act('document.querySelector(\'[aria-label*="ark"], [title*="ark"]\')', "one.click()")
+    shown.wait(f"{ground} !== {json.dumps(light)}")
     try:
         shown.size(375, 800)
         assert shown.page.run("document.documentElement.scrollWidth") <= 375
