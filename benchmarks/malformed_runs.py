@@ -7,7 +7,6 @@ python -m benchmarks.malformed_runs --count 60      fewer
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import resource
 import shutil
@@ -22,11 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ._bench import RESULTS, write_json
+from ._malformed import spoil_bytes, spoil_json
 
-BAD: tuple[Any, ...] = (
-    *(None, True, -1, 0, 10**9, 10**30, 1.5, "", "x", "\x00", "../../etc/passwd", "9" * 5000),
-    *([], {}, [[]], {"a": {}}, [None] * 4, ["x"], [1e308, -1e308, 0, 0]),
-)
 Mutation = Callable[[Path, random.Random], str]
 
 
@@ -94,25 +90,7 @@ def _read(results: Any) -> None:
 
 def _json(run: Path, rng: random.Random) -> str:
     """Another value at some place of run.json or examples.json, or none."""
-    file = run / rng.choice(("run.json", "examples.json"))
-    content = json.loads(file.read_text())
-    place: Any = content
-    path: list[str] = []
-    while True:
-        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-        key = rng.choice(keys)
-        path.append(str(key))
-        deeper = place[key]
-        if not isinstance(deeper, dict | list) or not deeper or rng.random() < 0.35:
-            break
-        place = deeper
-    if rng.random() < 0.2:
-        del place[key]
-        value: object = "nothing"
-    else:
-        value = place[key] = rng.choice(BAD)
-    file.write_text(json.dumps(content))
-    return f"{file.name} {'.'.join(path)} = {str(value)[:30]!r}"
+    return spoil_json(run / rng.choice(("run.json", "examples.json")), rng)
 
 
 def _column(run: Path, rng: random.Random) -> str:
@@ -159,24 +137,8 @@ def _table(run: Path, rng: random.Random) -> str:
 
 
 def _bytes(run: Path, rng: random.Random) -> str:
-    """A file cut, emptied, filled with noise, deep, or a folder in its place."""
-    file = run / rng.choice(("run.json", "examples.json", "results.parquet"))
-    raw = file.read_bytes()
-    kind = rng.choice(("cut", "empty", "noise", "deep", "folder", "flipped"))
-    if kind == "folder":
-        file.unlink()
-        file.mkdir()
-        return f"{file.name}: a folder"
-    spot = rng.randrange(len(raw))
-    made = {
-        "cut": raw[:spot],
-        "empty": b"",
-        "noise": rng.randbytes(500),
-        "deep": b"[" * 100_000,
-        "flipped": raw[:spot] + bytes([raw[spot] ^ 0xFF]) + raw[spot + 1 :],
-    }
-    file.write_bytes(made[kind])
-    return f"{file.name}: {kind}"
+    """One of the files is no longer such a file."""
+    return spoil_bytes(run / rng.choice(("run.json", "examples.json", "results.parquet")), rng)
 
 
 def sweep(runs: Sequence[Path], scratch: Path, count: int, seed: int) -> list[dict[str, Any]]:

@@ -40,7 +40,7 @@ def foreign_code(name: str, error: Exception) -> CapabilityError | None:
 
 def refuse_kernels(name: str, config: PreTrainedConfig) -> None:
     """Raises CapabilityError for a configuration that names a kernel on the Hub: that is code."""
-    parts = [config, *(part for part in vars(config).values() if _is_config(part))]
+    parts = [config, *(part for part in vars(config).values() if is_config(part))]
     for part in parts:
         for key in ("_attn_implementation", "_experts_implementation"):
             chosen = getattr(part, key, None)
@@ -51,7 +51,8 @@ def refuse_kernels(name: str, config: PreTrainedConfig) -> None:
                 )
 
 
-def _is_config(value: object) -> bool:
+def is_config(value: object) -> bool:
+    """Whether a value of a configuration is a configuration itself."""
     return isinstance(value, PreTrainedConfig)
 
 

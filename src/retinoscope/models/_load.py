@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError, safe_open
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -21,7 +22,7 @@ from ..errors import CapabilityError, InputError
 from ._adapter import Adapter
 from ._entering import entering
 from ._families import ADAPTERS
-from ._foreign_code import NO_CODE, foreign_code, refuse_kernels
+from ._foreign_code import NO_CODE, foreign_code, is_config, refuse_kernels
 from ._generic import GenericAdapter, unfit
 from ._placement import DeviceMap, Quantization, check_placement, need_device_map, quantizer
 from ._processor import open_processor
@@ -193,6 +194,44 @@ def read_config(name: str) -> PreTrainedConfig:
     return config
 
 
+_SIZES = ("hidden_size", "intermediate_size", "vocab_size")
+_SLACK = 4
+"""Sizes that a model does not use may be larger than anything in its weights, by a little."""
+
+
+def check_sizes(name: str, config: PreTrainedConfig) -> None:
+    """Holds a configuration's sizes against the weights beside it, before anything is made of them.
+
+    The library makes what the configuration says, fills it with random numbers, and only then
+    finds that the weights have other shapes.
+
+    Raises:
+        InputError: a size far above every shape in the folder's weights, or more blocks than these
+            have tensors; weights whose header cannot be read.
+    """
+    shapes: list[tuple[int, ...]] = []
+    for file in Path(name).glob("*.safetensors"):
+        try:
+            with safe_open(file, framework="np") as held:
+                names = held.keys()
+                shapes += [tuple(held.get_slice(name).get_shape()) for name in names]
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{file}: expected safetensors, got {short(error)}") from error
+    if not shapes or getattr(config, "quantization_config", None):
+        return
+    most = max((size for shape in shapes for size in shape), default=0)
+    bounds = {**dict.fromkeys(_SIZES, _SLACK * most), "num_hidden_layers": len(shapes)}
+    for part in (config, *(one for one in vars(config).values() if is_config(one))):
+        for key, bound in bounds.items():
+            size = getattr(part, key, None)
+            if isinstance(size, int) and size > bound:
+                raise InputError(
+                    f"{name}: config.json says {key} = {size}, but the weights beside it are "
+                    f"{len(shapes)} tensors of at most {most} rows or columns: it belongs to "
+                    "another model"
+                )
+
+
 def read_processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
     """The processor beside a model, or one line that says why there is none."""
     try:
@@ -224,6 +263,7 @@ def read_weights(
     options: dict[str, Any],
 ) -> PreTrainedModel:
     """A model of the class `kind`, complete, or one line that says why not."""
+    check_sizes(name, config)
     try:
         loaded: Any = kind.from_pretrained(
             name,
@@ -255,6 +295,11 @@ def read_weights(
 
 
 def _not_opened(name: str, error: Exception) -> InputError:
+    if (Path(name) / "config.json").is_file():
+        return InputError(
+            f"{name}: expected a config.json of a model that transformers knows, got another "
+            f"({short(error)}): restore the file"
+        )
     return InputError(
         f"{name}: expected a folder with a model or the id of a model on the Hub, got neither "
         f"({short(error)}): check the name and the network"

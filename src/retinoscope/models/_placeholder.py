@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor, nn
 
@@ -70,9 +71,15 @@ class PlaceholderAdapter(Adapter):
             return self._conversation(text, n_images)
         parts = [{"type": "image"}] * n_images + [{"type": "text", "text": text}]
         conversation: Any = [{"role": "user", "content": parts}]
-        written = self.processor.apply_chat_template(
-            conversation, add_generation_prompt=True, tokenize=False
-        )
+        try:
+            written = self.processor.apply_chat_template(
+                conversation, add_generation_prompt=True, tokenize=False
+            )
+        except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
+            raise CapabilityError(
+                f"the chat template of this model's processor does not write a prompt ({error}): "
+                "mend its chat_template, or pass the whole prompt with raw=True"
+            ) from error
         assert isinstance(written, str)
         return written
 
