@@ -216,7 +216,10 @@ def check_sizes(name: str, config: PreTrainedConfig) -> None:
                 names = held.keys()
                 shapes += [tuple(held.get_slice(name).get_shape()) for name in names]
         except (SafetensorError, OSError) as error:
-            raise InputError(f"{file}: expected safetensors, got {short(error)}") from error
+            raise InputError(
+                f"{file}: expected weights in safetensors, got a damaged file ({short(error)}): "
+                "copy it again"
+            ) from error
     if not shapes or getattr(config, "quantization_config", None):
         return
     most = max((size for shape in shapes for size in shape), default=0)
