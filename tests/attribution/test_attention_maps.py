@@ -14,7 +14,7 @@ from torch import Tensor
 import retinoscope as rs
 from retinoscope.attribution import Goal, Target, attention, chefer, resolve, rollout
 from retinoscope.attribution._attention_maps import rollout_rows
-from retinoscope.attribution._carry import relevancy_of
+from retinoscope.attribution._rollout import relevancy_of
 from retinoscope.engine import Run
 
 

@@ -84,7 +84,7 @@ def _valid(run: Run, conditions: list) -> list:
     kept = []
     for condition in conditions:
         try:
-            run.plans_for([condition])
+            run.resolve([condition])
         # An edge that a causal decoder has not, say.
         except rs.InputError:
             continue
@@ -180,12 +180,13 @@ def test_an_edit_never_changes_an_earlier_position(kind: str, seed: int) -> None
     run = _run(vlm, rng)
     start = int(rng.integers(1, run.n))
     tokens = TokenSet.of(run.sequence, range(start, run.n))
-    (plan,) = run.plans_for([rs.Ablate(tokens, rs.fill.noise(1))])
-    clean, edited = run._clean, edited_pass(run._clean, plan)
+    (resolved,) = run.resolve([rs.Ablate(tokens, rs.fill.noise(1))])
+    clean, edited = run._clean, edited_pass(run._clean, resolved)
     for layer in range(vlm.n_layers + 1):
         assert torch.allclose(edited.states(layer)[:start], clean.states(layer)[:start], atol=1e-5)
-    reach = run.counterfactuals([rs.Ablate(tokens, rs.fill.noise(1))])._reaches[0]
-    assert all(span is not None and span.first >= start - 15 for span in reach.spans)
+    effects = run.counterfactuals([rs.Ablate(tokens, rs.fill.noise(1))])
+    recomputed = effects._recomputations[0].rows
+    assert all(rows is not None and rows.first >= start - 15 for rows in recomputed)
 
 
 def test_a_knockout_of_the_last_position_computes_one_row_a_block() -> None:
@@ -207,10 +208,10 @@ def test_a_shared_image_is_computed_once() -> None:
     alone = [run.counterfactuals([rs.Ablate(_on(run, tokens), rs.fill.zero())]) for run in runs]
     for one in (*together, *alone):
         _ = one.logits
-    # The trunk's rows from position 16 on are in none of the three, but once beside them.
-    trunk = (runs.shared - 16) * vlm.n_layers
+    # The prefix's rows from position 16 on are in none of the three, but once beside them.
+    prefix = (runs.shared - 16) * vlm.n_layers
     apart = sum(one.token_layers for one in alone)
-    assert sum(one.token_layers for one in together) <= apart - 3 * trunk
+    assert sum(one.token_layers for one in together) <= apart - 3 * prefix
 
 
 def _on(run: Run, tokens: TokenSet) -> TokenSet:
@@ -272,8 +273,8 @@ def test_a_batch_that_runs_out_of_memory_is_halved(monkeypatch: pytest.MonkeyPat
     plain = Incremental.logits
 
     def small(self: Incremental, *, keep: bool) -> Tensor:
-        sizes.append(len(self.plans))
-        if len(self.plans) > 2:
+        sizes.append(len(self.conditions))
+        if len(self.conditions) > 2:
             raise torch.OutOfMemoryError("no room")
         return plain(self, keep=keep)
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ..engine import Run
 from ..errors import InputError
-from ._carry import relevancy_of, rolled_out
 from ._common import layers_in, map_of, places_of
 from ._heat_map import HeatMap
+from ._rollout import relevancy_of, rolled_out
 from ._target import AnyTarget, Goal, resolve
 
 Heads = Literal["mean", "max"]

@@ -20,9 +20,9 @@ from torch import Tensor
 from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError, InputError
-from ._carry import positive_part, relevancy_of, rolled_out
 from ._common import painted
 from ._heat_map import HeatMap
+from ._rollout import positive_part, relevancy_of, rolled_out
 from ._tower_trace import TowerTrace, tower_trace, unknown
 
 __all__ = ["METHODS", "chefer", "grad_cam", "occlusion", "refusal", "rollout", "similarity"]

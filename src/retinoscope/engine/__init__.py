@@ -6,14 +6,14 @@
     effects = run.counterfactuals([Ablate(obj, fill.zero()), Knockout(obj, "last")])
     effects.logits, effects.generate().texts
 
-A counterfactual computes only the rows that its interventions can reach; the rest is read from the
-clean run. `exact="reference"` is the plain full forward pass with hooks, the oracle of that.
+A counterfactual computes only the rows that its interventions can change; the rest is read from the
+clean run. `exact="reference"` is the plain full forward pass with hooks, its oracle.
 
-From the outside in: `_load` and `_check` make a `VLM`; a `Run` is one `_clean` pass; `_plan`
-resolves interventions to positions and values; `_dirty` says which rows they reach, block by block;
-`_incremental` takes these rows through the blocks, with `_attend` in the place of the model's
-attention. `_steps` goes on behind the prompt; `_trunk` is what several prompts share; `_forward` is
-the reference path.
+From the outside in: `_load` and `_check` make a `VLM`; a `Run` is one `_clean` pass; `_resolve`
+turns interventions into positions and values; `_recompute` says which rows they can change, block
+by block; `_incremental` takes these rows through the blocks, with `_segment_attention` in place of
+the model's attention. `_steps` goes on after the prompt; `_shared_prefix` is what several prompts
+begin with; `_forward` is the reference path.
 """
 
 from . import fill

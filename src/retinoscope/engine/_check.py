@@ -13,12 +13,12 @@ from torch import Tensor
 
 from ..errors import CapabilityError
 from ..models import Adapter, Capabilities, Inputs, difference, in_turn, quantized
-from ._attention import attention_rows
+from ._attention_rows import attention_rows
 from ._clean import Clean, clean_pass
-from ._dirty import Reaches
-from ._forward import Batch, forward, new_cache
+from ._forward import ConditionBatch, forward, new_cache
 from ._incremental import Incremental
-from ._plan import Cut, Plan, Replaced
+from ._recompute import RecomputePlanner
+from ._resolve import BlockedEdges, Replacement, ResolvedCondition
 from ._steps import IncrementalSteps, PlainSteps
 
 if TYPE_CHECKING:
@@ -57,9 +57,13 @@ def self_check(vlm: VLM) -> Capabilities:
     if not vlm.capabilities.supports("knockout"):
         return vlm.capabilities
     layer = _attending(adapter)
-    cut = Cut(np.array([_N - 1]), np.array([1, 2]), frozenset([layer]), None, False)
-    plans = [Plan(None, (cut,), {}), Plan(None, (), {}), _ablation(embeds)]
-    wanted = _plain(clean, plans)
+    edges = BlockedEdges(np.array([_N - 1]), np.array([1, 2]), frozenset([layer]), None, False)
+    conditions = [
+        ResolvedCondition(None, (edges,), {}),
+        ResolvedCondition(None, (), {}),
+        _ablation(embeds),
+    ]
+    wanted = _plain(clean, conditions)
     _same(vlm, wanted[0][1], clean.logits, "a row without interventions", "the plain forward pass")
     if torch.equal(wanted[0][0], wanted[0][1]):
         raise CapabilityError(
@@ -82,11 +86,11 @@ def self_check(vlm: VLM) -> Capabilities:
                 done = done.refusing(name, str(error))
             return done
     if vlm.capabilities.supports("attention"):
-        _check_rows(vlm, clean, layer, cut)
+        _check_rows(vlm, clean, layer, edges)
     if not vlm.capabilities.supports("incremental"):
         return vlm.capabilities
     try:
-        found = _incremental(clean, plans)
+        found = _incremental(clean, conditions)
         for what, ours, theirs in zip(("a prompt", "a next token"), found, wanted, strict=True):
             _same(vlm, ours, theirs, f"the incremental pass over {what}", "the plain one")
     # A block that is called in a way it does not expect can fail with anything.
@@ -111,32 +115,32 @@ def _attending(adapter: Adapter) -> int:
     return layers[-1]
 
 
-def _ablation(embeds: Float[Tensor, "token d_model"]) -> Plan:
-    places = torch.tensor([3, 4], device=embeds.device)
-    return Plan(Replaced(places, embeds[:2].clone()), (), {})
+def _ablation(embeds: Float[Tensor, "token d_model"]) -> ResolvedCondition:
+    positions = torch.tensor([3, 4], device=embeds.device)
+    return ResolvedCondition(Replacement(positions, embeds[:2].clone()), (), {})
 
 
-def _plain(clean: Clean, plans: Sequence[Plan]) -> tuple[Tensor, Tensor]:
-    """Logits of the prompt's last position, and of one token behind it."""
+def _plain(clean: Clean, conditions: Sequence[ResolvedCondition]) -> tuple[Tensor, Tensor]:
+    """Logits of the prompt's last position, and of one token after it."""
     adapter, inputs = clean.adapter, clean.inputs
-    batch, cache = Batch(adapter, clean.n, plans), new_cache(adapter)
+    batch, cache = ConditionBatch(adapter, clean.n, conditions), new_cache(adapter)
     arguments = adapter.arguments(inputs, 0, clean.n)
     embeds = batch.embeds(clean.embeddings)
     logits = forward(adapter, embeds, arguments, batch=batch, cache=cache)
     steps = PlainSteps(adapter, inputs, cache, batch)
-    return logits, steps.next(inputs.input_ids[: len(plans)])
+    return logits, steps.next(inputs.input_ids[: len(conditions)])
 
 
-def _incremental(clean: Clean, plans: Sequence[Plan]) -> tuple[Tensor, Tensor]:
+def _incremental(clean: Clean, conditions: Sequence[ResolvedCondition]) -> tuple[Tensor, Tensor]:
     """The same on the incremental path."""
-    reaches = Reaches(clean)
-    prompt = Incremental(clean, plans, [reaches.of(plan) for plan in plans])
+    planner = RecomputePlanner(clean)
+    prompt = Incremental(clean, conditions, [planner.plan(one) for one in conditions])
     logits = prompt.logits(keep=True)
-    return logits, IncrementalSteps(prompt, 1).next(clean.inputs.input_ids[: len(plans)])
+    return logits, IncrementalSteps(prompt, 1).next(clean.inputs.input_ids[: len(conditions)])
 
 
-def _check_rows(vlm: VLM, clean: Clean, layer: int, cut: Cut) -> None:
-    row = attention_rows(clean, layer, (_N - 1,), (cut,))[:, 0]
+def _check_rows(vlm: VLM, clean: Clean, layer: int, edges: BlockedEdges) -> None:
+    row = attention_rows(clean, layer, (_N - 1,), (edges,))[:, 0]
     if row[:, 1:3].abs().max() != 0 or not torch.allclose(
         row.float().sum(-1), torch.ones(len(row), device=row.device), atol=1e-2
     ):

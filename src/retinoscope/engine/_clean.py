@@ -1,4 +1,4 @@
-"""The clean pass, as everything that reads from it needs it."""
+"""The clean pass, and what later computations read from it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from transformers import DynamicCache
 
 from ..errors import CapabilityError
 from ..models import Adapter, Inputs, ModelState, entering
+from ._block_inputs import BlockInputs, block_inputs
 from ._edges import Edges, read_edges
-from ._entry import Entry, enter
 from ._forward import Trace, forward, keys_and_values, new_cache
 
 _ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-9}
-"""Of the largest number: what passes over different parts differ by; 2e-2 below float32."""
+"""By how much passes over different parts differ, of the largest number; 2e-2 below float32."""
 
 
 @dataclass(eq=False)
@@ -47,8 +47,8 @@ class Clean:
     state: ModelState
     shared: int = 0
     in_tuples: bool = False
-    _entry: Entry | None = None
-    _step: tuple[Entry, int] | None = None
+    _block_inputs: BlockInputs | None = None
+    _step: tuple[BlockInputs, int] | None = None
     _alike: dict[ModelState, bool] = field(default_factory=dict)
     _edges: dict[int, Edges] = field(default_factory=dict)
     _taken: dict[str, tuple[Any, Tensor, Any]] = field(default_factory=dict)
@@ -91,8 +91,8 @@ class Clean:
     def alike_under(self, state: ModelState) -> bool:
         """Whether the pass gives the same under the hooks that are on the model now.
 
-        One more pass, the first time that it is asked of these hooks. A hook that only looks on
-        changes no bit; after a pass over a part of the positions, rounding may.
+        The first call for these hooks costs one more pass. A hook that only reads changes no bit;
+        after a pass over some of the positions, rounding may.
         """
         if state not in self._alike:
             with entering(self.adapter.model):
@@ -108,51 +108,51 @@ class Clean:
     # Beside the hidden states
 
     def reserve(self, n: int) -> None:
-        """Makes `arguments` and `edges` cover positions up to `n`, behind the prompt as well.
+        """Makes `arguments` and `edges` cover positions up to `n`, which may lie after the prompt.
 
-        Where rotary angles depend on the length, `arguments` makes those behind the prompt itself.
+        Where rotary angles depend on the length, `arguments` computes those after the prompt.
         """
-        if self._entry is not None and self._entry.hidden.shape[1] >= n:
+        if self._block_inputs is not None and self._block_inputs.hidden.shape[1] >= n:
             return
         more = torch.zeros(n - self.n, self.embeddings.shape[1]).to(self.embeddings)
         embeds = torch.cat([self.embeddings, more])[None]
-        self._entry = self._entering(embeds, 0, n)
+        self._block_inputs = self._entering(embeds, 0, n)
         self._edges.clear()
 
     def arguments(self, layer: int, rows: Int[Tensor, " row"]) -> dict[str, Any]:
-        """What a block gets at these positions beside hidden states, cache and mask.
+        """What a block receives at these positions besides hidden states, cache and mask.
 
         Raises:
             CapabilityError: a tensor that is not known to belong to positions.
         """
-        entry, first = self._entry_of(rows)
+        per_block, first = self._inputs_at(rows)
         return {
             name: self._at(name, value, rows, first)
-            for name, value in entry.arguments[layer].items()
+            for name, value in per_block.arguments[layer].items()
             if name != "attention_mask" and value is not None
         }
 
-    def _entry_of(self, rows: Int[Tensor, " row"]) -> tuple[Entry, int]:
-        """A call of the decoder that has these positions, and the position that it begins with."""
+    def _inputs_at(self, rows: Int[Tensor, " row"]) -> tuple[BlockInputs, int]:
+        """Block inputs that cover these positions, and the position that they begin with."""
         if self.adapter.length_rule:
             position = int(rows[-1])
             return (self._prompt_alone, 0) if position < self.n else self._behind(position)
         self.reserve(self.n)
-        assert self._entry is not None
-        return self._entry, 0
+        assert self._block_inputs is not None
+        return self._block_inputs, 0
 
     @cached_property
-    def _prompt_alone(self) -> Entry:
-        return enter(
+    def _prompt_alone(self) -> BlockInputs:
+        return block_inputs(
             self.adapter, self.embeddings[None], self.adapter.arguments(self.inputs, 0, self.n)
         )
 
-    def _behind(self, position: int) -> tuple[Entry, int]:
-        """One position behind the prompt, as the library's generation calls the decoder for it."""
+    def _behind(self, position: int) -> tuple[BlockInputs, int]:
+        """One position after the prompt, as the library's generation calls the decoder for it."""
         if self._step is None or self._step[1] != position:
             arguments = self.adapter.arguments(self.inputs, position, position + 1)
             embeds = self.embeddings[None, :1]
-            self._step = enter(self.adapter, embeds, arguments, start=position), position
+            self._step = block_inputs(self.adapter, embeds, arguments, start=position), position
         return self._step
 
     def _at(self, name: str, value: Any, rows: Int[Tensor, " row"], first: int) -> Any:
@@ -168,14 +168,14 @@ class Clean:
 
     @cached_property
     def added(self) -> tuple[Float[Tensor, "token d_model"], ...]:
-        """For each of the first blocks what the decoder adds behind it; see `Inputs.added`."""
+        """What the decoder adds after each of its first blocks; see `Inputs.added`."""
         return self.inputs.added()
 
     def edges(self, layer: int) -> Edges:
         """Which edges the block's own mask allows."""
         self.reserve(self.n)
-        assert self._entry is not None
-        mask = self._entry.arguments[layer].get("attention_mask")
+        assert self._block_inputs is not None
+        mask = self._block_inputs.arguments[layer].get("attention_mask")
         # One mask serves all blocks, or all of one kind: it is read once.
         name = 0 if mask is None else id(mask)
         if name not in self._edges:
@@ -190,7 +190,7 @@ class Clean:
     def entering(
         self, embeddings: Float[Tensor, "token d_model"], positions: Int[Tensor, " token"]
     ) -> Float[Tensor, "token d_model"]:
-        """The first block's input at `positions` if the embeddings there are these."""
+        """The first block's input at `positions` with these embeddings there."""
         if self._enters_unchanged:
             return embeddings
         embeds = self.embeddings.clone()
@@ -200,16 +200,16 @@ class Clean:
     def entering_next(
         self, embeddings: Float[Tensor, "batch d_model"], position: int
     ) -> Float[Tensor, "batch d_model"]:
-        """The same for one position behind the prompt, several tokens to choose from."""
+        """As `entering`, for each of several tokens at one position after the prompt."""
         if self._enters_unchanged:
             return embeddings
         return self._entering(embeddings[:, None], position, position + 1).hidden[:, 0]
 
     def _entering(
         self, embeds: Float[Tensor, "batch token d_model"], start: int, stop: int
-    ) -> Entry:
+    ) -> BlockInputs:
         arguments = self.adapter.arguments(self.inputs, start, stop)
-        return enter(self.adapter, embeds, arguments, start, self.in_tuples)
+        return block_inputs(self.adapter, embeds, arguments, start, self.in_tuples)
 
     @cached_property
     def _enters_unchanged(self) -> bool:
@@ -220,26 +220,26 @@ def clean_pass(
     adapter: Adapter,
     inputs: Inputs,
     embeddings: Float[Tensor, "token d_model"],
-    trunk: tuple[Clean, int] | None = None,
+    prefix: tuple[Clean, int] | None = None,
     state: ModelState | None = None,
 ) -> Clean:
     """Run the decoder once over `embeddings`.
 
     Args:
-        state: of the model, where somebody has just looked.
-        trunk: a pass that begins alike, and the number of positions that are taken from it.
+        state: of the model, where it has just been read.
+        prefix: a pass with the same beginning, and how many positions are taken from it.
     """
     state = state or adapter.state()
     trace, cache = Trace(), new_cache(adapter)
     start = 0
-    if trunk is not None:
-        clean, start = trunk
+    if prefix is not None:
+        clean, start = prefix
         for layer in range(adapter.n_layers):
             keys, values = keys_and_values(clean.cache, layer)
             cache.update(keys[:, :, :start], values[:, :, :start], layer)
     arguments = adapter.arguments(inputs, start, len(embeddings))
     logits = forward(adapter, embeddings[None, start:], arguments, cache=cache, trace=trace)
-    if trunk is not None:
+    if prefix is not None:
         trace.hidden = [
             torch.cat([clean.hidden[layer][:, :start], hidden], 1)
             for layer, hidden in enumerate(trace.hidden)
@@ -259,10 +259,10 @@ def clean_pass(
 
 
 def common_start(inputs: Sequence[Inputs]) -> int:
-    """How many positions several prompts begin with in common, and can be taken from one pass.
+    """How many leading positions several prompts share and can take from one pass.
 
     0 where they differ before the end of an image: image tokens may read each other both ways. At
-    least one position of each prompt stays its own.
+    least one position of each prompt is not shared.
     """
     first = inputs[0]
     shared = min(len(one.input_ids) for one in inputs) - 1

@@ -1,4 +1,4 @@
-"""A cache that holds only some of a prompt's positions, and what is answered from it."""
+"""A cache that holds only some of a prompt's positions, and the answers given from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class CompactContext:
     Attributes:
         run: whose context it is.
         kept: for each block the positions that are kept, ascending.
-        n_bytes: what their keys and values take.
+        n_bytes: the size of their keys and values.
     """
 
     run: Run
@@ -46,14 +46,14 @@ class CompactContext:
     ) -> Generation:
         """Goes on greedily from the context and the rest of `question`'s prompt.
 
-        What is kept stays at its old positions, so that the rest is read at the positions that it
-        has in `question`. The context can be used again.
+        Kept tokens stay at their old positions, and the rest of the prompt has those of `question`.
+        The context can be used again.
 
         Args:
             question: a run whose prompt begins with this context's.
 
         Raises:
-            InputError: a prompt that does not, has nothing behind it, or is about other images; or
+            InputError: a prompt that does not, or does not go on after it, or has other images; or
                 the model changed since either run was made.
             CapabilityError: a model whose keys depend on how long the text is, and a question past
                 the length where they change.
@@ -67,17 +67,17 @@ class CompactContext:
                 f"on, got one of {question.n} positions"
             )
         if not _same_pixels(question.inputs, self.run.inputs):
-            raise InputError("expected a prompt about the images of this context, got others")
+            raise InputError("expected a prompt with the images of this context, got others")
         mine, other = (self.run.adapter.angles(one.inputs, one.n) for one in (self.run, question))
         if mine != other:
             raise CapabilityError(
                 f"a text of {question.n} positions has other rotary angles than one of {n} in this "
-                f"model (they change past {self.run.adapter.length_rule.original}), so keys of the "
-                "first are no keys of the second: ask less, or hide tokens with Knockout instead"
+                f"model (they change past {self.run.adapter.length_rule.original}), so their "
+                "keys differ: ask a shorter question, or hide tokens with Knockout instead"
             )
         self.run.require_current()
         question.require_current()
-        steps = _Steps(question.adapter, question.inputs, self._copy(), n)
+        steps = _CompactSteps(question.adapter, question.inputs, self._copy(), n)
         logits = steps.read(question.embeddings[None, n:])
         return continue_greedily(question, logits, steps, rule, max_new_tokens, keep_logits)[0]
 
@@ -88,27 +88,27 @@ class CompactContext:
         return cache
 
 
-class _Steps:
+class _CompactSteps:
     """As `PlainSteps`, over a cache that is shorter than the positions it stands for."""
 
     def __init__(self, adapter: Adapter, inputs: Inputs, cache: DynamicCache, start: int) -> None:
         self._adapter, self._inputs, self._cache, self._next = adapter, inputs, cache, start
 
     def read(self, embeds: Float[Tensor, "batch token d_model"]) -> Float[Tensor, "batch vocab"]:
-        """float32 logits behind these."""
+        """float32 logits after these embeddings."""
         start, self._next = self._next, self._next + embeds.shape[1]
         arguments: dict[str, Any] = self._adapter.arguments(self._inputs, start, self._next)
         if "position_ids" not in arguments:
-            # Left to itself the library would count from the cache's length.
-            places = torch.arange(start, self._next, device=embeds.device)
-            arguments["position_ids"] = places[None]
+            # By default the library would count from the cache's length.
+            positions = torch.arange(start, self._next, device=embeds.device)
+            arguments["position_ids"] = positions[None]
         return forward(self._adapter, embeds, arguments, cache=self._cache)
 
     def next(self, tokens: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
         return self.read(self._adapter.embedding(tokens.to(self._adapter.device))[:, None])
 
-    def keep(self, places: Sequence[int]) -> None:
-        self._cache.batch_select_indices(torch.tensor(places, device=self._adapter.device))
+    def keep(self, indices: Sequence[int]) -> None:
+        self._cache.batch_select_indices(torch.tensor(indices, device=self._adapter.device))
 
 
 @in_turn(lambda run: run.vlm.model)
@@ -134,8 +134,8 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
         )
     what = "positions to keep in block"
     chosen = tuple(
-        tuple(sorted(set(wholes(places, f"{what} {layer}", 0, run.n - 1, Position))))
-        for layer, places in enumerate(kept)
+        tuple(sorted(set(wholes(positions, f"{what} {layer}", 0, run.n - 1, Position))))
+        for layer, positions in enumerate(kept)
     )
     if not all(chosen):
         raise InputError(
@@ -144,8 +144,8 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
         )
     _refuse_masks(clean, run)
     cache = new_cache(adapter)
-    for layer, places in enumerate(chosen):
-        index = torch.tensor(places, device=clean.device)
+    for layer, positions in enumerate(chosen):
+        index = torch.tensor(positions, device=clean.device)
         keys, values = clean.keys_and_values(layer)
         cache.update(
             keys[None].index_select(2, index.to(keys.device)),
@@ -156,7 +156,7 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
 
 
 def context_bytes(run: Run, sizes: Sequence[int]) -> int:
-    """What keys and values of so many positions take in each block.
+    """Bytes that keys and values take, with so many positions in each block.
 
     Raises:
         CapabilityError: a block keeps none.

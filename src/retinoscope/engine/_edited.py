@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from ._clean import Clean
-from ._forward import Batch, Trace, forward, new_cache
-from ._plan import Plan
+from ._forward import ConditionBatch, Trace, forward, new_cache
+from ._resolve import ResolvedCondition
 
 
-def edited_pass(clean: Clean, plan: Plan) -> Clean:
+def edited_pass(clean: Clean, condition: ResolvedCondition) -> Clean:
     """The plain forward pass of one prompt under one condition."""
     adapter, trace, cache = clean.adapter, Trace(), new_cache(clean.adapter)
-    batch = Batch(adapter, clean.n, [plan])
+    batch = ConditionBatch(adapter, clean.n, [condition])
     embeds = batch.embeds(clean.embeddings)
     arguments = adapter.arguments(clean.inputs, 0, clean.n)
     logits = forward(adapter, embeds, arguments, batch=batch, cache=cache, trace=trace)

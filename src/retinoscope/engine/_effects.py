@@ -15,13 +15,13 @@ from .. import memory
 from ..arguments import one_of, whole
 from ..models import entering
 from ..showing import show
-from ._dirty import Reach, Reaches
-from ._forward import Batch, forward, new_cache
+from ._forward import ConditionBatch, forward, new_cache
 from ._generate import Generation, Generations, continue_greedily
 from ._greedy import greedy
 from ._incremental import Incremental
 from ._interventions import Ablate, Condition, Knockout, Patch
-from ._plan import Plan
+from ._recompute import Recomputation, RecomputePlanner
+from ._resolve import ResolvedCondition
 from ._steps import IncrementalSteps, PlainSteps, Steps
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ._clean import Clean
     from ._run import Run
-    from ._trunk import Trunk
+    from ._shared_prefix import SharedPrefix
     from ._vlm import VLM
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ PATHS = ("incremental", "reference")
 
 
 @dataclass(frozen=True)
-class Means:
+class Execution:
     """How counterfactuals are computed.
 
     Attributes:
@@ -52,8 +52,10 @@ class Means:
     batch_size: int | None
 
 
-def means_for(vlm: VLM, exact: str, amount: str | int | None, batch_size: int | None) -> Means:
-    """Checks what the user asked for; a model that does not allow the fast path takes the other.
+def execution_for(
+    vlm: VLM, exact: str, amount: str | int | None, batch_size: int | None
+) -> Execution:
+    """Checks the user's settings; a model without the fast path takes the other one.
 
     Raises:
         InputError: no such path, amount of memory, or batch size.
@@ -62,15 +64,15 @@ def means_for(vlm: VLM, exact: str, amount: str | int | None, batch_size: int | 
     if batch_size is not None:
         whole(batch_size, "batch_size", 1)
     supported = vlm.capabilities.supports("incremental")
-    # Under autocast a block's parts have other dtypes than its weights say.
+    # Under autocast a block computes in other dtypes than its weights have.
     if torch.is_autocast_enabled(vlm.device.type):
         supported = False
     path = exact if supported else "reference"
-    return Means(path, memory.budget(amount, vlm.device), batch_size)
+    return Execution(path, memory.budget(amount, vlm.device), batch_size)
 
 
 class Effects:
-    """What a run becomes under interventions. Made by `run.counterfactuals`; computed when asked.
+    """A run under interventions. Made by `run.counterfactuals`; computed on first use.
 
     Attributes:
         run: the clean run.
@@ -86,18 +88,18 @@ class Effects:
         run: Run,
         clean: Clean,
         conditions: Sequence[Condition],
-        plans: Sequence[Plan],
-        means: Means,
-        trunk: Trunk | None = None,
+        resolved: Sequence[ResolvedCondition],
+        execution: Execution,
+        prefix: SharedPrefix | None = None,
     ) -> None:
         self.run = run
         self.conditions = tuple(conditions)
-        self.path = (means.path,) * len(conditions)
+        self.path = (execution.path,) * len(conditions)
         self.token_layers = 0
         self._clean = clean
-        self._plans = tuple(plans)
-        self._means = means
-        self._trunk = trunk
+        self._resolved = tuple(resolved)
+        self._execution = execution
+        self._prefix = prefix
 
     def __len__(self) -> int:
         return len(self.conditions)
@@ -175,18 +177,18 @@ class Effects:
             return memory.in_batches(
                 range(len(self)),
                 lambda condition: self._cost(condition, n_new),
-                self._means.memory,
+                self._execution.memory,
                 work,
-                self._means.batch_size,
+                self._execution.batch_size,
             )
 
     def _cost(self, condition: int, n_new: int) -> int:
-        """Bytes that a condition takes, from above."""
+        """An upper bound of the bytes that a condition takes."""
         adapter = self.run.adapter
-        if self._means.path == "reference":
+        if self._execution.path == "reference":
             rows = [self.run.n] * adapter.n_layers
         else:
-            rows = [0 if span is None else len(span) for span in self._reaches[condition].spans]
+            rows = [0 if one is None else len(one) for one in self._recomputations[condition].rows]
         config = adapter.text_config
         inner = int(getattr(config, "intermediate_size", 0) or 4 * adapter.d_model)
         numbers = max(rows) * (3 * inner + 8 * adapter.d_model + 2 * adapter.n_heads * self.run.n)
@@ -196,34 +198,36 @@ class Effects:
         return numbers * 4 + adapter.vocab_size * 8
 
     @cached_property
-    def _reaches(self) -> tuple[Reach, ...]:
-        reaches = Reaches(self._clean)
-        return tuple(reaches.of(plan) for plan in self._plans)
+    def _recomputations(self) -> tuple[Recomputation, ...]:
+        planner = RecomputePlanner(self._clean)
+        return tuple(planner.plan(one) for one in self._resolved)
 
     def _prompt(self, batch: Sequence[int], n_new: int) -> tuple[Tensor, Steps | None]:
-        """Logits of some conditions, and the way on from there if tokens are to follow."""
-        plans = [self._plans[condition] for condition in batch]
-        if self._means.path == "reference":
-            return self._plain_prompt(plans, n_new)
-        reaches = [self._reaches[condition] for condition in batch]
-        if self._trunk is None:
-            incremental = Incremental(self._clean, plans, reaches)
+        """Logits of some conditions, and the steps after them if tokens are to follow."""
+        resolved = [self._resolved[condition] for condition in batch]
+        if self._execution.path == "reference":
+            return self._plain_prompt(resolved, n_new)
+        needed = [self._recomputations[condition] for condition in batch]
+        if self._prefix is None:
+            incremental = Incremental(self._clean, resolved, needed)
         else:
-            own = self._trunk.own_keys(self._clean, batch)
-            incremental = Incremental(self._clean, plans, reaches, own, self._trunk.stop)
+            cache = self._prefix.cache_for(self._clean, batch)
+            incremental = Incremental(self._clean, resolved, needed, cache, self._prefix.stop)
         logits = incremental.logits(keep=n_new > 0)
         self.token_layers += incremental.token_layers
         return logits, IncrementalSteps(incremental, n_new) if n_new else None
 
-    def _plain_prompt(self, plans: Sequence[Plan], n_new: int) -> tuple[Tensor, Steps | None]:
+    def _plain_prompt(
+        self, resolved: Sequence[ResolvedCondition], n_new: int
+    ) -> tuple[Tensor, Steps | None]:
         run = self.run
-        batch = Batch(run.adapter, run.n, plans)
+        batch = ConditionBatch(run.adapter, run.n, resolved)
         cache = new_cache(run.adapter) if n_new else None
         arguments = run.adapter.arguments(run.inputs, 0, run.n)
         logits = forward(
             run.adapter, batch.embeds(run.embeddings), arguments, batch=batch, cache=cache
         )
-        self.token_layers += len(plans) * run.n * run.adapter.n_layers
+        self.token_layers += len(resolved) * run.n * run.adapter.n_layers
         return logits, None if cache is None else PlainSteps(run.adapter, run.inputs, cache, batch)
 
     def __repr__(self) -> str:

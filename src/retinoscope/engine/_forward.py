@@ -1,4 +1,4 @@
-"""The plain forward pass, with interventions: what everything faster is held against."""
+"""The plain forward pass with interventions: the reference for everything faster."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from transformers import Cache, DynamicCache
 from ..errors import CapabilityError, NonFiniteError
 from ..models import Adapter, finite_logits, hooked, not_finite
 from ._hooks import all_of, on_attention_mask, on_input, on_output
-from ._plan import Plan, blocked
+from ._resolve import ResolvedCondition, blocked_mask
 
 
 @dataclass(eq=False)
 class Trace:
-    """What a forward pass leaves for later.
+    """What is recorded of a forward pass.
 
     Attributes:
         hidden: layers + 1 tensors (batch, token, d_model) before the final norm.
@@ -57,17 +57,17 @@ def keys_and_values(cache: DynamicCache, layer: int) -> tuple[Tensor, Tensor]:
     return keys, values
 
 
-class Batch:
-    """Conditions that go through the decoder together, one row each.
+class ConditionBatch:
+    """Conditions that go through the decoder together, one batch row each.
 
-    It edits the prompt's pass, and stays active while tokens are generated: `start` says how many
-    positions are already in the cache.
+    Their edits act on the prompt's pass and while tokens are generated: `start` says how many
+    positions the cache already holds.
     """
 
-    def __init__(self, adapter: Adapter, n: int, plans: Sequence[Plan]) -> None:
+    def __init__(self, adapter: Adapter, n: int, conditions: Sequence[ResolvedCondition]) -> None:
         self.adapter = adapter
         self.n = n
-        self.plans = plans
+        self.conditions = conditions
         self.start = 0
         self._masks: dict[object, Bool[Tensor, "batch head query key"] | None] = {}
 
@@ -75,23 +75,23 @@ class Batch:
         self, embeddings: Float[Tensor, "token d_model"]
     ) -> Float[Tensor, "batch token d_model"]:
         """The decoder's input under the ablations."""
-        embeds = embeddings.repeat(len(self.plans), 1, 1)
-        for row, plan in enumerate(self.plans):
-            if plan.inputs is not None:
-                embeds[row, plan.inputs.positions] = plan.inputs.values
+        embeds = embeddings.repeat(len(self.conditions), 1, 1)
+        for row, condition in enumerate(self.conditions):
+            if condition.inputs is not None:
+                embeds[row, condition.inputs.positions] = condition.inputs.values
         return embeds
 
     def arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The decoder's further arguments, with what belongs to the embeddings under ablations."""
+        """The decoder's other arguments, with what belongs to ablated embeddings replaced."""
         deepstack = given.get("deepstack")
         edits = [
-            (row, plan.inputs.positions, plan.inputs.added)
-            for row, plan in enumerate(self.plans)
-            if plan.inputs is not None
+            (row, condition.inputs.positions, condition.inputs.added)
+            for row, condition in enumerate(self.conditions)
+            if condition.inputs is not None
         ]
         if deepstack is None or not edits:
             return given
-        return {**given, "deepstack": deepstack.replaced(len(self.plans), edits)}
+        return {**given, "deepstack": deepstack.replaced(len(self.conditions), edits)}
 
     def advance(self, start: int) -> None:
         """The next pass begins at position `start`."""
@@ -100,32 +100,32 @@ class Batch:
 
     def keep(self, rows: Sequence[int]) -> None:
         """Only these conditions go on."""
-        self.plans = [self.plans[row] for row in rows]
+        self.conditions = [self.conditions[row] for row in rows]
         self._masks.clear()
 
     def managers(self) -> list[AbstractContextManager[None]]:
-        """The hooks that the knockouts and patches need, and none beside."""
+        """The hooks that the knockouts and patches need, and no others."""
         decoder = self.adapter.decoder
-        found: list[AbstractContextManager[None]] = []
+        hooks: list[AbstractContextManager[None]] = []
         for layer in range(self.adapter.n_layers + 1):
-            if any(layer in plan.patches for plan in self.plans):
-                found.append(self._patch(layer))
-            if any(layer in cut.layers for plan in self.plans for cut in plan.cuts):
-                found.append(
+            if any(layer in one.patches for one in self.conditions):
+                hooks.append(self._patch(layer))
+            if any(layer in edges.layers for one in self.conditions for edges in one.blocked):
+                hooks.append(
                     on_attention_mask(
                         decoder.attention(layer),
                         lambda hidden, mask, layer=layer: self._mask(layer, hidden, mask),
                     )
                 )
-        return found
+        return hooks
 
     def _patch(self, layer: int) -> AbstractContextManager[None]:
         def edit(hidden: Tensor) -> Tensor | None:
             if self.start:
                 return None
             hidden = hidden.clone()
-            for row, plan in enumerate(self.plans):
-                for replaced in plan.patches.get(layer, ()):
+            for row, condition in enumerate(self.conditions):
+                for replaced in condition.patches.get(layer, ()):
                     values = replaced.values.to(hidden)
                     hidden[row, replaced.positions.to(hidden.device)] = values
             return hidden
@@ -139,21 +139,23 @@ class Batch:
         n_queries = hidden.shape[1]
         rows = np.arange(self.start, self.start + n_queries)
         active = tuple(
-            tuple(i for i, cut in enumerate(plan.cuts) if layer in cut.layers)
-            for plan in self.plans
+            tuple(i for i, edges in enumerate(condition.blocked) if layer in edges.layers)
+            for condition in self.conditions
         )
         key = (active, n_queries)
         if key not in self._masks:
             self._masks[key] = self._blocked(active, rows)
-        cut = self._masks[key]
-        return None if cut is None else join_masks(mask, cut.to(hidden.device), self.start, hidden)
+        blocked = self._masks[key]
+        if blocked is None:
+            return None
+        return join_masks(mask, blocked.to(hidden.device), self.start, hidden)
 
     def _blocked(self, active: Sequence[Sequence[int]], rows: np.ndarray) -> Tensor | None:
         n_keys = int(rows[-1]) + 1
         heads = self.adapter.n_heads
         parts = [
-            blocked([plan.cuts[i] for i in chosen], rows, n_keys, self.n, heads)
-            for plan, chosen in zip(self.plans, active, strict=True)
+            blocked_mask([condition.blocked[i] for i in chosen], rows, n_keys, self.n, heads)
+            for condition, chosen in zip(self.conditions, active, strict=True)
         ]
         if not any(part.any() for part in parts):
             return None
@@ -163,25 +165,28 @@ class Batch:
 
 
 def join_masks(
-    mask: Tensor | None, cut: Bool[Tensor, "batch head query key"], start: int, like: Tensor
+    mask: Tensor | None,
+    blocked: Bool[Tensor, "batch head query key"],
+    start: int,
+    like: Tensor,
 ) -> Tensor:
-    """The model's own mask with the cut edges blocked, in the form that the model uses.
+    """The model's own mask with edges blocked, in the form that the model uses.
 
     No mask means causal attention under scaled-dot-product attention; a bool mask is True where
     attention is allowed; a float mask is added to the scores, so False would *allow* an edge.
     """
-    n_queries, n_keys = cut.shape[-2:]
+    n_queries, n_keys = blocked.shape[-2:]
     if mask is None:
-        queries = torch.arange(start, start + n_queries, device=cut.device)
-        keys = torch.arange(n_keys, device=cut.device)
-        return (keys <= queries[:, None]) & ~cut
+        queries = torch.arange(start, start + n_queries, device=blocked.device)
+        keys = torch.arange(n_keys, device=blocked.device)
+        return (keys <= queries[:, None]) & ~blocked
     # A cache of fixed size has more keys than there are so far.
     if mask.shape[-1] > n_keys:
-        cut = torch.nn.functional.pad(cut, (0, mask.shape[-1] - n_keys))
+        blocked = torch.nn.functional.pad(blocked, (0, mask.shape[-1] - n_keys))
     if mask.dtype == torch.bool:
-        return mask & ~cut
-    shape = torch.broadcast_shapes(mask.shape, cut.shape)
-    return mask.expand(shape).masked_fill(cut, torch.finfo(like.dtype).min)
+        return mask & ~blocked
+    shape = torch.broadcast_shapes(mask.shape, blocked.shape)
+    return mask.expand(shape).masked_fill(blocked, torch.finfo(like.dtype).min)
 
 
 @torch.no_grad()
@@ -190,14 +195,14 @@ def forward(
     embeds: Float[Tensor, "batch token d_model"],
     arguments: Mapping[str, Any],
     *,
-    batch: Batch | None = None,
+    batch: ConditionBatch | None = None,
     cache: Cache | None = None,
     trace: Trace | None = None,
 ) -> Float[Tensor, "batch vocab"]:
-    """float32 logits of the last position; fills `cache` and `trace` where given.
+    """float32 logits of the last position; fills `cache` and `trace` if given.
 
     Args:
-        arguments: further arguments of the decoder, as `Adapter.arguments` gives them.
+        arguments: other arguments of the decoder, as `Adapter.arguments` gives them.
 
     Raises:
         NonFiniteError: logits that are NaN or infinite, naming the module where that began.

@@ -1,9 +1,16 @@
-"""Exact counterfactuals that compute only what their interventions can reach.
+"""Exact counterfactuals that compute only what their interventions can change.
 
-All conditions go through the blocks together, their rows packed into one batch: one matrix product
-per weight matrix for all of them. A condition joins at the first block where it differs, with the
-rows that `Reaches` names. What a row reads and its condition has not touched comes from the clean
-run's keys and values, held once.
+All conditions go through the decoder's blocks together. At each block:
+
+1. `RecomputePlanner` has said which rows each condition recomputes there. Conditions with the same
+   rows form a `ConditionGroup`; a condition joins at the first block where it differs.
+2. The rows of all groups are packed into one batch, so that each weight matrix is multiplied once.
+   A row's state is what the block before computed; where that did not compute it, the clean run's.
+3. Patches and ablations overwrite states.
+4. The block is called. Its attention reads `KVSegment`s: the clean run's keys, which all conditions
+   share; those of earlier passes (`ConditionCache`); and those just computed from the rows.
+
+The last block computes only the prompt's last position in full. docs/engine.md has a picture.
 """
 
 from __future__ import annotations
@@ -19,28 +26,35 @@ from torch import Tensor
 
 from ..errors import NonFiniteError
 from ..models import finite_logits, not_finite
-from ._attend import Group, KeysMade, Part, Reading, reading
 from ._clean import Clean
-from ._cohorts import Cohort, Reader, stretches
-from ._dirty import Reach, Span
-from ._forward import Batch, forward
-from ._own import OwnKeys, Slab
-from ._plan import Plan
+from ._condition_cache import ConditionCache, KVBlock
+from ._condition_groups import ConditionGroup, KVSource, packed_slices
+from ._forward import ConditionBatch, forward
+from ._recompute import Recomputation, Rows
+from ._resolve import ResolvedCondition
+from ._segment_attention import (
+    KVSegment,
+    PackedBatch,
+    PackedGroup,
+    StopForward,
+    packed_attention,
+)
 
 
 @dataclass(eq=False)
-class _Packed:
-    """Rows of cohorts, one after the other.
+class _PackedStates:
+    """Residual states of condition groups, one row after the other.
 
     Attributes:
-        places: (packed,) condition x positions + position of each row.
-        rows: (packed,) the position of each.
+        groups: whose rows these are, in this order.
+        row_ids: (packed,) condition x n + position.
+        positions: (packed,) position of each row.
         hidden: (packed, d_model) the residual stream.
     """
 
-    cohorts: list[Cohort]
-    places: Int[np.ndarray, " packed"]
-    rows: Int[Tensor, " packed"]
+    groups: list[ConditionGroup]
+    row_ids: Int[np.ndarray, " packed"]
+    positions: Int[Tensor, " packed"]
     hidden: Float[Tensor, "packed d_model"]
 
 
@@ -49,35 +63,36 @@ class Incremental:
 
     Args:
         clean: the run without interventions.
-        plans, reaches: of the conditions.
-        own: keys that the conditions have made before position `done`, in an earlier pass.
+        conditions, recomputations: what each condition does, and what it has to recompute.
+        cache: keys and values that the conditions computed in an earlier pass.
+        done: that pass computed the positions before this one.
 
     Attributes:
-        own: keys and values of all conditions, where they differ from the clean run's.
+        cache: keys and values of all conditions, where they differ from the clean run's.
         token_layers: row x block pairs that were computed; a full pass computes n x blocks.
     """
 
     def __init__(
         self,
         clean: Clean,
-        plans: Sequence[Plan],
-        reaches: Sequence[Reach],
-        own: OwnKeys | None = None,
+        conditions: Sequence[ResolvedCondition],
+        recomputations: Sequence[Recomputation],
+        cache: ConditionCache | None = None,
         done: int = 0,
     ) -> None:
         self.clean = clean
-        self.plans = plans
-        self.reaches = reaches
-        self.own = own or OwnKeys.none(clean.adapter.n_layers)
+        self.conditions = conditions
+        self.recomputations = recomputations
+        self.cache = cache or ConditionCache.empty(clean.adapter.n_layers)
         self.token_layers = 0
         self._done = done
-        self._reader = Reader(clean, plans, self.own)
-        self._spans: dict[tuple[int, int], Span | None] = {}
-        self._last = Span(np.array([clean.n - 1]))
+        self._kv = KVSource(clean, conditions, self.cache)
+        self._clipped: dict[tuple[int, int], Rows | None] = {}
+        self._last = Rows(np.array([clean.n - 1]))
 
     @torch.no_grad()
-    def advance(self, stop: int) -> None:
-        """Computes the rows before position `stop` for the sake of their keys alone."""
+    def compute_keys(self, stop: int) -> None:
+        """Computes the rows before position `stop` and caches their keys and values."""
         self._pass(stop, keep=True, output=False)
 
     @torch.no_grad()
@@ -85,21 +100,21 @@ class Incremental:
         """float32 logits of the prompt's last position, one row per condition.
 
         Args:
-            keep: keep the keys and values, so that `Steps` can go on from here.
+            keep: cache the keys and values, so that `Steps` can go on from here.
 
         Raises:
             NonFiniteError: logits that are NaN or infinite.
         """
-        logits = self._read(self._pass(self.clean.n, keep=keep, output=True))
+        logits = self._read_out(self._pass(self.clean.n, keep=keep, output=True))
         if not finite_logits(logits):
             raise self._not_finite(logits)
         return logits
 
     def _not_finite(self, logits: Float[Tensor, "intervention vocab"]) -> NonFiniteError:
-        """The error for logits that are not finite: the plain pass says where that begins."""
+        """The error for logits that are not finite; the plain pass says where that begins."""
         clean, adapter = self.clean, self.clean.adapter
         member = int((~torch.isfinite(logits.amax(-1))).nonzero()[0])
-        batch = Batch(adapter, clean.n, [self.plans[member]])
+        batch = ConditionBatch(adapter, clean.n, [self.conditions[member]])
         try:
             arguments = adapter.arguments(clean.inputs, 0, clean.n)
             forward(adapter, batch.embeds(clean.embeddings), arguments, batch=batch)
@@ -108,181 +123,193 @@ class Incremental:
         what = "the logits of the incremental path (those of exact='reference' are finite)"
         return not_finite(adapter.model, what)
 
-    def _pass(self, stop: int, *, keep: bool, output: bool) -> _Packed | None:
-        packed: _Packed | None = None
+    def _pass(self, stop: int, *, keep: bool, output: bool) -> _PackedStates | None:
+        """The rows from `done` to `stop` through all blocks; None where the last computes none."""
+        states: _PackedStates | None = None
         n_layers = self.clean.adapter.n_layers
         for layer in range(n_layers):
-            cohorts = self._cohorts(layer, stop)
-            if not cohorts:
-                packed = None
+            groups = self._groups(layer, stop)
+            if not groups:
+                states = None
                 continue
-            packed = self._gathered(layer, cohorts, packed)
-            self._overwrite(layer, packed)
+            states = self._pack(layer, groups, states)
+            self._overwrite(layer, states)
             if layer + 1 < n_layers:
-                self._block(layer, packed, keep)
+                self._block(layer, states, keep)
             elif output:
-                packed = self._last_block(layer, packed, keep)
+                states = self._last_block(layer, states, keep)
             else:
-                self._keep(layer, packed.cohorts, self._keys_only(layer, packed))
+                self._keep(layer, groups, self._keys_only(layer, states))
         self._done = stop
+        return states
+
+    # 1. Which rows
+
+    def _groups(self, layer: int, stop: int) -> list[ConditionGroup]:
+        """Conditions by the rows that they compute of this block, from `done` to `stop`."""
+        members: dict[object, list[int]] = {}
+        kinds: dict[object, tuple[Rows, bool]] = {}
+        for member, recomputation in enumerate(self.recomputations):
+            whole = recomputation.rows[layer]
+            rows = None if whole is None else self._clip(whole, stop)
+            if rows is not None:
+                blocked = any(layer in edges.layers for edges in self.conditions[member].blocked)
+                key = (id(rows), blocked)
+                kinds[key] = rows, blocked
+                members.setdefault(key, []).append(member)
+        return [ConditionGroup(tuple(some), *kinds[key]) for key, some in members.items()]
+
+    def _clip(self, rows: Rows, stop: int) -> Rows | None:
+        if self._done == 0 and stop == self.clean.n:
+            return rows
+        key = (id(rows), stop)
+        if key not in self._clipped:
+            inside = (rows.positions >= self._done) & (rows.positions < stop)
+            positions = rows.positions[inside]
+            self._clipped[key] = Rows(positions) if len(positions) else None
+        return self._clipped[key]
+
+    # 2. and 3. Their states
+
+    def _pack(
+        self, layer: int, groups: list[ConditionGroup], before: _PackedStates | None
+    ) -> _PackedStates:
+        """States of the groups' rows: those `before` where it has them, else the clean run's."""
+        if before is not None and _same_rows(before.groups, groups):
+            return _PackedStates(groups, before.row_ids, before.positions, before.hidden)
+        n, device = self.clean.n, self.clean.device
+        row_ids = np.concatenate(
+            [(np.array(g.members)[:, None] * n + g.rows.positions).ravel() for g in groups]
+        )
+        positions = torch.from_numpy(row_ids % n).to(device)
+        hidden = self.clean.states(layer)[positions]
+        if before is not None:
+            order = np.argsort(before.row_ids)
+            at = np.searchsorted(before.row_ids, row_ids, sorter=order)
+            source = order[np.minimum(at, len(order) - 1)]
+            known = before.row_ids[source] == row_ids
+            target = torch.from_numpy(np.flatnonzero(known)).to(device)
+            hidden[target] = before.hidden[torch.from_numpy(source[known]).to(device)]
+        return _PackedStates(groups, row_ids, positions, hidden)
+
+    def _overwrite(self, layer: int, states: _PackedStates) -> None:
+        """Puts the conditions' own states at the positions that they patch or ablate here."""
+        start = 0
+        for group in states.groups:
+            for member in group.members:
+                for edit in self.recomputations[member].edits.get(layer, ()):
+                    positions = edit.positions.cpu().numpy()
+                    # An edited row that is not recomputed already has the state it is given.
+                    inside = np.isin(positions, group.rows.positions)
+                    at = start + np.searchsorted(group.rows.positions, positions[inside])
+                    chosen = torch.from_numpy(np.flatnonzero(inside)).to(edit.values.device)
+                    values = edit.values[chosen].to(states.hidden)
+                    states.hidden[torch.from_numpy(at).to(states.hidden.device)] = values
+                start += len(group.rows)
+
+    # 4. Through a block
+
+    def _block(self, layer: int, states: _PackedStates, keep: bool) -> None:
+        """Takes the packed rows through one block."""
+        packed = self._packed_groups(layer, states.groups)
+        states.hidden = self._call(layer, states, PackedBatch(packed))
+        self._add_after(layer, states)
+        if keep:
+            self._keep(layer, states.groups, packed)
+
+    def _keys_only(self, layer: int, states: _PackedStates) -> list[PackedGroup]:
+        """Takes the packed rows through one block as far as their keys and values."""
+        packed = self._packed_groups(layer, states.groups)
+        with suppress(StopForward):
+            self._call(layer, states, PackedBatch(packed, keys_only=True))
         return packed
 
-    # Rows
-
-    def _cohorts(self, layer: int, stop: int) -> list[Cohort]:
-        """The conditions that compute rows of this block from `done` to `stop`."""
-        found: dict[object, tuple[list[int], Span, bool]] = {}
-        for member, reach in enumerate(self.reaches):
-            whole = reach.spans[layer]
-            span = None if whole is None else self._between(whole, stop)
-            if span is not None:
-                cut = any(layer in cut.layers for cut in self.plans[member].cuts)
-                found.setdefault((id(span), cut), ([], span, cut))[0].append(member)
-        return [Cohort(tuple(members), span, cut) for members, span, cut in found.values()]
-
-    def _between(self, span: Span, stop: int) -> Span | None:
-        if self._done == 0 and stop == self.clean.n:
-            return span
-        key = (id(span), stop)
-        if key not in self._spans:
-            inside = (span.positions >= self._done) & (span.positions < stop)
-            rows = span.positions[inside]
-            self._spans[key] = Span(rows) if len(rows) else None
-        return self._spans[key]
-
-    def _gathered(self, layer: int, cohorts: list[Cohort], before: _Packed | None) -> _Packed:
-        """The rows of `cohorts`: what was computed before where it was, else the clean run's."""
-        if before is not None and _same_rows(before.cohorts, cohorts):
-            return _Packed(cohorts, before.places, before.rows, before.hidden)
-        n, device = self.clean.n, self.clean.device
-        places = np.concatenate(
-            [(np.array(c.members)[:, None] * n + c.span.positions).ravel() for c in cohorts]
-        )
-        rows = torch.from_numpy(places % n).to(device)
-        hidden = self.clean.states(layer)[rows]
-        if before is not None:
-            order = np.argsort(before.places)
-            at = np.searchsorted(before.places, places, sorter=order)
-            old = order[np.minimum(at, len(order) - 1)]
-            known = before.places[old] == places
-            where = torch.from_numpy(np.flatnonzero(known)).to(device)
-            hidden[where] = before.hidden[torch.from_numpy(old[known]).to(device)]
-        return _Packed(cohorts, places, rows, hidden)
-
-    def _overwrite(self, layer: int, packed: _Packed) -> None:
+    def _last_block(self, layer: int, states: _PackedStates, keep: bool) -> _PackedStates:
+        """Takes the prompt's last position through the last block, of other rows only the keys."""
+        if all(len(group.rows) == 1 for group in states.groups):
+            self._block(layer, states, keep)
+            return states
+        packed = self._keys_only(layer, states)
+        groups: list[ConditionGroup] = []
+        reduced: list[PackedGroup] = []
+        ends: list[int] = []
         start = 0
-        for cohort in packed.cohorts:
-            for member in cohort.members:
-                for replaced in self.reaches[member].edits.get(layer, ()):
-                    positions = replaced.positions.cpu().numpy()
-                    # Where a row is not computed, the state it is given is the one it has.
-                    inside = np.isin(positions, cohort.span.positions)
-                    at = start + np.searchsorted(cohort.span.positions, positions[inside])
-                    chosen = torch.from_numpy(np.flatnonzero(inside)).to(replaced.values.device)
-                    values = replaced.values[chosen].to(packed.hidden)
-                    packed.hidden[torch.from_numpy(at).to(packed.hidden.device)] = values
-                start += len(cohort.span)
-
-    # Blocks
-
-    def _block(self, layer: int, packed: _Packed, keep: bool) -> None:
-        """Takes the packed rows through one block."""
-        groups = self._groups(layer, packed.cohorts)
-        packed.hidden = self._called(layer, packed, Reading(groups))
-        self._add(layer, packed)
+        for group, its_keys in zip(states.groups, packed, strict=True):
+            size, n_rows = len(group.members), len(group.rows)
+            if group.rows.positions[-1] == self._last.first:
+                assert its_keys.computed is not None
+                allowed = self._kv.allowed(layer, group, self._last, group.rows.positions)
+                segments = self._kv.segments(layer, group, self._last, group.rows)
+                segments.append(KVSegment(*its_keys.computed, allowed))
+                where = slice(len(ends), len(ends) + size)
+                reduced.append(PackedGroup(where, size, segments, None))
+                groups.append(group._replace(rows=self._last))
+                ends += range(start + n_rows - 1, start + size * n_rows, n_rows)
+            start += size * n_rows
+        # Not before `segments`, which takes whatever is cached for the keys of an earlier pass.
         if keep:
-            self._keep(layer, packed.cohorts, groups)
+            self._keep(layer, states.groups, packed)
+        last = _PackedStates(
+            groups, states.row_ids[ends], states.positions[ends], states.hidden[ends]
+        )
+        if groups:
+            last.hidden = self._call(layer, last, PackedBatch(reduced, read_computed=False))
+            self._add_after(layer, last)
+        return last
 
-    def _add(self, layer: int, packed: _Packed) -> None:
-        """What the decoder adds behind this block to the embeddings that a condition has."""
+    def _packed_groups(self, layer: int, groups: list[ConditionGroup]) -> list[PackedGroup]:
+        return [
+            PackedGroup(
+                where,
+                len(group.members),
+                self._kv.segments(layer, group, group.rows, group.rows),
+                self._kv.allowed(layer, group, group.rows, group.rows.positions),
+            )
+            for group, where in zip(groups, packed_slices(groups), strict=True)
+        ]
+
+    def _call(
+        self, layer: int, states: _PackedStates, batch: PackedBatch
+    ) -> Float[Tensor, "packed d_model"]:
+        self.token_layers += len(states.row_ids)
+        return call_block(self.clean, layer, states.hidden, states.positions, batch)
+
+    def _add_after(self, layer: int, states: _PackedStates) -> None:
+        """Adds what the decoder adds after this block (DeepStack), as each condition has it."""
         if layer >= len(self.clean.added):
             return
         table = self.clean.added[layer]
-        values = table[packed.rows.to(table.device)]
-        for member in {m for cohort in packed.cohorts for m in cohort.members}:
-            inputs = self.plans[member].inputs
+        values = table[states.positions.to(table.device)]
+        for member in {m for group in states.groups for m in group.members}:
+            inputs = self.conditions[member].inputs
             if inputs is not None:
-                places = member * self.clean.n + inputs.positions.cpu().numpy()
-                _, at, which = np.intersect1d(packed.places, places, return_indices=True)
+                edited = member * self.clean.n + inputs.positions.cpu().numpy()
+                _, at, which = np.intersect1d(states.row_ids, edited, return_indices=True)
                 values[torch.from_numpy(at).to(table.device)] = inputs.added[layer][
                     torch.from_numpy(which).to(table.device)
                 ]
-        packed.hidden = packed.hidden + values.to(packed.hidden)
+        states.hidden = states.hidden + values.to(states.hidden)
 
-    def _keys_only(self, layer: int, packed: _Packed) -> list[Group]:
-        """Takes them as far as their keys and values."""
-        groups = self._groups(layer, packed.cohorts)
-        with suppress(KeysMade):
-            self._called(layer, packed, Reading(groups, keys_only=True))
-        return groups
+    def _keep(self, layer: int, groups: list[ConditionGroup], packed: list[PackedGroup]) -> None:
+        for group, its_keys in zip(groups, packed, strict=True):
+            assert its_keys.computed is not None
+            keys, values = its_keys.computed
+            self.cache.add(layer, KVBlock(group.members, group.rows.positions, keys, values))
 
-    def _last_block(self, layer: int, packed: _Packed, keep: bool) -> _Packed:
-        """Takes the prompt's last position through the last block; of the rest only the keys."""
-        if all(len(cohort.span) == 1 for cohort in packed.cohorts):
-            self._block(layer, packed, keep)
-            return packed
-        groups = self._keys_only(layer, packed)
-        kept: list[Cohort] = []
-        reduced: list[Group] = []
-        ends: list[int] = []
-        start = 0
-        for cohort, group in zip(packed.cohorts, groups, strict=True):
-            size, rows = len(cohort.members), len(cohort.span)
-            if cohort.span.positions[-1] == self._last.first:
-                assert group.own is not None
-                allow = self._reader.allow(layer, cohort, self._last, cohort.span.positions)
-                parts = self._reader.parts(layer, cohort, self._last, cohort.span)
-                where = slice(len(ends), len(ends) + size)
-                reduced.append(Group(where, size, [*parts, Part(*group.own, allow)], None))
-                kept.append(cohort._replace(span=self._last))
-                ends += range(start + rows - 1, start + size * rows, rows)
-            start += size * rows
-        # Only now: what is kept counts as made before.
-        if keep:
-            self._keep(layer, packed.cohorts, groups)
-        last = _Packed(kept, packed.places[ends], packed.rows[ends], packed.hidden[ends])
-        if kept:
-            last.hidden = self._called(layer, last, Reading(reduced, read_own=False))
-            self._add(layer, last)
-        return last
+    # Logits
 
-    def _groups(self, layer: int, cohorts: list[Cohort]) -> list[Group]:
-        return [
-            Group(
-                where,
-                len(cohort.members),
-                self._reader.parts(layer, cohort, cohort.span, cohort.span),
-                self._reader.allow(layer, cohort, cohort.span, cohort.span.positions),
-            )
-            for cohort, where in zip(cohorts, stretches(cohorts), strict=True)
-        ]
-
-    def _called(
-        self, layer: int, packed: _Packed, batch: Reading
-    ) -> Float[Tensor, "packed d_model"]:
-        self.token_layers += len(packed.places)
-        return call_block(self.clean, layer, packed.hidden, packed.rows, batch)
-
-    def _keep(self, layer: int, cohorts: list[Cohort], groups: list[Group]) -> None:
-        for cohort, group in zip(cohorts, groups, strict=True):
-            assert group.own is not None
-            keys, values = group.own
-            self.own.add(layer, Slab(cohort.members, cohort.span.positions, keys, values))
-
-    # What comes out
-
-    def _read(self, packed: _Packed | None) -> Float[Tensor, "intervention vocab"]:
+    def _read_out(self, states: _PackedStates | None) -> Float[Tensor, "intervention vocab"]:
         clean, n_layers = self.clean, self.clean.adapter.n_layers
-        last = clean.states(n_layers)[-1].repeat(len(self.plans), 1)
-        if packed is not None:
-            at_end = np.flatnonzero(packed.places % clean.n == clean.n - 1)
-            last[packed.places[at_end] // clean.n] = packed.hidden[at_end]
-        for member, reach in enumerate(self.reaches):
-            for replaced in reach.edits.get(n_layers, ()):
-                for place in (replaced.positions == clean.n - 1).nonzero().flatten():
-                    last[member] = replaced.values[place].to(last)
-        logits = clean.logits.repeat(len(self.plans), 1)
-        changed = [m for m, reach in enumerate(self.reaches) if reach.reaches_output]
+        last = clean.states(n_layers)[-1].repeat(len(self.conditions), 1)
+        if states is not None:
+            at_end = np.flatnonzero(states.row_ids % clean.n == clean.n - 1)
+            last[states.row_ids[at_end] // clean.n] = states.hidden[at_end]
+        for member, recomputation in enumerate(self.recomputations):
+            for edit in recomputation.edits.get(n_layers, ()):
+                for index in (edit.positions == clean.n - 1).nonzero().flatten():
+                    last[member] = edit.values[index].to(last)
+        logits = clean.logits.repeat(len(self.conditions), 1)
+        changed = [i for i, one in enumerate(self.recomputations) if one.changes_output]
         if changed:
             logits[changed] = clean.adapter.read_out(last[changed])
         return logits
@@ -293,19 +320,19 @@ def call_block(
     layer: int,
     hidden: Float[Tensor, "packed d_model"],
     positions: Int[Tensor, " packed"],
-    batch: Reading,
+    batch: PackedBatch,
 ) -> Float[Tensor, "packed d_model"]:
-    """One block of the model over rows of any conditions."""
+    """One block of the model over packed rows of any conditions."""
     adapter = clean.adapter
-    with reading(adapter.text_config, batch):
+    with packed_attention(adapter.text_config, batch):
         output = adapter.decoder.layers[layer](
             hidden[None], attention_mask=None, **clean.arguments(layer, positions)
         )
     return (output[0] if isinstance(output, tuple) else output)[0]
 
 
-def _same_rows(a: list[Cohort], b: list[Cohort]) -> bool:
+def _same_rows(a: list[ConditionGroup], b: list[ConditionGroup]) -> bool:
     return len(a) == len(b) and all(
-        one.members == other.members and one.span is other.span
+        one.members == other.members and one.rows is other.rows
         for one, other in zip(a, b, strict=True)
     )

@@ -18,14 +18,14 @@ from ..lens import Lens, logit_lens
 from ..models import Adapter, Inputs, SoftOrigin, entering
 from ..showing import show
 from ..tokens import Position, Positions, TokenSet, VisualTokens
-from ._attention import attention_rows
+from ._attention_rows import attention_rows
 from ._clean import Clean
 from ._edited import edited_pass
-from ._effects import Effects, means_for
+from ._effects import Effects, execution_for
 from ._generate import Generation
 from ._interventions import Condition
-from ._plan import Plan, plan_for
 from ._prompt import Prompt
+from ._resolve import ResolvedCondition, resolve
 
 if TYPE_CHECKING:
     from ._vlm import VLM
@@ -168,10 +168,10 @@ class Run:
         self.vlm.capabilities.require("attention")
         self.require_current()
         rows = self._places("last" if queries is None else queries)
-        plan = plan_for(self, under)
+        resolved = resolve(self, under)
         with entering(self.vlm.model):
-            clean = edited_pass(self._clean, plan) if under else self._clean
-            return attention_rows(clean, layer, rows, plan.cuts)
+            clean = edited_pass(self._clean, resolved) if under else self._clean
+            return attention_rows(clean, layer, rows, resolved.blocked)
 
     def lens(
         self,
@@ -240,17 +240,17 @@ class Run:
                 computed then.
             CapabilityError: an intervention that this model does not allow exactly.
         """
-        means = means_for(self.vlm, exact, memory, batch_size)
+        execution = execution_for(self.vlm, exact, memory, batch_size)
         conditions = several(conditions, "conditions")
-        plans = self.plans_for(conditions)
-        return Effects(self, self._clean, conditions, plans, means)
+        resolved = self.resolve(conditions)
+        return Effects(self, self._clean, conditions, resolved, execution)
 
-    def plans_for(self, conditions: Sequence[Condition]) -> tuple[Plan, ...]:
+    def resolve(self, conditions: Sequence[Condition]) -> tuple[ResolvedCondition, ...]:
         """The conditions, checked and resolved; see `counterfactuals`."""
         if not len(conditions):
             raise InputError("expected at least one intervention, got none")
         self.require_current(values=False)
-        return tuple(plan_for(self, condition) for condition in conditions)
+        return tuple(resolve(self, condition) for condition in conditions)
 
     def show(self) -> Any:
         """A notebook widget of this run; needs the extra "notebook"."""

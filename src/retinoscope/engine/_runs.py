@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal, overload
 from ..arguments import several, wholes
 from ..errors import InputError
 from ..tokens import TokenSet
-from ._effects import Effects, means_for
+from ._effects import Effects, execution_for
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
-from ._trunk import Trunk
+from ._shared_prefix import SharedPrefix
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -80,14 +80,14 @@ class Runs(Sequence["Run"]):
         else:
             given = several(conditions, "conditions")
             asked = [tuple(self._of(one, run) for one in given) for run in self.items]
-        plans = [run.plans_for(one) for run, one in zip(self.items, asked, strict=True)]
-        means = means_for(self.items[0].vlm, exact, memory, batch_size)
-        trunk = None
-        if self.shared and means.path == "incremental":
-            trunk = Trunk(self.shared, [run._clean for run in self.items], plans)
+        resolved = [run.resolve(one) for run, one in zip(self.items, asked, strict=True)]
+        execution = execution_for(self.items[0].vlm, exact, memory, batch_size)
+        prefix = None
+        if self.shared and execution.path == "incremental":
+            prefix = SharedPrefix(self.shared, [run._clean for run in self.items], resolved)
         return tuple(
-            Effects(run, run._clean, conditions, of_run, means, trunk)
-            for run, conditions, of_run in zip(self.items, asked, plans, strict=True)
+            Effects(run, run._clean, conditions, of_run, execution, prefix)
+            for run, conditions, of_run in zip(self.items, asked, resolved, strict=True)
         )
 
     def _of(self, condition: Condition, run: Run) -> Condition:

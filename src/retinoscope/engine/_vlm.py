@@ -232,8 +232,8 @@ class VLM:
             if len(cleans) == 1 and not cleans[0].closed(shared):
                 # The whole prompt attends both ways: what comes before is not the same in each.
                 shared = 0
-            trunk = (cleans[0], shared) if cleans and shared else None
-            cleans.append(clean_pass(self.adapter, one, self._embedded(one), trunk, state))
+            prefix = (cleans[0], shared) if cleans and shared else None
+            cleans.append(clean_pass(self.adapter, one, self._embedded(one), prefix, state))
         runs = (self._run(*parts) for parts in zip(asked, inputs, cleans, strict=True))
         return Runs(tuple(runs), shared)
 

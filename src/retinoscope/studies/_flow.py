@@ -337,7 +337,7 @@ class InformationFlow(Study[_Context]):
         refused: Rows = []
         for cut in found:
             try:
-                run.plans_for([cut.blocked.knockouts(run, cut.where.layers)])
+                run.resolve([cut.blocked.knockouts(run, cut.where.layers)])
             except InputError as error:
                 refused.append(cut.facts | {"error": str(error)})
             else:

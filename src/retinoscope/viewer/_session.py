@@ -290,7 +290,7 @@ class Sweep:
         tokens, target = run.image.at(ask.tokens), target_of(run, ask.target)
         self.windows = sliding_windows(run.adapter.n_layers, ask.width)
         cuts = [Knockout(tokens, target, window.layers) for window in self.windows]
-        run.plans_for(cuts[:1])
+        run.resolve(cuts[:1])
         self._run, self._cuts = run, cuts
         self._target = ask.target if isinstance(ask.target, str) else "positions"
         self._found: list[float] = []

@@ -14,19 +14,19 @@ from torch import Tensor, nn
 from ..errors import CapabilityError
 from ..models import attending, finite, not_finite
 from ._clean import Clean
-from ._plan import Cut, blocked
+from ._resolve import BlockedEdges, blocked_mask
 
 
 @dataclass(frozen=True, eq=False)
-class _Asked:
-    """The keys that the rows read, and which of them they may."""
+class _ReadableKeys:
+    """Keys that rows can read, and which of them each row may read."""
 
     keys: Float[Tensor, "kv_head key d_head"]
     allowed: Bool[Tensor, "head query key"]
 
 
-class _Weights(Exception):
-    """Carries the weights out of the block, which need not go on."""
+class _StopWithWeights(Exception):
+    """Stops the block and carries its attention weights out."""
 
     def __init__(self, weights: Float[Tensor, "head query key"]) -> None:
         super().__init__()
@@ -35,14 +35,14 @@ class _Weights(Exception):
 
 @torch.no_grad()
 def attention_rows(
-    clean: Clean, layer: int, rows: tuple[int, ...], cuts: tuple[Cut, ...] = ()
+    clean: Clean, layer: int, rows: tuple[int, ...], blocked: tuple[BlockedEdges, ...] = ()
 ) -> Float[Tensor, "head query key"]:
     """Attention weights of one block for some queries, after the softmax.
 
     Args:
         clean: the pass, which may itself have been one under interventions.
         rows: positions of the queries.
-        cuts: edges that were blocked in that pass.
+        blocked: edges that were blocked in that pass.
 
     Raises:
         CapabilityError: the block's attention does not go through the library's interface.
@@ -51,19 +51,19 @@ def attention_rows(
     adapter = clean.adapter
     index = torch.tensor(rows)
     keys, _ = clean.keys_and_values(layer)
-    allowed = _allowed(clean, layer, np.array(rows), cuts)
+    allowed = _allowed(clean, layer, np.array(rows), blocked)
     try:
-        with attending(adapter.text_config, partial(_attention, _Asked(keys, allowed))):
+        with attending(adapter.text_config, partial(_attention, _ReadableKeys(keys, allowed))):
             adapter.decoder.layers[layer](
                 clean.states(layer)[None, index.to(clean.device)],
                 attention_mask=None,
                 **clean.arguments(layer, index),
             )
-    except _Weights as found:
-        if not finite(found.weights):
+    except _StopWithWeights as stop:
+        if not finite(stop.weights):
             where = f"the attention weights of block {layer} at these positions"
             raise not_finite(adapter.model, where) from None
-        return found.weights
+        return stop.weights
     raise CapabilityError(
         f"layer {layer} ({type(adapter.decoder.layers[layer]).__name__}) does not attend through "
         "the library's attention interface, so its weights cannot be read: choose other layers"
@@ -71,16 +71,16 @@ def attention_rows(
 
 
 def _allowed(
-    clean: Clean, layer: int, rows: np.ndarray, cuts: tuple[Cut, ...]
+    clean: Clean, layer: int, rows: np.ndarray, blocked: tuple[BlockedEdges, ...]
 ) -> Bool[Tensor, "head query key"]:
     plain = clean.edges(layer).between(rows, np.arange(clean.n))
-    active = [cut for cut in cuts if layer in cut.layers]
-    cut = blocked(active, rows, clean.n, clean.n, clean.adapter.n_heads)
-    return torch.from_numpy(plain & ~cut).to(clean.device)
+    active = [edges for edges in blocked if layer in edges.layers]
+    mask = blocked_mask(active, rows, clean.n, clean.n, clean.adapter.n_heads)
+    return torch.from_numpy(plain & ~mask).to(clean.device)
 
 
 def _attention(
-    asked: _Asked,
+    readable: _ReadableKeys,
     module: nn.Module,
     query: Float[Tensor, "1 head query d_head"],
     key: Tensor,
@@ -92,11 +92,13 @@ def _attention(
     **_: Any,
 ) -> tuple[Tensor, None]:
     if s_aux is not None:
-        raise CapabilityError("attention sinks are not known to retinoscope's attention rows")
+        raise CapabilityError("reading attention rows does not support attention sinks")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    copies = query.shape[1] // len(asked.keys)
-    keys = asked.keys.repeat_interleave(copies, 0)
+    copies = query.shape[1] // len(readable.keys)
+    keys = readable.keys.repeat_interleave(copies, 0)
     scores = (query[0] @ keys.transpose(-1, -2)).float() * scale
     if softcap:
         scores = torch.tanh(scores / softcap) * softcap
-    raise _Weights(scores.masked_fill(~asked.allowed, -torch.inf).softmax(-1).to(query.dtype))
+    raise _StopWithWeights(
+        scores.masked_fill(~readable.allowed, -torch.inf).softmax(-1).to(query.dtype)
+    )

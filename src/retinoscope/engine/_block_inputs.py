@@ -1,4 +1,4 @@
-"""What enters the first block, and what every block gets beside the hidden states."""
+"""The first block's input, and what every block receives besides the hidden states."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..models import Adapter
 from ._hooks import on_input, skipping
 
 CACHES = ("past_key_values", "past_key_value", "layer_past", "use_cache")
-"""Names under which blocks are handed a cache."""
+"""Names of the arguments that hand a cache to a block."""
 
 
 @dataclass(frozen=True, eq=False)
-class Entry:
+class BlockInputs:
     """One call of the decoder up to its first block.
 
     Attributes:
         hidden: (batch, n, d_model) the first block's input: the embeddings after scaling, learned
             positions, or whatever else the family does to them.
-        arguments: for each block what it gets beside hidden states and cache: rotary angles, masks.
+        arguments: what each block receives besides hidden states and cache: rotary angles, masks.
     """
 
     hidden: Float[Tensor, "batch token d_model"]
@@ -33,14 +33,14 @@ class Entry:
 
 
 @torch.no_grad()
-def enter(
+def block_inputs(
     adapter: Adapter,
     embeds: Float[Tensor, "batch token d_model"],
     arguments: Mapping[str, Any],
     start: int = 0,
     in_tuples: bool = False,
-) -> Entry:
-    """Calls the decoder with all of its blocks skipped.
+) -> BlockInputs:
+    """Calls the decoder with all of its blocks skipped, and records what they receive.
 
     Args:
         embeds: the decoder's input from position `start` on.
@@ -53,11 +53,11 @@ def enter(
     entering = on_input(layers[0], lambda hidden, _: first.append(hidden))
     with skipping(layers, in_tuples) as seen, entering:
         adapter.decode(embeds, _cache_of_length(adapter, start), **arguments)
-    return Entry(first[0], tuple(_without_cache(kwargs) for _, kwargs in seen))
+    return BlockInputs(first[0], tuple(_without_cache(kwargs) for _, kwargs in seen))
 
 
 def _without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A block's arguments beside hidden states and cache."""
+    """A block's arguments without hidden states and cache."""
     return {
         name: value
         for name, value in arguments.items()

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Replaced:
-    """Positions whose states are replaced, and by what.
+class Replacement:
+    """Positions whose states are replaced, and their new states.
 
     Attributes:
-        added: of replaced embeddings, for each of the blocks behind which the model adds something
-            (DeepStack), what it adds to these.
+        added: for replaced embeddings, what the model adds to them after each of the blocks after
+            which it adds something (DeepStack).
     """
 
     positions: Int[Tensor, " token"]
@@ -38,29 +38,33 @@ class Replaced:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
-    """Attention edges that are blocked: every row x key, at some layers and heads.
+class BlockedEdges:
+    """Attention edges that are blocked: every query x key, at some layers and heads.
 
-    `rows` are positions of the prompt; `generated` blocks every row behind the prompt as well.
+    Attributes:
+        queries, keys: positions of the prompt.
+        layers: blocks of the decoder.
+        heads: query heads; None for all.
+        generated: whether the queries after the prompt lose these keys as well.
     """
 
-    rows: Int[np.ndarray, " token"]
-    keys: Int[np.ndarray, " token"]
+    queries: Int[np.ndarray, " query"]
+    keys: Int[np.ndarray, " key"]
     layers: frozenset[int]
     heads: tuple[int, ...] | None
     generated: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class ResolvedCondition:
     """One condition of a run, ready for the forward pass."""
 
-    inputs: Replaced | None
-    cuts: tuple[Cut, ...]
-    patches: dict[int, tuple[Replaced, ...]]
+    inputs: Replacement | None
+    blocked: tuple[BlockedEdges, ...]
+    patches: dict[int, tuple[Replacement, ...]]
 
 
-def plan_for(run: Run, condition: Condition) -> Plan:
+def resolve(run: Run, condition: Condition) -> ResolvedCondition:
     """Checks and resolves one condition.
 
     Raises:
@@ -72,21 +76,23 @@ def plan_for(run: Run, condition: Condition) -> Plan:
     """
     together = _flat(condition)
     inputs = _ablations(run, [one for one in together if isinstance(one, Ablate)])
-    cuts = tuple(_cut(run, one) for one in together if isinstance(one, Knockout))
-    if cuts:
+    blocked = tuple(_blocked_edges(run, one) for one in together if isinstance(one, Knockout))
+    if blocked:
         run.vlm.capabilities.require("knockout")
-        _refuse_empty_rows(run, cuts)
-    patches: dict[int, tuple[Replaced, ...]] = {}
+        _refuse_empty_rows(run, blocked)
+    patches: dict[int, tuple[Replacement, ...]] = {}
     for one in together:
         if isinstance(one, Patch):
             for layer, replaced in _patched(run, one):
                 patches[layer] = (*patches.get(layer, ()), replaced)
     _refuse_overlaps(inputs, patches)
-    return Plan(inputs, cuts, patches)
+    return ResolvedCondition(inputs, blocked, patches)
 
 
-def _refuse_overlaps(inputs: Replaced | None, patches: Mapping[int, Sequence[Replaced]]) -> None:
-    """Which of two values came last would decide, and nobody sees which that is."""
+def _refuse_overlaps(
+    inputs: Replacement | None, patches: Mapping[int, Sequence[Replacement]]
+) -> None:
+    """Refuses two values for one state: the last one would win, and nobody could see which."""
     for layer, several in patches.items():
         setting = [] if inputs is None or layer else [inputs]
         places = [place for one in (*setting, *several) for place in one.positions.tolist()]
@@ -119,7 +125,7 @@ def _checked(run: Run, tokens: TokenSet, what: str) -> TokenSet:
     return tokens
 
 
-def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replaced | None:
+def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replacement | None:
     if not ablations:
         return None
     taken: set[int] = set()
@@ -138,7 +144,7 @@ def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replaced | None:
         positions += tokens.positions
         values.append(one.fill.values(run, tokens.positions))
         added.append(_added(run, one.fill, tokens.positions))
-    return Replaced(
+    return Replacement(
         torch.tensor(positions, device=run.embeddings.device),
         torch.cat(values).to(run.embeddings),
         tuple(torch.cat(parts) for parts in zip(*added, strict=True)),
@@ -167,7 +173,7 @@ def _numbers(values: Iterable[int] | int | None, count: int, what: str) -> tuple
     return chosen
 
 
-def _cut(run: Run, knockout: Knockout) -> Cut:
+def _blocked_edges(run: Run, knockout: Knockout) -> BlockedEdges:
     keys = np.array(_checked(run, knockout.source, "the source of a knockout").positions)
     generated = False
     if isinstance(knockout.target, str):
@@ -181,8 +187,8 @@ def _cut(run: Run, knockout: Knockout) -> Cut:
             f"to {rows.max()}: a causal decoder has no such edge"
         )
     layers = _numbers(knockout.layers, run.adapter.n_layers, "layers")
-    return Cut(
-        rows=rows,
+    return BlockedEdges(
+        queries=rows,
         keys=keys,
         layers=frozenset(range(run.adapter.n_layers) if layers is None else layers),
         heads=_numbers(knockout.heads, run.adapter.n_heads, "heads"),
@@ -198,21 +204,21 @@ def _masks(run: Run) -> Sequence[Edges]:
         return [Edges(None)] * run.adapter.n_layers
 
 
-def _refuse_empty_rows(run: Run, cuts: Sequence[Cut]) -> None:
+def _refuse_empty_rows(run: Run, blocked: Sequence[BlockedEdges]) -> None:
     masks = _masks(run)
     # Every row of a causal decoder reads position 0, which is seldom hidden from any.
     plain = all(one.allowed is None for one in masks)
-    if plain and all(0 not in cut.keys for cut in cuts):
+    if plain and all(0 not in edges.keys for edges in blocked):
         return
-    rows = np.unique(np.concatenate([cut.rows for cut in cuts]))
+    rows = np.unique(np.concatenate([edges.queries for edges in blocked]))
     seen: set[tuple[int, tuple[int, ...]]] = set()
     for layer, mask in enumerate(masks):
-        active = tuple(i for i, cut in enumerate(cuts) if layer in cut.layers)
+        active = tuple(i for i, edges in enumerate(blocked) if layer in edges.layers)
         if (id(mask), active) in seen or not active:
             continue
         seen.add((id(mask), active))
-        chosen = [cuts[i] for i in active]
-        kept = ~blocked(chosen, rows, run.n, run.n, run.adapter.n_heads)
+        chosen = [blocked[i] for i in active]
+        kept = ~blocked_mask(chosen, rows, run.n, run.n, run.adapter.n_heads)
         kept &= mask.between(rows, np.arange(run.n))
         empty = rows[~kept.any(-1).all(0)]
         if len(empty):
@@ -222,23 +228,27 @@ def _refuse_empty_rows(run: Run, cuts: Sequence[Cut]) -> None:
             )
 
 
-def blocked(
-    cuts: Sequence[Cut], rows: Int[np.ndarray, " query"], n_keys: int, n: int, n_heads: int
+def blocked_mask(
+    blocked: Sequence[BlockedEdges],
+    rows: Int[np.ndarray, " query"],
+    n_keys: int,
+    n: int,
+    n_heads: int,
 ) -> Bool[np.ndarray, "head query key"]:
-    """True where an edge is blocked; one head stands for all where no cut names heads.
+    """True where an edge is blocked; one head stands for all where none of `blocked` names heads.
 
     Args:
         rows: positions of the queries; those from `n` on are generated.
         n_keys: keys before and at the last query.
         n: length of the prompt.
     """
-    per_head = any(cut.heads is not None for cut in cuts)
+    per_head = any(edges.heads is not None for edges in blocked)
     mask = np.zeros((n_heads if per_head else 1, len(rows), n_keys), dtype=bool)
-    for cut in cuts:
-        hit = _among(rows, cut.rows) | (cut.generated & (rows >= n))
+    for edges in blocked:
+        hit = _among(rows, edges.queries) | (edges.generated & (rows >= n))
         if hit.any():
-            heads = np.arange(len(mask)) if cut.heads is None else np.array(cut.heads)
-            mask[np.ix_(heads, np.flatnonzero(hit), cut.keys)] = True
+            heads = np.arange(len(mask)) if edges.heads is None else np.array(edges.heads)
+            mask[np.ix_(heads, np.flatnonzero(hit), edges.keys)] = True
     return mask
 
 
@@ -252,7 +262,7 @@ def _among(
     return ascending[place] == rows
 
 
-def _patched(run: Run, patch: Patch) -> list[tuple[int, Replaced]]:
+def _patched(run: Run, patch: Patch) -> list[tuple[int, Replacement]]:
     here = _checked(run, patch.positions, "the positions to patch")
     donor = patch.donor
     if patch.donor_positions is None:
@@ -276,6 +286,6 @@ def _patched(run: Run, patch: Patch) -> list[tuple[int, Replaced]]:
     assert layers is not None
     index = torch.tensor(here.positions, device=run.embeddings.device)
     return [
-        (layer, Replaced(index, donor.hidden(layer)[list(there)].to(run.embeddings)))
+        (layer, Replacement(index, donor.hidden(layer)[list(there)].to(run.embeddings)))
         for layer in layers
     ]
