@@ -129,6 +129,29 @@ def test_given_again_it_changes_nothing_and_goes_on(pocket, capsys, monkeypatch)
     assert "different: seed" in capsys.readouterr().err
 
 
+def test_its_report_is_written_again_with_the_papers_numbers(pocket):
+    out, _ = pocket
+    files = ["report.html", "tables/neo2024-table-1.csv", "tables/neo2024-table-2.csv"]
+    before = {name: (out / name).read_bytes() for name in files}
+    for name in files:
+        (out / name).unlink()
+    assert main(["report", str(out)]) == 0
+    assert {name: (out / name).read_bytes() for name in files} == before
+
+
+def test_a_damaged_plan_is_one_line_and_leaves_the_report(pocket, tmp_path, capsys):
+    out, _ = pocket
+    copy = shutil.copytree(out, tmp_path / "run")
+    before = (copy / "report.html").read_bytes()
+    for content in ("{", "[]", "3"):
+        (copy / "reproduce.json").write_text(content)
+        assert main(["report", str(copy)]) == 2
+        error = capsys.readouterr().err.strip()
+        assert "Traceback" not in error
+        assert len(error.splitlines()) == 1
+        assert (copy / "report.html").read_bytes() == before
+
+
 def test_a_tiny_random_llava_saved_to_disk(tiny_folder, folder, tmp_path):
     out = tmp_path / "run"
     data = ["reproduce", "neo2024", str(tiny_folder), f"coco:{folder}", "--out", str(out)]

@@ -8,10 +8,11 @@ from ._say import say
 
 
 def report(folder: Path, /) -> None:
-    """Write the report of a finished study, or of a folder of studies.
+    """Write the report of a finished study, of a reproduction, or of a folder of studies.
 
     Writes report.html (one file, opens offline), tables/*.csv and figures/*.svg into the folder.
-    All studies in it go into one report, several models side by side.
+    All studies in it go into one report, several models side by side; a reproduction's has the
+    paper's numbers beside its own.
 
     For example:
 
@@ -20,7 +21,7 @@ def report(folder: Path, /) -> None:
         retinoscope report runs
 
     Args:
-        folder: what a study wrote with --out, or a folder of such folders.
+        folder: what a study or a reproduction wrote with --out, or a folder of such folders.
     """
     from ..report import write_report
 

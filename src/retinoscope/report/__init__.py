@@ -8,10 +8,11 @@ The page needs no network and no scripts. What is said to show is decided by pai
 
 from ..studies.findings import Finding
 from ._collect import StudyRun, collect
+from ._compose import compose, headlines, write_report
 from ._differences import ON_SMALL_MODELS, Difference
 from ._files import write_whole
 from ._neo2024 import PLAN, compose_neo2024, differences_of
-from ._write import Report, compose, headlines, write_report
+from ._write import Report
 
 __all__ = [
     "ON_SMALL_MODELS",

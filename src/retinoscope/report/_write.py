@@ -101,36 +101,12 @@ class Report:
         return self.folder / REPORT
 
 
-def compose(folder: str | Path) -> Report:
-    """Reads the finished studies in `folder` and says what came out.
-
-    Args:
-        folder: a run directory, or a folder of run directories (up to three levels down); all
-            finished studies in it go into one report, several models side by side.
-
-    Raises:
-        InputError: no run directory, an unfinished or a damaged one, or nothing was measured.
-    """
-    root = Path(folder)
-    with evaluating(root):
-        return _composed(root)
-
-
-def _composed(root: Path) -> Report:
+def of_studies(root: Path) -> Report:
+    """The report of the studies in `root`, whatever they belong to; raises as `compose`."""
     runs = collect(root)
     failures = [(run.place, s, why) for run in runs for s, why in run.results.errors()]
     failures += [(run.place, "all", NOTHING) for run in runs if not run.summary]
     return Report(root, runs, sections_of(runs), tuple(failures))
-
-
-def write_report(folder: str | Path) -> Path:
-    """Writes the report of `folder` into it and returns its path; see `compose` for both."""
-    return compose(folder).write()
-
-
-def headlines(folder: str | Path) -> tuple[Finding, ...]:
-    """The results in one sentence each; raises as `compose`."""
-    return compose(folder).findings
 
 
 def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
