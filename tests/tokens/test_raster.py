@@ -29,7 +29,7 @@ def test_a_pixel_belongs_to_the_box_that_holds_its_centre() -> None:
 
 
 def test_the_smallest_of_several_boxes_wins() -> None:
-    boxes = np.array([[0, 0, 2, 1], [0, 0, 4, 1]])
+    boxes = np.array([[0.0, 0, 2, 1], [0, 0, 4, 1]])
     assert token_map(boxes, (4, 1)).tolist() == [[0, 0, 1, 1]]
 
 

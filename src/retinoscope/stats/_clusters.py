@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Real
 from scipy.special import ndtri, stdtrit
 
 from retinoscope.errors import InputError
@@ -43,7 +43,7 @@ class Spread:
     n_groups: int
 
 
-def spread_of(top: Float[np.ndarray, " group"], bottom: Float[np.ndarray, " group"]) -> Spread:
+def spread_of(top: Real[np.ndarray, " group"], bottom: Real[np.ndarray, " group"]) -> Spread:
     """`Spread` of the ratio of sums, from the sums of each group."""
     used = bottom > 0
     top, bottom = top[used], bottom[used]

@@ -12,7 +12,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from retinoscope.errors import InputError
 from retinoscope.stats._check import (
@@ -100,8 +100,8 @@ def paired_difference(
 
 
 def _tested(
-    sums: Float[np.ndarray, " group"],
-    sizes: Float[np.ndarray, " group"],
+    sums: Real[np.ndarray, " group"],
+    sizes: Real[np.ndarray, " group"],
     n_resamples: int,
     seed: int,
     level: float,

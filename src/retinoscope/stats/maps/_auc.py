@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from ...errors import InputError
-from ._check import Fixations, Map, checked, constant, fit, pixels
+from ._check import Fixations, Map, Others, checked, constant, fit, pixels
 from ._resample import Resize
 from ._types import Score, undefined
 
@@ -67,9 +67,7 @@ def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> Score
     return _score("auc_borji", values.ravel()[at], values.ravel(), settings)
 
 
-def auc_shuffled(
-    ours: Map, fixations: Fixations, others: Fixations, *, repeats: bool = True
-) -> Score:
+def auc_shuffled(ours: Map, fixations: Fixations, others: Others, *, repeats: bool = True) -> Score:
     """Fixations against those of other images, laid on this map: what all images share, such as a
     bias to the centre, earns nothing.
 
@@ -90,7 +88,10 @@ def auc_shuffled(
 
 
 def auc_region(
-    ours: Map, region: Bool[np.ndarray, "height width"], *, resize: Resize | None = None
+    ours: Map,
+    region: Bool[np.ndarray, "reference_height reference_width"],
+    *,
+    resize: Resize | None = None,
 ) -> Score:
     """The pixels of a region against all others, such as a density above a threshold.
 

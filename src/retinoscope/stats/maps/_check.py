@@ -13,7 +13,10 @@ from ...errors import InputError
 from ._resample import Resize, resample
 
 Map = Float[np.ndarray, "height width"]
-Fixations = Float[np.ndarray, "fixation xy"] | Bool[np.ndarray, "height width"]
+ReferenceMap = Float[np.ndarray, "reference_height reference_width"]
+"""A map that the other one is resized to, where that is asked for."""
+Fixations = Float[np.ndarray, "fixation 2"] | Bool[np.ndarray, "height width"]
+Others = Float[np.ndarray, "other 2"] | Bool[np.ndarray, "height width"]
 Negatives = Literal["refuse", "clip", "shift"]
 Settings = dict[str, str | int | float | bool]
 
@@ -54,7 +57,9 @@ def pair(ours: object, theirs: object, resize: Resize | None) -> tuple[Map, Map,
     return fitted, second, settings
 
 
-def fit(values: Map, shape: Sequence[int], resize: Resize | None) -> tuple[Map, Settings]:
+def fit(
+    values: Map, shape: Sequence[int], resize: Resize | None
+) -> tuple[Float[np.ndarray, "new_height new_width"], Settings]:
     """A map in the size of the other side; resized only where that is asked for."""
     if resize is not None:
         one_of(resize, ("bilinear", "area"), "resize")

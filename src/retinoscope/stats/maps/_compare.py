@@ -69,8 +69,8 @@ class Reference:
     """
 
     density: Map | None = None
-    fixations: Float[np.ndarray, "fixation xy"] | None = None
-    others: Float[np.ndarray, "fixation xy"] | None = None
+    fixations: Float[np.ndarray, "fixation 2"] | None = None
+    others: Float[np.ndarray, "other 2"] | None = None
     baseline: Map | None = None
 
 

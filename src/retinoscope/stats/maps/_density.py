@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import InputError
-from ._check import Fixations, Map, Negatives, constant, density, pair, pixels
+from ._check import Fixations, Map, Negatives, ReferenceMap, constant, density, pair, pixels
 from ._resample import Resize
 from ._types import Score, undefined
 
@@ -14,7 +14,11 @@ EPSILON = 2.2e-16
 
 
 def similarity(
-    ours: Map, theirs: Map, *, negatives: Negatives = "refuse", resize: Resize | None = None
+    ours: Map,
+    theirs: ReferenceMap,
+    *,
+    negatives: Negatives = "refuse",
+    resize: Resize | None = None,
 ) -> Score:
     """SIM: what two densities share, the sum of the smaller of both over pixels.
 
@@ -37,7 +41,7 @@ def similarity(
     return Score("sim", float(np.minimum(p, q).sum()), first.size, settings)
 
 
-def similarity_mit(ours: Map, theirs: Map, *, resize: Resize | None = None) -> Score:
+def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> Score:
     """SIM as the MIT benchmark's code computes it: both maps are first scaled to 0 to 1 by their
     minimum and maximum, so that a pedestal under a map is taken off; see `similarity`.
 
@@ -56,7 +60,11 @@ def similarity_mit(ours: Map, theirs: Map, *, resize: Resize | None = None) -> S
 
 
 def kl(
-    ours: Map, theirs: Map, *, negatives: Negatives = "refuse", resize: Resize | None = None
+    ours: Map,
+    theirs: ReferenceMap,
+    *,
+    negatives: Negatives = "refuse",
+    resize: Resize | None = None,
 ) -> Score:
     """Kullback-Leibler divergence of the map from the reference, in nats; 0 for equal maps.
 
@@ -146,7 +154,7 @@ def _mean_gain(
 
 
 def equal_area_iou(
-    ours: Map, theirs: Map, *, threshold: float = 0.5, resize: Resize | None = None
+    ours: Map, theirs: ReferenceMap, *, threshold: float = 0.5, resize: Resize | None = None
 ) -> Score:
     """Intersection over union of the reference's region and as large a region of the map.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._check import Fixations, Map, checked, constant, pair, pixels
+from ._check import Fixations, Map, ReferenceMap, checked, constant, pair, pixels
 from ._resample import Resize
 from ._types import Score, undefined
 
 
-def ncc(ours: Map, theirs: Map, *, resize: Resize | None = None) -> Score:
+def ncc(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> Score:
     """Normalised cross-correlation: Pearson's correlation over pixels, also called CC.
 
     -1 to 1; 0 is no linear relation. Undefined where either map is constant. Symmetric.

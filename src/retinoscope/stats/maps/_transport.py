@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from ...errors import InputError, MissingExtraError
-from ._check import Map, Negatives, density, pair
+from ._check import Map, Negatives, ReferenceMap, density, pair
 from ._resample import Resize, resample
 from ._types import Score, undefined
 
 
 def emd(
     ours: Map,
-    theirs: Map,
+    theirs: ReferenceMap,
     *,
     grid: int = 16,
     negatives: Negatives = "refuse",
