@@ -30,6 +30,11 @@ from transformers import (
 
 import retinoscope as rs
 
+from . import shapes
+
+# Names of the package are loaded on first use, so nothing that it checks is loaded yet.
+shapes.install()
+
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<image>")
 WORDS = (
     *("USER:", "ASSISTANT:", "Describe", "this", "image.", "Is", "there", "a", "an", "in"),
