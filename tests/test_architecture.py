@@ -37,6 +37,7 @@ ROOMS = (
     "memory",
     "showing",
     "device",
+    "hub",
     "signals",
     "arguments",
     "errors",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from PIL import Image
 
 from ..errors import InputError, MissingExtraError
+from ..hub import unreachable
 from ._about import about_by_name
 from ._dataset_objects import Boxes, label_names, objects_of
 from ._image import open_image
@@ -130,6 +131,9 @@ def open_dataset(spec: str, *, outside: bool = False) -> LazySamples:
         path, _, split = spec.rpartition(":")
     local = Path(path).expanduser()
     try:
+        kept = Path(HF_DATASETS_CACHE) / path.replace("/", "___")
+        if not (local.exists() or kept.exists()) and (error := unreachable(path, "dataset")):
+            raise error
         found = _saved(local) if local.is_dir() else _loaded(path)
     except InputError:
         raise

@@ -19,6 +19,7 @@ from transformers.utils import is_torchvision_available
 
 from ..device import device_of
 from ..errors import CapabilityError, InputError
+from ..hub import unreachable
 from ._adapter import Adapter
 from ._entering import entering
 from ._families import ADAPTERS
@@ -127,7 +128,8 @@ def located(source: str | os.PathLike[str], allow_pickle: bool) -> str:
     """A folder's path, checked, or a Hub id.
 
     Raises:
-        InputError: a folder that is no model, or the name of one that is not there.
+        InputError: a folder that is no model, the name of one that is not there, or an id while
+            the Hub cannot be reached and this machine does not keep the model.
     """
     name = os.fspath(source)
     folder = Path(name).expanduser()
@@ -138,6 +140,8 @@ def located(source: str | os.PathLike[str], allow_pickle: bool) -> str:
         raise InputError(
             f"expected a folder with a model or a Hub id, got {name!r}: no such folder"
         )
+    if (error := unreachable(name, "model")) is not None:
+        raise _not_opened(name, error) from error
     return name
 
 
