@@ -22,7 +22,7 @@ import torch
 import retinoscope.report
 from retinoscope.data import scenes
 from retinoscope.report import ON_SMALL_MODELS, Difference, differences_of
-from retinoscope.reproduce import Data, Plan, neo2024
+from retinoscope.reproduce import OpenedData, ReproductionPlan, neo2024
 
 from . import _effects_data, _effects_edges, _effects_sets
 from ._effects import Bench
@@ -50,7 +50,7 @@ EFFECTS: Mapping[str, Callable[[Bench], str]] = {
 }
 """By name of the difference, as `retinoscope.report` has it."""
 
-POCKET = Plan(
+POCKET = ReproductionPlan(
     min_area=200,
     max_area=2500,
     lens_min_area=500,
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
 
 def reproduced(bench: Bench, out: Path) -> dict[str, str]:
     """What the reproduction on pocket measures."""
-    neo2024(bench.pocket, Data(partial(scenes, 60)), out, POCKET).write()
+    neo2024(bench.pocket, OpenedData(partial(scenes, 60)), out, POCKET).write()
     return {
         one.what: f"pocket, reproduced: {one.measured}"
         for one in differences_of(out)

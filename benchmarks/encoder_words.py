@@ -20,7 +20,7 @@ import numpy as np
 import retinoscope as rs
 from retinoscope import stats
 from retinoscope.data.scenes import COLORS, KINDS
-from retinoscope.encoders.recipe import Packed, held_out
+from retinoscope.encoders.recipe import PackedEncoders, held_out
 
 MEASURES = ("colour, image", "colour, place", "kind, image", "kind, place")
 SEED = 2
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, dict[str, np.ndarr
     samples = rs.data.scenes(options.scenes, SEED)
     held_out(samples)
     shown = list(samples)
-    packed = Packed(options.folder)
+    packed = PackedEncoders(options.folder)
     print(f"{options.scenes} scenes of seed {SEED}; 95% intervals over images\n")
     print(f"| encoder | seeds | {' | '.join(MEASURES)} |")
     print("|---|---|" + "---|" * len(MEASURES))

@@ -18,7 +18,7 @@ from retinoscope.curation import Area, AtMost, Curation, First, Hallucination
 from retinoscope.data import open_source
 from retinoscope.data.viewing import observe
 from retinoscope.encoders._two_tower import checked_texts
-from retinoscope.reproduce import Plan
+from retinoscope.reproduce import ReproductionPlan
 from retinoscope.stats import maps
 from retinoscope.studies import (
     AttentionAlignment,
@@ -50,7 +50,7 @@ SEEDED: dict[str, Callable[[Any], object]] = {
     "random groups": lambda seed: grouping.random_groups(6, 2, seed),
     "voronoi": lambda seed: grouping.voronoi_groups(BOXES, 2, seed),
     "shuffled": lambda seed: grouping.shuffled(4, seed),
-    "plan": lambda seed: Plan(seed=seed),
+    "plan": lambda seed: ReproductionPlan(seed=seed),
     "hallucination": lambda seed: Hallucination(seed=seed),
     "probe": lambda seed: Probe((), (), seed=seed),
 }
@@ -66,9 +66,9 @@ REFUSED: dict[str, Callable[[], object]] = {
     "grouping": lambda: grouping.group(np.eye(6), "pcs"),  # type: ignore[arg-type]
     "resize": lambda: maps.ncc(np.eye(4), np.eye(4), resize="cubic"),  # type: ignore[arg-type]
     "mode": lambda: spread(np.ones((1, 3)), BOXES, (4, 4), mode="xx"),  # type: ignore[arg-type]
-    "plan, mode": lambda: Plan(mode="papers"),  # type: ignore[arg-type]
-    "plan, steps": lambda: Plan(gradient_steps=1),
-    "plan, sizes": lambda: Plan(sizes=(5, 0)),
+    "plan, mode": lambda: ReproductionPlan(mode="papers"),  # type: ignore[arg-type]
+    "plan, steps": lambda: ReproductionPlan(gradient_steps=1),
+    "plan, sizes": lambda: ReproductionPlan(sizes=(5, 0)),
     "fill": lambda: Hallucination(fill="gray"),  # type: ignore[arg-type]
     "limit": lambda: Curation(None, (), (), limit=0),
     "precision": lambda: Probe((), (), precision="bfloat16"),  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ export interface Packed {
   data: string;
 }
 
-export interface Capability {
+export interface CapabilityFacts {
   name: string;
   ok: boolean;
   why: string;
@@ -42,12 +42,12 @@ export interface SampleFacts {
   outcomes: Record<string, Outcome>;
 }
 
-export interface Manifest {
+export interface ViewerManifest {
   version: number;
   mode: "static" | "live" | "widget";
   title: string;
   model: ModelFacts | null;
-  capabilities: Capability[];
+  capabilities: CapabilityFacts[];
   studies: StudyFacts[];
   samples: SampleFacts[];
   mean?: string;
@@ -85,7 +85,7 @@ export interface SceneObject {
   box: [number, number, number, number];
 }
 
-export interface Asked {
+export interface QuestionResult {
   question: string;
   answer: string;
   predicted: string | null;
@@ -102,7 +102,7 @@ export interface SampleDocument {
   prompt: { text: string; tokens: string[]; kinds: string[] } | null;
   visual: Visual | null;
   objects: SceneObject[];
-  questions: Asked[];
+  questions: QuestionResult[];
   rows: Row[];
   has: { lens: boolean; attention: boolean };
   note?: string;
@@ -150,7 +150,7 @@ export interface Candidate {
   prob: number;
 }
 
-export interface Answer {
+export interface AnswerDocument {
   text: string;
   candidates: Candidate[];
   chosen: Candidate;
@@ -159,8 +159,8 @@ export interface Answer {
 }
 
 export interface EffectDocument {
-  before: Answer;
-  after: Answer;
+  before: AnswerDocument;
+  after: AnswerDocument;
   edits: unknown[];
   word: { word: string; before: number; after: number } | null;
   tokens: number;
@@ -197,7 +197,7 @@ export interface SweepDocument {
   ms: number;
 }
 
-export interface Column {
+export interface ColumnFacts {
   name: string;
   kind: "text" | "int" | "float" | "estimate";
   unit: string;
@@ -207,12 +207,12 @@ export type TableCell = string | number | boolean | null | (number | null)[];
 
 export interface TablePart {
   title: string;
-  columns: Column[];
+  columns: ColumnFacts[];
   rows: TableCell[][];
 }
 
 export interface TableDocument {
-  columns: Column[];
+  columns: ColumnFacts[];
   rows: TableCell[][];
   note: string;
   more: TablePart[];
@@ -222,5 +222,5 @@ export interface TableDocument {
 export interface AskReply {
   run: string;
   sample: SampleDocument;
-  answer: Answer;
+  answer: AnswerDocument;
 }

@@ -17,7 +17,7 @@ from retinoscope.curation import Curated
 from retinoscope.data import coco, export_coco, scenes
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.report import compose_neo2024
-from retinoscope.reproduce import Data, Once, Plan, neo2024, read_questions
+from retinoscope.reproduce import Once, OpenedData, ReproductionPlan, neo2024, read_questions
 from retinoscope.studies import NUMBERS, TokenAblation, open_results, released_tokens
 
 BOUNDS = [
@@ -169,13 +169,15 @@ def test_a_tiny_random_llava_saved_to_disk(tiny_folder, folder, tmp_path):
 
 
 def test_nothing_that_passes_is_refused(tiny, folder, tmp_path):
-    plan = Plan(min_area=1, max_area=2, lens_min_area=1, lens_max_area=2, mode="corrected")
+    plan = ReproductionPlan(
+        min_area=1, max_area=2, lens_min_area=1, lens_max_area=2, mode="corrected"
+    )
     with pytest.raises(InputError, match="nothing to study"):
-        neo2024(tiny, Data(lambda: coco(folder)), tmp_path / "run", plan)
+        neo2024(tiny, OpenedData(lambda: coco(folder)), tmp_path / "run", plan)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("")
     with pytest.raises(InputError, match="holds other files"):
-        neo2024(tiny, Data(lambda: coco(folder)), tmp_path / "other", plan)
+        neo2024(tiny, OpenedData(lambda: coco(folder)), tmp_path / "other", plan)
     with pytest.raises(InputError, match="expected a reproduction"):
         compose_neo2024(tmp_path / "other")
 
@@ -195,7 +197,7 @@ def test_the_authors_questions_ask_about_the_kept_object(folder, tmp_path):
     file = tmp_path / "clean_questions.json"
     file.write_text(json.dumps({"1": ["What is on the grass?"], "2": []}))
     assert read_questions(file) == {"1": ["What is on the grass?"]}
-    opened = Data(lambda: coco(folder), file)
+    opened = OpenedData(lambda: coco(folder), file)
     samples = opened()
     first = samples[0]
     assert [(q.answer, q.about) for q in first.questions] == [
@@ -206,7 +208,7 @@ def test_the_authors_questions_ask_about_the_kept_object(folder, tmp_path):
 
 
 def test_data_is_opened_once_here_and_again_elsewhere(folder):
-    opened = Data(Once(partial(coco, folder)))
+    opened = OpenedData(Once(partial(coco, folder)))
     assert opened() is opened()
     there = pickle.loads(pickle.dumps(opened))
     assert there() is not opened()
@@ -219,7 +221,7 @@ def test_masks_in_paper_mode_select_the_released_tokens(tiny, folder, tmp_path):
     samples = coco(folder)[:3]
     file = tmp_path / "masks.json"
     masks_of(tiny, samples, file)
-    marked = Data(lambda: samples, masks=file)()
+    marked = OpenedData(lambda: samples, masks=file)()
     for sample, changed in zip(samples, marked, strict=True):
         image = tiny.run(tiny.prompt(sample.image, "Describe this image.")).image
         for obj, mark in zip(sample.objects, changed.objects, strict=True):

@@ -16,8 +16,8 @@ from retinoscope.curation import (
     Hallucination,
     HasQuestion,
     OneInstance,
+    SampleView,
     SurvivesCrop,
-    View,
     paper_filters,
 )
 from retinoscope.curation._seen import corners, vertices_inside
@@ -28,7 +28,7 @@ CAR, FISH = ("car", 2, 2, 10), ("fish", 30, 30, 12)
 
 
 def kept(one, given, model=None):
-    view = View(given, model or Model())
+    view = SampleView(given, model or Model())
     return [i for i, v in one.keep(view, range(len(given.objects))).items() if v.kept]
 
 
@@ -62,7 +62,7 @@ def test_at_most_counts_every_annotation():
 
 
 def test_first_is_of_those_that_are_left():
-    view = View(sample(0, CAR, FISH, ("dog", 50, 50, 5)), None)
+    view = SampleView(sample(0, CAR, FISH, ("dog", 50, 50, 5)), None)
     assert [i for i, v in First(1).keep(view, [1, 2]).items() if v.kept] == [1]
 
 
@@ -111,7 +111,7 @@ def test_hallucination_keeps_what_is_seen_and_drops_what_is_said_anyway():
 
 
 def test_captions_are_recorded():
-    view = View(sample(0, CAR, FISH), Model())
+    view = SampleView(sample(0, CAR, FISH), Model())
     verdict = Hallucination().judge(view, 0)
     assert verdict.heard == {"caption": "a car and a fish", "caption_replaced": "a fish"}
 
@@ -128,7 +128,7 @@ def test_baseline_correct_by_task():
 
 def test_one_caption_serves_all_filters():
     model = Model()
-    view = View(sample(0, CAR), model)
+    view = SampleView(sample(0, CAR), model)
     BaselineCorrect("generative").judge(view, 0)
     Hallucination().judge(view, 0)
     # The caption (once as a text, once for its logits) and that of the replaced image.
@@ -146,4 +146,4 @@ def test_the_papers_filters_in_its_order():
 
 def test_a_filter_without_its_model_is_refused():
     with pytest.raises(InputError, match="expected a model"):
-        Hallucination().judge(View(sample(0, CAR), None), 0)
+        Hallucination().judge(SampleView(sample(0, CAR), None), 0)

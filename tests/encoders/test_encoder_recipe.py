@@ -19,7 +19,7 @@ from retinoscope.encoders.recipe import (
     OBJECTIVES,
     TRAIN_SEED,
     EncoderRecipe,
-    Packed,
+    PackedEncoders,
     TowerSizes,
     aggregate,
     build_tower,
@@ -32,7 +32,7 @@ from retinoscope.encoders.recipe import (
 from retinoscope.encoders.recipe import _packed as packing
 from retinoscope.encoders.recipe import _train as training
 from retinoscope.encoders.recipe._objectives import Contrastive, Supervised, info_nce
-from retinoscope.encoders.recipe._pairs import Batch, Pairs, named_kinds, open_pairs
+from retinoscope.encoders.recipe._pairs import PairBatch, Pairs, named_kinds, open_pairs
 from retinoscope.encoders.recipe._tower import TextTower, drawn_patches
 from retinoscope.encoders.recipe._views import pixels, view
 from retinoscope.errors import CapabilityError, InputError
@@ -78,7 +78,7 @@ def trained(tmp_path_factory):
 
 def test_every_objective_and_seed_can_be_loaded(trained) -> None:
     out = trained / "out"
-    packed = Packed(out)
+    packed = PackedEncoders(out)
     assert set(packed.names) == set(OBJECTIVES)
     image = rs.data.scenes(1)[0].image
     seen = {}
@@ -149,13 +149,15 @@ def test_a_signal_ends_all_processes_after_their_steps(trained, tmp_path, capfd)
 def test_processes_train_the_same_encoders(trained, tmp_path) -> None:
     _train(tmp_path, seeds=2, processes=2, objectives=["mae"])
     for seed in (0, 1):
-        one, two = (Packed(where / "out").weights("mae", seed) for where in (trained, tmp_path))
+        one, two = (
+            PackedEncoders(where / "out").weights("mae", seed) for where in (trained, tmp_path)
+        )
         assert all(torch.equal(one["tower"][key], two["tower"][key]) for key in one["tower"])
 
 
 def test_files_stay_below_their_limit(trained, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(packing, "LARGEST", 600_000)
-    packed = Packed(trained / "out")
+    packed = PackedEncoders(trained / "out")
     units = [
         (name, 0, {f"{part}/{key}": value.half() for part, state in states.items()
                    for key, value in state.items()})
@@ -165,7 +167,7 @@ def test_files_stay_below_their_limit(trained, tmp_path, monkeypatch) -> None:
     written = packing.pack(tmp_path, packed.sizes, units, {})
     assert len(written) > 3
     assert all(path.stat().st_size < 620_000 for path in written)
-    again = Packed(tmp_path)
+    again = PackedEncoders(tmp_path)
     for name, _, weights in units:
         found = again.weights(name, 0)
         assert all(
@@ -177,10 +179,10 @@ def test_files_stay_below_their_limit(trained, tmp_path, monkeypatch) -> None:
 
 def test_the_package_is_one_seed_of_some(trained, tmp_path) -> None:
     repack(trained / "out", tmp_path, ["mae", "contrastive"], seed=1)
-    packed = Packed(tmp_path)
+    packed = PackedEncoders(tmp_path)
     assert packed.names == ("contrastive-class", "mae")
     assert packed.seeds("contrastive") == (1,)
-    one, two = packed.weights("mae", 1), Packed(trained / "out").weights("mae", 1)
+    one, two = packed.weights("mae", 1), PackedEncoders(trained / "out").weights("mae", 1)
     assert all(torch.equal(one["tower"][key], two["tower"][key]) for key in two["tower"])
 
 
@@ -189,7 +191,7 @@ def test_a_loader_gives_images_and_captions_only(tmp_path) -> None:
         tmp_path, 6, grounded=False, tokens=40, device=torch.device("cpu"), report=lambda *_: None
     )
     assert {field.name for field in fields(Pairs)} == {"images", "captions"}
-    assert {field.name for field in fields(Batch)} == {"images", "captions"}
+    assert {field.name for field in fields(PairBatch)} == {"images", "captions"}
     batch = pairs.batch(np.random.default_rng(0), 4)
     assert set(vars(batch)) == {"images", "captions"}
     written = {path.name for path in tmp_path.rglob("*") if path.is_file()}
@@ -220,7 +222,7 @@ def test_grounded_objectives_learn_from_grounded_scenes(tmp_path) -> None:
 
 
 def test_the_small_towers_are_equal_at_the_start(trained) -> None:
-    packed = Packed(trained / "out")
+    packed = PackedEncoders(trained / "out")
     start = build_tower(SIZES, 1).state_dict()
     kept = packed.weights("random", 1)["tower"]
     assert all(torch.equal(kept[key], start[key].half().float()) for key in kept)
@@ -330,7 +332,7 @@ def test_a_step_reaches_every_weight_of_the_tower(name) -> None:
     trainer = training_for(OBJECTIVES[name], tower, SIZES, 0)
     images = torch.from_numpy(np.stack([np.asarray(sample.image) for sample in rs.data.scenes(4)]))
     captions = caption_ids([sample.captions[0] for sample in rs.data.scenes(4)], 40)
-    loss = trainer.loss(Batch(images, captions), torch.Generator().manual_seed(0))
+    loss = trainer.loss(PairBatch(images, captions), torch.Generator().manual_seed(0))
     assert torch.isfinite(loss)
     loss.backward()
     without = {key for key, value in tower.named_parameters() if value.grad is None}

@@ -31,7 +31,7 @@ from retinoscope.pocket.smol._tower import STRIDES, Backbone, converted
 from retinoscope.pocket.smol.recipe import Eyes, Parts, SmolRecipe, train_smol
 from retinoscope.pocket.smol.recipe._evaluate import evaluate_smol
 from retinoscope.pocket.smol.recipe._features import pixels
-from retinoscope.pocket.smol.recipe._rows import Frame, pack_rows
+from retinoscope.pocket.smol.recipe._rows import PromptFrame, pack_rows
 from retinoscope.pocket.smol.recipe._turns import ChatTurns
 from tests.pocket import tiny_smol
 
@@ -180,7 +180,7 @@ def test_packed_turns_are_the_chat_templates_prompts(parts):
         ("What color is the car?", "red", ""),
         ("What is the red thing?", "car", "It is a"),
     ]
-    frame = Frame.of(tokenizer, 9)
+    frame = PromptFrame.of(tokenizer, 9)
     make = ChatTurns(tokenizer)
     turns = [make.turn(*question) for question in questions]
     rows = pack_rows([turns], frame, 120, 1)

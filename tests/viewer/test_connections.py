@@ -20,7 +20,7 @@ from retinoscope.viewer._clients import Clients, Receiving
 from retinoscope.viewer._guard import Limits
 from retinoscope.viewer._serve import listen
 from retinoscope.viewer._server import make_app
-from retinoscope.viewer._session import GoneError, Kept
+from retinoscope.viewer._session import ClientItems, GoneError
 
 PNG = {"content-type": "image/png"}
 
@@ -222,7 +222,7 @@ def test_connections_wait_from_the_moment_that_the_address_is_told() -> None:
 
 
 def test_clients_keep_their_own() -> None:
-    kept: Kept[int] = Kept(3, "run", memory=100, size=lambda item: item)
+    kept: ClientItems[int] = ClientItems(3, "run", memory=100, size=lambda item: item)
     first = [kept.add(1, "first") for _ in range(3)]
     for number in range(20):
         for _ in range(5):
@@ -235,7 +235,7 @@ def test_clients_keep_their_own() -> None:
 
 
 def test_memory_is_bounded_and_the_largest_client_pays() -> None:
-    kept: Kept[int] = Kept(10, "run", memory=100, size=lambda item: item)
+    kept: ClientItems[int] = ClientItems(10, "run", memory=100, size=lambda item: item)
     small = kept.add(10, "small")
     large = [kept.add(30, "large") for _ in range(3)]
     newest = kept.add(10, "newest")

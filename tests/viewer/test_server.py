@@ -24,7 +24,7 @@ from retinoscope.viewer._reopen import reopen
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
 
-from retinoscope.viewer._requests import Ask, AttentionAsk  # noqa: E402
+from retinoscope.viewer._requests import AttentionRequest, RunRequest  # noqa: E402
 from retinoscope.viewer._server import make_app  # noqa: E402
 from retinoscope.viewer._session import KEPT_WORDS, Session, _held  # noqa: E402
 
@@ -255,13 +255,13 @@ def _bytes_of_tensors() -> int:
 def test_a_run_holds_no_more_than_is_counted(pocket: rs.VLM, scenes: rs.data.Scenes) -> None:
     """The lens's copy of the states and the words' ranks were not counted."""
     session = Session(pocket, scenes)
-    asked = Ask(image="x", question=QUESTION)
+    asked = RunRequest(image="x", question=QUESTION)
     session.ask(scenes[0].image, asked, "")
     before = _bytes_of_tensors()
     name, _, _ = session.ask(scenes[0].image, asked, "")
     for word in range(KEPT_WORDS):
         session.runs[name].lens().rank(word)
-    session.attention(AttentionAsk(run=name))
+    session.attention(AttentionRequest(run=name))
     held = _bytes_of_tensors() - before
     counted = _held(session.runs[name])
     assert counted / 2 < held <= counted

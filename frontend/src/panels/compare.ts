@@ -1,4 +1,4 @@
-import type { Column, TableCell, TablePart } from "../documents";
+import type { ColumnFacts, TableCell, TablePart } from "../documents";
 
 /** Two tables of one kind side by side: rows of the same text and whole-number cells are one row. */
 export function compared(
@@ -6,19 +6,19 @@ export function compared(
   second: Pick<TablePart, "columns" | "rows">,
   names: readonly [string, string],
 ): TablePart {
-  const places = (table: Pick<TablePart, "columns">, wanted: (column: Column) => boolean) =>
+  const places = (table: Pick<TablePart, "columns">, wanted: (column: ColumnFacts) => boolean) =>
     table.columns.map((column, place) => ({ column, place })).filter(({ column }) => wanted(column));
   const shared = new Set(second.columns.map((column) => column.name));
   // What a row is about: counts and methods differ between runs of the same thing.
-  const isKey = ({ name, kind }: Column) =>
+  const isKey = ({ name, kind }: ColumnFacts) =>
     shared.has(name) && ((kind === "text" && !["method", "paper_source"].includes(name)) || name === "layer");
-  const isValue = ({ name, kind }: Column) => shared.has(name) && kind === "estimate";
+  const isValue = ({ name, kind }: ColumnFacts) => shared.has(name) && kind === "estimate";
   const keys = places(first, isKey);
   const values = places(first, isValue);
   const keyOf = (table: Pick<TablePart, "columns">, row: readonly TableCell[]) =>
     JSON.stringify(keys.map(({ column }) => row[table.columns.findIndex((one) => one.name === column.name)] ?? null));
   const others = new Map(second.rows.map((row) => [keyOf(second, row), row]));
-  const columns: Column[] = keys.map(({ column }) => column);
+  const columns: ColumnFacts[] = keys.map(({ column }) => column);
   for (const { column } of values) {
     for (const name of names) columns.push({ ...column, name: `${column.name}, ${name}` });
     columns.push({ name: `${column.name}, difference`, kind: "float", unit: column.unit });

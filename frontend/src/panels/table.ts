@@ -1,14 +1,14 @@
 import { h, s } from "../dom";
-import type { Column, TableCell, TablePart } from "../documents";
+import type { ColumnFacts, TableCell, TablePart } from "../documents";
 
 /** Columns that no row fills are left out. */
-function filled(table: Pick<TablePart, "columns" | "rows">): { column: Column; place: number }[] {
+function filled(table: Pick<TablePart, "columns" | "rows">): { column: ColumnFacts; place: number }[] {
   return table.columns
     .map((column, place) => ({ column, place }))
     .filter(({ place }) => table.rows.some((row) => row[place] !== null && row[place] !== undefined && row[place] !== ""));
 }
 
-export function cellText(cell: TableCell | undefined, column: Column): string {
+export function cellText(cell: TableCell | undefined, column: ColumnFacts): string {
   if (cell === null || cell === undefined) return "";
   if (Array.isArray(cell)) {
     const [value, low, high] = cell.map((one) => (typeof one === "number" ? one.toFixed(2) : "–"));

@@ -1,4 +1,4 @@
-import type { Answer, SampleDocument, SceneObject } from "../documents";
+import type { AnswerDocument, SampleDocument, SceneObject } from "../documents";
 import { safeSrc } from "../sources/source";
 import { type Session, asError } from "./session";
 
@@ -20,7 +20,7 @@ export function telling(sample: SampleDocument | null): string | null {
 /** The live loop's first half: an image, a question, and the model's answer. */
 export class Asking {
   run: string | null = null;
-  answer: Answer | null = null;
+  answer: AnswerDocument | null = null;
   busy = false;
   problem: string | null = null;
   /** The image that questions are asked about, as the server calls it. */

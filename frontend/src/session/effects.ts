@@ -1,4 +1,4 @@
-import type { Answer, EffectDocument } from "../documents";
+import type { AnswerDocument, EffectDocument } from "../documents";
 import { randomOthers } from "../geometry/select";
 import type { Edit } from "../state/edits";
 import type { State } from "../state/state";
@@ -12,7 +12,7 @@ export class Effects {
   effect: EffectDocument | null = null;
   /** The same edits on as many random tokens outside the selection. */
   control: EffectDocument | null = null;
-  written: Answer | null = null;
+  written: AnswerDocument | null = null;
   busy = false;
   problem: string | null = null;
   private readonly queue = new Latest();

@@ -1,7 +1,7 @@
 import type {
-  Answer,
+  AnswerDocument,
   FlowDocument,
-  Manifest,
+  ViewerManifest,
   SampleDocument,
   TableDocument,
 } from "../documents";
@@ -17,7 +17,7 @@ import { Sweeping } from "./sweeping";
 
 /** What the page knows besides the address: documents that were loaded, and answers. */
 export class Session {
-  manifest: Manifest = EMPTY;
+  manifest: ViewerManifest = EMPTY;
   picture: Picture | null = null;
   loading: string | null = null;
   problem: string | null = null;
@@ -53,7 +53,7 @@ export class Session {
     return this.asking.run;
   }
 
-  get answer(): Answer | null {
+  get answer(): AnswerDocument | null {
     return this.asking.answer;
   }
 
@@ -70,7 +70,7 @@ export class Session {
 
   async start(): Promise<void> {
     try {
-      this.manifest = await this.source.document<Manifest>("manifest");
+      this.manifest = await this.source.document<ViewerManifest>("manifest");
     } catch (error) {
       this.fail(error);
       return;
@@ -155,7 +155,7 @@ export function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-const EMPTY: Manifest = {
+const EMPTY: ViewerManifest = {
   version: 1,
   mode: "static",
   title: "",

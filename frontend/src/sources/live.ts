@@ -1,4 +1,4 @@
-import type { Answer, AskReply, SweepDocument } from "../documents";
+import type { AnswerDocument, AskReply, SweepDocument } from "../documents";
 import { patientFetch } from "./patient";
 import { Kept, type Live, type Source, type SweepAsk, type SweepJob } from "./source";
 
@@ -99,7 +99,7 @@ const live: Live = {
   },
   imageSrc: (image) => `api/images/${encodeURIComponent(image)}.png`,
   ask: (image, question) => post<AskReply>("api/ask", { image, question }),
-  generate: (run, edits) => post<Answer>("api/generate", { run, edits }),
+  generate: (run, edits) => post<AnswerDocument>("api/generate", { run, edits }),
   lens: (run) => post("api/lens", { run, top_k: 5 }),
   word: (run, word) => post("api/word", { run, word }),
   attention: (run, query) => post("api/attention", { run, query }),

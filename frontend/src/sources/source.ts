@@ -1,5 +1,5 @@
 import type {
-  Answer,
+  AnswerDocument,
   AskReply,
   AttentionDocument,
   EffectDocument,
@@ -25,7 +25,7 @@ export interface Live {
   upload(image: Blob): Promise<string>;
   imageSrc(image: string): string;
   ask(image: string, question: string): Promise<AskReply>;
-  generate(run: string, edits: readonly Edit[]): Promise<Answer>;
+  generate(run: string, edits: readonly Edit[]): Promise<AnswerDocument>;
   lens(run: string): Promise<LensDocument>;
   word(run: string, word: string): Promise<WordDocument>;
   attention(run: string, query: number): Promise<AttentionDocument>;

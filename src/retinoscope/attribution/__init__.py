@@ -29,7 +29,7 @@ from ._methods import METHODS, Method, methods_named
 from ._patching import AttributionPatching, attribution_patching
 from ._rank import RankCorrelation, rank_correlation
 from ._sanity import weight_dependence
-from ._target import SCORES, Exact, Goal, Score, Target, resolve
+from ._target import SCORES, Exact, Goal, Target, TargetScore, resolve
 
 __all__ = [
     "METHODS",
@@ -41,8 +41,8 @@ __all__ = [
     "HeatMap",
     "Method",
     "RankCorrelation",
-    "Score",
     "Target",
+    "TargetScore",
     "ablation_effect",
     "ablation_estimate",
     "attention",

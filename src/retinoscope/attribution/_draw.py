@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Drawn(NamedTuple):
+class DrawnMap(NamedTuple):
     """A heat map that was drawn."""
 
     figure: Figure
@@ -29,7 +29,7 @@ def draw_tokens(
     boxes: Float[np.ndarray, "token 4"],
     values: Float[np.ndarray, " token"],
     ax: Axes | None = None,
-) -> Drawn:
+) -> DrawnMap:
     """Each token's box in the colour of its value: red above 0, blue below, white at 0.
 
     Args:
@@ -62,4 +62,4 @@ def draw_tokens(
     ax.set_axis_off()
     # A figure inside a figure has the same methods.
     figure = cast("Figure", ax.figure)
-    return Drawn(figure, ax, figure.colorbar(tiles, ax=ax, shrink=0.85))
+    return DrawnMap(figure, ax, figure.colorbar(tiles, ax=ax, shrink=0.85))

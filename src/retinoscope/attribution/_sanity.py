@@ -6,11 +6,11 @@ import math
 from typing import Any
 
 from ..errors import InputError
-from ..stats.maps import Score
+from ..stats.maps import MapScore
 from ._heat_map import HeatMap
 
 
-def weight_dependence(trained: HeatMap, randomised: HeatMap) -> Score:
+def weight_dependence(trained: HeatMap, randomised: HeatMap) -> MapScore:
     """Spearman's rank correlation of the same map of two models: the trained one and one with
     random weights. Near 0 is as it should be; a map that stays the same shows the image or the
     architecture, not what was learned.
@@ -33,6 +33,6 @@ def weight_dependence(trained: HeatMap, randomised: HeatMap) -> Score:
     for name, one in (("trained", trained), ("randomised", randomised)):
         if n < 3 or one.values.min() == one.values.max():
             why = f"the {name} model's map is constant" if n >= 3 else "fewer than 3 tokens"
-            return Score("weight_dependence", math.nan, n, {}, why)
+            return MapScore("weight_dependence", math.nan, n, {}, why)
     found: Any = spearmanr(trained.values, randomised.values)
-    return Score("weight_dependence", float(found.statistic), n)
+    return MapScore("weight_dependence", float(found.statistic), n)

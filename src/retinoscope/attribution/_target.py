@@ -23,10 +23,10 @@ from ..lens import Lens
 from ..tokens import EmbeddingGradient, likely_pieces, logits_of, require_run
 from ._trace import AttentionTrace, StateTrace, attention_trace, state_trace
 
-Score = Literal["log-probability", "logit"]
+TargetScore = Literal["log-probability", "logit"]
 Kind = Literal["tokens", "word", "segment", "difference"]
 Exact = Literal["incremental", "reference"]
-SCORES: tuple[Score, ...] = ("log-probability", "logit")
+SCORES: tuple[TargetScore, ...] = ("log-probability", "logit")
 
 Span = tuple[int, int]
 _NOTHING: Condition = ()
@@ -49,19 +49,19 @@ class Target:
 
     kind: Kind
     of: Any
-    score: Score = "log-probability"
+    score: TargetScore = "log-probability"
     occurrence: int = 0
 
     def __post_init__(self) -> None:
         arguments.one_of(self.score, SCORES, "score")
 
     @classmethod
-    def token(cls, index: int, score: Score = "log-probability") -> Target:
+    def token(cls, index: int, score: TargetScore = "log-probability") -> Target:
         """The token `index` behind the run's last position."""
         return cls("tokens", (arguments.whole(index, "a token id", 0),), score)
 
     @classmethod
-    def tokens(cls, ids: Sequence[int], score: Score = "log-probability") -> Target:
+    def tokens(cls, ids: Sequence[int], score: TargetScore = "log-probability") -> Target:
         """Several tokens that follow each other behind the run's last position."""
         found = arguments.wholes(ids, "token ids", 0)
         if not found:
@@ -69,7 +69,7 @@ class Target:
         return cls("tokens", found, score)
 
     @classmethod
-    def word(cls, word: str, score: Score = "log-probability") -> Target:
+    def word(cls, word: str, score: TargetScore = "log-probability") -> Target:
         """A word behind the run's last position, all its pieces: each is read at the position
         before it, with the pieces before it as they are. A leading space matters to most
         tokenizers: " cat" is the word inside a sentence."""
@@ -77,7 +77,7 @@ class Target:
 
     @classmethod
     def segment(
-        cls, of: str | Span, score: Score = "log-probability", occurrence: int = 0
+        cls, of: str | Span, score: TargetScore = "log-probability", occurrence: int = 0
     ) -> Target:
         """A part of the text that the run's "generated" positions hold, as the model wrote it
         (`generation.run()`) or as it was given one to read (`vlm.run(prompt, continuation=ids)`).
@@ -119,7 +119,7 @@ class Goal:
     run: Run
     ids: tuple[int, ...]
     versus: int | None
-    score: Score
+    score: TargetScore
     text: str
     exact: Exact = "incremental"
 

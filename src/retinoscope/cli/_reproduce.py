@@ -122,13 +122,13 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
     )
     check_counts(2, gradient_steps=gradient_steps)
     from ..data import require_objects
-    from ..reproduce import Data, Once, Plan, neo2024
+    from ..reproduce import Once, OpenedData, ReproductionPlan, neo2024
 
-    def opened(spec: str, asked: Path | None = None) -> Data:
+    def opened(spec: str, asked: Path | None = None) -> OpenedData:
         absolute = None if asked is None else asked.expanduser().absolute()
-        return Data(Once(partial(samples_of, spec, data_seed, None)), absolute)
+        return OpenedData(Once(partial(samples_of, spec, data_seed, None)), absolute)
 
-    plan = Plan(
+    plan = ReproductionPlan(
         mode=mode,
         limit=limit,
         min_area=min_area,

@@ -22,7 +22,7 @@ from ._filters import (
 )
 from ._heard import BaselineCorrect, Hallucination
 from ._seen import SurvivesCrop
-from ._view import View
+from ._view import SampleView
 
 __all__ = [
     "Area",
@@ -38,8 +38,8 @@ __all__ = [
     "Kept",
     "KeptObject",
     "OneInstance",
+    "SampleView",
     "SurvivesCrop",
     "Verdict",
-    "View",
     "paper_filters",
 ]

@@ -24,7 +24,7 @@ from ..studies import (
 )
 from ._curated import FILE, Count, Curated, Kept, KeptObject, data_fingerprint
 from ._filters import Filter, Verdict
-from ._view import View
+from ._view import SampleView
 
 if TYPE_CHECKING:
     from ..engine import VLM
@@ -194,7 +194,9 @@ class Curation:
             return [_row(sample=label, error=one_line(error), kept=False)]
 
     def _judge(self, sample: Sample) -> list[Row]:
-        view = View(sample, self.vlm, self.caption_tokens, self.polling_tokens, self.answer_tokens)
+        view = SampleView(
+            sample, self.vlm, self.caption_tokens, self.polling_tokens, self.answer_tokens
+        )
         left = list(range(len(sample.objects)))
         counts = [len(left)]
         found: dict[int, dict[str, Verdict]] = {index: {} for index in left}

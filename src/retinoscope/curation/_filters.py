@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 from .. import arguments
 from ..data import Object, Sample
 from ..errors import InputError
-from ._view import View
+from ._view import SampleView
 
 Mode = Literal["paper", "corrected"]
 
@@ -52,12 +52,12 @@ class Filter(ABC):
         """The fields, as they are recorded."""
         return asdict(self)
 
-    def keep(self, view: View, objects: Sequence[int]) -> dict[int, Verdict]:
+    def keep(self, view: SampleView, objects: Sequence[int]) -> dict[int, Verdict]:
         """A verdict for each of `objects` (indices among the sample's objects)."""
         return {index: self.judge(view, index) for index in objects}
 
     @abstractmethod
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         """The verdict on one object."""
 
 
@@ -71,7 +71,7 @@ class OneInstance(Filter):
     def text(self) -> str:
         return "exactly one instance of the category"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         name = view.sample.objects[index].name
         found = [*(obj.name for obj in present(view.sample)), *crowds(view.sample)].count(name)
         return Verdict(found == 1, f"{found} of {name}")
@@ -110,7 +110,7 @@ class Area(Filter):
         below = [] if self.high is None else [f"less than {self.high:g}"]
         return f"area of {' and '.join([*above, *below]) or 'any number of'} pixels"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         obj = view.sample.objects[index]
         stated = obj.stated_area if self.mode == "paper" else None
         area = obj.area if stated is None else stated
@@ -133,7 +133,7 @@ class AtMost(Filter):
     def text(self) -> str:
         return f"at most {self.k} annotations in the image"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         sample = view.sample
         unseen = sample.meta.get("unseen", ())
         found = len(present(sample)) + len(crowds(sample)) + len(unseen)
@@ -155,13 +155,13 @@ class First(Filter):
     def text(self) -> str:
         return "the first such object" if self.n == 1 else f"the first {self.n} such objects"
 
-    def keep(self, view: View, objects: Sequence[int]) -> dict[int, Verdict]:
+    def keep(self, view: SampleView, objects: Sequence[int]) -> dict[int, Verdict]:
         return {
             index: Verdict(place < self.n, f"number {place + 1} of {len(objects)}")
             for place, index in enumerate(sorted(objects))
         }
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         return self.keep(view, [index])[index]
 
 
@@ -177,7 +177,7 @@ class HasQuestion(Filter):
     def text(self) -> str:
         return "a question of the data's is about it"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         found = [
             question.question
             for question in view.sample.questions

@@ -17,7 +17,7 @@ from ..studies import (
     question_asks,
 )
 from ._filters import Filter, Mode, Verdict
-from ._view import View
+from ._view import SampleView
 
 CAPTION, REPLACED = "caption", "caption_replaced"
 """What is recorded of the hallucination filter: the captions of both images."""
@@ -53,7 +53,7 @@ class Hallucination(Filter):
         what = "its patches of the centre square" if paper else "its pixels"
         return f"the caption has it ({rule}), and not once {what} are {self.fill}"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         obj = view.sample.objects[index]
         if self.mode == "corrected" and not len(view.tokens(index)):
             return Verdict(False, "no visual token on the object")
@@ -112,7 +112,7 @@ class BaselineCorrect(Filter):
         }
         return f"{what[self.task]} ({self.mode} rule)"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         asks = self._asks(view, index)
         if not asks:
             return Verdict(False, "no question")
@@ -124,7 +124,7 @@ class BaselineCorrect(Filter):
                 return Verdict(True, f"right: {_short(said)}", {self.task: said})
         return Verdict(False, f"wrong: {_short(said)}", {self.task: said})
 
-    def _asks(self, view: View, index: int) -> tuple[Ask, ...]:
+    def _asks(self, view: SampleView, index: int) -> tuple[Ask, ...]:
         name = view.sample.objects[index].name
         if self.task == "generative":
             return (Ask("generative", "caption", DESCRIBE, name, (index,)),)

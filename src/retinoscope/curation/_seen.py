@@ -12,7 +12,7 @@ from ..data import Object
 from ..errors import CapabilityError, InputError
 from ..studies import VERTICES, centre_square, released_side, released_tokens
 from ._filters import Filter, Mode, Verdict
-from ._view import View
+from ._view import SampleView
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class SurvivesCrop(Filter):
             return "at least one visual token on the object"
         return "3 vertices inside the centre square, and a patch on the object"
 
-    def judge(self, view: View, index: int) -> Verdict:
+    def judge(self, view: SampleView, index: int) -> Verdict:
         obj, size = view.sample.objects[index], view.sample.image.size
         if self.mode == "corrected":
             tokens = len(view.tokens(index))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..tokens import Layout
 
 
-class View:
+class SampleView:
     """One sample before a model.
 
     Args:

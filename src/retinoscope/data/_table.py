@@ -76,7 +76,7 @@ _Four = Annotated[
 
 
 @with_config(STRICT)
-class _Cells(TypedDict):
+class _TableRow(TypedDict):
     """A row of a table; an empty cell is as good as none."""
 
     image: Annotated[FileName, BeforeValidator(_as_text)]
@@ -90,7 +90,7 @@ class _Cells(TypedDict):
     about: Annotated[list[Index] | None, BeforeValidator(_whole)]
 
 
-_CELLS = TypeAdapter(_Cells)
+_CELLS = TypeAdapter(_TableRow)
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,7 @@ def visual_genome(
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
+class _ImageEntry:
     id: int
     width: int
     height: int
@@ -177,7 +177,7 @@ class _VisualGenome:
     """What `LazySamples` reads from. `folders` is by the name of an image."""
 
     image_data: Path
-    pictures: Sequence[_Picture]
+    pictures: Sequence[_ImageEntry]
     folders: Mapping[str, Path]
     parts: Mapping[str, JsonIndex]
 
@@ -195,7 +195,7 @@ class _VisualGenome:
         file = self.folders[picture.name] / picture.name
         size = (picture.width, picture.height)
         image = open_sized(file, size, self.image_data.name)
-        known = _Objects(size)
+        known = _ImageObjects(size)
         for one in self._entries("objects", picture.id, "objects"):
             known.add(one, self._where("objects", picture.id))
         for one in self._entries("attributes", picture.id, "attributes"):
@@ -238,7 +238,7 @@ class _VisualGenome:
         return f"{part}.json: image {image}"
 
 
-class _Objects:
+class _ImageObjects:
     """The objects of one image, and their indices by Visual Genome's ids."""
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -339,12 +339,12 @@ class _Objects:
         return tuple(dict.fromkeys(place for place in places if place is not None))
 
 
-def _images(file: Path) -> list[_Picture]:
+def _images(file: Path) -> list[_ImageEntry]:
     listed_there = entries(_PICTURES, read_json(file), str(file), "image")
     if not listed_there:
         raise InputError(f"{file}: expected a list of images, got an empty one")
     unique((one["image_id"] for one in listed_there), str(file), "image")
-    return [_Picture(one["image_id"], one["width"], one["height"]) for one in listed_there]
+    return [_ImageEntry(one["image_id"], one["width"], one["height"]) for one in listed_there]
 
 
 def _files(root: Path, given: str | Path | None) -> dict[str, Path]:

@@ -28,7 +28,7 @@ from .recipe import (
     ALIASES,
     OBJECTIVES,
     Aggregation,
-    Packed,
+    PackedEncoders,
     TextTower,
     aggregate,
     build_tower,
@@ -62,7 +62,7 @@ def small_names(folder: str | Path | None = None) -> tuple[str, ...]:
     Raises:
         InputError: a folder without encoders.
     """
-    packed = Packed(WEIGHTS if folder is None else Path(folder))
+    packed = PackedEncoders(WEIGHTS if folder is None else Path(folder))
     if folder is None:
         return tuple(f"{SMALL}{name}" for name in packed.names)
     return tuple(
@@ -141,16 +141,16 @@ class SmallTwoTower(TwoTower):
         return layout, self.encoder.tower.post_layernorm(seen[-1][0])
 
 
-def _found(name: str) -> tuple[Packed, str, int]:
+def _found(name: str) -> tuple[PackedEncoders, str, int]:
     what, _, folder = name.removeprefix(SMALL).partition("@")
     objective, _, seed = what.partition("/")
     if seed and not seed.isdecimal():
         raise InputError(f"expected small:OBJECTIVE/SEED@FOLDER, got {name!r}")
-    return Packed(Path(folder) if folder else WEIGHTS), objective, int(seed or 0)
+    return PackedEncoders(Path(folder) if folder else WEIGHTS), objective, int(seed or 0)
 
 
 def _tower(
-    packed: Packed, weights: Mapping[str, Mapping[str, Tensor]], name: str, enlarge: int
+    packed: PackedEncoders, weights: Mapping[str, Mapping[str, Tensor]], name: str, enlarge: int
 ) -> TowerEncoder:
     tower = build_tower(packed.sizes).eval()
     _fill(tower, weights["tower"], name)

@@ -16,7 +16,7 @@ After Ranasinghe et al. 2022, "Perceptual Grouping in Contrastive Vision-Languag
 from ._bottom_up import GROUPINGS, NULLS, Grouping, centres, group
 from ._cells import class_cells, counts_of, instance_cells
 from ._nulls import random_groups, superpixel_groups, voronoi_groups
-from ._overlap import Overlap, jaccard, overlap_bound
+from ._overlap import InstanceOverlap, jaccard, overlap_bound
 from ._text import (
     BACKGROUNDS,
     TEMPLATE,
@@ -33,7 +33,7 @@ __all__ = [
     "NULLS",
     "TEMPLATE",
     "Grouping",
-    "Overlap",
+    "InstanceOverlap",
     "centres",
     "check_different",
     "class_cells",

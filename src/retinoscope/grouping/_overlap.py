@@ -15,7 +15,7 @@ Whole = Int[np.ndarray, " location"]
 
 
 @dataclass(frozen=True, eq=False)
-class Overlap:
+class InstanceOverlap:
     """Of each instance, its overlap with the groups of its image; classes play no part.
 
     Attributes:
@@ -31,7 +31,7 @@ class Overlap:
     matched: Float[np.ndarray, " instance"]
 
 
-def jaccard(inside: Cells, whole: Whole, groups: Int[np.ndarray, " location"]) -> Overlap:
+def jaccard(inside: Cells, whole: Whole, groups: Int[np.ndarray, " location"]) -> InstanceOverlap:
     """The overlap of instances with groups of locations.
 
     Args:
@@ -59,11 +59,11 @@ def jaccard(inside: Cells, whole: Whole, groups: Int[np.ndarray, " location"]) -
     rows, columns = linear_sum_assignment(iou, maximize=True)
     matched[rows] = iou[rows, columns]
     best = iou.max(1, initial=0.0)
-    return Overlap(np.where(there, best, np.nan), np.where(there, matched, np.nan))
+    return InstanceOverlap(np.where(there, best, np.nan), np.where(there, matched, np.nan))
 
 
 def overlap_bound(inside: Cells, whole: Whole) -> Float[np.ndarray, " instance"]:
-    """(k,) the largest IoU of each instance with any union of locations; NaN as in `Overlap`."""
+    """(k,) the largest IoU of each instance with any union of locations; NaN as above."""
     _check(inside, whole)
     found = [cell_bound(np.stack([row, whole - row], 1))[0] for row in inside]
     return np.array(found, np.float64)

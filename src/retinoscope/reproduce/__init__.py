@@ -4,8 +4,8 @@ report = neo2024(vlm, Data(Once(partial(open_source, "coco:coco"))), "runs/neo20
 report.write()
 """
 
-from ._data import Data, Once, read_questions
-from ._plan import Plan
+from ._data import Once, OpenedData, read_questions
+from ._plan import ReproductionPlan
 from ._run import neo2024
 
-__all__ = ["Data", "Once", "Plan", "neo2024", "read_questions"]
+__all__ = ["Once", "OpenedData", "ReproductionPlan", "neo2024", "read_questions"]

@@ -35,7 +35,7 @@ class Once:
 
 
 @dataclass(frozen=True)
-class Data:
+class OpenedData:
     """Opens the samples of one stage; calling it gives them.
 
     Attributes:

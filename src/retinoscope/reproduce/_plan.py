@@ -27,7 +27,7 @@ _COUNTS = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class ReproductionPlan:
     """Settings of a reproduction.
 
     Args:

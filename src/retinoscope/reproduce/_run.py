@@ -16,29 +16,29 @@ from ..errors import CapabilityError, InputError
 from ..report import PLAN, Report, compose_neo2024
 from ..store import Json, canonical_json, write_bytes
 from ..studies import AttentionKnockout, Executor, LogitLens, Progress, Study, TokenAblation
-from ._data import Data
+from ._data import OpenedData
 from ._geometry import masks_of
 from ._mean import mean_token
-from ._plan import Mode, Plan
+from ._plan import Mode, ReproductionPlan
 
 if TYPE_CHECKING:
     from ..engine import VLM
     from ..engine.fill import Mean
 
 Stage = Callable[[str], Progress]
-Executors = Callable[[Data], AbstractContextManager[Executor | None]]
+Executors = Callable[[OpenedData], AbstractContextManager[Executor | None]]
 RULES = ("paper", "corrected")
 SOURCES = ("object", "object+1", "object+2", "rest", "visual", "random=object+1")
 
 
 def neo2024(
     vlm: VLM,
-    data: Data,
+    data: OpenedData,
     out: str | Path,
-    plan: Plan = Plan(),  # noqa: B008 (frozen)
+    plan: ReproductionPlan = ReproductionPlan(),  # noqa: B008 (frozen)
     *,
-    lens_data: Data | None = None,
-    mean_data: Data | None = None,
+    lens_data: OpenedData | None = None,
+    mean_data: OpenedData | None = None,
     stage: Stage | None = None,
     executors: Executors | None = None,
     retry_failed: bool = False,
@@ -54,14 +54,14 @@ def neo2024(
         lens_data: other images for the lens (COCO's validation images in the paper).
         mean_data: other images for the mean visual token (ImageNet's in the paper).
         stage: makes a progress callback for a stage of that name.
-        executors: where a stage's samples are evaluated; opens them there by calling the `Data`.
+        executors: where a stage's samples are evaluated, and opened from its `OpenedData`.
         retry_failed: try images again that failed before.
 
     Raises:
         InputError: `out` holds another reproduction, or no object passes the curation.
         StudyError: as the studies raise it.
     """
-    run = _Run(
+    run = _Reproduction(
         vlm,
         Path(out),
         plan,
@@ -82,10 +82,10 @@ def neo2024(
 
 
 @dataclass
-class _Run:
+class _Reproduction:
     vlm: VLM
     out: Path
-    plan: Plan
+    plan: ReproductionPlan
     stage: Stage
     executors: Executors
     retry_failed: bool
@@ -94,7 +94,7 @@ class _Run:
     studies: int = 0
     new: bool = False
 
-    def begin(self, data: Data, lens: Data | None, mean: Data | None) -> None:
+    def begin(self, data: OpenedData, lens: OpenedData | None, mean: OpenedData | None) -> None:
         """Records what is run, and refuses a folder that holds something else."""
         plan = json.loads(canonical_json(asdict(self.plan)))
         plan.pop("mode")
@@ -152,7 +152,7 @@ class _Run:
         text = json.dumps(content, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
         write_bytes(self.out / PLAN, text.encode("utf-8"))
 
-    def mode(self, mode: Mode, data: Data, mean_data: Data) -> None:
+    def mode(self, mode: Mode, data: OpenedData, mean_data: OpenedData) -> None:
         """Everything but the lens, in one mode."""
         plan, folder = self.plan, self.out / mode
         objects = self.curate(
@@ -201,7 +201,7 @@ class _Run:
                 )
                 self.run(cut, opened, f"{mode}/knockout")
 
-    def lens(self, data: Data) -> None:
+    def lens(self, data: OpenedData) -> None:
         """The logit lens, which has no rule that the modes differ in."""
         plan = self.plan
         opened = self.curate(data, "lens", plan.lens_filters(), plan.capped(plan.n_lens))
@@ -217,7 +217,9 @@ class _Run:
         )
         self.run(study, opened, "lens/lens")
 
-    def curate(self, data: Data, name: str, filters: tuple[Filter, ...], limit: int) -> Data | None:
+    def curate(
+        self, data: OpenedData, name: str, filters: tuple[Filter, ...], limit: int
+    ) -> OpenedData | None:
         """The curated data, or None with a note where nothing is left."""
         folder = self.out / "curation" / name
         curated: Curated = Curation(
@@ -235,13 +237,13 @@ class _Run:
             return None
         return replace(data, curation=(folder / "curation.json").absolute())
 
-    def mean(self, data: Data) -> Mean:
+    def mean(self, data: OpenedData) -> Mean:
         samples = data()[: self.plan.mean_images]
         return mean_token(
             self.vlm, _Watched(samples, self.stage("mean visual token")), self.out / "mean"
         )
 
-    def masked(self, opened: Data, file: Path, name: str) -> Data:
+    def masked(self, opened: OpenedData, file: Path, name: str) -> OpenedData:
         """With the released code's tokens, or as it is with a note where they do not exist."""
         try:
             masks_of(self.vlm, opened(), file)
@@ -250,7 +252,7 @@ class _Run:
             return opened
         return replace(opened, masks=file.absolute())
 
-    def run(self, study: Study, opened: Data, name: str) -> None:
+    def run(self, study: Study, opened: OpenedData, name: str) -> None:
         with self.executors(opened) as executor:
             study.run(
                 self.out / name,

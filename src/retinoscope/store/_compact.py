@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from retinoscope.store._parts import Index, Place, read_index, read_part, write_part
+from retinoscope.store._parts import PartIndex, Place, read_index, read_part, write_part
 from retinoscope.store._rows import KEY, ROW
 
 LOOSE_PARTS = 64
@@ -17,12 +17,12 @@ SEGMENT_ROWS = 65_536
 """A part of so many rows is large enough; it is left alone from then on."""
 
 
-def loose_parts(index: Index) -> list[Path]:
+def loose_parts(index: PartIndex) -> list[Path]:
     """The parts that are too small, oldest first."""
     return [part for part, rows in index.rows.items() if rows < SEGMENT_ROWS]
 
 
-def segments(index: Index, loose: Sequence[Path]) -> list[list[Path]]:
+def segments(index: PartIndex, loose: Sequence[Path]) -> list[list[Path]]:
     """Which of `loose` become one segment each: consecutive ones, until they hold `SEGMENT_ROWS`.
 
     A last part that would stay alone is left out.

@@ -35,7 +35,7 @@ from retinoscope.store._manifest import (
 from retinoscope.store._parts import (
     PARTS,
     RESULTS,
-    Index,
+    PartIndex,
     merged,
     ordered_keys,
     read_part,
@@ -94,7 +94,7 @@ class RunDirectory:
         self._closed = False
 
     @property
-    def _index(self) -> Index:
+    def _index(self) -> PartIndex:
         return self._ledger.index
 
     @classmethod

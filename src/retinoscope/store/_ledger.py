@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from retinoscope.store._atomic import explained
 from retinoscope.store._compact import LOOSE_PARTS, loose_parts, segments, write_segment
-from retinoscope.store._parts import PARTS, Index, part_files, read_index, write_part
+from retinoscope.store._parts import PARTS, PartIndex, part_files, read_index, write_part
 
 
 class Ledger:
@@ -86,7 +86,7 @@ class Ledger:
         if not self._stale:
             return
         files = part_files(self._folder)
-        self.index: Index = read_index(files, self._run)
+        self.index: PartIndex = read_index(files, self._run)
         # A number that a segment has replaced is below its own, so none is used again.
         self._next = 1 + max((int(p.stem) for p in files if p.stem.isdigit()), default=-1)
         _remove(self.index.replaced)

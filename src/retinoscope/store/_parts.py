@@ -44,7 +44,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Index:
+class PartIndex:
     """All finished samples of a run directory, and the type of each column over all of them.
 
     `rows` are the number of rows of each part, oldest first; `replaced` are parts whose samples
@@ -96,7 +96,7 @@ def write_part(
     return places
 
 
-def read_index(parts: Iterable[Path], run: str) -> Index:
+def read_index(parts: Iterable[Path], run: str) -> PartIndex:
     """The index of `parts`, from their metadata alone.
 
     Args:
@@ -128,7 +128,7 @@ def read_index(parts: Iterable[Path], run: str) -> Index:
             first += count
         rows[part] = first
         types = join_schemas(types, schema, str(part))
-    return Index(places, types, rows, tuple(sorted(replaced & schemas.keys())))
+    return PartIndex(places, types, rows, tuple(sorted(replaced & schemas.keys())))
 
 
 @dataclass(frozen=True)
@@ -196,20 +196,20 @@ def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise _damaged(part, error) from None
 
 
-def ordered_keys(index: Index, order: Sequence[str] | None) -> list[str]:
+def ordered_keys(index: PartIndex, order: Sequence[str] | None) -> list[str]:
     """The finished samples in the order given; keys that `order` lacks follow, sorted."""
     known = [key for key in dict.fromkeys(order or ()) if key in index.places]
     return known + sorted(index.places.keys() - set(known))
 
 
-def final_schema(index: Index, keys: Sequence[str]) -> pa.Schema:
+def final_schema(index: PartIndex, keys: Sequence[str]) -> pa.Schema:
     """Key and number first, then the columns by first appearance along `keys`."""
     names = dict.fromkeys(name for key in keys for name in index.places[key].columns)
     fields = [pa.field(KEY, pa.string()), pa.field(ROW, pa.int64())]
     return pa.schema(fields + [pa.field(name, index.types[name]) for name in names])
 
 
-def sorted_tables(index: Index, keys: Sequence[str]) -> Iterator[pa.Table]:
+def sorted_tables(index: PartIndex, keys: Sequence[str]) -> Iterator[pa.Table]:
     """The rows of `keys`, in that order, in tables of exactly `ROWS_PER_GROUP` rows (the last one
     fewer), each column one chunk: neither depends on where the parts were cut."""
     schema = final_schema(index, keys)
@@ -234,7 +234,7 @@ def sorted_tables(index: Index, keys: Sequence[str]) -> Iterator[pa.Table]:
         yield pa.concat_tables(waiting).combine_chunks()
 
 
-def write_results(path: Path, index: Index, keys: Sequence[str], run: str) -> None:
+def write_results(path: Path, index: PartIndex, keys: Sequence[str], run: str) -> None:
     """Merges the parts into one Parquet file, a row group at a time.
 
     The bytes depend on the run's mark, rows, order and pyarrow's version only. Raises as
@@ -249,7 +249,7 @@ def write_results(path: Path, index: Index, keys: Sequence[str], run: str) -> No
             writer.write_table(table.cast(schema), row_group_size=ROWS_PER_GROUP)
 
 
-def merged(index: Index, keys: Sequence[str]) -> pa.Table:
+def merged(index: PartIndex, keys: Sequence[str]) -> pa.Table:
     """The same rows as one table in memory."""
     schema = final_schema(index, keys)
     return pa.concat_tables([schema.empty_table(), *sorted_tables(index, keys)])

@@ -15,7 +15,7 @@ from retinoscope.store._manifest import mark_of, read_manifest
 from retinoscope.store._parts import (
     RESULTS,
     ROWS_PER_GROUP,
-    Index,
+    PartIndex,
     check_results,
     merged,
     ordered_keys,
@@ -156,7 +156,7 @@ def _so_far(folder: Path, run: str) -> pa.Table:
 
 
 def _unfinished(folder: Path, run: str) -> InputError:
-    index: Index = read_index(part_files(folder), run)
+    index: PartIndex = read_index(part_files(folder), run)
     return InputError(
         f"{folder} is not finished ({len(index.places)} samples so far); "
         "give the command that started it again, it goes on where it stopped"

@@ -35,25 +35,25 @@ class _Named(TypedDict):
     fingerprint: NotRequired[_Text]
 
 
-class _Source(TypedDict):
+class _SourceFacts(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     spec: Annotated[str, StringConstraints(max_length=4_096)]
     seed: NotRequired[Annotated[int, Field(ge=0, lt=2**64)]]
     limit: NotRequired[_Count]
 
 
-class _Data(_Named):
+class _DataFacts(_Named):
     samples: NotRequired[_Count]
     images: NotRequired[_Count]
-    source: NotRequired[_Source | None]
+    source: NotRequired[_SourceFacts | None]
 
 
-class _Manifest(TypedDict):
+class _RunManifest(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     study: _Text
     parameters: dict[str, Any]
     model: _Named | str
-    data: _Data | str
+    data: _DataFacts | str
     seeds: dict[str, Any] | int
     dtype: str
     schema: _Count
@@ -64,7 +64,7 @@ class _Manifest(TypedDict):
     resumed: NotRequired[list[dict[str, Any]]]
 
 
-_MANIFEST = TypeAdapter(_Manifest)
+_MANIFEST = TypeAdapter(_RunManifest)
 
 
 def check_manifest(content: object, file: Path) -> None:

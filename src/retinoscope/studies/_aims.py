@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from ..data import Gaze, Sample, Segment
 from ..data.viewing import centre_prior, pool
-from ..stats.maps import METRICS, Reference, Score, compare, resample
+from ..stats.maps import METRICS, MapScore, Reference, compare, resample
 
 Points = Float[np.ndarray, "fixation xy"]
 
@@ -89,18 +89,20 @@ class Aim:
             self.density(gaze), points, self.others, centre_prior((self.shape[1], self.shape[0]))
         )
 
-    def scores(self, values: Float[np.ndarray, "height width"], rules: Rules) -> dict[str, Score]:
+    def scores(
+        self, values: Float[np.ndarray, "height width"], rules: Rules
+    ) -> dict[str, MapScore]:
         """A map against each observer, then the mean over observers; NaN with a reason where no
         observer allows the metric."""
         if not self.seen:
             why = str(self.observers[0].nothing)
-            return {name: Score(name, math.nan, 0, {}, why) for name in rules.metrics}
+            return {name: MapScore(name, math.nan, 0, {}, why) for name in rules.metrics}
         ours = self.fitted(values)
         return _mean(
             [_compared(ours, self.reference(one), rules) for one in self.seen], rules.metrics
         )
 
-    def people(self, rules: Rules) -> dict[str, Score] | None:
+    def people(self, rules: Rules) -> dict[str, MapScore] | None:
         """Each observer's own fixations against the map of all others; None with fewer than two."""
         if len(self.seen) < 2:
             return None
@@ -113,7 +115,7 @@ class Aim:
         return _mean(found, rules.metrics)
 
 
-def _compared(ours: np.ndarray, reference: Reference, rules: Rules) -> dict[str, Score]:
+def _compared(ours: np.ndarray, reference: Reference, rules: Rules) -> dict[str, MapScore]:
     return compare(
         ours,
         reference,
@@ -124,7 +126,7 @@ def _compared(ours: np.ndarray, reference: Reference, rules: Rules) -> dict[str,
     )
 
 
-def _mean(found: Sequence[dict[str, Score]], metrics: Sequence[str]) -> dict[str, Score]:
+def _mean(found: Sequence[dict[str, MapScore]], metrics: Sequence[str]) -> dict[str, MapScore]:
     joined = {}
     for name in metrics:
         scores = [one[name] for one in found]

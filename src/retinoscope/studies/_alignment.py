@@ -16,12 +16,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..attribution import HeatMap
-from ..attribution import Score as MapScore
+from ..attribution import HeatMap, TargetScore
 from ..data import Sample, Segment, mask_attention
 from ..data.viewing import centre_prior
 from ..errors import InputError, RetinoscopeError
-from ..stats.maps import METRICS, Score
+from ..stats.maps import METRICS, MapScore
 from ._aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from ._alignment_examples import alignment_example
 from ._map_options import COMPLETENESS, Steps, check_exact, completeness_of, steps_of
@@ -89,7 +88,7 @@ class AttentionAlignment(Study[_Context]):
     layers: tuple[int, ...] | None = None
     granularities: tuple[str, ...] = ("word", "phrase", "sentence")
     rules: Rules = DEFAULT_RULES
-    score: MapScore = "log-probability"
+    score: TargetScore = "log-probability"
     steps: Steps = None
     distractors: int = 3
     untrained: bool = True
@@ -370,7 +369,7 @@ def _row(sample: Sample, aim: Aim, condition: str | None = None) -> dict[str, Ce
     }
 
 
-def _cells(scores: Mapping[str, Score]) -> dict[str, Cell]:
+def _cells(scores: Mapping[str, MapScore]) -> dict[str, Cell]:
     why: dict[str, list[str]] = {}
     for name, score in scores.items():
         if score.reason is not None:

@@ -15,7 +15,7 @@ from ..attribution import (
     Goal,
     HeatMap,
     Method,
-    Score,
+    TargetScore,
     insertion_deletion,
     methods_named,
     weight_dependence,
@@ -87,7 +87,7 @@ class AttributionLocalisation(Study[_Context]):
     layers: tuple[int, ...] | None = None
     tasks: tuple[str, ...] = ("generative",)
     prompts: PromptOptions = DEFAULT_PROMPTS
-    score: Score = "log-probability"
+    score: TargetScore = "log-probability"
     steps: Steps = None
     controls: int = 20
     curve_steps: int = 5

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..attribution import Exact, Goal, Score, Target, resolve
+from ..attribution import Exact, Goal, Target, TargetScore, resolve
 from ..data import Sample
 from ._answers import Answers
 from ._named_tokens import named_tokens
@@ -51,7 +51,7 @@ def explained(
     sample: Sample,
     tasks: Sequence[str],
     prompts: PromptOptions,
-    score: Score,
+    score: TargetScore,
     max_new_tokens: int,
 ) -> tuple[Explained, ...]:
     """All targets of a sample.

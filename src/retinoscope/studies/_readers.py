@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from ..attribution import METHODS, SCORES, Exact, HeatMap, contrastive, matching
-from ..attribution import Score as MapScore
+from ..attribution import METHODS, SCORES, Exact, HeatMap, TargetScore, contrastive, matching
 from ..encoders import Matcher, TwoTower
 from ..engine import VLM
 from ..errors import CapabilityError, InputError
@@ -153,7 +152,7 @@ class VlmReader(Reader):
     """Reads a description as its own answer."""
 
     vlm: VLM
-    explains: MapScore = "log-probability"
+    explains: TargetScore = "log-probability"
     exact: Exact = "incremental"
 
     kind = "VLM"
@@ -239,7 +238,7 @@ class MatchingReader(Reader):
 
 
 def reader_of(
-    model: Model, score: MapScore = "log-probability", exact: Exact = "incremental"
+    model: Model, score: TargetScore = "log-probability", exact: Exact = "incremental"
 ) -> Reader:
     """The reader of a model.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ..attribution import METHODS, Exact, Goal, HeatMap, Score, Target, resolve
+from ..attribution import METHODS, Exact, Goal, HeatMap, Target, TargetScore, resolve
 from ..data import Segment
 from ..errors import InputError
 from ._tasks import DESCRIBE
@@ -32,11 +32,11 @@ class Spoken:
         vlm: VLM,
         image: Image.Image,
         text: str,
-        score: Score = "log-probability",
+        score: TargetScore = "log-probability",
         exact: Exact = "incremental",
     ) -> None:
         self.vlm, self.text = vlm, text
-        self.score: Score = score
+        self.score: TargetScore = score
         self.exact: Exact = exact
         prompt = vlm.prompt(image, DESCRIBE)
         asked = prompt.inputs.input_ids.tolist()

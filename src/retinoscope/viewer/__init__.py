@@ -7,9 +7,9 @@
 The page's shell and scripts are the same in all three places; `_documents` is what they read.
 """
 
-from ._documents import Capability
+from ._documents import CapabilityFacts
 from ._export import export_view
 from ._serve import serve
 from ._widget import show
 
-__all__ = ["Capability", "export_view", "serve", "show"]
+__all__ = ["CapabilityFacts", "export_view", "serve", "show"]

@@ -16,7 +16,7 @@ VERSION = 1
 
 
 @dataclass(frozen=True)
-class Capability:
+class CapabilityFacts:
     """A view or a method: whether it is there, and why where it is not."""
 
     name: str
@@ -65,11 +65,11 @@ class SampleFacts:
 
 
 @dataclass(frozen=True)
-class Manifest:
+class ViewerManifest:
     mode: str
     title: str
     model: ModelFacts | None
-    capabilities: Sequence[Capability]
+    capabilities: Sequence[CapabilityFacts]
     studies: Sequence[StudyFacts]
     samples: Sequence[SampleFacts]
     mean: str = ""
@@ -134,7 +134,7 @@ class ObjectFacts:
 
 
 @dataclass(frozen=True)
-class Asked:
+class QuestionResult:
     question: str
     answer: str
     predicted: str | None
@@ -171,7 +171,7 @@ class SampleDocument:
     prompt: PromptFacts | None
     visual: Visual | None
     objects: Sequence[ObjectFacts] = ()
-    questions: Sequence[Asked] = ()
+    questions: Sequence[QuestionResult] = ()
     rows: Sequence[Mapping[str, object]] = ()
     has: Has = field(default_factory=lambda: Has(False, False))
     note: str = ""
@@ -225,7 +225,7 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerDocument:
     """`candidates` are the most probable first tokens, `chosen` the first of them."""
 
     text: str
@@ -246,8 +246,8 @@ class WordChange:
 class EffectDocument:
     """`python` does the same."""
 
-    before: Answer
-    after: Answer
+    before: AnswerDocument
+    after: AnswerDocument
     edits: Sequence[Mapping[str, object]]
     word: WordChange | None
     tokens: int
@@ -298,7 +298,7 @@ class SweepDocument:
 
 
 @dataclass(frozen=True)
-class Column:
+class ColumnFacts:
     """`kind` is text, int, float or estimate; an estimate's cell is value, low, high."""
 
     name: str
@@ -309,12 +309,12 @@ class Column:
 @dataclass(frozen=True)
 class TablePart:
     title: str
-    columns: Sequence[Column]
+    columns: Sequence[ColumnFacts]
     rows: Sequence[Sequence[object]]
 
 
 @dataclass(frozen=True)
-class Spread:
+class SampleValues:
     """A number per sample, under one condition."""
 
     key: str
@@ -323,8 +323,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class TableDocument:
-    columns: Sequence[Column]
+    columns: Sequence[ColumnFacts]
     rows: Sequence[Sequence[object]]
     note: str
     more: Sequence[TablePart] = ()
-    spread: Sequence[Spread] = ()
+    spread: Sequence[SampleValues] = ()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..report import StudyRun, collect, write_whole
 from ..studies import evaluating
-from ._documents import Capability
+from ._documents import CapabilityFacts
 from ._json import text_of
 from ._library import SHOWN, THUMB, Library, jpeg_of
 from ._page import ASSETS, asset, page
@@ -32,7 +32,7 @@ def export_view(
     data: Sequence[Sample] | None = None,
     n_lens: int = 50,
     progress: Progress | None = None,
-) -> tuple[Path, tuple[Capability, ...]]:
+) -> tuple[Path, tuple[CapabilityFacts, ...]]:
     """Writes the page of the finished studies in `folder`; given again, it goes on.
 
     A file whose inputs are the same as when it was written is kept.
@@ -64,7 +64,7 @@ def _exported(
     data: Sequence[Sample] | None,
     n_lens: int,
     progress: Progress | None,
-) -> tuple[Path, tuple[Capability, ...]]:
+) -> tuple[Path, tuple[CapabilityFacts, ...]]:
     goal = root / VIEW if out is None else Path(out)
     for name in ASSETS:
         asset(name)

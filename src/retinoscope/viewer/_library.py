@@ -20,12 +20,12 @@ from ..studies import evaluating, read_categories
 from ._categories import category_maps, visual_of_boxes, visual_of_categories
 from ._documents import (
     VERSION,
-    Capability,
+    CapabilityFacts,
     Has,
-    Manifest,
     ModelFacts,
     SampleDocument,
     SampleFacts,
+    ViewerManifest,
     Visual,
 )
 from ._json import plain
@@ -145,9 +145,9 @@ class Library:
             return None
         return lens_of(shown.run) if kind == "lens" else attention_of(shown.run)
 
-    def manifest(self) -> Manifest:
+    def manifest(self) -> ViewerManifest:
         names = list(dict.fromkeys(study.run.model for study in self.studies))
-        return Manifest(
+        return ViewerManifest(
             mode=self.mode,
             title=", ".join(names),
             model=model_facts(self.opened.vlm),
@@ -156,19 +156,21 @@ class Library:
             samples=[self._facts(index, name) for index, name in enumerate(self.ids)],
         )
 
-    def capabilities(self) -> list[Capability]:
+    def capabilities(self) -> list[CapabilityFacts]:
         """Which views there are, and why the others are missing."""
         opened = self.opened
         no_run = "; ".join(why for why in (opened.no_data, opened.no_model) if why)
         attention = no_run or self._no_attention
         flow = any(study.run.study == "knockout" for study in self.studies)
         return [
-            Capability("images", not opened.no_data, opened.no_data),
-            Capability("layout", not no_run, no_run),
-            Capability("lens", not no_run, no_run or self._first_only),
-            Capability("attention", not attention, attention or self._first_only),
-            Capability("flow", flow, "" if flow else "no attention knockout was run"),
-            Capability("tables", bool(self.studies), "" if self.studies else "no study was opened"),
+            CapabilityFacts("images", not opened.no_data, opened.no_data),
+            CapabilityFacts("layout", not no_run, no_run),
+            CapabilityFacts("lens", not no_run, no_run or self._first_only),
+            CapabilityFacts("attention", not attention, attention or self._first_only),
+            CapabilityFacts("flow", flow, "" if flow else "no attention knockout was run"),
+            CapabilityFacts(
+                "tables", bool(self.studies), "" if self.studies else "no study was opened"
+            ),
         ]
 
     @property

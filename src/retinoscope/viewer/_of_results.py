@@ -14,11 +14,11 @@ from ..data import Sample
 from ..report import StudyRun
 from ..studies import Results
 from ._documents import (
-    Asked,
-    Column,
+    ColumnFacts,
     FlowDocument,
+    QuestionResult,
     SampleOutcome,
-    Spread,
+    SampleValues,
     StudyFacts,
     TableDocument,
     TablePart,
@@ -133,7 +133,7 @@ class StudyDocuments:
             own_columns, own_rows = _columns_of(part)
             more.append(TablePart(name.replace("_", " "), own_columns, own_rows))
         spread = [
-            Spread(key, [float(np.mean(found)) for found in by_sample.values()])
+            SampleValues(key, [float(np.mean(found)) for found in by_sample.values()])
             for key, by_sample in self._told.changes.items()
         ]
         return TableDocument(columns, rows, _NOTES.get(self.run.study, ""), more, spread)
@@ -225,9 +225,9 @@ def condition_of(row: Mapping[str, object]) -> str | None:
     return None if condition in (None, "none") else str(condition)
 
 
-def questions_of(rows: Sequence[Mapping[str, object]]) -> list[Asked]:
+def questions_of(rows: Sequence[Mapping[str, object]]) -> list[QuestionResult]:
     """What was asked about a sample, and what the model said before any edit."""
-    found: dict[tuple[str, str], Asked] = {}
+    found: dict[tuple[str, str], QuestionResult] = {}
     for row in rows:
         question, answer = row.get("question"), row.get("answer")
         if question is None or row.get("condition") != "none":
@@ -236,24 +236,24 @@ def questions_of(rows: Sequence[Mapping[str, object]]) -> list[Asked]:
         said, right = row.get("before"), row.get("baseline_correct")
         found.setdefault(
             key,
-            Asked(
+            QuestionResult(
                 *key, None if said is None else str(said), None if right is None else bool(right)
             ),
         )
     return list(found.values())
 
 
-def questions_about(sample: Sample) -> list[Asked]:
+def questions_about(sample: Sample) -> list[QuestionResult]:
     """What could be asked about a sample that no study asked about: one question of each kind.
 
     Questions for a word come first, since its tokens say more than those of yes or no.
     """
     first = {one.kind: one for one in reversed(sample.questions)}
     ordered = sorted(first.values(), key=lambda one: (one.answer in ("yes", "no"), one.kind))
-    return [Asked(one.question, one.answer, None, None) for one in ordered]
+    return [QuestionResult(one.question, one.answer, None, None) for one in ordered]
 
 
-def _columns_of(table: pa.Table) -> tuple[list[Column], list[list[object]]]:
+def _columns_of(table: pa.Table) -> tuple[list[ColumnFacts], list[list[object]]]:
     """A summary's columns and rows, each estimate and its interval as one cell."""
     names = table.column_names
     estimates = [n for n in names if f"{n}_low" in names and f"{n}_high" in names]
@@ -262,11 +262,11 @@ def _columns_of(table: pa.Table) -> tuple[list[Column], list[list[object]]]:
     for name in (name for name in names if name not in ends):
         kind = table.schema.field(name).type
         if name in estimates:
-            columns.append(Column(name, "estimate", "share" if name in _SHARES else ""))
+            columns.append(ColumnFacts(name, "estimate", "share" if name in _SHARES else ""))
         elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            columns.append(Column(name, "int" if pa.types.is_integer(kind) else "float", ""))
+            columns.append(ColumnFacts(name, "int" if pa.types.is_integer(kind) else "float", ""))
         else:
-            columns.append(Column(name, "text", ""))
+            columns.append(ColumnFacts(name, "text", ""))
     rows: list[list[object]] = []
     for row in table.to_pylist():
         cells: list[object] = []

@@ -48,7 +48,7 @@ Edit = Annotated[AblateEdit | KnockoutEdit | PatchEdit, Field(discriminator="kin
 Edits = Annotated[list[Edit], Field(max_length=16)]
 
 
-class Ask(Request):
+class RunRequest(Request):
     image: Name
     question: Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
     prefill: Annotated[str, Field(max_length=MAX_TEXT)] | None = None
@@ -59,29 +59,29 @@ class OfRun(Request):
     run: Name
 
 
-class Generate(OfRun):
+class GenerateRequest(OfRun):
     edits: Edits = []
     max_new_tokens: Annotated[int, Field(ge=1, le=256)] = 64
 
 
-class LensAsk(OfRun):
+class LensRequest(OfRun):
     top_k: Annotated[int, Field(ge=1, le=20)] = 5
 
 
-class WordAsk(OfRun):
+class WordRequest(OfRun):
     word: Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class AttentionAsk(OfRun):
+class AttentionRequest(OfRun):
     query: Annotated[int, Field(ge=-1, le=1_000_000)] = -1
 
 
-class EffectAsk(OfRun):
+class EffectRequest(OfRun):
     edits: Annotated[list[Edit], Field(min_length=1, max_length=16)]
     word: Annotated[str, Field(min_length=1, max_length=100)] | None = None
 
 
-class SweepAsk(OfRun):
+class SweepRequest(OfRun):
     tokens: Indices
     target: Target = "last"
     width: Annotated[int, Field(ge=1, le=4_096)] = 1

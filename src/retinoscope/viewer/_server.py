@@ -23,13 +23,21 @@ from ..data import open_image
 from ..errors import RetinoscopeError
 from ..memory import is_out_of_memory
 from ._clients import Clients
-from ._documents import Capability, Manifest
+from ._documents import CapabilityFacts, ViewerManifest
 from ._guard import CLIENT_COOKIE, RETRY_AFTER, TOKEN_COOKIE, Guard, Limits, matches
 from ._json import plain, text_of
 from ._library import SHOWN, THUMB, Library, jpeg_of, model_facts
 from ._page import ASSETS, asset, page
-from ._requests import Ask, AttentionAsk, EffectAsk, Generate, LensAsk, SweepAsk, WordAsk
-from ._session import GoneError, Kept, Session, Sweep
+from ._requests import (
+    AttentionRequest,
+    EffectRequest,
+    GenerateRequest,
+    LensRequest,
+    RunRequest,
+    SweepRequest,
+    WordRequest,
+)
+from ._session import ClientItems, GoneError, Session, Sweep
 from ._worker import BusyError, LateError, LeftError, ModelWorker
 
 if TYPE_CHECKING:
@@ -59,7 +67,7 @@ class App:
     ) -> None:
         self.session, self.library, self.limits, self.timeout = session, library, limits, timeout
         self.worker = ModelWorker()
-        self.images: Kept[Image.Image] = Kept(
+        self.images: ClientItems[Image.Image] = ClientItems(
             KEPT_IMAGES, "image", IMAGE_MEMORY, lambda image: 3 * image.width * image.height
         )
         self.pictures: OrderedDict[tuple[str, int], bytes] = OrderedDict()
@@ -123,13 +131,15 @@ class App:
         self.pictures.move_to_end(key)
         return self.pictures[key]
 
-    def manifest(self) -> Manifest:
+    def manifest(self) -> ViewerManifest:
         vlm, library = self.session.vlm, self.library
-        methods = [Capability(one.name, one.supported, one.why) for one in vlm.capabilities.methods]
+        methods = [
+            CapabilityFacts(one.name, one.supported, one.why) for one in vlm.capabilities.methods
+        ]
         known = {one.name for one in methods}
         ours = library.manifest() if library is not None else None
         more = [] if ours is None else [one for one in ours.capabilities if one.name not in known]
-        return Manifest(
+        return ViewerManifest(
             mode="live",
             title=f"{vlm.name.rstrip('/').rpartition('/')[2]}, live",
             model=model_facts(vlm),
@@ -316,7 +326,7 @@ def _live_routes(api: FastAPI, state: App) -> None:
         return Response(content, media_type="image/png")
 
     @api.post("/api/ask")
-    async def ask(request: Request, asked: Ask) -> Response:
+    async def ask(request: Request, asked: RunRequest) -> Response:
         start = time.perf_counter()
         if asked.image.startswith("sample-"):
             number = asked.image.removeprefix("sample-")
@@ -334,23 +344,23 @@ def _live_routes(api: FastAPI, state: App) -> None:
         return _json({"run": name, "sample": sample, "answer": answer, "ms": ms})
 
     @api.post("/api/generate")
-    async def generate(request: Request, asked: Generate) -> Response:
+    async def generate(request: Request, asked: GenerateRequest) -> Response:
         return await timed(request, lambda: session.generate(asked))
 
     @api.post("/api/lens")
-    async def lens(request: Request, asked: LensAsk) -> Response:
+    async def lens(request: Request, asked: LensRequest) -> Response:
         return await timed(request, lambda: session.lens(asked))
 
     @api.post("/api/word")
-    async def word(request: Request, asked: WordAsk) -> Response:
+    async def word(request: Request, asked: WordRequest) -> Response:
         return await timed(request, lambda: session.word(asked))
 
     @api.post("/api/attention")
-    async def attention(request: Request, asked: AttentionAsk) -> Response:
+    async def attention(request: Request, asked: AttentionRequest) -> Response:
         return await timed(request, lambda: session.attention(asked))
 
     @api.post("/api/effect")
-    async def effect(request: Request, asked: EffectAsk) -> Response:
+    async def effect(request: Request, asked: EffectRequest) -> Response:
         return await timed(request, lambda: session.effect(asked))
 
     async def timed(request: Request, work: Callable[[], object]) -> Response:
@@ -370,7 +380,7 @@ def _png(image: Image.Image) -> bytes:
 
 def _sweeps(api: FastAPI, state: App) -> None:
     @api.post("/api/sweep")
-    async def sweep(request: Request, asked: SweepAsk) -> Response:
+    async def sweep(request: Request, asked: SweepRequest) -> Response:
         mine = state.sweeps[state.client(request)] >= SWEEPS_OF_ONE
         if mine or len(state.jobs) >= MAX_SWEEPS:
             raise HTTPException(429, "too many sweeps at once: wait for one, or cancel it")

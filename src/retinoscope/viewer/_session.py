@@ -26,7 +26,7 @@ from ..memory import budget
 from ..studies import sliding_windows
 from ..tokens import likely_pieces
 from ._documents import (
-    Answer,
+    AnswerDocument,
     AttentionDocument,
     Candidate,
     EffectDocument,
@@ -51,14 +51,14 @@ from ._of_run import (
 )
 from ._requests import (
     AblateEdit,
-    Ask,
-    AttentionAsk,
+    AttentionRequest,
     Edit,
-    EffectAsk,
-    Generate,
-    LensAsk,
-    SweepAsk,
-    WordAsk,
+    EffectRequest,
+    GenerateRequest,
+    LensRequest,
+    RunRequest,
+    SweepRequest,
+    WordRequest,
 )
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class GoneError(InputError):
     """A run or an image that is not kept (any more)."""
 
 
-class Kept(Generic[Item]):
+class ClientItems(Generic[Item]):
     """Each client's last things by names that cannot be guessed; safe over threads.
 
     A client that has too many loses its own, the one used longest ago. Where all together take too
@@ -138,7 +138,7 @@ class Live:
     """A run that the page works on."""
 
     run: Run
-    ask: Ask
+    ask: RunRequest
     words: int = 0
     _lens: Lens | None = field(default=None)
 
@@ -161,7 +161,9 @@ class Session:
 
     def __init__(self, vlm: VLM, data: Sequence[Sample] | None = None) -> None:
         self.vlm = vlm
-        self.runs: Kept[Live] = Kept(KEPT_RUNS, "run", budget(None, vlm.device), _held)
+        self.runs: ClientItems[Live] = ClientItems(
+            KEPT_RUNS, "run", budget(None, vlm.device), _held
+        )
         source = None if data is None else source_of(data)
         if data is None or source is None:
             data, self.mean_python = scenes(MEAN_IMAGES), f"rs.data.scenes({MEAN_IMAGES})"
@@ -181,8 +183,8 @@ class Session:
         return f"the visual tokens of {len(self._samples)} images: {self.mean_python}"
 
     def ask(
-        self, image: Image.Image, ask: Ask, src: str, client: str = ""
-    ) -> tuple[str, SampleDocument, Answer]:
+        self, image: Image.Image, ask: RunRequest, src: str, client: str = ""
+    ) -> tuple[str, SampleDocument, AnswerDocument]:
         """Runs a prompt for `client`. Raises InputError as `vlm.prompt` does."""
         start = time.perf_counter()
         prompt = self.vlm.prompt(image, ask.question, ask.prefill, raw=ask.raw)
@@ -191,7 +193,7 @@ class Session:
         name = self.runs.add(Live(run, ask), client)
         return name, live_sample(run, name, src), answer
 
-    def generate(self, ask: Generate) -> Answer:
+    def generate(self, ask: GenerateRequest) -> AnswerDocument:
         """The whole greedy continuation, under edits if there are any."""
         live, start = self.runs[ask.run], time.perf_counter()
         effects = self._effects(live, ask.edits)
@@ -199,18 +201,18 @@ class Session:
         path = effects.path[0] if ask.edits else "clean"
         return self._answer(live.run, effects.logits[0], path, start, text)
 
-    def lens(self, ask: LensAsk) -> LensDocument:
+    def lens(self, ask: LensRequest) -> LensDocument:
         run = self.runs[ask.run].run
         top_k = min(ask.top_k, self.vlm.vocab_size)
         return lens_document(run.lens(top_k=top_k, positions=lens_positions(run.sequence)))
 
-    def word(self, ask: WordAsk) -> WordDocument:
+    def word(self, ask: WordRequest) -> WordDocument:
         return word_document(self.runs[ask.run].lens(), ask.word)
 
-    def attention(self, ask: AttentionAsk) -> AttentionDocument:
+    def attention(self, ask: AttentionRequest) -> AttentionDocument:
         return attention_of(self.runs[ask.run].run, ask.query)
 
-    def effect(self, ask: EffectAsk) -> EffectDocument:
+    def effect(self, ask: EffectRequest) -> EffectDocument:
         """One forward pass under all edits together."""
         live = self.runs[ask.run]
         before = self._answer(live.run, live.run.logits, "clean", time.perf_counter())
@@ -245,7 +247,7 @@ class Session:
             ),
         )
 
-    def sweep(self, ask: SweepAsk) -> Sweep:
+    def sweep(self, ask: SweepRequest) -> Sweep:
         """The pieces of a sweep over windows of layers, computed one by one."""
         live = self.runs[ask.run]
         return Sweep(live.run, ask)
@@ -266,7 +268,7 @@ class Session:
         path: str,
         start: float,
         text: str | None = None,
-    ) -> Answer:
+    ) -> AnswerDocument:
         probs, ids = _probs(logits).topk(min(N_CANDIDATES, len(logits)))
         words = run.adapter.vocabulary.texts(ids.tolist())
         candidates = [
@@ -274,7 +276,7 @@ class Session:
         ]
         ms = (time.perf_counter() - start) * 1000
         chosen = candidates[0]
-        return Answer(chosen.word if text is None else text, candidates, chosen, ms, path)
+        return AnswerDocument(chosen.word if text is None else text, candidates, chosen, ms, path)
 
 
 class Sweep:
@@ -286,7 +288,7 @@ class Sweep:
 
     CHUNK = 4
 
-    def __init__(self, run: Run, ask: SweepAsk) -> None:
+    def __init__(self, run: Run, ask: SweepRequest) -> None:
         tokens, target = run.image.at(ask.tokens), target_of(run, ask.target)
         self.windows = sliding_windows(run.adapter.n_layers, ask.width)
         cuts = [Knockout(tokens, target, window.layers) for window in self.windows]

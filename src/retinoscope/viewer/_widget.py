@@ -13,7 +13,7 @@ from PIL import Image
 from ..engine import Effects, Run
 from ..errors import InputError, MissingExtraError, RetinoscopeError
 from ..lens import Lens
-from ._documents import Capability, Manifest, SampleFacts
+from ._documents import CapabilityFacts, SampleFacts, ViewerManifest
 from ._json import plain
 from ._library import SHOWN, model_facts
 from ._of_run import attention_of, lens_document, lens_of
@@ -59,11 +59,11 @@ def documents_of(run: Run, more: Mapping[str, object], session: Session, name: s
 
     capabilities = run.vlm.capabilities.methods
     sample = live_sample(run, name, _data_url(run))
-    manifest = Manifest(
+    manifest = ViewerManifest(
         mode="widget",
         title=run.vlm.name.rstrip("/").rpartition("/")[2],
         model=model_facts(run.vlm),
-        capabilities=[Capability(one.name, one.supported, one.why) for one in capabilities],
+        capabilities=[CapabilityFacts(one.name, one.supported, one.why) for one in capabilities],
         studies=(),
         samples=[SampleFacts(0, name, run.prompt.text, None, (), {})],
         mean=session.mean_of,
@@ -96,7 +96,7 @@ def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
         import anywidget
         import traitlets
 
-        from ._requests import Ask
+        from ._requests import RunRequest
         from ._session import Live, Session
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "notebook") from error
@@ -113,7 +113,7 @@ def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
     session = Session(run.vlm)
     prompt = run.prompt
     # `model_construct`: the run is there already, however long its text is.
-    asked = Ask.model_construct(
+    asked = RunRequest.model_construct(
         image="widget", question=prompt.text, prefill=prompt.prefill, raw=False
     )
     name = session.runs.add(Live(run, asked))
@@ -129,20 +129,27 @@ def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
 
 def calls_of(session: Session) -> dict[str, Callable[[object], object]]:
     """What the page may ask for, by the server's paths."""
-    from ._requests import AttentionAsk, EffectAsk, Generate, LensAsk, SweepAsk, WordAsk
+    from ._requests import (
+        AttentionRequest,
+        EffectRequest,
+        GenerateRequest,
+        LensRequest,
+        SweepRequest,
+        WordRequest,
+    )
 
     def sweep(body: object) -> object:
-        work = session.sweep(SweepAsk.model_validate(body))
+        work = session.sweep(SweepRequest.model_validate(body))
         while work.done < work.total:
             work.step()
         return {"result": work.document()}
 
     return {
-        "/api/lens": lambda body: session.lens(LensAsk.model_validate(body)),
-        "/api/word": lambda body: session.word(WordAsk.model_validate(body)),
-        "/api/attention": lambda body: session.attention(AttentionAsk.model_validate(body)),
-        "/api/effect": lambda body: session.effect(EffectAsk.model_validate(body)),
-        "/api/generate": lambda body: session.generate(Generate.model_validate(body)),
+        "/api/lens": lambda body: session.lens(LensRequest.model_validate(body)),
+        "/api/word": lambda body: session.word(WordRequest.model_validate(body)),
+        "/api/attention": lambda body: session.attention(AttentionRequest.model_validate(body)),
+        "/api/effect": lambda body: session.effect(EffectRequest.model_validate(body)),
+        "/api/generate": lambda body: session.generate(GenerateRequest.model_validate(body)),
         "/api/sweep": sweep,
     }
 

@@ -23,7 +23,7 @@ from ._draws import GROUND, PIXELS, VERSION, Draws
 from ._kinds import KINDS
 from ._layout import check_key, layout
 from ._scene import draw, put_together
-from ._world import SIZE, Layout, SceneOptions
+from ._world import SIZE, SceneLayout, SceneOptions
 
 Ground = Literal["water", "land"]
 GROUNDS: tuple[Ground, Ground] = ("water", "land")
@@ -144,7 +144,7 @@ def grounded_arrays(
 
 def _content(
     index: int, seed: int, correlation: float | None
-) -> tuple[Layout, int, Ground, Ground]:
+) -> tuple[SceneLayout, int, Ground, Ground]:
     """The layout, which of its items is the target, the target's side, and the ground."""
     check_key(index, seed)
     draws = Draws(seed, index, GROUND)

@@ -7,8 +7,8 @@ from ._shapes import (
     LIGHT,
     MAIN,
     NEUTRAL,
-    Patch,
     Shape,
+    ShapeArea,
     annulus,
     arc,
     box,
@@ -39,7 +39,7 @@ def key() -> Shape:
 
 
 def ladder() -> Shape:
-    rungs: list[Patch] = []
+    rungs: list[ShapeArea] = []
     for y in (-0.68, -0.24, 0.2, 0.64):
         rungs += stroke("rungs", DARK, 0.16, (-0.45, y), (0.45, y))
     return shape(

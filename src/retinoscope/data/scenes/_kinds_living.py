@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import math
 
-from ._shapes import DARK, LIGHT, MAIN, NEUTRAL, PALE, Patch, Shape, arc, oval, poly, shape, stroke
+from ._shapes import (
+    DARK,
+    LIGHT,
+    MAIN,
+    NEUTRAL,
+    PALE,
+    Shape,
+    ShapeArea,
+    arc,
+    oval,
+    poly,
+    shape,
+    stroke,
+)
 from ._shapes import turned as turn
 
 
@@ -59,7 +72,7 @@ def flower() -> Shape:
 def leaf() -> Shape:
     right = arc(-0.55, -0.15, 1.1, 1.1, -52, 52, 11)
     left = arc(0.55, -0.15, 1.1, 1.1, 128, 232, 11)
-    veins: list[Patch] = []
+    veins: list[ShapeArea] = []
     for y in (-0.45, -0.1, 0.25):
         veins += stroke("veins", DARK, 0.06, (-0.34, y - 0.2), (0.0, y + 0.1), (0.34, y - 0.2))
     return shape(

@@ -10,8 +10,8 @@ from ._shapes import (
     MAIN,
     NEUTRAL,
     PALE,
-    Patch,
     Shape,
+    ShapeArea,
     annulus,
     arc,
     box,
@@ -35,7 +35,7 @@ def boat() -> Shape:
 
 def book() -> Shape:
     page = poly("pages", MAIN, (0.0, -0.45), (0.95, -0.68), (0.95, 0.36), (0.0, 0.6))
-    lines: list[Patch] = []
+    lines: list[ShapeArea] = []
     for y in (-0.28, 0.0, 0.28):
         lines += stroke("lines", NEUTRAL, 0.09, (0.2, y), (0.78, y - 0.14))
     cover = poly("cover", DARK, (0.0, 0.55), (1.05, 0.3), (1.05, 0.48), (0.0, 0.76))
@@ -60,7 +60,7 @@ def bottle() -> Shape:
 
 
 def car() -> Shape:
-    wheels: list[Patch] = []
+    wheels: list[ShapeArea] = []
     for x in (-0.55, 0.55):
         wheels += [
             oval("wheels", NEUTRAL, x, 0.42, 0.25, n=16),
@@ -91,7 +91,7 @@ def chair() -> Shape:
 
 
 def clock() -> Shape:
-    ticks: list[Patch] = []
+    ticks: list[ShapeArea] = []
     for i in range(4):
         c, s = math.cos(i * math.pi / 2), math.sin(i * math.pi / 2)
         ticks += stroke(

@@ -7,7 +7,7 @@ from ._draws import LAYOUT, Draws
 from ._font import BOARD_HEIGHT, SIGN_WORDS, board_width
 from ._kinds import ALL_KINDS, COLORS, KINDS
 from ._paint import covered_shares
-from ._world import COUNT_WEIGHTS, FINE, SIZE, Board, Item, Layout, SceneOptions
+from ._world import COUNT_WEIGHTS, FINE, SIZE, Board, SceneItem, SceneLayout, SceneOptions
 
 MAX_COVERED = 0.35
 """Largest share of an object's own pixels that later objects may cover, with occlusion."""
@@ -25,7 +25,7 @@ def check_key(index: int, seed: int) -> None:
     whole(seed, "seed", 0, 2**32 - 1)
 
 
-def layout(index: int, seed: int, options: SceneOptions) -> Layout:
+def layout(index: int, seed: int, options: SceneOptions) -> SceneLayout:
     """The content of scene `index` of `seed`."""
     check_key(index, seed)
     draws = Draws(seed, index, LAYOUT)
@@ -42,7 +42,7 @@ def layout(index: int, seed: int, options: SceneOptions) -> Layout:
         radii = sorted((draws.between(_RADII[0] * FINE, largest) for _ in kinds), reverse=True)
         items = _items(draws, kinds, colors, radii, board, options.occlusion)
         if items is not None:
-            return Layout(tuple(sorted(items, key=lambda item: item.x)), board)
+            return SceneLayout(tuple(sorted(items, key=lambda item: item.x)), board)
         largest = max(_RADII[0] * FINE, largest - FINE)
 
 
@@ -59,9 +59,9 @@ def _items(
     radii: list[int],
     board: Board | None,
     occlusion: bool,
-) -> list[Item] | None:
+) -> list[SceneItem] | None:
     """All items without a collision, or None where one of them found no room."""
-    items: list[Item] = []
+    items: list[SceneItem] = []
     for depth, (kind, color, radius) in enumerate(zip(kinds, colors, radii, strict=True)):
         angle, flip = draws.between(-25, 25), bool(draws.below(2))
         squeeze = draws.between(218, 256)
@@ -76,7 +76,7 @@ def _items(
         for _ in range(_TRIES):
             x = draws.between(margin, SIZE * FINE - margin)
             y = draws.between(margin, SIZE * FINE - margin)
-            item = Item(kind, color, x, y, radius, angle, flip, stretch, tint, depth)
+            item = SceneItem(kind, color, x, y, radius, angle, flip, stretch, tint, depth)
             if _fits(item, items, board, occlusion):
                 items.append(item)
                 break
@@ -85,7 +85,7 @@ def _items(
     return items
 
 
-def _fits(item: Item, items: list[Item], board: Board | None, occlusion: bool) -> bool:
+def _fits(item: SceneItem, items: list[SceneItem], board: Board | None, occlusion: bool) -> bool:
     if board is not None:
         x0, y0, x1, y1 = (edge * FINE for edge in board.box)
         dx, dy = max(x0 - item.x, item.x - x1, 0), max(y0 - item.y, item.y - y1, 0)

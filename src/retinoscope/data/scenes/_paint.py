@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8, UInt16
 from ._kinds import NEUTRAL_RGB, PALE_RGB, RGB, shape_of
 from ._raster import HALF_COVER, SUB, SUPER, UNITS, fill, pool, spread
 from ._shapes import UNIT
-from ._world import FINE, SIZE, Item
+from ._world import FINE, SIZE, SceneItem
 
 _TURN = 1 << 14
 _SIN = [math.floor(math.sin(math.radians(angle)) * _TURN + 0.5) for angle in range(-25, 116)]
@@ -31,7 +31,7 @@ class Painted:
     `cover` counts the sub-pixels of each pixel that the object fills.
     """
 
-    item: Item
+    item: SceneItem
     x: int
     y: int
     cells: UInt8[np.ndarray, "fine_height fine_width"]
@@ -49,7 +49,7 @@ class Painted:
         return self.cover >= HALF_COVER
 
 
-def paint(item: Item) -> Painted:
+def paint(item: SceneItem) -> Painted:
     """Rasterise one object."""
     shape = shape_of(item.kind)
     c, s = _sin(90 - abs(item.angle)), _sin(item.angle)
@@ -81,7 +81,7 @@ def paint(item: Item) -> Painted:
     return Painted(item, x0, y0, cells, pool(cells > 0))
 
 
-def palette(item: Item) -> UInt8[np.ndarray, "numbers 3"]:
+def palette(item: SceneItem) -> UInt8[np.ndarray, "numbers 3"]:
     """The colour of each number in `Painted.cells`."""
     main = np.clip(RGB[item.color] + np.array(item.tint), 0, 255)
     tones = np.array(
@@ -112,7 +112,7 @@ def part_masks(painted: Painted) -> list[tuple[str, Bool[np.ndarray, "height wid
     return [(name, winner == part) for part, name in enumerate(shape.parts)]
 
 
-def covered_shares(items: Sequence[Item]) -> list[float]:
+def covered_shares(items: Sequence[SceneItem]) -> list[float]:
     """The share of each item's own pixels that items after it cover."""
     covered = np.zeros((SIZE, SIZE), dtype=bool)
     shares = []

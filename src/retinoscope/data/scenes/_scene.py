@@ -20,7 +20,7 @@ from ._kinds import ALL_KINDS, COLORS, KINDS, MORE_KINDS
 from ._layout import check_key, layout
 from ._paint import Painted, paint, palette, part_masks
 from ._raster import SUPER, pool
-from ._world import SIZE, Board, Layout, SceneOptions
+from ._world import SIZE, Board, SceneLayout, SceneOptions
 
 SIGN_LABEL = 1 + len(KINDS)
 """Label of the first sign word; 0 is the background, 1 + kind index an object."""
@@ -34,7 +34,7 @@ def _label(kind: int) -> int:
 
 
 def draw(
-    content: Layout, draws: Draws, ground: Callable[[Draws], np.ndarray] = background
+    content: SceneLayout, draws: Draws, ground: Callable[[Draws], np.ndarray] = background
 ) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
     """The image, and the objects in painting order; `ground` draws what is behind them."""
     canvas = ground(draws)
@@ -120,7 +120,7 @@ def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample
 
 
 def put_together(
-    content: Layout,
+    content: SceneLayout,
     image: np.ndarray,
     painted: Sequence[Painted],
     name: str,

@@ -21,7 +21,7 @@ Ring = Sequence[Point]
 
 
 @dataclass(frozen=True)
-class Patch:
+class ShapeArea:
     """One filled area of a part: rings under the even-odd rule, x right, y down."""
 
     part: str
@@ -43,7 +43,7 @@ class Shape:
     """Where each patch's rings lie in `points`."""
 
 
-def shape(*patches: Patch) -> Shape:
+def shape(*patches: ShapeArea) -> Shape:
     """Centre the patches' bounding box and scale them into the disc of radius `UNIT`."""
     rings = [np.array(ring, dtype=float) for patch in patches for ring in patch.rings]
     points = np.concatenate(rings)
@@ -61,14 +61,14 @@ def shape(*patches: Patch) -> Shape:
     )
 
 
-def poly(part: str, tone: int, *points: Point) -> Patch:
+def poly(part: str, tone: int, *points: Point) -> ShapeArea:
     """A polygon."""
-    return Patch(part, tone, (points,))
+    return ShapeArea(part, tone, (points,))
 
 
-def box(part: str, tone: int, x0: float, y0: float, x1: float, y1: float) -> Patch:
+def box(part: str, tone: int, x0: float, y0: float, x1: float, y1: float) -> ShapeArea:
     """An upright rectangle."""
-    return Patch(part, tone, (((x0, y0), (x1, y0), (x1, y1), (x0, y1)),))
+    return ShapeArea(part, tone, (((x0, y0), (x1, y0), (x1, y1), (x0, y1)),))
 
 
 def arc(
@@ -85,19 +85,19 @@ def arc(
 
 def oval(
     part: str, tone: int, x: float, y: float, rx: float, ry: float | None = None, n: int = 20
-) -> Patch:
+) -> ShapeArea:
     """An ellipse, or a circle where `ry` is left out."""
-    return Patch(part, tone, (arc(x, y, rx, rx if ry is None else ry, n=n),))
+    return ShapeArea(part, tone, (arc(x, y, rx, rx if ry is None else ry, n=n),))
 
 
 def annulus(
     part: str, tone: int, x: float, y: float, outer: Point, inner: Point, n: int = 22
-) -> Patch:
+) -> ShapeArea:
     """The area between two ellipses of one centre."""
-    return Patch(part, tone, (arc(x, y, *outer, n=n), arc(x, y, *inner, n=n)))
+    return ShapeArea(part, tone, (arc(x, y, *outer, n=n), arc(x, y, *inner, n=n)))
 
 
-def stroke(part: str, tone: int, width: float, *points: Point) -> list[Patch]:
+def stroke(part: str, tone: int, width: float, *points: Point) -> list[ShapeArea]:
     """A line through `points` as one quadrilateral each stretch."""
     quads = []
     for (x0, y0), (x1, y1) in pairwise(points):
@@ -112,7 +112,7 @@ def stroke(part: str, tone: int, width: float, *points: Point) -> list[Patch]:
     return quads
 
 
-def turned(patch: Patch, degrees: float, about: Point = (0, 0)) -> Patch:
+def turned(patch: ShapeArea, degrees: float, about: Point = (0, 0)) -> ShapeArea:
     """`patch` turned clockwise on the screen."""
     c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     ax, ay = about
@@ -121,9 +121,11 @@ def turned(patch: Patch, degrees: float, about: Point = (0, 0)) -> Patch:
         x, y = point[0] - ax, point[1] - ay
         return ax + c * x - s * y, ay + s * x + c * y
 
-    return Patch(patch.part, patch.tone, tuple([turn(p) for p in ring] for ring in patch.rings))
+    return ShapeArea(patch.part, patch.tone, tuple([turn(p) for p in ring] for ring in patch.rings))
 
 
-def mirrored(patch: Patch) -> Patch:
+def mirrored(patch: ShapeArea) -> ShapeArea:
     """`patch` with left and right exchanged."""
-    return Patch(patch.part, patch.tone, tuple([(-x, y) for x, y in ring] for ring in patch.rings))
+    return ShapeArea(
+        patch.part, patch.tone, tuple([(-x, y) for x, y in ring] for ring in patch.rings)
+    )

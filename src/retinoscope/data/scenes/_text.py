@@ -6,7 +6,7 @@ from .._sample import Question, Relation
 from ._draws import TEXT, Draws
 from ._font import SIGN_WORDS
 from ._kinds import ALL_KINDS, COLORS, KINDS
-from ._world import Item, Layout
+from ._world import SceneItem, SceneLayout
 
 COUNT_WORDS = ("one", "two", "three", "four", "five")
 DIRECTIONS = ("left of", "right of", "above", "below")
@@ -17,7 +17,7 @@ def article(word: str) -> str:
     return "an" if word[:1].lower() in set("aeiou") else "a"
 
 
-def caption(layout: Layout) -> str:
+def caption(layout: SceneLayout) -> str:
     """The objects from left to right, then the sign."""
     names = [f"{COLORS[item.color]} {ALL_KINDS[item.kind]}" for item in layout.items]
     phrases = [f"{article(name)} {name}" for name in names]
@@ -28,7 +28,7 @@ def caption(layout: Layout) -> str:
     return sentence
 
 
-def directions(subject: Item, anchor: Item) -> tuple[str, ...]:
+def directions(subject: SceneItem, anchor: SceneItem) -> tuple[str, ...]:
     """Where `subject` lies from `anchor`: one direction, or two where neither is clear.
 
     A direction is clear if the centres differ along its axis more than 1.3 times as much as along
@@ -43,7 +43,7 @@ def directions(subject: Item, anchor: Item) -> tuple[str, ...]:
     return across, along
 
 
-def relations(layout: Layout) -> tuple[Relation, ...]:
+def relations(layout: SceneLayout) -> tuple[Relation, ...]:
     """All pairs with one clear direction."""
     found = []
     for s, subject in enumerate(layout.items):
@@ -55,7 +55,7 @@ def relations(layout: Layout) -> tuple[Relation, ...]:
 
 
 def questions(
-    layout: Layout, index: int, seed: int, more_kinds: bool = False
+    layout: SceneLayout, index: int, seed: int, more_kinds: bool = False
 ) -> tuple[Question, ...]:
     """All questions about one scene, kind by kind; polling has as many "no" as "yes"."""
     items = layout.items
@@ -69,7 +69,7 @@ def questions(
     )
 
 
-def _polling(items: tuple[Item, ...], draws: Draws, known: int) -> list[Question]:
+def _polling(items: tuple[SceneItem, ...], draws: Draws, known: int) -> list[Question]:
     present = [item.kind for item in items]
     absent = draws.distinct(len(items), [k for k in range(known) if k not in present])
 
@@ -80,7 +80,7 @@ def _polling(items: tuple[Item, ...], draws: Draws, known: int) -> list[Question
     return yes + [Question(ask(kind), "no", "polling") for kind in absent]
 
 
-def _attributes(items: tuple[Item, ...]) -> list[Question]:
+def _attributes(items: tuple[SceneItem, ...]) -> list[Question]:
     asked = [
         Question(f"What color is the {ALL_KINDS[item.kind]}?", COLORS[item.color], "color", (i,))
         for i, item in enumerate(items)
@@ -93,7 +93,7 @@ def _attributes(items: tuple[Item, ...]) -> list[Question]:
     ]
 
 
-def _relation_questions(items: tuple[Item, ...]) -> list[Question]:
+def _relation_questions(items: tuple[SceneItem, ...]) -> list[Question]:
     asked = []
     for a, anchor in enumerate(items):
         seen = [(i, directions(item, anchor)) for i, item in enumerate(items) if i != a]
@@ -106,7 +106,7 @@ def _relation_questions(items: tuple[Item, ...]) -> list[Question]:
     return asked
 
 
-def _sign_questions(layout: Layout) -> list[Question]:
+def _sign_questions(layout: SceneLayout) -> list[Question]:
     if layout.board is None:
         return []
     return [Question("What does the sign say?", SIGN_WORDS[layout.board.word], "sign")]

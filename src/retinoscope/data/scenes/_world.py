@@ -45,7 +45,7 @@ class SceneOptions:
 
 
 @dataclass(frozen=True)
-class Item:
+class SceneItem:
     """An object to draw. Lengths are in `FINE` units a pixel, angles in degrees."""
 
     kind: int
@@ -79,8 +79,8 @@ class Board:
 
 
 @dataclass(frozen=True)
-class Layout:
+class SceneLayout:
     """A scene's content; `items` from left to right."""
 
-    items: tuple[Item, ...]
+    items: tuple[SceneItem, ...]
     board: Board | None

@@ -23,7 +23,7 @@ from ._gaze import GRANULARITIES, PROVENANCES, Gaze, Provenance, Segment, pool, 
 from ._observer import Observer, mask_attention, observe, simulated, write_simulated
 from ._options import GazeOptions
 from ._recording import Recording, read_recording, recording_json
-from ._text import Transcript, Unit, transcript
+from ._text import TextUnit, Transcript, transcript
 from ._viewport import Viewport
 from ._vista import vista
 
@@ -39,8 +39,8 @@ __all__ = [
     "Provenance",
     "Recording",
     "Segment",
+    "TextUnit",
     "Transcript",
-    "Unit",
     "Viewport",
     "centre_prior",
     "collected",

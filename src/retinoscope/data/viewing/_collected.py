@@ -37,7 +37,7 @@ from ._gaze import Gaze
 from ._options import GazeOptions, read_options
 from ._pictures import chosen, images_below
 from ._recording import Recording
-from ._text import Unit, between, names_something, transcript
+from ._text import TextUnit, between, names_something, transcript
 from ._viewport import Viewport
 from ._vista import texts_of
 
@@ -81,7 +81,7 @@ class CollectedTrial:
     def recording(self, where: str) -> Recording:
         """As fixations and a text with times; raises InputError for times that cannot be."""
         points, starts, ends = dwells(self.positions, self.pauses, self.end, self.radius)
-        units = [Unit(str(w["text"]), float(w["start"]), float(w["end"])) for w in self.words]
+        units = [TextUnit(str(w["text"]), float(w["start"]), float(w["end"])) for w in self.words]
         return Recording(
             points=points,
             starts=starts,
@@ -174,7 +174,7 @@ class _Word(TypedDict):
 
 
 @with_config(STRICT)
-class _Facts(TypedDict):
+class _TrialFacts(TypedDict):
     """The JSON in a trial's metadata."""
 
     session: Annotated[int, Field(ge=0, lt=2**63)]
@@ -189,7 +189,7 @@ class _Facts(TypedDict):
     instruments: list[str]
 
 
-_FACTS = TypeAdapter(_Facts)
+_FACTS = TypeAdapter(_TrialFacts)
 
 
 def _positions(table: Any) -> Positions:

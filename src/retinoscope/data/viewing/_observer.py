@@ -22,7 +22,7 @@ from ..scenes import Scenes
 from ._gaze import Gaze, segment_of
 from ._options import SETTINGS, GazeOptions
 from ._recording import Recording, recording_json
-from ._text import Unit, bare, transcript
+from ._text import TextUnit, bare, transcript
 from ._viewport import Viewport
 from ._vista import texts_of
 
@@ -81,7 +81,7 @@ def observe(sample: Sample, observer: int = 0, seed: int = 0, how: Observer = DE
     at, units, points, times = 1.0, [], [], []
     for word, masks in zip(words, about, strict=True):
         length = how.word * float(np.exp(rng.normal(0, 0.2)))
-        units.append(Unit(word, round(at, 3), round(at + length, 3)))
+        units.append(TextUnit(word, round(at, 3), round(at + length, 3)))
         held = how.fixation * float(np.exp(rng.normal(0, 0.3)))
         start = max(0.0, at - how.lead + rng.uniform(0, 0.1))
         end = start + held

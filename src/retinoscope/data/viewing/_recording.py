@@ -19,7 +19,7 @@ from ...errors import InputError
 from ._density import overlap
 from ._gaze import PROVENANCES, Gaze, Provenance
 from ._options import GazeOptions
-from ._text import Transcript, Unit, transcript
+from ._text import TextUnit, Transcript, transcript
 from ._viewport import Viewport, inside
 
 INSTRUMENTS = ("eyes", "pointer")
@@ -122,7 +122,7 @@ def read_recording(stored: object, where: str, observer: int | None = None) -> R
         lists = [one.get(f"{axis}_coordinates") for axis in ("x", "y")]
         unequal += all(isinstance(xs, list) for xs in lists) and len({len(x) for x in lists}) > 1  # type: ignore[arg-type]
     units = [
-        Unit(
+        TextUnit(
             _text(one, f"{where}: word {number}"),
             *(_number(one, name, f"{where}: word {number}") for name in ("start", "end")),
         )

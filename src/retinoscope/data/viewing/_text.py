@@ -27,7 +27,7 @@ FUNCTION_WORDS = _BREAKS | _ARTICLES
 
 
 @dataclass(frozen=True)
-class Unit:
+class TextUnit:
     """A timed piece of a text: mostly one word. Seconds."""
 
     text: str
@@ -45,7 +45,7 @@ class Transcript:
     """
 
     text: str
-    units: tuple[Unit, ...]
+    units: tuple[TextUnit, ...]
     spans: tuple[tuple[int, int], ...]
 
     def segments(self, granularity: str) -> tuple[Segment, ...]:
@@ -137,7 +137,7 @@ def names_something(word: str) -> bool:
     return plain not in FUNCTION_WORDS and re.search(r"\w", plain) is not None
 
 
-def transcript(units: Sequence[Unit], where: str, *, ordered: bool = True) -> Transcript:
+def transcript(units: Sequence[TextUnit], where: str, *, ordered: bool = True) -> Transcript:
     """Timed pieces put together; pieces without a letter or a sign say nothing and are left out.
 
     Args:
@@ -148,7 +148,9 @@ def transcript(units: Sequence[Unit], where: str, *, ordered: bool = True) -> Tr
         InputError: no words, a time that is no number, an end before its start, or a piece that
             begins before the one before it.
     """
-    kept = [Unit(unit.text.strip(), unit.start, unit.end) for unit in units if unit.text.strip()]
+    kept = [
+        TextUnit(unit.text.strip(), unit.start, unit.end) for unit in units if unit.text.strip()
+    ]
     if not kept:
         raise InputError(f"{where}: expected a text of at least one word, got none")
     before = -math.inf

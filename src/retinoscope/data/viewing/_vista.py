@@ -189,7 +189,7 @@ def _of_triplets(
     if not rows:
         raise InputError(f"{table}: expected at least one map, got none")
     named = chosen({name: images[name] for name in rows}, options.subset, str(root))
-    source = _Maps(root, table, options, tuple(named.items()), rows)
+    source = _VistaMaps(root, table, options, tuple(named.items()), rows)
     name = f"{'outside:' if outside else ''}vista:{root}"
     return LazySamples(name, source.read, source.describe, range(len(named)))
 
@@ -232,7 +232,7 @@ def whole_number(value: object, name: str) -> int | None:
 
 
 @dataclass(frozen=True)
-class _Maps:
+class _VistaMaps:
     root: Path
     table: Path
     options: GazeOptions

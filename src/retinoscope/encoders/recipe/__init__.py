@@ -1,7 +1,7 @@
 """The comparison: one small vision transformer, trained on the same scenes by several objectives.
 
-`train_encoders` makes all of them, `Packed` opens what it wrote. Every objective takes the same
-number of steps of the same number of images; the loader hands out images and captions, never a
+`train_encoders` makes all of them, `PackedEncoders` opens what it wrote. Every objective takes the
+same number of steps of the same number of images; the loader hands out images and captions, never a
 mask, a box or a label.
 """
 
@@ -14,7 +14,7 @@ from ._config import (
     Objective,
     TowerSizes,
 )
-from ._packed import Packed, repack
+from ._packed import PackedEncoders, repack
 from ._pairs import GROUNDED_SEED, TRAIN_SEED, Pairs, caption_ids, held_out
 from ._tower import TextTower, aggregate, build_tower, encode, image_processor
 from ._train import train_encoders
@@ -28,7 +28,7 @@ __all__ = [
     "Aggregation",
     "EncoderRecipe",
     "Objective",
-    "Packed",
+    "PackedEncoders",
     "Pairs",
     "TextTower",
     "TowerSizes",

@@ -17,7 +17,7 @@ from transformers import CLIPVisionModel
 from ...data.scenes import KINDS
 from ...pocket.recipe import build_tokenizer
 from ._config import Objective, TowerSizes
-from ._pairs import Batch, named_kinds
+from ._pairs import PairBatch, named_kinds
 from ._tower import TextTower, aggregate, drawn_patches, encode
 from ._views import view
 
@@ -38,7 +38,7 @@ class Training(ABC):
         self.modules: dict[str, nn.Module] = {"tower": tower}
 
     @abstractmethod
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         """The loss of one batch; random draws come from `generator` alone."""
 
     def after(self, step: int) -> None:
@@ -49,7 +49,9 @@ class Training(ABC):
         """The modules that the finished encoder needs."""
         return {"tower": self.tower}
 
-    def seen(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, "batch 3 side side"]:
+    def seen(
+        self, batch: PairBatch, generator: torch.Generator
+    ) -> Float[Tensor, "batch 3 side side"]:
         """The one view of each image that most objectives take."""
         return view(batch.images, generator, side=self.sizes.image, smallest=_SMALLEST)
 
@@ -68,7 +70,7 @@ class Contrastive(Training):
         self.scale = nn.ParameterDict({"log": nn.Parameter(torch.tensor(math.log(1 / 0.07)))})
         self.modules |= {"text": self.text, "scale": self.scale}
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         kept = None
         if self.objective.kept < 1:
             n = self.sizes.grid**2
@@ -115,7 +117,7 @@ class Captioning(Training):
             nn.init.normal_(embedding.weight, std=0.1)
         self.modules["head"] = self.head
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         tokens = encode(self.tower, self.seen(batch, generator))
         read, told = batch.captions[:, :-1], batch.captions[:, 1:]
         n = read.shape[1]
@@ -154,7 +156,7 @@ class Mae(Training):
             nn.init.normal_(embedding.weight, std=0.02)
         self.modules["head"] = self.head
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         seen = self.seen(batch, generator)
         n, many = self.sizes.grid**2, len(seen)
         kept = drawn_patches(many, n, 1 - _HIDDEN_PATCHES, generator)
@@ -187,7 +189,7 @@ class Distillation(Training):
         self.teacher.register_buffer("centre", torch.zeros(sizes.prototypes))
         self.modules |= {"head": self.head, "teacher": self.teacher}
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         patch, grid = self.sizes.patch, self.sizes.grid
 
         def crops(share: float, smallest: float, largest: float) -> Tensor:
@@ -256,7 +258,7 @@ class Supervised(Training):
         self.head = nn.Linear(sizes.width, len(KINDS))
         self.modules["head"] = self.head
 
-    def loss(self, batch: Batch, generator: torch.Generator) -> Float[Tensor, ""]:
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         logits = self.head(encode(self.tower, self.seen(batch, generator))[:, 0]).float()
         return F.binary_cross_entropy_with_logits(logits, named_kinds(batch.captions))
 

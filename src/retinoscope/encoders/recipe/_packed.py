@@ -71,7 +71,7 @@ def repack(folder: Path, out: Path, objectives: Sequence[str], seed: int = 0) ->
     Raises:
         InputError: no such folder, objective or seed.
     """
-    packed = Packed(folder)
+    packed = PackedEncoders(folder)
     chosen = []
     for name in objectives:
         states = packed.weights(name, seed)
@@ -88,7 +88,7 @@ def repack(folder: Path, out: Path, objectives: Sequence[str], seed: int = 0) ->
     return pack(out, packed.sizes, chosen, facts)
 
 
-class Packed:
+class PackedEncoders:
     """A folder of finished encoders."""
 
     def __init__(self, folder: Path) -> None:

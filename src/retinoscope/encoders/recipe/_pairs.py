@@ -30,7 +30,7 @@ _CHUNK = 200
 
 
 @dataclass(frozen=True)
-class Batch:
+class PairBatch:
     """What a step of an objective gets to see."""
 
     images: UInt8[Tensor, "batch height width 3"]
@@ -52,11 +52,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.images)
 
-    def batch(self, rng: np.random.Generator, size: int) -> Batch:
+    def batch(self, rng: np.random.Generator, size: int) -> PairBatch:
         """`size` different pairs."""
         chosen = torch.from_numpy(rng.choice(len(self), size, replace=False))
         chosen = chosen.to(self.images.device)
-        return Batch(self.images[chosen], self.captions[chosen])
+        return PairBatch(self.images[chosen], self.captions[chosen])
 
 
 def named_kinds(captions: Int[Tensor, "batch token"]) -> Float[Tensor, "batch kind"]:

@@ -22,7 +22,7 @@ from ...data.scenes import COLORS, KINDS, SIGN_WORDS, article
 from ._bank import AMBIGUOUS, Bank
 from ._config import Corpus, Recipe
 from ._loop import Report, optimise
-from ._packing import IGNORED, PREFIX, Batch, pack
+from ._packing import IGNORED, PREFIX, TokenBatch, pack
 from ._turns import Turns
 from ._vocabulary import token_id
 
@@ -78,7 +78,7 @@ class AnswerLoss:
 
 
 def answer_loss(
-    model: LlavaForConditionalGeneration, embedded: Tensor, batch: Batch, *, mixed: bool = True
+    model: LlavaForConditionalGeneration, embedded: Tensor, batch: TokenBatch, *, mixed: bool = True
 ) -> AnswerLoss:
     """Run the decoder over a packed batch; the unembedding only where an answer is predicted.
 

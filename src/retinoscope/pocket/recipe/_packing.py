@@ -33,7 +33,7 @@ class Turn:
 
 
 @dataclass(frozen=True)
-class Batch:
+class TokenBatch:
     """A packed batch. `labels[b, t]` is the id to be predicted *at* position t, or `IGNORED`;
     `weights[b, t]` is how much that counts."""
 
@@ -45,9 +45,9 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Rows:
+class PackedExamples:
     """Packed examples as arrays (example, token). `segment` is 0 for the prefix, 1 and up for the
-    turns, -1 for padding; the rest as in `Batch`."""
+    turns, -1 for padding; the rest as in `TokenBatch`."""
 
     ids: Int[np.ndarray, "example token"]
     labels: Int[np.ndarray, "example token"]
@@ -62,7 +62,7 @@ def pack(
     slots: Int[np.ndarray, "batch slot"],
     text_tokens: int,
     pad: int,
-) -> Batch:
+) -> TokenBatch:
     """Pack each example's turns behind `prefix` and its image slots.
 
     Turns that do not fit into `text_tokens` are left out; the caller shuffles them.
@@ -75,7 +75,7 @@ def pack(
         pad: id of the padding token.
     """
     rows = lay_out(examples, prefix, slots, text_tokens, pad)
-    return Batch(
+    return TokenBatch(
         ids=torch.from_numpy(rows.ids),
         labels=torch.from_numpy(rows.labels),
         weights=torch.from_numpy(rows.weights),
@@ -99,7 +99,7 @@ def lay_out(
     slots: Int[np.ndarray, "batch slot"],
     text_tokens: int,
     pad: int,
-) -> Rows:
+) -> PackedExamples:
     """What `pack` packs, as arrays; arguments as there."""
     n_prefix = len(prefix) + slots.shape[1]
     length = n_prefix + text_tokens
@@ -125,4 +125,4 @@ def lay_out(
             positions[row, at:stop] = n_prefix + np.arange(len(turn))
             segment[row, at:stop] = number
             at = stop
-    return Rows(ids, labels, weights, positions, segment)
+    return PackedExamples(ids, labels, weights, positions, segment)

@@ -5,11 +5,20 @@ once; `build` puts them together as an ordinary `LlavaForConditionalGeneration`.
 adapter. Importing this registers the tower with `transformers`.
 """
 
-from ._adapter import Adapter, read_adapter
+from ._adapter import AdapterWeights, read_adapter
 from ._assemble import assemble, vision_state
 from ._language import open_language
 from ._open import MODELS, NAMES, build, folder, is_adapter, scores
-from ._parts import CACHE_VARIABLE, LANGUAGE, PARTS, VISION, Part, cache_folder, fetch, part_file
+from ._parts import (
+    CACHE_VARIABLE,
+    LANGUAGE,
+    PARTS,
+    VISION,
+    WeightsFile,
+    cache_folder,
+    fetch,
+    part_file,
+)
 from ._tower import LiteConfig, LiteTower, register
 
 __all__ = [
@@ -19,10 +28,10 @@ __all__ = [
     "NAMES",
     "PARTS",
     "VISION",
-    "Adapter",
+    "AdapterWeights",
     "LiteConfig",
     "LiteTower",
-    "Part",
+    "WeightsFile",
     "assemble",
     "build",
     "cache_folder",

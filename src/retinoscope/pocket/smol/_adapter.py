@@ -21,7 +21,7 @@ FILE = "adapter.safetensors"
 
 
 @dataclass(frozen=True)
-class Adapter:
+class AdapterWeights:
     """Projector, the constants of the features, and low-rank updates where there are any.
 
     `vision` is how the tower is set up, `parts` the SHA-256 of each frozen part's file, `scale`
@@ -85,7 +85,7 @@ def _half(value: Tensor) -> Tensor:
     return value.detach().to("cpu", torch.float16).contiguous()
 
 
-def read_adapter(folder: Path) -> Adapter:
+def read_adapter(folder: Path) -> AdapterWeights:
     """The adapter in `folder`.
 
     Raises:
@@ -100,7 +100,7 @@ def read_adapter(folder: Path) -> Adapter:
         with safe_open(file, "pt") as opened:
             told = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        return Adapter(
+        return AdapterWeights(
             projector=_under(tensors, "projector."),
             mean=tensors["mean"],
             std=tensors["std"],

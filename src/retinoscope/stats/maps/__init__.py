@@ -33,13 +33,13 @@ from ._localise import (
 )
 from ._resample import resample
 from ._transport import emd
-from ._types import Score
+from ._types import MapScore
 
 __all__ = [
     "METRICS",
+    "MapScore",
     "Metric",
     "Reference",
-    "Score",
     "auc_borji",
     "auc_judd",
     "auc_region",

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float
 from ...errors import InputError
 from ._check import Fixations, Map, Others, checked, constant, fit, pixels
 from ._resample import Resize
-from ._types import Score, undefined
+from ._types import MapScore, undefined
 
 
 def mann_whitney(
@@ -32,7 +32,7 @@ def mann_whitney(
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def auc_judd(ours: Map, fixations: Fixations, *, repeats: bool = False) -> Score:
+def auc_judd(ours: Map, fixations: Fixations, *, repeats: bool = False) -> MapScore:
     """Fixated pixels against all others.
 
     Args:
@@ -52,7 +52,7 @@ def auc_judd(ours: Map, fixations: Fixations, *, repeats: bool = False) -> Score
     return _score("auc_judd", values.ravel()[at], values.ravel()[rest], settings)
 
 
-def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> Score:
+def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
     """Fixations against pixels drawn uniformly from the whole map.
 
     The original averages over 100 random draws of as many negatives as there are fixations; this is
@@ -67,7 +67,9 @@ def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> Score
     return _score("auc_borji", values.ravel()[at], values.ravel(), settings)
 
 
-def auc_shuffled(ours: Map, fixations: Fixations, others: Others, *, repeats: bool = True) -> Score:
+def auc_shuffled(
+    ours: Map, fixations: Fixations, others: Others, *, repeats: bool = True
+) -> MapScore:
     """Fixations against those of other images, laid on this map: what all images share, such as a
     bias to the centre, earns nothing.
 
@@ -92,7 +94,7 @@ def auc_region(
     region: Bool[np.ndarray, "reference_height reference_width"],
     *,
     resize: Resize | None = None,
-) -> Score:
+) -> MapScore:
     """The pixels of a region against all others, such as a density above a threshold.
 
     Raises:
@@ -130,9 +132,9 @@ def _score(
     positives: np.ndarray,
     negatives: np.ndarray,
     settings: dict[str, str | int | float | bool],
-) -> Score:
+) -> MapScore:
     if not len(positives):
         return undefined(metric, "no fixation", 0, settings)
     if not len(negatives):
         return undefined(metric, "every pixel is fixated", len(positives), settings)
-    return Score(metric, mann_whitney(positives, negatives), len(positives), settings)
+    return MapScore(metric, mann_whitney(positives, negatives), len(positives), settings)

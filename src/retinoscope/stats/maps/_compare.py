@@ -16,7 +16,7 @@ from ._density import information_gain, information_gain_mit, kl, similarity, si
 from ._linear import ncc, nss
 from ._resample import Resize
 from ._transport import emd
-from ._types import Score, undefined
+from ._types import MapScore, undefined
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def compare(
     negatives: Negatives = "refuse",
     resize: Resize | None = None,
     grid: int = 16,
-) -> dict[str, Score]:
+) -> dict[str, MapScore]:
     """The scores of one map by name; what the reference does not allow is NaN with its reason.
 
     Args:
@@ -111,13 +111,13 @@ def compare(
     found = {}
     for name in metrics:
         score = _one(name, values, reference, repeats, negatives, grid)
-        found[name] = Score(name, score.value, score.n, {**told, **score.settings}, score.reason)
+        found[name] = MapScore(name, score.value, score.n, {**told, **score.settings}, score.reason)
     return found
 
 
 def _one(
     name: str, values: Map, known: Reference, repeats: bool, negatives: Negatives, grid: int
-) -> Score:
+) -> MapScore:
     if name in ("ncc", "kl", "sim", "sim_mit", "emd"):
         if known.density is None:
             return undefined(name, "no density of where people looked")

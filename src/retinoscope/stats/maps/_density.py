@@ -7,7 +7,7 @@ import numpy as np
 from ...errors import InputError
 from ._check import Fixations, Map, Negatives, ReferenceMap, constant, density, pair, pixels
 from ._resample import Resize
-from ._types import Score, undefined
+from ._types import MapScore, undefined
 
 EPSILON = 2.2e-16
 """As in the MIT benchmark's code: keeps logarithms finite."""
@@ -19,7 +19,7 @@ def similarity(
     *,
     negatives: Negatives = "refuse",
     resize: Resize | None = None,
-) -> Score:
+) -> MapScore:
     """SIM: what two densities share, the sum of the smaller of both over pixels.
 
     0 to 1, 1 for equal maps. The maps are densities as they are; the MIT benchmark's code scales
@@ -38,10 +38,10 @@ def similarity(
     p, q = _both(first, second, negatives, settings)
     if p is None or q is None:
         return undefined("sim", _empty(p), first.size, settings)
-    return Score("sim", float(np.minimum(p, q).sum()), first.size, settings)
+    return MapScore("sim", float(np.minimum(p, q).sum()), first.size, settings)
 
 
-def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> Score:
+def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> MapScore:
     """SIM as the MIT benchmark's code computes it: both maps are first scaled to 0 to 1 by their
     minimum and maximum, so that a pedestal under a map is taken off; see `similarity`.
 
@@ -56,7 +56,7 @@ def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = N
     p, q = _stretched(first), _stretched(second)
     if p is None or q is None:
         return undefined("sim_mit", _flat(p), first.size, settings)
-    return Score("sim_mit", float(np.minimum(p, q).sum()), first.size, settings)
+    return MapScore("sim_mit", float(np.minimum(p, q).sum()), first.size, settings)
 
 
 def kl(
@@ -65,7 +65,7 @@ def kl(
     *,
     negatives: Negatives = "refuse",
     resize: Resize | None = None,
-) -> Score:
+) -> MapScore:
     """Kullback-Leibler divergence of the map from the reference, in nats; 0 for equal maps.
 
     sum over pixels of H log(eps + H / (S + eps)), eps = 2.2e-16: no symmetry, and a map that gives
@@ -81,7 +81,7 @@ def kl(
     if s is None or h is None:
         return undefined("kl", _empty(s), first.size, settings)
     value = float((h * np.log(EPSILON + h / (s + EPSILON))).sum())
-    return Score("kl", value, first.size, settings)
+    return MapScore("kl", value, first.size, settings)
 
 
 def information_gain(
@@ -91,7 +91,7 @@ def information_gain(
     *,
     repeats: bool = True,
     negatives: Negatives = "refuse",
-) -> Score:
+) -> MapScore:
     """Bits per fixation by which the map predicts fixations better than a baseline does.
 
     mean over fixations of log2(S + eps) - log2(B + eps), both as densities; 0 for the baseline. The
@@ -116,7 +116,7 @@ def information_gain(
     return _mean_gain("information_gain", s, b, at, settings)
 
 
-def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> Score:
+def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> MapScore:
     """Information gain as the MIT benchmark's code computes it: map and baseline are first scaled
     to 0 to 1 by their minimum and maximum, and a pixel that is fixated twice counts once; see
     `information_gain`.
@@ -145,17 +145,17 @@ def _mean_gain(
     baseline: Map,
     at: np.ndarray,
     settings: dict[str, str | int | float | bool],
-) -> Score:
+) -> MapScore:
     """Bits gained over the baseline, over the fixated pixels."""
     if not at.size:
         return undefined(name, "no fixation", 0, settings)
     gains = np.log2(ours.ravel()[at] + EPSILON) - np.log2(baseline.ravel()[at] + EPSILON)
-    return Score(name, float(gains.mean()), at.size, settings)
+    return MapScore(name, float(gains.mean()), at.size, settings)
 
 
 def equal_area_iou(
     ours: Map, theirs: ReferenceMap, *, threshold: float = 0.5, resize: Resize | None = None
-) -> Score:
+) -> MapScore:
     """Intersection over union of the reference's region and as large a region of the map.
 
     The region is where the reference reaches `threshold` of its maximum. Of equal values at the
@@ -178,7 +178,7 @@ def equal_area_iou(
     above, at = first > edge, first == edge
     share = (n - int(above.sum())) / int(at.sum())
     hit = float((above & inside).sum() + share * (at & inside).sum())
-    return Score("iou", hit / (2 * n - hit), n, settings)
+    return MapScore("iou", hit / (2 * n - hit), n, settings)
 
 
 def _both(

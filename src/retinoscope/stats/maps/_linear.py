@@ -6,10 +6,10 @@ import numpy as np
 
 from ._check import Fixations, Map, ReferenceMap, checked, constant, pair, pixels
 from ._resample import Resize
-from ._types import Score, undefined
+from ._types import MapScore, undefined
 
 
-def ncc(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> Score:
+def ncc(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> MapScore:
     """Normalised cross-correlation: Pearson's correlation over pixels, also called CC.
 
     -1 to 1; 0 is no linear relation. Undefined where either map is constant. Symmetric.
@@ -29,10 +29,10 @@ def ncc(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> Sco
             return undefined("ncc", f"{name} is constant", values.size, settings)
     a, b = first - first.mean(), second - second.mean()
     value = float((a * b).sum() / np.sqrt((a * a).sum() * (b * b).sum()))
-    return Score("ncc", value, a.size, settings)
+    return MapScore("ncc", value, a.size, settings)
 
 
-def nss(ours: Map, fixations: Fixations, *, repeats: bool = True) -> Score:
+def nss(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
     """Normalised scanpath saliency: the mean standard score of the map at fixations.
 
     0 is chance, 1 one standard deviation (over pixels, population) above the map's mean. Undefined
@@ -56,4 +56,4 @@ def nss(ours: Map, fixations: Fixations, *, repeats: bool = True) -> Score:
     if constant(values):
         return undefined("nss", "the map is constant", at.size, settings)
     scores = (values.ravel()[at] - values.mean()) / values.std()
-    return Score("nss", float(scores.mean()), at.size, settings)
+    return MapScore("nss", float(scores.mean()), at.size, settings)

@@ -7,14 +7,14 @@ from jaxtyping import Bool, Float
 
 from ...errors import InputError
 from ._check import Map, Negatives, checked, constant, density
-from ._types import Score, undefined
+from ._types import MapScore, undefined
 
 Region = Bool[np.ndarray, "height width"]
 
 _BINS = 256
 
 
-def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> Score:
+def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> MapScore:
     """Whether the map's largest value lies in the region; of several the share that does.
 
     Chance is the region's share of the pixels. A constant map points nowhere: undefined.
@@ -39,10 +39,10 @@ def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> Score:
         inside = np.asarray(distance_transform_edt(~inside)) <= tolerance
     largest = values == values.max()
     share = float(inside[largest].mean())
-    return Score("pointing", share, int(largest.sum()), {"tolerance": tolerance})
+    return MapScore("pointing", share, int(largest.sum()), {"tolerance": tolerance})
 
 
-def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -> Score:
+def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -> MapScore:
     """Share of the map's sum that lies in the region; chance is the region's share of the pixels.
 
     A map that adds up to 0 is undefined; a constant one is at chance.
@@ -63,10 +63,10 @@ def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -
         return undefined("mass", "the region is empty", values.size, settings)
     if share is None:
         return undefined("mass", "the map adds up to 0", values.size, settings)
-    return Score("mass", float(share[inside].sum()), values.size, settings)
+    return MapScore("mass", float(share[inside].sum()), values.size, settings)
 
 
-def average_precision(ours: Map, region: Region) -> Score:
+def average_precision(ours: Map, region: Region) -> MapScore:
     """Average precision of the pixels of the region, ordered by the map; chance is their share.
 
     The precision at every distinct value, weighted by the recall that it adds, ties taken together.
@@ -86,10 +86,10 @@ def average_precision(ours: Map, region: Region) -> Score:
     recall = hits[last] / hits[-1]
     precision = hits[last] / (last + 1)
     value = float((np.diff(recall, prepend=0.0) * precision).sum())
-    return Score("ap", value, int(inside.sum()))
+    return MapScore("ap", value, int(inside.sum()))
 
 
-def best_iou(ours: Map, region: Region) -> Score:
+def best_iou(ours: Map, region: Region) -> MapScore:
     """Intersection over union of the region and the map above a threshold, at the best threshold.
 
     An oracle: the threshold is chosen with the region in hand, so that it is an upper bound of
@@ -109,10 +109,10 @@ def best_iou(ours: Map, region: Region) -> Score:
     ious = hits[last] / union
     best = int(ious.argmax())
     threshold = float(sorted_values[last[best]])
-    return Score("iou_best", float(ious[best]), int(last[best] + 1), {"threshold": threshold})
+    return MapScore("iou_best", float(ious[best]), int(last[best] + 1), {"threshold": threshold})
 
 
-def otsu_iou(ours: Map, region: Region) -> Score:
+def otsu_iou(ours: Map, region: Region) -> MapScore:
     """Intersection over union of the region and the map from Otsu's threshold on, which does not
     know the region.
 
@@ -125,7 +125,7 @@ def otsu_iou(ours: Map, region: Region) -> Score:
     threshold = otsu(values)
     above = values >= threshold
     share = float((above & inside).sum() / (above | inside).sum())
-    return Score("iou_otsu", share, int(above.sum()), {"threshold": threshold})
+    return MapScore("iou_otsu", share, int(above.sum()), {"threshold": threshold})
 
 
 def otsu(values: Float[np.ndarray, "..."]) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 from ...errors import InputError, MissingExtraError
 from ._check import Map, Negatives, ReferenceMap, density, pair
 from ._resample import Resize, resample
-from ._types import Score, undefined
+from ._types import MapScore, undefined
 
 
 def emd(
@@ -20,7 +20,7 @@ def emd(
     grid: int = 16,
     negatives: Negatives = "refuse",
     resize: Resize | None = None,
-) -> Score:
+) -> MapScore:
     """Earth mover's distance of two densities, in diagonals of the image; 0 for equal maps.
 
     Both are taken to a grid of `grid` cells along the longer side and as many as keep the cells
@@ -59,7 +59,7 @@ def emd(
     places = places.reshape(-1, 2) / math.hypot(height, width)
     apart = np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1))
     value: Any = ot.emd2(a, b, apart, numItermax=10_000_000)
-    return Score("emd", float(value), len(a), settings)
+    return MapScore("emd", float(value), len(a), settings)
 
 
 def _cells(values: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Score:
+class MapScore:
     """One comparison of a map with a reference.
 
     Attributes:
@@ -33,6 +33,6 @@ class Score:
 
 def undefined(
     metric: str, reason: str, n: int = 0, settings: Mapping[str, str | int | float | bool] = {}
-) -> Score:
+) -> MapScore:
     """A score that is not there, with why."""
-    return Score(metric, math.nan, n, dict(settings), reason)
+    return MapScore(metric, math.nan, n, dict(settings), reason)

@@ -13,7 +13,7 @@ from ...recipe._bank import Bank
 from ...recipe._evaluate import Scores, scores_of
 from ...recipe._turns import DESCRIBE
 from ._features import pixels
-from ._rows import Frame, pack_rows
+from ._rows import PromptFrame, pack_rows
 from ._turns import ChatTurns
 
 
@@ -33,7 +33,7 @@ def evaluate_smol(
     whole: Any = model
     device = whole.device
     side = whole.config.vision_config.image_size
-    frame = Frame.of(tokenizer, whole.config.image_seq_length)
+    frame = PromptFrame.of(tokenizer, whole.config.image_seq_length)
     make = ChatTurns(tokenizer)
     right: dict[str, list[bool]] = defaultdict(list)
     said: list[str] = []
@@ -70,7 +70,7 @@ def evaluate_smol(
 
 
 def _describe(
-    model: Any, tokenizer: PreTrainedTokenizerBase, frame: Frame, visual: Tensor
+    model: Any, tokenizer: PreTrainedTokenizerBase, frame: PromptFrame, visual: Tensor
 ) -> list[str]:
     question = f"\n{DESCRIBE}<|im_end|>\n<|im_start|>assistant\n"
     after = tokenizer(question, add_special_tokens=False)["input_ids"]

@@ -18,7 +18,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ...recipe._bank import SceneTexts
 from ...recipe._loop import Report
-from ...recipe._packing import IGNORED, Batch, Turn, lay_out, mask_of
+from ...recipe._packing import IGNORED, TokenBatch, Turn, lay_out, mask_of
 from .._language import IMAGE_TOKEN
 from ._turns import BEFORE_IMAGE, ChatTurns
 
@@ -28,7 +28,7 @@ _STEP = 8
 
 
 @dataclass(frozen=True)
-class Frame:
+class PromptFrame:
     """What every row begins with: the ids before the image, and the image's slots."""
 
     prefix: tuple[int, ...]
@@ -37,7 +37,7 @@ class Frame:
     pad: int
 
     @classmethod
-    def of(cls, tokenizer: PreTrainedTokenizerBase, slots: int) -> Frame:
+    def of(cls, tokenizer: PreTrainedTokenizerBase, slots: int) -> PromptFrame:
         ids = tokenizer(BEFORE_IMAGE, add_special_tokens=False)["input_ids"]
         image, pad = tokenizer.convert_tokens_to_ids(IMAGE_TOKEN), tokenizer.pad_token_id
         assert isinstance(image, int)
@@ -75,7 +75,7 @@ class PackedRows:
         both = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _FIELDS}
         return PackedRows(**both, packings=self.packings)
 
-    def batch(self, rows: Int[Tensor, " row"]) -> Batch:
+    def batch(self, rows: Int[Tensor, " row"]) -> TokenBatch:
         """A packed batch on the rows' device, as `pack` would make it; no row's padding beyond the
         longest."""
         segment = self.segment[rows].to(torch.int32)
@@ -85,7 +85,7 @@ class PackedRows:
         ids = self.ids[rows, :end].to(torch.int64)
         following = ids.roll(-1, dims=1)
         learned = self.learned[rows, :end] > 0
-        return Batch(
+        return TokenBatch(
             ids=ids,
             labels=torch.where(learned, following, IGNORED),
             weights=self.weights[rows, :end].float(),
@@ -99,7 +99,7 @@ _DTYPES = (np.int32, np.uint8, np.float16, np.int16, np.int8)
 
 
 def pack_rows(
-    turns: Sequence[Sequence[Turn]], frame: Frame, text_tokens: int, packings: int
+    turns: Sequence[Sequence[Turn]], frame: PromptFrame, text_tokens: int, packings: int
 ) -> PackedRows:
     """Rows for the turns of each packing of each scene, in that order."""
     slots = np.full((len(turns), frame.slots), frame.image)
@@ -117,7 +117,7 @@ def build_rows(
     name: str,
     texts: Sequence[SceneTexts],
     tokenizer: PreTrainedTokenizerBase,
-    frame: Frame,
+    frame: PromptFrame,
     *,
     text_tokens: int,
     packings: int,
@@ -147,7 +147,7 @@ def build_rows(
     return PackedRows(**load_file(file), packings=packings)
 
 
-_Job = tuple[str, Frame, list[SceneTexts], int, int, int, int]
+_Job = tuple[str, PromptFrame, list[SceneTexts], int, int, int, int]
 
 
 def _chunk(job: _Job) -> PackedRows:

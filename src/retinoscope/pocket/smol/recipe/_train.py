@@ -33,7 +33,7 @@ from ...recipe._config import Stage
 from ...recipe._evaluate import Scores
 from ...recipe._language import answer_loss
 from ...recipe._loop import Report, optimise
-from .._adapter import FILE, Adapter, read_adapter
+from .._adapter import FILE, AdapterWeights, read_adapter
 from .._assemble import assemble, initialise, vision_state
 from .._language import open_language
 from .._low_rank import attach
@@ -44,7 +44,7 @@ from ._config import SmolRecipe
 from ._evaluate import evaluate_smol
 from ._features import cache_features, square, standardise
 from ._int8 import in_int8, require_compiler, require_cpu
-from ._rows import Frame, PackedRows, build_rows
+from ._rows import PackedRows, PromptFrame, build_rows
 
 TRAIN_SEED = 2411_19218
 """Scenes of this seed are the training set; every other seed is held out."""
@@ -74,7 +74,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class _Data:
+class _TrainingData:
     """Features and conversations, in the same order; row r belongs to scene r // packings."""
 
     features: np.ndarray | Tensor
@@ -167,14 +167,14 @@ def train_smol(
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     projector.requires_grad_(True)
-    frame = Frame.of(tokenizer, recipe.eyes.locations)
+    frame = PromptFrame.of(tokenizer, recipe.eyes.locations)
     # Frozen, so it is cast once, not at every step; many CPUs are slow in bfloat16.
     mixed = place.type != "cpu"
     half = torch.bfloat16 if mixed else torch.float32
     model.model.language_model.to(half)
     model.lm_head.to(half)
 
-    def loss_of(data: _Data, rows: Tensor, shift: int = 0) -> Tensor:
+    def loss_of(data: _TrainingData, rows: Tensor, shift: int = 0) -> Tensor:
         batch = data.rows.batch(rows)
         scenes = rows // data.rows.packings
         visual = projector(data.visual((scenes + shift) % len(data.features)))
@@ -214,7 +214,7 @@ def train_smol(
     def finish(variant: str, low_rank: dict[str, Tensor]) -> None:
         watched = losses()
         tower: Any = model.model.vision_tower
-        saved = Adapter(
+        saved = AdapterWeights(
             projector=projector.state_dict(),
             mean=tower.mean,
             std=tower.std,
@@ -292,13 +292,13 @@ def _data(
     work: Path,
     device: torch.device,
     report: Report,
-) -> tuple[_Data, _Data]:
+) -> tuple[_TrainingData, _TrainingData]:
     """Training and watched data; the tower's constants are set from the first."""
     tower: Any = model.model.vision_tower
     assert isinstance(tower, LiteTower)
-    frame = Frame.of(tokenizer, recipe.eyes.locations)
+    frame = PromptFrame.of(tokenizer, recipe.eyes.locations)
 
-    def made(name: str, images: Any, texts: Sequence[SceneTexts], packings: int) -> _Data:
+    def made(name: str, images: Any, texts: Sequence[SceneTexts], packings: int) -> _TrainingData:
         features = cache_features(tower, images, work / f"features-{name}.npy", report)
         if name == "scenes":
             standardise(tower, features)
@@ -313,7 +313,7 @@ def _data(
             seed=recipe.seed,
             report=report,
         )
-        return _Data(features, rows.to(device), tower)
+        return _TrainingData(features, rows.to(device), tower)
 
     train = made("scenes", bank.images, bank.texts, recipe.packings)
     if samples:
@@ -330,10 +330,10 @@ def _captioned(sample: Sample) -> SceneTexts:
     return SceneTexts(sample.captions[0], sample.questions)
 
 
-def _joined(first: _Data, second: _Data) -> _Data:
+def _joined(first: _TrainingData, second: _TrainingData) -> _TrainingData:
     """One after the other, in memory."""
     features = torch.cat([_tensor(first.features), _tensor(second.features)])
-    return _Data(features, first.rows.joined(second.rows), first.tower)
+    return _TrainingData(features, first.rows.joined(second.rows), first.tower)
 
 
 def _tensor(features: np.ndarray | Tensor) -> Tensor:
@@ -376,7 +376,7 @@ def _best_rate(
     return replace(stage, lr=float(min(tried, key=tried.__getitem__)))
 
 
-def _fitting(start: Path, recipe: SmolRecipe, parts: Parts) -> Adapter:
+def _fitting(start: Path, recipe: SmolRecipe, parts: Parts) -> AdapterWeights:
     """The adapter to begin with, if training can go on from it."""
     adapter = read_adapter(start)
     if adapter.low_rank:
