@@ -3,7 +3,7 @@
     from retinoscope.stats import maps
 
     maps.ncc(model_map, human_density).value
-    maps.nss(model_map, fixations, repeats=True)       # a Score: value, n, settings, reason
+    maps.nss(model_map, fixations, repeats=True)       # a MapScore: value, n, settings, reason
     maps.compare(model_map, maps.Reference(density=human_density, fixations=fixations))
 
 A map is (H, W), higher where more is claimed to matter; it needs no scale. What a metric is not
