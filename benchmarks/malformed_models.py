@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
-import resource
 import shutil
-import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ._bench import RESULTS, write_json
-from ._malformed import spoil_bytes, spoil_json
+from ._malformed import apart, spoil_bytes, spoil_json
 
 MEMORY = 4 << 30
 """Bytes of addresses that opening one may take beyond what the process has already."""
@@ -114,29 +111,6 @@ def opened(folder: Path) -> str:
     return "harmless"
 
 
-def apart(work: Callable[[], str]) -> str:
-    """What `work` returns in a copy of this process that may take so much memory and time."""
-    read, write = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(read)
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        limit = pages * resource.getpagesize() + MEMORY
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        signal.alarm(SECONDS)
-        try:
-            end = work()
-        except BaseException as error:
-            end = f"fault {type(error).__name__}: {str(error)[:200]}"
-        os.write(write, end.encode(errors="replace"))
-        os._exit(0)
-    os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        end = pipe.read().decode()
-    _, status = os.waitpid(child, 0)
-    return end or f"fault: it ended with status {status}"
-
-
 def sweep(good: Path, scratch: Path, count: int, seed: int) -> list[dict[str, Any]]:
     """`count` mutations, each of a fresh copy of `good`, and what opening each ended in."""
     rows = []
@@ -144,7 +118,7 @@ def sweep(good: Path, scratch: Path, count: int, seed: int) -> list[dict[str, An
         rng = random.Random(f"{seed}-{number}")
         copy = Path(shutil.copytree(good, scratch / f"model-{number}"))
         what = mutate(copy, rng)
-        end = apart(lambda copy=copy: opened(copy))
+        end = apart(lambda copy=copy: opened(copy), MEMORY, SECONDS)
         fault = end if end.startswith("fault") else None
         rows.append({"number": number, "what": what, "end": end.split()[0], "fault": fault})
         shutil.rmtree(copy)

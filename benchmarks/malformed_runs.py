@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ._bench import RESULTS, write_json
-from ._malformed import spoil_bytes, spoil_json
+from ._malformed import spoil_bytes, spoil_column, spoil_json
 
 Mutation = Callable[[Path, random.Random], str]
 
@@ -95,28 +95,7 @@ def _json(run: Path, rng: random.Random) -> str:
 
 def _column(run: Path, rng: random.Random) -> str:
     """A column of another type or with other values, or none."""
-    file = run / "results.parquet"
-    table = pq.read_table(file)
-    name = rng.choice(table.column_names)
-    place = table.column_names.index(name)
-    kind = rng.choice(("drop", "text", "nan", "inf", "huge", "negative", "null", "list", "bytes"))
-    n = table.num_rows
-    made: dict[str, Callable[[], pa.Array]] = {
-        "text": lambda: pa.array(["<b>x"] * n),
-        "nan": lambda: pa.array([float("nan")] * n),
-        "inf": lambda: pa.array([float("inf")] * n),
-        "huge": lambda: pa.array([10 ** rng.choice((5, 9, 18))] * n),
-        "negative": lambda: pa.array([-5] * n),
-        "null": lambda: pa.nulls(n),
-        "list": lambda: pa.array([[1, 2]] * n),
-        "bytes": lambda: pa.array([b"\xff"] * n),
-    }
-    if kind == "drop":
-        table = table.drop_columns([name])
-    else:
-        table = table.set_column(place, name, made[kind]())
-    pq.write_table(table, file)
-    return f"results.parquet {name}: {kind}"
+    return spoil_column(run / "results.parquet", rng)
 
 
 def _table(run: Path, rng: random.Random) -> str:

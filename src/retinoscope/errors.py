@@ -4,8 +4,12 @@
 class RetinoscopeError(Exception):
     """Base of every error that retinoscope raises on purpose.
 
-    The command line prints its message as one line, without a traceback.
+    The command line prints its message as one line, without a traceback. What libraries and files
+    say within it may have several.
     """
+
+    def __str__(self) -> str:
+        return " ".join(line.strip() for line in super().__str__().splitlines())
 
 
 class InputError(RetinoscopeError, ValueError):

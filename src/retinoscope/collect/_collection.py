@@ -126,7 +126,7 @@ class Collection:
         if file.is_file():
             try:
                 found = json.loads(file.read_text("utf-8"))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 raise InputError(f"{file}: expected a collection's settings ({error})") from error
             if not isinstance(found, dict):
                 raise InputError(f"{file}: expected a collection's settings, got others")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, cast
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
+from typing_extensions import TypedDict
 
 from ..data import LazySamples, Question, Relation, Sample
 from ..errors import InputError
-from ..store import Json, fingerprint_json
+from ..store import Json, fingerprint_json, first_fault
 from ..studies import sample_fingerprint
 
 FILE = "curation.json"
@@ -45,6 +50,63 @@ class Kept:
     index: int
     id: str
     objects: tuple[KeptObject, ...]
+
+
+def _each_once(entries: list[Any]) -> list[Any]:
+    if len({one["index"] for one in entries}) < len(entries):
+        raise ValueError("each once, got one twice")
+    return entries
+
+
+_Number = Annotated[int, Field(ge=0, lt=2**63)]
+_STRICT = ConfigDict(strict=True)
+
+
+@with_config(_STRICT)
+class _KeptObject(TypedDict):
+    index: _Number
+    name: str
+    reasons: dict[str, str]
+
+
+@with_config(_STRICT)
+class _Kept(TypedDict):
+    index: _Number
+    id: str
+    objects: Annotated[list[_KeptObject], AfterValidator(_each_once)]
+
+
+@with_config(_STRICT)
+class _Count(TypedDict):
+    filter: str
+    text: str
+    images: _Number
+    objects: _Number
+
+
+@with_config(_STRICT)
+class _Data(TypedDict):
+    name: str
+    fingerprint: str
+    samples: _Number
+
+
+@with_config(_STRICT)
+class _File(TypedDict):
+    """What `Curated.content` writes."""
+
+    data: _Data
+    model: dict[str, Any] | None
+    filters: list[dict[str, Any]]
+    counts: list[_Count]
+    kept: Annotated[list[_Kept], AfterValidator(_each_once)]
+    examined: _Number
+    failed: _Number
+    limit: _Number | None
+    answers: dict[str, Any]
+
+
+_FILE = TypeAdapter(_File)
 
 
 @dataclass(frozen=True)
@@ -90,7 +152,7 @@ class Curated:
         path = Path(file).expanduser()
         path = path / FILE if path.is_dir() else path
         try:
-            facts = json.loads(path.read_text("utf-8-sig"))
+            facts: Any = from_json(path.read_bytes().removeprefix(codecs.BOM_UTF8))
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise InputError(
@@ -106,36 +168,26 @@ class Curated:
                 f"retinoscope reads {VERSION}: curate again, or use the version that wrote it"
             )
         try:
-            return cls._of(facts)
-        except (KeyError, TypeError, ValueError) as error:
+            return cls._of(_FILE.validate_python(facts))
+        except ValidationError as error:
             raise InputError(
-                f"{path}: expected a curation, got a damaged one ({type(error).__name__}: {error})"
+                f"{path}: expected a curation, got a damaged one: {first_fault(error)}"
             ) from error
 
     @classmethod
-    def _of(cls, facts: dict[str, Any]) -> Curated:
+    def _of(cls, facts: _File) -> Curated:
         kept = tuple(
-            Kept(
-                one["index"],
-                str(one["id"]),
-                tuple(
-                    KeptObject(o["index"], str(o["name"]), dict(o["reasons"]))
-                    for o in one["objects"]
-                ),
-            )
+            Kept(one["index"], one["id"], tuple(KeptObject(**o) for o in one["objects"]))
             for one in facts["kept"]
         )
-        _check_indices([one.index for one in kept], "kept samples")
-        for one in kept:
-            _check_indices([o.index for o in one.objects], f"kept objects of {one.id!r}")
         return cls(
-            data={name: facts["data"][name] for name in ("name", "fingerprint", "samples")},
+            data=cast("Mapping[str, Json]", facts["data"]),
             model=facts["model"],
             filters=tuple(facts["filters"]),
             counts=tuple(Count(**count) for count in facts["counts"]),
             kept=kept,
-            examined=int(facts["examined"]),
-            failed=int(facts["failed"]),
+            examined=facts["examined"],
+            failed=facts["failed"],
             limit=facts["limit"],
             answers=facts["answers"],
         )
@@ -186,15 +238,6 @@ class Curated:
         if self.failed:
             lines.append(f"{self.failed} images failed: see results.parquet")
         return "\n".join(lines)
-
-
-def _check_indices(indices: Sequence[object], what: str) -> None:
-    """Raises ValueError for what is no index from 0, or stands there twice."""
-    for index in indices:
-        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
-            raise ValueError(f"{what}: expected indices from 0, got {index!r}")
-    if len(set(indices)) < len(indices):
-        raise ValueError(f"{what}: expected each once, got one twice")
 
 
 def data_fingerprint(samples: Sequence[Sample]) -> str:

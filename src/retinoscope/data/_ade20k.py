@@ -13,8 +13,9 @@ from ..errors import InputError
 from ._box import outer_box
 from ._image import open_image
 from ._lazy import LazySamples, content_hash, existing_folder
-from ._mask import read_labels
+from ._mask import check_masks, read_labels
 from ._sample import Object, Sample
+from ._schema import read_lines
 
 INFO = "objectInfo150.txt"
 
@@ -81,7 +82,9 @@ class _Ade:
                 f"{file}: expected labels from 0 to {len(self.names)}, got {labels.max()}: use "
                 f"the label maps that belong to {self.info.name}"
             )
-        masks = [(int(label), labels == label) for label in np.unique(labels[labels > 0])]
+        found = np.unique(labels[labels > 0])
+        check_masks(len(found), image.size, str(file))
+        masks = [(int(label), labels == label) for label in found]
         return Sample(
             id=file.stem,
             image=image,
@@ -97,9 +100,10 @@ def _names(file: Path) -> tuple[str, ...]:
     """Names by label, 1 first: rows of tabs, the number first and the names last."""
     if not file.is_file():
         raise InputError(f"{file}: expected the list of classes that comes with ADE20K, got none")
-    rows = [line.split("\t") for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+    rows = [line.split("\t") for line in read_lines(file, "the list of classes")]
     rows = [[cell.strip() for cell in row] for row in rows]
-    rows = [row for row in rows if row[0].isdecimal()]
+    # Python refuses numbers of thousands of digits.
+    rows = [row for row in rows if row[0].isdecimal() and len(row[0]) < 10]
     numbers = [int(row[0]) for row in rows]
     if not rows or numbers != list(range(1, len(rows) + 1)) or any(len(r) < 2 for r in rows):
         raise InputError(

@@ -21,6 +21,7 @@ from ._coco_file import (
 )
 from ._image import open_sized
 from ._lazy import LazySamples, content_hash, existing_folder
+from ._mask import check_masks
 from ._sample import Object, Question, Sample
 from ._segmentation import decode_segmentation
 from ._skipped import SKIPPED, Skipped
@@ -123,7 +124,9 @@ class _Coco:
         size = (entry["width"], entry["height"])
         image = open_sized(self._file(entry), size, self.instances.name)
         found = _Found(size, self.instances)
-        for number, one in enumerate(self.content.by_image.get(entry["id"], ())):
+        annotations = self.content.by_image.get(entry["id"], ())
+        check_masks(len(annotations), size, f"{self.instances}: image {entry['id']}")
+        for number, one in enumerate(annotations):
             crowd = bool(one.get("iscrowd")) and not self.crowds
             found.add(number, one, self.content.names[one["category_id"]], crowd)
         return Sample(

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import InputError
 from ._box import Box, box_mask, cut_box, outer_box
-from ._mask import mask_object
+from ._mask import check_masks, mask_object
 from ._sample import Object
 from ._segmentation import decode_segmentation
 
@@ -57,7 +57,9 @@ def objects_of(
     objects: list[Object] = []
     crowds: list[str] = []
     unseen: list[str] = []
-    for entry in _entries(stored, where):
+    entries = _entries(stored, where)
+    check_masks(len(entries), size, where)
+    for entry in entries:
         name = _name(entry, labels, where)
         if entry.get("iscrowd"):
             crowds.append(name)

@@ -14,7 +14,7 @@ from ..errors import InputError
 from ._box import beyond, box_mask, cut_box, slack
 from ._image import SUFFIXES, UNREAD, open_image
 from ._lazy import LazySamples, content_hash, existing_folder
-from ._mask import mask_object
+from ._mask import check_masks, mask_object
 from ._sample import Object, Question, Sample
 from ._skipped import Skipped, counted
 from ._skipped import lines as told
@@ -186,6 +186,8 @@ class _Pictures:
         name = self.names[place]
         image = open_image(self.root / name)
         rows = self.rows.get(name, ())
+        masks = len(self.masks.get(name, ())) + len({_key(row) for row in rows} - {None})
+        check_masks(masks, image.size, str(self.root / name))
         objects = [
             mask_object(called or _named(rows), mask, str(mask), image.size)
             for called, mask in self.masks.get(name, ())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import overload
 
 from .. import arguments
-from ..errors import InputError
+from ..errors import InputError, RetinoscopeError
 from ._sample import Sample
 from ._skipped import Skipped
 
@@ -38,7 +39,8 @@ class LazySamples(Sequence[Sample]):
 
         Of images it sees names and sizes in bytes, of annotations and questions every byte.
         """
-        told = json.dumps(self.describe(self.places), sort_keys=True)
+        with _files_read(self.name):
+            told = json.dumps(self.describe(self.places), sort_keys=True)
         return hashlib.sha256(told.encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -53,13 +55,27 @@ class LazySamples(Sequence[Sample]):
             return replace(self, places=self.places[index])
         if not -len(self) <= index < len(self):
             raise IndexError(f"sample {index} of {len(self)}")
-        return self.read(self.places[index])
+        with _files_read(self.name):
+            return self.read(self.places[index])
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self.read(place) for place in self.places)
+        return (self[index] for index in range(len(self)))
 
     def __repr__(self) -> str:
         return f"LazySamples({len(self)} from {self.name})"
+
+
+@contextmanager
+def _files_read(name: str) -> Iterator[None]:
+    """Makes one line of a file that is gone, a folder now, or not ours to read."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, RetinoscopeError):
+            raise
+        file = name if error.filename is None else error.filename
+        why = error.strerror or str(error)
+        raise InputError(f"{file}: cannot be read ({why}): check the path") from error
 
 
 def content_hash(file: Path | None) -> str | None:

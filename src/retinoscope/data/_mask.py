@@ -12,6 +12,23 @@ from ._box import outer_box
 from ._image import opened
 from ._sample import Object
 
+MOST_BYTES = 4 << 30
+"""Of all masks of an image."""
+
+
+def check_masks(count: int, size: tuple[int, int], where: str) -> None:
+    """Raises InputError for more masks than fit into `MOST_BYTES`; a file of 1 MB can ask for a
+    terabyte.
+
+    Args:
+        size: width and height of the image.
+    """
+    if count * size[0] * size[1] > MOST_BYTES:
+        raise InputError(
+            f"{where}: expected masks of at most {MOST_BYTES >> 30} GiB for one image, got {count} "
+            f"objects of {size[0]}x{size[1]} pixels: make the image smaller"
+        )
+
 
 def mask_object(name: str, source: Path | bytes, where: str, size: tuple[int, int]) -> Object:
     """The object whose mask is an image of 0 and one other value.
@@ -62,7 +79,7 @@ def read_labels(file: Path, size: tuple[int, int]) -> Int[np.ndarray, "height wi
         InputError: a damaged file, one of colours, or one of another size.
     """
     with opened(file, str(file)) as image:
-        mode, values = image.mode, np.asarray(image).astype(np.int64)
+        mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "L", "I", "I;16"):
         raise InputError(
             f"{file}: expected a label map as a palette or grey image, got one of mode {mode}: use "
@@ -73,4 +90,4 @@ def read_labels(file: Path, size: tuple[int, int]) -> Int[np.ndarray, "height wi
             f"{file}: expected a label map of the image's size {size[0]}x{size[1]} (width x "
             f"height), got {values.shape[1]}x{values.shape[0]}: use the one of this image"
         )
-    return values
+    return values.astype(np.int64)

@@ -46,6 +46,9 @@ Coordinate = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
 Length = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 Flag = bool | Annotated[int, Field(ge=0, le=1)]
 
+_LONGEST, _LONGEST_PATH = 255, 2_048
+"""Bytes of a name, as file systems take it, and characters of a path below the data's folder."""
+
 _EXPECTED = {
     "missing": "this field",
     "int_type": "a whole number",
@@ -114,8 +117,9 @@ def inside(name: str, where: str, *, outside: bool = False) -> str:
     Links in the folder are followed: whoever made the folder made them.
 
     Raises:
-        InputError: an absolute path, or one with "..".
+        InputError: an absolute path, or one with "..", or what no file can be called.
     """
+    _nameable(name, where)
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
     absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
     if not outside and (absolute or ".." in parts):
@@ -125,6 +129,35 @@ def inside(name: str, where: str, *, outside: bool = False) -> str:
             "command line and outside=True in Python"
         )
     return name
+
+
+def _nameable(name: str, where: str) -> None:
+    """Raises InputError for what no file system takes as a name, and Python answers with errors."""
+    try:
+        longest = max((len(part.encode()) for part in PurePosixPath(name).parts), default=0)
+    except UnicodeEncodeError:
+        longest = _LONGEST + 1
+    if longest > _LONGEST or len(name) > _LONGEST_PATH or "\0" in name or not name.strip():
+        raise InputError(
+            f"{where}: expected the name of a file, got {name[:40]!r}, which none can have: mend it"
+        )
+
+
+def read_lines(file: Path, what: str) -> list[str]:
+    """The lines of a text in UTF-8 that are not blank.
+
+    Args:
+        what: what it should be, for the error.
+
+    Raises:
+        InputError: a file that cannot be read, or is no text.
+    """
+    try:
+        return [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+    except OSError as error:
+        raise InputError(f"{file}: cannot be read ({error.strerror}): check the path") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{file}: expected {what} in UTF-8, got other bytes ({error})") from error
 
 
 def json_of(raw: bytes) -> object:

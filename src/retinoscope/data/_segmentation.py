@@ -14,6 +14,8 @@ _FARTHEST = 1e9
 _MOST_POINTS = 1_000_000
 _MOST_CROSSINGS = 50_000_000
 """Bounds on what a polygon costs: about 2 GB at most."""
+_MOST_OVER = 100
+"""Times that the boxes around an object's polygons may cover the image, together."""
 
 Polygons: TypeAlias = Sequence[Sequence[float]]
 """[[x, y, x, y, ...], ...] in pixels of the image."""
@@ -49,8 +51,14 @@ def decode_segmentation(
             f"{type(segmentation).__name__}: see COCO's data format"
         )
     mask = np.zeros((height, width), dtype=bool)
+    filled = 0
     for polygon in segmentation:
-        mask |= _fill(_points(polygon), height, width)
+        filled += _fill(_points(polygon), mask)
+        if filled > _MOST_OVER * mask.size:
+            raise InputError(
+                f"expected polygons beside each other, got {len(segmentation)} that lie on the "
+                f"image more than {_MOST_OVER} times: correct or leave out the annotation"
+            )
     return mask
 
 
@@ -88,8 +96,12 @@ def _points(polygon: object) -> np.ndarray:
     return flat.reshape(-1, 2)
 
 
-def _fill(points: np.ndarray, height: int, width: int) -> Bool[np.ndarray, "height width"]:
-    """Even-odd fill at pixel centres: each crossing of a row of centres toggles what is right."""
+def _fill(points: np.ndarray, mask: Bool[np.ndarray, "height width"]) -> int:
+    """Even-odd fill at pixel centres: each crossing of a row of centres toggles what is right.
+
+    Returns the pixels that were looked at: those of the box around the polygon.
+    """
+    height, width = mask.shape
     (xa, ya), (xb, yb) = points.T, np.roll(points, -1, axis=0).T
     # Row r is crossed where min <= r + 0.5 < max.
     first = np.clip(np.ceil(np.minimum(ya, yb) - 0.5), 0, height).astype(int)
@@ -102,9 +114,15 @@ def _fill(points: np.ndarray, height: int, width: int) -> Bool[np.ndarray, "heig
     slope = (row + 0.5 - ya[edge]) / (yb[edge] - ya[edge])
     x = xa[edge] + slope * (xb[edge] - xa[edge])
     column = np.clip(np.ceil(x - 0.5), 0, width).astype(int)
-    places = row * (width + 1) + column
-    toggles = np.bincount(places, minlength=height * (width + 1)).reshape(height, width + 1)
-    return (toggles.cumsum(axis=1)[:, :width] & 1).astype(bool)
+    if not len(row) or column.min() == column.max():
+        return 0
+    top, left = int(row.min()), int(column.min())
+    rows, columns = int(row.max()) + 1 - top, int(column.max()) - left
+    places = (row - top) * (columns + 1) + column - left
+    toggles = np.bincount(places, minlength=rows * (columns + 1)).reshape(rows, columns + 1)
+    inside = (toggles.cumsum(axis=1)[:, :columns] & 1).astype(bool)
+    mask[top : top + rows, left : left + columns] |= inside
+    return rows * columns
 
 
 def _decode_runs(code: Mapping[str, object], height: int, width: int) -> np.ndarray:
@@ -124,10 +142,12 @@ def _decode_runs(code: Mapping[str, object], height: int, width: int) -> np.ndar
         runs = np.asarray(counts, dtype=np.int64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError("expected run lengths as whole numbers, got something else") from error
-    if runs.ndim != 1 or (runs < 0).any() or int(runs.sum()) != height * width:
+    pixels = height * width
+    # Each by itself too: sums of large ones begin anew at 0.
+    if runs.ndim != 1 or not ((runs >= 0) & (runs <= pixels)).all() or runs.sum() != pixels:
         raise InputError(
-            f"expected run lengths >= 0 that add up to {height * width} pixels, got "
-            f"{int(runs.sum())}: the annotation is damaged"
+            f"expected run lengths >= 0 that add up to {pixels} pixels, got {int(runs.sum())}: "
+            "the annotation is damaged"
         )
     values = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     # COCO counts down the columns.

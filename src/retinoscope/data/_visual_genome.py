@@ -19,6 +19,7 @@ from ._box import Box, beyond, box_mask, cut_box, outer_box, slack
 from ._image import open_sized
 from ._index import JsonIndex
 from ._lazy import LazySamples, content_hash, existing_folder
+from ._mask import check_masks
 from ._sample import Object, Question, Relation, Sample
 from ._schema import (
     STRICT,
@@ -196,7 +197,9 @@ class _VisualGenome:
         size = (picture.width, picture.height)
         image = open_sized(file, size, self.image_data.name)
         known = _ImageObjects(size)
-        for one in self._entries("objects", picture.id, "objects"):
+        stored = self._entries("objects", picture.id, "objects")
+        check_masks(len(stored), size, self._where("objects", picture.id))
+        for one in stored:
             known.add(one, self._where("objects", picture.id))
         for one in self._entries("attributes", picture.id, "attributes"):
             known.colour(one)

@@ -14,9 +14,9 @@ from ..errors import InputError
 from ._box import outer_box
 from ._image import open_image
 from ._lazy import LazySamples, content_hash, existing_folder
-from ._mask import read_labels
+from ._mask import check_masks, read_labels
 from ._sample import Object, Sample
-from ._schema import inside, unique
+from ._schema import inside, read_lines, unique
 from ._skipped import SKIPPED, Skipped
 
 VOC_CLASSES: tuple[str, ...] = (
@@ -55,7 +55,7 @@ def voc(folder: str | Path, *, split: str = "val") -> LazySamples:
         there = ", ".join(sorted(file.stem for file in listed.parent.glob("*.txt")))
         raise InputError(f"{listed}: expected the file of a split, got none; there are: {there}")
     # A line may say more than the name (1 or -1 in the files of single classes).
-    names = [line.split()[0] for line in listed.read_text("utf-8-sig").splitlines() if line.strip()]
+    names = [line.split()[0] for line in read_lines(listed, "names of images")]
     if not names:
         raise InputError(f"{listed}: expected names of images, got an empty file")
     unique(names, str(listed), "image")
@@ -107,7 +107,9 @@ class _Voc:
         objects = []
         ignore = labels == VOID
         skipped: list[Skipped] = []
-        for region in np.unique(regions[(regions > 0) & (regions != VOID)]):
+        numbers = np.unique(regions[(regions > 0) & (regions != VOID)])
+        check_masks(len(numbers), image.size, str(instances))
+        for region in numbers:
             mask = regions == region
             own = labels[mask & (labels > 0) & (labels != VOID)]
             if not own.size:

@@ -18,6 +18,7 @@ import io
 import json
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,13 +37,15 @@ from .._schema import STRICT, FileName, Side, entry, read_json
 from ._gaze import Gaze
 from ._options import GazeOptions, read_options
 from ._pictures import chosen, images_below
-from ._recording import Recording
+from ._recording import MOST_WORDS, Recording
 from ._text import TextUnit, between, names_something, transcript
 from ._viewport import Viewport
 from ._vista import texts_of
 
 COLLECTION = "collection.json"
 KEY = b"retinoscope"
+MOST_POSITIONS = 1_000_000
+"""Of one image; at 60 a second that is more than four hours. A few bytes can claim billions."""
 HELD = 0.1
 """Seconds that the window must stay for a position to count as looked at."""
 
@@ -184,7 +187,7 @@ class _TrialFacts(TypedDict):
     blur: Annotated[FiniteFloat, Field(ge=0, le=1e6)]
     task: Literal["describe", "read"]
     pauses: list[Annotated[tuple[_Seconds, _Seconds], Field(strict=False)]]
-    words: list[_Word]
+    words: Annotated[list[_Word], Field(max_length=MOST_WORDS)]
     end: _Seconds
     instruments: list[str]
 
@@ -223,6 +226,11 @@ def read_trial(file: Path) -> CollectedTrial:
     import pyarrow.parquet as pq
 
     try:
+        count = pq.read_metadata(file).num_rows
+        if count > MOST_POSITIONS:
+            raise InputError(
+                f"{file}: expected at most {MOST_POSITIONS:,} positions, got {count:,}"
+            )
         table = pq.read_table(file, columns=["time", "x", "y"])
         facts = entry(_FACTS, json.loads((table.schema.metadata or {})[KEY]), str(file))
         return CollectedTrial(
@@ -289,12 +297,12 @@ def _intervals(
 ) -> list[tuple[float, float, float, float]]:
     """x, y, start and stop of each position while it held."""
     found = []
+    breaks = sorted(begins for begins, _ in pauses)
     for k, (start, x, y) in enumerate(positions):
         stop = positions[k + 1][0] if k + 1 < len(positions) else end
-        for begins, _ in pauses:
-            if start <= begins < stop:
-                stop = begins
-                break
+        nearest = bisect_left(breaks, start)
+        if nearest < len(breaks):
+            stop = min(stop, breaks[nearest])
         if x is not None and y is not None and stop > start:
             found.append((float(x), float(y), float(start), float(stop)))
     return found

@@ -12,6 +12,11 @@ from ...errors import InputError
 BANDWIDTH = 0.03
 """Of the kernel, as a share of the image's diagonal; the paper does not give its own."""
 
+_AT_ONCE = 1 << 22
+"""Numbers of kernels that are held at a time: those of a million fixations take gigabytes."""
+_LEAST, _MOST = 1e-9, 1e9
+"""Pixels of a bandwidth."""
+
 
 def kernel_density(
     points: Float[np.ndarray, "fixation xy"],
@@ -33,15 +38,22 @@ def kernel_density(
     Raises:
         InputError: a bandwidth of 0 or below, or weights that add up to 0.
     """
-    if not (math.isfinite(bandwidth) and bandwidth > 0):
-        raise InputError(f"expected a bandwidth above 0 pixels, got {bandwidth}")
+    if not _LEAST <= bandwidth <= _MOST:
+        raise InputError(
+            f"expected a bandwidth above 0 pixels (from {_LEAST:g} to {_MOST:g}), got {bandwidth}"
+        )
     if not len(points) or not np.sum(weights) > 0:
         raise InputError("expected at least one fixation of some duration, got none")
-    across, down = (
-        np.exp(-((np.arange(side) + 0.5 - places[:, None]) ** 2) / (2 * bandwidth**2))
-        for side, places in zip(size, np.asarray(points, float).T, strict=True)
-    )
-    density = (down * np.asarray(weights, float)[:, None]).T @ across
+    points, weights = np.asarray(points, float), np.asarray(weights, float)
+    density = np.zeros(size[::-1])
+    step = max(1, _AT_ONCE // sum(size))
+    for start in range(0, len(points), step):
+        some = slice(start, start + step)
+        across, down = (
+            np.exp(-((np.arange(side) + 0.5 - places[:, None]) ** 2) / (2 * bandwidth**2))
+            for side, places in zip(size, points[some].T, strict=True)
+        )
+        density += (down * weights[some, None]).T @ across
     total = density.sum()
     if not total > 0:
         raise InputError(

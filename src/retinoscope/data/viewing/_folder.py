@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from .._tabular import find_rows, read_rows
 from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
 from ._mat import read_mat
 from ._options import SETTINGS, GazeOptions, read_options
-from ._pictures import IMAGES, chosen, images_below, read_map
+from ._pictures import IMAGES, chosen, image_named, images_below, read_map
 from ._viewport import Viewport, inside
 from ._vista import images_of, texts_of, whole_number
 
@@ -63,7 +63,7 @@ def gaze(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
     root = existing_folder(path, "a folder of images and fixations")
     settings = read_options(root) if options is None else options
     images = images_of(root, settings, IMAGE_FOLDERS)
-    listed: dict[str, list[_Fixation]] = {}
+    listed: dict[str, list[_Fixations]] = {}
     table = find_rows(root, "fixations")
     if table is not None:
         for where, values in read_rows(table, _POINTS, _MORE):
@@ -86,23 +86,37 @@ def gaze(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
 
 
 @dataclass(frozen=True)
-class _Fixation:
-    x: float
-    y: float
+class _Fixations:
+    """Some of one observer; `seconds` of each, None where they are not known."""
+
+    points: Sequence[Sequence[float]]
     seconds: float | None
     observer: int | None
     segment: Segment | None
 
 
+@dataclass(frozen=True)
+class _Group:
+    """All fixations of one observer and segment."""
+
+    points: list[Sequence[float]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+    def add(self, more: _Fixations) -> None:
+        self.points.extend(more.points)
+        if more.seconds is not None:
+            self.seconds.extend([more.seconds] * len(more.points))
+
+
 def _image(where: str, values: Mapping[str, Any], images: Mapping[str, Path]) -> str:
     told = str(values.get("image") or "")
-    for name in (told, Path(told).with_suffix("").as_posix()):
-        if name in images:
-            return name
-    raise InputError(f"{where}: expected the name of an image, got {told!r}")
+    name = image_named(told, images)
+    if name is None:
+        raise InputError(f"{where}: expected the name of an image, got {told!r}")
+    return name
 
 
-def _fixation(where: str, values: Mapping[str, Any]) -> _Fixation:
+def _fixation(where: str, values: Mapping[str, Any]) -> _Fixations:
     x, y = (_number(values.get(name), name, where) for name in ("x", "y"))
     if x is None or y is None:
         raise InputError(f"{where}: expected x and y as numbers, got {values.get('x')!r}")
@@ -122,9 +136,8 @@ def _fixation(where: str, values: Mapping[str, Any]) -> _Fixation:
     if segment is not None and text is None:
         raise InputError(f"{where}: expected the text of the segment {segment!r}, got none")
     try:
-        return _Fixation(
-            x,
-            y,
+        return _Fixations(
+            [(x, y)],
             seconds,
             whole_number(values.get("observer"), "observer"),
             None
@@ -199,7 +212,7 @@ class _Folder:
     options: GazeOptions
     table: Path | None
     images: tuple[tuple[str, Path], ...]
-    listed: Mapping[str, Sequence[_Fixation]]
+    listed: Mapping[str, Sequence[_Fixations]]
     files: Mapping[str, Path]
     maps: Mapping[str, Path]
     texts: Mapping[str, tuple[str, ...]]
@@ -224,13 +237,10 @@ class _Folder:
             viewport = self.options.viewport_of(name, image.size)
         texts = self.texts.get(name, ())
         whole = tuple(segment_of(text, text, "text") for text in texts) or (None,)
-        fixations = [*self.listed.get(name, ())]
-        if name in self.files:
-            fixations += _from_file(self.files[name], image.size)
-        groups: dict[tuple[Segment | None, int | None], list[_Fixation]] = {}
-        for one in fixations:
+        groups: dict[tuple[Segment | None, int | None], _Group] = {}
+        for one in self._of(name, image.size):
             for segment in (one.segment,) if one.segment else whole:
-                groups.setdefault((segment, one.observer), []).append(one)
+                groups.setdefault((segment, one.observer), _Group()).add(one)
         gazes = [
             _gaze(group, segment, observer, viewport, image.size, self.options)
             for (segment, observer), group in groups.items()
@@ -249,6 +259,17 @@ class _Folder:
                 "notes": (),
             },
         )
+
+    def _of(self, name: str, size: tuple[int, int]) -> Iterator[_Fixations]:
+        """All that is known of an image's fixations."""
+        yield from self.listed.get(name, ())
+        file = self.files.get(name)
+        if file is not None and file.suffix.lower() == ".mat":
+            for observer, points in read_mat(file, size):
+                yield _Fixations(points.tolist(), None, observer, None)
+        elif file is not None:
+            for where, values in read_rows(file, _POINTS[1:], _MORE):
+                yield _fixation(where, values)
 
     def _with_map(
         self,
@@ -279,33 +300,24 @@ class _Folder:
         return [*joined, *rest]
 
 
-def _from_file(file: Path, size: tuple[int, int]) -> list[_Fixation]:
-    if file.suffix.lower() == ".mat":
-        return [
-            _Fixation(float(x), float(y), None, observer, None)
-            for observer, points in read_mat(file, size)
-            for x, y in points
-        ]
-    return [_fixation(where, values) for where, values in read_rows(file, _POINTS[1:], _MORE)]
-
-
 def _gaze(
-    group: Sequence[_Fixation],
+    group: _Group,
     segment: Segment | None,
     observer: int | None,
     viewport: Viewport,
     size: tuple[int, int],
     options: GazeOptions,
 ) -> Gaze:
-    points = viewport.to_image(np.array([(one.x, one.y) for one in group]))
+    points = viewport.to_image(np.array(group.points).reshape(-1, 2))
     here = inside(points, size)
     # Without times, each fixation counts the same; with some, one of unknown length cannot.
-    timed = [one.seconds for one in group if one.seconds is not None]
-    if timed and len(timed) < len(group):
+    timed = bool(group.seconds)
+    if timed and len(group.seconds) < len(group.points):
         raise InputError(
-            f"expected durations of all fixations or of none, got {len(timed)} of {len(group)}"
+            f"expected durations of all fixations or of none, got {len(group.seconds)} of "
+            f"{len(group.points)}"
         )
-    seconds = np.array(timed) if timed else np.ones(len(group))
+    seconds = np.array(group.seconds) if timed else np.ones(len(group.points))
     return Gaze(
         segment=segment,
         size=size,
@@ -314,7 +326,7 @@ def _gaze(
         durations=seconds[here],
         observer=observer,
         dropped=int((~here).sum()),
-        settings={"bandwidth": options.kernel(size), "timed": bool(timed)},
+        settings={"bandwidth": options.kernel(size), "timed": timed},
     )
 
 

@@ -22,6 +22,14 @@ Granularity = Literal["word", "phrase", "sentence", "text"]
 GRANULARITIES: tuple[str, ...] = get_args(Granularity)
 
 
+MOST = 1e200
+"""Of a map's values, so that a sum of them is a number."""
+
+
+MOST_LETTERS = 10_000
+"""Of a text with segments."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """A part of a text: `description[start:end]` is `text`.
@@ -59,8 +67,13 @@ def segment_of(
         occurrence: which one from 0, where the description has the text several times.
 
     Raises:
-        InputError: a segment that is empty or is not in the description (so often).
+        InputError: a segment that is empty or is not in the description (so often), or one of more
+            than `MOST_LETTERS`.
     """
+    if len(description) > MOST_LETTERS:
+        raise InputError(
+            f"expected a text of at most {MOST_LETTERS:,} letters, got {len(description):,}"
+        )
     places = _places(description, text)
     if not 0 <= occurrence < len(places):
         often = f" {occurrence + 1} times" if occurrence else ""
@@ -226,6 +239,7 @@ def _checked(values: object, size: tuple[int, int]) -> np.ndarray:
         )
     if not np.isfinite(array).all():
         raise InputError("expected a map without NaN and infinity, got some: mend it")
-    if array.min() < 0:
-        raise InputError(f"expected a map from 0 up, got {array.min():g}: mend it")
+    if array.min() < 0 or array.max() > MOST:
+        got = f"{array.min():g} to {array.max():g}"
+        raise InputError(f"expected a map from 0 up to {MOST:g}, got {got}: mend it")
     return array

@@ -22,6 +22,8 @@ from ...errors import InputError
 
 MOST_BYTES = 1 << 27
 """Of a file, packed and unpacked."""
+MOST_ELEMENTS = 100_000
+"""Of a file, a matrix or a struct: packed, a million empty ones take a thousand bytes."""
 _HEADER = 128
 _INT8, _UINT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 2, 5, 6, 14, 15
 _STORED = {
@@ -68,6 +70,8 @@ def read_mat_file(file: Path, wanted: Collection[str], field: str) -> dict[str, 
                 matrix = _Matrix.of(part, order)
                 found[matrix.name] = matrix.value(field) if matrix.name in wanted else None
         return found
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{file}: cannot be read ({error.strerror}): check the path") from error
     except (ValueError, struct.error, zlib.error, OverflowError) as error:
@@ -76,8 +80,11 @@ def read_mat_file(file: Path, wanted: Collection[str], field: str) -> dict[str, 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
     """Type and bytes of each element."""
-    at = 0
+    at = count = 0
     while at + 8 <= len(content):
+        count += 1
+        if count > MOST_ELEMENTS:
+            raise ValueError(f"more than {MOST_ELEMENTS:,} elements in one place")
         kind, length = struct.unpack_from(f"{order}II", content, at)
         start = at + 8
         if kind >> 16:

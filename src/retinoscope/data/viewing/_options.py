@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import InputError
-from .._schema import read_json
+from .._schema import inside, read_json, read_lines
 from ._density import BANDWIDTH
 from ._gaze import GRANULARITIES
 from ._viewport import Viewport
@@ -122,7 +122,7 @@ def read_options(folder: Path) -> GazeOptions:
         raise InputError(f"{file}: expected settings among {', '.join(known)}, got {unknown[0]!r}")
     try:
         return GazeOptions(**{name: _value(name, value, folder) for name, value in told.items()})
-    except (InputError, TypeError, ValueError, AttributeError) as error:
+    except (InputError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{file}: {error}") from error
 
 
@@ -134,7 +134,10 @@ def _value(name: str, value: Any, folder: Path) -> Any:
     if name == "granularities":
         return tuple(value)
     if name == "subset" and value is not None:
-        return _names(folder / value) if isinstance(value, str) else tuple(map(str, value))
+        if not isinstance(value, str):
+            return tuple(map(str, value))
+        file = folder / inside(value, "subset")
+        return tuple(Path(line.strip()).stem for line in read_lines(file, "names of images"))
     if name in ("lead", "lag", "bandwidth", "pixels_per_degree") and value is not None:
         return float(value)
     return value
@@ -155,12 +158,3 @@ def _is_viewport(value: object) -> bool:
     if isinstance(value, tuple):
         return len(value) == 2 and all(isinstance(side, int | float) for side in value)
     return isinstance(value, Viewport) or value == "image"
-
-
-def _names(file: Path) -> tuple[str, ...]:
-    """A list of images, one a line, with or without their endings."""
-    try:
-        lines = file.read_text("utf-8").split("\n")
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read ({error.strerror})") from error
-    return tuple(Path(line.strip()).stem for line in lines if line.strip())

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import tokenize
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Float
 
 from ...errors import InputError
 from .._image import MAX_PIXELS, SUFFIXES, opened
+from ._gaze import MOST
 
 IMAGES = SUFFIXES
+_UNREADABLE = (
+    *(OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError),
+    # The head of a .npy file is read as Python's literals.
+    *(SyntaxError, RecursionError, tokenize.TokenError),
+)
 
 
 def images_below(folder: Path, *, deep: bool = True) -> dict[str, Path]:
@@ -47,7 +54,19 @@ def chosen(images: Mapping[str, Path], subset: Sequence[str] | None, where: str)
             f"{where}: expected the images of the subset, got none for {len(missing)} of "
             f"{len(subset)}, the first {missing[0]!r}: fetch them, or shorten the subset"
         )
-    return {name: images[name] for name in images if name in set(subset)}
+    wanted = set(subset)
+    return {name: images[name] for name in images if name in wanted}
+
+
+def image_named(told: str, images: Mapping[str, Path]) -> str | None:
+    """The image that a table means by its name, with or without its ending; None for none."""
+    return next((name for name in (told, without_ending(told)) if name in images), None)
+
+
+def without_ending(told: str) -> str:
+    """An image's path without its ending, whatever a table says."""
+    path = PurePosixPath(told)
+    return (path.parent / path.stem).as_posix()
 
 
 def read_map(
@@ -66,10 +85,13 @@ def read_map(
         raise InputError(
             f"{file}: expected a map as (height, width) numbers, got {values.dtype} {values.shape}"
         )
+    if not values.size:
+        raise InputError(f"{file}: expected a map, got an array without values {values.shape}")
     values = values.astype(np.float64)
-    if not np.isfinite(values).all() or values.min() < 0:
-        what = "NaN or infinity" if not np.isfinite(values).all() else f"{values.min():g}"
-        raise InputError(f"{file}: expected a map of finite values from 0 up, got {what}: mend it")
+    if not (values.min() >= 0 and values.max() <= MOST):
+        low, high = values.min(), values.max()
+        got = "NaN" if np.isnan(low) else f"{low if low < 0 else high:g}"
+        raise InputError(f"{file}: expected a map of finite values from 0 up, got {got}: mend it")
     if values.shape[::-1] == size:
         return values, {}
     if resize is None:
@@ -88,9 +110,10 @@ def read_map(
 def _array(file: Path) -> np.ndarray:
     if file.suffix == ".npy":
         try:
-            # Mapped, so that its header says how large it is before anything is read.
-            values = np.load(file, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, OverflowError) as error:
+            # Mapped, so that its header says how large it is before anything is read. Not np.load,
+            # which also opens archives.
+            values = np.lib.format.open_memmap(file, mode="r")
+        except _UNREADABLE as error:
             raise InputError(f"{file}: expected an array, got something else ({error})") from error
         if values.size > MAX_PIXELS:
             raise InputError(f"{file}: expected at most {MAX_PIXELS:,} values, got {values.size:,}")

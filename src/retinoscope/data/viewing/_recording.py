@@ -26,6 +26,9 @@ INSTRUMENTS = ("eyes", "pointer")
 _FARTHEST = 1e9
 """Pixels or seconds; what lies beyond is damage."""
 
+MOST_FIXATIONS, MOST_WORDS = 100_000, 10_000
+"""Of a recording: each of the ones is held against each of the others. An hour has 10,000."""
+
 
 @dataclass(frozen=True, eq=False)
 class Recording:
@@ -105,6 +108,12 @@ def read_recording(stored: object, where: str, observer: int | None = None) -> R
     fixations, words = (
         _objects(stored, name, where) for name in ("fixation_data", "transcription_data")
     )
+    for what, found, most in (
+        ("fixations", fixations, MOST_FIXATIONS),
+        ("words", words, MOST_WORDS),
+    ):
+        if len(found) > most:
+            raise InputError(f"{where}: expected at most {most:,} {what}, got {len(found):,}")
     points = np.zeros((len(fixations), 2))
     times = np.zeros((len(fixations), 2))
     unequal = 0
@@ -136,7 +145,7 @@ def read_recording(stored: object, where: str, observer: int | None = None) -> R
         )
     own = stored.get("observer")
     own = observer if own is None else own
-    if own is not None and (not isinstance(own, int) or isinstance(own, bool)):
+    if own is not None and not (type(own) is int and abs(own) < 2**53):
         raise InputError(f"{where}: expected observer as a number without a meaning, got {own!r}")
     notes = (f"{unequal} fixations with x and y lists of two lengths",) if unequal else ()
     return Recording(

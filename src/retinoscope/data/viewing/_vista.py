@@ -16,7 +16,7 @@ from .._schema import inside, read_json
 from .._tabular import find_rows, read_rows
 from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
 from ._options import SETTINGS, GazeOptions, read_options
-from ._pictures import chosen, images_below, read_map
+from ._pictures import chosen, image_named, images_below, read_map, without_ending
 from ._recording import read_recording
 
 TRIPLETS = "triplets"
@@ -173,16 +173,16 @@ def _of_triplets(
     root: Path, table: Path, images: Mapping[str, Path], options: GazeOptions, outside: bool
 ) -> LazySamples:
     rows: dict[str, list[_Triplet]] = {}
+    wanted = None if options.subset is None else set(options.subset)
     for where, values in read_rows(table, _REQUIRED, _OPTIONAL):
         missing = [key for key in _REQUIRED if values.get(key) in (None, "")]
         if missing:
             raise InputError(f"{where}: expected a value for {missing[0]}, got none: fill it in")
-        name = Path(str(values["image"])).with_suffix("").as_posix()
-        if name not in images and str(values["image"]) in images:
-            name = str(values["image"])
-        if options.subset is not None and name not in options.subset:
+        told = str(values["image"])
+        name = image_named(told, images)
+        if wanted is not None and (name or without_ending(told)) not in wanted:
             continue
-        if name not in images:
+        if name is None:
             raise InputError(f"{where}: expected the name of an image, got {values['image']!r}")
         inside(str(values["map"]), where, outside=outside)
         rows.setdefault(name, []).append(_triplet(where, values))
@@ -226,7 +226,7 @@ def whole_number(value: object, name: str) -> int | None:
         number = float(str(value))
     except ValueError:
         number = -1.0
-    if number < 0 or not number.is_integer():
+    if not (0 <= number < 2**53 and number.is_integer()):
         raise InputError(f"expected {name} as a whole number from 0 up, got {value!r}")
     return int(number)
 
