@@ -103,7 +103,7 @@ class SmallTwoTower(TwoTower):
                 "small:contrastive-max"
             )
         self.name = name
-        self.encoder: TowerEncoder = _tower(packed, weights, name, enlarge)
+        self.encoder = _tower(packed, weights, name, enlarge)
         self.way: Aggregation = OBJECTIVES[ALIASES.get(objective, objective)].aggregation
         self.sizes = packed.sizes
         self.texts = TextTower(packed.sizes, len(build_tokenizer())).eval()

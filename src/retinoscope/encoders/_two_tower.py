@@ -29,7 +29,6 @@ from ..models import (
     watch_of,
 )
 from ..store import fingerprint_json
-from ._encoder import Encoder
 from ._features import Features
 from ._places import patch_tokens
 from ._tower import TowerEncoder
@@ -48,7 +47,7 @@ class TwoTower(ABC):
     """
 
     name: str
-    encoder: Encoder
+    encoder: TowerEncoder
     locating: str
 
     @property
@@ -122,7 +121,7 @@ class HuggingFaceTwoTower(TwoTower):
                 "in the space of their texts: use one of these, or small:contrastive-max"
             )
         self.model, self.tokenizer, self.name = model, tokenizer, name
-        self.encoder: TowerEncoder = TowerEncoder(model, processor, name, enlarge)
+        self.encoder = TowerEncoder(model, processor, name, enlarge)
         # Held, so that the digests of the weights outlive one call of `fingerprint`.
         self._watch = watch_of(model)
 

@@ -231,15 +231,14 @@ def clean_pass(
     """
     state = state or adapter.state()
     trace, cache = Trace(), new_cache(adapter)
-    start = 0
-    if prefix is not None:
-        clean, start = prefix
+    clean, start = prefix or (None, 0)
+    if clean is not None:
         for layer in range(adapter.n_layers):
             keys, values = keys_and_values(clean.cache, layer)
             cache.update(keys[:, :, :start], values[:, :, :start], layer)
     arguments = adapter.arguments(inputs, start, len(embeddings))
     logits = forward(adapter, embeddings[None, start:], arguments, cache=cache, trace=trace)
-    if prefix is not None:
+    if clean is not None:
         trace.hidden = [
             torch.cat([clean.hidden[layer][:, :start], hidden], 1)
             for layer, hidden in enumerate(trace.hidden)

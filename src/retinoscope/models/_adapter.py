@@ -18,7 +18,7 @@ from ..errors import CapabilityError, InputError, RetinoscopeError
 from ._attending import own_attention
 from ._capabilities import Capabilities
 from ._content import digest_of
-from ._decoder import Decoder
+from ._decoder import Decoder, find_decoder
 from ._encoded import EncodedImage
 from ._entering import hooked
 from ._layout import Layout, SoftOrigin
@@ -173,10 +173,10 @@ class Adapter(ABC):
 
     # The decoder
 
-    @property
-    @abstractmethod
+    @cached_property
     def decoder(self) -> Decoder:
         """Layers and final norm."""
+        return find_decoder(self.language_model)
 
     @property
     @abstractmethod

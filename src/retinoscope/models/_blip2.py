@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,6 @@ from ..errors import CapabilityError, InputError
 from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities
 from ._clip_geometry import clip_frame
-from ._decoder import Decoder, find_decoder
 from ._entering import entering, hooked
 from ._layout import Layout, SoftOrigin, grid_layout
 from ._placeholder import PlaceholderAdapter
@@ -236,10 +234,6 @@ class Blip2Adapter(QueryAdapter):
             )
 
     # The decoder
-
-    @cached_property
-    def decoder(self) -> Decoder:
-        return find_decoder(self.language_model)
 
     @property
     def _causal(self) -> Any:

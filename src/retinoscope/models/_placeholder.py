@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from itertools import accumulate, pairwise
 from typing import Any
 
@@ -16,7 +15,6 @@ from torch import Tensor, nn
 from ..errors import CapabilityError, InputError
 from ._adapter import Adapter, Formatted, Inputs
 from ._capabilities import Capabilities, Capability
-from ._decoder import Decoder, find_decoder
 from ._lengths import counts_rows
 from ._wording import refuse_control, written_around
 
@@ -29,10 +27,6 @@ class PlaceholderAdapter(Adapter):
     The processor of the family expands the placeholders, unless `_token_ids` is overridden; what is
     here only finds them again.
     """
-
-    @cached_property
-    def decoder(self) -> Decoder:
-        return find_decoder(self.language_model)
 
     @property
     def language_model(self) -> nn.Module:

@@ -93,7 +93,7 @@ class RayWorkers:
             gpus = min(1, ray.cluster_resources().get("GPU", 0))
         self._needs = {"num_cpus": self._threads if not gpus else 1, "num_gpus": gpus}
         self._most = self._room(workers)
-        self._kind = ray.remote(Worker).options(**self._needs)
+        self._kind: Any = ray.remote(Worker).options(**self._needs)
         self._given = (load, samples, self._threads, os.getcwd())
         self._tries = tries
         self._actors: list[_Actor] = []

@@ -104,7 +104,7 @@ class Partition:
         if len(block) == 1:
             # The rows of a single part are all there are, in their order.
             numbers.clear()
-            del table
+            table = None
             pa.default_memory_pool().release_unused()
             yield _plain(whole) if self.plain else whole
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -28,7 +27,7 @@ class Prompted:
     image: Image.Image
     text: str
 
-    @cached_property
+    @property
     def grid(self) -> tuple[int, int] | None:
         return self.two.locations(self.image).grid
 
@@ -48,7 +47,7 @@ class Prompted:
         at = {} if layer is None else {"layer": layer}
         return contrastive.METHODS[method](self.two, self.image, segment.text, **at)
 
-    @cached_property
+    @property
     def fit(self) -> float:
         """The cosine of the image and the whole text."""
         return float(self.two.image(self.image) @ self.two.text([self.text])[0])
@@ -88,7 +87,7 @@ class Matched:
         model, processor = self.matcher.model, self.matcher.processor
         return matching.METHODS[method](model, processor, self.image, segment.text, layer=layer)
 
-    @cached_property
+    @property
     def fit(self) -> float:
         """The probability that image and whole text match."""
         model, processor = self.matcher.model, self.matcher.processor

@@ -71,7 +71,6 @@ class Reader(ABC):
         reads: what it is given for the map of a segment: "description", all of it, the map being of
             the segment's tokens; or "segment", its words alone.
         fits_by: what descriptions are ranked by: "likelihood", "cosine", "match-probability".
-        explains: what of a segment a map explains.
         methods: those that there are for its kind.
         usual: those of them that take no more than two passes a segment.
         stepping, intervening: those that take a number of steps; that make interventions.
@@ -84,7 +83,11 @@ class Reader(ABC):
     usual: ClassVar[tuple[str, ...]]
     stepping: ClassVar[tuple[str, ...]] = ()
     intervening: ClassVar[tuple[str, ...]] = ()
-    explains: str
+
+    @property
+    @abstractmethod
+    def explains(self) -> str:
+        """What of a segment a map explains."""
 
     @abstractmethod
     def read(self, image: Image.Image, text: str) -> Reading:
@@ -152,7 +155,7 @@ class VlmReader(Reader):
     """Reads a description as its own answer."""
 
     vlm: VLM
-    explains: TargetScore = "log-probability"
+    score: TargetScore = "log-probability"
     exact: Exact = "incremental"
 
     kind = "VLM"
@@ -163,8 +166,12 @@ class VlmReader(Reader):
     stepping = tuple(name for name, method in METHODS.items() if method.steps is not None)
     intervening = tuple(name for name, method in METHODS.items() if method.intervenes)
 
+    @property
+    def explains(self) -> str:
+        return self.score
+
     def read(self, image: Image.Image, text: str) -> Spoken:
-        return Spoken(self.vlm, image, text, self.explains, self.exact)
+        return Spoken(self.vlm, image, text, self.score, self.exact)
 
     def refusal(self, method: str) -> str | None:
         return METHODS[method].refusal(self.vlm)
@@ -186,9 +193,13 @@ class ContrastiveReader(Reader):
 
     kind = "contrastive"
     reads = "segment"
-    fits_by = explains = "cosine"
+    fits_by = "cosine"
     methods = tuple(contrastive.METHODS)
     usual = ("similarity", "rollout", "chefer", "grad-cam")
+
+    @property
+    def explains(self) -> str:
+        return "cosine"
 
     def read(self, image: Image.Image, text: str) -> Prompted:
         return Prompted(self.two, image, text)
@@ -215,8 +226,11 @@ class MatchingReader(Reader):
     kind = "matching"
     reads = "segment"
     fits_by = "match-probability"
-    explains = "match-logit"
     methods = usual = tuple(matching.METHODS)
+
+    @property
+    def explains(self) -> str:
+        return "match-logit"
 
     def read(self, image: Image.Image, text: str) -> Matched:
         return Matched(self.matcher, image, text)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -86,7 +85,7 @@ class Spoken:
         goal = self.goal(segment.start, segment.end)
         return METHODS[method](self.run, goal, layer=layer, seed=seed, steps=steps)
 
-    @cached_property
+    @property
     def fit(self) -> float:
         """The log-probability of the whole text, mean over its tokens; in nats."""
         whole = Target.segment((0, len(self.text.strip())))
