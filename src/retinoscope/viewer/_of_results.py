@@ -55,7 +55,7 @@ _SHORT = {
 
 @dataclass(eq=False)
 class _Told:
-    """What one pass over a study's rows gives, per sample."""
+    """Facts per sample, from one pass over a study's rows."""
 
     first: dict[str, int] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)
