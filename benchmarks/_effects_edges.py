@@ -13,8 +13,8 @@ import retinoscope as rs
 from retinoscope.studies import (
     windows_for,
 )
-from retinoscope.studies._edges import sources_for, without_target
 from retinoscope.studies._sets import ImageTokens, object_sets
+from retinoscope.studies.knockout.edges import sources_for, without_target
 
 from ._effects import Bench, noise
 from ._models import random_llavas

@@ -19,15 +19,21 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-import retinoscope.report
+import retinoscope.reproduce
 from retinoscope.data import scenes
-from retinoscope.report import ON_SMALL_MODELS, Difference, differences_of
-from retinoscope.reproduce import OpenedData, ReproductionPlan, neo2024
+from retinoscope.reproduce import (
+    ON_SMALL_MODELS,
+    Difference,
+    OpenedData,
+    ReproductionPlan,
+    differences_of,
+    neo2024,
+)
 
 from . import _effects_data, _effects_edges, _effects_sets
 from ._effects import Bench
 
-OUT = Path(retinoscope.report.__file__).parent / ON_SMALL_MODELS
+OUT = Path(retinoscope.reproduce.__file__).parent / ON_SMALL_MODELS
 
 EFFECTS: Mapping[str, Callable[[Bench], str]] = {
     "Caption: when an object counts as named": _effects_data.caption_rule,

@@ -59,7 +59,7 @@ def outcome(run: Path) -> str:
         Exception: an error of Python, which is what must not happen.
     """
     from retinoscope.errors import RetinoscopeError
-    from retinoscope.report import write_report
+    from retinoscope.reporting import write_report
     from retinoscope.studies import open_results
     from retinoscope.viewer import export_view
 

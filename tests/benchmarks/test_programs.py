@@ -13,7 +13,7 @@ import torch
 
 from benchmarks import ablations, differences, knockouts, overhead, peers
 from benchmarks._effects import Bench
-from retinoscope.report import differences_of
+from retinoscope.reproduce import differences_of
 
 SMALL = ("--size", "small", "--repeats", "1", "--threads", "1")
 

@@ -16,8 +16,14 @@ from retinoscope.cli import main
 from retinoscope.curation import Curated
 from retinoscope.data import coco, export_coco, scenes
 from retinoscope.errors import CapabilityError, InputError
-from retinoscope.report import compose_neo2024
-from retinoscope.reproduce import Once, OpenedData, ReproductionPlan, neo2024, read_questions
+from retinoscope.reproduce import (
+    Once,
+    OpenedData,
+    ReproductionPlan,
+    compose_neo2024,
+    neo2024,
+    read_questions,
+)
 from retinoscope.studies import NUMBERS, TokenAblation, open_results, released_tokens
 
 BOUNDS = [

@@ -14,7 +14,7 @@ from person import Person, load
 
 import retinoscope as rs
 from retinoscope.data import viewing
-from retinoscope.report import write_report
+from retinoscope.reporting import write_report
 from retinoscope.stats import maps
 from retinoscope.studies import AttentionAlignment
 

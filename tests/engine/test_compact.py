@@ -10,7 +10,7 @@ import retinoscope as rs
 from retinoscope.data import scenes
 from retinoscope.engine import Run, compact_context, context_bytes
 from retinoscope.errors import InputError
-from retinoscope.studies._reprompt import next_turn, without_dropped
+from retinoscope.studies.reprompt.study import next_turn, without_dropped
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from typing import get_args
 from retinoscope.attribution import METHODS
 from retinoscope.cli import main
 from retinoscope.cli._attend import MapMethod
-from retinoscope.report import compose, write_report
+from retinoscope.reporting import compose, write_report
 
 FEW = ("attention", "chefer", "knockout-effect", "lens-probability")
 

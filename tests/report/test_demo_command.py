@@ -38,7 +38,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(retinoscope.engine, "load", lambda name: name)
     # Whatever of them this checkout holds weights of.
-    for room in ("retinoscope.pocket", "retinoscope.report._collect"):
+    for room in ("retinoscope.pocket", "retinoscope.studies.runs"):
         monkeypatch.setattr(f"{room}.MODELS", tuple(_demo.PLAN))
     monkeypatch.setattr(_demo, "samples_of", lambda *_: ["scene"] * 8)
     monkeypatch.setattr(_demo, "_studies", studies)

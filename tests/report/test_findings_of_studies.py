@@ -13,10 +13,10 @@ from synthetic_runs import lens_rows, write_run
 from synthetic_studies import MAKERS
 
 from retinoscope.cli._common import say_findings
-from retinoscope.report import compose, write_report
-from retinoscope.report._probe import probe_finding
-from retinoscope.report._write import _SECTIONS
+from retinoscope.reporting import compose, write_report
 from retinoscope.studies import Finding
+from retinoscope.studies.probe.section import probe_finding
+from retinoscope.studies.registry import STUDIES
 
 CASES = [
     (study, effect, n) for study in MAKERS for effect, n in ((True, 24), (False, 24), (True, 3))
@@ -26,7 +26,7 @@ TAKEN_BACK = ("Not significant", "not significant:", "Nothing can be concluded",
 
 def test_every_study_with_a_finding_has_a_case() -> None:
     # Probes are tested below: their draws are no rows that a few lines can make up.
-    assert {*MAKERS, "probe"} == set(_SECTIONS)
+    assert {*MAKERS, "probe"} == set(STUDIES)
 
 
 @pytest.mark.parametrize(("study", "effect", "n"), CASES)

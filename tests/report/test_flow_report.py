@@ -10,9 +10,9 @@ import pytest
 
 from retinoscope.cli import main
 from retinoscope.cli._check import Method
-from retinoscope.report import compose, write_report
-from retinoscope.report._flow_names import edge_names
+from retinoscope.reporting import compose, write_report
 from retinoscope.studies import CHECKS
+from retinoscope.studies.flow.names import edge_names
 
 
 @pytest.fixture(scope="module")

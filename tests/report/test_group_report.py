@@ -7,8 +7,8 @@ import runpy
 from pathlib import Path
 
 from retinoscope.cli import main
-from retinoscope.report import compose, write_report
-from retinoscope.report._group import grouping_finding
+from retinoscope.reporting import compose, write_report
+from retinoscope.studies.group.section import grouping_finding
 
 
 def test_group_reports_labels_groups_and_pictures(tmp_path: Path, capsys, monkeypatch) -> None:

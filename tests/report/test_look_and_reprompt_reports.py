@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from retinoscope.cli import main
-from retinoscope.report import compose, write_report
+from retinoscope.reporting import compose, write_report
 
 
 def test_look_reports_the_planted_head(tmp_path: Path) -> None:

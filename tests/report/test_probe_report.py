@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from retinoscope.cli import main
-from retinoscope.report import compose, write_report
+from retinoscope.reporting import compose, write_report
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ from synthetic_runs import ablation_rows, lens_rows, write_run
 
 from retinoscope.cli import main
 from retinoscope.errors import InputError
-from retinoscope.report import Report, compose, headlines, write_report
-from retinoscope.report._parts import file_name
+from retinoscope.report.blocks import file_name
+from retinoscope.reporting import compose, headlines, write_report
+from retinoscope.studies.report import Report
 
 
 @pytest.fixture(scope="module")

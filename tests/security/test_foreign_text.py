@@ -20,7 +20,7 @@ from retinoscope.cli._main import explained
 from retinoscope.cli._progress import Progress
 from retinoscope.cli._say import printable
 from retinoscope.errors import InputError
-from retinoscope.report._write import _csv_rows
+from retinoscope.report.page import csv_rows
 
 ATTACK = "cat\x1b]0;title\x07\x1b[2J\x9b31m\u202egpj\r\nerror: forged\u2028[red]x[/red]"
 
@@ -114,10 +114,10 @@ def test_cells_that_begin_a_formula_are_defused_and_numbers_stay() -> None:
     evil = ["=1+2", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "-"]
     good = ["", "cat", "a=b", "object+1", "-3", "-0.5", "+1e-3", "'quoted"]
     numbers = [-1, -0.25, 3, None, True]
-    content = _csv_rows(("run", "=x"), [evil, good, numbers]).decode()
+    content = csv_rows(("run", "=x"), [evil, good, numbers]).decode()
     header, first, second, third = csv.reader(io.StringIO(content, newline=""))
     assert header == ["run", "'=x"]
     assert first == ["'" + cell.replace("\r", "\n") for cell in evil]
     assert second == good
     assert third == ["-1", "-0.25", "3", "", "True"]
-    assert _csv_rows(("a",), [("\udcff",)]) == b"a\n\\udcff\n"
+    assert csv_rows(("a",), [("\udcff",)]) == b"a\n\\udcff\n"

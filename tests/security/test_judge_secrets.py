@@ -16,7 +16,7 @@ import pytest
 
 from retinoscope.cli import main
 from retinoscope.errors import InputError, StudyError
-from retinoscope.report import write_report
+from retinoscope.reporting import write_report
 from retinoscope.studies import ChatJudge
 from retinoscope.studies import _chat as chat
 from tests.studies.judged import judged_study

@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.malformed_runs import make_runs, sweep
 from retinoscope.errors import InputError
-from retinoscope.report import write_report
+from retinoscope.reporting import write_report
 from retinoscope.studies import open_results
 from retinoscope.viewer import _page
 

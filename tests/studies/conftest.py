@@ -236,7 +236,8 @@ class SeeingMany(list):
 @pytest.fixture
 def seer(monkeypatch: pytest.MonkeyPatch) -> type[Seer]:
     """The class `Seer`, with what the studies take from other rooms replaced."""
-    from retinoscope.studies import _ablation, _sets
+    from retinoscope.studies import _sets
+    from retinoscope.studies.ablation import study as _ablation
 
     monkeypatch.setattr(_sets, "registers", lambda run, sigmas: run.at([0]))
     monkeypatch.setattr(

@@ -15,11 +15,11 @@ from retinoscope.data import Gaze, Sample
 from retinoscope.data.viewing import segment_of
 from retinoscope.engine import Run
 from retinoscope.errors import CapabilityError, InputError
-from retinoscope.report import compose, write_report
+from retinoscope.reporting import compose, write_report
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
-from retinoscope.studies._aims import aims_of
-from retinoscope.studies._alignment import _ranked
-from retinoscope.studies._spoken import Spoken
+from retinoscope.studies.alignment.aims import aims_of
+from retinoscope.studies.alignment.spoken import Spoken
+from retinoscope.studies.alignment.study import _ranked
 
 METHODS = ("ablation-effect", "lens-probability")
 FEW = {"methods": METHODS, "untrained": False, "distractors": 0, "granularities": ("word",)}

@@ -20,9 +20,9 @@ from retinoscope.data import Sample, Segment
 from retinoscope.data.viewing import segment_of
 from retinoscope.encoders import Matcher, TwoTower, load, load_contrastive, load_matching
 from retinoscope.errors import CapabilityError, InputError
-from retinoscope.report import compose, write_report
+from retinoscope.reporting import compose, write_report
 from retinoscope.studies import AttentionAlignment, Grouping, Results, open_subject
-from retinoscope.studies._readers import reader_of
+from retinoscope.studies.alignment.readers import reader_of
 from tests.encoders import towers
 
 SMALL = "small:contrastive-max"

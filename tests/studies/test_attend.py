@@ -16,7 +16,7 @@ from PIL import Image
 import retinoscope as rs
 from retinoscope.attribution import METHODS, HeatMap, Target, resolve
 from retinoscope.errors import IntegrationWarning
-from retinoscope.report import write_report
+from retinoscope.reporting import write_report
 from retinoscope.stats import maps
 from retinoscope.studies import (
     AttributionLocalisation,
@@ -26,9 +26,9 @@ from retinoscope.studies import (
     TokenAblation,
     open_results,
 )
-from retinoscope.studies._attend_scores import BASELINES, baseline, scores
-from retinoscope.studies._attend_summary import MEASURES, leaderboard, summarise_attend
-from retinoscope.studies._attend_targets import explained
+from retinoscope.studies.attend.estimates import MEASURES, leaderboard, summarise_attend
+from retinoscope.studies.attend.scores import BASELINES, baseline, scores
+from retinoscope.studies.attend.targets import explained
 
 ONE = PromptOptions(max_objects=1, max_questions=1, absent=False)
 FEW = ("attention", "chefer", "knockout-effect")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from retinoscope.studies.findings import (
+from retinoscope.report.findings import (
     PairedTest,
     chosen_of,
     holm,

@@ -20,8 +20,8 @@ from retinoscope.studies import (
     objects_named,
     parse_edges,
 )
-from retinoscope.studies._flow_edges import block, name_positions, random_instead
 from retinoscope.studies._sets import ImageTokens
+from retinoscope.studies.flow.edges import block, name_positions, random_instead
 from retinoscope.tokens import TokenSet
 
 

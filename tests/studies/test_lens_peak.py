@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from retinoscope.stats import half_of
-from retinoscope.studies._lens_peak import lens_difference, peak_objects, peaks
+from retinoscope.studies.lens.peak import lens_difference, peak_objects, peaks
 
 
 def rows(sample, group, cover, hits, n_tokens=4, weights="trained"):

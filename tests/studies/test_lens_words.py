@@ -11,12 +11,12 @@ import pytest
 
 import retinoscope as rs
 from retinoscope.errors import InputError
-from retinoscope.report import compose
+from retinoscope.reporting import compose
 from retinoscope.studies import LogitLens
 from retinoscope.studies._answers import Answers
-from retinoscope.studies._lens_summary import common_words, summarise_lens
-from retinoscope.studies._lens_words import Vocabulary
 from retinoscope.studies._untrained import random_adapter, untrained_language
+from retinoscope.studies.lens.estimates import common_words, summarise_lens
+from retinoscope.studies.lens.words import Vocabulary
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from retinoscope.data import squares
 from retinoscope.errors import InputError
 from retinoscope.pocket.planted import LOOK, SPEAK
 from retinoscope.studies import WordAttention
-from retinoscope.studies._look import MEAN
+from retinoscope.studies.look.study import MEAN
 
 
 def _summary(name: str, folder, n: int = 8, **options):

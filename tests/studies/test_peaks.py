@@ -10,11 +10,11 @@ import pytest
 from retinoscope.stats import cluster_share, half_of, holm, paired_difference, wilson
 from retinoscope.store import ResultsScan
 from retinoscope.studies import _partition
-from retinoscope.studies._knockout_summary import knockout_peaks, summarise_knockout
-from retinoscope.studies._lens_summary import summarise_lens
-from retinoscope.studies._look_summary import look_peaks
 from retinoscope.studies._peaks import Side, peak_of
-from retinoscope.studies._summaries import SUMMARIES
+from retinoscope.studies.knockout.estimates import knockout_peaks, summarise_knockout
+from retinoscope.studies.lens.estimates import summarise_lens
+from retinoscope.studies.look.estimates import look_peaks
+from retinoscope.studies.registry import summaries_of
 
 
 def _rows(values: np.ndarray, **more: object) -> pa.Table:
@@ -186,7 +186,7 @@ def test_parts_of_a_table_give_what_the_whole_gives(tmp_path, monkeypatch):
     file = tmp_path / "results.parquet"
     pq.write_table(table, file)
     monkeypatch.setattr(_partition, "BLOCK_ROWS", 10)
-    main, extras = SUMMARIES["knockout"]
+    main, extras = summaries_of("knockout")
     scan = ResultsScan(file, table.schema, table.num_rows)
     assert main.over(scan).equals(summarise_knockout(table))
     assert extras["peaks"].over(scan).equals(knockout_peaks(table))

@@ -12,12 +12,12 @@ from retinoscope.data import Object, Question, Sample
 from retinoscope.engine.fill import Mean
 from retinoscope.errors import MissingExtraError
 from retinoscope.studies import TokenAblation, released_tokens
-from retinoscope.studies._ablation import _Context, _Memo
 from retinoscope.studies._answers import Answers
-from retinoscope.studies._edges import sources_for, without_target
 from retinoscope.studies._scoring import Outcome, Scorer
 from retinoscope.studies._sets import ImageTokens
 from retinoscope.studies._tasks import Ask, question_asks
+from retinoscope.studies.ablation.study import _Context, _Memo
+from retinoscope.studies.knockout.edges import sources_for, without_target
 from retinoscope.tokens import released_scores
 
 

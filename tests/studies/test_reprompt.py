@@ -10,7 +10,7 @@ from retinoscope.data import squares
 from retinoscope.errors import InputError, StudyError
 from retinoscope.pocket.planted import SPEAK
 from retinoscope.studies import DESCRIBE, ImageReprompting
-from retinoscope.studies._reprompt import (
+from retinoscope.studies.reprompt.study import (
     budget,
     description_attention,
     next_turn,

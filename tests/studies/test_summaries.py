@@ -2,9 +2,9 @@ import pyarrow as pa
 import pytest
 
 from retinoscope.stats import cluster_share
-from retinoscope.studies._ablation_summary import baseline, condition_rank, summarise_ablation
-from retinoscope.studies._knockout_summary import knockout_baseline, summarise_knockout
-from retinoscope.studies._lens_summary import best_layer, summarise_lens
+from retinoscope.studies.ablation.estimates import baseline, condition_rank, summarise_ablation
+from retinoscope.studies.knockout.estimates import knockout_baseline, summarise_knockout
+from retinoscope.studies.lens.estimates import best_layer, summarise_lens
 
 
 def ablation_row(sample, condition, correct, item=0, baseline_correct=True, **other):

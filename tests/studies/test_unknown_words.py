@@ -9,7 +9,7 @@ from pathlib import Path
 import retinoscope as rs
 from retinoscope.data import Question
 from retinoscope.errors import UnknownWordsWarning
-from retinoscope.report import write_report
+from retinoscope.reporting import write_report
 from retinoscope.studies import AttentionKnockout
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from retinoscope.data import squares
-from retinoscope.report import collect
 from retinoscope.studies import Categories, Probe, read_categories
+from retinoscope.studies.runs import collect
 from retinoscope.viewer._categories import category_maps, visual_of_categories
 from retinoscope.viewer._json import plain
 from retinoscope.viewer._library import Library

@@ -16,7 +16,7 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope import Ablate, Knockout, Patch, fill
-from retinoscope.report import collect
+from retinoscope.studies.runs import collect
 from retinoscope.viewer._json import unpacked
 from retinoscope.viewer._library import Library
 from retinoscope.viewer._reopen import reopen

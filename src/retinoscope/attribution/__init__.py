@@ -1,4 +1,4 @@
-"""Saliency maps: how much each visual token matters for an answer, by thirteen methods.
+"""Which visual tokens an answer owes itself to: heat maps over the image, by thirteen methods.
 
     from retinoscope import attribution
 

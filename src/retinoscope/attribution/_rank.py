@@ -1,4 +1,4 @@
-"""Agreement of two orders of the same tokens."""
+"""How far two orders of the same tokens agree."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from ._say import say
 if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
-    from ..report import Finding
+    from ..report.findings import Finding
     from ..scale import RayWorkers
     from ..studies import Study
 
@@ -242,7 +242,7 @@ def run_study(
                 retry_failed=common.retry_failed,
                 survey=survey,
             )
-    from ..report import compose
+    from ..reporting import compose
 
     say_findings(compose(common.out).findings)
     say(f"results: {common.out}")

@@ -106,7 +106,7 @@ def demo(
     quiet()
     from ..engine import load
     from ..pocket import MODELS
-    from ..report import compose
+    from ..reporting import compose
 
     with Progress() as progress:
         for name in MODELS if own else (model,):

@@ -111,7 +111,7 @@ def probe(
             n_examples=examples,
         )
         results = study.run(out, progress.stage(f"probe of {model}"))
-    from ..report import compose
+    from ..reporting import compose
 
     say_findings(compose(out).findings)
     say(f"results: {out}")

@@ -23,6 +23,6 @@ def report(folder: Path, /) -> None:
     Args:
         folder: what a study or a reproduction wrote with --out, or a folder of such folders.
     """
-    from ..report import write_report
+    from ..reporting import write_report
 
     say(f"report: {write_report(folder)}")

@@ -113,7 +113,7 @@ def serve(
         data_seed: seed of drawn scenes (with --data scenes:N).
         timeout: seconds that a request may take, waiting for its turn included.
     """
-    from ..report import collect
+    from ..studies.runs import collect
     from ..viewer import serve
 
     found = [run for folder in runs for run in collect(folder)]

@@ -1,4 +1,4 @@
-"""The consent text, which participants must accept before anything is recorded."""
+"""What people are told before anything is recorded, and must accept."""
 
 from __future__ import annotations
 

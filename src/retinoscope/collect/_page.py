@@ -1,4 +1,4 @@
-"""The page that participants see."""
+"""The page on which people look."""
 
 from __future__ import annotations
 

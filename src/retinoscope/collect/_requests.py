@@ -1,4 +1,4 @@
-"""The requests that the page sends."""
+"""What the page sends."""
 
 from __future__ import annotations
 

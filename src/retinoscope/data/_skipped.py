@@ -1,4 +1,4 @@
-"""What was left out of a source, counted and reported."""
+"""What a source holds and its samples lack: counted, and said."""
 
 from __future__ import annotations
 

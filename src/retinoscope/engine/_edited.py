@@ -1,4 +1,4 @@
-"""A whole pass under interventions, whose states and attention can be read."""
+"""A whole pass under interventions, for what is read inside it."""
 
 from __future__ import annotations
 

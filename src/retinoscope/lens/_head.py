@@ -1,4 +1,4 @@
-"""The head on a part of the vocabulary: float32 logits of some tokens, equal to the model's."""
+"""The head on a part of the vocabulary: float32 logits of some tokens, as the model gives them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The images and words that an embedded model was trained for; part of its card."""
+"""Which pictures and words an embedded model was made for: part of its card."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KnownWorld:
         )
 
     def strange(self, size: tuple[int, int]) -> str:
-        """A note about an image of another size than the training images; "" if it fits.
+        """What is said of a picture of another size than this world has; "" for one that fits.
 
         A picture of the right size need not be of this world: that is not looked into.
         """

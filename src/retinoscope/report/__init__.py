@@ -1,31 +1,10 @@
-"""Run directories -> one self-contained HTML page, tables as CSV and figures as SVG.
+"""What a report is made of, and how it is drawn and written; which studies there are is not known.
 
-    retinoscope.report.write_report("runs/demo")     # -> runs/demo/report.html
-
-The page needs no network and no scripts. What is said to show is decided by paired tests
-(`retinoscope.studies.findings`): title and sentence of a finding come from one verdict.
+blocks      sections, figures, tables, columns, pictures
+findings    what a reader is told, from the paired test behind it
+rows        records of a summary by key, and the intervals in their columns
+style       colours, markers, and figures as SVG
+scene_picture   one image with its tokens, words or labels
+page        all of it in one HTML file, CSV and SVG
+files       writing, whole or not at all
 """
-
-from ..studies.findings import Finding
-from ._collect import StudyRun, collect
-from ._compose import compose, headlines, write_report
-from ._differences import ON_SMALL_MODELS, Difference
-from ._files import write_whole
-from ._neo2024 import PLAN, compose_neo2024, differences_of
-from ._write import Report
-
-__all__ = [
-    "ON_SMALL_MODELS",
-    "PLAN",
-    "Difference",
-    "Finding",
-    "Report",
-    "StudyRun",
-    "collect",
-    "compose",
-    "compose_neo2024",
-    "differences_of",
-    "headlines",
-    "write_report",
-    "write_whole",
-]

@@ -5,7 +5,20 @@ report.write()
 """
 
 from ._data import Once, OpenedData, read_questions
+from ._differences import ON_SMALL_MODELS, Difference
+from ._neo2024 import PLAN, compose_neo2024, differences_of
 from ._plan import ReproductionPlan
 from ._run import neo2024
 
-__all__ = ["Once", "OpenedData", "ReproductionPlan", "neo2024", "read_questions"]
+__all__ = [
+    "ON_SMALL_MODELS",
+    "PLAN",
+    "Difference",
+    "Once",
+    "OpenedData",
+    "ReproductionPlan",
+    "compose_neo2024",
+    "differences_of",
+    "neo2024",
+    "read_questions",
+]

@@ -1,4 +1,4 @@
-"""The settings of a reproduction of Neo et al. 2024; the defaults are the paper's."""
+"""What a reproduction of Neo et al. 2024 runs; the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ReproductionPlan:
         return n if self.limit is None else min(n, self.limit)
 
     def object_filters(self, mode: Mode) -> tuple[Filter, ...]:
-        """The filters of images for captions and yes/no questions."""
+        """Of the images for captions and yes/no."""
         return paper_filters(
             mode,
             min_area=self.min_area,
@@ -126,7 +126,7 @@ class ReproductionPlan:
         return 1 if mode == "paper" else None
 
     def prompts(self, mode: Mode) -> PromptOptions:
-        """The paper's wording; the curation has chosen the objects."""
+        """The curation has chosen the objects; the rest is the paper's wording."""
         return PromptOptions(
             max_instances=None,
             max_questions=self.max_questions(mode),

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, overload
 from ..curation import Curated, Curation, Filter
 from ..data import Sample
 from ..errors import CapabilityError, InputError
-from ..report import PLAN, Report, compose_neo2024
 from ..store import Json, canonical_json, write_bytes
 from ..studies import AttentionKnockout, Executor, LogitLens, Progress, Study, TokenAblation
+from ..studies.report import Report
 from ._data import OpenedData
 from ._geometry import masks_of
 from ._mean import mean_token
+from ._neo2024 import PLAN, compose_neo2024
 from ._plan import Mode, ReproductionPlan
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ class _Reproduction:
         self._write()
 
     def withdraw(self) -> None:
-        """Removes the claim of a run that was refused before it had a result."""
+        """Takes back the claim of a run that was refused before it had a result."""
         if not self.new or self.studies:
             return
         for one in self.out.iterdir():
@@ -153,7 +154,7 @@ class _Reproduction:
         write_bytes(self.out / PLAN, text.encode("utf-8"))
 
     def mode(self, mode: Mode, data: OpenedData, mean_data: OpenedData) -> None:
-        """Runs everything but the lens, in one mode."""
+        """Everything but the lens, in one mode."""
         plan, folder = self.plan, self.out / mode
         objects = self.curate(
             data, f"{mode}/objects", plan.object_filters(mode), plan.capped(plan.n_objects)
@@ -202,7 +203,7 @@ class _Reproduction:
                 self.run(cut, opened, f"{mode}/knockout")
 
     def lens(self, data: OpenedData) -> None:
-        """Runs the logit lens, for which the modes have the same rules."""
+        """The logit lens, which has no rule that the modes differ in."""
         plan = self.plan
         opened = self.curate(data, "lens", plan.lens_filters(), plan.capped(plan.n_lens))
         if opened is None:
@@ -264,7 +265,7 @@ class _Reproduction:
 
 
 class _Watched(Sequence[Sample]):
-    """Samples that report how many of them were read."""
+    """Samples that tell how many of them were read."""
 
     def __init__(self, samples: Sequence[Sample], progress: Progress) -> None:
         self.samples, self.progress = samples, progress

@@ -11,24 +11,12 @@ al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (H
 A study writes a run directory (see `retinoscope.store`); reports are made from that alone.
 """
 
-from ._ablation import TokenAblation
-from ._aims import Rules as AlignmentRules
-from ._alignment import AttentionAlignment
-from ._attend import AttributionLocalisation
+from ..report.findings import Finding, PairedTest
 from ._categories import Categories, read_categories, write_categories
 from ._clean import CleanAnswers
 from ._executor import Executor, Outcome
 from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
-from ._flow import InformationFlow
-from ._flow_edges import PRESETS as FLOW_PRESETS
-from ._flow_edges import parse_edges
-from ._flow_layers import LayerSet, layer_sets
-from ._flow_objects import Overlap, objects_named
 from ._judge import ChatJudge, Judge, Judgement
-from ._knockout import AttentionKnockout
-from ._lens import LogitLens
-from ._lens_peak import lens_difference
-from ._look import WordAttention
 from ._matching import MODES, answers, names_object, paper_names_object
 from ._models import Unchanged, open_subject
 from ._outside import evaluating
@@ -43,7 +31,6 @@ from ._released import (
     released_side,
     released_tokens,
 )
-from ._reprompt import ImageReprompting, next_turn
 from ._results import Results, open_results
 from ._same_data import SameSamples, same_samples
 from ._study import Progress, Study, describe_model, free_memory
@@ -60,15 +47,22 @@ from ._tasks import (
 )
 from ._windows import Window, paper_windows, sliding_windows, windows_for
 from ._words import plural, words_of
-from .findings import Finding, PairedTest
-from .grouping import (
-    GROUP_METHODS,
-    Grouping,
-    SpuriousGround,
-    aggregation_specs,
-    grounded_specs,
-)
-from .probing import PROBE_MEASURES, PROBE_TASKS, Probe
+from .ablation.study import TokenAblation
+from .alignment.aims import Rules as AlignmentRules
+from .alignment.study import AttentionAlignment
+from .attend.study import AttributionLocalisation
+from .flow.edges import PRESETS as FLOW_PRESETS
+from .flow.edges import parse_edges
+from .flow.layers import LayerSet, layer_sets
+from .flow.objects import Overlap, objects_named
+from .flow.study import InformationFlow
+from .group import GROUP_METHODS, Grouping, SpuriousGround, aggregation_specs, grounded_specs
+from .knockout.study import AttentionKnockout
+from .lens.peak import lens_difference
+from .lens.study import LogitLens
+from .look.study import WordAttention
+from .probe import PROBE_MEASURES, PROBE_TASKS, Probe
+from .reprompt.study import ImageReprompting, next_turn
 
 __all__ = [
     "CHECKS",

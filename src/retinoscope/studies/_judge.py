@@ -15,9 +15,9 @@ from typing import Any, Protocol
 
 from ..errors import InputError, StudyError
 from ._chat import ChatServer, check_address, read_key, redact, shortened
-from ._flow_objects import Overlap
 from ._readable import one_line
 from ._tables import Cell
+from .flow.objects import Overlap
 
 INSTRUCTION = """\
 Compare two descriptions of one image. List the tangible physical objects that each of them names. \

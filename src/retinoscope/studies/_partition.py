@@ -21,6 +21,9 @@ from ._tables import Cell
 BLOCK_ROWS = 500_000
 """Rows that are held at once, of some dozen columns; one part is never cut."""
 
+ITEM = ("sample", "item", "error")
+PROBABILITIES = ("probability_before", "probability_after")
+
 Part = Hashable
 Order = Callable[[Mapping[str, Any]], Any]
 

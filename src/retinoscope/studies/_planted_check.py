@@ -19,14 +19,14 @@ from ..data import Sample, squares
 from ..engine import load
 from ..errors import InputError
 from ..pocket.planted import PLANTED, PREFIX
-from ._ablation import TokenAblation
-from ._flow import InformationFlow
-from ._knockout import AttentionKnockout
-from ._lens import LogitLens
 from ._planted_maps import map_checks
 from ._tables import Cell
-from .grouping import planted_grouping
-from .probing import planted_probe
+from .ablation.study import TokenAblation
+from .flow.study import InformationFlow
+from .group import planted_grouping
+from .knockout.study import AttentionKnockout
+from .lens.study import LogitLens
+from .probe import planted_probe
 
 if TYPE_CHECKING:
     from ..engine import VLM

@@ -11,11 +11,10 @@ from .. import arguments
 from ..errors import InputError
 from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
 from ._outside import evaluating, examples_in
+from .registry import STUDIES, summaries_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from ._partition import Partition
 
 EXAMPLES = "examples.json"
 
@@ -75,7 +74,7 @@ class Results:
     def _summary(self) -> pa.Table:
         # A bootstrap per row takes seconds on a large run, and a report asks more than once.
         with evaluating(self.path):
-            return _summaries()[self.study][0].over(self.scan)
+            return summaries_of(self.study)[0].over(self.scan)
 
     def extras(self) -> dict[str, pa.Table]:
         """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer",
@@ -85,7 +84,7 @@ class Results:
     @cached_property
     def _extras(self) -> dict[str, pa.Table]:
         with evaluating(self.path):
-            parts = _summaries()[self.study][1]
+            parts = summaries_of(self.study)[1]
             return {name: part.over(self.scan) for name, part in parts.items()}
 
     def errors(self) -> list[tuple[str, str]]:
@@ -178,9 +177,9 @@ def open_results(path: str | Path) -> Results:
         InputError: `path` is no run directory of a study, or the study is not finished.
     """
     results = Results(arguments.path(path, "a run directory"))
-    if results.study not in _summaries():
+    if results.study not in STUDIES:
         raise InputError(
-            f"{path} holds a run of {results.study!r}; expected one of {', '.join(_summaries())}"
+            f"{path} holds a run of {results.study!r}; expected one of {', '.join(STUDIES)}"
         )
     lacking = [name for name in ("sample", "error") if name not in results.scan.schema.names]
     if lacking and results.scan.num_rows:
@@ -195,9 +194,3 @@ def open_results(path: str | Path) -> Results:
                 f"{results.scan.file}: column {name!r}: expected texts, got {kind}: restore it"
             )
     return results
-
-
-def _summaries() -> dict[str, tuple[Partition, dict[str, Partition]]]:
-    from ._summaries import SUMMARIES
-
-    return SUMMARIES

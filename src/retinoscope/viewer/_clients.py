@@ -1,4 +1,4 @@
-"""Clients: names that tell browsers apart, and limits on what each may upload at once."""
+"""Who asks: names that tell browsers apart, and what each may hold while its requests arrive."""
 
 from __future__ import annotations
 

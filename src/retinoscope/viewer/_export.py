@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..report import StudyRun, collect, write_whole
+from ..report.files import write_whole
 from ..studies import evaluating
+from ..studies.runs import StudyRun, collect
 from ._documents import CapabilityFacts
 from ._json import text_of
 from ._library import SHOWN, THUMB, Library, jpeg_of

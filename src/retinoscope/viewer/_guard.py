@@ -1,4 +1,4 @@
-"""Checks that every request must pass before it reaches a route, and the headers of responses."""
+"""What every request must pass before it reaches a route, and the headers of every answer."""
 
 from __future__ import annotations
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..errors import CapabilityError, RetinoscopeError
-from ..naming import slugify
-from ..report import StudyRun
 from ..store import canonical_json
 from ..studies import evaluating, read_categories
+from ..studies.runs import StudyRun
 from ._categories import category_maps, visual_of_boxes, visual_of_categories
 from ._documents import (
     VERSION,
@@ -158,7 +157,7 @@ class Library:
         )
 
     def capabilities(self) -> list[CapabilityFacts]:
-        """The views that are available, and why the others are missing."""
+        """Which views there are, and why the others are missing."""
         opened = self.opened
         no_run = "; ".join(why for why in (opened.no_data, opened.no_model) if why)
         attention = no_run or self._no_attention
@@ -318,7 +317,7 @@ class Library:
         return image, visual_of_boxes(boxes, facts.get("grid"), positions)
 
     def fingerprint(self, key: str) -> str:
-        """A fingerprint of everything that the document of `key` depends on."""
+        """Changes with whatever the document of `key` depends on."""
         if key == "manifest" or key.startswith(("table-", "flow-")):
             told: list[object] = [self._content, plain(self.capabilities()), self.mode]
         else:
@@ -370,7 +369,7 @@ def _ids(runs: Sequence[StudyRun]) -> list[str]:
     found: list[str] = []
     for run in runs:
         place = run.study if run.place == "." else run.place
-        name = slugify(place)[:60] or run.study
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")[:60] or run.study
         number = 1
         while (unique := name if number == 1 else f"{name}-{number}") in found:
             number += 1

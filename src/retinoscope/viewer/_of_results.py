@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from ..data import Sample
-from ..report import StudyRun
 from ..studies import Results
+from ..studies.runs import StudyRun
 from ._documents import (
     ColumnFacts,
     FlowDocument,
@@ -55,7 +55,7 @@ _SHORT = {
 
 @dataclass(eq=False)
 class _Told:
-    """Facts per sample, from one pass over a study's rows."""
+    """What one pass over a study's rows gives, per sample."""
 
     first: dict[str, int] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)

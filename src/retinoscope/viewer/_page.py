@@ -12,7 +12,7 @@ STATIC = files("retinoscope.viewer") / "static"
 
 
 def page(mode: str, title: str) -> bytes:
-    """index.html, the same for every use of the page.
+    """index.html, the same in all places.
 
     Args:
         mode: "static" or "live".

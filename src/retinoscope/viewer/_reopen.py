@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from ..data import Sample, open_source, reopen_source
 from ..errors import InputError, RetinoscopeError
-from ..report import StudyRun
 from ..studies import SameSamples, same_samples
+from ..studies.runs import StudyRun
 
 if TYPE_CHECKING:
     from ..engine import VLM

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from ..data import Sample
     from ..engine import VLM
-    from ..report import StudyRun
+    from ..studies.runs import StudyRun
 
 N_EXAMPLES = 24
 

@@ -1,4 +1,4 @@
-"""A page of this package: its shell, and the front end that is built for it."""
+"""A page of ours: its shell, and the front end that is built for it and packaged."""
 
 from __future__ import annotations
 

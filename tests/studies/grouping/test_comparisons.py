@@ -14,8 +14,8 @@ from retinoscope.data.scenes import AT_HOME
 from retinoscope.encoders import Encoder, Features, TwoTower, load
 from retinoscope.errors import InputError
 from retinoscope.studies import SpuriousGround, aggregation_specs, grounded_specs
-from retinoscope.studies.grouping._aggregation import against_of, aggregation_table
-from retinoscope.studies.grouping._spurious import KINDS
+from retinoscope.studies.group.aggregation import against_of, aggregation_table
+from retinoscope.studies.spurious.study import KINDS
 
 
 def _row(model: str, sample: int, right: int, correct: bool) -> list[dict]:

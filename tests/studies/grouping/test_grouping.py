@@ -14,8 +14,8 @@ from retinoscope.encoders import Encoder, Features, TwoTower, load
 from retinoscope.encoders.recipe import TRAIN_SEED
 from retinoscope.errors import InputError, StudyError
 from retinoscope.studies import Grouping, open_results, read_categories
-from retinoscope.studies.grouping._planted import LAYER, _label_directions
-from retinoscope.studies.grouping._view import View
+from retinoscope.studies.group.planted import LAYER, _label_directions
+from retinoscope.studies.group.view import View
 
 CLASSES = class_names(squares(1))
 FAST = {"untrained": False, "attribution_images": 0, "groupings": ("kmeans",)}

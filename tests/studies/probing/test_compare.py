@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retinoscope.studies.probing._compare import average_probes, compare_probes, group_of
+from retinoscope.studies.probe.compare import average_probes, compare_probes, group_of
 
 N = 60
 

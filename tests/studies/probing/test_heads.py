@@ -6,13 +6,7 @@ import numpy as np
 import pytest
 
 from retinoscope.errors import InputError
-from retinoscope.studies.probing._heads import (
-    STRENGTHS,
-    Scaling,
-    fit_linear,
-    fit_small,
-    projection,
-)
+from retinoscope.studies.probe.heads import STRENGTHS, Scaling, fit_linear, fit_small, projection
 
 
 def test_z_scores_are_those_of_training_and_constants_become_0() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from retinoscope.data import squares
 from retinoscope.errors import InputError
-from retinoscope.studies.probing._labels import control_labels, label_objects, usable_classes
-from retinoscope.studies.probing._split import Split, splits_of
-from retinoscope.studies.probing._truth import check_samples, locate, truth_of
+from retinoscope.studies.probe.labels import control_labels, label_objects, usable_classes
+from retinoscope.studies.probe.split import Split, splits_of
+from retinoscope.studies.probe.truth import check_samples, locate, truth_of
 
 BOXES = np.array([[8 * x, 8 * y, 8 * x + 8, 8 * y + 8] for y in range(6) for x in range(6)], float)
 

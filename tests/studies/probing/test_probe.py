@@ -15,7 +15,7 @@ from retinoscope.encoders.recipe import TRAIN_SEED
 from retinoscope.errors import InputError
 from retinoscope.studies import PROBE_TASKS, Probe, open_results
 from retinoscope.studies._untrained import untrained_encoder
-from retinoscope.studies.probing._cases import drawn_cases
+from retinoscope.studies.probe.cases import drawn_cases
 
 ONE, OTHER = "planted:one-hot-patch", "planted:global-broadcast"
 TASKS = ("name", "size", "color", "present", "foreground", "instances")

@@ -12,11 +12,11 @@ from torchmetrics.classification import MulticlassJaccardIndex
 
 from retinoscope.errors import InputError
 from retinoscope.stats import class_iou
-from retinoscope.studies.probing import _scores as scores
-from retinoscope.studies.probing._dense import Dense, band_of, boundary_overlap
-from retinoscope.studies.probing._instances import best_cover, group_votes, overlaps, panoptic
-from retinoscope.studies.probing._places import _at
-from retinoscope.studies.probing._truth import Cells
+from retinoscope.studies.probe import scores as scores
+from retinoscope.studies.probe.dense import Dense, band_of, boundary_overlap
+from retinoscope.studies.probe.instances import best_cover, group_votes, overlaps, panoptic
+from retinoscope.studies.probe.places import _at
+from retinoscope.studies.probe.truth import Cells
 
 
 def _sums(said, label, n_classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Density maps of fixations, and a centre prior."""
+"""Maps from fixations, and the map that knows only where the centre is."""
 
 from __future__ import annotations
 

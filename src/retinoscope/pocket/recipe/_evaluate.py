@@ -1,4 +1,4 @@
-"""Evaluation of a pocket model on held-out scenes."""
+"""How good a pocket model is, on scenes that no training step saw."""
 
 from __future__ import annotations
 

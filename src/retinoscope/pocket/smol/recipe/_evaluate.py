@@ -1,4 +1,4 @@
-"""Evaluation of a smol model on held-out scenes."""
+"""How good a smol model is on scenes that no training step saw."""
 
 from __future__ import annotations
 

@@ -1,1 +1,0 @@
-"""What draws and builds parts of the documentation from the code."""

@@ -1,0 +1,181 @@
+"""What a report is made of: sections of sentences, figures, pictures and tables."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .findings import Finding, listing
+
+__all__ = [
+    "PAPER",
+    "TO",
+    "Column",
+    "Figure",
+    "Finding",
+    "Interval",
+    "Record",
+    "Section",
+    "Table",
+    "Value",
+    "file_name",
+    "listing",
+    "number_interval",
+    "percent",
+    "percent_interval",
+    "python_lines",
+]
+
+PAPER = "LLaVA-1.5-7B on COCO"
+"""What the paper's numbers are about: another model on other data."""
+
+TO = "\u2013"
+"""En dash, as typographers set ranges."""
+
+Value = str | int | float | bool | None
+Record = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A share or a mean with its 95% interval; `n` cases behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int = 0
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing. `svg` is a whole SVG document with plain colours; the page restyles it.
+
+    `code` are the Python lines that draw the same from the run directory, to be run in the folder
+    of the report; see `python_lines`.
+    """
+
+    name: str
+    svg: str
+    alt: str
+    caption: str
+    wide: bool = True
+    code: str = ""
+
+
+def python_lines(place: str, body: str, table: str = "summary()") -> str:
+    """A program that draws a figure from a run's own table, for `Figure.code`.
+
+    Args:
+        place: the run's folder, relative to the report's.
+        body: its lines; `rows` are the table's rows as dicts, `plt` is matplotlib's.
+        table: which table of the run's results.
+    """
+    head = (
+        "# In the folder of the report.\n"
+        "import matplotlib.pyplot as plt\n"
+        "import retinoscope as rs\n\n"
+        f"rows = rs.studies.open_results({place!r}).{table}.to_pylist()\n"
+    )
+    return head + body.strip("\n") + "\n"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table on the page; numbers are set to the right."""
+
+    label: str
+    numeric: bool = True
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """`rows` are texts for the page; `records` the same with full precision, for the CSV file."""
+
+    name: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    records: tuple[Record, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """One experiment: what was asked, what came out, and how to read it."""
+
+    key: str
+    title: str
+    question: str
+    sentences: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    notes: tuple[str, ...] = ()
+    finding: Finding | None = None
+
+
+@dataclass(frozen=True)
+class ShownAnswer:
+    """What the model said, and after which edit."""
+
+    when: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One example: its drawings, and the answers before and after an edit."""
+
+    title: str
+    text: str
+    figures: tuple[Figure, ...]
+    answers: tuple[ShownAnswer, ...] = ()
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """One study's manifest, ready to show."""
+
+    title: str
+    entries: tuple[tuple[str, str], ...]
+
+
+def percent(share: float) -> str:
+    """0.934 -> "93%"; shares that are not quite 0 or 1 never print as such."""
+    if share != share:
+        return "n/a"
+    if 0 < share < 0.01 or 0.99 < share < 1:
+        return f"{100 * share:.1f}%"
+    return f"{100 * share:.0f}%"
+
+
+def percent_interval(x: Interval) -> str:
+    """ "93% (90-96)", with an en dash."""
+    return f"{percent(x.value)} ({percent(x.low)[:-1]}{TO}{percent(x.high)[:-1]})"
+
+
+def number_interval(x: Interval, digits: int = 2) -> str:
+    """ "0.45 (0.38-0.52)", with an en dash."""
+    return f"{x.value:.{digits}f} ({x.low:.{digits}f}{TO}{x.high:.{digits}f})"
+
+
+def signed(x: Interval, digits: int = 2, scale: float = 1.0) -> str:
+    """ "+0.13 (-0.01 to +0.17)", a difference; a dash between two signs would not read."""
+    # Nothing is "-0".
+    value, low, high = (round(scale * end, digits) + 0.0 for end in (x.value, x.low, x.high))
+    return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
+
+
+_LONGEST_NAME = 120
+
+
+def file_name(*parts: str) -> str:
+    """A name for a file, whatever a model or a folder is called, and however many there are."""
+    name = re.sub(r"[^A-Za-z0-9_.+]+", "-", "-".join(parts)).strip("-.")
+    if len(name) <= _LONGEST_NAME:
+        return name
+    # No file system takes much more; the end keeps names apart that begin alike.
+    told = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9]}-{told}"

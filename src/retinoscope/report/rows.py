@@ -1,0 +1,63 @@
+"""Reading the studies' summaries: rows by key, intervals out of columns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from .blocks import Interval, Record, Value
+
+
+def pick(rows: Iterable[Record], **keys: Value) -> list[Record]:
+    """The rows that have all these values."""
+    return [row for row in rows if all(row.get(k) == v for k, v in keys.items())]
+
+
+def first(rows: Iterable[Record], **keys: Value) -> Record | None:
+    return next(iter(pick(rows, **keys)), None)
+
+
+def number(row: Record, key: str) -> float | None:
+    """A column as a number, None where it is missing or not a number."""
+    value = row.get(key)
+    if value is None or isinstance(value, str):
+        return None
+    return None if value != value else float(value)
+
+
+def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
+    """Columns `name`, `name_low`, `name_high`; None where the study had nothing to estimate."""
+    if row is None:
+        return None
+    middle, low, high = (number(row, name + end) for end in ("", "_low", "_high"))
+    if middle is None:
+        return None
+    return Interval(
+        middle,
+        middle if low is None else low,
+        middle if high is None else high,
+        int(number(row, n) or 0),
+    )
+
+
+def band(row: Record | None, name: str) -> Interval | None:
+    """An estimate with the ends of the band that holds its whole curve, `name_band_low` and
+    `name_band_high`; NaN where the curve has none."""
+    x = interval(row, name)
+    if row is None or x is None:
+        return None
+    low, high = (number(row, f"{name}_band_{end}") for end in ("low", "high"))
+    if low is None or high is None:
+        low = high = math.nan
+    return Interval(x.value, low, high, x.n)
+
+
+def values(rows: Iterable[Record], key: str) -> list[Value]:
+    """The distinct values of a column, in order of appearance."""
+    return list(dict.fromkeys(row.get(key) for row in rows))
+
+
+def known_first(found: Iterable[Value], known: Sequence[str]) -> list[str]:
+    """`found` in the order of `known`, what is not known at the end."""
+    names = [str(name) for name in found]
+    return [n for n in known if n in names] + [n for n in names if n not in known]

@@ -1,0 +1,209 @@
+"""What the runs of a reproduction tell about single differences to the released code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from ..curation import Curated
+from ..report.blocks import listing, percent
+from ..report.rows import first, interval, number, pick
+from ..store import Json, read_results
+from ..studies import DESCRIBE, names_object, paper_names_object
+from ..studies.lens.curves import at_cover
+from ..studies.runs import StudyRun
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A reproduction's folder: its plan, and its curations by name ("paper/objects")."""
+
+    root: Path
+    plan: Mapping[str, Json]
+    curated: Mapping[str, Curated]
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """What was left out, and why."""
+        found = self.plan.get("notes")
+        return {k: str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
+    @cached_property
+    def captions(self) -> list[tuple[str, str]]:
+        """Name and caption of every object that the hallucination filter asked about."""
+        name = next((n for n in self.curated if n.endswith("/objects")), None)
+        if name is None:
+            return []
+        rows = read_results(self.root / "curation" / name).to_pylist()
+        heard = [(row["object"], json.loads(row["heard"])) for row in rows if row.get("heard")]
+        return [(obj, said["caption"]) for obj, said in heard if "caption" in said]
+
+
+def caption_rule(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    said = [
+        (paper_names_object(f"{DESCRIBE} {text}", name), names_object(text, name))
+        for name, text in facts.captions
+    ]
+    if not said:
+        return ""
+    n = len(said)
+    released, words = sum(a for a, _ in said), sum(b for _, b in said)
+    return (
+        f"of {n} captions before the filter, {released} ({percent(released / n)}) are right by "
+        f"substring and {words} ({percent(words / n)}) by whole word, on the same text; "
+        f"{sum(a and not b for a, b in said)} only by substring, "
+        f"{sum(b and not a for a, b in said)} only by whole word"
+    )
+
+
+def rules_of(task: str, name: str) -> Callable[[Facts, Mapping[str, StudyRun]], str]:
+    """Baseline accuracy, and the loss without object and ring, under both rules on one run."""
+
+    def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+        run = runs.get(f"paper/{name}") or runs.get(f"corrected/{name}")
+        if run is None:
+            return ""
+        parts = []
+        baseline = [
+            interval(first(run.extra("baseline"), task=task, mode=mode, part="all"), "accuracy")
+            for mode in ("paper", "corrected")
+        ]
+        if baseline[0] and baseline[1]:
+            parts.append(
+                f"baseline accuracy {percent(baseline[0].value)} under the released rule, "
+                f"{percent(baseline[1].value)} under the corrected one, on the same "
+                f"{baseline[0].n} answers"
+            )
+        lost = [
+            interval(first(run.summary, task=task, mode=mode, condition="object+1"), "decrease")
+            for mode in ("paper", "corrected")
+        ]
+        if lost[0] and lost[1]:
+            parts.append(
+                f"decrease without object and ring {percent(lost[0].value)} of {lost[0].n} "
+                f"against {percent(lost[1].value)} of {lost[1].n}"
+            )
+        return "; ".join(parts)
+
+    return measure
+
+
+def _steps(facts: Facts, step: str) -> dict[str, tuple[int, int]]:
+    """Objects before and after one filter, by mode."""
+    found = {}
+    for mode in ("paper", "corrected"):
+        curated = facts.curated.get(f"{mode}/objects")
+        names = [] if curated is None else [count.filter for count in curated.counts]
+        if curated is not None and step in names:
+            place = names.index(step)
+            found[mode] = (curated.counts[place - 1].objects, curated.counts[place].objects)
+    return found
+
+
+def filter_of(step: str) -> Callable[[Facts, Mapping[str, StudyRun]], str]:
+    def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+        found = _steps(facts, step)
+        if not found:
+            return ""
+        parts = [
+            f"{mode} rule keeps {after} of {before}" for mode, (before, after) in found.items()
+        ]
+        return listing(parts)
+
+    return measure
+
+
+def tokens(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    file = facts.root / "paper" / "masks-captions.json"
+    file = file if file.exists() else facts.root / "paper" / "masks-questions.json"
+    if not file.exists():
+        noted = [why for name, why in facts.notes.items() if name.endswith(": tokens")]
+        return noted[0] if noted else ""
+    told = json.loads(file.read_bytes())
+    if not told["objects"] or not told["either"]:
+        return ""
+    return (
+        f"over {told['objects']} objects {told['tokens_released'] / told['objects']:.1f} tokens "
+        f"against {told['tokens_exact'] / told['objects']:.1f}; of those in either set "
+        f"{percent(told['shared'] / told['either'])} are in both"
+    )
+
+
+def gradient(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    parts = []
+    for mode in ("paper", "corrected"):
+        run = runs.get(f"{mode}/captions")
+        if run is None:
+            return ""
+        rows = [r for r in run.summary if str(r["condition"]).startswith("gradient-")]
+        rows = pick(rows, mode=mode, task="polling")
+        if not rows:
+            return ""
+        row = min(rows, key=lambda r: abs(int(str(r["condition"]).split("-")[1]) - 40))
+        lost = interval(row, "decrease")
+        if lost is None:
+            return ""
+        parts.append(f"{row['condition']} loses {percent(lost.value)} in {mode} mode (polling)")
+    return listing(parts)
+
+
+def never(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    run = runs.get("lens/lens")
+    rows = [] if run is None else run.extra("best_layer")
+    rows = pick(rows, weights="trained", group="object", measure="strict")
+    # Covers in turn would be several rows; any overlap has every object.
+    rows = pick(rows, cover=0.0) or rows
+    every, hitting = (interval(first(rows, images=name), "share") for name in ("all", "hitting"))
+    if every is None:
+        return ""
+    if hitting is None:
+        return "no image has any hit"
+    count = int(number(first(rows, images="hitting") or {}, "n_images") or 0)
+    return (
+        f"{percent(every.value)} over all images, {percent(hitting.value)} over the {count} with "
+        "a hit"
+    )
+
+
+def covers(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    run = runs.get("lens/lens")
+    rows = [] if run is None else run.extra("best_layer")
+    parts = [
+        f"{percent(share.value)} {at_cover(number(row, 'cover'))}"
+        for row in pick(rows, weights="trained", group="object", measure="strict", images="all")
+        if (share := interval(row, "share"))
+    ]
+    return f"{listing(parts)}, at the best layer of each image" if len(parts) > 1 else ""
+
+
+def all_images(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    run = runs.get("paper/knockout") or runs.get("corrected/knockout")
+    accuracy = (
+        None if run is None else interval(first(run.extra("baseline"), kind="all"), "accuracy")
+    )
+    if accuracy is None:
+        return ""
+    return (
+        f"{percent(accuracy.value)} of {accuracy.n} questions are right before any edit: the "
+        "released code's accuracies are these relative ones times that"
+    )
+
+
+def mean_images(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    run = next((r for p, r in runs.items() if p.endswith(("/captions", "/questions"))), None)
+    options = {} if run is None else run.manifest.get("parameters")
+    mean = options.get("mean") if isinstance(options, dict) else None
+    return f"here over {mean['images']} images" if isinstance(mean, dict) else ""
+
+
+def asked(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
+    parts = []
+    for mode in ("paper", "corrected"):
+        run = runs.get(f"{mode}/questions")
+        rows = [] if run is None else run.extra("baseline")
+        row = interval(first(rows, task="question", mode=mode, part="all"), "accuracy")
+        parts += [] if row is None else [f"{row.n} questions in {mode} mode"]
+    return listing(parts) if len(parts) == 2 else ""

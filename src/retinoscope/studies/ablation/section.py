@@ -1,0 +1,241 @@
+"""Section 1: what is lost when an object's tokens are replaced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import (
+    PAPER,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    listing,
+    percent,
+    percent_interval,
+)
+from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.rows import first, interval, known_first, number, pick, values
+from ...tokens import COMPLETE
+from .._run_tables import extra_tables
+from ..runs import StudyRun
+from .figure import conditions_figure, count_figure
+
+NOUN = "token ablation"
+
+TASKS = ("generative", "polling", "question")
+TASK_NAMES = {
+    "generative": "naming it in a caption",
+    "polling": "saying yes to “Is there a …?”",
+    "question": "answering a question about it",
+}
+_SHORT = {"generative": "caption", "polling": "yes/no", "question": "question"}
+_PLURAL = {"generative": "captions", "polling": "yes/no questions", "question": "questions"}
+MAIN, CONTROL = "object+1", "random=object+1"
+MODE = "corrected"
+MODES = (MODE, "whole-word", "paper")
+CONDITIONS = ("object", "object+1", "object+2", "registers")
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, every further model as one table of its own."""
+    main = runs[0]
+    rows = pick(main.summary, mode=MODE) or main.summary
+    tasks = known_first(values(rows, "task"), TASKS)
+    # A set that was empty everywhere replaced nothing, so that its 0% is no measurement.
+    figures = [conditions_figure([r for r in rows if number(r, "n_tokens") != 0], tasks)]
+    counts = count_figure(rows, tasks)
+    figures += [counts] if counts else []
+    return Section(
+        key="ablation",
+        title="Where an object is: replacing tokens by the mean",
+        question=(
+            "Some visual tokens are replaced by one mean token before the language model reads "
+            "them. How many answers that were right become wrong, and how many do when as many "
+            "tokens are replaced elsewhere?"
+        ),
+        sentences=tuple(_sentence(rows, task) for task in tasks)
+        + _registers(rows, tasks)
+        + _others(runs[1:]),
+        figures=tuple(figures),
+        tables=tuple(
+            _table(run, mode, folded=not (run is main and mode == MODE))
+            for run in runs
+            for mode in known_first(values(run.summary, "mode"), MODES)
+        )
+        + extra_tables(runs, "ablation", "baseline", "accuracy before any edit."),
+        notes=(
+            *_integration(main),
+            "Decrease: the share of answers that were right on the untouched run and are wrong on "
+            "the edited one. Random tokens are drawn outside the set they are compared with, as "
+            "many as it has, for each image anew.",
+            "Mode “corrected” matches whole words with plurals and synonyms and decides yes or no "
+            "by comparing the two logits; mode “paper” keeps the rules of the paper's released "
+            "code, substring matching among them; mode “whole-word” looks for the answer to a "
+            "question in generated text instead of its first token.",
+            "Intervals: Wilson's; where an image gives several cases, with the number of "
+            "independent ones that they are worth.",
+        ),
+        finding=ablation_finding(rows, tasks, main.label),
+    )
+
+
+def decrease(rows: Sequence[Record], task: str, condition: str) -> Interval | None:
+    return interval(first(rows, task=task, condition=condition), "decrease")
+
+
+def ablation_finding(rows: Sequence[Record], tasks: Sequence[str], model: str) -> Finding | None:
+    """Whether the object's tokens lose more than as many random ones, task by task."""
+    pairs = [
+        (task, row, a, b)
+        for task in tasks
+        if (row := first(rows, task=task, condition=MAIN)) is not None
+        and (a := interval(row, "decrease"))
+        and (b := decrease(rows, task, CONTROL))
+    ]
+    if not pairs:
+        return None
+    lost = listing([percent(a.value) for *_, a, _ in pairs])
+    control = listing([percent(b.value) for *_, b in pairs])
+    names = listing([_SHORT.get(task, task) for task, *_ in pairs])
+    known = [
+        (share, _SHORT.get(task, task))
+        for task, row, *_ in pairs
+        if (share := number(row, "paper")) is not None
+    ]
+    tests = [
+        test
+        for task, row, *_ in pairs
+        if (test := paired_test(row, about=f"for {_PLURAL.get(task, task)}"))
+    ]
+    return make_finding(
+        "objects are local",
+        f"On {model}, replacing an object's tokens and one ring around them loses {lost} of the "
+        f"correct answers ({names}); as many random tokens elsewhere lose {control}",
+        tests,
+        figure=_span([a.value for *_, a, _ in pairs]),
+        versus=f"against {_span([b.value for *_, b in pairs])} for as many random tokens",
+        paper=listing([f"{percent(share)} ({name})" for share, name in known]),
+    )
+
+
+def _span(shares: Sequence[float]) -> str:
+    low, high = percent(min(shares)), percent(max(shares))
+    return low if low == high else f"{low.removesuffix('%')} to {high}"
+
+
+def _sentence(rows: Sequence[Record], task: str) -> str:
+    row = first(rows, task=task, condition=MAIN)
+    ours, control = decrease(rows, task, MAIN), decrease(rows, task, CONTROL)
+    name = TASK_NAMES.get(task, task)
+    if row is None or ours is None:
+        return f"{_capital(name)}: no answer was right to begin with, so nothing can be lost."
+    tokens = number(row, "n_tokens")
+    size = f" ({tokens:.0f} tokens on average)" if tokens else ""
+    text = (
+        f"{_capital(name)}: without the object's tokens and one ring{size}, "
+        f"{percent_interval(ours)} of {ours.n} right answers become wrong"
+    )
+    if control is None:
+        return text + "; no control was run."
+    text += f"; with as many random tokens, {percent_interval(control)}"
+    test = paired_test(row)
+    return f"{text}." if test is None else f"{text}. {told(test)}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _others(runs: Sequence[StudyRun]) -> tuple[str, ...]:
+    """The result of every further model in one sentence."""
+    found = []
+    for run in runs:
+        rows = pick(run.summary, mode=MODE) or run.summary
+        finding = ablation_finding(rows, known_first(values(rows, "task"), TASKS), run.label)
+        found += [finding.sentence] if finding else []
+    return tuple(found)
+
+
+def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
+    found = [x for task in tasks if (x := decrease(rows, task, "registers"))]
+    sizes = [
+        size
+        for task in tasks
+        if (row := first(rows, task=task, condition="registers"))
+        and (size := number(row, "n_tokens")) is not None
+    ]
+    if not found or not sizes:
+        return ()
+    if not any(sizes):
+        return ("No visual token stands out by its norm, so there are no register tokens to lose.",)
+    return (
+        f"Register tokens (norm above the mean by more than two standard deviations; "
+        f"{sum(sizes) / len(sizes):.1f} per image) lose {_span([x.value for x in found])}.",
+    )
+
+
+def _integration(run: StudyRun) -> tuple[str, ...]:
+    """What it means that integrated gradients are off."""
+    count, every = run.incomplete
+    if not count:
+        return ()
+    return (
+        "Integrated gradients: their sum over the visual tokens should be the difference that the "
+        f"integral is of. In {count} of {every} rows of gradient sets it is off by more than "
+        f"{COMPLETE:.0%}, so that these sets are only roughly those of highest gradient. More "
+        "steps (--gradient-steps) bring the sum nearer.",
+    )
+
+
+def _order(condition: str) -> tuple[int, str, int]:
+    names = (*CONDITIONS, "gradient", "random")
+    stem = condition.removeprefix("random=")
+    base, _, count = stem.rpartition("-")
+    group = names.index(stem) if stem in names else names.index(base) if base in names else 99
+    return (group, condition if "=" in condition else "", int(count) if count.isdigit() else 0)
+
+
+def _table(run: StudyRun, mode: str, folded: bool) -> Table:
+    rows = pick(run.summary, mode=mode)
+    tasks = known_first(values(rows, "task"), TASKS)
+    conditions = sorted((str(c) for c in values(rows, "condition")), key=_order)
+    shown: list[tuple[str, ...]] = []
+    for condition in conditions:
+        if condition.startswith("random="):
+            continue
+        cells = [condition]
+        sizes = [
+            size
+            for row in pick(rows, condition=condition)
+            if (size := number(row, "n_tokens")) is not None
+        ]
+        cells.append(f"{sum(sizes) / len(sizes):.1f}" if sizes else "")
+        if sizes and not any(sizes):
+            shown.append((*cells, *("none found", "") * len(tasks)))
+            continue
+        for task in tasks:
+            ours = decrease(rows, task, condition)
+            control = decrease(rows, task, f"random={condition}")
+            known = number(first(rows, task=task, condition=condition) or {}, "paper")
+            shown_control = f"\n{percent_interval(control)}" if control else ""
+            cells.append(percent_interval(ours) + shown_control if ours else "")
+            cells.append("" if known is None else percent(known))
+        shown.append(tuple(cells))
+    columns = [Column("tokens replaced", numeric=False), Column("how many,\non average")]
+    for task in tasks:
+        columns += [
+            Column(f"{_SHORT.get(task, task)}\nrandom control"),
+            Column("paper", hint=PAPER),
+        ]
+    return Table(
+        name=file_name("ablation", run.label, mode),
+        caption=f"{run.label}, mode “{mode}”: share of right answers lost, with 95% intervals. "
+        "Second line: as many random tokens elsewhere.",
+        columns=tuple(columns),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=folded,
+    )

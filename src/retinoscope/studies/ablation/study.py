@@ -1,0 +1,478 @@
+"""Token ablation: what does the model no longer know without these visual tokens?
+
+Neo et al. 2024, section 3. The embeddings of a set of visual tokens (after the projector, before
+decoder layer 0) are replaced by one mean visual token, and the three tasks are asked again. The
+measure is the *decrease*: the share of initially correct answers that become incorrect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from ...data import Sample
+from ...engine import Ablate, fill
+from ...engine.fill import Mean
+from ...errors import InputError
+from ...store import Json, fingerprint_array
+from .._answers import Answers
+from .._conditions import CONDITIONS, SIZES, Condition, conditions_for
+from .._examples import example_of
+from .._filters import HallucinationFilter
+from .._map_options import COMPLETENESS
+from .._matching import MODES
+from .._needs import Need
+from .._readable import Readable
+from .._scoring import Outcome, Scorer, modes_of, needs_text
+from .._sets import ImageTokens, Indices, Ranking
+from .._study import Example, Rows, Study, rng_of
+from .._tables import Cell
+from .._tasks import (
+    DEFAULT_PROMPTS,
+    DESCRIBE,
+    TASKS,
+    Ask,
+    PromptOptions,
+    asks_of,
+    object_label,
+    polling_text,
+    question_asks,
+    recorded,
+)
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from ...engine import Run, Runs
+    from ...engine.fill import Fill
+
+FILLS = ("mean", "zero", "noise")
+BASELINE = "none"
+"""The condition of the rows without any ablation."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    """Shared by all samples."""
+
+    scorer: Scorer
+    fill: Fill
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """One prompt about one object: correct or not by mode, and what will be ablated."""
+
+    ask: Ask
+    correct: dict[str, bool]
+    kept: bool | None = None
+    plan: tuple[Condition, ...] = ()
+    error: str | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TokenAblation(Study[_Context]):
+    """The paper's ablation experiment, with controls.
+
+    For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
+    all of them in one batch. Rows with condition "none" are the clean answers, also the wrong ones
+    and those about absent objects. A sample without registers has a row with `n_tokens` 0 whose
+    answer is the clean one, as in the released code. Rows of gradient sets have `completeness`, the
+    relative error of the integrated gradients that chose them (none with the paper's target). Sizes
+    that are not smaller than the number of visual tokens are left out, and so is a control for
+    which too few tokens are left.
+
+    Args:
+        tasks: of "generative", "polling", "question".
+        prompts: which objects and questions, and their wording.
+        modes: rules for correctness: "paper" (the released code's), "corrected" (whole words, the
+            two logits of yes and no, the answer's first piece) and "whole-word" (questions only:
+            the answer as a whole word of generated text).
+        conditions: of "object", "object+1", "object+2" (grown by rings of neighbours),
+            "registers", "random" and "gradient" (each with `sizes`), "control" (for every object
+            set as many random tokens outside it).
+        sizes: token counts of the random and the gradient sets (the paper's by default).
+        fill: "mean" (over the visual tokens of `samples`; the paper: of 50,000 ImageNet images),
+            "zero" or "noise".
+        min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
+        gradient_steps: of integrated gradients (the paper: 50).
+        gradient_target: "answer" explains the answer's logit; "paper" chooses as the released code
+            does: whatever is asked, the gradient is that of "Is there a NAME in this image?", to
+            the first id of the encoded "Yes", special tokens included (for LLaVA-1.5 the
+            beginning-of-text token), summed as `retinoscope.tokens.released_scores` says; the
+            position after the image may be among the tokens.
+        mean: the mean visual token of other images, with fill "mean"; None takes it over `samples`.
+        hallucination_filter: keeps an object, for the first two tasks, only if its caption is right
+            on the original and wrong once the object's pixels are replaced. The paper filters so;
+            here it is off by default, for it takes another run per object.
+        caption_tokens: longest generated caption (the paper: 200).
+        polling_tokens: longest polling answer under the paper's rules (the paper: 10).
+        answer_tokens: longest answer to a question under the whole-word rule.
+    """
+
+    tasks: tuple[str, ...] = TASKS
+    prompts: PromptOptions = DEFAULT_PROMPTS
+    modes: tuple[str, ...] = MODES
+    conditions: tuple[str, ...] = CONDITIONS
+    sizes: tuple[int, ...] = SIZES
+    fill: str = "mean"
+    min_cover: float = 0.0
+    gradient_steps: int = 16
+    gradient_target: str = "answer"
+    mean: Mean | None = None
+    hallucination_filter: HallucinationFilter | None = None
+    caption_tokens: int = 64
+    polling_tokens: int = 10
+    answer_tokens: int = 6
+
+    name: ClassVar[str] = "ablation"
+    needs: ClassVar[str] = (
+        "objects whose name is unique in their image, within the bounds of PromptOptions, or "
+        "questions of the chosen kinds"
+    )
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "captions and yes/no questions about objects"),
+        Need("located", "objects", "the data's questions, with the tokens of their objects"),
+        Need(
+            "questions",
+            "questions",
+            "the data's questions are asked without their objects' tokens: with the registers and "
+            "the random and gradient sets",
+            instead=True,
+        ),
+    )
+    schema: ClassVar[int] = 3
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
+        *("mode", "condition", "n_tokens", "fill", "kept", "baseline_correct", "correct"),
+        *("probability_before", "probability_after", "answer_before", "answer_after"),
+        COMPLETENESS,
+    )
+
+    def _check(self) -> None:
+        _known("task", self.tasks, TASKS)
+        _known("mode", self.modes, MODES)
+        _known("condition", self.conditions, CONDITIONS)
+        _known("fill", (self.fill,), FILLS)
+        if any(size < 1 for size in self.sizes):
+            raise InputError(f"sizes of token sets must be at least 1, got {self.sizes}")
+        _known("gradient target", (self.gradient_target,), ("answer", "paper"))
+        if self.mean is not None and self.fill != "mean":
+            raise InputError(f"a mean token was given, but the fill is {self.fill!r}: give one")
+        if self.gradient_steps < 2:
+            raise InputError(
+                f"integrated gradients need at least 2 steps, got {self.gradient_steps}"
+            )
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
+        located = sum(ask.task == "question" for ask in asked)
+        free = any(name in self.conditions for name in ("registers", "random", "gradient"))
+        able = "question" in self.tasks and free
+        every = question_asks(sample, self.prompts.question_kinds, unlocated=True) if able else ()
+        found = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
+        more = {"located": located, "questions": len(every)} if "question" in self.tasks else {}
+        return found | more
+
+    def _instead(self) -> Self:
+        return replace(self, prompts=replace(self.prompts, unlocated=True))
+
+    def _parameters(self) -> dict[str, object]:
+        kept = self.hallucination_filter
+        options = super()._parameters() | {
+            "prompts": recorded(self.prompts),
+            "hallucination_filter": None if kept is None else asdict(kept),
+        }
+        # Only where they are used, so that runs of before stay the same runs.
+        mean, target = options.pop("mean"), options.pop("gradient_target")
+        if isinstance(mean, Mean):
+            vector = fingerprint_array(mean.vector.cpu().numpy())
+            options["mean"] = {"fingerprint": vector, "images": mean.n_images}
+        if target != "answer":
+            options["gradient_target"] = target
+        return options
+
+    def measure(self, readable: Readable) -> Fill:
+        return self._fill(readable)
+
+    def context(self, readable: Readable, measured: Fill) -> _Context:
+        return _Context(Scorer(Answers(self.vlm.tokenizer)), measured)
+
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        # The mean fill is a mean over all samples.
+        return data if self.fill == "mean" and self.mean is None else None
+
+    def _fill(self, readable: Sequence[Sample]) -> Fill:
+        if self.mean is not None:
+            return self.mean
+        if self.fill == "mean":
+            return fill.mean(self.vlm, readable)
+        if self.fill == "zero":
+            return fill.zero()
+        return fill.noise(seed=self.seed)
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        asks = asks_of(sample, self.tasks, self.prompts)
+        groups = [
+            list(group) for _, group in groupby(asks, key=lambda ask: (ask.text, ask.prefill))
+        ]
+        if not groups:
+            return [], []
+        prompts = [
+            self.vlm.prompt(sample.image, same[0].text, prefill=same[0].prefill) for same in groups
+        ]
+        runs = self.vlm.run_many(sample.image, prompts)
+        images = [ImageTokens(run) for run in runs]
+        memo = _Memo({same[0].text: image for same, image in zip(groups, images, strict=True)})
+        asked: list[list[_Asked]] = []
+        outcomes: list[dict[Indices, Outcome]] = []
+        for image, same in zip(images, groups, strict=True):
+            clean = self._clean(image.run, same[0].task, memo)
+            outcomes.append({(): clean})
+            asked.append([self._plan(context, sample, image, ask, clean, memo) for ask in same])
+        self._ablate(context, runs, images, asked, outcomes)
+        rows: Rows = []
+        examples: dict[str, Example] = {}
+        number = 0
+        for image, same, found in zip(images, asked, outcomes, strict=True):
+            for item, one in enumerate(same, number):
+                rows += [row | {"item": item} for row in self._rows_of(context, sample, one, found)]
+            number += len(same)
+            shown = next((one for one in same if one.plan), None)
+            if keep and shown is not None and shown.ask.task not in examples:
+                example = self._example(context, sample, image, shown, found)
+                examples[shown.ask.task] = example
+        return rows, list(examples.values())
+
+    def _clean(self, run: Run, task: str, memo: _Memo) -> Outcome:
+        longest = self._longest(task)
+        text = run.generate(max_new_tokens=longest).text if longest else None
+        if task == "generative" and text is not None:
+            memo.caption[DESCRIBE] = text
+        return Outcome(run.logits, text, run.ending)
+
+    def _ablate(
+        self,
+        context: _Context,
+        runs: Runs,
+        images: Sequence[ImageTokens],
+        asked: Sequence[Sequence[_Asked]],
+        outcomes: Sequence[dict[Indices, Outcome]],
+    ) -> None:
+        """All ablations of all prompts; those of equal tokens share their work on the image."""
+        sets = {
+            number: tuple(dict.fromkeys(c.tokens for one in same for c in one.plan if c.tokens))
+            for number, same in enumerate(asked)
+        }
+        chosen = [number for number, tokens in sets.items() if tokens]
+        if not chosen:
+            return
+        edits = {
+            runs[number]: [
+                Ablate(images[number].tokens(tokens), fill=context.fill) for tokens in sets[number]
+            ]
+            for number in chosen
+        }
+        together = runs.only(chosen).counterfactuals(edits.__getitem__, exact=self.exact)
+        for number, effects in zip(chosen, together, strict=True):
+            longest = self._longest(asked[number][0].ask.task)
+            texts: Sequence[str | None] = [None] * len(effects)
+            if longest:
+                texts = effects.generate(max_new_tokens=longest).texts
+            for tokens, logits, text in zip(sets[number], effects.logits, texts, strict=True):
+                after = images[number].run.ending
+                outcomes[number][tokens] = Outcome(logits, text, after)
+
+    def _plan(
+        self,
+        context: _Context,
+        sample: Sample,
+        image: ImageTokens,
+        ask: Ask,
+        clean: Outcome,
+        memo: _Memo,
+    ) -> _Asked:
+        """The clean scores, and the conditions unless nothing could get worse."""
+        modes = modes_of(ask.task, self.modes)
+        try:
+            correct = {mode: context.scorer.score(ask, mode, clean).correct for mode in modes}
+            one = _Asked(ask, correct)
+            if ask.task != "question" and not ask.objects:
+                return one
+            if not any(correct.values()):
+                return one
+            if self.hallucination_filter is not None and ask.task != "question":
+                one = replace(one, kept=self._kept(sample, image, ask, memo))
+                if not one.kept:
+                    return one
+            plan = conditions_for(
+                image,
+                [sample.objects[index].mask for index in ask.objects],
+                self.conditions,
+                self.sizes,
+                self.min_cover,
+                partial(rng_of, self.seed, sample.id),
+                object_label(sample, ask),
+                partial(self._by_gradient, context, sample, image, ask, memo),
+            )
+            return replace(one, plan=tuple(plan))
+        except InputError as error:
+            return _Asked(ask, {}, error=str(error))
+
+    def _kept(self, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo) -> bool:
+        assert self.hallucination_filter is not None
+        (index,) = ask.objects
+        if index not in memo.kept:
+            memo.kept[index] = self.hallucination_filter.keep(
+                self._describe,
+                sample.image,
+                sample.objects[index],
+                image.run.image.layout,
+                f"{sample.id}/{index}",
+                memo.caption.get(DESCRIBE),
+            ).kept
+        return memo.kept[index]
+
+    def _describe(self, image: Image) -> str:
+        run = self.vlm.run(self.vlm.prompt(image, DESCRIBE))
+        return run.generate(max_new_tokens=self.caption_tokens).text
+
+    def _by_gradient(
+        self, context: _Context, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo
+    ) -> Ranking:
+        """Visual tokens by attribution to the answer's logit.
+
+        As in the paper, a caption's object is attributed through its polling question; in the
+        released code, and with gradient_target "paper" here, so is a question's.
+        """
+        paper = self.gradient_target == "paper"
+        if ask.task == "question" and not paper:
+            return self._ranked(context, image, ask.answer)
+        index = ask.objects[0]
+        name = sample.objects[index].name
+        # The released scripts for questions write the name in lower case, the others do not.
+        name = name.lower() if paper and ask.task == "question" else name
+        text = polling_text(name, self.prompts.article)
+        if text not in memo.order:
+            if text not in memo.images:
+                run = self.vlm.run(self.vlm.prompt(sample.image, text))
+                memo.images[text] = ImageTokens(run)
+            memo.order[text] = self._ranked(context, memo.images[text], "yes")
+        return memo.order[text]
+
+    def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Ranking:
+        """Of the answer's spellings, the logit of the likeliest one is explained."""
+        if self.gradient_target == "paper":
+            target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
+            return image.by_released_gradient(target, context.fill, self.gradient_steps)
+        pieces = context.scorer.answers.first_pieces(answer, image.run.ending)
+        target = max(pieces, key=lambda piece: float(image.run.logits[piece]))
+        return image.by_gradient(target, context.fill, self.gradient_steps)
+
+    def _rows_of(
+        self,
+        context: _Context,
+        sample: Sample,
+        one: _Asked,
+        outcomes: dict[Indices, Outcome],
+    ) -> Rows:
+        base: dict[str, Cell] = {
+            "sample": sample.id,
+            "object": object_label(sample, one.ask),
+            "task": one.ask.task,
+            "kind": one.ask.kind,
+            "question": one.ask.text,
+            "answer": one.ask.answer,
+        }
+        if one.error is not None:
+            return [base | {"error": one.error}]
+        base |= {"fill": self.fill, "kept": one.kept}
+        rows: Rows = []
+        for mode, was_correct in one.correct.items():
+            before = context.scorer.score(one.ask, mode, outcomes[()])
+            plan = one.plan if was_correct else ()
+            for condition in (Condition(BASELINE, ()), *plan):
+                after = context.scorer.score(one.ask, mode, outcomes[condition.tokens])
+                rows.append(
+                    base
+                    | {
+                        "mode": mode,
+                        "condition": condition.name,
+                        "n_tokens": len(condition.tokens),
+                        "baseline_correct": was_correct,
+                        "correct": after.correct,
+                        "probability_before": before.probability,
+                        "probability_after": after.probability,
+                        "answer_before": before.answer,
+                        "answer_after": after.answer,
+                        COMPLETENESS: condition.completeness,
+                    }
+                )
+        return rows
+
+    def _example(
+        self,
+        context: _Context,
+        sample: Sample,
+        image: ImageTokens,
+        one: _Asked,
+        outcomes: dict[Indices, Outcome],
+    ) -> Example:
+        mode = next(mode for mode, correct in one.correct.items() if correct)
+        mode = "corrected" if one.correct.get("corrected") else mode
+        before = context.scorer.score(one.ask, mode, outcomes[()])
+        after: dict[str, Json] = {
+            c.name: context.scorer.score(one.ask, mode, outcomes[c.tokens]).answer for c in one.plan
+        }
+        facts: dict[str, Json] = {
+            "task": one.ask.task,
+            "object": object_label(sample, one.ask),
+            "question": one.ask.text,
+            "prefill": one.ask.prefill,
+            "answer": one.ask.answer,
+            "mode": mode,
+            "before": before.answer,
+            "after": after,
+        }
+        sets = {c.name: c.tokens for c in one.plan if not c.name.startswith(("random-", "grad"))}
+        return example_of(sample, image, sets, facts)
+
+    def _longest(self, task: str) -> int:
+        """New tokens to generate; 0 where the logits are enough."""
+        if not needs_text(task, self.modes):
+            return 0
+        return {
+            "generative": self.caption_tokens,
+            "polling": self.polling_tokens,
+            "question": self.answer_tokens,
+        }[task]
+
+
+@dataclass(frozen=True)
+class _Memo:
+    """Of one sample.
+
+    Attributes:
+        images: the visual tokens under each prompt.
+        kept: which objects the filter kept.
+        order: the visual tokens by attribution, by prompt.
+        caption: by prompt.
+    """
+
+    images: dict[str, ImageTokens]
+    kept: dict[int, bool] = field(default_factory=dict)
+    order: dict[str, Ranking] = field(default_factory=dict)
+    caption: dict[str, str] = field(default_factory=dict)
+
+
+def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
+    for name in given:
+        if name not in known:
+            raise InputError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
+    if not given:
+        raise InputError(f"no {what} was given: expected some of {', '.join(known)}")

@@ -1,0 +1,69 @@
+"""What the report shows of one image: where people looked beside the models' maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...attribution import HeatMap
+from ...data import Sample
+from ...data.viewing import pool
+from ...stats.maps import resample
+from ...store import Json
+from .._examples import example_of
+from .._sets import plain_boxes
+from .._study import Example
+from .aims import Aim
+from .readers import Reading
+
+CELLS = 32
+"""Along the longer side, of the density that is drawn."""
+
+
+@dataclass(frozen=True)
+class _Places:
+    grid: tuple[int, int] | None
+    boxes: list[list[float | None]]
+    positions: Sequence[int] | None
+
+
+def alignment_example(
+    sample: Sample,
+    aims: Sequence[Aim],
+    reading: Reading,
+    maps: Mapping[tuple[str, int], HeatMap],
+) -> list[Example]:
+    """One example: the phrase (or else the word, the sentence) with most fixations."""
+    order = {"phrase": 0, "word": 1, "sentence": 2, "text": 3}
+    able = [aim for aim in aims if aim.seen and any(number == aim.number for _, number in maps)]
+    if not able:
+        return []
+    chosen = min(able, key=lambda aim: (order[aim.segment.granularity], -aim.n_fixations))
+    gaze = pool(chosen.seen)
+    density = gaze.density()
+    assert density is not None
+    scale = max(density.shape) / CELLS
+    shape = tuple(max(1, round(side / scale)) for side in density.shape)
+    cells = resample(density, (shape[0], shape[1]), "area")
+    own = {name: heat for (name, number), heat in maps.items() if number == chosen.number}
+    drawn: dict[str, Json] = {name: _shares(heat.values) for name, heat in own.items()}
+    facts: dict[str, Json] = {
+        "description": chosen.segment.description,
+        "segment": chosen.segment.text,
+        "provenance": chosen.provenance,
+        "observers": len(chosen.observers),
+        "fixations": [[round(x, 2), round(y, 2)] for x, y in gaze.fixations.tolist()],
+        "density": [[round(float(x), 4) for x in row] for row in cells / cells.max()],
+        "maps": drawn,
+    }
+    first = next(iter(own.values()))
+    places = _Places(reading.grid, plain_boxes(first.boxes), first.positions)
+    return [example_of(sample, places, {}, facts)]
+
+
+def _shares(values: np.ndarray) -> list[Json]:
+    """Positive parts as shares of the largest, short."""
+    top = float(np.max(values))
+    return [round(max(float(value), 0.0) / top, 4) if top > 0 else 0.0 for value in values]

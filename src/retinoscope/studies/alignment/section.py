@@ -1,0 +1,284 @@
+"""Whether maps for text segments agree with where people looked while they said or read them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import (
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    number_interval,
+    percent_interval,
+)
+from ...report.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
+from ...report.rows import interval, known_first, pick, values
+from ...stats.maps import METRICS
+from ..runs import StudyRun
+from .figure import agreement_figure, ranking_figure
+from .names import FITS, GRANULARITIES, KINDS, ONE, READS, WHO, kind_of, method_name, ranked_by
+
+NOUN = "agreement with where observers look"
+
+SHOWN = ("ncc", "auc_shuffled", "nss")
+"""Metrics on the page; all of them are in the CSV file."""
+_BESIDE = (
+    ("own", "its own"),
+    ("other_text", "another text's map"),
+    ("people", "{one} against the others"),
+    ("mask", "true mask"),
+    ("centre", "centre"),
+    ("other_image", "another image's"),
+)
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    rows = main.summary
+    parts = _parts(rows)
+    return Section(
+        key="alignment",
+        title=(
+            "Does the model look where people look?"
+            if "human" in values(rows, "provenance")
+            else f"Does the model look where {WHO[parts[0][0]]} look?"
+        ),
+        question=(
+            "For a word, a phrase or a sentence of a description: how far does a method's map of "
+            "the model agree with where the one who said or read it was looking just then?"
+        ),
+        sentences=(
+            *(
+                _sentence(pick(rows, provenance=p, granularity=g), p, g, main.label)
+                for p, g in parts
+            ),
+            *_ranking_sentences(main),
+        ),
+        figures=(
+            *(agreement_figure(pick(rows, provenance=p, granularity=g), p, g) for p, g in parts),
+            *_ranking_figures(main),
+        ),
+        tables=tuple(
+            table
+            for run in runs
+            for table in (
+                *(_table(run, p, g, run is not main) for p, g in _parts(run.summary)),
+                *_ranking_tables(run),
+            )
+        ),
+        notes=_notes(rows),
+        finding=alignment_finding(rows, parts, main.label),
+    )
+
+
+def _parts(rows: Sequence[Record]) -> list[tuple[str, str]]:
+    found = []
+    for provenance in known_first(values(rows, "provenance"), tuple(WHO)):
+        own = pick(rows, provenance=provenance)
+        for granularity in known_first(values(own, "granularity"), tuple(GRANULARITIES)):
+            found.append((provenance, granularity))
+    return found
+
+
+def _notes(rows: Sequence[Record]) -> tuple[str, ...]:
+    told = (
+        f"{READS[kind_of(rows)]} NCC is Pearson's correlation over pixels with the density of "
+        "fixations; the shuffled AUC ranks fixations against those of other images, so that a "
+        "bias to the centre earns nothing.",
+        "Another text's map is the same method's map of another segment of the same description: a "
+        "map that does not depend on the text scores the same there. Every map is scored against "
+        "each observer, then averaged; segments without a fixation are undefined and counted. "
+        "Intervals are over images.",
+        "After Harshit and Tasdizen 2024, VISTA (arXiv 2410.04609).",
+    )
+    if {"human"} != set(values(rows, "provenance")):
+        return (
+            "Not everything here is of people: simulated observers are drawn from the scenes' own "
+            "ground truth, and say nothing about where people look.",
+            *told,
+        )
+    return told
+
+
+def _best(rows: Sequence[Record], metric: str = "ncc") -> tuple[Record, Interval] | None:
+    found = [
+        (row, x)
+        for row in pick(rows, weights="trained", metric=metric)
+        if (x := interval(row, "own"))
+    ]
+    return max(found, key=lambda pair: pair[1].value) if found else None
+
+
+def _sentence(rows: Sequence[Record], provenance: str, granularity: str, model: str) -> str:
+    found = _best(rows)
+    where = f"{model} ({KINDS[kind_of(rows)]}), {GRANULARITIES[granularity]}, {WHO[provenance]}"
+    if found is None:
+        undefined = sum(int(row["n_undefined"] or 0) for row in rows)
+        return f"{where}: no map could be compared ({undefined} undefined)."
+    row, x = found
+    text = f"{where}: {method_name(row)} agrees best, NCC {number_interval(x)}"
+    for name, label in _BESIDE[1:]:
+        if other := interval(row, name):
+            text += f"; {label.format(one=ONE[provenance])} {number_interval(other)}"
+    text += f" ({row['n']} segments of {row['n_samples']} images)."
+    if test := _over_other_text(rows, row):
+        text += f" Over another text's map: {told(test)}"
+    return text
+
+
+def _over_other_text(rows: Sequence[Record], row: Record) -> PairedTest | None:
+    """The test of the best of several maps, corrected for their number."""
+    test = paired_test(row, "gain", scale=1)
+    asked = pick(rows, weights="trained", metric=row["metric"])
+    return None if test is None else chosen_of(test, len(asked))
+
+
+def alignment_finding(
+    rows: Sequence[Record], parts: Sequence[tuple[str, str]], model: str
+) -> Finding | None:
+    """Whether a map depends on the text as the observers' gaze does."""
+    found = [
+        (p, g, *best)
+        for p, g in parts
+        if (best := _best(pick(rows, provenance=p, granularity=g))) and interval(best[0], "gain")
+    ]
+    if not found:
+        return None
+    provenance, granularity, row, x = max(found, key=lambda one: one[3].value)
+    mine = pick(rows, provenance=provenance, granularity=granularity)
+    other, test = interval(row, "other_text"), _over_other_text(mine, row)
+    if test is not None:
+        test = chosen_of(test, len(found))
+    text = f"{model} ({KINDS[kind_of(rows)]}), {GRANULARITIES[granularity]}: "
+    text += f"{method_name(row)} agrees best with {WHO[provenance]}, NCC {number_interval(x)}"
+    if other is not None:
+        text += f"; another text's map {number_interval(other)}"
+    return make_finding(
+        f"the model looks where {WHO[provenance]} look",
+        text,
+        [] if test is None else [test],
+        figure=f"{x.value:.2f}",
+        versus=f"NCC, against {other.value:.2f} for another text" if other else "NCC",
+    )
+
+
+def _table(run: StudyRun, provenance: str, granularity: str, folded: bool) -> Table:
+    rows = pick(run.summary, provenance=provenance, granularity=granularity)
+    shown = []
+    for row in pick(rows, metric="ncc"):
+        same = {key: row[key] for key in ("weights", "method", "layer")}
+        cells = [_cell(row, name) for name, _ in _BESIDE]
+        cells += [_cell(row, "gain")]
+        for metric in SHOWN[1:]:
+            cells.append(next((_cell(r, "own") for r in pick(rows, metric=metric, **same)), ""))
+        shown.append(
+            (
+                method_name(row),
+                str(row["weights"]),
+                *cells,
+                str(row["n"]),
+                str(row["n_undefined"]),
+            )
+        )
+    return Table(
+        name=file_name("alignment", run.label, provenance, granularity),
+        caption=f"{run.label}, a {KINDS[kind_of(rows)]}: agreement of maps of "
+        f"{GRANULARITIES[granularity]} with {WHO[provenance]} (NCC unless said otherwise), with "
+        f"95% intervals. All metrics ({', '.join(one.label for one in METRICS.values())}) are in "
+        "the CSV file.",
+        columns=(
+            Column("method", numeric=False),
+            Column("weights", numeric=False),
+            *(Column(label.format(one=ONE[provenance])) for _, label in _BESIDE),
+            Column("own minus other text"),
+            *(Column(METRICS[metric].label) for metric in SHOWN[1:]),
+            Column("segments"),
+            Column("undefined"),
+        ),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=folded,
+    )
+
+
+def _cell(row: Record, name: str) -> str:
+    found = interval(row, name)
+    return "" if found is None else number_interval(found)
+
+
+# Which description the map prefers
+
+
+def _ranking(run: StudyRun) -> list[Record]:
+    return run.extra("ranking")
+
+
+def _ranking_sentences(run: StudyRun) -> list[str]:
+    found = []
+    for provenance in known_first(values(_ranking(run), "provenance"), tuple(WHO)):
+        rows = pick(_ranking(run), provenance=provenance, weights="trained")
+        able = [(row, x) for row in rows if (x := interval(row, "preferred"))]
+        maps = [pair for pair in able if pair[0]["method"] not in FITS]
+        if not maps:
+            continue
+        row, x = max(maps, key=lambda pair: pair[1].value)
+        text = (
+            f"{run.label}: among the own description and those of other images, the own one has "
+            f"the map that is most like where {WHO[provenance]} looked for {percent_interval(x)} "
+            f"of the images with {method_name(row)} (chance {100 * float(row['chance'] or 0):.0f}%"
+        )
+        known = [(FITS[str(r["method"])], y) for r, y in able if r["method"] in FITS]
+        found.append(
+            text + (f"; by {known[0][0]} {percent_interval(known[0][1])})." if known else ").")
+        )
+    return found
+
+
+def _ranking_figures(run: StudyRun):
+    return [
+        ranking_figure(pick(_ranking(run), provenance=provenance), provenance)
+        for provenance in known_first(values(_ranking(run), "provenance"), tuple(WHO))
+    ]
+
+
+def _ranking_tables(run: StudyRun) -> list[Table]:
+    rows = _ranking(run)
+    if not rows:
+        return []
+    return [
+        Table(
+            name=file_name("alignment", run.label, "ranking"),
+            caption=f"{run.label}, a {KINDS[kind_of(rows)]}: which of several descriptions has the "
+            "map that is most like where the observers looked, with 95% intervals; ties share the "
+            "first place.",
+            columns=(
+                Column("method", numeric=False),
+                Column("weights", numeric=False),
+                Column("observers", numeric=False),
+                Column("own one first"),
+                Column("chance"),
+                Column("mean rank"),
+                Column("images"),
+                Column("undefined"),
+            ),
+            rows=tuple(
+                (
+                    ranked_by(row),
+                    str(row["weights"]),
+                    WHO[str(row["provenance"])],
+                    "" if (x := interval(row, "preferred")) is None else percent_interval(x),
+                    "" if row["chance"] is None else f"{100 * float(row['chance']):.0f}%",
+                    "" if (y := interval(row, "rank")) is None else number_interval(y),
+                    str(row["n"]),
+                    str(row["n_undefined"]),
+                )
+                for row in rows
+            ),
+            records=tuple(rows),
+            folded=True,
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Which saliency maps find the object, and by how much."""

@@ -1,0 +1,192 @@
+"""Figures of the comparison of heat maps: leaderboard, methods by layers, the maps themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from ...report.blocks import Figure, Record
+from ...report.rows import interval, pick, values
+from ...report.scene_picture import WIDTH, Scene
+from ...report.style import BLUE, GREY, INK, MUTED, ORANGE, PAPER, figure_style, svg_of
+
+BASELINES = ("centre", "random")
+MEASURE_NAMES = {
+    "pointing": "largest value on the object",
+    "mass": "positive mass on the object",
+    "ap": "average precision of the object's pixels",
+    "iou_best": "IoU at the best threshold (oracle)",
+}
+SHORT = {
+    "pointing": "pointing",
+    "mass": "mass",
+    "ap": "average precision",
+    "iou_best": "best IoU",
+}
+_POSITIVE, _NEGATIVE = "#b2182b", "#2166ac"
+_COLUMNS = 4
+_GAP = 14.0
+_TITLE = 30.0
+
+
+def leaders_figure(rows: Sequence[Record], task: str) -> Figure | None:
+    """A forest plot: methods by a measure, beside their controls; one panel a measure. None where
+    every map is constant, so that no measure of the figure is defined."""
+    from matplotlib.figure import Figure as Drawing
+
+    measures = [name for name in ("pointing", "ap") if pick(rows, measure=name)]
+    if not measures:
+        return None
+    order = [str(row["method"]) for row in pick(rows, measure=measures[0])]
+    order += [m for m in dict.fromkeys(str(row["method"]) for row in rows) if m not in order]
+    facts: list[str] = []
+    with figure_style(f"attend-leaders-{task}"):
+        drawing = Drawing(figsize=(9.2, 1.1 + 0.3 * len(order)))
+        panels = drawing.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        for panel, measure in zip(panels, measures, strict=True):
+            for row in pick(rows, measure=measure):
+                x, control = interval(row, "value"), interval(row, "control")
+                place = order.index(str(row["method"]))
+                color = GREY if row["method"] in BASELINES else BLUE
+                if control:
+                    panel.plot(control.value, place, "|", color=ORANGE, ms=11, mew=2)
+                if x:
+                    panel.plot([x.low, x.high], [place, place], color=color, lw=2.2)
+                    panel.plot(x.value, place, "o", color=color)
+                    facts.append(f"{row['method']}, {SHORT[measure]} {x.value:.2f}")
+            panel.set_title(MEASURE_NAMES[measure])
+            panel.set_xlim(-0.02, 1.02)
+            panel.tick_params(labelcolor=INK)
+            panel.grid(visible=False, axis="y")
+        panels[0].set_yticks(range(len(order)), order)
+        panels[0].set_ylim(len(order) - 0.5, -0.5)
+        drawing.tight_layout(w_pad=1.6)
+        svg = svg_of(drawing)
+    return Figure(
+        name=f"attend-leaders-{task}",
+        svg=svg,
+        alt="Methods from best to worst. " + "; ".join(facts) + ".",
+        caption="Methods from best to worst, each at the layer that was best on the other half of "
+        "the images. Points with 95% intervals over images; the upright orange bar is the same "
+        "map's score under another image's mask. Grey: maps that look at no model.",
+    )
+
+
+def layers_figure(rows: Sequence[Record], task: str, measure: str) -> Figure | None:
+    """A heat map: methods that take a layer, by layer; None if there are none."""
+    from matplotlib.figure import Figure as Drawing
+
+    rows = [row for row in pick(rows, task=task, weights="trained") if row["layer"] is not None]
+    if not rows:
+        return None
+    methods = [str(name) for name in values(rows, "method")]
+    layers = sorted({int(cast(int, row["layer"])) for row in rows})
+    found = {
+        (str(row["method"]), int(cast(int, row["layer"]))): x.value
+        for row in rows
+        if (x := interval(row, measure))
+    }
+    cells = [[found.get((name, layer), float("nan")) for layer in layers] for name in methods]
+    name = f"attend-layers-{task}"
+    with figure_style(name):
+        width = min(9.2, 2.6 + 0.52 * len(layers))
+        drawing = Drawing(figsize=(width, 1.2 + 0.36 * len(methods)))
+        panel = drawing.subplots()
+        # A mesh and no image: the figure stays a vector drawing.
+        mesh = panel.pcolormesh(
+            cells, cmap="cividis", vmin=0, vmax=1, edgecolor=PAPER, linewidth=0.4
+        )
+        step = max(1, len(layers) // 16)
+        panel.set_xticks(
+            [k + 0.5 for k in range(0, len(layers), step)], [str(x) for x in layers[::step]]
+        )
+        panel.set_yticks([k + 0.5 for k in range(len(methods))], methods)
+        panel.invert_yaxis()
+        if len(layers) <= 12:
+            for y, line in enumerate(cells):
+                for x, value in enumerate(line):
+                    if value == value:
+                        color = PAPER if value < 0.55 else INK
+                        text = f"{value:.2f}"
+                        at = {"ha": "center", "va": "center", "fontsize": 8}
+                        panel.text(x + 0.5, y + 0.5, text, color=color, **at)
+        panel.tick_params(labelcolor=INK)
+        panel.grid(visible=False)
+        panel.set_xlabel("layer", loc="left")
+        bar = drawing.colorbar(mesh, ax=panel, label=SHORT[measure])
+        if bar.solids is not None:
+            bar.solids.set_rasterized(False)
+        svg = svg_of(drawing)
+    best = max(found, key=lambda key: found[key]) if found else None
+    told = "" if best is None else f" Highest: {best[0]} at layer {best[1]}, {found[best]:.2f}."
+    return Figure(
+        name=name,
+        svg=svg,
+        alt=f"{MEASURE_NAMES[measure]} by method and layer.{told}",
+        caption=f"{MEASURE_NAMES[measure][0].upper()}{MEASURE_NAMES[measure][1:]}, by layer, of "
+        f"the methods that take one; all images.{told} Layers of attention, rollout and Grad-CAM "
+        "are blocks from 0; 0 of the lens is the decoder's input. Empty: undefined.",
+        wide=False,
+    )
+
+
+def maps_figure(scene: Scene, name: str, shown: Sequence[tuple[str, int | None]]) -> Figure | None:
+    """The maps of one target side by side over the image, the object's tokens outlined."""
+    facts = scene.facts.get("maps")
+    found = {
+        (str(one["method"]), one.get("layer")): cast("list[float]", one["values"])
+        for one in cast("list[dict]", facts if isinstance(facts, list) else [])
+    }
+    chosen = [key for key in shown if key in found]
+    if not chosen:
+        return None
+    width = (WIDTH * 2 - _GAP * (_COLUMNS - 1)) / _COLUMNS
+    scale = width / WIDTH
+    height = scene.height * scene.scale * scale
+    rows = -(-len(chosen) // _COLUMNS)
+    whole = rows * (height + _TITLE) + (rows - 1) * _GAP
+    panels = []
+    for number, key in enumerate(chosen):
+        row, column = divmod(number, _COLUMNS)
+        x, y = column * (width + _GAP), row * (height + _TITLE + _GAP)
+        label = key[0] if key[1] is None else f"{key[0]}, layer {key[1]}"
+        panels.append(
+            f'<g transform="translate({x:.2f} {y:.2f})"><text x="0" y="20" '
+            f'style="font-size:15px;font-family:sans-serif;fill:{INK}">{label}</text>'
+            f'<g transform="translate(0 {_TITLE:g}) scale({scale:.4f})">'
+            f'<use href="#picture"/>{_heat(scene, found[key])}</g></g>'
+        )
+    picture = (
+        f'<defs><g id="picture"><image href="{scene.data}" x="0" y="0" width="{WIDTH:g}" '
+        f'height="{scene.height * scene.scale:.2f}" preserveAspectRatio="none"/></g></defs>'
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH * 2:g} {whole:.2f}" '
+        f'width="{WIDTH * 2:g}" height="{whole:.2f}">{picture}{"".join(panels)}</svg>'
+    )
+    target = str(scene.facts.get("target") or "")
+    return Figure(
+        name=name,
+        svg=svg,
+        alt=f"{len(chosen)} heat maps of {target} on image {scene.sample}.",
+        caption=f"Maps of {target}: red speaks for it, blue against, each on its own scale. "
+        f"Dashed: the tokens of the {scene.object_name}.",
+    )
+
+
+def _heat(scene: Scene, numbers: Sequence[float]) -> str:
+    """The image stepped back, tokens tinted, the object's outlined."""
+    height = scene.height * scene.scale
+    most = max((abs(x) for x in numbers), default=0.0)
+    shapes = [
+        f'<rect x="0" y="0" width="{WIDTH:g}" height="{height:.2f}" '
+        f'style="fill:{MUTED};fill-opacity:.28"/>'
+    ]
+    for token, value in enumerate(numbers):
+        strength = abs(value) / most if most else 0.0
+        if strength >= 0.02:
+            color = _POSITIVE if value > 0 else _NEGATIVE
+            shapes.append(scene.rects([token], f"fill:{color};fill-opacity:{0.9 * strength:.2f}"))
+    outline = "fill:none;stroke:#ffffff;stroke-width:4;stroke-dasharray:10 7"
+    shapes.append(scene.outline(scene.sets.get("object", ()), outline))
+    return "".join(shapes)

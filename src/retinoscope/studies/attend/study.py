@@ -1,0 +1,306 @@
+"""Which heat map finds the object? Every attribution method, scored where the truth is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...attribution import (
+    METHODS,
+    SCORES,
+    Goal,
+    HeatMap,
+    Method,
+    TargetScore,
+    insertion_deletion,
+    methods_named,
+    weight_dependence,
+)
+from ...data import Sample
+from ...engine import fill
+from ...errors import InputError
+from .._examples import example_of
+from .._map_options import COMPLETENESS, Steps, completeness_of, steps_of, untaken
+from .._needs import Need
+from .._sets import ImageTokens, object_sets
+from .._shuffled import other_mask, partners
+from .._study import Example, Rows, Study
+from .._tables import Cell
+from .._tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, recorded
+from .._untrained import untrained_copy
+from .scores import BASELINES, baseline, scores
+from .targets import Explained, explained
+
+if TYPE_CHECKING:
+    from ...engine import VLM
+    from ...engine.fill import Fill
+    from .._readable import Readable
+
+Key = tuple[str, int | None]
+"""A method's name, and the layer that it was asked at."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    fill: Fill
+    untrained: VLM | None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AttributionLocalisation(Study[_Context]):
+    """Heat maps of every method and layer, scored against the masks of the objects asked about.
+
+    One row per target, method and layer. Of a description the target is the first word that names
+    the object (an object that the model does not name has none); of a polling question the logit of
+    "yes" minus that of "no"; of the data's own questions the first piece of the right answer.
+
+    Scores, all at pixels of the original image (`HeatMap.pixels`, bilinear): "pointing", "mass" (of
+    the positive part), "ap", "iou_best" (the threshold is an oracle's), "iou_area" (as many pixels
+    as the mask has), "iou_otsu"; see `retinoscope.stats.maps`. "area" is the mask's share of the
+    pixels, which is chance for the first three. "shuffled_" scores are those under another image's
+    mask. The methods "centre" and "random" look at no model. On the first `controls` images also
+    "insertion" and "deletion" (see `insertion_deletion`; those of "random" are chance), maps of a
+    copy with random weights (weights "untrained"; its fill is the mean of each run's own tokens),
+    and "spearman", how far the map of the copy orders the tokens alike. "completeness" is the error
+    of integrated gradients. What is undefined is empty, and `reason` says why.
+
+    Args:
+        methods: names of `retinoscope.attribution.METHODS`; all if empty.
+        layers: at which the methods that take one are asked; all of them if None.
+        tasks: of "generative", "polling", "question".
+        prompts: which objects and questions.
+        score: of words and answers, "log-probability" or "logit".
+        steps: steps, samples or masks in place of the usual number: of all methods that take some,
+            or name of a method -> its own.
+        controls: so many images, the first ones, get curves and the untrained copy; 0 is none.
+        curve_steps: of insertion and deletion.
+        max_new_tokens: longest description.
+        min_cover: share of a token's box that a mask must cover for the object to be in the grid; 0
+            is any overlap.
+    """
+
+    methods: tuple[str, ...] = ()
+    layers: tuple[int, ...] | None = None
+    tasks: tuple[str, ...] = ("generative",)
+    prompts: PromptOptions = DEFAULT_PROMPTS
+    score: TargetScore = "log-probability"
+    steps: Steps = None
+    controls: int = 20
+    curve_steps: int = 5
+    max_new_tokens: int = 64
+    min_cover: float = 0.0
+
+    name: ClassVar[str] = "attend"
+    needs: ClassVar[str] = "objects that the model names, or questions about objects"
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "maps of objects in captions and yes/no questions"),
+        Need("located", "objects", "maps of the data's questions about objects"),
+    )
+    schema: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "task", "object", "target", "weights", "method", "layer"),
+        *("value", "n_tokens", "area", "pointing", "mass", "ap", "iou_best", "iou_area"),
+        *("iou_otsu", "shuffled_pointing", "shuffled_mass", "shuffled_ap"),
+        *("insertion", "deletion", "spearman", COMPLETENESS, "reason"),
+    )
+
+    def _check(self) -> None:
+        self.vlm.capabilities.require("layout")
+        unknown = [task for task in self.tasks if task not in TASKS]
+        if unknown or not self.tasks:
+            got = repr(unknown[0]) if unknown else "none"
+            raise InputError(f"expected tasks of {', '.join(TASKS)}, got {got}")
+        if self.score not in SCORES:
+            raise InputError(f"expected a score of {', '.join(SCORES)}, got {self.score!r}")
+        for name, least in (("max_new_tokens", 1), ("curve_steps", 1), ("controls", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"expected {name} from {least} up, got {getattr(self, name)}")
+        allowed = self._methods
+        if not allowed:
+            reasons = [method.refusal(self.vlm) for method in methods_named(self.methods)]
+            raise InputError(f"no method can be used with this model: {reasons[0]}")
+        top = self.vlm.n_layers
+        bad = [layer for layer in self.layers or () if not 0 <= layer <= top]
+        if bad or self.layers == ():
+            got = bad[0] if bad else "none"
+            raise InputError(f"expected layers from 0 to {top}, got {got}")
+        for method in allowed:
+            # Of methods that nobody named, those without such a layer are left out.
+            if method.name in self.methods and not method.layers_of(self.vlm, self.layers):
+                least, most = (method.layers_of(self.vlm)[place] for place in (0, -1))
+                raise InputError(
+                    f"expected layers from {least} to {most} for {method.name}, got "
+                    f"{', '.join(map(str, self.layers or ()))}"
+                )
+        if self.layers and all(method.layers == "none" for method in allowed):
+            able = [method.name for method in METHODS.values() if method.layers != "none"]
+            raise untaken("layers", "takes a layer", [method.name for method in allowed], able)
+        self._steps()
+
+    @cached_property
+    def _methods(self) -> tuple[Method, ...]:
+        """Those that the model allows; the others were asked for by nobody in particular.
+
+        Raises:
+            InputError: a method that was asked for by name and that the model does not allow.
+        """
+        found = methods_named(self.methods)
+        refused = {method.name: method.refusal(self.vlm) for method in found}
+        named = [why for name in self.methods if (why := refused[name])]
+        if named:
+            raise InputError(named[0])
+        return tuple(method for method in found if refused[method.name] is None)
+
+    def _steps(self) -> dict[str, int]:
+        able = [name for name, method in METHODS.items() if method.steps is not None]
+        return steps_of(self.steps, [method.name for method in self._methods], able)
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
+        located = sum(ask.task == "question" for ask in asked)
+        found = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
+        return found | ({"located": located} if "question" in self.tasks else {})
+
+    def _parameters(self) -> dict[str, object]:
+        options = super()._parameters() | {"prompts": recorded(self.prompts)}
+        options["methods"] = [method.name for method in self._methods]
+        options["steps"] = self._steps()
+        return options
+
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        # The fill is a mean over all samples, and a mask of another one is laid on this.
+        return data
+
+    @cached_property
+    def _partners(self) -> dict[int, int]:
+        return partners(len(self.samples), self.seed)
+
+    def measure(self, readable: Readable) -> Fill:
+        return fill.mean(self.vlm, readable)
+
+    def context(self, readable: Readable, measured: Fill) -> _Context:
+        untrained = untrained_copy(self.vlm, self.seed) if self.controls else None
+        return _Context(measured, untrained)
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        rows: Rows = []
+        examples: list[Example] = []
+        asked = explained(
+            self.vlm, sample, self.tasks, self.prompts, self.score, self.max_new_tokens
+        )
+        for one in asked:
+            base: dict[str, Cell] = {
+                "sample": sample.id,
+                "item": one.item,
+                "task": one.task,
+                "object": one.label,
+            }
+            try:
+                found, example = self._one(context, index, sample, one)
+            except InputError as error:
+                rows.append(base | {"error": str(error)})
+                continue
+            rows += [base | row for row in found]
+            if keep and not examples:
+                examples.append(example)
+        return rows, examples
+
+    def _one(
+        self, context: _Context, index: int, sample: Sample, one: Explained
+    ) -> tuple[Rows, Example]:
+        """The rows of one target."""
+        goal = one.goal(self.vlm, sample, self.exact)
+        image = ImageTokens(goal.origin)
+        own = [sample.objects[i].mask for i in one.objects]
+        tokens = object_sets(image, own, self.min_cover)["object"]
+        mask = np.logical_or.reduce(own)
+        partner = self._partners.get(index)
+        other = None
+        if partner is not None:
+            other = other_mask(self.samples, partner, one.objects[0], sample, self.prompts)
+        heats = self._maps(goal, context.fill)
+        some = next(iter(heats.values()))
+        for name in BASELINES:
+            heats[name, None] = baseline(name, some, self.seed, sample.id, str(one.item))
+        more: dict[Key, dict[str, Cell]] = {key: {} for key in heats}
+        bare: dict[Key, HeatMap] = {}
+        value = goal.value
+        if index < self.controls:
+            more = self._curves(goal, context.fill, heats)
+            if context.untrained is not None:
+                fresh = one.goal(context.untrained, sample, self.exact)
+                bare = self._maps(fresh, None)
+                for key, heat in bare.items():
+                    same = weight_dependence(heats[key], heat)
+                    more[key]["spearman"] = same.value if same.defined else None
+        rows: Rows = []
+        for weights, maps in (("trained", heats), ("untrained", bare)):
+            for key, heat in maps.items():
+                rows.append(
+                    {
+                        "target": goal.text,
+                        "weights": weights,
+                        "method": key[0],
+                        "layer": key[1],
+                        "value": value if weights == "trained" else None,
+                        "n_tokens": len(tokens),
+                        COMPLETENESS: completeness_of(heat),
+                    }
+                    | scores(heat, mask, other)
+                    | (more[key] if weights == "trained" else {})
+                )
+        facts = {
+            "task": one.task,
+            "question": one.text,
+            "target": goal.text,
+            "object": one.label,
+            "maps": [
+                {"method": name, "layer": layer, "values": [_short(x) for x in heat.values]}
+                for (name, layer), heat in heats.items()
+            ],
+        }
+        return rows, example_of(sample, image, {"object": tokens}, facts)
+
+    def _maps(self, goal: Goal, filling: Fill | None) -> dict[Key, HeatMap]:
+        steps = self._steps()
+        return {
+            (method.name, layer): method(
+                goal.origin,
+                goal,
+                layer=layer,
+                fill=filling,
+                steps=steps.get(method.name),
+                seed=self.seed,
+            )
+            for method in self._methods
+            for layer in method.layers_of(self.vlm, self.layers)
+        }
+
+    def _curves(
+        self, goal: Goal, filling: Fill, heats: Mapping[Key, HeatMap]
+    ) -> dict[Key, dict[str, Cell]]:
+        found = insertion_deletion(
+            goal.origin,
+            goal,
+            [heat.values for heat in heats.values()],
+            fill=filling,
+            steps=min(self.curve_steps, len(next(iter(heats.values())))),
+            seed=self.seed,
+        )
+        return {
+            key: {}
+            if curves.reason
+            else {"insertion": curves.insertion, "deletion": curves.deletion}
+            for key, curves in zip(heats, found, strict=True)
+        }
+
+
+def _short(value: float) -> float:
+    """Enough digits for a picture."""
+    return float(f"{value:.4g}")

@@ -1,0 +1,79 @@
+"""Sets of layers in which edges are blocked: all, a window, all but a window, from one on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ...errors import InputError
+from .._windows import Window, sliding_windows
+
+KINDS = ("all", "slide", "keep", "from")
+"""All layers; a sliding window; all but a sliding window (Kaduri et al.: which part of the layers
+is enough?); and from one layer on (their sweep)."""
+
+
+@dataclass(frozen=True)
+class LayerSet:
+    """Layers in which edges are blocked.
+
+    Attributes:
+        name: "all", "slide-FIRST-WIDTH", "keep-FIRST-WIDTH" or "from-FIRST".
+        kind: of `KINDS`.
+        layers: 0-based blocks.
+        window: what the name speaks of: the window that is blocked, or the one that is kept.
+    """
+
+    name: str
+    kind: str
+    layers: tuple[int, ...]
+    window: Window
+
+
+def layer_sets(
+    depth: int, kinds: Iterable[str], width: int | None = None, step: int | None = None
+) -> tuple[LayerSet, ...]:
+    """The layer sets of these kinds for a decoder of `depth` blocks.
+
+    Args:
+        width: of sliding windows; a quarter of the depth, at least 1, if None.
+        step: layers between two windows; `width` if None, so that they do not overlap.
+
+    Raises:
+        InputError: an unknown kind or none, a width that the depth does not allow (keeping all
+            layers would block nothing), or a step below 1.
+    """
+    chosen = tuple(kinds)
+    unknown = [kind for kind in chosen if kind not in KINDS]
+    if unknown or not chosen:
+        got = repr(unknown[0]) if unknown else "none"
+        raise InputError(f"expected kinds of layer sets ({', '.join(KINDS)}), got {got}")
+    width = max(1, round(depth / 4)) if width is None else width
+    windows = sliding_windows(depth, width, width if step is None else step)
+    found: list[LayerSet] = []
+    for kind in chosen:
+        if kind == "all":
+            found.append(LayerSet("all", kind, tuple(range(depth)), Window("all", 0, depth - 1)))
+        if kind == "slide":
+            found += [LayerSet(w.name, kind, tuple(w.layers), w) for w in windows]
+        if kind == "keep":
+            found += [_all_but(window, depth) for window in windows]
+        if kind == "from":
+            found += [_from(window.first, depth) for window in windows if window.first]
+    return tuple(found)
+
+
+def _all_but(window: Window, depth: int) -> LayerSet:
+    layers = tuple(layer for layer in range(depth) if layer not in window.layers)
+    if not layers:
+        raise InputError(
+            f"a window of {depth} layers that is kept leaves none of this model's {depth} to block "
+            "edges in: give a smaller width"
+        )
+    name = window.name.replace("slide", "keep")
+    return LayerSet(name, "keep", layers, window)
+
+
+def _from(first: int, depth: int) -> LayerSet:
+    window = Window(f"from-{first}", first, depth - 1)
+    return LayerSet(window.name, "from", tuple(window.layers), window)

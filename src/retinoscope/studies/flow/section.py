@@ -1,0 +1,271 @@
+"""Information flow: which attention edges the words need to get what the image shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import Column, Interval, Record, Section, Table, file_name, number_interval
+from ...report.findings import Finding, PairedTest, make_finding, paired_test, weakest
+from ...report.rows import first, interval, known_first, pick, values
+from .._run_tables import generic_table
+from ..runs import StudyRun
+from .figure import edges_figure, layers_figure, windows_figure
+from .names import (
+    CONTROL,
+    DIRECT,
+    READING_NAMES,
+    READINGS,
+    TASKS,
+    VIA_QUERY,
+    WHOLE,
+    edge_names,
+    in_order,
+)
+
+NOUN = "information flow"
+
+_SCORES = {"description": "f1", "question": "probability_change"}
+_EXAMPLE_TEXT = 160
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    rows = pick(main.summary, weights="trained")
+    readings = known_first(values(rows, "reading"), READINGS)
+    figures = [edges_figure(pick(rows, task=t), t, readings) for t in _tasks(rows)]
+    described = pick(rows, task="description")
+    for reading in readings:
+        if found := windows_figure(pick(described, reading=reading), reading):
+            figures.append(found)
+        if found := layers_figure(pick(described, reading=reading), reading):
+            figures.append(found)
+    sentences = [_paths(rows, reading, main.label) for reading in readings]
+    sentences += [_enough(main, readings), _questions(rows, readings)]
+    sentences.append(_untrained(main))
+    return Section(
+        key="flow",
+        title="Along which edges the image reaches the words: knockouts that hold while writing",
+        question=(
+            "Attention between the image, the question and the words of the answer is blocked "
+            "while the prompt is read and while the model writes. What does it still name?"
+        ),
+        sentences=tuple(sentence for sentence in sentences if sentence),
+        figures=tuple(figures),
+        tables=(
+            *(
+                _table(run, task, folded=run is not main)
+                for run in runs
+                for task in _tasks(run.summary)
+            ),
+            *_examples(main),
+            *(
+                generic_table(
+                    file_name("flow", run.label, "baseline"),
+                    f"{run.label}: what is said untouched, and by a copy with random weights.",
+                    run.extra("baseline"),
+                )
+                for run in runs
+            ),
+        ),
+        notes=(
+            "F1: objects named under the block against objects named untouched, by whole words "
+            "with synonyms; 1.00 means that nothing is lost. Where both name none it is undefined "
+            "and left out.",
+            "The prompt's last position writes the first word. It counts either as part of the "
+            "question or as the first generated position; both readings are shown. Under the "
+            "first, blocking image → generated cannot change an answer of one word.",
+            "Tokens before the image cannot hold any of it and belong to neither group. Random "
+            "edges: as many others, drawn from all of the prompt.",
+            "After Kaduri et al. 2024 (arXiv 2411.17491) and Zhang et al. 2024 (arXiv 2411.18620).",
+        ),
+        finding=flow_finding(main, readings),
+    )
+
+
+def _tasks(rows: Sequence[Record]) -> list[str]:
+    return known_first(values(rows, "task"), TASKS)
+
+
+def _score(
+    rows: Sequence[Record], task: str, reading: str, edges: str, layers: str = "all"
+) -> Interval | None:
+    row = first(rows, task=task, reading=reading, edges=edges, layers=layers)
+    return interval(row, _SCORES[task])
+
+
+def _paths(rows: Sequence[Record], reading: str, model: str) -> str:
+    parts = [
+        f"{edge_names(edges)} {number_interval(x)}"
+        for edges in (DIRECT, VIA_QUERY, WHOLE)
+        if (x := _score(rows, "description", reading, edges))
+    ]
+    if not parts:
+        return ""
+    text = (
+        f"With the last position {READING_NAMES[reading]}, F1 of {model}'s descriptions when edges "
+        f"are blocked in all layers: {', '.join(parts)}"
+    )
+    controls = [
+        f"{x.value:.2f}"
+        for edges in (DIRECT, VIA_QUERY, WHOLE)
+        if (x := _score(rows, "description", reading, CONTROL + edges))
+    ]
+    return text + (f"; as many random edges: {', '.join(controls)}." if controls else ".")
+
+
+def _enough(run: StudyRun, readings: Sequence[str]) -> str:
+    """The window that keeps most when only it is left open."""
+    kept = {"weights": "trained", "edges": WHOLE, "layers_kind": "keep", "reading": readings[-1]}
+    row = first(run.extra("peaks"), **kept)
+    x = interval(row, "value", "n_samples")
+    if row is None or x is None:
+        return ""
+    return (
+        f"With all edges from the image to text blocked but in one window of layers, most is kept "
+        f"by {row['place']}; on images that did not choose it, F1 is {number_interval(x)}."
+    )
+
+
+def _questions(rows: Sequence[Record], readings: Sequence[str]) -> str:
+    parts = [
+        f"{edge_names(edges)} {number_interval(x)}"
+        for edges in (DIRECT, VIA_QUERY)
+        if (x := _score(rows, "question", readings[-1], edges))
+    ]
+    if not parts:
+        return ""
+    return (
+        "Change of the right answer's probability at the last position "
+        f"({READING_NAMES[readings[-1]]}): {', '.join(parts)}."
+    )
+
+
+def _untrained(run: StudyRun) -> str:
+    rows = run.extra("baseline")
+    named = {
+        w: interval(first(rows, task="description", weights=w), "truth_f1")
+        for w in ("trained", "untrained")
+    }
+    trained, untrained = named["trained"], named["untrained"]
+    if trained is None or untrained is None:
+        return ""
+    return (
+        f"Untouched, {run.label} names what is there with F1 {number_interval(trained)}; a copy "
+        f"with random weights {number_interval(untrained)}."
+    )
+
+
+def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
+    """Which of the image's two ways to the words matters more, in pairs of the same prompts."""
+    rows = pick(run.summary, weights="trained")
+    reading = "generated" if "generated" in readings else readings[0]
+    direct = _score(rows, "description", reading, DIRECT)
+    through = _score(rows, "description", reading, VIA_QUERY)
+    if direct is None or through is None:
+        return None
+    same = {"task": "description", "reading": reading, "layers": "all"}
+    paths = first(run.extra("paths"), weights="trained", **same)
+    between = paired_test(paths, against="between the two paths", scale=1)
+    claim, edges = "one path from the image to the words matters more than the other", DIRECT
+    tests: list[PairedTest] = [] if between is None else [between]
+    if between is not None and between.sign == "higher":
+        claim = "the words read the image directly"
+    elif between is not None and between.sign == "lower":
+        claim, edges = "the question's tokens carry the image to the words", VIA_QUERY
+        turned = paired_test(paths, against="between the two paths", scale=1, sign=-1)
+        tests = [] if turned is None else [turned]
+    told = between is not None and between.sign in ("higher", "lower")
+    own = paired_test(
+        first(rows, **same, edges=edges), against="against random edges", scale=1, sign=-1
+    )
+    # The larger effect also has to be more than as many random edges have.
+    if told and own is not None:
+        weaker = weakest([*tests, own])
+        tests = [] if weaker is None else [weaker]
+    sentence = (
+        f"Blocking image → generated leaves {number_interval(direct)} of the F1 of the objects "
+        f"that {run.label} names, blocking image → query {number_interval(through)} (last "
+        f"position {READING_NAMES[reading]})"
+    )
+    if control := _score(rows, "description", reading, CONTROL + DIRECT):
+        sentence += f"; as many random edges leave {number_interval(control)}"
+    return make_finding(
+        claim,
+        sentence,
+        tests,
+        figure=f"{direct.value:.2f}",
+        versus=f"of F1 without image → generated, against {through.value:.2f} without image → "
+        "query",
+    )
+
+
+def _table(run: StudyRun, task: str, folded: bool) -> Table:
+    rows = pick(run.summary, task=task)
+    measures = (
+        (("f1", "F1"), ("precision", "precision"), ("recall", "recall"), ("truth_f1", "F1, truth"))
+        + ((("judge_f1", "F1, judge"),) if any(r.get("judge_f1") is not None for r in rows) else ())
+        if task == "description"
+        else (("probability_change", "probability"), ("rank_change", "rank"), ("correct", "right"))
+    )
+    shown = []
+    for row in sorted(pick(rows, layers="all"), key=in_order):
+        cells = [interval(row, name) for name, _ in measures]
+        difference = interval(row, "difference", "difference_n")
+        shown.append(
+            (
+                edge_names(str(row["edges"])),
+                READING_NAMES[str(row["reading"])],
+                str(row["weights"]),
+                *("" if x is None else number_interval(x) for x in cells),
+                "" if difference is None else number_interval(difference),
+                str(row["n"]),
+            )
+        )
+    what = "objects that are still named" if task == "description" else "change of the right answer"
+    return Table(
+        name=file_name("flow", run.label, task),
+        caption=f"{run.label}: {what}, edges blocked in all layers, with 95% intervals. Windows of "
+        "layers are in the CSV file.",
+        columns=(
+            Column("blocked", numeric=False),
+            Column("last position", numeric=False),
+            Column("weights", numeric=False),
+            *(Column(label) for _, label in measures),
+            Column("minus random edges"),
+            Column("n"),
+        ),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=folded,
+    )
+
+
+def _examples(run: StudyRun) -> list[Table]:
+    """What is written under each block, for the first image."""
+    for facts in run.results.examples():
+        after = facts.get("after")
+        if not isinstance(after, list):
+            continue
+        rows: list[Record] = [
+            {"blocked": "nothing", "last position": "", "text": _cut(facts["before"])}
+        ]
+        for one in after:
+            if isinstance(one, dict):
+                rows.append(
+                    {
+                        "blocked": edge_names(str(one["edges"])),
+                        "last position": READING_NAMES[str(one["reading"])],
+                        "text": _cut(one["text"]),
+                    }
+                )
+        caption = f"What {run.label} writes about image {facts['sample']}: “{facts['question']}”"
+        return [generic_table(file_name("flow", run.label, "example"), caption, rows)]
+    return []
+
+
+def _cut(text: object) -> str:
+    whole = str(text)
+    if len(whole) > _EXAMPLE_TEXT:
+        return whole[:_EXAMPLE_TEXT] + "…"
+    return whole or "(nothing)"

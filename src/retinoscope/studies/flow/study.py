@@ -1,0 +1,402 @@
+"""Information flow: which attention edges must be open for an image to reach the words?
+
+Kaduri et al. 2024, "What's in the Image?" (arXiv 2411.17491), and Zhang et al. 2024 (arXiv
+2411.18620). Attention between named groups of tokens is blocked while the prompt is read *and*
+while the model writes, in all layers, in a window, or in all but a window. What is measured: which
+objects a description still names, and how an answer's probability and rank change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import torch
+
+from ...data import Sample
+from ...errors import InputError
+from ...store import Json
+from .._answers import Answers, probability
+from .._examples import example_of
+from .._judge import Judge, judge_rows
+from .._matching import answers
+from .._needs import Need
+from .._readable import Readable
+from .._scoring import refuse_nan
+from .._sets import ImageTokens
+from .._study import Example, Rows, Study, rng_of
+from .._tables import Cell
+from .._tasks import DESCRIBE, Ask, known_names, question_asks
+from .._untrained import untrained_copy
+from .edges import (
+    KADURI,
+    OBJECTS,
+    READINGS,
+    Blocked,
+    block,
+    name_positions,
+    parse_edges,
+    random_instead,
+)
+from .estimates import CONTROL, NONE, TASKS
+from .layers import LayerSet, layer_sets
+from .objects import Overlap, objects_named
+
+if TYPE_CHECKING:
+    from ...engine import VLM, Run
+
+
+@dataclass(frozen=True)
+class _Context:
+    names: tuple[str, ...]
+    layers: tuple[LayerSet, ...]
+    models: dict[str, tuple[VLM, Answers]]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One condition: edges blocked in some layers."""
+
+    edges: str
+    reading: str
+    where: LayerSet
+    blocked: Blocked
+
+    @property
+    def facts(self) -> dict[str, Cell]:
+        return {
+            "edges": self.edges,
+            "reading": self.reading,
+            "layers": self.where.name,
+            "layers_kind": self.where.kind,
+            "first_layer": self.where.window.first,
+            "last_layer": self.where.window.last,
+            "n_layers": len(self.where.layers),
+            "n_edges": self.blocked.n_edges,
+            "n_generated_keys": len(self.blocked.generated),
+        }
+
+
+@dataclass(frozen=True)
+class _Said:
+    """What came out under one condition."""
+
+    text: str
+    logits: torch.Tensor
+
+    def __post_init__(self) -> None:
+        refuse_nan(self.logits)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InformationFlow(Study[_Context]):
+    """Knockouts that hold during generation, between named groups of tokens.
+
+    One batch per prompt holds all edges x readings x layer sets. Rows with edges "none" are what
+    the model says untouched. Edges "random=..." are a control, blocked in all layers: as many
+    other edges of the prompt, drawn at random. A copy with random weights answers the same under
+    edges in all layers ("untrained").
+
+    Args:
+        edges: names as for `parse_edges`; edges from an object apply to questions only.
+        readings: what the prompt's last position counts as, see `READINGS`. An answer of one token
+            is written at that position, so that "image:generated" under the reading "query"
+            cannot change it.
+        layers: kinds of layer sets, of `layer_sets`.
+        width, step: of its windows.
+        tasks: "description" (`DESCRIBE`), "question" (the sample's own).
+        question_kinds: kinds of questions to ask.
+        max_questions: at most so many questions of a sample (the first ones).
+        prefill: put before the answer of questions that ask for an object's name.
+        description_tokens, answer_tokens: longest texts.
+        controls: also block random edges.
+        untrained: also run a copy with random weights.
+        min_cover: share of a token's box that a mask must cover; 0 is any overlap.
+        judge: also asked about every description of the model itself; where it fails there is one
+            more row with its error. None for whole words only.
+        unlocated: also ask questions that do not say which objects they are about.
+    """
+
+    edges: tuple[str, ...] = KADURI
+    readings: tuple[str, ...] = READINGS
+    layers: tuple[str, ...] = ("all", "slide", "keep")
+    width: int | None = None
+    step: int | None = None
+    tasks: tuple[str, ...] = TASKS
+    question_kinds: tuple[str, ...] = ("color", "kind", "relation", "question")
+    max_questions: int | None = 1
+    prefill: str | None = None
+    description_tokens: int = 64
+    answer_tokens: int = 6
+    controls: bool = True
+    untrained: bool = True
+    min_cover: float = 0.0
+    judge: Judge | None = None
+    unlocated: bool = False
+
+    name: ClassVar[str] = "flow"
+    needs: ClassVar[str] = "objects to describe, or questions that say which objects they are about"
+    uses: ClassVar[tuple[Need, ...]] = (
+        Need("objects", "objects", "descriptions of images with objects"),
+        Need("located", "objects", "the data's questions, with the tokens of their objects"),
+        Need(
+            "questions",
+            "questions",
+            "questions are asked without their objects' tokens: edges of an object are left out",
+            instead=True,
+        ),
+    )
+    schema: ClassVar[int] = 2
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "task", "weights", "question", "answer", "kind"),
+        *("edges", "reading", "layers", "layers_kind", "first_layer", "last_layer", "n_layers"),
+        *("n_edges", "n_generated_keys", "text_before", "text_after", "changed"),
+        *("tp", "fp", "fn", "precision", "recall", "f1"),
+        *("truth_precision", "truth_recall", "truth_f1"),
+        *("judge_precision", "judge_recall", "judge_f1", "judge_tokens"),
+        *("judge_prompt", "judge_answer"),
+        *("probability_before", "probability_after", "rank_before", "rank_after"),
+        *("correct_before", "correct_after"),
+    )
+
+    def _check(self) -> None:
+        for what, given, known in (
+            ("reading", self.readings, READINGS),
+            ("task", self.tasks, TASKS),
+        ):
+            wrong = [name for name in given if name not in known]
+            if wrong or not given:
+                got = repr(wrong[0]) if wrong else "none"
+                raise InputError(f"expected a {what} of {', '.join(known)}, got {got}")
+        if not self.edges:
+            raise InputError("expected at least one set of edges, got none")
+        parsed = [parse_edges(edges) for edges in self.edges]
+        if self.tasks == ("description",) and all(_of_object(edges) for edges in parsed):
+            raise InputError(
+                "expected edges that a description has, got only those of a question's object: add "
+                "the task 'question'"
+            )
+        for what, number in (
+            ("description", self.description_tokens),
+            ("answer", self.answer_tokens),
+        ):
+            if number < 1:
+                raise InputError(f"expected {what} tokens from 1 up, got {number}")
+        if self.judge is not None:
+            self.judge.check()
+        self.vlm.capabilities.require("knockout")
+        layer_sets(self.vlm.n_layers, self.layers, self.width, self.step)
+
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        # Which words count as an object depends on all samples.
+        return data
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        found = {"objects": min(1, len(sample.objects))} if "description" in self.tasks else {}
+        if "question" not in self.tasks:
+            return found
+        located, every = (
+            len(question_asks(sample, self.question_kinds, unlocated=unlocated))
+            for unlocated in (False, True)
+        )
+        free = any(not _of_object(parse_edges(edges)) for edges in self.edges)
+        return found | {"located": located, "questions": every if free else 0}
+
+    def _instead(self) -> Self:
+        return replace(self, unlocated=True)
+
+    def _parameters(self) -> dict[str, object]:
+        judge = None if self.judge is None else self.judge.describe()
+        options = super()._parameters() | {"judge": judge}
+        # Only where it is used, so that runs of before stay the same runs.
+        if not self.unlocated:
+            del options["unlocated"]
+        return options
+
+    def measure(self, readable: Readable) -> tuple[str, ...]:
+        return known_names(readable)
+
+    def context(self, readable: Readable, measured: tuple[str, ...]) -> _Context:
+        models = {"trained": self.vlm}
+        if self.untrained:
+            models["untrained"] = untrained_copy(self.vlm, self.seed)
+        return _Context(
+            measured,
+            layer_sets(self.vlm.n_layers, self.layers, self.width, self.step),
+            {name: (model, Answers(model.tokenizer)) for name, model in models.items()},
+        )
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        asks: list[Ask | None] = []
+        if "description" in self.tasks and sample.objects:
+            asks.append(None)
+        if "question" in self.tasks:
+            asks += question_asks(
+                sample, self.question_kinds, self.prefill, self.max_questions, self.unlocated
+            )
+        rows: Rows = []
+        examples: list[Example] = []
+        for weights, (model, words) in context.models.items():
+            for item, ask in enumerate(asks):
+                base = _facts(ask) | {"sample": sample.id, "item": item, "weights": weights}
+                try:
+                    new, example = self._prompt(context, sample, ask, weights, model, words)
+                except InputError as error:
+                    rows.append(base | {"error": str(error)})
+                    continue
+                rows += [base | row for row in new]
+                if keep and not examples and weights == "trained":
+                    examples.append(example)
+        return rows, examples
+
+    def _prompt(
+        self,
+        context: _Context,
+        sample: Sample,
+        ask: Ask | None,
+        weights: str,
+        model: VLM,
+        words: Answers,
+    ) -> tuple[Rows, Example]:
+        text, prefill = (DESCRIBE, None) if ask is None else (ask.text, ask.prefill)
+        run = model.run(model.prompt(sample.image, text, prefill=prefill))
+        image = ImageTokens(run)
+        longest = self.description_tokens if ask is None else self.answer_tokens
+        clean = run.generate(longest, keep_logits=False)
+        before = _Said(clean.text, run.logits)
+
+        def measured(said: _Said) -> dict[str, Cell]:
+            if ask is None:
+                return _described(context.names, sample, before, said)
+            return _answered(words, ask, before, said, run.ending)
+
+        untouched: dict[str, Cell] = {"edges": NONE, "reading": NONE, "layers": NONE}
+        rows: Rows = [untouched | measured(before)]
+        cuts, refused = self._cuts(context, sample, image, ask, weights, len(clean.token_ids) - 1)
+        rows += refused
+        after = self._under(run, cuts, longest)
+        rows += [cut.facts | measured(said) for cut, said in zip(cuts, after, strict=True)]
+        if self.judge is not None and ask is None and weights == "trained":
+            rows += judge_rows(self.judge, rows)
+        facts: dict[str, Json] = {
+            "question": text,
+            "prefill": prefill,
+            "before": before.text,
+            "after": [
+                {"edges": cut.edges, "reading": cut.reading, "text": said.text}
+                for cut, said in zip(cuts, after, strict=True)
+                if cut.where.kind == "all"
+            ],
+        }
+        return rows, example_of(sample, image, {}, facts)
+
+    def _under(self, run: Run, cuts: Sequence[_Cut], longest: int) -> list[_Said]:
+        if not cuts:
+            return []
+        effects = run.counterfactuals(
+            [cut.blocked.knockouts(run, cut.where.layers) for cut in cuts], exact=self.exact
+        )
+        texts = effects.generate(longest).texts
+        return [_Said(*one) for one in zip(texts, effects.logits, strict=True)]
+
+    def _cuts(
+        self,
+        context: _Context,
+        sample: Sample,
+        image: ImageTokens,
+        ask: Ask | None,
+        weights: str,
+        written: int,
+    ) -> tuple[list[_Cut], Rows]:
+        """All conditions of one prompt, and one row with its error for each that is refused.
+
+        Args:
+            written: tokens of the untouched text that were read again.
+        """
+        masks = [] if ask is None else [sample.objects[index].mask for index in ask.objects]
+        run = image.run
+        rng = rng_of(self.seed, sample.id, DESCRIBE if ask is None else ask.text, "edges")
+        everywhere = layer_sets(run.vlm.n_layers, ("all",))
+        found: list[_Cut] = []
+        for reading in self.readings:
+            positions = name_positions(image, reading, masks, self.min_cover)
+            for edges in self.edges:
+                blocked = block(parse_edges(edges), positions)
+                if blocked is None:
+                    continue
+                where = context.layers if weights == "trained" else everywhere
+                found += [_Cut(edges, reading, layers, blocked) for layers in where]
+                if self.controls and weights == "trained":
+                    random = random_instead(blocked, run.n, written, rng)
+                    if random.prompt:
+                        found.append(_Cut(CONTROL + edges, reading, everywhere[0], random))
+        good: list[_Cut] = []
+        refused: Rows = []
+        for cut in found:
+            try:
+                run.resolve([cut.blocked.knockouts(run, cut.where.layers)])
+            except InputError as error:
+                refused.append(cut.facts | {"error": str(error)})
+            else:
+                good.append(cut)
+        return good, refused
+
+
+def _of_object(edges: Sequence[tuple[str, str]]) -> bool:
+    return any(source in OBJECTS for source, _ in edges)
+
+
+def _facts(ask: Ask | None) -> dict[str, Cell]:
+    if ask is None:
+        return {"task": "description", "question": DESCRIBE}
+    return {"task": "question", "question": ask.text, "answer": ask.answer, "kind": ask.kind}
+
+
+def _described(
+    names: Sequence[str], sample: Sample, before: _Said, after: _Said
+) -> dict[str, Cell]:
+    """What of the untouched description survives, and what of the truth is named."""
+    truth = frozenset(obj.name for obj in (*sample.objects, *sample.others))
+    named = objects_named(after.text, names)
+    kept = Overlap.of(named, objects_named(before.text, names))
+    true = Overlap.of(named, truth)
+    return {
+        "text_before": before.text,
+        "text_after": after.text,
+        "changed": before.text != after.text,
+        "tp": kept.tp,
+        "fp": kept.fp,
+        "fn": kept.fn,
+        "precision": kept.precision,
+        "recall": kept.recall,
+        "f1": kept.f1,
+        "truth_precision": true.precision,
+        "truth_recall": true.recall,
+        "truth_f1": true.f1,
+    }
+
+
+def _answered(
+    words: Answers, ask: Ask, before: _Said, after: _Said, ending: str
+) -> dict[str, Cell]:
+    """Probability and rank of the right answer's first piece, and whether the text holds it."""
+    pieces = words.first_pieces(ask.answer, ending)
+    return {
+        "text_before": before.text,
+        "text_after": after.text,
+        "changed": before.text != after.text,
+        "probability_before": probability(before.logits, pieces),
+        "probability_after": probability(after.logits, pieces),
+        "rank_before": _rank(before.logits, pieces),
+        "rank_after": _rank(after.logits, pieces),
+        "correct_before": answers(before.text, ask.answer),
+        "correct_after": answers(after.text, ask.answer),
+    }
+
+
+def _rank(logits: torch.Tensor, pieces: Sequence[int]) -> int:
+    """1 for the most probable token; of several pieces the best."""
+    return 1 + int((logits > logits[list(pieces)].max()).sum())

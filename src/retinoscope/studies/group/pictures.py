@@ -1,0 +1,137 @@
+"""What the report shows of one image: its truth, its labels and its groups, per location."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ...data import Sample
+from ...encoders import Features
+from ...grouping import group
+from ...store import Json
+from .._categories import BACKGROUND, TRUTH, Categories
+from .._executor import Example
+from .subjects import JOINT, Subject
+from .top_down import QUESTION
+from .view import View
+
+
+def picture_of(
+    sample: Sample,
+    classes: Sequence[str],
+    subject: Subject,
+    features: Mapping[str, Features],
+    options: Mapping[str, Any],
+) -> Example:
+    """Facts: "classes" by label, "truth" (a PNG of labels in base64), "boxes", "labels" (method ->
+    label of each location, 0 the background; "majority" is the truth) and "groups" (grouping and
+    layer -> group of each). The report shows those in "shown".
+    """
+    name = JOINT if JOINT in features else list(features)[-1]
+    view = View.on(sample, classes, features[name])
+    labels: dict[str, Json] = {"majority": view.cells.argmax(1).tolist()}
+    if subject.texts is not None:
+        joint = features[JOINT][JOINT][view.placed].astype(np.float64)
+        scores = subject.texts.classes @ joint.T
+        labels["text"] = (1 + scores.argmax(0)).tolist()
+        if subject.texts.background is not None:
+            behind = (subject.texts.background @ joint.T).max(0)
+            won = behind > scores.max(0)
+            labels["text, with background prompts"] = np.where(
+                won, 0, 1 + scores.argmax(0)
+            ).tolist()
+    if subject.vlm is not None and subject.words is not None and subject.words.ids:
+        labels |= _lens_labels(subject, sample, view)
+    groups: dict[str, Json] = {}
+    for layer, one in features.items():
+        if one.boxes.shape == features[name].boxes.shape:
+            values = one[layer][view.placed]
+            for kind in options["groupings"]:
+                found = group(values, kind, options["n_groups"], options["seed"])
+                groups[f"{kind}, {layer}"] = found.tolist()
+    lens = [method for method in labels if method.startswith("lens, ")]
+    hidden = {*lens} - {*lens[len(lens) // 2 : len(lens) // 2 + 1], *lens[-1:]}
+    shown: list[Json] = [method for method in labels if method not in {*hidden, "majority"}]
+    shown += [one for one in groups if one.endswith(f", {name}")]
+    return Example(
+        {
+            "sample": sample.id,
+            "model": subject.name,
+            "size": list(sample.image.size),
+            "grid": None if view.grid is None else list(view.grid),
+            "boxes": [[float(edge) for edge in box] for box in view.boxes],
+            "sets": {},
+            "classes": list(classes),
+            "truth": _png(view.labels),
+            "labels": labels,
+            "groups": groups,
+            "shown": shown,
+        },
+        sample.image,
+    )
+
+
+def _lens_labels(subject: Subject, sample: Sample, view: View) -> dict[str, Json]:
+    vlm, words = subject.vlm, subject.words
+    assert vlm is not None
+    assert words is not None
+    run = vlm.run(vlm.prompt(sample.image, QUESTION))
+    place = {box.tobytes(): k for k, box in enumerate(np.asarray(run.image.boxes, np.float64))}
+    order = [place.get(np.asarray(box, np.float64).tobytes()) for box in view.boxes]
+    if any(k is None for k in order):
+        return {}
+    positions = [run.image.positions[k] for k in order if k is not None]
+    probs = run.lens(top_k=1, positions=positions).prob(list(words.ids)).double().cpu().numpy()
+    found: dict[str, Json] = {}
+    labels = 1 + np.array(words.places)
+    for layer in range(len(probs[0])):
+        ours = probs[:, layer]
+        won = 1 - ours.sum(0) > ours.max(0)
+        found[f"lens, decoder.{layer}"] = np.where(won, 0, labels[ours.argmax(0)]).tolist()
+    return found
+
+
+def categories_of(facts: Mapping[str, Any]) -> list[Categories]:
+    """The labels and groups of one picture, for the microscope."""
+    boxes = np.array(facts["boxes"], np.float64).reshape(-1, 4)
+    grid = None if facts["grid"] is None else (facts["grid"][0], facts["grid"][1])
+    labels = {name: row for name, row in facts["labels"].items() if name != "majority"}
+    found: list[Categories] = []
+    if labels:
+        values = np.array([*labels.values(), facts["labels"]["majority"]], np.int64)
+        found.append(
+            Categories(
+                f"labels from text, {facts['model']}",
+                (BACKGROUND, *facts["classes"]),
+                (*labels, TRUTH),
+                values,
+                boxes,
+                grid,
+                "The class whose word or prompt fits each location best.",
+            )
+        )
+    if facts["groups"]:
+        values = np.array(list(facts["groups"].values()), np.int64)
+        found.append(
+            Categories(
+                f"groups without text, {facts['model']}",
+                tuple(f"group {k + 1}" for k in range(int(values.max()) + 1)),
+                tuple(facts["groups"]),
+                values,
+                boxes,
+                grid,
+                "Locations whose features go together; the numbers mean nothing.",
+            )
+        )
+    return found
+
+
+def _png(labels: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(labels.astype(np.uint8)).save(buffer, format="PNG", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")

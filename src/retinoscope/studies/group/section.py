@@ -1,0 +1,250 @@
+"""Perceptual grouping: labels of locations from text, and groups without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import (
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    number_interval,
+    percent_interval,
+)
+from ...report.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
+from ...report.rows import interval, number, pick, values
+from ..runs import StudyRun
+from .aggregation_section import PAPER_NOTE, aggregation_finding, aggregation_parts
+from .figure import bottom_up_figure, top_down_figure
+
+NOUN = "perceptual grouping"
+
+_BACKGROUND = {
+    "none": "pixels without an object do not count",
+    "prompts": "background prompts compete",
+    "rest": "background is what the class words leave",
+    "truth": "background is a class",
+}
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The first run in full, further runs as tables."""
+    main = runs[0]
+    rows = main.summary
+    models = [str(model) for model in values(rows, "model")]
+    told, drawn, tables = aggregation_parts(main)
+    # Encoders that are compared by seed are shown together, and one by one in tables only.
+    models = models if not told else []
+    figures = [
+        figure
+        for model in models
+        for figure in (
+            top_down_figure(main, pick(rows, model=model), model),
+            bottom_up_figure(main, pick(rows, model=model), model),
+        )
+        if figure is not None
+    ]
+    sentences = [s for model in models for s in _sentences(pick(rows, model=model), model)]
+    return Section(
+        key="group",
+        title="What belongs together",
+        question=(
+            "Which class does each location of an image get from text, and which locations do "
+            "features put together without any?"
+        ),
+        sentences=(*told, *sentences),
+        figures=(*drawn, *figures),
+        tables=(
+            *tables,
+            *(
+                table
+                for run in runs
+                for model in values(run.summary, "model")
+                for table in _tables(run, str(model), run is not main or bool(told))
+            ),
+        ),
+        notes=(
+            "Mean IoU is that of the data set's confusion matrix. A class that is nowhere in truth "
+            "and predictions is left out; one that is predicted and nowhere counts 0. Ignored "
+            "pixels, and those that no location shows, count on neither side.",
+            "The bound is the largest IoU that each class can reach with one label for each whole "
+            "location; no method that is constant on locations can pass it. Constant is the best "
+            "single label for all pixels. Both use the truth.",
+            "Swapped prompts give each class the prompt (or word, or map) of another one.",
+            "Overlap of groups is the Jaccard index of an instance with the group that fits it "
+            "best (the truth chooses it) and with the one it gets in a one-to-one matching. Groups "
+            "that know nothing of features overlap too: the difference is taken from the strongest "
+            "of random groups, Voronoi blobs and superpixels.",
+            "After Ranasinghe et al. 2022 (arXiv 2210.09996).",
+            *((PAPER_NOTE,) if told else ()),
+        ),
+        finding=aggregation_finding(main) if told else grouping_finding(rows),
+    )
+
+
+def _best(rows: Sequence[Record]) -> tuple[Record, Interval] | None:
+    found = [(row, x) for row in rows if (x := interval(row, "value"))]
+    return max(found, key=lambda pair: pair[1].value) if found else None
+
+
+def _asked(rows: Sequence[Record], kind: str) -> list[Record]:
+    """Trained models' own conditions: no nulls, no bounds."""
+    return [row for row in pick(rows, kind=kind, weights="trained") if row["control"] is not None]
+
+
+def _sentences(rows: Sequence[Record], model: str) -> list[str]:
+    found: list[str] = []
+    for background in values(_asked(rows, "top-down"), "background"):
+        best = _best(pick(_asked(rows, "top-down"), background=background, candidates="all"))
+        if best is not None:
+            found.append(_of_labels(rows, model, *best))
+    best = _best(_asked(rows, "bottom-up"))
+    if best is not None:
+        found.append(_of_groups(rows, model, *best))
+    for row in pick(rows, kind="classification"):
+        x = interval(row, "value")
+        if x is not None:
+            found.append(
+                f"{model}, {row['weights']}: the most similar prompt names an object of the image "
+                f"in {percent_interval(x)} of {row['n']} images; chance "
+                f"{_value(row, 'control_value')}."
+            )
+    return found
+
+
+def _of_labels(rows: Sequence[Record], model: str, row: Record, x: Interval) -> str:
+    text = (
+        f"{model}, {_place(row)}, {_BACKGROUND[str(row['background'])]}: mean IoU "
+        f"{number_interval(x)}; swapped {_value(row, 'control_value')}"
+    )
+    fresh = _best(
+        pick(
+            rows,
+            kind="top-down",
+            weights="untrained",
+            background=row["background"],
+            candidates="all",
+            method=row["method"],
+        )
+    )
+    text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
+    text += f"; one label for everything {_value(row, 'constant')}"
+    return f"{text}; bound of the grid {_value(row, 'bound')}."
+
+
+def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> str:
+    text = (
+        f"{model}, groups by {row['method']} of {row['layer']}: overlap with instances "
+        f"{number_interval(x)} by best match, {_value(row, 'matched')} one to one; "
+        f"{row['control']} {_value(row, 'control_value')}"
+    )
+    fresh = _best(pick(rows, kind="bottom-up", weights="untrained"))
+    text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
+    text += f"; bound of the grid {_value(row, 'bound')}."
+    test = paired_test(row, scale=1)
+    return text if test is None else f"{text} Against {row['control']}: {told(test)}"
+
+
+def grouping_finding(rows: Sequence[Record]) -> Finding | None:
+    """Against the strongest null; top-down where there is text, else bottom-up."""
+    for kind, claim, said in (
+        ("top-down", "locations say which class they show", _of_labels),
+        ("bottom-up", "features put objects together", _of_groups),
+    ):
+        asked = [row for row in _asked(rows, kind) if row["candidates"] in (None, "all")]
+        best = _best(asked)
+        if best is None:
+            continue
+        row, x = best
+        control, test = interval(row, "control_value"), paired_test(row, scale=1)
+        told = "swapped prompts" if kind == "top-down" else str(row["control"])
+        model = str(row["model"])
+        tests: list[PairedTest] = [] if test is None else [chosen_of(test, len(asked))]
+        return make_finding(
+            claim,
+            said(pick(rows, model=model), model, row, x),
+            tests,
+            figure=f"{x.value:.2f}",
+            versus=f"against {control.value:.2f} with {told}" if control else "",
+        )
+    return None
+
+
+def _place(row: Record) -> str:
+    return f"{row['method']}, {row['layer']}" if row["layer"] else str(row["method"])
+
+
+def _value(row: Record, name: str) -> str:
+    x = interval(row, name)
+    if x is None:
+        return "n/a"
+    plain = number(row, f"{name}_low") is None
+    return f"{x.value:.2f}" if plain else number_interval(x)
+
+
+def _tables(run: StudyRun, model: str, folded: bool) -> list[Table]:
+    rows = pick(run.summary, model=model)
+    made = []
+    for kind, caption in (
+        ("top-down", "labels of locations, mean IoU"),
+        ("bottom-up", "groups of locations, overlap with instances"),
+    ):
+        mine = pick(rows, kind=kind)
+        if mine:
+            make = _top_down if kind == "top-down" else _bottom_up
+            columns, shown = make(mine)
+            made.append(
+                Table(
+                    name=file_name("group", run.place, model, kind),
+                    caption=f"{model}: {caption}, with 95% intervals over images.",
+                    columns=columns,
+                    rows=shown,
+                    records=tuple(mine),
+                    folded=folded or len(shown) > 40,
+                )
+            )
+    return made
+
+
+def _top_down(rows: Sequence[Record]) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
+    columns = (
+        *(Column(name, numeric=False) for name in ("method", "weights", "background", "compete")),
+        *(Column(name) for name in ("mean IoU", "swapped", "difference", "constant", "bound")),
+        Column("images"),
+    )
+    shown = tuple(
+        (
+            _place(row),
+            str(row["weights"]) if row["method"] != "majority" else "the truth",
+            str(row["background"]),
+            f"{row['candidates']} classes" if row["candidates"] == "all" else "those in the image",
+            *(_value(row, name) for name in ("value", "control_value", "difference")),
+            *(_value(row, name) for name in ("constant", "bound")),
+            str(row["n"]),
+        )
+        for row in rows
+    )
+    return columns, shown
+
+
+def _bottom_up(rows: Sequence[Record]) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
+    columns = (
+        *(Column(name, numeric=False) for name in ("groups", "weights")),
+        *(Column(name) for name in ("best match", "one to one", "minus strongest null")),
+        *(Column(name) for name in ("bound", "groups an image", "instances", "undefined")),
+    )
+    shown = tuple(
+        (
+            _place(row),
+            "null" if row["control"] is None else str(row["weights"]),
+            *(_value(row, name) for name in ("value", "matched", "difference", "bound")),
+            f"{number(row, 'n_groups') or 0:.1f}",
+            str(row["n"]),
+            str(row["n_undefined"]),
+        )
+        for row in rows
+    )
+    return columns, shown

@@ -1,0 +1,340 @@
+"""Perceptual grouping: what location features say of where things are, with text and without.
+
+Ranasinghe et al. 2022, "Perceptual Grouping in Contrastive Vision-Language Models" (arXiv
+2210.09996), of contrastive models; and the same questions of the VLM itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ... import arguments
+from ...attribution import Method, methods_named
+from ...data import Sample, class_names, source_of
+from ...encoders import check_unseen
+from ...engine import VLM
+from ...errors import CapabilityError, InputError
+from ...grouping import GROUPINGS, prompts_for
+from ...grouping import Grouping as Kind
+from ...store import Json, RunDirectory, new_manifest
+from .._categories import Categories, write_categories
+from .._executor import Example, Rows
+from .._map_options import COMPLETENESS
+from .._models import describe
+from .._needs import Need
+from .._results import Results
+from .._scoring import refuse_nan
+from .._study import Study, seed_of
+from .bottom_up import group_rows, null_rows
+from .pictures import categories_of, picture_of
+from .subjects import (
+    JOINT,
+    TRAINED,
+    Grouped,
+    Prompts,
+    Subject,
+    opened,
+    shown_name,
+    subject_of,
+    together,
+    untrained,
+)
+from .top_down import (
+    QUESTION,
+    attribution_rows,
+    bound_rows,
+    classification_row,
+    lens_rows,
+    text_present_rows,
+    text_rows,
+)
+from .view import Upsample, View
+
+if TYPE_CHECKING:
+    from ...encoders import Features
+
+METHODS = ("gradient-input", "grad-cam", "chefer")
+"""Maps that depend on the word they are asked for, at a gradient's price."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    subjects: tuple[Subject, ...]
+    classes: tuple[str, ...]
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Grouping(Study[_Context]):
+    """Which class each location is given, and which locations go together.
+
+    Top-down: contrastive models by cosine of location features with prompts (method "text", layer
+    "joint"); VLMs by the lens's probability of class words ("lens", every layer) and, on the first
+    images, by attribution maps of the words of the classes in the image. All of them against the
+    same label maps, as mean IoU of the data set's confusion matrix. `background` says what becomes
+    of pixels without an object: "none", they do not count; "prompts", they are right where a
+    background prompt wins; "rest", they are right where the class words leave more probability
+    than any of them has.
+
+    Bottom-up: groups of location features without text, one image at a time, scored by their
+    overlap with its instances.
+
+    Beside them: what a label for each location can reach at best ("bound") and the most frequent
+    label there ("majority"); prompts and words that are swapped ("shuffled"); the same models with
+    random weights; random groups, Voronoi blobs and superpixels. Pixels outside all locations (a
+    crop) and ignored ones count nowhere; their share is recorded.
+
+    Args:
+        vlm: a VLM, a contrastive model or an encoder alone, or what names one.
+        encoders: further models, compared on the same samples.
+        classes: names that objects may have; by default the data's own list. Objects of other
+            names are refused.
+        template: of prompts, with {name} and {article}; by default the model's own way of naming.
+        background: names of what stands behind objects, "sky" and so on; by default
+            `retinoscope.grouping.BACKGROUNDS` where the model knows these words, else none.
+        layers: whose features are grouped, wherever a model has them; by default those in the
+            space of texts, or the last one of each part of a VLM.
+        groupings: of `retinoscope.grouping.GROUPINGS`.
+        n_groups: of each image.
+        methods: attribution methods of `retinoscope.attribution.METHODS`.
+        attribution_images: so many images, the first ones, are also asked by attribution, and all
+            methods are compared on them where only the classes in the image compete.
+        upsample: how scores of locations become scores of pixels. "nearest" leaves a label
+            constant on a location, as the bound supposes; "bilinear" is the paper's.
+        untrained: also copies with random weights.
+    """
+
+    encoders: tuple[Any, ...] = ()
+    classes: tuple[str, ...] | None = None
+    template: str | None = None
+    background: tuple[str, ...] | None = None
+    layers: tuple[str, ...] | None = None
+    groupings: tuple[Kind, ...] = GROUPINGS
+    n_groups: int = 8
+    methods: tuple[str, ...] = METHODS
+    attribution_images: int = 20
+    upsample: Upsample = "nearest"
+    untrained: bool = True
+
+    name: ClassVar[str] = "group"
+    opens: ClassVar[bool] = True
+    needs: ClassVar[str] = "objects with masks"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "labels against masks"),)
+    schema: ClassVar[int] = 2
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "kind", "model", "weights", "method", "layer"),
+        *("background", "candidates", "counts", "cells", "left_out", "correct", "chance"),
+        *("best", "matched", "n", "n_undefined", "n_groups", "seen", COMPLETENESS),
+    )
+
+    def _check(self) -> None:
+        for kind in self.groupings:
+            if kind not in GROUPINGS:
+                raise InputError(f"expected groupings of {', '.join(GROUPINGS)}, got {kind!r}")
+        arguments.whole(self.n_groups, "n_groups", 1)
+        arguments.one_of(self.upsample, ("nearest", "bilinear"), "upsample")
+        if self.attribution_images < 0:
+            raise InputError(
+                f"expected attribution_images from 0 up, got {self.attribution_images}"
+            )
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise InputError(f"expected different classes, got {twice!r} twice: leave one out")
+        methods_named(self.methods)
+        if self.template is not None:
+            prompts_for(["thing"], self.template)
+        if self.background:
+            prompts_for(self.background)
+        told = getattr(self.samples, "classes", ())
+        if self.classes is not None and told:
+            missing = [name for name in self.classes if name not in told]
+            if missing:
+                raise InputError(
+                    f"expected classes of the data ({', '.join(told)}), got {missing[0]!r}"
+                )
+        names = [shown_name(describe(model)[0]) for model in self._models]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"expected different models, got {twice!r} twice: leave one out")
+        check_unseen((describe(model)[0] for model in self._models), self.samples)
+        self._check_layers()
+
+    def _check_layers(self) -> None:
+        known: list[str] = []
+        for model in self._models:
+            encoder = getattr(model, "encoder", model)
+            known += [JOINT] if encoder is not model else []
+            known += getattr(encoder, "layers", ())
+        # A VLM's layers are known once it is opened as an encoder; that is not done here.
+        parts = ("vision.", "projector", "decoder.") if self._has_vlm else ()
+        for layer in self.layers or ():
+            if layer not in known and not layer.startswith(parts):
+                told = [*dict.fromkeys(known), *(part.replace(".", ".K") for part in parts)]
+                raise InputError(f"expected layers of {', '.join(told)}, got {layer!r}")
+
+    @property
+    def _has_vlm(self) -> bool:
+        return any(isinstance(model, VLM) for model in self._models)
+
+    def studied(self) -> tuple[object, ...]:
+        return self._models
+
+    @cached_property
+    def _models(self) -> tuple[Grouped, ...]:
+        return opened((self.vlm, *self.encoders))
+
+    @cached_property
+    def _class_list(self) -> tuple[str, ...]:
+        return self.classes if self.classes is not None else class_names(self.samples)
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(sample.objects)}
+
+    def _parameters(self) -> dict[str, object]:
+        common = ("vlm", "samples", "seed", "max_failures", "exact", "encoders")
+        found: dict[str, object] = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in common
+        }
+        found["classes"] = list(self._class_list)
+        found["encoders"] = [list(describe(model)[:2]) for model in self._models[1:]]
+        return found
+
+    def _manifest(self, data: str) -> dict[str, Json]:
+        told = [describe(model) for model in self._models]
+        source = source_of(self.samples)
+        from_source = {} if source is None else {"source": source}
+        name, fingerprint = together(self._models)
+        return new_manifest(
+            study=self.name,
+            parameters=self._parameters(),
+            model={"name": name, "fingerprint": fingerprint},
+            data={"fingerprint": data, "samples": len(self.samples)} | from_source,
+            seeds={"study": self.seed},
+            dtype=", ".join(dict.fromkeys(one[2] for one in told)),
+            device=", ".join(dict.fromkeys(one[3] for one in told)),
+        )
+
+    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+        asked = Prompts(self.template, self.background)
+        names = self._class_list
+        trained = [subject_of(model, self.layers, names, asked) for model in self._models]
+        wanted = set(self.layers or ())
+        missing = wanted - {layer for subject in trained for layer in subject.layers}
+        if missing:
+            every = dict.fromkeys(
+                layer for subject in trained for layer in (*subject.encoder.layers, JOINT)
+            )
+            raise InputError(f"expected layers of {', '.join(every)}, got {min(missing)!r}")
+        subjects = list(trained)
+        if self.untrained:
+            for subject in trained:
+                try:
+                    fresh = untrained(subject, self.seed)
+                except CapabilityError:
+                    # A pipeline without a configuration of its own has no untrained copy.
+                    continue
+                if fresh.encoder.fingerprint != subject.encoder.fingerprint:
+                    subjects.append(fresh)
+        return _Context(tuple(subjects), names, methods_named(self.methods))
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        if not sample.objects:
+            return [], []
+        rows: Rows = []
+        pictures: list[Example] = []
+        limits: dict[bytes, Rows] = {}
+        for subject in context.subjects:
+            found, features = self._of_subject(context, subject, index, sample, limits)
+            told = {"sample": sample.id, "model": subject.name, "weights": subject.weights}
+            rows += [told | row for row in found]
+            if keep and subject.weights == TRAINED:
+                pictures.append(
+                    picture_of(sample, context.classes, subject, features, self._picture_options)
+                )
+        return rows, pictures
+
+    def _merge_examples(self, directory: RunDirectory) -> None:
+        super()._merge_examples(directory)
+        maps: dict[str, list[Categories]] = {}
+        for facts in Results(directory.path).examples():
+            maps.setdefault(str(facts["sample"]), []).extend(categories_of(facts))
+        for sample, found in maps.items():
+            write_categories(directory, sample, found)
+
+    @property
+    def _picture_options(self) -> Mapping[str, Any]:
+        return {
+            "groupings": self.groupings,
+            "n_groups": self.n_groups,
+            "seed": self.seed,
+        }
+
+    def _of_subject(
+        self,
+        context: _Context,
+        subject: Subject,
+        index: int,
+        sample: Sample,
+        limits: dict[bytes, Rows],
+    ) -> tuple[Rows, dict[str, Features]]:
+        """All rows of one subject about one image, and the features that they were made of.
+
+        Args:
+            limits: bounds and nulls by the locations that they hold for; filled where missing.
+        """
+        seed = seed_of(self.seed, sample.id)
+        rows: Rows = []
+        features: dict[str, Features] = {}
+        inner = [layer for layer in subject.layers if layer != JOINT]
+        if inner:
+            whole = subject.encoder.features(sample.image, inner)
+            features.update(dict.fromkeys(inner, whole))
+        if subject.two is not None:
+            features[JOINT] = subject.two.locations(sample.image)
+        if not features:
+            return rows, features
+        views = {name: View.on(sample, context.classes, one) for name, one in features.items()}
+        first = next(iter(views.values()))
+        if subject.weights == TRAINED:
+            where = first.boxes.tobytes()
+            if where not in limits:
+                limits[where] = bound_rows(first) + null_rows(first, self.n_groups, seed)
+            rows += limits[where]
+        for name in subject.layers:
+            view = views[name]
+            values = features[name][name][view.placed]
+            rows += group_rows(view, name, values, self.groupings, self.n_groups, seed)
+        restricted = index < self.attribution_images
+        if subject.two is not None:
+            view = views[JOINT]
+            joint = features[JOINT][JOINT][view.placed]
+            rows += text_rows(subject, view, joint, self.seed, self.upsample)
+            rows += text_present_rows(subject, view, joint, self.upsample) if restricted else []
+            found = classification_row(subject, subject.two.image(sample.image), view)
+            rows += [] if found is None else [found]
+        if subject.vlm is not None:
+            rows += self._vlm_rows(context, subject, sample, restricted)
+        return rows, features
+
+    def _vlm_rows(
+        self, context: _Context, subject: Subject, sample: Sample, restricted: bool
+    ) -> Rows:
+        vlm = subject.vlm
+        assert vlm is not None
+        run = vlm.run(vlm.prompt(sample.image, QUESTION))
+        refuse_nan(run.logits)
+        view = View.of(sample, context.classes, np.asarray(run.image.boxes), run.image.grid)
+        rows = lens_rows(subject, view, run, self.seed, self.upsample, restricted)
+        if restricted and subject.weights == TRAINED:
+            allowed = [m for m in context.methods if m.refusal(vlm) is None]
+            rows += attribution_rows(
+                subject, view, run, allowed, self.seed, self.upsample, self.exact
+            )
+        return rows

@@ -1,0 +1,207 @@
+"""The models that are compared: what each of them can be asked, and its untrained copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ...encoders import SMALL, Encoder, Matcher, TwoTower, load
+from ...engine import VLM
+from ...errors import CapabilityError, InputError
+from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
+from ...store import fingerprint_json
+from .._models import describe, open_subject
+from .._untrained import untrained_encoder, untrained_two_tower
+from ..probe import short_name
+
+TRAINED, UNTRAINED = "trained", "untrained"
+JOINT = "joint"
+_MANY = 4
+
+Grouped = VLM | Encoder | TwoTower
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """What a VLM's lens reads for each class: the first piece of its name.
+
+    Attributes:
+        ids: token ids of `places`.
+        places: which classes these are, as indices in the list of classes.
+        left_out: names that the tokenizer does not know, or whose first piece is another's.
+    """
+
+    ids: tuple[int, ...]
+    places: tuple[int, ...]
+    left_out: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """Vectors of the prompts of one model.
+
+    Attributes:
+        classes: (k, d) one per class.
+        background: (b, d) of background prompts; None where there are none.
+    """
+
+    classes: Float[np.ndarray, "label d"]
+    background: Float[np.ndarray, "prompt d"] | None
+
+    def swapped(self, seed: int) -> Texts:
+        """Every class has the vector of another one."""
+        return replace(self, classes=self.classes[shuffled(len(self.classes), seed)])
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """One model, trained or not.
+
+    Attributes:
+        layers: whose features are grouped; "joint" are locations in the space of texts.
+        vlm, two: what it is besides an encoder.
+        words, texts: of the classes, where it has a lens or a text tower.
+    """
+
+    name: str
+    weights: str
+    encoder: Encoder
+    layers: tuple[str, ...]
+    vlm: VLM | None = None
+    two: TwoTower | None = None
+    words: Words | None = None
+    texts: Texts | None = None
+
+
+def opened(specs: Sequence[Any]) -> tuple[Grouped, ...]:
+    """The models that `specs` name, as `open_subject` says.
+
+    Raises:
+        CapabilityError: a model that has no features of locations.
+    """
+    models = []
+    for spec in specs:
+        model = open_subject(spec)
+        if isinstance(model, Matcher):
+            raise CapabilityError(
+                f"{model.name}: reads image and text together, so its locations stand for nothing "
+                "by themselves: give a VLM, a CLIP, a SigLIP or an encoder"
+            )
+        models.append(model)
+    return tuple(models)
+
+
+def subject_of(
+    model: Grouped, layers: Sequence[str] | None, names: Sequence[str], asked: Prompts
+) -> Subject:
+    """A trained subject, with the words or prompts for these classes.
+
+    Args:
+        layers: those that are grouped, wherever the model has them; its last ones if None.
+        names: of the classes.
+
+    Raises:
+        InputError: prompts that are alike or that the text tower does not know.
+        CapabilityError: a VLM whose visual tokens have no places.
+    """
+    name = shown_name(describe(model)[0])
+    if isinstance(model, TwoTower):
+        chosen = _chosen((*model.encoder.layers, JOINT), layers, (JOINT,))
+        texts = asked.texts(model, names)
+        return Subject(name, TRAINED, model.encoder, chosen, two=model, texts=texts)
+    encoder = load(model)
+    if isinstance(model, VLM):
+        vision = [layer for layer in encoder.layers if layer.startswith("vision.")]
+        usual = (*vision[-1:], "projector", encoder.layers[-1])
+        chosen = _chosen(encoder.layers, layers, usual)
+        return Subject(name, TRAINED, encoder, chosen, vlm=model, words=_words(model, names))
+    chosen = _chosen(encoder.layers, layers, encoder.layers[-1:])
+    return Subject(name, TRAINED, encoder, chosen)
+
+
+def _chosen(
+    known: Sequence[str], wanted: Sequence[str] | None, usual: Sequence[str]
+) -> tuple[str, ...]:
+    return tuple(usual) if wanted is None else tuple(name for name in known if name in wanted)
+
+
+def untrained(subject: Subject, seed: int) -> Subject:
+    """The same with random weights; of a contrastive model only the vision tower loses them.
+
+    Raises:
+        CapabilityError: a model that cannot be made anew from its configuration.
+    """
+    fresh = replace(subject, weights=UNTRAINED)
+    if subject.two is None:
+        encoder = untrained_encoder(subject.encoder, seed)
+        return replace(fresh, encoder=encoder, vlm=getattr(encoder, "vlm", None))
+    two = untrained_two_tower(subject.two, seed)
+    return replace(fresh, encoder=two.encoder, two=two)
+
+
+def shown_name(name: str) -> str:
+    """As `short_name`; of an encoder in a folder of trained ones, without the folder."""
+    return name.split("@")[0] if name.startswith(SMALL) else short_name(name)
+
+
+def together(models: Sequence[Grouped]) -> tuple[str, str]:
+    """Name and fingerprint of several models as one."""
+    told = [describe(model) for model in models]
+    names = [shown_name(one[0]) for one in told]
+    few = names if len(names) < _MANY else [names[0], f"{len(names) - 1} more"]
+    prints = [one[1] for one in told]
+    return " + ".join(few), prints[0] if len(prints) == 1 else fingerprint_json(prints)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """What text towers are asked.
+
+    Attributes:
+        template: of a prompt; the model's own way of naming things if None.
+        background: names of what stands behind objects; `BACKGROUNDS` if None, as far as the model
+            knows the words, and then all or none of them.
+    """
+
+    template: str | None
+    background: Sequence[str] | None
+
+    def texts(self, two: TwoTower, names: Sequence[str]) -> Texts:
+        """Raises `InputError` for prompts that are alike, or that the tower does not know."""
+        classes = two.text(self._prompts(two, names))
+        check_different(classes, names)
+        given = BACKGROUNDS if self.background is None else self.background
+        known = {name.lower() for name in names}
+        behind = [name for name in given if name.lower() not in known]
+        if not behind:
+            return Texts(classes, None)
+        try:
+            return Texts(classes, two.text(self._prompts(two, behind)))
+        except InputError:
+            # Words that nobody asked for may be unknown; those that the user gave may not.
+            if self.background is not None:
+                raise
+            return Texts(classes, None)
+
+    def _prompts(self, two: TwoTower, names: Sequence[str]) -> list[str]:
+        plain = prompts_for(names, "{name}" if self.template is None else self.template)
+        return two.prompts(plain) if self.template is None else plain
+
+
+def _words(vlm: VLM, names: Sequence[str]) -> Words:
+    found: dict[int, list[int]] = {}
+    left_out: list[str] = []
+    for place, name in enumerate(names):
+        try:
+            piece = vlm.adapter.vocabulary.first_piece(f" {name}")
+        except InputError:
+            left_out.append(name)
+            continue
+        found.setdefault(piece, []).append(place)
+    alone = {piece: places[0] for piece, places in found.items() if len(places) == 1}
+    left_out += [names[k] for places in found.values() if len(places) > 1 for k in places]
+    return Words(tuple(alone), tuple(alone.values()), tuple(sorted(left_out)))

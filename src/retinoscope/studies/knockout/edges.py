@@ -1,0 +1,102 @@
+"""Sources and targets of attention knockouts, as positions of the decoder's input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .._conditions import control_of
+from .._sets import ImageTokens, object_sets, positions_of
+
+if TYPE_CHECKING:
+    from ...engine import Run
+    from ...tokens import TokenSet
+
+SOURCES = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
+"""Run unless others are asked for."""
+MORE_SOURCES = (*SOURCES, "visual")
+"""Also "visual", all visual tokens: the released code's source of its last-row condition."""
+TARGETS = ("last", "last-row", "question")
+_IMAGE_SOURCES = frozenset(MORE_SOURCES) - {"question"}
+
+
+def sources_for(
+    image: ImageTokens,
+    masks: Sequence[np.ndarray],
+    wanted: Sequence[str],
+    min_cover: float,
+    rng: np.random.Generator,
+) -> dict[str, TokenSet]:
+    """The wanted sources.
+
+    "visual" is all visual tokens, "rest" those outside object+1, "last-row" the last row of the
+    token grid, "question" the text after the image up to the last position, exclusive, and
+    "random=object+1" as many random visual tokens outside it (missing where too few are left).
+    Without `masks` no source of an object is there, and "visual" always is.
+
+    Raises:
+        InputError: if no visual token covers the objects, or the tokens have no grid.
+    """
+    if not masks:
+        wanted = [*(name for name in wanted if name in ("last-row", "question")), "visual"]
+    sets = object_sets(image, masks, min_cover) if masks else {}
+    sources = {name: image.tokens(sets[name]) for name in sets if name in wanted}
+    near = set(sets.get("object+1", ()))
+    if "visual" in wanted:
+        sources["visual"] = image.tokens(range(image.n))
+    if "rest" in wanted:
+        sources["rest"] = image.tokens(i for i in range(image.n) if i not in near)
+    if "last-row" in wanted:
+        sources["last-row"] = image.tokens(image.last_row)
+    if "question" in wanted:
+        sources["question"] = question_tokens(image.run)
+    if "random=object+1" in wanted:
+        drawn = control_of(sets["object+1"], image.n, rng)
+        if drawn is not None:
+            sources["random=object+1"] = image.tokens(drawn)
+    return {name: tokens for name, tokens in sources.items() if len(tokens)}
+
+
+def targets_for(image: ImageTokens, wanted: Sequence[str]) -> dict[str, TokenSet]:
+    """The wanted targets: the last position, the last row of the grid, the question."""
+    targets: dict[str, TokenSet] = {}
+    if "last" in wanted:
+        targets["last"] = image.run.positions["last"]
+    if "last-row" in wanted:
+        targets["last-row"] = image.tokens(image.last_row)
+    if "question" in wanted:
+        targets["question"] = question_tokens(image.run)
+    return targets
+
+
+def question_tokens(run: Run) -> TokenSet:
+    """The question's positions, without the last position, which is a target of its own."""
+    return run.positions["question"] - run.positions["last"]
+
+
+def without_target(
+    source: str, target: str, sources: dict[str, TokenSet], image: ImageTokens, mode: str
+) -> TokenSet | None:
+    """The source less the target's own positions, or None where no edge is left to name.
+
+    Towards the last visual row a set means its tokens outside that row, so that a set never loses
+    the edges to itself. In "paper" mode only "visual" does ("all visual tokens except the last
+    row"): the released code's object+1 keeps its tokens of that row, and the other sources, which
+    it does not block towards that row, keep theirs likewise.
+    """
+    if source == target:
+        return None
+    tokens = sources[source]
+    cut = _IMAGE_SOURCES if mode == "corrected" else {"visual"}
+    if target == "last-row" and source in cut:
+        tokens = tokens - image.tokens(image.last_row)
+    return tokens if len(tokens) else None
+
+
+def count_edges(source: TokenSet, target: TokenSet) -> int:
+    """Pairs (query, key) that a causal decoder has: the key is not after the query."""
+    keys = np.array(positions_of(source))
+    queries = np.array(positions_of(target))
+    return int((keys[None, :] <= queries[:, None]).sum())

@@ -1,0 +1,254 @@
+"""Section 3: along which attention edges the answer gets what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import (
+    PAPER,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    listing,
+    number_interval,
+)
+from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.rows import first, interval, known_first, number, pick, values
+from .._run_tables import extra_tables
+from ..runs import StudyRun
+from .figure import sliding_figure, windows_figure
+
+NOUN = "attention knockout"
+
+WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
+SOURCES = (
+    *("object", "object+1", "object+2", "rest", "visual", "last-row", "question"),
+    "random=object+1",
+)
+TARGETS = ("last", "last-row", "question")
+SOURCE_NAMES = {
+    "object": "object",
+    "object+1": "object + 1 ring",
+    "object+2": "object + 2 rings",
+    "rest": "all other visual tokens",
+    "visual": "all visual tokens",
+    "last-row": "last visual row",
+    "question": "question",
+    "random=object+1": "as many random tokens",
+}
+TARGET_NAMES = {"last": "last token", "last-row": "last visual row", "question": "question"}
+MAIN, CONTROL = "object+1", "random=object+1"
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    rows = main.summary
+    windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
+    targets = known_first(values(rows, "target"), TARGETS)
+    measures = ("accuracy", "probability_change") if windows else ()
+    figures = [windows_figure(rows, targets, windows, measure) for measure in measures]
+    sliding = [row for row in rows if _sliding(row.get("window"))]
+    if sliding:
+        figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
+    sentences = [_effect(main, target) for target in targets]
+    sentences.append(_last_row(main))
+    others = [knockout_finding(run) for run in runs[1:]]
+    sentences += [finding.sentence for finding in others if finding]
+    return Section(
+        key="knockout",
+        title="How it reaches the answer: attention knockout",
+        question=(
+            "Attention from some tokens to others is blocked in a window of layers. How much of "
+            "the accuracy is left?"
+        ),
+        sentences=tuple(s for s in sentences if s),
+        figures=tuple(figures),
+        tables=tuple(_table(run, folded=run is not main) for run in runs)
+        + extra_tables(runs, "knockout", "baseline", "accuracy before any edit."),
+        notes=(
+            "Relative accuracy: right answers after the block over right answers before it; 1.00 "
+            "means no impact. Blocked pairs are masked before the softmax, in every head, so the "
+            "other weights sum to one.",
+            "Windows are the paper's fractions of the depth, applied to this model's number of "
+            "layers.",
+        ),
+        finding=knockout_finding(main),
+    )
+
+
+def accuracy(rows: Sequence[Record], source: str, target: str, window: str) -> Interval | None:
+    return interval(first(rows, source=source, target=target, window=window), "accuracy")
+
+
+def _paper(rows: Sequence[Record], source: str, target: str, window: str) -> float | None:
+    row = first(rows, source=source, target=target, window=window)
+    return None if row is None else number(row, "paper")
+
+
+def _sliding(window: object) -> bool:
+    return str(window).startswith("slide-")
+
+
+def _effect(run: StudyRun, target: str) -> str:
+    row = _peak(run, target)
+    ours, control = interval(row, "value", "n_samples"), interval(row, "control")
+    if row is None or ours is None:
+        return ""
+    text = f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: "
+    text += _least(run, row, ours)
+    everywhere = accuracy(run.summary, MAIN, target, "all")
+    if everywhere:
+        text += f" (blocked in all layers: {number_interval(everywhere)})"
+    if control is None:
+        return text + "."
+    test = paired_test(row, sign=-1)
+    text += f", as many random tokens {number_interval(control)}."
+    return text if test is None else f"{text} {told(test)}"
+
+
+def _peak(run: StudyRun, target: str, source: str = MAIN) -> Record | None:
+    """The named window that matters most, judged on images that did not choose it."""
+    return first(run.extra("peaks"), source=source, target=target, windows="named")
+
+
+def _tied(run: StudyRun, row: Record) -> tuple[list[str], bool]:
+    """The windows that leave as little as that of a peak, and whether these are all there are."""
+    source, target = str(row["source"]), str(row["target"])
+    found = {
+        window: x.value
+        for window in WINDOWS
+        if window != "all" and (x := accuracy(run.summary, source, target, window))
+    }
+    least = min(found.values(), default=0.0)
+    # Equal shares differ by rounding only.
+    tied = [window for window, value in found.items() if value - least < 1e-9]
+    return tied or [str(row["place"])], len(tied) == len(found) > 1
+
+
+def _least(run: StudyRun, row: Record, x: Interval) -> str:
+    tied, every = _tied(run, row)
+    if every:
+        return f"no window stands out; each leaves {number_interval(x)}"
+    return (
+        f"least accuracy stays in window{'s' if len(tied) > 1 else ''} {listing(tied)}; on images "
+        f"that did not choose the window {number_interval(x)}"
+    )
+
+
+def _last_row(run: StudyRun) -> str:
+    row = _peak(run, "last-row", "rest")
+    x = interval(row, "value", "n_samples")
+    if row is None or x is None:
+        return ""
+    text = (
+        f"From all other visual tokens to the last visual row: {_least(run, row, x)}. The answer "
+        "would need this path if it were summarised in the last row."
+    )
+    known = _paper(run.summary, "rest", "last-row", str(row["place"]))
+    return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
+
+
+def knockout_finding(run: StudyRun) -> Finding | None:
+    """Whether the answer needs the edge from the object to the last token.
+
+    The verdict is that of all layers, which nobody chose by looking; without it, of every window.
+    """
+    rows, model = run.summary, run.label
+    windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
+    parts = [w for w in windows if w != "all"]
+    tested = ["all"] if accuracy(rows, MAIN, "last", "all") else parts
+    found = [(w, x) for w in tested if (x := accuracy(rows, MAIN, "last", w))]
+    if not found:
+        return None
+    tests = [
+        test
+        for w, _ in found
+        if (
+            test := paired_test(
+                _row(rows, w), sign=-1, about="" if w == "all" else f"in {w} layers"
+            )
+        )
+    ]
+    lowest = min((x for _, x in found), key=lambda x: x.value)
+    controls = [x for w, _ in found if (x := accuracy(rows, CONTROL, "last", w))]
+    measured = "Blocking attention from the object (+ 1 ring) to the last token "
+    measured += listing(
+        [f"{'in all layers' if w == 'all' else f'in {w} layers'} leaves {number_interval(x)}"
+         for w, x in found]
+    )  # fmt: skip
+    measured += f" of the accuracy of {model}"
+    if controls:
+        measured += (
+            f"; as many random tokens leave {listing([number_interval(x) for x in controls])}"
+        )
+    quoted = [
+        f"{known:.2f} ({name})"
+        for name in ("mid-late", "all")
+        if (known := _paper(rows, MAIN, "last", name)) is not None
+    ]
+    return make_finding(
+        "the answer reads the object directly",
+        measured,
+        tests,
+        figure=f"{lowest.value:.2f}",
+        versus="of the accuracy"
+        + (f", against {min(x.value for x in controls):.2f} for random tokens" if controls else ""),
+        follows=_strongest_window(run) if tested == ["all"] else "",
+        paper=listing(quoted),
+    )
+
+
+def _row(rows: Sequence[Record], window: str) -> Record | None:
+    return first(rows, source=MAIN, target="last", window=window)
+
+
+def _strongest_window(run: StudyRun) -> str:
+    row = _peak(run, "last")
+    ours, control = interval(row, "value", "n_samples"), interval(row, "control")
+    if row is None or ours is None or control is None or int(row["n_candidates"] or 0) < 2:
+        return ""
+    tied, every = _tied(run, row)
+    beside = f"{number_interval(ours)}, random tokens {number_interval(control)}."
+    if every:
+        return f"No single window stands out: each leaves {beside}"
+    if len(tied) > 1:
+        return (
+            f"Of single windows {listing(tied)} matter most, and as much as each other: on images "
+            f"that did not choose the window, {beside}"
+        )
+    return (
+        f"Of single windows {tied[0]} matters most: on images that did not choose it, it leaves "
+        f"{beside}"
+    )
+
+
+def _table(run: StudyRun, folded: bool) -> Table:
+    rows = [row for row in run.summary if not _sliding(row.get("window"))]
+    windows = known_first(values(rows, "window"), WINDOWS)
+    shown = []
+    for target in known_first(values(rows, "target"), TARGETS):
+        for source in known_first(values(pick(rows, target=target), "source"), SOURCES):
+            cells = [SOURCE_NAMES.get(source, source), TARGET_NAMES.get(target, target)]
+            for window in windows:
+                x = accuracy(rows, source, target, window)
+                known = _paper(rows, source, target, window)
+                text = number_interval(x).replace(" (", "\n(") if x else ""
+                cells.append(text if known is None else f"{text}\npaper {known:.2f}")
+            shown.append(tuple(cells))
+    return Table(
+        name=file_name("knockout", run.label),
+        caption=f"{run.label}: relative accuracy (1.00 = no impact) with 95% intervals, by window "
+        "of layers. Sliding windows are in the CSV file.",
+        columns=(
+            Column("from", numeric=False),
+            Column("to", numeric=False),
+            *(Column(window) for window in windows),
+        ),
+        rows=tuple(shown),
+        records=tuple(run.summary),
+        folded=folded,
+    )

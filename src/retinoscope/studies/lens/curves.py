@@ -1,0 +1,93 @@
+"""The lens's curves by layer, of each group of tokens at each cover, from its summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...report.blocks import Interval, Record
+from ...report.rows import band, interval, pick, values
+from ..runs import StudyRun
+
+OWN = ("object", "trained")
+CONTROLS = (
+    ("background", "trained", "background tokens"),
+    ("shuffled", "trained", "another image's mask"),
+    ("object", "untrained", "an untrained copy"),
+    ("object", "random adapter", "a random adapter"),
+    ("object", "untrained language", "an untrained language model"),
+)
+"""Group and weights of what an object's tokens stand beside, and its name."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Share of tokens whose top-1 word is the object's name, by layer (0 = input embeddings).
+
+    `bands` hold the whole curve at 95%, `points` one layer each.
+    """
+
+    layers: tuple[int, ...]
+    points: tuple[Interval, ...]
+    bands: tuple[Interval, ...]
+
+    @property
+    def best(self) -> int:
+        return max(range(len(self.points)), key=lambda k: self.points[k].value)
+
+    @property
+    def peak(self) -> Interval:
+        return self.points[self.best]
+
+
+Curves = dict[tuple[str, str], Curve]
+"""By group and weights."""
+
+
+def curve_of(
+    rows: Sequence[Record], group: str, weights: str, cover: float | None, metric: str = "strict"
+) -> Curve | None:
+    """One curve of a lens summary; None if the study did not measure it."""
+    # Tokens of no object are the same at every cover.
+    cover = None if group == "background" else cover
+    found = [
+        (int(layer), x, wide)
+        for row in pick(rows, group=group, weights=weights, cover=cover, measure=metric)
+        if isinstance(layer := row.get("layer"), int)
+        and (x := interval(row, "share", "n_images"))
+        and (wide := band(row, "share"))
+    ]
+    found.sort(key=lambda point: point[0])
+    return Curve(*zip(*found, strict=True)) if found else None
+
+
+def covers_of(run: StudyRun) -> list[float | None]:
+    """The covers that the study counted at, any overlap first; None where a run of an earlier
+    version does not say."""
+    found = values(pick(run.summary, group="object"), "cover")
+    known = sorted(float(cover) for cover in found if cover is not None)
+    return [*known] if known else [None]
+
+
+def curves_of(run: StudyRun, cover: float | None) -> Curves:
+    """What was measured of a run at one cover."""
+    keys = (OWN, *((group, weights) for group, weights, _ in CONTROLS))
+    return {key: curve for key in keys if (curve := curve_of(run.summary, *key, cover))}
+
+
+def cover_name(cover: float | None) -> str:
+    """A cover in words: "any overlap", "at least half covered"."""
+    if cover is None:
+        return "the run's one cover"
+    if cover == 0:
+        return "any overlap"
+    return f"at least {'half' if cover == 0.5 else f'{cover:.0%}'} covered"
+
+
+def at_cover(cover: float | None) -> str:
+    """The same after a share: "at any overlap", "at half cover"."""
+    if cover is None:
+        return ""
+    return (
+        "at any overlap" if cover == 0 else f"at {'half' if cover == 0.5 else f'{cover:.0%}'} cover"
+    )

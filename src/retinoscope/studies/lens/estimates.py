@@ -1,0 +1,326 @@
+"""Lens curves by layer and the paper's best-layer statistic, from the rows of a lens study."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from ...stats import cluster_mean, cluster_share, paired_difference
+from .._paper import paper_number
+from .._peaks import scanned, scanned_types
+from .._tables import (
+    Cell,
+    Record,
+    banded_columns,
+    estimate,
+    grouped,
+    interval_columns,
+    make_table,
+    rank,
+    records,
+    tested,
+    tested_columns,
+)
+
+MEASURES = (
+    *("strict", "lenient", "colour", "any_kind"),
+    *("piece", "synonym", "near", "near_other"),
+)
+"""What is counted; the second line only where the study measured what is near a name."""
+
+_WEIGHTS = rank(("trained", "untrained", "random adapter", "untrained language"))
+_GROUPS = rank(("object", "background", "shuffled"))
+_LISTED = 20
+_WORDS = {
+    **dict.fromkeys(("weights", "group"), "string"),
+    "cover": "float",
+    **dict.fromkeys(("layer", "rank"), "int"),
+    "word": "string",
+    "n_tokens": "int",
+    "share": "float",
+    "n_images": "int",
+    "objects": "string",
+}
+_MEASURES = rank(MEASURES)
+_SUMMARY = {
+    **dict.fromkeys(("weights", "group"), "string"),
+    "cover": "float",
+    "layer": "int",
+    "measure": "string",
+    **estimate("share"),
+    **dict.fromkeys(("n_images", "n_objects", "n_tokens"), "int"),
+    "control": "string",
+    **tested("difference"),
+    **scanned_types(band="share"),
+    "method": "string",
+}
+_BEST = {
+    **dict.fromkeys(("weights", "group"), "string"),
+    "cover": "float",
+    **dict.fromkeys(("measure", "images"), "string"),
+    **estimate("share"),
+    **estimate("layer"),
+    **dict.fromkeys(("n_layers", "n_images", "n_objects"), "int"),
+    **dict.fromkeys(("paper_share", "paper_layer"), "float"),
+}
+
+
+def summarise_lens(table: pa.Table) -> pa.Table:
+    """One row per weights, group, cover, layer and measure.
+
+    `cover` is the share of a token's box that a mask must cover, null for tokens of no object.
+    `share` is hits over tokens of all objects together; its 95% interval takes images as the
+    independent units. For group "object", `difference` is the mean over objects of the share on
+    the object's tokens minus that on the background's (`control`) of the same image. Layer 0 is
+    what the decoder receives, layer L the output of its last block.
+
+    Whoever looks for a layer reads `difference_p_corrected` and `share_band_low` to
+    `share_band_high`: these hold for all layers of a curve together.
+    """
+    rows = records(table)
+    groups = grouped(rows, ("weights", "group", "cover", "layer"))
+    found: list[Record] = []
+    for (weights, group, cover, layer), items in groups.items():
+        images = [str(row["sample"]) for row in items]
+        totals = [_count(row, "n_tokens") for row in items]
+        background = groups.get((weights, "background", None, layer), [])
+        for measure in MEASURES:
+            if all(row.get(measure) is None for row in items):
+                continue
+            share = cluster_share([_count(row, measure) for row in items], totals, images)
+            found.append(
+                {
+                    "weights": str(weights),
+                    "group": str(group),
+                    "cover": cover,
+                    "layer": layer,
+                    "measure": measure,
+                    **banded_columns("share", share),
+                    "n_images": share.n_groups,
+                    "n_objects": len(items),
+                    "n_tokens": sum(totals),
+                    **(_difference(items, background, measure) if group == "object" else {}),
+                    "method": share.method,
+                }
+            )
+    found.sort(key=summary_order)
+    return make_table(scanned_layers(found), _SUMMARY)
+
+
+def scanned_layers(found: Sequence[Record]) -> list[Record]:
+    """Corrects each curve over layers for how many there are; see `summarise_lens`."""
+    return scanned(found, ("weights", "group", "cover", "measure"), band="share")
+
+
+def common_words(table: pa.Table) -> pa.Table:
+    """The words that stand on top most often, by weights, group, cover and layer.
+
+    `share` is of all tokens of the group; `n_tokens` of them have the word, in `n_images` images;
+    `objects` are the objects under whose mask it stands most often, with their counts. A row keeps
+    the dozen most common words of each object, so rare ones are counted a little too low.
+    """
+    found: list[Record] = []
+    rows = [row for row in records(table) if row.get("words") is not None]
+    keys = ("weights", "group", "cover", "layer")
+    for (weights, group, cover, layer), items in grouped(rows, keys).items():
+        total = sum(_count(row, "n_tokens") for row in items)
+        counts: Counter[str] = Counter()
+        images: dict[str, set[str]] = defaultdict(set)
+        objects: dict[str, Counter[str]] = defaultdict(Counter)
+        for row in items:
+            for word, n in json.loads(str(row["words"])).items():
+                counts[word] += n
+                images[word].add(str(row["sample"]))
+                objects[word][str(row["object"])] += n
+        for place, (word, n) in enumerate(counts.most_common(_LISTED), start=1):
+            found.append(
+                {
+                    "weights": str(weights),
+                    "group": str(group),
+                    "cover": cover,
+                    "layer": layer,
+                    "rank": place,
+                    "word": word,
+                    "n_tokens": n,
+                    "share": n / total,
+                    "n_images": len(images[word]),
+                    "objects": ", ".join(f"{o} {k}" for o, k in objects[word].most_common(3)),
+                }
+            )
+    found.sort(key=words_order)
+    return make_table(found, _WORDS)
+
+
+def words_order(record: Record) -> tuple[int, int, float, int, int]:
+    """Sorts the records of `common_words`."""
+    weights, group = str(record["weights"]), str(record["group"])
+    return (
+        *(_WEIGHTS[weights], _GROUPS[group], _cover(record)),
+        *(int(record["layer"] or 0), int(record["rank"] or 0)),
+    )
+
+
+def summary_order(record: Record) -> tuple[int, int, int, float, int]:
+    """Sorts the records of `summarise_lens`."""
+    return (*best_order(record), int(record["layer"] or 0))
+
+
+def best_order(record: Record) -> tuple[int, int, int, float]:
+    """Sorts the records of `best_layer`."""
+    weights, measure, group = (str(record[name]) for name in ("weights", "measure", "group"))
+    return _WEIGHTS[weights], _MEASURES[measure], _GROUPS[group], _cover(record)
+
+
+def _cover(record: Record) -> float:
+    cover = record["cover"]
+    return -1.0 if cover is None else float(cover)
+
+
+def best_layer(table: pa.Table) -> pa.Table:
+    """The paper's statistic: for each object the layer with the largest share (the first of equal
+    ones), then means over objects.
+
+    `images` says over which: "all" (an object that never hits has share 0 at layer 0), "hitting"
+    (without those), or "mean curve" (the peak of the curve averaged over objects). The maximum over
+    layers is biased upwards; the same statistic for the control groups shows by how much.
+    """
+    rows = measured(table)
+    layers = rows["layer"].to_numpy()
+    n_layers = 1 + int(layers.max(initial=0))
+    found: list[Record] = []
+    for (weights, group, cover), chosen in _groups_of(rows).items():
+        images, objects = _objects_of(rows.take(pa.array(chosen)))
+        for measure in MEASURES[:2]:
+            shares = rows[measure].to_numpy()[chosen] / rows["n_tokens"].to_numpy()[chosen]
+            matrix = np.zeros((len(images), n_layers))
+            matrix[objects, layers[chosen]] = shares
+            base: dict[str, Cell] = {
+                "weights": str(weights),
+                "group": str(group),
+                "cover": cover,
+                "measure": measure,
+                "n_layers": n_layers,
+            }
+            for record in _best(matrix, images):
+                found.append({**base, **record, **_paper(str(weights), str(group))})
+    found.sort(key=best_order)
+    return make_table(found, _BEST)
+
+
+def measured(table: pa.Table) -> pa.Table:
+    """Rows without an error, of the columns that the statistic reads; counts as integers."""
+    counts = ("layer", "n_tokens", *MEASURES[:2])
+    columns = {name: table[name] for name in ("weights", "group", "sample", "item")}
+    # Runs of earlier versions had one cover, which only their parameters name.
+    nulls = pa.nulls(table.num_rows, pa.float64())
+    columns["cover"] = table["cover"] if "cover" in table.column_names else nulls
+    columns |= {name: table[name].cast(pa.int64()).fill_null(0) for name in counts}
+    return pa.table(columns).filter(table["error"].is_null())
+
+
+def _groups_of(rows: pa.Table) -> dict[tuple[str, str, float | None], np.ndarray]:
+    """Row numbers by weights, group and cover, in the order of first appearance."""
+    found: dict[tuple[str, str, float | None], np.ndarray] = {}
+    pairs = pa.table({name: rows[name] for name in ("weights", "group", "cover")})
+    number, first = coded_rows(pairs)
+    for index, row in enumerate(pairs.take(pa.array(first)).to_pylist()):
+        found[row["weights"], row["group"], row["cover"]] = np.flatnonzero(number == index)
+    return found
+
+
+def _objects_of(rows: pa.Table) -> tuple[list[str], np.ndarray]:
+    """The image of each object, in the order of first appearance, and each row's object."""
+    number, first = coded_rows(rows.select(["sample", "item"]))
+    return rows["sample"].take(pa.array(first)).to_pylist(), number
+
+
+def coded_rows(rows: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers of equal rows by first appearance, and where each number appears first."""
+    code = np.zeros(rows.num_rows, np.int64)
+    for column in rows.columns:
+        plain = pa.concat_arrays([pa.nulls(0, column.type), *column.chunks])
+        coded = plain.dictionary_encode()
+        indices = coded.indices.fill_null(len(coded.dictionary)).to_numpy(zero_copy_only=False)
+        code = code * (len(coded.dictionary) + 1) + indices
+    _, first, number = np.unique(code, return_index=True, return_inverse=True)
+    by_first = np.argsort(first, kind="stable")
+    rank_of = np.empty_like(by_first)
+    rank_of[by_first] = np.arange(len(by_first))
+    return rank_of[number], first[by_first]
+
+
+def _best(matrix: np.ndarray, images: list[str]) -> list[dict[str, Cell]]:
+    """`matrix` is (objects, layers) shares."""
+    best, layer = matrix.max(1), matrix.argmax(1)
+    found = []
+    for name, chosen in (("all", np.full(len(best), True)), ("hitting", best > 0)):
+        kept = [image for image, use in zip(images, chosen, strict=True) if use]
+        if not kept:
+            continue
+        share = cluster_share(best[chosen], groups=kept)
+        found.append(
+            {
+                "images": name,
+                **interval_columns("share", share),
+                **interval_columns("layer", cluster_mean(layer[chosen], kept)),
+                "n_images": share.n_groups,
+                "n_objects": share.n,
+            }
+        )
+    mean = matrix.mean(0)
+    peak = int(mean.argmax())
+    found.append(
+        {
+            "images": "mean curve",
+            **interval_columns("share", cluster_share(matrix[:, peak], groups=images)),
+            "layer": float(peak),
+            "n_images": len(set(images)),
+            "n_objects": len(images),
+        }
+    )
+    return found
+
+
+def _paper(weights: str, group: str) -> Record:
+    if (weights, group) != ("trained", "object"):
+        return {}
+    share = paper_number("lens", "best-layer", "share")
+    layer = paper_number("lens", "best-layer", "layer")
+    return {
+        "paper_share": share and share.value,
+        "paper_layer": layer and layer.value,
+    }
+
+
+def _difference(
+    items: list[dict[str, Cell]], background: list[dict[str, Cell]], measure: str
+) -> Record:
+    by_object = {(row["sample"], row["item"]): row for row in background}
+    pairs = [
+        (row, by_object[row["sample"], row["item"]])
+        for row in items
+        if (row["sample"], row["item"]) in by_object
+    ]
+    if not pairs:
+        return {}
+    difference = paired_difference(
+        [_share(a, measure) for a, _ in pairs],
+        [_share(b, measure) for _, b in pairs],
+        [str(a["sample"]) for a, _ in pairs],
+    )
+    return {
+        "control": "background",
+        **tested_columns("difference", difference),
+    }
+
+
+def _share(row: Record, measure: str) -> float:
+    return _count(row, measure) / _count(row, "n_tokens")
+
+
+def _count(row: Record, column: str) -> int:
+    return int(row[column] or 0)

@@ -1,0 +1,135 @@
+"""Where generated words look: attention inside the mask of the object that is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import Column, Interval, Record, Section, Table, file_name, percent_interval
+from ...report.findings import Finding, make_finding, paired_test
+from ...report.rows import first, interval, known_first, pick, values
+from ..runs import StudyRun
+from .figure import MEAN, ROW_NAMES, heads_figure, layers_figure
+
+NOUN = "where words look"
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    rows = main.summary
+    kinds = known_first(values(rows, "row"), tuple(ROW_NAMES))
+    return Section(
+        key="look",
+        title="Where a word looks while it is written",
+        question=(
+            "Of the attention that a generated word gives to the image, how much lies on the "
+            "object that it names, and in which blocks and heads?"
+        ),
+        sentences=tuple(_sentence(main, kind) for kind in kinds),
+        figures=(
+            layers_figure(rows, kinds),
+            *(heads_figure(pick(rows, weights="trained", row=kind), kind) for kind in kinds),
+        ),
+        tables=tuple(_table(run, kind, run is not main) for run in runs for kind in kinds),
+        notes=(
+            "Attention to the visual tokens is scaled to add up to 1 in each row, head and word. "
+            "Chance is the object's share of the visual tokens; the shuffled mask is another "
+            "image's. A head that gives the image nothing is left out and counted.",
+            "The row that predicts a word and the row of the word itself are both shown: a method "
+            "that reads attention at a generation step reads one or the other.",
+            "After Kaduri et al. 2024 (arXiv 2411.17491).",
+        ),
+        finding=look_finding(main, kinds),
+    )
+
+
+def _best(run: StudyRun, kind: str) -> tuple[Record, Interval] | None:
+    """The block that looks most at the object, with its mass on images that did not choose it."""
+    row = first(run.extra("peaks"), weights="trained", row=kind, among="blocks")
+    x = interval(row, "value", "n_samples")
+    return None if row is None or x is None else (row, x)
+
+
+def _sentence(run: StudyRun, kind: str) -> str:
+    found = _best(run, kind)
+    if found is None:
+        return f"{run.label}, {ROW_NAMES[kind]}: no attention to the image at all."
+    row, x = found
+    text = f"{run.label}, {ROW_NAMES[kind]}: most mass on the object in {_block(row['place'])}; on "
+    text += f"images that did not choose the block {percent_interval(x)}"
+    if control := interval(row, "control"):
+        text += f", another image's mask {percent_interval(control)}"
+    own = _in_block(run.summary, kind, row)
+    for name, label in (("chance", "chance"), ("peak", "the largest token lies on it for")):
+        if other := interval(own, name):
+            text += f"; {label} {percent_interval(other)}"
+            text += " of the words" if name == "peak" else ""
+    untrained = interval(_in_block(run.summary, kind, row, "untrained"), "inside")
+    return text + (f"; untrained copy {percent_interval(untrained)}." if untrained else ".")
+
+
+def _block(place: object) -> str:
+    return str(place).replace("layer", "block")
+
+
+def _in_block(
+    rows: Sequence[Record], kind: str, peak: Record, weights: str = "trained"
+) -> Record | None:
+    of_mean = pick(rows, weights=weights, row=kind, head=MEAN)
+    return next((row for row in of_mean if f"layer {row['layer']}" == peak["place"]), None)
+
+
+def look_finding(run: StudyRun, kinds: Sequence[str]) -> Finding | None:
+    """Whether words look at their objects more than another image's mask would have it."""
+    found = [(kind, *best) for kind in kinds if (best := _best(run, kind))]
+    if not found:
+        return None
+    _, row, x = max(found, key=lambda one: one[2].value)
+    control = interval(row, "control")
+    tests = [test for kind, one, _ in found if (test := paired_test(one, about=ROW_NAMES[kind]))]
+    return make_finding(
+        "a word looks at the object that it names",
+        " ".join(_sentence(run, kind) for kind, *_ in found),
+        tests,
+        figure=f"{x.value:.2f}",
+        versus="of its attention to the image"
+        + (f", against {control.value:.2f} under another image's mask" if control else ""),
+    )
+
+
+def _table(run: StudyRun, kind: str, folded: bool) -> Table:
+    rows = pick(run.summary, row=kind)
+    columns = (
+        ("to_image", "to the image"),
+        ("inside", "mass inside"),
+        ("peak", "peak inside"),
+        ("chance", "chance"),
+        ("shuffled_inside", "mass, shuffled mask"),
+        ("shuffled_peak", "peak, shuffled mask"),
+        ("difference", "mass minus shuffled"),
+    )
+    shown = []
+    for row in pick(rows, head=MEAN):
+        cells = [interval(row, name) for name, _ in columns]
+        shown.append(
+            (
+                str(row["layer"]),
+                str(row["weights"]),
+                *("" if x is None else percent_interval(x) for x in cells),
+                str(row["n"]),
+            )
+        )
+    return Table(
+        name=file_name("look", run.label, kind),
+        caption=f"{run.label}: attention of object words, {ROW_NAMES[kind]}, mean of all heads, by "
+        "block, with 95% intervals. Single heads are in the CSV file.",
+        columns=(
+            Column("block"),
+            Column("weights", numeric=False),
+            *(Column(label) for _, label in columns),
+            Column("words"),
+        ),
+        rows=tuple(shown),
+        records=tuple(rows),
+        folded=folded,
+    )

@@ -1,0 +1,187 @@
+"""Where a word looks: attention from the words of a description to the objects that they name.
+
+Kaduri et al. 2024 (arXiv 2411.17491), section on localisation. The model describes the image; for
+every object that it names, the attention of that word to the visual tokens is compared with the
+object's mask, by block and head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from ...data import Sample
+from ...errors import InputError
+from .._examples import example_of
+from .._named_tokens import named_tokens
+from .._needs import Need
+from .._scoring import refuse_nan
+from .._sets import ImageTokens, Indices, object_sets
+from .._shuffled import other_mask, partners
+from .._study import Example, Rows, Study
+from .._tables import Cell
+from .._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
+from .._untrained import untrained_copy
+from .estimates import ROWS
+
+if TYPE_CHECKING:
+    from ...engine import VLM, Run
+
+MEAN = -1
+"""In place of a head: the mean of all heads."""
+
+
+@dataclass(frozen=True)
+class _Context:
+    models: dict[str, VLM]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class WordAttention(Study[_Context]):
+    """Attention of generated object words to the image, by block and head.
+
+    A word counts where the description names the object by a whole word, a synonym or a plural; the
+    first mention is taken, and of a word of several tokens the mean of their rows. Two rows can be
+    meant by "the word's attention" and both are measured: "predicting", at the position that
+    chooses the word, and "word", at the word itself. Attention to the image is scaled to add up to
+    1 there. "inside" is its mass on the object's tokens, "peak" whether its largest token is one of
+    them (of equal ones the share that is), "chance" the object's share of the visual tokens, and
+    "shuffled_inside" and "shuffled_peak" the same under another image's mask. `head` -1 is the mean
+    of all heads. The copy with random weights ("untrained") reads the same description.
+
+    Args:
+        objects: which objects are looked for.
+        max_new_tokens: longest description.
+        min_cover: share of a token's box that a mask must cover; 0 is any overlap.
+        untrained: also run a copy with random weights.
+    """
+
+    objects: PromptOptions = DEFAULT_PROMPTS
+    max_new_tokens: int = 64
+    min_cover: float = 0.0
+    untrained: bool = True
+
+    name: ClassVar[str] = "look"
+    needs: ClassVar[str] = "objects that the model names when it describes their image"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "looks from named objects"),)
+    intervenes: ClassVar[bool] = False
+    schema: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "object", "weights", "row", "layer", "head", "n_tokens"),
+        *("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak"),
+    )
+
+    def _check(self) -> None:
+        self.vlm.capabilities.require("attention")
+        if self.max_new_tokens < 1:
+            raise InputError(f"expected max_new_tokens from 1 up, got {self.max_new_tokens}")
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(studied_objects(sample, self.objects))}
+
+    def _parameters(self) -> dict[str, object]:
+        return super()._parameters() | {"objects": recorded(self.objects)}
+
+    def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
+        # Whose mask is laid on this image depends on all samples.
+        return data
+
+    @cached_property
+    def _partners(self) -> dict[int, int]:
+        return partners(len(self.samples), self.seed)
+
+    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+        models = {"trained": self.vlm}
+        if self.untrained:
+            models["untrained"] = untrained_copy(self.vlm, self.seed)
+        return _Context(models)
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        chosen = studied_objects(sample, self.objects)
+        if not chosen:
+            return [], []
+        run = self.vlm.run(self.vlm.prompt(sample.image, DESCRIBE))
+        refuse_nan(run.logits)
+        said = run.generate(self.max_new_tokens, keep_logits=False)
+        spans = {
+            item: span
+            for item in chosen
+            if (span := named_tokens(self.vlm, said, sample.objects[item].name)) is not None
+        }
+        rows: Rows = []
+        examples: list[Example] = []
+        for weights, model in context.models.items() if spans else ():
+            read = model.run(
+                model.prompt(sample.image, DESCRIBE), continuation=said.token_ids.tolist()
+            )
+            image = ImageTokens(read)
+            for item, span in spans.items():
+                base: dict[str, Cell] = {
+                    "sample": sample.id,
+                    "item": item,
+                    "object": sample.objects[item].name,
+                    "weights": weights,
+                }
+                try:
+                    masks = self._masks(index, sample, image, item)
+                except InputError as error:
+                    rows += [base | {"error": str(error)}] if weights == "trained" else []
+                    continue
+                rows += [base | row for row in _looks(read, run.n, span, image, *masks)]
+            if keep and weights == "trained":
+                facts = {"question": DESCRIBE, "before": said.text}
+                examples.append(example_of(sample, image, {}, facts))
+        return rows, examples
+
+    def _masks(
+        self, index: int, sample: Sample, image: ImageTokens, item: int
+    ) -> tuple[Indices, Indices]:
+        """The object's tokens, and those under another image's mask (empty if there is none)."""
+        here = object_sets(image, [sample.objects[item].mask], self.min_cover)["object"]
+        partner = self._partners.get(index)
+        if partner is None:
+            return here, ()
+        mask = other_mask(self.samples, partner, item, sample, self.objects)
+        return here, () if mask is None else image.indices(image.covering(mask, self.min_cover))
+
+
+def _looks(
+    run: Run, n: int, span: tuple[int, int], image: ImageTokens, here: Indices, other: Indices
+) -> Rows:
+    """One row per kind of row, block and head; `n` is the prompt's length."""
+    first, last = span
+    places = list(range(n + first, n + last))
+    visual = list(run.image.positions)
+    rows: Rows = []
+    for layer in range(run.vlm.n_layers):
+        for kind, shift in zip(ROWS, (1, 0), strict=True):
+            # A word that is the end of the text was still read in: the run holds all of it.
+            weights = run.attention(layer, [place - shift for place in places])
+            to_image = weights[:, :, visual].float().mean(1).cpu()
+            for head, values in [(MEAN, to_image.mean(0)), *enumerate(to_image)]:
+                rows.append(
+                    {"row": kind, "layer": layer, "head": head, "n_tokens": len(here)}
+                    | _measures(values, here, other)
+                )
+    return rows
+
+
+def _measures(values: torch.Tensor, here: Indices, other: Indices) -> dict[str, Cell]:
+    whole = float(values.sum())
+    found: dict[str, Cell] = {"to_image": whole, "chance": len(here) / len(values)}
+    # A head that does not look at the image looks nowhere in it: undefined, not 0.
+    if whole == 0:
+        return found
+    largest = (values == values.max()).nonzero()[:, 0].tolist()
+    for prefix, tokens in (("", here), ("shuffled_", other)):
+        if tokens:
+            inside = set(tokens)
+            found[f"{prefix}inside"] = float(values[list(tokens)].sum()) / whole
+            found[f"{prefix}peak"] = sum(i in inside for i in largest) / len(largest)
+    return found

@@ -1,0 +1,49 @@
+"""Probes of the encoders whose mechanism is known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from ...data import Sample
+from .study import Probe
+
+if TYPE_CHECKING:
+    from ...engine import VLM
+
+LAYER = "projector"
+"""What the decoder receives: the mechanism is planted in the vision side."""
+PLANTED_TASKS = ("name", "present", "semantic", "foreground", "relation")
+
+
+def planted_probe(vlm: VLM, samples: Sequence[Sample]) -> Mapping[str, float | None]:
+    """Each axis as a share of the way from the constant answer to the best that is possible.
+
+    The best is 1 where masks are given, and elsewhere what one answer per location can reach.
+    """
+    study = Probe(
+        [vlm], samples, tasks=PLANTED_TASKS, layers=(LAYER,), seeds=1, controls=False, n_examples=0
+    )
+    with TemporaryDirectory() as folder:
+        rows = study.run(Path(folder) / "run").summary().to_pylist()
+    found = {(row["task"], row["measure"]): row for row in rows}
+    return {
+        title: _gained(found.get(key))
+        for title, key in {
+            "names in the image, from the mean of its locations (mAP)": ("present", "map"),
+            "names of objects, their masks given": ("name", "class_accuracy"),
+            "names at each location (mIoU)": ("semantic", "miou"),
+            "object or background at each location (IoU)": ("foreground", "iou"),
+            "which of two objects is left or above, masks given": ("relation", "class_accuracy"),
+        }.items()
+    }
+
+
+def _gained(row: Mapping[str, float | None] | None) -> float | None:
+    if row is None or row["value"] is None:
+        return None
+    best = 1.0 if row["bound"] is None else float(row["bound"])
+    least = float(row["constant"] or 0.0)
+    return (float(row["value"]) - least) / (best - least) if best > least else None

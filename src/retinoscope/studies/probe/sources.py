@@ -1,0 +1,135 @@
+"""What is probed: encoders, and the baselines beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Protocol
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from ...encoders import SMALL, CachedFeatures, Encoder
+
+if TYPE_CHECKING:
+    from .read import Images
+
+Kind = Literal["encoder", "untrained", "pixels"]
+
+PIXELS = "pixels"
+SIDE = 6
+"""Raw patches are brought to this many pixels a side; its square times 3 are their dimensions."""
+_FEW = 3
+"""Layers of a tower, and of a decoder, that are probed by default."""
+
+
+class Layer(Protocol):
+    """The features of one layer, by the number of the image."""
+
+    def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Something whose layers are probed.
+
+    Attributes:
+        name: as it stands in tables.
+        of: the encoder that a baseline belongs to, by name; its own name for an encoder.
+        layers: those that are probed, from the image on.
+    """
+
+    name: str
+    kind: Kind
+    of: str
+    layers: tuple[str, ...]
+    encoder: Encoder
+
+    @property
+    def fingerprint(self) -> str:
+        if self.kind == "pixels":
+            return f"pixels-{SIDE}"
+        return self.encoder.fingerprint
+
+    def boxes(self, image: Image.Image) -> Float[np.ndarray, "n 4"]:
+        """Where the locations of an image lie."""
+        layer = next((name for name in self.layers if name in self.encoder.layers), None)
+        return self.encoder.features(image, [layer or self.encoder.layers[0]]).boxes
+
+
+@dataclass(frozen=True, eq=False)
+class CachedLayer:
+    """One layer of features that lie on disk."""
+
+    features: CachedFeatures
+    name: str
+
+    def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]:
+        return self.features[image][self.name]
+
+    @classmethod
+    def of(cls, features: CachedFeatures, name: str) -> CachedLayer:
+        # Only this layer is read.
+        return cls(replace(features, names=(name,)), name)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelLayer:
+    """The raw pixels of each location."""
+
+    images: Images
+    boxes: Mapping[tuple[int, int], Float[np.ndarray, "n 4"]]
+
+    def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]:
+        opened = self.images[image]
+        return raw_patches(opened, self.boxes[opened.size])
+
+
+def raw_patches(
+    image: Image.Image, boxes: Float[np.ndarray, "n 4"], side: int = SIDE
+) -> Float[np.ndarray, "n d"]:
+    """Each location's pixels averaged to `side` x `side`, three channels from 0 to 1."""
+    rgb = image.convert("RGB")
+    found = np.zeros((len(boxes), side * side * 3), np.float32)
+    for number, box in enumerate(boxes):
+        if np.isfinite(box).all():
+            edge = (
+                float(np.clip(box[0], 0, rgb.width)),
+                float(np.clip(box[1], 0, rgb.height)),
+                float(np.clip(box[2], 0, rgb.width)),
+                float(np.clip(box[3], 0, rgb.height)),
+            )
+            if edge[2] - edge[0] > 0 and edge[3] - edge[1] > 0:
+                small = rgb.resize((side, side), Image.Resampling.BOX, box=edge)
+                found[number] = np.asarray(small, np.float32).ravel() / 255
+    return found
+
+
+def short_name(name: str) -> str:
+    """Of a path its last part; of a Hub id all of it; of the comparison's encoders no folder."""
+    if name.startswith(SMALL):
+        return name.removeprefix(SMALL).partition("@")[0]
+    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
+
+
+def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    """The first, the middle and the last layer of each part of an encoder.
+
+    A decoder receives what the projector gives: where there is one, only the middle and the last.
+    """
+    parts: dict[str, list[str]] = {}
+    for name in layers:
+        parts.setdefault(name.split(".")[0], []).append(name)
+    kept: list[str] = []
+    for part, names in parts.items():
+        places = np.linspace(0, len(names) - 1, min(_FEW, len(names))).round().astype(int).tolist()
+        if part == "decoder" and "projector" in parts and len(places) > 1:
+            places = places[1:]
+        kept += [names[place] for place in places]
+    return tuple(kept)
+
+
+def last_layers(layers: Sequence[str]) -> tuple[str, ...]:
+    """The last layer of each part."""
+    return tuple({name.split(".")[0]: name for name in layers}.values())

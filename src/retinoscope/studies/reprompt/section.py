@@ -1,0 +1,209 @@
+"""Image re-prompting: accuracy of new questions against the visual tokens that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import (
+    Column,
+    Figure,
+    Interval,
+    Record,
+    Section,
+    Table,
+    file_name,
+    listing,
+    percent,
+    percent_interval,
+)
+from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.rows import first, interval, number, pick
+from ...report.style import BLUE, GREEN, INK, ORANGE, figure_style, svg_of
+from ..runs import StudyRun
+
+NOUN = "image re-prompting"
+
+_NAMES = {
+    "attention": "most attention",
+    "random": "as many random tokens",
+    "naive": "asked on its own",
+}
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """The main model in full, further models as tables."""
+    main = runs[0]
+    return Section(
+        key="reprompt",
+        title="How few visual tokens are enough: image re-prompting",
+        question=(
+            "After a description, only the text and the visual tokens that it attended to most "
+            "stay in the context. How many new questions are still answered?"
+        ),
+        sentences=tuple(_sentences(main.summary, main.label)),
+        figures=(_curve(main.summary),),
+        tables=tuple(_table(run, run is not main) for run in runs),
+        notes=(
+            "In each block the tokens with most attention there are kept, so that the union over "
+            "blocks is larger than the share. The description itself is not kept. “Asked on its "
+            "own” is the ordinary prompt, without a description before it. A share counts as "
+            "enough where, on the same questions, its accuracy is not significantly below the "
+            "whole context's.",
+            "After Kaduri et al. 2024 (arXiv 2411.17491).",
+        ),
+        finding=reprompt_finding(main.summary, main.label),
+    )
+
+
+def _accuracy(row: Record | None) -> Interval | None:
+    return interval(row, "accuracy")
+
+
+def _curve_of(rows: Sequence[Record], selector: str) -> list[tuple[float, Interval]]:
+    found = [
+        (share, x)
+        for row in pick(rows, selector=selector)
+        if (share := number(row, "share")) is not None and (x := _accuracy(row))
+    ]
+    return sorted(found, key=lambda pair: pair[0])
+
+
+def _smallest(rows: Sequence[Record]) -> Record | None:
+    """The smallest share whose accuracy is not significantly below the whole context's."""
+    for row in sorted(pick(rows, selector="attention"), key=lambda row: number(row, "share") or 0):
+        loss = paired_test(row, "loss")
+        if number(row, "share") == 1.0 or (loss is not None and loss.sign in ("none", "lower")):
+            return row
+    return None
+
+
+def _sentences(rows: Sequence[Record], model: str) -> list[str]:
+    found = []
+    parts = [f"{percent(share)} {percent_interval(x)}" for share, x in _curve_of(rows, "attention")]
+    found.append(f"{model}, accuracy by share of visual tokens kept: {', '.join(parts)}.")
+    for row in pick(rows, selector="attention"):
+        test = paired_test(row)
+        if test is not None and test.sign in ("higher", "lower"):
+            share = percent(number(row, "share") or 0)
+            found.append(f"At {share}, attention against random tokens: {told(test)}")
+    own = _accuracy(first(rows, selector="naive"))
+    if own:
+        found.append(f"Asked on its own: {percent_interval(own)}.")
+    return found
+
+
+def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
+    """Whether attention keeps the tokens that new questions need, share by share."""
+    row = _smallest(rows)
+    whole, x = _accuracy(first(rows, selector="attention", share=1.0)), _accuracy(row)
+    if row is None or whole is None or x is None:
+        return None
+    share = number(row, "share") or 0.0
+    fewer = [one for one in pick(rows, selector="attention") if (number(one, "share") or 0) < 1]
+    tests = [
+        test
+        for one in fewer
+        if (test := paired_test(one, about=f"at {percent(number(one, 'share') or 0)}"))
+    ]
+    sentence = f"{model} answers {percent_interval(whole)} of new questions from the whole context"
+    told_shares = [
+        f"{percent_interval(ours)} with {percent(number(one, 'share') or 0)} of the visual tokens "
+        f"in each block" + (f" (as many random ones {percent(control.value)})" if control else "")
+        for one in fewer
+        if (ours := _accuracy(one))
+        for control in [_accuracy(first(rows, selector="random", share=one["share"]))]
+    ]
+    sentence += f", {listing(told_shares)}" if told_shares else ""
+    enough = (
+        f"With {percent(share)} of them the accuracy is not significantly below that of the whole "
+        "context."
+        if share < 1
+        else "With fewer, the accuracy is significantly below that of the whole context, or there "
+        "are too few images to say."
+    )
+    return make_finding(
+        "attention picks the visual tokens that new questions need",
+        f"{sentence}. {enough}",
+        tests,
+        figure=percent(x.value),
+        versus=f"of new questions right with {percent(share)} of the visual tokens, "
+        f"{percent(number(row, 'bytes_share') or 0)} of the cache",
+    )
+
+
+def _curve(rows: Sequence[Record]) -> Figure:
+    from matplotlib.figure import Figure as Drawing
+    from matplotlib.ticker import PercentFormatter
+
+    with figure_style("reprompt"):
+        drawing = Drawing(figsize=(6.6, 3.4))
+        panel = drawing.subplots()
+        for selector, color, dash, mark in (
+            ("attention", BLUE, "-", "o"),
+            ("random", ORANGE, "--", "s"),
+        ):
+            points = _curve_of(rows, selector)
+            if points:
+                at = [share for share, _ in points]
+                low, high = [x.low for _, x in points], [x.high for _, x in points]
+                panel.fill_between(at, low, high, color=color, alpha=0.14, lw=0)
+                middle = [x.value for _, x in points]
+                panel.plot(at, middle, dash, marker=mark, color=color, label=_NAMES[selector])
+        own = _accuracy(first(rows, selector="naive"))
+        if own:
+            panel.axhline(own.value, color=GREEN, ls=":", label=_NAMES["naive"])
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter(PercentFormatter(1.0))
+        panel.set_ylim(-0.03, 1.03)
+        panel.set_xlabel("visual tokens kept in each block", loc="left")
+        panel.set_ylabel("questions answered")
+        panel.tick_params(labelcolor=INK)
+        panel.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
+        svg = svg_of(drawing)
+    facts = [f"{percent(share)}: {percent(x.value)}" for share, x in _curve_of(rows, "attention")]
+    return Figure(
+        name="reprompt",
+        svg=svg,
+        alt=f"Accuracy of new questions by share of visual tokens kept. {'; '.join(facts)}.",
+        caption="Accuracy of new questions by the share of visual tokens that stay in the context. "
+        "Bands are 95% intervals over images.",
+        wide=False,
+    )
+
+
+def _table(run: StudyRun, folded: bool) -> Table:
+    shown = []
+    for row in run.summary:
+        cells = [interval(row, name) for name in ("accuracy", "pairs_right")]
+        difference = interval(row, "difference", "difference_n")
+        shown.append(
+            (
+                _NAMES[str(row["selector"])],
+                percent(number(row, "share") or 0),
+                f"{number(row, 'n_kept'):.0f}",
+                percent(number(row, "union") or 0),
+                percent(number(row, "bytes_share") or 0),
+                *("" if x is None else percent_interval(x) for x in cells),
+                "" if difference is None else percent_interval(difference),
+                str(row["n"]),
+            )
+        )
+    return Table(
+        name=file_name("reprompt", run.label),
+        caption=f"{run.label}: new questions from a context with some of the visual tokens, with "
+        "95% intervals.",
+        columns=(
+            Column("kept by", numeric=False),
+            Column("share"),
+            Column("tokens a block"),
+            Column("union"),
+            Column("cache"),
+            Column("questions right"),
+            Column("images all right"),
+            Column("minus random"),
+            Column("n"),
+        ),
+        rows=tuple(shown),
+        records=tuple(run.summary),
+        folded=folded,
+    )

@@ -1,0 +1,161 @@
+"""Which finished studies lie in a folder, and which model each is of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import cast
+
+from ..errors import InputError
+from ..pocket import MODELS
+from ..report.blocks import Record
+from ..store import Json, read_manifest
+from . import Results, evaluating, open_results
+
+MANIFEST = "run.json"
+DEPTH = 3
+STUDIES = (
+    "ablation",
+    "lens",
+    "knockout",
+    "flow",
+    "look",
+    "reprompt",
+    "probe",
+    "group",
+    "spurious",
+    "attend",
+    "alignment",
+)
+NO_STUDIES = ("curation", "mean")
+"""Run directories that hold no study; a report passes over them."""
+
+
+@dataclass(frozen=True)
+class StudyRun:
+    """One finished study.
+
+    `place` is its folder relative to the report's, "." for the same. `label` is the model's name,
+    with `place` where one model has several runs of one study.
+    """
+
+    results: Results
+    place: str
+    label: str
+
+    @property
+    def path(self) -> Path:
+        return self.results.path
+
+    @property
+    def study(self) -> str:
+        return self.results.study
+
+    @property
+    def manifest(self) -> dict[str, Json]:
+        return self.results.manifest
+
+    @property
+    def model(self) -> str:
+        return model_name(self.results)
+
+    @cached_property
+    def summary(self) -> list[Record]:
+        return cast("list[Record]", self.results.summary().to_pylist())
+
+    @cached_property
+    def _extras(self) -> dict[str, list[Record]]:
+        tables = self.results.extras()
+        return {name: cast("list[Record]", table.to_pylist()) for name, table in tables.items()}
+
+    def extra(self, name: str) -> list[Record]:
+        """A further summary by name; empty if the study has none of that name."""
+        return self._extras.get(name, [])
+
+    @property
+    def incomplete(self) -> tuple[int, int]:
+        """Rows that rest on integrated gradients that do not add up, and on any at all."""
+        return self.results.incomplete
+
+    @property
+    def n_samples(self) -> int:
+        return self.results.n_samples
+
+    @property
+    def seed(self) -> str:
+        seeds = self.manifest["seeds"]
+        if isinstance(seeds, dict):
+            return ", ".join(str(seed) for seed in dict.fromkeys(seeds.values()))
+        return str(seeds)
+
+
+def collect(folder: Path) -> tuple[StudyRun, ...]:
+    """The finished studies in `folder` and up to three levels below; the main model's first.
+
+    Raises:
+        InputError: `folder` is no folder, holds no run, or holds an unfinished or damaged one.
+    """
+    with evaluating(folder):
+        return _found(folder)
+
+
+def _found(folder: Path) -> tuple[StudyRun, ...]:
+    if not folder.is_dir():
+        raise InputError(
+            f"expected a run directory or a folder of them, but {folder} is no folder: "
+            "give what a study wrote with --out"
+        )
+    found = [
+        place
+        for depth in range(DEPTH + 1)
+        for place in sorted(folder.glob("/".join(["*"] * depth + [MANIFEST])))
+    ]
+    if not found:
+        raise InputError(
+            f"expected a run directory or a folder of them, but there is no {MANIFEST} in {folder} "
+            "or below: give what a study wrote with --out"
+        )
+    found = [place for place in found if read_manifest(place.parent)["study"] not in NO_STUDIES]
+    if not found:
+        raise InputError(f"expected a finished study in {folder}, but there is none")
+    results = [open_results(manifest.parent) for manifest in found]
+    places = [str(manifest.parent.relative_to(folder)) for manifest in found]
+    count = Counter((r.study, model_name(r)) for r in results)
+    runs = [
+        StudyRun(r, place, _label(r, place, count[r.study, model_name(r)]))
+        for r, place in zip(results, places, strict=True)
+    ]
+    order = model_order(runs)
+    return tuple(sorted(runs, key=lambda r: (order.index(r.model), STUDIES.index(r.study))))
+
+
+def model_name(results: Results) -> str:
+    """The model's name as it was given; of a path its last part."""
+    model = results.manifest["model"]
+    name = str(model.get("name", "")) if isinstance(model, dict) else str(model)
+    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name or "model"
+
+
+def _label(results: Results, place: str, n: int) -> str:
+    name = model_name(results)
+    return name if n == 1 else f"{name} ({place})"
+
+
+def model_order(runs: Sequence[StudyRun]) -> list[str]:
+    """Models by how many studies they have, the packaged ones in their own order."""
+    count: dict[str, int] = {}
+    for run in runs:
+        count[run.model] = count.get(run.model, 0) + 1
+
+    def rank(model: str) -> tuple[int, int, str]:
+        packaged = MODELS.index(model) if model in MODELS else len(MODELS)
+        return (-count[model], packaged, model)
+
+    return sorted(count, key=rank)
+
+
+def of_study(runs: Sequence[StudyRun], study: str) -> tuple[StudyRun, ...]:
+    return tuple(run for run in runs if run.study == study)

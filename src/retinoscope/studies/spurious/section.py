@@ -1,0 +1,96 @@
+"""What the report says of objects on other grounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...report.blocks import (
+    Column,
+    Record,
+    Section,
+    Table,
+    number_interval,
+)
+from ...report.findings import Finding, make_finding, paired_test
+from ...report.rows import first, interval, number, pick
+from ..group.aggregation_section import PAPER_NOTE
+from ..runs import StudyRun
+
+NOUN = "objects on other grounds"
+
+
+def section(runs: Sequence[StudyRun]) -> Section:
+    """Objects on the ground that they were trained with and on the other."""
+    main = runs[0]
+    rows = main.summary
+    shown = []
+    for row in rows:
+        x = interval(row, "value")
+        paper = number(row, "paper")
+        shown.append(
+            (
+                str(row["objective"]),
+                "the kind" if row["group"] == "kind" else "a kind of the same side",
+                str(row["measure"]),
+                "" if x is None else number_interval(x),
+                "" if (d := interval(row, "difference")) is None else number_interval(d),
+                "" if paper is None else f"{paper:.2f}",
+            )
+        )
+    sentences = [
+        f"{row['objective']}, gap of a right {row['group']} between grounds: {number_interval(x)}."
+        for row in pick(rows, measure="gap")
+        if (x := interval(row, "value"))
+    ]
+    return Section(
+        key="spurious",
+        title="The object or the ground",
+        question=(
+            "Trained where objects and grounds go together in 95 of 100 scenes: what does a model "
+            "name when the ground is swapped?"
+        ),
+        sentences=tuple(sentences),
+        tables=(
+            Table(
+                name="spurious",
+                caption="Accuracy by ground, mean over seeds, 95% intervals over images and seeds.",
+                columns=(
+                    Column("objective", numeric=False),
+                    Column("right is", numeric=False),
+                    Column("measure", numeric=False),
+                    Column("value"),
+                    Column("minus grounded-class"),
+                    Column("paper"),
+                ),
+                rows=tuple(shown),
+                records=tuple(rows),
+            ),
+        ),
+        notes=(
+            "Matched is the ground that the object goes with, mismatched the other; the same "
+            "objects are shown on both, pixel for pixel. The worst group is the least accurate of "
+            "the four of side and ground.",
+            PAPER_NOTE + " They are the paper's for waterbirds (Waterbirds, zero-shot).",
+        ),
+        finding=spurious_finding(rows),
+    )
+
+
+def spurious_finding(rows: Sequence[Record]) -> Finding | None:
+    """Whether the gap between an object's own ground and the other is smaller."""
+    gap = first(rows, objective="grounded-max", measure="gap", group="side")
+    mine, test = interval(gap, "value"), paired_test(gap, images="images", scale=1, sign=-1)
+    if gap is None or mine is None or test is None:
+        return None
+    other = first(rows, objective="grounded-class", measure="gap", group="side")
+    theirs = interval(other, "value")
+    return make_finding(
+        "the maximum depends less on the ground",
+        f"Gap in accuracy between an object's own ground and the other: {number_interval(mine)} "
+        "with the maximum"
+        + (f", {number_interval(theirs)} with the class token" if theirs else "")
+        + f", over images and {gap['seeds']} seeds",
+        [test],
+        figure=f"{mine.value:.2f}",
+        versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
+    )

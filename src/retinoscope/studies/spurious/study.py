@@ -1,0 +1,151 @@
+"""Does a contrastive model name the object or the ground? As Waterbirds, with the ground swapped.
+
+Ranasinghe et al. 2022 (arXiv 2210.09996), section 4.5, on Waterbirds (Sagawa et al. 2020). Scenes
+are drawn, so the same object is also shown on the other ground, pixel for pixel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ...data import Grounded, Sample
+from ...data.scenes import AT_HOME, GROUNDS
+from ...encoders import TwoTower, check_unseen, small_names
+from ...errors import InputError
+from ...grouping import check_different
+from ...store import Json, new_manifest
+from .._executor import Example, Rows
+from .._models import describe
+from .._needs import Need
+from .._study import Study
+from ..group.aggregation import objective_of
+from ..group.subjects import Grouped, opened, shown_name, together
+
+if TYPE_CHECKING:
+    pass
+
+KINDS = tuple(kind for ground in GROUNDS for kind in AT_HOME[ground])
+
+
+def grounded_specs(folder: str) -> tuple[str, ...]:
+    """The encoders in a folder that were trained on grounds, all seeds of each.
+
+    Raises:
+        InputError: no such folder, or none in it.
+    """
+    found = tuple(name for name in small_names(folder) if objective_of(name).startswith("grounded"))
+    if not found:
+        raise InputError(
+            f"{folder}: expected encoders that were trained on grounds, got none: train them with "
+            "`retinoscope train encoders`"
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Context:
+    towers: tuple[tuple[str, TwoTower, np.ndarray], ...]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SpuriousGround(Study[_Context]):
+    """Zero-shot naming of what a scene is about, on the ground it goes with and on the other.
+
+    Every scene is asked twice, with the same objects on both grounds: which of the kinds that go
+    with a ground (`retinoscope.data.scenes.AT_HOME`) does the most similar prompt name? "correct"
+    is the kind itself, "side_correct" a kind of the same side. Groups are side x ground.
+
+    Args:
+        vlm: a contrastive model, or what names one.
+        samples: `retinoscope.data.grounded(n, correlation=None)`, which is balanced.
+        encoders: further models; "small:OBJECTIVE/SEED@FOLDER" are taken as seeds of an objective.
+    """
+
+    encoders: tuple[Any, ...] = ()
+
+    name: ClassVar[str] = "spurious"
+    opens: ClassVar[bool] = True
+    needs: ClassVar[str] = "scenes on grounds (grounded:N)"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "objects on grounds"),)
+    schema: ClassVar[int] = 1
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "item", "model", "side", "ground", "correct", "side_correct"),
+    )
+
+    def _check(self) -> None:
+        if not isinstance(self.samples, Grounded):
+            raise InputError(
+                "expected scenes whose ground can be swapped, got other data: give grounded:N"
+            )
+        for model in self._models:
+            if not isinstance(model, TwoTower):
+                raise InputError(
+                    f"{describe(model)[0]}: expected a contrastive model, got one without texts"
+                )
+        check_unseen((describe(model)[0] for model in self._models), self.samples)
+
+    def studied(self) -> tuple[object, ...]:
+        return self._models
+
+    @cached_property
+    def _models(self) -> tuple[Grouped, ...]:
+        return opened((self.vlm, *self.encoders))
+
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        return {"objects": len(sample.objects)}
+
+    def _parameters(self) -> dict[str, object]:
+        return {
+            "n_examples": self.n_examples,
+            "encoders": [list(describe(model)[:2]) for model in self._models[1:]],
+        }
+
+    def _manifest(self, data: str) -> dict[str, Json]:
+        told = [describe(model) for model in self._models]
+        name, fingerprint = together(self._models)
+        return new_manifest(
+            study=self.name,
+            parameters=self._parameters(),
+            model={"name": name, "fingerprint": fingerprint},
+            data={"fingerprint": data, "samples": len(self.samples)},
+            seeds={"study": self.seed},
+            dtype=", ".join(dict.fromkeys(one[2] for one in told)),
+            device=", ".join(dict.fromkeys(one[3] for one in told)),
+        )
+
+    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+        towers = []
+        for model in self._models:
+            assert isinstance(model, TwoTower)
+            vectors = model.text(model.prompts(KINDS))
+            check_different(vectors, KINDS)
+            towers.append((shown_name(model.name), model, vectors))
+        return _Context(tuple(towers))
+
+    def _rows(
+        self, context: _Context, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        assert isinstance(self.samples, Grounded)
+        kind = sample.objects[sample.meta["target"]].name
+        side = sample.meta["side"]
+        other = self.samples.on_other_ground()[index]
+        rows: Rows = []
+        for shown in (sample, other):
+            for name, tower, vectors in context.towers:
+                said = KINDS[int((vectors @ tower.image(shown.image)).argmax())]
+                rows.append(
+                    {
+                        "sample": sample.id,
+                        "model": name,
+                        "side": side,
+                        "ground": shown.meta["ground"],
+                        "correct": said == kind,
+                        "side_correct": said in AT_HOME[side],
+                    }
+                )
+        return rows, []
