@@ -122,5 +122,5 @@ def test_the_self_check_finds_attention_that_ignores_masks(build) -> None:
 
     for layer in model.model.language_model.layers:
         layer.self_attn.forward = Deaf(layer.self_attn)
-    with pytest.raises(rs.CapabilityError, match="does not heed the mask"):
+    with pytest.raises(rs.CapabilityError, match="ignores the mask"):
         rs.load(model=model, processor=build.processor())

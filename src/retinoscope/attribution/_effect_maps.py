@@ -242,17 +242,7 @@ def occlusion(
             goal, lambda part: [_without(part, places[one].tolist(), filling) for one in windows]
         )
     else:
-        boxes, whole_image = goal.origin.images[image].boxes, goal.origin.prompt.images[image]
-        if np.isnan(boxes[:, 0]).all():
-            raise InputError(
-                "expected visual tokens with a place in the image to paint over, got none: use "
-                "where='tokens'"
-            )
-        encoded = run.vlm.encode_whole([painted(whole_image, boxes[one]) for one in windows])
-        whole = places.tolist()
-        drops = _drops(
-            goal, lambda part: [_without(part, whole, _Encoded(whole, one)) for one in encoded]
-        )
+        drops = _drops_of_painted(goal, image, places.tolist(), windows)
     total, count = np.zeros(len(places)), np.zeros(len(places))
     for one, drop in zip(windows, drops.tolist(), strict=True):
         total[one] += drop
@@ -261,6 +251,23 @@ def occlusion(
     if where == "tokens":
         settings["fill"] = named(fill)
     return map_of(goal, image, total / count, "occlusion", **settings)
+
+
+def _drops_of_painted(
+    goal: Goal, image: int, places: list[int], windows: Sequence[np.ndarray]
+) -> Float[Tensor, " window"]:
+    """The drop of the score with the pixels of each window painted over."""
+    boxes, whole = goal.origin.images[image].boxes, goal.origin.prompt.images[image]
+    if np.isnan(boxes[:, 0]).all():
+        raise InputError(
+            "expected visual tokens with a place in the image to paint over, got none: use "
+            "where='tokens'"
+        )
+    vlm = goal.origin.vlm
+    encoded = vlm.encode_whole([painted(whole, boxes[one]) for one in windows])
+    return _drops(
+        goal, lambda part: [_without(part, places, _Encoded(places, one)) for one in encoded]
+    )
 
 
 def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:

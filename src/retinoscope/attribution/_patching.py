@@ -197,28 +197,13 @@ def attribution_patching(
     Source: Nanda 2023, "Attribution Patching: Activation Patching At Industrial Scale"; Syed et al.
     2023 (arXiv 2310.10348), section 3; when it fails: Kramar et al. 2024 (arXiv 2403.00745).
     """
-    if not isinstance(fill, Fill):
-        raise InputError(f"expected a fill such as fill.zero(), got a {type(fill).__name__}")
-    n = len(visual(run))
-    arguments.whole(sample, "a sample of tokens", _LEAST)
-    arguments.seed(seed)
-    if n < _LEAST:
-        raise InputError(
-            f"expected at least {_LEAST} visual tokens, which a rank correlation needs, got {n}"
-        )
+    n = _checked(run, fill, sample, seed)
     logit = LogitGradient(run, target, versus)
     change = fill.values(run, logit.places).to(logit.embeddings) - logit.embeddings
     estimates = (change.float() * logit.here.gradients[0].float()).sum(-1)
     chosen = np.random.default_rng(seed).choice(n, min(sample, n), replace=False)
     chosen.sort()
-    # The empty condition is the clean run as the same path computes it.
-    effects = run.counterfactuals(
-        [(), *(Ablate(_one(run, logit.places[index]), fill) for index in chosen)]
-    )
-    logits = effects.logits[:, logit.target]
-    if logit.versus is not None:
-        logits = logits - effects.logits[:, logit.versus]
-    exact = logits[1:] - logits[0]
+    exact, path = _ablated(run, logit, fill, chosen)
     sampled = torch.from_numpy(chosen).to(estimates.device)
     return AttributionPatching(
         run=run,
@@ -231,8 +216,36 @@ def attribution_patching(
         rank_correlation=rank_correlation(
             estimates[sampled].cpu().numpy(), exact.cpu().numpy(), seed=seed
         ),
-        path=effects.path[-1],
+        path=path,
     )
+
+
+def _checked(run: Run, fill: Fill, sample: int, seed: int) -> int:
+    """The number of visual tokens; raises as `attribution_patching` does."""
+    if not isinstance(fill, Fill):
+        raise InputError(f"expected a fill such as fill.zero(), got a {type(fill).__name__}")
+    n = len(visual(run))
+    arguments.whole(sample, "a sample of tokens", _LEAST)
+    arguments.seed(seed)
+    if n < _LEAST:
+        raise InputError(
+            f"expected at least {_LEAST} visual tokens, which a rank correlation needs, got {n}"
+        )
+    return n
+
+
+def _ablated(
+    run: Run, logit: LogitGradient, fill: Fill, chosen: Int[np.ndarray, " sample"]
+) -> tuple[Float[Tensor, " sample"], str]:
+    """How the logit changes with each of these tokens ablated alone, and the path that says so."""
+    # The empty condition is the clean run as the same path computes it.
+    effects = run.counterfactuals(
+        [(), *(Ablate(_one(run, logit.places[index]), fill) for index in chosen)]
+    )
+    logits = effects.logits[:, logit.target]
+    if logit.versus is not None:
+        logits = logits - effects.logits[:, logit.versus]
+    return logits[1:] - logits[0], effects.path[-1]
 
 
 def _one(run: Run, position: int) -> TokenSet:

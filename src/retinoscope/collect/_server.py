@@ -39,7 +39,8 @@ def make_app(
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     _errors(api)
     _pages(api, collection, token)
-    _routes(api, collection)
+    _session_routes(api, collection)
+    _trial_routes(api, collection)
     return Guard(api, token=token, names=names, any_address=any_address, limits=limits)
 
 
@@ -99,17 +100,19 @@ def _session(request: Request, collection: Collection) -> int | None:
     return int(told) if collection.knows(int(told)) else None
 
 
-def _routes(api: FastAPI, collection: Collection) -> None:
+def _begun(request: Request, collection: Collection) -> int:
+    session = _session(request, collection)
+    if session is None:
+        raise HTTPException(403, "accept the text on the first page before you begin")
+    return session
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work)
+
+
+def _session_routes(api: FastAPI, collection: Collection) -> None:
     allowance = Allowance()
-
-    def wanted(request: Request) -> int:
-        session = _session(request, collection)
-        if session is None:
-            raise HTTPException(403, "accept the text on the first page before you begin")
-        return session
-
-    async def aside(work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(work)
 
     @api.get("/api/welcome")
     async def welcome(request: Request) -> Response:
@@ -131,7 +134,7 @@ def _routes(api: FastAPI, collection: Collection) -> None:
             raise HTTPException(400, "nothing begins before this text is accepted: reload the page")
         if not allowance.take("" if request.client is None else request.client.host):
             raise HTTPException(429, "too many people begin at once: try again in a moment")
-        number = await aside(collection.begin)
+        number = await _in_thread(collection.begin)
         response = JSONResponse({"begun": True})
         response.set_cookie(
             SESSION_COOKIE, str(number), httponly=True, samesite="strict", max_age=_MONTH
@@ -140,34 +143,36 @@ def _routes(api: FastAPI, collection: Collection) -> None:
 
     @api.delete("/api/session")
     async def withdraw(request: Request) -> Response:
-        session = wanted(request)
-        await aside(lambda: collection.withdraw(session))
+        session = _begun(request, collection)
+        await _in_thread(lambda: collection.withdraw(session))
         response = JSONResponse({"deleted": True})
         response.delete_cookie(SESSION_COOKIE)
         return response
 
+
+def _trial_routes(api: FastAPI, collection: Collection) -> None:
     @api.get("/api/next")
     async def following(request: Request) -> Response:
-        session = wanted(request)
-        return JSONResponse(await aside(lambda: collection.next(session)))
+        session = _begun(request, collection)
+        return JSONResponse(await _in_thread(lambda: collection.next(session)))
 
     @api.get("/api/images/{place}/{kind}.jpg")
     async def picture(request: Request, place: int, kind: str) -> Response:
-        wanted(request)
+        _begun(request, collection)
         if kind not in ("sharp", "blurred"):
             raise HTTPException(404, "there is no such image")
-        content = await aside(lambda: collection.picture(place, kind == "blurred"))
+        content = await _in_thread(lambda: collection.picture(place, kind == "blurred"))
         return Response(content, media_type="image/jpeg")
 
     @api.post("/api/trials/{place}")
     async def finish(request: Request, place: int, record: Record) -> Response:
-        session = wanted(request)
-        await aside(lambda: collection.store(session, place, record.model_dump()))
-        return JSONResponse({"done": len(await aside(lambda: collection.done(session)))})
+        session = _begun(request, collection)
+        await _in_thread(lambda: collection.store(session, place, record.model_dump()))
+        return JSONResponse({"done": len(await _in_thread(lambda: collection.done(session)))})
 
     @api.get("/api/export.zip")
     async def export(request: Request) -> Response:
-        session = wanted(request)
-        content = await aside(lambda: collection.export(session))
+        session = _begun(request, collection)
+        content = await _in_thread(lambda: collection.export(session))
         headers = {"content-disposition": 'attachment; filename="attention.zip"'}
         return Response(content, media_type="application/zip", headers=headers)

@@ -85,7 +85,7 @@ class _Count(TypedDict):
 
 
 @with_config(_STRICT)
-class _Data(TypedDict):
+class _DataIdentity(TypedDict):
     name: str
     fingerprint: str
     samples: _Number
@@ -95,7 +95,7 @@ class _Data(TypedDict):
 class _File(TypedDict):
     """What `Curated.content` writes."""
 
-    data: _Data
+    data: _DataIdentity
     model: dict[str, Any] | None
     filters: list[dict[str, Any]]
     counts: list[_Count]

@@ -76,6 +76,22 @@ def dataset(
         InputError: several splits, a stream, no such column, no column of images, ids that are not
             different; on access, an unreadable image or values of another form.
     """
+    _require_one_split(ds)
+    given = {"image": image, "question": question, "answer": answer, "objects": objects}
+    columns = _columns(ds.column_names, given | {"kind": kind, "id": id})
+    if boxes not in ("xywh", "xyxy"):
+        raise InputError(f"boxes must be 'xywh' or 'xyxy', got {boxes!r}")
+    # As arrow, a row comes as it is stored: nothing is decoded that is not needed.
+    table = ds.select_columns([one for one in columns.values() if one]).with_format("arrow")
+    labels = label_names(ds.features[columns["objects"]]) if columns["objects"] else {}
+    source = _Dataset(table, columns, labels, boxes)
+    if id is not None:
+        source.check_ids()
+    return LazySamples(f"datasets:{name}", source.read, source.describe, range(len(ds)))
+
+
+def _require_one_split(ds: object) -> None:
+    """Raises InputError for anything but one split with rows; needs the package datasets."""
     try:
         import datasets
     except ImportError as error:
@@ -92,17 +108,6 @@ def dataset(
         )
     if len(ds) == 0:
         raise InputError("expected at least one row, got an empty dataset: give other data")
-    given = {"image": image, "question": question, "answer": answer, "objects": objects}
-    columns = _columns(ds.column_names, given | {"kind": kind, "id": id})
-    if boxes not in ("xywh", "xyxy"):
-        raise InputError(f"boxes must be 'xywh' or 'xyxy', got {boxes!r}")
-    # As arrow, a row comes as it is stored: nothing is decoded that is not needed.
-    table = ds.select_columns([one for one in columns.values() if one]).with_format("arrow")
-    labels = label_names(ds.features[columns["objects"]]) if columns["objects"] else {}
-    source = _Dataset(table, columns, labels, boxes)
-    if id is not None:
-        source.check_ids()
-    return LazySamples(f"datasets:{name}", source.read, source.describe, range(len(ds)))
 
 
 def open_dataset(spec: str, *, outside: bool = False) -> LazySamples:

@@ -128,24 +128,12 @@ def visual_genome(
 
     Source: Krishna et al. 2017 (arXiv 1602.07332).
     """
-    root = existing_folder(folder, "a folder with Visual Genome's files")
-    for name in ("image_data", "objects"):
-        if not (root / f"{name}.json").is_file():
-            raise InputError(
-                f"{root}: expected Visual Genome's image_data.json and objects.json, got no "
-                f"{name}.json: unpack them there"
-            )
+    root = _root(folder)
     named = _images(root / "image_data.json")
     found = _files(root, images)
     pictures = tuple(one for one in named if one.name in found)
     if not pictures or (len(pictures) < len(named) and not skip_missing):
-        lost = next(one.name for one in named if one.name not in found)
-        looked = root / images if images is not None else f"VG_100K, VG_100K_2, images or {root}"
-        raise InputError(
-            f"{root}: no {lost} in {looked}, and {len(named) - len(pictures)} of the "
-            f"{len(named)} images of image_data.json are missing: fetch them, or pass "
-            "skip_missing=True to go without"
-        )
+        raise _missing_images(root, images, named, found)
     parts = {
         name: JsonIndex.of(root / f"{name}.json", _image_id)
         for name in ("objects", *OPTIONAL)
@@ -159,6 +147,31 @@ def visual_genome(
         source.describe,
         range(len(pictures)),
         skipped=(missing,) * (len(named) - len(pictures)),
+    )
+
+
+def _root(folder: str | Path) -> Path:
+    root = existing_folder(folder, "a folder with Visual Genome's files")
+    for name in ("image_data", "objects"):
+        if not (root / f"{name}.json").is_file():
+            raise InputError(
+                f"{root}: expected Visual Genome's image_data.json and objects.json, got no "
+                f"{name}.json: unpack them there"
+            )
+    return root
+
+
+def _missing_images(
+    root: Path,
+    images: str | Path | None,
+    named: Sequence[_ImageEntry],
+    found: Mapping[str, Path],
+) -> InputError:
+    lost = [one.name for one in named if one.name not in found]
+    looked = root / images if images is not None else f"VG_100K, VG_100K_2, images or {root}"
+    return InputError(
+        f"{root}: no {lost[0]} in {looked}, and {len(lost)} of the {len(named)} images of "
+        "image_data.json are missing: fetch them, or pass skip_missing=True to go without"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -60,45 +61,15 @@ def load(
             that are kept in a way that is not exact.
         MissingExtraError: a package that `device_map` or `quantization` needs is not installed.
     """
+    settings = _LoadSettings(dtype, device, device_map, quantization, attention, allow_pickle)
     if source is not None:
         if model is not None or processor is not None:
             raise InputError("expected a source or model and processor, got both")
-        if not isinstance(source, str | os.PathLike):
-            raise InputError(
-                f"expected a name or a folder, got a {type(source).__name__}: give a loaded model "
-                "and its processor as model= and processor="
-            )
-        name = os.fspath(source)
-        if name.startswith(planted.PREFIX):
-            if device_map is not None or quantization is not None:
-                raise InputError("expected no device_map and no quantization for a planted model")
-            model, processor = planted.build(name, dtype=dtype, device=device, attention=attention)
-        elif name in smol.NAMES or smol.is_adapter(name):
-            if device_map is not None or quantization is not None:
-                raise InputError(f"expected no device_map and no quantization for {name}")
-            adapter = name if name in smol.NAMES else Path(name).expanduser()
-            model, processor = smol.build(adapter, dtype=dtype, device=device, attention=attention)
-        else:
-            model, processor = open_model(
-                folder(name) if isinstance(source, str) and source in MODELS else source,
-                dtype=dtype,
-                device=device,
-                device_map=device_map,
-                quantization=quantization,
-                allow_pickle=allow_pickle,
-                attention=attention,
-            )
+        name, model, processor = _opened(source, settings)
     elif model is None or processor is None:
         raise InputError("expected a source, or both model and processor, got neither")
     else:
-        given = (dtype, device, device_map, quantization, attention)
-        if any(option is not None for option in given) or allow_pickle:
-            raise InputError(
-                "expected no dtype, device, device_map, quantization, attention or allow_pickle "
-                "beside a loaded model: set them on the model"
-            )
-        model = plain_model(model)
-        check_processor(processor)
+        model = _loaded(model, processor, settings)
         name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
     try:
         # What holds at load must not depend on where the model is loaded.
@@ -111,3 +82,63 @@ def load(
     except Exception as error:
         raise failed(model, error) from error
     return vlm
+
+
+@dataclass(frozen=True)
+class _LoadSettings:
+    """How weights are opened; see `load`."""
+
+    dtype: torch.dtype | None = None
+    device: str | torch.device | None = None
+    device_map: DeviceMap | None = None
+    quantization: Quantization | None = None
+    attention: str | None = None
+    allow_pickle: bool = False
+
+    def refuse_placement(self, name: str) -> None:
+        """Raises `InputError` for settings that only a model of the library takes."""
+        if self.device_map is not None or self.quantization is not None:
+            raise InputError(f"expected no device_map and no quantization for {name}")
+
+
+def _loaded(
+    model: PreTrainedModel, processor: ProcessorMixin, settings: _LoadSettings
+) -> PreTrainedModel:
+    """The plain model of Hugging Face objects, which take no settings any more."""
+    if settings != _LoadSettings():
+        raise InputError(
+            "expected no dtype, device, device_map, quantization, attention or allow_pickle "
+            "beside a loaded model: set them on the model"
+        )
+    plain = plain_model(model)
+    check_processor(processor)
+    return plain
+
+
+def _opened(source: object, settings: _LoadSettings) -> tuple[str, PreTrainedModel, ProcessorMixin]:
+    """Name, model and processor of a source."""
+    if not isinstance(source, str | os.PathLike):
+        raise InputError(
+            f"expected a name or a folder, got a {type(source).__name__}: give a loaded model "
+            "and its processor as model= and processor="
+        )
+    name = os.fspath(source)
+    plain = {
+        "dtype": settings.dtype,
+        "device": settings.device,
+        "attention": settings.attention,
+    }
+    if name.startswith(planted.PREFIX):
+        settings.refuse_placement("a planted model")
+        return name, *planted.build(name, **plain)
+    if name in smol.NAMES or smol.is_adapter(name):
+        settings.refuse_placement(name)
+        adapter = name if name in smol.NAMES else Path(name).expanduser()
+        return name, *smol.build(adapter, **plain)
+    return name, *open_model(
+        folder(name) if isinstance(source, str) and source in MODELS else source,
+        device_map=settings.device_map,
+        quantization=settings.quantization,
+        allow_pickle=settings.allow_pickle,
+        **plain,
+    )

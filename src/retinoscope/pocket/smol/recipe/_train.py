@@ -145,77 +145,131 @@ def train_smol(
     for sample in samples:
         _captioned(sample)
     alone = not samples and (start is None or world_of(str(start)) is not None)
-    # What can be refused is, before the work folder belongs to this training.
+    # Whatever can be refused is refused before the work folder belongs to this training.
     model, processor = _assembled(parts, recipe)
-    told = asdict(recipe) | _hashes(parts) | {"images": len(samples)}
-    claim(work, told if start is None else told | {"start": sha256(start / FILE)})
+    identity = asdict(recipe) | _hashes(parts) | {"images": len(samples)}
+    claim(work, identity if start is None else identity | {"start": sha256(start / FILE)})
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
     unseen_more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
     tokenizer: PreTrainedTokenizerBase = processor.tokenizer  # type: ignore[attr-defined]
     torch.nn.Module.to(model, place)
     train, watch = _data(model, tokenizer, bank, unseen_more, samples, recipe, work, place, report)
-    projector = model.model.multi_modal_projector
+    training = _AdapterTraining(model, recipe, tokenizer, train, watch, begun, work, report)
+    adapter_stage = _best_rate(
+        recipe,
+        training.projector,
+        training.begin,
+        training.loss_at,
+        training.held_out_losses,
+        work,
+        report,
+    )
 
-    def begin() -> None:
-        if begun is None:
-            initialise(projector, recipe.seed)
+    def finish(variant: str, low_rank: dict[str, Tensor]) -> None:
+        losses = training.held_out_losses()
+        folder = out / variant
+        training.weights(parts, low_rank).save(folder)
+        first, more = _evaluated(folder, parts, tokenizer, unseen, unseen_more, place)
+        facts: dict[str, Any] = asdict(first) | {
+            "more_kinds": asdict(more),
+            "losses": asdict(losses),
+        }
+        facts[WORLD] = SCENES if alone else ""
+        write_bytes(folder / "scores.json", (json.dumps(facts, indent=2) + "\n").encode())
+        card = smol_card(variant, recipe, adapter_stage, first, more, losses, start, alone=alone)
+        write_bytes(folder / "README.md", card.encode())
+        finished(variant, first, losses)
+
+    projector = {"projector": training.projector}
+    with in_int8(model.model.language_model) if recipe.int8 else nullcontext():
+        training.run("adapter", adapter_stage, projector, _seconds(minutes))
+    if "smol" in variants:
+        finish("smol", {})
+    if "smol-lora" in variants:
+        added = attach(model.model.language_model, recipe.rank, recipe.alpha, recipe.seed)
+        modules = projector | {"low_rank": added}
+        training.run("lora", recipe.lora, modules, _seconds(lora_minutes))
+        finish("smol-lora", dict(added.state_dict()))
+
+
+class _AdapterTraining:
+    """An assembled model, of which the projector is trained, and its data.
+
+    Args:
+        begun: the adapter to begin with; None for random weights.
+    """
+
+    def __init__(
+        self,
+        model: LlavaForConditionalGeneration,
+        recipe: SmolRecipe,
+        tokenizer: PreTrainedTokenizerBase,
+        train: _TrainingData,
+        watch: _TrainingData,
+        begun: AdapterWeights | None,
+        work: Path,
+        report: Report,
+    ) -> None:
+        self._model, self._recipe, self._begun = model, recipe, begun
+        self._train, self._watch, self._work, self._report = train, watch, work, report
+        self.projector: nn.Module = model.model.multi_modal_projector
+        self.begin()
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        self.projector.requires_grad_(True)
+        self._frame = PromptFrame.of(tokenizer, recipe.eyes.locations)
+        # Frozen, so it is cast once, not at every step; many CPUs are slow in bfloat16.
+        self._mixed = model.device.type != "cpu"
+        self._half = torch.bfloat16 if self._mixed else torch.float32
+        model.model.language_model.to(self._half)
+        model.lm_head.to(self._half)
+
+    def begin(self) -> None:
+        """Puts the projector back to its first weights."""
+        if self._begun is None:
+            initialise(self.projector, self._recipe.seed)
         else:
-            begun.put_into(model)
+            self._begun.put_into(self._model)
 
-    begin()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)
-    projector.requires_grad_(True)
-    frame = PromptFrame.of(tokenizer, recipe.eyes.locations)
-    # Frozen, so it is cast once, not at every step; many CPUs are slow in bfloat16.
-    mixed = place.type != "cpu"
-    half = torch.bfloat16 if mixed else torch.float32
-    model.model.language_model.to(half)
-    model.lm_head.to(half)
-
-    def loss_of(data: _TrainingData, rows: Tensor, shift: int = 0) -> Tensor:
-        batch = data.rows.batch(rows)
-        scenes = rows // data.rows.packings
-        visual = projector(data.visual((scenes + shift) % len(data.features)))
-        embedded = model.get_input_embeddings()(batch.ids).float()
-        embedded[:, len(frame.prefix) : frame.length] = visual
-        return answer_loss(model, embedded.to(half), batch, mixed=mixed).answers
-
-    def loss_at(rng: np.random.Generator, size: int) -> Tensor:
-        chosen = rng.choice(len(train.rows.ids), size, replace=False)
-        return loss_of(train, torch.from_numpy(np.sort(chosen)).to(place))
+    def loss_at(self, rng: np.random.Generator, size: int) -> Tensor:
+        """The loss of a random batch of the training data."""
+        chosen = rng.choice(len(self._train.rows.ids), size, replace=False)
+        rows = torch.from_numpy(np.sort(chosen)).to(self._model.device)
+        return self._loss_of(self._train, rows)
 
     @torch.no_grad()
-    def losses() -> Losses:
-        every = torch.arange(len(watch.rows.ids), device=place)
+    def held_out_losses(self) -> Losses:
+        """The mean loss of held-out answers."""
+        every = torch.arange(len(self._watch.rows.ids), device=self._model.device)
         blocks = every.split(32)
         own, other = (
-            float(torch.stack([loss_of(watch, rows, shift) for rows in blocks]).mean())
+            float(torch.stack([self._loss_of(self._watch, rows, shift) for rows in blocks]).mean())
             for shift in (0, 1)
         )
         return Losses(own, other)
 
-    adapter_stage = _best_rate(recipe, projector, begin, loss_at, losses, work, report)
-    products = in_int8(model.model.language_model) if recipe.int8 else nullcontext()
-
-    def run(name: str, stage: Stage, modules: dict[str, nn.Module], seconds: float | None) -> None:
+    def run(
+        self, name: str, stage: Stage, modules: dict[str, nn.Module], seconds: float | None
+    ) -> None:
+        """One stage of the optimisation; see `optimise`."""
         optimise(
             name,
             stage,
             modules,
-            lambda rng: loss_at(rng, stage.batch),
-            seed=recipe.seed,
-            work=work,
-            report=report,
+            lambda rng: self.loss_at(rng, stage.batch),
+            seed=self._recipe.seed,
+            work=self._work,
+            report=self._report,
             seconds=seconds,
         )
 
-    def finish(variant: str, low_rank: dict[str, Tensor]) -> None:
-        watched = losses()
-        tower: Any = model.model.vision_tower
-        saved = AdapterWeights(
-            projector=projector.state_dict(),
+    def weights(self, parts: Parts, low_rank: dict[str, Tensor]) -> AdapterWeights:
+        """The adapter as it is now."""
+        tower: Any = self._model.model.vision_tower
+        recipe = self._recipe
+        return AdapterWeights(
+            projector=self.projector.state_dict(),
             mean=tower.mean,
             std=tower.std,
             vision=_vision_options(recipe),
@@ -223,38 +277,35 @@ def train_smol(
             low_rank=low_rank,
             scale=recipe.alpha / recipe.rank if low_rank else 0.0,
         )
-        folder = out / variant
-        saved.save(folder)
-        # What is measured is what is written: rounded to float16, merged, computed in float32.
-        from .._open import build
 
-        with warnings.catch_warnings():
-            # Whoever trains on other weights of the language model has just chosen them.
-            warnings.simplefilter("ignore")
-            fresh, _ = build(folder, language=parts.language, vision=parts.vision, device=place)
-        size = 40 if place.type == "cpu" else 200
-        first = evaluate_smol(fresh, tokenizer, unseen, size)
-        more = evaluate_smol(fresh, tokenizer, unseen_more, size)
-        del fresh
-        told: dict[str, Any] = asdict(first) | {
-            "more_kinds": asdict(more),
-            "losses": asdict(watched),
-        }
-        told[WORLD] = SCENES if alone else ""
-        write_bytes(folder / "scores.json", (json.dumps(told, indent=2) + "\n").encode())
-        card = smol_card(variant, recipe, adapter_stage, first, more, watched, start, alone=alone)
-        write_bytes(folder / "README.md", card.encode())
-        finished(variant, first, watched)
+    def _loss_of(self, data: _TrainingData, rows: Tensor, shift: int = 0) -> Tensor:
+        model, frame = self._model, self._frame
+        batch = data.rows.batch(rows)
+        scenes = rows // data.rows.packings
+        visual = self.projector(data.visual((scenes + shift) % len(data.features)))
+        embedded = model.get_input_embeddings()(batch.ids).float()
+        embedded[:, len(frame.prefix) : frame.length] = visual
+        return answer_loss(model, embedded.to(self._half), batch, mixed=self._mixed).answers
 
-    with products:
-        run("adapter", adapter_stage, {"projector": projector}, _seconds(minutes))
-    if "smol" in variants:
-        finish("smol", {})
-    if "smol-lora" in variants:
-        added = attach(model.model.language_model, recipe.rank, recipe.alpha, recipe.seed)
-        modules = {"projector": projector, "low_rank": added}
-        run("lora", recipe.lora, modules, _seconds(lora_minutes))
-        finish("smol-lora", dict(added.state_dict()))
+
+def _evaluated(
+    folder: Path,
+    parts: Parts,
+    tokenizer: PreTrainedTokenizerBase,
+    unseen: Bank,
+    unseen_more: Bank,
+    device: torch.device,
+) -> tuple[Scores, Scores]:
+    """Scores of the adapter as it was written: rounded to float16, merged, computed in float32."""
+    from .._open import build
+
+    with warnings.catch_warnings():
+        # Whoever trains on other weights of the language model has just chosen them.
+        warnings.simplefilter("ignore")
+        fresh, _ = build(folder, language=parts.language, vision=parts.vision, device=device)
+    size = 40 if device.type == "cpu" else 200
+    first = evaluate_smol(fresh, tokenizer, unseen, size)
+    return first, evaluate_smol(fresh, tokenizer, unseen_more, size)
 
 
 _OPTIONS = SceneOptions(more_kinds=True)
