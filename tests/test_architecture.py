@@ -41,6 +41,7 @@ ROOMS = (
     "hub",
     "signals",
     "arguments",
+    "naming",
     "errors",
 )
 """From top to bottom; a room may import those after it."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..naming import slugify
 from .findings import Finding, listing
 
 __all__ = [
@@ -173,7 +173,7 @@ _LONGEST_NAME = 120
 
 def file_name(*parts: str) -> str:
     """A name for a file, whatever a model or a folder is called, and however many there are."""
-    name = re.sub(r"[^A-Za-z0-9_.+]+", "-", "-".join(parts)).strip("-.")
+    name = slugify("-".join(parts), keep="_.+")
     if len(name) <= _LONGEST_NAME:
         return name
     # No file system takes much more; the end keeps names apart that begin alike.

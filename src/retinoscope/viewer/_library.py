@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..errors import CapabilityError, RetinoscopeError
+from ..naming import slugify
 from ..store import canonical_json
 from ..studies import evaluating, read_categories
 from ..studies.runs import StudyRun
@@ -369,7 +370,7 @@ def _ids(runs: Sequence[StudyRun]) -> list[str]:
     found: list[str] = []
     for run in runs:
         place = run.study if run.place == "." else run.place
-        name = re.sub(r"[^A-Za-z0-9._-]+", "-", place).strip(".-")[:60] or run.study
+        name = slugify(place)[:60] or run.study
         number = 1
         while (unique := name if number == 1 else f"{name}-{number}") in found:
             number += 1

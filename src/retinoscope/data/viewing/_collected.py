@@ -17,7 +17,6 @@ import hashlib
 import io
 import json
 import math
-import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ from pydantic import Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from ...errors import InputError
+from ...naming import slugify
 from .._image import open_image
 from .._lazy import LazySamples, content_hash, existing_folder
 from .._sample import Sample
@@ -105,7 +105,7 @@ def session_folder(root: Path, session: int) -> Path:
 
 def collected_name(image: str) -> str:
     """A file name for an image, whatever its id is: different ids have different names."""
-    plain = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(image).name)[:80]
+    plain = slugify(Path(image).name, keep="_-", strip="")[:80]
     return f"{plain}-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from jaxtyping import Float
 
 from ...encoders import cached_features
 from ...errors import MissingExtraError, StudyError
+from ...naming import slugify
 from ...store import RunDirectory
 from .._models import Unchanged
 from .._study import Progress
@@ -128,7 +128,7 @@ class Work:
         if before != after:
             raise StudyError(f"the parameters of {source.name} changed while they were probed")
         facts = json.dumps({"before": before, "after": after}) + "\n"
-        self.directory.write_file(f"checksums/{slug(source.name)}.json", facts.encode())
+        self.directory.write_file(f"checksums/{_slug(source.name)}.json", facts.encode())
 
     def _answers(
         self, units: Sequence[Unit], source: Source, found: Gathered
@@ -324,7 +324,7 @@ class Work:
         split = self.splits[0]
         encoders = []
         for source in self._sources:
-            file = self.directory.path / "checksums" / f"{slug(source.name)}.json"
+            file = self.directory.path / "checksums" / f"{_slug(source.name)}.json"
             encoders.append(
                 {
                     "name": source.name,
@@ -366,9 +366,9 @@ class Work:
 
 
 def _said(source: Source, layer: str, task: str) -> str:
-    return f"said/{slug(source.name)}/{layer}/{task}"
+    return f"said/{_slug(source.name)}/{layer}/{task}"
 
 
-def slug(name: str) -> str:
+def _slug(name: str) -> str:
     """A name as a part of a path."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip(".-") or "encoder"
+    return slugify(name) or "encoder"
