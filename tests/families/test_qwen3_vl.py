@@ -184,7 +184,7 @@ def test_a_donor_of_another_model_is_refused(vlm):
     donor = plain.run(plain.prompt([picture()], QUESTION))
     for here, there in ((run, donor), (donor, run)):
         few = rs.tokens.random(here, n=2, seed=0)
-        with pytest.raises(rs.errors.InputError, match="behind"):
+        with pytest.raises(rs.errors.InputError, match="adds features"):
             here.counterfactuals([rs.Ablate(few, rs.fill.donor(there))])
 
 

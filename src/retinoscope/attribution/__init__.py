@@ -1,4 +1,4 @@
-"""Which visual tokens an answer owes itself to: heat maps over the image, by thirteen methods.
+"""Saliency maps: how much each visual token matters for an answer, by thirteen methods.
 
     from retinoscope import attribution
 

@@ -1,4 +1,4 @@
-"""What all methods do alike: choose an image's tokens, and make a map of what they found."""
+"""Steps that all methods share: choosing an image's tokens and making a map of their values."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def fill_of(goal: Goal, given: Fill | None) -> Fill:
 
 
 def named(given: Fill | None) -> str:
-    """How a fill is recorded."""
+    """The name under which a fill is recorded."""
     return "mean of this run's visual tokens" if given is None else type(given).__name__.lower()
 
 

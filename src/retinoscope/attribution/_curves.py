@@ -24,7 +24,7 @@ to divide."""
 
 @dataclass(frozen=True, eq=False)
 class Curves:
-    """What becomes of the target as tokens go (deletion) and come (insertion) in a map's order.
+    """The target's score as tokens are deleted, or inserted, in a map's order.
 
     Attributes:
         fractions: (steps + 1,) shares of the image's tokens, from 0 to 1.

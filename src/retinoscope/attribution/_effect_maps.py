@@ -1,4 +1,4 @@
-"""Maps made of exact effects: tokens hidden or ablated one by one, in windows, at random.
+"""Maps of exact effects: tokens are hidden or ablated one by one, in windows or at random.
 
 All conditions of a map are one batch of the engine, which computes only what they can reach.
 """
@@ -33,19 +33,19 @@ _FEWEST = 8
 def knockout_effect(
     run: Run, target: AnyTarget, *, readers: Readers = "predicting", image: int = 0
 ) -> HeatMap:
-    """What hiding each visual token alone costs the score, exactly.
+    """The exact drop of the score when one visual token is hidden.
 
     Args:
         readers: who cannot read the token any more, in all blocks: "predicting", the positions that
             predict the target (what goes through the question's tokens stays); or "text", all
-            positions behind the image.
+            positions after the image.
         image: which of the prompt's images, from 0.
 
     Returns:
         (n,) the score minus the score without the edges of that token.
 
     Raises:
-        InputError: what `resolve` raises, other readers, no such image, or no text behind the
+        InputError: what `resolve` raises, other readers, no such image, or no text after the
             image.
         CapabilityError: a model whose attention cannot be masked.
 
@@ -71,7 +71,7 @@ def knockout_effect(
 def ablation_effect(
     run: Run, target: AnyTarget, *, fill: Fill | None = None, image: int = 0
 ) -> HeatMap:
-    """What ablating each visual token alone costs the score, exactly.
+    """The exact drop of the score when one visual token is ablated.
 
     Args:
         fill: what the token becomes; None is the mean of this run's visual tokens.
@@ -130,8 +130,7 @@ def rise(
     seed: int = 0,
     image: int = 0,
 ) -> HeatMap:
-    """Random masking after RISE, at the visual tokens: what does the score owe to a token's being
-    there, the others being there or not?
+    """RISE on visual tokens: the mean score of random masks that keep a token, minus that of all.
 
     A mask is a coarse grid of cells, each kept or not, laid on the tokens with a random shift.
     Unlike RISE's, whose masks are smooth and dim pixels, a token is either kept or ablated; where
@@ -207,7 +206,7 @@ def occlusion(
     fill: Fill | None = None,
     image: int = 0,
 ) -> HeatMap:
-    """What is lost without a window of the image, which slides by one token.
+    """The drop of the score when a window of the image is hidden; the window slides by one token.
 
     Args:
         window: side of the window in tokens of the grid; where tokens have no grid, so many that
@@ -298,7 +297,7 @@ def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
 
 @dataclass(frozen=True, eq=False)
 class _Encoded(Fill):
-    """Another image in place of one, with everything that the decoder gets of it."""
+    """A fill with another image's visual tokens, and all else that the decoder receives of it."""
 
     places: Sequence[int]
     image: EncodedImage

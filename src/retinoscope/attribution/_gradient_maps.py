@@ -1,4 +1,4 @@
-"""Maps made of gradients: at the decoder's input, along a path, under noise, at a layer."""
+"""Maps of gradients: at the decoder's input, along a path, under noise, at a layer."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def smooth_grad(
 
 
 def _noise(shape: Sequence[int], seed: int, number: int) -> Float[Tensor, "token d_model"]:
-    """Of one copy, whatever batch it is in."""
+    """The noise of one copy, which does not depend on its batch."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     return torch.randn(tuple(shape), generator=generator)
 

@@ -1,4 +1,4 @@
-"""`HeatMap`: a number for each visual token, and what that makes of each pixel."""
+"""`HeatMap`: a number for each visual token, and for each pixel."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PICTURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """What a method says of each visual token of an image, for one target.
+    """One method's value of each visual token of an image, for one target.
 
     It stands by itself: nothing in it needs the run or the model that it came from, so that a map
     of any other origin (an encoder, a person) can be made, scored and drawn in the same way.

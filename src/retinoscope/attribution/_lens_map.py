@@ -1,4 +1,4 @@
-"""A map of what each visual token says: the lens probability of a word."""
+"""A map of the logit lens: the probability of a word at each visual token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def lens_probability(
     """The probability of the target's tokens in the logit lens at each visual token.
 
     It asks what a token says, not whether the answer reads it. Visual tokens do not see the text
-    behind them: the map is that of the word, whatever was asked.
+    after them: the map is that of the word, whatever was asked.
 
     Args:
         layer: as in `run.hidden`, 0 to L; None is of each token the largest of all layers.

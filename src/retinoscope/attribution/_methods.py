@@ -1,4 +1,4 @@
-"""`METHODS`: every way to make a map of a decoder's run, by name, called in one way."""
+"""`METHODS`: every method that makes a map of a decoder's run, by name, with one signature."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Method:
     needs: tuple[str, ...] = ()
 
     def layers_of(self, vlm: VLM, chosen: Iterable[int] | None = None) -> tuple[int | None, ...]:
-        """The layers at which it can be asked; (None,) where it takes none.
+        """The layers that the method can be applied to; (None,) where it takes none.
 
         Args:
             chosen: only those of these that it has.
@@ -67,7 +67,7 @@ class Method:
         return tuple(every if chosen is None else sorted(set(chosen) & set(every)))
 
     def refusal(self, vlm: VLM) -> str | None:
-        """Why this model does not allow it, or None where it does."""
+        """The reason why this model does not allow the method; None if it does."""
         try:
             for name in self.needs:
                 vlm.capabilities.require(name)
@@ -86,7 +86,7 @@ class Method:
         seed: int = 0,
         image: int = 0,
     ) -> HeatMap:
-        """The map of one target; what a method does not take is not handed to it.
+        """The map of one target; arguments that a method does not take are not passed on.
 
         Args:
             target: give several methods one `resolve(run, target)`, so that they share passes.

@@ -31,7 +31,7 @@ _LEAST = 3
 
 @dataclass(frozen=True, eq=False)
 class AttributionPatching:
-    """What ablating each visual token alone would do to a logit, to first order.
+    """The first-order estimate of how ablating each visual token alone changes a logit.
 
     A negative number: the logit falls when the token is ablated, so the token speaks for the
     target. All numbers are in logits; where `versus` is given they are changes of the difference of
@@ -167,7 +167,7 @@ def attribution_patching(
     sample: int = 32,
     seed: int = 0,
 ) -> AttributionPatching:
-    """Estimates what ablating each visual token alone does to a logit of the last position.
+    """Estimates how ablating each visual token alone changes a logit of the last position.
 
     One forward and one backward pass give all n estimates,
 

@@ -1,4 +1,4 @@
-"""How far two orders of the same tokens agree."""
+"""Agreement of two orders of the same tokens."""
 
 from __future__ import annotations
 

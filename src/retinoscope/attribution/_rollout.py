@@ -1,4 +1,4 @@
-"""Attention carried through blocks: rollout and Chefer's relevancy, of any transformer."""
+"""Attention multiplied through the blocks of any transformer: rollout and Chefer's relevancy."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from torch import Tensor
 def rolled_out(
     rows: Float[Tensor, "row token"], weights: Sequence[Float[Tensor, "query key"]]
 ) -> Float[Tensor, "row token"]:
-    """Rows carried back through all blocks, each mixed half and half with its input.
+    """Rows multiplied back through all blocks, each of them averaged with the identity.
 
     Args:
-        rows: what is read behind the last block; each adds up to 1.
+        rows: what is read after the last block; each adds up to 1.
         weights: of each block the mean of its heads, the first block first.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Does a map depend on the model's weights at all?"""
+"""A sanity check: does a map depend on the model's weights at all?"""
 
 from __future__ import annotations
 

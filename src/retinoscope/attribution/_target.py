@@ -1,4 +1,4 @@
-"""What a map explains: `Target` names it, `resolve` finds the positions that predict it.
+"""The target of a map: `Target` names it, `resolve` finds the positions that predict it.
 
 A decoder chooses a token at the position *before* it. A map of the word "cat" in a caption is
 therefore read at the position in front of "cat"; the row of "cat" itself explains the next word.
@@ -34,7 +34,7 @@ _NOTHING: Condition = ()
 
 @dataclass(frozen=True)
 class Target:
-    """What a map explains. Made by `Target.token`, `.tokens`, `.word`, `.segment` or `.difference`.
+    """The target of a map. Made by `Target.token`, `.tokens`, `.word`, `.segment` or `.difference`.
 
     Attributes:
         kind: which of these.
@@ -57,12 +57,12 @@ class Target:
 
     @classmethod
     def token(cls, index: int, score: TargetScore = "log-probability") -> Target:
-        """The token `index` behind the run's last position."""
+        """The token `index` after the run's last position."""
         return cls("tokens", (arguments.whole(index, "a token id", 0),), score)
 
     @classmethod
     def tokens(cls, ids: Sequence[int], score: TargetScore = "log-probability") -> Target:
-        """Several tokens that follow each other behind the run's last position."""
+        """Consecutive tokens after the run's last position."""
         found = arguments.wholes(ids, "token ids", 0)
         if not found:
             raise InputError("expected at least one token to explain, got none")
@@ -70,7 +70,7 @@ class Target:
 
     @classmethod
     def word(cls, word: str, score: TargetScore = "log-probability") -> Target:
-        """A word behind the run's last position, all its pieces: each is read at the position
+        """A word after the run's last position, all its pieces: each is read at the position
         before it, with the pieces before it as they are. A leading space matters to most
         tokenizers: " cat" is the word inside a sentence."""
         return cls("word", arguments.text(word, "a word"), score)
@@ -83,7 +83,7 @@ class Target:
         (`generation.run()`) or as it was given one to read (`vlm.run(prompt, continuation=ids)`).
 
         Args:
-            of: the part itself; or the first character and the one behind the last, in the text
+            of: the part itself; or the first character and the one after the last, in the text
                 without special tokens and without blanks at its ends. Every token with a character
                 of it that is not blank is part of it.
             occurrence: which one, where the text has the part several times; as in
@@ -94,7 +94,7 @@ class Target:
 
     @classmethod
     def difference(cls, target: str | int, versus: str | int) -> Target:
-        """The logit of one token minus that of another, behind the run's last position."""
+        """The logit of one token minus that of another, after the run's last position."""
         return cls("difference", (target, versus), "logit")
 
 
@@ -106,7 +106,7 @@ class Goal:
 
     Attributes:
         origin: the run that it was resolved for.
-        run: the positions that it needs: the origin's own run, with pieces of the target behind
+        run: the positions that it needs: the origin's own run, with pieces of the target after
             it, or without what follows the target.
         ids: (k,) the target's tokens; token i is read at position n - k + i of `run`.
         versus: the token that is taken off, or None.

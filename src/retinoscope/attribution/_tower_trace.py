@@ -41,7 +41,7 @@ class TowerTrace:
 
 
 def unknown(two: TwoTower) -> str | None:
-    """Why attention and gradients of this model are not known, or None where they are."""
+    """The reason why attention and gradients of this model cannot be read; None if they can."""
     if isinstance(getattr(two, "model", None), CLIPModel | SiglipModel):
         return None
     return f"{two.name}: gradients and attention are known of CLIP and SigLIP only"

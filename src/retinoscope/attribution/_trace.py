@@ -1,4 +1,4 @@
-"""One pass with gradients that leaves states, or attention weights, of all blocks."""
+"""A pass with gradients that records the states, or attention weights, of all blocks."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
 
 
 def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTrace:
-    """The same for attention weights: the library's own eager attention, which has them.
+    """As `state_trace` for attention weights, by the library's eager attention, which returns them.
 
     Raises:
         InputError: a run without an image.

@@ -1,4 +1,4 @@
-"""Maps of a contrastive model (CLIP, SigLIP): where in an image does a text lie?
+"""Maps of a contrastive model (CLIP, SigLIP): which part of an image does a text describe?
 
     two = retinoscope.encoders.load_contrastive("openai/clip-vit-base-patch16")
     contrastive.similarity(two, image, "a photo of a cat").plot()
@@ -53,7 +53,7 @@ def similarity(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
 
 
 def occlusion(two: TwoTower, image: ImageSource, text: str, *, window: int = 2) -> HeatMap:
-    """What the cosine of image and text loses when a window is painted in the image's mean colour.
+    """The drop of the image-text cosine when a window is painted in the image's mean colour.
 
     Args:
         window: side in locations of the grid; it slides by one.
@@ -173,7 +173,7 @@ _OF_ANY = ("similarity", "occlusion")
 
 
 def refusal(two: TwoTower, method: str) -> str | None:
-    """Why this model does not allow a method of `METHODS`, or None where it does."""
+    """The reason why this model does not allow a method of `METHODS`; None if it does."""
     return None if method in _OF_ANY else unknown(two)
 
 

@@ -1,4 +1,4 @@
-"""Maps of image-text matching (BLIP ITM): what of the image makes a text fit?
+"""Maps of image-text matching (BLIP ITM): which part of the image makes a text fit?
 
     matching.cross_attention(model, processor, image, "a cat on a sofa", layer=7, word="cat")
 
@@ -57,7 +57,7 @@ class _Pass:
 def probability(
     model: BlipForImageTextRetrieval, processor: Any, image: ImageSource, text: str
 ) -> float:
-    """That image and text match: the softmax of the matching head.
+    """The probability that image and text match: the softmax of the matching head.
 
     Raises:
         InputError: another model, no text, or an image that cannot be read.

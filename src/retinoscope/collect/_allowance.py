@@ -12,7 +12,7 @@ MOST_ADDRESSES = 10_000
 
 
 class Allowance:
-    """So many beginnings at once for each address, then one every few seconds."""
+    """A limit per address: so many sessions at once, then one every few seconds."""
 
     def __init__(
         self,
@@ -24,7 +24,7 @@ class Allowance:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, address: str) -> bool:
-        """Whether this address may begin one more now; counts it if so."""
+        """Whether this address may begin a session now; if so, it is counted."""
         now = self._now()
         left, since = self._left.pop(address, (float(self._burst), now))
         left = min(self._burst, left + (now - since) / self._every)

@@ -1,4 +1,4 @@
-"""`Collection`: the folder that sessions are written to, and what is shown to whom."""
+"""`Collection`: the folder that sessions are written to, and the images of each session."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class Collection:
         return places[: self.options.per_session]
 
     def done(self, session: int) -> list[int]:
-        """Those that are finished."""
+        """The trials that are finished."""
         folder = session_folder(self.out, session)
         return [p for p in self.order(session) if (folder / self._file(p)).is_file()]
 
@@ -207,7 +207,7 @@ class Collection:
         }
 
     def radius(self, place: int) -> float:
-        """Of the sharp window, in pixels of the original image."""
+        """The radius of the sharp window, in pixels of the original image."""
         return self.options.radius * float(np.hypot(*self.samples[place].image.size))
 
     def store(self, session: int, place: int, record: dict[str, Any]) -> None:
@@ -247,7 +247,7 @@ class Collection:
             write_bytes(session_folder(self.out, session) / self._file(place), trial_bytes(trial))
 
     def task_of(self, place: int) -> str:
-        """What is to be done with an image."""
+        """The task of a participant for an image."""
         read = self.options.task != "describe" and self.texts[place] is not None
         return "read" if read else "describe"
 

@@ -1,4 +1,4 @@
-"""What people are told before anything is recorded, and must accept."""
+"""The consent text, which participants must accept before anything is recorded."""
 
 from __future__ import annotations
 

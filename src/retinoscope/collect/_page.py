@@ -1,4 +1,4 @@
-"""The page on which people look."""
+"""The page that participants see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page sends."""
+"""The requests that the page sends."""
 
 from __future__ import annotations
 

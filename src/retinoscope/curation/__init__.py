@@ -1,4 +1,4 @@
-"""Which objects of a data set are studied: named filters, counted at each step, kept in a file.
+"""Choosing the objects to study: named filters, counted at each step, kept in a file.
 
     curated = Curation(vlm, samples, filters=paper_filters(), limit=1000).run("runs/curation")
     print(curated)                             # images and objects left after each filter

@@ -298,7 +298,7 @@ def _text(value: object) -> str:
 
 
 def _name(samples: Sequence[Sample]) -> str:
-    """What the data is called; a folder of no matter where by its last part."""
+    """The name of the data; a folder goes by its last part, wherever it lies."""
     name = source_name(samples)
     kind, colon, rest = name.partition(":")
     return f"{kind}{colon}{Path(rest).name}" if colon else name

@@ -1,4 +1,4 @@
-"""Filters that look at the annotations only, and what every filter is."""
+"""The base of all filters, and the filters that read annotations only."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Filter(ABC):
     @property
     @abstractmethod
     def text(self) -> str:
-        """What it keeps, in a few words."""
+        """What the filter keeps, in a few words."""
 
     @property
     def settings(self) -> dict[str, object]:
-        """The fields, as they are recorded."""
+        """The fields as they are recorded."""
         return asdict(self)
 
     def keep(self, view: SampleView, objects: Sequence[int]) -> dict[int, Verdict]:

@@ -1,4 +1,4 @@
-"""What filters can ask about one sample; whatever costs a run of the model is done once."""
+"""What filters can ask about one sample; a forward pass is run at most once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SampleView:
-    """One sample before a model.
+    """One sample, with a model's answers about it.
 
     Args:
         sample: the sample.

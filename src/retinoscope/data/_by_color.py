@@ -1,4 +1,4 @@
-"""The same images with another question asked of them: objects named by their colours."""
+"""The same images for another question: objects are named by their colours."""
 
 from __future__ import annotations
 

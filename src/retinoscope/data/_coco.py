@@ -150,7 +150,7 @@ class _Coco:
 
 
 class _Found:
-    """What the annotations of one image come to; `size` is its width and height."""
+    """The annotations of one image, parsed; `size` is its width and height."""
 
     def __init__(self, size: tuple[int, int], file: Path) -> None:
         self.size, self.file = size, file
@@ -216,7 +216,7 @@ class _Found:
         return decode_segmentation(outline, self.size[1], self.size[0])
 
     def _leave_out(self, name: str, box: Box | None, crowd: bool, why: str) -> None:
-        """What is there and cannot be studied still counts as there, and as no background."""
+        """Keeps an object that cannot be studied: it is present, and it is not background."""
         region = np.ones(self.size[::-1], dtype=bool)
         if box is not None and (there := box_mask(box, *self.size)).any():
             region = there

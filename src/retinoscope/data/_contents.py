@@ -1,4 +1,4 @@
-"""What a data set holds, counted over its samples, and the line that adds what it lacks."""
+"""The contents of a data set, counted over its samples, and the line that adds what it lacks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def advice(source: str, part: str) -> str:
 
 
 def source_name(samples: Sequence[Sample]) -> str:
-    """What the data is called: "table:FILE", or that it was made in Python."""
+    """The name of the data: "table:FILE", or that it was made in Python."""
     from ._source import source_of
 
     named = getattr(samples, "name", None)

@@ -156,7 +156,7 @@ def opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def _reading(name: str, max_pixels: int) -> Iterator[None]:
-    """Makes one line of what Pillow raises for a damaged file: its decoders raise TypeError,
+    """Turns what Pillow raises for a damaged file into one line: its decoders raise TypeError,
     IndexError, AssertionError and struct.error as well as those that they document."""
     try:
         yield

@@ -67,7 +67,7 @@ class LazySamples(Sequence[Sample]):
 
 @contextmanager
 def _files_read(name: str) -> Iterator[None]:
-    """Makes one line of a file that is gone, a folder now, or not ours to read."""
+    """Turns the error for a file that is gone, a folder or not readable into one line."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a file says is parsed against a declared schema; what is wrong names file, entry and field.
+"""Files are parsed against a declared schema; an error names file, entry and field.
 
 A format declares its entries as typed dictionaries of the types below. `entries` checks a whole
 list of them in one go, at about the cost of reading the JSON, and drops the fields that no one
@@ -183,7 +183,7 @@ def read_json(file: Path) -> object:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection while millions of small objects are made, none of which is garbage.
+    """Switches off garbage collection while millions of small objects are made.
 
     It would go through all of them again and again: two thirds of the time that COCO's file takes.
     """

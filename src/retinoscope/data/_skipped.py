@@ -1,4 +1,4 @@
-"""What a source holds and its samples lack: counted, and said."""
+"""What was left out of a source, counted and reported."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
 
 
 def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
-    """What opens the same samples again: `spec`, `seed` and `limit` for `reopen_source`.
+    """The arguments that open the same samples again: `spec`, `seed` and `limit`.
 
     None for samples that `open_source` cannot name, such as a list or scenes with other options.
     """
@@ -160,7 +160,7 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
 
 
 def reopen_source(source: Mapping[str, object]) -> Sequence[Sample]:
-    """The samples that `source_of` told of.
+    """The samples that `source_of` described.
 
     Raises:
         InputError: another form, or no data there any more.

@@ -1,4 +1,4 @@
-"""Tables of any columns: CSV, JSON lines or parquet, row by row with where each stands."""
+"""Tables with any columns: CSV, JSON lines or parquet, row by row with the place of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen encoders: the features of any layer of any model, and where each of them lies.
+"""Frozen encoders: the features of any layer of any model, with their locations in the image.
 
     enc = load("pocket")                        # or a ViT, a DINOv2, a CLIP, "timm:NAME", ...
     features = enc.features(image, ["vision.3", "projector"])

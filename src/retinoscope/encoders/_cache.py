@@ -168,7 +168,7 @@ def _opened(path: Path) -> _Handle:
 def _write(
     root: Path, waiting: dict[str, Features], index: dict[str, dict[str, Path]], precision: str
 ) -> None:
-    """One file per layer, and last the places, which say that an image is complete."""
+    """Writes one file per layer, and the places last: they mark an image as complete."""
     files: dict[str, dict[str, np.ndarray]] = {}
     for key, features in waiting.items():
         for name, values in features.layers.items():

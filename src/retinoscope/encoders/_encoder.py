@@ -88,7 +88,7 @@ class Encoder(ABC):
         return checksum_of(self.modules)
 
     def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
-        """`layers`, checked; all of them if None.
+        """The checked `layers`; all of them if None.
 
         Raises:
             InputError: no layers, one given twice, or one that is not known; or a module in

@@ -1,4 +1,4 @@
-"""`Features`: what an encoder makes of one image, layer by layer, and where each location lies."""
+"""`Features`: an encoder's output for one image, by layer, with the place of each location."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a tower's tokens lie: rows of a grid behind class tokens, held against changed pixels."""
+"""The places of a tower's tokens: a grid after class tokens, checked by changing pixels."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def patch_tokens(hidden: Tensor, grid: tuple[int, int], what: str) -> Float[Tens
 
 
 def features_at(layout: Layout, seen: Mapping[str, Tensor]) -> Features:
-    """What the layers gave for one image, by name, at the patches of its layout's grid.
+    """The layers' outputs for one image, by name, at the patches of its layout's grid.
 
     Raises:
         CapabilityError: as `patch_tokens` does.
@@ -66,7 +66,7 @@ def confirm_places(
     image: Image.Image,
     boxes: Float[np.ndarray, "patch 4"],
 ) -> None:
-    """Holds boxes against the tower: pixels changed in a box must change its token most.
+    """Checks boxes on the tower: changing the pixels of a box must change its token most.
 
     Args:
         embedded: an image's tokens before any of them has read another.

@@ -57,7 +57,7 @@ def small(name: str, enlarge: int = 1) -> TowerEncoder:
 
 
 def small_names(folder: str | Path | None = None) -> tuple[str, ...]:
-    """What `load` takes of a folder of trained encoders (the packaged ones if None).
+    """The names that `load` takes for a folder of trained encoders (the packaged ones if None).
 
     Raises:
         InputError: a folder without encoders.

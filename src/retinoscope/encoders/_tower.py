@@ -43,7 +43,7 @@ class TowerEncoder(Encoder):
     """
 
     def __init__(self, model: PreTrainedModel, processor: Any, name: str, enlarge: int = 1) -> None:
-        """Holds the tower and its geometry against the model itself.
+        """Checks the tower and its geometry on the model itself.
 
         Args:
             processor: its image processor, or one that holds it.

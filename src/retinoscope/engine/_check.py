@@ -1,4 +1,4 @@
-"""The self-check at load: this very model behaves as its adapter says."""
+"""The self-check at load: the model at hand behaves as its adapter says."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ class Clean:
 
     @property
     def image_end(self) -> int:
-        """The first position behind all images; 0 without an image."""
+        """The first position after all images; 0 without an image."""
         return max((positions[-1] + 1 for positions in self.inputs.image_positions), default=0)
 
     def states(self, layer: int) -> Float[Tensor, "token d_model"]:
@@ -74,7 +74,7 @@ class Clean:
     def keys_and_values(
         self, layer: int
     ) -> tuple[Float[Tensor, "kv_head key d_head"], Float[Tensor, "kv_head key d_head"]]:
-        """Of one block, as its attention reads them.
+        """Keys and values of one block, as its attention reads them.
 
         Raises:
             CapabilityError: the layer keeps none.
@@ -84,7 +84,7 @@ class Clean:
 
     @property
     def key_width(self) -> int:
-        """Numbers that one position's key has in a block that keeps keys."""
+        """The number of values in one position's key, in a block that keeps keys."""
         held = (getattr(layer, "keys", None) for layer in self.cache.layers)
         return next((keys[0, :, 0].numel() for keys in held if isinstance(keys, Tensor)), 0)
 
@@ -223,7 +223,7 @@ def clean_pass(
     prefix: tuple[Clean, int] | None = None,
     state: ModelState | None = None,
 ) -> Clean:
-    """Run the decoder once over `embeddings`.
+    """Runs the decoder once over `embeddings`.
 
     Args:
         state: of the model, where it has just been read.

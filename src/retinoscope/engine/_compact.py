@@ -114,7 +114,7 @@ class _CompactSteps:
 @in_turn(lambda run: run.vlm.model)
 @torch.no_grad()
 def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
-    """The context of a run with only some of its positions, in each block others if need be.
+    """The context of a run with only some of its positions, which may differ from block to block.
 
     Args:
         kept: for each block the positions whose keys and values are kept.

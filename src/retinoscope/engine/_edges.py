@@ -46,7 +46,7 @@ class Edges:
 
 
 def read_edges(mask: Any) -> Edges:
-    """From the attention mask that a block is called with.
+    """The edges that an attention mask allows.
 
     Raises:
         CapabilityError: a mask of another form than (1, 1, query, key).

@@ -1,4 +1,4 @@
-"""A whole pass under interventions, for what is read inside it."""
+"""A whole pass under interventions, whose states and attention can be read."""
 
 from __future__ import annotations
 

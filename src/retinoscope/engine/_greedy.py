@@ -1,4 +1,4 @@
-"""What a greedy choice takes from the model's generation_config."""
+"""Greedy decoding by the model's generation_config."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _NEUTRAL = {
 
 @dataclass(frozen=True, eq=False)
 class Greedy:
-    """How the next token is chosen, and when the text ends.
+    """The rule by which the next token is chosen and the text ends.
 
     The library's greedy `generate` with the model's own generation_config: the token with the
     highest score after its logits processors (repetition penalty, suppressed, forced and bad
@@ -69,7 +69,7 @@ class Greedy:
     def choose(
         self, logits: Float[Tensor, "batch vocab"], written: Sequence[Sequence[int]]
     ) -> Int[Tensor, " batch"]:
-        """The next token of each row, which has `written` behind the prompt."""
+        """The next token of each row, after the prompt and `written`."""
         if self._processors is None:
             return logits.argmax(-1)
         behind = torch.tensor(written, dtype=torch.long, device=logits.device)
@@ -79,7 +79,7 @@ class Greedy:
 
 
 def greedy(run: Run, max_new_tokens: int) -> Greedy:
-    """How `run` goes on.
+    """The rule by which `run` is continued.
 
     Raises:
         InputError: `max_new_tokens` below 1, or more than fit the context.

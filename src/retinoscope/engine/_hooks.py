@@ -80,7 +80,7 @@ Seen = list[tuple[Tensor, dict[str, Any]]]
 
 
 class _Skip:
-    """A module's forward that hands on what it gets, in the threads that asked for it."""
+    """A forward that returns its input unchanged, in the threads that asked for it."""
 
     def __init__(self, module: nn.Module) -> None:
         # A module may carry a forward of its own already (models spread over devices do).
@@ -110,7 +110,7 @@ _SKIPPING = threading.Lock()
 
 @contextmanager
 def skipping(modules: Sequence[nn.Module], in_tuples: bool = False) -> Iterator[Seen]:
-    """Inside, `modules` hand on the hidden states that they get; what each got is in the list.
+    """Makes `modules` return their input unchanged inside, and lists what each received.
 
     Calls from other threads go through. However these come and go, the last to leave takes off
     what the first put on.

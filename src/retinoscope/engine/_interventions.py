@@ -87,7 +87,7 @@ class Knockout:
 class Patch:
     """Replaces the residual stream by a donor run's.
 
-    The state and nothing else: what the model adds to these positions behind later blocks
+    The state and nothing else: what the model adds to these positions after later blocks
     (DeepStack) stays this run's. `Ablate` with `fill.donor(run)` puts another image's tokens in
     with everything that belongs to them.
 

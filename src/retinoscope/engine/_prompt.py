@@ -36,7 +36,7 @@ def refuse_longer(adapter: Adapter, inputs: Inputs, n_new: int = 1) -> None:
     """Raises `InputError` for more positions than the model's context has.
 
     Args:
-        n_new: tokens that are to be generated behind them; nothing reads the last one.
+        n_new: tokens that are to be generated after them; nothing reads the last one.
     """
     n, context = len(inputs.input_ids), adapter.context
     if context is None or n + n_new - 1 <= context:
@@ -49,12 +49,12 @@ def refuse_longer(adapter: Adapter, inputs: Inputs, n_new: int = 1) -> None:
         )
     raise InputError(
         f"expected max_new_tokens up to {context - n + 1}, for which the model's context of "
-        f"{context} positions has room behind a prompt of {n}, got {n_new}"
+        f"{context} positions has room after a prompt of {n}, got {n_new}"
     )
 
 
 def unknown_words(words: Sequence[str]) -> str:
-    """What a prompt with unknown words is warned of."""
+    """The warning for a prompt with unknown words."""
     return (
         f"the model's tokenizer does not know {', '.join(map(repr, words))}, so the model cannot "
         "read that part of the prompt, whatever it answers: choose words that it knows"

@@ -152,7 +152,7 @@ def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replacement | None:
 
 
 def _added(run: Run, fill: Fill, positions: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """What the model adds behind each of its first blocks to the embeddings of a fill."""
+    """What the model adds after each of its first blocks to the embeddings of a fill."""
     own = run._clean.added
     found = fill.added(run, positions)
     if found and len(found) != len(own):

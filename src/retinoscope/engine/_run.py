@@ -75,7 +75,7 @@ class Run:
 
     @property
     def ending(self) -> str:
-        """The text of the last few tokens, which what the model writes next follows."""
+        """The text of the last few tokens, which the continuation follows."""
         return self.adapter.vocabulary.ending(self.inputs.input_ids.tolist())
 
     @property
@@ -103,7 +103,7 @@ class Run:
         return self.images[0]
 
     def soft_origin(self, image: int = 0) -> SoftOrigin:
-        """Where the learned queries behind an image's visual tokens looked, by patch.
+        """The patches that the learned queries of an image's visual tokens attended to.
 
         Raises:
             InputError: no such image.

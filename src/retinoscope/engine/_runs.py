@@ -1,4 +1,4 @@
-"""`Runs`: several prompts about the same images, which share all that is the same."""
+"""`Runs`: several prompts about the same images, with a shared prefix."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Runs(Sequence["Run"]):
         memory: str | int | None = None,
         batch_size: int | None = None,
     ) -> tuple[Effects, ...]:
-        """Every prompt under interventions; what conditions share is computed once as well.
+        """Every prompt under interventions; the shared prefix of conditions is computed once, too.
 
         Args:
             conditions: as for `run.counterfactuals`, with token sets of any of these runs that lie

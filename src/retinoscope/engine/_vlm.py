@@ -64,7 +64,7 @@ class VLM:
         self._state = adapter.state()
 
     def check(self) -> None:
-        """Holds the model against its adapter and says in `capabilities` what is exact.
+        """Checks the model against its adapter and records in `capabilities` what is exact.
 
         Done by `load`, and again by itself when modules or the configuration change.
 
@@ -91,7 +91,7 @@ class VLM:
         return now
 
     def weights_changed(self) -> None:
-        """Says that weights were edited in a way that nothing can see; see `docs/engine.md`.
+        """Tells that weights were edited in a way that cannot be detected; see `docs/engine.md`.
 
         What was computed before is then treated as of another model. Also lets go of the weights of
         before, which are held until the next run otherwise.
@@ -184,7 +184,7 @@ class VLM:
         """The clean forward pass of a prompt; the vision tower runs once per image.
 
         Args:
-            continuation: token ids behind the prompt that the model wrote itself.
+            continuation: token ids after the prompt that the model wrote itself.
 
         Raises:
             InputError: what is no prompt, token ids outside the vocabulary, more positions than the
@@ -206,7 +206,7 @@ class VLM:
         image: ImageSource | Sequence[ImageSource] | None,
         prompts: Sequence[str | Prompt],
     ) -> Runs:
-        """One run for each prompt about the same image, which share what they begin with.
+        """One run for each prompt about the same image; their shared prefix is computed once.
 
         Args:
             image: as for `prompt`.
@@ -280,7 +280,7 @@ class VLM:
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
-        """The same with everything else that the decoder gets of each image."""
+        """As `encode`, with everything else that the decoder receives of each image."""
         given = several_images(images)
         self.state()
         pixels = [self.adapter.preprocess(open_image(one)) for one in given]

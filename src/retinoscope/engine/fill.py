@@ -1,4 +1,4 @@
-"""What ablated tokens become: the mean visual token, zeros, noise, another run's tokens."""
+"""Fills for ablated tokens: the mean visual token, zeros, noise, another run's tokens."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Fill(ABC):
     def added(
         self, run: RunLike, positions: tuple[int, ...]
     ) -> tuple[Float[Tensor, "token d_model"], ...]:
-        """What the model adds to these embeddings behind its first blocks (DeepStack).
+        """What the model adds to these embeddings after its first blocks (DeepStack).
 
         Nothing, unless a fill takes an image's own tokens: an ablated token then leaves nothing
         behind. Empty is nothing.
@@ -113,7 +113,7 @@ class Noise(Fill):
 class Donor(Fill):
     """The visual tokens of another run, by their index among the visual tokens.
 
-    What the model adds to them behind its first blocks (DeepStack) is the other run's as well.
+    What the model adds to them after its first blocks (DeepStack) is the other run's as well.
     """
 
     run: RunLike
@@ -131,8 +131,8 @@ class Donor(Fill):
         own, found = run.inputs.added(), self.run.inputs.added()
         if len(own) != len(found):
             raise InputError(
-                f"expected a donor whose model adds features behind {len(own)} blocks of the "
-                f"decoder, as this one does, got one that adds them behind {len(found)}"
+                f"expected a donor whose model adds features after {len(own)} blocks of the "
+                f"decoder, as this one does, got one that adds them after {len(found)}"
             )
         chosen = self._chosen(run, positions)
         return tuple(table[chosen.to(table.device)] for table in found)

@@ -1,4 +1,4 @@
-"""What belongs together in an image: groups of locations, with text and without.
+"""Perceptual grouping: groups of an image's locations, with text and without.
 
     groups = group(features["projector"], "kmeans", n_groups=8)     # no text, no labels
     overlap = jaccard(instance_cells(masks, tokens, n), whole, groups)

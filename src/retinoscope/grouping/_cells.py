@@ -1,4 +1,4 @@
-"""What each location shows, in pixels: classes and instances counted inside its box.
+"""Pixels of each class and instance inside each location's box.
 
 Where a prediction is constant on locations, these counts are all that its score depends on.
 """

@@ -1,4 +1,4 @@
-"""Groups that no feature had a part in. Their overlap with objects is far from 0."""
+"""Groups made without features, as controls: their overlap with objects is far from 0."""
 
 from __future__ import annotations
 

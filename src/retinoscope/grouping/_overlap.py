@@ -1,4 +1,4 @@
-"""How well groups fit instances: Jaccard index by best match and by a matching of one to one."""
+"""The fit of groups to instances: Jaccard index by best match and by one-to-one matching."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Whole = Int[np.ndarray, " location"]
 
 @dataclass(frozen=True, eq=False)
 class InstanceOverlap:
-    """Of each instance, its overlap with the groups of its image; classes play no part.
+    """The overlap of each instance with the groups of its image, whatever its class.
 
     Attributes:
         best: (k,) IoU with the group that fits it best. The truth chooses, so this is an oracle,

@@ -1,4 +1,4 @@
-"""The head on a part of the vocabulary: float32 logits of some tokens, as the model gives them."""
+"""The head on a part of the vocabulary: float32 logits of some tokens, equal to the model's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The logit lens: what each position says in the vocabulary after each layer.
+"""The logit lens: each position's state after each layer, read out in the vocabulary.
 
 The readout of (layers + 1) x n x vocabulary numbers is never held; see `_stream`.
 """
@@ -182,7 +182,7 @@ class Lens:
         return show(self)
 
     def _require_current(self) -> None:
-        """What is read out anew must go through the unembedding that the rest went through."""
+        """Refuses a new readout if the unembedding is not the one that the lens was made with."""
         if self._state is not None:
             modules = (self._adapter.decoder.final_norm, self._adapter.unembedding)
             before = self._state.hooks_on(modules)

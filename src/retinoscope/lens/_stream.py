@@ -46,7 +46,7 @@ _GROUP, _GROUPS = 64, 32
 
 @dataclass(frozen=True)
 class Readout:
-    """What stays of the logits.
+    """What is kept of the logits.
 
     Attributes:
         ids: (row, top_k) token ids, the largest logit first.
@@ -63,7 +63,7 @@ class Readout:
 
 @dataclass(frozen=True)
 class Tiles:
-    """How rows x vocabulary are cut.
+    """The tiles that rows x vocabulary is divided into.
 
     Attributes:
         rows: in a block.
@@ -151,7 +151,7 @@ def word_logits(
 def _blocks(
     adapter: Adapter, hidden: Float[Tensor, "row d_model"]
 ) -> Iterator[tuple[Tiles, Float[Tensor, "row d_model"]]]:
-    """Blocks of rows, normed; a normed copy of all rows can be a tenth of the logits by itself."""
+    """Normed blocks of rows: a normed copy of all rows could take a tenth of the logits' memory."""
     tiles = Tiles.of(adapter, len(hidden), hidden.device)
     for part in hidden.split(tiles.rows):
         yield tiles, adapter.decoder.final_norm(part)

@@ -1,4 +1,4 @@
-"""Model families over their Hugging Face classes: one `Adapter` each, and what it supports.
+"""Model families on top of their Hugging Face classes: one `Adapter` each, and its capabilities.
 
 `open_model` loads a model and its processor, `adapter_for` finds the adapter by the model's config.
 An adapter says how images become visual embeddings, where in the image each visual token lies

@@ -64,7 +64,7 @@ class Inputs:
     encoded: tuple[EncodedImage, ...] = ()
 
     def followed_by(self, ids: Sequence[int]) -> Inputs:
-        """The same prompt with tokens that the model generated behind it."""
+        """The same prompt, followed by tokens that the model generated."""
         more = torch.tensor(list(ids), dtype=self.input_ids.dtype)
         return replace(
             self,
@@ -73,7 +73,7 @@ class Inputs:
         )
 
     def added(self) -> tuple[Float[Tensor, "token d_model"], ...]:
-        """For each of the decoder's first blocks what is added behind it at every position.
+        """What is added at every position after each of the decoder's first blocks.
 
         Zero at text. Empty where the family adds nothing, and where there is no image.
         """
@@ -273,7 +273,7 @@ class Adapter(ABC):
     def arguments(self, inputs: Inputs, start: int, stop: int) -> dict[str, Any]:
         """Further arguments of `decode` for the prompt's positions from `start` to `stop`.
 
-        Positions behind the prompt are those of generated text. Tensors have a batch axis of 1.
+        Positions after the prompt are those of generated text. Tensors have a batch axis of 1.
         """
         return {}
 
@@ -327,7 +327,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        """The same for an image that is not too large."""
+        """As `preprocess`, for an image that is not too large."""
 
     @abstractmethod
     def encode_images(
@@ -362,7 +362,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def format(self, text: str, n_images: int, prefill: str | None) -> Formatted:
-        """The prompt in the model's own conversation format, an answer's beginning behind it."""
+        """The prompt in the model's own conversation format, followed by an answer's beginning."""
 
     @abstractmethod
     def after_images(self, text: str) -> int:

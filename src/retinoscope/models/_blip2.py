@@ -125,7 +125,7 @@ class QueryAdapter(PlaceholderAdapter):
 
     @property
     def _wording(self) -> tuple[str, str]:
-        """What stands before and behind the user's words."""
+        """The text before and after the user's words."""
         return "Question: ", " Answer:"
 
     def after_images(self, text: str) -> int:

@@ -41,7 +41,7 @@ class Capabilities:
                 raise CapabilityError(f"{self.architecture} does not allow {name}: {method.why}")
 
     def refusing(self, name: str, why: str) -> Capabilities:
-        """The same, but for one method that turned out not to be exact.
+        """The same capabilities without one method that turned out not to be exact.
 
         What is refused already keeps its reason, which is what the family knows of itself.
         """

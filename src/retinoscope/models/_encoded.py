@@ -1,4 +1,4 @@
-"""What a model makes of an image: everything that belongs to it travels together."""
+"""The encoding of an image: everything that the decoder receives of it, in one object."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class EncodedImage:
-    """One image as the decoder gets it.
+    """One image as the decoder receives it.
 
     Attributes:
         embeddings: (token, d_model) in place of the image's placeholders.
-        added: for each of the decoder's first blocks what is added behind it at the image's
+        added: for each of the decoder's first blocks what is added after it at the image's
             positions (DeepStack); empty in most families.
         read: what cross-attention blocks make their keys and values of; None where there are none.
     """
@@ -27,7 +27,7 @@ class EncodedImage:
 
 @dataclass(frozen=True, eq=False)
 class DeepStack:
-    """What one call of the decoder adds behind its first blocks.
+    """What one call of the decoder adds after its first blocks.
 
     Attributes:
         tables: for each of these blocks one row per position of the call, zero where nothing is
@@ -47,7 +47,7 @@ class DeepStack:
 
         Args:
             n_rows: size of the batch.
-            edits: (row, positions, what is added there behind each of the blocks).
+            edits: (row, positions, what is added there after each of the blocks).
         """
         tables = []
         for number, table in enumerate(self.tables):

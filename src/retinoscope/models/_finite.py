@@ -1,4 +1,4 @@
-"""Numbers that are NaN or infinite: said where they come out, and looked for only then."""
+"""NaN and infinite values: noticed in the results, and traced to their module only then."""
 
 from __future__ import annotations
 

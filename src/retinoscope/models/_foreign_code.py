@@ -1,4 +1,4 @@
-"""Code that comes with a model is never run: what would need it is refused by name."""
+"""Code that comes with a model is never run: a model that needs it is refused by name."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Gemma3Adapter(PlaceholderAdapter):
 
     @property
     def _placeholder(self) -> str:
-        # In a prompt an image is its begin token; the processor writes the visual tokens behind it.
+        # In a prompt an image is its begin token; the processor writes the visual tokens after it.
         processor: Any = self.processor
         return str(processor.boi_token)
 

@@ -1,4 +1,4 @@
-"""Families without an adapter of their own: what can be read off the model, and then is checked."""
+"""Families without an adapter: read off the model, then checked on it."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class GenericAdapter(PlaceholderAdapter):
 
     @torch.no_grad()
     def verify(self) -> None:
-        """Holds the adapter against the model's own forward pass on prompts with images.
+        """Checks the adapter against the model's own forward pass on prompts with images.
 
         Finds out besides whether visual tokens can be placed and whether a prompt may have several
         images.
@@ -242,7 +242,7 @@ class GenericAdapter(PlaceholderAdapter):
         rounding = _TOLERANCE.get(self.dtype, _OTHER_SHAPES)
         if not difference(self.unembed(shorter), self.unembed(hidden[-_CUT - 1])) <= rounding:
             raise CapabilityError(
-                f"in {what} a position reads those behind it, so its attention is not causal"
+                f"in {what} a position reads those after it, so its attention is not causal"
             )
 
     def _embedded(self, inputs: Inputs) -> Float[Tensor, "1 token d_model"]:

@@ -1,4 +1,4 @@
-"""Where visual tokens lie in a family that is not known: guessed, and held against the model."""
+"""The layout of visual tokens in an unknown family: guessed, then checked on the model."""
 
 from __future__ import annotations
 

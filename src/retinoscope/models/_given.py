@@ -1,4 +1,4 @@
-"""Objects that a user hands over: told apart, unwrapped, or refused with what to do."""
+"""Objects that a user passes: recognised, unwrapped, or refused with what to do instead."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def check_processor(processor: Any) -> None:
 
 
 def failed(model: nn.Module, error: Exception) -> Exception:
-    """What to say of an error that came out of a model which is called part by part."""
+    """The error to raise for one that a model raised while its parts were called one by one."""
     if isinstance(error, RetinoscopeError) or is_out_of_memory(error):
         return error
     hooked = [

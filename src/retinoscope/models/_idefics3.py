@@ -19,7 +19,7 @@ from ._tiles import tiled_layout
 class Idefics3Adapter(PlaceholderAdapter):
     """`Idefics3ForConditionalGeneration`.
 
-    An image is stretched until its sides are multiples of a tile and cut; behind the tiles comes
+    An image is stretched until its sides are multiples of a tile and cut; after the tiles comes
     the whole image, squeezed to one tile, which is the last tile of the layout. An image no larger
     than a tile is squeezed to one and comes alone, as every image does without image splitting.
     The connector folds squares of `scale_factor` x `scale_factor` patches into one visual token.

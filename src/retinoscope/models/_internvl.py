@@ -22,7 +22,7 @@ class InternVLAdapter(PlaceholderAdapter):
     """`InternVLForConditionalGeneration`.
 
     An image is stretched to the grid of square tiles whose aspect ratio is nearest to its own and
-    cut; behind more than one tile comes the whole image, squeezed to one, which is the last tile of
+    cut; after more than one tile comes the whole image, squeezed to one, which is the last tile of
     the layout. Squares of patches are folded into one visual token each (`downsample_ratio`). All
     visual tokens of an image follow each other without text between them.
 

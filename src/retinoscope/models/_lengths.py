@@ -34,7 +34,7 @@ class _Rotary:
 
 @dataclass(frozen=True, eq=False)
 class LengthRule:
-    """Which lengths share their rotary angles, and keys with them.
+    """The lengths that share rotary angles, and therefore keys.
 
     "dynamic" angles (NTK) are another for every length past the original context, "longrope" has
     one set up to there and one beyond. Of all other kinds a position has the same angles whatever
@@ -62,7 +62,7 @@ class LengthRule:
 
     @property
     def why(self) -> str:
-        """What follows for prompts of several lengths; empty where nothing does."""
+        """The consequence for prompts of several lengths; empty if there is none."""
         if not self:
             return ""
         return (

@@ -54,7 +54,7 @@ class Lfm2VLAdapter(PlaceholderAdapter):
     """`Lfm2VlForConditionalGeneration`.
 
     An image is resized so that both sides are multiples of a merged patch. A large one becomes a
-    grid of square tiles, row by row, and behind them the whole image as a thumbnail, which is the
+    grid of square tiles, row by row, and after them the whole image as a thumbnail, which is the
     last tile of the layout. Knockouts and attention rows exist at the attention layers only; the
     convolutions carry information between neighbouring positions all the same.
 

@@ -1,4 +1,4 @@
-"""LLaVA-NeXT: the whole image, and behind it the image again at the size of several tiles."""
+"""LLaVA-NeXT: the whole image, followed by the image at the size of several tiles."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ class LlavaNextAdapter(LlavaAdapter):
 
 
 def _ended(values: np.ndarray, shape: tuple[int, int], end: float) -> np.ndarray:
-    """Values of a grid, one more behind each row of it.
+    """Values of a grid, one more after each row of it.
 
     Args:
         values: (rows * columns, ...) row by row.

@@ -204,7 +204,7 @@ _SLACK = 4
 
 
 def check_sizes(name: str, config: PreTrainedConfig) -> None:
-    """Holds a configuration's sizes against the weights beside it, before anything is made of them.
+    """Checks a configuration's sizes against the weights beside it, before memory is taken.
 
     The library makes what the configuration says, fills it with random numbers, and only then
     finds that the weights have other shapes.

@@ -157,7 +157,7 @@ class Ovis2Adapter(PlaceholderAdapter):
 
     def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
         inputs = super().prepare(images, formatted)
-        # One indicator stands before the first and two or more behind the last token of frame 0.
+        # One indicator stands before the first and two or more after the last token of frame 0.
         spans = tuple(
             tuple(range(places[0] - 1, places[0] - 1 + len(layout)))
             for places, layout in zip(inputs.image_positions, inputs.layouts, strict=True)

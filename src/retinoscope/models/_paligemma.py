@@ -24,7 +24,7 @@ from ._wording import refuse_control
 class Prefixed(Formatted):
     """A prompt and the beginning of its answer, which the model reads causally.
 
-    `text` is what the processor takes: it adds the token for the beginning of text behind the
+    `text` is what the processor takes: it adds the token for the beginning of text after the
     images and a newline at the end.
     """
 

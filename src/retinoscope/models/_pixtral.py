@@ -20,7 +20,7 @@ class PixtralAdapter(PlaceholderAdapter):
     """`LlavaForConditionalGeneration` with the vision tower of Pixtral.
 
     An image is resized so that both sides are multiples of a visual token. Behind each row of
-    visual tokens there is a token that ends the row, and one of another kind behind the last: these
+    visual tokens there is a token that ends the row, and one of another kind after the last: these
     have ids and embeddings of their own and are ordinary text.
 
     Source: Agrawal et al. 2024, "Pixtral 12B", section 2.2.

@@ -1,4 +1,4 @@
-"""Some values of every weight, read often: they tell of edits that PyTorch does not count."""
+"""Samples of every weight, read often, to detect edits that PyTorch does not count."""
 
 from __future__ import annotations
 

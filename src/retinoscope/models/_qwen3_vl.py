@@ -19,7 +19,7 @@ from ._entering import hooked
 from ._qwen_vl import QwenVLAdapter
 
 _NO_GRADIENTS = (
-    "an edited visual token loses the features that are added behind the first blocks (DeepStack), "
+    "an edited visual token loses the features that are added after the first blocks (DeepStack), "
     "so the logit jumps on the way from a baseline: choose tokens in another way"
 )
 
@@ -80,7 +80,7 @@ class Qwen3VLAdapter(QwenVLAdapter):
         deepstack: DeepStack | None = None,
         **extra: Any,
     ) -> Float[Tensor, "batch token d_model"]:
-        """As `Adapter.decode`, with the features that belong to `embeds` added behind the blocks.
+        """As `Adapter.decode`, with the features that belong to `embeds` added after the blocks.
 
         Raises:
             CapabilityError: gradients with respect to the visual tokens are asked for.

@@ -96,7 +96,7 @@ class Vocabulary:
         return list(found) or [plain]
 
     def ending(self, ids: Sequence[int]) -> str:
-        """The text of the last few of `ids`, which what the model writes next follows."""
+        """The text of the last few of `ids`, which the continuation follows."""
         return self.tokenizer.decode(list(ids[-_ENDING:]), clean_up_tokenization_spaces=False)
 
     def unknown(self, text: str) -> tuple[str, ...]:
@@ -139,7 +139,7 @@ class Vocabulary:
 
 @contextmanager
 def length_warning_held() -> Iterator[None]:
-    """Holds the library's warning of a text beyond the context back, and drops it on an error.
+    """Delays the library's warning of a text beyond the context, and drops it on an error.
 
     A text that is too long is refused in our own words, which say more.
     """
@@ -164,7 +164,7 @@ def length_warning_held() -> Iterator[None]:
 def pieces_after(tokenizer: Any, text: str, after: str) -> list[int]:
     """Ids of `text` as a model writes them that was prompted with `after`.
 
-    Tokenizers that put a space before every text write its beginning in another way behind a line
+    Tokenizers that put a space before every text write its beginning in another way after a line
     break or a colon. Empty where no model could write it there: its letters would go on with those
     of `after`.
     """

@@ -1,4 +1,4 @@
-"""Images cut into a grid of tiles of equal size, with the whole image behind them."""
+"""Images cut into a grid of tiles of equal size, followed by the whole image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def tiled_layout(
     grids: Sequence[tuple[int, int]],
     side: float,
 ) -> Layout:
-    """The tiles row by row, and behind them the whole image once more if there is one grid more.
+    """The tiles row by row, followed by the whole image if there is one grid more.
 
     Each tile is a resized cutting without padding, and the resized image is exactly its tiles.
 

@@ -26,7 +26,7 @@ from ._load import located, read_config, read_processor, read_weights, short
 
 
 def is_vlm(config: PreTrainedConfig) -> bool:
-    """Whether models of this configuration answer in text about an image."""
+    """Whether models with this configuration answer questions about an image in text."""
     known: Any = AutoModelForImageTextToText._model_mapping
     return type(config) in known or any(adapter.takes(config) for adapter in ADAPTERS)
 

@@ -1,4 +1,4 @@
-"""Which state a model is in: whether its weights, structure, settings or hooks changed.
+"""The state of a model: whether its weights, structure, settings or hooks changed.
 
 What was computed with one state is not served to another. `Watch.look` tells the states apart in a
 fraction of a run's time; what it compares, and the one kind of edit that it cannot see, is said in
@@ -40,7 +40,7 @@ class ModelState:
         structure: counts the changes of the tree of modules.
         weights: counts the changes of parameters, buffers and modules.
         settings: which of the configurations seen so far is in force.
-        hooks: ids of the forward hooks that somebody put on the model, each behind its module's.
+        hooks: ids of the forward hooks that somebody put on the model, each after its module's.
         numerics: autocast and the precision of matrix products.
     """
 
@@ -130,7 +130,7 @@ class Watch:
         return self.look() if self._last is None else self._last
 
     def settle(self) -> None:
-        """Called after a pass: what quantised weights changed of themselves is no change.
+        """Takes changes that quantised weights made themselves in a pass as no change.
 
         bitsandbytes arranges them anew in the first pass in which it uses them.
         """
@@ -153,7 +153,7 @@ class Watch:
             return self.content_at_last_look()
 
     def content_at_last_look(self) -> Mapping[str, str]:
-        """As `content`, for whoever has just looked."""
+        """As `content`, without looking for changes again."""
         with entering(self.model):
             if self._content is None or self._content[0] != self._weights:
                 self._content = (self._weights, content_of(self.model))
@@ -315,7 +315,7 @@ class _Snapshot:
         return copy.deepcopy(self.settings, {id(one): one for one in self._configs})
 
     def hooks(self) -> tuple[tuple[int, int], ...]:
-        """Ids of the forward hooks, each behind that of its module."""
+        """Ids of the forward hooks, each after that of its module."""
         if not any(self._hooks):
             return ()
         return tuple(

@@ -1,4 +1,4 @@
-"""Which pictures and words an embedded model was made for: part of its card."""
+"""The images and words that an embedded model was trained for; part of its card."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class KnownWorld:
         )
 
     def strange(self, size: tuple[int, int]) -> str:
-        """What is said of a picture of another size than this world has; "" for one that fits.
+        """A note about an image of another size than the training images; "" if it fits.
 
         A picture of the right size need not be of this world: that is not looked into.
         """

@@ -1,4 +1,4 @@
-"""What a reproduction of Neo et al. 2024 runs; the defaults are the paper's."""
+"""The settings of a reproduction of Neo et al. 2024; the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class ReproductionPlan:
         return n if self.limit is None else min(n, self.limit)
 
     def object_filters(self, mode: Mode) -> tuple[Filter, ...]:
-        """Of the images for captions and yes/no."""
+        """The filters of images for captions and yes/no questions."""
         return paper_filters(
             mode,
             min_area=self.min_area,
@@ -126,7 +126,7 @@ class ReproductionPlan:
         return 1 if mode == "paper" else None
 
     def prompts(self, mode: Mode) -> PromptOptions:
-        """The curation has chosen the objects; the rest is the paper's wording."""
+        """The paper's wording; the curation has chosen the objects."""
         return PromptOptions(
             max_instances=None,
             max_questions=self.max_questions(mode),

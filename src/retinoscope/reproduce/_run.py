@@ -138,7 +138,7 @@ class _Reproduction:
         self._write()
 
     def withdraw(self) -> None:
-        """Takes back the claim of a run that was refused before it had a result."""
+        """Removes the claim of a run that was refused before it had a result."""
         if not self.new or self.studies:
             return
         for one in self.out.iterdir():
@@ -154,7 +154,7 @@ class _Reproduction:
         write_bytes(self.out / PLAN, text.encode("utf-8"))
 
     def mode(self, mode: Mode, data: OpenedData, mean_data: OpenedData) -> None:
-        """Everything but the lens, in one mode."""
+        """Runs everything but the lens, in one mode."""
         plan, folder = self.plan, self.out / mode
         objects = self.curate(
             data, f"{mode}/objects", plan.object_filters(mode), plan.capped(plan.n_objects)
@@ -203,7 +203,7 @@ class _Reproduction:
                 self.run(cut, opened, f"{mode}/knockout")
 
     def lens(self, data: OpenedData) -> None:
-        """The logit lens, which has no rule that the modes differ in."""
+        """Runs the logit lens, for which the modes have the same rules."""
         plan = self.plan
         opened = self.curate(data, "lens", plan.lens_filters(), plan.capped(plan.n_lens))
         if opened is None:
@@ -265,7 +265,7 @@ class _Reproduction:
 
 
 class _Watched(Sequence[Sample]):
-    """Samples that tell how many of them were read."""
+    """Samples that report how many of them were read."""
 
     def __init__(self, samples: Sequence[Sample], progress: Progress) -> None:
         self.samples, self.progress = samples, progress

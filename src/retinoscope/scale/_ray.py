@@ -173,7 +173,7 @@ class RayWorkers:
                     actor.queue.append((task, index))
 
     def _next(self) -> tuple[_Actor, Any]:
-        """The worker that is done with something, and with what; an exception if it is lost."""
+        """The next worker that is done, and its result; an exception if it is lost."""
         busy = {
             actor.queue[0][0] if actor.ready is None else actor.ready: actor
             for actor in self._actors

@@ -1,4 +1,4 @@
-"""What runs on a worker: a model, the data, and one study on both."""
+"""The code of a worker: a model, the data, and one study on both."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Open = Callable[[], Sequence[Sample]]
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """What the writing process knows of a model that only workers have loaded.
+    """The writing process's view of a model that only workers have loaded.
 
     Attributes:
         name, fingerprint: of the model.

@@ -28,7 +28,7 @@ _FLAT = 1e-12
 
 @dataclass(frozen=True)
 class Spread:
-    """A ratio of sums over groups and how exactly they give it.
+    """A ratio of sums over groups, with its standard error.
 
     Attributes:
         value: sum of numerators over sum of denominators; NaN where these are 0.

@@ -1,4 +1,4 @@
-"""Few large parts in place of many small ones, so that a long run does not end in 100,000 files."""
+"""Merges small parts into few large ones, so that a long run does not leave 100,000 files."""
 
 from __future__ import annotations
 

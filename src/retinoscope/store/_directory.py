@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 
 class RunDirectory:
-    """What a study writes and the report reads.
+    """The directory that a study writes and the report reads.
 
     Use it in a `with` block: leaving it, also by Ctrl-C or an error, writes what is buffered and
     gives the lock back. A killed process loses at most the buffer. A run that is *refused* (an
@@ -220,7 +220,7 @@ class RunDirectory:
         self._flushed_at = time.monotonic()
 
     def forget(self, keys: Collection[str]) -> None:
-        """Takes finished samples out again, so that they can be written anew.
+        """Removes finished samples, so that they can be written again.
 
         Raises:
             StudyError: the disk is full.
@@ -311,7 +311,7 @@ class RunDirectory:
         )
 
     def _withdraw(self, made: Sequence[Path]) -> None:
-        """Takes back the claim of a run that was refused: the folder held nothing before it."""
+        """Removes the claim of a run that was refused; the folder held nothing before."""
         self._closed = True
         self._buffer.clear()
         # The manifest goes first: what is left if this is cut short is no run.

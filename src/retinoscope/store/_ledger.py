@@ -1,4 +1,4 @@
-"""The parts of a run directory as their one writer sees them."""
+"""The parts of a run directory, as its only writer sees them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Ledger:
                 self._merge(parts)
 
     def forget(self, keys: Collection[str]) -> None:
-        """Takes samples out again, by writing the parts that hold them anew without them.
+        """Removes samples by rewriting the parts that hold them.
 
         Raises:
             StudyError, InputError: as `atomic_file` does.

@@ -119,7 +119,7 @@ def mark_of(manifest: Mapping[str, object]) -> str:
 
 
 def _told_apart(value: object) -> object:
-    """A value without what `differences` does not look at."""
+    """A value without what `differences` ignores."""
     if not isinstance(value, Mapping):
         return value
     if "fingerprint" in value:

@@ -1,4 +1,4 @@
-"""parts/*.parquet: finished samples as they come, and their merge into results.parquet.
+"""parts/*.parquet: finished samples in the order they finish, merged into results.parquet.
 
 A part is never changed. Many small ones are replaced by a *segment* (see `_compact`): a part that
 names in its metadata the parts it holds the samples of. Where both are there, because the process
@@ -133,7 +133,7 @@ def read_index(parts: Iterable[Path], run: str) -> PartIndex:
 
 @dataclass(frozen=True)
 class _Head:
-    """What a part says of itself: key, rows and columns of each sample, the parts it replaces."""
+    """A part's own metadata: key, rows and columns of each sample, the parts that it replaces."""
 
     schema: pa.Schema
     samples: list[tuple[str, int, list[str]]]

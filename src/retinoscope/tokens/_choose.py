@@ -17,7 +17,7 @@ from ._visual import VisualTokens
 
 
 class RunLike(Protocol):
-    """What this room needs of a run."""
+    """The attributes of a run that token sets need."""
 
     @property
     def adapter(self) -> Adapter: ...
@@ -34,7 +34,7 @@ class RunLike(Protocol):
 
 
 def require_run(run: object, what: str = "a run") -> None:
-    """Raises `InputError` for what is no run; `what` is what the message says was expected."""
+    """Raises `InputError` unless it is a run; `what` names in the message what was expected."""
     if not isinstance(getattr(run, "sequence", None), Positions) or not hasattr(run, "inputs"):
         raise InputError(f"expected {what}, got {arguments.shown(run)}: vlm.run(prompt) makes one")
 

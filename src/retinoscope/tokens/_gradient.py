@@ -20,7 +20,7 @@ from ._choose import RunLike, visual
 
 
 class RunWithStates(RunLike, Protocol):
-    """A run whose residual stream can be read, which says what its gradients must belong to."""
+    """A run whose residual stream can be read, to check that gradients belong to it."""
 
     @property
     def logits(self) -> Float[Tensor, " vocab"]: ...
@@ -35,7 +35,7 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 
 
 class Slopes(NamedTuple):
-    """Values of what is read, and their gradients.
+    """Values that are read, and their gradients.
 
     Attributes:
         values: (batch,) float32.
@@ -100,7 +100,7 @@ class EmbeddingGradient:
 
     @property
     def cost(self) -> int:
-        """Bytes that one row of a batch takes, from above: what the backward pass needs kept."""
+        """An upper bound of the bytes that a row of a batch takes, kept for the backward pass."""
         adapter, rows = self.run.adapter, self._n - self._start(self._prefix)
         inner = int(getattr(adapter.text_config, "intermediate_size", 0) or 4 * adapter.d_model)
         numbers = 16 * adapter.d_model + 5 * inner
@@ -208,7 +208,7 @@ class LogitGradient(EmbeddingGradient):
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """No parameter of `model` asks for a gradient inside; what asked before asks again after."""
+    """Switches off gradients of the parameters of `model` inside, and restores them afterwards."""
     asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in asking:
         parameter.requires_grad_(False)
@@ -232,7 +232,7 @@ def _token(run: RunWithStates, word: str | int) -> int:
 
 
 def likely_pieces(run: RunWithStates, word: str) -> tuple[int, ...]:
-    """Ids of the pieces of `word` behind the run's last position.
+    """Ids of the pieces of `word` after the run's last position.
 
     Where the tokenizer can write it in two ways there, the one whose first piece has the larger
     logit.

@@ -35,7 +35,7 @@ COMPLETE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """What the gradients along a straight line add up to.
+    """The sum of the gradients along a straight line.
 
     Attributes:
         attributions: (n, d_model) float32, whose total is `change` within the error below.

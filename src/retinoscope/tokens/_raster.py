@@ -1,4 +1,4 @@
-"""From tokens to pixels: which token a pixel belongs to, and values of tokens as a picture."""
+"""From tokens to pixels: the token that each pixel belongs to, and values of tokens as an image."""
 
 from __future__ import annotations
 

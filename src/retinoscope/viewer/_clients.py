@@ -1,4 +1,4 @@
-"""Who asks: names that tell browsers apart, and what each may hold while its requests arrive."""
+"""Clients: names that tell browsers apart, and limits on what each may upload at once."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class CapabilityFacts:
-    """A view or a method: whether it is there, and why where it is not."""
+    """A view or a method: whether it is available, and if not, why."""
 
     name: str
     ok: bool

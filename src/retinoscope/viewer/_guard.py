@@ -1,4 +1,4 @@
-"""What every request must pass before it reaches a route, and the headers of every answer."""
+"""Checks that every request must pass before it reaches a route, and the headers of responses."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class Library:
         )
 
     def capabilities(self) -> list[CapabilityFacts]:
-        """Which views there are, and why the others are missing."""
+        """The views that are available, and why the others are missing."""
         opened = self.opened
         no_run = "; ".join(why for why in (opened.no_data, opened.no_model) if why)
         attention = no_run or self._no_attention
@@ -318,7 +318,7 @@ class Library:
         return image, visual_of_boxes(boxes, facts.get("grid"), positions)
 
     def fingerprint(self, key: str) -> str:
-        """Changes with whatever the document of `key` depends on."""
+        """A fingerprint of everything that the document of `key` depends on."""
         if key == "manifest" or key.startswith(("table-", "flow-")):
             told: list[object] = [self._content, plain(self.capabilities()), self.mode]
         else:

@@ -44,7 +44,7 @@ def prompt_facts(text: str, tokens: Sequence[str], inputs: Inputs) -> PromptFact
 
 
 def notes_on(run: Run) -> str:
-    """What keeps a run's answer from meaning much: unknown words, a picture of another world."""
+    """Reasons to distrust a run's answer: unknown words, an image unlike the training images."""
     told: list[str] = []
     if run.prompt.unknown:
         words = ", ".join(repr(word) for word in run.prompt.unknown)

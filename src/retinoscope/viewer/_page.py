@@ -12,7 +12,7 @@ STATIC = files("retinoscope.viewer") / "static"
 
 
 def page(mode: str, title: str) -> bytes:
-    """index.html, the same in all places.
+    """index.html, the same for every use of the page.
 
     Args:
         mode: "static" or "live".

@@ -1,4 +1,4 @@
-"""What the page may ask for: typed, with bounds, and nothing that names a file."""
+"""The requests that the page may send: typed and bounded, and none of them names a file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Target = Literal["last", "question"] | Indices
 
 
 class Request(BaseModel):
-    """Numbers are numbers, not texts of numbers; nothing unknown."""
+    """A strict model: numbers are not read from strings, and unknown fields are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 

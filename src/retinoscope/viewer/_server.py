@@ -78,7 +78,7 @@ class App:
         self._decoding = asyncio.Semaphore(2)
 
     def client(self, request: Request) -> str:
-        """The client of a request, which gets its own turn, runs and images."""
+        """The client of a request, which has its own place in the queue, runs and images."""
         address = "" if request.client is None else request.client.host
         return self.clients.of(request.cookies.get(CLIENT_COOKIE), address)
 

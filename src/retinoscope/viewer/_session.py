@@ -1,4 +1,4 @@
-"""A live model: runs that are kept for a while, and everything that can be asked about them.
+"""A live model: runs that are kept for a while, and the answers to requests about them.
 
 All methods compute in the calling thread; the server calls them in its model's one thread.
 """
@@ -76,11 +76,11 @@ Item = TypeVar("Item")
 
 
 class GoneError(InputError):
-    """A run or an image that is not kept (any more)."""
+    """A run or an image that is not, or no longer, kept."""
 
 
 class ClientItems(Generic[Item]):
-    """Each client's last things by names that cannot be guessed; safe over threads.
+    """Each client's latest items, by names that cannot be guessed; thread-safe.
 
     A client that has too many loses its own, the one used longest ago. Where all together take too
     much memory, the client that holds the most loses one, never the one just added.
@@ -308,7 +308,7 @@ class Sweep:
         return len(self._found)
 
     def step(self) -> None:
-        """Some more windows."""
+        """Computes the next few windows."""
         start = time.perf_counter()
         chosen = self._cuts[self.done : self.done + self.CHUNK]
         logits = self._run.counterfactuals(chosen).logits
@@ -316,7 +316,7 @@ class Sweep:
         self._ms += (time.perf_counter() - start) * 1000
 
     def document(self) -> SweepDocument:
-        """What was found; of a finished sweep."""
+        """The document of a finished sweep."""
         return SweepDocument(
             sources=["selection"],
             targets=[self._target],

@@ -128,7 +128,7 @@ def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
 
 
 def calls_of(session: Session) -> dict[str, Callable[[object], object]]:
-    """What the page may ask for, by the server's paths."""
+    """The functions that the page may call, by the server's paths."""
     from ._requests import (
         AttentionRequest,
         EffectRequest,

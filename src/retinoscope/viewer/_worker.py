@@ -1,4 +1,4 @@
-"""One thread that holds the model, and a queue that gives every client its turn."""
+"""A thread that holds the model, and a queue that serves the clients in turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A page of ours: its shell, and the front end that is built for it and packaged."""
+"""A page of this package: its shell, and the front end that is built for it."""
 
 from __future__ import annotations
 

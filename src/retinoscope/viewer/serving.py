@@ -1,4 +1,4 @@
-"""What any page of ours is served with: the guard before its routes, an address, a token.
+"""How every page of this package is served: a guard before its routes, an address, a token.
 
 Needs the extra "serve".
 """

@@ -1,4 +1,4 @@
-"""Scenes on water or land: what is in them and what is behind them go together, or do not.
+"""Scenes on water or land, with objects that go with the background or do not.
 
 As Waterbirds (Sagawa et al. 2020) for birds, but drawn: masks are known, so the same objects can be
 put on the other ground, and nothing else changes.

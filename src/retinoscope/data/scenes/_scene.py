@@ -1,4 +1,4 @@
-"""Scenes put together: pixels, label maps, `Sample`s, and lazy sequences of them."""
+"""Finished scenes: pixels, label maps, `Sample`s, and lazy sequences of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is said about a scene: relations, a caption, questions. Needs the layout only."""
+"""The texts about a scene: relations, a caption, questions. Needs the layout only."""
 
 from __future__ import annotations
 

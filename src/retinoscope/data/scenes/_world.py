@@ -1,4 +1,4 @@
-"""What a scene is made of: its options, and the description that is drawn from a seed."""
+"""The description of a scene: its options, and what is drawn from a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps from fixations, and the map that knows only where the centre is."""
+"""Density maps of fixations, and a centre prior."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         yield kind, content[start : start + length]
         at = after
     if content[at:].strip(b"\0"):
-        raise ValueError("bytes behind its last element")
+        raise ValueError("bytes after its last element")
 
 
 def _unpacked(packed: bytes, limit: int, file: Path) -> bytes:

@@ -55,7 +55,7 @@ class Viewport:
     def to_screen(
         self, points: Float[np.ndarray, "fixation xy"]
     ) -> Float[np.ndarray, "fixation xy"]:
-        """The other way round."""
+        """Pixels of the image as pixels of the screen."""
         return np.asarray(points, float) / (self.scale_x, self.scale_y) + (self.x0, self.y0)
 
 

@@ -1,4 +1,4 @@
-"""The comparison: one architecture, one budget, several objectives; what a reader may change."""
+"""The comparison: one architecture, one budget, several objectives, and their settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The objectives: what is trained beside the tower, and the loss of one batch."""
+"""The objectives: the modules trained along with the tower, and the loss of one batch."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Training(ABC):
         """The loss of one batch; random draws come from `generator` alone."""
 
     def after(self, step: int) -> None:
-        """What follows a step of the optimiser."""
+        """Updates that follow a step of the optimiser."""
         return
 
     def kept(self) -> dict[str, nn.Module]:
@@ -275,7 +275,7 @@ _MAKERS: dict[str, Callable[[CLIPVisionModel, TowerSizes, Objective], Training]]
 def training_for(
     objective: Objective, tower: CLIPVisionModel, sizes: TowerSizes, seed: int
 ) -> Training:
-    """What trains `tower` for an objective; what is beside it starts from `seed`."""
+    """The training of `tower` for an objective; its other modules start from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1_000_003 + seed)
         return _MAKERS[objective.kind](tower, sizes, objective)

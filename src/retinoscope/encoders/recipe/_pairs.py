@@ -1,4 +1,4 @@
-"""What the objectives learn from: images with their captions, and nothing else."""
+"""The training data of all objectives: images with their captions, and nothing else."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CHUNK = 200
 
 @dataclass(frozen=True)
 class PairBatch:
-    """What a step of an objective gets to see."""
+    """The data of one step."""
 
     images: UInt8[Tensor, "batch height width 3"]
     captions: Int[Tensor, "batch token"]

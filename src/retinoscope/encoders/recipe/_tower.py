@@ -80,7 +80,7 @@ def aggregate(
     """One vector per image, of length 1: of the class token, or of the patches without it.
 
     Channel-wise maximum: Ranasinghe et al. 2022, section 3; the gradient of each channel goes to
-    one patch (the first of equal ones). Nothing is projected behind it, so that patches and images
+    one patch (the first of equal ones). Nothing is projected after it, so that patches and images
     share one space.
     """
     if way == "class":

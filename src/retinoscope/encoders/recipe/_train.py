@@ -233,7 +233,7 @@ def _in_processes(
 def _work(
     jobs: Jobs, work: Path, recipe: EncoderRecipe, place: str, threads: int, told: Any
 ) -> None:
-    """What one process does; its last word is None, or what went wrong."""
+    """The work of one process; it ends by sending None, or the error."""
     try:
         with stopped_by_signals():
             torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Training pixels: crops and light of a whole batch at once, on its device."""
+"""Training pixels: random crops and lighting of a whole batch at once, on its device."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def view(
     light: float = 0.1,
     largest: float = 1.0,
 ) -> Float[Tensor, "batch 3 side side"]:
-    """A random square of each image, resampled to `side` pixels, in another light.
+    """A random square of each image, resampled to `side` pixels, with other lighting.
 
     Args:
         generator: draws; on the images' device.

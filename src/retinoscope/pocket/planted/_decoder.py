@@ -81,7 +81,7 @@ def plant_decoder(model: Any, planted: Planted, tokenizer: Any) -> None:
 
 
 def plant_image_bias(bias: Any) -> None:
-    """What every visual token has: the constant and its role."""
+    """Sets what all visual tokens have in common: the constant and their role."""
     bias[_CONSTANT] = _LARGE
     bias[_ROLES["image"]] = 1.0
 

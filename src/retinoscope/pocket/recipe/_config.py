@@ -1,4 +1,4 @@
-"""Sizes, stages and budgets of the pocket recipe: everything a reader may want to change."""
+"""Sizes, stages and budgets of the pocket recipe: the settings that a reader may want to change."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ class Stage:
     weight_decay: float = 0.02
 
     def lasting(self, steps: int) -> Stage:
-        """The same in another number of steps, a quarter of them at most to warm up."""
+        """The same stage with another number of steps, at most a quarter of them for warm-up."""
         steps = max(1, steps)
         return replace(self, steps=steps, warmup=min(self.warmup, max(1, steps // 4)))
 
     def scaled(self, factor: float) -> Stage:
-        """The same, `factor` times as long."""
+        """The same stage, `factor` times as long."""
         return self.lasting(round(self.steps * factor))
 
 

@@ -1,4 +1,4 @@
-"""How good a pocket model is, on scenes that no training step saw."""
+"""Evaluation of a pocket model on held-out scenes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stages 2 and 3: the projector alone, then projector and language model, on conversations.
+"""Stages 2 and 3, on conversations: the projector alone, then projector and language model.
 
 The vision tower is frozen by now, so its features are computed once and kept.
 """

@@ -1,4 +1,4 @@
-"""Stage 0: the language model reads text alone, before it ever meets an image.
+"""Stage 0: the language model is trained on text alone, before it sees any image.
 
 Two corpora describe scenes in the 144 places where the image will later stand, and are followed by
 the same questions. `maps` writes one word per place in reading order, as on a map: the object's

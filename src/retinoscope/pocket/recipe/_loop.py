@@ -59,8 +59,8 @@ def optimise(
         seconds: about how long the stage may take, in place of the number of its steps, which is
             then set from the speed of the first ones (and kept in the checkpoint).
         after: called with the number of steps done after each; changes `modules` beside gradients.
-        read_every: the loss is read, and a checkpoint thought of, every so many steps: reading
-            waits for the device.
+        read_every: number of steps after which the loss is read and a checkpoint considered;
+            reading waits for the device.
 
     Raises:
         KeyboardInterrupt: one of these signals; the same call goes on after that step.

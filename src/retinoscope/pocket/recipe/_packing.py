@@ -63,7 +63,7 @@ def pack(
     text_tokens: int,
     pad: int,
 ) -> TokenBatch:
-    """Pack each example's turns behind `prefix` and its image slots.
+    """Pack each example's turns after `prefix` and its image slots.
 
     Turns that do not fit into `text_tokens` are left out; the caller shuffles them.
 
@@ -85,7 +85,7 @@ def pack(
 
 
 def mask_of(segments: Int[Tensor, "batch token"]) -> Bool[Tensor, "batch 1 token token"]:
-    """Who sees whom: each turn the prefix and itself, from left to right."""
+    """The attention mask: each turn sees the prefix and itself, causally."""
     same = segments[:, :, None] == segments[:, None, :]
     to_prefix = (segments == 0)[:, None, :] & (segments >= 0)[:, :, None]
     length = segments.shape[1]

@@ -16,7 +16,7 @@ NAMED_BY = ("kind", "relation")
 
 
 class Turns:
-    """Makes `Turn`s from a scene's texts, with the variations the models must bear.
+    """Makes `Turn`s from a scene's texts, with the variations that models must handle.
 
     Half of the polling questions use the fixed article of the paper's prompts ("Is there a apple
     ..."), and half of the questions for a kind come with the paper's prefill "It is a", whatever

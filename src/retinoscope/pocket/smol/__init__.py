@@ -1,4 +1,4 @@
-"""`smol`: a small VLM of real pretrained parts, both frozen, and a trained adapter between them.
+"""`smol`: a small VLM made of two frozen pretrained models and a trained adapter between them.
 
 Language model: SmolLM2-135M-Instruct; vision tower: EfficientNet-Lite0. `fetch` brings the two
 once; `build` puts them together as an ordinary `LlavaForConditionalGeneration`. `recipe` trains the

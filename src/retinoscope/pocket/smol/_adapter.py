@@ -1,4 +1,4 @@
-"""The trained adapter: a few megabytes that say which parts they belong to."""
+"""The trained adapter: a few megabytes, with the hashes of the parts that it belongs to."""
 
 from __future__ import annotations
 

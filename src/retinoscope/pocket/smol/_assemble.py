@@ -1,4 +1,4 @@
-"""The parts put together: an ordinary `LlavaForConditionalGeneration` and its processor."""
+"""The assembled model: an ordinary `LlavaForConditionalGeneration` and its processor."""
 
 from __future__ import annotations
 

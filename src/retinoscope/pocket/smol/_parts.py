@@ -1,4 +1,4 @@
-"""The two frozen parts that `smol` is put together from: where they come from, where they lie.
+"""The two frozen models that `smol` is assembled from: where they come from and where they lie.
 
 They are not in the package: `fetch` brings them once, checks them and keeps them in a cache folder.
 """
@@ -146,7 +146,7 @@ def fetch(source: Path | None = None, *, hub: bool = False, say: Say = print) ->
 
 
 def sha256(file: Path) -> str:
-    """Of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

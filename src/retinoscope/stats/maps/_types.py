@@ -1,4 +1,4 @@
-"""What a comparison of two maps returns."""
+"""The result of comparing two maps."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ class MapScore:
 def undefined(
     metric: str, reason: str, n: int = 0, settings: Mapping[str, str | int | float | bool] = {}
 ) -> MapScore:
-    """A score that is not there, with why."""
+    """A score that is undefined, with the reason."""
     return MapScore(metric, math.nan, n, dict(settings), reason)

@@ -1,4 +1,4 @@
-"""Sizes and budgets of the smol recipe: everything a reader may want to change."""
+"""Sizes and budgets of the smol recipe: the settings that a reader may want to change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LORA = Stage(steps=1500, batch=64, lr=5e-4, warmup=50, weight_decay=0.01)
 
 @dataclass(frozen=True)
 class Eyes:
-    """Which features the adapter reads (see `LiteConfig`)."""
+    """The features that the adapter reads (see `LiteConfig`)."""
 
     image_size: int = 384
     patch_size: int = 32

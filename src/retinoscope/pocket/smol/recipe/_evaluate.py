@@ -1,4 +1,4 @@
-"""How good a smol model is on scenes that no training step saw."""
+"""Evaluation of a smol model on held-out scenes."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def pixels(
 
 
 def square(image: Image.Image, side: int) -> UInt8[np.ndarray, "side side 3"]:
-    """The middle of a picture as the processor takes it."""
+    """The centre crop of an image, as the processor takes it."""
     image = image.convert("RGB")
     scale = side / min(image.size)
     size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))

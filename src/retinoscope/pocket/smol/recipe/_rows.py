@@ -1,4 +1,4 @@
-"""Every scene's conversations as token ids, made once by all cores: a step only gathers them."""
+"""Every scene's conversations as token ids, made once in parallel: a step only gathers them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STEP = 8
 
 @dataclass(frozen=True)
 class PromptFrame:
-    """What every row begins with: the ids before the image, and the image's slots."""
+    """The beginning of every row: the ids before the image, and the image's slots."""
 
     prefix: tuple[int, ...]
     slots: int

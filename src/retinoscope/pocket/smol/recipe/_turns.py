@@ -26,7 +26,7 @@ class ChatTurns(Turns):
     POLLING_LEFT_OUT = 0.0
 
     def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
-        """One question and its answer, from behind the visual tokens on."""
+        """One question and its answer, from after the visual tokens on."""
         prompt = f"\n{question}<|im_end|>\n<|im_start|>assistant\n{prefill}"
         words = f" {answer}" if prefill else f"{answer[:1].upper()}{answer[1:]}"
         # "a" or "an" would give the answer away, or be wrong; the prefill is the paper's.
