@@ -1,0 +1,1 @@
+"""What draws and builds parts of the documentation from the code."""
