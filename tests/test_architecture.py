@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 import retinoscope
+from scripts import rooms
+from scripts.rooms import imported, room_of
 
 ROOMS = (
     "cli",
@@ -68,6 +71,7 @@ HEAVY = (
 )
 
 SOURCE = Path(retinoscope.__file__).parent
+ROOT = Path(__file__).parents[1]
 
 
 def _modules() -> list[Path]:
@@ -79,28 +83,11 @@ def _package(path: Path) -> list[str]:
     return ["retinoscope", *path.relative_to(SOURCE).parts[:-1]]
 
 
-def imported(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """Line and dotted parts of whatever of retinoscope is imported, anywhere in the file."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield node.lineno, alias.name.split(".")
-        elif isinstance(node, ast.ImportFrom):
-            base = package[: len(package) - node.level + 1] if node.level else []
-            module = base + (node.module.split(".") if node.module else [])
-            for alias in node.names:
-                yield node.lineno, [*module, alias.name]
-
-
 def _uses(path: Path) -> Iterator[tuple[int, list[str]]]:
     tree = ast.parse(path.read_text("utf-8"))
     for line, parts in imported(tree, _package(path)):
         if parts[0] == "retinoscope" and len(parts) > 1 and parts[1] in ROOMS:
             yield line, parts
-
-
-def _room(path: Path) -> str:
-    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def test_every_package_is_a_known_room() -> None:
@@ -113,7 +100,7 @@ def test_imports_point_downwards(room: str) -> None:
     wrong = [
         f"{path.relative_to(SOURCE)}:{line} imports {'.'.join(parts)}"
         for path in _modules()
-        if _room(path) == room
+        if room_of(path) == room
         for line, parts in _uses(path)
         if ROOMS.index(parts[1]) < ROOMS.index(room)
     ]
@@ -125,7 +112,7 @@ def test_rooms_use_only_the_public_names_of_others() -> None:
         f"{path.relative_to(SOURCE)}:{line} imports {'.'.join(parts)}"
         for path in _modules()
         for line, parts in _uses(path)
-        if parts[1] != _room(path) and any(part.startswith("_") for part in parts[2:])
+        if parts[1] != room_of(path) and any(part.startswith("_") for part in parts[2:])
     ]
     assert wrong == []
 
@@ -135,6 +122,28 @@ def test_the_import_reader_sees_lazy_and_relative_imports() -> None:
     found = [parts for _, parts in imported(ast.parse(text), ["retinoscope", "data"])]
     assert ["retinoscope", "store", "x"] in found
     assert ["retinoscope", "cli"] in found
+
+
+def test_the_picture_of_the_rooms_is_up_to_date() -> None:
+    assert rooms.PICTURE.read_text("utf-8") == rooms.picture(rooms.imports()), (
+        "python -m scripts.rooms draws it again"
+    )
+
+
+def test_the_architecture_page_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    assert set(rooms.imports()) <= set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
+
+
+def test_files_that_a_page_names_exist() -> None:
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    lost = [
+        f"{page.relative_to(ROOT)}: {name}"
+        for page in pages
+        for name in re.findall(r"`((?:src|tests|scripts|benchmarks)/[\w./-]*)`", page.read_text())
+        if not (ROOT / name).exists()
+    ]
+    assert lost == []
 
 
 def _loaded(code: str) -> set[str]:
