@@ -1,6 +1,6 @@
 """Malformed run directories: each must end in one line, or be harmless.
 
-python -m benchmarks.malformed_runs                 150 mutations of two small runs, a table
+python -m benchmarks.malformed_runs                 150 mutations of a small run of every study
 python -m benchmarks.malformed_runs --count 60      fewer
 """
 
@@ -20,28 +20,77 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+import retinoscope as rs
+
 from ._bench import RESULTS, write_json
 from ._malformed import spoil_bytes, spoil_column, spoil_json
 
 Mutation = Callable[[Path, random.Random], str]
 
 
-def make_runs(folder: Path) -> tuple[Path, ...]:
-    """Two small finished runs of the pocket model: a lens and an ablation."""
-    import retinoscope as rs
-    from retinoscope.studies import LogitLens, TokenAblation
+def _makers() -> dict[str, Callable[[], Any]]:
+    """A small study of each kind."""
+    from retinoscope import studies
 
     vlm, scenes = rs.load("pocket"), rs.data.scenes(2)
-    LogitLens(vlm, scenes, n_examples=1, untrained=False).run(folder / "lens")
-    TokenAblation(
-        *(vlm, scenes),
-        n_examples=1,
-        tasks=("question",),
-        modes=("corrected",),
-        conditions=("object", "control"),
-        fill="zero",
-    ).run(folder / "ablation")
-    return folder / "lens", folder / "ablation"
+    towers: Any = "small:contrastive-max"
+    short: Any = {"n_examples": 1, "untrained": False}
+    return {
+        "lens": lambda: studies.LogitLens(vlm, scenes, **short),
+        "ablation": lambda: studies.TokenAblation(
+            *(vlm, scenes),
+            n_examples=1,
+            tasks=("question",),
+            modes=("corrected",),
+            conditions=("object", "control"),
+            fill="zero",
+        ),
+        "knockout": lambda: studies.AttentionKnockout(
+            *(vlm, scenes),
+            n_examples=1,
+            sources=("object+1", "random=object+1"),
+            targets=("last",),
+            windows=("all", "late"),
+            max_questions=1,
+        ),
+        "flow": lambda: studies.InformationFlow(
+            vlm, scenes, edges=("image:generated",), layers=("all",), **short
+        ),
+        "look": lambda: studies.WordAttention(vlm, scenes, **short),
+        "reprompt": lambda: studies.ImageReprompting(vlm, scenes, n_examples=1, shares=(0.5,)),
+        "attend": lambda: studies.AttributionLocalisation(
+            vlm, scenes, n_examples=1, methods=("attention",), controls=0
+        ),
+        "alignment": lambda: studies.AttentionAlignment(
+            vlm, rs.data.simulated(2), methods=("attention",), distractors=1, **short
+        ),
+        "group": lambda: studies.Grouping(
+            *(towers, scenes),
+            groupings=("kmeans",),
+            attribution_images=0,
+            **short,
+        ),
+        "spurious": lambda: studies.SpuriousGround(towers, rs.data.grounded(4, correlation=None)),
+        "probe": lambda: studies.Probe(
+            ["small:mae"], rs.data.scenes(12), layers=("vision.6",), seeds=1, controls=False
+        ),
+    }
+
+
+STUDIES = (
+    *("ablation", "lens", "knockout", "flow", "look", "reprompt", "probe", "group", "spurious"),
+    *("attend", "alignment"),
+)
+
+
+def make_runs(folder: Path, only: Sequence[str] = STUDIES) -> tuple[Path, ...]:
+    """Small finished runs of the packaged models, one of each study."""
+    makers = _makers()
+    for name in only:
+        study = makers[name]()
+        assert study.name == name, study.name
+        study.run(folder / name)
+    return tuple(folder / name for name in only)
 
 
 def mutate(run: Path, rng: random.Random) -> str:
@@ -89,8 +138,11 @@ def _read(results: Any) -> None:
 
 
 def _json(run: Path, rng: random.Random) -> str:
-    """Another value at some place of run.json or examples.json, or none."""
-    return spoil_json(run / rng.choice(("run.json", "examples.json")), rng)
+    """Another value at some place of run.json, examples.json or what a study keeps beside them."""
+    names = ("run.json", "examples.json", "probe.json")
+    # Without pictures there are no examples.
+    found = [run / name for name in names if (run / name).exists()]
+    return spoil_json(rng.choice([file for file in found if len(file.read_bytes()) > 9]), rng)
 
 
 def _column(run: Path, rng: random.Random) -> str:

@@ -20,11 +20,13 @@ from retinoscope.studies import open_results
 from retinoscope.viewer import _page
 
 COUNT = 60
+QUICK = ("lens", "ablation", "knockout", "look", "group", "spurious")
+"""Studies that take a second or two; the program takes all."""
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    return make_runs(tmp_path_factory.mktemp("good"))
+    return make_runs(tmp_path_factory.mktemp("good"), QUICK)
 
 
 @pytest.fixture
@@ -41,6 +43,24 @@ def test_no_error_of_python_comes_through(
     rows = sweep(good, tmp_path, COUNT, seed=1)
     assert [row for row in rows if row["fault"]] == []
     assert sum(row["end"] == "InputError" for row in rows) > COUNT / 4
+
+
+@pytest.mark.parametrize("study", QUICK)
+def test_a_column_of_another_kind_is_named(
+    study: str, good: tuple[Path, ...], tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(good[QUICK.index(study)], tmp_path / study))
+    whole = pq.read_table(run / "results.parquet")
+    named = ("sample", "item", "object", "correct", "n_tokens", "n", "n_groups", "weights", "best")
+    for name in (one for one in named if one in whole.column_names):
+        column = whole[name]
+        wrong: list[object] = (
+            [float("nan")] * len(column) if name != "best" else ["x"] * len(column)
+        )
+        place = whole.column_names.index(name)
+        pq.write_table(whole.set_column(place, name, pa.array(wrong)), run / "results.parquet")
+        with pytest.raises(InputError, match=f"column '{name}': expected .*, got "):
+            write_report(run)
 
 
 def _edit(file: Path, change: Callable[[Any], None]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import TYPE_CHECKING, Annotated, Any, NotRequired
 
 from pydantic import ConfigDict, Field, FiniteFloat, StringConstraints, TypeAdapter, ValidationError
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from ..errors import InputError, RetinoscopeError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 EXAMPLES_BYTES = 256 * 2**20
 
@@ -57,6 +60,59 @@ def examples_in(file: Path) -> list[dict[str, Any]]:
     except ValueError as error:
         raise InputError(f"{file} is no JSON ({error}): restore the file") from error
     return content
+
+
+_KINDS = {
+    "texts": """
+        sample error answer answer_after answer_before background cells color condition content
+        counts edges encoder fill granularity ground group kind labels layers layers_kind method
+        mode model object of provenance question reading reads reason row segment selector side
+        source target task text text_after text_before unknown_words weights window
+        words
+    """,
+    "whole numbers": """
+        any_kind colour context_bytes depth dropped first_layer fn fp item last_layer lenient n
+        n_classes n_context n_edges n_fixations n_generated_keys n_groups n_kept n_layers
+        n_parameters n_positions n_source n_tokens n_train n_undefined n_visual observers place
+        rank_after rank_before sample_row seed strict tp whole_bytes
+    """,
+    "numbers": """
+        ap area auc_borji auc_judd auc_shuffled best bottom bound_best_iou bound_iou bound_miou
+        bound_pq chance completeness cover covered deletion emd f1 information_gain
+        information_gain_mit insertion inside iou_area iou_best iou_otsu judge_f1 judge_precision
+        judge_recall kl mass matched ncc nss peak pointing precision preferred probability
+        probability_after probability_before rank recall seen share shuffled_ap shuffled_inside
+        shuffled_mass shuffled_peak shuffled_pointing sim sim_mit spearman strength to_image top
+        truth_f1 truth_precision truth_recall union val value
+    """,
+    "true or false": """
+        baseline_correct changed converged correct correct_after correct_before side_correct
+    """,
+}
+"""Columns that hold one kind of value in every study; a column that is empty holds none."""
+_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
+
+
+def check_kinds(schema: pa.Schema, file: Path) -> None:
+    """Raises InputError for a column that holds another kind of value than a study writes."""
+    import pyarrow as pa
+
+    is_ = pa.types
+    known = {
+        "texts": (is_.is_string, is_.is_large_string),
+        "whole numbers": (is_.is_integer,),
+        "numbers": (is_.is_floating, is_.is_integer),
+        "true or false": (is_.is_boolean,),
+    }
+    for field in schema:
+        expected = _KIND_OF.get(field.name)
+        if expected is None or is_.is_null(field.type):
+            continue
+        if not any(one(field.type) for one in known[expected]):
+            raise InputError(
+                f"{file}: column {field.name!r}: expected {expected}, got {field.type}: restore "
+                "the file"
+            )
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .. import arguments
 from ..errors import InputError
 from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
-from ._outside import evaluating, examples_in
+from ._outside import check_kinds, evaluating, examples_in
 from .registry import STUDIES, summaries_of
 
 if TYPE_CHECKING:
@@ -187,10 +187,5 @@ def open_results(path: str | Path) -> Results:
             f"{results.scan.file}: expected the columns 'sample' and 'error', got none called "
             f"{lacking[0]!r}: restore the file"
         )
-    for name in ("sample", "error"):
-        kind = str(results.scan.schema.field(name).type) if name not in lacking else "null"
-        if kind not in ("string", "null", "large_string"):
-            raise InputError(
-                f"{results.scan.file}: column {name!r}: expected texts, got {kind}: restore it"
-            )
+    check_kinds(results.scan.schema, results.scan.file)
     return results
