@@ -13,7 +13,7 @@ from retinoscope.cli import app
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"^```python[^\n]*\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```\s*$", re.MULTILINE | re.DOTALL)
 NOT_RUN = re.compile(r"<!-- not run: needs [^>]+ -->\n\Z")
@@ -50,7 +50,7 @@ def _run(page: Path, folder: Path) -> int:
     done = 0
     for line, code, here in blocks(page.read_text("utf-8")):
         # Blank lines in front make a traceback name the page's own line.
-        compiled = compile("\n" * (line - 1) + code, str(page), "exec")
+        compiled = compile("\n" * (line - 1) + code, str(page), "exec", dont_inherit=True)
         if here:
             exec(compiled, namespace)
             done += 1
