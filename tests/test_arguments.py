@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from jaxtyping import Float
 
 import retinoscope as rs
 from retinoscope import arguments, attribution, grouping, stats
@@ -18,6 +20,7 @@ from retinoscope.curation import Area, AtMost, Curation, First, Hallucination
 from retinoscope.data import open_source
 from retinoscope.data.viewing import observe
 from retinoscope.encoders._two_tower import checked_texts
+from retinoscope.memory import budget
 from retinoscope.reproduce import ReproductionPlan
 from retinoscope.stats import maps
 from retinoscope.studies import (
@@ -84,6 +87,50 @@ REFUSED: dict[str, Callable[[], object]] = {
     "sample": lambda: sample_fingerprint(SAMPLE.image),
     "depth": lambda: sliding_windows("8", 3),  # type: ignore[arg-type]
     "layer": lambda: layers_in(1.5, 3, "blocks"),  # type: ignore[arg-type]
+}
+WRONG_TYPES: dict[str, Callable[[], object]] = {
+    "wilson": lambda: stats.wilson("a", 3),  # type: ignore[arg-type]
+    "wilson, share": lambda: stats.wilson(0.5, 3),  # type: ignore[arg-type]
+    "h": lambda: stats.cohens_h("a", 0.5),  # type: ignore[arg-type]
+    "holm": lambda: stats.holm("a"),
+    "holm, members": lambda: stats.holm(["a"]),  # type: ignore[list-item]
+    "level": lambda: stats.simultaneous_level(1.5),  # type: ignore[arg-type]
+    "halves": lambda: stats.half_of("abc"),
+    "mean": lambda: stats.cluster_mean(3),  # type: ignore[arg-type]
+    "images": lambda: stats.cluster_mean(VALUES, 3),  # type: ignore[arg-type]
+    "map": lambda: maps.otsu("a"),  # type: ignore[arg-type]
+    "truthy": lambda: maps.nss(np.eye(4), np.eye(4) > 0, repeats="yes"),  # type: ignore[arg-type]
+    "features": lambda: grouping.group("a"),  # type: ignore[arg-type]
+    "one feature": lambda: grouping.group(np.ones(3)),
+    "scores": lambda: grouping.classify("ab"),  # type: ignore[arg-type]
+    "space": lambda: grouping.text_scores(3, np.eye(3)),  # type: ignore[arg-type]
+    "cells": lambda: grouping.instance_cells(3, np.eye(3), 3),  # type: ignore[arg-type]
+    "names": lambda: grouping.prompts_for(["a", 3]),  # type: ignore[list-item]
+    "ranks": lambda: attribution.rank_correlation("ab", "cd"),  # type: ignore[arg-type]
+    "tokens": lambda: rs.tokens.token_map(SAMPLE, 3),  # type: ignore[arg-type]
+    "size": lambda: rs.tokens.token_map(BOXES, 3),  # type: ignore[arg-type]
+    "three sizes": lambda: rs.tokens.token_map(BOXES, (4, 4, 4)),  # type: ignore[arg-type]
+    "object": lambda: rs.studies.names_object("a car", 3),  # type: ignore[arg-type]
+    "text": lambda: rs.studies.names_object(None, "car"),  # type: ignore[arg-type]
+    "world": lambda: rs.pocket.world_of(3),  # type: ignore[arg-type]
+    "windows": lambda: sliding_windows(4, "2"),  # type: ignore[arg-type]
+    "sample's labels": lambda: rs.data.label_map(3, ["car"]),  # type: ignore[arg-type]
+    **{
+        f"index of {name}": lambda made=made: made["a"]
+        for name, made in (
+            ("scenes", rs.data.scenes(2)),
+            ("squares", rs.data.squares(2)),
+            ("grounds", rs.data.grounded(2)),
+            ("observed", rs.data.simulated(2)),
+        )
+    },
+    "memory": lambda: budget(1.5, torch.device("cpu")),  # type: ignore[arg-type]
+    "memory, true": lambda: budget(True, torch.device("cpu")),
+    "flag": lambda: LogitLens(None, (), untrained="no"),  # type: ignore[arg-type]
+    "flag of a plan": lambda: Probe((), (), controls=1),  # type: ignore[arg-type]
+    "count": lambda: TokenAblation(None, (), caption_tokens="9"),  # type: ignore[arg-type]
+    "share": lambda: AttentionKnockout(None, (), min_cover="a"),  # type: ignore[arg-type]
+    "prompts": lambda: TokenAblation(None, (), prompts="a"),  # type: ignore[arg-type]
 }
 SAMPLE = rs.data.scenes(1)[0]
 NO_LISTS: dict[str, tuple[str, Callable[[Any], object]]] = {
@@ -153,6 +200,42 @@ def test_what_no_function_takes(name: str) -> None:
     with pytest.raises(rs.InputError, match="expected") as caught:
         REFUSED[name]()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", WRONG_TYPES)
+def test_what_is_of_another_type(name: str) -> None:
+    with pytest.raises(rs.InputError, match="expected") as caught:
+        WRONG_TYPES[name]()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_prompt_is_raw_or_not(tiny: rs.VLM) -> None:
+    with pytest.raises(rs.InputError, match="raw as True or False, got 'yes'"):
+        tiny.prompt(SAMPLE.image, "Is there a cat?", raw="yes")  # type: ignore[arg-type]
+
+
+def test_an_index_outside_ends_a_loop_as_pythons_own_sequences_do() -> None:
+    made = rs.data.scenes(2)
+    assert made[np.int64(-1)].id == made[1].id
+    with pytest.raises(IndexError, match="scene 2 of 2"):
+        made[2]
+
+
+def test_checked_functions_get_arrays_and_keep_their_defaults() -> None:
+    @arguments.checked
+    def mean(
+        values: Float[np.ndarray, " item"], weight: float = 1, *names: str, **more: object
+    ) -> float:
+        assert isinstance(values, np.ndarray)
+        return float(values.mean()) * weight
+
+    assert mean([1, 2]) == 1.5  # type: ignore[arg-type]
+    assert mean(np.array([1, 2]), 2.0, "a", other=3) == 3.0
+    for wrong in ([[1]], ["a"], None):
+        with pytest.raises(rs.InputError, match=r"values as an array of numbers \(item\)"):
+            mean(wrong)  # type: ignore[arg-type]
+    with pytest.raises(rs.InputError, match="weight"):
+        mean([1], True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

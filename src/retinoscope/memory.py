@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from .arguments import whole
 from .errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,9 @@ def budget(memory: str | int | None, device: torch.device) -> int:
     """
     if memory is None:
         return int(_free(device) * _SHARE)
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", str(memory).upper())
+    # A number is one of bytes: half a byte is a mistake, and so is True.
+    told = memory if isinstance(memory, str) else str(whole(memory, "the bytes of memory"))
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", told.upper())
     amount = int(float(found[1]) * _UNITS[found[2] or ""]) if found else 0
     if amount < 1:
         raise InputError(f"expected an amount of memory such as '4GB', got {memory!r}")

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .arguments import checked
 from .report.findings import Finding
 from .reproduce import PLAN, compose_neo2024
 from .studies import evaluating
 from .studies.report import Report, of_studies
 
 
+@checked
 def compose(folder: str | Path) -> Report:
     """Reads the finished studies in `folder` and says what came out.
 
@@ -32,11 +34,13 @@ def compose(folder: str | Path) -> Report:
         return compose_neo2024(root) if (root / PLAN).exists() else of_studies(root)
 
 
+@checked
 def write_report(folder: str | Path) -> Path:
     """Writes the report of `folder` into it and returns its path; see `compose` for both."""
     return compose(folder).write()
 
 
+@checked
 def headlines(folder: str | Path) -> tuple[Finding, ...]:
     """The results in one sentence each; raises as `compose`."""
     return compose(folder).findings

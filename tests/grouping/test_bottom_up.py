@@ -93,10 +93,10 @@ def test_there_are_no_more_groups_than_different_features() -> None:
         (np.ones((4, 9)), "kmeans", 5, r"1 to 4 groups of 4 locations, got 5"),
         (np.ones((9, 4)), "pc", 5, r"1 to 4 groups of 4 dimensions, got 5"),
         (np.ones((4, 9)), "kmeans", 0, r"got 0"),
-        (np.ones((4, 9)), "dbscan", 2, r"as grouping, got .dbscan"),
+        (np.ones((4, 9)), "dbscan", 2, r"as method, got .dbscan"),
         (np.eye(4)[:, :3], "kmeans", 2, r"1 of 4 locations with length 0 \(the first is 3\)"),
         (np.full((4, 3), np.nan), "kmeans", 2, r"finite"),
-        (np.ones(4), "kmeans", 2, r"locations, d"),
+        (np.ones(4), "kmeans", 2, r"location, d"),
     ],
 )
 def test_what_cannot_be_grouped_is_refused(features, method, n_groups, said) -> None:

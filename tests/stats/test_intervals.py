@@ -40,7 +40,7 @@ def test_wilson_of_nothing_is_undefined_with_a_reason():
 
 @pytest.mark.parametrize(("successes", "n"), [(3, 2), (-1, 2), (0.5, 2)])
 def test_wilson_refuses_impossible_counts(successes, n):
-    with pytest.raises(InputError, match="0 <= successes <= n"):
+    with pytest.raises(InputError, match="successes"):
         wilson(successes, n)
 
 

@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_refused() -> None:
         class_counts(ok, np.zeros((2, 3), int), 2)
     with pytest.raises(InputError, match=r"0 to 1 .*got 0 to 7 in the prediction"):
         class_counts(ok, np.array([[0, 7], [0, 0]]), 2)
-    with pytest.raises(InputError, match=r"images, classes, 3"):
+    with pytest.raises(InputError, match=r"image, label, 3"):
         mean_iou(np.zeros((2, 3)))
     with pytest.raises(InputError, match="same images"):
         mean_iou_difference(np.ones((2, 3, 3), int), np.ones((3, 3, 3), int))

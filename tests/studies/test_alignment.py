@@ -177,7 +177,7 @@ def test_words_that_the_model_does_not_know_are_one_row_each(tmp_path: Path) -> 
     ("options", "message"),
     [
         ({"methods": ("guess",)}, "expected methods of attention"),
-        ({"score": "belief"}, "a score of log-probability, logit"),
+        ({"score": "belief"}, "log-probability', 'logit' as score"),
         ({"distractors": -1}, "distractors from 0 up"),
         ({"rules": AlignmentRules(("cosine",))}, "expected metrics among ncc"),
         ({"rules": AlignmentRules(resolution=2)}, "a resolution from 8"),

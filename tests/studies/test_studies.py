@@ -299,7 +299,7 @@ def test_results_open_from_the_folder_alone(name, seer, make_samples, tmp_path):
         (lambda v, s: TokenAblation(v, s, conditions=()), "no condition"),
         (lambda v, s: TokenAblation(v, s, fill="blur"), "unknown fill"),
         (lambda v, s: TokenAblation(v, s, sizes=(0,)), "sizes"),
-        (lambda v, s: TokenAblation(v, s, gradient_steps=1), "at least 2 steps"),
+        (lambda v, s: TokenAblation(v, s, gradient_steps=1), "gradient_steps from 2 up"),
         (lambda v, s: LogitLens(v, s, covers=(2.0,)), "covers"),
         (lambda v, s: LogitLens(v, s, covers=(0.5, 0.5)), "each cover once"),
         (lambda v, s: AttentionKnockout(v, s, sources=("sky",)), "unknown source 'sky'"),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..arguments import several
+from ..arguments import several, shown
 from ..engine import Run
 from ..engine.fill import Fill
 from ..errors import CapabilityError, InputError
@@ -222,6 +222,6 @@ def methods_named(names: Iterable[str]) -> tuple[Method, ...]:
     """
     wanted = several(names, "names of methods") or tuple(METHODS)
     for name in wanted:
-        if name not in METHODS:
-            raise InputError(f"expected methods of {', '.join(METHODS)}, got {name!r}")
+        if not isinstance(name, str) or name not in METHODS:
+            raise InputError(f"expected methods of {', '.join(METHODS)}, got {shown(name)}")
     return tuple(method for name, method in METHODS.items() if name in wanted)

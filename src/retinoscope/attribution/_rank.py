@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import arguments
+from ..arguments import checked
 from ..errors import InputError
 from ..stats import Interval
 
@@ -27,6 +28,7 @@ class RankCorrelation(Interval):
     p: float = math.nan
 
 
+@checked
 def rank_correlation(
     estimates: Float[np.ndarray, " token"],
     exact: Float[np.ndarray, " token"],

@@ -66,7 +66,7 @@ class Curation:
 
     def __post_init__(self) -> None:
         """Raises InputError for a number below 1, or what is no list."""
-        arguments.listed_fields(self)
+        arguments.checked_fields(self)
         if self.limit is not None:
             arguments.whole(self.limit, "limit", 1)
         for name in ("caption_tokens", "polling_tokens", "answer_tokens"):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import overload
 
-from ..arguments import listed
+from ..arguments import checked, listed
 from ..errors import InputError
 from ._sample import Sample
 from .scenes import COLORS, Scenes
@@ -55,6 +55,7 @@ class ByColor(Sequence[Sample]):
         return replace(sample, objects=tuple(objects))
 
 
+@checked
 def by_color(samples: Sequence[Sample]) -> ByColor:
     """`samples` with each object named by its colour, for a study that asks for names.
 

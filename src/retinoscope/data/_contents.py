@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..arguments import checked
 from ..errors import InputError
 from ._image import FRAMES
 from ._sample import Sample
@@ -43,6 +44,7 @@ _ELSEWHERE = {
 }
 
 
+@checked
 def advice(source: str, part: str) -> str:
     """The line that adds "objects", "questions" or "gazes" to a source, such as "table:FILE"."""
     kind = source.removeprefix("outside:").removeprefix("color:").partition(":")[0]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Int
 
-from ..arguments import listed, several
+from ..arguments import checked, listed, several
 from ..errors import InputError
 from ._sample import Sample
 
@@ -17,6 +17,7 @@ IGNORE = 255
 """Label of pixels of which it is not known what they show, as in Pascal VOC."""
 
 
+@checked
 def class_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     """The names that objects of these samples can have.
 
@@ -34,6 +35,7 @@ def class_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     return names
 
 
+@checked
 def label_map(sample: Sample, classes: Sequence[str]) -> Int[np.ndarray, "height width"]:
     """(H, W) int64: 0 where there is no object, 1 + the index in `classes` on one, else `IGNORE`.
 

@@ -53,10 +53,9 @@ class LazySamples(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> Sample | LazySamples:
         if isinstance(index, slice):
             return replace(self, places=self.places[index])
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"sample {index} of {len(self)}")
+        place = arguments.nth(index, len(self), "sample")
         with _files_read(self.name):
-            return self.read(self.places[index])
+            return self.read(self.places[place])
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))

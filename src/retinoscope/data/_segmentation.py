@@ -8,6 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool
 
+from ..arguments import checked
 from ..errors import InputError, MissingExtraError
 
 _FARTHEST = 1e9
@@ -23,6 +24,7 @@ Segmentation: TypeAlias = Polygons | Mapping[str, object]
 """Polygons, or run lengths {"size": [height, width], "counts": list, str or bytes}."""
 
 
+@checked
 def decode_segmentation(
     segmentation: Segmentation, height: int, width: int
 ) -> Bool[np.ndarray, "height width"]:
@@ -62,6 +64,7 @@ def decode_segmentation(
     return mask
 
 
+@checked
 def run_lengths(mask: Bool[np.ndarray, "height width"]) -> dict[str, list[int]]:
     """COCO's uncompressed run lengths: column by column, starting with a run of zeros."""
     flat = mask.ravel(order="F")

@@ -14,7 +14,7 @@ from typing import overload
 import numpy as np
 from PIL import Image
 
-from ..arguments import whole
+from ..arguments import nth, whole
 from ..errors import InputError
 from ._sample import Object, Question, Sample
 
@@ -75,9 +75,7 @@ class Squares(Sequence[Sample]):
             if step != 1:
                 raise InputError(f"expected a slice with step 1, got {step}")
             return Squares(max(0, stop - first), self.seed, self.start + first)
-        if not -self.n <= index < self.n:
-            raise IndexError(f"image {index} of {self.n}")
-        return _draw(self.seed, self.start + index % self.n)
+        return _draw(self.seed, self.start + nth(index, self.n, "image"))
 
 
 def squares(n: int, seed: int = 0) -> Squares:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformers import DynamicCache
 
-from ..arguments import wholes
+from ..arguments import checked, wholes
 from ..errors import CapabilityError, InputError
 from ..models import Adapter, Inputs, in_turn
 from ..tokens import Position
@@ -155,6 +155,7 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
     return CompactContext(run, chosen, context_bytes(run, [len(p) for p in chosen]), cache)
 
 
+@checked
 def context_bytes(run: Run, sizes: Sequence[int]) -> int:
     """Bytes that keys and values take, with so many positions in each block.
 

@@ -164,7 +164,7 @@ class VLM:
         many = isinstance(image, list | tuple)
         sources: Sequence[Any] = [] if image is None else image if many else [image]
         images = tuple(open_image(source) for source in sources)
-        if raw:
+        if arguments.flag(raw, "raw"):
             if prefill is not None:
                 raise InputError("expected no prefill beside a raw prompt: write it into the text")
             formatted = Formatted(text, (self.adapter.after_images(text), len(text)))

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import arguments
+from ..arguments import checked
 from ..errors import InputError, MissingExtraError
 from ._kmeans import kmeans
 
@@ -25,6 +26,7 @@ _NO_VARIANCE = 1e-8
 Features = Float[np.ndarray, "location d"]
 
 
+@checked
 def group(
     features: Features, method: Grouping = "kmeans", n_groups: int = 8, seed: int = 0
 ) -> Int[np.ndarray, " location"]:
@@ -53,7 +55,6 @@ def group(
 
     Source: Ranasinghe et al. 2022, section 3.2 (principal components); the sign rule is ours.
     """
-    arguments.one_of(method, GROUPINGS, "grouping")
     arguments.whole(n_groups, "groups", 1)
     arguments.seed(seed)
     unit = _unit(features)
@@ -77,6 +78,7 @@ def group(
     return np.unique(found, return_inverse=True)[1]
 
 
+@checked
 def centres(features: Features, n_groups: int) -> Float[np.ndarray, "centre d"]:
     """The first principal components, of length 1, their largest loading positive.
 
@@ -102,7 +104,7 @@ def centres(features: Features, n_groups: int) -> Float[np.ndarray, "centre d"]:
 
 def _unit(features: Features) -> Features:
     """Features of length 1, float64."""
-    if features.ndim != 2 or not features.size:
+    if not features.size:
         raise InputError(f"expected features (locations, d), got {features.shape}")
     values = features.astype(np.float64)
     if not np.isfinite(values).all():

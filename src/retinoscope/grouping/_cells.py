@@ -10,12 +10,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Bool, Int
 
+from ..arguments import checked
 from ..data import IGNORE
 from ..errors import InputError
 
 Map = Int[np.ndarray, "height width"]
 
 
+@checked
 def class_cells(labels: Map, tokens: Map, n: int, n_classes: int) -> Int[np.ndarray, "location k"]:
     """(n, n_classes) pixels of each class at each location.
 
@@ -34,6 +36,7 @@ def class_cells(labels: Map, tokens: Map, n: int, n_classes: int) -> Int[np.ndar
     return np.bincount(flat, minlength=n * n_classes).reshape(n, n_classes)
 
 
+@checked
 def instance_cells(
     masks: Sequence[Bool[np.ndarray, "height width"]],
     tokens: Map,
@@ -58,6 +61,7 @@ def instance_cells(
     return found
 
 
+@checked
 def counts_of(
     cells: Int[np.ndarray, "location k"], labels: Int[np.ndarray, " location"]
 ) -> Int[np.ndarray, "k 3"]:

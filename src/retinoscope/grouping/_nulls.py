@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float, Int
 from PIL import Image
 
+from ..arguments import checked, whole
 from ..arguments import seed as check_seed
-from ..arguments import whole
 from ..errors import InputError
 from ..tokens import token_map
 from ._kmeans import kmeans
@@ -19,6 +19,7 @@ Groups = Int[np.ndarray, " location"]
 Boxes = Float[np.ndarray, "location 4"]
 
 
+@checked
 def random_groups(n: int, n_groups: int, seed: int = 0) -> Groups:
     """Each of n locations in a group drawn at random; no group is empty."""
     _check(n, n_groups, seed)
@@ -26,6 +27,7 @@ def random_groups(n: int, n_groups: int, seed: int = 0) -> Groups:
     return np.unique(found, return_inverse=True)[1]
 
 
+@checked
 def voronoi_groups(boxes: Boxes, n_groups: int, seed: int = 0) -> Groups:
     """Blobs: each location joins the nearest of `n_groups` locations that were drawn at random."""
     _check(len(boxes), n_groups, seed)
@@ -35,6 +37,7 @@ def voronoi_groups(boxes: Boxes, n_groups: int, seed: int = 0) -> Groups:
     return np.unique(far.argmin(1), return_inverse=True)[1]
 
 
+@checked
 def superpixel_groups(image: Image.Image, boxes: Boxes, n_groups: int, seed: int = 0) -> Groups:
     """k-means over the mean colour and the place of each location.
 

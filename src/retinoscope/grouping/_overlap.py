@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..arguments import checked
 from ..errors import InputError
 from ..stats import cell_bound
 
@@ -31,6 +32,7 @@ class InstanceOverlap:
     matched: Float[np.ndarray, " instance"]
 
 
+@checked
 def jaccard(inside: Cells, whole: Whole, groups: Int[np.ndarray, " location"]) -> InstanceOverlap:
     """The overlap of instances with groups of locations.
 
@@ -62,6 +64,7 @@ def jaccard(inside: Cells, whole: Whole, groups: Int[np.ndarray, " location"]) -
     return InstanceOverlap(np.where(there, best, np.nan), np.where(there, matched, np.nan))
 
 
+@checked
 def overlap_bound(inside: Cells, whole: Whole) -> Float[np.ndarray, " instance"]:
     """(k,) the largest IoU of each instance with any union of locations; NaN as above."""
     _check(inside, whole)

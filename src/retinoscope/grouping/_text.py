@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from .. import arguments
+from ..arguments import checked
 from ..data.scenes import article
 from ..errors import InputError
 
@@ -22,6 +23,7 @@ BACKGROUNDS: tuple[str, ...] = (
 Vectors = Float[np.ndarray, "text d"]
 
 
+@checked
 def prompts_for(names: Sequence[str], template: str = TEMPLATE) -> list[str]:
     """One prompt per name; "{article}" becomes "a" or "an" by the name's first letter.
 
@@ -29,8 +31,7 @@ def prompts_for(names: Sequence[str], template: str = TEMPLATE) -> list[str]:
         InputError: no names, a name given twice (small and capital letters are the same), or a
             template without "{name}" or with other fields.
     """
-    names = [arguments.text(name, "each name") for name in arguments.several(names, "names")]
-    if not names:
+    if not len(names):
         raise InputError("expected at least one name to look for, got none")
     seen: dict[str, str] = {}
     for name in names:
@@ -50,6 +51,7 @@ def prompts_for(names: Sequence[str], template: str = TEMPLATE) -> list[str]:
     return [template.format(name=name, article=article(name.strip())) for name in names]
 
 
+@checked
 def text_scores(
     locations: Float[np.ndarray, "location d"], vectors: Vectors
 ) -> Float[np.ndarray, "text location"]:
@@ -58,7 +60,7 @@ def text_scores(
     Raises:
         InputError: other widths; a location or a text of length 0; two texts with one vector.
     """
-    if locations.ndim != 2 or vectors.ndim != 2 or locations.shape[1] != vectors.shape[1]:
+    if locations.shape[1] != vectors.shape[1]:
         raise InputError(
             f"expected locations and texts in one space, got {locations.shape} and {vectors.shape}"
         )
@@ -76,6 +78,7 @@ def text_scores(
     return units[1] @ units[0].T
 
 
+@checked
 def check_different(vectors: Vectors, names: Sequence[str]) -> None:
     """Refuses prompts that the text tower cannot tell apart.
 
@@ -90,6 +93,7 @@ def check_different(vectors: Vectors, names: Sequence[str]) -> None:
         )
 
 
+@checked
 def classify(
     scores: Float[np.ndarray, "text location"], allowed: Sequence[int] | None = None
 ) -> Int[np.ndarray, " location"]:
@@ -102,6 +106,7 @@ def classify(
     return rows[scores[rows].argmax(0)]
 
 
+@checked
 def shuffled(n: int, seed: int = 0) -> Int[np.ndarray, " text"]:
     """A random order of n texts in which none keeps its place (a single one does).
 

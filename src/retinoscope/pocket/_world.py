@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..arguments import checked
 from ._folder import MODELS
 
 _DRAWN = 144
@@ -53,6 +54,7 @@ class KnownWorld:
         )
 
 
+@checked
 def world_of(name: str) -> KnownWorld | None:
     """The world that the embedded model `name` knows; None for other models.
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import checked
 from ..curation import Curated
 from ..data import LazySamples, Question, Sample
 from ..errors import InputError
@@ -61,6 +62,7 @@ class OpenedData:
         return samples
 
 
+@checked
 def read_questions(file: str | Path) -> dict[str, list[str]]:
     """Questions by image id, from JSON {"image id": ["question", ...]} (clean_questions.json of the
     released code).

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import cast
 
+from ..arguments import checked
 from ..curation import Curated
 from ..errors import InputError
 from ..report.blocks import PAPER, Column, Record, Section, Table
@@ -27,6 +28,7 @@ PLAN = "reproduce.json"
 MODES = ("paper", "corrected")
 
 
+@checked
 def compose_neo2024(folder: str | Path) -> Report:
     """The report of a reproduction, from its folder alone.
 
@@ -78,6 +80,7 @@ def compose_neo2024(folder: str | Path) -> Report:
     )
 
 
+@checked
 def differences_of(folder: str | Path | None) -> tuple[Difference, ...]:
     """Every known difference to the released code, measured in the reproduction in `folder`.
 

@@ -9,12 +9,14 @@ from functools import lru_cache
 import numpy as np
 
 from .. import arguments
+from ..arguments import checked
 
 _CHUNK = 1 << 19
 _KEPT = 1 << 27
 """Counts that are kept for the next interval, a byte each."""
 
 
+@checked
 def resample_weights(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Chunks of (resamples, n_groups): how often each group is drawn.
 

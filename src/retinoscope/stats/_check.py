@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from retinoscope.arguments import whole
+from retinoscope.arguments import listed, whole
 from retinoscope.errors import InputError
 
 Values = Sequence[float] | Sequence[bool] | np.ndarray
@@ -22,7 +22,7 @@ def numbers(values: Values, name: str) -> np.ndarray:
     if isinstance(values, np.ndarray):
         array = values
     else:
-        items = list(values)
+        items = list(listed(values, name))
         for index, item in enumerate(items):
             if item is None:
                 raise InputError(f"{name}[{index}] is None; leave undefined items out, count them")
@@ -62,7 +62,7 @@ def group_numbers(groups: Groups | None, n: int) -> tuple[np.ndarray, int]:
     """
     if groups is None:
         return np.arange(n), n
-    items = groups.tolist() if isinstance(groups, np.ndarray) else list(groups)
+    items = groups.tolist() if isinstance(groups, np.ndarray) else list(listed(groups, "groups"))
     if len(items) != n:
         raise InputError(f"expected one group per item: {n} items, {len(items)} groups")
     for index, item in enumerate(items):

@@ -16,6 +16,7 @@ import numpy as np
 from jaxtyping import Real
 from scipy.special import ndtri, stdtrit
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 from retinoscope.stats._check import Groups, Values, check_level, group_numbers, numbers
 from retinoscope.stats._types import Interval
@@ -62,6 +63,7 @@ def spread_of(top: Real[np.ndarray, " group"], bottom: Real[np.ndarray, " group"
     return Spread(value, error, max(1 / float((weight**2).sum()) - 1, 1.0), n)
 
 
+@checked
 def cluster_mean(values: Values, groups: Groups | None = None, level: float = 0.95) -> Interval:
     """Mean over items, with Student's interval over groups.
 
@@ -78,6 +80,7 @@ def cluster_mean(values: Values, groups: Groups | None = None, level: float = 0.
     return _student("mean", items, np.ones_like(items), groups, level)
 
 
+@checked
 def cluster_ratio(
     numerator: Values, denominator: Values, groups: Groups | None = None, level: float = 0.95
 ) -> Interval:
@@ -95,6 +98,7 @@ def cluster_ratio(
     return _student("ratio", *_fraction(numerator, denominator), groups, level)
 
 
+@checked
 def cluster_share(
     hits: Values, totals: Values | None = None, groups: Groups | None = None, level: float = 0.95
 ) -> Interval:
@@ -156,6 +160,7 @@ def cluster_share(
     )
 
 
+@checked
 def quantile_of(freedom: float, level: float) -> float:
     """How many standard errors the interval of a level reaches to either side."""
     return float(
@@ -163,6 +168,7 @@ def quantile_of(freedom: float, level: float) -> float:
     )
 
 
+@checked
 def score_ends(share: float, size: float, quantile: float) -> tuple[float, float]:
     """The ends of Wilson's interval (Wilson 1927, JASA 22:209)."""
     part = quantile**2 / size

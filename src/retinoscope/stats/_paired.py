@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Real
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 from retinoscope.stats._check import (
     Groups,
@@ -36,6 +37,7 @@ _KEPT = 1 << 25
 """Halves that are kept for the next test, a byte each."""
 
 
+@checked
 def paired_difference(
     a: Values,
     b: Values,

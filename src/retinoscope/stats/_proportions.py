@@ -7,12 +7,14 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 from retinoscope.stats._check import Groups, Values, check_level, numbers
 from retinoscope.stats._clusters import cluster_share, score_ends
 from retinoscope.stats._types import EffectSize, Interval
 
 
+@checked
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     """Wilson's score interval of a share of independent items (Wilson 1927, JASA 22:209).
 
@@ -22,17 +24,15 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
         InputError: no integers, or not 0 <= successes <= n.
     """
     check_level(level)
-    if successes != int(successes) or n != int(n) or not 0 <= successes <= n:
+    if not 0 <= successes <= n:
         raise InputError(f"expected integers with 0 <= successes <= n, got {successes} and {n}")
     if not n:
         return Interval(math.nan, math.nan, math.nan, 0, 0, level, "Wilson", "no items")
     low, high = score_ends(successes / n, n, float(ndtri((1 + level) / 2)))
-    size = int(n)
-    return Interval(
-        successes / size, low, high, size, size, level, "Wilson", size=size, freedom=math.inf
-    )
+    return Interval(successes / n, low, high, n, n, level, "Wilson", size=n, freedom=math.inf)
 
 
+@checked
 def proportion(values: Values, groups: Groups | None = None, level: float = 0.95) -> Interval:
     """Share of true items: `cluster_share` of single items.
 
@@ -50,6 +50,7 @@ def proportion(values: Values, groups: Groups | None = None, level: float = 0.95
     return cluster_share(hits, None, groups, level)
 
 
+@checked
 def cohens_h(first: float, second: float) -> EffectSize:
     """Cohen's h = 2 asin sqrt(first) - 2 asin sqrt(second) (Cohen 1988, section 6.2).
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 from jaxtyping import Float
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 from retinoscope.stats._bootstrap import resample_weights
 from retinoscope.stats._check import Groups, check_level, group_numbers, numbers
@@ -17,6 +18,7 @@ from .. import arguments
 Draws = Float[np.ndarray, "seed draw"]
 
 
+@checked
 def resampled_ratio(
     numerator: Float[np.ndarray, " n"],
     denominator: Float[np.ndarray, " n"],
@@ -39,6 +41,7 @@ def resampled_ratio(
     return np.divide(top, bottom, out=np.full(len(drawn), np.nan), where=bottom > 0)
 
 
+@checked
 def over_seeds(
     values: Float[np.ndarray, " seed"],
     draws: Draws,

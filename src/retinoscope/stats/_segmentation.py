@@ -13,6 +13,7 @@ import math
 import numpy as np
 from jaxtyping import Float, Int
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 from retinoscope.stats._bootstrap import resample_weights
 from retinoscope.stats._check import Groups, check_level, check_resamples, group_numbers
@@ -21,6 +22,7 @@ from retinoscope.stats._types import Interval, PairedDifference
 Counts = Int[np.ndarray, "image label 3"]
 
 
+@checked
 def class_counts(
     truth: Int[np.ndarray, "*pixels"],
     predicted: Int[np.ndarray, "*pixels"],
@@ -52,11 +54,13 @@ def class_counts(
     return np.stack([right, *sides], 1)
 
 
+@checked
 def class_iou(counts: Int[np.ndarray, "label 3"]) -> Float[np.ndarray, " label"]:
     """IoU of each class; NaN for one that is neither there nor predicted."""
     return _iou(counts.astype(np.float64))
 
 
+@checked
 def mean_iou(
     counts: Counts,
     groups: Groups | None = None,
@@ -88,6 +92,7 @@ def mean_iou(
     return Interval(value, float(low), float(high), len(counts), len(sums), level, method)
 
 
+@checked
 def mean_iou_difference(
     a: Counts,
     b: Counts,
@@ -134,6 +139,7 @@ def mean_iou_difference(
     )
 
 
+@checked
 def resampled_mean_iou(
     counts: Counts, groups: Groups | None = None, n_resamples: int = 1000, seed: int = 0
 ) -> Float[np.ndarray, " draw"]:
@@ -145,6 +151,7 @@ def resampled_mean_iou(
     return _resampled(_by_group(counts, groups), n_resamples, seed)
 
 
+@checked
 def cell_bound(
     cells: Int[np.ndarray, "cell label"],
     missed: Int[np.ndarray, " label"] | None = None,
@@ -184,7 +191,7 @@ def cell_bound(
 
 
 def _by_group(counts: Counts, groups: Groups | None) -> Float[np.ndarray, "group label 3"]:
-    if counts.ndim != 3 or counts.shape[2] != 3:
+    if counts.shape[2] != 3:
         raise InputError(f"expected counts (images, classes, 3), got {counts.shape}")
     number, n_groups = group_numbers(groups, len(counts))
     sums = np.zeros((n_groups, *counts.shape[1:]))

@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 
 from .. import arguments
 
 
+@checked
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
     """P values corrected for how many there are (Holm 1979, Scand. J. Stat. 6:65): the chance that
     any of them is below a limit is at most the limit, whatever they have to do with each other.
@@ -42,6 +44,7 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     return found
 
 
+@checked
 def simultaneous_level(n: int, level: float = 0.95) -> float:
     """The level of each of `n` intervals with which all of them hold together at `level`
     (Bonferroni); for the band of a curve."""
@@ -50,6 +53,7 @@ def simultaneous_level(n: int, level: float = 0.95) -> float:
     return 1 - (1 - level) / n
 
 
+@checked
 def half_of(names: Sequence[str], seed: int = 0) -> dict[str, int]:
     """0 or 1 for each different name: two halves of the images, at random and always the same.
 
@@ -78,6 +82,7 @@ class CrossFitted:
     denominator: Float[np.ndarray, " group"]
 
 
+@checked
 def cross_fitted(
     numerator: Float[np.ndarray, "group candidate"],
     denominator: Float[np.ndarray, "group candidate"],

@@ -13,6 +13,7 @@ from typing import cast
 
 from pydantic_core import from_json
 
+from retinoscope.arguments import checked
 from retinoscope.errors import InputError
 from retinoscope.store._atomic import write_bytes
 from retinoscope.store._fingerprint import Json, canonical_json, fingerprint_json, plain
@@ -149,6 +150,7 @@ def _differences(name: str, here: Json, there: Json) -> list[str]:
     return [f"{name} (there: {theirs}, here: {ours})"]
 
 
+@checked
 def read_manifest(path: str | Path) -> dict[str, Json]:
     """The content of `run.json` in the run directory `path`.
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from ..arguments import checked
 from ..errors import InputError
 from ..store import RunDirectory, fingerprint_json
 
@@ -90,6 +91,7 @@ def write_categories(directory: RunDirectory, sample: str, maps: Sequence[Catego
     return directory.write_file(_file(sample), text.encode("utf-8"))
 
 
+@checked
 def read_categories(path: str | Path, sample: str) -> tuple[Categories, ...]:
     """The maps of one image in a run directory; none where none were kept.
 

@@ -17,17 +17,20 @@ defects so that its numbers can be compared:
 
 from __future__ import annotations
 
+from ..arguments import checked
 from ._words import names_any, words_of
 
 MODES = ("paper", "corrected", "whole-word")
 """`whole-word` exists for questions only: the answer is looked for in generated text."""
 
 
+@checked
 def names_object(text: str, name: str) -> bool:
     """Corrected rule for captions: `text` names the object by a whole word."""
     return names_any(text, words_of(name))
 
 
+@checked
 def paper_names_object(decoded: str, name: str) -> bool:
     """The released code's rule for captions; `decoded` includes the prompt."""
     return name in decoded
@@ -48,6 +51,7 @@ def paper_first_piece(predicted: str, first_piece: str) -> bool:
     return first_piece.strip().lstrip("Ġ▁").lower().startswith(predicted.strip().lower())
 
 
+@checked
 def answers(text: str, answer: str) -> bool:
     """Whole-word rule for questions: the generated text holds the answer as a whole word."""
     return names_any(text, words_of(answer))

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..arguments import checked
+
 MODEL = "LLaVA-1.5-7B"
 DATA = "COCO"
 
@@ -72,6 +74,7 @@ TOKENS_OBJECT_1 = 33.4
 """Mean number of visual tokens (of 576) of an object with one ring around it."""
 
 
+@checked
 def paper_number(study: str, *keys: str) -> PaperNumber | None:
     """The paper's number for one row of a summary, or None where it is not known."""
     return next((n for n in NUMBERS if n.study == study and n.keys == keys), None)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Bool
 
+from ..arguments import checked
 from ..errors import CapabilityError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ VERTICES = 3
 """A polygon of fewer vertices inside the square is dropped."""
 
 
+@checked
 def centre_square(size: tuple[int, int]) -> tuple[int, int, int]:
     """Left, top and side of the centre square of an image of this width and height, in pixels."""
     side = min(size)
@@ -38,6 +40,7 @@ def cropped(image: Image) -> Image:
     return image.crop((left, top, left + side, top + side))
 
 
+@checked
 def kept_polygons(obj: Object, size: tuple[int, int]) -> list[np.ndarray]:
     """(vertex, 2) each: x, y in the centre square of what is left of the object's polygons.
 
@@ -55,6 +58,7 @@ def kept_polygons(obj: Object, size: tuple[int, int]) -> list[np.ndarray]:
     return kept
 
 
+@checked
 def released_tokens(obj: Object, size: tuple[int, int], n: int) -> Bool[np.ndarray, "row column"]:
     """The released code's object tokens on an n x n grid.
 

@@ -47,6 +47,9 @@ UNKNOWN = "unknown_words"
 Progress = Callable[[int, int, str], None]
 """Called with samples done, samples in all, and what was just done."""
 
+Limits = Mapping[str, tuple[float, float | None]]
+"""Least and largest value of options that are numbers, both included; None for no bound."""
+
 Context = TypeVar("Context")
 
 
@@ -78,6 +81,7 @@ class Study(ABC, Generic[Context]):
     uses: ClassVar[tuple[Need, ...]]
     schema: ClassVar[int]
     columns: ClassVar[tuple[str, ...]]
+    limits: ClassVar[Limits] = {}
     intervenes: ClassVar[bool] = True
     opens: ClassVar[bool] = False
     """Whether `vlm` may also be what names a model, which the study opens itself."""
@@ -93,16 +97,22 @@ class Study(ABC, Generic[Context]):
                 f"expected samples, got {self.samples!r}: retinoscope.data.open_source opens them"
             )
         arguments.listed(self.samples, "samples")
-        arguments.listed_fields(self)
+        arguments.checked_fields(self)
         arguments.seed(self.seed)
         arguments.whole(self.n_examples, "n_examples", 0)
         arguments.number(self.max_failures, "max_failures as a share", 0, 1)
-        arguments.one_of(self.exact, ("incremental", "reference"), "exact")
         if not self.intervenes and self.exact != "incremental":
             raise InputError(
                 f"the {self.name} study makes no interventions, so exact={self.exact!r} would "
                 "change nothing: leave exact out"
             )
+        for name, (least, most) in self.limits.items():
+            value = getattr(self, name)
+            if value is not None:
+                arguments.number(value, name, least, most)
+        self._check()
+        if not any(one is None or isinstance(one, str | os.PathLike) for one in self._given()):
+            self._check_model()
 
     def run(
         self,
@@ -133,7 +143,7 @@ class Study(ABC, Generic[Context]):
         folder = arguments.path(out, "a run directory")
         if self.vlm is None:
             raise InputError("expected a model of retinoscope.load, got None: load it first")
-        self._check()
+        self._check_model()
         prints = self.survey(folder) if survey is None else survey
         return self.fitted(prints)._run(folder, prints, progress, executor, retry_failed)
 
@@ -331,8 +341,18 @@ class Study(ABC, Generic[Context]):
     ) -> tuple[Rows, list[Example]]:
         """The rows of one sample, and pictures of it if `keep`."""
 
+    def _given(self) -> Sequence[object]:
+        """The models as they were given: objects, names of models, or None for one to come."""
+        return (self.vlm,)
+
     def _check(self) -> None:
-        """Refuses options that cannot work, before anything is written."""
+        """Refuses options that no model and no data could make work."""
+
+    def _check_model(self) -> None:
+        """Refuses options that cannot work with this model, before anything is written.
+
+        Asked where the study is made, if its models are there, and again when it is run.
+        """
 
     def _parameters(self) -> dict[str, object]:
         """The options as they are recorded; they are part of the run's identity."""

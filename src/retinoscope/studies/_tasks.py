@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from .. import arguments
 from ..data import Sample
 from ..data.scenes import article as article_of
-from ..errors import InputError
 
 TASKS = ("generative", "polling", "question")
 NO_OBJECT: tuple[int, ...] = ()
@@ -75,8 +75,8 @@ class PromptOptions:
     unlocated: bool = False
 
     def __post_init__(self) -> None:
-        if self.article not in ("a", "auto"):
-            raise InputError(f"article must be 'a' or 'auto', got {self.article!r}")
+        arguments.checked_fields(self)
+        arguments.one_of(self.article, ("a", "auto"), "article")
 
 
 def recorded(options: PromptOptions) -> dict[str, object]:
@@ -114,6 +114,7 @@ def studied_objects(sample: Sample, options: PromptOptions) -> tuple[int, ...]:
     return tuple(chosen[: options.max_objects])
 
 
+@arguments.checked
 def polling_text(name: str, article: str = "a") -> str:
     """ "Is there a {name} in this image?"; the paper never writes "an"."""
     return f"Is there {article_of(name) if article == 'auto' else 'a'} {name} in this image?"

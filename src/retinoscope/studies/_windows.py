@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .. import arguments
+from ..arguments import checked
 from ..errors import InputError
 
 PAPER_DEPTH = 32
@@ -51,6 +52,7 @@ def paper_windows(depth: int) -> tuple[Window, ...]:
     return tuple(windows)
 
 
+@checked
 def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]:
     """All windows of `width` layers, named `slide-FIRST-WIDTH`.
 
@@ -69,8 +71,9 @@ def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]
     return tuple(Window(f"slide-{k}-{width}", k, k + width - 1) for k in starts)
 
 
+@checked
 def windows_for(
-    depth: int, names: Iterable[str], slide: int | None = None, step: int = 1
+    depth: int, names: Sequence[str], slide: int | None = None, step: int = 1
 ) -> tuple[Window, ...]:
     """The named windows of the paper, then sliding windows of width `slide` if it is given."""
     known = {window.name: window for window in paper_windows(depth)}

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+from ..arguments import checked
+
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "person": (
         *("people", "man", "men", "woman", "women", "boy", "girl", "child", "children", "kid"),
@@ -74,6 +76,7 @@ _SAME = frozenset({"sheep", "fish", "scissors", "skis", "people", "cattle", "lug
 _ALREADY_PLURAL = frozenset({*_IRREGULAR.values(), *_SAME})
 
 
+@checked
 def plural(word: str) -> str:
     """The English plural of the last word of `word` ("wine glass" gives "wine glasses")."""
     head, space, last = word.rpartition(" ")
@@ -90,6 +93,7 @@ def plural(word: str) -> str:
     return f"{head}{space}{form}"
 
 
+@checked
 @lru_cache(maxsize=4096)
 def words_of(name: str) -> tuple[str, ...]:
     """Every accepted form of an object's name, lower case: itself, its synonyms, their plurals."""

@@ -9,12 +9,14 @@ import numpy as np
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from ..arguments import checked
 from ..data import Segmentation, decode_segmentation
 from ..errors import InputError
 
 Region: TypeAlias = np.ndarray | Tensor | Segmentation | Sequence[float]
 
 
+@checked
 def region_cover(
     region: Region, size: tuple[int, int], boxes: Float[np.ndarray, "token 4"]
 ) -> Float[np.ndarray, " token"]:
@@ -40,6 +42,7 @@ def region_cover(
     return np.nan_to_num(np.minimum(share, 1.0))
 
 
+@checked
 def region_mask(region: Region, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
     """The region as a mask at the image's size. Raises as `region_cover` does."""
     width, height = size

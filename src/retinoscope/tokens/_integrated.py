@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import memory as budgets
-from ..arguments import shown, whole
+from ..arguments import checked, shown, whole
 from ..errors import InputError, IntegrationWarning
 from ._choose import RunLike, top, visual
 from ._gradient import EmbeddingGradient, LogitGradient, RunWithStates
@@ -137,6 +137,7 @@ def along_path(
     return found
 
 
+@checked
 def incomplete(completeness: float) -> bool:
     """Whether a completeness error is too large for the attributions to mean much."""
     return completeness > COMPLETE

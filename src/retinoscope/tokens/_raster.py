@@ -7,12 +7,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
-from ..arguments import one_of
+from ..arguments import checked
 from ..errors import InputError
 
 Boxes = Float[np.ndarray, "token 4"]
 
 
+@checked
 def token_map(boxes: Boxes, size: tuple[int, int]) -> Int[np.ndarray, "height width"]:
     """The token whose box holds each pixel's centre; -1 where none does.
 
@@ -35,6 +36,7 @@ def token_map(boxes: Boxes, size: tuple[int, int]) -> Int[np.ndarray, "height wi
     return found
 
 
+@checked
 def spread(
     values: Float[np.ndarray, "channel token"],
     boxes: Boxes,
@@ -58,7 +60,6 @@ def spread(
         InputError: another mode, or "bilinear" without a grid or with another number of placed
             tokens.
     """
-    one_of(mode, ("nearest", "bilinear"), "mode")
     tokens = token_map(boxes, size)
     seen = tokens >= 0
     if mode == "nearest":

@@ -14,7 +14,7 @@ from typing import Literal, overload
 import numpy as np
 from jaxtyping import UInt8
 
-from ...arguments import whole
+from ...arguments import nth, whole
 from ...errors import InputError
 from .._sample import Sample
 from . import _text
@@ -83,9 +83,7 @@ class Grounded(Sequence[Sample]):
             if step != 1:
                 raise InputError(f"expected a slice with step 1, got {step}")
             return replace(self, n=max(0, stop - first), start=self.start + first)
-        if not -self.n <= index < self.n:
-            raise IndexError(f"scene {index} of {self.n}")
-        return self._draw(self.start + index % self.n)
+        return self._draw(self.start + nth(index, self.n, "scene"))
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[place] for place in range(self.n))

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image
 
-from ...arguments import whole
+from ...arguments import nth, whole
 from .._sample import Object, Part, Question, Sample, Sign
 from . import _text
 from ._background import background
@@ -216,9 +216,7 @@ class Scenes(Sequence[Sample]):
             if places.step == 1:
                 return Scenes(len(places), self.seed, self.options, self.start + places.start)
             return [self[place] for place in places]
-        if not -self.n <= index < self.n:
-            raise IndexError(f"scene {index} of {self.n}")
-        return scene(self.start + index % self.n, self.seed, self.options)
+        return scene(self.start + nth(index, self.n, "scene"), self.seed, self.options)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[place] for place in range(self.n))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ... import arguments
+from ...arguments import checked
 from ...errors import InputError
 from .._lazy import LazySamples
 from .._sample import Sample
@@ -177,6 +178,7 @@ def looked_at(
     return replace(sample, attention=tuple(gazes), captions=texts_of(gazes) or sample.captions)
 
 
+@checked
 def write_simulated(
     samples: Sequence[Sample],
     folder: str | Path,

@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ...errors import InputError
-from ._check import Fixations, Map, Others, checked, constant, fit, pixels
+from ...arguments import checked
+from ._check import Fixations, Map, Others, constant, fit, map_of, pixels
 from ._resample import Resize
 from ._types import MapScore, undefined
 
 
+@checked
 def mann_whitney(
     positives: Float[np.ndarray, " positive"], negatives: Float[np.ndarray, " negative"]
 ) -> float:
@@ -32,6 +33,7 @@ def mann_whitney(
     return float((ranks[:n].sum() - n * (n + 1) / 2) / (n * m))
 
 
+@checked
 def auc_judd(ours: Map, fixations: Fixations, *, repeats: bool = False) -> MapScore:
     """Fixated pixels against all others.
 
@@ -52,6 +54,7 @@ def auc_judd(ours: Map, fixations: Fixations, *, repeats: bool = False) -> MapSc
     return _score("auc_judd", values.ravel()[at], values.ravel()[rest], settings)
 
 
+@checked
 def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
     """Fixations against pixels drawn uniformly from the whole map.
 
@@ -67,6 +70,7 @@ def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapSc
     return _score("auc_borji", values.ravel()[at], values.ravel(), settings)
 
 
+@checked
 def auc_shuffled(
     ours: Map, fixations: Fixations, others: Others, *, repeats: bool = True
 ) -> MapScore:
@@ -89,6 +93,7 @@ def auc_shuffled(
     return _score("auc_shuffled", values.ravel()[at], values.ravel()[away], settings)
 
 
+@checked
 def auc_region(
     ours: Map,
     region: Bool[np.ndarray, "reference_height reference_width"],
@@ -100,24 +105,18 @@ def auc_region(
     Raises:
         InputError: NaN, infinity, two sizes, or a region that is not boolean.
     """
-    inside = np.asarray(region)
-    if inside.dtype != np.bool_ or inside.ndim != 2:
-        raise InputError(
-            f"expected a region as a boolean array (height, width), got {inside.dtype} "
-            f"{inside.shape}: compare a density with a threshold first"
-        )
-    values, settings = fit(checked(ours, "the map"), inside.shape, resize)
+    values, settings = fit(map_of(ours, "the map"), region.shape, resize)
     values = _levelled(values)
-    if not inside.any() or inside.all():
-        reason = "every pixel is in the region" if inside.any() else "the region is empty"
-        return undefined("auc_region", reason, int(inside.sum()), settings)
-    return _score("auc_region", values[inside], values[~inside], settings)
+    if not region.any() or region.all():
+        reason = "every pixel is in the region" if region.any() else "the region is empty"
+        return undefined("auc_region", reason, int(region.sum()), settings)
+    return _score("auc_region", values[region], values[~region], settings)
 
 
 def _read(
     ours: Map, fixations: Fixations, repeats: bool
 ) -> tuple[Map, np.ndarray, dict[str, str | int | float | bool]]:
-    values = _levelled(checked(ours, "the map"))
+    values = _levelled(map_of(ours, "the map"))
     at = pixels(fixations, values.shape, repeats=repeats, name="fixations")
     return values, at, {"repeats": repeats}
 

@@ -24,7 +24,7 @@ _FLAT = 1e-12
 """A map whose values differ by less, relative to the largest, is constant: rounding made it so."""
 
 
-def checked(values: object, name: str) -> Map:
+def map_of(values: object, name: str) -> Map:
     """(H, W) float64 of finite numbers.
 
     Raises:
@@ -52,7 +52,7 @@ def pair(ours: object, theirs: object, resize: Resize | None) -> tuple[Map, Map,
     Raises:
         InputError: maps that cannot be used, or of two sizes without `resize`.
     """
-    first, second = checked(ours, "the map"), checked(theirs, "the reference map")
+    first, second = map_of(ours, "the map"), map_of(theirs, "the reference map")
     fitted, settings = fit(first, second.shape, resize)
     return fitted, second, settings
 

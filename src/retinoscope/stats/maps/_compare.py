@@ -9,9 +9,10 @@ from types import MappingProxyType
 import numpy as np
 from jaxtyping import Float
 
+from ...arguments import checked
 from ...errors import InputError
 from ._auc import auc_borji, auc_judd, auc_shuffled
-from ._check import Map, Negatives, checked, fit
+from ._check import Map, Negatives, fit, map_of
 from ._density import information_gain, information_gain_mit, kl, similarity, similarity_mit
 from ._linear import ncc, nss
 from ._resample import Resize
@@ -74,6 +75,7 @@ class Reference:
     baseline: Map | None = None
 
 
+@checked
 def compare(
     ours: Map,
     reference: Reference,
@@ -102,7 +104,7 @@ def compare(
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
-    values = checked(ours, "the map")
+    values = map_of(ours, "the map")
     told: dict[str, str | int | float | bool] = {}
     if (
         shown := reference.density if reference.density is not None else reference.baseline

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...arguments import checked
 from ...errors import InputError
 from ._check import Fixations, Map, Negatives, ReferenceMap, constant, density, pair, pixels
 from ._resample import Resize
@@ -13,6 +14,7 @@ EPSILON = 2.2e-16
 """As in the MIT benchmark's code: keeps logarithms finite."""
 
 
+@checked
 def similarity(
     ours: Map,
     theirs: ReferenceMap,
@@ -41,6 +43,7 @@ def similarity(
     return MapScore("sim", float(np.minimum(p, q).sum()), first.size, settings)
 
 
+@checked
 def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> MapScore:
     """SIM as the MIT benchmark's code computes it: both maps are first scaled to 0 to 1 by their
     minimum and maximum, so that a pedestal under a map is taken off; see `similarity`.
@@ -59,6 +62,7 @@ def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = N
     return MapScore("sim_mit", float(np.minimum(p, q).sum()), first.size, settings)
 
 
+@checked
 def kl(
     ours: Map,
     theirs: ReferenceMap,
@@ -84,6 +88,7 @@ def kl(
     return MapScore("kl", value, first.size, settings)
 
 
+@checked
 def information_gain(
     ours: Map,
     fixations: Fixations,
@@ -116,6 +121,7 @@ def information_gain(
     return _mean_gain("information_gain", s, b, at, settings)
 
 
+@checked
 def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> MapScore:
     """Information gain as the MIT benchmark's code computes it: map and baseline are first scaled
     to 0 to 1 by their minimum and maximum, and a pixel that is fixated twice counts once; see
@@ -153,6 +159,7 @@ def _mean_gain(
     return MapScore(name, float(gains.mean()), at.size, settings)
 
 
+@checked
 def equal_area_iou(
     ours: Map, theirs: ReferenceMap, *, threshold: float = 0.5, resize: Resize | None = None
 ) -> MapScore:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._check import Fixations, Map, ReferenceMap, checked, constant, pair, pixels
+from ...arguments import checked
+from ._check import Fixations, Map, ReferenceMap, constant, map_of, pair, pixels
 from ._resample import Resize
 from ._types import MapScore, undefined
 
 
+@checked
 def ncc(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> MapScore:
     """Normalised cross-correlation: Pearson's correlation over pixels, also called CC.
 
@@ -32,6 +34,7 @@ def ncc(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> Map
     return MapScore("ncc", value, a.size, settings)
 
 
+@checked
 def nss(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
     """Normalised scanpath saliency: the mean standard score of the map at fixations.
 
@@ -48,7 +51,7 @@ def nss(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
 
     Source: Peters et al. 2005 (Vision Research 45:2397); Bylinskii et al. 2019, section 3.2.1.
     """
-    values = checked(ours, "the map")
+    values = map_of(ours, "the map")
     at = pixels(fixations, values.shape, repeats=repeats, name="fixations")
     settings = {"repeats": repeats}
     if not at.size:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
+from ...arguments import checked
 from ...errors import InputError
-from ._check import Map, Negatives, checked, constant, density
+from ._check import Map, Negatives, constant, density, map_of
 from ._types import MapScore, undefined
 
 Region = Bool[np.ndarray, "height width"]
@@ -14,6 +15,7 @@ Region = Bool[np.ndarray, "height width"]
 _BINS = 256
 
 
+@checked
 def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> MapScore:
     """Whether the map's largest value lies in the region; of several the share that does.
 
@@ -42,6 +44,7 @@ def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> MapScore:
     return MapScore("pointing", share, int(largest.sum()), {"tolerance": tolerance})
 
 
+@checked
 def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -> MapScore:
     """Share of the map's sum that lies in the region; chance is the region's share of the pixels.
 
@@ -66,6 +69,7 @@ def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -
     return MapScore("mass", float(share[inside].sum()), values.size, settings)
 
 
+@checked
 def average_precision(ours: Map, region: Region) -> MapScore:
     """Average precision of the pixels of the region, ordered by the map; chance is their share.
 
@@ -89,6 +93,7 @@ def average_precision(ours: Map, region: Region) -> MapScore:
     return MapScore("ap", value, int(inside.sum()))
 
 
+@checked
 def best_iou(ours: Map, region: Region) -> MapScore:
     """Intersection over union of the region and the map above a threshold, at the best threshold.
 
@@ -112,6 +117,7 @@ def best_iou(ours: Map, region: Region) -> MapScore:
     return MapScore("iou_best", float(ious[best]), int(last[best] + 1), {"threshold": threshold})
 
 
+@checked
 def otsu_iou(ours: Map, region: Region) -> MapScore:
     """Intersection over union of the region and the map from Otsu's threshold on, which does not
     know the region.
@@ -128,6 +134,7 @@ def otsu_iou(ours: Map, region: Region) -> MapScore:
     return MapScore("iou_otsu", share, int(above.sum()), {"threshold": threshold})
 
 
+@checked
 def otsu(values: Float[np.ndarray, "..."]) -> float:
     """The threshold that separates a map's values into two classes of largest variance between
     them, over a histogram of 256 bins; of several the lowest. A value that reaches it is above.
@@ -151,11 +158,11 @@ def otsu(values: Float[np.ndarray, "..."]) -> float:
 
 
 def _pair(ours: Map, region: Region) -> tuple[Map, Region]:
-    values, inside = checked(ours, "the map"), np.asarray(region)
-    if inside.dtype != np.bool_ or inside.shape != values.shape:
+    values, inside = map_of(ours, "the map"), np.asarray(region)
+    if inside.shape != values.shape:
         raise InputError(
             f"expected a region as a boolean array {values.shape} (height, width) like the map, "
-            f"got {inside.dtype} {inside.shape}"
+            f"got {inside.shape}"
         )
     return values, inside
 

@@ -7,11 +7,13 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float
 
+from ...arguments import checked
 from ...errors import InputError
 
 Resize = Literal["bilinear", "area"]
 
 
+@checked
 def resample(
     values: Float[np.ndarray, "height width"], shape: tuple[int, int], how: Resize
 ) -> Float[np.ndarray, "new_height new_width"]:
@@ -27,8 +29,6 @@ def resample(
     Raises:
         InputError: another name, or a size below 1.
     """
-    if how not in ("bilinear", "area"):
-        raise InputError(f"expected resize as 'bilinear' or 'area', got {how!r}")
     if min(shape) < 1:
         raise InputError(f"expected a size of at least 1 x 1 pixel, got {shape}")
     weights = _linear if how == "bilinear" else _area

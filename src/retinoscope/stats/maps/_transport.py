@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import checked
 from ...errors import InputError, MissingExtraError
 from ._check import Map, Negatives, ReferenceMap, density, pair
 from ._resample import Resize, resample
 from ._types import MapScore, undefined
 
 
+@checked
 def emd(
     ours: Map,
     theirs: ReferenceMap,

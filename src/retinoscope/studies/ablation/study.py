@@ -28,7 +28,7 @@ from .._needs import Need
 from .._readable import Readable
 from .._scoring import Outcome, Scorer, modes_of, needs_text
 from .._sets import ImageTokens, Indices, Ranking
-from .._study import Example, Rows, Study, rng_of
+from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._tasks import (
     DEFAULT_PROMPTS,
@@ -144,6 +144,13 @@ class TokenAblation(Study[_Context]):
             instead=True,
         ),
     )
+    limits: ClassVar[Limits] = {
+        "min_cover": (0, 1),
+        "gradient_steps": (2, None),
+        "caption_tokens": (1, None),
+        "polling_tokens": (1, None),
+        "answer_tokens": (1, None),
+    }
     schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
@@ -162,10 +169,6 @@ class TokenAblation(Study[_Context]):
         _known("gradient target", (self.gradient_target,), ("answer", "paper"))
         if self.mean is not None and self.fill != "mean":
             raise InputError(f"a mean token was given, but the fill is {self.fill!r}: give one")
-        if self.gradient_steps < 2:
-            raise InputError(
-                f"integrated gradients need at least 2 steps, got {self.gradient_steps}"
-            )
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
         asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]

@@ -25,7 +25,7 @@ from .._map_options import COMPLETENESS, Steps, check_exact, completeness_of, st
 from .._needs import Need
 from .._readable import one_line
 from .._shuffled import partners
-from .._study import Example, Rows, Study, rng_of
+from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell, number
 from .aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from .examples import alignment_example
@@ -99,6 +99,7 @@ class AttentionAlignment(Study[_Context]):
         "gaze:FOLDER with texts, collected:FOLDER, or simulated:N)"
     )
     uses: ClassVar[tuple[Need, ...]] = (Need("gazes", "gazes", "maps against observers"),)
+    limits: ClassVar[Limits] = {"distractors": (0, None)}
     schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "segment", "granularity", "provenance", "observers"),
@@ -108,15 +109,15 @@ class AttentionAlignment(Study[_Context]):
     )
 
     def _check(self) -> None:
-        check_exact(self.exact, self._names, self._reader.intervening)
-        self._steps()
-        if self.distractors < 0:
-            raise InputError(f"expected distractors from 0 up, got {self.distractors}")
         if self.rules.resolution < 8:
             raise InputError(f"expected a resolution from 8 pixels up, got {self.rules.resolution}")
         unknown = [name for name in self.rules.metrics if name not in METRICS]
         if unknown:
             raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
+
+    def _check_model(self) -> None:
+        check_exact(self.exact, self._names, self._reader.intervening)
+        self._steps()
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
         return {"gazes": sum(one.segment is not None for one in sample.attention)}

@@ -11,7 +11,6 @@ import numpy as np
 
 from ...attribution import (
     METHODS,
-    SCORES,
     Goal,
     HeatMap,
     Method,
@@ -28,7 +27,7 @@ from .._map_options import COMPLETENESS, Steps, completeness_of, steps_of, untak
 from .._needs import Need
 from .._sets import ImageTokens, object_sets
 from .._shuffled import other_mask, partners
-from .._study import Example, Rows, Study
+from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
 from .._tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, recorded
 from .._untrained import untrained_copy
@@ -100,6 +99,12 @@ class AttributionLocalisation(Study[_Context]):
         Need("objects", "objects", "maps of objects in captions and yes/no questions"),
         Need("located", "objects", "maps of the data's questions about objects"),
     )
+    limits: ClassVar[Limits] = {
+        "controls": (0, None),
+        "curve_steps": (1, None),
+        "max_new_tokens": (1, None),
+        "min_cover": (0, 1),
+    }
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "task", "object", "target", "weights", "method", "layer"),
@@ -109,16 +114,14 @@ class AttributionLocalisation(Study[_Context]):
     )
 
     def _check(self) -> None:
-        self.vlm.capabilities.require("layout")
         unknown = [task for task in self.tasks if task not in TASKS]
         if unknown or not self.tasks:
             got = repr(unknown[0]) if unknown else "none"
             raise InputError(f"expected tasks of {', '.join(TASKS)}, got {got}")
-        if self.score not in SCORES:
-            raise InputError(f"expected a score of {', '.join(SCORES)}, got {self.score!r}")
-        for name, least in (("max_new_tokens", 1), ("curve_steps", 1), ("controls", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"expected {name} from {least} up, got {getattr(self, name)}")
+        methods_named(self.methods)
+
+    def _check_model(self) -> None:
+        self.vlm.capabilities.require("layout")
         allowed = self._methods
         if not allowed:
             reasons = [method.refusal(self.vlm) for method in methods_named(self.methods)]

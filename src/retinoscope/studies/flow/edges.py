@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...arguments import checked
 from ...engine import Knockout
 from ...errors import InputError
 from ...tokens import TokenSet
@@ -63,6 +64,7 @@ class Preset:
 PRESETS = {"kaduri": Preset(KADURI, READINGS), "zhang": Preset(ZHANG, ("generated",))}
 
 
+@checked
 def parse_edges(text: str) -> tuple[Edge, ...]:
     """ "SOURCE:TARGET", or several joined by commas.
 

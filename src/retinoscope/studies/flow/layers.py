@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ...arguments import checked
 from ...errors import InputError
 from .._windows import Window, sliding_windows
 
@@ -30,8 +31,9 @@ class LayerSet:
     window: Window
 
 
+@checked
 def layer_sets(
-    depth: int, kinds: Iterable[str], width: int | None = None, step: int | None = None
+    depth: int, kinds: Sequence[str], width: int | None = None, step: int | None = None
 ) -> tuple[LayerSet, ...]:
     """The layer sets of these kinds for a decoder of `depth` blocks.
 

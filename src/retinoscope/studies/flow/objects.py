@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...arguments import checked
 from .._words import names_any, without, words_of
 
 
+@checked
 def objects_named(text: str, known: Iterable[str]) -> frozenset[str]:
     """Which of the `known` names `text` names by a whole word, a synonym or a plural.
 

@@ -25,7 +25,7 @@ from .._needs import Need
 from .._readable import Readable
 from .._scoring import refuse_nan
 from .._sets import ImageTokens
-from .._study import Example, Rows, Study, rng_of
+from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._tasks import DESCRIBE, Ask, known_names, question_asks
 from .._untrained import untrained_copy
@@ -40,7 +40,7 @@ from .edges import (
     random_instead,
 )
 from .estimates import CONTROL, NONE, TASKS
-from .layers import LayerSet, layer_sets
+from .layers import KINDS, LayerSet, layer_sets
 from .objects import Overlap, objects_named
 
 if TYPE_CHECKING:
@@ -147,6 +147,14 @@ class InformationFlow(Study[_Context]):
             instead=True,
         ),
     )
+    limits: ClassVar[Limits] = {
+        "description_tokens": (1, None),
+        "answer_tokens": (1, None),
+        "width": (1, None),
+        "step": (1, None),
+        "max_questions": (1, None),
+        "min_cover": (0, 1),
+    }
     schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "task", "weights", "question", "answer", "kind"),
@@ -164,6 +172,7 @@ class InformationFlow(Study[_Context]):
         for what, given, known in (
             ("reading", self.readings, READINGS),
             ("task", self.tasks, TASKS),
+            ("kind of layer sets", self.layers, KINDS),
         ):
             wrong = [name for name in given if name not in known]
             if wrong or not given:
@@ -177,14 +186,10 @@ class InformationFlow(Study[_Context]):
                 "expected edges that a description has, got only those of a question's object: add "
                 "the task 'question'"
             )
-        for what, number in (
-            ("description", self.description_tokens),
-            ("answer", self.answer_tokens),
-        ):
-            if number < 1:
-                raise InputError(f"expected {what} tokens from 1 up, got {number}")
         if self.judge is not None:
             self.judge.check()
+
+    def _check_model(self) -> None:
         self.vlm.capabilities.require("knockout")
         layer_sets(self.vlm.n_layers, self.layers, self.width, self.step)
 

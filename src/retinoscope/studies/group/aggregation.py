@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...arguments import checked
 from ...encoders import SMALL, small_names
 from ...errors import InputError
 from ...stats import class_iou, over_seeds, resampled_mean_iou, resampled_ratio
@@ -58,6 +59,7 @@ PAPER: Mapping[tuple[str, str], float] = {
 on CC-12M: aggregation from a self-supervised start, and the maximum from random weights."""
 
 
+@checked
 def aggregation_specs(folder: str) -> tuple[str, ...]:
     """The contrastive encoders in a folder of `retinoscope train encoders`, all seeds of each.
 

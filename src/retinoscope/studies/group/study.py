@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ... import arguments
 from ...attribution import Method, methods_named
 from ...data import Sample, class_names, source_of
 from ...encoders import check_unseen
@@ -29,7 +28,7 @@ from .._models import describe
 from .._needs import Need
 from .._results import Results
 from .._scoring import refuse_nan
-from .._study import Study, seed_of
+from .._study import Limits, Study, seed_of
 from .bottom_up import group_rows, null_rows
 from .pictures import categories_of, picture_of
 from .subjects import (
@@ -125,6 +124,10 @@ class Grouping(Study[_Context]):
     opens: ClassVar[bool] = True
     needs: ClassVar[str] = "objects with masks"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "labels against masks"),)
+    limits: ClassVar[Limits] = {
+        "n_groups": (1, None),
+        "attribution_images": (0, None),
+    }
     schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "kind", "model", "weights", "method", "layer"),
@@ -133,15 +136,6 @@ class Grouping(Study[_Context]):
     )
 
     def _check(self) -> None:
-        for kind in self.groupings:
-            if kind not in GROUPINGS:
-                raise InputError(f"expected groupings of {', '.join(GROUPINGS)}, got {kind!r}")
-        arguments.whole(self.n_groups, "n_groups", 1)
-        arguments.one_of(self.upsample, ("nearest", "bilinear"), "upsample")
-        if self.attribution_images < 0:
-            raise InputError(
-                f"expected attribution_images from 0 up, got {self.attribution_images}"
-            )
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)
             raise InputError(f"expected different classes, got {twice!r} twice: leave one out")
@@ -150,6 +144,11 @@ class Grouping(Study[_Context]):
             prompts_for(["thing"], self.template)
         if self.background:
             prompts_for(self.background)
+
+    def _given(self) -> Sequence[object]:
+        return (self.vlm, *self.encoders)
+
+    def _check_model(self) -> None:
         told = getattr(self.samples, "classes", ())
         if self.classes is not None and told:
             missing = [name for name in self.classes if name not in told]

@@ -21,7 +21,7 @@ from .._examples import example_of
 from .._needs import Need
 from .._scoring import Outcome, Score, Scorer
 from .._sets import ImageTokens, object_sets
-from .._study import Example, Rows, Study, rng_of
+from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._tasks import Ask, object_label, question_asks
 from .._windows import PAPER_WINDOWS, Window, windows_for
@@ -115,6 +115,12 @@ class AttentionKnockout(Study[_Context]):
             instead=True,
         ),
     )
+    limits: ClassVar[Limits] = {
+        "slide": (1, None),
+        "slide_step": (1, None),
+        "max_questions": (1, None),
+        "min_cover": (0, 1),
+    }
     schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "question", "answer", "kind", "mode"),
@@ -128,12 +134,16 @@ class AttentionKnockout(Study[_Context]):
             ("source", self.sources, MORE_SOURCES),
             ("target", self.targets, TARGETS),
             ("mode", (self.mode,), ("paper", "corrected")),
+            # None are needed beside a sliding window.
+            ("window", self.windows or tuple(PAPER_WINDOWS), tuple(PAPER_WINDOWS)),
         ):
             for name in given:
                 if name not in known:
                     raise InputError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
             if not given:
                 raise InputError(f"no {what} was given: expected some of {', '.join(known)}")
+
+    def _check_model(self) -> None:
         self._windows()
 
     def _windows(self) -> tuple[Window, ...]:

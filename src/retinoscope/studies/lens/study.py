@@ -28,7 +28,7 @@ from .._readable import Readable
 from .._scoring import refuse_nan
 from .._sets import ImageTokens, Indices, object_sets
 from .._shuffled import other_mask, partners
-from .._study import Example, Rows, Study
+from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
 from .._tasks import (
     DEFAULT_PROMPTS,
@@ -102,6 +102,7 @@ class LogitLens(Study[_Context]):
         Need("objects", "objects", "tokens of objects are read as words"),
     )
     intervenes: ClassVar[bool] = False
+    limits: ClassVar[Limits] = {"near": (0, None)}
     schema: ClassVar[int] = 3
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "color", "layer", "group", "cover", "weights"),
@@ -117,6 +118,8 @@ class LogitLens(Study[_Context]):
             )
         if len(set(self.covers)) < len(self.covers):
             raise InputError(f"expected each cover once, got {self.covers}")
+
+    def _check_model(self) -> None:
         if not 0 <= self.near < self.vlm.vocab_size:
             raise InputError(
                 f"expected 0 <= near < {self.vlm.vocab_size} (the vocabulary), got {self.near}"

@@ -22,7 +22,7 @@ from .._needs import Need
 from .._scoring import refuse_nan
 from .._sets import ImageTokens, Indices, object_sets
 from .._shuffled import other_mask, partners
-from .._study import Example, Rows, Study
+from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
 from .._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from .._untrained import untrained_copy
@@ -69,16 +69,18 @@ class WordAttention(Study[_Context]):
     needs: ClassVar[str] = "objects that the model names when it describes their image"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "looks from named objects"),)
     intervenes: ClassVar[bool] = False
+    limits: ClassVar[Limits] = {
+        "max_new_tokens": (1, None),
+        "min_cover": (0, 1),
+    }
     schema: ClassVar[int] = 1
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "object", "weights", "row", "layer", "head", "n_tokens"),
         *("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak"),
     )
 
-    def _check(self) -> None:
+    def _check_model(self) -> None:
         self.vlm.capabilities.require("attention")
-        if self.max_new_tokens < 1:
-            raise InputError(f"expected max_new_tokens from 1 up, got {self.max_new_tokens}")
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
         return {"objects": len(studied_objects(sample, self.objects))}

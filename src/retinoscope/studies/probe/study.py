@@ -89,13 +89,17 @@ class Probe:
 
     def __post_init__(self) -> None:
         """Raises InputError for a number outside its range, another precision, or no lists."""
-        arguments.listed_fields(self)
+        arguments.checked_fields(self)
         arguments.seed(self.seed)
-        arguments.one_of(self.precision, ("float16", "float32"), "precision")
         arguments.whole(self.n_examples, "n_examples", 0)
         least = {"seeds": 1, "locations": 100, "dense_images": 2, "most_classes": 2}
         for name, bound in least.items():
             arguments.whole(getattr(self, name), name, bound)
+        for task in self.tasks:
+            if task not in TASKS:
+                raise InputError(f"expected tasks of {', '.join(TASKS)}, got {task!r}")
+        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
+            raise InputError(f"expected different tasks, at least one, got {list(self.tasks)}")
 
     def run(self, out: str | Path, progress: Progress | None = None) -> Results:
         """Runs the study, or goes on with it, in the run directory `out`.
@@ -107,7 +111,7 @@ class Probe:
             CapabilityError: an encoder whose locations have no place.
             StudyError: the disk is full, or an encoder's parameters changed.
         """
-        self._check()
+        require_objects(self.samples, "a probe")
         tell = progress or (lambda done, total, what: None)
         data = read_data(self.samples, {s.name: s.boxes for s in self._sources}, tell)
         splits = splits_of(range(len(data.images)), self.seeds, self.seed)
@@ -140,14 +144,6 @@ class Probe:
             ).run()
             directory.finish()
         return Results(Path(out))
-
-    def _check(self) -> None:
-        for task in self.tasks:
-            if task not in TASKS:
-                raise InputError(f"expected tasks of {', '.join(TASKS)}, got {task!r}")
-        if not self.tasks or len(set(self.tasks)) < len(self.tasks):
-            raise InputError(f"expected different tasks, at least one, got {list(self.tasks)}")
-        require_objects(self.samples, "a probe")
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:

@@ -21,7 +21,7 @@ from .._answers import Answers, probability
 from .._matching import answers
 from .._needs import Need
 from .._scoring import refuse_nan
-from .._study import Example, Rows, Study, rng_of
+from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._tasks import DESCRIBE
 from .estimates import ATTENTION, NAIVE, RANDOM, SELECTORS
@@ -61,6 +61,11 @@ class ImageReprompting(Study[Answers]):
     name: ClassVar[str] = "reprompt"
     needs: ClassVar[str] = "questions of the chosen kinds"
     uses: ClassVar[tuple[Need, ...]] = (Need("questions", "questions", "questions are asked"),)
+    limits: ClassVar[Limits] = {
+        "max_questions": (1, None),
+        "description_tokens": (1, None),
+        "answer_tokens": (1, None),
+    }
     schema: ClassVar[int] = 2
     columns: ClassVar[tuple[str, ...]] = (
         *("sample", "error", "item", "question", "answer", "kind", "selector", "share"),
@@ -73,12 +78,8 @@ class ImageReprompting(Study[Answers]):
         if wrong or not self.shares:
             got = wrong[0] if wrong else "none"
             raise InputError(f"expected shares of the visual tokens from 0 to 1, got {got}")
-        for what, number in (
-            ("description", self.description_tokens),
-            ("answer", self.answer_tokens),
-        ):
-            if number < 1:
-                raise InputError(f"expected {what} tokens from 1 up, got {number}")
+
+    def _check_model(self) -> None:
         for capability in ("knockout", "attention"):
             self.vlm.capabilities.require(capability)
 

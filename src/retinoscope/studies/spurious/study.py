@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from ...arguments import checked
 from ...data import Grounded, Sample
 from ...data.scenes import AT_HOME, GROUNDS
 from ...encoders import TwoTower, check_unseen, small_names
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 KINDS = tuple(kind for ground in GROUNDS for kind in AT_HOME[ground])
 
 
+@checked
 def grounded_specs(folder: str) -> tuple[str, ...]:
     """The encoders in a folder that were trained on grounds, all seeds of each.
 
@@ -82,6 +84,11 @@ class SpuriousGround(Study[_Context]):
             raise InputError(
                 "expected scenes whose ground can be swapped, got other data: give grounded:N"
             )
+
+    def _given(self) -> Sequence[object]:
+        return (self.vlm, *self.encoders)
+
+    def _check_model(self) -> None:
         for model in self._models:
             if not isinstance(model, TwoTower):
                 raise InputError(
