@@ -21,12 +21,14 @@ def _decrease(rows: Sequence[Record], **keys: str) -> Interval | None:
     return interval(first(rows, **keys), "decrease")
 
 
-def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure:
-    """One panel a task: each token set beside its matched random control."""
+def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
+    """One panel a task: each token set beside its matched random control; None without sets."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import PercentFormatter
 
     conditions = [c for c in LABELS if pick(rows, condition=c)]
+    if not conditions:
+        return None
     with figure_style("ablation"):
         drawing = Drawing(figsize=(9.2, 0.9 + 0.62 * len(conditions)))
         panels = drawing.subplots(1, len(tasks), sharey=True, squeeze=False)[0]

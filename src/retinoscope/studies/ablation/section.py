@@ -45,9 +45,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
     rows = pick(main.summary, mode=MODE) or main.summary
     tasks = known_first(values(rows, "task"), TASKS)
     # A set that was empty everywhere replaced nothing, so that its 0% is no measurement.
-    figures = [conditions_figure([r for r in rows if number(r, "n_tokens") != 0], tasks)]
-    counts = count_figure(rows, tasks)
-    figures += [counts] if counts else []
+    filled = [row for row in rows if number(row, "n_tokens") != 0]
+    figures = [conditions_figure(filled, tasks), count_figure(rows, tasks)]
     return Section(
         key="ablation",
         title="Where an object is: replacing tokens by the mean",
@@ -59,7 +58,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
         sentences=tuple(_sentence(rows, task) for task in tasks)
         + _registers(rows, tasks)
         + _others(runs[1:]),
-        figures=tuple(figures),
+        figures=tuple(figure for figure in figures if figure),
         tables=tuple(
             _table(run, mode, folded=not (run is main and mode == MODE))
             for run in runs
