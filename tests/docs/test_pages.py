@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -45,8 +47,7 @@ def commands(text: str) -> Iterator[list[str]]:
                     yield ["pocket" if word == "$model" else word for word in words[1:]]
 
 
-def _run(page: Path, folder: Path) -> int:
-    namespace: dict[str, object] = {"__name__": "page"}
+def _run(page: Path, namespace: dict[str, object]) -> int:
     done = 0
     for line, code, here in blocks(page.read_text("utf-8")):
         # Blank lines in front make a traceback name the page's own line.
@@ -57,6 +58,7 @@ def _run(page: Path, folder: Path) -> int:
     return done
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.IntegrationWarning")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_the_code_of_a_page_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -64,7 +66,10 @@ def test_the_code_of_a_page_runs(
     if not blocks(page.read_text("utf-8")):
         pytest.skip("no code")
     monkeypatch.chdir(tmp_path)
-    _run(page, tmp_path)
+    # A class looks for its module, as one does of a script or a notebook.
+    module = ModuleType("page")
+    monkeypatch.setitem(sys.modules, "page", module)
+    _run(page, vars(module))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
