@@ -120,6 +120,8 @@ def target(name: str, folder: Path) -> Iterator[Target]:
         finally:
             process.terminate()
             process.wait(20)
+            if process.stdout is not None:
+                process.stdout.close()
 
 
 def begun(server: Target) -> Known:

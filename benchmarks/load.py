@@ -22,7 +22,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -55,6 +55,8 @@ def server() -> Iterator[tuple[int, subprocess.Popen[str]]]:
     finally:
         process.terminate()
         process.wait(20)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 @dataclass
@@ -78,9 +80,10 @@ class Client:
 
     def work(self) -> None:
         """Until the end."""
-        time.sleep(self._random.random() * self._think)
-        while time.monotonic() < self._end:
-            self._visit()
+        with closing(self._link):
+            time.sleep(self._random.random() * self._think)
+            while time.monotonic() < self._end:
+                self._visit()
 
     def _visit(self) -> None:
         self._send("GET", "/")

@@ -69,6 +69,7 @@ def test_ablations(tmp_path: Path) -> None:
     _limited(generated["limit"])
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
 def test_overhead(tmp_path: Path) -> None:
     result = _result(overhead.main([*SMALL, "--out", str(tmp_path)]))
     names = [case["name"].split()[1] for case in result["cases"]]

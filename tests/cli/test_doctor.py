@@ -46,7 +46,8 @@ def test_doctor_says_what_a_model_is(
     weights = re.search(r"weights +(\S+ \w+)$", text, re.MULTILINE)
     assert weights is not None
     assert weights[1] == size(n_bytes)
-    assert Image.open(out).size[0] > 400
+    with Image.open(out) as drawn:
+        assert drawn.size[0] > 400
 
 
 def test_memory_and_time_of_the_packaged_model(

@@ -158,6 +158,7 @@ def config(run: Run) -> Iterator[GenerationConfig]:
     run.vlm.model.generation_config = before
 
 
+@pytest.mark.filterwarnings("ignore:Unfeasible length constraints:UserWarning")
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: "+".join(setting(0, 0)))
 def test_generation_config_is_heeded(
     run: Run, config: GenerationConfig, setting: Callable[[int, int], dict[str, object]]

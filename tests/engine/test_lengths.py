@@ -212,6 +212,7 @@ def test_a_context_is_kept_up_to_the_boundary(kind: str, image: Image.Image) -> 
                 context.answer(question)
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.IntegrationWarning")
 @pytest.mark.parametrize("kind", ["dynamic", "longrope"])
 def test_gradients_past_the_boundary(kind: str, image: Image.Image) -> None:
     """What stands before the image is read with the angles of the whole text."""

@@ -64,6 +64,7 @@ def effects(vlm: rs.VLM, path: Any = "incremental") -> tuple[rs.Run, rs.Effects]
     return run, run.counterfactuals(conditions(run, donor), exact=path)
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
 @pytest.mark.parametrize("kind", ["4bit", "8bit"])
 def test_quantised_weights_are_exact_for_that_model(kind):
     vlm = rs.load("pocket", quantization=kind)
@@ -95,6 +96,8 @@ def test_outlier_columns_are_refused():
         rs.load(model=model, processor=rs.load("pocket").processor)
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.IntegrationWarning")
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
 def test_blocks_on_disk_give_the_same():
     whole = rs.load("pocket")
     device_map = spread(whole.model, f"{BLOCKS}.1")

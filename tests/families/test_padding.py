@@ -12,6 +12,9 @@ from tiny_query import N_QUERIES
 
 import retinoscope as rs
 
+# The tiny tokenizers know few words of the families' conversations.
+pytestmark = pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
+
 LONG = QUESTION + " and where is the dog"
 IMAGES = [picture((70, 40)), picture((48, 48), seed=3)]
 QUERIES = ("BLIP-2", "InstructBLIP", "Kosmos-2")

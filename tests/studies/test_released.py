@@ -173,6 +173,7 @@ def test_a_set_with_the_position_after_the_image_is_ablated_as_it_is(tiny, noise
     assert torch.allclose(fast[0], plain, atol=1e-4 * float(plain.abs().max()))
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.IntegrationWarning")
 def test_a_questions_gradient_set_is_that_of_is_there_a_name(tiny, noise):
     mask = np.zeros((40, 56), bool)
     mask[10:20, 20:30] = True

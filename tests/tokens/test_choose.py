@@ -11,6 +11,9 @@ from PIL import Image
 import retinoscope as rs
 from retinoscope.engine import Run
 
+# A few steps are enough to compare two ways; they do not add up.
+pytestmark = pytest.mark.filterwarnings("ignore::retinoscope.errors.IntegrationWarning")
+
 
 @pytest.fixture(scope="module")
 def run(tiny: rs.VLM, noise_image: Callable[..., Image.Image]) -> Run:

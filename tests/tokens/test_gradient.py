@@ -21,6 +21,9 @@ from retinoscope.models import Adapter
 from retinoscope.tokens import LogitGradient, integrated_gradients
 from tests.engine.decoders import KINDS, decoder_vlm
 
+# A few steps are enough to compare two ways; they do not add up.
+pytestmark = pytest.mark.filterwarnings("ignore::retinoscope.errors.IntegrationWarning")
+
 TEXT = "Describe this image. What is the color of <image> Is there a cat in this image?"
 BEFORE = 9
 """Positions before the image: the text's first eight words and the beginning-of-text token."""

@@ -121,6 +121,7 @@ def test_without_the_model_it_says_what_is_missing(runs: Path, tmp_path: Path) -
     assert sample["rows"]
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
 def test_another_model_and_other_data_are_refused(
     runs: Path, tmp_path: Path, pocket: rs.VLM
 ) -> None:
