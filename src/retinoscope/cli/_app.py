@@ -8,6 +8,7 @@ from __future__ import annotations
 from cyclopts import App, Group
 
 from .. import __version__
+from ..studies.registry import STUDIES
 from ._attend import attend
 from ._check import check
 from ._collect import collect
@@ -15,15 +16,12 @@ from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
 from ._fetch import fetch
-from ._flow import flow
 from ._group import group
-from ._look import look
 from ._models import models
 from ._probe import probe
 from ._report import report
 from ._reproduce import reproduce
-from ._reprompt import reprompt
-from ._studies import ablate, knockout, lens
+from ._study_command import study_command
 from ._train import train
 from ._view import serve, view
 
@@ -67,7 +65,11 @@ _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
 app.command(reproduce, group=_whole)
-for _command in (curate, ablate, lens, knockout, flow, look, reprompt, probe, group, attend):
+app.command(curate, group=_studies)
+for _study, _name in STUDIES.items():
+    if _name is not None:
+        app.command(study_command(_study), name=_name, group=_studies)
+for _command in (probe, group, attend):
     app.command(_command, group=_studies)
 app.command(report, group=_more)
 app.command(view, group=_more)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from ..studies.ablation.options import Task
 from ._attend_people import (
     People,
     alignment,
@@ -13,8 +14,7 @@ from ._attend_people import (
     refuse_other_kinds,
     refuse_people_options,
 )
-from ._common import CoveringAndIntervening, Loading, open_any, run_study
-from ._studies import Several, Task
+from ._common import CoveringAndIntervening, Loading, Several, open_any, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample

@@ -23,13 +23,20 @@ if TYPE_CHECKING:
 
 
 _own = Group.create_default_parameters()
-_objects = Group("Which objects", sort_key=1)
-_running = Group("Images, seeds and running", sort_key=2)
+OBJECTS = Group("Which objects", sort_key=1)
+RUNNING = Group("Images, seeds and running", sort_key=2)
 _loading = Group("The model", sort_key=3)
 """What `--help` of a study shows below the study's own options."""
 
+Several = Parameter(
+    consume_multiple=True,
+    negative=(),
+    show_default=lambda chosen: " ".join(str(one) for one in chosen),
+)
+"""An option that takes several values."""
 
-@Parameter(name="*", group=_running)
+
+@Parameter(name="*", group=RUNNING)
 @dataclass(frozen=True, kw_only=True)
 class Common:
     """Options of every study; what only some of them use stands below."""
@@ -66,7 +73,7 @@ class Common:
     ] = None
 
 
-@Parameter(name="*", group=_running)
+@Parameter(name="*", group=RUNNING)
 @dataclass(frozen=True, kw_only=True)
 class Covering(Common):
     """Options of studies that look for an object's tokens."""
@@ -80,7 +87,7 @@ class Covering(Common):
     ] = 0.0
 
 
-@Parameter(name="*", group=_running)
+@Parameter(name="*", group=RUNNING)
 @dataclass(frozen=True, kw_only=True)
 class Intervening(Common):
     """Options of studies that make interventions."""
@@ -94,24 +101,10 @@ class Intervening(Common):
     ] = "incremental"
 
 
-@Parameter(name="*", group=_running)
+@Parameter(name="*", group=RUNNING)
 @dataclass(frozen=True, kw_only=True)
 class CoveringAndIntervening(Covering, Intervening):
     """Options of studies that do both."""
-
-
-@Parameter(name="*", group=_objects)
-@dataclass(frozen=True, kw_only=True)
-class Objects:
-    """Which objects and questions are studied."""
-
-    min_area: Annotated[
-        float | None, Parameter(help="only objects of more visible pixels (the paper: 1000).")
-    ] = None
-    max_area: Annotated[
-        float | None, Parameter(help="only objects of fewer visible pixels (the paper: 2000).")
-    ] = None
-    max_objects: Annotated[int | None, Parameter(help="at most so many objects an image.")] = None
 
 
 @Parameter(name="*", group=_loading)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from ..report.blocks import PAPER, Column, Record, Section, Table, number_interval, percent_interval
 from ..report.rows import first, interval, number, pick
 from ..studies import PAPER_SOURCES, TOKENS_OBJECT_1, PaperNumber, paper_number
-from ..studies.knockout import section as _knockout
+from ..studies.knockout.options import SOURCE_LABELS, TARGET_LABELS
 from ..studies.lens.curves import cover_name, covers_of
 from ..studies.runs import StudyRun
 
@@ -178,7 +178,7 @@ def table_2(summaries: Summaries) -> Section:
                 "paper": None if known is None else known.value,
                 "paper_source": None if known is None else known.source,
             }
-            path = f"{_knockout.SOURCE_NAMES[source]} → {_knockout.TARGET_NAMES[target]}"
+            path = f"{SOURCE_LABELS[source]} → {TARGET_LABELS[target]}"
             told = UNKNOWN if known is None else f"{known.value:.2f} [{known.tag}]"
             cells = [path, window, told]
             for mode, summary in summaries.items():

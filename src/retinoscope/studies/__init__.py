@@ -9,60 +9,68 @@ al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (H
     results.summary()            # a pyarrow.Table, one row per condition
 
 A study writes a run directory (see `retinoscope.store`); reports are made from that alone.
+
+Names are loaded on first use, so that the options of a study cost nothing to read.
 """
 
-from ..report.findings import Finding, PairedTest
-from ._categories import Categories, read_categories, write_categories
-from ._clean import CleanAnswers
-from ._executor import Executor, Outcome
-from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
-from ._judge import ChatJudge, Judge, Judgement
-from ._matching import MODES, answers, names_object, paper_names_object
-from ._models import Unchanged, open_subject
-from ._outside import evaluating
-from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
-from ._paper import SOURCES as PAPER_SOURCES
-from ._planted_check import CHECKS, PlantedCheck, check_planted
-from ._readable import Readable, one_line, prints_of, sample_fingerprint
-from ._released import (
-    VERTICES,
-    centre_square,
-    kept_polygons,
-    released_side,
-    released_tokens,
-)
-from ._results import Results, open_results
-from ._same_data import SameSamples, same_samples
-from ._study import Progress, Study, describe_model, free_memory
-from ._survival import Failures
-from ._tasks import (
-    DESCRIBE,
-    PAPER_PROMPTS,
-    PREFILL,
-    TASKS,
-    Ask,
-    PromptOptions,
-    polling_text,
-    question_asks,
-)
-from ._windows import Window, paper_windows, sliding_windows, windows_for
-from ._words import plural, words_of
-from .ablation.study import TokenAblation
-from .alignment.aims import Rules as AlignmentRules
-from .alignment.study import AttentionAlignment
-from .attend.study import AttributionLocalisation
-from .flow.edges import PRESETS as FLOW_PRESETS
-from .flow.edges import parse_edges
-from .flow.layers import LayerSet, layer_sets
-from .flow.objects import Overlap, objects_named
-from .flow.study import InformationFlow
-from .group import GROUP_METHODS, Grouping, SpuriousGround, aggregation_specs, grounded_specs
-from .knockout.study import AttentionKnockout
-from .lens.peak import lens_difference
-from .lens.study import LogitLens
-from .look.study import WordAttention
-from .probe import PROBE_MEASURES, PROBE_TASKS, Probe
-from .reprompt.study import ImageReprompting, next_turn
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..report.findings import Finding, PairedTest
+    from ._categories import Categories, read_categories, write_categories
+    from ._clean import CleanAnswers
+    from ._executor import Executor, Outcome
+    from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
+    from ._judge import ChatJudge, Judge, Judgement
+    from ._matching import MODES, answers, names_object, paper_names_object
+    from ._models import Unchanged, open_subject
+    from ._outside import evaluating
+    from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
+    from ._paper import SOURCES as PAPER_SOURCES
+    from ._planted_check import CHECKS, PlantedCheck, check_planted
+    from ._readable import Readable, one_line, prints_of, sample_fingerprint
+    from ._released import (
+        VERTICES,
+        centre_square,
+        kept_polygons,
+        released_side,
+        released_tokens,
+    )
+    from ._results import Results, open_results
+    from ._same_data import SameSamples, same_samples
+    from ._study import Progress, Study, describe_model, free_memory
+    from ._survival import Failures
+    from ._tasks import (
+        DESCRIBE,
+        PAPER_PROMPTS,
+        PREFILL,
+        TASKS,
+        Ask,
+        PromptOptions,
+        polling_text,
+        question_asks,
+    )
+    from ._windows import Window, paper_windows, sliding_windows, windows_for
+    from ._words import plural, words_of
+    from .ablation.study import TokenAblation
+    from .alignment.aims import Rules as AlignmentRules
+    from .alignment.study import AttentionAlignment
+    from .attend.study import AttributionLocalisation
+    from .flow.edges import PRESETS as FLOW_PRESETS
+    from .flow.edges import parse_edges
+    from .flow.layers import LayerSet, layer_sets
+    from .flow.objects import Overlap, objects_named
+    from .flow.study import InformationFlow
+    from .group import GROUP_METHODS, Grouping, SpuriousGround, aggregation_specs, grounded_specs
+    from .knockout.study import AttentionKnockout
+    from .lens.peak import lens_difference
+    from .lens.study import LogitLens
+    from .look.study import WordAttention
+    from .probe import PROBE_MEASURES, PROBE_TASKS, Probe
+    from .reprompt.study import ImageReprompting, next_turn
 
 __all__ = [
     "CHECKS",
@@ -152,3 +160,105 @@ __all__ = [
     "words_of",
     "write_categories",
 ]
+
+_WHERE = {
+    "TokenAblation": ".ablation.study",
+    "AlignmentRules": ".alignment.aims:Rules",
+    "AttentionAlignment": ".alignment.study",
+    "AttributionLocalisation": ".attend.study",
+    "Categories": "._categories",
+    "read_categories": "._categories",
+    "write_categories": "._categories",
+    "CleanAnswers": "._clean",
+    "Executor": "._executor",
+    "Outcome": "._executor",
+    "FilterOutcome": "._filters",
+    "HallucinationFilter": "._filters",
+    "replace_pixels": "._filters",
+    "FLOW_PRESETS": ".flow.edges:PRESETS",
+    "parse_edges": ".flow.edges",
+    "LayerSet": ".flow.layers",
+    "layer_sets": ".flow.layers",
+    "Overlap": ".flow.objects",
+    "objects_named": ".flow.objects",
+    "InformationFlow": ".flow.study",
+    "GROUP_METHODS": ".group",
+    "Grouping": ".group",
+    "SpuriousGround": ".group",
+    "aggregation_specs": ".group",
+    "grounded_specs": ".group",
+    "ChatJudge": "._judge",
+    "Judge": "._judge",
+    "Judgement": "._judge",
+    "AttentionKnockout": ".knockout.study",
+    "lens_difference": ".lens.peak",
+    "LogitLens": ".lens.study",
+    "WordAttention": ".look.study",
+    "MODES": "._matching",
+    "answers": "._matching",
+    "names_object": "._matching",
+    "paper_names_object": "._matching",
+    "Unchanged": "._models",
+    "open_subject": "._models",
+    "evaluating": "._outside",
+    "NUMBERS": "._paper",
+    "PAPER_SOURCES": "._paper:SOURCES",
+    "PaperNumber": "._paper",
+    "TOKENS_OBJECT_1": "._paper",
+    "paper_number": "._paper",
+    "CHECKS": "._planted_check",
+    "PlantedCheck": "._planted_check",
+    "check_planted": "._planted_check",
+    "PROBE_MEASURES": ".probe",
+    "PROBE_TASKS": ".probe",
+    "Probe": ".probe",
+    "Readable": "._readable",
+    "one_line": "._readable",
+    "prints_of": "._readable",
+    "sample_fingerprint": "._readable",
+    "VERTICES": "._released",
+    "centre_square": "._released",
+    "kept_polygons": "._released",
+    "released_side": "._released",
+    "released_tokens": "._released",
+    "Finding": "..report.findings",
+    "PairedTest": "..report.findings",
+    "ImageReprompting": ".reprompt.study",
+    "next_turn": ".reprompt.study",
+    "Results": "._results",
+    "open_results": "._results",
+    "SameSamples": "._same_data",
+    "same_samples": "._same_data",
+    "Progress": "._study",
+    "Study": "._study",
+    "describe_model": "._study",
+    "free_memory": "._study",
+    "Failures": "._survival",
+    "Ask": "._tasks",
+    "DESCRIBE": "._tasks",
+    "PAPER_PROMPTS": "._tasks",
+    "PREFILL": "._tasks",
+    "PromptOptions": "._tasks",
+    "TASKS": "._tasks",
+    "polling_text": "._tasks",
+    "question_asks": "._tasks",
+    "Window": "._windows",
+    "paper_windows": "._windows",
+    "sliding_windows": "._windows",
+    "windows_for": "._windows",
+    "plural": "._words",
+    "words_of": "._words",
+}
+"""The module of each name; behind a colon, what it is called there."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, there = _WHERE[name].partition(":")
+    value = globals()[name] = getattr(import_module(module, __name__), there or name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_WHERE})

@@ -14,22 +14,10 @@ from ..pocket import MODELS
 from ..report.blocks import Record
 from ..store import Json, read_manifest
 from . import Results, evaluating, open_results
+from .registry import STUDIES
 
 MANIFEST = "run.json"
 DEPTH = 3
-STUDIES = (
-    "ablation",
-    "lens",
-    "knockout",
-    "flow",
-    "look",
-    "reprompt",
-    "probe",
-    "group",
-    "spurious",
-    "attend",
-    "alignment",
-)
 NO_STUDIES = ("curation", "mean")
 """Run directories that hold no study; a report passes over them."""
 
@@ -129,7 +117,8 @@ def _found(folder: Path) -> tuple[StudyRun, ...]:
         for r, place in zip(results, places, strict=True)
     ]
     order = model_order(runs)
-    return tuple(sorted(runs, key=lambda r: (order.index(r.model), STUDIES.index(r.study))))
+    studies = list(STUDIES)
+    return tuple(sorted(runs, key=lambda r: (order.index(r.model), studies.index(r.study))))
 
 
 def model_name(results: Results) -> str:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ..data import Sample
 from ..studies import Results
+from ..studies.registry import noun_of, table_note_of
 from ..studies.runs import StudyRun
 from ._documents import (
     ColumnFacts,
@@ -25,23 +26,6 @@ from ._documents import (
     WindowFacts,
 )
 
-_TITLES = {
-    "ablation": "Token ablation",
-    "lens": "Logit lens",
-    "knockout": "Attention knockout",
-    "probe": "Probes",
-}
-_NOTES = {
-    "ablation": "decrease: share of initially right answers that became wrong, with its 95% "
-    "interval; difference: minus the same for as many random tokens outside the set.",
-    "lens": "Shares of an object's tokens whose most probable word is its name, by layer, with "
-    "95% intervals.",
-    "probe": "value: on the test images, mean over probe seeds, with its 95% interval over images; "
-    "selectivity: minus the same with control labels; bound: the best that one answer per location "
-    "can reach.",
-    "knockout": "accuracy: share of initially right answers that stay right, 1.00 meaning no "
-    "impact, with its 95% interval.",
-}
 _SHARES = ("decrease", "accuracy", "difference", "probability_change", "share")
 _BY_PROBE = ("probe",)
 CELL = ("source", "target", "window")
@@ -86,7 +70,8 @@ class StudyDocuments:
         return self.run.results
 
     def facts(self) -> StudyFacts:
-        title = f"{_TITLES.get(self.run.study, self.run.study)} of {self.run.label}"
+        noun = noun_of(self.run.study)
+        title = f"{noun[0].upper()}{noun[1:]} of {self.run.label}"
         return StudyFacts(self.id, self.run.study, title, self.conditions())
 
     def conditions(self) -> list[str]:
@@ -138,7 +123,7 @@ class StudyDocuments:
             SampleValues(key, [float(np.mean(found)) for found in by_sample.values()])
             for key, by_sample in self._tallies.changes.items()
         ]
-        return TableDocument(columns, rows, _NOTES.get(self.run.study, ""), more, spread)
+        return TableDocument(columns, rows, table_note_of(self.run.study), more, spread)
 
     def flow(self, index: Mapping[str, int]) -> FlowDocument | None:
         """Relative accuracy by source, target and window; None for other studies.

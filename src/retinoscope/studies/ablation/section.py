@@ -24,6 +24,10 @@ from ..runs import StudyRun
 from .figure import conditions_figure, count_figure
 
 NOUN = "token ablation"
+TABLE_NOTE = (
+    "decrease: share of initially right answers that became wrong, with its 95% interval; "
+    "difference: minus the same for as many random tokens outside the set."
+)
 
 TASKS = ("generative", "polling", "question")
 TASK_NAMES = {

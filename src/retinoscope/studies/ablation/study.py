@@ -42,11 +42,12 @@ from .._tasks import (
     question_asks,
     recorded,
 )
+from .options import Options
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from ...engine import Run, Runs
+    from ...engine import VLM, Run, Runs
     from ...engine.fill import Fill
 
 FILLS = ("mean", "zero", "noise")
@@ -479,3 +480,31 @@ def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
             raise InputError(f"unknown {what} {name!r}: expected one of {', '.join(known)}")
     if not given:
         raise InputError(f"no {what} was given: expected some of {', '.join(known)}")
+
+
+def make(
+    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    return TokenAblation(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        exact=options.exact,
+        tasks=options.tasks,
+        modes=options.modes,
+        prompts=PromptOptions(
+            min_area=options.min_area,
+            max_area=options.max_area,
+            max_objects=options.max_objects,
+            max_questions=options.max_questions,
+            prefill=options.prefill,
+        ),
+        conditions=options.conditions,
+        sizes=options.sizes,
+        fill=options.fill,
+        min_cover=options.min_cover,
+        gradient_steps=options.gradient_steps,
+        hallucination_filter=HallucinationFilter() if options.hallucination_filter else None,
+    )

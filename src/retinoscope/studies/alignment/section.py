@@ -22,6 +22,9 @@ from .figure import agreement_figure, ranking_figure
 from .names import FITS, GRANULARITIES, KINDS, ONE, READS, WHO, kind_of, method_name, ranked_by
 
 NOUN = "agreement with where observers look"
+TABLE_NOTE = (
+    "Agreement of a map with where observers looked, by metric, with 95% intervals over images."
+)
 
 SHOWN = ("ncc", "auc_shuffled", "nss")
 """Metrics on the page; all of them are in the CSV file."""

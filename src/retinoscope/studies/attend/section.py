@@ -22,6 +22,7 @@ from ..runs import StudyRun
 from .figure import BASELINES, MEASURE_NAMES, SHORT, layers_figure, leaders_figure
 
 NOUN = "attribution maps"
+TABLE_NOTE = "How well each map finds its object, by metric, with 95% intervals over images."
 
 TASK_NAMES = {
     "generative": "words of the model's description",

@@ -19,7 +19,7 @@ from ...errors import InputError
 from ...store import Json
 from .._answers import Answers, probability
 from .._examples import example_of
-from .._judge import Judge, judge_rows
+from .._judge import ChatJudge, Judge, judge_rows
 from .._matching import answers
 from .._needs import Need
 from .._readable import Readable
@@ -32,6 +32,7 @@ from .._untrained import untrained_copy
 from .edges import (
     KADURI,
     OBJECTS,
+    PRESETS,
     READINGS,
     Blocked,
     block,
@@ -42,6 +43,7 @@ from .edges import (
 from .estimates import CONTROL, NONE, TASKS
 from .layers import KINDS, LayerSet, layer_sets
 from .objects import Overlap, objects_named
+from .options import Options
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -405,3 +407,36 @@ def _answered(
 def _rank(logits: torch.Tensor, pieces: Sequence[int]) -> int:
     """1 for the most probable token; of several pieces the best."""
     return 1 + int((logits > logits[list(pieces)].max()).sum())
+
+
+def make(
+    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    usual = PRESETS[options.preset]
+    return InformationFlow(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        exact=options.exact,
+        edges=options.edges or usual.edges,
+        readings=options.last_prompt_as or usual.readings,
+        layers=options.layers,
+        width=options.width,
+        step=options.step,
+        tasks=options.tasks,
+        max_questions=options.max_questions,
+        prefill=options.prefill,
+        description_tokens=options.max_new_tokens,
+        controls=options.controls,
+        untrained=options.untrained,
+        min_cover=options.min_cover,
+        judge=_judge(options),
+    )
+
+
+def _judge(options: Options) -> Judge | None:
+    if options.judge_url is None or options.judge_model is None:
+        return None
+    return ChatJudge(options.judge_url, options.judge_model, options.judge_key_variable)

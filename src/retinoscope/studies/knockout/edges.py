@@ -9,17 +9,13 @@ import numpy as np
 
 from .._conditions import control_of
 from .._sets import ImageTokens, object_sets, positions_of
+from .options import SOURCES
 
 if TYPE_CHECKING:
     from ...engine import Run
     from ...tokens import TokenSet
 
-SOURCES = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
-"""Run unless others are asked for."""
-MORE_SOURCES = (*SOURCES, "visual")
-"""Also "visual", all visual tokens: the released code's source of its last-row condition."""
-TARGETS = ("last", "last-row", "question")
-_IMAGE_SOURCES = frozenset(MORE_SOURCES) - {"question"}
+_IMAGE_SOURCES = frozenset(SOURCES) - {"question"}
 
 
 def sources_for(

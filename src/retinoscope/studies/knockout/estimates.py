@@ -26,7 +26,7 @@ from .._tables import (
     tested_columns,
 )
 from .._windows import PAPER_WINDOWS
-from .edges import MORE_SOURCES, TARGETS
+from .options import SOURCES, TARGETS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,7 +55,7 @@ _BASELINE = {
     **dict.fromkeys(("n", "n_samples"), "int"),
     "method": "string",
 }
-_SOURCES, _TARGETS, _WINDOWS = rank(MORE_SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
+_SOURCES, _TARGETS, _WINDOWS = rank(SOURCES), rank(TARGETS), rank(tuple(PAPER_WINDOWS))
 CONTROLLED, CONTROL = "object+1", "random=object+1"
 Groups = dict[tuple[Cell, ...], "pa.Table"]
 _KEYS, _ITEM, _CONTROL = ("source", "target", "window"), ["sample", "item"], "_control"

@@ -7,20 +7,17 @@ from collections.abc import Sequence
 from ...report.blocks import Figure, Interval, Record
 from ...report.rows import band, first, interval, known_first, number, pick, values
 from ...report.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, SKY, figure_style, svg_of
+from .options import SOURCE_LABELS, TARGET_LABELS
 
 _LINES = {
-    "object": (SKY, "-", "^", "object"),
-    "object+1": (BLUE, "-", "o", "object + 1 ring"),
-    "object+2": (GREEN, "-", "s", "object + 2 rings"),
-    "rest": (ORANGE, "--", "D", "all other visual tokens"),
-    "last-row": (BROWN, "-.", "v", "last visual row"),
-    "question": (PURPLE, "-.", "P", "question"),
-    "random=object+1": (GREY, ":", "o", "as many random tokens"),
-}
-_TARGETS = {
-    "last": "To the last token",
-    "last-row": "To the last visual row",
-    "question": "To the question",
+    "object": (SKY, "-", "^"),
+    "object+1": (BLUE, "-", "o"),
+    "object+2": (GREEN, "-", "s"),
+    "rest": (ORANGE, "--", "D"),
+    "visual": (INK, "--", "X"),
+    "last-row": (BROWN, "-.", "v"),
+    "question": (PURPLE, "-.", "P"),
+    "random=object+1": (GREY, ":", "o"),
 }
 
 
@@ -61,12 +58,17 @@ def windows_figure(
                     for i, window in enumerate(windows)
                     if (x := _of(rows, measure, source=source, target=target, window=window))
                 ]
-                if not points or source not in _LINES:
+                if not points:
                     continue
                 # Side by side, so that bars of equal height stay readable.
                 shift = (k - (len(sources) - 1) / 2) * 0.11
-                _errors(panel, [(i + shift, x) for i, x in points], *_LINES[source])
-            panel.set_title(_TARGETS.get(target, target))
+                _errors(
+                    panel,
+                    [(i + shift, x) for i, x in points],
+                    *_LINES[source],
+                    SOURCE_LABELS[source],
+                )
+            panel.set_title(f"To the {TARGET_LABELS.get(target, target)}")
             panel.set_xticks(range(len(windows)), windows, rotation=35, ha="right")
             panel.tick_params(labelcolor=INK)
             panel.grid(axis="x", visible=False)
@@ -106,9 +108,9 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
                     ),
                     key=lambda pair: pair[0],
                 )
-                if points and source in _LINES:
-                    _band(panel, points, *_LINES[source])
-            panel.set_title(_TARGETS.get(target, target))
+                if points:
+                    _band(panel, points, *_LINES[source], SOURCE_LABELS[source])
+            panel.set_title(f"To the {TARGET_LABELS.get(target, target)}")
             panel.tick_params(labelcolor=INK)
             panel.xaxis.get_major_locator().set_params(integer=True)
         panels[0].set_xlabel("first blocked layer", loc="left")

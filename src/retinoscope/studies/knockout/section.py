@@ -20,26 +20,14 @@ from ...report.rows import first, interval, known_first, number, pick, values
 from .._run_tables import extra_tables
 from ..runs import StudyRun
 from .figure import sliding_figure, windows_figure
+from .options import SOURCE_LABELS, SOURCES, TARGET_LABELS, TARGETS, WINDOWS
 
 NOUN = "attention knockout"
-
-WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
-SOURCES = (
-    *("object", "object+1", "object+2", "rest", "visual", "last-row", "question"),
-    "random=object+1",
+TABLE_NOTE = (
+    "accuracy: share of initially right answers that stay right, 1.00 meaning no impact, with"
+    " its 95% interval."
 )
-TARGETS = ("last", "last-row", "question")
-SOURCE_NAMES = {
-    "object": "object",
-    "object+1": "object + 1 ring",
-    "object+2": "object + 2 rings",
-    "rest": "all other visual tokens",
-    "visual": "all visual tokens",
-    "last-row": "last visual row",
-    "question": "question",
-    "random=object+1": "as many random tokens",
-}
-TARGET_NAMES = {"last": "last token", "last-row": "last visual row", "question": "question"}
+
 MAIN, CONTROL = "object+1", "random=object+1"
 
 
@@ -98,7 +86,7 @@ def _effect(run: StudyRun, target: str) -> str:
     ours, control = interval(row, "value", "n_samples"), interval(row, "control")
     if row is None or ours is None:
         return ""
-    text = f"From the object (+ 1 ring) to the {TARGET_NAMES.get(target, target)}: "
+    text = f"From the object (+ 1 ring) to the {TARGET_LABELS.get(target, target)}: "
     text += _least(run, row, ours)
     everywhere = accuracy(run.summary, MAIN, target, "all")
     if everywhere:
@@ -232,7 +220,7 @@ def _table(run: StudyRun, folded: bool) -> Table:
     shown = []
     for target in known_first(values(rows, "target"), TARGETS):
         for source in known_first(values(pick(rows, target=target), "source"), SOURCES):
-            cells = [SOURCE_NAMES.get(source, source), TARGET_NAMES.get(target, target)]
+            cells = [SOURCE_LABELS.get(source, source), TARGET_LABELS.get(target, target)]
             for window in windows:
                 x = accuracy(rows, source, target, window)
                 known = _paper(rows, source, target, window)

@@ -26,17 +26,15 @@ from .._tables import Cell
 from .._tasks import Ask, object_label, question_asks
 from .._windows import PAPER_WINDOWS, Window, windows_for
 from .edges import (
-    MORE_SOURCES,
-    SOURCES,
-    TARGETS,
     count_edges,
     sources_for,
     targets_for,
     without_target,
 )
+from .options import SOURCES, TARGETS, USUAL_SOURCES, Options
 
 if TYPE_CHECKING:
-    from ...engine import Run
+    from ...engine import VLM, Run
     from ...tokens import TokenSet
 
 BASELINE = "none"
@@ -74,7 +72,7 @@ class AttentionKnockout(Study[_Context]):
     "none" are the clean answers, also the wrong ones, which get no knockouts.
 
     Args:
-        sources: of `SOURCES`, and "visual" for all visual tokens.
+        sources: of `SOURCES`; "visual" is all visual tokens.
         targets: of `TARGETS`.
         windows: of the paper's (early, early-mid, mid, mid-late, late, all), scaled to the depth.
         slide: width of an additional sliding window, in layers; None for none.
@@ -91,7 +89,7 @@ class AttentionKnockout(Study[_Context]):
             are those without an object, and "visual".
     """
 
-    sources: tuple[str, ...] = SOURCES
+    sources: tuple[str, ...] = USUAL_SOURCES
     targets: tuple[str, ...] = TARGETS
     windows: tuple[str, ...] = tuple(PAPER_WINDOWS)
     slide: int | None = None
@@ -131,7 +129,7 @@ class AttentionKnockout(Study[_Context]):
 
     def _check(self) -> None:
         for what, given, known in (
-            ("source", self.sources, MORE_SOURCES),
+            ("source", self.sources, SOURCES),
             ("target", self.targets, TARGETS),
             ("mode", (self.mode,), ("paper", "corrected")),
             # None are needed beside a sliding window.
@@ -307,3 +305,25 @@ def _row(
         "answer_before": before.answer,
         "answer_after": after.answer,
     }
+
+
+def make(
+    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    return AttentionKnockout(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        exact=options.exact,
+        sources=options.sources,
+        targets=options.targets,
+        windows=options.windows,
+        slide=options.slide,
+        slide_step=options.slide_step,
+        max_questions=options.max_questions,
+        prefill=options.prefill,
+        mode=options.mode,
+        min_cover=options.min_cover,
+    )

@@ -17,6 +17,10 @@ from .pretraining import BUILT_IN, OF_PARTS, PRETRAINING
 from .tables import layers_tables, peak_table, words_table
 
 NOUN = "logit lens"
+TABLE_NOTE = (
+    "Shares of an object's tokens whose most probable word is its name, by layer, with 95% "
+    "intervals."
+)
 
 _READ_AS = (
     *("strict", "lenient", "colour", "any_kind"),

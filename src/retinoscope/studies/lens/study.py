@@ -39,6 +39,7 @@ from .._tasks import (
     studied_objects,
 )
 from .._untrained import random_adapter, untrained_copy, untrained_language
+from .options import Options
 from .words import Vocabulary
 
 if TYPE_CHECKING:
@@ -292,3 +293,23 @@ class LogitLens(Study[_Context]):
             if covered is not None:
                 sets[obj.name] = image.indices(covered)
         return example_of(sample, image, sets, {"question": self.prompt, "words": words})
+
+
+def make(
+    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    return LogitLens(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        objects=PromptOptions(
+            min_area=options.min_area, max_area=options.max_area, max_objects=options.max_objects
+        ),
+        covers=options.covers,
+        untrained=options.untrained,
+        near=options.near,
+        parts=options.parts,
+        example_layers=options.example_layers,
+    )

@@ -11,6 +11,10 @@ from ..runs import StudyRun
 from .figure import MEAN, ROW_NAMES, heads_figure, layers_figure
 
 NOUN = "where words look"
+TABLE_NOTE = (
+    "inside: share of a word's attention to the image that falls on its object's mask, by "
+    "block and head, with its 95% interval."
+)
 
 
 def section(runs: Sequence[StudyRun]) -> Section:

@@ -27,6 +27,7 @@ from .._tables import Cell
 from .._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from .._untrained import untrained_copy
 from .estimates import ROWS
+from .options import Options
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -187,3 +188,21 @@ def _measures(values: torch.Tensor, here: Indices, other: Indices) -> dict[str, 
             found[f"{prefix}inside"] = float(values[list(tokens)].sum()) / whole
             found[f"{prefix}peak"] = sum(i in inside for i in largest) / len(largest)
     return found
+
+
+def make(
+    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    return WordAttention(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        objects=PromptOptions(
+            min_area=options.min_area, max_area=options.max_area, max_objects=options.max_objects
+        ),
+        max_new_tokens=options.max_new_tokens,
+        untrained=options.untrained,
+        min_cover=options.min_cover,
+    )

@@ -22,6 +22,9 @@ from ...report.style import BLUE, GREEN, INK, ORANGE, figure_style, svg_of
 from ..runs import StudyRun
 
 NOUN = "image re-prompting"
+TABLE_NOTE = (
+    "accuracy: share of right answers from what is kept of the context, with its 95% interval."
+)
 
 _NAMES = {
     "attention": "most attention",

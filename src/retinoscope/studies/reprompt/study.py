@@ -25,6 +25,7 @@ from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._tasks import DESCRIBE
 from .estimates import ATTENTION, NAIVE, RANDOM, SELECTORS
+from .options import Options
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -263,3 +264,19 @@ def without_dropped(run: Run, n_first: int, kept: Kept) -> list[Knockout]:
 
 def _first(order: np.ndarray, size: int) -> Kept:
     return tuple(tuple(sorted(int(i) for i in row[:size])) for row in order)
+
+
+def make(
+    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    return ImageReprompting(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        exact=options.exact,
+        shares=options.shares,
+        max_questions=options.max_questions,
+        description_tokens=options.max_new_tokens,
+    )

@@ -17,6 +17,10 @@ from ..group.aggregation_section import PAPER_NOTE
 from ..runs import StudyRun
 
 NOUN = "objects on other grounds"
+TABLE_NOTE = (
+    "value: accuracy on matched and mismatched grounds, their gap, and the worst group, with "
+    "95% intervals over images and seeds."
+)
 
 
 def section(runs: Sequence[StudyRun]) -> Section:

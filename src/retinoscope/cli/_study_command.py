@@ -1,0 +1,92 @@
+"""The command of a study, made from its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import MISSING, Field, field, fields, make_dataclass
+from inspect import cleandoc
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+
+from cyclopts import Parameter
+from docstring_parser import parse
+
+from ..studies.registry import STUDIES, make_study, options_of
+from ._common import OBJECTS, RUNNING, Common, Loading, Several, run_study
+
+if TYPE_CHECKING:
+    from ..data import Sample
+    from ..engine import VLM
+    from ..studies import Study
+
+_GROUPS = {
+    **dict.fromkeys(("min_area", "max_area", "max_objects"), OBJECTS),
+    "exact": RUNNING,
+}
+"""Options that `--help` shows below the study's own."""
+
+
+def study_command(study: str) -> Callable[..., None]:
+    """`retinoscope NAME MODEL DATA --out DIR` of one study."""
+    options = options_of(study)
+    chosen = _parameters(options)
+
+    def command(model: str, data: str, /, *, common: Common, loading: Loading, given: Any) -> None:
+        given.check()
+
+        def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
+            return make_study(
+                study, vlm, samples, given, seed=common.seed, n_examples=common.examples
+            )
+
+        run_study(model, data, common, loading, make)
+
+    command.__name__ = str(STUDIES[study])
+    command.__doc__ = cleandoc(options.__doc__ or "").partition("\nArgs:")[0]
+    command.__annotations__ = {
+        "model": Annotated[str, Parameter(help=options.MODEL)],
+        "data": Annotated[str, Parameter(help=options.DATA)],
+        "common": Common,
+        "loading": Loading,
+        "given": chosen,
+        "return": None,
+    }
+    command.__kwdefaults__ = {"loading": Loading(), "given": chosen()}
+    return command
+
+
+def _parameters(options: type) -> type:
+    """The options with what the command line shows of each: its help, its group."""
+    hints = get_type_hints(options)
+    known = {
+        one.arg_name: one.description or ""
+        for kind in reversed(options.__mro__)
+        for one in parse(kind.__doc__ or "").params
+    }
+    made = make_dataclass(
+        options.__name__,
+        [
+            (
+                one.name,
+                Annotated[hints[one.name], _parameter(one, hints[one.name], known[one.name])],
+                field(default=one.default),
+            )
+            for one in fields(options)
+            if one.default is not MISSING
+        ],
+        bases=(options,),
+        namespace={"__module__": options.__module__, "__doc__": options.__doc__},
+        frozen=True,
+        kw_only=True,
+    )
+    return Parameter(name="*")(made)
+
+
+def _parameter(one: Field, hint: Any, told: str) -> Parameter:
+    shown: dict[str, Any] = {"help": " ".join(told.split())}
+    if one.name in _GROUPS:
+        shown["group"] = _GROUPS[one.name]
+    if one.default is False:
+        shown["negative"] = ()
+    if get_origin(hint) is tuple and get_args(hint)[-1] is ...:
+        return Parameter.combine(Several, Parameter(**shown))
+    return Parameter(**shown)

@@ -1,0 +1,86 @@
+"""What can be chosen of information flow; standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, get_args
+
+from ..options import Covering, Intervening
+
+Reading = Literal["query", "generated"]
+Layers = Literal["all", "slide", "keep", "from"]
+FlowTask = Literal["description", "question"]
+LAYERS: tuple[Layers, ...] = ("all", "slide", "keep")
+TASKS: tuple[FlowTask, ...] = get_args(FlowTask)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Covering, Intervening):
+    """Block attention while the model writes: along which edges does the image reach the words?
+
+    Edges between image, question and generated words are blocked while the prompt is read and while
+    the model writes. Of a description it is counted which objects it still names, of an answer how
+    its probability and rank change. As many random edges and an untrained copy stand beside it.
+
+    For example:
+
+        retinoscope flow pocket scenes:50 --out runs/flow
+
+        retinoscope flow planted:via-query squares:20 --out runs/planted
+
+        retinoscope flow pocket scenes:50 --preset zhang --tasks question --out runs/zhang
+
+    Args:
+        preset: the edges of Kaduri et al. 2024 in all combinations, or those of Zhang et al. 2024.
+        edges: other edges instead, as SOURCE:TARGET, joined by commas to block them together, such
+            as image:query,image:generated.
+        last_prompt_as: what the prompt's last position counts as; it writes the first word. By
+            default both are run; of the edges of Zhang et al., which name it, only "generated".
+        layers: in all layers, in a sliding window, in all but a window (keep), from a layer on.
+        width: of the windows, in layers; a quarter of the depth by default.
+        step: layers between two windows; by default they do not overlap.
+        tasks: a description, the data's own questions.
+        max_questions: at most so many questions an image.
+        prefill: put before the answer of questions that ask for a name.
+        max_new_tokens: longest description.
+        controls: also block as many random edges.
+        untrained: also run a copy with random weights, which needs the model's memory again.
+        judge_url: address of a chat-completions API, such as http://localhost:8000/v1, that is also
+            asked which objects two descriptions share.
+        judge_model: the judge's name there.
+        judge_key_variable: environment variable that holds its key.
+    """
+
+    MODEL: ClassVar[str] = "pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model."
+    DATA: ClassVar[str] = "scenes:N, squares:N, coco:FOLDER or folder:PATH."
+
+    preset: Literal["kaduri", "zhang"] = "kaduri"
+    edges: tuple[str, ...] = ()
+    last_prompt_as: tuple[Reading, ...] = ()
+    layers: tuple[Layers, ...] = LAYERS
+    width: int | None = None
+    step: int | None = None
+    tasks: tuple[FlowTask, ...] = TASKS
+    max_questions: int | None = 1
+    prefill: str | None = None
+    max_new_tokens: int = 64
+    controls: bool = True
+    untrained: bool = True
+    judge_url: str | None = None
+    judge_model: str | None = None
+    judge_key_variable: str | None = None
+
+    def check(self) -> None:
+        """Asks whether the judge's address and key can be used."""
+        given = (self.judge_url, self.judge_model, self.judge_key_variable)
+        if not any(given):
+            return
+        if self.judge_url is None or self.judge_model is None:
+            from ...errors import InputError
+
+            raise InputError(
+                "a judge has an address and a name: give --judge-url and --judge-model"
+            )
+        from .._judge import ChatJudge
+
+        ChatJudge(self.judge_url, self.judge_model, self.judge_key_variable).check()

@@ -1,0 +1,75 @@
+"""What can be chosen of attention knockout; standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..options import Covering, Intervening
+
+Source = Literal[
+    "object",
+    "object+1",
+    "object+2",
+    "rest",
+    "visual",
+    "last-row",
+    "question",
+    "random=object+1",
+]
+Target = Literal["last", "last-row", "question"]
+Window = Literal["early", "early-mid", "mid", "mid-late", "late", "all"]
+SOURCES: tuple[Source, ...] = get_args(Source)
+USUAL_SOURCES: tuple[Source, ...] = tuple(source for source in SOURCES if source != "visual")
+"""Without "visual", all visual tokens: the released code's source of its last-row condition."""
+TARGETS: tuple[Target, ...] = get_args(Target)
+WINDOWS: tuple[Window, ...] = get_args(Window)
+SOURCE_LABELS: dict[str, str] = {
+    "object": "object",
+    "object+1": "object + 1 ring",
+    "object+2": "object + 2 rings",
+    "rest": "all other visual tokens",
+    "visual": "all visual tokens",
+    "last-row": "last visual row",
+    "question": "question",
+    "random=object+1": "as many random tokens",
+}
+TARGET_LABELS: dict[str, str] = {
+    "last": "last token",
+    "last-row": "last visual row",
+    "question": "question",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Covering, Intervening):
+    """Block attention between tokens: along which edges does the answer travel?
+
+    For every question that the model answers correctly, attention from a source to a target is
+    masked in a window of layers, and the question is asked again. 1.00 means no impact.
+
+    For example:
+
+        retinoscope knockout pocket scenes:50 --out runs/knockout --slide 3
+
+        retinoscope knockout pocket scenes:50 --targets last --out runs/last
+
+    Args:
+        sources: tokens that are no longer seen; all by default but "visual", all visual tokens.
+        targets: tokens that no longer see them.
+        windows: windows of layers, the paper's fractions of the depth.
+        slide: width in layers of an additional window that slides through the decoder.
+        slide_step: layers between two sliding windows.
+        mode: rule for what counts as correct.
+        max_questions: at most so many questions an image.
+        prefill: put before the answer of questions that ask for a name (the paper: "It is a").
+    """
+
+    sources: tuple[Source, ...] = USUAL_SOURCES
+    targets: tuple[Target, ...] = TARGETS
+    windows: tuple[Window, ...] = WINDOWS
+    slide: int | None = None
+    slide_step: int = 1
+    mode: Literal["corrected", "paper"] = "corrected"
+    max_questions: int | None = None
+    prefill: str | None = None

@@ -1,0 +1,41 @@
+"""What can be chosen of logit lens; standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..options import ObjectBounds
+
+COVERS = (0.0, 0.5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(ObjectBounds):
+    """Read visual tokens as words: do an object's tokens name it, and at which layer?
+
+    At every layer, the share of an object's tokens whose most probable word is its name; beside it
+    tokens of no object, another image's mask, and a copy of the model with random weights.
+
+    For example:
+
+        retinoscope lens pocket scenes:100 --out runs/lens
+
+        retinoscope lens smol scenes:64 --near 50 --parts --out runs/smol-lens
+
+        retinoscope lens llava-hf/llava-1.5-7b-hf coco:coco --limit 170 --out runs/llava-lens
+
+    Args:
+        covers: shares of a token's box that the object must cover; it is counted at each of them,
+            from one pass. 0 is any overlap.
+        untrained: also run a copy with random weights, which needs the model's memory again.
+        near: so many entries of the vocabulary around a name count as near it; also counts its
+            pieces and synonyms, and lists the words that appear. 0 leaves that out.
+        parts: also run the model with a random projector, and with a random language model.
+        example_layers: so many layers are kept for the pictures.
+    """
+
+    covers: tuple[float, ...] = COVERS
+    untrained: bool = True
+    near: int = 0
+    parts: bool = False
+    example_layers: int = 5

@@ -1,0 +1,61 @@
+"""What can be chosen of a study, and options that several share; standard library only.
+
+`studies/NAME/options.py` has `Options`, a dataclass whose docstring is the help of the command.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudyOptions:
+    """Options of a study."""
+
+    MODEL: ClassVar[str] = "pocket, a Hub id, or a folder with a Hugging Face model."
+    """Which models it takes, for the help."""
+    DATA: ClassVar[str] = (
+        "scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME."
+    )
+
+    def check(self) -> None:
+        """Refuses, before data and model are opened, what cannot be run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Covering(StudyOptions):
+    """Of studies that look for an object's tokens.
+
+    Args:
+        min_cover: share of a token's box that a mask must cover; 0 is any overlap.
+    """
+
+    min_cover: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Intervening(StudyOptions):
+    """Of studies that make interventions.
+
+    Args:
+        exact: how interventions are computed: only what they can reach, or one full forward pass
+            each; the tables are the same.
+    """
+
+    exact: Literal["incremental", "reference"] = "incremental"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectBounds(StudyOptions):
+    """Which objects are studied.
+
+    Args:
+        min_area: only objects of more visible pixels (the paper: 1000).
+        max_area: only objects of fewer visible pixels (the paper: 2000).
+        max_objects: at most so many objects an image.
+    """
+
+    min_area: float | None = None
+    max_area: float | None = None
+    max_objects: int | None = None

@@ -1,0 +1,1 @@
+"""How long a description is, with and without each object's tokens."""
