@@ -17,9 +17,9 @@ from retinoscope.engine import Run
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.reporting import compose, write_report
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
-from retinoscope.studies.alignment.aims import aims_of
-from retinoscope.studies.alignment.spoken import Spoken
+from retinoscope.studies.alignment.gaze_targets import gaze_targets_of
 from retinoscope.studies.alignment.study import _ranked
+from retinoscope.studies.alignment.vlm_pair import VlmPair
 
 METHODS = ("ablation-effect", "lens-probability")
 FEW = {"methods": METHODS, "untrained": False, "distractors": 0, "granularities": ("word",)}
@@ -141,15 +141,15 @@ def test_people_bound_it_and_nobody_at_all_is_undefined(tmp_path: Path) -> None:
 
 
 def test_a_map_is_made_without_knowing_where_anybody_looked() -> None:
-    assert list(inspect.signature(Spoken).parameters) == ["vlm", "image", "text", "score", "exact"]
-    told = set(inspect.signature(Spoken.heat_map).parameters)
+    assert list(inspect.signature(VlmPair).parameters) == ["vlm", "image", "text", "score", "exact"]
+    told = set(inspect.signature(VlmPair.heat_map).parameters)
     assert told == {"self", "method", "layer", "segment", "seed", "steps"}
 
 
 def test_an_observer_agrees_with_themselves() -> None:
     sample = _looked(rs.data.squares(1, seed=2)[0])
     one = replace(sample, attention=sample.attention[:1])
-    (aim,) = aims_of(one, ("word",), 256, {})
+    (aim,) = gaze_targets_of(one, ("word",), 256, {})
     density = one.attention[0].density()
     assert density is not None
     scores = aim.scores(density, AlignmentRules())
@@ -157,7 +157,7 @@ def test_an_observer_agrees_with_themselves() -> None:
     assert scores["sim"].value == pytest.approx(1)
     assert scores["kl"].value == pytest.approx(0, abs=1e-9)
     assert scores["auc_shuffled"].reason == "no fixation of another image"
-    (small,) = aims_of(one, ("word",), 24, {})
+    (small,) = gaze_targets_of(one, ("word",), 24, {})
     assert small.shape == (24, 24)
     assert small.scores(density, AlignmentRules(("ncc",)))["ncc"].value == pytest.approx(1)
 

@@ -22,7 +22,7 @@ from retinoscope.encoders import Matcher, TwoTower, load, load_contrastive, load
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.reporting import compose, write_report
 from retinoscope.studies import AttentionAlignment, Grouping, Results, open_subject
-from retinoscope.studies.alignment.readers import reader_of
+from retinoscope.studies.alignment.saliency_models import saliency_model_of
 from tests.encoders import towers
 
 SMALL = "small:contrastive-max"
@@ -74,7 +74,7 @@ def test_a_word_alone_is_the_prompt_of_a_contrastive_model(
     assert {r["weights"] for r in own} == {"trained", "untrained"}
     sample = samples[0]
     word = segment_of(CAPTIONS[0], "car")
-    reading = reader_of(siglip).read(sample.image, CAPTIONS[0])
+    reading = saliency_model_of(siglip).read(sample.image, CAPTIONS[0])
     found = reading.heat_map("chefer", None, word).values
     assert found == pytest.approx(contrastive.chefer(siglip, sample.image, "car").values)
     whole = contrastive.chefer(siglip, sample.image, CAPTIONS[0]).values
@@ -93,7 +93,7 @@ def test_a_word_alone_is_the_prompt_of_a_contrastive_model(
 def test_a_copy_has_other_eyes_and_the_same_texts(siglip: TwoTower) -> None:
     """Nothing of the original is written."""
     before = siglip.fingerprint
-    fresh = reader_of(siglip).untrained(0)
+    fresh = saliency_model_of(siglip).untrained(0)
     two: Any = getattr(fresh, "two")  # noqa: B009
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     assert siglip.text(["a red car"]) == pytest.approx(two.text(["a red car"]))
@@ -143,9 +143,9 @@ def test_matching_says_whether_a_description_fits(
         .detach()
     )
     assert chance == pytest.approx(float(logits.softmax(-1)[1]), abs=1e-5)
-    assert reader_of(matcher).read(image, text).fit == pytest.approx(chance)
+    assert saliency_model_of(matcher).read(image, text).fit == pytest.approx(chance)
     with pytest.raises(InputError, match="that the model's tokenizer knows, got 'zyzzyva'"):
-        reader_of(matcher).read(image, text).check(segment_of("a zyzzyva", "zyzzyva"))
+        saliency_model_of(matcher).read(image, text).check(segment_of("a zyzzyva", "zyzzyva"))
     assert "(image-text matching model)" in compose(results.path).sections[0].sentences[0]
 
 

@@ -16,7 +16,7 @@ from retinoscope.studies import LogitLens
 from retinoscope.studies._answers import Answers
 from retinoscope.studies._untrained import random_adapter, untrained_language
 from retinoscope.studies.lens.estimates import common_words, summarise_lens
-from retinoscope.studies.lens.words import Vocabulary
+from retinoscope.studies.lens.words import NamedVocabulary
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,12 @@ def test_near_words_are_those_of_the_embeddings():
     animal, vehicle, shared = rng.normal(size=(3, 40))
     vectors = [animal, animal, vehicle, vehicle, rng.normal(size=40), rng.normal(size=40)]
     table = np.stack([2 * one + 9 * shared + 0.2 * rng.normal(size=40) for one in vectors])
-    vocabulary = Vocabulary(Answers(Words()), 6, table, nearest=2)
+    vocabulary = NamedVocabulary(Answers(Words()), 6, table, nearest=2)
     assert vocabulary.around("cat").near.tolist() == [0, 1]
     assert vocabulary.around("bus").near.tolist() == [2, 3]
     assert vocabulary.around("cat").synonym.tolist() == [1]
     assert vocabulary.around("cat").piece.tolist() == [0]
-    assert Vocabulary(Answers(Words()), 6).around("cat").near.tolist() == []
+    assert NamedVocabulary(Answers(Words()), 6).around("cat").near.tolist() == []
 
 
 def test_every_row_counts_what_is_near_and_lists_words(results):

@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from ._windows import Window, paper_windows, sliding_windows, windows_for
     from ._words import plural, words_of
     from .ablation.study import TokenAblation
-    from .alignment.aims import Rules as AlignmentRules
+    from .alignment.gaze_targets import Rules as AlignmentRules
     from .alignment.study import AttentionAlignment
     from .attend.study import AttributionLocalisation
     from .flow.edges import PRESETS as FLOW_PRESETS
@@ -163,7 +163,7 @@ __all__ = [
 
 _WHERE = {
     "TokenAblation": ".ablation.study",
-    "AlignmentRules": ".alignment.aims:Rules",
+    "AlignmentRules": ".alignment.gaze_targets:Rules",
     "AttentionAlignment": ".alignment.study",
     "AttributionLocalisation": ".attend.study",
     "Categories": "._categories",

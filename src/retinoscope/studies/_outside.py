@@ -26,7 +26,7 @@ _Grid = Annotated[list[_Cells], Field(min_length=2, max_length=2)]
 _Box = Annotated[list[_Pixel | None], Field(min_length=4, max_length=4)]
 
 
-class _Example(TypedDict):
+class _RecordedExample(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
     sample: NotRequired[str]
     image: NotRequired[Annotated[str, StringConstraints(max_length=4_096, pattern=r"^[^\x00]*$")]]
@@ -37,7 +37,7 @@ class _Example(TypedDict):
     sets: NotRequired[dict[str, list[_Index]] | None]
 
 
-_EXAMPLES = TypeAdapter(list[_Example])
+_EXAMPLES = TypeAdapter(list[_RecordedExample])
 
 
 def examples_in(file: Path) -> list[dict[str, Any]]:

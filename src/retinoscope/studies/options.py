@@ -1,6 +1,6 @@
 """What can be chosen of a study, and options that several share; standard library only.
 
-`studies/NAME/options.py` has `Options`, a dataclass whose docstring is the help of the command.
+`studies/NAME/options.py` has OPTIONS, a dataclass whose docstring is the help of the command.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 A folder holds the parts that the rest of the package finds here:
 
-options.py    `Options`: what can be chosen; its docstring is the command's help
+options.py    OPTIONS, a dataclass of what can be chosen; its docstring is the command's help
 study.py      the `Study`: what is asked of one sample, and the rows that come of it;
               `make` makes it from options
 summary.py    SUMMARY and EXTRAS: which rows each summary looks at together
@@ -46,7 +46,7 @@ since that opens more than a model and samples, or several studies."""
 
 def options_of(study: str) -> type[StudyOptions]:
     """What can be chosen."""
-    return _part(study, "options").Options
+    return _part(study, "options").OPTIONS
 
 
 def make_study(

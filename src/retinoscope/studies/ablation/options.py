@@ -18,7 +18,7 @@ SIZES = (5, 10, 20, 40, 60, 100, 250)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ObjectBounds, Covering, Intervening):
+class AblationOptions(ObjectBounds, Covering, Intervening):
     """Replace an object's visual tokens: which right answers become wrong?
 
     For every prompt that the model answers correctly, sets of visual tokens are replaced by the
@@ -54,3 +54,6 @@ class Options(ObjectBounds, Covering, Intervening):
     hallucination_filter: bool = False
     max_questions: int | None = None
     prefill: str | None = None
+
+
+OPTIONS = AblationOptions

@@ -42,7 +42,7 @@ from .._tasks import (
     question_asks,
     recorded,
 )
-from .options import Options
+from .options import AblationOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -56,7 +56,7 @@ BASELINE = "none"
 
 
 @dataclass(frozen=True)
-class _Context:
+class _AblationContext:
     """Shared by all samples."""
 
     scorer: Scorer
@@ -64,7 +64,7 @@ class _Context:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _AblatedQuestion:
     """One prompt about one object: correct or not by mode, and what will be ablated."""
 
     ask: Ask
@@ -75,7 +75,7 @@ class _Asked:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TokenAblation(Study[_Context]):
+class TokenAblation(Study[_AblationContext]):
     """The paper's ablation experiment, with controls.
 
     For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
@@ -202,8 +202,8 @@ class TokenAblation(Study[_Context]):
     def measure(self, readable: Readable) -> Fill:
         return self._fill(readable)
 
-    def context(self, readable: Readable, measured: Fill) -> _Context:
-        return _Context(Scorer(Answers(self.vlm.tokenizer)), measured)
+    def context(self, readable: Readable, measured: Fill) -> _AblationContext:
+        return _AblationContext(Scorer(Answers(self.vlm.tokenizer)), measured)
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # The mean fill is a mean over all samples.
@@ -219,7 +219,7 @@ class TokenAblation(Study[_Context]):
         return fill.noise(seed=self.seed)
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _AblationContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         asks = asks_of(sample, self.tasks, self.prompts)
         groups = [
@@ -233,7 +233,7 @@ class TokenAblation(Study[_Context]):
         runs = self.vlm.run_many(sample.image, prompts)
         images = [ImageTokens(run) for run in runs]
         memo = _Memo({same[0].text: image for same, image in zip(groups, images, strict=True)})
-        asked: list[list[_Asked]] = []
+        asked: list[list[_AblatedQuestion]] = []
         outcomes: list[dict[Indices, Outcome]] = []
         for image, same in zip(images, groups, strict=True):
             clean = self._clean(image.run, same[0].task, memo)
@@ -262,10 +262,10 @@ class TokenAblation(Study[_Context]):
 
     def _ablate(
         self,
-        context: _Context,
+        context: _AblationContext,
         runs: Runs,
         images: Sequence[ImageTokens],
-        asked: Sequence[Sequence[_Asked]],
+        asked: Sequence[Sequence[_AblatedQuestion]],
         outcomes: Sequence[dict[Indices, Outcome]],
     ) -> None:
         """All ablations of all prompts; those of equal tokens share their work on the image."""
@@ -294,18 +294,18 @@ class TokenAblation(Study[_Context]):
 
     def _plan(
         self,
-        context: _Context,
+        context: _AblationContext,
         sample: Sample,
         image: ImageTokens,
         ask: Ask,
         clean: Outcome,
         memo: _Memo,
-    ) -> _Asked:
+    ) -> _AblatedQuestion:
         """The clean scores, and the conditions unless nothing could get worse."""
         modes = modes_of(ask.task, self.modes)
         try:
             correct = {mode: context.scorer.score(ask, mode, clean).correct for mode in modes}
-            one = _Asked(ask, correct)
+            one = _AblatedQuestion(ask, correct)
             if ask.task != "question" and not ask.objects:
                 return one
             if not any(correct.values()):
@@ -326,7 +326,7 @@ class TokenAblation(Study[_Context]):
             )
             return replace(one, plan=tuple(plan))
         except InputError as error:
-            return _Asked(ask, {}, error=str(error))
+            return _AblatedQuestion(ask, {}, error=str(error))
 
     def _kept(self, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo) -> bool:
         assert self.hallucination_filter is not None
@@ -347,7 +347,7 @@ class TokenAblation(Study[_Context]):
         return run.generate(max_new_tokens=self.caption_tokens).text
 
     def _by_gradient(
-        self, context: _Context, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo
+        self, context: _AblationContext, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo
     ) -> Ranking:
         """Visual tokens by attribution to the answer's logit.
 
@@ -369,7 +369,7 @@ class TokenAblation(Study[_Context]):
             memo.order[text] = self._ranked(context, memo.images[text], "yes")
         return memo.order[text]
 
-    def _ranked(self, context: _Context, image: ImageTokens, answer: str) -> Ranking:
+    def _ranked(self, context: _AblationContext, image: ImageTokens, answer: str) -> Ranking:
         """Of the answer's spellings, the logit of the likeliest one is explained."""
         if self.gradient_target == "paper":
             target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
@@ -380,9 +380,9 @@ class TokenAblation(Study[_Context]):
 
     def _rows_of(
         self,
-        context: _Context,
+        context: _AblationContext,
         sample: Sample,
-        one: _Asked,
+        one: _AblatedQuestion,
         outcomes: dict[Indices, Outcome],
     ) -> Rows:
         base: dict[str, Cell] = {
@@ -421,10 +421,10 @@ class TokenAblation(Study[_Context]):
 
     def _example(
         self,
-        context: _Context,
+        context: _AblationContext,
         sample: Sample,
         image: ImageTokens,
-        one: _Asked,
+        one: _AblatedQuestion,
         outcomes: dict[Indices, Outcome],
     ) -> Example:
         mode = next(mode for mode, correct in one.correct.items() if correct)
@@ -483,7 +483,7 @@ def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 
 
 def make(
-    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+    vlm: VLM, samples: Sequence[Sample], options: AblationOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
     return TokenAblation(

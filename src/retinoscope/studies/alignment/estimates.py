@@ -106,7 +106,7 @@ def alignment_order(record: Record) -> tuple[object, ...]:
 
 
 def summarise_ranking(table: pa.Table) -> pa.Table:
-    """One row per provenance, kind of model, weights, method and layer: how often the own
+    """One row per provenance, kind of model, weights, method and layer: how often the image's
     description has the map that is most like where people looked, among `candidates`; `chance` is
     the mean of one over their number."""
     rows = [row for row in records(table) if row.get("condition") == "ranking"]

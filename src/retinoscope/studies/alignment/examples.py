@@ -15,15 +15,15 @@ from ...store import Json
 from .._examples import example_of
 from .._sets import plain_boxes
 from .._study import Example
-from .aims import Aim
-from .readers import Reading
+from .gaze_targets import GazeTarget
+from .saliency_models import ImageTextPair
 
 CELLS = 32
 """Along the longer side, of the density that is drawn."""
 
 
 @dataclass(frozen=True)
-class _Places:
+class _Locations:
     grid: tuple[int, int] | None
     boxes: list[list[float | None]]
     positions: Sequence[int] | None
@@ -31,8 +31,8 @@ class _Places:
 
 def alignment_example(
     sample: Sample,
-    aims: Sequence[Aim],
-    reading: Reading,
+    aims: Sequence[GazeTarget],
+    reading: ImageTextPair,
     maps: Mapping[tuple[str, int], HeatMap],
 ) -> list[Example]:
     """One example: the phrase (or else the word, the sentence) with most fixations."""
@@ -59,7 +59,7 @@ def alignment_example(
         "maps": drawn,
     }
     first = next(iter(own.values()))
-    places = _Places(reading.grid, plain_boxes(first.boxes), first.positions)
+    places = _Locations(reading.grid, plain_boxes(first.boxes), first.positions)
     return [example_of(sample, places, {}, facts)]
 
 

@@ -77,7 +77,7 @@ def _dot(panel, x: Interval | None, place: float, color: str, mark: str, label: 
 
 
 def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
-    """How often the own description comes first."""
+    """Share of images whose own description ranks first."""
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import PercentFormatter
 
@@ -109,7 +109,7 @@ def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
         f"{label} {x.value:.2f}" for label, (_, x) in zip(labels, trained, strict=True)
     )
     caption = (
-        "How often the own description, among those of other images, has the map that is most like "
+        "How often the image's description, among those of others, has the map that is most like "
         f"where {WHO[provenance]} looked. Bars are 95% intervals over images."
     )
     return Figure(name=name, svg=svg, alt=f"{caption} {told}.", caption=caption, wide=False)

@@ -230,7 +230,7 @@ def _ranking_sentences(run: StudyRun) -> list[str]:
             continue
         row, x = max(maps, key=lambda pair: pair[1].value)
         text = (
-            f"{run.label}: among the own description and those of other images, the own one has "
+            f"{run.label}: among an image's description and those of other images, its own has "
             f"the map that is most like where {WHO[provenance]} looked for {percent_interval(x)} "
             f"of the images with {method_name(row)} (chance {100 * float(row['chance'] or 0):.0f}%"
         )

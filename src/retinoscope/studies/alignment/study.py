@@ -27,22 +27,29 @@ from .._readable import one_line
 from .._shuffled import partners
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell, number
-from .aims import DEFAULT_RULES, Aim, Points, Rules, aims_of, relative_fixations
 from .examples import alignment_example
-from .readers import Asked, Reader, Reading, reader_of
+from .gaze_targets import (
+    DEFAULT_RULES,
+    GazeTarget,
+    Points,
+    Rules,
+    gaze_targets_of,
+    relative_fixations,
+)
+from .saliency_models import ImageTextPair, MethodAtLayer, SaliencyModel, saliency_model_of
 
 _OTHERS = 100
 """Samples whose fixations are the negatives of the shuffled AUC."""
 
 
 @dataclass(frozen=True)
-class _Context:
-    readers: Mapping[str, Reader]
+class _AlignmentContext:
+    readers: Mapping[str, SaliencyModel]
     others: dict[str, dict[str, Points]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AttentionAlignment(Study[_Context]):
+class AttentionAlignment(Study[_AlignmentContext]):
     """Agreement of maps for text segments with where people looked while they said or read them.
 
     The samples are those with `Sample.attention`, whoever it is of: each row has its `provenance`
@@ -55,7 +62,7 @@ class AttentionAlignment(Study[_Context]):
     - "centre": a Gaussian at the centre; "other-image": where people looked in another image during
       a segment of the same granularity; the lower bounds;
     - "mask": the true mask of the object that a word names, where the data has one;
-    - "ranking": among the own description and those of other images, each read over this image:
+    - "ranking": among the image's description and those of others, each read over this image:
       whether the own one has the map that is most like where people looked (`preferred`, which is
       shared among ties). In place of a method, "likelihood" ranks by a VLM's probability of the
       text, "cosine" and "match-probability" by what the other kinds of models say of it.
@@ -140,11 +147,11 @@ class AttentionAlignment(Study[_Context]):
         return partners(len(self.samples), self.seed)
 
     @cached_property
-    def _reader(self) -> Reader:
-        return reader_of(self.vlm, self.score, self.exact)
+    def _reader(self) -> SaliencyModel:
+        return saliency_model_of(self.vlm, self.score, self.exact)
 
     @cached_property
-    def _asked(self) -> tuple[Asked, ...]:
+    def _asked(self) -> tuple[MethodAtLayer, ...]:
         """Methods, each with its layers."""
         return self._reader.asked(self.methods, self.layers)
 
@@ -155,23 +162,23 @@ class AttentionAlignment(Study[_Context]):
     def _steps(self) -> dict[str, int]:
         return steps_of(self.steps, self._names, self._reader.stepping)
 
-    def _map(self, reading: Reading, asked: Asked, segment: Segment) -> HeatMap:
+    def _map(self, reading: ImageTextPair, asked: MethodAtLayer, segment: Segment) -> HeatMap:
         method, layer = asked
         steps = self._steps().get(method)
         return reading.heat_map(method, layer, segment, self.seed, steps)
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+    def _prepare(self, readable: Sequence[Sample]) -> _AlignmentContext:
         readers = {"trained": self._reader}
         if self.untrained:
             readers["untrained"] = self._reader.untrained(self.seed)
         rng = rng_of(self.seed, "fixations of other images")
         names = (*self.granularities, "text")
-        return _Context(readers, relative_fixations(readable, names, _OTHERS, rng))
+        return _AlignmentContext(readers, relative_fixations(readable, names, _OTHERS, rng))
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _AlignmentContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
-        aims = aims_of(sample, self.granularities, self.rules.resolution, context.others)
+        aims = gaze_targets_of(sample, self.granularities, self.rules.resolution, context.others)
         rows: Rows = []
         examples: list[Example] = []
         for aim in aims:
@@ -193,7 +200,7 @@ class AttentionAlignment(Study[_Context]):
         return rows, examples
 
     def _scored(
-        self, sample: Sample, aims: Sequence[Aim], reading: Reading, weights: str
+        self, sample: Sample, aims: Sequence[GazeTarget], reading: ImageTextPair, weights: str
     ) -> tuple[Rows, dict[tuple[str, int], HeatMap]]:
         """Rows of all methods, and their maps by method and aim."""
         rows: Rows = []
@@ -228,7 +235,9 @@ class AttentionAlignment(Study[_Context]):
     def _by(self, weights: str) -> dict[str, Cell]:
         return {"kind": self._reader.kind, "reads": self._reader.reads, "weights": weights}
 
-    def _other_text(self, sample: Sample, aim: Aim, aims: Sequence[Aim]) -> Aim | None:
+    def _other_text(
+        self, sample: Sample, aim: GazeTarget, aims: Sequence[GazeTarget]
+    ) -> GazeTarget | None:
         """Another segment of the same granularity that shares no letter with this one."""
         able = [
             one
@@ -243,7 +252,7 @@ class AttentionAlignment(Study[_Context]):
         rng = rng_of(self.seed, "other text", sample.id, str(aim.segment.start))
         return able[int(rng.integers(len(able)))]
 
-    def _bounds(self, index: int, sample: Sample, aim: Aim) -> Rows:
+    def _bounds(self, index: int, sample: Sample, aim: GazeTarget) -> Rows:
         """What any map lies between: people, the centre, another image."""
         height, width = aim.shape
         found = {"centre": aim.scores(centre_prior((width, height)), self.rules)}
@@ -258,7 +267,7 @@ class AttentionAlignment(Study[_Context]):
             found["mask"] = aim.scores(mask, self.rules)
         return [_row(sample, aim, name) | _cells(scores) for name, scores in found.items()]
 
-    def _other_image(self, index: int, aim: Aim) -> np.ndarray | None:
+    def _other_image(self, index: int, aim: GazeTarget) -> np.ndarray | None:
         """Where people looked in another image during a segment of the same granularity."""
         partner = self._partners.get(index)
         if partner is None:
@@ -280,9 +289,9 @@ class AttentionAlignment(Study[_Context]):
         density = found[aim.number % len(found)].density()
         return None if density is None else aim.fitted(density)
 
-    def _rankings(self, context: _Context, index: int, sample: Sample) -> Rows:
+    def _rankings(self, context: _AlignmentContext, index: int, sample: Sample) -> Rows:
         rows: Rows = []
-        wholes = aims_of(sample, ("text",), self.rules.resolution, context.others)
+        wholes = gaze_targets_of(sample, ("text",), self.rules.resolution, context.others)
         for aim in wholes:
             if not aim.seen:
                 continue
@@ -304,7 +313,9 @@ class AttentionAlignment(Study[_Context]):
                     rows.append(base | asked | self._ranking(aim, read, one))
         return rows
 
-    def _ranking(self, aim: Aim, read: Sequence[Reading], asked: Asked) -> dict[str, Cell]:
+    def _ranking(
+        self, aim: GazeTarget, read: Sequence[ImageTextPair], asked: MethodAtLayer
+    ) -> dict[str, Cell]:
         only_ncc = Rules(("ncc",), self.rules.resolution)
         likeness = []
         for one in read:
@@ -338,14 +349,14 @@ class AttentionAlignment(Study[_Context]):
 
 
 def _read(
-    reader: Reader, sample: Sample, text: str, aims: Sequence[Aim]
-) -> tuple[Reading | None, list[Aim], Rows]:
+    reader: SaliencyModel, sample: Sample, text: str, aims: Sequence[GazeTarget]
+) -> tuple[ImageTextPair | None, list[GazeTarget], Rows]:
     """A text, the segments of it that the model can read, and a row for each that it cannot."""
     try:
         reading = reader.read(sample.image, text)
     except RetinoscopeError as error:
         return None, [], [_row(sample, aim) | {"error": one_line(error)} for aim in aims]
-    able: list[Aim] = []
+    able: list[GazeTarget] = []
     unread: Rows = []
     for aim in aims:
         try:
@@ -356,7 +367,7 @@ def _read(
     return reading, able, unread
 
 
-def _row(sample: Sample, aim: Aim, condition: str | None = None) -> dict[str, Cell]:
+def _row(sample: Sample, aim: GazeTarget, condition: str | None = None) -> dict[str, Cell]:
     return {
         "sample": sample.id,
         "item": aim.number,

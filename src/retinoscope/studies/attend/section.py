@@ -48,7 +48,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
         key="attend",
         title="Which heat map finds the object",
         question=(
-            "A map says which visual tokens an answer owes itself to. Of all methods and layers, "
+            "A map says which visual tokens an answer depends on. Of all methods and layers, "
             "whose map lies on the object that the answer is about?"
         ),
         sentences=tuple(sentence for task in tasks for sentence in _sentences(main, leaders, task)),
@@ -67,10 +67,11 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Of methods that take a layer, an image counts at the layer that was best on the other "
             "half of the images. Maps that are the same everywhere point nowhere: they are "
             "undefined, left out and counted.",
-            "Finding the object is not the same as being faithful: an answer may well owe itself "
-            "to what lies around it. Insertion and deletion ask the model; the order of the map "
-            "“random” is their control. Attention, rollout, gradient times input and SmoothGrad do "
-            "not tell the planted models apart that any map should (retinoscope check METHOD).",
+            "Finding the object is not the same as being faithful: an answer may well "
+            "depend on what lies around it. Insertion and deletion ask the model; the order of "
+            "the map “random” is their control. Attention, rollout, gradient times input and "
+            "SmoothGrad do not tell the planted models apart that any map should (retinoscope "
+            "check METHOD).",
         ),
         finding=attend_finding(main, leaders, tasks[0]) if tasks else None,
     )

@@ -44,13 +44,13 @@ Key = tuple[str, int | None]
 
 
 @dataclass(frozen=True)
-class _Context:
+class _AttributionContext:
     fill: Fill
     untrained: VLM | None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AttributionLocalisation(Study[_Context]):
+class AttributionLocalisation(Study[_AttributionContext]):
     """Heat maps of every method and layer, scored against the masks of the objects asked about.
 
     One row per target, method and layer. Of a description the target is the first word that names
@@ -185,12 +185,12 @@ class AttributionLocalisation(Study[_Context]):
     def measure(self, readable: Readable) -> Fill:
         return fill.mean(self.vlm, readable)
 
-    def context(self, readable: Readable, measured: Fill) -> _Context:
+    def context(self, readable: Readable, measured: Fill) -> _AttributionContext:
         untrained = untrained_copy(self.vlm, self.seed) if self.controls else None
-        return _Context(measured, untrained)
+        return _AttributionContext(measured, untrained)
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _AttributionContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         rows: Rows = []
         examples: list[Example] = []
@@ -215,7 +215,7 @@ class AttributionLocalisation(Study[_Context]):
         return rows, examples
 
     def _one(
-        self, context: _Context, index: int, sample: Sample, one: Explained
+        self, context: _AttributionContext, index: int, sample: Sample, one: Explained
     ) -> tuple[Rows, Example]:
         """The rows of one target."""
         goal = one.goal(self.vlm, sample, self.exact)

@@ -1,4 +1,4 @@
-"""What the words lose along each edge, with intervals, controls and an untrained copy."""
+"""Effects of blocking each edge on the words, with intervals, controls and an untrained copy."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ TASKS: tuple[FlowTask, ...] = get_args(FlowTask)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Covering, Intervening):
+class FlowOptions(Covering, Intervening):
     """Block attention while the model writes: along which edges does the image reach the words?
 
     Edges between image, question and generated words are blocked while the prompt is read and while
@@ -84,3 +84,6 @@ class Options(Covering, Intervening):
         from .._judge import ChatJudge
 
         ChatJudge(self.judge_url, self.judge_model, self.judge_key_variable).check()
+
+
+OPTIONS = FlowOptions

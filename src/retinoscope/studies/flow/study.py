@@ -43,14 +43,14 @@ from .edges import (
 from .estimates import CONTROL, NONE, TASKS
 from .layers import KINDS, LayerSet, layer_sets
 from .objects import Overlap, objects_named
-from .options import Options
+from .options import FlowOptions
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
 
 
 @dataclass(frozen=True)
-class _Context:
+class _FlowContext:
     names: tuple[str, ...]
     layers: tuple[LayerSet, ...]
     models: dict[str, tuple[VLM, Answers]]
@@ -92,7 +92,7 @@ class _Said:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class InformationFlow(Study[_Context]):
+class InformationFlow(Study[_FlowContext]):
     """Knockouts that hold during generation, between named groups of tokens.
 
     One batch per prompt holds all edges x readings x layer sets. Rows with edges "none" are what
@@ -224,18 +224,18 @@ class InformationFlow(Study[_Context]):
     def measure(self, readable: Readable) -> tuple[str, ...]:
         return known_names(readable)
 
-    def context(self, readable: Readable, measured: tuple[str, ...]) -> _Context:
+    def context(self, readable: Readable, measured: tuple[str, ...]) -> _FlowContext:
         models = {"trained": self.vlm}
         if self.untrained:
             models["untrained"] = untrained_copy(self.vlm, self.seed)
-        return _Context(
+        return _FlowContext(
             measured,
             layer_sets(self.vlm.n_layers, self.layers, self.width, self.step),
             {name: (model, Answers(model.tokenizer)) for name, model in models.items()},
         )
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _FlowContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         asks: list[Ask | None] = []
         if "description" in self.tasks and sample.objects:
@@ -261,7 +261,7 @@ class InformationFlow(Study[_Context]):
 
     def _prompt(
         self,
-        context: _Context,
+        context: _FlowContext,
         sample: Sample,
         ask: Ask | None,
         weights: str,
@@ -311,7 +311,7 @@ class InformationFlow(Study[_Context]):
 
     def _cuts(
         self,
-        context: _Context,
+        context: _FlowContext,
         sample: Sample,
         image: ImageTokens,
         ask: Ask | None,
@@ -410,7 +410,7 @@ def _rank(logits: torch.Tensor, pieces: Sequence[int]) -> int:
 
 
 def make(
-    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+    vlm: VLM, samples: Sequence[Sample], options: FlowOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
     usual = PRESETS[options.preset]
@@ -436,7 +436,7 @@ def make(
     )
 
 
-def _judge(options: Options) -> Judge | None:
+def _judge(options: FlowOptions) -> Judge | None:
     if options.judge_url is None or options.judge_model is None:
         return None
     return ChatJudge(options.judge_url, options.judge_model, options.judge_key_variable)

@@ -42,7 +42,7 @@ TARGET_LABELS: dict[str, str] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Covering, Intervening):
+class KnockoutOptions(Covering, Intervening):
     """Block attention between tokens: along which edges does the answer travel?
 
     For every question that the model answers correctly, attention from a source to a target is
@@ -73,3 +73,6 @@ class Options(Covering, Intervening):
     mode: Literal["corrected", "paper"] = "corrected"
     max_questions: int | None = None
     prefill: str | None = None
+
+
+OPTIONS = KnockoutOptions

@@ -31,7 +31,7 @@ from .edges import (
     targets_for,
     without_target,
 )
-from .options import SOURCES, TARGETS, USUAL_SOURCES, Options
+from .options import SOURCES, TARGETS, USUAL_SOURCES, KnockoutOptions
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -41,7 +41,7 @@ BASELINE = "none"
 
 
 @dataclass(frozen=True)
-class _Context:
+class _KnockoutContext:
     scorer: Scorer
     windows: tuple[Window, ...]
 
@@ -63,7 +63,7 @@ class _Cut:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class AttentionKnockout(Study[_Context]):
+class AttentionKnockout(Study[_KnockoutContext]):
     """The paper's knockout experiment, with a control and a sliding window.
 
     All sources x targets x windows of one question are one batch. Pairs without an edge in a causal
@@ -164,11 +164,11 @@ class AttentionKnockout(Study[_Context]):
             del options["unlocated"]
         return options
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
-        return _Context(Scorer(Answers(self.vlm.tokenizer)), self._windows())
+    def _prepare(self, readable: Sequence[Sample]) -> _KnockoutContext:
+        return _KnockoutContext(Scorer(Answers(self.vlm.tokenizer)), self._windows())
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _KnockoutContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         asks = question_asks(
             sample, self.question_kinds, self.prefill, self.max_questions, self.unlocated
@@ -200,7 +200,7 @@ class AttentionKnockout(Study[_Context]):
         return rows, examples
 
     def _question(
-        self, context: _Context, sample: Sample, ask: Ask, run: Run
+        self, context: _KnockoutContext, sample: Sample, ask: Ask, run: Run
     ) -> tuple[Rows, Example | None]:
         before = context.scorer.score(ask, self.mode, Outcome(run.logits, after=run.ending))
         rows: Rows = [_row(self.mode, BASELINE, BASELINE, None, 0, 0, before, before)]
@@ -233,7 +233,9 @@ class AttentionKnockout(Study[_Context]):
             )
         return rows, self._example(sample, image, ask, before, cuts, after)
 
-    def _cuts(self, context: _Context, sample: Sample, image: ImageTokens, ask: Ask) -> list[_Cut]:
+    def _cuts(
+        self, context: _KnockoutContext, sample: Sample, image: ImageTokens, ask: Ask
+    ) -> list[_Cut]:
         masks = [sample.objects[index].mask for index in ask.objects]
         rng = rng_of(self.seed, sample.id, ask.text, "random=object+1")
         sources = sources_for(image, masks, self.sources, self.min_cover, rng)
@@ -308,7 +310,7 @@ def _row(
 
 
 def make(
-    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+    vlm: VLM, samples: Sequence[Sample], options: KnockoutOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
     return AttentionKnockout(

@@ -10,7 +10,7 @@ COVERS = (0.0, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ObjectBounds):
+class LensOptions(ObjectBounds):
     """Read visual tokens as words: do an object's tokens name it, and at which layer?
 
     At every layer, the share of an object's tokens whose most probable word is its name; beside it
@@ -39,3 +39,6 @@ class Options(ObjectBounds):
     near: int = 0
     parts: bool = False
     example_layers: int = 5
+
+
+OPTIONS = LensOptions

@@ -39,8 +39,8 @@ from .._tasks import (
     studied_objects,
 )
 from .._untrained import random_adapter, untrained_copy, untrained_language
-from .options import Options
-from .words import Vocabulary
+from .options import LensOptions
+from .words import NamedVocabulary
 
 if TYPE_CHECKING:
     from ...engine import VLM
@@ -55,7 +55,7 @@ _SHOWN_WORDS = 12
 
 @dataclass(frozen=True)
 class _Context:
-    vocabulary: Vocabulary
+    vocabulary: NamedVocabulary
     known: tuple[str, ...]
     names: np.ndarray
     models: dict[str, VLM]
@@ -145,7 +145,7 @@ class LogitLens(Study[_Context]):
 
     def context(self, readable: Readable, measured: tuple[str, ...]) -> _Context:
         embeddings = self._embeddings() if self.near else None
-        vocabulary = Vocabulary(
+        vocabulary = NamedVocabulary(
             Answers(self.vlm.tokenizer), self.vlm.vocab_size, embeddings, self.near
         )
         models = {"trained": self.vlm}
@@ -296,7 +296,7 @@ class LogitLens(Study[_Context]):
 
 
 def make(
-    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+    vlm: VLM, samples: Sequence[Sample], options: LensOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
     return LogitLens(

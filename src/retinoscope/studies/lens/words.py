@@ -45,7 +45,7 @@ MORE_SYNONYMS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class NearIds:
-    """Vocabulary entries around one object's name, as sorted ids.
+    """NamedVocabulary entries around one object's name, as sorted ids.
 
     `piece`: any piece of the name in any spelling; `synonym`: another word for it, whole; `near`:
     the nearest entries by the language model's own embeddings, its name's pieces among them.
@@ -58,7 +58,7 @@ class NearIds:
 
 @dataclass(frozen=True)
 class NameIds:
-    """Vocabulary entries that name one object, as sorted ids.
+    """NamedVocabulary entries that name one object, as sorted ids.
 
     `strict`: first piece of the name itself. `lenient`: also a whole word of the object (synonyms,
     plurals) or a prefix, of at least three letters, of one. The paper does not state its rule;
@@ -69,8 +69,8 @@ class NameIds:
     lenient: np.ndarray
 
 
-class Vocabulary:
-    """Vocabulary entries as lower-case text, and which of them name what."""
+class NamedVocabulary:
+    """NamedVocabulary entries as lower-case text, and which of them name what."""
 
     def __init__(
         self,

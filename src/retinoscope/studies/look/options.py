@@ -9,7 +9,7 @@ from ..options import Covering, ObjectBounds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ObjectBounds, Covering):
+class LookOptions(ObjectBounds, Covering):
     """Where does a word look? Attention of a description's words to the objects that they name.
 
     For every object that the description names, the word's attention to the image is compared with
@@ -32,3 +32,6 @@ class Options(ObjectBounds, Covering):
 
     max_new_tokens: int = 64
     untrained: bool = True
+
+
+OPTIONS = LookOptions

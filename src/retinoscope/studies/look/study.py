@@ -27,7 +27,7 @@ from .._tables import Cell
 from .._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from .._untrained import untrained_copy
 from .estimates import ROWS
-from .options import Options
+from .options import LookOptions
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -191,7 +191,7 @@ def _measures(values: torch.Tensor, here: Indices, other: Indices) -> dict[str, 
 
 
 def make(
-    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+    vlm: VLM, samples: Sequence[Sample], options: LookOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
     return WordAttention(

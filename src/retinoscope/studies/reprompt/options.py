@@ -11,7 +11,7 @@ SHARES = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Intervening):
+class RepromptOptions(Intervening):
     """How few visual tokens are enough to answer new questions?
 
     The model describes the image; then, of that context, only the text and the visual tokens that
@@ -36,3 +36,6 @@ class Options(Intervening):
     shares: tuple[float, ...] = SHARES
     max_questions: int | None = 6
     max_new_tokens: int = 64
+
+
+OPTIONS = RepromptOptions

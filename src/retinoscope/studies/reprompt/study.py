@@ -25,7 +25,7 @@ from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._tasks import DESCRIBE
 from .estimates import ATTENTION, NAIVE, RANDOM, SELECTORS
-from .options import Options
+from .options import RepromptOptions
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -267,7 +267,7 @@ def _first(order: np.ndarray, size: int) -> Kept:
 
 
 def make(
-    vlm: VLM, samples: Sequence[Sample], options: Options, *, seed: int, n_examples: int
+    vlm: VLM, samples: Sequence[Sample], options: RepromptOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
     return ImageReprompting(

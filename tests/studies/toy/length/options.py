@@ -8,7 +8,7 @@ from retinoscope.studies.options import ObjectBounds
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(ObjectBounds):
+class LengthOptions(ObjectBounds):
     """How long is a description without an object's tokens?
 
     For example:
@@ -20,3 +20,6 @@ class Options(ObjectBounds):
     """
 
     max_new_tokens: int = 30
+
+
+OPTIONS = LengthOptions

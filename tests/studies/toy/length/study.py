@@ -10,7 +10,7 @@ import retinoscope as rs
 from retinoscope.studies import Study
 from retinoscope.studies._needs import Need
 
-from .options import Options
+from .options import LengthOptions
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -48,7 +48,7 @@ class DescriptionLength(Study[None]):
 
 
 def make(
-    vlm: Any, samples: Sequence[Any], options: Options, *, seed: int, n_examples: int
+    vlm: Any, samples: Sequence[Any], options: LengthOptions, *, seed: int, n_examples: int
 ) -> DescriptionLength:
     return DescriptionLength(
         vlm=vlm,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ...engine import VLM, Run
 
 
-class Spoken:
+class VlmPair:
     """A description of an image, read by a model as its own answer to "Describe this image.".
 
     Maps are made from the model, the image and the text alone: where people looked is not known

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Prompted:
+class TwoTowerPair:
     """A description over an image, by a contrastive model.
 
     These models have one vector for a text and none for its parts, so a segment's own words are the
@@ -54,8 +54,8 @@ class Prompted:
 
 
 @dataclass(frozen=True, eq=False)
-class Matched:
-    """As `Prompted`, by a model that says whether image and text match."""
+class MatcherPair:
+    """As `TwoTowerPair`, by a model that says whether image and text match."""
 
     matcher: Matcher
     image: Image.Image

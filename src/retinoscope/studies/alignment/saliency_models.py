@@ -13,8 +13,8 @@ from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from .._map_options import untaken
 from .._untrained import untrained_copy, untrained_matcher, untrained_two_tower
-from .prompted import Matched, Prompted
-from .spoken import Spoken
+from .pairs import MatcherPair, TwoTowerPair
+from .vlm_pair import VlmPair
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from ...data import Segment
     from .._models import Model
 
-Asked = tuple[str, int | None]
+MethodAtLayer = tuple[str, int | None]
 """A method and its layer."""
 
 
-class Reading(Protocol):
+class ImageTextPair(Protocol):
     """One text over one image.
 
     Maps are made from the model, the image and the text alone: where people looked is not known
@@ -35,7 +35,8 @@ class Reading(Protocol):
     Attributes:
         text: the whole.
         grid: rows and columns of the map's locations, or None.
-        fit: how well the whole text fits the image, by the model itself; see `Reader.fits_by`.
+        fit: how well the whole text fits the image, by the model itself; see
+            `SaliencyModel.fits_by`.
     """
 
     @property
@@ -63,7 +64,7 @@ class Reading(Protocol):
         ...
 
 
-class Reader(ABC):
+class SaliencyModel(ABC):
     """A model of one kind, and what it can be asked.
 
     Attributes:
@@ -90,7 +91,7 @@ class Reader(ABC):
         """What of a segment a map explains."""
 
     @abstractmethod
-    def read(self, image: Image.Image, text: str) -> Reading:
+    def read(self, image: Image.Image, text: str) -> ImageTextPair:
         """Raises `InputError` for a text that the model cannot read at all."""
 
     @abstractmethod
@@ -106,10 +107,12 @@ class Reader(ABC):
         """
 
     @abstractmethod
-    def untrained(self, seed: int) -> Reader:
+    def untrained(self, seed: int) -> SaliencyModel:
         """The same with random weights."""
 
-    def asked(self, methods: Sequence[str], layers: Sequence[int] | None) -> tuple[Asked, ...]:
+    def asked(
+        self, methods: Sequence[str], layers: Sequence[int] | None
+    ) -> tuple[MethodAtLayer, ...]:
         """Methods, each with its layers.
 
         Args:
@@ -151,7 +154,7 @@ class Reader(ABC):
 
 
 @dataclass(frozen=True, eq=False)
-class VlmReader(Reader):
+class VlmSaliencyModel(SaliencyModel):
     """Reads a description as its own answer."""
 
     vlm: VLM
@@ -170,8 +173,8 @@ class VlmReader(Reader):
     def explains(self) -> str:
         return self.score
 
-    def read(self, image: Image.Image, text: str) -> Spoken:
-        return Spoken(self.vlm, image, text, self.score, self.exact)
+    def read(self, image: Image.Image, text: str) -> VlmPair:
+        return VlmPair(self.vlm, image, text, self.score, self.exact)
 
     def refusal(self, method: str) -> str | None:
         return METHODS[method].refusal(self.vlm)
@@ -181,12 +184,12 @@ class VlmReader(Reader):
             return METHODS[method].layers_of(self.vlm, layers)
         return (self.vlm.n_layers // 2 if method == "grad-cam" else None,)
 
-    def untrained(self, seed: int) -> VlmReader:
+    def untrained(self, seed: int) -> VlmSaliencyModel:
         return replace(self, vlm=untrained_copy(self.vlm, seed))
 
 
 @dataclass(frozen=True, eq=False)
-class ContrastiveReader(Reader):
+class TwoTowerSaliencyModel(SaliencyModel):
     """Has one vector for each text."""
 
     two: TwoTower
@@ -201,8 +204,8 @@ class ContrastiveReader(Reader):
     def explains(self) -> str:
         return "cosine"
 
-    def read(self, image: Image.Image, text: str) -> Prompted:
-        return Prompted(self.two, image, text)
+    def read(self, image: Image.Image, text: str) -> TwoTowerPair:
+        return TwoTowerPair(self.two, image, text)
 
     def refusal(self, method: str) -> str | None:
         return contrastive.refusal(self.two, method)
@@ -213,12 +216,12 @@ class ContrastiveReader(Reader):
         n = len(self.two.encoder.layers) - 1
         return (n // 2,) if layers is None else _within(layers, n)
 
-    def untrained(self, seed: int) -> ContrastiveReader:
-        return ContrastiveReader(untrained_two_tower(self.two, seed))
+    def untrained(self, seed: int) -> TwoTowerSaliencyModel:
+        return TwoTowerSaliencyModel(untrained_two_tower(self.two, seed))
 
 
 @dataclass(frozen=True, eq=False)
-class MatchingReader(Reader):
+class MatcherSaliencyModel(SaliencyModel):
     """Says of each text whether it matches."""
 
     matcher: Matcher
@@ -232,8 +235,8 @@ class MatchingReader(Reader):
     def explains(self) -> str:
         return "match-logit"
 
-    def read(self, image: Image.Image, text: str) -> Matched:
-        return Matched(self.matcher, image, text)
+    def read(self, image: Image.Image, text: str) -> MatcherPair:
+        return MatcherPair(self.matcher, image, text)
 
     def refusal(self, method: str) -> str | None:
         return None
@@ -247,13 +250,13 @@ class MatchingReader(Reader):
         # Where ALBEF and BLIP read it: block 8 of 12.
         return (max(2 * n // 3 - 1, 0),) if layers is None else _within(layers, n)
 
-    def untrained(self, seed: int) -> MatchingReader:
-        return MatchingReader(untrained_matcher(self.matcher, seed))
+    def untrained(self, seed: int) -> MatcherSaliencyModel:
+        return MatcherSaliencyModel(untrained_matcher(self.matcher, seed))
 
 
-def reader_of(
+def saliency_model_of(
     model: Model, score: TargetScore = "log-probability", exact: Exact = "incremental"
-) -> Reader:
+) -> SaliencyModel:
     """The reader of a model.
 
     Args:
@@ -267,11 +270,11 @@ def reader_of(
     if score not in SCORES:
         raise InputError(f"expected a score of {', '.join(SCORES)}, got {score!r}")
     if isinstance(model, VLM):
-        return VlmReader(model, score, exact)
+        return VlmSaliencyModel(model, score, exact)
     if isinstance(model, TwoTower):
-        found: Reader = ContrastiveReader(model)
+        found: SaliencyModel = TwoTowerSaliencyModel(model)
     elif isinstance(model, Matcher):
-        found = MatchingReader(model)
+        found = MatcherSaliencyModel(model)
     else:
         raise CapabilityError(
             f"{model.name}: reads no texts, so it has no maps of them: give a VLM, a CLIP, a "

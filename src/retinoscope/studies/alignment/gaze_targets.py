@@ -40,7 +40,7 @@ DEFAULT_RULES = Rules()
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class GazeTarget:
     """One segment of one sample, and where its observers looked.
 
     Attributes:
@@ -139,12 +139,12 @@ def _mean(found: Sequence[dict[str, MapScore]], metrics: Sequence[str]) -> dict[
     return joined
 
 
-def aims_of(
+def gaze_targets_of(
     sample: Sample,
     granularities: Sequence[str],
     resolution: int,
     others: dict[str, dict[str, Points]],
-) -> tuple[Aim, ...]:
+) -> tuple[GazeTarget, ...]:
     """The segments of a sample that people said or read, each with its observers.
 
     Args:
@@ -170,7 +170,7 @@ def aims_of(
             if name != sample.id
         ]
         found.append(
-            Aim(
+            GazeTarget(
                 number=number,
                 segment=segment,
                 observers=tuple(gazes),
