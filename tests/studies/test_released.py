@@ -16,7 +16,7 @@ from retinoscope.studies._answers import Answers
 from retinoscope.studies._scoring import Outcome, Scorer
 from retinoscope.studies._sets import ImageTokens
 from retinoscope.studies._tasks import Ask, question_asks
-from retinoscope.studies.ablation.study import _Context, _Memo
+from retinoscope.studies.ablation.study import _AblationContext, _Memo
 from retinoscope.studies.knockout.edges import sources_for, without_target
 from retinoscope.tokens import released_scores
 
@@ -186,7 +186,7 @@ def test_a_questions_gradient_set_is_that_of_is_there_a_name(tiny, noise):
     (ask,) = question_asks(sample, ("color",))
     run = tiny.run(tiny.prompt(noise, ask.text))
     fill = Mean(torch.linspace(-1, 1, run.embeddings.shape[1]), 1, 1)
-    context = _Context(Scorer(Answers(tiny.tokenizer)), fill)
+    context = _AblationContext(Scorer(Answers(tiny.tokenizer)), fill)
 
     def order(target):
         study = TokenAblation(tiny, [sample], gradient_target=target, gradient_steps=5)
