@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import PARTLY, Loading, check_counts, check_seeds, load_model, quiet, samples_of
+from ._common import (
+    PARTLY,
+    Loading,
+    Several,
+    check_counts,
+    check_seeds,
+    load_model,
+    quiet,
+    samples_of,
+)
 from ._progress import Progress
 from ._say import say
 
@@ -16,7 +25,6 @@ if TYPE_CHECKING:
 
 Task = Literal["generative", "polling", "question"]
 Mode = Literal["paper", "corrected"]
-Several = Parameter(consume_multiple=True, negative=())
 
 
 def curate(

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import Parameter
-
 from ..errors import InputError
-from ._common import Intervening, Loading, check_counts, open_any, run_study
+from ._common import Intervening, Loading, Several, check_counts, open_any, run_study
 
 if TYPE_CHECKING:
     from ..data import Sample
     from ..studies import Study
 
-Several = Parameter(negative=(), consume_multiple=True)
 N_GROUPS, ATTRIBUTED = 8, 20
 
 

@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from ._common import (
     PARTLY,
     Loading,
+    Several,
     check_counts,
     check_seeds,
     load_model,
@@ -21,12 +22,6 @@ from ._common import (
 )
 from ._progress import Progress
 from ._say import say
-
-Several = Parameter(
-    consume_multiple=True,
-    negative=(),
-    show_default=lambda chosen: " ".join(str(one) for one in chosen),
-)
 
 
 def reproduce(

@@ -9,10 +9,7 @@ import numpy as np
 
 from ._sets import ImageTokens, Indices, Ranking, object_sets
 
-CONDITIONS = ("object", "object+1", "object+2", "registers", "random", "gradient", "control")
 OBJECT_SETS = ("object", "object+1", "object+2")
-SIZES = (5, 10, 20, 40, 60, 100, 250)
-"""Sizes of the random and the high-gradient sets in the paper's Table 1, of 576 tokens."""
 
 
 @dataclass(frozen=True)

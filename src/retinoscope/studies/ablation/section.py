@@ -22,6 +22,7 @@ from ...tokens import COMPLETE
 from .._run_tables import extra_tables
 from ..runs import StudyRun
 from .figure import conditions_figure, count_figure
+from .options import TASKS
 
 NOUN = "token ablation"
 TABLE_NOTE = (
@@ -29,7 +30,6 @@ TABLE_NOTE = (
     "difference: minus the same for as many random tokens outside the set."
 )
 
-TASKS = ("generative", "polling", "question")
 TASK_NAMES = {
     "generative": "naming it in a caption",
     "polling": "saying yes to “Is there a …?”",

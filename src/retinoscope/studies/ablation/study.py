@@ -19,7 +19,7 @@ from ...engine.fill import Mean
 from ...errors import InputError
 from ...store import Json, fingerprint_array
 from .._answers import Answers
-from .._conditions import CONDITIONS, SIZES, Condition, conditions_for
+from .._conditions import Condition, conditions_for
 from .._examples import example_of
 from .._filters import HallucinationFilter
 from .._map_options import COMPLETENESS
@@ -42,7 +42,7 @@ from .._tasks import (
     question_asks,
     recorded,
 )
-from .options import AblationOptions
+from .options import CONDITIONS, SIZES, AblationOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -63,7 +63,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
       a segment of the same granularity; the lower bounds;
     - "mask": the true mask of the object that a word names, where the data has one;
     - "ranking": among the image's description and those of others, each read over this image:
-      whether the own one has the map that is most like where people looked (`preferred`, which is
+      whether its own has the map that is most like where people looked (`preferred`, which is
       shared among ties). In place of a method, "likelihood" ranks by a VLM's probability of the
       text, "cosine" and "match-probability" by what the other kinds of models say of it.
 

@@ -20,6 +20,7 @@ from .._tables import (
     tested,
     tested_columns,
 )
+from .options import TASKS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -29,7 +30,7 @@ CONTROL = "random="
 """Before the name of edges: as many random ones in their place."""
 PATHS = ("image:query", "image:generated")
 """The image's ways to the words: through the question's tokens, and directly."""
-TASKS, WEIGHTS = ("description", "question"), ("trained", "untrained")
+WEIGHTS = ("trained", "untrained")
 MEASURES = (
     *("f1", "precision", "recall", "truth_f1", "truth_precision", "truth_recall"),
     *("judge_f1", "judge_precision", "judge_recall"),

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from ...report.blocks import Record
 
 CONTROL = "random="
-TASKS = ("description", "question")
 READINGS = ("query", "generated")
 READING_NAMES = {"query": "read as question", "generated": "read as generated"}
 DIRECT, VIA_QUERY = "image:generated", "image:query"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from ..options import Covering, Intervening
+
+if TYPE_CHECKING:
+    from .._judge import ChatJudge
 
 Reading = Literal["query", "generated"]
 Layers = Literal["all", "slide", "keep", "from"]
@@ -70,11 +73,14 @@ class FlowOptions(Covering, Intervening):
     judge_model: str | None = None
     judge_key_variable: str | None = None
 
-    def check(self) -> None:
-        """Asks whether the judge's address and key can be used."""
-        given = (self.judge_url, self.judge_model, self.judge_key_variable)
-        if not any(given):
-            return
+    def judge(self) -> ChatJudge | None:
+        """The judge that they describe.
+
+        Raises:
+            InputError: a part of its address is missing.
+        """
+        if not any((self.judge_url, self.judge_model, self.judge_key_variable)):
+            return None
         if self.judge_url is None or self.judge_model is None:
             from ...errors import InputError
 
@@ -83,7 +89,12 @@ class FlowOptions(Covering, Intervening):
             )
         from .._judge import ChatJudge
 
-        ChatJudge(self.judge_url, self.judge_model, self.judge_key_variable).check()
+        return ChatJudge(self.judge_url, self.judge_model, self.judge_key_variable)
+
+    def check(self) -> None:
+        """Asks whether the judge's address and key can be used."""
+        if (judge := self.judge()) is not None:
+            judge.check()
 
 
 OPTIONS = FlowOptions

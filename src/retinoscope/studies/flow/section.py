@@ -15,12 +15,12 @@ from .names import (
     DIRECT,
     READING_NAMES,
     READINGS,
-    TASKS,
     VIA_QUERY,
     WHOLE,
     edge_names,
     in_order,
 )
+from .options import TASKS
 
 NOUN = "information flow"
 TABLE_NOTE = (

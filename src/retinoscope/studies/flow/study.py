@@ -19,7 +19,7 @@ from ...errors import InputError
 from ...store import Json
 from .._answers import Answers, probability
 from .._examples import example_of
-from .._judge import ChatJudge, Judge, judge_rows
+from .._judge import Judge, judge_rows
 from .._matching import answers
 from .._needs import Need
 from .._readable import Readable
@@ -57,7 +57,7 @@ class _FlowContext:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _FlowCut:
     """One condition: edges blocked in some layers."""
 
     edges: str
@@ -300,7 +300,7 @@ class InformationFlow(Study[_FlowContext]):
         }
         return rows, example_of(sample, image, {}, facts)
 
-    def _under(self, run: Run, cuts: Sequence[_Cut], longest: int) -> list[_Said]:
+    def _under(self, run: Run, cuts: Sequence[_FlowCut], longest: int) -> list[_Said]:
         if not cuts:
             return []
         effects = run.counterfactuals(
@@ -317,7 +317,7 @@ class InformationFlow(Study[_FlowContext]):
         ask: Ask | None,
         weights: str,
         written: int,
-    ) -> tuple[list[_Cut], Rows]:
+    ) -> tuple[list[_FlowCut], Rows]:
         """All conditions of one prompt, and one row with its error for each that is refused.
 
         Args:
@@ -327,7 +327,7 @@ class InformationFlow(Study[_FlowContext]):
         run = image.run
         rng = rng_of(self.seed, sample.id, DESCRIBE if ask is None else ask.text, "edges")
         everywhere = layer_sets(run.vlm.n_layers, ("all",))
-        found: list[_Cut] = []
+        found: list[_FlowCut] = []
         for reading in self.readings:
             positions = name_positions(image, reading, masks, self.min_cover)
             for edges in self.edges:
@@ -335,12 +335,12 @@ class InformationFlow(Study[_FlowContext]):
                 if blocked is None:
                     continue
                 where = context.layers if weights == "trained" else everywhere
-                found += [_Cut(edges, reading, layers, blocked) for layers in where]
+                found += [_FlowCut(edges, reading, layers, blocked) for layers in where]
                 if self.controls and weights == "trained":
                     random = random_instead(blocked, run.n, written, rng)
                     if random.prompt:
-                        found.append(_Cut(CONTROL + edges, reading, everywhere[0], random))
-        good: list[_Cut] = []
+                        found.append(_FlowCut(CONTROL + edges, reading, everywhere[0], random))
+        good: list[_FlowCut] = []
         refused: Rows = []
         for cut in found:
             try:
@@ -432,11 +432,5 @@ def make(
         controls=options.controls,
         untrained=options.untrained,
         min_cover=options.min_cover,
-        judge=_judge(options),
+        judge=options.judge(),
     )
-
-
-def _judge(options: FlowOptions) -> Judge | None:
-    if options.judge_url is None or options.judge_model is None:
-        return None
-    return ChatJudge(options.judge_url, options.judge_model, options.judge_key_variable)

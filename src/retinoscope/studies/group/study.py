@@ -62,14 +62,14 @@ METHODS = ("gradient-input", "grad-cam", "chefer")
 
 
 @dataclass(frozen=True)
-class _Context:
+class _GroupingContext:
     subjects: tuple[Subject, ...]
     classes: tuple[str, ...]
     methods: tuple[Method, ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Grouping(Study[_Context]):
+class Grouping(Study[_GroupingContext]):
     """Which class each location is given, and which locations go together.
 
     Top-down: contrastive models by cosine of location features with prompts (method "text", layer
@@ -218,7 +218,7 @@ class Grouping(Study[_Context]):
             device=", ".join(dict.fromkeys(one[3] for one in told)),
         )
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+    def _prepare(self, readable: Sequence[Sample]) -> _GroupingContext:
         asked = Prompts(self.template, self.background)
         names = self._class_list
         trained = [subject_of(model, self.layers, names, asked) for model in self._models]
@@ -239,10 +239,10 @@ class Grouping(Study[_Context]):
                     continue
                 if fresh.encoder.fingerprint != subject.encoder.fingerprint:
                     subjects.append(fresh)
-        return _Context(tuple(subjects), names, methods_named(self.methods))
+        return _GroupingContext(tuple(subjects), names, methods_named(self.methods))
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _GroupingContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         if not sample.objects:
             return [], []
@@ -277,7 +277,7 @@ class Grouping(Study[_Context]):
 
     def _of_subject(
         self,
-        context: _Context,
+        context: _GroupingContext,
         subject: Subject,
         index: int,
         sample: Sample,
@@ -323,7 +323,7 @@ class Grouping(Study[_Context]):
         return rows, features
 
     def _vlm_rows(
-        self, context: _Context, subject: Subject, sample: Sample, restricted: bool
+        self, context: _GroupingContext, subject: Subject, sample: Sample, restricted: bool
     ) -> Rows:
         vlm = subject.vlm
         assert vlm is not None

@@ -47,7 +47,7 @@ class _KnockoutContext:
 
 
 @dataclass(frozen=True)
-class _Cut:
+class _KnockoutCut:
     """One knockout."""
 
     source: str
@@ -235,7 +235,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
 
     def _cuts(
         self, context: _KnockoutContext, sample: Sample, image: ImageTokens, ask: Ask
-    ) -> list[_Cut]:
+    ) -> list[_KnockoutCut]:
         masks = [sample.objects[index].mask for index in ask.objects]
         rng = rng_of(self.seed, sample.id, ask.text, "random=object+1")
         sources = sources_for(image, masks, self.sources, self.min_cover, rng)
@@ -246,7 +246,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
                 keys = without_target(source, target, sources, image, self.mode)
                 if keys is None or not count_edges(keys, queries):
                     continue
-                cuts += [_Cut(source, target, w, keys, queries) for w in context.windows]
+                cuts += [_KnockoutCut(source, target, w, keys, queries) for w in context.windows]
         return cuts
 
     def _example(
@@ -255,7 +255,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
         image: ImageTokens,
         ask: Ask,
         before: Score,
-        cuts: Sequence[_Cut],
+        cuts: Sequence[_KnockoutCut],
         after: Sequence[Score],
     ) -> Example:
         masks = [sample.objects[index].mask for index in ask.objects]

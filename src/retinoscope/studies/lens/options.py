@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..options import ObjectBounds
 
 COVERS = (0.0, 0.5)
+"""Any overlap with a token's box, and at least half of it."""
 
 
 @dataclass(frozen=True, kw_only=True)

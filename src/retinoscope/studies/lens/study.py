@@ -39,22 +39,20 @@ from .._tasks import (
     studied_objects,
 )
 from .._untrained import random_adapter, untrained_copy, untrained_language
-from .options import LensOptions
+from .options import COVERS, LensOptions
 from .words import NamedVocabulary
 
 if TYPE_CHECKING:
     from ...engine import VLM
 
 GROUPS = ("object", "background", "shuffled")
-COVERS = (0.0, 0.5)
-"""Any overlap with a token's box, and at least half of it."""
 WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
 _SHOWN_WORDS = 12
 """Most common words of an object's tokens that a row keeps."""
 
 
 @dataclass(frozen=True)
-class _Context:
+class _LensContext:
     vocabulary: NamedVocabulary
     known: tuple[str, ...]
     names: np.ndarray
@@ -62,7 +60,7 @@ class _Context:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class LogitLens(Study[_Context]):
+class LogitLens(Study[_LensContext]):
     """The paper's lens measurement, by layer, with its controls.
 
     Groups: "object" (tokens of the object), "background" (tokens of no object), "shuffled" (the
@@ -143,7 +141,7 @@ class LogitLens(Study[_Context]):
     def measure(self, readable: Readable) -> tuple[str, ...]:
         return known_names(readable)
 
-    def context(self, readable: Readable, measured: tuple[str, ...]) -> _Context:
+    def context(self, readable: Readable, measured: tuple[str, ...]) -> _LensContext:
         embeddings = self._embeddings() if self.near else None
         vocabulary = NamedVocabulary(
             Answers(self.vlm.tokenizer), self.vlm.vocab_size, embeddings, self.near
@@ -154,7 +152,7 @@ class LogitLens(Study[_Context]):
         if self.parts:
             models["random adapter"] = random_adapter(self.vlm, self.seed)
             models["untrained language"] = untrained_language(self.vlm, self.seed)
-        return _Context(vocabulary, measured, vocabulary.any_of(measured), models)
+        return _LensContext(vocabulary, measured, vocabulary.any_of(measured), models)
 
     def _embeddings(self) -> np.ndarray:
         table: Any = self.vlm.model.get_input_embeddings()
@@ -164,7 +162,7 @@ class LogitLens(Study[_Context]):
         return weight[: self.vlm.vocab_size].detach().float().cpu().numpy()
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _LensContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         chosen = studied_objects(sample, self.objects)
         if not chosen:
@@ -184,7 +182,7 @@ class LogitLens(Study[_Context]):
 
     def _object(
         self,
-        context: _Context,
+        context: _LensContext,
         index: int,
         sample: Sample,
         image: ImageTokens,
@@ -233,7 +231,7 @@ class LogitLens(Study[_Context]):
             for layer in range(len(top))
         ]
 
-    def _words(self, context: _Context, ids: np.ndarray) -> str:
+    def _words(self, context: _LensContext, ids: np.ndarray) -> str:
         """The most common top-1 entries of some tokens with their counts, as JSON."""
         pieces = context.vocabulary.pieces
         counts = Counter(pieces[int(index)] for index in ids)
@@ -275,7 +273,7 @@ class LogitLens(Study[_Context]):
 
     def _example(
         self,
-        context: _Context,
+        context: _LensContext,
         sample: Sample,
         image: ImageTokens,
         chosen: Sequence[int],

@@ -37,12 +37,12 @@ MEAN = -1
 
 
 @dataclass(frozen=True)
-class _Context:
+class _LookContext:
     models: dict[str, VLM]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class WordAttention(Study[_Context]):
+class WordAttention(Study[_LookContext]):
     """Attention of generated object words to the image, by block and head.
 
     A word counts where the description names the object by a whole word, a synonym or a plural; the
@@ -97,14 +97,14 @@ class WordAttention(Study[_Context]):
     def _partners(self) -> dict[int, int]:
         return partners(len(self.samples), self.seed)
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+    def _prepare(self, readable: Sequence[Sample]) -> _LookContext:
         models = {"trained": self.vlm}
         if self.untrained:
             models["untrained"] = untrained_copy(self.vlm, self.seed)
-        return _Context(models)
+        return _LookContext(models)
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _LookContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         chosen = studied_objects(sample, self.objects)
         if not chosen:

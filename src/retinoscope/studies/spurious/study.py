@@ -50,12 +50,12 @@ def grounded_specs(folder: str) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _Context:
+class _GroundContext:
     towers: tuple[tuple[str, TwoTower, np.ndarray], ...]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class SpuriousGround(Study[_Context]):
+class SpuriousGround(Study[_GroundContext]):
     """Zero-shot naming of what a scene is about, on the ground it goes with and on the other.
 
     Every scene is asked twice, with the same objects on both grounds: which of the kinds that go
@@ -125,17 +125,17 @@ class SpuriousGround(Study[_Context]):
             device=", ".join(dict.fromkeys(one[3] for one in told)),
         )
 
-    def _prepare(self, readable: Sequence[Sample]) -> _Context:
+    def _prepare(self, readable: Sequence[Sample]) -> _GroundContext:
         towers = []
         for model in self._models:
             assert isinstance(model, TwoTower)
             vectors = model.text(model.prompts(KINDS))
             check_different(vectors, KINDS)
             towers.append((shown_name(model.name), model, vectors))
-        return _Context(tuple(towers))
+        return _GroundContext(tuple(towers))
 
     def _rows(
-        self, context: _Context, index: int, sample: Sample, keep: bool
+        self, context: _GroundContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         assert isinstance(self.samples, Grounded)
         kind = sample.objects[sample.meta["target"]].name
