@@ -16,17 +16,12 @@ from PIL import Image
 from torch import Tensor
 
 import retinoscope as rs
+from retinoscope.answers.pieces import Answers
+from retinoscope.answers.scoring import Outcome, Scorer
+from retinoscope.answers.tasks import PREFILL, Ask, polling_text, question_asks
 from retinoscope.data import Sample
 from retinoscope.engine import VLM, Run
 from retinoscope.engine.fill import Fill, Mean
-from retinoscope.studies import (
-    PREFILL,
-    Ask,
-    polling_text,
-    question_asks,
-)
-from retinoscope.studies._answers import Answers
-from retinoscope.studies._scoring import Outcome, Scorer
 
 from ._models import random_llavas
 

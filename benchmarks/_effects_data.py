@@ -9,17 +9,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from retinoscope.studies import (
-    Ask,
-    HallucinationFilter,
-    kept_polygons,
-    names_object,
-    paper_names_object,
-    question_asks,
-    released_tokens,
-)
-from retinoscope.studies._scoring import Outcome
+from retinoscope.answers.hallucination import HallucinationFilter
+from retinoscope.answers.matching import names_object, paper_names_object
+from retinoscope.answers.scoring import Outcome
+from retinoscope.answers.tasks import Ask, question_asks
 from retinoscope.tokens import region_cover
+from retinoscope.tokens.released import kept_polygons, released_tokens
 
 from ._effects import Bench
 from ._outlines import SIZE, Layout24, outlines, shoelace

@@ -8,14 +8,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 import retinoscope as rs
+from retinoscope.answers.pieces import Answers
+from retinoscope.answers.scoring import Outcome
+from retinoscope.answers.tasks import Ask, polling_text
 from retinoscope.engine import Run
 from retinoscope.engine.fill import Mean
-from retinoscope.studies import (
-    Ask,
-    polling_text,
-)
-from retinoscope.studies._answers import Answers
-from retinoscope.studies._scoring import Outcome
 from retinoscope.tokens import attribution, released_scores
 
 from ._effects import STEPS, Bench, Unchanged, likeliest, noise, order, shared

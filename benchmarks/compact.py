@@ -11,8 +11,9 @@ from pathlib import Path
 
 import torch
 
+from retinoscope.answers.tasks import DESCRIBE
 from retinoscope.engine import CompactContext, compact_context
-from retinoscope.studies import DESCRIBE, next_turn
+from retinoscope.studies import next_turn
 
 from ._bench import (
     TOLERANCE,

@@ -20,7 +20,8 @@ import numpy as np
 import retinoscope as rs
 from retinoscope import stats
 from retinoscope.data.scenes import COLORS, KINDS
-from retinoscope.encoders.recipe import PackedEncoders, held_out
+from retinoscope.encoders.captions import held_out
+from retinoscope.encoders.packed import PackedEncoders
 
 MEASURES = ("colour, image", "colour, place", "kind, image", "kind, place")
 SEED = 2

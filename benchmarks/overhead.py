@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import retinoscope as rs
-from retinoscope.studies import AttentionKnockout, LogitLens, PromptOptions, Study, TokenAblation
+from retinoscope.answers.tasks import PromptOptions
+from retinoscope.studies import AttentionKnockout, LogitLens, Study, TokenAblation
 
 from ._bench import Case, Measure, Timing, options_for, write_result
 from ._models import make_setup

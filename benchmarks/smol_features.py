@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from retinoscope.data.scenes import COLORS, KINDS, SIGN_WORDS, draw_arrays
-from retinoscope.pocket.recipe._bank import AMBIGUOUS, patch_labels
 from retinoscope.pocket.smol import VISION, LiteConfig, LiteTower, part_file, vision_state
-from retinoscope.pocket.smol.recipe._features import pixels
+from retinoscope.recipes.pocket._bank import AMBIGUOUS, patch_labels
+from retinoscope.recipes.smol._features import pixels
 
 OPTIONS: tuple[tuple[int, int, tuple[str, ...]], ...] = (
     (192, 16, ("stage4",)),

@@ -15,7 +15,7 @@ from dataclasses import replace
 import torch
 from transformers import LlamaModel
 
-from retinoscope.pocket.smol.recipe._int8 import in_int8
+from retinoscope.recipes.smol._int8 import in_int8
 
 from ._bench import Way, alternate, options_for
 from ._models import SHAPES, decoder_config

@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from retinoscope.data.scenes import COLORS, KINDS, SIGN_WORDS, scene_texts
 from retinoscope.pocket.smol import LANGUAGE, open_language, part_file
-from retinoscope.pocket.smol.recipe._turns import BEFORE_IMAGE
+from retinoscope.recipes.smol._turns import BEFORE_IMAGE
 from retinoscope.stats import wilson
 
 ANSWERS = {

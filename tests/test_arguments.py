@@ -12,8 +12,7 @@ import torch
 from jaxtyping import Float
 
 import retinoscope as rs
-from retinoscope import arguments, attribution, grouping, stats
-from retinoscope.attribution._common import layers_in
+from retinoscope import arguments, grouping, saliency, stats
 from retinoscope.cli import main
 from retinoscope.collect import CollectionOptions
 from retinoscope.curation import Area, AtMost, Curation, First, Hallucination
@@ -22,6 +21,7 @@ from retinoscope.data.viewing import observe
 from retinoscope.encoders._two_tower import checked_texts
 from retinoscope.memory import budget
 from retinoscope.reproduce import ReproductionPlan
+from retinoscope.saliency._common import layers_in
 from retinoscope.stats import maps
 from retinoscope.studies import (
     AttentionAlignment,
@@ -48,7 +48,7 @@ SEEDED: dict[str, Callable[[Any], object]] = {
     "noise": rs.fill.noise,
     "paired": lambda seed: stats.paired_difference(VALUES, VALUES[::-1], seed=seed),
     "paired, many": lambda seed: stats.paired_difference(np.arange(40.0), np.zeros(40), seed=seed),
-    "rank": lambda seed: attribution.rank_correlation(VALUES, VALUES, seed=seed),
+    "rank": lambda seed: saliency.rank_correlation(VALUES, VALUES, seed=seed),
     "group": lambda seed: grouping.group(np.eye(6), n_groups=2, seed=seed),
     "random groups": lambda seed: grouping.random_groups(6, 2, seed),
     "voronoi": lambda seed: grouping.voronoi_groups(BOXES, 2, seed),
@@ -63,7 +63,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "scenes, start": lambda: rs.data.scenes(2, start=-1),
     "squares": lambda: rs.data.squares(True),
     "observers": lambda: rs.data.simulated(2, observers=1.5),  # type: ignore[arg-type]
-    "resamples": lambda: attribution.rank_correlation(VALUES, VALUES, n_resamples=0),
+    "resamples": lambda: saliency.rank_correlation(VALUES, VALUES, n_resamples=0),
     "draws": lambda: stats.paired_difference(VALUES, -VALUES, n_resamples=-5),
     "groups": lambda: grouping.group(np.eye(6), n_groups=2.0),  # type: ignore[arg-type]
     "grouping": lambda: grouping.group(np.eye(6), "pcs"),  # type: ignore[arg-type]
@@ -106,12 +106,12 @@ WRONG_TYPES: dict[str, Callable[[], object]] = {
     "space": lambda: grouping.text_scores(3, np.eye(3)),  # type: ignore[arg-type]
     "cells": lambda: grouping.instance_cells(3, np.eye(3), 3),  # type: ignore[arg-type]
     "names": lambda: grouping.prompts_for(["a", 3]),  # type: ignore[list-item]
-    "ranks": lambda: attribution.rank_correlation("ab", "cd"),  # type: ignore[arg-type]
+    "ranks": lambda: saliency.rank_correlation("ab", "cd"),  # type: ignore[arg-type]
     "tokens": lambda: rs.tokens.token_map(SAMPLE, 3),  # type: ignore[arg-type]
     "size": lambda: rs.tokens.token_map(BOXES, 3),  # type: ignore[arg-type]
     "three sizes": lambda: rs.tokens.token_map(BOXES, (4, 4, 4)),  # type: ignore[arg-type]
-    "object": lambda: rs.studies.names_object("a car", 3),  # type: ignore[arg-type]
-    "text": lambda: rs.studies.names_object(None, "car"),  # type: ignore[arg-type]
+    "object": lambda: rs.answers.matching.names_object("a car", 3),  # type: ignore[arg-type]
+    "text": lambda: rs.answers.matching.names_object(None, "car"),  # type: ignore[arg-type]
     "world": lambda: rs.pocket.world_of(3),  # type: ignore[arg-type]
     "windows": lambda: sliding_windows(4, "2"),  # type: ignore[arg-type]
     "sample's labels": lambda: rs.data.label_map(3, ["car"]),  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ NO_LISTS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "probe, tasks": ("tasks", lambda wrong: Probe((), (), tasks=wrong)),
     "probe, classes": ("classes", lambda wrong: Probe((), (), classes=wrong)),
     "filters": ("filters", lambda wrong: Curation(None, (), wrong)),
-    "names of methods": ("names", attribution.methods_named),
+    "names of methods": ("names", saliency.methods_named),
     "names of things": ("names", grouping.prompts_for),
     "texts": ("texts", checked_texts),
     "classes": ("classes", lambda wrong: rs.data.label_map(SAMPLE, wrong)),

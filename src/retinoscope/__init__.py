@@ -19,7 +19,7 @@ from .showing import register as _register
 
 if TYPE_CHECKING:
     from . import (
-        attribution,
+        answers,
         curation,
         data,
         encoders,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
         lens,
         models,
         pocket,
+        recipes,
+        saliency,
         stats,
         store,
         studies,
@@ -61,7 +63,7 @@ _NAMES = {
     "RetinoscopeError": "errors",
 }
 _ROOMS = (
-    "attribution",
+    "answers",
     "curation",
     "data",
     "encoders",
@@ -70,6 +72,8 @@ _ROOMS = (
     "lens",
     "models",
     "pocket",
+    "recipes",
+    "saliency",
     "stats",
     "store",
     "studies",
@@ -87,7 +91,7 @@ __all__ = [
     "NonFiniteError",
     "Patch",
     "RetinoscopeError",
-    "attribution",
+    "answers",
     "curation",
     "data",
     "encoders",
@@ -98,6 +102,8 @@ __all__ = [
     "load",
     "models",
     "pocket",
+    "recipes",
+    "saliency",
     "show",
     "stats",
     "store",

@@ -47,3 +47,9 @@ class MissingExtraError(RetinoscopeError, ImportError):
             f"this needs the package {package!r}, which is not installed: "
             f"run `pip install 'retinoscope[{extra}]'`"
         )
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error on one line, with its type unless it is an `InputError`."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

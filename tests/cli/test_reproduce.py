@@ -24,7 +24,8 @@ from retinoscope.reproduce import (
     neo2024,
     read_questions,
 )
-from retinoscope.studies import NUMBERS, TokenAblation, open_results, released_tokens
+from retinoscope.studies import NUMBERS, TokenAblation, open_results
+from retinoscope.tokens.released import released_tokens
 
 BOUNDS = [
     *("--min-area", "100", "--max-area", "6000", "--at-most", "5"),

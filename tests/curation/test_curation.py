@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from stand_in import Model, sample
 
+from retinoscope.answers.tasks import PromptOptions, studied_objects
 from retinoscope.cli import main
 from retinoscope.curation import (
     Area,
@@ -25,8 +26,7 @@ from retinoscope.curation import (
 from retinoscope.data import coco, export_coco, scenes
 from retinoscope.errors import InputError, StudyError
 from retinoscope.store import read_results
-from retinoscope.studies import PromptOptions, open_results
-from retinoscope.studies._tasks import studied_objects
+from retinoscope.studies import open_results
 
 FILTERS = (OneInstance(), Area(50, 200), AtMost(3), First(), SurvivesCrop(), Hallucination())
 FILES = ("curation.json", "results.parquet")

@@ -20,7 +20,7 @@ from retinoscope.curation import (
     SurvivesCrop,
     paper_filters,
 )
-from retinoscope.curation._seen import corners, vertices_inside
+from retinoscope.curation._crop_filter import corners, vertices_inside
 from retinoscope.data import Object
 from retinoscope.errors import InputError
 

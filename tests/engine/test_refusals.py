@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.attribution import Target, resolve
-from retinoscope.attribution._common import places_of
 from retinoscope.engine import Run
+from retinoscope.saliency import Target, resolve
+from retinoscope.saliency._common import places_of
 from retinoscope.tokens import TokenSet
 from tests.engine.decoders import decoder_vlm
 

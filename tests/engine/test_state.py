@@ -201,7 +201,7 @@ def test_what_mixes_two_states_is_refused(vlm: rs.VLM, square: Image.Image) -> N
     lens, late = run.lens(), run.counterfactuals([rs.Knockout(few, "last")])
     done = run.counterfactuals([rs.Ablate(few)])
     logits, ranks = done.logits.clone(), lens.rank("cat").clone()
-    written, target = run.generate(2), rs.attribution.resolve(run, "cat")
+    written, target = run.generate(2), rs.saliency.resolve(run, "cat")
     mean = rs.fill.mean(vlm, [square], cache=False)
     _block(vlm.model).mlp.down_proj.weight.data[3] = 0
     mixing: dict[str, Callable[[], object]] = {
@@ -217,7 +217,7 @@ def test_what_mixes_two_states_is_refused(vlm: rs.VLM, square: Image.Image) -> N
         "generate": lambda: run.generate(2),
         "go on with what was written": written.run,
         "gradients": lambda: rs.tokens.by_gradient(run, "cat", 3, steps=2),
-        "map by gradients": lambda: rs.attribution.resolve(run, "cat").gradient,
+        "map by gradients": lambda: rs.saliency.resolve(run, "cat").gradient,
         "map by states": lambda: target.states,
         "map by attention": lambda: target.weights,
         "value": lambda: target.value,

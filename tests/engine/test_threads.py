@@ -40,7 +40,7 @@ def _all_of_it(vlm: rs.VLM, seed: int) -> torch.Tensor:
             *effects.logits,
             *(one.logits[-1] for one in effects.generate(3, keep_logits=True)),
         ]
-    goal = rs.attribution.resolve(run, run.logits.argmax().item())
+    goal = rs.saliency.resolve(run, run.logits.argmax().item())
     parts += [
         run.attention(1, "last").flatten(),
         run.lens(top_k=2).probs.flatten(),

@@ -9,7 +9,7 @@ from checks import picture
 from table import OUTSIDE, ROWS
 
 import retinoscope as rs
-from retinoscope.attribution import METHODS, Target, resolve
+from retinoscope.saliency import METHODS, Target, resolve
 
 FAST = ("attention", "grad-cam", "gradient-input", "chefer", "lens-probability", "knockout-effect")
 OWN = [row for row in ROWS if row.own and row.places != OUTSIDE]

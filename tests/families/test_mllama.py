@@ -197,9 +197,9 @@ def test_refusals(vlm):
         vlm.encode([picture()])
     with pytest.raises(refused, match="hide_patches"):
         vlm.capabilities.require("gradients")
-    for name in rs.attribution.METHODS:
+    for name in rs.saliency.METHODS:
         with pytest.raises(refused, match="hide_patches"):
-            rs.attribution.METHODS[name](run, 5)
+            rs.saliency.METHODS[name](run, 5)
     with pytest.raises(refused, match="hide_patches"):
         run.soft_origin()
     assert not vlm.capabilities.supports("incremental")

@@ -23,7 +23,7 @@ from tiny_rotary import qwen2_vl, qwen3_vl, qwen_processor
 from transformers import Qwen3VLProcessor
 
 import retinoscope as rs
-from retinoscope.attribution import occlusion
+from retinoscope.saliency import occlusion
 
 PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
 

@@ -12,9 +12,9 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 import retinoscope as rs
+from retinoscope.answers.pieces import Answers, says_yes
 from retinoscope.errors import UnknownWordsWarning
 from retinoscope.models import Vocabulary, pieces_after
-from retinoscope.studies._answers import Answers, says_yes
 from retinoscope.viewer._of_run import notes_on
 from retinoscope.viewer._session import live_sample
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 import retinoscope as rs
+from retinoscope.answers.tasks import DESCRIBE
 from retinoscope.data import SQUARE_COLORS, SQUARE_PATCH, squares
 from retinoscope.engine import Knockout, Run
 from retinoscope.errors import InputError
 from retinoscope.pocket.planted import GATHER, PLANTED, SPEAK, build
-from retinoscope.studies import DESCRIBE
 from retinoscope.tokens import TokenSet
 
 SEEING = tuple(name for name, planted in PLANTED.items() if not planted.blind)

@@ -21,18 +21,19 @@ from retinoscope.cli import main
 from retinoscope.data.scenes import SceneOptions, draw_arrays, scene_texts
 from retinoscope.errors import InputError
 from retinoscope.pocket import smol
-from retinoscope.pocket._world import world_of
-from retinoscope.pocket.recipe._bank import Bank, SceneTexts
-from retinoscope.pocket.recipe._config import Stage
-from retinoscope.pocket.smol import _open, _parts
-from retinoscope.pocket.smol._language import IMAGE_TOKEN
-from retinoscope.pocket.smol._low_rank import attach, merge
-from retinoscope.pocket.smol._tower import STRIDES, Backbone, converted
-from retinoscope.pocket.smol.recipe import Eyes, Parts, SmolRecipe, train_smol
-from retinoscope.pocket.smol.recipe._evaluate import evaluate_smol
-from retinoscope.pocket.smol.recipe._features import pixels
-from retinoscope.pocket.smol.recipe._rows import PromptFrame, pack_rows
-from retinoscope.pocket.smol.recipe._turns import ChatTurns
+from retinoscope.pocket.smol import opened as _open
+from retinoscope.pocket.smol import parts as _parts
+from retinoscope.pocket.smol.language import IMAGE_TOKEN
+from retinoscope.pocket.smol.low_rank import attach, merge
+from retinoscope.pocket.smol.tower import STRIDES, Backbone, converted
+from retinoscope.pocket.world import world_of
+from retinoscope.recipes.pocket._bank import Bank, SceneTexts
+from retinoscope.recipes.pocket._config import Stage
+from retinoscope.recipes.smol import Eyes, Parts, SmolRecipe, train_smol
+from retinoscope.recipes.smol._evaluate import evaluate_smol
+from retinoscope.recipes.smol._features import pixels
+from retinoscope.recipes.smol._rows import PromptFrame, pack_rows
+from retinoscope.recipes.smol._turns import ChatTurns
 from tests.pocket import tiny_smol
 
 EYES = Eyes(image_size=96, stages=("stage5", "stage7"))

@@ -7,10 +7,10 @@ import re
 from pathlib import Path
 from typing import get_args
 
-from retinoscope.attribution import METHODS
 from retinoscope.cli import main
 from retinoscope.cli._attend import MapMethod
 from retinoscope.reporting import compose, write_report
+from retinoscope.saliency import METHODS
 
 FEW = ("attention", "chefer", "knockout-effect", "lens-probability")
 

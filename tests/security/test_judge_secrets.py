@@ -14,11 +14,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from retinoscope.answers import chat as chat
+from retinoscope.answers.judge import ChatJudge
 from retinoscope.cli import main
 from retinoscope.errors import InputError, StudyError
 from retinoscope.reporting import write_report
-from retinoscope.studies import ChatJudge
-from retinoscope.studies import _chat as chat
 from tests.studies.judged import judged_study
 
 KEY = 'sk-live/9"f<3\\b=7'

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import retinoscope as rs
+from retinoscope.answers.judge import ChatJudge
 from retinoscope.data import squares
-from retinoscope.studies import ChatJudge, InformationFlow
+from retinoscope.studies import InformationFlow
 
 
 def judged_study(judge: ChatJudge) -> InformationFlow:

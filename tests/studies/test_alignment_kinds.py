@@ -15,12 +15,12 @@ from PIL import Image
 from transformers import BlipProcessor
 
 import retinoscope as rs
-from retinoscope.attribution import contrastive, matching
 from retinoscope.data import Sample, Segment
 from retinoscope.data.viewing import segment_of
 from retinoscope.encoders import Matcher, TwoTower, load, load_contrastive, load_matching
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.reporting import compose, write_report
+from retinoscope.saliency import contrastive, matching
 from retinoscope.studies import AttentionAlignment, Grouping, Results, open_subject
 from retinoscope.studies.alignment.saliency_models import saliency_model_of
 from tests.encoders import towers

@@ -14,18 +14,12 @@ import pytest
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.attribution import METHODS, HeatMap, Target, resolve
+from retinoscope.answers.tasks import PromptOptions
 from retinoscope.errors import IntegrationWarning
 from retinoscope.reporting import write_report
+from retinoscope.saliency import METHODS, HeatMap, Target, resolve
 from retinoscope.stats import maps
-from retinoscope.studies import (
-    AttributionLocalisation,
-    PromptOptions,
-    Results,
-    Study,
-    TokenAblation,
-    open_results,
-)
+from retinoscope.studies import AttributionLocalisation, Results, Study, TokenAblation, open_results
 from retinoscope.studies.attend.estimates import MEASURES, leaderboard, summarise_attend
 from retinoscope.studies.attend.scores import BASELINES, baseline, scores
 from retinoscope.studies.attend.targets import explained

@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 
 import retinoscope as rs
+from retinoscope.answers.objects import Overlap, objects_named
+from retinoscope.answers.tasks import DESCRIBE
 from retinoscope.data import squares
 from retinoscope.engine import Knockout
 from retinoscope.errors import InputError
-from retinoscope.studies import (
-    DESCRIBE,
-    FLOW_PRESETS,
-    InformationFlow,
-    Overlap,
-    layer_sets,
-    objects_named,
-    parse_edges,
-)
+from retinoscope.studies import FLOW_PRESETS, InformationFlow, layer_sets, parse_edges
 from retinoscope.studies._sets import ImageTokens
 from retinoscope.studies.flow.edges import block, name_positions, random_instead
 from retinoscope.tokens import TokenSet

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pytest
 
 import retinoscope as rs
+from retinoscope.answers.pieces import Answers
 from retinoscope.errors import InputError
 from retinoscope.reporting import compose
 from retinoscope.studies import LogitLens
-from retinoscope.studies._answers import Answers
 from retinoscope.studies._untrained import random_adapter, untrained_language
 from retinoscope.studies.lens.estimates import common_words, summarise_lens
 from retinoscope.studies.lens.words import NamedVocabulary

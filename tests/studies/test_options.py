@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 import retinoscope as rs
+from retinoscope.answers.tasks import PromptOptions
 from retinoscope.studies import (
     AlignmentRules,
     AttentionAlignment,
@@ -17,7 +18,6 @@ from retinoscope.studies import (
     InformationFlow,
     LogitLens,
     Probe,
-    PromptOptions,
     TokenAblation,
     WordAttention,
 )

@@ -6,9 +6,9 @@ from functools import cache
 
 import pytest
 
-from retinoscope.attribution import METHODS
 from retinoscope.engine import load
 from retinoscope.errors import InputError
+from retinoscope.saliency import METHODS
 from retinoscope.studies import CHECKS, _planted_check, check_planted
 from retinoscope.studies._planted_check import PAIRS
 

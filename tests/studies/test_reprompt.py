@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import retinoscope as rs
+from retinoscope.answers.tasks import DESCRIBE
 from retinoscope.data import squares
 from retinoscope.errors import InputError, StudyError
 from retinoscope.pocket.planted import SPEAK
-from retinoscope.studies import DESCRIBE, ImageReprompting
+from retinoscope.studies import ImageReprompting
 from retinoscope.studies.reprompt.study import (
     budget,
     description_attention,

@@ -5,14 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from retinoscope.answers.hallucination import HallucinationFilter
 from retinoscope.errors import InputError, StudyError
-from retinoscope.studies import (
-    AttentionKnockout,
-    HallucinationFilter,
-    LogitLens,
-    TokenAblation,
-    open_results,
-)
+from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation, open_results
 
 
 def studies(vlm, samples):

@@ -14,10 +14,10 @@ from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
 import retinoscope as rs
-from retinoscope.attribution import Target
 from retinoscope.engine import Run
 from retinoscope.errors import IntegrationWarning
 from retinoscope.models import Adapter
+from retinoscope.saliency import Target
 from retinoscope.tokens import LogitGradient, integrated_gradients
 from tests.engine.decoders import KINDS, decoder_vlm
 
@@ -325,7 +325,7 @@ def test_a_decoder_that_gives_other_states_is_refused(
 
 @pytest.mark.parametrize(
     "asked",
-    [rs.tokens.integrated_gradients, rs.tokens.attribution, rs.attribution.integrated_gradients],
+    [rs.tokens.integrated_gradients, rs.tokens.attribution, rs.saliency.integrated_gradients],
 )
 def test_whoever_integrates_is_warned(late: Run, asked: Callable[..., Any]) -> None:
     target = Target.token(5, "logit") if asked.__module__.endswith("_gradient_maps") else 5

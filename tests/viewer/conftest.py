@@ -11,7 +11,8 @@ from PIL import Image
 from serving import serving_app
 
 import retinoscope as rs
-from retinoscope.studies import AttentionKnockout, LogitLens, PromptOptions, TokenAblation
+from retinoscope.answers.tasks import PromptOptions
+from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation
 from retinoscope.studies.runs import collect
 from retinoscope.viewer import _page
 from retinoscope.viewer._library import Library

@@ -114,7 +114,8 @@ def attend(
     """
 
     def make(vlm: Any, samples: Sequence[Sample]) -> Study:
-        from ..studies import AttributionLocalisation, PromptOptions
+        from ..answers.tasks import PromptOptions
+        from ..studies import AttributionLocalisation
 
         if chosen(people, samples, say=vlm is None) == "observers":
             refuse_mask_options(

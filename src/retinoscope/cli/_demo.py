@@ -124,7 +124,8 @@ def demo(
 def _studies(
     vlm: VLM, samples: Sequence[Sample], share: Share, effort: Effort, seed: int
 ) -> list[Study]:
-    from ..studies import AttentionKnockout, LogitLens, PromptOptions, TokenAblation
+    from ..answers.tasks import PromptOptions
+    from ..studies import AttentionKnockout, LogitLens, TokenAblation
 
     def some(part: float) -> Sequence[Sample]:
         return samples[: max(4, round(part * len(samples)))]

@@ -14,7 +14,7 @@ from ._progress import Callback, Progress
 from ._say import say
 
 if TYPE_CHECKING:
-    from ..pocket.recipe import Scores
+    from ..recipes.pocket import Scores
 
 Variant = Literal["pocket", "pocket-sentences", "pocket-none"]
 ALL: tuple[Variant, ...] = ("pocket", "pocket-sentences", "pocket-none")
@@ -57,8 +57,8 @@ def pocket(
         scale: length of all stages against the packaged models'; 0.01 is a quick trial.
     """
     _above_0(scale=scale)
-    from ..pocket.recipe import Recipe
-    from ..pocket.recipe import train as run
+    from ..recipes.pocket import Recipe
+    from ..recipes.pocket import train as run
 
     with Progress() as progress:
         show = _Stages(progress)
@@ -155,7 +155,7 @@ def smol(
     check_seeds(seed=seed)
     quiet()
     from ..pocket.smol import LANGUAGE, MODELS, VISION, folder, part_file
-    from ..pocket.smol.recipe import Losses, Parts, SmolRecipe, train_smol
+    from ..recipes.smol import Losses, Parts, SmolRecipe, train_smol
 
     parts = Parts(language or part_file(LANGUAGE), vision or part_file(VISION))
     recipe = SmolRecipe().scaled(scale) if scale != 1 else SmolRecipe()
@@ -257,7 +257,8 @@ def encoders(
         processes: how many train at once, each its own seeds.
     """
     _above_0(scale=scale, seeds=seeds, processes=processes)
-    from ..encoders.recipe import OBJECTIVES, EncoderRecipe, train_encoders
+    from ..encoders.comparison import OBJECTIVES
+    from ..recipes.encoders import EncoderRecipe, train_encoders
 
     recipe = EncoderRecipe()
     with Progress() as progress:

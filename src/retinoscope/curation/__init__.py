@@ -8,6 +8,7 @@ The file `curation.json` can be shared: `Curated.load(file).apply(samples)` give
 of the same data on another machine.
 """
 
+from ._crop_filter import SurvivesCrop
 from ._curated import Count, Curated, Kept, KeptObject
 from ._curation import Curation
 from ._filters import (
@@ -20,8 +21,7 @@ from ._filters import (
     Verdict,
     paper_filters,
 )
-from ._heard import BaselineCorrect, Hallucination
-from ._seen import SurvivesCrop
+from ._model_filters import BaselineCorrect, Hallucination
 from ._view import SampleView
 
 __all__ = [

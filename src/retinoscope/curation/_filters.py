@@ -211,8 +211,8 @@ def paper_filters(
         min_area, max_area, at_most: the paper's by default; other data have other sizes.
         seed: of the noise of the hallucination filter.
     """
-    from ._heard import Hallucination
-    from ._seen import SurvivesCrop
+    from ._crop_filter import SurvivesCrop
+    from ._model_filters import Hallucination
 
     return (
         OneInstance(),

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Int
 
+from ..answers.clean import CleanAnswers
+from ..answers.tasks import DESCRIBE
 from ..data import Sample
 from ..errors import InputError
-from ..studies import DESCRIBE, CleanAnswers
 from ..tokens import region_cover
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@
     two = load_contrastive("openai/clip-vit-base-patch16")
     two.text(["a photo of a cat"]), two.image(image), two.locations(image)["joint"]
 
-    load_matching("Salesforce/blip-itm-base-coco")     # its maps: retinoscope.attribution.matching
+    load_matching("Salesforce/blip-itm-base-coco")     # its maps: retinoscope.saliency.matching
 
 `recipe` trains the comparison that is packaged ("small:mae", "small:contrastive-max", ...). Nothing
 else here trains: encoders are in evaluation mode, run without gradients, and `checksum()` says

@@ -15,7 +15,7 @@ class Matcher:
     """A frozen BLIP for image-text matching. Made by `load_matching`.
 
     Its locations have no vectors in a space of texts: image and text meet in the text encoder's
-    cross-attention. `retinoscope.attribution.matching` makes its maps.
+    cross-attention. `retinoscope.saliency.matching` makes its maps.
 
     Attributes:
         name: what it was loaded from.

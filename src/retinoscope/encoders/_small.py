@@ -17,25 +17,17 @@ from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
 from ..models import finite, not_finite
-from ..pocket.recipe import build_tokenizer
+from ..pocket.vocabulary import build_tokenizer
 from ..store import fingerprint_json
 from ._encoder import checksum_of
 from ._features import Features
 from ._places import patch_tokens
 from ._tower import TowerEncoder
 from ._two_tower import JOINT, TwoTower, checked_texts
-from .recipe import (
-    ALIASES,
-    OBJECTIVES,
-    Aggregation,
-    PackedEncoders,
-    TextTower,
-    aggregate,
-    build_tower,
-    caption_ids,
-    held_out,
-    image_processor,
-)
+from .captions import caption_ids, held_out
+from .comparison import ALIASES, OBJECTIVES, Aggregation
+from .packed import PackedEncoders
+from .small_tower import TextTower, aggregate, build_tower, image_processor
 
 SMALL = "small:"
 """What the names of the comparison's encoders begin with."""

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from ._folder import MODELS, folder, scores
-from ._world import KnownWorld, world_of
+from .world import KnownWorld, world_of
 
 if TYPE_CHECKING:
     from . import planted, smol

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
+from ..answers.tasks import DESCRIBE
 from ..data import Sample
 from ..errors import CapabilityError
 from ..store import write_bytes
-from ..studies import DESCRIBE, released_side, released_tokens
 from ..tokens import region_cover
+from ..tokens.released import released_side, released_tokens
 
 if TYPE_CHECKING:
     from ..engine import VLM

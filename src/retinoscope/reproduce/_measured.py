@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from ..answers.matching import names_object, paper_names_object
+from ..answers.tasks import DESCRIBE
 from ..curation import Curated
 from ..report.blocks import listing, percent
 from ..report.rows import first, interval, number, pick
 from ..store import Json, read_results
-from ..studies import DESCRIBE, names_object, paper_names_object
 from ..studies.lens.curves import at_cover
 from ..studies.runs import StudyRun
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from .. import arguments
+from ..answers.tasks import PREFILL, PromptOptions
 from ..curation import (
     Area,
     AtMost,
@@ -16,7 +17,6 @@ from ..curation import (
     SurvivesCrop,
     paper_filters,
 )
-from ..studies import PREFILL, PromptOptions
 
 Mode = Literal["paper", "corrected"]
 MODES: tuple[Mode, ...] = ("paper", "corrected")

@@ -21,7 +21,7 @@ from retinoscope.store._fingerprint import (
 )
 from retinoscope.store._manifest import installed_versions, new_manifest, read_manifest
 from retinoscope.store._read import ResultsScan, read_results, scan_results
-from retinoscope.store._rows import Row, Value
+from retinoscope.store._rows import Row, Scalar, Value
 from retinoscope.store._schema import first_fault
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "ResultsScan",
     "Row",
     "RunDirectory",
+    "Scalar",
     "Value",
     "canonical_json",
     "files_of_folder",

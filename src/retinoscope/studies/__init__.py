@@ -3,7 +3,7 @@
 `TokenAblation`, `LogitLens` and `AttentionKnockout` are those of Neo et al. 2024;
 `InformationFlow`, `WordAttention` and `ImageReprompting` those of Kaduri et al. 2024 and Zhang et
 al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (Harshit and Tasdizen
-2024). `AttributionLocalisation` compares the methods of `retinoscope.attribution`.
+2024). `AttributionLocalisation` compares the methods of `retinoscope.saliency`.
 
     results = TokenAblation(vlm, samples).run("runs/ablation")
     results.summary()            # a pyarrow.Table, one row per condition
@@ -21,40 +21,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ..report.findings import Finding, PairedTest
     from ._categories import Categories, read_categories, write_categories
-    from ._clean import CleanAnswers
     from ._executor import Executor, Outcome
-    from ._filters import FilterOutcome, HallucinationFilter, replace_pixels
-    from ._judge import ChatJudge, Judge, Judgement
-    from ._matching import MODES, answers, names_object, paper_names_object
     from ._models import Unchanged, open_subject
     from ._outside import evaluating
     from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
     from ._paper import SOURCES as PAPER_SOURCES
     from ._planted_check import CHECKS, PlantedCheck, check_planted
-    from ._readable import Readable, one_line, prints_of, sample_fingerprint
-    from ._released import (
-        VERTICES,
-        centre_square,
-        kept_polygons,
-        released_side,
-        released_tokens,
-    )
+    from ._readable import Readable, prints_of, sample_fingerprint
     from ._results import Results, open_results
     from ._same_data import SameSamples, same_samples
     from ._study import Progress, Study, describe_model, free_memory
     from ._survival import Failures
-    from ._tasks import (
-        DESCRIBE,
-        PAPER_PROMPTS,
-        PREFILL,
-        TASKS,
-        Ask,
-        PromptOptions,
-        polling_text,
-        question_asks,
-    )
     from ._windows import Window, paper_windows, sliding_windows, windows_for
-    from ._words import plural, words_of
     from .ablation.study import TokenAblation
     from .alignment.gaze_targets import Rules as AlignmentRules
     from .alignment.study import AttentionAlignment
@@ -62,7 +40,6 @@ if TYPE_CHECKING:
     from .flow.edges import PRESETS as FLOW_PRESETS
     from .flow.edges import parse_edges
     from .flow.layers import LayerSet, layer_sets
-    from .flow.objects import Overlap, objects_named
     from .flow.study import InformationFlow
     from .group import GROUP_METHODS, Grouping, SpuriousGround, aggregation_specs, grounded_specs
     from .knockout.study import AttentionKnockout
@@ -74,47 +51,32 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHECKS",
-    "DESCRIBE",
     "FLOW_PRESETS",
     "GROUP_METHODS",
-    "MODES",
     "NUMBERS",
-    "PAPER_PROMPTS",
     "PAPER_SOURCES",
-    "PREFILL",
     "PROBE_MEASURES",
     "PROBE_TASKS",
-    "TASKS",
     "TOKENS_OBJECT_1",
-    "VERTICES",
     "AlignmentRules",
-    "Ask",
     "AttentionAlignment",
     "AttentionKnockout",
     "AttributionLocalisation",
     "Categories",
-    "ChatJudge",
-    "CleanAnswers",
     "Executor",
     "Failures",
-    "FilterOutcome",
     "Finding",
     "Grouping",
-    "HallucinationFilter",
     "ImageReprompting",
     "InformationFlow",
-    "Judge",
-    "Judgement",
     "LayerSet",
     "LogitLens",
     "Outcome",
-    "Overlap",
     "PairedTest",
     "PaperNumber",
     "PlantedCheck",
     "Probe",
     "Progress",
-    "PromptOptions",
     "Readable",
     "Results",
     "SameSamples",
@@ -125,39 +87,25 @@ __all__ = [
     "Window",
     "WordAttention",
     "aggregation_specs",
-    "answers",
-    "centre_square",
     "check_planted",
     "describe_model",
     "evaluating",
     "free_memory",
     "grounded_specs",
-    "kept_polygons",
     "layer_sets",
     "lens_difference",
-    "names_object",
     "next_turn",
-    "objects_named",
-    "one_line",
     "open_results",
     "open_subject",
-    "paper_names_object",
     "paper_number",
     "paper_windows",
     "parse_edges",
-    "plural",
-    "polling_text",
     "prints_of",
-    "question_asks",
     "read_categories",
-    "released_side",
-    "released_tokens",
-    "replace_pixels",
     "same_samples",
     "sample_fingerprint",
     "sliding_windows",
     "windows_for",
-    "words_of",
     "write_categories",
 ]
 
@@ -169,35 +117,22 @@ _WHERE = {
     "Categories": "._categories",
     "read_categories": "._categories",
     "write_categories": "._categories",
-    "CleanAnswers": "._clean",
     "Executor": "._executor",
     "Outcome": "._executor",
-    "FilterOutcome": "._filters",
-    "HallucinationFilter": "._filters",
-    "replace_pixels": "._filters",
     "FLOW_PRESETS": ".flow.edges:PRESETS",
     "parse_edges": ".flow.edges",
     "LayerSet": ".flow.layers",
     "layer_sets": ".flow.layers",
-    "Overlap": ".flow.objects",
-    "objects_named": ".flow.objects",
     "InformationFlow": ".flow.study",
     "GROUP_METHODS": ".group",
     "Grouping": ".group",
     "SpuriousGround": ".group",
     "aggregation_specs": ".group",
     "grounded_specs": ".group",
-    "ChatJudge": "._judge",
-    "Judge": "._judge",
-    "Judgement": "._judge",
     "AttentionKnockout": ".knockout.study",
     "lens_difference": ".lens.peak",
     "LogitLens": ".lens.study",
     "WordAttention": ".look.study",
-    "MODES": "._matching",
-    "answers": "._matching",
-    "names_object": "._matching",
-    "paper_names_object": "._matching",
     "Unchanged": "._models",
     "open_subject": "._models",
     "evaluating": "._outside",
@@ -213,14 +148,8 @@ _WHERE = {
     "PROBE_TASKS": ".probe",
     "Probe": ".probe",
     "Readable": "._readable",
-    "one_line": "._readable",
     "prints_of": "._readable",
     "sample_fingerprint": "._readable",
-    "VERTICES": "._released",
-    "centre_square": "._released",
-    "kept_polygons": "._released",
-    "released_side": "._released",
-    "released_tokens": "._released",
     "Finding": "..report.findings",
     "PairedTest": "..report.findings",
     "ImageReprompting": ".reprompt.study",
@@ -234,20 +163,10 @@ _WHERE = {
     "describe_model": "._study",
     "free_memory": "._study",
     "Failures": "._survival",
-    "Ask": "._tasks",
-    "DESCRIBE": "._tasks",
-    "PAPER_PROMPTS": "._tasks",
-    "PREFILL": "._tasks",
-    "PromptOptions": "._tasks",
-    "TASKS": "._tasks",
-    "polling_text": "._tasks",
-    "question_asks": "._tasks",
     "Window": "._windows",
     "paper_windows": "._windows",
     "sliding_windows": "._windows",
     "windows_for": "._windows",
-    "plural": "._words",
-    "words_of": "._words",
 }
 """The module of each name; behind a colon, what it is called there."""
 

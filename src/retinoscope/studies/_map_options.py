@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..attribution import HeatMap
 from ..errors import InputError
+from ..saliency import HeatMap
 
 Steps = int | Mapping[str, int] | None
 """Of every method that takes some, or by its name; None is the usual number."""

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..attribution import METHODS, Method, Target, resolve
 from ..data import Sample
 from ..engine import fill
+from ..saliency import METHODS, Method, Target, resolve
 from ._sets import ImageTokens, object_sets
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arguments import shown
 from ..data import Contents, Gaze, Object, Sample
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..store import fingerprint_array, fingerprint_json
 
 SAMPLES = "samples.json"
@@ -158,12 +158,6 @@ class Readable(Sequence[Sample]):
         if isinstance(index, slice):
             return [self.samples[place] for place in self._places[index]]
         return self.samples[self._places[index]]
-
-
-def one_line(error: Exception) -> str:
-    """An error as a row holds it."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"
 
 
 def _kept(file: Path, source: str, n: int) -> Prints | None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from ..answers.tasks import PromptOptions, studied_objects
 from ..data import Sample
 from ._study import rng_of
-from ._tasks import PromptOptions, studied_objects
 
 
 def partners(n: int, seed: int) -> dict[int, int]:

@@ -18,22 +18,14 @@ import numpy as np
 
 from .. import arguments
 from ..data import Sample, source_name, source_of
-from ..errors import InputError, IntegrationWarning, StudyError, UnknownWordsWarning
+from ..errors import InputError, IntegrationWarning, StudyError, UnknownWordsWarning, one_line
 from ..memory import is_out_of_memory
 from ..signals import stopped_by_signals
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
 from ._models import Unchanged, describe
 from ._needs import Need, fitting, missing_lines, refuse
-from ._readable import (
-    SAMPLES,
-    Prints,
-    Readable,
-    one_line,
-    prints_of,
-    sample_fingerprint,
-    unreadable,
-)
+from ._readable import SAMPLES, Prints, Readable, prints_of, sample_fingerprint, unreadable
 from ._results import EXAMPLES, Results
 from ._survival import Failures
 from ._tables import Cell

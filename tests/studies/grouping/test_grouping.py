@@ -11,7 +11,7 @@ import pytest
 import retinoscope as rs
 from retinoscope.data import class_names, squares
 from retinoscope.encoders import Encoder, Features, TwoTower, load
-from retinoscope.encoders.recipe import TRAIN_SEED
+from retinoscope.encoders.captions import TRAIN_SEED
 from retinoscope.errors import InputError, StudyError
 from retinoscope.studies import Grouping, open_results, read_categories
 from retinoscope.studies.group.planted import LAYER, _label_directions

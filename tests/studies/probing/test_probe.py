@@ -11,7 +11,7 @@ import pytest
 import retinoscope as rs
 from retinoscope.data import squares
 from retinoscope.encoders import load
-from retinoscope.encoders.recipe import TRAIN_SEED
+from retinoscope.encoders.captions import TRAIN_SEED
 from retinoscope.errors import InputError
 from retinoscope.studies import PROBE_TASKS, Probe, open_results
 from retinoscope.studies._untrained import untrained_encoder

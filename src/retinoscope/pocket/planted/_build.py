@@ -14,7 +14,7 @@ from transformers import (
 
 from ...data import SQUARE_GRID, SQUARE_PATCH
 from ...device import device_of
-from ..recipe._vocabulary import CHAT_TEMPLATE, build_tokenizer
+from ..vocabulary import CHAT_TEMPLATE, build_tokenizer
 from . import _decoder as decoder
 from . import _vision as vision
 from ._kinds import planted_named

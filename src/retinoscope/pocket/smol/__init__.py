@@ -5,11 +5,11 @@ once; `build` puts them together as an ordinary `LlavaForConditionalGeneration`.
 adapter. Importing this registers the tower with `transformers`.
 """
 
-from ._adapter import AdapterWeights, read_adapter
-from ._assemble import assemble, vision_state
-from ._language import open_language
-from ._open import MODELS, NAMES, build, folder, is_adapter, scores
-from ._parts import (
+from .adapter import AdapterWeights, read_adapter
+from .language import open_language
+from .model import assemble, vision_state
+from .opened import MODELS, NAMES, build, folder, is_adapter, scores
+from .parts import (
     CACHE_VARIABLE,
     LANGUAGE,
     PARTS,
@@ -19,7 +19,7 @@ from ._parts import (
     fetch,
     part_file,
 )
-from ._tower import LiteConfig, LiteTower, register
+from .tower import LiteConfig, LiteTower, register
 
 __all__ = [
     "CACHE_VARIABLE",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from ...answers.matching import MODES
+from ...answers.tasks import TASKS
 from ...stats import cluster_mean, cluster_share, paired_difference, proportion
-from .._matching import MODES
 from .._paper import paper_number
 from .._tables import (
     Cell,
@@ -20,7 +21,6 @@ from .._tables import (
     tested,
     tested_columns,
 )
-from .._tasks import TASKS
 
 if TYPE_CHECKING:
     import pyarrow as pa

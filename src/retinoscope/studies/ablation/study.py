@@ -13,24 +13,11 @@ from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from ...data import Sample
-from ...engine import Ablate, fill
-from ...engine.fill import Mean
-from ...errors import InputError
-from ...store import Json, fingerprint_array
-from .._answers import Answers
-from .._conditions import Condition, conditions_for
-from .._examples import example_of
-from .._filters import HallucinationFilter
-from .._map_options import COMPLETENESS
-from .._matching import MODES
-from .._needs import Need
-from .._readable import Readable
-from .._scoring import Outcome, Scorer, modes_of, needs_text
-from .._sets import ImageTokens, Indices, Ranking
-from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell
-from .._tasks import (
+from ...answers.hallucination import HallucinationFilter
+from ...answers.matching import MODES
+from ...answers.pieces import Answers
+from ...answers.scoring import Outcome, Scorer, modes_of, needs_text
+from ...answers.tasks import (
     DEFAULT_PROMPTS,
     DESCRIBE,
     TASKS,
@@ -42,6 +29,19 @@ from .._tasks import (
     question_asks,
     recorded,
 )
+from ...data import Sample
+from ...engine import Ablate, fill
+from ...engine.fill import Mean
+from ...errors import InputError
+from ...store import Json, fingerprint_array
+from .._conditions import Condition, conditions_for
+from .._examples import example_of
+from .._map_options import COMPLETENESS
+from .._needs import Need
+from .._readable import Readable
+from .._sets import ImageTokens, Indices, Ranking
+from .._study import Example, Limits, Rows, Study, rng_of
+from .._tables import Cell
 from .options import CONDITIONS, SIZES, AblationOptions
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...attribution import HeatMap
 from ...data import Sample
 from ...data.viewing import pool
+from ...saliency import HeatMap
 from ...stats.maps import resample
 from ...store import Json
 from .._examples import example_of

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ...attribution import HeatMap, contrastive, matching
 from ...errors import InputError
+from ...saliency import HeatMap, contrastive, matching
 
 if TYPE_CHECKING:
     from ...data import Segment

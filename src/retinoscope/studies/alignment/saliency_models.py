@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from ...attribution import METHODS, SCORES, Exact, HeatMap, TargetScore, contrastive, matching
 from ...encoders import Matcher, TwoTower
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
+from ...saliency import METHODS, SCORES, Exact, HeatMap, TargetScore, contrastive, matching
 from .._map_options import untaken
 from .._untrained import untrained_copy, untrained_matcher, untrained_two_tower
 from .pairs import MatcherPair, TwoTowerPair

@@ -16,14 +16,13 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...attribution import HeatMap, TargetScore
 from ...data import Sample, Segment, mask_attention
 from ...data.viewing import centre_prior
-from ...errors import InputError, RetinoscopeError
+from ...errors import InputError, RetinoscopeError, one_line
+from ...saliency import HeatMap, TargetScore
 from ...stats.maps import METRICS, MapScore
 from .._map_options import COMPLETENESS, Steps, check_exact, completeness_of, steps_of
 from .._needs import Need
-from .._readable import one_line
 from .._shuffled import partners
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell, number
@@ -79,13 +78,13 @@ class AttentionAlignment(Study[_AlignmentContext]):
         vlm: a VLM, or a contrastive or matching model (`retinoscope.encoders.load_contrastive`,
             `.load_matching`). Of a contrastive model's copy with random weights the texts keep
             their vectors.
-        methods: names in `retinoscope.attribution.METHODS`, or in `METHODS` of its `contrastive` or
+        methods: names in `retinoscope.saliency.METHODS`, or in `METHODS` of its `contrastive` or
             `matching`; by default those that take no more than two passes a segment.
         layers: for methods that take one; each method's own choice if None, and the block in the
             middle for Grad-CAM.
         granularities: of the segments, among "word", "phrase", "sentence" and "text".
         rules: how maps are compared.
-        score: what is explained of a VLM's segment, see `retinoscope.attribution.Target`.
+        score: what is explained of a VLM's segment, see `retinoscope.saliency.Target`.
         steps: as of `AttributionLocalisation`. Like `exact` refused where no method takes it.
         distractors: descriptions of other images in the ranking; 0 for none.
         untrained: also a copy of the model with random weights.

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from ...attribution import METHODS, Exact, Goal, HeatMap, Target, TargetScore, resolve
+from ...answers.tasks import DESCRIBE
 from ...data import Segment
 from ...errors import InputError
-from .._tasks import DESCRIBE
+from ...saliency import METHODS, Exact, Goal, HeatMap, Target, TargetScore, resolve
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...attribution import METHODS
+from ...answers.tasks import TASKS
+from ...saliency import METHODS
 from ...stats import Interval, cluster_mean, cluster_share, paired_difference
 from .._peaks import scanned, scanned_types
 from .._tables import (
@@ -21,7 +22,6 @@ from .._tables import (
     tested,
     tested_columns,
 )
-from .._tasks import TASKS
 from .scores import BASELINES
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool
 
-from ...attribution import HeatMap
+from ...saliency import HeatMap
 from ...stats import maps
 from .._study import rng_of
 from .._tables import Cell

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...attribution import (
+from ...answers.tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, recorded
+from ...data import Sample
+from ...engine import fill
+from ...errors import InputError
+from ...saliency import (
     METHODS,
     Goal,
     HeatMap,
@@ -19,9 +23,6 @@ from ...attribution import (
     methods_named,
     weight_dependence,
 )
-from ...data import Sample
-from ...engine import fill
-from ...errors import InputError
 from .._examples import example_of
 from .._map_options import COMPLETENESS, Steps, completeness_of, steps_of, untaken
 from .._needs import Need
@@ -29,7 +30,6 @@ from .._sets import ImageTokens, object_sets
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
-from .._tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, recorded
 from .._untrained import untrained_copy
 from .scores import BASELINES, baseline, scores
 from .targets import Explained, explained
@@ -68,7 +68,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
     of integrated gradients. What is undefined is empty, and `reason` says why.
 
     Args:
-        methods: names of `retinoscope.attribution.METHODS`; all if empty.
+        methods: names of `retinoscope.saliency.METHODS`; all if empty.
         layers: at which the methods that take one are asked; all of them if None.
         tasks: of "generative", "polling", "question".
         prompts: which objects and questions.

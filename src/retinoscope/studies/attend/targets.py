@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...attribution import Exact, Goal, Target, TargetScore, resolve
+from ...answers.named_tokens import named_tokens
+from ...answers.pieces import Answers
+from ...answers.scoring import refuse_nan
+from ...answers.tasks import DESCRIBE, Ask, PromptOptions, asks_of, object_label
 from ...data import Sample
-from .._answers import Answers
-from .._named_tokens import named_tokens
-from .._scoring import refuse_nan
-from .._tasks import DESCRIBE, Ask, PromptOptions, asks_of, object_label
+from ...saliency import Exact, Goal, Target, TargetScore, resolve
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run

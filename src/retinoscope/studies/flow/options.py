@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 from ..options import Covering, Intervening
 
 if TYPE_CHECKING:
-    from .._judge import ChatJudge
+    from ...answers.judge import ChatJudge
 
 Reading = Literal["query", "generated"]
 Layers = Literal["all", "slide", "keep", "from"]
@@ -87,7 +87,7 @@ class FlowOptions(Covering, Intervening):
             raise InputError(
                 "a judge has an address and a name: give --judge-url and --judge-model"
             )
-        from .._judge import ChatJudge
+        from ...answers.judge import ChatJudge
 
         return ChatJudge(self.judge_url, self.judge_model, self.judge_key_variable)
 

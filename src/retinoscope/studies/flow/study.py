@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 import torch
 
+from ...answers.judge import Judge, judge_rows
+from ...answers.matching import answers
+from ...answers.objects import Overlap, objects_named
+from ...answers.pieces import Answers, probability
+from ...answers.scoring import refuse_nan
+from ...answers.tasks import DESCRIBE, Ask, known_names, question_asks
 from ...data import Sample
 from ...errors import InputError
 from ...store import Json
-from .._answers import Answers, probability
 from .._examples import example_of
-from .._judge import Judge, judge_rows
-from .._matching import answers
 from .._needs import Need
 from .._readable import Readable
-from .._scoring import refuse_nan
 from .._sets import ImageTokens
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
-from .._tasks import DESCRIBE, Ask, known_names, question_asks
 from .._untrained import untrained_copy
 from .edges import (
     KADURI,
@@ -42,7 +43,6 @@ from .edges import (
 )
 from .estimates import CONTROL, NONE, TASKS
 from .layers import KINDS, LayerSet, layer_sets
-from .objects import Overlap, objects_named
 from .options import FlowOptions
 
 if TYPE_CHECKING:

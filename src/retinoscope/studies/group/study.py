@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...attribution import Method, methods_named
+from ...answers.scoring import refuse_nan
 from ...data import Sample, class_names, source_of
 from ...encoders import check_unseen
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
+from ...saliency import Method, methods_named
 from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
@@ -27,7 +28,6 @@ from .._map_options import COMPLETENESS
 from .._models import describe
 from .._needs import Need
 from .._results import Results
-from .._scoring import refuse_nan
 from .._study import Limits, Study, seed_of
 from .bottom_up import group_rows, null_rows
 from .pictures import categories_of, picture_of
@@ -100,7 +100,7 @@ class Grouping(Study[_GroupingContext]):
             space of texts, or the last one of each part of a VLM.
         groupings: of `retinoscope.grouping.GROUPINGS`.
         n_groups: of each image.
-        methods: attribution methods of `retinoscope.attribution.METHODS`.
+        methods: attribution methods of `retinoscope.saliency.METHODS`.
         attribution_images: so many images, the first ones, are also asked by attribution, and all
             methods are compared on them where only the classes in the image compete.
         upsample: how scores of locations become scores of pixels. "nearest" leaves a label

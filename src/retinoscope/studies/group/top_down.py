@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float
 
-from ...attribution import Exact, Method, Target, resolve
 from ...grouping import counts_of, shuffled, text_scores
+from ...saliency import Exact, Method, Target, resolve
 from .._executor import Rows
 from .._map_options import COMPLETENESS, completeness_of
 from .._tables import Cell

@@ -12,18 +12,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
+from ...answers.pieces import Answers
+from ...answers.scoring import Outcome, Score, Scorer
+from ...answers.tasks import Ask, object_label, question_asks
 from ...data import Sample
 from ...engine import Knockout
 from ...errors import InputError
 from ...store import Json
-from .._answers import Answers
 from .._examples import example_of
 from .._needs import Need
-from .._scoring import Outcome, Score, Scorer
 from .._sets import ImageTokens, object_sets
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
-from .._tasks import Ask, object_label, question_asks
 from .._windows import PAPER_WINDOWS, Window, windows_for
 from .edges import (
     count_edges,

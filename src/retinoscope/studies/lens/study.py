@@ -18,19 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...data import Sample
-from ...errors import CapabilityError, InputError
-from ...store import Json
-from .._answers import Answers
-from .._examples import example_of
-from .._needs import Need
-from .._readable import Readable
-from .._scoring import refuse_nan
-from .._sets import ImageTokens, Indices, object_sets
-from .._shuffled import other_mask, partners
-from .._study import Example, Limits, Rows, Study
-from .._tables import Cell
-from .._tasks import (
+from ...answers.pieces import Answers
+from ...answers.scoring import refuse_nan
+from ...answers.tasks import (
     DEFAULT_PROMPTS,
     DESCRIBE_LENS,
     PromptOptions,
@@ -38,6 +28,16 @@ from .._tasks import (
     recorded,
     studied_objects,
 )
+from ...data import Sample
+from ...errors import CapabilityError, InputError
+from ...store import Json
+from .._examples import example_of
+from .._needs import Need
+from .._readable import Readable
+from .._sets import ImageTokens, Indices, object_sets
+from .._shuffled import other_mask, partners
+from .._study import Example, Limits, Rows, Study
+from .._tables import Cell
 from .._untrained import random_adapter, untrained_copy, untrained_language
 from .options import COVERS, LensOptions
 from .words import NamedVocabulary

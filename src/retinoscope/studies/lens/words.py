@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from .._answers import Answers
-from .._words import plural, words_of
+from ...answers.pieces import Answers
+from ...answers.words import plural, words_of
 
 MIN_PREFIX = 3
 """Shortest word piece that counts as the beginning of a name, as "swe" of "sweater"."""

@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from ...answers.named_tokens import named_tokens
+from ...answers.scoring import refuse_nan
+from ...answers.tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from ...data import Sample
 from ...errors import InputError
 from .._examples import example_of
-from .._named_tokens import named_tokens
 from .._needs import Need
-from .._scoring import refuse_nan
 from .._sets import ImageTokens, Indices, object_sets
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
-from .._tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from .._untrained import untrained_copy
 from .estimates import ROWS
 from .options import LookOptions

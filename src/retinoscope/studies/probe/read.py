@@ -15,9 +15,9 @@ from jaxtyping import Float
 from PIL import Image
 
 from ...data import Sample
-from ...errors import InputError
+from ...errors import InputError, one_line
 from ...store import fingerprint_json
-from .._readable import Prints, one_line, sample_fingerprint, unreadable
+from .._readable import Prints, sample_fingerprint, unreadable
 from .labels import LeftOut
 from .truth import Located, Truth, check_samples, locate, truth_of
 

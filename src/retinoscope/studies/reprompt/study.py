@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from ...answers.matching import answers
+from ...answers.pieces import Answers, probability
+from ...answers.scoring import refuse_nan
+from ...answers.tasks import DESCRIBE
 from ...data import Question, Sample
 from ...engine import Knockout, context_bytes
 from ...errors import CapabilityError, InputError
 from ...tokens import TokenSet
-from .._answers import Answers, probability
-from .._matching import answers
 from .._needs import Need
-from .._scoring import refuse_nan
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
-from .._tasks import DESCRIBE
 from .estimates import ATTENTION, NAIVE, RANDOM, SELECTORS
 from .options import RepromptOptions
 

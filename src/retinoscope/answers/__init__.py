@@ -1,0 +1,6 @@
+"""What a model is asked, what it answered, and whether that is correct.
+
+`tasks` are the paper's questions, `matching` and `scoring` the rules by which an answer counts,
+`words` the spellings of an object's name, `judge` a language model in place of the rules,
+`hallucination` the paper's filter, `clean` the answers about an image without any edit.
+"""

@@ -1,0 +1,133 @@
+"""Filters that ask the model: does it name the object, and only because it sees it?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from .. import arguments
+from ..answers.hallucination import HallucinationFilter
+from ..answers.tasks import DESCRIBE, PREFILL, TASKS, Ask, polling_text, question_asks
+from ..errors import InputError
+from ._filters import Filter, Mode, Verdict
+from ._view import SampleView
+
+CAPTION, REPLACED = "caption", "caption_replaced"
+"""What is recorded of the hallucination filter: the captions of both images."""
+
+
+@dataclass(frozen=True)
+class Hallucination(Filter):
+    """Objects that the caption names, and no longer once their pixels are replaced.
+
+    Args:
+        mode: "corrected" (whole words; the boxes of the object's tokens) or "paper" (the released
+            code's substring rule; its patches in the centre square); see `HallucinationFilter`.
+        fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
+        seed: of the noise; the paper's is unseeded.
+    """
+
+    mode: Mode = "corrected"
+    fill: Literal["noise", "grey"] = "noise"
+    seed: int = 0
+
+    name: ClassVar[str] = "hallucination"
+    needs_model: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        arguments.one_of(self.fill, ("noise", "grey"), "fill")
+        arguments.seed(self.seed)
+        self._rule()
+
+    @property
+    def text(self) -> str:
+        paper = self.mode == "paper"
+        rule = "as a substring" if paper else "as a whole word"
+        what = "its patches of the centre square" if paper else "its pixels"
+        return f"the caption has it ({rule}), and not once {what} are {self.fill}"
+
+    def judge(self, view: SampleView, index: int) -> Verdict:
+        obj = view.sample.objects[index]
+        if self.mode == "corrected" and not len(view.tokens(index)):
+            return Verdict(False, "no visual token on the object")
+        heard = {CAPTION: view.answers.caption}
+
+        def describe(image) -> str:
+            heard[REPLACED] = view.answers.describe(image)
+            return heard[REPLACED]
+
+        outcome = self._rule().keep(
+            describe,
+            view.sample.image,
+            obj,
+            view.layout,
+            f"{view.sample.id}/{index}",
+            view.answers.caption,
+        )
+        if not outcome.before:
+            return Verdict(False, "not named", heard)
+        return Verdict(outcome.kept, "named also without it" if outcome.after else "named", heard)
+
+    def _rule(self) -> HallucinationFilter:
+        return HallucinationFilter(fill=self.fill, mode=self.mode, seed=self.seed)
+
+
+@dataclass(frozen=True)
+class BaselineCorrect(Filter):
+    """Objects about which the model answers correctly.
+
+    Args:
+        task: "generative" (the caption names it), "polling" (it says yes) or "question" (one of
+            the data's questions about this object alone is answered right).
+        mode: rule for correctness, "corrected" or "paper".
+        prefill: put before the answer of questions that ask for a name; None for nothing.
+    """
+
+    task: Literal["generative", "polling", "question"] = "generative"
+    mode: Mode = "corrected"
+    prefill: str | None = PREFILL
+
+    name: ClassVar[str] = "baseline-correct"
+    needs_model: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            raise InputError(f"task must be one of {', '.join(TASKS)}, got {self.task!r}")
+        if self.mode not in ("paper", "corrected"):
+            raise InputError(f"mode must be 'corrected' or 'paper', got {self.mode!r}")
+
+    @property
+    def text(self) -> str:
+        what = {
+            "generative": "the caption names it",
+            "polling": "“Is there a …?” is answered yes",
+            "question": "a question about it is answered right",
+        }
+        return f"{what[self.task]} ({self.mode} rule)"
+
+    def judge(self, view: SampleView, index: int) -> Verdict:
+        asks = self._asks(view, index)
+        if not asks:
+            return Verdict(False, "no question")
+        said = ""
+        for ask in asks:
+            score = view.answers.score(ask, self.mode)
+            said = score.answer
+            if score.correct:
+                return Verdict(True, f"right: {_short(said)}", {self.task: said})
+        return Verdict(False, f"wrong: {_short(said)}", {self.task: said})
+
+    def _asks(self, view: SampleView, index: int) -> tuple[Ask, ...]:
+        name = view.sample.objects[index].name
+        if self.task == "generative":
+            return (Ask("generative", "caption", DESCRIBE, name, (index,)),)
+        if self.task == "polling":
+            return (Ask("polling", "polling", polling_text(name), "yes", (index,)),)
+        kinds = ("color", "kind", "relation", "question")
+        asks = question_asks(view.sample, kinds, self.prefill)
+        return tuple(ask for ask in asks if ask.objects == (index,))
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,122 @@
+"""The one architecture of the comparison: transformers' CLIP vision tower, made small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
+
+from ..errors import InputError
+from .comparison import Aggregation, TowerSizes
+
+
+def build_tower(sizes: TowerSizes, seed: int = 0) -> CLIPVisionModel:
+    """The untrained tower; the same weights for the same seed, whatever it will be trained for."""
+    config = CLIPVisionConfig(
+        hidden_size=sizes.width,
+        intermediate_size=sizes.ff,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        image_size=sizes.image,
+        patch_size=sizes.patch,
+        hidden_act="gelu",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return CLIPVisionModel(config).float()
+
+
+def image_processor(sizes: TowerSizes) -> CLIPImageProcessorPil:
+    """What makes the tower's pixels of an image: resized, cropped, scaled to -1..1."""
+    return CLIPImageProcessorPil(
+        size={"shortest_edge": sizes.image},
+        crop_size={"height": sizes.image, "width": sizes.image},
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+    )
+
+
+def encode(
+    tower: CLIPVisionModel,
+    pixels: Float[Tensor, "batch 3 height width"],
+    kept: Int[Tensor, "batch kept"] | None = None,
+) -> Float[Tensor, "batch token width"]:
+    """Class token and patches after the final norm; in training only the patches `kept`.
+
+    Pixels of another size than the tower's get interpolated position embeddings.
+    """
+    inner: Any = getattr(tower, "vision_model", tower)
+    resized = pixels.shape[-1] != tower.config.image_size
+    tokens = inner.embeddings(pixels, interpolate_pos_encoding=resized)
+    if kept is not None:
+        places = (1 + kept)[..., None].expand(-1, -1, tokens.shape[-1])
+        tokens = torch.cat([tokens[:, :1], tokens.gather(1, places)], 1)
+    done = inner.encoder(inputs_embeds=inner.pre_layrnorm(tokens))
+    return inner.post_layernorm(done.last_hidden_state)
+
+
+def drawn_patches(
+    batch: int, patches: int, share: float, generator: torch.Generator
+) -> Int[Tensor, "batch kept"]:
+    """Which patches a step keeps: a `share` of them, one at least, drawn for each image.
+
+    Raises:
+        InputError: a share that is not in (0, 1].
+    """
+    if not 0 < share <= 1:
+        raise InputError(f"expected a share of patches above 0 and at most 1, got {share}")
+    n = max(1, round(patches * share))
+    noise = torch.rand(batch, patches, generator=generator, device=generator.device)
+    return noise.argsort(1)[:, :n]
+
+
+def aggregate(
+    tokens: Float[Tensor, "batch token width"], way: Aggregation
+) -> Float[Tensor, "batch width"]:
+    """One vector per image, of length 1: of the class token, or of the patches without it.
+
+    Channel-wise maximum: Ranasinghe et al. 2022, section 3; the gradient of each channel goes to
+    one patch (the first of equal ones). Nothing is projected after it, so that patches and images
+    share one space.
+    """
+    if way == "class":
+        found = tokens[:, 0]
+    elif way == "average":
+        found = tokens[:, 1:].mean(1)
+    else:
+        found = tokens[:, 1:].max(1).values
+    return F.normalize(found, dim=-1)
+
+
+class TextTower(nn.Module):
+    """A text as one vector: a small transformer over its words, averaged."""
+
+    def __init__(self, sizes: TowerSizes, vocabulary: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(vocabulary, sizes.width)
+        self.places = nn.Parameter(torch.randn(sizes.text_tokens, sizes.width) * 0.02)
+        layer = nn.TransformerEncoderLayer(
+            sizes.width, sizes.heads, sizes.text_ff, 0.0, F.gelu, batch_first=True, norm_first=True
+        )
+        self.blocks = nn.TransformerEncoder(layer, sizes.text_layers, enable_nested_tensor=False)
+        self.norm = nn.LayerNorm(sizes.width)
+        nn.init.normal_(self.words.weight, std=0.1)
+
+    def forward(
+        self,
+        ids: Int[Tensor, "batch token"],
+        dropped: Tensor | None = None,
+    ) -> Float[Tensor, "batch width"]:
+        """One vector of length 1 per text; words that are `dropped` (or padding) are not read."""
+        unread = ids == 0
+        if dropped is not None:
+            # The beginning's token stays, so that no text is left without one.
+            unread = unread | (dropped & (torch.arange(ids.shape[1], device=ids.device) > 0))
+        hidden = self.words(ids) + self.places[: ids.shape[1]]
+        hidden = self.norm(self.blocks(hidden, src_key_padding_mask=unread))
+        weight = (~unread)[..., None].to(hidden.dtype)
+        return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=-1)

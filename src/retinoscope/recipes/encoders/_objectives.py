@@ -1,0 +1,281 @@
+"""The objectives: the modules trained along with the tower, and the loss of one batch."""
+
+from __future__ import annotations
+
+import copy
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import CLIPVisionModel
+
+from ...data.scenes import KINDS
+from ...encoders.comparison import Objective, TowerSizes
+from ...encoders.small_tower import TextTower, aggregate, drawn_patches, encode
+from ...pocket.vocabulary import build_tokenizer
+from ._pairs import PairBatch, named_kinds
+from ._views import view
+
+_DROPPED_WORDS = 0.25
+_HIDDEN_PATCHES = 0.75
+_SMALLEST = 0.85
+
+
+class Training(ABC):
+    """One objective on one tower.
+
+    Attributes:
+        modules: everything that a checkpoint holds, by name; "tower" is what is kept.
+    """
+
+    def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
+        self.tower, self.sizes = tower, sizes
+        self.modules: dict[str, nn.Module] = {"tower": tower}
+
+    @abstractmethod
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        """The loss of one batch; random draws come from `generator` alone."""
+
+    def after(self, step: int) -> None:
+        """Updates that follow a step of the optimiser."""
+        return
+
+    def kept(self) -> dict[str, nn.Module]:
+        """The modules that the finished encoder needs."""
+        return {"tower": self.tower}
+
+    def seen(
+        self, batch: PairBatch, generator: torch.Generator
+    ) -> Float[Tensor, "batch 3 side side"]:
+        """The one view of each image that most objectives take."""
+        return view(batch.images, generator, side=self.sizes.image, smallest=_SMALLEST)
+
+
+class Contrastive(Training):
+    """Symmetric InfoNCE of images and captions, its temperature learned (Radford et al. 2021).
+
+    Aggregation, start and sub-sampled patches: Ranasinghe et al. 2022, section 3. A quarter of the
+    words of every caption is not read, so that short prompts are not foreign to the text tower.
+    """
+
+    def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes, objective: Objective) -> None:
+        super().__init__(tower, sizes)
+        self.objective = objective
+        self.text = TextTower(sizes, len(build_tokenizer()))
+        self.scale = nn.ParameterDict({"log": nn.Parameter(torch.tensor(math.log(1 / 0.07)))})
+        self.modules |= {"text": self.text, "scale": self.scale}
+
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        kept = None
+        if self.objective.kept < 1:
+            n = self.sizes.grid**2
+            kept = drawn_patches(len(batch.images), n, self.objective.kept, generator)
+        tokens = encode(self.tower, self.seen(batch, generator), kept)
+        images = aggregate(tokens, self.objective.aggregation)
+        draws = torch.rand(batch.captions.shape, generator=generator, device=batch.captions.device)
+        texts = self.text(batch.captions, draws < _DROPPED_WORDS)
+        return info_nce(images, texts, self.scale["log"])
+
+    def kept(self) -> dict[str, nn.Module]:
+        return {"tower": self.tower, "text": self.text}
+
+
+def info_nce(
+    images: Float[Tensor, "batch width"], texts: Float[Tensor, "batch width"], log_scale: Tensor
+) -> Float[Tensor, ""]:
+    """The mean of both directions' cross-entropies; vectors have length 1."""
+    scores = log_scale.exp().clamp(max=100) * images.float() @ texts.float().T
+    target = torch.arange(len(scores), device=scores.device)
+    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+
+
+class Captioning(Training):
+    """The caption word by word, by a decoder that reads all tokens of the tower by cross-attention
+    (as CapPa without its parallel half, Tschannen et al. 2023)."""
+
+    def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
+        super().__init__(tower, sizes)
+        size = len(build_tokenizer())
+        layer = nn.TransformerDecoderLayer(
+            sizes.width, sizes.heads, sizes.text_ff, 0.0, F.gelu, batch_first=True, norm_first=True
+        )
+        self.head = nn.ModuleDict(
+            {
+                "words": nn.Embedding(size, sizes.width),
+                "places": nn.Embedding(sizes.text_tokens, sizes.width),
+                "blocks": nn.TransformerDecoder(layer, sizes.text_layers),
+                "out": nn.Linear(sizes.width, size),
+            }
+        )
+        for embedding in (self.head["words"], self.head["places"]):
+            assert isinstance(embedding, nn.Embedding)
+            nn.init.normal_(embedding.weight, std=0.1)
+        self.modules["head"] = self.head
+
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        tokens = encode(self.tower, self.seen(batch, generator))
+        read, told = batch.captions[:, :-1], batch.captions[:, 1:]
+        n = read.shape[1]
+        places: Any = self.head["places"]
+        hidden = self.head["words"](read) + places.weight[:n]
+        mask = nn.Transformer.generate_square_subsequent_mask(n, device=read.device)
+        hidden = self.head["blocks"](hidden, tokens, tgt_mask=mask, tgt_is_causal=True)
+        logits = self.head["out"](hidden).float()
+        return F.cross_entropy(logits.flatten(0, 1), told.flatten(), ignore_index=0)
+
+
+class Mae(Training):
+    """Three patches in four are hidden and painted from the rest (He et al. 2022).
+
+    The target are pixels as they are: scaled patch by patch, plain ground would be all noise.
+    """
+
+    def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
+        super().__init__(tower, sizes)
+        layer = nn.TransformerEncoderLayer(
+            sizes.width, sizes.heads, sizes.text_ff, 0.0, F.gelu, batch_first=True, norm_first=True
+        )
+        self.head = nn.ModuleDict(
+            {
+                "hidden": nn.Embedding(1, sizes.width),
+                "places": nn.Embedding(sizes.grid**2, sizes.width),
+                "blocks": nn.TransformerEncoder(
+                    layer, sizes.text_layers, enable_nested_tensor=False
+                ),
+                "norm": nn.LayerNorm(sizes.width),
+                "out": nn.Linear(sizes.width, 3 * sizes.patch**2),
+            }
+        )
+        for embedding in (self.head["hidden"], self.head["places"]):
+            assert isinstance(embedding, nn.Embedding)
+            nn.init.normal_(embedding.weight, std=0.02)
+        self.modules["head"] = self.head
+
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        seen = self.seen(batch, generator)
+        n, many = self.sizes.grid**2, len(seen)
+        kept = drawn_patches(many, n, 1 - _HIDDEN_PATCHES, generator)
+        tokens = encode(self.tower, seen, kept)
+        hidden: Any = self.head["hidden"]
+        places: Any = self.head["places"]
+        filled = hidden.weight.to(tokens.dtype).expand(many, n, -1)
+        where = kept[..., None].expand(-1, -1, tokens.shape[-1])
+        filled = filled.scatter(1, where, tokens[:, 1:]) + places.weight
+        both = torch.cat([tokens[:, :1], filled], 1)
+        painted = self.head["out"](self.head["norm"](self.head["blocks"](both)))[:, 1:].float()
+        wanted = F.unfold(seen, self.sizes.patch, stride=self.sizes.patch).transpose(1, 2)
+        missing = torch.ones(many, n, device=seen.device).scatter(1, kept, 0.0)
+        return ((painted - wanted).square().mean(-1) * missing).sum() / missing.sum()
+
+
+class Distillation(Training):
+    """Two large and two small crops of an image agree on prototypes with a slowly moving teacher,
+    whose answers are centred and sharpened (DINO, Caron et al. 2021)."""
+
+    _STUDENT, _TEACHER, _CENTRE, _MOMENTUM = 0.1, 0.05, 0.9, 0.99
+
+    def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
+        super().__init__(tower, sizes)
+        self.head = _PrototypeHead(sizes)
+        self.teacher = nn.ModuleDict(
+            {"tower": copy.deepcopy(tower), "head": copy.deepcopy(self.head)}
+        )
+        self.teacher.requires_grad_(False)
+        self.teacher.register_buffer("centre", torch.zeros(sizes.prototypes))
+        self.modules |= {"head": self.head, "teacher": self.teacher}
+
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        patch, grid = self.sizes.patch, self.sizes.grid
+
+        def crops(share: float, smallest: float, largest: float) -> Tensor:
+            side = patch * max(1, round(grid * share))
+            two = [
+                view(
+                    batch.images, generator,
+                    side=side, smallest=smallest, largest=largest, light=0.2,
+                )
+                for _ in range(2)
+            ]  # fmt: skip
+            return torch.cat(two)
+
+        large, small = crops(0.78, 0.65, 1.0), crops(0.45, 0.3, 0.55)
+        with torch.no_grad():
+            answers = self._answers(self.teacher["tower"], self.teacher["head"], large)
+            centre: Any = self.teacher.centre
+            wanted = ((answers - centre) / self._TEACHER).softmax(-1).chunk(2)
+            self._mean = answers.mean(0)
+        views = [
+            *self._answers(self.tower, self.head, large).chunk(2),
+            *self._answers(self.tower, self.head, small).chunk(2),
+        ]
+        terms = [
+            -(target * (answer / self._STUDENT).log_softmax(-1)).sum(-1).mean()
+            for number, target in enumerate(wanted)
+            for other, answer in enumerate(views)
+            if number != other
+        ]
+        return torch.stack(terms).mean()
+
+    @staticmethod
+    def _answers(tower: Any, head: nn.Module, seen: Tensor) -> Float[Tensor, "batch prototype"]:
+        return head(encode(tower, seen)[:, 0]).float()
+
+    @torch.no_grad()
+    def after(self, step: int) -> None:
+        centre: Any = self.teacher.centre
+        centre.lerp_(self._mean, 1 - self._CENTRE)
+        pairs = ((self.teacher["tower"], self.tower), (self.teacher["head"], self.head))
+        for slow, fast in pairs:
+            slow_ones: list[Tensor] = [*slow.parameters()]
+            fast_ones: list[Tensor] = [*fast.parameters()]
+            torch._foreach_lerp_(slow_ones, fast_ones, 1 - self._MOMENTUM)
+
+
+class _PrototypeHead(nn.Module):
+    def __init__(self, sizes: TowerSizes) -> None:
+        super().__init__()
+        self.inner = nn.Sequential(
+            nn.Linear(sizes.width, 2 * sizes.width),
+            nn.GELU(),
+            nn.Linear(2 * sizes.width, sizes.width),
+        )
+        self.prototypes = nn.Parameter(torch.randn(sizes.prototypes, sizes.width))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        return F.normalize(self.inner(hidden), dim=-1) @ F.normalize(self.prototypes, dim=-1).T
+
+
+class Supervised(Training):
+    """Which kinds are in the image, as 24 questions to the class token."""
+
+    def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
+        super().__init__(tower, sizes)
+        self.head = nn.Linear(sizes.width, len(KINDS))
+        self.modules["head"] = self.head
+
+    def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
+        logits = self.head(encode(self.tower, self.seen(batch, generator))[:, 0]).float()
+        return F.binary_cross_entropy_with_logits(logits, named_kinds(batch.captions))
+
+
+_MAKERS: dict[str, Callable[[CLIPVisionModel, TowerSizes, Objective], Training]] = {
+    "contrastive": Contrastive,
+    "captioning": lambda tower, sizes, _: Captioning(tower, sizes),
+    "mae": lambda tower, sizes, _: Mae(tower, sizes),
+    "distillation": lambda tower, sizes, _: Distillation(tower, sizes),
+    "supervised": lambda tower, sizes, _: Supervised(tower, sizes),
+}
+
+
+def training_for(
+    objective: Objective, tower: CLIPVisionModel, sizes: TowerSizes, seed: int
+) -> Training:
+    """The training of `tower` for an objective; its other modules start from `seed`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1_000_003 + seed)
+        return _MAKERS[objective.kind](tower, sizes, objective)

@@ -1,0 +1,45 @@
+"""Conversations about a scene in the language model's own chat format."""
+
+from __future__ import annotations
+
+from transformers import PreTrainedTokenizerBase
+
+from ..pocket._packing import Turn
+from ..pocket._turns import Turns
+
+SYSTEM = (
+    "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    "<|im_end|>\n"
+)
+BEFORE_IMAGE = f"{SYSTEM}<|im_start|>user\n"
+"""What the chat template writes before the visual tokens."""
+
+
+class ChatTurns(Turns):
+    """Turns as the chat template writes them.
+
+    A short answer stands capitalised and without a full stop, as LLaVA's "single word or phrase"
+    answers do, and in lower case after a prefill.
+    """
+
+    # A frozen language model learns to be polled last.
+    POLLING_LEFT_OUT = 0.0
+
+    def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
+        """One question and its answer, from after the visual tokens on."""
+        prompt = f"\n{question}<|im_end|>\n<|im_start|>assistant\n{prefill}"
+        words = f" {answer}" if prefill else f"{answer[:1].upper()}{answer[1:]}"
+        # "a" or "an" would give the answer away, or be wrong; the prefill is the paper's.
+        return Turn(self._ids(prompt), (*self._answer(words), self._end))
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
+        super().__init__(tokenizer)
+        end = tokenizer.eos_token_id
+        assert isinstance(end, int)
+        self._end = end
+
+    def _answer(self, words: str) -> tuple[int, ...]:
+        # Captions are texts of their own: keeping them all would only fill memory.
+        if len(words) < 24:
+            return self._ids(words)
+        return tuple(self._tokenizer(words, add_special_tokens=False)["input_ids"])
