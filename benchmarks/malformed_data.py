@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.data import Contents, viewing
 from retinoscope.errors import RetinoscopeError
+from retinoscope.sources import Contents
 from retinoscope.studies import sample_fingerprint
 
 from ._bench import RESULTS, write_json
@@ -117,7 +117,7 @@ def read(samples: Callable[[], Sequence[rs.data.Sample]]) -> str:
 
 def _named(kind: str, inner: str = "") -> Open:
     """As the command line opens it."""
-    return lambda folder: rs.data.open_source(f"{kind}:{folder / inner}")
+    return lambda folder: rs.sources.open_source(f"{kind}:{folder / inner}")
 
 
 def _scenes(folder: Path, places: str = "images", ending: str = ".png") -> list[rs.data.Sample]:
@@ -285,7 +285,7 @@ def _settings(folder: Path, **more: object) -> None:
 
 
 def _recordings(folder: Path) -> None:
-    rs.data.write_simulated(rs.data.scenes(2, seed=3), folder, observers=2)
+    rs.gaze.write_simulated(rs.data.scenes(2, seed=3), folder, observers=2)
 
 
 def _triplets(folder: Path) -> None:
@@ -349,7 +349,7 @@ def _sessions(folder: Path) -> None:
     words = [
         {"text": word, "start": k / 2, "end": k / 2 + 0.4} for k, word in enumerate(("a", "cup"))
     ]
-    trial = viewing.CollectedTrial(
+    trial = rs.gaze.CollectedTrial(
         session=5,
         image="one",
         size=scene.image.size,
@@ -362,9 +362,9 @@ def _sessions(folder: Path) -> None:
         end=2.0,
         instruments=("mouse",),
     )
-    place = viewing.session_folder(folder, 5)
+    place = rs.gaze.session_folder(folder, 5)
     _json(place / "session.json", {"version": 1, "session": 5})
-    (place / "1.parquet").write_bytes(viewing.trial_bytes(trial))
+    (place / "1.parquet").write_bytes(rs.gaze.trial_bytes(trial))
 
 
 def _described(folder: Path) -> None:
@@ -386,14 +386,14 @@ def _curated(folder: Path) -> Sequence[rs.data.Sample]:
 
     found = Curated.load(folder / "curation.json")
     _ = str(found)
-    return found.apply(rs.data.open_source(f"folder:{folder}"))
+    return found.apply(rs.sources.open_source(f"folder:{folder}"))
 
 
 def _described_there(folder: Path) -> Sequence[rs.data.Sample]:
     class Told(list[rs.data.Sample]):
         fingerprint = None
 
-    return Told(viewing.described(folder))
+    return Told(rs.gaze.described(folder))
 
 
 SOURCES: Mapping[str, tuple[Callable[[Path], None], Open]] = {

@@ -62,7 +62,7 @@ def _makers() -> dict[str, Callable[[], Any]]:
             vlm, scenes, n_examples=1, methods=("attention",), controls=0
         ),
         "alignment": lambda: studies.AttentionAlignment(
-            vlm, rs.data.simulated(2), methods=("attention",), distractors=1, **short
+            vlm, rs.gaze.simulated(2), methods=("attention",), distractors=1, **short
         ),
         "group": lambda: studies.Grouping(
             *(towers, scenes),

@@ -24,8 +24,9 @@ from jinja2 import StrictUndefined, Template
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.data import Object, Sample, open_source
+from retinoscope.data import Object, Sample
 from retinoscope.scale import RayWorkers
+from retinoscope.sources import open_source
 from retinoscope.studies import AttentionKnockout, sample_fingerprint
 
 from ._bench import RESULTS, write_json

@@ -37,6 +37,8 @@ ROOMS = (
     "tokens",
     "models",
     "pocket",
+    "sources",
+    "gaze",
     "data",
     "store",
     "stats",

@@ -16,12 +16,12 @@ from retinoscope import arguments, grouping, saliency, stats
 from retinoscope.cli import main
 from retinoscope.collect import CollectionOptions
 from retinoscope.curation import Area, AtMost, Curation, First, Hallucination
-from retinoscope.data import open_source
-from retinoscope.data.viewing import observe
 from retinoscope.encoders._two_tower import checked_texts
+from retinoscope.gaze import observe
 from retinoscope.memory import budget
 from retinoscope.reproduce import ReproductionPlan
 from retinoscope.saliency._common import layers_in
+from retinoscope.sources import open_source
 from retinoscope.stats import maps
 from retinoscope.studies import (
     AttentionAlignment,
@@ -42,7 +42,7 @@ SEEDED: dict[str, Callable[[Any], object]] = {
     "scenes": lambda seed: rs.data.scenes(2, seed),
     "squares": lambda seed: rs.data.squares(2, seed),
     "grounded": lambda seed: rs.data.grounded(2, seed),
-    "simulated": lambda seed: rs.data.simulated(2, seed),
+    "simulated": lambda seed: rs.gaze.simulated(2, seed),
     "open": lambda seed: open_source("scenes:2", seed),
     "observe": lambda seed: observe(rs.data.scenes(1)[0], 0, seed),
     "noise": rs.fill.noise,
@@ -62,7 +62,7 @@ REFUSED: dict[str, Callable[[], object]] = {
     "scenes, float": lambda: rs.data.scenes(2.5),  # type: ignore[arg-type]
     "scenes, start": lambda: rs.data.scenes(2, start=-1),
     "squares": lambda: rs.data.squares(True),
-    "observers": lambda: rs.data.simulated(2, observers=1.5),  # type: ignore[arg-type]
+    "observers": lambda: rs.gaze.simulated(2, observers=1.5),  # type: ignore[arg-type]
     "resamples": lambda: saliency.rank_correlation(VALUES, VALUES, n_resamples=0),
     "draws": lambda: stats.paired_difference(VALUES, -VALUES, n_resamples=-5),
     "groups": lambda: grouping.group(np.eye(6), n_groups=2.0),  # type: ignore[arg-type]
@@ -121,7 +121,7 @@ WRONG_TYPES: dict[str, Callable[[], object]] = {
             ("scenes", rs.data.scenes(2)),
             ("squares", rs.data.squares(2)),
             ("grounds", rs.data.grounded(2)),
-            ("observed", rs.data.simulated(2)),
+            ("observed", rs.gaze.simulated(2)),
         )
     },
     "memory": lambda: budget(1.5, torch.device("cpu")),  # type: ignore[arg-type]
@@ -155,8 +155,12 @@ NO_LISTS: dict[str, tuple[str, Callable[[Any], object]]] = {
 }
 PATHS: dict[str, Callable[[Any], object]] = {
     **{
-        name: getattr(rs.data, name)
-        for name in ("ade20k", "coco", "collected", "folder", "gaze", "table", "vista", "voc")
+        f"{room.__name__} {name}": getattr(room, name)
+        for room, names in (
+            (rs.data, ("ade20k", "coco", "folder", "table", "voc")),
+            (rs.gaze, ("collected", "folder", "vista")),
+        )
+        for name in names
     },
     "visual_genome": rs.data.visual_genome,
     "export": lambda wrong: rs.data.export_coco((), wrong),

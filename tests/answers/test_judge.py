@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from tests.studies.judged import judged_study
 
 from retinoscope.answers.judge import ChatJudge, read_judgement
 from retinoscope.errors import InputError, StudyError
+from tests.studies.judged import judged_study
 
 
 class _Server(ThreadingHTTPServer):

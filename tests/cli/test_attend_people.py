@@ -13,7 +13,7 @@ from retinoscope.studies import open_results
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    return rs.data.write_simulated(rs.data.squares(2, seed=2), tmp_path / "data")
+    return rs.gaze.write_simulated(rs.data.squares(2, seed=2), tmp_path / "data")
 
 
 def _attend(data: str, *more: str) -> int:

@@ -12,8 +12,7 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope.cli import main
-from retinoscope.data import export_coco
-from retinoscope.data.viewing import Gaze
+from retinoscope.data import Gaze, export_coco
 from retinoscope.store import read_manifest
 
 KNOCKOUT = ("--windows", "all", "--targets", "last", "--examples", "1")

@@ -13,7 +13,6 @@ import pytest
 from person import Person, load
 
 import retinoscope as rs
-from retinoscope.data import viewing
 from retinoscope.reporting import write_report
 from retinoscope.stats import maps
 from retinoscope.studies import AttentionAlignment
@@ -89,7 +88,7 @@ def _ends_in_a_report(folder: Path, out: Path) -> None:
     """A model that finds what a word names agrees with whoever looked at that."""
     study = AttentionAlignment(
         rs.load("planted:one-hot-patch"),
-        rs.data.open_source(f"collected:{folder}"),
+        rs.sources.open_source(f"collected:{folder}"),
         methods=("lens-probability",),
         granularities=("word",),
         untrained=False,
@@ -117,7 +116,7 @@ def _pause(person: Person) -> None:
 
 
 def _finds_what_was_looked_at(scenes: rs.data.Squares, folder: Path) -> None:
-    samples = rs.data.open_source(f"collected:{folder}")
+    samples = rs.sources.open_source(f"collected:{folder}")
     assert sorted(sample.id for sample in samples) == [scene.id for scene in scenes]
     by_id = {sample.id: sample for sample in samples}
     for scene in scenes:
@@ -134,7 +133,7 @@ def _finds_what_was_looked_at(scenes: rs.data.Squares, folder: Path) -> None:
             own = maps.ncc(density, one.mask.astype(float)).value
             assert own > maps.ncc(density, other.mask.astype(float)).value + 0.2
             assert maps.auc_region(density, one.mask).value > 0.8
-    paused = viewing.read_trial(next((folder / "sessions").rglob("squares-4-0-*.parquet")))
+    paused = rs.gaze.read_trial(next((folder / "sessions").rglob("squares-4-0-*.parquet")))
     assert len(paused.pauses) == 1
     (start, end), *_ = paused.pauses
     assert end > start
@@ -151,7 +150,7 @@ def test_reading_piece_by_piece_with_the_keyboard_and_a_reload(tmp_path: Path) -
         page.open(f"{served.url}/")
         person.accept()
         person.sees("Image 1 of 2")
-        pieces = viewing.reading_pieces(scenes[0].captions[0])
+        pieces = rs.gaze.reading_pieces(scenes[0].captions[0])
         person.box()
         page.run("document.querySelector('canvas').focus()")
         for number in range(len(pieces)):
@@ -199,6 +198,6 @@ def test_a_finger_on_a_small_screen(tmp_path: Path) -> None:
         person.press("Done")
         person.sees("Thank you")
         assert page.problems == []
-    trial = viewing.read_trial(next((tmp_path / "out").rglob("*.parquet")))
+    trial = rs.gaze.read_trial(next((tmp_path / "out").rglob("*.parquet")))
     assert list(trial.instruments) == ["touch"]
     assert trial.positions[-1][1] is not None, "the window of a finger stays when it is lifted"

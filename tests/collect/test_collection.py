@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.data import viewing
 from retinoscope.errors import InputError
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
@@ -22,7 +21,7 @@ testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
 from retinoscope.collect import Collection, CollectionOptions, _collection  # noqa: E402
 from retinoscope.collect._allowance import Allowance  # noqa: E402
 from retinoscope.collect._server import make_app  # noqa: E402
-from retinoscope.data.viewing import session_folder  # noqa: E402
+from retinoscope.gaze import session_folder  # noqa: E402
 
 RECORD = {
     "task": "describe",
@@ -103,9 +102,9 @@ def test_what_is_finished_is_kept_and_goes_on(client: Any, collection: Collectio
     with testing.TestClient(app, cookies=client.cookies) as resumed:
         assert resumed.get("/api/next").json()["done"] == 1
     (file,) = collection.out.rglob("*.parquet")
-    trial = viewing.read_trial(file)
+    trial = rs.gaze.read_trial(file)
     assert trial.words[0]["text"] == "boat"
-    sample = rs.data.collected(collection.out)[0]
+    sample = rs.gaze.collected(collection.out)[0]
     assert sample.id == "scene-4-000000"
     words = {g.segment.text: g for g in sample.attention if g.segment.granularity == "word"}  # type: ignore[union-attr]
     np.testing.assert_allclose(words["boat"].fixations, [(10, 12)])
@@ -221,9 +220,9 @@ def test_reading_needs_texts_and_takes_them_from_the_folder(tmp_path: Path) -> N
     photos.mkdir()
     Image.new("RGB", (40, 30), "red").save(photos / "a.png")
     with pytest.raises(InputError, match="descriptions to read"):
-        Collection(viewing.described(photos), tmp_path / "o", CollectionOptions(task="read"))
+        Collection(rs.gaze.described(photos), tmp_path / "o", CollectionOptions(task="read"))
     (photos / "texts.csv").write_text("image,text\na.png,A red field.\n")
-    samples = viewing.described(photos)
+    samples = rs.gaze.described(photos)
     assert samples[0].captions == ("A red field.",)
     reading = Collection(samples, tmp_path / "out", CollectionOptions(task="read"))
     number = reading.begin()
@@ -233,7 +232,7 @@ def test_reading_needs_texts_and_takes_them_from_the_folder(tmp_path: Path) -> N
     with pytest.raises(InputError, match="the words that were to be read"):
         reading.store(number, 0, record)
     reading.store(number, 0, record | {"words": [{"text": pieces[0], "start": 0.0, "end": 1.0}]})
-    (gaze, *_) = rs.data.collected(tmp_path / "out")[0].attention
+    (gaze, *_) = rs.gaze.collected(tmp_path / "out")[0].attention
     assert gaze.segment is not None
     assert gaze.segment.granularity == "phrase"
 
@@ -265,13 +264,13 @@ def test_a_consent_text_of_ones_own(tmp_path: Path) -> None:
 
 def test_pieces_are_the_text_again() -> None:
     text = "A red kite over a beach, and two dogs. Nobody is there"
-    pieces = viewing.reading_pieces(text)
+    pieces = rs.gaze.reading_pieces(text)
     assert " ".join(pieces) == text
     assert pieces == ("A red kite", "over a beach,", "and two dogs.", "Nobody", "is there")
 
 
 def test_the_window_must_stay_to_count() -> None:
-    from retinoscope.data.viewing._collected import dwells
+    from retinoscope.gaze._collected import dwells
 
     positions = [
         (0.0, 10, 10), (0.3, 12, 11), (0.6, 50, 50), (0.65, 80, 80), (1.0, None, None),
@@ -285,15 +284,15 @@ def test_the_window_must_stay_to_count() -> None:
 
 def test_damaged_recordings_are_told(tmp_path: Path, collection: Collection) -> None:
     with pytest.raises(InputError, match=r"expected collection\.json"):
-        rs.data.collected(tmp_path)
+        rs.gaze.collected(tmp_path)
     with pytest.raises(InputError, match="at least one finished image"):
-        rs.data.collected(collection.out)
+        rs.gaze.collected(collection.out)
     number = collection.begin()
     collection.store(number, 0, RECORD)
     (file,) = collection.out.rglob("*.parquet")
     file.write_bytes(b"no parquet")
     with pytest.raises(InputError, match="a recording of retinoscope collect"):
-        _ = rs.data.collected(collection.out)[0]
+        _ = rs.gaze.collected(collection.out)[0]
 
 
 def test_the_windows_radius_is_the_bandwidth_unless_one_is_given(collection: Collection) -> None:
@@ -307,12 +306,12 @@ def test_the_windows_radius_is_the_bandwidth_unless_one_is_given(collection: Col
         ({"pixels_per_degree": 7}, 7),
     ):
         (collection.out / "gaze.json").write_text(json.dumps(settings))
-        gaze = rs.data.collected(collection.out)[0].attention[0]
+        gaze = rs.gaze.collected(collection.out)[0].attention[0]
         assert gaze.settings["bandwidth"] == pytest.approx(wanted), settings
 
 
 def test_settings_of_something_else_are_told(collection: Collection) -> None:
-    (collection.out / viewing.COLLECTION).write_text("[]")
+    (collection.out / rs.gaze.COLLECTION).write_text("[]")
     with pytest.raises(InputError, match="expected a collection's settings, got others"):
         Collection(collection.samples, collection.out, collection.options)
 
@@ -335,7 +334,7 @@ def test_a_recording_of_another_form_is_refused(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from retinoscope.data.viewing import read_trial
+    from retinoscope.gaze import read_trial
 
     facts = {
         "session": 1, "image": "a", "size": [64, 64], "radius": 4.0, "blur": 2.0,

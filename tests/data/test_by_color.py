@@ -26,10 +26,10 @@ def test_names_are_colors_and_all_else_is_as_it_was() -> None:
 
 
 def test_a_source_is_opened_again_as_it_was() -> None:
-    colored = rs.data.open_source("color:scenes:4", seed=5)
-    told = rs.data.source_of(colored)
+    colored = rs.sources.open_source("color:scenes:4", seed=5)
+    told = rs.sources.source_of(colored)
     assert told == {"spec": "color:scenes:4", "seed": 5}
-    again = rs.data.reopen_source(told)
+    again = rs.sources.reopen_source(told)
     assert again[2].objects[0].name == colored[2].objects[0].name
     assert again.fingerprint == colored.fingerprint
     assert again.fingerprint != rs.data.scenes(4, seed=5).fingerprint
@@ -47,6 +47,6 @@ def test_an_object_without_a_color_is_refused_in_one_line() -> None:
 
 def test_a_spec_of_nothing_is_refused() -> None:
     with pytest.raises(InputError, match="expected data as"):
-        rs.data.open_source("color:")
+        rs.sources.open_source("color:")
     with pytest.raises(InputError, match="expected data as"):
-        rs.data.open_source("color:nothing")
+        rs.sources.open_source("color:nothing")

@@ -132,7 +132,7 @@ def test_the_spec_takes_a_folder_or_an_instances_file(tmp_path: Path) -> None:
     other.write_text((folder / "annotations" / "instances_val.json").read_text())
     with pytest.raises(InputError, match=r"instances_train\.json, instances_val\.json"):
         rs.data.coco(folder)
-    assert len(rs.data.open_source(f"coco:{other}")) == 1
+    assert len(rs.sources.open_source(f"coco:{other}")) == 1
     assert len(rs.data.coco(folder, annotations="annotations/instances_val.json")) == 1
 
 
@@ -291,7 +291,7 @@ def test_an_annotation_of_a_box_alone_is_that_box(tmp_path: Path) -> None:
 def test_files_outside_the_folder_are_read_where_that_is_asked_for(tmp_path: Path) -> None:
     folder = _folder(tmp_path / "data", images=[{**_A, "file_name": "../../b.png"}])
     Image.new("RGB", (10, 8), "blue").save(tmp_path / "b.png")
-    (sample,) = rs.data.open_source(f"outside:coco:{folder}")
+    (sample,) = rs.sources.open_source(f"outside:coco:{folder}")
     assert sample.image.getpixel((0, 0)) == (0, 0, 255)
 
 

@@ -117,22 +117,22 @@ def test_the_fingerprint_sees_the_rows(asked: Any) -> None:
 
 def test_from_disk_by_name_and_split(asked: Any, tmp_path: Path) -> None:
     asked.save_to_disk(tmp_path / "one")
-    samples = rs.data.open_source(f"datasets:{tmp_path / 'one'}")
+    samples = rs.sources.open_source(f"datasets:{tmp_path / 'one'}")
     assert len(samples) == 2
-    again = rs.data.reopen_source(rs.data.source_of(samples) or {})
+    again = rs.sources.reopen_source(rs.sources.source_of(samples) or {})
     assert again.fingerprint == samples.fingerprint  # type: ignore[attr-defined]
     datasets.DatasetDict({"train": asked, "test": asked.select([1])}).save_to_disk(tmp_path / "two")
-    assert len(rs.data.open_source(f"datasets:{tmp_path / 'two'}:test")) == 1
+    assert len(rs.sources.open_source(f"datasets:{tmp_path / 'two'}:test")) == 1
     with pytest.raises(InputError, match=r"expected a split \(train, test\), got none"):
-        rs.data.open_source(f"datasets:{tmp_path / 'two'}")
+        rs.sources.open_source(f"datasets:{tmp_path / 'two'}")
     with pytest.raises(InputError, match="expected no split, got 'test'"):
-        rs.data.open_source(f"datasets:{tmp_path / 'one'}:test")
+        rs.sources.open_source(f"datasets:{tmp_path / 'one'}:test")
 
 
 def test_code_of_a_dataset_is_never_run(tmp_path: Path) -> None:
     (tmp_path / "set.py").write_text("raise SystemExit('it ran')")
     with pytest.raises(InputError, match="a loading script, which is never run"):
-        rs.data.open_source(f"datasets:{tmp_path}")
+        rs.sources.open_source(f"datasets:{tmp_path}")
 
 
 def test_what_is_refused(asked: Any) -> None:
@@ -152,6 +152,6 @@ def test_rows_name_files_elsewhere_only_where_that_is_asked_for(tmp_path: Path) 
     made = datasets.Dataset.from_list([{"image": str(tmp_path / "a.png")}])
     made.save_to_disk(tmp_path / "saved")
     with pytest.raises(InputError, match=r"row 0: .*inside the folder"):
-        _ = rs.data.open_source(f"datasets:{tmp_path / 'saved'}")[0]
-    (sample,) = rs.data.open_source(f"outside:datasets:{tmp_path / 'saved'}")
+        _ = rs.sources.open_source(f"datasets:{tmp_path / 'saved'}")[0]
+    (sample,) = rs.sources.open_source(f"outside:datasets:{tmp_path / 'saved'}")
     assert sample.image.size == (8, 6)

@@ -55,7 +55,7 @@ def test_images_are_sorted_and_upright(photos: Path) -> None:
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_questions_of_a_table(photos: Path, suffix: str) -> None:
     _write(photos, suffix, ROWS)
-    first, second = rs.data.open_source(f"folder:{photos}")
+    first, second = rs.sources.open_source(f"folder:{photos}")
     assert [(q.question, q.answer, q.kind) for q in first.questions] == [
         ("What color?", "red", "question")
     ]

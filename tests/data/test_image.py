@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.data import _image, open_image
-from retinoscope.data._image import FORMATS
+from retinoscope.data import images as _image
+from retinoscope.data import open_image
+from retinoscope.data.images import FORMATS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -141,7 +142,7 @@ def test_masks_and_label_maps_have_the_same_decoders_and_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from retinoscope.data._mask import mask_object, read_labels
-    from retinoscope.data.viewing._pictures import read_map
+    from retinoscope.gaze._pictures import read_map
 
     def readers(file: Path) -> list:
         return [

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 import retinoscope as rs
-from retinoscope.data import IGNORE, Object, Sample, class_names, label_map, open_source
+from retinoscope.data import IGNORE, Object, Sample, class_names, label_map
 from retinoscope.errors import InputError
+from retinoscope.sources import open_source
 
 CLASS = [[0, 0, 8, 8], [0, 255, 8, 8], [12, 12, 0, 8]]
 INSTANCE = [[0, 0, 1, 1], [0, 255, 1, 2], [3, 3, 0, 2]]

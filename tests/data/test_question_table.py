@@ -42,7 +42,7 @@ def test_boxes_masks_and_what_questions_are_about(photos: Path) -> None:
             {"image": "in/a.png", "question": "5?", "answer": "no", "id": "A"},
         ],
     )
-    first, second = rs.data.open_source(f"table:{file}")
+    first, second = rs.sources.open_source(f"table:{file}")
     assert [(o.name, o.boxed, o.area) for o in first.objects] == [
         ("dog", True, 12),
         ("cup", False, 6),
@@ -91,9 +91,9 @@ def test_rows_that_do_not_fit(photos: Path, row: dict[str, object], match: str) 
 def test_a_bare_path_says_what_was_meant(photos: Path) -> None:
     file = _table(photos, [{"image": "in/b.png", "question": "?", "answer": "x"}])
     with pytest.raises(InputError, match=f"did you mean table:{file}"):
-        rs.data.open_source(str(file))
+        rs.sources.open_source(str(file))
     with pytest.raises(InputError, match=f"did you mean folder:{photos}"):
-        rs.data.open_source(str(photos))
+        rs.sources.open_source(str(photos))
 
 
 def test_files_elsewhere_where_that_is_asked_for(photos: Path) -> None:
@@ -101,10 +101,10 @@ def test_files_elsewhere_where_that_is_asked_for(photos: Path) -> None:
     row = {"image": "../in/b.png", "question": "?", "answer": 3}
     file = _table(photos / "tables", [row])
     with pytest.raises(InputError, match="outside:DATA"):
-        rs.data.open_source(f"table:{file}")
-    samples = rs.data.open_source(f"outside:table:{file}")
+        rs.sources.open_source(f"table:{file}")
+    samples = rs.sources.open_source(f"outside:table:{file}")
     assert samples[0].questions[0].answer == "3"
-    again = rs.data.reopen_source(rs.data.source_of(samples) or {})
+    again = rs.sources.reopen_source(rs.sources.source_of(samples) or {})
     assert again[0].id == "../in/b.png"
 
 

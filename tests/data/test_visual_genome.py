@@ -75,7 +75,7 @@ def _write(folder: Path, **parts: Any) -> None:
 
 
 def test_everything_is_read(genome: Path) -> None:
-    samples = rs.data.open_source(f"vg:{genome}")
+    samples = rs.sources.open_source(f"vg:{genome}")
     assert [sample.id for sample in samples] == ["5", "3"]
     first, second = samples
     assert [(o.name, o.color, o.boxed) for o in first.objects] == [
@@ -111,7 +111,7 @@ def test_the_fingerprint_sees_every_file(genome: Path) -> None:
 
 def test_it_can_be_opened_again_by_what_the_run_keeps(genome: Path) -> None:
     samples = rs.data.visual_genome(genome)[:1]
-    again = rs.data.reopen_source(rs.data.source_of(samples) or {})
+    again = rs.sources.reopen_source(rs.sources.source_of(samples) or {})
     assert [sample.id for sample in again] == ["5"]
     assert again.fingerprint == samples.fingerprint  # type: ignore[attr-defined]
 

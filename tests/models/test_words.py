@@ -151,7 +151,7 @@ def test_an_embedded_model_says_which_world_it_knows() -> None:
     assert "zebra" in notes_on(asked)
     assert live_sample(asked, "a", "b").note == notes_on(asked)
     assert rs.pocket.world_of("llava-hf/llava-1.5-7b-hf") is None
-    squares = rs.data.open_source("squares:1")[0]
+    squares = rs.sources.open_source("squares:1")[0]
     planted = rs.pocket.world_of("planted:direct")
     assert planted is not None
     assert planted.strange(squares.image.size) == ""

@@ -61,8 +61,10 @@ def test_squares_are_the_same_whatever_their_number() -> None:
     with pytest.raises(InputError, match="from 1 up"):
         squares(0)
     with pytest.raises(InputError, match="squares:N"):
-        rs.data.open_source("squares:0")
-    assert rs.data.reopen_source(rs.data.source_of(squares(3, 7)) or {})[1].id == "squares-7-1"
+        rs.sources.open_source("squares:0")
+    assert (
+        rs.sources.reopen_source(rs.sources.source_of(squares(3, 7)) or {})[1].id == "squares-7-1"
+    )
 
 
 @pytest.mark.parametrize("name", SEEING)

@@ -15,9 +15,9 @@ import torch
 pytest.importorskip("ray", reason="needs the extra 'scale'")
 
 from retinoscope import load
-from retinoscope.data import open_source
 from retinoscope.errors import InputError
 from retinoscope.scale import RayWorkers
+from retinoscope.sources import open_source
 from retinoscope.studies import AttentionKnockout, LogitLens, Study, TokenAblation
 
 SCENES = "scenes:12"

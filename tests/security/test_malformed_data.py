@@ -16,8 +16,8 @@ from scipy.io import savemat
 
 import retinoscope as rs
 from benchmarks.malformed_data import SOURCES, make_sources, read, sweep
-from retinoscope.data import decode_segmentation, viewing
-from retinoscope.data.viewing import _density
+from retinoscope.data import decode_segmentation, maps
+from retinoscope.data.maps import kernel_density
 from retinoscope.errors import InputError, RetinoscopeError
 
 COUNT = 2 * len(SOURCES)
@@ -140,10 +140,10 @@ def test_twenty_million_packed_points_are_counted_before_they_are_made(made: Mak
     assert file.stat().st_size < 100_000
     assert _grown(opened) < 200
     with pytest.raises(InputError, match=r"at most 1,000,000 positions, got 20,000,000"):
-        _ = rs.data.gaze(folder)[0]
+        _ = rs.gaze.folder(folder)[0]
     savemat(file, {"fixLocs": np.zeros((20_000_000, 2))}, do_compression=True)
     with pytest.raises(InputError, match="at most 128 MiB") as caught:
-        _ = rs.data.gaze(folder)[0]
+        _ = rs.gaze.folder(folder)[0]
     assert str(caught.value).count("1.mat") == 1
 
 
@@ -157,7 +157,7 @@ def test_millions_of_empty_elements_are_counted(made: Make) -> None:
     tag = (15).to_bytes(4, "little") + len(packed).to_bytes(4, "little")
     file.write_bytes(file.read_bytes()[:128] + tag + packed)
     with pytest.raises(InputError, match="more than 100,000 elements"):
-        _ = rs.data.gaze(folder)[0]
+        _ = rs.gaze.folder(folder)[0]
 
 
 def test_many_fixations_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,11 +165,11 @@ def test_many_fixations_take_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> 
     points, weights = rng.random((200_000, 2)) * 144, rng.random(200_000)
 
     def density(n: int) -> np.ndarray:
-        return viewing.kernel_density(points[:n], weights[:n], (144, 144), 5)
+        return kernel_density(points[:n], weights[:n], (144, 144), 5)
 
     assert _grown(lambda: density(len(points))) < 200
     whole = density(100)
-    monkeypatch.setattr(_density, "_AT_ONCE", 7 * 288)
+    monkeypatch.setattr(maps, "_AT_ONCE", 7 * 288)
     np.testing.assert_allclose(density(100), whole, rtol=1e-12)
 
 
@@ -243,7 +243,7 @@ def test_a_setting_that_cannot_be(name: str, value: object, made: Make) -> None:
     (folder.parent / "secret.txt").write_text("secret\n")
     (folder / "gaze.json").write_text(json.dumps({name: value}))
     with pytest.raises(InputError, match=r"gaze\.json") as caught:
-        rs.data.gaze(folder)
+        rs.gaze.folder(folder)
     assert not {"root:", "'secret'"} & {*str(caught.value).split()}
 
 
@@ -257,7 +257,7 @@ def test_recordings_are_bounded(part: str, many: int, made: Make) -> None:
     content[part] = content[part][:1] * many
     file.write_text(json.dumps(content))
     with pytest.raises(InputError, match=rf"got {many:,}"):
-        _ = [*rs.data.vista(folder)]
+        _ = [*rs.gaze.vista(folder)]
 
 
 @pytest.mark.parametrize("observer", [10**30, -(10**30), True, 1.5])
@@ -266,7 +266,7 @@ def test_an_observer_is_a_number_that_tables_hold(observer: object, made: Make) 
     file = next(folder.glob("scene*.json"))
     file.write_text(json.dumps(json.loads(file.read_text()) | {"observer": observer}))
     with pytest.raises(InputError, match="observer as a number"):
-        _ = [*rs.data.vista(folder)]
+        _ = [*rs.gaze.vista(folder)]
 
 
 @pytest.mark.parametrize(

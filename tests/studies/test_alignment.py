@@ -12,9 +12,9 @@ import pytest
 
 import retinoscope as rs
 from retinoscope.data import Gaze, Sample
-from retinoscope.data.viewing import segment_of
 from retinoscope.engine import Run
 from retinoscope.errors import CapabilityError, InputError
+from retinoscope.gaze import segment_of
 from retinoscope.reporting import compose, write_report
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
 from retinoscope.studies.alignment.gaze_targets import gaze_targets_of
@@ -28,7 +28,7 @@ FEW = {"methods": METHODS, "untrained": False, "distractors": 0, "granularities"
 def _masked(n: int, seed: int = 2) -> list[Sample]:
     """Squares, whose objects' true masks stand in for somebody who looked."""
     return [
-        replace(sample, attention=rs.data.mask_attention(sample))
+        replace(sample, attention=rs.gaze.mask_attention(sample))
         for sample in rs.data.squares(n, seed=seed)
     ]
 
@@ -209,7 +209,7 @@ def test_ties_share_the_first_place() -> None:
 
 def test_simulated_observers_are_never_called_people(tmp_path: Path) -> None:
     """A whole run on the pocket model, its ranking and its report."""
-    samples = rs.data.open_source("simulated:2", seed=5)
+    samples = rs.sources.open_source("simulated:2", seed=5)
     study = AttentionAlignment(
         rs.load("pocket"), samples, methods=("attention",), distractors=1, untrained=False
     )

@@ -16,9 +16,9 @@ from transformers import BlipProcessor
 
 import retinoscope as rs
 from retinoscope.data import Sample, Segment
-from retinoscope.data.viewing import segment_of
 from retinoscope.encoders import Matcher, TwoTower, load, load_contrastive, load_matching
 from retinoscope.errors import CapabilityError, InputError
+from retinoscope.gaze import segment_of
 from retinoscope.reporting import compose, write_report
 from retinoscope.saliency import contrastive, matching
 from retinoscope.studies import AttentionAlignment, Grouping, Results, open_subject
@@ -36,7 +36,7 @@ def samples() -> list[Sample]:
     """Masks stand in for somebody who looked while they said two words, and the whole."""
     found = []
     for caption, sample in zip(CAPTIONS, rs.data.squares(2, seed=2), strict=True):
-        one, other = rs.data.mask_attention(sample)[:2]
+        one, other = rs.gaze.mask_attention(sample)[:2]
         _, colour, kind = caption.split()
         said = (
             replace(one, segment=segment_of(caption, kind)),

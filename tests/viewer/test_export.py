@@ -11,8 +11,8 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope.cli import main
-from retinoscope.data import source_of
 from retinoscope.errors import InputError
+from retinoscope.sources import source_of
 from retinoscope.viewer import export_view
 from retinoscope.viewer._json import unpacked
 

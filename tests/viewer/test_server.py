@@ -199,7 +199,7 @@ def test_run_directories_are_served_by_key(client: Any, library: Library) -> Non
     manifest = client.get("/api/manifest").json()
     assert manifest["mode"] == "live"
     assert manifest["model"]["n_layers"] == 8
-    assert "3 images: rs.data.reopen_source({'spec': 'scenes:3'" in manifest["mean"]
+    assert "3 images: rs.sources.reopen_source({'spec': 'scenes:3'" in manifest["mean"]
     assert [one["id"] for one in manifest["samples"]] == library.ids
     for key in ("sample-2", "lens-3", "attention-0", "table-lens", "flow-knockout"):
         assert client.get(f"/api/data/{key}").status_code == 200

@@ -62,8 +62,8 @@ def collect(
 
     check_counts(per_session=per_session)
     from ..collect import CollectionOptions, serve_collection
-    from ..data import open_source
-    from ..data.viewing import described
+    from ..gaze import described
+    from ..sources import open_source
 
     samples = described(folder) if Path(folder).is_dir() else open_source(folder)
     serve_collection(

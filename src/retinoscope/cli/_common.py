@@ -144,7 +144,7 @@ def samples_of(
     data: str, seed: int, limit: int | None, curation: Path | None = None
 ) -> Sequence[Sample]:
     """The data set named by DATA, what `curation` keeps of it, cut to `limit`."""
-    from ..data import open_source
+    from ..sources import open_source
 
     check_seeds(data_seed=seed)
     check_counts(limit=limit)

@@ -117,7 +117,7 @@ def curate(
     if paper or hallucination:
         filters.append(Hallucination(rule, seed=seed))
     filters += [BaselineCorrect(task, rule) for task in baseline]
-    from ..data import require_objects
+    from ..sources import require_objects
 
     samples = samples_of(data, data_seed, None)
     # Before the model is loaded.

@@ -116,8 +116,8 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         workers=workers,
     )
     check_counts(2, gradient_steps=gradient_steps)
-    from ..data import require_objects
     from ..reproduce import Once, OpenedData, ReproductionPlan, neo2024
+    from ..sources import require_objects
 
     def opened(spec: str, asked: Path | None = None) -> OpenedData:
         absolute = None if asked is None else asked.expanduser().absolute()

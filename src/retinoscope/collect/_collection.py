@@ -20,7 +20,8 @@ from PIL import Image, ImageFilter
 
 from .. import arguments
 from ..data import Sample
-from ..data.viewing import (
+from ..errors import InputError, StudyError
+from ..gaze import (
     COLLECTION,
     CollectedTrial,
     collected_name,
@@ -28,7 +29,6 @@ from ..data.viewing import (
     session_folder,
     trial_bytes,
 )
-from ..errors import InputError, StudyError
 from ..store import write_bytes
 from ._consent import consent_id, consent_text
 
@@ -273,7 +273,7 @@ class Collection:
             folder.rmdir()
 
     def export(self, session: int) -> bytes:
-        """One session as a ZIP file that holds a folder for `retinoscope.data.collected`."""
+        """One session as a ZIP file that holds a folder for `retinoscope.gaze.collected`."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             archive.write(self.out / COLLECTION, COLLECTION)

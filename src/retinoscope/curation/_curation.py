@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from .. import arguments
-from ..data import Sample, require_objects, source_name
+from ..data import Sample
 from ..errors import InputError, StudyError, one_line
 from ..memory import is_out_of_memory
 from ..signals import stopped_by_signals
+from ..sources import require_objects, source_name
 from ..store import Json, RunDirectory, new_manifest
 from ..studies import Failures, Progress, Unchanged, describe_model, free_memory
 from ._curated import FILE, Count, Curated, Kept, KeptObject, data_fingerprint

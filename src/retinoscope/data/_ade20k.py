@@ -11,11 +11,11 @@ import numpy as np
 
 from ..errors import InputError
 from ._box import outer_box
-from ._image import open_image
-from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import check_masks, read_labels
 from ._sample import Object, Sample
-from ._schema import read_lines
+from .images import open_image
+from .lazy import LazySamples, content_hash, existing_folder
+from .schema import read_lines
 
 INFO = "objectInfo150.txt"
 

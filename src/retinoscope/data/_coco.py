@@ -19,12 +19,12 @@ from ._coco_file import (
     read_questions,
     told,
 )
-from ._image import open_sized
-from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import check_masks
 from ._sample import Object, Question, Sample
 from ._segmentation import decode_segmentation
-from ._skipped import SKIPPED, Skipped
+from .images import open_sized
+from .lazy import LazySamples, content_hash, existing_folder
+from .skipped import SKIPPED, Skipped
 
 
 def coco(

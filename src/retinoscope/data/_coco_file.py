@@ -12,7 +12,7 @@ from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from ..errors import InputError
-from ._schema import (
+from .schema import (
     STRICT,
     Coordinate,
     FileName,

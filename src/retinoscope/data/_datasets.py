@@ -16,10 +16,10 @@ from ..errors import InputError, MissingExtraError
 from ..hub import unreachable
 from ._about import about_by_name
 from ._dataset_objects import Boxes, label_names, objects_of
-from ._image import open_image
-from ._lazy import LazySamples
 from ._sample import Object, Question, Sample
-from ._schema import inside
+from .images import open_image
+from .lazy import LazySamples
+from .schema import inside
 
 if TYPE_CHECKING:
     import datasets

@@ -12,13 +12,13 @@ from PIL import Image
 from .. import arguments
 from ..errors import InputError
 from ._box import beyond, box_mask, cut_box, slack
-from ._image import SUFFIXES, UNREAD, open_image
-from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import check_masks, mask_object
 from ._sample import Object, Question, Sample
-from ._skipped import Skipped, counted
-from ._skipped import lines as told
 from ._table import Row, find_table, read_table
+from .images import SUFFIXES, UNREAD, open_image
+from .lazy import LazySamples, content_hash, existing_folder
+from .skipped import Skipped, counted
+from .skipped import lines as told
 
 UNNAMED = "object"
 """Name of an object that neither its file nor the table names."""

@@ -9,8 +9,8 @@ from jaxtyping import Bool, Int
 
 from ..errors import InputError
 from ._box import outer_box
-from ._image import opened
 from ._sample import Object
+from .images import opened
 
 MOST_BYTES = 4 << 30
 """Of all masks of an image."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
-if TYPE_CHECKING:
-    from .viewing import Gaze
+from ._gaze import Gaze
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +92,7 @@ class Sample:
     count where studies count instances, and their tokens are no background. `ignore` is (H, W),
     True where the source does not say what is there (void, crowds), None where it always does.
     `attention` is where people looked while they said or read parts of a text
-    (`retinoscope.data.viewing`).
+    (`retinoscope.gaze`).
     """
 
     id: str

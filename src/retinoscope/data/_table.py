@@ -14,9 +14,9 @@ from typing_extensions import TypedDict
 
 from ..errors import InputError
 from ._box import Box
-from ._schema import STRICT, Coordinate, FileName, Index, Name, entry, inside
-from ._tabular import SUFFIXES as SUFFIXES
-from ._tabular import read_rows
+from .schema import STRICT, Coordinate, FileName, Index, Name, entry, inside
+from .tabular import SUFFIXES as SUFFIXES
+from .tabular import read_rows
 
 TABLES = ("questions.csv", "questions.jsonl", "questions.parquet")
 REQUIRED = ("image",)

@@ -16,12 +16,12 @@ from typing_extensions import TypedDict
 from ..errors import InputError
 from ._about import about_by_name
 from ._box import Box, beyond, box_mask, cut_box, outer_box, slack
-from ._image import open_sized
 from ._index import JsonIndex
-from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import check_masks
 from ._sample import Object, Question, Relation, Sample
-from ._schema import (
+from .images import open_sized
+from .lazy import LazySamples, content_hash, existing_folder
+from .schema import (
     STRICT,
     Coordinate,
     Id,
@@ -34,7 +34,7 @@ from ._schema import (
     read_json,
     unique,
 )
-from ._skipped import SKIPPED, Skipped
+from .skipped import SKIPPED, Skipped
 
 Entry: TypeAlias = Mapping[str, object]
 

@@ -12,12 +12,12 @@ from PIL import Image
 
 from ..errors import InputError
 from ._box import outer_box
-from ._image import open_image
-from ._lazy import LazySamples, content_hash, existing_folder
 from ._mask import check_masks, read_labels
 from ._sample import Object, Sample
-from ._schema import inside, read_lines, unique
-from ._skipped import SKIPPED, Skipped
+from .images import open_image
+from .lazy import LazySamples, content_hash, existing_folder
+from .schema import inside, read_lines, unique
+from .skipped import SKIPPED, Skipped
 
 VOC_CLASSES: tuple[str, ...] = (
     "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",

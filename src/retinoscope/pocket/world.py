@@ -23,7 +23,7 @@ class KnownWorld:
         pictures: what they show, as the card says it.
         size: width and height of its pictures in pixels.
         kinds, colors: names of the things in it.
-        source: how `rs.data.open_source` names such pictures.
+        source: how `rs.sources.open_source` names such pictures.
     """
 
     pictures: str

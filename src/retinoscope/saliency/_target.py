@@ -16,9 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .. import arguments
-from ..data.viewing import segment_of
 from ..engine import Condition, Run
 from ..errors import InputError
+from ..gaze import segment_of
 from ..lens import Lens
 from ..tokens import EmbeddingGradient, likely_pieces, logits_of, require_run
 from ._trace import AttentionTrace, StateTrace, attention_trace, state_trace
@@ -87,7 +87,7 @@ class Target:
                 without special tokens and without blanks at its ends. Every token with a character
                 of it that is not blank is part of it.
             occurrence: which one, where the text has the part several times; as in
-                `retinoscope.data.viewing.segment_of`, "car" is not a part of "scarf" where it also
+                `retinoscope.gaze.segment_of`, "car" is not a part of "scarf" where it also
                 stands as a word.
         """
         return cls("segment", of, score, occurrence)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..data import Contents, advice
 from ..errors import InputError
+from ..sources import Contents, advice
 
 
 @dataclass(frozen=True)

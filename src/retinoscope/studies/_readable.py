@@ -11,8 +11,9 @@ from typing import overload
 import numpy as np
 
 from ..arguments import shown
-from ..data import Contents, Gaze, Object, Sample
+from ..data import Gaze, Object, Sample
 from ..errors import InputError, one_line
+from ..sources import Contents
 from ..store import fingerprint_array, fingerprint_json
 
 SAMPLES = "samples.json"

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 import numpy as np
 
 from .. import arguments
-from ..data import Sample, source_name, source_of
+from ..data import Sample
 from ..errors import InputError, IntegrationWarning, StudyError, UnknownWordsWarning, one_line
 from ..memory import is_out_of_memory
 from ..signals import stopped_by_signals
+from ..sources import source_name, source_of
 from ..store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Rows, Serial
 from ._models import Unchanged, describe
@@ -86,7 +87,7 @@ class Study(ABC, Generic[Context]):
             )
         if isinstance(self.samples, str):
             raise InputError(
-                f"expected samples, got {self.samples!r}: retinoscope.data.open_source opens them"
+                f"expected samples, got {self.samples!r}: rs.sources.open_source opens them"
             )
         arguments.listed(self.samples, "samples")
         arguments.checked_fields(self)

@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..data import Sample, open_source, reopen_source
+from ..data import Sample
 from ..errors import InputError, RetinoscopeError
+from ..sources import open_source, reopen_source
 from ..studies import SameSamples, same_samples
 from ..studies.runs import StudyRun
 

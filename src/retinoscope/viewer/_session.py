@@ -19,10 +19,11 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from ..data import scenes, source_of
+from ..data import scenes
 from ..engine import Effects, Knockout, fill
 from ..errors import InputError
 from ..memory import budget
+from ..sources import source_of
 from ..studies import sliding_windows
 from ..tokens import likely_pieces
 from ._documents import (
@@ -168,7 +169,7 @@ class Session:
         if data is None or source is None:
             data, self.mean_python = scenes(MEAN_IMAGES), f"rs.data.scenes({MEAN_IMAGES})"
         else:
-            self.mean_python = f"rs.data.reopen_source({source})[:{MEAN_IMAGES}]"
+            self.mean_python = f"rs.sources.reopen_source({source})[:{MEAN_IMAGES}]"
         self._samples = data[:MEAN_IMAGES]
         self._mean: Mean | None = None
 

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from retinoscope.data import grounded, open_source, squares
+from retinoscope.data import grounded, squares
 from retinoscope.data.scenes import AT_HOME
 from retinoscope.encoders import Encoder, Features, TwoTower, load
 from retinoscope.errors import InputError
+from retinoscope.sources import open_source
 from retinoscope.studies import SpuriousGround, aggregation_specs, grounded_specs
 from retinoscope.studies.group.aggregation import against_of, aggregation_table
 from retinoscope.studies.spurious.study import KINDS

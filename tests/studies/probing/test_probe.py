@@ -103,11 +103,11 @@ def test_scenes_of_the_training_are_refused(tmp_path) -> None:
 
 @pytest.mark.parametrize("spec", [f"simulated:4:{TRAIN_SEED}", f"color:simulated:4:{TRAIN_SEED}"])
 def test_a_seed_inside_the_datas_name_is_seen(spec: str) -> None:
-    for samples in (rs.data.open_source(spec), list(rs.data.open_source(spec)[:2])):
+    for samples in (rs.sources.open_source(spec), list(rs.sources.open_source(spec)[:2])):
         with pytest.raises(InputError, match=f"seed {TRAIN_SEED}"):
             rs.encoders.check_unseen(["small:mae"], samples)
-    rs.encoders.check_unseen(["small:mae"], rs.data.open_source("simulated:4:3", TRAIN_SEED))
-    rs.encoders.check_unseen(["pocket"], rs.data.open_source(spec))
+    rs.encoders.check_unseen(["small:mae"], rs.sources.open_source("simulated:4:3", TRAIN_SEED))
+    rs.encoders.check_unseen(["pocket"], rs.sources.open_source(spec))
 
 
 def test_an_untrained_copy_sees_images_of_the_same_size() -> None:

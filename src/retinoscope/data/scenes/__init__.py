@@ -8,7 +8,7 @@ from ._font import SIGN_WORDS
 from ._grounds import AT_HOME, GROUNDS, Grounded, grounded, grounded_arrays
 from ._kinds import COLORS, KINDS, MORE_KINDS
 from ._pairs import draw_pairs
-from ._scene import Scenes, draw_arrays, scene, scene_texts
+from ._scene import Scenes, draw_arrays, scene, scene_texts, scenes
 from ._text import article
 from ._world import SceneOptions
 
@@ -30,4 +30,5 @@ __all__ = [
     "grounded_arrays",
     "scene",
     "scene_texts",
+    "scenes",
 ]

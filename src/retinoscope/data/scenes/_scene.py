@@ -223,3 +223,34 @@ class Scenes(Sequence[Sample]):
 
     def __repr__(self) -> str:
         return f"Scenes(n={self.n}, seed={self.seed}, start={self.start}, options={self.options})"
+
+
+def scenes(
+    n: int,
+    seed: int = 0,
+    *,
+    start: int = 0,
+    min_objects: int = 1,
+    max_objects: int = 5,
+    occlusion: bool = False,
+    signs: float = 0.15,
+) -> Scenes:
+    """Drawn scenes `start` to `start + n - 1` of `seed`, each drawn when it is asked for.
+
+    Scene k of a seed is the same on every machine, and does not depend on n.
+
+    Args:
+        n: how many.
+        seed: of the whole world.
+        start: number of the first one.
+        min_objects, max_objects: of a scene, 1 to 5.
+        occlusion: let objects cover up to 35% of the visible pixels of others.
+        signs: share of scenes that have a sign with a word.
+
+    Raises:
+        InputError: a number outside its range.
+    """
+    options = SceneOptions(
+        min_objects=min_objects, max_objects=max_objects, occlusion=occlusion, signs=signs
+    )
+    return Scenes(n, seed, options, start)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...data import Sample
-from ...data.viewing import pool
+from ...gaze import pool
 from ...saliency import HeatMap
 from ...stats.maps import resample
 from ...store import Json

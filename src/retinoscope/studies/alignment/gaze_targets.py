@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ...data import Gaze, Sample, Segment
-from ...data.viewing import centre_prior, pool
+from ...gaze import centre_prior, pool
 from ...stats.maps import METRICS, MapScore, Reference, compare, resample
 
 Points = Float[np.ndarray, "fixation xy"]

@@ -16,9 +16,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from ...data import Sample, Segment, mask_attention
-from ...data.viewing import centre_prior
+from ...data import Sample, Segment
 from ...errors import InputError, RetinoscopeError, one_line
+from ...gaze import centre_prior, mask_attention
 from ...saliency import HeatMap, TargetScore
 from ...stats.maps import METRICS, MapScore
 from .._map_options import COMPLETENESS, Steps, check_exact, completeness_of, steps_of

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ...answers.scoring import refuse_nan
-from ...data import Sample, class_names, source_of
+from ...data import Sample, class_names
 from ...encoders import check_unseen
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
 from ...saliency import Method, methods_named
+from ...sources import source_of
 from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows

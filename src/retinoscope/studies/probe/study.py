@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from ... import arguments, encoders
-from ...data import Sample, require_objects, source_of
+from ...data import Sample
 from ...encoders import Encoder
 from ...errors import CapabilityError, InputError
 from ...signals import stopped_by_signals
+from ...sources import require_objects, source_of
 from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
 from .._models import Unchanged
 from .._readable import SAMPLES

@@ -13,7 +13,7 @@ from retinoscope.errors import InputError
 
 
 def test_scenes_by_name_are_those_by_function() -> None:
-    named, made = rs.data.open_source("scenes:3", seed=5), rs.data.scenes(3, seed=5)
+    named, made = rs.sources.open_source("scenes:3", seed=5), rs.data.scenes(3, seed=5)
     assert len(named) == 3
     assert named.fingerprint == made.fingerprint  # type: ignore[attr-defined]
     assert named[2].id == rs.data.scenes(1, seed=5, start=2)[0].id
@@ -44,13 +44,13 @@ def test_scenes_take_options() -> None:
 )
 def test_a_bad_name_teaches_the_forms(spec: str) -> None:
     with pytest.raises(InputError, match="scenes:N") as caught:
-        rs.data.open_source(spec)
+        rs.sources.open_source(spec)
     assert "\n" not in str(caught.value)
 
 
 def test_a_bare_folder_is_told_how_to_write_it(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="did you mean folder:"):
-        rs.data.open_source(str(tmp_path))
+        rs.sources.open_source(str(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,8 @@ def test_scenes_stays_a_function_in_any_order_of_imports(code: str) -> None:
 def test_what_names_a_source_opens_it_again(tmp_path: Path) -> None:
     from PIL import Image
 
-    from retinoscope.data import folder, open_source, reopen_source, source_of
+    from retinoscope.data import folder
+    from retinoscope.sources import open_source, reopen_source, source_of
 
     for name in ("a", "b", "c"):
         Image.new("RGB", (4, 4)).save(tmp_path / f"{name}.png")

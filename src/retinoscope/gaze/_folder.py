@@ -10,17 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import InputError
-from .._folder import folder
-from .._image import open_image
-from .._lazy import LazySamples, content_hash, existing_folder
-from .._sample import Sample
-from .._schema import inside as inside_folder
-from .._tabular import find_rows, read_rows
-from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
+from .. import data
+from ..data import GRANULARITIES, Gaze, Sample, Segment
+from ..data.images import open_image
+from ..data.lazy import LazySamples, content_hash, existing_folder
+from ..data.schema import inside as inside_folder
+from ..data.tabular import find_rows, read_rows
+from ..errors import InputError
 from ._mat import read_mat
 from ._options import SETTINGS, GazeOptions, read_options
 from ._pictures import IMAGES, chosen, image_named, images_below, read_map
+from ._segments import segment_of
 from ._viewport import Viewport, inside
 from ._vista import images_of, texts_of, whole_number
 
@@ -34,7 +34,7 @@ _TEXTS = ("image", "text")
 _FARTHEST = 1e9
 
 
-def gaze(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
+def folder(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
     """Samples of a folder of images with fixations or maps, one per image, with `attention`.
 
         images/a.jpg           or ALLSTIMULI/ (MIT1003), Stimuli/ (CAT2000), or the folder itself
@@ -339,6 +339,5 @@ def described(path: str | Path) -> list[Sample]:
     """
     root = existing_folder(path, "a folder of images")
     texts = _texts(root, images_below(root, deep=False))
-    return [
-        replace(sample, captions=texts.get(Path(sample.id).stem, ())) for sample in folder(root)
-    ]
+    images = data.folder(root)
+    return [replace(one, captions=texts.get(Path(one.id).stem, ())) for one in images]

@@ -15,9 +15,9 @@ from typing import Any, Literal, cast
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError
+from ..data import PROVENANCES, Gaze, Provenance
+from ..errors import InputError
 from ._density import overlap
-from ._gaze import PROVENANCES, Gaze, Provenance
 from ._options import GazeOptions
 from ._text import TextUnit, Transcript, transcript
 from ._viewport import Viewport, inside

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from viewing_folders import README, fixation, grey, image, vista_folder, word
+from gaze_folders import README, fixation, grey, image, vista_folder, word
 
 import retinoscope as rs
-from retinoscope.data import viewing
 from retinoscope.errors import InputError
 
 SCREEN = {"viewport": {"screen": [1920, 1080]}}
@@ -36,7 +35,7 @@ TALK = {
 
 
 def _read(folder: Path) -> rs.data.Sample:
-    return rs.data.open_source(f"vista:{folder}")[0]
+    return rs.sources.open_source(f"vista:{folder}")[0]
 
 
 def _by_text(sample: rs.data.Sample) -> dict[tuple[str, str], rs.data.Gaze]:
@@ -57,8 +56,8 @@ def test_the_example_of_the_readme_is_read(tmp_path: Path) -> None:
 
 
 def test_a_recording_survives_being_written(tmp_path: Path) -> None:
-    read = viewing.read_recording(TALK, "here")
-    again = viewing.read_recording(json.loads(json.dumps(viewing.recording_json(read))), "there")
+    read = rs.gaze.read_recording(TALK, "here")
+    again = rs.gaze.read_recording(json.loads(json.dumps(rs.gaze.recording_json(read))), "there")
     assert again.text == read.text
     np.testing.assert_array_equal(again.points, read.points)
     np.testing.assert_array_equal(again.starts, read.starts)
@@ -123,7 +122,7 @@ def test_the_viewport_is_needed_and_exact(tmp_path: Path) -> None:
     np.testing.assert_allclose(gaze.fixations, [(10, 5)])
     own = {"viewport": "image", "viewports": {"000000001083": told}}
     assert _read(vista_folder(tmp_path, talk, own)).attention[0].fixations[0, 0] == 10
-    fitted = viewing.Viewport.contain((1920, 1080), (640, 480))
+    fitted = rs.gaze.Viewport.contain((1920, 1080), (640, 480))
     np.testing.assert_allclose(
         fitted.to_image(np.array([(240.0, 0.0), (960, 540), (1680, 1080)])),
         [(0, 0), (320, 240), (640, 480)],
@@ -178,18 +177,18 @@ def test_settings_that_say_nothing_are_refused(
     tmp_path: Path, settings: object, message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
-        rs.data.open_source(f"vista:{vista_folder(tmp_path, TALK, settings)}")
+        rs.sources.open_source(f"vista:{vista_folder(tmp_path, TALK, settings)}")
 
 
 def test_a_folder_without_recordings_or_images_is_told_so(tmp_path: Path) -> None:
     image(tmp_path / "images")
     with pytest.raises(InputError, match=r"recordings \(IMAGE.json\) or triplets.csv"):
-        rs.data.vista(tmp_path)
+        rs.gaze.vista(tmp_path)
     (tmp_path / "42.json").write_text("{}")
     with pytest.raises(InputError, match="an image for each recording, got none for 1 of 1"):
-        rs.data.vista(tmp_path)
+        rs.gaze.vista(tmp_path)
     with pytest.raises(InputError, match="got nothing there"):
-        rs.data.vista(tmp_path / "no")
+        rs.gaze.vista(tmp_path / "no")
 
 
 def test_observers_and_subsets_by_file(tmp_path: Path) -> None:
@@ -197,18 +196,18 @@ def test_observers_and_subsets_by_file(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("000000001083.jpg\n")
     (tmp_path / "000000001083.2.json").write_text(json.dumps(TALK))
     (tmp_path / "000000009999.json").write_text(json.dumps(TALK))
-    samples = rs.data.vista(tmp_path)
+    samples = rs.gaze.vista(tmp_path)
     assert len(samples) == 1
     assert {g.observer for g in samples[0].attention} == {None, 2}
-    pooled = viewing.pool([g for g in samples[0].attention if g.segment.text == "cup"])  # type: ignore[union-attr]
+    pooled = rs.gaze.pool([g for g in samples[0].attention if g.segment.text == "cup"])  # type: ignore[union-attr]
     assert pooled.settings["observers"] == 2
     assert len(pooled.fixations) == 4
     before = samples.fingerprint
     # A recording that leaves the observer open has its file's.
     (tmp_path / "000000001083.2.json").write_text(json.dumps(TALK | {"observer": None}))
-    assert {g.observer for g in rs.data.vista(tmp_path)[0].attention} == {None, 2}
+    assert {g.observer for g in rs.gaze.vista(tmp_path)[0].attention} == {None, 2}
     (tmp_path / "000000001083.2.json").write_text(json.dumps(TALK | {"observer": 5}))
-    assert rs.data.vista(tmp_path).fingerprint != before
+    assert rs.gaze.vista(tmp_path).fingerprint != before
 
 
 def _triplets(root: Path, rows: str, settings: object = None) -> Path:
@@ -254,7 +253,7 @@ def test_maps_of_segments(tmp_path: Path) -> None:
 )
 def test_rows_that_fit_nothing_are_refused_at_once(tmp_path: Path, row: str, message: str) -> None:
     with pytest.raises(InputError, match=message) as caught:
-        rs.data.vista(_triplets(tmp_path, row + "\n"))
+        rs.gaze.vista(_triplets(tmp_path, row + "\n"))
     assert "line 2" in str(caught.value)
 
 
@@ -265,7 +264,7 @@ def test_observers_are_whole_numbers(tmp_path: Path, observer: str) -> None:
         f"image,text,segment,map,observer\n7,a cup,cup,maps/a.png,{observer}\n"
     )
     with pytest.raises(InputError, match="observer as a whole number from 0 up") as caught:
-        rs.data.vista(root)
+        rs.gaze.vista(root)
     assert "line 2" in str(caught.value)
 
 
@@ -281,7 +280,7 @@ def test_observers_are_whole_numbers(tmp_path: Path, observer: str) -> None:
     ],
 )
 def test_maps_that_are_none_fail_their_sample(tmp_path: Path, name: str, message: str) -> None:
-    samples = rs.data.vista(_triplets(tmp_path, f"7,a cup,cup,maps/{name}\n"))
+    samples = rs.gaze.vista(_triplets(tmp_path, f"7,a cup,cup,maps/{name}\n"))
     with pytest.raises(InputError, match=message):
         _ = samples[0]
 
@@ -298,4 +297,4 @@ def test_two_kinds_in_one_folder_are_refused(tmp_path: Path) -> None:
     folder = _triplets(tmp_path, "7,a cup,cup,maps/a.png\n")
     (folder / "7.json").write_text("{}")
     with pytest.raises(InputError, match="recordings or a table of maps"):
-        rs.data.vista(folder)
+        rs.gaze.vista(folder)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError
+from ..errors import InputError
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import overload
 from .. import arguments
 from ..errors import InputError, RetinoscopeError
 from ._sample import Sample
-from ._skipped import Skipped
+from .skipped import Skipped
 
 
 @dataclass(frozen=True, eq=False, repr=False)

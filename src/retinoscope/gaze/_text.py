@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from ...errors import InputError
-from ._gaze import Segment
+from ..data import Segment
+from ..errors import InputError
 
 _BETWEEN = """
 and or but with without while which that who whose where when as if than because so then

@@ -28,13 +28,12 @@ from jaxtyping import Float
 from pydantic import Field, FiniteFloat, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
-from ...errors import InputError
-from ...naming import slugify
-from .._image import open_image
-from .._lazy import LazySamples, content_hash, existing_folder
-from .._sample import Sample
-from .._schema import STRICT, FileName, Side, entry, read_json
-from ._gaze import Gaze
+from ..data import Gaze, Sample
+from ..data.images import open_image
+from ..data.lazy import LazySamples, content_hash, existing_folder
+from ..data.schema import STRICT, FileName, Side, entry, read_json
+from ..errors import InputError
+from ..naming import slugify
 from ._options import GazeOptions, read_options
 from ._pictures import chosen, images_below
 from ._recording import MOST_WORDS, Recording

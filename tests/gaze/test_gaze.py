@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gaze_folders import grey, image
 from scipy.io import savemat
-from viewing_folders import grey, image
 
 import retinoscope as rs
-from retinoscope.data import viewing
+from retinoscope.data.maps import kernel_density
 from retinoscope.errors import InputError
 from retinoscope.stats import cluster_mean, maps
 from retinoscope.studies import sample_fingerprint
 
 
 def _one(folder: Path) -> rs.data.Sample:
-    return rs.data.open_source(f"gaze:{folder}")[0]
+    return rs.sources.open_source(f"gaze:{folder}")[0]
 
 
 def _table(root: Path, text: str) -> Path:
@@ -68,12 +68,12 @@ def test_free_viewing_has_no_segment_until_there_is_a_text(tmp_path: Path) -> No
 def test_rows_that_are_none_are_refused(tmp_path: Path, row: str, message: str) -> None:
     text = f"image,x,y,start,end,text,segment\n{row}\n"
     with pytest.raises(InputError, match=message) as caught:
-        rs.data.gaze(_table(tmp_path, text))
+        rs.gaze.folder(_table(tmp_path, text))
     assert "line 2" in str(caught.value)
 
 
 def test_durations_of_some_fixations_only_are_refused(tmp_path: Path) -> None:
-    samples = rs.data.gaze(_table(tmp_path, "image,x,y,duration\na,1,2,3\na,2,3,\n"))
+    samples = rs.gaze.folder(_table(tmp_path, "image,x,y,duration\na,1,2,3\na,2,3,\n"))
     with pytest.raises(InputError, match="durations of all fixations or of none, got 1 of 2"):
         _ = samples[0]
 
@@ -134,7 +134,7 @@ def test_matlab_files_without_fixations_are_refused(
     image(tmp_path / "images", "a.png")
     (tmp_path / "fixations").mkdir()
     savemat(tmp_path / "fixations" / "a.mat", content)
-    samples = rs.data.gaze(tmp_path)
+    samples = rs.gaze.folder(tmp_path)
     with pytest.raises(InputError, match=message):
         _ = samples[0]
     file = tmp_path / "fixations" / "a.mat"
@@ -151,45 +151,45 @@ def test_matlab_files_without_fixations_are_refused(
 def test_images_that_nothing_is_known_about(tmp_path: Path) -> None:
     image(tmp_path, "a.png")
     with pytest.raises(InputError, match=r"fixations.csv, fixations/ or maps/"):
-        rs.data.gaze(tmp_path)
+        rs.gaze.folder(tmp_path)
 
 
 def test_simulated_observers_are_labelled_and_reproducible(tmp_path: Path) -> None:
-    samples = rs.data.open_source("simulated:4", seed=3)
+    samples = rs.sources.open_source("simulated:4", seed=3)
     assert {g.provenance for sample in samples for g in sample.attention} == {"simulated"}
-    folder = rs.data.write_simulated(
+    folder = rs.gaze.write_simulated(
         rs.data.scenes(4, seed=3), tmp_path / "out", observers=2, seed=3
     )
     stored = (folder / "scene-3-000000.0.json").read_text()
     assert '"provenance": "simulated"' in stored
-    read = rs.data.open_source(f"vista:{folder}")
+    read = rs.sources.open_source(f"vista:{folder}")
     for written, made in zip(read, samples, strict=True):
         for a, b in zip(written.attention, made.attention, strict=True):
             assert (a.segment, a.observer, a.provenance) == (b.segment, b.observer, "simulated")
             np.testing.assert_allclose(a.fixations, b.fixations, atol=1e-9)
     with pytest.raises(InputError, match="an empty folder"):
-        rs.data.write_simulated(rs.data.scenes(1), folder)
+        rs.gaze.write_simulated(rs.data.scenes(1), folder)
 
 
 def test_simulated_data_is_opened_again_by_name() -> None:
-    from retinoscope.data import reopen_source, source_of
+    from retinoscope.sources import reopen_source, source_of
 
-    samples = rs.data.open_source("simulated:5", seed=7)[:3]
+    samples = rs.sources.open_source("simulated:5", seed=7)[:3]
     told = source_of(samples)
     assert told is not None
     assert reopen_source(told).fingerprint == samples.fingerprint  # type: ignore[attr-defined]
     assert sample_fingerprint(reopen_source(told)[2]) == sample_fingerprint(samples[2])
     with pytest.raises(InputError, match="simulated:N"):
-        rs.data.open_source("simulated:few")
+        rs.sources.open_source("simulated:few")
 
 
 def test_an_observer_without_error_looks_at_what_is_named() -> None:
-    exact = viewing.Observer(error=0.0, lead=0.0)
+    exact = rs.gaze.Observer(error=0.0, lead=0.0)
     for sample in rs.data.scenes(10, seed=1):
-        recording = viewing.observe(sample, how=exact)
+        recording = rs.gaze.observe(sample, how=exact)
         names = {obj.name: obj.mask for obj in sample.objects}
         size = sample.image.size
-        points = viewing.Viewport.contain((1920, 1080), size).to_image(recording.points)
+        points = rs.gaze.Viewport.contain((1920, 1080), size).to_image(recording.points)
         for unit, point in zip(recording.text.units, points, strict=True):
             plain = unit.text.strip(".,").lower()
             if plain in names:
@@ -198,7 +198,7 @@ def test_an_observer_without_error_looks_at_what_is_named() -> None:
 
 def test_masks_stand_in_by_their_own_name() -> None:
     sample = rs.data.scenes(1, seed=0)[0]
-    found = rs.data.mask_attention(sample)
+    found = rs.gaze.mask_attention(sample)
     assert {g.provenance for g in found} == {"mask"}
     assert {g.instrument for g in found} == {"none"}
     assert [g.segment.text for g in found] == ["white", "clock", "white", "tree"]  # type: ignore[union-attr]
@@ -206,13 +206,13 @@ def test_masks_stand_in_by_their_own_name() -> None:
     assert density is not None
     assert density[sample.objects[0].mask].sum() == pytest.approx(1)
     with pytest.raises(InputError, match="a caption"):
-        rs.data.mask_attention(replace(sample, captions=()))
+        rs.gaze.mask_attention(replace(sample, captions=()))
 
 
 def test_two_observers_agree_more_than_two_words() -> None:
     """People against people is the ceiling, another word of the same image the floor."""
     own, other = [], []
-    for sample in rs.data.open_source("simulated:25", seed=2):
+    for sample in rs.sources.open_source("simulated:25", seed=2):
         words = [g for g in sample.attention if g.segment and g.segment.granularity == "phrase"]
         first = [g for g in words if g.observer == 0]
         second = [g for g in words if g.observer == 1]
@@ -233,7 +233,7 @@ def test_two_observers_agree_more_than_two_words() -> None:
         ({"fixations": [(1, 1)], "durations": [-1]}, "durations from 0 up"),
         ({"fixations": [(11, 1)], "durations": [1]}, "inside the image"),
         ({"map": np.ones((3, 3))}, "a map of the image's size 10x8"),
-        ({"map": np.full((8, 10), np.nan)}, "without NaN"),
+        ({"map": np.full((8, 10), np.nan)}, "finite values from 0 up, got NaN"),
         ({"map": np.full((8, 10), -1.0)}, "from 0 up"),
         ({"map": np.ones(3)}, "as .height, width. numbers"),
     ],
@@ -251,59 +251,59 @@ def test_pooling_counts_every_observer_the_same() -> None:
         )  # fmt: skip
         return replace(made, **change)
 
-    pooled = viewing.pool([one(10, 9), one(30, 0.1)]).density()
+    pooled = rs.gaze.pool([one(10, 9), one(30, 0.1)]).density()
     assert pooled is not None
     assert pooled[:, :20].sum() == pytest.approx(0.5, abs=1e-6)
     with pytest.raises(InputError, match="one provenance"):
-        viewing.pool([one(10, 1), one(10, 1, provenance="simulated")])
+        rs.gaze.pool([one(10, 1), one(10, 1, provenance="simulated")])
     with pytest.raises(InputError, match="at least one observer"):
-        viewing.pool([])
-    nobody = viewing.pool([one(10, 0), one(10, 0)])
+        rs.gaze.pool([])
+    nobody = rs.gaze.pool([one(10, 0), one(10, 0)])
     assert nobody.density() is None
 
 
 def test_the_centre_prior_is_centred_and_stretched() -> None:
-    prior = viewing.centre_prior((60, 20))
+    prior = rs.gaze.centre_prior((60, 20))
     assert prior.shape == (20, 60)
     assert prior.sum() == pytest.approx(1)
     np.testing.assert_allclose(prior, prior[::-1, ::-1])
     assert prior[10].argmax() in (29, 30)
     with pytest.raises(InputError, match="spread"):
-        viewing.centre_prior((3, 3), 0)
+        rs.gaze.centre_prior((3, 3), 0)
 
 
 def test_kernels_need_width_and_weight() -> None:
     points = np.array([(3.0, 3.0)])
     with pytest.raises(InputError, match="bandwidth above 0"):
-        viewing.kernel_density(points, np.ones(1), (6, 6), 0)
+        kernel_density(points, np.ones(1), (6, 6), 0)
     with pytest.raises(InputError, match="of some duration"):
-        viewing.kernel_density(points, np.zeros(1), (6, 6), 1)
+        kernel_density(points, np.zeros(1), (6, 6), 1)
     with pytest.raises(InputError, match="vanish between the pixels"):
-        viewing.kernel_density(points, np.ones(1), (6, 6), 1e-3)
+        kernel_density(points, np.ones(1), (6, 6), 1e-3)
 
 
 def test_segments_are_in_their_text() -> None:
-    found = viewing.segment_of("a cup and a cup", "cup", occurrence=1)
+    found = rs.gaze.segment_of("a cup and a cup", "cup", occurrence=1)
     assert (found.start, found.end) == (12, 15)
     with pytest.raises(InputError, match="3 times"):
-        viewing.segment_of("a cup and a cup", "cup", occurrence=2)
+        rs.gaze.segment_of("a cup and a cup", "cup", occurrence=2)
     with pytest.raises(InputError, match="got ''"):
-        viewing.segment_of("a cup", "")
-    assert found.overlaps(viewing.segment_of("a cup and a cup", "a cup", occurrence=1))
-    assert not found.overlaps(viewing.segment_of("a cup and a cup", "cup"))
+        rs.gaze.segment_of("a cup", "")
+    assert found.overlaps(rs.gaze.segment_of("a cup and a cup", "a cup", occurrence=1))
+    assert not found.overlaps(rs.gaze.segment_of("a cup and a cup", "cup"))
 
 
 def test_whole_words_come_before_parts_of_words() -> None:
     text = "a scarf, a car and scars"
-    assert viewing.segment_of(text, "car").start == 11
+    assert rs.gaze.segment_of(text, "car").start == 11
     with pytest.raises(InputError, match="2 times, got 'car'"):
-        viewing.segment_of(text, "car", occurrence=1)
-    assert viewing.segment_of(text, "ar", occurrence=1).start == 12
-    assert viewing.segment_of("cars, cars", "cars", occurrence=1).start == 6
+        rs.gaze.segment_of(text, "car", occurrence=1)
+    assert rs.gaze.segment_of(text, "ar", occurrence=1).start == 12
+    assert rs.gaze.segment_of("cars, cars", "cars", occurrence=1).start == 6
     # A name that is a part of an earlier word is looked at where it stands by itself.
     sample = rs.data.scenes(1)[0]
     one = replace(sample.objects[0], name="car", color=None)
-    (gaze,) = viewing.mask_attention(replace(sample, objects=(one,), captions=(text,)))
+    (gaze,) = rs.gaze.mask_attention(replace(sample, objects=(one,), captions=(text,)))
     assert gaze.segment is not None
     assert (gaze.segment.start, gaze.segment.end) == (11, 14)
 
@@ -332,7 +332,7 @@ def test_damaged_matlab_files_are_refused_in_one_line(tmp_path: Path) -> None:
                 bad[place] = rng.integers(256)
             file.write_bytes(bytes(bad[: len(bad) if seed % 3 else int(rng.integers(len(bad)))]))
             try:
-                _ = rs.data.gaze(tmp_path)[0]
+                _ = rs.gaze.folder(tmp_path)[0]
                 read += 1
             except InputError as error:
                 refused += 1
@@ -349,7 +349,7 @@ def test_matlab_arrays_of_every_kind_are_read_as_scipy_reads_them(
 ) -> None:
     from scipy.io import loadmat
 
-    from retinoscope.data.viewing._mat_file import read_mat_file
+    from retinoscope.gaze._mat_file import read_mat_file
 
     values = np.arange(12).reshape(6, 2).astype(kind)
     cells = np.zeros((1, 2), dtype=[("note", object), ("fixations", object)])
@@ -369,16 +369,16 @@ def test_matlab_arrays_of_every_kind_are_read_as_scipy_reads_them(
 def test_matlab_files_are_bounded_before_they_are_unpacked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from retinoscope.data.viewing import _mat as reader
-    from retinoscope.data.viewing import _mat_file as unpacking
+    from retinoscope.gaze import _mat as reader
+    from retinoscope.gaze import _mat_file as unpacking
 
     _mat(tmp_path, {"fixations": np.zeros((500_000, 2))})
     monkeypatch.setattr(reader, "MOST_POINTS", 499_999)
     with pytest.raises(InputError, match="at most 499,999 positions"):
-        _ = rs.data.gaze(tmp_path)[0]
+        _ = rs.gaze.folder(tmp_path)[0]
     monkeypatch.setattr(unpacking, "MOST_BYTES", 1 << 22)
     with pytest.raises(InputError, match="at most 4 MiB"):
-        _ = rs.data.gaze(tmp_path)[0]
+        _ = rs.gaze.folder(tmp_path)[0]
 
 
 @pytest.mark.parametrize("value", ["true", "1e300", '"x"', "[1]"])
@@ -386,7 +386,7 @@ def test_positions_are_numbers(tmp_path: Path, value: str) -> None:
     image(tmp_path / "images", "a.png")
     (tmp_path / "fixations.jsonl").write_text(f'{{"image": "a", "x": {value}, "y": 2}}')
     with pytest.raises(InputError, match="line 1: expected x"):
-        rs.data.gaze(tmp_path)
+        rs.gaze.folder(tmp_path)
 
 
 def test_folders_that_settings_name_lie_inside(tmp_path: Path) -> None:
@@ -394,4 +394,4 @@ def test_folders_that_settings_name_lie_inside(tmp_path: Path) -> None:
     for name in ("images", "maps", "fixations"):
         (tmp_path / "gaze.json").write_text(json.dumps({name: "../elsewhere"}))
         with pytest.raises(InputError, match=r"gaze\.json: .*inside the folder"):
-            rs.data.gaze(tmp_path)
+            rs.gaze.folder(tmp_path)

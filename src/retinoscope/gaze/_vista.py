@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from .._image import open_image
-from .._lazy import LazySamples, content_hash, existing_folder
-from .._sample import Sample
-from .._schema import inside, read_json
-from .._tabular import find_rows, read_rows
-from ._gaze import GRANULARITIES, Gaze, Segment, segment_of
+from ..data import GRANULARITIES, Gaze, Sample, Segment
+from ..data.images import open_image
+from ..data.lazy import LazySamples, content_hash, existing_folder
+from ..data.schema import inside, read_json
+from ..data.tabular import find_rows, read_rows
+from ..errors import InputError
 from ._options import SETTINGS, GazeOptions, read_options
 from ._pictures import chosen, image_named, images_below, read_map, without_ending
 from ._recording import read_recording
+from ._segments import segment_of
 
 TRIPLETS = "triplets"
 _REQUIRED = ("image", "text", "segment", "map")

@@ -85,7 +85,7 @@ def test_a_study_runs(
     make: Callable[[rs.data.Scenes, Path], str], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("data")
-    samples = rs.data.open_source(make(rs.data.scenes(2, seed=3), folder))
+    samples = rs.sources.open_source(make(rs.data.scenes(2, seed=3), folder))
     study = AttentionKnockout(
         rs.load("pocket"), samples, sources=("object+1",), targets=("last",), windows=("all",),
         max_questions=1,

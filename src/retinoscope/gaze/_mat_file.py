@@ -18,7 +18,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ...errors import InputError
+from ..errors import InputError
 
 MOST_BYTES = 1 << 27
 """Of a file, packed and unpacked."""

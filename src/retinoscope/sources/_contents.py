@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..arguments import checked
+from ..data import Sample
+from ..data.images import FRAMES
+from ..data.skipped import SKIPPED, Skipped, lines
 from ..errors import InputError
-from ._image import FRAMES
-from ._sample import Sample
-from ._skipped import SKIPPED, Skipped, lines
+from ._open import source_name
 
 _ANIMATED = "animations and files of several pages, of which the first is taken"
 _CROWDS = "crowd regions, which are no objects"
@@ -49,17 +50,6 @@ def advice(source: str, part: str) -> str:
     """The line that adds "objects", "questions" or "gazes" to a source, such as "table:FILE"."""
     kind = source.removeprefix("outside:").removeprefix("color:").partition(":")[0]
     return _ADVICE.get((kind, part), _ELSEWHERE[part])
-
-
-def source_name(samples: Sequence[Sample]) -> str:
-    """The name of the data: "table:FILE", or that it was made in Python."""
-    from ._source import source_of
-
-    named = getattr(samples, "name", None)
-    if isinstance(named, str):
-        return named
-    told = source_of(samples)
-    return "samples given in Python" if told is None else str(told["spec"])
 
 
 def require_objects(samples: Sequence[Sample], who: str) -> None:

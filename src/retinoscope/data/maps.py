@@ -1,16 +1,14 @@
-"""Density maps of fixations, and a centre prior."""
+"""Maps over the pixels of an image: numbers that are checked, densities of fixations."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError
+from ..errors import InputError
 
-BANDWIDTH = 0.03
-"""Of the kernel, as a share of the image's diagonal; the paper does not give its own."""
+MOST = 1e200
+"""Of a map's values, so that a sum of them is a number."""
 
 _AT_ONCE = 1 << 22
 """Numbers of kernels that are held at a time: those of a million fixations take gigabytes."""
@@ -62,31 +60,32 @@ def kernel_density(
     return density / total
 
 
-def centre_prior(size: tuple[int, int], spread: float = 0.25) -> Float[np.ndarray, "height width"]:
-    """A Gaussian at the centre, as wide and high as the image asks for; adds up to 1.
-
-    What people's maps have in common without having seen the image; a map must do better.
+def checked_map(
+    values: object, size: tuple[int, int] | None = None, where: str = ""
+) -> Float[np.ndarray, "height width"]:
+    """`values` as a map: finite numbers from 0 up, (height, width).
 
     Args:
-        size: width and height in pixels.
-        spread: its standard deviation, as a share of the width and of the height.
+        size: width and height that it must have; any if None.
+        where: what stands before an error, such as the file.
 
     Raises:
-        InputError: a spread of 0 or below.
+        InputError: no numbers, none at all, another size, NaN, or one below 0 or above `MOST`.
     """
-    if not (math.isfinite(spread) and spread > 0):
-        raise InputError(f"expected a spread above 0, got {spread}")
-    across, down = (
-        np.exp(-(((np.arange(side) + 0.5) / side - 0.5) ** 2) / (2 * spread**2)) for side in size
-    )
-    density = np.outer(down, across)
-    return density / density.sum()
-
-
-def overlap(
-    starts: Float[np.ndarray, " fixation"],
-    ends: Float[np.ndarray, " fixation"],
-    span: tuple[float, float],
-) -> Float[np.ndarray, " fixation"]:
-    """Seconds of each fixation that fall into `span`."""
-    return np.maximum(np.minimum(ends, span[1]) - np.maximum(starts, span[0]), 0.0)
+    array = np.asarray(values)
+    if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
+        raise InputError(
+            f"{where}expected a map as (height, width) numbers, got {array.dtype} {array.shape}"
+        )
+    array = array.astype(np.float64)
+    if not (array.min() >= 0 and array.max() <= MOST):
+        low, high = array.min(), array.max()
+        got = "NaN" if np.isnan(low) else f"{low if low < 0 else high:g}"
+        raise InputError(f"{where}expected a map of finite values from 0 up, got {got}: mend it")
+    if size is not None and array.shape[::-1] != tuple(size):
+        raise InputError(
+            f"{where}expected a map of the image's size {size[0]}x{size[1]} (width x height), got "
+            f"{array.shape[1]}x{array.shape[0]}: use the map of this image, or have it resized "
+            '("resize": "area" or "bilinear" in gaze.json)'
+        )
+    return array

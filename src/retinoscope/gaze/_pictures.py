@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError
-from .._image import MAX_PIXELS, SUFFIXES, opened
-from ._gaze import MOST
+from ..data.images import MAX_PIXELS, SUFFIXES, opened
+from ..data.maps import checked_map
+from ..errors import InputError
 
 IMAGES = SUFFIXES
 _UNREADABLE = (
@@ -80,28 +80,11 @@ def read_map(
     """
     if not file.is_file():
         raise InputError(f"{file}: expected a map, got no file there")
-    values = _array(file)
-    if values.ndim != 2 or values.dtype.kind not in "biuf":
-        raise InputError(
-            f"{file}: expected a map as (height, width) numbers, got {values.dtype} {values.shape}"
-        )
-    if not values.size:
-        raise InputError(f"{file}: expected a map, got an array without values {values.shape}")
-    values = values.astype(np.float64)
-    if not (values.min() >= 0 and values.max() <= MOST):
-        low, high = values.min(), values.max()
-        got = "NaN" if np.isnan(low) else f"{low if low < 0 else high:g}"
-        raise InputError(f"{file}: expected a map of finite values from 0 up, got {got}: mend it")
-    if values.shape[::-1] == size:
+    values = checked_map(_array(file), None if resize else size, f"{file}: ")
+    if resize is None or values.shape[::-1] == size:
         return values, {}
-    if resize is None:
-        raise InputError(
-            f"{file}: expected a map of the image's size {size[0]}x{size[1]} (width x height), got "
-            f'{values.shape[1]}x{values.shape[0]}: use the map of this image, or write "resize": '
-            '"area" or "bilinear" into gaze.json'
-        )
     # Here: the room of statistics loads SciPy.
-    from ...stats.maps import resample
+    from ..stats.maps import resample
 
     fitted = resample(values, size[::-1], resize)  # type: ignore[arg-type]
     return fitted, {"resize": f"{resize} from {values.shape[1]}x{values.shape[0]}"}

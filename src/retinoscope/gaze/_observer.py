@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ... import arguments
-from ...arguments import checked
-from ...errors import InputError
-from .._lazy import LazySamples
-from .._sample import Sample
-from ..scenes import Scenes
-from ._gaze import Gaze, segment_of
+from .. import arguments
+from ..arguments import checked
+from ..data import Gaze, Sample
+from ..data.lazy import LazySamples
+from ..data.scenes import Scenes
+from ..errors import InputError
 from ._options import SETTINGS, GazeOptions
 from ._recording import Recording, recording_json
+from ._segments import segment_of
 from ._text import TextUnit, bare, transcript
 from ._viewport import Viewport
 from ._vista import texts_of
@@ -195,7 +195,7 @@ def write_simulated(
     """
     arguments.whole(observers, "observers", 1)
     arguments.seed(seed)
-    from ...store import write_bytes
+    from ..store import write_bytes
 
     root = Path(folder)
     if root.is_dir() and any(root.iterdir()):

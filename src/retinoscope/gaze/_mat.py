@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from ...errors import InputError
+from ..errors import InputError
 from ._mat_file import Value, read_mat_file
 
 Observed = list[tuple[int | None, Float[np.ndarray, "fixation xy"]]]

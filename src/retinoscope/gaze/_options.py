@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ...errors import InputError
-from .._schema import inside, read_json, read_lines
+from ..data import GRANULARITIES
+from ..data.schema import inside, read_json, read_lines
+from ..errors import InputError
 from ._density import BANDWIDTH
-from ._gaze import GRANULARITIES
 from ._viewport import Viewport
 
 SETTINGS = "gaze.json"

@@ -1,10 +1,10 @@
 """Where people looked while they said or read a text, from every format that it comes in.
 
-    samples = vista("vista/")          # or gaze("salicon/"), collected("sessions/"), simulated(50)
+    samples = vista("vista/")          # or folder, collected, simulated
     samples[0].attention[0].segment    # "red car", a phrase of the description
     samples[0].attention[0].density()  # (H, W), adds up to 1
 
-Every `Gaze` says whose it is: "human", "simulated" or "mask".
+Every `Gaze` (of `retinoscope.data`) says whose it is: "human", "simulated" or "mask".
 """
 
 from ._collected import (
@@ -17,12 +17,12 @@ from ._collected import (
     session_folder,
     trial_bytes,
 )
-from ._density import BANDWIDTH, centre_prior, kernel_density
-from ._folder import described, gaze
-from ._gaze import GRANULARITIES, PROVENANCES, Gaze, Provenance, Segment, pool, segment_of
+from ._density import BANDWIDTH, centre_prior, pool
+from ._folder import described, folder
 from ._observer import Observer, mask_attention, observe, simulated, write_simulated
 from ._options import GazeOptions
 from ._recording import Recording, read_recording, recording_json
+from ._segments import segment_of
 from ._text import TextUnit, Transcript, transcript
 from ._viewport import Viewport
 from ._vista import vista
@@ -30,15 +30,10 @@ from ._vista import vista
 __all__ = [
     "BANDWIDTH",
     "COLLECTION",
-    "GRANULARITIES",
-    "PROVENANCES",
     "CollectedTrial",
-    "Gaze",
     "GazeOptions",
     "Observer",
-    "Provenance",
     "Recording",
-    "Segment",
     "TextUnit",
     "Transcript",
     "Viewport",
@@ -46,8 +41,7 @@ __all__ = [
     "collected",
     "collected_name",
     "described",
-    "gaze",
-    "kernel_density",
+    "folder",
     "mask_attention",
     "observe",
     "pool",
