@@ -57,12 +57,12 @@ def test_free_viewing_has_no_segment_until_there_is_a_text(tmp_path: Path) -> No
     ("row", "message"),
     [
         ("b,1,2,,,,", "the name of an image, got 'b'"),
-        ("a,x,2,,,,", "x as a number"),
-        ("a,,2,,,,", "x and y as numbers"),
+        ("a,x,2,,,,", "field 'x': expected a number, got 'x'"),
+        ("a,,2,,,,", "field 'x': expected a number, got None"),
         ("a,1,2,3,2,,", "ends at 2 s, before it begins at 3 s"),
         ("a,1,2,,,a cup,mug", "a segment that is in the text 'a cup', got 'mug'"),
         ("a,1,2,,,,mug", "the text of the segment 'mug'"),
-        ("a,nan,2,,,,", "x as a number, got 'nan'"),
+        ("a,nan,2,,,,", "field 'x': expected a finite number, got nan"),
     ],
 )
 def test_rows_that_are_none_are_refused(tmp_path: Path, row: str, message: str) -> None:
@@ -385,7 +385,7 @@ def test_matlab_files_are_bounded_before_they_are_unpacked(
 def test_positions_are_numbers(tmp_path: Path, value: str) -> None:
     image(tmp_path / "images", "a.png")
     (tmp_path / "fixations.jsonl").write_text(f'{{"image": "a", "x": {value}, "y": 2}}')
-    with pytest.raises(InputError, match="line 1: expected x"):
+    with pytest.raises(InputError, match="line 1: field 'x'"):
         rs.gaze.folder(tmp_path)
 
 

@@ -32,6 +32,7 @@ TALK = {
         word("shines.", 2.4, 2.8),
     ],
 }
+BACKWARDS = {**fixation(2, 1, 3, 3), "duration": 1}
 
 
 def _read(folder: Path) -> rs.data.Sample:
@@ -133,17 +134,26 @@ def test_the_viewport_is_needed_and_exact(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"fixation_data": [fixation(2, 1, 3, 3)]}, "ends at 1 s, before it begins at 2 s"),
-        ({"fixation_data": [{**fixation(1, 2, 3, 3), "duration": -1}]}, "a duration from 0 up"),
-        ({"fixation_data": [{"start_time": 1}]}, "Avg_x_coordinates as a number, got None"),
-        ({"fixation_data": [fixation(0, 1, float("nan"), 2)]}, "as a number, got nan"),
-        ({"fixation_data": "none"}, "fixation_data as a list"),
+        (
+            {"fixation_data": [BACKWARDS]},
+            "ends at 1 s, before it begins at 2 s",
+        ),
+        (
+            {"fixation_data": [{**BACKWARDS, "duration": -1}]},
+            r"\[0\].duration.: expected 0 or more",
+        ),
+        ({"fixation_data": [{"start_time": 1}]}, r"fixation_data\[0\].end_time.: .*add it"),
+        (
+            {"fixation_data": [fixation(0, 1, float("nan"), 2)]},
+            "Avg_x_coordinates.: .* got nan",
+        ),
+        ({"fixation_data": "none"}, "fixation_data.: expected a list"),
         ({"transcription_data": [word("a", 3, 2)]}, "word 0 .'a'. ends at 2 s, before it begins"),
         ({"transcription_data": [word("a", 3, 4), word("b", 1, 2)]}, "put the words in order"),
         ({"transcription_data": []}, "a text of at least one word"),
-        ({"transcription_data": [{"text": 3, "start": 0, "end": 1}]}, "expected text, got 3"),
-        ({"provenance": "people"}, "expected provenance among human, simulated, mask"),
-        ({"observer": "Ada Lovelace"}, "observer as a number without a meaning"),
+        ({"transcription_data": [{"text": 3, "start": 0, "end": 1}]}, "expected a text, got 3"),
+        ({"provenance": "people"}, "provenance.: expected 'human', 'simulated' or 'mask'"),
+        ({"observer": "Ada Lovelace"}, "observer.: expected a whole number"),
     ],
 )
 def test_recordings_that_cannot_be_are_refused(tmp_path: Path, change: dict, message: str) -> None:
@@ -247,7 +257,7 @@ def test_maps_of_segments(tmp_path: Path) -> None:
     ("row", "message"),
     [
         ("7,a cup,mug,maps/a.png", "expected a segment that is in the text 'a cup', got 'mug'"),
-        ("7,a cup,,maps/a.png", "expected a value for segment"),
+        ("7,a cup,,maps/a.png", "segment.: expected a text, got None"),
         ("8,a cup,cup,maps/a.png", "expected the name of an image, got '8'"),
     ],
 )
@@ -263,7 +273,7 @@ def test_observers_are_whole_numbers(tmp_path: Path, observer: str) -> None:
     (root / "triplets.csv").write_text(
         f"image,text,segment,map,observer\n7,a cup,cup,maps/a.png,{observer}\n"
     )
-    with pytest.raises(InputError, match="observer as a whole number from 0 up") as caught:
+    with pytest.raises(InputError, match="'observer': expected") as caught:
         rs.gaze.vista(root)
     assert "line 2" in str(caught.value)
 

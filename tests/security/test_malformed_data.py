@@ -265,7 +265,7 @@ def test_an_observer_is_a_number_that_tables_hold(observer: object, made: Make) 
     folder, _ = made("vista-recordings")
     file = next(folder.glob("scene*.json"))
     file.write_text(json.dumps(json.loads(file.read_text()) | {"observer": observer}))
-    with pytest.raises(InputError, match="observer as a number"):
+    with pytest.raises(InputError, match="'observer': expected"):
         _ = [*rs.gaze.vista(folder)]
 
 

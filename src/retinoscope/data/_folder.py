@@ -14,11 +14,12 @@ from ..errors import InputError
 from ._box import beyond, box_mask, cut_box, slack
 from ._mask import check_masks, mask_object
 from ._sample import Object, Question, Sample
-from ._table import Row, find_table, read_table
+from ._table import Row, read_table
 from .images import SUFFIXES, UNREAD, open_image
 from .lazy import LazySamples, content_hash, existing_folder
 from .skipped import Skipped, counted
 from .skipped import lines as told
+from .tabular import find_rows
 
 UNNAMED = "object"
 """Name of an object that neither its file nor the table names."""
@@ -58,7 +59,7 @@ def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
             f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) directly in the folder, got "
             f"none: name the folder that holds them{others}"
         )
-    asked = find_table(root)
+    asked = find_rows(root, "questions")
     rows: dict[str, list[Row]] = defaultdict(list)
     names = {file.name for file in files}
     for row in [] if asked is None else read_table(asked, outside=outside):

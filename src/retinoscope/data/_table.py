@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,43 +12,15 @@ from typing_extensions import TypedDict
 
 from ..errors import InputError
 from ._box import Box
-from .schema import STRICT, Coordinate, FileName, Index, Name, entry, inside
+from .cells import Text, as_numbers, as_text, as_wholes, empty_as_none
+from .schema import STRICT, Coordinate, FileName, Index, entry, inside
 from .tabular import SUFFIXES as SUFFIXES
 from .tabular import read_rows
 
-TABLES = ("questions.csv", "questions.jsonl", "questions.parquet")
 REQUIRED = ("image",)
 ASKED = ("question", "answer")
 """Both or neither: a table of objects alone asks nothing."""
 OPTIONAL = (*ASKED, "kind", "id", "object", "box", "mask", "about")
-
-
-def _empty(value: object) -> object:
-    """None for an empty cell, which parquet may call NaN."""
-    blank = value is None or (isinstance(value, str) and not value.strip())
-    return None if blank or (isinstance(value, float) and math.isnan(value)) else value
-
-
-def _as_text(value: object) -> object:
-    """A number as a text: tables write ids and answers in digits."""
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return _empty(str(value) if plain and _empty(value) is not None else value)
-
-
-def _numbers(value: object) -> object:
-    """The numbers of a list, or of a text such as "[1, 2]", "1,2" or "1 2"."""
-    value = _empty(value)
-    if isinstance(value, str):
-        value = [one for one in re.split(r"[\s,]+", value.strip().strip("[]").strip()) if one]
-        return [_number(one) for one in value]
-    return [value] if isinstance(value, int | float) else value
-
-
-def _number(word: str) -> object:
-    try:
-        return float(word)
-    except ValueError:
-        return word
 
 
 def _in_order(box: Box) -> Box:
@@ -59,15 +29,6 @@ def _in_order(box: Box) -> Box:
     return box
 
 
-def _whole(values: object) -> object:
-    """Numbers of a text are floats; 1.0 is an index."""
-    values = _numbers(values)
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        return values
-    return [int(one) if isinstance(one, float) and one.is_integer() else one for one in values]
-
-
-_Text = Annotated[Name | None, BeforeValidator(_as_text)]
 _Four = Annotated[
     tuple[Coordinate, Coordinate, Coordinate, Coordinate],
     Field(strict=False),
@@ -79,15 +40,15 @@ _Four = Annotated[
 class _TableRow(TypedDict):
     """A row of a table; an empty cell is as good as none."""
 
-    image: Annotated[FileName, BeforeValidator(_as_text)]
-    question: _Text
-    answer: _Text
-    kind: _Text
-    id: _Text
-    object: _Text
-    box: Annotated[_Four | None, BeforeValidator(_numbers)]
-    mask: Annotated[FileName | None, BeforeValidator(_empty)]
-    about: Annotated[list[Index] | None, BeforeValidator(_whole)]
+    image: Annotated[FileName, BeforeValidator(as_text)]
+    question: Text
+    answer: Text
+    kind: Text
+    id: Text
+    object: Text
+    box: Annotated[_Four | None, BeforeValidator(as_numbers)]
+    mask: Annotated[FileName | None, BeforeValidator(empty_as_none)]
+    about: Annotated[list[Index] | None, BeforeValidator(as_wholes)]
 
 
 _CELLS = TypeAdapter(_TableRow)
@@ -107,17 +68,6 @@ class Row:
     mask: str | None
     about: tuple[int, ...] | None
     where: str
-
-
-def find_table(folder: Path) -> Path | None:
-    """The table of a folder, if it has one. Raises InputError for more than one."""
-    found = [folder / name for name in TABLES if (folder / name).is_file()]
-    if len(found) > 1:
-        raise InputError(
-            f"{folder}: expected one table of questions, got "
-            f"{' and '.join(file.name for file in found)}: keep one"
-        )
-    return found[0] if found else None
 
 
 def read_table(file: Path, *, outside: bool = False) -> list[Row]:

@@ -61,6 +61,12 @@ _EXPECTED = {
     "finite_number": "a finite number",
     "string_too_short": "a text that is not empty",
     "string_pattern_mismatch": "a file name",
+    "greater_than": "more than {gt:,.17g}",
+    "greater_than_equal": "{ge:,.17g} or more",
+    "less_than": "less than {lt:,.17g}",
+    "less_than_equal": "at most {le:,.17g}",
+    "too_short": "at least {min_length:,} values",
+    "too_long": "at most {max_length:,} values",
 }
 _UNIONS = frozenset({"bool", "str", "list", "dict"})
 
@@ -218,6 +224,8 @@ def _field(error: ValidationError, skip: int) -> str:
         there = ", ".join(map(str, same[0]["input"])) if isinstance(same[0]["input"], dict) else ""
         return f"{name}expected this field, got the fields {there or 'of nothing'}: add it"
     got = repr(same[0]["input"])
+    length = same[0].get("ctx", {}).get("actual_length")
+    got = got if length is None else f"{length:,}"
     got = got if len(got) <= 60 else f"{got[:57]}..."
     return f"{name}expected {expected}, got {got}: mend it, or leave the entry out"
 
@@ -238,10 +246,7 @@ def _path(loc: Sequence[int | str]) -> str:
 
 
 def _expected(one: Mapping[str, Any]) -> str:
-    if one["type"] in ("too_short", "too_long"):
-        side = "at least" if one["type"] == "too_short" else "at most"
-        return f"{side} {one['ctx'].get('min_length', one['ctx'].get('max_length'))} values"
     known = _EXPECTED.get(one["type"])
     if known is not None:
-        return known
+        return known.format(**one.get("ctx", {}))
     return str(one["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")

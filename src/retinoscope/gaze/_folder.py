@@ -2,36 +2,31 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from .. import data
-from ..data import GRANULARITIES, Gaze, Sample, Segment
+from ..data import Gaze, Sample, Segment
 from ..data.images import open_image
 from ..data.lazy import LazySamples, content_hash, existing_folder
-from ..data.schema import inside as inside_folder
-from ..data.tabular import find_rows, read_rows
+from ..data.schema import inside
+from ..data.tabular import find_rows
 from ..errors import InputError
-from ._mat import read_mat
+from ._fixations import Fixations, fixation, gazes_of, read_fixations
 from ._options import SETTINGS, GazeOptions, read_options
-from ._pictures import IMAGES, chosen, image_named, images_below, read_map
+from ._pictures import IMAGES, chosen, images_below, read_map
+from ._rows import ImageFixationRow, TextRow, of_image, rows
 from ._segments import segment_of
-from ._viewport import Viewport, inside
-from ._vista import images_of, texts_of, whole_number
+from ._viewport import Viewport
+from ._vista import images_of, texts_of
 
 IMAGE_FOLDERS = ("images", "ALLSTIMULI", "Stimuli")
 MAP_FOLDERS = ("maps", "ALLFIXATIONMAPS", "FIXATIONMAPS")
 FIXATION_FOLDERS = ("fixations", "FIXATIONLOCS")
 _MAP_ENDINGS = ("", "_fixMap", "_map")
-_POINTS = ("image", "x", "y")
-_MORE = (*("start", "end", "duration", "observer", "text", "segment", "occurrence", "granularity"),)
-_TEXTS = ("image", "text")
-_FARTHEST = 1e9
 
 
 def folder(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
@@ -63,12 +58,11 @@ def folder(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
     root = existing_folder(path, "a folder of images and fixations")
     settings = read_options(root) if options is None else options
     images = images_of(root, settings, IMAGE_FOLDERS)
-    listed: dict[str, list[_Fixations]] = {}
+    listed: dict[str, list[Fixations]] = {}
     table = find_rows(root, "fixations")
-    if table is not None:
-        for where, values in read_rows(table, _POINTS, _MORE):
-            name = _image(where, values, images)
-            listed.setdefault(name, []).append(_fixation(where, values))
+    for where, row in rows(table, ImageFixationRow) if table else ():
+        name = of_image(where, row.image, images)
+        listed.setdefault(name, []).append(fixation(where, row))
     texts = _texts(root, images)
     maps = _files(root, settings.maps, MAP_FOLDERS, images, _MAP_ENDINGS, {*IMAGES, ".npy"})
     files = _files(
@@ -85,94 +79,12 @@ def folder(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
     return LazySamples(f"gaze:{root}", source.read, source.describe, range(len(taken)))
 
 
-@dataclass(frozen=True)
-class _Fixations:
-    """Some of one observer; `seconds` of each, None where they are not known."""
-
-    points: Sequence[Sequence[float]]
-    seconds: float | None
-    observer: int | None
-    segment: Segment | None
-
-
-@dataclass(frozen=True)
-class _Group:
-    """All fixations of one observer and segment."""
-
-    points: list[Sequence[float]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-    def add(self, more: _Fixations) -> None:
-        self.points.extend(more.points)
-        if more.seconds is not None:
-            self.seconds.extend([more.seconds] * len(more.points))
-
-
-def _image(where: str, values: Mapping[str, Any], images: Mapping[str, Path]) -> str:
-    told = str(values.get("image") or "")
-    name = image_named(told, images)
-    if name is None:
-        raise InputError(f"{where}: expected the name of an image, got {told!r}")
-    return name
-
-
-def _fixation(where: str, values: Mapping[str, Any]) -> _Fixations:
-    x, y = (_number(values.get(name), name, where) for name in ("x", "y"))
-    if x is None or y is None:
-        raise InputError(f"{where}: expected x and y as numbers, got {values.get('x')!r}")
-    start, end, seconds = (
-        _number(values.get(name), name, where) for name in ("start", "end", "duration")
-    )
-    if start is not None and end is not None:
-        if end < start:
-            raise InputError(f"{where}: ends at {end:g} s, before it begins at {start:g} s")
-        seconds = end - start
-    if seconds is not None and seconds < 0:
-        raise InputError(f"{where}: expected a duration from 0 up, got {seconds:g}")
-    text, segment = (values.get(name) or None for name in ("text", "segment"))
-    granularity = values.get("granularity") or None
-    if granularity is not None and granularity not in GRANULARITIES:
-        raise InputError(f"{where}: expected granularity among {', '.join(GRANULARITIES)}")
-    if segment is not None and text is None:
-        raise InputError(f"{where}: expected the text of the segment {segment!r}, got none")
-    try:
-        return _Fixations(
-            [(x, y)],
-            seconds,
-            whole_number(values.get("observer"), "observer"),
-            None
-            if text is None
-            else segment_of(
-                str(text),
-                str(segment or text),
-                granularity,
-                whole_number(values.get("occurrence"), "occurrence") or 0,
-            ),
-        )
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def _number(value: Any, name: str, where: str) -> float | None:
-    if value is None or value == "":
-        return None
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not abs(number) <= _FARTHEST:
-        raise InputError(f"{where}: expected {name} as a number, got {value!r}")
-    return number
-
-
 def _texts(root: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
     table = find_rows(root, "texts")
     found: dict[str, tuple[str, ...]] = {}
-    for where, values in [] if table is None else read_rows(table, _TEXTS, ()):
-        if not str(values.get("text") or "").strip():
-            raise InputError(f"{where}: expected a text, got none")
-        name = _image(where, values, images)
-        found[name] = (*found.get(name, ()), str(values["text"]))
+    for where, row in rows(table, TextRow) if table else ():
+        name = of_image(where, row.image, images)
+        found[name] = (*found.get(name, ()), row.text)
     return found
 
 
@@ -186,23 +98,23 @@ def _files(
 ) -> dict[str, Path]:
     """Files about images, by the image's name."""
     if told is not None:
-        place = existing_folder(root / inside_folder(told, str(root / SETTINGS)), "such a folder")
+        place = existing_folder(root / inside(told, str(root / SETTINGS)), "such a folder")
     else:
         place = next((root / name for name in names if (root / name).is_dir()), None)
     if place is None:
         return {}
+    # Reversed: the image of the whole name comes before one whose map has an ending.
+    named = {name + ending: name for ending in reversed(endings) for name in images}
     found: dict[str, Path] = {}
     for file in sorted(place.rglob("*")):
-        stem = file.relative_to(place).with_suffix("").as_posix()
-        for ending in endings:
-            name = stem.removesuffix(ending) if ending else stem
-            if file.suffix.lower() in suffixes and name in images and stem == name + ending:
-                if name in found:
-                    raise InputError(
-                        f"{place}: expected one file about {name}, got {found[name].name} and "
-                        f"{file.name}"
-                    )
-                found[name] = file
+        name = named.get(file.relative_to(place).with_suffix("").as_posix())
+        if name is None or file.suffix.lower() not in suffixes:
+            continue
+        if name in found:
+            raise InputError(
+                f"{place}: expected one file about {name}, got {found[name].name} and {file.name}"
+            )
+        found[name] = file
     return found
 
 
@@ -212,7 +124,7 @@ class _Folder:
     options: GazeOptions
     table: Path | None
     images: tuple[tuple[str, Path], ...]
-    listed: Mapping[str, Sequence[_Fixations]]
+    listed: Mapping[str, Sequence[Fixations]]
     files: Mapping[str, Path]
     maps: Mapping[str, Path]
     texts: Mapping[str, tuple[str, ...]]
@@ -237,14 +149,10 @@ class _Folder:
             viewport = self.options.viewport_of(name, image.size)
         texts = self.texts.get(name, ())
         whole = tuple(segment_of(text, text, "text") for text in texts) or (None,)
-        groups: dict[tuple[Segment | None, int | None], _Group] = {}
-        for one in self._of(name, image.size):
-            for segment in (one.segment,) if one.segment else whole:
-                groups.setdefault((segment, one.observer), _Group()).add(one)
-        gazes = [
-            _gaze(group, segment, observer, viewport, image.size, self.options)
-            for (segment, observer), group in groups.items()
-        ]
+        found = [*self.listed.get(name, ())]
+        if name in self.files:
+            found += read_fixations(self.files[name], image.size)
+        gazes = gazes_of(found, whole, viewport, image.size, self.options)
         if name in self.maps:
             gazes = self._with_map(name, image.size, gazes, whole)
         return Sample(
@@ -259,17 +167,6 @@ class _Folder:
                 "notes": (),
             },
         )
-
-    def _of(self, name: str, size: tuple[int, int]) -> Iterator[_Fixations]:
-        """All that is known of an image's fixations."""
-        yield from self.listed.get(name, ())
-        file = self.files.get(name)
-        if file is not None and file.suffix.lower() == ".mat":
-            for observer, points in read_mat(file, size):
-                yield _Fixations(points.tolist(), None, observer, None)
-        elif file is not None:
-            for where, values in read_rows(file, _POINTS[1:], _MORE):
-                yield _fixation(where, values)
 
     def _with_map(
         self,
@@ -298,36 +195,6 @@ class _Folder:
                 )
             )
         return [*joined, *rest]
-
-
-def _gaze(
-    group: _Group,
-    segment: Segment | None,
-    observer: int | None,
-    viewport: Viewport,
-    size: tuple[int, int],
-    options: GazeOptions,
-) -> Gaze:
-    points = viewport.to_image(np.array(group.points).reshape(-1, 2))
-    here = inside(points, size)
-    # Without times, each fixation counts the same; with some, one of unknown length cannot.
-    timed = bool(group.seconds)
-    if timed and len(group.seconds) < len(group.points):
-        raise InputError(
-            f"expected durations of all fixations or of none, got {len(group.seconds)} of "
-            f"{len(group.points)}"
-        )
-    seconds = np.array(group.seconds) if timed else np.ones(len(group.points))
-    return Gaze(
-        segment=segment,
-        size=size,
-        provenance="human",
-        fixations=points[here],
-        durations=seconds[here],
-        observer=observer,
-        dropped=int((~here).sum()),
-        settings={"bandwidth": options.kernel(size), "timed": timed},
-    )
 
 
 def described(path: str | Path) -> list[Sample]:

@@ -8,23 +8,23 @@ end. Keys of ours, which may be missing: provenance ("human" without), observer,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, NotRequired
 
 import numpy as np
 from jaxtyping import Float
+from pydantic import Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
 
-from ..data import PROVENANCES, Gaze, Provenance
-from ..errors import InputError
+from ..data import Gaze, Provenance
+from ..data.schema import STRICT, Coordinate, Length, entry
 from ._density import overlap
 from ._options import GazeOptions
-from ._text import TextUnit, Transcript, transcript
+from ._text import TextUnit, Transcript, in_order, transcript
 from ._viewport import Viewport, inside
 
-INSTRUMENTS = ("eyes", "pointer")
-_FARTHEST = 1e9
-"""Pixels or seconds; what lies beyond is damage."""
+Instrument = Literal["eyes", "pointer"]
 
 MOST_FIXATIONS, MOST_WORDS = 100_000, 10_000
 """Of a recording: each of the ones is held against each of the others. An hour has 10,000."""
@@ -46,7 +46,7 @@ class Recording:
     text: Transcript
     provenance: Provenance = "human"
     observer: int | None = None
-    instrument: Literal["eyes", "pointer"] = "eyes"
+    instrument: Instrument = "eyes"
     notes: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -93,6 +93,36 @@ class Recording:
         return tuple(found)
 
 
+@with_config(STRICT)
+class _Fixation(TypedDict):
+    start_time: Coordinate
+    end_time: Coordinate
+    Avg_x_coordinates: Coordinate
+    Avg_y_coordinates: Coordinate
+    duration: NotRequired[Length | None]
+    x_coordinates: NotRequired[Any]
+    y_coordinates: NotRequired[Any]
+
+
+@with_config(STRICT)
+class _Word(TypedDict):
+    text: str
+    start: Coordinate
+    end: Coordinate
+
+
+@with_config(STRICT)
+class _Stored(TypedDict):
+    fixation_data: Annotated[list[_Fixation], Field(max_length=MOST_FIXATIONS)]
+    transcription_data: Annotated[list[_Word], Field(max_length=MOST_WORDS)]
+    provenance: NotRequired[Provenance]
+    instrument: NotRequired[Instrument]
+    observer: NotRequired[Annotated[int, Field(gt=-(2**53), lt=2**53)] | None]
+
+
+_STORED = TypeAdapter(_Stored)
+
+
 def read_recording(stored: object, where: str, observer: int | None = None) -> Recording:
     """A recording from the JSON's content.
 
@@ -103,61 +133,30 @@ def read_recording(stored: object, where: str, observer: int | None = None) -> R
         InputError: a missing key, a value that is no number, an end before its start, a negative
             duration, words that go back in time, an unknown provenance.
     """
-    if not isinstance(stored, dict):
-        raise InputError(f"{where}: expected an object with fixation_data and transcription_data")
-    fixations, words = (
-        _objects(stored, name, where) for name in ("fixation_data", "transcription_data")
-    )
-    for what, found, most in (
-        ("fixations", fixations, MOST_FIXATIONS),
-        ("words", words, MOST_WORDS),
-    ):
-        if len(found) > most:
-            raise InputError(f"{where}: expected at most {most:,} {what}, got {len(found):,}")
-    points = np.zeros((len(fixations), 2))
-    times = np.zeros((len(fixations), 2))
-    unequal = 0
+    told = entry(_STORED, stored, where)
+    fixations = told["fixation_data"]
     for number, one in enumerate(fixations):
-        at = f"{where}: fixation {number}"
-        points[number] = [_number(one, f"Avg_{axis}_coordinates", at) for axis in ("x", "y")]
-        times[number] = [_number(one, name, at) for name in ("start_time", "end_time")]
-        if times[number, 1] < times[number, 0]:
-            raise InputError(
-                f"{at}: ends at {times[number, 1]:g} s, before it begins at "
-                f"{times[number, 0]:g} s: mend its times"
-            )
-        if one.get("duration") is not None and _number(one, "duration", at) < 0:
-            raise InputError(f"{at}: expected a duration from 0 up, got {one['duration']}")
-        lists = [one.get(f"{axis}_coordinates") for axis in ("x", "y")]
-        unequal += all(isinstance(xs, list) for xs in lists) and len({len(x) for x in lists}) > 1  # type: ignore[arg-type]
-    units = [
-        TextUnit(
-            _text(one, f"{where}: word {number}"),
-            *(_number(one, name, f"{where}: word {number}") for name in ("start", "end")),
-        )
-        for number, one in enumerate(words)
-    ]
-    provenance, instrument = stored.get("provenance", "human"), stored.get("instrument", "eyes")
-    if provenance not in PROVENANCES or instrument not in INSTRUMENTS:
-        raise InputError(
-            f"{where}: expected provenance among {', '.join(PROVENANCES)} and instrument among "
-            f"{', '.join(INSTRUMENTS)}, got {provenance!r} and {instrument!r}"
-        )
-    own = stored.get("observer")
-    own = observer if own is None else own
-    if own is not None and not (type(own) is int and abs(own) < 2**53):
-        raise InputError(f"{where}: expected observer as a number without a meaning, got {own!r}")
-    notes = (f"{unequal} fixations with x and y lists of two lengths",) if unequal else ()
+        in_order(one["start_time"], one["end_time"], f"{where}: fixation {number}")
+    columns = ("Avg_x_coordinates", "Avg_y_coordinates", "start_time", "end_time")
+    table = np.array([[one[name] for name in columns] for one in fixations], float).reshape(-1, 4)
+    unequal = sum(map(_unequal, fixations))
+    own = told.get("observer")
     return Recording(
-        points,
-        times[:, 0],
-        times[:, 1],
-        transcript(units, where),
-        cast("Provenance", provenance),
-        own,
-        instrument,
-        notes,
+        table[:, :2],
+        table[:, 2],
+        table[:, 3],
+        transcript([TextUnit(**word) for word in told["transcription_data"]], where),
+        told.get("provenance", "human"),
+        observer if own is None else own,
+        told.get("instrument", "eyes"),
+        (f"{unequal} fixations with x and y lists of two lengths",) if unequal else (),
     )
+
+
+def _unequal(one: _Fixation) -> bool:
+    """Whether the lists of a fixation's raw samples are of two lengths."""
+    xs, ys = one.get("x_coordinates"), one.get("y_coordinates")
+    return isinstance(xs, list) and isinstance(ys, list) and len(xs) != len(ys)
 
 
 def recording_json(recording: Recording) -> dict[str, Any]:
@@ -187,23 +186,3 @@ def recording_json(recording: Recording) -> dict[str, Any]:
         "instrument": recording.instrument,
         "observer": recording.observer,
     }
-
-
-def _objects(stored: Mapping[str, Any], name: str, where: str) -> Sequence[Mapping[str, Any]]:
-    found = stored.get(name)
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise InputError(f"{where}: expected {name} as a list of objects, got {str(found)[:40]}")
-    return found
-
-
-def _number(one: Mapping[str, Any], name: str, where: str) -> float:
-    value = one.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= _FARTHEST:
-        raise InputError(f"{where}: expected {name} as a number, got {value!r}")
-    return float(value)
-
-
-def _text(one: Mapping[str, Any], where: str) -> str:
-    if not isinstance(one.get("text"), str):
-        raise InputError(f"{where}: expected text, got {one.get('text')!r}")
-    return one["text"]

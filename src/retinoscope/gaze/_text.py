@@ -137,6 +137,14 @@ def names_something(word: str) -> bool:
     return plain not in FUNCTION_WORDS and re.search(r"\w", plain) is not None
 
 
+def in_order(start: float, end: float, what: str) -> None:
+    """Raises InputError for an end before its start."""
+    if end < start:
+        raise InputError(
+            f"{what} ends at {end:g} s, before it begins at {start:g} s: mend its times"
+        )
+
+
 def transcript(units: Sequence[TextUnit], where: str, *, ordered: bool = True) -> Transcript:
     """Timed pieces put together; pieces without a letter or a sign say nothing and are left out.
 
@@ -159,11 +167,7 @@ def transcript(units: Sequence[TextUnit], where: str, *, ordered: bool = True) -
             raise InputError(
                 f"{where}: expected seconds for word {number} ({unit.text!r}), got none"
             )
-        if unit.end < unit.start:
-            raise InputError(
-                f"{where}: word {number} ({unit.text!r}) ends at {unit.end:g} s, before it begins "
-                f"at {unit.start:g} s: mend its times"
-            )
+        in_order(unit.start, unit.end, f"{where}: word {number} ({unit.text!r})")
         if ordered and unit.start < before:
             raise InputError(
                 f"{where}: word {number} ({unit.text!r}) begins at {unit.start:g} s, before the "

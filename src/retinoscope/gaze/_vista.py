@@ -6,22 +6,19 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..data import GRANULARITIES, Gaze, Sample, Segment
+from ..data import Gaze, Sample, Segment
 from ..data.images import open_image
 from ..data.lazy import LazySamples, content_hash, existing_folder
 from ..data.schema import inside, read_json
-from ..data.tabular import find_rows, read_rows
+from ..data.tabular import find_rows
 from ..errors import InputError
 from ._options import SETTINGS, GazeOptions, read_options
 from ._pictures import chosen, image_named, images_below, read_map, without_ending
 from ._recording import read_recording
-from ._segments import segment_of
+from ._rows import MapRow, of_image, rows
 
 TRIPLETS = "triplets"
-_REQUIRED = ("image", "text", "segment", "map")
-_OPTIONAL = ("occurrence", "granularity", "observer")
 
 
 def vista(
@@ -68,7 +65,7 @@ def vista(
             " keep one kind"
         )
     if table is not None:
-        return _of_triplets(root, table, images, settings, outside)
+        return _of_maps(root, table, images, settings, outside)
     if not files:
         raise InputError(
             f"{root}: expected recordings (IMAGE.json) or {TRIPLETS}.csv, got neither: name the "
@@ -171,72 +168,30 @@ def texts_of(gazes: Sequence[Gaze]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class _Triplet:
+class _SegmentMap:
     segment: Segment
     map: str
     observer: int | None
 
 
-def _of_triplets(
+def _of_maps(
     root: Path, table: Path, images: Mapping[str, Path], options: GazeOptions, outside: bool
 ) -> LazySamples:
-    rows: dict[str, list[_Triplet]] = {}
+    maps: dict[str, list[_SegmentMap]] = {}
     wanted = None if options.subset is None else set(options.subset)
-    for where, values in read_rows(table, _REQUIRED, _OPTIONAL):
-        missing = [key for key in _REQUIRED if values.get(key) in (None, "")]
-        if missing:
-            raise InputError(f"{where}: expected a value for {missing[0]}, got none: fill it in")
-        told = str(values["image"])
-        name = image_named(told, images)
-        if wanted is not None and (name or without_ending(told)) not in wanted:
+    for where, row in rows(table, MapRow):
+        known = image_named(row.image, images) or without_ending(row.image)
+        if wanted is not None and known not in wanted:
             continue
-        if name is None:
-            raise InputError(f"{where}: expected the name of an image, got {values['image']!r}")
-        inside(str(values["map"]), where, outside=outside)
-        rows.setdefault(name, []).append(_triplet(where, values))
-    if not rows:
+        name = of_image(where, row.image, images)
+        file = inside(row.map, where, outside=outside)
+        maps.setdefault(name, []).append(_SegmentMap(row.part(where), file, row.observer))
+    if not maps:
         raise InputError(f"{table}: expected at least one map, got none")
-    named = chosen({name: images[name] for name in rows}, options.subset, str(root))
-    source = _VistaMaps(root, table, options, tuple(named.items()), rows)
+    named = chosen({name: images[name] for name in maps}, options.subset, str(root))
+    source = _VistaMaps(root, table, options, tuple(named.items()), maps)
     name = f"{'outside:' if outside else ''}vista:{root}"
     return LazySamples(name, source.read, source.describe, range(len(named)))
-
-
-def _triplet(where: str, values: Mapping[str, Any]) -> _Triplet:
-    granularity = values.get("granularity") or None
-    if granularity is not None and granularity not in GRANULARITIES:
-        raise InputError(
-            f"{where}: expected granularity among {', '.join(GRANULARITIES)}, got {granularity!r}"
-        )
-    try:
-        segment = segment_of(
-            str(values["text"]),
-            str(values["segment"]),
-            granularity,
-            whole_number(values.get("occurrence"), "occurrence") or 0,
-        )
-        return _Triplet(
-            segment, str(values["map"]), whole_number(values.get("observer"), "observer")
-        )
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from error
-
-
-def whole_number(value: object, name: str) -> int | None:
-    """A value of a table as a number from 0 up; None for an empty one.
-
-    Raises:
-        InputError: anything else.
-    """
-    if value is None or value == "" or value != value:
-        return None
-    try:
-        number = float(str(value))
-    except ValueError:
-        number = -1.0
-    if not (0 <= number < 2**53 and number.is_integer()):
-        raise InputError(f"expected {name} as a whole number from 0 up, got {value!r}")
-    return int(number)
 
 
 @dataclass(frozen=True)
@@ -245,7 +200,7 @@ class _VistaMaps:
     table: Path
     options: GazeOptions
     images: tuple[tuple[str, Path], ...]
-    rows: Mapping[str, Sequence[_Triplet]]
+    rows: Mapping[str, Sequence[_SegmentMap]]
 
     def describe(self, places: Sequence[int]) -> object:
         taken = [self.images[place] for place in places]
