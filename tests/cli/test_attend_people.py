@@ -26,9 +26,9 @@ def test_the_data_decides_and_it_is_said(
     out = tmp_path / "out"
     options = ("--no-untrained", "--distractors", "0", "--granularities", "word")
     assert _attend(f"vista:{folder}", *options, "--out", str(out)) == 0
-    said = capsys.readouterr().out
-    assert "comparing with where observers looked (simulated)" in said
-    assert "looks where simulated observers look" in " ".join(said.split())
+    said = capsys.readouterr()
+    assert "where observers looked (simulated)" in said.err
+    assert "looks where simulated observers look" in " ".join(said.out.split())
     results = open_results(out)
     assert results.study == "alignment"
     assert {r["provenance"] for r in results.table.to_pylist()} == {"simulated"}

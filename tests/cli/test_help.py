@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+
 import pytest
 
 import retinoscope
 from retinoscope.cli import main
+from retinoscope.cli._app import app
 from retinoscope.pocket import MODELS
+from retinoscope.studies.registry import STUDIES as COMMANDS_OF_STUDIES
 
 STUDIES = ("ablate", "lens", "knockout", "flow", "look", "reprompt", "attend")
 COMMANDS = ("demo", *STUDIES, "report", "models", "doctor", "check", "collect", "train")
@@ -30,6 +35,46 @@ def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixt
 def test_no_stubs(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command]) == 2
     assert command in capsys.readouterr().err
+
+
+def test_no_two_commands_ask_the_same() -> None:
+    heads = Counter(
+        re.split(r"[.:?,]", app[name].help)[0] for name in app if not name.startswith("-")
+    )
+    assert max(heads.values()) == 1, heads.most_common(2)
+
+
+PARTLY = {*filter(None, COMMANDS_OF_STUDIES.values()), "reproduce", "curate"}
+"""Commands that go on where an image fails, and say so by their exit code."""
+
+
+@pytest.mark.parametrize("command", sorted({*COMMANDS, *PARTLY} - {"train"}))
+def test_exit_code_3_stands_in_the_help_of_commands_that_use_it(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, "--help"]) == 0
+    codes = capsys.readouterr().out.split("Exit codes:")[1]
+    assert re.findall(r"\d+", codes) == [
+        "0",
+        "1",
+        "2",
+        *(["3"] if command in PARTLY else []),
+        "130",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("group", ("encoder", "layer", "grouping", "method")),
+    ],
+)
+def test_options_of_several_values_also_go_by_their_old_names(
+    command: str, names: tuple[str, ...]
+) -> None:
+    found = {one.name: one.names for one in app[command].assemble_argument_collection()}
+    for name in names:
+        assert found[f"--{name}s"] == (f"--{name}s", f"--{name}")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

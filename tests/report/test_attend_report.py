@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import get_args
 
 from retinoscope.cli import main
-from retinoscope.cli._attend import MapMethod
 from retinoscope.reporting import compose, write_report
 from retinoscope.saliency import METHODS
+from retinoscope.studies.attend.options import MapMethod
 
 FEW = ("attention", "chefer", "knockout-effect", "lens-probability")
 

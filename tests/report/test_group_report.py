@@ -13,7 +13,7 @@ from retinoscope.studies.group.section import grouping_finding
 
 def test_group_reports_labels_groups_and_pictures(tmp_path: Path, capsys, monkeypatch) -> None:
     out = tmp_path / "group"
-    options = ["--grouping", "kmeans", "pc", "--attribution-images", "2", "--examples", "1"]
+    options = ["--groupings", "kmeans", "pc", "--attribution-images", "2", "--examples", "1"]
     command = ["group", "planted:one-hot-patch", "squares:12", "--out", str(out), *options]
     assert main(command) == 0
     said = capsys.readouterr().out
@@ -47,7 +47,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capsys) -> None:
         (["--n-groups", "40", "--no-untrained"], "ask for fewer groups"),
         (["--template", "a photo"], "expected a template"),
         (["--background", "sky", "Sky"], "'Sky' beside 'sky'"),
-        (["--layer", "attic"], "got 'attic'"),
+        (["--layers", "attic"], "got 'attic'"),
     ):
         assert main([*start, *options]) in (1, 2)
         text = capsys.readouterr().err

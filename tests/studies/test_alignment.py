@@ -18,7 +18,7 @@ from retinoscope.gaze import segment_of
 from retinoscope.reporting import compose, write_report
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
 from retinoscope.studies.alignment.gaze_targets import gaze_targets_of
-from retinoscope.studies.alignment.study import _ranked
+from retinoscope.studies.alignment.rows import ranked
 from retinoscope.studies.alignment.vlm_pair import VlmPair
 
 METHODS = ("ablation-effect", "lens-probability")
@@ -202,9 +202,9 @@ def test_data_without_anybody_who_looked_is_refused(tmp_path: Path) -> None:
 
 
 def test_ties_share_the_first_place() -> None:
-    assert _ranked([0.5, 0.1, 0.2]) == {"candidates": 3, "preferred": 1.0, "rank": 1}
-    assert _ranked([0.5, 0.5, 0.2]) == {"candidates": 3, "preferred": 0.5, "rank": 1.5}
-    assert _ranked([0.1, 0.5, 0.5]) == {"candidates": 3, "preferred": 0.0, "rank": 3}
+    assert ranked([0.5, 0.1, 0.2]) == {"candidates": 3, "preferred": 1.0, "rank": 1}
+    assert ranked([0.5, 0.5, 0.2]) == {"candidates": 3, "preferred": 0.5, "rank": 1.5}
+    assert ranked([0.1, 0.5, 0.5]) == {"candidates": 3, "preferred": 0.0, "rank": 3}
 
 
 def test_simulated_observers_are_never_called_people(tmp_path: Path) -> None:

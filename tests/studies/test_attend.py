@@ -297,7 +297,7 @@ def test_methods_that_the_model_does_not_allow(
     refusing = direct.capabilities.refusing("gradients", "they are switched off here")
     monkeypatch.setattr(direct, "capabilities", refusing)
     one = study(direct, rs.data.squares(1), methods=())
-    assert {method.name for method in one._methods} == {
+    assert {method.name for method in one._asked.methods} == {
         name for name, method in METHODS.items() if "gradients" not in method.needs
     }
     with pytest.raises(rs.InputError, match="switched off here"):

@@ -9,14 +9,13 @@ from cyclopts import App, Group
 
 from .. import __version__
 from ..studies.registry import STUDIES
-from ._attend import attend
 from ._check import check
 from ._collect import collect
+from ._common import PARTLY
 from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
 from ._fetch import fetch
-from ._group import group
 from ._models import models
 from ._probe import probe
 from ._report import report
@@ -46,13 +45,16 @@ color:DATA names objects by their colours. \
 planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
 
 Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
-for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, 130 interrupted.
+for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, {partly}130 \
+interrupted.
 """
+_PARTLY = EPILOGUE.format(partly=f"{PARTLY} done while some images failed, ")
+"""Below the help of commands that go on where an image fails."""
 
 app = App(
     name="retinoscope",
     help=HELP,
-    help_epilogue=EPILOGUE,
+    help_epilogue=EPILOGUE.format(partly=""),
     help_format="markdown",
     version=__version__,
     # `main` turns Ctrl-C into its exit code and its line.
@@ -64,13 +66,13 @@ _studies = Group("Studies", sort_key=2)
 _more = Group("Reports and models", sort_key=3)
 
 app.command(demo, group=_whole)
-app.command(reproduce, group=_whole)
-app.command(curate, group=_studies)
+app.command(reproduce, group=_whole, help_epilogue=_PARTLY)
+app.command(curate, group=_studies, help_epilogue=_PARTLY)
 for _study, _name in STUDIES.items():
+    if _study == "probe":
+        app.command(probe, group=_studies, help_epilogue=_PARTLY)
     if _name is not None:
-        app.command(study_command(_study), name=_name, group=_studies)
-for _command in (probe, group, attend):
-    app.command(_command, group=_studies)
+        app.command(study_command(_study), name=_name, group=_studies, help_epilogue=_PARTLY)
 app.command(report, group=_more)
 app.command(view, group=_more)
 app.command(serve, group=_more)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from ._attend import MapMethod
+from ..studies.attend.options import MapMethod
 from ._say import say
 
 Method = Literal["flow", "knockout", "ablation", "lens", "probe", "group", MapMethod]

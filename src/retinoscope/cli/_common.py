@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
+from ._loading import Loading, load_model, quiet
 from ._progress import Progress
 from ._say import say
+from ._workers import workers_of
 
 if TYPE_CHECKING:
     from ..data import Sample
-    from ..engine import VLM
     from ..report.findings import Finding
     from ..scale import RayWorkers
     from ..studies import Study
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 _own = Group.create_default_parameters()
 OBJECTS = Group("Which objects", sort_key=1)
 RUNNING = Group("Images, seeds and running", sort_key=2)
-_loading = Group("The model", sort_key=3)
 """What `--help` of a study shows below the study's own options."""
 
 Several = Parameter(
@@ -71,63 +71,6 @@ class Common:
         float | None,
         Parameter(help="GPUs of each replica (with --scale); by default 1 if there are any."),
     ] = None
-
-
-@Parameter(name="*", group=RUNNING)
-@dataclass(frozen=True, kw_only=True)
-class Covering(Common):
-    """Options of studies that look for an object's tokens."""
-
-    min_cover: Annotated[
-        float,
-        Parameter(
-            group=_own,
-            help="share of a token's box that a mask must cover; 0 is any overlap.",
-        ),
-    ] = 0.0
-
-
-@Parameter(name="*", group=RUNNING)
-@dataclass(frozen=True, kw_only=True)
-class Intervening(Common):
-    """Options of studies that make interventions."""
-
-    exact: Annotated[
-        Literal["incremental", "reference"],
-        Parameter(
-            help="how interventions are computed: only what they can reach, or one full forward "
-            "pass each; the tables are the same."
-        ),
-    ] = "incremental"
-
-
-@Parameter(name="*", group=RUNNING)
-@dataclass(frozen=True, kw_only=True)
-class CoveringAndIntervening(Covering, Intervening):
-    """Options of studies that do both."""
-
-
-@Parameter(name="*", group=_loading)
-@dataclass(frozen=True, kw_only=True)
-class Loading:
-    """How the model is loaded."""
-
-    device: Annotated[str | None, Parameter(help="where to compute, such as cuda or cpu.")] = None
-    dtype: Annotated[
-        Literal["float32", "bfloat16", "float16"] | None,
-        Parameter(help="precision; float32 on a CPU, elsewhere that of the weights."),
-    ] = None
-    device_map: Annotated[
-        str | None,
-        Parameter(help="spread the weights: auto, balanced or sequential (in place of --device)."),
-    ] = None
-    quantization: Annotated[
-        Literal["4bit", "8bit"] | None, Parameter(help="weights in 4 or 8 bits (bitsandbytes).")
-    ] = None
-    allow_pickle: Annotated[
-        bool,
-        Parameter(negative=(), help="also load pickled weights, which can run any code."),
-    ] = False
 
 
 PARTLY = 3
@@ -184,28 +127,18 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def quiet() -> None:
-    """Only our own progress on the terminal."""
-    import os
-
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-
-
 def run_study(
     model: str,
     data: str,
     common: Common,
     loading: Loading,
     make: Make,
-    opened: Callable[[str, Loading], Any] | None = None,
+    opened: Callable[[str, Loading], Any] = load_model,
 ) -> None:
     """Loads, runs with progress, prints what came out and where it lies.
 
     Args:
-        opened: loads what the study takes, where that is no VLM alone; as `load_model` if None.
+        opened: opens the model.
 
     Raises:
         SystemExit: code 3, where it is done and some images failed.
@@ -225,7 +158,7 @@ def run_study(
             progress.say(line)
         draft.fitted(survey)
         with _workers(model, data, common, loading) as workers:
-            vlm = (opened or load_model)(model, loading) if workers is None else workers.model()
+            vlm = opened(model, loading) if workers is None else workers.model()
             made = make(vlm, samples)
             study = replace(made, max_failures=common.max_failures)
             results = study.run(
@@ -255,81 +188,6 @@ def run_study(
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
         say(f"{len(failed)} of {len(samples)} images failed: {named}{more}")
         raise SystemExit(PARTLY)
-
-
-def load_model(model: str, loading: Loading) -> VLM:
-    """The model that the options name."""
-    import torch
-
-    from ..engine import load
-
-    return load(
-        model,
-        device=loading.device,
-        dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
-        device_map=loading.device_map,
-        quantization=loading.quantization,
-        allow_pickle=loading.allow_pickle,
-    )
-
-
-def open_any(model: str, loading: Loading) -> Any:
-    """A model of any kind; VLMs are loaded as the options say.
-
-    Raises:
-        InputError: options of loading, and the model is no VLM.
-    """
-    from ..engine import VLM
-    from ..errors import InputError
-    from ..studies import open_subject
-
-    found = open_subject(model, lambda name: load_model(name, loading))
-    told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
-    if told and not isinstance(found, VLM):
-        raise InputError(
-            f"--{told[0].replace('_', '-')} says how a vision-language model is loaded, and "
-            f"{model} is none: leave it out"
-        )
-    return found
-
-
-def _load_on_worker(model: str, loading: Loading) -> VLM:
-    import torch
-
-    quiet()
-    if loading.device is None and loading.device_map is None and torch.cuda.is_available():
-        loading = replace(loading, device="cuda")
-    return load_model(model, loading)
-
-
-@contextmanager
-def workers_of(
-    model: str,
-    samples: Callable[[], Sequence[Sample]],
-    *,
-    loading: Loading,
-    scale: Literal["ray"] | None,
-    workers: int | None,
-    gpus: float | None,
-) -> Iterator[RayWorkers | None]:
-    """The workers that the options ask for, which open `samples` themselves; or None."""
-    if scale is None:
-        for name, given in (("workers", workers), ("gpus", gpus)):
-            if given is not None:
-                from ..errors import InputError
-
-                raise InputError(f"--{name} says how to spread a study: it needs --scale ray")
-        yield None
-        return
-    from ..scale import RayWorkers
-
-    with RayWorkers(
-        partial(_load_on_worker, model, loading),
-        samples,
-        workers=workers,
-        gpus=0 if loading.device == "cpu" else gpus,
-    ) as replicas:
-        yield replicas
 
 
 def _workers(

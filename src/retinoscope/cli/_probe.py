@@ -47,7 +47,7 @@ def probe(
     precision: Literal["float16", "float32"] = "float16",
     examples: int = 3,
 ) -> None:
-    """What is where? Light heads read frozen layers: names and attributes, and where things are.
+    """Fit light heads to frozen layers: what do they hold of names and attributes, and of places?
 
     Every task is asked of every layer on equal terms: heads of one size, the same images, the same
     search over regularisation on validation images, the test images scored once. Beside it stand

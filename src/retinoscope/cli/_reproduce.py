@@ -8,20 +8,11 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from ._common import (
-    PARTLY,
-    Loading,
-    Several,
-    check_counts,
-    check_seeds,
-    load_model,
-    quiet,
-    samples_of,
-    say_findings,
-    workers_of,
-)
+from ._common import PARTLY, Several, check_counts, check_seeds, samples_of, say_findings
+from ._loading import Loading, load_model, quiet
 from ._progress import Progress
 from ._say import say
+from ._workers import workers_of
 
 
 def reproduce(

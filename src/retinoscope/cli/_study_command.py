@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, field, fields, make_dataclass
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 from cyclopts import Parameter
 from docstring_parser import parse
 
+from ..errors import CapabilityError
 from ..studies.registry import STUDIES, make_study, options_of
-from ._common import OBJECTS, RUNNING, Common, Loading, Several, run_study
+from ._common import OBJECTS, RUNNING, Common, Several, run_study
+from ._loading import Loading, load_model, open_any
 
 if TYPE_CHECKING:
     from ..data import Sample
-    from ..engine import VLM
     from ..studies import Study
 
 _GROUPS = {
@@ -32,13 +33,20 @@ def study_command(study: str) -> Callable[..., None]:
 
     def command(model: str, data: str, /, *, common: Common, loading: Loading, given: Any) -> None:
         given.check()
+        if options.ANY_MODEL and common.scale is not None:
+            raise CapabilityError(
+                f"retinoscope {STUDIES[study]} takes models of any kind, and workers load VLMs "
+                "alone: leave --scale out"
+            )
+        first, asked = given.resolved(model)
 
-        def make(vlm: VLM, samples: Sequence[Sample]) -> Study:
+        def make(vlm: Any, samples: Sequence[Sample]) -> Study:
             return make_study(
-                study, vlm, samples, given, seed=common.seed, n_examples=common.examples
+                study, vlm, samples, asked, seed=common.seed, n_examples=common.examples
             )
 
-        run_study(model, data, common, loading, make)
+        opened = open_any if options.ANY_MODEL else load_model
+        run_study(first, data, common, loading, make, opened)
 
     command.__name__ = str(STUDIES[study])
     command.__doc__ = cleandoc(options.__doc__ or "").partition("\nArgs:")[0]
@@ -67,7 +75,7 @@ def _parameters(options: type) -> type:
         [
             (
                 one.name,
-                Annotated[hints[one.name], _parameter(one, hints[one.name], known[one.name])],
+                Annotated[hints[one.name], _parameter(one, hints[one.name], known, options.ALSO)],
                 field(default=one.default),
             )
             for one in fields(options)
@@ -81,8 +89,12 @@ def _parameters(options: type) -> type:
     return Parameter(name="*")(made)
 
 
-def _parameter(one: Field, hint: Any, told: str) -> Parameter:
-    shown: dict[str, Any] = {"help": " ".join(told.split())}
+def _parameter(
+    one: Field, hint: Any, known: Mapping[str, str], also: Mapping[str, str]
+) -> Parameter:
+    shown: dict[str, Any] = {"help": " ".join(known[one.name].split())}
+    if one.name in also:
+        shown["alias"] = f"--{also[one.name]}"
     if one.name in _GROUPS:
         shown["group"] = _GROUPS[one.name]
     if one.default is False:

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
+from typing import ClassVar, Literal, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,9 +19,27 @@ class StudyOptions:
     DATA: ClassVar[str] = (
         "scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME."
     )
+    ANY_MODEL: ClassVar[bool] = False
+    """Whether MODEL may also be a contrastive or a matching model, or an encoder alone."""
+    ALSO: ClassVar[Mapping[str, str]] = {}
+    """Further names that options go by on the command line."""
 
     def check(self) -> None:
         """Refuses, before data and model are opened, what cannot be run."""
+
+    def resolved(self, model: str) -> tuple[str, Self]:
+        """The model that MODEL names first, and options that name the others it stands for."""
+        return model, self
+
+    def refuse_changed(self, names: Collection[str], why: str) -> None:
+        """Raises `InputError`, which says why, for the first of these that is not its default."""
+        from ..errors import InputError
+
+        for one in fields(self):
+            given = getattr(self, one.name)
+            if one.name in names and given != one.default:
+                option = f"--{'no-' if given is False else ''}{one.name.replace('_', '-')}"
+                raise InputError(f"{option} {why}: leave {option} out")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,13 +35,13 @@ STUDIES: dict[str, str | None] = {
     "look": "look",
     "reprompt": "reprompt",
     "probe": None,
-    "group": None,
+    "group": "group",
     "spurious": None,
     "alignment": None,
-    "attend": None,
+    "attend": "attend",
 }
-"""Each study's command, made from its options; None where `retinoscope.cli` has one of its own,
-since that opens more than a model and samples, or several studies."""
+"""Each study's command, made from its options; None where another study's command runs it too
+(`group --preset spurious`, `attend` on data with gazes)."""
 
 
 def options_of(study: str) -> type[StudyOptions]:

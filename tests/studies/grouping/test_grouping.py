@@ -227,3 +227,10 @@ def test_bad_samples_are_rows_with_their_error(tmp_path) -> None:
     too_many = Grouping(Planted(), plain, classes=CLASSES, **FAST, n_groups=37)
     with pytest.raises(StudyError, match="1 to 36 groups of 36 locations, got 37"):
         too_many.run(tmp_path / "many")
+
+
+def test_a_model_without_the_layers_that_another_has_is_left_out(tmp_path) -> None:
+    study = Grouping(Planted(), squares(2), **FAST, encoders=("small:mae",), layers=("joint",))
+    results = study.run(tmp_path / "run")
+    assert results.errors() == []
+    assert {row["model"] for row in results.summary().to_pylist()} == {"planted-tower"}

@@ -18,14 +18,15 @@ import numpy as np
 
 from ...data import Sample, Segment
 from ...errors import InputError, RetinoscopeError, one_line
-from ...gaze import centre_prior, mask_attention
 from ...saliency import HeatMap, TargetScore
-from ...stats.maps import METRICS, MapScore
+from ...stats.maps import METRICS
 from .._map_options import COMPLETENESS, Steps, check_exact, completeness_of, steps_of
 from .._needs import Need
+from .._readable import Prints
 from .._shuffled import partners
 from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell, number
+from .._tables import Cell
+from .bounds import bound_rows, other_image
 from .examples import alignment_example
 from .gaze_targets import (
     DEFAULT_RULES,
@@ -35,6 +36,9 @@ from .gaze_targets import (
     gaze_targets_of,
     relative_fixations,
 )
+from .observers import provenances
+from .other_texts import distractors, other_text
+from .rows import cells_of, ranked, read_text, row_of
 from .saliency_models import ImageTextPair, MethodAtLayer, SaliencyModel, saliency_model_of
 
 _OTHERS = 100
@@ -128,6 +132,14 @@ class AttentionAlignment(Study[_AlignmentContext]):
     def asks(self, sample: Sample) -> Mapping[str, int]:
         return {"gazes": sum(one.segment is not None for one in sample.attention)}
 
+    def told(self, prints: Prints) -> list[str]:
+        whose = ", ".join(provenances(self.samples))
+        return [
+            *super().told(prints),
+            f"comparing with where observers looked ({whose}); --against masks compares with "
+            "objects' masks",
+        ]
+
     def _parameters(self) -> dict[str, object]:
         told = {
             "rules": vars(self.rules),
@@ -177,15 +189,16 @@ class AttentionAlignment(Study[_AlignmentContext]):
     def _rows(
         self, context: _AlignmentContext, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
-        aims = gaze_targets_of(sample, self.granularities, self.rules.resolution, context.others)
+        targets = gaze_targets_of(sample, self.granularities, self.rules.resolution, context.others)
         rows: Rows = []
         examples: list[Example] = []
-        for aim in aims:
-            rows += self._bounds(index, sample, aim)
-        for text in dict.fromkeys(aim.segment.description for aim in aims):
-            own = [aim for aim in aims if aim.segment.description == text]
+        for target in targets:
+            other = other_image(self.samples, self._partners.get(index), target)
+            rows += bound_rows(sample, target, self.rules, other)
+        for text in dict.fromkeys(target.segment.description for target in targets):
+            own = [target for target in targets if target.segment.description == text]
             for weights, reader in context.readers.items():
-                reading, able, unread = _read(reader, sample, text, own)
+                reading, able, unread = read_text(reader, sample, text, own)
                 # The same text fails in the same way whatever the weights are.
                 rows += unread if weights == "trained" else []
                 if reading is None:
@@ -199,9 +212,9 @@ class AttentionAlignment(Study[_AlignmentContext]):
         return rows, examples
 
     def _scored(
-        self, sample: Sample, aims: Sequence[GazeTarget], reading: ImageTextPair, weights: str
+        self, sample: Sample, targets: Sequence[GazeTarget], reading: ImageTextPair, weights: str
     ) -> tuple[Rows, dict[tuple[str, int], HeatMap]]:
-        """Rows of all methods, and their maps by method and aim."""
+        """Rows of all methods, and their maps by method and target."""
         rows: Rows = []
         kept: dict[tuple[str, int], HeatMap] = {}
         for one in self._asked:
@@ -209,99 +222,47 @@ class AttentionAlignment(Study[_AlignmentContext]):
             pixels: dict[int, np.ndarray] = {}
             facts: dict[int, dict[str, Cell]] = {}
             asked = self._by(weights) | {"method": method, "layer": layer}
-            for aim in aims:
+            for target in targets:
                 try:
-                    heat = self._map(reading, one, aim.segment)
-                    pixels[aim.number] = aim.fitted(heat.pixels())
+                    heat = self._map(reading, one, target.segment)
+                    pixels[target.number] = target.fitted(heat.pixels())
                 except RetinoscopeError as error:
-                    rows.append(_row(sample, aim) | asked | {"error": one_line(error)})
+                    rows.append(row_of(sample, target) | asked | {"error": one_line(error)})
                     continue
-                kept.setdefault((method, aim.number), heat)
-                facts[aim.number] = {
+                kept.setdefault((method, target.number), heat)
+                facts[target.number] = {
                     "covered": float(heat.covered.mean()),
                     COMPLETENESS: completeness_of(heat),
                 }
-            able = [aim for aim in aims if aim.number in pixels]
-            for aim in able:
-                shown = {"own": aim, "other-text": self._other_text(sample, aim, able)}
+            able = [target for target in targets if target.number in pixels]
+            for target in able:
+                shown = {"own": target, "other-text": other_text(sample, target, able, self.seed)}
                 for condition, read in shown.items():
                     if read is not None:
-                        scores = aim.scores(pixels[read.number], self.rules)
+                        scores = target.scores(pixels[read.number], self.rules)
                         base = asked | facts[read.number]
-                        rows.append(_row(sample, aim, condition) | base | _cells(scores))
+                        rows.append(row_of(sample, target, condition) | base | cells_of(scores))
         return rows, kept
 
     def _by(self, weights: str) -> dict[str, Cell]:
         return {"kind": self._reader.kind, "reads": self._reader.reads, "weights": weights}
 
-    def _other_text(
-        self, sample: Sample, aim: GazeTarget, aims: Sequence[GazeTarget]
-    ) -> GazeTarget | None:
-        """Another segment of the same granularity that shares no letter with this one."""
-        able = [
-            one
-            for one in aims
-            if one.segment.granularity == aim.segment.granularity
-            and one.segment.start != aim.segment.start
-            and not one.segment.overlaps(aim.segment)
-            and one.segment.text.lower() != aim.segment.text.lower()
-        ]
-        if not able:
-            return None
-        rng = rng_of(self.seed, "other text", sample.id, str(aim.segment.start))
-        return able[int(rng.integers(len(able)))]
-
-    def _bounds(self, index: int, sample: Sample, aim: GazeTarget) -> Rows:
-        """What any map lies between: people, the centre, another image."""
-        height, width = aim.shape
-        found = {"centre": aim.scores(centre_prior((width, height)), self.rules)}
-        people = aim.people(self.rules)
-        if people is not None:
-            found["people"] = people
-        other = self._other_image(index, aim)
-        if other is not None:
-            found["other-image"] = aim.scores(other, self.rules)
-        mask = _mask(sample, aim.segment) if aim.provenance != "mask" else None
-        if mask is not None:
-            found["mask"] = aim.scores(mask, self.rules)
-        return [_row(sample, aim, name) | _cells(scores) for name, scores in found.items()]
-
-    def _other_image(self, index: int, aim: GazeTarget) -> np.ndarray | None:
-        """Where people looked in another image during a segment of the same granularity."""
-        partner = self._partners.get(index)
-        if partner is None:
-            return None
-        try:
-            other = self.samples[partner]
-        except Exception:
-            # The partner cannot be read; it has an error row of its own.
-            return None
-        found = [
-            one
-            for one in other.attention
-            if one.segment is not None
-            and one.segment.granularity == aim.segment.granularity
-            and one.nothing is None
-        ]
-        if not found:
-            return None
-        density = found[aim.number % len(found)].density()
-        return None if density is None else aim.fitted(density)
-
     def _rankings(self, context: _AlignmentContext, index: int, sample: Sample) -> Rows:
         rows: Rows = []
         wholes = gaze_targets_of(sample, ("text",), self.rules.resolution, context.others)
-        for aim in wholes:
-            if not aim.seen:
+        for target in wholes:
+            if not target.seen:
                 continue
-            texts = [aim.segment.description, *self._distractors(index, aim.segment.description)]
+            text = target.segment.description
+            others = distractors(self.samples, index, text, self.distractors, self.seed)
+            texts = [text, *others]
             if len(texts) < 2:
                 continue
             for weights, reader in context.readers.items():
-                base = _row(sample, aim, "ranking") | self._by(weights)
+                base = row_of(sample, target, "ranking") | self._by(weights)
                 try:
                     read = [reader.read(sample.image, text) for text in texts]
-                    fits = _ranked([one.fit for one in read])
+                    fits = ranked([one.fit for one in read])
                     rows.append(base | {"method": reader.fits_by} | fits)
                 except RetinoscopeError as error:
                     if weights == "trained":
@@ -309,11 +270,11 @@ class AttentionAlignment(Study[_AlignmentContext]):
                     break
                 for one in self._asked:
                     asked = {"method": one[0], "layer": one[1]}
-                    rows.append(base | asked | self._ranking(aim, read, one))
+                    rows.append(base | asked | self._ranking(target, read, one))
         return rows
 
     def _ranking(
-        self, aim: GazeTarget, read: Sequence[ImageTextPair], asked: MethodAtLayer
+        self, target: GazeTarget, read: Sequence[ImageTextPair], asked: MethodAtLayer
     ) -> dict[str, Cell]:
         only_ncc = Rules(("ncc",), self.rules.resolution)
         likeness = []
@@ -323,94 +284,8 @@ class AttentionAlignment(Study[_AlignmentContext]):
                 pixels = self._map(one, asked, whole).pixels()
             except RetinoscopeError as error:
                 return {"error": one_line(error)}
-            score = aim.scores(pixels, only_ncc)["ncc"]
+            score = target.scores(pixels, only_ncc)["ncc"]
             if not score.defined:
                 return {"reason": f"a map of the ranking: {score.reason}"}
             likeness.append(score.value)
-        return {"ncc": likeness[0], **_ranked(likeness)}
-
-    def _distractors(self, index: int, text: str) -> list[str]:
-        """Descriptions of other images, drawn by the seed."""
-        rng = rng_of(self.seed, "distractors", str(index))
-        found: list[str] = []
-        for place in rng.permutation(len(self.samples)).tolist():
-            if len(found) == self.distractors:
-                break
-            if place == index:
-                continue
-            try:
-                captions = self.samples[place].captions
-            except Exception:
-                continue
-            if captions and captions[0].lower() not in {one.lower() for one in [text, *found]}:
-                found.append(captions[0])
-        return found
-
-
-def _read(
-    reader: SaliencyModel, sample: Sample, text: str, aims: Sequence[GazeTarget]
-) -> tuple[ImageTextPair | None, list[GazeTarget], Rows]:
-    """A text, the segments of it that the model can read, and a row for each that it cannot."""
-    try:
-        reading = reader.read(sample.image, text)
-    except RetinoscopeError as error:
-        return None, [], [_row(sample, aim) | {"error": one_line(error)} for aim in aims]
-    able: list[GazeTarget] = []
-    unread: Rows = []
-    for aim in aims:
-        try:
-            reading.check(aim.segment)
-            able.append(aim)
-        except RetinoscopeError as error:
-            unread.append(_row(sample, aim) | {"error": one_line(error)})
-    return reading, able, unread
-
-
-def _row(sample: Sample, aim: GazeTarget, condition: str | None = None) -> dict[str, Cell]:
-    return {
-        "sample": sample.id,
-        "item": aim.number,
-        "segment": aim.segment.text,
-        "granularity": aim.segment.granularity,
-        "provenance": aim.provenance,
-        "observers": len(aim.observers),
-        "n_fixations": aim.n_fixations,
-        "dropped": aim.dropped,
-        "condition": condition,
-    }
-
-
-def _cells(scores: Mapping[str, MapScore]) -> dict[str, Cell]:
-    why: dict[str, list[str]] = {}
-    for name, score in scores.items():
-        if score.reason is not None:
-            why.setdefault(score.reason, []).append(name)
-    reason = "; ".join(f"{', '.join(names)}: {text}" for text, names in why.items())
-    return {name: number(score.value) for name, score in scores.items()} | {
-        "reason": reason or None
-    }
-
-
-def _ranked(values: Sequence[float]) -> dict[str, Cell]:
-    """The first value's rank from 1, and its share of the first place."""
-    first, best = values[0], max(values)
-    ties = sum(value == first for value in values)
-    above = sum(value > first for value in values)
-    return {
-        "candidates": len(values),
-        "preferred": 1 / ties if first == best else 0.0,
-        "rank": 1 + above + (ties - 1) / 2,
-    }
-
-
-def _mask(sample: Sample, segment: Segment) -> np.ndarray | None:
-    """The true mask of what a word of the first caption names, where that is known."""
-    if not sample.objects or segment.description not in sample.captions[:1]:
-        return None
-    for one in mask_attention(sample):
-        if one.segment is not None and (one.segment.start, one.segment.end) == (
-            segment.start,
-            segment.end,
-        ):
-            return one.density()
-    return None
+        return {"ncc": likeness[0], **ranked(likeness)}

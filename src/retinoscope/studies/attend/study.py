@@ -5,42 +5,34 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from ...answers.tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, recorded
 from ...data import Sample
-from ...engine import fill
+from ...engine import VLM, fill
 from ...errors import InputError
-from ...saliency import (
-    METHODS,
-    Goal,
-    HeatMap,
-    Method,
-    TargetScore,
-    insertion_deletion,
-    methods_named,
-    weight_dependence,
-)
+from ...saliency import HeatMap, TargetScore, methods_named, weight_dependence
 from .._examples import example_of
-from .._map_options import COMPLETENESS, Steps, completeness_of, steps_of, untaken
+from .._map_options import COMPLETENESS, Steps, completeness_of
 from .._needs import Need
 from .._sets import ImageTokens, object_sets
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
 from .._untrained import untrained_copy
+from ..alignment.gaze_targets import Rules
+from ..alignment.observers import provenances
+from ..alignment.study import AttentionAlignment
+from .asked import AskedMethods, MethodAndLayer, asked_methods, maps_as_json, refuse_other_kinds
+from .options import OF_MASKS, OF_OBSERVERS, AttendOptions
 from .scores import BASELINES, baseline, scores
 from .targets import Explained, explained
 
 if TYPE_CHECKING:
-    from ...engine import VLM
     from ...engine.fill import Fill
     from .._readable import Readable
-
-Key = tuple[str, int | None]
-"""A method's name, and the layer that it was asked at."""
 
 
 @dataclass(frozen=True)
@@ -122,45 +114,11 @@ class AttributionLocalisation(Study[_AttributionContext]):
 
     def _check_model(self) -> None:
         self.vlm.capabilities.require("layout")
-        allowed = self._methods
-        if not allowed:
-            reasons = [method.refusal(self.vlm) for method in methods_named(self.methods)]
-            raise InputError(f"no method can be used with this model: {reasons[0]}")
-        top = self.vlm.n_layers
-        bad = [layer for layer in self.layers or () if not 0 <= layer <= top]
-        if bad or self.layers == ():
-            got = bad[0] if bad else "none"
-            raise InputError(f"expected layers from 0 to {top}, got {got}")
-        for method in allowed:
-            # Of methods that nobody named, those without such a layer are left out.
-            if method.name in self.methods and not method.layers_of(self.vlm, self.layers):
-                least, most = (method.layers_of(self.vlm)[place] for place in (0, -1))
-                raise InputError(
-                    f"expected layers from {least} to {most} for {method.name}, got "
-                    f"{', '.join(map(str, self.layers or ()))}"
-                )
-        if self.layers and all(method.layers == "none" for method in allowed):
-            able = [method.name for method in METHODS.values() if method.layers != "none"]
-            raise untaken("layers", "takes a layer", [method.name for method in allowed], able)
-        self._steps()
+        _ = self._asked
 
     @cached_property
-    def _methods(self) -> tuple[Method, ...]:
-        """Those that the model allows; the others were asked for by nobody in particular.
-
-        Raises:
-            InputError: a method that was asked for by name and that the model does not allow.
-        """
-        found = methods_named(self.methods)
-        refused = {method.name: method.refusal(self.vlm) for method in found}
-        named = [why for name in self.methods if (why := refused[name])]
-        if named:
-            raise InputError(named[0])
-        return tuple(method for method in found if refused[method.name] is None)
-
-    def _steps(self) -> dict[str, int]:
-        able = [name for name, method in METHODS.items() if method.steps is not None]
-        return steps_of(self.steps, [method.name for method in self._methods], able)
+    def _asked(self) -> AskedMethods:
+        return asked_methods(self.vlm, self.methods, self.layers, self.steps, self.seed)
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
         asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
@@ -170,8 +128,8 @@ class AttributionLocalisation(Study[_AttributionContext]):
 
     def _parameters(self) -> dict[str, object]:
         options = super()._parameters() | {"prompts": recorded(self.prompts)}
-        options["methods"] = [method.name for method in self._methods]
-        options["steps"] = self._steps()
+        options["methods"] = [method.name for method in self._asked.methods]
+        options["steps"] = self._asked.steps
         return options
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
@@ -227,18 +185,18 @@ class AttributionLocalisation(Study[_AttributionContext]):
         other = None
         if partner is not None:
             other = other_mask(self.samples, partner, one.objects[0], sample, self.prompts)
-        heats = self._maps(goal, context.fill)
+        heats = self._asked.maps(goal, context.fill)
         some = next(iter(heats.values()))
         for name in BASELINES:
             heats[name, None] = baseline(name, some, self.seed, sample.id, str(one.item))
-        more: dict[Key, dict[str, Cell]] = {key: {} for key in heats}
-        bare: dict[Key, HeatMap] = {}
+        more: dict[MethodAndLayer, dict[str, Cell]] = {key: {} for key in heats}
+        bare: dict[MethodAndLayer, HeatMap] = {}
         value = goal.value
         if index < self.controls:
-            more = self._curves(goal, context.fill, heats)
+            more = self._asked.curves(goal, context.fill, heats, self.curve_steps)
             if context.untrained is not None:
                 fresh = one.goal(context.untrained, sample, self.exact)
-                bare = self._maps(fresh, None)
+                bare = self._asked.maps(fresh, None)
                 for key, heat in bare.items():
                     same = weight_dependence(heats[key], heat)
                     more[key]["spearman"] = same.value if same.defined else None
@@ -258,52 +216,82 @@ class AttributionLocalisation(Study[_AttributionContext]):
                     | scores(heat, mask, other)
                     | (more[key] if weights == "trained" else {})
                 )
-        facts = {
-            "task": one.task,
-            "question": one.text,
-            "target": goal.text,
-            "object": one.label,
-            "maps": [
-                {"method": name, "layer": layer, "values": [_short(x) for x in heat.values]}
-                for (name, layer), heat in heats.items()
-            ],
-        }
-        return rows, example_of(sample, image, {"object": tokens}, facts)
-
-    def _maps(self, goal: Goal, filling: Fill | None) -> dict[Key, HeatMap]:
-        steps = self._steps()
-        return {
-            (method.name, layer): method(
-                goal.origin,
-                goal,
-                layer=layer,
-                fill=filling,
-                steps=steps.get(method.name),
-                seed=self.seed,
-            )
-            for method in self._methods
-            for layer in method.layers_of(self.vlm, self.layers)
-        }
-
-    def _curves(
-        self, goal: Goal, filling: Fill, heats: Mapping[Key, HeatMap]
-    ) -> dict[Key, dict[str, Cell]]:
-        found = insertion_deletion(
-            goal.origin,
-            goal,
-            [heat.values for heat in heats.values()],
-            fill=filling,
-            steps=min(self.curve_steps, len(next(iter(heats.values())))),
-            seed=self.seed,
+        facts = {"task": one.task, "question": one.text, "target": goal.text, "object": one.label}
+        return rows, example_of(
+            sample, image, {"object": tokens}, facts | {"maps": maps_as_json(heats)}
         )
-        return {
-            key: {}
-            if curves.reason
-            else {"insertion": curves.insertion, "deletion": curves.deletion}
-            for key, curves in zip(heats, found, strict=True)
-        }
 
 
-def _short(value: float) -> float:
-    """Enough digits for a picture."""
-    return float(f"{value:.4g}")
+def make(
+    vlm: Any, samples: Sequence[Sample], options: AttendOptions, *, seed: int, n_examples: int
+) -> Study:
+    """The study of observers where the data knows any, and of masks elsewhere or if asked for.
+
+    Raises:
+        InputError: observers are asked for, and the data has none; or an option of the other study.
+        CapabilityError: masks, and a model that is no VLM.
+    """
+    known = bool(provenances(samples))
+    if options.against == "observers" and not known:
+        raise InputError(
+            "expected data that knows where people looked, got none: give vista:FOLDER, "
+            "gaze:FOLDER with texts, collected:FOLDER or simulated:N, or --against masks"
+        )
+    chosen = _against_observers if known and options.against != "masks" else _against_masks
+    return chosen(
+        vlm,
+        samples,
+        options,
+        seed=seed,
+        n_examples=n_examples,
+        exact=options.exact,
+        methods=options.methods,
+        layers=options.layers or None,
+        score=options.score,
+        steps=options.steps,
+    )
+
+
+def _against_observers(
+    vlm: Any, samples: Sequence[Sample], options: AttendOptions, **common: Any
+) -> Study:
+    options.refuse_changed(
+        OF_MASKS,
+        "is about objects' masks, and maps are compared with where observers looked (--against "
+        "masks compares with masks)",
+    )
+    return AttentionAlignment(
+        vlm,
+        samples,
+        **common,
+        granularities=options.granularities,
+        rules=Rules(resolution=options.resolution),
+        distractors=options.distractors,
+        untrained=options.untrained,
+    )
+
+
+def _against_masks(
+    vlm: Any, samples: Sequence[Sample], options: AttendOptions, **common: Any
+) -> Study:
+    options.refuse_changed(
+        OF_OBSERVERS, "is about where observers looked, and maps are compared with objects' masks"
+    )
+    refuse_other_kinds(vlm)
+    return AttributionLocalisation(
+        vlm,
+        samples,
+        **common,
+        tasks=options.tasks,
+        prompts=PromptOptions(
+            min_area=options.min_area,
+            max_area=options.max_area,
+            max_objects=options.max_objects,
+            max_questions=options.max_questions,
+            absent=False,
+        ),
+        controls=options.controls,
+        curve_steps=options.curve_steps,
+        max_new_tokens=options.max_new_tokens,
+        min_cover=options.min_cover,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ...grouping import group
 from ...store import Json
 from .._categories import BACKGROUND, TRUTH, Categories
 from .._executor import Example
+from .image_rows import Asked
 from .subjects import JOINT, Subject
 from .top_down import QUESTION
 from .view import View
@@ -23,17 +24,16 @@ from .view import View
 
 def picture_of(
     sample: Sample,
-    classes: Sequence[str],
+    asked: Asked,
     subject: Subject,
     features: Mapping[str, Features],
-    options: Mapping[str, Any],
 ) -> Example:
     """Facts: "classes" by label, "truth" (a PNG of labels in base64), "boxes", "labels" (method ->
     label of each location, 0 the background; "majority" is the truth) and "groups" (grouping and
     layer -> group of each). The report shows those in "shown".
     """
     name = JOINT if JOINT in features else list(features)[-1]
-    view = View.on(sample, classes, features[name])
+    view = View.on(sample, asked.classes, features[name])
     labels: dict[str, Json] = {"majority": view.cells.argmax(1).tolist()}
     if subject.texts is not None:
         joint = features[JOINT][JOINT][view.placed].astype(np.float64)
@@ -51,8 +51,8 @@ def picture_of(
     for layer, one in features.items():
         if one.boxes.shape == features[name].boxes.shape:
             values = one[layer][view.placed]
-            for kind in options["groupings"]:
-                found = group(values, kind, options["n_groups"], options["seed"])
+            for kind in asked.groupings:
+                found = group(values, kind, asked.n_groups, asked.seed)
                 groups[f"{kind}, {layer}"] = found.tolist()
     lens = [method for method in labels if method.startswith("lens, ")]
     hidden = {*lens} - {*lens[len(lens) // 2 : len(lens) // 2 + 1], *lens[-1:]}
@@ -66,7 +66,7 @@ def picture_of(
             "grid": None if view.grid is None else list(view.grid),
             "boxes": [[float(edge) for edge in box] for box in view.boxes],
             "sets": {},
-            "classes": list(classes),
+            "classes": list(asked.classes),
             "truth": _png(view.labels),
             "labels": labels,
             "groups": groups,

@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-import numpy as np
-
-from ...answers.scoring import refuse_nan
 from ...data import Sample, class_names
 from ...encoders import check_unseen
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
-from ...saliency import Method, methods_named
+from ...saliency import methods_named
 from ...sources import source_of
 from ...store import Json, RunDirectory, new_manifest
 from .._categories import Categories, write_categories
@@ -29,8 +26,10 @@ from .._map_options import COMPLETENESS
 from .._models import describe
 from .._needs import Need
 from .._results import Results
-from .._study import Limits, Study, seed_of
-from .bottom_up import group_rows, null_rows
+from .._study import Limits, Study
+from ..spurious.study import SpuriousGround
+from .image_rows import Asked, subject_rows
+from .options import GroupOptions
 from .pictures import categories_of, picture_of
 from .subjects import (
     JOINT,
@@ -44,33 +43,14 @@ from .subjects import (
     together,
     untrained,
 )
-from .top_down import (
-    QUESTION,
-    attribution_rows,
-    bound_rows,
-    classification_row,
-    lens_rows,
-    text_present_rows,
-    text_rows,
-)
-from .view import Upsample, View
-
-if TYPE_CHECKING:
-    from ...encoders import Features
+from .view import Upsample
 
 METHODS = ("gradient-input", "grad-cam", "chefer")
 """Maps that depend on the word they are asked for, at a gradient's price."""
 
 
-@dataclass(frozen=True)
-class _GroupingContext:
-    subjects: tuple[Subject, ...]
-    classes: tuple[str, ...]
-    methods: tuple[Method, ...]
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Grouping(Study[_GroupingContext]):
+class Grouping(Study[tuple[Subject, ...]]):
     """Which class each location is given, and which locations go together.
 
     Top-down: contrastive models by cosine of location features with prompts (method "text", layer
@@ -219,7 +199,7 @@ class Grouping(Study[_GroupingContext]):
             device=", ".join(dict.fromkeys(one[3] for one in told)),
         )
 
-    def _prepare(self, readable: Sequence[Sample]) -> _GroupingContext:
+    def _prepare(self, readable: Sequence[Sample]) -> tuple[Subject, ...]:
         asked = Prompts(self.template, self.background)
         names = self._class_list
         trained = [subject_of(model, self.layers, names, asked) for model in self._models]
@@ -231,33 +211,43 @@ class Grouping(Study[_GroupingContext]):
             )
             raise InputError(f"expected layers of {', '.join(every)}, got {min(missing)!r}")
         subjects = list(trained)
-        if self.untrained:
-            for subject in trained:
-                try:
-                    fresh = untrained(subject, self.seed)
-                except CapabilityError:
-                    # A pipeline without a configuration of its own has no untrained copy.
-                    continue
-                if fresh.encoder.fingerprint != subject.encoder.fingerprint:
-                    subjects.append(fresh)
-        return _GroupingContext(tuple(subjects), names, methods_named(self.methods))
+        for subject in trained if self.untrained else ():
+            try:
+                fresh = untrained(subject, self.seed)
+            except CapabilityError:
+                # A pipeline without a configuration of its own has no untrained copy.
+                continue
+            if fresh.encoder.fingerprint != subject.encoder.fingerprint:
+                subjects.append(fresh)
+        return tuple(subjects)
+
+    @property
+    def _asked(self) -> Asked:
+        return Asked(
+            self._class_list,
+            methods_named(self.methods),
+            self.groupings,
+            self.n_groups,
+            self.upsample,
+            self.exact,
+            self.seed,
+        )
 
     def _rows(
-        self, context: _GroupingContext, index: int, sample: Sample, keep: bool
+        self, context: tuple[Subject, ...], index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
         if not sample.objects:
             return [], []
         rows: Rows = []
         pictures: list[Example] = []
         limits: dict[bytes, Rows] = {}
-        for subject in context.subjects:
-            found, features = self._of_subject(context, subject, index, sample, limits)
+        for subject in context:
+            attributed = index < self.attribution_images
+            found, features = subject_rows(self._asked, subject, sample, attributed, limits)
             told = {"sample": sample.id, "model": subject.name, "weights": subject.weights}
             rows += [told | row for row in found]
-            if keep and subject.weights == TRAINED:
-                pictures.append(
-                    picture_of(sample, context.classes, subject, features, self._picture_options)
-                )
+            if keep and features and subject.weights == TRAINED:
+                pictures.append(picture_of(sample, self._asked, subject, features))
         return rows, pictures
 
     def _merge_examples(self, directory: RunDirectory) -> None:
@@ -268,73 +258,30 @@ class Grouping(Study[_GroupingContext]):
         for sample, found in maps.items():
             write_categories(directory, sample, found)
 
-    @property
-    def _picture_options(self) -> Mapping[str, Any]:
-        return {
-            "groupings": self.groupings,
-            "n_groups": self.n_groups,
-            "seed": self.seed,
-        }
 
-    def _of_subject(
-        self,
-        context: _GroupingContext,
-        subject: Subject,
-        index: int,
-        sample: Sample,
-        limits: dict[bytes, Rows],
-    ) -> tuple[Rows, dict[str, Features]]:
-        """All rows of one subject about one image, and the features that they were made of.
-
-        Args:
-            limits: bounds and nulls by the locations that they hold for; filled where missing.
-        """
-        seed = seed_of(self.seed, sample.id)
-        rows: Rows = []
-        features: dict[str, Features] = {}
-        inner = [layer for layer in subject.layers if layer != JOINT]
-        if inner:
-            whole = subject.encoder.features(sample.image, inner)
-            features.update(dict.fromkeys(inner, whole))
-        if subject.two is not None:
-            features[JOINT] = subject.two.locations(sample.image)
-        if not features:
-            return rows, features
-        views = {name: View.on(sample, context.classes, one) for name, one in features.items()}
-        first = next(iter(views.values()))
-        if subject.weights == TRAINED:
-            where = first.boxes.tobytes()
-            if where not in limits:
-                limits[where] = bound_rows(first) + null_rows(first, self.n_groups, seed)
-            rows += limits[where]
-        for name in subject.layers:
-            view = views[name]
-            values = features[name][name][view.placed]
-            rows += group_rows(view, name, values, self.groupings, self.n_groups, seed)
-        restricted = index < self.attribution_images
-        if subject.two is not None:
-            view = views[JOINT]
-            joint = features[JOINT][JOINT][view.placed]
-            rows += text_rows(subject, view, joint, self.seed, self.upsample)
-            rows += text_present_rows(subject, view, joint, self.upsample) if restricted else []
-            found = classification_row(subject, subject.two.image(sample.image), view)
-            rows += [] if found is None else [found]
-        if subject.vlm is not None:
-            rows += self._vlm_rows(context, subject, sample, restricted)
-        return rows, features
-
-    def _vlm_rows(
-        self, context: _GroupingContext, subject: Subject, sample: Sample, restricted: bool
-    ) -> Rows:
-        vlm = subject.vlm
-        assert vlm is not None
-        run = vlm.run(vlm.prompt(sample.image, QUESTION))
-        refuse_nan(run.logits)
-        view = View.of(sample, context.classes, np.asarray(run.image.boxes), run.image.grid)
-        rows = lens_rows(subject, view, run, self.seed, self.upsample, restricted)
-        if restricted and subject.weights == TRAINED:
-            allowed = [m for m in context.methods if m.refusal(vlm) is None]
-            rows += attribution_rows(
-                subject, view, run, allowed, self.seed, self.upsample, self.exact
-            )
-        return rows
+def make(
+    vlm: Any, samples: Sequence[Sample], options: GroupOptions, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for; with a preset a comparison of trained encoders."""
+    common: dict[str, Any] = {"seed": seed, "encoders": options.encoders}
+    if options.preset == "spurious":
+        return SpuriousGround(vlm, samples, **common)
+    common |= {"n_examples": n_examples}
+    if options.preset == "aggregation":
+        return Grouping(vlm, samples, **common, groupings=("pc", "kmeans"), untrained=False)
+    return Grouping(
+        vlm,
+        samples,
+        **common,
+        exact=options.exact,
+        classes=options.classes or None,
+        template=options.template,
+        background=options.background or None,
+        layers=options.layers or None,
+        groupings=options.groupings or GROUPINGS,
+        n_groups=options.n_groups,
+        methods=options.methods or METHODS,
+        attribution_images=options.attribution_images,
+        upsample=options.upsample,
+        untrained=options.untrained,
+    )

@@ -1,0 +1,83 @@
+"""How a model is loaded: the options for it, and the loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Group, Parameter
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+_GROUP = Group("The model", sort_key=3)
+"""Where `--help` shows these options."""
+
+
+@Parameter(name="*", group=_GROUP)
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How the model is loaded."""
+
+    device: Annotated[str | None, Parameter(help="where to compute, such as cuda or cpu.")] = None
+    dtype: Annotated[
+        Literal["float32", "bfloat16", "float16"] | None,
+        Parameter(help="precision; float32 on a CPU, elsewhere that of the weights."),
+    ] = None
+    device_map: Annotated[
+        str | None,
+        Parameter(help="spread the weights: auto, balanced or sequential (in place of --device)."),
+    ] = None
+    quantization: Annotated[
+        Literal["4bit", "8bit"] | None, Parameter(help="weights in 4 or 8 bits (bitsandbytes).")
+    ] = None
+    allow_pickle: Annotated[
+        bool,
+        Parameter(negative=(), help="also load pickled weights, which can run any code."),
+    ] = False
+
+
+def quiet() -> None:
+    """Only our own progress on the terminal."""
+    import os
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def load_model(model: str, loading: Loading) -> VLM:
+    """The model that the options name."""
+    import torch
+
+    from ..engine import load
+
+    return load(
+        model,
+        device=loading.device,
+        dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
+        device_map=loading.device_map,
+        quantization=loading.quantization,
+        allow_pickle=loading.allow_pickle,
+    )
+
+
+def open_any(model: str, loading: Loading) -> Any:
+    """A model of any kind; VLMs are loaded as the options say.
+
+    Raises:
+        InputError: options of loading, and the model is no VLM.
+    """
+    from ..engine import VLM
+    from ..errors import InputError
+    from ..studies import open_subject
+
+    found = open_subject(model, lambda name: load_model(name, loading))
+    told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
+    if told and not isinstance(found, VLM):
+        raise InputError(
+            f"--{told[0].replace('_', '-')} says how a vision-language model is loaded, and "
+            f"{model} is none: leave it out"
+        )
+    return found

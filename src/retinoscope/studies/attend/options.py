@@ -1,0 +1,122 @@
+"""What can be chosen of the comparison of heat maps; standard library only.
+
+The data decides what maps are compared with: objects' masks (the study of this folder) or where
+observers looked (`studies/alignment`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ..ablation.options import Task
+from ..options import Covering, Intervening, ObjectBounds
+
+MapMethod = Literal[
+    "attention",
+    "rollout",
+    "chefer",
+    "grad-cam",
+    "gradient-input",
+    "integrated-gradients",
+    "smooth-grad",
+    "lens-probability",
+    "knockout-effect",
+    "ablation-effect",
+    "attribution-patching",
+    "rise",
+    "occlusion",
+]
+AnyMethod = Literal[MapMethod, "similarity", "cross-attention"]
+"""Of models of any kind; each kind refuses the others' by naming its own."""
+
+OF_MASKS = (
+    *("tasks", "controls", "curve_steps", "max_objects", "min_area", "max_area"),
+    *("max_questions", "max_new_tokens", "min_cover"),
+)
+"""Options that say nothing about observers."""
+OF_OBSERVERS = ("granularities", "distractors", "untrained", "resolution")
+"""Options that say nothing about masks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttendOptions(ObjectBounds, Covering, Intervening):
+    """Draw heat maps by every method and layer: which finds the object that the model names?
+
+    Each map is held against the object's mask: does its largest value lie there, how much of it
+    does, how well does it order the pixels? Beside it stand another image's mask, a bump in the
+    middle of the image, noise, and a copy with random weights.
+
+    On data that knows where people looked while they said or read a description, maps of its words,
+    phrases and sentences are compared with that instead (--against masks does not). Beside it stand
+    people against people, the centre, another text's map, and a copy with random weights. MODEL may
+    be contrastive (CLIP, SigLIP) or match images and texts (BLIP) then: the words alone are its
+    prompt.
+
+    For example:
+
+        retinoscope attend pocket scenes:100 --out runs/attend
+
+        retinoscope attend pocket scenes:40 --methods attention chefer --out runs/two-methods
+
+        retinoscope attend planted:direct squares:20 --score logit --out runs/planted-attend
+
+        retinoscope attend pocket vista:FOLDER --out runs/people
+
+        retinoscope attend pocket simulated:20 --methods attention chefer --out runs/simulated
+
+        retinoscope attend small:contrastive-max simulated:20 --out runs/contrastive
+
+    Args:
+        methods: only these; by default all that the model allows, or against observers those that
+            take a few passes.
+        layers: at which methods that take a layer are asked; by default all.
+        tasks: words of a description, polling questions, the data's own questions.
+        score: what is explained of a word: its log-probability, or its logit, which has a slope
+            where the model is sure.
+        steps: of integrated gradients, noisy copies of SmoothGrad, and masks of RISE; by default
+            16, 8 and 64.
+        controls: images, the first ones, with insertion and deletion curves and the untrained copy.
+        curve_steps: steps of these curves.
+        min_area: only objects of more visible pixels.
+        max_area: only objects of fewer visible pixels.
+        max_questions: at most so many questions an image.
+        max_new_tokens: longest description.
+        against: observers (where people looked while they said or read a text) or masks (of
+            objects); by default observers where the data has any.
+        granularities: parts of the text (with observers only).
+        distractors: descriptions of other images in the ranking (with observers only).
+        untrained: also a copy with random weights (with observers only).
+        resolution: pixels along the longer side of compared maps (with observers only).
+    """
+
+    MODEL: ClassVar[str] = (
+        "pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model; against observers "
+        "also a CLIP, a SigLIP, small:contrastive-max, or BLIP for image-text matching."
+    )
+    DATA: ClassVar[str] = (
+        "scenes:N, squares:N, coco:FOLDER or folder:PATH; or where people looked: vista:FOLDER, "
+        "gaze:FOLDER, collected:FOLDER or simulated:N."
+    )
+    ANY_MODEL: ClassVar[bool] = True
+
+    methods: tuple[AnyMethod, ...] = ()
+    layers: tuple[int, ...] = ()
+    tasks: tuple[Task, ...] = ("generative",)
+    score: Literal["log-probability", "logit"] = "log-probability"
+    steps: int | None = None
+    controls: int = 20
+    curve_steps: int = 5
+    max_objects: int | None = 1
+    max_questions: int | None = 1
+    max_new_tokens: int = 64
+    against: Literal["observers", "masks"] | None = None
+    granularities: tuple[Literal["word", "phrase", "sentence", "text"], ...] = (
+        *("word", "phrase", "sentence"),
+    )
+    distractors: int = 3
+    untrained: bool = True
+    resolution: int = 256
+
+
+OPTIONS = AttendOptions
