@@ -41,13 +41,18 @@ if TYPE_CHECKING:
     from .flow.edges import parse_edges
     from .flow.layers import LayerSet, layer_sets
     from .flow.study import InformationFlow
-    from .group import GROUP_METHODS, Grouping, SpuriousGround, aggregation_specs, grounded_specs
+    from .group.aggregation import aggregation_specs
+    from .group.study import METHODS as GROUP_METHODS
+    from .group.study import Grouping
     from .knockout.study import AttentionKnockout
     from .lens.peak import lens_difference
     from .lens.study import LogitLens
     from .look.study import WordAttention
-    from .probe import PROBE_MEASURES, PROBE_TASKS, Probe
+    from .probe.study import Probe
+    from .probe.tasks import MEASURES as PROBE_MEASURES
+    from .probe.tasks import TASKS as PROBE_TASKS
     from .reprompt.study import ImageReprompting, next_turn
+    from .spurious.study import SpuriousGround, grounded_specs
 
 __all__ = [
     "CHECKS",
@@ -124,11 +129,11 @@ _WHERE = {
     "LayerSet": ".flow.layers",
     "layer_sets": ".flow.layers",
     "InformationFlow": ".flow.study",
-    "GROUP_METHODS": ".group",
-    "Grouping": ".group",
-    "SpuriousGround": ".group",
-    "aggregation_specs": ".group",
-    "grounded_specs": ".group",
+    "GROUP_METHODS": ".group.study:METHODS",
+    "Grouping": ".group.study",
+    "aggregation_specs": ".group.aggregation",
+    "SpuriousGround": ".spurious.study",
+    "grounded_specs": ".spurious.study",
     "AttentionKnockout": ".knockout.study",
     "lens_difference": ".lens.peak",
     "LogitLens": ".lens.study",
@@ -144,9 +149,9 @@ _WHERE = {
     "CHECKS": "._planted_check",
     "PlantedCheck": "._planted_check",
     "check_planted": "._planted_check",
-    "PROBE_MEASURES": ".probe",
-    "PROBE_TASKS": ".probe",
-    "Probe": ".probe",
+    "PROBE_MEASURES": ".probe.tasks:MEASURES",
+    "PROBE_TASKS": ".probe.tasks:TASKS",
+    "Probe": ".probe.study",
     "Readable": "._readable",
     "prints_of": "._readable",
     "sample_fingerprint": "._readable",

@@ -23,10 +23,10 @@ from ._planted_maps import map_checks
 from ._tables import Cell
 from .ablation.study import TokenAblation
 from .flow.study import InformationFlow
-from .group import planted_grouping
+from .group.planted import planted_grouping
 from .knockout.study import AttentionKnockout
 from .lens.study import LogitLens
-from .probe import planted_probe
+from .probe.planted import planted_probe
 
 if TYPE_CHECKING:
     from ..engine import VLM

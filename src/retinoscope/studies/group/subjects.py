@@ -16,7 +16,7 @@ from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
 from ...store import fingerprint_json
 from .._models import describe, open_subject
 from .._untrained import untrained_encoder, untrained_two_tower
-from ..probe import short_name
+from ..probe.sources import short_name
 
 TRAINED, UNTRAINED = "trained", "untrained"
 JOINT = "joint"
