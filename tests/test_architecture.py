@@ -43,7 +43,6 @@ ROOMS = (
     "store",
     "stats",
     "memory",
-    "showing",
     "device",
     "hub",
     "signals",

@@ -15,8 +15,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .showing import register as _register
-
 if TYPE_CHECKING:
     from . import (
         answers,
@@ -128,14 +126,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     globals()[name] = value
     return value
-
-
-def _show(thing: object) -> Any:
-    return import_module(".viewer", __name__).show(thing)
-
-
-# Runs, lenses and effects lie below the viewer and must not import it.
-_register(_show)
 
 
 def __dir__() -> list[str]:

@@ -36,7 +36,7 @@ def ask(widget: object, path: str, **body: object) -> dict:
 
 
 def test_a_run_shows_its_image_tokens_and_words(run: Run) -> None:
-    widget = run.show()
+    widget = rs.show(run)
     documents = widget.documents
     assert set(documents) == {"manifest", "sample-0", "lens-0", "attention-0"}
     assert documents["manifest"]["mode"] == "widget"
@@ -50,7 +50,7 @@ def test_a_run_shows_its_image_tokens_and_words(run: Run) -> None:
 
 def test_a_lens_shows_its_own_positions(run: Run) -> None:
     lens = run.lens(top_k=2, positions=run.image.tokens)
-    widget = lens.show()
+    widget = rs.show(lens)
     document = widget.documents["lens-0"]
     assert (widget.view, document["k"]) == ("lens", 2)
     assert document["positions"] == list(run.image.positions)
@@ -66,7 +66,7 @@ def test_effects_show_their_table(run: Run) -> None:
 
 
 def test_the_page_can_cut_and_see_the_answer(run: Run) -> None:
-    widget = run.show()
+    widget = rs.show(run)
     tokens = list(range(len(run.image)))
     cut = {"kind": "knockout", "tokens": tokens, "target": "last", "layers": [0, 7]}
     reply = ask(widget, "/api/effect", run=widget.run, edits=[cut])
@@ -78,7 +78,7 @@ def test_the_page_can_cut_and_see_the_answer(run: Run) -> None:
 
 
 def test_what_the_page_cannot_have_is_a_line(run: Run) -> None:
-    widget = run.show()
+    widget = rs.show(run)
     for path, body in (
         ("/api/effect", {"run": widget.run, "edits": []}),
         ("/api/effect", {"run": widget.run, "edits": [{"kind": "ablate", "tokens": [10**5]}]}),
@@ -97,7 +97,7 @@ def test_a_lens_does_not_keep_its_run(pocket: rs.VLM, scenes: rs.data.Scenes) ->
     del one
     gc.collect()
     with pytest.raises(InputError, match="keep the run"):
-        lens.show()
+        rs.show(lens)
 
 
 def test_other_things_are_refused() -> None:
@@ -110,7 +110,7 @@ def test_without_the_extra_it_names_the_command() -> None:
         "import sys; sys.modules['anywidget'] = None; sys.modules['uvicorn'] = None\n"
         "import retinoscope as rs\n"
         "vlm = rs.load('pocket'); run = vlm.run(vlm.prompt(rs.data.scenes(1)[0].image, 'x'))\n"
-        "for make in (run.show, lambda: rs.viewer.serve(vlm)):\n"
+        "for make in (lambda: rs.show(run), lambda: rs.viewer.serve(vlm)):\n"
         "    try: make()\n"
         "    except rs.MissingExtraError as error: print(error)\n"
     )

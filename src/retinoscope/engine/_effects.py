@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,6 @@ from torch import Tensor
 from .. import memory
 from ..arguments import one_of, whole
 from ..models import entering
-from ..showing import show
 from ._forward import ConditionBatch, forward, new_cache
 from ._generate import Generation, Generations, continue_greedily
 from ._greedy import greedy
@@ -165,10 +164,6 @@ class Effects:
                 "clean_prob": clean.tolist(),
             }
         )
-
-    def show(self) -> Any:
-        """A notebook widget of these effects beside the clean run; needs the extra "notebook"."""
-        return show(self)
 
     # Batches of conditions
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from weakref import ref
 
 import torch
@@ -16,7 +16,6 @@ from ..arguments import several, whole, wholes
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
 from ..models import Adapter, Inputs, SoftOrigin, entering
-from ..showing import show
 from ..tokens import Position, Positions, TokenSet, VisualTokens
 from ._attention_rows import attention_rows
 from ._clean import Clean
@@ -251,10 +250,6 @@ class Run:
             raise InputError("expected at least one intervention, got none")
         self.require_current(values=False)
         return tuple(resolve(self, condition) for condition in conditions)
-
-    def show(self) -> Any:
-        """A notebook widget of this run; needs the extra "notebook"."""
-        return show(self)
 
     def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
         if isinstance(where, str):

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -19,7 +19,6 @@ from .. import arguments
 from ..arguments import one_of, several, whole, wholes
 from ..errors import InputError
 from ..models import Adapter, ModelState, finite, in_turn, not_finite
-from ..showing import show
 from ..tokens import Index, Position, Positions
 from ._stream import ranks_of, read_out, word_logits
 
@@ -174,12 +173,8 @@ class Lens:
 
     @property
     def of(self) -> object:
-        """The run that it was read from, which `show` needs; None once that is gone."""
+        """The run that it was read from, which `retinoscope.show` needs; None once that is gone."""
         return self._of()
-
-    def show(self) -> Any:
-        """A notebook widget of this lens over its image; needs the extra "notebook"."""
-        return show(self)
 
     def _require_current(self) -> None:
         """Refuses a new readout if the unembedding is not the one that the lens was made with."""
