@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from tokenizers.processors import TemplateProcessing
+from tiny import named, word_tokenizer
 from transformers import (
     CLIPImageProcessorPil,
     CLIPVisionConfig,
@@ -45,28 +44,8 @@ WORDS = (
 
 def make_tokenizer() -> PreTrainedTokenizerFast:
     """One token per word."""
-    entries = (*SPECIAL, *(f"▁{word}" for word in WORDS))
-    vocabulary = {entry: index for index, entry in enumerate(entries)}
-    tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<unk>"))
-    tokenizer.normalizer = normalizers.Replace("\n", " ")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
-    )
-    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    tokenizer.post_processor = TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", vocabulary["<s>"])]
-    )
-    tokenizer.add_special_tokens(
-        [AddedToken(entry, special=True, normalized=False) for entry in SPECIAL]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        extra_special_tokens={"image_token": "<image>"},
-    )
+    extra = {"image_token": "<image>"}
+    return word_tokenizer(SPECIAL, named("<s>", "</s>"), extra, template="<s> $A", words=WORDS)
 
 
 def make_processor(side: int = 28, patch: int = 4, **options: object) -> LlavaProcessor:

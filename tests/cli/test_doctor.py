@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tiny_query import blip2, blip2_processor, mllama, mllama_processor
 
 import retinoscope as rs
 from retinoscope.cli import main
 from retinoscope.cli._doctor import draw, size, taken
-from tests.families.tiny_query import blip2, blip2_processor, mllama, mllama_processor
 
 
 def _numbers(text: str, unit: str) -> list[float]:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from table import FAMILY
 
 import retinoscope as rs
 from retinoscope import encoders
 from retinoscope.errors import CapabilityError
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "families"))
 
-import tiny_llava
-import tiny_query
-import tiny_rotary
+def tiny_of(family):
+    return FAMILY[family].model(), FAMILY[family].processor()
 
 
 def test_all_layers_of_a_vlm_are_what_its_parts_give(tiny) -> None:
@@ -46,8 +42,7 @@ def test_only_what_is_asked_for_is_computed(tiny, monkeypatch) -> None:
 
 
 def test_merged_patches_leave_the_projector_and_the_decoder() -> None:
-    model = tiny_rotary.qwen2_vl()
-    enc = encoders.load((model, tiny_rotary.qwen_processor()))
+    enc = encoders.load(tiny_of("Qwen2-VL"))
     assert enc.layers[0] == "projector"
     features = enc.features(rs.data.scenes(1)[0].image, ["projector", "decoder.1"])
     rows, columns = features.grid
@@ -57,7 +52,7 @@ def test_merged_patches_leave_the_projector_and_the_decoder() -> None:
 
 
 def test_tiles_have_boxes_and_no_grid() -> None:
-    enc = encoders.load((tiny_llava.llava_next(), tiny_llava.llava_next_processor()))
+    enc = encoders.load(tiny_of("LLaVA-NeXT"))
     features = enc.features(rs.data.scenes(1)[0].image, ["projector"])
     assert features.grid is None
     assert np.isfinite(features.boxes).all()
@@ -68,7 +63,7 @@ def test_tiles_have_boxes_and_no_grid() -> None:
 
 def test_learned_queries_are_refused() -> None:
     with pytest.raises(CapabilityError, match="load its vision tower"):
-        encoders.load((tiny_query.blip2(), tiny_query.blip2_processor()))
+        encoders.load(tiny_of("BLIP-2"))
 
 
 @pytest.mark.parametrize("name", ["one-hot-patch", "global-broadcast", "position-only"])

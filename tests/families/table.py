@@ -1,155 +1,294 @@
-"""Makes docs/models.md from the tiny models: `python -m tests.families.table > docs/models.md`."""
+"""The table of all families."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from functools import partial
+from importlib.util import find_spec
 
-sys.path.insert(0, str(Path(__file__).parent))
-
+import tiny_generic as generic
 import tiny_llava as llava
 import tiny_more as more
 import tiny_prefix as prefix
 import tiny_query as query
 import tiny_rotary as rotary
 import tiny_tiles as tiles
-
-import retinoscope as rs
-from tests.conftest import make_model, make_processor
-
-PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-METHODS = (
-    *("ablate", "patch", "knockout", "attention", "gradients", "generate", "several images"),
-    "incremental",
+from patches import (
+    behind_class_tokens,
+    by_spatial_shapes,
+    in_fours,
+    of_the_first,
+    packed,
+    squares,
+    with_indicators,
 )
-GRID, TILES, NONE = "one grid", "tiles", "unplaced"
-OUTSIDE = "not in the decoder's input"
+from row import GRID, NONE, ONE, OUTSIDE, SIZES, TILES, Row
+from transformers import Qwen2_5_VLProcessor, Qwen3VLProcessor
 
+ODD = ((31, 97), (2, 1), (97, 3), (4, 900))
+TOWER = "model.vision_tower.embeddings.patch_embedding"
+PIXTRAL = "model.vision_tower.patch_conv"
+IDEFICS = "model.vision_model.embeddings.patch_embedding"
+QWEN = "model.visual.patch_embed"
+BLIP = "vision_model.embeddings.patch_embedding"
 
-@dataclass(frozen=True)
-class Row:
-    """One family.
-
-    Attributes:
-        model, processor: make its tiny model and processor.
-        places: where its visual tokens lie: `GRID`, `TILES`, `NONE` or `OUTSIDE`.
-        test: the file that checks them, in tests/.
-        own: whether `processor` is the family's own; what a model supports does not depend on it.
-    """
-
-    model: Callable[[], Any]
-    processor: Callable[[], Any]
-    places: str
-    test: str
-    own: bool = True
-
-    def load(self) -> rs.VLM:
-        """The tiny model, through every check."""
-        return rs.load(model=self.model(), processor=self.processor())
-
-
-def _rotary(kind: Any) -> Callable[[], Any]:
-    return lambda: rotary.qwen_processor(kind)
-
+SHAPES = {"one": [(40, 24)], "high": [(20, 37)], "two": [(40, 24), (20, 37)]}
+LEARNED = ("families/test_learned_queries.py",)
+QUERIES = {"images": ONE, "writes_placeholders": True, "tests": LEARNED}
 
 ROWS = (
-    Row(make_model, make_processor, GRID, "models/test_layout.py"),
-    Row(llava.vipllava, llava.llava_processor, GRID, "families/test_vipllava.py"),
-    Row(llava.llava_next, llava.llava_next_processor, TILES, "families/test_llava_next.py"),
     Row(
+        "LLaVA-1.5",
+        llava.llava,
+        llava.llava_processor,
+        GRID,
+        TOWER,
+        shape=(49, 0, (7, 7)),
+        cropped=True,
+        tests=("models/test_layout.py",),
+    ),
+    Row(
+        "VIP-LLaVA",
+        llava.vipllava,
+        llava.llava_processor,
+        GRID,
+        TOWER,
+        shape=(49, 0, (7, 7)),
+        cropped=True,
+    ),
+    Row(
+        "LLaVA-NeXT",
+        llava.llava_next,
+        llava.llava_next_processor,
+        TILES,
+        TOWER,
+        packed,
+        shape=(60, 4, None),
+        images={"one": [(70, 30)], "tall": [(20, 64)], "two": [(70, 30), (20, 64)]},
+        sizes=(*SIZES, *ODD),
+        tests=("families/test_tiles.py",),
+    ),
+    Row(
+        "LLaVA-OneVision",
         llava.llava_onevision,
         llava.llava_onevision_processor,
         TILES,
-        "families/test_llava_onevision.py",
+        TOWER,
+        packed,
+        shape=(79, 7, None),
+        images={"one": [(80, 60)], "small": [(12, 20)], "two": [(12, 20), (80, 60)]},
+        sizes=(*SIZES, *ODD),
+        cropped=True,
+        tests=("families/test_tiles.py",),
     ),
-    Row(tiles.pixtral, tiles.pixtral_processor, GRID, "families/test_pixtral.py"),
     Row(
+        "Pixtral",
+        tiles.pixtral,
+        tiles.pixtral_processor,
+        GRID,
+        PIXTRAL,
+        shape=(60, 0, (6, 10)),
+        images=SHAPES,
+        tests=("families/test_tiles.py",),
+    ),
+    Row(
+        "Mistral 3",
         tiles.mistral3,
-        lambda: tiles.pixtral_processor(merge=2),
+        partial(tiles.pixtral_processor, merge=2),
         GRID,
-        "families/test_mistral3.py",
+        PIXTRAL,
+        of_the_first,
+        shape=(15, 0, (3, 5)),
+        # The library takes an image of a single visual token only beside others.
+        images={**SHAPES, "a dot": [(5, 4), (40, 24)]},
+        fails=[(5, 4)],
     ),
-    Row(tiles.idefics3, tiles.idefics3_processor, TILES, "families/test_idefics3.py"),
-    Row(tiles.smolvlm, tiles.smolvlm_processor, TILES, "families/test_smolvlm.py"),
-    Row(tiles.internvl, tiles.internvl_processor, TILES, "families/test_internvl.py"),
-    Row(rotary.qwen2_vl, rotary.qwen_processor, GRID, "families/test_qwen2_vl.py"),
     Row(
-        rotary.qwen2_5_vl,
-        _rotary(rotary.Qwen2_5_VLProcessor),
-        GRID,
-        "families/test_qwen2_5_vl.py",
+        "Idefics3",
+        tiles.idefics3,
+        tiles.idefics3_processor,
+        TILES,
+        IDEFICS,
+        squares(2),
+        shape=(28, 0, None),
+        images={"one": [(60, 40)], "two": [(60, 40), (20, 70)], "turned": [(20, 70), (60, 40)]},
+        tests=("families/test_tiles.py",),
     ),
-    Row(rotary.qwen3_vl, _rotary(rotary.Qwen3VLProcessor), GRID, "families/test_qwen3_vl.py"),
-    Row(prefix.gemma3, prefix.gemma3_processor, GRID, "families/test_gemma3.py"),
-    Row(prefix.paligemma, prefix.paligemma_processor, GRID, "families/test_paligemma.py"),
-    # LFM2-VL's own processor cannot be had without torchvision.
-    Row(prefix.lfm2_vl, prefix.gemma3_processor, TILES, "families/test_lfm2_vl.py", own=False),
-    Row(query.blip2, query.blip2_processor, NONE, "families/test_blip2.py"),
-    Row(query.instructblip, query.instructblip_processor, NONE, "families/test_instructblip.py"),
-    Row(query.mllama, query.mllama_processor, OUTSIDE, "families/test_mllama.py"),
-    Row(query.kosmos2, query.kosmos2_processor, NONE, "families/test_kosmos2.py"),
-    Row(more.aria, more.aria_processor, NONE, "families/test_aria.py"),
-    Row(more.ovis2, more.ovis2_processor, TILES, "families/test_ovis2.py"),
-    Row(more.fast_vlm, more.fast_vlm_processor, GRID, "families/test_fast_vlm.py"),
-    Row(more.aya, more.aya_processor, GRID, "models/test_generic.py"),
+    Row(
+        "SmolVLM",
+        tiles.smolvlm,
+        tiles.smolvlm_processor,
+        TILES,
+        IDEFICS,
+        squares(2),
+        shape=(28, 0, None),
+        images={"one": [(60, 40)], "long": [(20, 70)], "two": [(20, 70), (60, 40)]},
+    ),
+    Row(
+        "InternVL",
+        tiles.internvl,
+        tiles.internvl_processor,
+        TILES,
+        "model.vision_tower.embeddings.patch_embeddings.projection",
+        squares(2),
+        shape=(28, 0, None),
+        images={"tiles": [(60, 40)], "one": [(10, 10)], "all": [(60, 40), (10, 10), (20, 70)]},
+        tests=("families/test_tiles.py",),
+    ),
+    Row(
+        "Qwen2-VL",
+        rotary.qwen2_vl,
+        rotary.qwen_processor,
+        GRID,
+        QWEN,
+        in_fours,
+        shape=(40, 0, (5, 8)),
+        tests=("families/test_rotary.py",),
+    ),
+    Row(
+        "Qwen2.5-VL",
+        rotary.qwen2_5_vl,
+        partial(rotary.qwen_processor, Qwen2_5_VLProcessor),
+        GRID,
+        QWEN,
+        in_fours,
+        shape=(40, 0, (5, 8)),
+        tests=("families/test_rotary.py",),
+    ),
+    Row(
+        "Qwen3-VL",
+        rotary.qwen3_vl,
+        partial(rotary.qwen_processor, Qwen3VLProcessor),
+        GRID,
+        QWEN,
+        in_fours,
+        shape=(40, 0, (5, 8)),
+        gradients=False,
+        tests=("families/test_deepstack.py",),
+    ),
+    Row(
+        "Gemma 3",
+        prefix.gemma3,
+        prefix.gemma3_processor,
+        GRID,
+        TOWER,
+        squares(2),
+        shape=(16, 0, (4, 4)),
+        windows=True,
+        tests=("families/test_bidirectional.py",),
+    ),
+    Row(
+        "PaliGemma",
+        prefix.paligemma,
+        prefix.paligemma_processor,
+        GRID,
+        TOWER,
+        shape=(64, 0, (8, 8)),
+        text_only=None,
+        shares=False,
+        tests=("families/test_bidirectional.py",),
+    ),
+    Row(
+        "LFM2-VL",
+        prefix.lfm2_vl,
+        prefix.lfm2_vl_processor,
+        TILES,
+        TOWER,
+        by_spatial_shapes,
+        shape=(6, 0, (2, 3)),
+        images={"one": [(24, 14)], "tiles": [(60, 40)], "two": [(60, 40), (24, 14)]},
+        sizes=SIZES[:4],
+        incremental=False,
+        missing="" if find_spec("torchvision") else "no form of its processor without torchvision",
+        stand_in=prefix.gemma3_processor,
+        tests=("families/test_tiles.py",),
+    ),
+    Row(
+        "BLIP-2",
+        query.blip2,
+        query.blip2_processor,
+        NONE,
+        BLIP,
+        shape=(6, 6, None),
+        text_only="language_model",
+        **QUERIES,
+    ),
+    Row(
+        "InstructBLIP",
+        query.instructblip,
+        query.instructblip_processor,
+        NONE,
+        BLIP,
+        shape=(6, 6, None),
+        text_only="language_model",
+        shares=False,
+        **QUERIES,
+    ),
+    Row(
+        "Llama 3.2 Vision",
+        query.mllama,
+        query.mllama_processor,
+        OUTSIDE,
+        "model.vision_model.patch_embedding",
+        behind_class_tokens,
+        incremental=False,
+        gradients=False,
+        weights=False,
+        options={"add_special_tokens": False},
+        tests=("families/test_cross_attention.py",),
+    ),
+    Row(
+        "Kosmos-2",
+        query.kosmos2,
+        query.kosmos2_processor,
+        NONE,
+        "vision_model.model.embeddings.patch_embedding",
+        shape=(6, 6, None),
+        text_only="text_model",
+        cropped=True,
+        options={"num_image_tokens": query.N_QUERIES},
+        **QUERIES,
+    ),
+    Row(
+        "Aria",
+        more.aria,
+        more.aria_processor,
+        NONE,
+        TOWER,
+        shape=(6, 6, None),
+        gradients=False,
+        tests=LEARNED,
+    ),
+    Row(
+        "Ovis2",
+        more.ovis2,
+        more.ovis2_processor,
+        TILES,
+        "model.vision_tower.transformer.embeddings.patch_embedding",
+        with_indicators,
+        shape=(19, 3, (4, 4)),
+        images={"one": [(20, 20)], "tiles": [(70, 40)], "two": [(30, 70), (24, 20)]},
+        tests=("families/test_tiles.py",),
+    ),
+    Row(
+        "FastVLM",
+        more.fast_vlm,
+        more.fast_vlm_processor,
+        GRID,
+        "model.vision_tower.embeddings.patch_embeddings",
+        squares(2),
+        shape=(36, 0, (6, 6)),
+        cropped=True,
+    ),
+    Row(
+        "generic",
+        generic.aya,
+        generic.aya_processor,
+        GRID,
+        TOWER,
+        squares(2),
+        shape=(16, 0, (4, 4)),
+        variant="Aya Vision",
+        tests=("models/test_generic.py",),
+    ),
 )
-
-HEAD = """# Model families
-
-Each family is tested with a tiny model of random weights, built from its own configuration and
-processor classes. This page is what those models say, and a test fails when it is stale;
-`python -m tests.families.table > docs/models.md` writes it. A number points to the reason below;
-layers and windows that are named are those of the tiny model.
-
-The visual tokens of a family lie in one grid, in tiles, or are unplaced (learned queries: see
-`run.soft_origin()`). The last column is the test that holds all of it against the
-library, and the places (those of the patches, for learned queries) against changed pixels.
-
-A family that is not in the list loads through the generic adapter where its self-check passes, as
-the last row's does, and is refused with the reason where it does not. `retinoscope doctor MODEL`
-says the same of one model.
-
-"""
-
-
-def page() -> str:
-    """The text of docs/models.md."""
-    reasons: list[str] = []
-    titles = ("family", "architecture", "decoder", *METHODS, "visual tokens", "checked by")
-    lines = [_line(titles), _line(["---"] * len(titles))]
-    for row in ROWS:
-        found = row.load().capabilities
-        cells = [_cell(found, name, reasons) for name in METHODS]
-        name = f"{found.family}, here Aya Vision" if found.family == "generic" else found.family
-        lines.append(
-            _line(
-                (
-                    *(name, f"`{found.architecture}`", found.decoder),
-                    *cells,
-                    *(row.places, f"`tests/{row.test}`"),
-                )
-            )
-        )
-    notes = [f"{number}. {reason}." for number, reason in enumerate(reasons, 1)]
-    return HEAD + "\n".join(lines) + "\n\n## Reasons\n\n" + "\n".join(notes) + "\n"
-
-
-def _cell(found: Any, name: str, reasons: list[str]) -> str:
-    (method,) = (one for one in found.methods if one.name == name)
-    if method.supported and not method.why:
-        return "yes"
-    if method.why not in reasons:
-        reasons.append(method.why)
-    number = reasons.index(method.why) + 1
-    return f"limited ({number})" if method.supported else f"no ({number})"
-
-
-def _line(cells: Any) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())
+FAMILY = {row.family: row for row in ROWS}

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from PIL import Image
+from row import over
 from table import ROWS
 
 from retinoscope.errors import InputError
@@ -25,7 +26,7 @@ def test_every_family_is_bounded():
 
 
 @pytest.mark.parametrize("size", [(1, 60_000), (60_000, 1)], ids=["tall", "wide"])
-@pytest.mark.parametrize("row", [row for row in ROWS if row.own], ids=lambda row: row.test)
+@over(ROWS)
 def test_a_line_of_pixels_is_refused_or_bounded(row, size):
     adapter = adapter_for(row.model(), row.processor())
     image = Image.new("RGB", size)

@@ -7,13 +7,13 @@ from copy import deepcopy
 import pytest
 import torch
 from checks import QUESTION, conditions, picture
-from table import OUTSIDE, ROWS, Row
+from row import Row, over
+from table import ROWS
 
 import retinoscope as rs
 
 DTYPES = (torch.float16, torch.bfloat16)
 IMAGES = [picture((70, 40), seed) for seed in (0, 9)]
-ROWS_HERE = [row for row in ROWS if row.own]
 
 
 def loaded(row: Row, dtype: torch.dtype) -> tuple[rs.VLM, rs.VLM]:
@@ -26,17 +26,12 @@ def loaded(row: Row, dtype: torch.dtype) -> tuple[rs.VLM, rs.VLM]:
 
 def effects(vlm: rs.VLM, row: Row, path: str) -> tuple[rs.Run, torch.Tensor]:
     run, donor = (vlm.run(vlm.prompt([image], QUESTION)) for image in IMAGES)
-    if row.places == OUTSIDE:
-        words = run.positions["question"]
-        layer = vlm.adapter.decoder.attending[0]
-        chosen = [rs.Ablate(words), rs.Knockout(words, "last", layers=[layer])]
-    else:
-        chosen = conditions(vlm, run, donor)
+    chosen = [one for seed in (0, 1) for one in conditions(row, run, donor, seed)]
     return run, run.counterfactuals(chosen, exact=path).logits
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype)[6:])
-@pytest.mark.parametrize("row", ROWS_HERE, ids=lambda row: row.test)
+@over(ROWS)
 def test_the_fast_path_is_as_near_to_float32_as_the_plain_one(row, dtype):
     half, exact = loaded(row, dtype)
     _, wanted = effects(exact, row, "reference")

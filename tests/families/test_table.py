@@ -1,11 +1,12 @@
-"""docs/models.md is what the tiny models of all families say."""
+"""Every family is in the table, and docs/models.md is what the tiny models say."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
-from checks import picture
-from table import GRID, NONE, OUTSIDE, PAGE, ROWS, TILES, page
+from checks import picture, run_of
+from models_page import PAGE, page
+from row import GRID, NONE, OUTSIDE, TILES, loaded, over
+from table import ROWS
 
 from retinoscope.models import ADAPTERS
 from retinoscope.models._attributes import lasting_settings
@@ -13,7 +14,7 @@ from retinoscope.models._attributes import lasting_settings
 
 def test_the_page_is_up_to_date():
     assert page() == PAGE.read_text("utf-8"), (
-        "run `python -m tests.families.table > docs/models.md`"
+        "run `python -m tests.families.models_page > docs/models.md`"
     )
 
 
@@ -24,9 +25,9 @@ def test_every_family_has_a_row():
     assert sorted(one.family for one in found[:-1] if one) == sorted(one.family for one in ADAPTERS)
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.own], ids=lambda row: row.test)
+@over(ROWS)
 def test_visual_tokens_lie_where_the_page_says(row):
-    layouts = row.load().prompt(picture((70, 40)), "What is the color").inputs.layouts
+    layouts = loaded(row).prompt(picture((70, 40)), "What is the color").inputs.layouts
     if row.places == OUTSIDE:
         assert layouts == ()
         return
@@ -37,17 +38,18 @@ def test_visual_tokens_lie_where_the_page_says(row):
     assert (layout.grid is not None) == (kind == GRID)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.test)
-def test_the_named_test_is_there(row):
-    assert (PAGE.parents[1] / "tests" / row.test).is_file()
+def test_the_named_tests_are_there():
+    for row in ROWS:
+        for file in row.tests:
+            assert (PAGE.parents[1] / "tests" / file).is_file()
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row.own], ids=lambda row: row.test)
+@over(ROWS)
 def test_settings_are_as_the_configuration_says(row):
     """A library's own modules then add nothing to a fingerprint, also after a run."""
-    vlm = row.load()
+    vlm = row.fresh()
     before = vlm.fingerprint
     assert lasting_settings(vlm.model) == {}
-    vlm.run(vlm.prompt(picture((70, 40)), "What is the color")).generate(2)
+    run_of(vlm, [picture((70, 40))]).generate(2)
     assert lasting_settings(vlm.model) == {}
     assert vlm.fingerprint == before

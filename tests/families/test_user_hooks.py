@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 from checks import QUESTION, oracle, picture
-from tiny_llava import llava, llava_processor
-from tiny_rotary import qwen3_vl, qwen_processor
-from transformers import Qwen3VLProcessor
+from row import over
+from table import FAMILY
 
 import retinoscope as rs
 
@@ -27,12 +26,9 @@ def _moved(_: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
 @pytest.mark.parametrize("when", ["load", "later"])
 @pytest.mark.parametrize("block", [0, 1])
 @pytest.mark.parametrize("kind", ["output", "input"])
-@pytest.mark.parametrize("family", ["llava", "qwen3-vl"])
-def test_hooks_on_a_block(family, kind, block, when):
-    if family == "llava":
-        model, processor = llava(), llava_processor()
-    else:
-        model, processor = qwen3_vl(), qwen_processor(Qwen3VLProcessor)
+@over([FAMILY["LLaVA-1.5"], FAMILY["Qwen3-VL"]])
+def test_hooks_on_a_block(row, kind, block, when):
+    model, processor = row.model(), row.processor()
     layer = model.model.language_model.layers[block]
     vlm = None if when == "load" else rs.load(model=model, processor=processor)
     with torch.no_grad():
@@ -43,7 +39,7 @@ def test_hooks_on_a_block(family, kind, block, when):
     vlm = vlm or rs.load(model=model, processor=processor)
     run = vlm.run(vlm.prompt([picture()], QUESTION))
     with torch.no_grad():
-        plain = vlm.model(**oracle(vlm, [picture()])).logits[0, -1].float()
+        plain = vlm.model(**oracle(row, vlm, [picture()])).logits[0, -1].float()
     scale = float(plain.abs().max())
     assert float((run.logits - plain).abs().max()) <= 1e-5 * scale
     tokens = run.image.at(range(6))

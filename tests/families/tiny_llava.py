@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiny_rotary import WORDS, spread, without_video, word_tokenizer
+from tiny import WORDS, made, named, without_video, word_tokenizer
 from transformers import (
     CLIPImageProcessorPil,
     LlavaConfig,
@@ -65,12 +65,8 @@ def _vision(kind: str, side: int) -> dict[str, Any]:
 
 
 def llava_tokenizer() -> PreTrainedTokenizerFast:
-    names = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
-    return word_tokenizer(SPECIAL, names, {"image_token": "<image>", "video_token": "<video>"})
-
-
-def _made(model: type[PreTrainedModel], config: Any, attention: str, seed: int) -> PreTrainedModel:
-    return spread(model._from_config(config, attn_implementation=attention), seed)
+    extra = {"image_token": "<image>", "video_token": "<video>"}
+    return word_tokenizer(SPECIAL, named("<s>", "</s>"), extra)
 
 
 # LLaVA-1.5 and VIP-LLaVA
@@ -98,7 +94,7 @@ def llava(
         vision_config=_vision(tower, 28),
         **{"image_token_index": 4, "vision_feature_layer": -2, **options},
     )
-    return _made(LlavaForConditionalGeneration, config, attention, seed)
+    return made(LlavaForConditionalGeneration, config, attention, seed)
 
 
 def vipllava(attention: str = "sdpa", seed: int = 0, tower: str = "clip") -> PreTrainedModel:
@@ -113,7 +109,7 @@ def vipllava(attention: str = "sdpa", seed: int = 0, tower: str = "clip") -> Pre
         image_token_index=4,
         **{field: [-2, -3, 1]},
     )
-    return _made(VipLlavaForConditionalGeneration, config, attention, seed)
+    return made(VipLlavaForConditionalGeneration, config, attention, seed)
 
 
 # LLaVA-NeXT
@@ -146,7 +142,7 @@ def llava_next(attention: str = "sdpa", seed: int = 0, **options: Any) -> PreTra
         "vision_config": _vision("clip", 16),
     }
     config = LlavaNextConfig(text_config=_TEXT, **{**settings, **options})
-    return _made(LlavaNextForConditionalGeneration, config, attention, seed)
+    return made(LlavaNextForConditionalGeneration, config, attention, seed)
 
 
 # LLaVA-OneVision
@@ -185,4 +181,4 @@ def llava_onevision(attention: str = "sdpa", seed: int = 0, **options: Any) -> P
         text_config={**_TEXT, "model_type": "qwen2"},
         **{**settings, **options},
     )
-    return _made(LlavaOnevisionForConditionalGeneration, config, attention, seed)
+    return made(LlavaOnevisionForConditionalGeneration, config, attention, seed)

@@ -1,22 +1,16 @@
-"""Tiny random models of FastVLM, Ovis2 and Aria, and of two families that have no adapter."""
+"""Tiny random models of FastVLM, Ovis2 and Aria with their own processors."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tiny_rotary import WORDS, spread, word_tokenizer
+from tiny import WORDS, made, named, word_tokenizer
 from transformers import (
     AriaConfig,
     AriaForConditionalGeneration,
     AriaProcessor,
-    AyaVisionConfig,
-    AyaVisionForConditionalGeneration,
-    AyaVisionProcessor,
     CLIPImageProcessorPil,
     ConvNextConfig,
-    DeepseekVLConfig,
-    DeepseekVLForConditionalGeneration,
-    DeepseekVLProcessor,
     FastVlmConfig,
     FastVlmForConditionalGeneration,
     LlavaProcessor,
@@ -27,22 +21,8 @@ from transformers import (
     ProcessorMixin,
 )
 from transformers.models.aria.image_processing_pil_aria import AriaImageProcessorPil
-from transformers.models.deepseek_vl.image_processing_pil_deepseek_vl import (
-    DeepseekVLImageProcessorPil,
-)
-from transformers.models.got_ocr2.image_processing_pil_got_ocr2 import GotOcr2ImageProcessorPil
 from transformers.models.ovis2.image_processing_pil_ovis2 import Ovis2ImageProcessorPil
 
-_VISION = {
-    "model_type": "siglip_vision_model",
-    "hidden_size": 16,
-    "intermediate_size": 24,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "image_size": 32,
-    "patch_size": 4,
-    "vision_use_head": False,
-}
 _TEXT = {
     "hidden_size": 32,
     "intermediate_size": 48,
@@ -54,81 +34,8 @@ _TEXT = {
     "bos_token_id": 2,
     "eos_token_id": 3,
 }
-_NAMED = {
-    "bos_token": "<bos>",
-    "eos_token": "<eos>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
+_NAMED = named("<bos>", "<eos>")
 _COMMON = ("<pad>", "<unk>", "<bos>", "<eos>", "<image>")
-
-# Families that have no adapter: Aya Vision and DeepSeek-VL
-
-_AYA_SPECIAL = (
-    *_COMMON,
-    *("<|START_OF_IMG|>", "<|END_OF_IMG|>", "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>"),
-    *("TILE", "TILE_GLOBAL"),
-)
-
-
-def aya_processor(**options: Any) -> ProcessorMixin:
-    """32 x 32 pixels, patches of 4 merged 2 x 2: 16 visual tokens a frame; one frame."""
-    settings = {"size": {"height": 32, "width": 32}, "max_patches": 1}
-    return AyaVisionProcessor(
-        image_processor=GotOcr2ImageProcessorPil(**{**settings, **options}),
-        tokenizer=word_tokenizer(_AYA_SPECIAL, _NAMED),
-        patch_size=4,
-        img_size=32,
-        downsample_factor=2,
-    )
-
-
-def aya(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
-    """A Cohere 2 decoder of 4 blocks, whose config has a factor that the model does not apply."""
-    settings = {
-        **_TEXT,
-        "model_type": "cohere2",
-        "vocab_size": len(_AYA_SPECIAL) + len(WORDS),
-        "logit_scale": 0.25,
-        **text,
-    }
-    config = AyaVisionConfig(
-        vision_config=_VISION,
-        text_config=settings,
-        image_token_index=_AYA_SPECIAL.index("<|IMG_PATCH|>"),
-        downsample_factor=2,
-    )
-    return spread(
-        AyaVisionForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
-
-
-def deepseek_processor(**options: Any) -> ProcessorMixin:
-    """32 x 32 pixels, the longer side resized and the other padded; 64 visual tokens."""
-    settings = {"size": {"height": 32, "width": 32}, "min_size": 4}
-    return DeepseekVLProcessor(
-        image_processor=DeepseekVLImageProcessorPil(**{**settings, **options}),
-        tokenizer=word_tokenizer(_COMMON, _NAMED, {"image_token": "<image>"}),
-        num_image_tokens=64,
-    )
-
-
-def deepseek(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
-    """A Llama decoder of 4 blocks."""
-    config = DeepseekVLConfig(
-        vision_config=_VISION,
-        text_config={
-            **_TEXT,
-            "model_type": "llama",
-            "vocab_size": len(_COMMON) + len(WORDS),
-            **text,
-        },
-        image_token_id=_COMMON.index("<image>"),
-    )
-    return spread(
-        DeepseekVLForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
-
 
 # Aria
 
@@ -169,9 +76,7 @@ def aria(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel
         projector_patch_to_query_dict={(ARIA_SIDE // ARIA_PATCH) ** 2: ARIA_QUERIES},
         image_token_index=_COMMON.index("<image>"),
     )
-    return spread(
-        AriaForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(AriaForConditionalGeneration, config, attention, seed)
 
 
 # Ovis2
@@ -218,8 +123,7 @@ def ovis2(
         hidden_size=32,
         tie_word_embeddings=False,
     )
-    model = Ovis2ForConditionalGeneration._from_config(config, attn_implementation=attention)
-    return spread(model, seed)
+    return made(Ovis2ForConditionalGeneration, config, attention, seed)
 
 
 # FastVLM
@@ -256,6 +160,4 @@ def fast_vlm(
     )
     # Convolutional towers know no other kind.
     kinds = {"": attention, "text_config": attention, "vision_config": "eager"}
-    return spread(
-        FastVlmForConditionalGeneration._from_config(config, attn_implementation=kinds), seed
-    )
+    return made(FastVlmForConditionalGeneration, config, kinds, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiny_rotary import WORDS, spread, word_tokenizer
+from tiny import WORDS, made, named, word_tokenizer
 from transformers import (
     Gemma3Config,
     Gemma3ForConditionalGeneration,
@@ -61,12 +61,7 @@ def gemma3_processor(**options: Any) -> ProcessorMixin:
     """32 x 32 pixels, 16 visual tokens."""
     tokenizer = word_tokenizer(
         GEMMA_SPECIAL,
-        {
-            "bos_token": "<bos>",
-            "eos_token": "<eos>",
-            "pad_token": "<pad>",
-            "unk_token": "<unk>",
-        },
+        named("<bos>", "<eos>"),
         {
             "image_token": "<image_soft_token>",
             "boi_token": "<start_of_image>",
@@ -99,9 +94,7 @@ def gemma3(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedMod
         eoi_token_index=7,
         image_token_index=8,
     )
-    return spread(
-        Gemma3ForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(Gemma3ForConditionalGeneration, config, attention, seed)
 
 
 # PaliGemma
@@ -113,12 +106,7 @@ def paligemma_processor(**options: Any) -> ProcessorMixin:
     """32 x 32 pixels, 64 visual tokens."""
     tokenizer = word_tokenizer(
         PALI_SPECIAL,
-        {
-            "bos_token": "<bos>",
-            "eos_token": "<eos>",
-            "pad_token": "<pad>",
-            "unk_token": "<unk>",
-        },
+        named("<bos>", "<eos>"),
         {"image_token": "<image>"},
     )
     images = SiglipImageProcessorPil(**{"size": {"height": 32, "width": 32}, **options})
@@ -140,9 +128,7 @@ def paligemma(
         projection_dim=32,
         hidden_size=32,
     )
-    return spread(
-        PaliGemmaForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(PaliGemmaForConditionalGeneration, config, attention, seed)
 
 
 # LFM2-VL
@@ -174,12 +160,7 @@ def lfm2_vl_processor(**options: Any) -> ProcessorMixin:
     }
     tokenizer = word_tokenizer(
         LFM_SPECIAL,
-        {
-            "bos_token": "<|startoftext|>",
-            "eos_token": "<|im_end|>",
-            "pad_token": "<pad>",
-            "unk_token": "<unk>",
-        },
+        named("<|startoftext|>", "<|im_end|>"),
         {
             "image_token": "<image>",
             "image_start_token": "<|image_start|>",
@@ -227,6 +208,4 @@ def lfm2_vl(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedMo
         projector_hidden_size=24,
         downsample_factor=2,
     )
-    return spread(
-        Lfm2VlForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(Lfm2VlForConditionalGeneration, config, attention, seed)

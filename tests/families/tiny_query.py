@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from tokenizers.processors import TemplateProcessing
+from tiny import named, word_tokenizer
+from tokenizers import AddedToken
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -58,26 +59,10 @@ _QFORMER = {
 }
 
 
-def word_tokenizer(
-    special: tuple[str, ...], template: str, named: dict[str, str]
+def _tokenizer(
+    special: Sequence[str], template: str, names: dict[str, str]
 ) -> PreTrainedTokenizerFast:
-    """One token per word; `template` such as "<s> $A"; `named` gives bos, eos, pad, unk."""
-    entries = (*special, *(f"▁{word}" for word in WORDS))
-    vocabulary = {entry: index for index, entry in enumerate(entries)}
-    tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token=named["unk_token"]))
-    tokenizer.normalizer = normalizers.Replace("\n", " ")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
-    )
-    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    written = [piece for piece in template.split() if piece != "$A"]
-    tokenizer.post_processor = TemplateProcessing(
-        single=template, special_tokens=[(piece, vocabulary[piece]) for piece in written]
-    )
-    tokenizer.add_special_tokens(
-        [AddedToken(entry, special=True, normalized=False) for entry in special]
-    )
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
+    return word_tokenizer(special, names, template=template, words=WORDS)
 
 
 def spread(model: PreTrainedModel, seed: int) -> PreTrainedModel:
@@ -94,14 +79,11 @@ def spread(model: PreTrainedModel, seed: int) -> PreTrainedModel:
     return model.float().eval()
 
 
-# BLIP-2 and InstructBLIP
+def made(kind: type[PreTrainedModel], config: Any, attention: Any, seed: int) -> PreTrainedModel:
+    return spread(kind._from_config(config, attn_implementation=attention), seed)
 
-_OPT_NAMES = {
-    "bos_token": "</s>",
-    "eos_token": "</s>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
+
+# BLIP-2 and InstructBLIP
 
 
 def blip2_processor(**options: Any) -> ProcessorMixin:
@@ -109,7 +91,7 @@ def blip2_processor(**options: Any) -> ProcessorMixin:
     settings = {"size": {"height": SIDE, "width": SIDE}}
     return Blip2Processor(
         image_processor=BlipImageProcessorPil(**{**settings, **options}),
-        tokenizer=word_tokenizer(("<s>", "<pad>", "</s>", "<unk>"), "</s> $A", _OPT_NAMES),
+        tokenizer=_tokenizer(("<s>", "<pad>", "</s>", "<unk>"), "</s> $A", named("</s>", "</s>")),
         num_query_tokens=N_QUERIES,
     )
 
@@ -154,20 +136,9 @@ def blip2(
         num_query_tokens=N_QUERIES,
         image_token_index=4 + len(WORDS),
     )
-    return spread(
-        Blip2ForConditionalGeneration._from_config(
-            config, attn_implementation=own(attention, decoder)
-        ),
-        seed,
-    )
+    return made(Blip2ForConditionalGeneration, config, own(attention, decoder), seed)
 
 
-_LLAMA_NAMES = {
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
 _BERT_NAMES = {
     "cls_token": "[CLS]",
     "sep_token": "[SEP]",
@@ -181,8 +152,8 @@ def instructblip_processor(**options: Any) -> ProcessorMixin:
     settings = {"size": {"height": SIDE, "width": SIDE}}
     return InstructBlipProcessor(
         image_processor=BlipImageProcessorPil(**{**settings, **options}),
-        tokenizer=word_tokenizer(("<pad>", "<unk>", "<s>", "</s>"), "<s> $A", _LLAMA_NAMES),
-        qformer_tokenizer=word_tokenizer(
+        tokenizer=_tokenizer(("<pad>", "<unk>", "<s>", "</s>"), "<s> $A", named("<s>", "</s>")),
+        qformer_tokenizer=_tokenizer(
             ("[PAD]", "[UNK]", "[CLS]", "[SEP]"), "[CLS] $A [SEP]", _BERT_NAMES
         ),
         num_query_tokens=N_QUERIES,
@@ -213,12 +184,7 @@ def instructblip(
         num_query_tokens=N_QUERIES,
         image_token_index=4 + len(WORDS),
     )
-    return spread(
-        InstructBlipForConditionalGeneration._from_config(
-            config, attn_implementation=own(attention, decoder)
-        ),
-        seed,
-    )
+    return made(InstructBlipForConditionalGeneration, config, own(attention, decoder), seed)
 
 
 # Llama 3.2 Vision
@@ -238,15 +204,10 @@ TILE = 16
 
 def mllama_processor(**options: Any) -> ProcessorMixin:
     """Up to four tiles of 16 x 16 pixels, patches of 4."""
-    tokenizer = word_tokenizer(
+    tokenizer = _tokenizer(
         _MLLAMA_SPECIAL,
         "<|begin_of_text|> $A",
-        {
-            "bos_token": "<|begin_of_text|>",
-            "eos_token": "<|eot_id|>",
-            "pad_token": "<|finetune_right_pad_id|>",
-            "unk_token": "<unk>",
-        },
+        named("<|begin_of_text|>", "<|eot_id|>", "<|finetune_right_pad_id|>"),
     )
     # As in the real vocabulary, the image token comes behind the last that has a logit.
     tokenizer.add_tokens([AddedToken("<|image|>", special=True, normalized=False)])
@@ -291,19 +252,11 @@ def mllama(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedMod
         text_config={**settings, **text},
         image_token_index=vocab_size,
     )
-    return spread(
-        MllamaForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(MllamaForConditionalGeneration, config, attention, seed)
 
 
 # Kosmos-2
 
-_KOSMOS_NAMES = {
-    "bos_token": "<s>",
-    "eos_token": "</s>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
 N_PATCH_INDICES = 16
 
 
@@ -315,7 +268,7 @@ def kosmos2_processor(**options: Any) -> ProcessorMixin:
     }
     return Kosmos2Processor(
         CLIPImageProcessorPil(**{**settings, **options}),
-        word_tokenizer(("<s>", "<pad>", "</s>", "<unk>"), "<s> $A </s>", _KOSMOS_NAMES),
+        _tokenizer(("<s>", "<pad>", "</s>", "<unk>"), "<s> $A </s>", named("<s>", "</s>")),
         num_patch_index_tokens=N_PATCH_INDICES,
     )
 
@@ -336,8 +289,7 @@ def kosmos2(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedMo
     config = Kosmos2Config(
         text_config={**settings, **text}, vision_config=_VISION, latent_query_num=N_QUERIES
     )
-    model = Kosmos2ForConditionalGeneration._from_config(config, attn_implementation=attention)
-    model = spread(model, seed)
+    model = made(Kosmos2ForConditionalGeneration, config, attention, seed)
     # Embeddings are scaled up and the blocks' outputs normed: what they add has to be large too,
     # and their attention spread out, so that every edge shows.
     with torch.no_grad():

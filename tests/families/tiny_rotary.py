@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tiny import WORDS, made, without_video, word_tokenizer
 from transformers import (
     PreTrainedModel,
-    PreTrainedTokenizerFast,
     ProcessorMixin,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLProcessor,
     Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLProcessor,
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
-    Qwen3VLProcessor,
 )
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
-
-WORDS = (
-    *("user", "assistant", "system", "Describe", "this", "image.", "Is", "there", "a", "in"),
-    *("image?", "What", "is", "the", "color", "of", "yes", "no", "cat", "car", "red", "blue"),
-    *("green", "dog", "tree", "It", "left", "right", "car?", "cat?", "and", "two", "fish"),
-)
 
 QWEN_SPECIAL = (
     *("<pad>", "<unk>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>"),
@@ -39,52 +29,6 @@ QWEN_TEMPLATE = (
     "{% endfor %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-
-
-def word_tokenizer(
-    special: tuple[str, ...], named: dict[str, str], extra: dict[str, str] | None = None
-) -> PreTrainedTokenizerFast:
-    """One token per word; `named` gives bos, eos, pad and unk, `extra` further named tokens."""
-    entries = (*special, *(f"▁{word}" for word in WORDS))
-    tokenizer = Tokenizer(
-        models.WordLevel(
-            vocab={entry: index for index, entry in enumerate(entries)}, unk_token="<unk>"
-        )
-    )
-    tokenizer.normalizer = normalizers.Replace("\n", " ")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace(prepend_scheme="always")]
-    )
-    tokenizer.decoder = decoders.Metaspace(prepend_scheme="always")
-    tokenizer.add_special_tokens(
-        [AddedToken(entry, special=True, normalized=False) for entry in special]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **named, extra_special_tokens=extra or {}
-    )
-
-
-def spread(model: PreTrainedModel, seed: int) -> PreTrainedModel:
-    """Weights large enough that edits show, norms at one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1:
-                torch.nn.init.normal_(parameter, std=0.2)
-            elif "norm" in name and name.endswith("weight"):
-                torch.nn.init.ones_(parameter)
-    return model.float().eval()
-
-
-def without_video(kind: type[ProcessorMixin]) -> Any:
-    """`kind`, which can then be made without its part for videos: that part needs torchvision."""
-
-    def check(self: ProcessorMixin, name: str, given: object) -> object:
-        if name == "video_processor" and given is None:
-            return None
-        return kind.check_argument_for_proper_class(self, name, given)
-
-    return type(kind.__name__, (kind,), {"check_argument_for_proper_class": check})
 
 
 def qwen_processor(
@@ -142,9 +86,7 @@ def qwen2_vl(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedM
         },
         **_PLACES,
     )
-    return spread(
-        Qwen2VLForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(Qwen2VLForConditionalGeneration, config, attention, seed)
 
 
 def qwen2_5_vl(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
@@ -163,10 +105,7 @@ def qwen2_5_vl(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTraine
         },
         **_PLACES,
     )
-    return spread(
-        Qwen2_5_VLForConditionalGeneration._from_config(config, attn_implementation=attention),
-        seed,
-    )
+    return made(Qwen2_5_VLForConditionalGeneration, config, attention, seed)
 
 
 def qwen3_vl(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
@@ -186,13 +125,4 @@ def qwen3_vl(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedM
         },
         **_PLACES,
     )
-    return spread(
-        Qwen3VLForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
-
-
-QWEN = {
-    "qwen2_vl": (qwen2_vl, Qwen2VLProcessor),
-    "qwen2_5_vl": (qwen2_5_vl, Qwen2_5_VLProcessor),
-    "qwen3_vl": (qwen3_vl, Qwen3VLProcessor),
-}
+    return made(Qwen3VLForConditionalGeneration, config, attention, seed)

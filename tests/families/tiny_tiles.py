@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from tiny_rotary import WORDS, spread, without_video, word_tokenizer
+from tiny import WORDS, made, named, without_video, word_tokenizer
 from transformers import (
     Idefics3Config,
     Idefics3ForConditionalGeneration,
@@ -42,7 +42,7 @@ _TEXT = {
     "eos_token_id": 3,
     "tie_word_embeddings": False,
 }
-_NAMED = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+_NAMED = named("<s>", "</s>")
 
 # Idefics3 and SmolVLM
 
@@ -121,22 +121,12 @@ def smolvlm_processor(**options: Any) -> ProcessorMixin:
 
 def idefics3(attention: str = "sdpa", seed: int = 0) -> PreTrainedModel:
     """4 blocks of width 32; a vision tower of 2 blocks of width 16."""
-    return spread(
-        Idefics3ForConditionalGeneration._from_config(
-            Idefics3Config(**_IDEFICS), attn_implementation=attention
-        ),
-        seed,
-    )
+    return made(Idefics3ForConditionalGeneration, Idefics3Config(**_IDEFICS), attention, seed)
 
 
 def smolvlm(attention: str = "sdpa", seed: int = 0) -> PreTrainedModel:
     """The same in SmolVLM's classes."""
-    return spread(
-        SmolVLMForConditionalGeneration._from_config(
-            SmolVLMConfig(**_IDEFICS), attn_implementation=attention
-        ),
-        seed,
-    )
+    return made(SmolVLMForConditionalGeneration, SmolVLMConfig(**_IDEFICS), attention, seed)
 
 
 # InternVL
@@ -160,7 +150,7 @@ def internvl_processor(**options: Any) -> ProcessorMixin:
         image_processor=GotOcr2ImageProcessorPil(**{**settings, **options}),
         tokenizer=word_tokenizer(
             INTERN_SPECIAL,
-            {**_NAMED, "eos_token": "<|im_end|>"},
+            named("<s>", "<|im_end|>"),
             {
                 "start_image_token": "<img>",
                 "end_image_token": "</img>",
@@ -194,9 +184,7 @@ def internvl(attention: str = "sdpa", seed: int = 0) -> PreTrainedModel:
         image_seq_length=4,
         tie_word_embeddings=False,
     )
-    return spread(
-        InternVLForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(InternVLForConditionalGeneration, config, attention, seed)
 
 
 # Pixtral and Mistral 3
@@ -267,9 +255,7 @@ def pixtral(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedMo
         vision_feature_select_strategy="full",
         tie_word_embeddings=False,
     )
-    return spread(
-        LlavaForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(LlavaForConditionalGeneration, config, attention, seed)
 
 
 def mistral3(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
@@ -281,6 +267,4 @@ def mistral3(attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedM
         spatial_merge_size=2,
         tie_word_embeddings=False,
     )
-    return spread(
-        Mistral3ForConditionalGeneration._from_config(config, attn_implementation=attention), seed
-    )
+    return made(Mistral3ForConditionalGeneration, config, attention, seed)

@@ -7,25 +7,17 @@ import sys
 import numpy as np
 import pytest
 import torch
-from checks import (
-    QUESTION,
-    SIZES,
-    check_forward,
-    check_generate,
-    check_layout,
-    check_paths,
-    check_rows,
-    picture,
-)
-from tiny_more import aya, aya_processor, deepseek, deepseek_processor
-from tiny_prefix import gemma3, gemma3_processor, paligemma, paligemma_processor
-from tiny_query import blip2, blip2_processor, kosmos2, kosmos2_processor, mllama, mllama_processor
-from tiny_rotary import Qwen3VLProcessor, qwen2_vl, qwen3_vl, qwen_processor
+from checks import QUESTION, check_paths, picture, pictures, run_of
+from row import SIZES, loaded
+from table import FAMILY
+from tiny_generic import aya, aya_processor
+from tiny_rotary import qwen2_vl, qwen_processor
+from variants import VARIANTS
 
 import retinoscope as rs
 from retinoscope.models import adapter_for
 
-PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
+PAIR = pictures([(30, 70), (64, 20)])
 loading = sys.modules[adapter_for.__module__]
 
 
@@ -35,39 +27,9 @@ def hidden(monkeypatch):
     monkeypatch.setattr(loading, "ADAPTERS", ())
 
 
-@pytest.fixture(scope="module")
-def aya_vlm() -> rs.VLM:
-    return rs.load(model=aya(), processor=aya_processor())
-
-
-@pytest.fixture(scope="module")
-def deepseek_vlm() -> rs.VLM:
-    return rs.load(model=deepseek(), processor=deepseek_processor())
-
-
 def reason(vlm: rs.VLM, name: str) -> str:
     (why,) = (method.why for method in vlm.capabilities.methods if method.name == name)
     return why
-
-
-@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
-def test_a_new_family_that_fits(aya_vlm, images):
-    assert aya_vlm.capabilities.family == "generic"
-    assert aya_vlm.capabilities.supports("incremental")
-    assert aya_vlm.capabilities.supports("layout")
-    check_forward(aya_vlm, images)
-    check_generate(aya_vlm, images)
-    check_paths(aya_vlm, images)
-    check_rows(aya_vlm, images)
-
-
-def test_its_layout(aya_vlm):
-    def merged(output):
-        squares = output[0].unfold(1, 2, 2).unfold(2, 2, 2)
-        return squares.permute(1, 2, 0, 3, 4).flatten(2).flatten(0, 1)
-
-    module = aya_vlm.model.model.vision_tower.embeddings.patch_embedding
-    check_layout(aya_vlm, module, merged, list(SIZES.values()))
 
 
 def test_a_factor_that_the_model_applies_is_found():
@@ -81,27 +43,28 @@ def test_a_factor_that_the_model_applies_is_found():
     assert torch.allclose(adapter.plain_logits(embeds), wanted)
 
 
-@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
-def test_a_new_family_whose_tokens_cannot_be_placed(deepseek_vlm, images):
-    run = check_forward(deepseek_vlm, images)
-    check_generate(deepseek_vlm, images)
-    check_paths(deepseek_vlm, images)
-    assert not deepseek_vlm.capabilities.supports("layout")
-    assert "would have changes token" in reason(deepseek_vlm, "layout")
-    assert run.image.layout.unplaced.all()
-    with pytest.raises(rs.CapabilityError, match=r"places .* are not known .*by gradient"):
+@pytest.mark.parametrize(
+    ("variant", "size", "why", "refused"),
+    [
+        (
+            "DeepSeek-VL",
+            (60, 40),
+            "would have changes token",
+            r"places .* are not known .*by gradient",
+        ),
+        ("Aya Vision in tiles", (70, 30), "an image becomes several frames", "several frames"),
+    ],
+    ids=["DeepSeek-VL", "Aya Vision in tiles"],
+)
+def test_a_new_family_whose_tokens_cannot_be_placed(variant, size, why, refused):
+    (row,) = (row for row in VARIANTS if row.variant == variant)
+    vlm = loaded(row)
+    assert not vlm.capabilities.supports("layout")
+    assert why in reason(vlm, "layout")
+    run = run_of(vlm, [picture(size)])
+    with pytest.raises(rs.CapabilityError, match=refused):
         run.image.covering((0, 0, 10, 10))
     assert len(run.image.at([0, 3])) == 2
-
-
-def test_tiles_have_no_places():
-    vlm = rs.load(model=aya(), processor=aya_processor(max_patches=4))
-    assert reason(vlm, "layout") == "an image becomes several frames"
-    run = check_forward(vlm, [picture((70, 30))])
-    assert len(run.image) > 16
-    assert np.isnan(run.image.boxes).all()
-    with pytest.raises(rs.CapabilityError, match="several frames"):
-        run.image.covering((0, 0, 10, 10))
 
 
 def test_a_known_family_loads_without_its_adapter(hidden, build):
@@ -109,7 +72,7 @@ def test_a_known_family_loads_without_its_adapter(hidden, build):
     own = vlm.run(vlm.prompt([picture()], QUESTION))
     assert vlm.capabilities.family == "generic"
     assert vlm.capabilities.supports("layout")
-    check_paths(vlm, PAIR)
+    check_paths(FAMILY["LLaVA-1.5"], vlm, PAIR)
     assert own.image.grid == (7, 7)
 
 
@@ -118,34 +81,30 @@ def test_its_places_are_those_of_its_adapter(hidden, build, monkeypatch):
     monkeypatch.undo()
     known = rs.load(model=build.model(), processor=build.processor())
     assert known.capabilities.family == "LLaVA-1.5"
-    for size in SIZES.values():
+    for size in SIZES:
         pair = [vlm.run(vlm.prompt(picture(size), QUESTION)) for vlm in (generic, known)]
         assert np.array_equal(pair[0].image.boxes, pair[1].image.boxes, equal_nan=True)
         assert torch.allclose(pair[0].logits, pair[1].logits, atol=1e-5)
 
 
 REFUSED = {
-    "Qwen2-VL": (qwen2_vl, qwen_processor, "rotary positions have several axes"),
-    "Qwen3-VL": (
-        qwen3_vl,
-        lambda: qwen_processor(Qwen3VLProcessor),
-        "logits of a prompt with 1 image are not the model's own",
-    ),
-    "PaliGemma": (paligemma, paligemma_processor, "attention is not causal"),
+    "Qwen2-VL": "rotary positions have several axes",
+    "Qwen3-VL": "logits of a prompt with 1 image are not the model's own",
+    "PaliGemma": "attention is not causal",
     # Its text has another placeholder in some versions of the library.
-    "Gemma 3": (gemma3, gemma3_processor, "are not the model's own|in the prompt for each"),
-    "BLIP-2": (blip2, blip2_processor, "6 features .* 7 placeholders"),
-    "Kosmos-2": (kosmos2, kosmos2_processor, "no image_token_id"),
-    "Llama 3.2 Vision": (mllama, mllama_processor, "no get_image_features"),
+    "Gemma 3": "are not the model's own|in the prompt for each",
+    "BLIP-2": "6 features .* 7 placeholders",
+    "Kosmos-2": "no image_token_id",
+    "Llama 3.2 Vision": "no get_image_features",
 }
 
 
 @pytest.mark.parametrize("family", REFUSED)
 @pytest.mark.parametrize("check", [True, False])
 def test_families_that_do_not_fit_are_refused_with_the_reason(hidden, family, check):
-    model, processor, why = REFUSED[family]
-    with pytest.raises(rs.CapabilityError, match=f"no adapter .*({why}).*; supported families"):
-        rs.load(model=model(), processor=processor(), check=check)
+    row, told = FAMILY[family], f"no adapter .*({REFUSED[family]}).*; supported families"
+    with pytest.raises(rs.CapabilityError, match=told):
+        rs.load(model=row.model(), processor=row.processor(), check=check)
 
 
 def test_the_refusal_names_what_is_supported():

@@ -8,17 +8,15 @@ from pathlib import Path
 
 import pytest
 from checks import check_forward, check_generate, picture
-from tiny_rotary import Qwen3VLProcessor, qwen2_vl, qwen3_vl, qwen_processor
-from transformers import Qwen2VLProcessor
+from table import FAMILY
+from tiny_rotary import qwen2_vl, qwen_processor
+from transformers import Qwen2VLProcessor, Qwen3VLProcessor
 from transformers.utils import is_torchvision_available
 
 import retinoscope as rs
 from retinoscope.models import open_model
 
-KINDS = {
-    "Qwen2-VL": (qwen2_vl, Qwen2VLProcessor),
-    "Qwen3-VL": (qwen3_vl, Qwen3VLProcessor),
-}
+KINDS = {"Qwen2-VL": Qwen2VLProcessor, "Qwen3-VL": Qwen3VLProcessor}
 loading = sys.modules[open_model.__module__]
 
 
@@ -40,9 +38,9 @@ def saved(folder: Path, model, processor, nested: bool) -> Path:
 @pytest.mark.parametrize("nested", [False, True])
 @pytest.mark.parametrize("family", KINDS)
 def test_a_processor_with_a_part_for_videos(tmp_path, family, nested):
-    model, kind = KINDS[family]
-    processor = qwen_processor(kind)
-    vlm = rs.load(saved(tmp_path, model(), processor, nested))
+    row, kind = FAMILY[family], KINDS[family]
+    processor = row.processor()
+    vlm = rs.load(saved(tmp_path, row.model(), processor, nested))
     assert vlm.capabilities.family == family
     assert isinstance(vlm.processor, kind)
     found = vlm.processor.image_processor
@@ -50,8 +48,8 @@ def test_a_processor_with_a_part_for_videos(tmp_path, family, nested):
     assert found.size == processor.image_processor.size
     assert vlm.processor.chat_template == processor.chat_template
     assert (vlm.processor.video_processor is None) == (not is_torchvision_available())
-    check_forward(vlm, [picture(), picture((30, 70), seed=1)])
-    check_generate(vlm, [picture()])
+    check_forward(row, vlm, [picture(), picture((30, 70), seed=1)])
+    check_generate(row, vlm, [picture()])
 
 
 def test_what_needs_torchvision_says_so(tmp_path, monkeypatch):
@@ -70,8 +68,8 @@ def test_what_needs_torchvision_says_so(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(is_torchvision_available(), reason="torchvision is there")
 def test_a_processor_that_cannot_be_made_without_torchvision(tmp_path):
+    from tiny import word_tokenizer
     from tiny_prefix import LFM_SPECIAL, lfm2_vl
-    from tiny_rotary import word_tokenizer
 
     lfm2_vl().save_pretrained(tmp_path)
     names = {"pad_token": "<pad>", "unk_token": "<unk>"}

@@ -2,72 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
-from checks import (
-    QUESTION,
-    SIZES,
-    check_forward,
-    check_generate,
-    check_layout,
-    check_paths,
-    check_rows,
-    oracle,
-    picture,
-)
+from checks import QUESTION, oracle, picture, pictures, run_of
 from PIL import Image
-from tiny_rotary import qwen2_vl, qwen3_vl, qwen_processor
-from transformers import Qwen3VLProcessor
+from row import loaded
+from table import FAMILY
 
 import retinoscope as rs
 from retinoscope.saliency import occlusion
 
-PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
+ROW = FAMILY["Qwen3-VL"]
+PAIR = pictures([(30, 70), (64, 20)])
 
 
 @pytest.fixture(scope="module")
 def vlm() -> rs.VLM:
-    return rs.load(model=qwen3_vl(), processor=qwen_processor(Qwen3VLProcessor))
+    return loaded(ROW)
 
 
-@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
-def test_equals_the_library(vlm, images):
-    check_forward(vlm, images)
-    check_generate(vlm, images)
-
-
-@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
-def test_paths_agree(vlm, images):
-    assert vlm.capabilities.supports("incremental")
-    check_paths(vlm, images)
-
-
-def test_eager_attention():
-    vlm = rs.load(model=qwen3_vl("eager"), processor=qwen_processor(Qwen3VLProcessor))
-    check_forward(vlm, [picture()])
-    check_rows(vlm, [picture()])
-
-
-def test_attention_rows(vlm):
-    check_rows(vlm, [picture()])
-
-
-def test_layout(vlm):
-    check_layout(
-        vlm,
-        vlm.model.model.visual.patch_embed,
-        lambda output: output.view(-1, 4 * output.shape[-1]),
-        list(SIZES.values()),
-    )
+def run_with(vlm: rs.VLM, seed: int = 0) -> rs.Run:
+    return run_of(vlm, [picture(seed=seed)])
 
 
 def test_hidden_states_are_what_the_next_block_reads(vlm):
     """The library keeps what a block hands on, before DeepStack adds to it."""
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
-    given = oracle(vlm, [picture()])
+    run = run_with(vlm)
+    given = oracle(ROW, vlm, [picture()])
     places = list(run.positions["image"].positions)
     with torch.no_grad():
         done = vlm.model(**given, output_hidden_states=True)
@@ -92,10 +54,10 @@ def by_hand(
     Args:
         donor: another image, whose features they are.
     """
-    given = oracle(vlm, [picture()])
+    given = oracle(ROW, vlm, [picture()])
     core = vlm.model.model
     with torch.no_grad():
-        image = given if donor is None else oracle(vlm, [donor])
+        image = given if donor is None else oracle(ROW, vlm, [donor])
         seen = core.get_image_features(image["pixel_values"], image["image_grid_thw"])
         places = run.positions["image"].positions
         mask = torch.zeros(1, run.n, dtype=torch.bool)
@@ -116,7 +78,7 @@ def by_hand(
 
 
 def test_an_ablated_token_leaves_no_features(vlm):
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    run = run_with(vlm)
     few = rs.tokens.random(run, n=10, seed=0)
     embeds = run.embeddings.clone()
     embeds[list(few.positions)] = 0
@@ -133,8 +95,8 @@ def test_an_ablated_token_leaves_no_features(vlm):
 def test_a_donor_brings_its_features(vlm):
     """Some tokens of another image: their embeddings and features, and nothing of the others'."""
     other = picture(seed=3)
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
-    donor = vlm.run(vlm.prompt([other], QUESTION))
+    run = run_with(vlm)
+    donor = run_of(vlm, [other])
     visual = run.positions["image"]
     fill = rs.fill.donor(donor)
     for exact in ("incremental", "reference"):
@@ -160,7 +122,7 @@ def test_prompts_share_a_donor_with_its_features(vlm):
     image = picture()
     runs = vlm.run_many([image], [QUESTION, "Is there a cat in this image?"])
     assert runs.shared > runs[0].image.positions[-1]
-    donor = vlm.run(vlm.prompt([picture(seed=3)], QUESTION))
+    donor = run_with(vlm, 3)
     few = rs.tokens.random(runs[0], n=10, seed=0)
     conditions = [rs.Ablate(few, rs.fill.donor(donor)), rs.Ablate(few, _Bare(donor))]
     found = runs.counterfactuals(conditions)
@@ -179,9 +141,8 @@ class _Bare(rs.fill.Donor):
 
 def test_a_donor_of_another_model_is_refused(vlm):
     """Same width, same number of visual tokens, and no features."""
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
-    plain = rs.load(model=qwen2_vl(), processor=qwen_processor())
-    donor = plain.run(plain.prompt([picture()], QUESTION))
+    run = run_with(vlm)
+    donor = run_with(loaded(FAMILY["Qwen2-VL"]))
     for here, there in ((run, donor), (donor, run)):
         few = rs.tokens.random(here, n=2, seed=0)
         with pytest.raises(rs.errors.InputError, match="adds features"):
@@ -190,8 +151,8 @@ def test_a_donor_of_another_model_is_refused(vlm):
 
 def test_a_patched_input_keeps_the_features(vlm):
     """`Patch` replaces a state and nothing else."""
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
-    donor = vlm.run(vlm.prompt([picture(seed=3)], QUESTION))
+    run = run_with(vlm)
+    donor = run_with(vlm, 3)
     patch = rs.Patch(run.positions["image"], layers=[0], donor=donor)
     wanted = by_hand(vlm, run, donor.embeddings, list(run.positions["image"].positions))
     for exact in ("incremental", "reference"):
@@ -199,31 +160,23 @@ def test_a_patched_input_keeps_the_features(vlm):
         assert torch.allclose(found, wanted, atol=1e-5)
 
 
-@pytest.fixture
-def rounding(vlm) -> Iterator[None]:
-    """A vision tower that rounds otherwise where it gets several images at once."""
-    tower = vlm.model.model.visual
+def test_other_batches_of_the_tower_change_nothing():
+    """Encoding an image again, beside others, in a tower that then rounds otherwise."""
+    vlm = ROW.fresh()
 
-    def hook(_, args, output):
+    def rounding(_, args, output):
         return output * (1 + 1e-6 * (len(output) > 4 * 64))
 
-    handle = tower.patch_embed.register_forward_hook(hook)
-    yield
-    handle.remove()
-
-
-@pytest.mark.usefixtures("rounding")
-def test_other_batches_of_the_tower_change_nothing(vlm):
-    """Encoding an image again, beside another one, after it was run."""
+    vlm.model.model.visual.patch_embed.register_forward_hook(rounding)
     image, other = picture((60, 40), seed=21), picture((60, 40), seed=22)
     with torch.no_grad():
-        wanted = vlm.model(**oracle(vlm, [image])).logits[0, -1]
-    run = vlm.run(vlm.prompt([image], QUESTION))
+        wanted = vlm.model(**oracle(ROW, vlm, [image])).logits[0, -1]
+    run = run_of(vlm, [image])
     alone = run.embeddings[list(run.image.positions)]
     beside = vlm.encode([image, other, *PAIR])[0]
     assert not torch.equal(alone, beside)
     assert torch.allclose(alone, beside, atol=1e-4)
-    for again in (run, vlm.run(vlm.prompt([image], QUESTION))):
+    for again in (run, run_of(vlm, [image])):
         assert torch.allclose(again.logits, wanted, atol=1e-5)
         found = again.counterfactuals([()], exact="reference").logits[0]
         assert torch.allclose(found, wanted, atol=1e-5)
@@ -233,13 +186,13 @@ def test_other_batches_of_the_tower_change_nothing(vlm):
 def test_occlusion_in_pixels_is_the_painted_image(vlm):
     """Every window against the library's own forward pass over the image that it paints."""
     image = picture((48, 32), seed=4)
-    run = vlm.run(vlm.prompt([image], QUESTION))
+    run = run_of(vlm, [image])
     target = int(run.logits.argmax())
     found = occlusion(run, target, window=1, where="pixels").values
 
     def score(shown: Image.Image) -> float:
         with torch.no_grad():
-            logits = vlm.model(**oracle(vlm, [shown])).logits[0, -1]
+            logits = vlm.model(**oracle(ROW, vlm, [shown])).logits[0, -1]
         return float(logits.log_softmax(-1)[target])
 
     whole = score(image)
@@ -253,7 +206,7 @@ def test_occlusion_in_pixels_is_the_painted_image(vlm):
 
 
 def test_all_tokens_ablated_by_themselves_is_nothing(vlm):
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
+    run = run_with(vlm)
     same = rs.Ablate(run.positions["image"], fill=rs.fill.donor(run))
     assert torch.allclose(run.counterfactuals([same]).logits[0], run.logits, atol=1e-5)
 
@@ -261,8 +214,8 @@ def test_all_tokens_ablated_by_themselves_is_nothing(vlm):
 @pytest.mark.parametrize("layer", [1, 2, 3])
 def test_a_patched_state_gets_the_features_of_later_blocks_only(vlm, layer):
     """A donor's state at every position makes the donor's output, wherever it goes in."""
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
-    donor = vlm.run(vlm.prompt([picture(seed=3)], QUESTION))
+    run = run_with(vlm)
+    donor = run_with(vlm, 3)
     everything = run.positions["image"] | run.positions["text"]
     patch = rs.Patch(everything, layers=[layer], donor=donor)
     found = run.counterfactuals([patch]).logits[0]
@@ -279,17 +232,10 @@ def test_the_vision_tower_runs_once(vlm):
     calls: list[int] = []
     handle = vlm.model.model.visual.register_forward_hook(lambda *_: calls.append(1))
     try:
-        run = vlm.run(vlm.prompt([image], QUESTION))
+        run = run_of(vlm, [image])
         few = rs.tokens.random(run, n=2, seed=0)
         run.counterfactuals([rs.Ablate(few, fill=rs.fill.zero())]).generate(3)
         vlm.run(vlm.prompt([image], "Is there a cat"))
     finally:
         handle.remove()
     assert len(calls) == 1
-
-
-def test_gradients_are_refused(vlm):
-    run = vlm.run(vlm.prompt([picture()], QUESTION))
-    assert not vlm.capabilities.supports("gradients")
-    with pytest.raises(rs.errors.CapabilityError, match="DeepStack"):
-        rs.tokens.by_gradient(run, 5, n=3, steps=4)

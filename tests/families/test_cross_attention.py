@@ -7,98 +7,48 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from checks_query import (
+from checks import (
+    OTHER_QUESTION,
     QUESTION,
-    SIZES,
     check_forward,
-    check_generate,
-    check_patches,
-    check_paths,
+    layout_of,
+    oracle,
     output_of,
     picture,
+    pictures,
+    run_of,
 )
-from tiny_query import TILE, mllama, mllama_processor
+from row import SIZES, loaded
+from table import FAMILY
+from tiny_query import TILE
 
 import retinoscope as rs
 
-PAIR = [picture((30, 70)), picture((64, 20), seed=1)]
-CELLS = (TILE // 4) ** 2
+ROW = FAMILY["Llama 3.2 Vision"]
+PAIR = pictures([(30, 70), (64, 20)])
 # A class token and the patches.
-PER_TILE = 1 + CELLS
+PER_TILE = 1 + (TILE // 4) ** 2
 
 
 @pytest.fixture(scope="module")
 def vlm() -> rs.VLM:
-    return rs.load(model=mllama(), processor=mllama_processor())
+    return loaded(ROW)
 
 
-@pytest.fixture(scope="module")
-def eager() -> rs.VLM:
-    return rs.load(model=mllama("eager"), processor=mllama_processor())
-
-
-def oracle(images, formatted):
-    return mllama_processor()(
-        images=list(images) or None,
-        text=formatted,
-        add_special_tokens=False,
-        return_tensors="pt",
-    )
-
-
-def run_of(vlm, seed=0, text=QUESTION, size=(60, 40)):
-    return vlm.run(vlm.prompt(picture(size, seed), text))
-
-
-@pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
-def test_equals_the_library(vlm, size):
-    check_forward(vlm, [picture(size)], oracle)
-
-
-@pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
-def test_generates_as_the_library(vlm, images):
-    check_forward(vlm, images, oracle)
-    check_generate(vlm, images, oracle)
-
-
-def test_eager_attention(eager):
-    check_forward(eager, PAIR, oracle)
-    check_generate(eager, [picture()], oracle)
-
-
-def test_text_only(vlm):
-    run = check_forward(vlm, [], oracle)
+def test_without_an_image_the_blocks_hand_on_what_they_get(vlm):
+    run = check_forward(ROW, vlm, [])
     assert not vlm.adapter.patches(run.inputs)
-    # The cross-attention blocks hand on what they get.
     for layer in vlm.adapter.decoder.reading:
         assert torch.equal(run.hidden(layer), run.hidden(layer + 1))
 
 
-def test_interventions_on_text_positions(vlm):
-    run, donor = run_of(vlm), run_of(vlm, 5)
-    words = run.positions["question"]
-    assert len(words) > 3
-    some = rs.tokens.TokenSet.of(run.sequence, words.positions[:2])
-    check_paths(
-        vlm,
-        run,
-        [
-            rs.Ablate(some),
-            rs.Knockout(some, "last", layers=[2, 3]),
-            rs.Knockout(some, "last+generated", layers=vlm.adapter.decoder.attending),
-            rs.Patch(words, layers=[3], donor=donor),
-            [rs.Ablate(some), rs.Knockout(words - some, "last", layers=[0])],
-        ],
-    )
-
-
 def test_hiding_a_tile_is_the_library_s_mask(vlm):
-    run = run_of(vlm)
+    run = run_of(vlm, [picture()])
     (layout,) = vlm.adapter.patches(run.inputs)
     assert sorted(set(layout.tiles[~layout.unplaced])) == [0, 1, 2, 3]
     inputs = vlm.adapter.hide_patches(run.inputs, layout.tiles == 1)
     found = vlm.run(replace(run.prompt, inputs=inputs))
-    given = oracle(run.prompt.images, run.prompt.formatted)
+    given = oracle(ROW, vlm, run.prompt.images)
     given["cross_attention_mask"][..., 1] = 0
     with torch.no_grad():
         wanted = vlm.model(**given).logits[0, -1]
@@ -110,7 +60,7 @@ def test_hiding_a_tile_is_the_library_s_mask(vlm):
 
 
 def test_hiding_patches_from_one_position(vlm):
-    run = run_of(vlm)
+    run = run_of(vlm, [picture()])
     (layout,) = vlm.adapter.patches(run.inputs)
     hide = np.zeros(len(layout), dtype=bool)
     hide[[3, 5]] = True
@@ -131,10 +81,10 @@ def test_hiding_patches_from_one_position(vlm):
 
 
 @pytest.mark.parametrize("images", [[picture()], PAIR], ids=["one", "two"])
-def test_cross_attention_is_the_library_s(eager, images):
-    prompt = eager.prompt(images, QUESTION)
-    run = eager.run(prompt)
-    given = oracle(images, prompt.formatted)
+def test_cross_attention_is_the_library_s(images):
+    eager = loaded(ROW, "eager")
+    run = run_of(eager, images)
+    given = oracle(ROW, eager, images)
     n_keys = sum(map(len, eager.adapter.patches(run.inputs)))
     for layer in eager.adapter.decoder.reading:
         _, wanted = output_of(
@@ -147,29 +97,17 @@ def test_cross_attention_is_the_library_s(eager, images):
         assert torch.allclose(found, wanted[0].float(), atol=1e-5)
 
 
-@pytest.mark.parametrize("size", SIZES.values(), ids=list(SIZES))
-def test_layout(vlm, size):
-    adapter = vlm.adapter
-
-    def embedded(image):
-        pixels = adapter.preprocess(image)
-        made = output_of(
-            vlm.model.model.vision_model.patch_embedding, lambda: adapter.encode([pixels])
-        )
-        patches = made.flatten(2).transpose(1, 2)
-        return torch.nn.functional.pad(patches, (0, 0, 1, 0)).flatten(0, 1)
-
-    image = picture(size)
-    layout = adapter.layout(size, adapter.preprocess(image))
+@pytest.mark.parametrize("size", SIZES)
+def test_keys_are_the_tiles_with_a_class_token_each(vlm, size):
+    layout = layout_of(ROW, vlm, picture(size))
     assert len(layout) == 4 * PER_TILE
     assert layout.unplaced[::PER_TILE].all()
     area = np.nansum(np.prod(layout.boxes[:, 2:] - layout.boxes[:, :2], axis=1))
     assert np.isclose(area, size[0] * size[1])
-    check_patches(layout, image, embedded)
 
 
 def test_the_vision_tower_runs_once_per_image(vlm):
-    runs = vlm.run_many(picture(seed=7), [QUESTION, "Is there a dog in this image?"])
+    runs = vlm.run_many(picture(seed=7), [QUESTION, OTHER_QUESTION])
     calls = []
     handle = vlm.model.model.vision_model.register_forward_hook(lambda *_: calls.append(1))
     try:
@@ -183,7 +121,7 @@ def test_the_vision_tower_runs_once_per_image(vlm):
 
 
 def test_refusals(vlm):
-    run = run_of(vlm)
+    run = run_of(vlm, [picture()])
     adapter, refused = vlm.adapter, rs.errors.CapabilityError
     assert run.images == ()
     for ask in (lambda: run.image, lambda: rs.tokens.random(run, n=1, seed=0)):
