@@ -39,7 +39,7 @@ def test_the_fast_path_is_as_near_to_float32_as_the_plain_one(row, dtype):
     _, fast = effects(half, row, "incremental")
     scale = float(wanted.abs().max())
     noise = float((plain - wanted).abs().max())
-    assert 0 < noise < 0.1 * scale
+    assert 0 < noise < 0.15 * scale
     assert float((fast - wanted).abs().max()) <= 2 * noise
     assert half.capabilities.methods == exact.capabilities.methods
     assert run.logits.dtype == torch.float32
