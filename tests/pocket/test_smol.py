@@ -73,14 +73,18 @@ def small_rows(work, name, texts, tokenizer, frame, *, text_tokens, packings, se
     return pack_rows(turns, frame, text_tokens, packings)
 
 
+def make_small(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("retinoscope.recipes.smol._train.draw_bank", small_bank)
+    patch.setattr("retinoscope.recipes.smol._train.build_rows", small_rows)
+
+
 @pytest.fixture(scope="module")
 def trained(parts, tmp_path_factory):
     """A work folder and an output folder, with both variants trained for two steps."""
     work, out = tmp_path_factory.mktemp("work"), tmp_path_factory.mktemp("out")
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smol.recipe._train, "draw_bank", small_bank)
-        patch.setattr(smol.recipe._train, "build_rows", small_rows)
+        make_small(patch)
         train_smol(
             work,
             out,
@@ -280,8 +284,7 @@ def test_training_goes_on_from_its_checkpoint(trained, parts, tmp_path):
     work, out, _ = trained
     steps = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smol.recipe._train, "draw_bank", small_bank)
-        patch.setattr(smol.recipe._train, "build_rows", small_rows)
+        make_small(patch)
         train_smol(
             work,
             tmp_path,
@@ -297,8 +300,7 @@ def test_training_goes_on_from_its_checkpoint(trained, parts, tmp_path):
 
 
 def test_a_signal_leaves_a_training_that_goes_on(trained, parts, tmp_path, monkeypatch):
-    monkeypatch.setattr(smol.recipe._train, "draw_bank", small_bank)
-    monkeypatch.setattr(smol.recipe._train, "build_rows", small_rows)
+    make_small(monkeypatch)
     steps = []
 
     def train(at=None):
@@ -362,8 +364,7 @@ def test_training_goes_on_from_an_adapter(trained, parts, tmp_path):
     still = Stage(steps=1, batch=4, lr=1e-12, warmup=1, weight_decay=0.0)
     recipe = dataclasses.replace(RECIPE, scenes=5, seed=1, rates=(still.lr,), adapter=still)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(smol.recipe._train, "draw_bank", small_bank)
-        patch.setattr(smol.recipe._train, "build_rows", small_rows)
+        make_small(patch)
         train_smol(
             tmp_path / "work",
             tmp_path / "out",
