@@ -217,6 +217,16 @@ def test_a_folder_with_only_leftovers_of_a_killed_start_is_empty(tmp_path):
     assert names(tmp_path) == [".lock", "run.json"]
 
 
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, code):
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with pytest.raises(InputError, match="has no file locks"):
+        RunDirectory.open(tmp_path / "run", MANIFEST, 1)
+
+
 def test_one_writer_at_a_time(tmp_path):
     with RunDirectory.open(tmp_path, MANIFEST, 1) as run:
         with pytest.raises(InputError, match=f"being written by process {os.getpid()}"):

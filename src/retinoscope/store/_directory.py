@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
+from filelock import BaseFileLock
 
 from retinoscope.errors import InputError, RetinoscopeError, StudyError
 from retinoscope.store._atomic import (
@@ -22,7 +23,7 @@ from retinoscope.store._atomic import (
 )
 from retinoscope.store._fingerprint import Json
 from retinoscope.store._ledger import Ledger
-from retinoscope.store._lock import LOCK_NAME, DirectoryLock
+from retinoscope.store._lock import LOCK_NAME, lock_folder
 from retinoscope.store._manifest import (
     MANIFEST_NAME,
     complete,
@@ -70,7 +71,7 @@ class RunDirectory:
         path: Path,
         manifest: dict[str, Json],
         session: dict[str, Json] | None,
-        lock: DirectoryLock,
+        lock: BaseFileLock,
         order: Sequence[str] | None,
         buffer_samples: int,
         buffer_seconds: float,
@@ -131,9 +132,9 @@ class RunDirectory:
             raise InputError(f"{len(order) - len(set(order))} sample keys are given twice")
         check_place(folder)
         made = make_folder(folder)
-        lock: DirectoryLock | None = None
+        lock: BaseFileLock | None = None
         try:
-            lock = DirectoryLock(folder)
+            lock = lock_folder(folder)
             # Between the first look and the lock another process may have started a run here.
             check_place(folder)
             session = None
