@@ -49,6 +49,17 @@ def _free(device: torch.device) -> int:
     return int(psutil.virtual_memory().available)
 
 
+def free_memory() -> None:
+    """Gives back what nobody uses any more, after an allocation failed."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed, on whatever device."""
     import torch

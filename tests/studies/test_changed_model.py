@@ -32,7 +32,7 @@ def test_an_edit_while_a_study_runs_writes_no_row(tmp_path: Path) -> None:
     weight.copy_(kept)
     seen: list[str] = []
     results = study.run(tmp_path / "run", progress=lambda done, total, what: seen.append(what))
-    assert seen[0] == "1 samples were finished before"
+    assert seen[0] == "1 were finished before"
     assert results.table.equals(whole.table)
     assert read_manifest(tmp_path / "run")["threads"] == torch.get_num_threads()
 

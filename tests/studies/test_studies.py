@@ -181,7 +181,7 @@ def test_an_interrupted_study_goes_on_to_the_same_bytes(name, seer, make_samples
     last = seer(samples)
     seen = []
     cut = studies(last, samples)[name].run(tmp_path / "cut", lambda *a: seen.append(a))
-    assert seen[0] == (3, 5, "3 samples were finished before")
+    assert seen[0] == (3, 5, "3 were finished before")
     assert [done for done, _, _ in seen] == [3, 3, 4, 5]
     for file in ("results.parquet", "examples.json"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()

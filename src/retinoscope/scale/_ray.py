@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import threading
 from collections import Counter, deque
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InputError, MissingExtraError, RetinoscopeError, StudyError
-from ..studies import Outcome
+from ..studies import Outcome, Unit
+from ._cluster import connect
 from ._worker import Load, Open, RemoteModel, Worker
 
 if TYPE_CHECKING:
     from ..studies import Readable, Study
 
 AHEAD = 2
-"""Samples that a worker has at a time: one in work, the next one waiting."""
+"""Units that a worker has at a time: one in work, the next one waiting."""
 
 
 @dataclass(eq=False)
@@ -29,14 +27,14 @@ class _Actor:
 
     Attributes:
         ready: reference to `Worker.describe`, until it has answered.
-        queue: its samples with their references, the one in work first.
+        queue: its units with their references, the one in work first.
     """
 
     handle: Any
     ready: Any
     model: RemoteModel | None = None
     pid: int | None = None
-    queue: deque[tuple[Any, int]] = field(default_factory=deque)
+    queue: deque[tuple[Any, Unit]] = field(default_factory=deque)
 
 
 class RayWorkers:
@@ -88,7 +86,7 @@ class RayWorkers:
             raise InputError(f"gpus must be 0 or more, got {gpus}")
         self._ray: Any = ray
         self._threads = threads or torch.get_num_threads()
-        self._started = _connect(ray, address)
+        self._started = connect(ray, address)
         if gpus is None:
             gpus = min(1, ray.cluster_resources().get("GPU", 0))
         self._needs = {"num_cpus": self._threads if not gpus else 1, "num_gpus": gpus}
@@ -126,9 +124,13 @@ class RayWorkers:
         return model
 
     def outcomes(
-        self, study: Study[Any], readable: Readable, expected: Mapping[int, str | None]
-    ) -> Generator[tuple[int, Outcome], None, None]:
-        """See `retinoscope.studies.Executor`; samples come in the order in which they are done.
+        self,
+        study: Study[Any],
+        readable: Readable,
+        expected: Mapping[Unit, str | None],
+        tell: Callable[[str], None],
+    ) -> Generator[tuple[Unit, Outcome], None, None]:
+        """See `retinoscope.studies.Executor`; units come in the order in which they are done.
 
         Raises:
             StudyError: workers are lost before they are ready, or one has another model or other
@@ -139,7 +141,7 @@ class RayWorkers:
         bare = ray.put(replace(study, vlm=None, samples=()))
         prints = ray.put(tuple(readable.prints))
         measured = self._measured(bare, prints)
-        todo, lost, lost_early = deque(expected), Counter[int](), 0
+        todo, lost, lost_early = deque(expected), Counter[Unit](), 0
         for _ in range(min(self._most, len(todo)) - len(self._actors)):
             self._start()
         for actor in self._actors:
@@ -148,14 +150,14 @@ class RayWorkers:
             self._hand_out(todo, readable.prints)
             actor, result = self._next()
             if isinstance(result, Exception):
-                samples = [index for _, index in actor.queue]
+                samples = [unit for _, unit in actor.queue]
                 self._drop(actor)
                 lost_early += not samples
                 if lost_early >= self._tries:
                     raise _lost_early(self._tries, result) from result
                 lost.update(samples[:1])
                 if samples and lost[samples[0]] >= self._tries:
-                    yield samples[0], _lost_sample(study, samples.pop(0), self._tries)
+                    yield samples[0], _lost_unit(study, samples.pop(0), self._tries)
                 todo.extendleft(reversed(samples))
                 self._start().handle.prepare.remote(bare, prints, measured)
             elif actor.ready is not None:
@@ -164,13 +166,14 @@ class RayWorkers:
             else:
                 yield actor.queue.popleft()[1], result
 
-    def _hand_out(self, todo: deque[int], prints: Sequence[str]) -> None:
+    def _hand_out(self, todo: deque[Unit], prints: Sequence[str]) -> None:
         for _ in range(AHEAD):
             for actor in self._actors:
                 if actor.ready is None and todo and len(actor.queue) < AHEAD:
-                    index = todo.popleft()
-                    task = actor.handle.evaluate.remote(index, prints[index])
-                    actor.queue.append((task, index))
+                    unit = todo.popleft()
+                    print_ = prints[unit] if isinstance(unit, int) else None
+                    task = actor.handle.evaluate.remote(unit, print_)
+                    actor.queue.append((task, unit))
 
     def _next(self) -> tuple[_Actor, Any]:
         """The next worker that is done, and its result; an exception if it is lost."""
@@ -266,25 +269,6 @@ class RayWorkers:
         return int(fits) if workers is None else workers
 
 
-def _connect(ray: Any, address: str | None) -> bool:
-    """Joins or starts a cluster; whether it was started (or joined) here."""
-    if ray.is_initialized():
-        return False
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM) if main else None
-    ray.init(
-        address=address,
-        include_dashboard=False if address is None else None,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        log_to_driver=False,
-    )
-    # Ray puts its own handler in place, which would end the process before the buffer is written.
-    if main and before is not None:
-        signal.signal(signal.SIGTERM, before)
-    return True
-
-
 def _lost_early(tries: int, error: Exception) -> StudyError:
     text = " ".join(str(error).split())[:300]
     return StudyError(
@@ -293,6 +277,6 @@ def _lost_early(tries: int, error: Exception) -> StudyError:
     )
 
 
-def _lost_sample(study: Study[Any], index: int, tries: int) -> Outcome:
+def _lost_unit(study: Study[Any], unit: Unit, tries: int) -> Outcome:
     error = StudyError(f"{tries} workers were lost while they evaluated it")
-    return study.failed(f"sample {index}", error)
+    return study.failed(f"sample {unit}" if isinstance(unit, int) else str(unit), error)

@@ -12,6 +12,7 @@ from ..studies import Outcome, Readable, Study
 
 if TYPE_CHECKING:
     from ..engine import VLM
+    from ..studies import Unit
 
 Load = Callable[[], "VLM"]
 Open = Callable[[], Sequence[Sample]]
@@ -75,10 +76,10 @@ class Worker:
         self._study = self._own(study, prints)
         self._context = self._study.context(Readable(self._study.samples, prints), measured)
 
-    def evaluate(self, index: int, fingerprint: str) -> Outcome:
-        """The outcome of one sample; see `Study.evaluate`."""
+    def evaluate(self, unit: Unit, fingerprint: str | None) -> Outcome:
+        """The outcome of one unit; see `Study.evaluate`."""
         assert self._study is not None
-        return self._study.evaluate(self._context, index, fingerprint)
+        return self._study.evaluate(self._context, unit, fingerprint)
 
     def _own(self, study: Study[Any], prints: Sequence[str]) -> Study[Any]:
         """The study with this process's model, on as many samples as the writing process has."""

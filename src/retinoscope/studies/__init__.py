@@ -19,10 +19,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..memory import free_memory
     from ..report.findings import Finding, PairedTest
     from ._categories import Categories, read_categories, write_categories
-    from ._executor import Executor, Outcome
-    from ._models import Unchanged, open_subject
+    from ._executor import Executor, Outcome, Progress, Unit
+    from ._models import Unchanged, describe_model, open_subject
     from ._outside import evaluating
     from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
     from ._paper import SOURCES as PAPER_SOURCES
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from ._readable import Readable, prints_of, sample_fingerprint
     from ._results import Results, open_results
     from ._same_data import SameSamples, same_samples
-    from ._study import Progress, Study, describe_model, free_memory
+    from ._study import Study
     from ._survival import Failures
     from ._windows import Window, paper_windows, sliding_windows, windows_for
     from .ablation.study import TokenAblation
@@ -89,6 +90,7 @@ __all__ = [
     "Study",
     "TokenAblation",
     "Unchanged",
+    "Unit",
     "Window",
     "WordAttention",
     "aggregation_specs",
@@ -124,6 +126,7 @@ _WHERE = {
     "write_categories": "._categories",
     "Executor": "._executor",
     "Outcome": "._executor",
+    "Unit": "._executor",
     "FLOW_PRESETS": ".flow.edges:PRESETS",
     "parse_edges": ".flow.edges",
     "LayerSet": ".flow.layers",
@@ -163,10 +166,10 @@ _WHERE = {
     "open_results": "._results",
     "SameSamples": "._same_data",
     "same_samples": "._same_data",
-    "Progress": "._study",
+    "Progress": "._executor",
     "Study": "._study",
-    "describe_model": "._study",
-    "free_memory": "._study",
+    "describe_model": "._models",
+    "free_memory": "..memory",
     "Failures": "._survival",
     "Window": "._windows",
     "paper_windows": "._windows",

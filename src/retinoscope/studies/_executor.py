@@ -1,10 +1,12 @@
-"""Where a study's samples are evaluated: here one after the other, or by workers elsewhere."""
+"""Where a study's units are evaluated: here one after the other, or by workers elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
 
 from ..store import Json
 from ._tables import Cell
@@ -13,9 +15,17 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from ._readable import Readable
-    from ._study import Study
 
 Rows = list[dict[str, Cell]]
+
+Unit = int | tuple[str | int, ...]
+"""What is evaluated and written as a whole: a sample, by its number, or what a study calls one."""
+
+Progress = Callable[[int, int, str], None]
+"""Called with units done, units in all, and what was just done."""
+
+Tell = Callable[[str], None]
+"""Called with what is being done while no unit is finished."""
 
 
 @dataclass(frozen=True)
@@ -28,33 +38,50 @@ class Example:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one sample.
+    """What became of one unit.
 
     Attributes:
-        label: the sample's id, or "sample 7" where it could not be read.
-        rows: in full; of a sample that failed one row with its error.
+        label: the sample's id, "sample 7" where it could not be read, or another unit's name.
+        rows: in full; of a unit that failed one row with its error.
         examples: pictures of it.
-        error: why the sample failed as a whole; None where it did not.
+        error: why it failed as a whole; None where it did not.
+        arrays: by the name of the file that keeps them.
     """
 
     label: str
     rows: Rows
     examples: list[Example]
     error: str | None = None
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+class Evaluating(Protocol):
+    """What an executor needs of a study; see `Study`."""
+
+    def measure(self, readable: Readable) -> Any: ...
+    def context(self, readable: Readable, measured: Any) -> Any: ...
+    def outcomes(
+        self, context: Any, expected: Mapping[Unit, str | None], tell: Tell
+    ) -> Generator[tuple[Unit, Outcome], None, None]: ...
 
 
 class Executor(Protocol):
-    """Evaluates samples; the study's own process keys, counts and writes what comes back."""
+    """Evaluates units; the study's own process keys, counts and writes what comes back."""
 
     def outcomes(
-        self, study: Study[Any], readable: Readable, expected: Mapping[int, str | None]
-    ) -> Generator[tuple[int, Outcome], None, None]:
-        """The outcome of each sample in `expected`, in any order.
+        self,
+        study: Any,
+        readable: Readable,
+        expected: Mapping[Unit, str | None],
+        tell: Tell,
+    ) -> Generator[tuple[Unit, Outcome], None, None]:
+        """The outcome of each unit in `expected`, in any order.
 
         Args:
+            study: a `Study`.
             readable: the samples that can be read.
-            expected: by the sample's number, the fingerprint that it must still have, or None
-                where it has just been taken.
+            expected: by unit, the fingerprint that a sample must still have; None where it has
+                just been taken, and for other units.
 
         Raises:
             StudyError: a sample is no longer the same, or the work cannot go on.
@@ -63,12 +90,15 @@ class Executor(Protocol):
 
 
 class Serial:
-    """One sample after the other, in this process."""
+    """All units in this process."""
 
     def outcomes(
-        self, study: Study[Any], readable: Readable, expected: Mapping[int, str | None]
-    ) -> Generator[tuple[int, Outcome], None, None]:
+        self,
+        study: Evaluating,
+        readable: Readable,
+        expected: Mapping[Unit, str | None],
+        tell: Tell,
+    ) -> Generator[tuple[Unit, Outcome], None, None]:
         """See `Executor`."""
         context = study.context(readable, study.measure(readable))
-        for index, fingerprint in expected.items():
-            yield index, study.evaluate(context, index, fingerprint)
+        yield from study.outcomes(context, expected, tell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from torch import nn
@@ -21,8 +21,11 @@ from ..errors import CapabilityError, StudyError
 from ..models import open_tower, watch_of
 from ..pocket import MODELS
 from ..pocket.planted import PREFIX as PLANTED
+from ..store import Json, fingerprint_json
 
 _ENCODERS_ONLY = (SMALL, "timm:")
+_MANY = 4
+"""Models from which on only the first one is named."""
 
 Model = VLM | Encoder | TwoTower | Matcher
 
@@ -84,6 +87,35 @@ class Unchanged:
                     f"{now.changes(before)} while the study ran: what was finished before is kept; "
                     "restore the model and give the same command, or give another output folder"
                 )
+
+
+def shown_name(name: str) -> str:
+    """Of a path its last part; of a trained encoder its name without the folder; else all of it."""
+    if name.startswith(SMALL):
+        return name.partition("@")[0]
+    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
+
+
+def describe_together(models: Sequence[Any]) -> tuple[str, str, str, str]:
+    """As `describe`, of several models as one."""
+    told = [describe(model) for model in models]
+    if len(told) == 1:
+        return told[0]
+    names = [shown_name(name) for name, *_ in told]
+    few = names if len(names) < _MANY else [names[0], f"{len(names) - 1} more"]
+    _, prints, dtypes, devices = zip(*told, strict=True)
+    return (
+        " + ".join(few),
+        fingerprint_json(prints),
+        ", ".join(dict.fromkeys(dtypes)),
+        ", ".join(dict.fromkeys(devices)),
+    )
+
+
+def describe_model(vlm: VLM) -> dict[str, Json]:
+    """Name and fingerprint of a model, for the manifest."""
+    name, fingerprint, *_ = describe(vlm)
+    return {"name": name, "fingerprint": fingerprint}
 
 
 def describe(model: Model) -> tuple[str, str, str, str]:

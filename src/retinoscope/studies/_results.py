@@ -108,7 +108,7 @@ class Results:
         """
         import pyarrow as pa
 
-        from ._study import UNKNOWN
+        from ._unknown_words import UNKNOWN
 
         if UNKNOWN not in self.scan.schema.names:
             return 0, ()

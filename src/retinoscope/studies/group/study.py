@@ -18,13 +18,13 @@ from ...errors import CapabilityError, InputError
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
 from ...saliency import methods_named
-from ...sources import source_of
-from ...store import Json, RunDirectory, new_manifest
+from ...store import RunDirectory
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
 from .._map_options import COMPLETENESS
-from .._models import describe
+from .._models import describe, shown_name
 from .._needs import Need
+from .._readable import Readable
 from .._results import Results
 from .._study import Limits, Study
 from ..spurious.study import SpuriousGround
@@ -38,9 +38,7 @@ from .subjects import (
     Prompts,
     Subject,
     opened,
-    shown_name,
     subject_of,
-    together,
     untrained,
 )
 from .view import Upsample
@@ -161,7 +159,7 @@ class Grouping(Study[tuple[Subject, ...]]):
     def _has_vlm(self) -> bool:
         return any(isinstance(model, VLM) for model in self._models)
 
-    def studied(self) -> tuple[object, ...]:
+    def studied(self) -> tuple[Grouped, ...]:
         return self._models
 
     @cached_property
@@ -183,21 +181,6 @@ class Grouping(Study[tuple[Subject, ...]]):
         found["classes"] = list(self._class_list)
         found["encoders"] = [list(describe(model)[:2]) for model in self._models[1:]]
         return found
-
-    def _manifest(self, data: str) -> dict[str, Json]:
-        told = [describe(model) for model in self._models]
-        source = source_of(self.samples)
-        from_source = {} if source is None else {"source": source}
-        name, fingerprint = together(self._models)
-        return new_manifest(
-            study=self.name,
-            parameters=self._parameters(),
-            model={"name": name, "fingerprint": fingerprint},
-            data={"fingerprint": data, "samples": len(self.samples)} | from_source,
-            seeds={"study": self.seed},
-            dtype=", ".join(dict.fromkeys(one[2] for one in told)),
-            device=", ".join(dict.fromkeys(one[3] for one in told)),
-        )
 
     def _prepare(self, readable: Sequence[Sample]) -> tuple[Subject, ...]:
         asked = Prompts(self.template, self.background)
@@ -250,8 +233,8 @@ class Grouping(Study[tuple[Subject, ...]]):
                 pictures.append(picture_of(sample, self._asked, subject, features))
         return rows, pictures
 
-    def _merge_examples(self, directory: RunDirectory) -> None:
-        super()._merge_examples(directory)
+    def _finish(self, directory: RunDirectory, readable: Readable) -> None:
+        super()._finish(directory, readable)
         maps: dict[str, list[Categories]] = {}
         for facts in Results(directory.path).examples():
             maps.setdefault(str(facts["sample"]), []).extend(categories_of(facts))

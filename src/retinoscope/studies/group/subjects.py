@@ -9,18 +9,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ...encoders import SMALL, Encoder, Matcher, TwoTower, load
+from ...encoders import Encoder, Matcher, TwoTower, load
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
-from ...store import fingerprint_json
-from .._models import describe, open_subject
+from .._models import describe, open_subject, shown_name
 from .._untrained import untrained_encoder, untrained_two_tower
-from ..probe.sources import short_name
 
 TRAINED, UNTRAINED = "trained", "untrained"
 JOINT = "joint"
-_MANY = 4
 
 Grouped = VLM | Encoder | TwoTower
 
@@ -141,20 +138,6 @@ def untrained(subject: Subject, seed: int) -> Subject:
         return replace(fresh, encoder=encoder, vlm=getattr(encoder, "vlm", None))
     two = untrained_two_tower(subject.two, seed)
     return replace(fresh, encoder=two.encoder, two=two)
-
-
-def shown_name(name: str) -> str:
-    """As `short_name`; of an encoder in a folder of trained ones, without the folder."""
-    return name.split("@")[0] if name.startswith(SMALL) else short_name(name)
-
-
-def together(models: Sequence[Grouped]) -> tuple[str, str]:
-    """Name and fingerprint of several models as one."""
-    told = [describe(model) for model in models]
-    names = [shown_name(one[0]) for one in told]
-    few = names if len(names) < _MANY else [names[0], f"{len(names) - 1} more"]
-    prints = [one[1] for one in told]
-    return " + ".join(few), prints[0] if len(prints) == 1 else fingerprint_json(prints)
 
 
 @dataclass(frozen=True)

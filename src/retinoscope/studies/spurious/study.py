@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,16 +19,12 @@ from ...data.scenes import AT_HOME, GROUNDS
 from ...encoders import TwoTower, check_unseen, small_names
 from ...errors import InputError
 from ...grouping import check_different
-from ...store import Json, new_manifest
 from .._executor import Example, Rows
-from .._models import describe
+from .._models import describe, shown_name
 from .._needs import Need
 from .._study import Study
 from ..group.aggregation import objective_of
-from ..group.subjects import Grouped, opened, shown_name, together
-
-if TYPE_CHECKING:
-    pass
+from ..group.subjects import Grouped, opened
 
 KINDS = tuple(kind for ground in GROUNDS for kind in AT_HOME[ground])
 
@@ -96,7 +92,7 @@ class SpuriousGround(Study[_GroundContext]):
                 )
         check_unseen((describe(model)[0] for model in self._models), self.samples)
 
-    def studied(self) -> tuple[object, ...]:
+    def studied(self) -> tuple[Grouped, ...]:
         return self._models
 
     @cached_property
@@ -111,19 +107,6 @@ class SpuriousGround(Study[_GroundContext]):
             "n_examples": self.n_examples,
             "encoders": [list(describe(model)[:2]) for model in self._models[1:]],
         }
-
-    def _manifest(self, data: str) -> dict[str, Json]:
-        told = [describe(model) for model in self._models]
-        name, fingerprint = together(self._models)
-        return new_manifest(
-            study=self.name,
-            parameters=self._parameters(),
-            model={"name": name, "fingerprint": fingerprint},
-            data={"fingerprint": data, "samples": len(self.samples)},
-            seeds={"study": self.seed},
-            dtype=", ".join(dict.fromkeys(one[2] for one in told)),
-            device=", ".join(dict.fromkeys(one[3] for one in told)),
-        )
 
     def _prepare(self, readable: Sequence[Sample]) -> _GroundContext:
         towers = []

@@ -1,0 +1,27 @@
+"""Words of questions that a model's tokenizer does not know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ._executor import Rows
+from ._tables import Cell
+
+if TYPE_CHECKING:
+    from ..engine import VLM
+
+UNKNOWN = "unknown_words"
+"""Column of every study whose rows have a question."""
+
+
+def with_unknown_words(rows: Rows, vlm: VLM) -> Rows:
+    """Rows with the words of their question that the tokenizer does not know; None for none."""
+    # Hundreds of conditions share a question.
+    unknown = {one: _unknown(one, vlm) for one in {row["question"] for row in rows}}
+    return [row | {UNKNOWN: unknown[row["question"]]} for row in rows]
+
+
+def _unknown(question: Cell, vlm: VLM) -> str | None:
+    if not isinstance(question, str):
+        return None
+    return ", ".join(vlm.adapter.vocabulary.unknown(question)) or None
