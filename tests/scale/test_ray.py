@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import torch
 pytest.importorskip("ray", reason="needs the extra 'scale'")
 
 from retinoscope import load
-from retinoscope.errors import InputError
+from retinoscope.errors import InputError, StudyError
 from retinoscope.scale import RayWorkers
 from retinoscope.sources import open_source
 from retinoscope.studies import AttentionKnockout, LogitLens, Study, TokenAblation
@@ -44,6 +45,17 @@ def _one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def _by_value():
+    """Classes of this file reach workers that cannot import it."""
+    from ray import cloudpickle
+
+    module = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(module)
+    yield
+    cloudpickle.unregister_pickle_by_value(module)
 
 
 @pytest.mark.slow
@@ -76,6 +88,46 @@ def test_a_killed_worker_changes_no_byte(tmp_path: Path) -> None:
     assert not results.failures()
     for name in FILES:
         assert (tmp_path / "there" / name).read_bytes() == (here / name).read_bytes()
+
+
+class Deadly(Sequence):
+    """Scenes of which the second ends whatever other process reads it."""
+
+    def __init__(self, home: int) -> None:
+        self.home, self.scenes = home, open_source("scenes:3")
+
+    def __len__(self) -> int:
+        return len(self.scenes)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self
+        if index == 1 and os.getpid() != self.home:
+            os._exit(1)
+        return self.scenes[index]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_by_value")
+def test_a_sample_that_costs_several_workers_becomes_a_row(tmp_path: Path) -> None:
+    samples = Deadly(os.getpid())
+    with RayWorkers(
+        partial(load, "pocket"), partial(Deadly, os.getpid()), workers=2, threads=1, tries=2
+    ) as workers:
+        study = knockout(workers.model(), samples)
+        results = study.run(tmp_path / "run", executor=workers)
+    ((_, error),) = results.failures()
+    assert "2 workers were lost" in error
+    assert results.n_samples == 3
+
+
+@pytest.mark.slow
+def test_workers_that_are_lost_before_they_are_ready_end_the_study() -> None:
+    with (
+        RayWorkers(partial(os._exit, 1), partial(open_source, SCENES), tries=2) as workers,
+        pytest.raises(StudyError, match="2 workers were lost before they were ready"),
+    ):
+        workers.model()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..data import Sample
+from ..errors import StudyError
 from ..studies import Outcome, Readable, Study
 
 if TYPE_CHECKING:
@@ -45,11 +46,12 @@ class Worker:
         self._load, self._open, self._threads, self._folder = load, samples, threads, folder
         self._vlm: VLM | None = None
         self._samples: Sequence[Sample] = ()
+        self._plan: Any = None
         self._study: Study[Any] | None = None
         self._context: Any = None
 
-    def describe(self) -> tuple[RemoteModel, int]:
-        """The model, loaded at the first call, and this process's id."""
+    def describe(self) -> RemoteModel:
+        """The model, loaded at the first call."""
         if self._vlm is None:
             import torch
 
@@ -61,27 +63,45 @@ class Worker:
             self._samples = self._open()
             self._vlm = self._load()
         vlm = self._vlm
-        model = RemoteModel(
+        return RemoteModel(
             vlm.name, vlm.fingerprint, vlm.dtype, vlm.device, vlm.n_layers, vlm.vocab_size
         )
-        return model, os.getpid()
 
     def measure(self, study: Study[Any], prints: Sequence[str]) -> Any:
         """What the study measures over all samples."""
         own = self._own(study, prints)
         return own.measure(Readable(own.samples, prints))
 
-    def prepare(self, study: Study[Any], prints: Sequence[str], measured: Any) -> None:
-        """Makes ready for `evaluate`."""
-        self._study = self._own(study, prints)
-        self._context = self._study.context(Readable(self._study.samples, prints), measured)
+    def evaluate(
+        self, plan: Sequence[Any], unit: Unit, fingerprint: str | None
+    ) -> tuple[int, Outcome]:
+        """This process's id and the outcome of one unit; see `Study.evaluate`.
 
-    def evaluate(self, unit: Unit, fingerprint: str | None) -> Outcome:
-        """The outcome of one unit; see `Study.evaluate`."""
+        Args:
+            plan: a reference, in a list, which is fetched once and anew after a restart: the study,
+                all samples' fingerprints, what was measured, the model's fingerprint and dtype.
+        """
+        if plan[0] != self._plan:
+            import ray  # pyright: ignore[reportMissingImports]
+
+            study, prints, measured, model = ray.get(plan[0])
+            own = self._own(study, prints)
+            self._check(model)
+            self._context = own.context(Readable(own.samples, prints), measured)
+            self._plan, self._study = plan[0], own
         assert self._study is not None
-        return self._study.evaluate(self._context, unit, fingerprint)
+        return os.getpid(), self._study.evaluate(self._context, unit, fingerprint)
 
     def _own(self, study: Study[Any], prints: Sequence[str]) -> Study[Any]:
         """The study with this process's model, on as many samples as the writing process has."""
-        assert self._vlm is not None
+        self.describe()
         return replace(study, vlm=self._vlm, samples=self._samples[: len(prints)])
+
+    def _check(self, expected: tuple[str, str]) -> None:
+        assert self._vlm is not None
+        found = (self._vlm.fingerprint, str(self._vlm.dtype))
+        if found != expected:
+            raise StudyError(
+                f"a worker loaded other weights ({', '.join(found)}) than the run was started "
+                f"with ({', '.join(expected)}): give all machines the same files"
+            )
