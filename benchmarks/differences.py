@@ -19,10 +19,9 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-import retinoscope.reproduce
 from retinoscope.data import scenes
 from retinoscope.reproduce import (
-    ON_SMALL_MODELS,
+    DIFFERENCES,
     Difference,
     OpenedData,
     ReproductionPlan,
@@ -32,8 +31,6 @@ from retinoscope.reproduce import (
 
 from . import _effects_data, _effects_edges, _effects_sets
 from ._effects import Bench
-
-OUT = Path(retinoscope.reproduce.__file__).parent / ON_SMALL_MODELS
 
 EFFECTS: Mapping[str, Callable[[Bench], str]] = {
     "Caption: when an object counts as named": _effects_data.caption_rule,
@@ -75,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     parser.add_argument("--scenes", type=int, default=16, help="for the single measurements")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--runs", type=Path, help="folder of the runs; by default a temporary one")
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--out", type=Path, default=DIFFERENCES)
     given = parser.parse_args(argv)
     torch.set_num_threads(given.threads)
     logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -85,9 +82,11 @@ def main(argv: Sequence[str] | None = None) -> Path:
         found = reproduced(bench, folder / "neo2024")
         for name, measure in EFFECTS.items():
             found[name] = measure(bench)
-    content = {name: found[name] for name in sorted(found)}
+    content = json.loads(DIFFERENCES.read_text("utf-8"))
+    for name, texts in content.items():
+        texts["on_small_models"] = found.get(name, "")
     given.out.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    print(table(differences_of(None), content))
+    print(table(differences_of(None), found))
     return given.out
 
 

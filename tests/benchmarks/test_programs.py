@@ -14,6 +14,7 @@ import torch
 from benchmarks import ablations, differences, knockouts, overhead, peers
 from benchmarks._effects import Bench
 from retinoscope.reproduce import differences_of
+from retinoscope.reproduce._measured import MEASURES
 
 SMALL = ("--size", "small", "--repeats", "1", "--threads", "1")
 
@@ -109,7 +110,7 @@ def test_a_machine_without_a_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_single_differences_are_measured_again_as_they_are_told() -> None:
     told = {one.what: one.on_small_models for one in differences_of(None)}
-    assert set(differences.EFFECTS) <= set(told)
+    assert set(differences.EFFECTS) | set(MEASURES) <= set(told)
     bench = Bench(2)
     for name in (
         "Caption: when an object counts as named",

@@ -5,13 +5,13 @@ report.write()
 """
 
 from ._data import Once, OpenedData, read_questions
-from ._differences import ON_SMALL_MODELS, Difference
+from ._differences import DIFFERENCES, Difference
 from ._neo2024 import PLAN, compose_neo2024, differences_of
 from ._plan import ReproductionPlan
 from ._run import neo2024
 
 __all__ = [
-    "ON_SMALL_MODELS",
+    "DIFFERENCES",
     "PLAN",
     "Difference",
     "Once",

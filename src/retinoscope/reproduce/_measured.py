@@ -43,6 +43,9 @@ class Facts:
         return [(obj, said["caption"]) for obj, said in heard if "caption" in said]
 
 
+Measure = Callable[[Facts, Mapping[str, StudyRun]], str]
+
+
 def caption_rule(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
     said = [
         (paper_names_object(f"{DESCRIBE} {text}", name), names_object(text, name))
@@ -60,7 +63,7 @@ def caption_rule(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
     )
 
 
-def rules_of(task: str, name: str) -> Callable[[Facts, Mapping[str, StudyRun]], str]:
+def rules_of(task: str, name: str) -> Measure:
     """Baseline accuracy, and the loss without object and ring, under both rules on one run."""
 
     def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
@@ -104,7 +107,7 @@ def _steps(facts: Facts, step: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def filter_of(step: str) -> Callable[[Facts, Mapping[str, StudyRun]], str]:
+def filter_of(step: str) -> Measure:
     def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
         found = _steps(facts, step)
         if not found:
@@ -208,3 +211,21 @@ def asked(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
         row = interval(first(rows, task="question", mode=mode, part="all"), "accuracy")
         parts += [] if row is None else [f"{row.n} questions in {mode} mode"]
     return listing(parts) if len(parts) == 2 else ""
+
+
+MEASURES: Mapping[str, Measure] = {
+    "Caption: when an object counts as named": caption_rule,
+    "Caption: effect on the result": rules_of("generative", "captions"),
+    "Yes/no: when an answer is yes": rules_of("polling", "captions"),
+    "Question: when an answer is right": rules_of("question", "questions"),
+    "Question: how many of an image": asked,
+    "Curation: the crop": filter_of("survives-crop"),
+    "Curation: the hallucination filter": filter_of("hallucination"),
+    "Which tokens are the object's": tokens,
+    "Integrated gradients: the target": gradient,
+    "The mean visual token": mean_images,
+    "Knockout: what is reported": all_images,
+    "Lens: images without any hit": never,
+    "Lens: which tokens count": covers,
+}
+"""By name of the difference, as `differences.json` has it."""

@@ -19,7 +19,7 @@ from ..studies.knockout import section as _knockout
 from ..studies.lens import section as _lens
 from ..studies.report import NOTHING, Report
 from ..studies.runs import StudyRun, collect, of_study
-from ._differences import ALL, Difference, differences
+from ._differences import Difference, differences, known
 from ._measured import Facts
 from ._neo2024_tables import lens_numbers, table_1, table_2
 
@@ -91,7 +91,7 @@ def differences_of(folder: str | Path | None) -> tuple[Difference, ...]:
         InputError: as `compose_neo2024`.
     """
     if folder is None:
-        return ALL
+        return known()
     root = Path(folder)
     return differences(_facts(root), collect(root))
 
