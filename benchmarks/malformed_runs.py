@@ -72,7 +72,7 @@ def _makers() -> dict[str, Callable[[], Any]]:
         ),
         "spurious": lambda: studies.SpuriousGround(towers, rs.data.grounded(4, correlation=None)),
         "probe": lambda: studies.Probe(
-            ["small:mae"], rs.data.scenes(12), layers=("vision.6",), seeds=1, controls=False
+            "small:mae", rs.data.scenes(12), layers=("vision.6",), seeds=1, controls=False
         ),
     }
 

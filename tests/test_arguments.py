@@ -55,7 +55,7 @@ SEEDED: dict[str, Callable[[Any], object]] = {
     "shuffled": lambda seed: grouping.shuffled(4, seed),
     "plan": lambda seed: ReproductionPlan(seed=seed),
     "hallucination": lambda seed: Hallucination(seed=seed),
-    "probe": lambda seed: Probe((), (), seed=seed),
+    "probe": lambda seed: Probe(None, (), seed=seed),
 }
 REFUSED: dict[str, Callable[[], object]] = {
     "scenes": lambda: rs.data.scenes(-1),
@@ -74,8 +74,8 @@ REFUSED: dict[str, Callable[[], object]] = {
     "plan, sizes": lambda: ReproductionPlan(sizes=(5, 0)),
     "fill": lambda: Hallucination(fill="gray"),  # type: ignore[arg-type]
     "limit": lambda: Curation(None, (), (), limit=0),
-    "precision": lambda: Probe((), (), precision="bfloat16"),  # type: ignore[arg-type]
-    "seeds": lambda: Probe((), (), seeds=0),
+    "precision": lambda: Probe(None, (), precision="bfloat16"),  # type: ignore[arg-type]
+    "seeds": lambda: Probe(None, (), seeds=0),
     "task": lambda: CollectionOptions(task="write"),  # type: ignore[arg-type]
     "images": lambda: CollectionOptions(per_session=0),
     "area": lambda: Area("1", None),  # type: ignore[arg-type]
@@ -127,7 +127,7 @@ WRONG_TYPES: dict[str, Callable[[], object]] = {
     "memory": lambda: budget(1.5, torch.device("cpu")),  # type: ignore[arg-type]
     "memory, true": lambda: budget(True, torch.device("cpu")),
     "flag": lambda: LogitLens(None, (), untrained="no"),  # type: ignore[arg-type]
-    "flag of a plan": lambda: Probe((), (), controls=1),  # type: ignore[arg-type]
+    "flag of a plan": lambda: Probe(None, (), controls=1),  # type: ignore[arg-type]
     "count": lambda: TokenAblation(None, (), caption_tokens="9"),  # type: ignore[arg-type]
     "share": lambda: AttentionKnockout(None, (), min_cover="a"),  # type: ignore[arg-type]
     "prompts": lambda: TokenAblation(None, (), prompts="a"),  # type: ignore[arg-type]
@@ -135,7 +135,7 @@ WRONG_TYPES: dict[str, Callable[[], object]] = {
 SAMPLE = rs.data.scenes(1)[0]
 NO_LISTS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "samples": ("samples", lambda wrong: LogitLens(None, wrong)),
-    "samples of a probe": ("samples", lambda wrong: Probe((), wrong)),
+    "samples of a probe": ("samples", lambda wrong: Probe(None, wrong)),
     "samples to curate": ("samples", lambda wrong: Curation(None, wrong, ())),
     "samples to export": ("samples", lambda wrong: rs.data.export_coco(wrong, "nowhere")),
     "samples by colour": ("samples", rs.data.by_color),
@@ -144,8 +144,8 @@ NO_LISTS: dict[str, tuple[str, Callable[[Any], object]]] = {
     "targets": ("targets", lambda wrong: AttentionKnockout(None, (), targets=wrong)),
     "layers": ("layers", lambda wrong: InformationFlow(None, (), layers=wrong)),
     "methods": ("methods", lambda wrong: AttentionAlignment(None, (), methods=wrong)),
-    "probe, tasks": ("tasks", lambda wrong: Probe((), (), tasks=wrong)),
-    "probe, classes": ("classes", lambda wrong: Probe((), (), classes=wrong)),
+    "probe, tasks": ("tasks", lambda wrong: Probe(None, (), tasks=wrong)),
+    "probe, classes": ("classes", lambda wrong: Probe(None, (), classes=wrong)),
     "filters": ("filters", lambda wrong: Curation(None, (), wrong)),
     "names of methods": ("names", saliency.methods_named),
     "names of things": ("names", grouping.prompts_for),

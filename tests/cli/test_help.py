@@ -67,6 +67,7 @@ def test_exit_code_3_stands_in_the_help_of_commands_that_use_it(
     ("command", "names"),
     [
         ("group", ("encoder", "layer", "grouping", "method")),
+        ("probe", ("encoder",)),
     ],
 )
 def test_options_of_several_values_also_go_by_their_old_names(

@@ -19,7 +19,7 @@ def probed(tmp_path_factory):
     code = main(
         [
             *("probe", "planted:one-hot-patch", "squares:40", "--out", str(folder)),
-            *("--encoder", "planted:global-broadcast", "--layers", "projector", "--seeds", "1"),
+            *("--encoders", "planted:global-broadcast", "--layers", "projector", "--seeds", "1"),
             *("--tasks", "name", "size", "semantic", "foreground", "instances", "--no-controls"),
         ]
     )

@@ -40,7 +40,7 @@ def test_tokens_have_the_class_of_the_nearest_location() -> None:
 def probed(tmp_path_factory):
     path = tmp_path_factory.mktemp("probed") / "probe"
     Probe(
-        ["planted:one-hot-patch"],
+        "planted:one-hot-patch",
         squares(30),
         tasks=("semantic", "instances"),
         layers=("projector",),

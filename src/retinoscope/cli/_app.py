@@ -17,7 +17,6 @@ from ._demo import demo
 from ._doctor import doctor
 from ._fetch import fetch
 from ._models import models
-from ._probe import probe
 from ._report import report
 from ._reproduce import reproduce
 from ._study_command import study_command
@@ -69,8 +68,6 @@ app.command(demo, group=_whole)
 app.command(reproduce, group=_whole, help_epilogue=_PARTLY)
 app.command(curate, group=_studies, help_epilogue=_PARTLY)
 for _study, _name in STUDIES.items():
-    if _study == "probe":
-        app.command(probe, group=_studies, help_epilogue=_PARTLY)
     if _name is not None:
         app.command(study_command(_study), name=_name, group=_studies, help_epilogue=_PARTLY)
 app.command(report, group=_more)

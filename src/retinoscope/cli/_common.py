@@ -186,7 +186,7 @@ def run_study(
     if failed:
         named = ", ".join(sample for sample, _ in failed[:NAMED])
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
-        say(f"{len(failed)} of {len(samples)} images failed: {named}{more}")
+        say(f"{len(failed)} {study.what} failed: {named}{more}")
         raise SystemExit(PARTLY)
 
 

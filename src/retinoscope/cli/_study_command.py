@@ -12,7 +12,7 @@ from docstring_parser import parse
 
 from ..errors import CapabilityError
 from ..studies.registry import STUDIES, make_study, options_of
-from ._common import OBJECTS, RUNNING, Common, Several, run_study
+from ._common import OBJECTS, RUNNING, Common, Several, check_counts, run_study
 from ._loading import Loading, load_model, open_any
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def study_command(study: str) -> Callable[..., None]:
     chosen = _parameters(options)
 
     def command(model: str, data: str, /, *, common: Common, loading: Loading, given: Any) -> None:
+        for name, least in options.LEAST.items():
+            check_counts(least, **{name: getattr(given, name)})
         given.check()
         if options.ANY_MODEL and common.scale is not None:
             raise CapabilityError(
@@ -99,6 +101,8 @@ def _parameter(
         shown["group"] = _GROUPS[one.name]
     if one.default is False:
         shown["negative"] = ()
+    if one.default == ():
+        shown["show_default"] = False
     if get_origin(hint) is tuple and get_args(hint)[-1] is ...:
         return Parameter.combine(Several, Parameter(**shown))
     return Parameter(**shown)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
@@ -12,7 +12,7 @@ import numpy as np
 
 from ..arguments import shown
 from ..data import Gaze, Object, Sample
-from ..errors import InputError, one_line
+from ..errors import InputError, StudyError, one_line
 from ..sources import Contents
 from ..store import fingerprint_array, fingerprint_json
 
@@ -43,6 +43,11 @@ class Prints:
         if self.contents is not None:
             facts["contents"] = self.contents.as_json()
         return (json.dumps(facts, ensure_ascii=False) + "\n").encode("utf-8")
+
+    @property
+    def unreadable(self) -> list[int]:
+        """The samples that cannot be read."""
+        return [i for i, text in enumerate(self.texts) if text.startswith(_UNREADABLE)]
 
     def expected(self, index: int) -> str | None:
         """The fingerprint that sample `index` must have when it is read again."""
@@ -159,6 +164,30 @@ class Readable(Sequence[Sample]):
         if isinstance(index, slice):
             return [self.samples[place] for place in self._places[index]]
         return self.samples[self._places[index]]
+
+    def checked(self) -> Iterator[tuple[int, Sample]]:
+        """Each sample behind its number among all, as it was when the run was started.
+
+        Raises:
+            StudyError: one is not.
+        """
+        for place in self._places:
+            try:
+                sample = self.samples[place]
+                same = sample_fingerprint(sample) == self.prints[place]
+            except Exception as error:
+                raise StudyError(f"sample {place} was read before: {one_line(error)}") from error
+            if not same:
+                raise changed(place)
+            yield place, sample
+
+
+def changed(index: int) -> StudyError:
+    """Says that a sample is another one than before."""
+    return StudyError(
+        f"sample {index} is not what it was when the run was started: restore the data, or give "
+        "another output folder"
+    )
 
 
 def _kept(file: Path, source: str, n: int) -> Prints | None:

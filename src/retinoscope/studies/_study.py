@@ -14,13 +14,13 @@ import numpy as np
 
 from .. import arguments
 from ..data import Sample
-from ..errors import InputError, StudyError, one_line
+from ..errors import InputError, one_line
 from ..memory import free_memory, is_out_of_memory
 from ..sources import source_name, source_of
 from ..store import Json, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Progress, Rows, Tell, Unit
 from ._models import describe_together
-from ._readable import Prints, Readable, sample_fingerprint, unreadable
+from ._readable import Prints, Readable, changed, sample_fingerprint, unreadable
 from ._results import Results
 from ._resumable import Resumable
 from ._tables import Cell
@@ -59,6 +59,8 @@ class Study(Resumable, Generic[Context]):
     max_failures: float = 0.5
 
     columns: ClassVar[tuple[str, ...]]
+    what: ClassVar[str] = "images"
+    """What its units are, in a message."""
     limits: ClassVar[Limits] = {}
     intervenes: ClassVar[bool] = True
     opens: ClassVar[bool] = False
@@ -168,10 +170,7 @@ class Study(Resumable, Generic[Context]):
         except Exception as error:
             unread, found = error, unreadable(error)
         if expected is not None and found != expected:
-            raise StudyError(
-                f"sample {index} is not what it was when the run was started: restore the data, "
-                "or give another output folder"
-            )
+            raise changed(index)
         if sample is None or unread is not None:
             assert unread is not None
             return self.failed(getattr(sample, "id", f"sample {index}"), unread)

@@ -23,6 +23,8 @@ class StudyOptions:
     """Whether MODEL may also be a contrastive or a matching model, or an encoder alone."""
     ALSO: ClassVar[Mapping[str, str]] = {}
     """Further names that options go by on the command line."""
+    LEAST: ClassVar[Mapping[str, int]] = {}
+    """The least value of options that are counts."""
 
     def check(self) -> None:
         """Refuses, before data and model are opened, what cannot be run."""

@@ -34,7 +34,7 @@ STUDIES: dict[str, str | None] = {
     "flow": "flow",
     "look": "look",
     "reprompt": "reprompt",
-    "probe": None,
+    "probe": "probe",
     "group": "group",
     "spurious": None,
     "alignment": None,

@@ -12,7 +12,7 @@ from retinoscope.data import squares
 from retinoscope.errors import InputError
 from retinoscope.studies.probe.labels import control_labels, label_objects, usable_classes
 from retinoscope.studies.probe.split import Split, splits_of
-from retinoscope.studies.probe.truth import check_samples, locate, truth_of
+from retinoscope.studies.probe.truth import first_of_each, locate, truth_of
 
 BOXES = np.array([[8 * x, 8 * y, 8 * x + 8, 8 * y + 8] for y in range(6) for x in range(6)], float)
 
@@ -59,10 +59,10 @@ def test_what_is_not_known_is_ignored() -> None:
 
 def test_names_and_pictures_that_come_twice() -> None:
     a, b = (truth_of(sample)[0] for sample in squares(2))
-    assert check_samples([a, b]) == []
-    assert check_samples([a, replace(a, sample="copy")]) == [("copy", a.sample)]
+    assert first_of_each({3: a, 5: b}) == [3, 5]
+    assert first_of_each({3: a, 5: replace(a, sample="copy")}) == [3]
     with pytest.raises(InputError, match="twice"):
-        check_samples([a, a])
+        first_of_each({0: a, 1: a})
 
 
 def test_splits_share_nothing_and_the_test_is_one_for_all_seeds() -> None:

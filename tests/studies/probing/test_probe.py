@@ -15,6 +15,7 @@ from retinoscope.encoders.captions import TRAIN_SEED
 from retinoscope.errors import InputError
 from retinoscope.studies import PROBE_TASKS, Probe, open_results
 from retinoscope.studies._untrained import untrained_encoder
+from retinoscope.studies.probe import setup
 from retinoscope.studies.probe.cases import drawn_cases
 
 ONE, OTHER = "planted:one-hot-patch", "planted:global-broadcast"
@@ -30,7 +31,7 @@ def encoder():
 def probed(encoder, tmp_path_factory):
     """A run with all its controls."""
     told: list[tuple[int, int, str]] = []
-    study = Probe([encoder], squares(50), tasks=TASKS, layers=("projector",), seeds=2)
+    study = Probe(encoder, squares(50), tasks=TASKS, layers=("projector",), seeds=2)
     before = encoder.checksum()
     results = study.run(
         tmp_path_factory.mktemp("probe") / "run", lambda *progress: told.append(progress)
@@ -89,7 +90,7 @@ def test_a_control_with_one_kind_of_case_is_undefined(encoder, tmp_path) -> None
         replace(one, objects=tuple(replace(obj, name="thing") for obj in one.objects))
         for one in squares(40)
     ]
-    study = Probe([encoder], alike, tasks=("relation",), layers=("projector",), seeds=1)
+    study = Probe(encoder, alike, tasks=("relation",), layers=("projector",), seeds=1)
     (row,) = _rows(study.run(tmp_path / "run"), kind="encoder", measure="accuracy")
     assert row["value"] is not None
     assert row["shuffled"] is not None
@@ -98,7 +99,7 @@ def test_a_control_with_one_kind_of_case_is_undefined(encoder, tmp_path) -> None
 
 def test_scenes_of_the_training_are_refused(tmp_path) -> None:
     with pytest.raises(InputError, match="no encoder was trained on"):
-        Probe(["small:mae"], rs.data.scenes(20, TRAIN_SEED)).run(tmp_path / "run")
+        Probe("small:mae", rs.data.scenes(20, TRAIN_SEED)).run(tmp_path / "run")
 
 
 @pytest.mark.parametrize("spec", [f"simulated:4:{TRAIN_SEED}", f"color:simulated:4:{TRAIN_SEED}"])
@@ -131,8 +132,9 @@ def test_rare_answers_stay_among_the_cases_that_are_drawn() -> None:
 
 def test_pairs_are_told_apart_only_where_the_interval_excludes_0(encoder, tmp_path) -> None:
     study = Probe(
-        [encoder, OTHER],
+        encoder,
         squares(50),
+        encoders=(OTHER,),
         tasks=("name", "present", "foreground"),
         layers=("projector",),
         seeds=1,
@@ -152,7 +154,7 @@ def test_pairs_are_told_apart_only_where_the_interval_excludes_0(encoder, tmp_pa
 def test_an_interrupted_run_ends_in_the_same_bytes(encoder, tmp_path) -> None:
     def study() -> Probe:
         return Probe(
-            [encoder],
+            encoder,
             squares(30),
             tasks=("name", "foreground"),
             layers=("projector",),
@@ -170,11 +172,46 @@ def test_an_interrupted_run_ends_in_the_same_bytes(encoder, tmp_path) -> None:
         study().run(tmp_path / "cut", stop)
     with pytest.raises(InputError, match="not finished"):
         _ = open_results(tmp_path / "cut")
-    again = study().run(tmp_path / "cut")
-    for name in ("results.parquet", "probe.json"):
-        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
+    # The second time nothing is left but to write what is made of all probes.
+    for _ in range(2):
+        again = study().run(tmp_path / "cut")
+        for name in ("results.parquet", "probe.json", "examples.json"):
+            assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
     with pytest.raises(InputError, match="another run"):
         replace(study(), seed=5).run(tmp_path / "cut")
+
+
+def test_a_probe_that_fails_is_one_row_and_can_be_tried_again(
+    encoder, tmp_path, monkeypatch
+) -> None:
+    study = Probe(
+        encoder,
+        squares(30),
+        tasks=("name", "foreground"),
+        layers=("vision.0", "projector"),
+        seeds=1,
+        controls=False,
+    )
+    whole = study.run(tmp_path / "whole")
+    fitted = setup.probe_locations
+
+    def failing(task, dense, gathered, *given):
+        if gathered.width == width:
+            raise MemoryError("no room")
+        return fitted(task, dense, gathered, *given)
+
+    facts = json.loads((whole.path / "probe.json").read_text("utf-8"))
+    width = facts["encoders"][0]["layers"]["projector"]
+    monkeypatch.setattr(setup, "probe_locations", failing)
+    results = study.run(tmp_path / "run")
+    ((failed, error),) = results.failures()
+    assert failed == f"{ONE} projector: foreground, seed 0"
+    assert "no room" in error
+    monkeypatch.undo()
+    assert study.run(tmp_path / "run").failures() == [(failed, error)]
+    again = study.run(tmp_path / "run", retry_failed=True)
+    assert again.table.to_pylist() == whole.table.to_pylist()
+    assert (again.path / "probe.json").read_bytes() == (whole.path / "probe.json").read_bytes()
 
 
 class _Broken:
@@ -196,7 +233,7 @@ class _Broken:
 
 def test_a_bad_sample_is_one_row_and_the_others_go_on(encoder, tmp_path) -> None:
     study = Probe(
-        [encoder],
+        encoder,
         _Broken(30, 4),  # type: ignore[arg-type]
         tasks=("name",),
         layers=("projector",),
@@ -219,14 +256,15 @@ def test_a_bad_sample_is_one_row_and_the_others_go_on(encoder, tmp_path) -> None
         ({"classes": ("apple", "bird")}, "class list"),
         ({"samples": squares(6)}, "at least 10 different images"),
         ({"samples": []}, "empty data set"),
-        ({"sources": []}, "at least one encoder"),
+        ({"vlm": None}, "None: load it"),
+        ({"exact": "reference"}, "no interventions"),
         ({"locations": 3}, "locations from 100 up"),
         ({"seeds": 0}, "seeds from 1 up"),
         ({"tasks": ("parts",)}, "at least one of parts"),
     ],
 )
 def test_bad_input_is_one_line_and_writes_nothing(encoder, tmp_path, options, message) -> None:
-    given = {"sources": [encoder], "samples": squares(12), "layers": ("projector",)} | options
+    given = {"vlm": encoder, "samples": squares(12), "layers": ("projector",)} | options
     # Numbers are checked where they are given, the rest before anything is written.
     with pytest.raises(InputError, match=message):
         Probe(**given).run(tmp_path / "run")
@@ -235,7 +273,7 @@ def test_bad_input_is_one_line_and_writes_nothing(encoder, tmp_path, options, me
 
 def test_one_encoder_twice_is_refused(encoder, tmp_path) -> None:
     with pytest.raises(InputError, match="twice"):
-        Probe([encoder, encoder], squares(12)).run(tmp_path / "run")
+        Probe(encoder, squares(12), encoders=(encoder,)).run(tmp_path / "run")
 
 
 def test_the_public_name() -> None:

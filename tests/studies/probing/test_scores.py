@@ -15,7 +15,7 @@ from retinoscope.stats import class_iou
 from retinoscope.studies.probe import scores as scores
 from retinoscope.studies.probe.dense import Dense, band_of, boundary_overlap
 from retinoscope.studies.probe.instances import best_cover, group_votes, overlaps, panoptic
-from retinoscope.studies.probe.places import _at
+from retinoscope.studies.probe.location_probes import _at
 from retinoscope.studies.probe.truth import Cells
 
 

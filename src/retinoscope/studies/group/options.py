@@ -55,6 +55,7 @@ class GroupOptions(Intervening):
         "groupings": "grouping",
         "methods": "method",
     }
+    LEAST: ClassVar[Mapping[str, int]] = {"n_groups": 1, "attribution_images": 0}
 
     encoders: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()

@@ -2,97 +2,116 @@
 
 from __future__ import annotations
 
-import io
-import json
-from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from ...store import Json, RunDirectory
+from ...errors import InputError
+from ...store import RunDirectory
 from .._categories import TRUTH, Categories, write_categories
-from .._results import EXAMPLES
+from .._executor import Example
+from .._resumable import write_example
+from .dense_labels import DenseLabels
+from .instance_probes import instance_truth
 from .labels import UNKNOWN
-from .places import Ground, instance_truth
-from .read import Data
+from .setup import Setup
 from .sources import Source
-
-Said = Callable[[Source, str, str], Int[np.ndarray, " n"]]
-"""What the first seed's probe of a source, a layer and a task said at all test locations."""
+from .units import said_at
 
 
-def write_maps(
-    directory: RunDirectory,
-    data: Data,
-    grounds: Mapping[tuple[str, str], Ground],
-    sources: Sequence[Source],
-    said: Said,
-    n_examples: int,
-) -> None:
-    """Keeps the categories of every test image, and pictures of the first ones.
+@dataclass(frozen=True)
+class _Said:
+    """What the first probe of each layer said at all test locations, and the truth, one task."""
 
-    Args:
-        grounds: by name of the encoder and task.
-    """
-    tables: list[tuple[Source, str, Ground, np.ndarray]] = []
-    for source in sources:
-        for task in (task for name, task in grounds if name == source.name):
-            ground = grounds[source.name, task]
-            rows = [said(source, layer, task) for layer in source.layers]
-            tables.append((source, task, ground, np.stack([*rows, _truth(ground, task)])))
+    task: str
+    source: Source
+    dense: DenseLabels
+    values: Int[np.ndarray, "layer_and_truth location"]
+
+    def of(self, start: int, image: int) -> tuple[tuple[str, ...], Int[np.ndarray, "layer n"]]:
+        """Classes, and the answers in one image; instances under the numbers of true objects.
+
+        Args:
+            start: the image's first location.
+        """
+        own = self.values[:, start : start + self.dense.located[image].n]
+        if self.task != "instances":
+            return self.dense.classes, own
+        own = np.stack([*(aligned(row, own[-1]) for row in own[:-1]), own[-1]])
+        n = int(own.max(initial=0)) + 1
+        return tuple(f"object {k + 1}" for k in range(n)), own
+
+
+def write_maps(directory: RunDirectory, setup: Setup, n_examples: int) -> None:
+    """Keeps the categories of every test image, and pictures of the first ones."""
+    data = setup.grids.data
+    tables = [
+        _said(directory, setup, source, task)
+        for source in setup.sources.values()
+        if source.kind == "encoder"
+        for task in setup.grids.questions.dense
+    ]
     if not tables:
         return
-    images = tables[0][2].plan.test.tolist()
-    starts = dict.fromkeys((source.name for source in sources), 0)
-    kept: list[dict[str, Json]] = []
-    for number, image in enumerate(images):
+    starts = dict.fromkeys((one.source.name for one in tables), 0)
+    for number, image in enumerate(tables[0].dense.plan.test.tolist()):
         truth = data.truths[image]
         maps: list[Categories] = []
-        for source, task, ground, table in tables:
-            first, n = starts[source.name], ground.located[image].n
-            own = table[:, first : first + n]
-            classes = ground.classes
-            if task == "instances":
-                own = np.stack([*(aligned(row, own[-1]) for row in own[:-1]), own[-1]])
-                classes = tuple(f"object {k + 1}" for k in range(int(own.max(initial=0)) + 1))
-            boxes = data.boxes[source.name][truth.size]
+        for one in tables:
+            name = one.source.name
+            classes, values = one.of(starts[name], image)
+            boxes = data.boxes[name][truth.size]
             maps.append(
                 Categories(
-                    f"{task}, {source.name}",
+                    f"{one.task}, {name}",
                     classes,
-                    (*source.layers, TRUTH),
-                    own,
+                    (*one.source.layers, TRUTH),
+                    values,
                     boxes,
                     _grid(boxes),
                     "Predicted by a light head on each layer; the image was not trained on.",
                 )
             )
-        for source, _, ground, _ in {one[0].name: one for one in tables}.values():
-            starts[source.name] += ground.located[image].n
+        for name in starts:
+            starts[name] += data.located[name][image].n
         write_categories(directory, truth.sample, maps)
         if number < n_examples:
-            buffer = io.BytesIO()
-            data.images[image].convert("RGB").save(buffer, format="PNG")
-            name = f"examples/{number:05d}.png"
-            directory.write_file(name, buffer.getvalue())
-            boxes = data.boxes[sources[0].name][truth.size]
-            kept.append(
-                {
-                    "sample": truth.sample,
-                    "image": name,
-                    "size": [*truth.size],
-                    "grid": None if (grid := _grid(boxes)) is None else [*grid],
-                    "boxes": [None if np.isnan(box).any() else box.tolist() for box in boxes],
-                }
-            )
-    text = json.dumps(kept, ensure_ascii=False, sort_keys=True) + "\n"
-    directory.write_file(EXAMPLES, text.encode("utf-8"))
+            _write_picture(directory, setup, number, image)
 
 
-def _truth(ground: Ground, task: str) -> np.ndarray:
+def _said(directory: RunDirectory, setup: Setup, source: Source, task: str) -> _Said:
+    dense = setup.grids.labels(source.name, task)
+    n = dense.test.n_locations
+    rows = []
+    for layer in source.layers:
+        try:
+            kept = directory.read_tensors(said_at(source.name, layer, task))
+            rows.append(kept["values"].astype(np.int64))
+        except InputError:
+            # The probe failed, and its row says why.
+            rows.append(np.full(n, UNKNOWN))
+    return _Said(task, source, dense, np.stack([*rows, _truth(dense, task)]))
+
+
+def _write_picture(directory: RunDirectory, setup: Setup, number: int, image: int) -> None:
+    data = setup.grids.data
+    truth = data.truths[image]
+    boxes = data.boxes[next(iter(setup.sources))][truth.size]
+    grid = _grid(boxes)
+    facts = {
+        "sample": truth.sample,
+        "size": [*truth.size],
+        "grid": None if grid is None else [*grid],
+        "boxes": [None if np.isnan(box).any() else box.tolist() for box in boxes],
+    }
+    write_example(directory, f"{number:05d}", Example(facts, data.images[image]))
+
+
+def _truth(dense: DenseLabels, task: str) -> np.ndarray:
     if task == "instances":
-        return instance_truth(ground)
-    return np.concatenate([ground.labels(image) for image in ground.plan.test.tolist()])
+        return instance_truth(dense)
+    return np.concatenate([dense.labels(image) for image in dense.plan.test.tolist()])
 
 
 def aligned(group: Int[np.ndarray, " n"], truth: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -24,7 +24,7 @@ def planted_probe(vlm: VLM, samples: Sequence[Sample]) -> Mapping[str, float | N
     The best is 1 where masks are given, and elsewhere what one answer per location can reach.
     """
     study = Probe(
-        [vlm], samples, tasks=PLANTED_TASKS, layers=(LAYER,), seeds=1, controls=False, n_examples=0
+        vlm, samples, tasks=PLANTED_TASKS, layers=(LAYER,), seeds=1, controls=False, n_examples=0
     )
     with TemporaryDirectory() as folder:
         rows = study.run(Path(folder) / "run").summary().to_pylist()

@@ -1,4 +1,4 @@
-"""Reading the data set once: its truth on every grid, its fingerprint, the images while they fit.
+"""Reading the data set: its truth on every grid, and the images while they fit.
 
 Where the locations of an image lie depends on its size only, so that an encoder is asked once a
 size, and the pixels of masks need not be held.
@@ -15,21 +15,17 @@ from jaxtyping import Float
 from PIL import Image
 
 from ...data import Sample
-from ...errors import InputError, one_line
-from ...store import fingerprint_json
-from .._readable import Prints, sample_fingerprint, unreadable
+from .._readable import Readable
 from .labels import LeftOut
-from .truth import Located, Truth, check_samples, locate, truth_of
+from .truth import Located, Truth, first_of_each, locate, truth_of
 
 _KEPT_BYTES = 1 << 30
 """Images are held in memory up to this many bytes of pixels, and read again beyond."""
 
-Told = Callable[[int, int, str], None]
-
 
 @dataclass(frozen=True, eq=False)
 class Images(Sequence[Image.Image]):
-    """The images that can be used, in the order of the data.
+    """The images that are used, in the order of the data.
 
     Attributes:
         places: number of each among the samples.
@@ -49,8 +45,9 @@ class Images(Sequence[Image.Image]):
     def __getitem__(self, index: int | slice) -> Image.Image | list[Image.Image]:
         if isinstance(index, slice):
             return [self[number] for number in range(*index.indices(len(self)))]
-        held = self.held.get(index)
-        return self.samples[self.places[index]].image if held is None else held
+        place = self.places[index]
+        held = self.held.get(place)
+        return self.samples[place].image if held is None else held
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,94 +55,56 @@ class Data:
     """What a data set holds.
 
     Attributes:
-        truths: of the images that can be used, by their number in `images`.
-        located: name of the grid -> the same on that grid.
-        boxes: name of the grid -> size of an image -> its locations, in pixels.
-        errors: name and reason of the samples that could not be read.
-        left_out: what else is not used.
-        prints: one fingerprint a sample.
+        truths: of the images that are used, by their number in `images`.
+        located: name of the encoder -> the same on its grid; encoders with one grid share it.
+        boxes: name of the encoder -> size of an image -> its locations, in pixels.
+        left_out: images that are not used.
     """
 
     images: Images
     truths: dict[int, Truth]
     located: Mapping[str, dict[int, Located]]
     boxes: Mapping[str, dict[tuple[int, int], Float[np.ndarray, "n 4"]]]
-    errors: list[tuple[str, str]]
     left_out: list[LeftOut]
-    prints: Prints
-
-    @property
-    def fingerprint(self) -> str:
-        """Of everything that a study sees of the data."""
-        return fingerprint_json(self.prints.texts)
 
 
 Boxes = Callable[[Image.Image], Float[np.ndarray, "n 4"]]
 """Where the locations of an image lie."""
 
 
-def read_data(samples: Sequence[Sample], grids: Mapping[str, Boxes], tell: Told) -> Data:
+def read_data(readable: Readable, encoders: Mapping[str, Boxes]) -> Data:
     """Reads all samples once.
 
-    A mask of another size than its image fails its sample; two samples of one name fail the study.
-
     Raises:
-        InputError: no samples, none that can be read, or one name twice.
+        InputError: two samples have one name.
+        StudyError: a sample is not what it was when the run was started.
     """
-    if not len(samples):
-        raise InputError(
-            "the probe study needs at least one sample, got an empty data set: check the data's "
-            "path and filters"
-        )
-    found: list[tuple[int, Truth, dict[str, Located]]] = []
+    truths: dict[int, Truth] = {}
+    located: dict[int, dict[str, Located]] = {}
+    boxes: dict[str, dict[tuple[int, int], np.ndarray]] = {name: {} for name in encoders}
     held: dict[int, Image.Image] = {}
-    errors: list[tuple[str, str]] = []
-    prints: list[str] = []
-    known: dict[tuple[str, tuple[int, int]], np.ndarray] = {}
     size = 0
-    for place in range(len(samples)):
-        label = f"sample {place}"
-        try:
-            sample = samples[place]
-            label = sample.id
-            truth, maps = truth_of(sample)
-            for name, boxes_of in grids.items():
-                if (name, truth.size) not in known:
-                    known[name, truth.size] = boxes_of(sample.image)
-            boxes = {name: known[name, truth.size] for name in grids}
-            on = {one.tobytes(): locate(truth, maps, one) for one in boxes.values()}
-            prints.append(sample_fingerprint(sample))
-        except Exception as error:
-            # One bad image must not cost the others.
-            errors.append((label, one_line(error)))
-            prints.append(unreadable(error))
-            continue
-        found.append((place, truth, {name: on[one.tobytes()] for name, one in boxes.items()}))
+    for place, sample in readable.checked():
+        truth, maps = truth_of(sample)
+        for name, boxes_of in encoders.items():
+            if truth.size not in boxes[name]:
+                boxes[name][truth.size] = boxes_of(sample.image)
+        own = {name: boxes[name][truth.size] for name in encoders}
+        on = {one.tobytes(): locate(truth, maps, one) for one in own.values()}
+        truths[place] = truth
+        located[place] = {name: on[one.tobytes()] for name, one in own.items()}
         size += np.asarray(sample.image).nbytes
         if size <= _KEPT_BYTES:
             held[place] = sample.image
-        tell(place + 1, len(samples), f"reading {sample.id}")
-    if not found:
-        raise InputError(
-            f"none of the {len(samples)} samples can be read; the first: {errors[0][1]}"
-        )
-    twice = {name for name, _ in check_samples([truth for _, truth, _ in found])}
-    used = [one for one in found if one[1].sample not in twice]
-    left = [LeftOut("all", "images", "show what another image shows", len(twice))] if twice else []
-    images = Images(
-        samples,
-        [place for place, _, _ in used],
-        {number: held[place] for number, (place, _, _) in enumerate(used) if place in held},
-    )
+    places = first_of_each(truths)
+    twice = len(truths) - len(places)
     return Data(
-        images,
-        {number: truth for number, (_, truth, _) in enumerate(used)},
-        {name: {number: on[name] for number, (_, _, on) in enumerate(used)} for name in grids},
+        Images(readable.samples, places, held),
+        {number: truths[place] for number, place in enumerate(places)},
         {
-            name: {size: one for (grid, size), one in known.items() if grid == name}
-            for name in grids
+            name: {number: located[place][name] for number, place in enumerate(places)}
+            for name in encoders
         },
-        errors,
-        left,
-        Prints(tuple(prints), getattr(samples, "fingerprint", None), False),
+        boxes,
+        [LeftOut("all", "images", "show what another image shows", twice)] if twice else [],
     )

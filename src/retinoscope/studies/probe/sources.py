@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
-from ...encoders import SMALL, CachedFeatures, Encoder
+from ...encoders import SMALL, CachedFeatures, Encoder, Matcher, TwoTower, load
+from ...errors import CapabilityError, InputError
+from .._untrained import untrained_encoder
+from .labels import LeftOut
 
 if TYPE_CHECKING:
     from .read import Images
@@ -133,3 +136,69 @@ def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
 def last_layers(layers: Sequence[str]) -> tuple[str, ...]:
     """The last layer of each part."""
     return tuple({name.split(".")[0]: name for name in layers}.values())
+
+
+def sources_of(models: Sequence[Any], layers: Sequence[str] | None) -> tuple[Source, ...]:
+    """The encoders of some models, each with the layers that are probed.
+
+    Args:
+        layers: names, wherever an encoder has them; by default `default_layers`.
+
+    Raises:
+        InputError: one encoder twice, or a layer that none has.
+        CapabilityError: a model whose locations stand for nothing by themselves.
+    """
+    found: dict[str, Source] = {}
+    known: dict[str, None] = {}
+    for model in models:
+        encoder = _encoder_of(model)
+        name = short_name(encoder.name)
+        if name in found:
+            raise InputError(f"expected different encoders, got {name!r} twice")
+        known |= dict.fromkeys(encoder.layers)
+        chosen = (
+            default_layers(encoder.layers)
+            if layers is None
+            else tuple(one for one in encoder.layers if one in layers)
+        )
+        found[name] = Source(name, "encoder", name, chosen, encoder)
+    missing = sorted(set(layers or ()) - set(known))
+    if missing:
+        raise InputError(f"expected layers of {', '.join(known)}, got {missing[0]!r}")
+    return tuple(found.values())
+
+
+def _encoder_of(model: Any) -> Encoder:
+    if isinstance(model, Matcher):
+        raise CapabilityError(
+            f"{model.name}: reads image and text together, so its locations stand for nothing by "
+            "themselves: give a VLM, a CLIP, a SigLIP or an encoder"
+        )
+    return load(model.encoder if isinstance(model, TwoTower) else model)
+
+
+def baselines_of(
+    sources: Sequence[Source], seed: int
+) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
+    """The encoders with random weights, and raw pixels; and what could not be made."""
+    found: list[Source] = []
+    left: list[LeftOut] = []
+    for source in sources:
+        name = f"{source.name}, untrained"
+        try:
+            fresh = untrained_encoder(source.encoder, seed)
+        except CapabilityError as error:
+            left.append(LeftOut("all", name, str(error), 1))
+            continue
+        if fresh.fingerprint != source.fingerprint:
+            found.append(Source(name, "untrained", source.name, last_layers(source.layers), fresh))
+    first = sources[0]
+    found.append(Source(PIXELS, "pixels", first.name, (PIXELS,), first.encoder))
+    return tuple(found), tuple(left)
+
+
+def checksums_of(sources: Mapping[str, Source]) -> dict[str, str]:
+    """Of all parameters of each source."""
+    known = {id(one.encoder): one.encoder for one in sources.values()}
+    found = {key: encoder.checksum() for key, encoder in known.items()}
+    return {name: found[id(source.encoder)] for name, source in sources.items()}

@@ -7,37 +7,49 @@ be verified, and none is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+import os
+import warnings
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Executor as Pool
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
+from weakref import WeakKeyDictionary
 
-from ... import arguments, encoders
 from ...data import Sample
-from ...encoders import Encoder
-from ...errors import CapabilityError, InputError
-from ...signals import stopped_by_signals
-from ...sources import require_objects, source_of
-from ...store import Json, RunDirectory, fingerprint_json, new_manifest, sample_key
-from .._models import Unchanged
-from .._readable import SAMPLES
-from .._results import Results
-from .._study import Progress
-from .._untrained import untrained_encoder
+from ...encoders import check_unseen
+from ...errors import InputError, MissingExtraError, StudyError
+from ...store import RunDirectory
+from .._executor import Example, Outcome, Rows, Tell, Unit
+from .._models import open_subject
+from .._needs import Need
+from .._readable import Prints, Readable
+from .._study import Limits, Study
+from .facts import FACTS, facts_of
+from .grids import Grids
 from .labels import LeftOut
-from .questions import Questions, questions_of
-from .read import Data, read_data
-from .sources import PIXELS, Source, default_layers, last_layers, short_name
+from .layers import Layers
+from .maps import write_maps
+from .options import ProbeOptions
+from .questions import questions_of
+from .read import read_data
+from .setup import Setup
+from .sources import Source, baselines_of, checksums_of, sources_of
 from .split import splits_of
 from .tasks import TASKS
-from .work import Settings, Unit, Work
+from .truth import check_masks, truth_of
+from .units import ProbeUnit, units_of
 
-SCHEMA = 1
+_THREADS = min(4, os.cpu_count() or 1)
 
 
-@dataclass(frozen=True, eq=False)
-class Probe:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Probe(Study[Setup]):
     """Probes of frozen encoders, on equal terms.
 
     Every task (`TASKS`) is answered by a light head on one layer: linear, or with one hidden layer
@@ -53,14 +65,15 @@ class Probe:
     case, Hewitt and Liang 2019, arXiv 1909.03368; undefined where all cases get one) and shuffled
     labels, first seed only. The encoder's parameters are compared before and after.
 
+    Each probe (encoder, layer, task, labels, seed) is written as it is finished.
+
     Args:
-        sources: encoders, or what `retinoscope.encoders.load` takes.
-        samples: a sequence of `Sample`.
+        vlm: a VLM, a contrastive model or an encoder alone, or what names one.
+        encoders: further models, compared on the same samples.
         tasks: names of `TASKS`; one that the data cannot ask is left out and listed.
         layers: names, wherever an encoder has them; by default the first, the middle and the last
             of each of its parts.
         seeds: number of probe seeds.
-        seed: of splits, draws and random weights.
         classes: names that objects may have; by default those that occur.
         most_classes: only so many names, the most frequent.
         controls: also the encoder with random weights, raw pixels, control and shuffled labels.
@@ -68,151 +81,89 @@ class Probe:
         dense_images: at most so many test images are scored in dense tasks.
         cache: folder for features; by default in the run directory.
         precision: in which features are kept.
-        n_examples: test images kept as pictures for the report.
     """
 
-    sources: Sequence[Any]
-    samples: Sequence[Sample]
-    tasks: Sequence[str] = tuple(TASKS)
-    layers: Sequence[str] | None = None
+    encoders: tuple[Any, ...] = ()
+    tasks: tuple[str, ...] = tuple(TASKS)
+    layers: tuple[str, ...] | None = None
     seeds: int = 3
-    seed: int = 0
-    classes: Sequence[str] | None = None
+    classes: tuple[str, ...] | None = None
     most_classes: int = 100
     controls: bool = True
     locations: int = 6000
     dense_images: int = 400
     cache: str | Path | None = None
     precision: Literal["float16", "float32"] = "float16"
-    n_examples: int = 3
 
     name: ClassVar[str] = "probe"
+    opens: ClassVar[bool] = True
+    intervenes: ClassVar[bool] = False
+    what: ClassVar[str] = "probes or images"
+    needs: ClassVar[str] = "objects"
+    uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "probes of objects"),)
+    limits: ClassVar[Limits] = {
+        "seeds": (1, None),
+        "locations": (100, None),
+        "dense_images": (2, None),
+        "most_classes": (2, None),
+    }
+    schema: ClassVar[int] = 2
+    columns: ClassVar[tuple[str, ...]] = (
+        *("sample", "error", "encoder", "kind", "of", "place", "layer", "depth", "task", "labels"),
+        *("seed", "head", "n_parameters", "n_train", "strength", "val", "converged", "n_classes"),
+        *("content", "classes", "right", "said", "there", "scores", "top", "bottom"),
+        *("bound_miou", "bound_iou", "bound_pq", "bound_best_iou"),
+    )
 
-    def __post_init__(self) -> None:
-        """Raises InputError for a number outside its range, another precision, or no lists."""
-        arguments.checked_fields(self)
-        arguments.seed(self.seed)
-        arguments.whole(self.n_examples, "n_examples", 0)
-        least = {"seeds": 1, "locations": 100, "dense_images": 2, "most_classes": 2}
-        for name, bound in least.items():
-            arguments.whole(getattr(self, name), name, bound)
+    def _check(self) -> None:
         for task in self.tasks:
             if task not in TASKS:
                 raise InputError(f"expected tasks of {', '.join(TASKS)}, got {task!r}")
         if not self.tasks or len(set(self.tasks)) < len(self.tasks):
             raise InputError(f"expected different tasks, at least one, got {list(self.tasks)}")
 
-    def run(self, out: str | Path, progress: Progress | None = None) -> Results:
-        """Runs the study, or goes on with it, in the run directory `out`.
+    def _given(self) -> Sequence[object]:
+        return (self.vlm, *self.encoders)
 
-        Each probe (encoder, layer, task, labels, seed) is written as it is finished.
+    def _check_model(self) -> None:
+        check_unseen((source.encoder.name for source in self._sources), self.samples)
 
-        Raises:
-            InputError: options or data that cannot be used, or `out` holds something else.
-            CapabilityError: an encoder whose locations have no place.
-            StudyError: the disk is full, or an encoder's parameters changed.
-        """
-        require_objects(self.samples, "a probe")
-        tell = progress or (lambda done, total, what: None)
-        data = read_data(self.samples, {s.name: s.boxes for s in self._sources}, tell)
-        splits = splits_of(range(len(data.images)), self.seeds, self.seed)
-        questions = questions_of(data, splits, self.tasks, self.classes, self.most_classes)
-        sources = (*self._sources, *self._baselines[0])
-        unchanged = Unchanged(source.encoder for source in sources)
-        manifest = self._manifest(data)
-        units = list(self._units(questions))
-        keys = [self._key(manifest, unit) for unit in units]
-        with (
-            stopped_by_signals(),
-            RunDirectory.open(
-                out, manifest, schema=SCHEMA, order=[*keys, *self._error_keys(manifest, data)]
-            ) as directory,
-        ):
-            self._write_errors(directory, manifest, data)
-            if data.prints.source is not None:
-                directory.write_file(SAMPLES, data.prints.file)
-            left = (*questions.left_out, *self._baselines[1])
-            Work(
-                directory,
-                data,
-                splits,
-                questions,
-                left,
-                dict(zip(units, keys, strict=True)),
-                self._settings,
-                tell,
-                unchanged,
-            ).run()
-            directory.finish()
-        return Results(Path(out))
+    def _placed(self, out: Path) -> Self:
+        placed = replace(self, cache=out / "features") if self.cache is None else self
+        # They are opened once.
+        object.__setattr__(placed, "_models", self._models)
+        object.__setattr__(placed, "_sources", self._sources)
+        return placed
+
+    def studied(self) -> Sequence[Any]:
+        return self._models
+
+    @cached_property
+    def _models(self) -> tuple[Any, ...]:
+        opened = [open_subject(model) for model in self._given()]
+        # A VLM goes by its own fingerprint, so that the microscope knows it again.
+        return tuple(getattr(model, "vlm", model) for model in opened)
 
     @cached_property
     def _sources(self) -> tuple[Source, ...]:
-        loaded = [encoders.load(one) for one in self.sources]
-        if not loaded:
-            raise InputError("expected at least one encoder, got none")
-        found: list[Source] = []
-        for encoder in loaded:
-            name = short_name(encoder.name)
-            if name in (one.name for one in found):
-                raise InputError(f"expected different encoders, got {name!r} twice")
-            found.append(Source(name, "encoder", name, self._chosen(encoder), encoder))
-        wanted = set(self.layers or ())
-        missing = sorted(wanted - {layer for one in found for layer in one.layers})
-        if missing:
-            every = dict.fromkeys(layer for encoder in loaded for layer in encoder.layers)
-            raise InputError(f"expected layers of {', '.join(every)}, got {missing[0]!r}")
-        encoders.check_unseen((encoder.name for encoder in loaded), self.samples)
-        return tuple(found)
-
-    def _chosen(self, encoder: Encoder) -> tuple[str, ...]:
-        if self.layers is None:
-            return default_layers(encoder.layers)
-        return tuple(name for name in encoder.layers if name in set(self.layers))
+        return sources_of(self._models, self.layers)
 
     @cached_property
     def _baselines(self) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
-        """Encoders with random weights and raw pixels; and what could not be made."""
-        if not self.controls:
-            return (), ()
-        found: list[Source] = []
-        left: list[LeftOut] = []
-        for source in self._sources:
-            try:
-                fresh = untrained_encoder(source.encoder, self.seed)
-            except CapabilityError as error:
-                left.append(LeftOut("all", f"{source.name}, untrained", str(error), 1))
-                continue
-            if fresh.fingerprint != source.fingerprint:
-                name = f"{source.name}, untrained"
-                layers = last_layers(source.layers)
-                found.append(Source(name, "untrained", source.name, layers, fresh))
-        first = self._sources[0]
-        found.append(Source(PIXELS, "pixels", first.name, (PIXELS,), first.encoder))
-        return tuple(found), tuple(left)
+        return baselines_of(self._sources, self.seed) if self.controls else ((), ())
 
-    def _units(self, questions: Questions) -> Iterator[Unit]:
-        for task in questions.tasks:
-            yield from (Unit(None, "", task, "true", number) for number in range(self.seeds))
-        for source in (*self._sources, *self._baselines[0]):
-            for layer in source.layers:
-                for task in questions.tasks:
-                    for number in range(self.seeds if source.kind == "encoder" else 1):
-                        yield Unit(source, layer, task, "true", number)
-                    if self.controls and source.kind == "encoder" and TASKS[task].controlled:
-                        yield Unit(source, layer, task, "control", 0)
-                        yield Unit(source, layer, task, "shuffled", 0)
+    @cached_property
+    def _by_name(self) -> dict[str, Source]:
+        return {source.name: source for source in (*self._sources, *self._baselines[0])}
 
-    @property
-    def _settings(self) -> Settings:
-        return Settings(
-            self.seed,
-            self.locations,
-            self.dense_images,
-            self.cache,
-            self.precision,
-            self.n_examples,
-        )
+    def asks(self, sample: Sample) -> Mapping[str, int]:
+        check_masks(sample)
+        return {"objects": len(sample.objects)}
+
+    def units(self, prints: Prints) -> Sequence[Unit]:
+        asked = [task for task in TASKS if task in self.tasks]
+        probes = units_of(list(self._by_name.values()), asked, self.seeds, self.controls)
+        return [*probes, *prints.unreadable]
 
     def _parameters(self) -> dict[str, object]:
         names = ("tasks", "seeds", "classes", "most_classes", "controls", "locations")
@@ -221,57 +172,123 @@ class Probe:
         found["encoders"] = [[one.name, one.fingerprint, one.layers] for one in self._sources]
         return found
 
-    def _manifest(self, data: Data) -> dict[str, Json]:
-        # A VLM goes by its own fingerprint, so that the microscope knows it again.
-        prints = [
-            str(getattr(getattr(one.encoder, "vlm", one), "fingerprint", one.fingerprint))
-            for one in self._sources
-        ]
-        source = source_of(self.samples)
-        told: dict[str, object] = {} if source is None else {"source": source}
-        devices = {
-            str(parameter.device)
-            for one in self._sources
-            for module in one.encoder.modules
-            for parameter in module.parameters()
-        }
-        dtypes = {str(one.encoder.settings.get("dtype", "float32")) for one in self._sources}
-        return new_manifest(
-            study=self.name,
-            parameters=self._parameters(),
-            model={
-                "name": " + ".join(one.name for one in self._sources),
-                "fingerprint": prints[0] if len(prints) == 1 else fingerprint_json(prints),
-            },
-            data={"fingerprint": data.fingerprint, "samples": len(self.samples)} | told,
-            seeds={"study": self.seed},
-            dtype=", ".join(sorted(dtypes)),
-            device=", ".join(sorted(devices)),
+    def _depends_on(self, index: Any, prints: Sequence[str], data: str) -> object:
+        source = self._by_name.get(index.source) if isinstance(index, ProbeUnit) else None
+        return [data, None if source is None else source.fingerprint]
+
+    def context(self, readable: Readable, measured: Any) -> Setup:
+        if readable not in self._setups:
+            self._setups[readable] = self._setup(readable)
+        return self._setups[readable]
+
+    @cached_property
+    def _setups(self) -> WeakKeyDictionary[Readable, Setup]:
+        """What finishing a run needs once more, while that run lasts."""
+        return WeakKeyDictionary()
+
+    def _setup(self, readable: Readable) -> Setup:
+        data = read_data(readable, {source.name: source.boxes for source in self._sources})
+        splits = splits_of(range(len(data.images)), self.seeds, self.seed)
+        questions = questions_of(data, splits, self.tasks, self.classes, self.most_classes)
+        grids = Grids(data, splits, questions, self.locations, self.dense_images, self.seed)
+        assert self.cache is not None
+        return Setup(
+            self._by_name,
+            grids,
+            Layers(grids, self._by_name, Path(self.cache), self.precision),
+            (*questions.left_out, *self._baselines[1]),
+            checksums_of(self._by_name),
         )
 
-    def _key(self, manifest: Mapping[str, Json], unit: Unit) -> str:
-        return sample_key(
-            schema=SCHEMA,
-            study=self.name,
-            data=_fingerprint(manifest["data"]),
-            options=manifest["parameters"],
-            seed=self.seed,
-            source="" if unit.source is None else [unit.source.name, unit.source.fingerprint],
-            unit=[unit.layer, unit.task, unit.labels, unit.number],
+    def outcomes(
+        self, context: Setup, expected: Mapping[Unit, str | None], tell: Tell
+    ) -> Generator[tuple[Unit, Outcome], None, None]:
+        """The constant answers, then layer by layer, then the samples that cannot be read."""
+        for layer, group in groupby(expected, _layer_of):
+            units = list(group)
+            try:
+                if layer is not None:
+                    self._make_ready(context, *layer, tell)
+            except Exception as error:
+                yield from ((unit, self.failed(str(unit), error)) for unit in units)
+                continue
+            with _side_by_side() as pool:
+                waiting = [pool.submit(self.evaluate, context, u, expected[u]) for u in units]
+                try:
+                    for unit, one in zip(units, waiting, strict=True):
+                        yield unit, one.result()
+                finally:
+                    for one in waiting:
+                        one.cancel()
+
+    def _make_ready(self, context: Setup, source: str, layer: str, tell: Tell) -> None:
+        """What the probes of a layer share, made before they run side by side."""
+        if source:
+            tell(f"{source} {layer}")
+            context.layers.gathered(source, layer, tell)
+        context.grids.complete(self._by_name[source].of if source else self._sources[0].name)
+
+    def _evaluate_unit(self, context: Setup, unit: Unit) -> Outcome:
+        assert isinstance(unit, ProbeUnit)
+        found = context.outcome(unit)
+        return replace(found, rows=self._full(found.rows))
+
+    def _rows(
+        self, context: Setup, index: int, sample: Sample, keep: bool
+    ) -> tuple[Rows, list[Example]]:
+        # Only samples that could not be read are units.
+        truth_of(sample)
+        raise StudyError(
+            f"{sample.id} could not be read when the images were divided: a new output folder "
+            "takes it in"
         )
 
-    def _error_keys(self, manifest: Mapping[str, Json], data: Data) -> list[str]:
-        made = _fingerprint(manifest["data"])
-        return [sample_key(study=self.name, data=made, failed=label) for label, _ in data.errors]
-
-    def _write_errors(
-        self, directory: RunDirectory, manifest: Mapping[str, Json], data: Data
-    ) -> None:
-        keys = self._error_keys(manifest, data)
-        for key, (label, text) in zip(keys, data.errors, strict=True):
-            if key not in directory:
-                directory.write(key, [{"sample": label, "error": text}])
+    def _finish(self, directory: RunDirectory, readable: Readable) -> None:
+        setup = self.context(readable, None)
+        text = json.dumps(facts_of(setup), ensure_ascii=False, indent=1) + "\n"
+        directory.write_file(FACTS, text.encode("utf-8"))
+        write_maps(directory, setup, self.n_examples)
+        super()._finish(directory, readable)
 
 
-def _fingerprint(facts: Json) -> Json:
-    return facts["fingerprint"] if isinstance(facts, dict) else facts
+def _layer_of(unit: Unit) -> tuple[str, str] | None:
+    return (unit.source, unit.layer) if isinstance(unit, ProbeUnit) else None
+
+
+@contextmanager
+def _side_by_side() -> Iterator[Pool]:
+    """Threads for probes, which use the cores better side by side than one by one."""
+    try:
+        import sklearn  # noqa: F401 (the heads need it, and threadpoolctl comes with it)
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        raise MissingExtraError("scikit-learn", "probe") from None
+    with (
+        warnings.catch_warnings(),
+        threadpool_limits(1),
+        ThreadPoolExecutor(_THREADS) as pool,
+    ):
+        # Whether it converged is recorded.
+        warnings.filterwarnings("ignore", "lbfgs failed to converge")
+        yield pool
+
+
+def make(
+    vlm: Any, samples: Sequence[Sample], options: ProbeOptions, *, seed: int, n_examples: int
+) -> Study:
+    """The study that these options ask for."""
+    return Probe(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        encoders=options.encoders,
+        tasks=options.tasks,
+        layers=options.layers or None,
+        seeds=options.seeds,
+        classes=options.classes or None,
+        controls=options.controls,
+        locations=options.locations,
+        cache=options.cache,
+        precision=options.precision,
+    )

@@ -8,7 +8,7 @@ pixels) alone.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,17 +84,13 @@ def truth_of(sample: Sample) -> tuple[Truth, Maps]:
     Raises:
         InputError: a mask of another size than the image, or without a pixel.
     """
-    width, height = sample.image.size
+    check_masks(sample)
     rgb = np.asarray(sample.image.convert("RGB"))
-    for obj in sample.objects:
-        _check_mask(sample, obj.name, obj.mask, (height, width))
-        for part in obj.parts:
-            _check_mask(sample, f"{obj.name}'s {part.name}", part.mask, (height, width))
     maps = _maps(sample, rgb)
     truth = Truth(
         sample=sample.id,
         pixels=fingerprint_array(rgb),
-        size=(width, height),
+        size=sample.image.size,
         items=tuple(_item(obj, rgb) for obj in sample.objects),
         parts=tuple((k, part.name) for k, obj in enumerate(sample.objects) for part in obj.parts),
         packed=zlib.compress(maps.instance.astype(np.int16).tobytes(), 1),
@@ -115,6 +111,16 @@ def _maps(sample: Sample, rgb: np.ndarray) -> Maps:
         for label, one in enumerate(obj.parts, int(first[number])):
             part[one.mask & obj.mask] = label
     return Maps(instance, part, tuple(obj.mask for obj in sample.objects), rgb)
+
+
+def check_masks(sample: Sample) -> None:
+    """Raises `InputError` for a mask of another size than the image, or without a pixel."""
+    width, height = sample.image.size
+    shape = (height, width)
+    for obj in sample.objects:
+        _check_mask(sample, obj.name, obj.mask, shape)
+        for part in obj.parts:
+            _check_mask(sample, f"{obj.name}'s {part.name}", part.mask, shape)
 
 
 def _check_mask(sample: Sample, what: str, mask: np.ndarray, shape: tuple[int, int]) -> None:
@@ -239,23 +245,19 @@ def _cells(owner: np.ndarray, labels: np.ndarray) -> Cells:
     return Cells(found // width - 1, found % width, codes[found])
 
 
-def check_samples(truths: Sequence[Truth]) -> list[tuple[str, str]]:
-    """Images that show what an earlier one shows, with the earlier one's name.
+def first_of_each(truths: Mapping[int, Truth]) -> list[int]:
+    """Numbers of the images that show what no earlier one shows.
 
     Raises:
         InputError: two images have one name.
     """
     names: set[str] = set()
-    first: dict[str, str] = {}
-    twice: list[tuple[str, str]] = []
-    for truth in truths:
+    first: dict[str, int] = {}
+    for number, truth in truths.items():
         if truth.sample in names:
             raise InputError(
                 f"expected images with names of their own, got {truth.sample!r} twice: rename one"
             )
         names.add(truth.sample)
-        if truth.pixels in first:
-            twice.append((truth.sample, first[truth.pixels]))
-        else:
-            first[truth.pixels] = truth.sample
-    return twice
+        first.setdefault(truth.pixels, number)
+    return list(first.values())

@@ -1,0 +1,61 @@
+"""What is fitted and written as a whole: one probe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from ...naming import slugify
+from .cases import Labels
+from .draws import CONSTANT
+from .sources import Source
+from .tasks import TASKS
+
+
+class ProbeUnit(NamedTuple):
+    """One probe; with no source and no layer the constant answer.
+
+    Attributes:
+        number: of the probe seed.
+    """
+
+    source: str
+    layer: str
+    task: str
+    labels: Labels
+    number: int
+
+    def __str__(self) -> str:
+        read = f"{self.source} {self.layer}" if self.source else CONSTANT
+        extra = "" if self.labels == "true" else f", {self.labels} labels"
+        return f"{read}: {self.task}{extra}, seed {self.number}"
+
+    @property
+    def shown(self) -> bool:
+        """Whether its answers at locations are kept for maps: only the first seed's."""
+        return self.labels == "true" and not self.number
+
+
+def said_at(source: str, layer: str, task: str) -> str:
+    """The name of the array with what the first probe said at all test locations."""
+    return f"said/{slugify(source) or 'encoder'}/{layer}/{task}"
+
+
+def units_of(
+    sources: Sequence[Source], tasks: Sequence[str], seeds: int, controls: bool
+) -> Iterator[ProbeUnit]:
+    """All probes, those of one layer together.
+
+    Args:
+        controls: also control labels and shuffled labels, with the first seed.
+    """
+    for task in tasks:
+        yield from (ProbeUnit("", "", task, "true", number) for number in range(seeds))
+    for source in sources:
+        for layer in source.layers:
+            for task in tasks:
+                for number in range(seeds if source.kind == "encoder" else 1):
+                    yield ProbeUnit(source.name, layer, task, "true", number)
+                if controls and source.kind == "encoder" and TASKS[task].controlled:
+                    yield ProbeUnit(source.name, layer, task, "control", 0)
+                    yield ProbeUnit(source.name, layer, task, "shuffled", 0)
