@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,18 +11,36 @@ from cyclopts import Parameter
 from ._say import say
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """How images are shown.
+
+    Args:
+        task: describe by typing, read a description, or both (read where there is one).
+        radius: of the sharp window, as a share of the image's diagonal.
+        blur: standard deviation of the blur, as a share of the diagonal.
+        per_session: at most so many images a session.
+        shuffle: show them in another order to each.
+        consent: a text file to be accepted, in place of the built-in text.
+        title: at the top of the first page.
+    """
+
+    task: Literal["describe", "read", "both"] = "describe"
+    radius: float = 0.06
+    blur: float = 0.03
+    per_session: int | None = None
+    shuffle: bool = True
+    consent: Path | None = None
+    title: str = "Where do you look?"
+
+
 def collect(
     folder: str,
     /,
     *,
     out: Path,
-    task: Literal["describe", "read", "both"] = "describe",
-    radius: float = 0.06,
-    blur: float = 0.03,
-    per_session: int | None = None,
-    shuffle: bool = True,
-    consent: Path | None = None,
-    title: str = "Where do you look?",
+    showing: Showing = Showing(),
     host: str = "127.0.0.1",
     port: int = 8000,
     open: Annotated[bool, Parameter(negative=())] = False,
@@ -47,20 +66,13 @@ def collect(
         folder: images, and for reading texts.csv with the columns image and text; or any DATA, such
             as scenes:10.
         out: folder of the sessions; an existing one goes on.
-        task: describe by typing, read a description, or both (read where there is one).
-        radius: of the sharp window, as a share of the image's diagonal.
-        blur: standard deviation of the blur, as a share of the diagonal.
-        per_session: at most so many images a session.
-        shuffle: show them in another order to each.
-        consent: a text file to be accepted, in place of the built-in text.
-        title: at the top of the first page.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         open: open the page in the browser.
     """
     from ._common import check_counts
 
-    check_counts(per_session=per_session)
+    check_counts(per_session=showing.per_session)
     from ..collect import CollectionOptions, serve_collection
     from ..gaze import described
     from ..sources import open_source
@@ -69,15 +81,7 @@ def collect(
     serve_collection(
         samples,
         out,
-        CollectionOptions(
-            task=task,
-            radius=radius,
-            blur=blur,
-            per_session=per_session,
-            shuffle=shuffle,
-            consent=consent,
-            title=title,
-        ),
+        CollectionOptions(**vars(showing)),
         host=host,
         port=port,
         open_browser=open,

@@ -38,39 +38,55 @@ Several = Parameter(
 
 @Parameter(name="*", group=RUNNING)
 @dataclass(frozen=True, kw_only=True)
-class Common:
-    """Options of every study; what only some of them use stands below."""
+class Running:
+    """How studies are run.
 
-    out: Annotated[
-        Path,
-        Parameter(group=_own, help="folder for the results; a run directory of this study."),
-    ]
-    seed: Annotated[int, Parameter(help="seed of everything random in the study.")] = 0
-    data_seed: Annotated[int, Parameter(help="seed of drawn scenes (scenes:N).")] = 0
-    limit: Annotated[int | None, Parameter(help="use only the first so many images.")] = None
-    curation: Annotated[
-        Path | None,
-        Parameter(help="use only what this curation.json of the same data keeps."),
-    ] = None
-    examples: Annotated[int, Parameter(help="images kept as pictures for the report.")] = 3
-    max_failures: Annotated[
-        float,
-        Parameter(help="share of the images that may fail; from 20 on, more stop the run."),
-    ] = 0.5
-    retry_failed: Annotated[
-        bool, Parameter(negative=(), help="try images again that failed before.")
-    ] = False
-    scale: Annotated[
-        Literal["ray"] | None,
-        Parameter(help="spread the images over a Ray cluster, or over this machine's GPUs."),
-    ] = None
-    workers: Annotated[
-        int | None, Parameter(help="replicas of the model (with --scale); by default all fit.")
-    ] = None
-    gpus: Annotated[
-        float | None,
-        Parameter(help="GPUs of each replica (with --scale); by default 1 if there are any."),
-    ] = None
+    Args:
+        seed: of everything random in the study.
+        data_seed: seed of drawn scenes (scenes:N).
+        examples: images kept as pictures for the report.
+        max_failures: share of the images that may fail; from 20 on, more stop the run.
+        retry_failed: try images again that failed before.
+        scale: spread the images over a Ray cluster, or over this machine's GPUs.
+        workers: replicas of the model (with --scale); by default all fit.
+        gpus: GPUs of each replica (with --scale); by default 1 if there are any.
+    """
+
+    seed: int = 0
+    data_seed: int = 0
+    examples: int = 3
+    max_failures: float = 0.5
+    retry_failed: Annotated[bool, Parameter(negative=())] = False
+    scale: Literal["ray"] | None = None
+    workers: int | None = None
+    gpus: float | None = None
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers that no study can take, before anything is opened."""
+        check_seeds(seed=self.seed, data_seed=self.data_seed)
+        check_counts(0, examples=self.examples)
+        check_counts(workers=self.workers)
+
+
+@Parameter(name="*", group=RUNNING)
+@dataclass(frozen=True, kw_only=True)
+class Common(Running):
+    """Options of every study; what only some of them use stands below.
+
+    Args:
+        out: folder for the results; a run directory of this study.
+        limit: use only the first so many images.
+        curation: use only what this curation.json of the same data keeps.
+    """
+
+    out: Annotated[Path, Parameter(group=_own)]
+    limit: int | None = None
+    curation: Path | None = None
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers that no study can take, before anything is opened."""
+        super().check()
+        check_counts(limit=self.limit)
 
 
 PARTLY = 3
@@ -97,13 +113,6 @@ def samples_of(
 
         samples = Curated.load(curation).apply(samples)
     return samples if limit is None else samples[:limit]
-
-
-def check_numbers(common: Common) -> None:
-    """Raises `InputError` for numbers that no study can take, before anything is opened."""
-    check_seeds(seed=common.seed, data_seed=common.data_seed)
-    check_counts(0, examples=common.examples)
-    check_counts(limit=common.limit, workers=common.workers)
 
 
 def check_seeds(**given: int) -> None:
@@ -143,7 +152,7 @@ def run_study(
     Raises:
         SystemExit: code 3, where it is done and some images failed.
     """
-    check_numbers(common)
+    common.check()
     if loading.device is not None and common.scale is None:
         from ..device import device_of
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -25,6 +26,59 @@ if TYPE_CHECKING:
 
 Task = Literal["generative", "polling", "question"]
 Mode = Literal["paper", "corrected"]
+_Flag = Annotated[bool, Parameter(negative=())]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Which objects are kept.
+
+    Args:
+        paper: the paper's filters: an area of 1000 to 2000 pixels, at most 3 annotations, the first
+            such object, its crop rule and its hallucination filter; the options change their
+            settings.
+        min_area: only objects of more visible pixels.
+        max_area: only objects of fewer visible pixels.
+        at_most: only images with at most so many annotations.
+        first: at most so many objects an image, the first ones.
+        has_question: only objects that one of the data's questions is about.
+        hallucination: only objects that the caption names, and no longer once their pixels are
+            noise.
+        baseline: only objects about which the model answers these tasks right.
+        mode: rules of area, crop and answers; "paper" with --paper, else "corrected".
+    """
+
+    paper: _Flag = False
+    min_area: float | None = None
+    max_area: float | None = None
+    at_most: int | None = None
+    first: int | None = None
+    has_question: _Flag = False
+    hallucination: _Flag = False
+    baseline: Annotated[tuple[Task, ...], Several] = ()
+    mode: Mode | None = None
+
+    def filters(self, seed: int) -> tuple[Filter, ...]:
+        """The filters in their order; `seed` is that of the noise."""
+        from .. import curation as of
+
+        rule = self.mode or ("paper" if self.paper else "corrected")
+        low, high, at_most, first = self.min_area, self.max_area, self.at_most, self.first
+        if self.paper:
+            low, high = 1000 if low is None else low, 2000 if high is None else high
+            at_most, first = at_most or 3, first or 1
+        chosen: tuple[tuple[object, Filter], ...] = (
+            (True, of.OneInstance()),
+            (low is not None or high is not None, of.Area(low, high, rule)),
+            (at_most, of.AtMost(at_most or 1)),
+            (self.has_question, of.HasQuestion()),
+            (first, of.First(first or 1)),
+            (True, of.SurvivesCrop(rule)),
+            (self.paper or self.hallucination, of.Hallucination(rule, seed=seed)),
+            *((True, of.BaselineCorrect(task, rule)) for task in self.baseline),
+        )
+        return tuple(one for wanted, one in chosen if wanted)
 
 
 def curate(
@@ -34,21 +88,13 @@ def curate(
     *,
     out: Path,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
-    paper: Annotated[bool, Parameter(negative=())] = False,
-    min_area: float | None = None,
-    max_area: float | None = None,
-    at_most: int | None = None,
-    first: int | None = None,
-    has_question: Annotated[bool, Parameter(negative=())] = False,
-    hallucination: Annotated[bool, Parameter(negative=())] = False,
-    baseline: Annotated[tuple[Task, ...], Several] = (),
-    mode: Mode | None = None,
+    choice: Choice = Choice(),
     limit: int | None = None,
     caption_tokens: int = 200,
     seed: int = 0,
     data_seed: int = 0,
     max_failures: float = 0.5,
-    retry_failed: Annotated[bool, Parameter(negative=())] = False,
+    retry_failed: _Flag = False,
 ) -> None:
     """Choose objects to study: filters in order, with what is left after each.
 
@@ -66,18 +112,6 @@ def curate(
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         out: folder for the curation.
-        paper: the paper's filters: an area of 1000 to 2000 pixels, at most 3 annotations, the first
-            such object, its crop rule and its hallucination filter; the options change their
-            settings.
-        min_area: only objects of more visible pixels.
-        max_area: only objects of fewer visible pixels.
-        at_most: only images with at most so many annotations.
-        first: at most so many objects an image, the first ones.
-        has_question: only objects that one of the data's questions is about.
-        hallucination: only objects that the caption names, and no longer once their pixels are
-            noise.
-        baseline: only objects about which the model answers these tasks right.
-        mode: rules of area, crop and answers; "paper" with --paper, else "corrected".
         limit: stop after so many kept images.
         caption_tokens: longest caption.
         seed: of the noise.
@@ -86,37 +120,10 @@ def curate(
         retry_failed: try images again that failed before.
     """
     check_seeds(seed=seed)
-    check_counts(at_most=at_most, first=first, limit=limit, caption_tokens=caption_tokens)
-    from ..curation import (
-        Area,
-        AtMost,
-        BaselineCorrect,
-        Curation,
-        First,
-        Hallucination,
-        HasQuestion,
-        OneInstance,
-        SurvivesCrop,
+    check_counts(
+        at_most=choice.at_most, first=choice.first, limit=limit, caption_tokens=caption_tokens
     )
-
-    rule: Mode = mode or ("paper" if paper else "corrected")
-    if paper:
-        min_area = 1000 if min_area is None else min_area
-        max_area = 2000 if max_area is None else max_area
-        at_most, first = at_most or 3, first or 1
-    filters: list[Filter] = [OneInstance()]
-    if min_area is not None or max_area is not None:
-        filters.append(Area(min_area, max_area, rule))
-    if at_most is not None:
-        filters.append(AtMost(at_most))
-    if has_question:
-        filters.append(HasQuestion())
-    if first is not None:
-        filters.append(First(first))
-    filters.append(SurvivesCrop(rule))
-    if paper or hallucination:
-        filters.append(Hallucination(rule, seed=seed))
-    filters += [BaselineCorrect(task, rule) for task in baseline]
+    from ..curation import Curation
     from ..sources import require_objects
 
     samples = samples_of(data, data_seed, None)
@@ -127,7 +134,7 @@ def curate(
         curation = Curation(
             load_model(model, loading),
             samples,
-            tuple(filters),
+            choice.filters(seed),
             limit=limit,
             caption_tokens=caption_tokens,
             max_failures=max_failures,

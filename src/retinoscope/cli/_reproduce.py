@@ -2,17 +2,62 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from ._common import PARTLY, Several, check_counts, check_seeds, samples_of, say_findings
+from ._common import PARTLY, Running, Several, check_counts, samples_of, say_findings
 from ._loading import Loading, load_model, quiet
 from ._progress import Progress
 from ._say import say
 from ._workers import workers_of
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What is run; the defaults are the paper's.
+
+    Args:
+        mode: rules of the released code ("paper"), corrected ones, or both.
+        limit: at most so many images in each of the three sets (the paper: 1000 for captions and
+            yes/no, 100 for questions, 170 for the lens).
+        mean_images: at most so many of the images for the mean visual token (the paper: 50000).
+        min_area: objects of more pixels of the original image.
+        max_area: objects of fewer pixels.
+        at_most: images with at most so many annotations.
+        lens_min_area: the same for the lens.
+        lens_max_area: the same for the lens.
+        sizes: numbers of tokens of the random and gradient sets.
+        gradient_steps: steps of integrated gradients.
+        caption_tokens: longest caption.
+        prefill: put before the answer of questions that ask for a name; "" for nothing.
+        untrained: run the lens also on a copy with random weights, which needs the model's memory
+            again.
+    """
+
+    mode: Literal["paper", "corrected", "both"] = "both"
+    limit: int | None = None
+    mean_images: int = 5000
+    min_area: float = 1000
+    max_area: float = 2000
+    at_most: int = 3
+    lens_min_area: float = 20_000
+    lens_max_area: float = 30_000
+    sizes: Annotated[tuple[int, ...], Several] = (5, 10, 20, 40, 60, 100, 250)
+    gradient_steps: int = 50
+    caption_tokens: int = 200
+    prefill: str = "It is a"
+    untrained: Annotated[bool, Parameter(negative=())] = False
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        names = ("limit", "mean_images", "at_most", "caption_tokens")
+        check_counts(**{name: getattr(self, name) for name in names})
+        check_counts(2, gradient_steps=self.gradient_steps)
 
 
 def reproduce(
@@ -23,36 +68,18 @@ def reproduce(
     *,
     out: Path,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
-    mode: Literal["paper", "corrected", "both"] = "both",
-    limit: int | None = None,
+    plan: Plan = Plan(),
     questions: Path | None = None,
     lens_data: str | None = None,
     mean_data: str | None = None,
-    mean_images: int = 5000,
-    min_area: float = 1000,
-    max_area: float = 2000,
-    at_most: int = 3,
-    lens_min_area: float = 20_000,
-    lens_max_area: float = 30_000,
-    sizes: Annotated[tuple[int, ...], Several] = (5, 10, 20, 40, 60, 100, 250),
-    gradient_steps: int = 50,
-    caption_tokens: int = 200,
-    prefill: str = "It is a",
-    untrained: Annotated[bool, Parameter(negative=())] = False,
-    seed: int = 0,
-    data_seed: int = 0,
-    examples: int = 3,
-    max_failures: float = 0.5,
-    retry_failed: Annotated[bool, Parameter(negative=())] = False,
-    scale: Literal["ray"] | None = None,
-    workers: int | None = None,
-    gpus: float | None = None,
+    running: Running = Running(),  # noqa: B008 (frozen)
 ) -> None:
     """Run a whole paper, and put each number beside the paper's.
 
     Neo et al. 2024: curation, the mean visual token, token ablation, logit lens and attention
     knockout, with the released code's rules, with corrected ones, or both; then a report with every
-    known difference between the two. An interrupted reproduction goes on where it stopped.
+    known difference between the two. An interrupted reproduction goes on where it stopped. With
+    --scale the curation and the mean are computed here.
 
     For example:
 
@@ -68,70 +95,20 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         out: folder for everything, and the report.
-        mode: rules of the released code ("paper"), corrected ones, or both.
-        limit: at most so many images in each of the three sets (the paper: 1000 for captions and
-            yes/no, 100 for questions, 170 for the lens).
         questions: a file of questions as the paper's authors publish it (clean_questions.json);
             by default the data's own.
         lens_data: other images for the lens; the paper takes COCO's validation images.
         mean_data: other images for the mean visual token; the paper takes ImageNet's.
-        mean_images: at most so many of them (the paper: 50000).
-        min_area: objects of more pixels of the original image.
-        max_area: objects of fewer pixels.
-        at_most: images with at most so many annotations.
-        lens_min_area: the same for the lens.
-        lens_max_area: the same for the lens.
-        sizes: numbers of tokens of the random and gradient sets.
-        gradient_steps: steps of integrated gradients.
-        caption_tokens: longest caption.
-        prefill: put before the answer of questions that ask for a name; "" for nothing.
-        untrained: run the lens also on a copy with random weights, which needs the model's memory
-            again.
-        seed: of everything random.
-        data_seed: seed of drawn scenes (scenes:N).
-        examples: images of each study kept as pictures for the report.
-        max_failures: share of the images that may fail; from 20 on, more stop the run.
-        retry_failed: try images again that failed before.
-        scale: spread the studies over a Ray cluster, or over this machine's GPUs; the curation and
-            the mean run here.
-        workers: replicas of the model (with --scale); by default all fit.
-        gpus: GPUs of each replica (with --scale); by default 1 if there are any.
     """
-    check_seeds(seed=seed, data_seed=data_seed)
-    check_counts(0, examples=examples)
-    check_counts(
-        limit=limit,
-        mean_images=mean_images,
-        at_most=at_most,
-        caption_tokens=caption_tokens,
-        workers=workers,
-    )
-    check_counts(2, gradient_steps=gradient_steps)
+    running.check()
+    plan.check()
     from ..reproduce import Once, OpenedData, ReproductionPlan, neo2024
     from ..sources import require_objects
 
     def opened(spec: str, asked: Path | None = None) -> OpenedData:
         absolute = None if asked is None else asked.expanduser().absolute()
-        return OpenedData(Once(partial(samples_of, spec, data_seed, None)), absolute)
+        return OpenedData(Once(partial(samples_of, spec, running.data_seed, None)), absolute)
 
-    plan = ReproductionPlan(
-        mode=mode,
-        limit=limit,
-        min_area=min_area,
-        max_area=max_area,
-        at_most=at_most,
-        lens_min_area=lens_min_area,
-        lens_max_area=lens_max_area,
-        sizes=sizes,
-        gradient_steps=gradient_steps,
-        caption_tokens=caption_tokens,
-        prefill=prefill or None,
-        mean_images=mean_images,
-        untrained=untrained,
-        seed=seed,
-        examples=examples,
-        max_failures=max_failures,
-    )
     # A wrong path or a wrong file is told before the model is loaded.
     source = opened(data, questions)
     others = {
@@ -149,13 +126,23 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
             load_model(model, loading),
             source,
             out,
-            plan,
+            ReproductionPlan(
+                **dict[str, Any](vars(plan), prefill=plan.prefill or None),
+                seed=running.seed,
+                examples=running.examples,
+                max_failures=running.max_failures,
+            ),
             **others,
             stage=progress.stage,
             executors=partial(
-                workers_of, model, loading=loading, scale=scale, workers=workers, gpus=gpus
+                workers_of,
+                model,
+                loading=loading,
+                scale=running.scale,
+                workers=running.workers,
+                gpus=running.gpus,
             ),
-            retry_failed=retry_failed,
+            retry_failed=running.retry_failed,
         )
         progress.say("writing the report")
         path = report.write()
