@@ -48,7 +48,7 @@ def _makers() -> dict[str, Callable[[], Any]]:
         "knockout": lambda: studies.AttentionKnockout(
             *(vlm, scenes),
             n_examples=1,
-            sources=("object+1", "random=object+1"),
+            sources=("object+1", "control"),
             targets=("last",),
             windows=("all", "late"),
             max_questions=1,

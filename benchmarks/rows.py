@@ -31,13 +31,16 @@ import pyarrow
 from PIL import Image
 
 from retinoscope.data import Sample
-from retinoscope.studies import AttentionKnockout, Progress
+from retinoscope.studies import AttentionKnockout, Progress, Window
+from retinoscope.studies.knockout.options import SETS
+from retinoscope.studies.token_sets import NOTHING, NamedSet
+from retinoscope.studies.windows import SLIDING
 
 from ._bench import RESULTS, write_json
 
 IMAGES, CONDITIONS = 118_000, 300
 LIMIT = 10**9
-SOURCES = ("object", "object+1", "object+2", "rest", "question", "random=object+1")
+SOURCES = ("object", "object+1", "object+2", "rest", "question", "control")
 TARGETS = ("last", "last-row")
 
 
@@ -99,7 +102,7 @@ class StubKnockout(AttentionKnockout):
             "probability_before": before,
             "answer_before": "red",
         }
-        clean = {"source": "none", "target": "none", "window": "none", "correct": True}
+        clean = {**NamedSet(NOTHING).columns, "correct": True}
         rows = [base | clean | {"probability_after": before, "answer_after": "red"}]
         for cut, chance, right in zip(context, after.tolist(), (after > 0.3).tolist(), strict=True):
             answer = "red" if right else "blue"
@@ -115,11 +118,9 @@ def cuts(n: int) -> Iterator[dict[str, Any]]:
         layer, pair = divmod(number, len(pairs))
         source, target = pairs[pair]
         yield {
-            "source": source,
+            **SETS[source].columns,
             "target": target,
-            "window": f"slide-{layer}-1",
-            "first_layer": layer,
-            "last_layer": layer,
+            **Window(SLIDING, layer, layer).columns,
             "n_source": 12,
             "n_edges": 12,
         }

@@ -201,6 +201,8 @@ export interface ColumnFacts {
   name: string;
   kind: "text" | "int" | "float" | "estimate";
   unit: string;
+  /** It says what a row is of, not what was found. */
+  condition: boolean;
 }
 
 export type TableCell = string | number | boolean | null | (number | null)[];

@@ -37,9 +37,9 @@ describe("the list of images", () => {
 
 test("two runs side by side are matched by what their rows are about", () => {
   const columns = [
-    { name: "task", kind: "text" as const, unit: "" },
-    { name: "n", kind: "int" as const, unit: "" },
-    { name: "decrease", kind: "estimate" as const, unit: "share" },
+    { name: "task", kind: "text" as const, unit: "", condition: true },
+    { name: "n", kind: "int" as const, unit: "", condition: false },
+    { name: "decrease", kind: "estimate" as const, unit: "share", condition: false },
   ];
   const first = { columns, rows: [["yes/no", 6, [0.5, 0.4, 0.6]], ["caption", 6, [0.2, 0.1, 0.3]]] };
   const second = { columns, rows: [["caption", 9, [0.1, 0, 0.2]]] };
@@ -50,7 +50,7 @@ test("two runs side by side are matched by what their rows are about", () => {
 });
 
 test("cells", () => {
-  const column = (kind: "estimate" | "float" | "text") => ({ name: "", kind, unit: "" });
+  const column = (kind: "estimate" | "float" | "text") => ({ name: "", kind, unit: "", condition: false });
   expect(cellText([0.5, 0.25, null], column("estimate"))).toBe("0.50 (0.25–\u2013)");
   expect(cellText(0.0123, column("float"))).toBe("0.012");
   expect(cellText(null, column("text"))).toBe("");
@@ -62,7 +62,7 @@ test("recorded rows: by question and object, sliding windows before named ones",
     row({ condition: "none" }),
     row({ condition: "object" }),
     row({ source: "object", target: "last", window: "mid", first_layer: 1 }),
-    row({ source: "object", target: "last", window: "slide-0-2", first_layer: 0 }),
+    row({ token_set: "object", target: "last", window: "sliding", first_layer: 0 }),
     row({ object: "cat", condition: "object" }),
   ];
   const recorded = recordedOf(rows);
@@ -70,7 +70,7 @@ test("recorded rows: by question and object, sliding windows before named ones",
   expect(recorded.objects("q")).toEqual(["dog", "cat"]);
   const own = recorded.of("q", "dog");
   expect(own.edits).toHaveLength(1);
-  expect(own.sliding("last").map((one) => one["window" as never])).toEqual(["slide-0-2"]);
+  expect(own.sliding("last").map((one) => one["window" as never])).toEqual(["sliding"]);
 });
 
 test("recorded rows: one study and one set of rules at a time, without empty sets", () => {

@@ -76,7 +76,7 @@ describe("addresses", () => {
       other: "d",
       cell: "1,2,3",
       search: "two words",
-      filter: "broken:ablation:object+1",
+      filter: "broken:ablation:object + 1 ring",
       threshold: 0.25,
     };
     for (const [key, value] of Object.entries(START)) {

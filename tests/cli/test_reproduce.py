@@ -58,17 +58,22 @@ def pocket(folder, tmp_path_factory):
 def test_every_number_of_the_paper_stands_beside_ours(pocket):
     out, _ = pocket
     rows = table(out, "neo2024-table-1")
-    known = {(n.keys[1], n.keys[0]): n.value for n in NUMBERS if n.study == "ablation"}
-    found = {(r["condition"], r["task"]): float(r["paper"]) for r in rows if r["paper"]}
+    columns = ("task", "token_set", "rings", "n_drawn", "is_control")
+    known = {
+        tuple(str(n.row.get(name, "")) for name in columns): n.value
+        for n in NUMBERS
+        if n.study == "ablation"
+    }
+    found = {tuple(r[name] for name in columns): float(r["paper"]) for r in rows if r["paper"]}
     assert found == known
-    ours = [r for r in rows if r["condition"] == "object+1"]
+    ours = [r for r in rows if r["rings"] == "1"]
     assert len(ours) == 3
     assert sum(bool(r["paper_mode_n"]) and bool(r["corrected_mode_n"]) for r in ours) >= 2
     cuts = table(out, "neo2024-table-2")
-    paths = {(r["source"], r["target"], r["window"]): r for r in cuts}
+    paths = {(r["token_set"] + r["rings"], r["target"], r["window"]): r for r in cuts}
     assert len(paths) == 36
-    assert float(paths["object+1", "last", "all"]["paper"]) == 0.67
-    assert paths["object", "last", "early"]["paper"] == ""
+    assert float(paths["object1", "last", "all"]["paper"]) == 0.67
+    assert paths["object0", "last", "early"]["paper"] == ""
     page = (out / "report.html").read_text("utf-8")
     assert "not known" in page
     assert "71.79% [R]" in page

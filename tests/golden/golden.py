@@ -129,9 +129,9 @@ def _default(value: Any) -> Any:
 
 def main() -> None:
     OPTIONS.write_text(json.dumps(options(), indent=1) + "\n", "utf-8")
-    for file in TABLES.glob("*.csv"):
-        file.unlink()
     for study in sys.argv[1:] or RUNS:
+        for file in TABLES.glob(f"{study}.*.csv"):
+            file.unlink()
         with tempfile.TemporaryDirectory() as folder:
             run(study, Path(folder) / "run")
             for name, rows in tables(Path(folder) / "run"):

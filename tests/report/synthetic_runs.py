@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from retinoscope.store import RunDirectory, new_manifest
+from retinoscope.studies.token_sets import NOTHING, OBJECT, RING_1, RING_2, NamedSet
 
 GRID, SIDE, LAYERS = 12, 144, 8
 NAMES = ("car", "fish", "tree", "mushroom", "key", "boat")
@@ -32,8 +33,9 @@ def _bernoulli(rng: np.random.Generator, p: float) -> bool:
 
 
 def ablation_rows(sample: str, rng: np.random.Generator, effect: bool = True) -> Rows:
-    loss = {"object": 0.8, "object+1": 0.93, "object+2": 0.95, "registers": 0.06} if effect else {}
-    sizes = {"object": 11, "object+1": 25, "object+2": 43, "registers": 5}
+    registers = NamedSet("registers")
+    loss = {OBJECT: 0.8, RING_1: 0.93, RING_2: 0.95, registers: 0.06} if effect else {}
+    sizes = {OBJECT: 11, RING_1: 25, RING_2: 43, registers: 5}
     rows: Rows = []
     for task in ("generative", "polling", "question"):
         for item in range(2):
@@ -55,19 +57,20 @@ def ablation_rows(sample: str, rng: np.random.Generator, effect: bool = True) ->
                     "answer_before": NAMES[item],
                 }
 
-                def add(name: str, n: int, p: float, base: dict[str, object] = base) -> None:
+                def add(name: NamedSet, n: int, p: float, base: dict[str, object] = base) -> None:
                     right = not _bernoulli(rng, p)
                     after = {"probability_after": 0.8 * right, "answer_after": "tree"}
-                    rows.append(base | {"condition": name, "n_tokens": n, "correct": right} | after)
+                    found = {**name.columns, "n_tokens": n, "correct": right}
+                    rows.append(base | found | after)
 
-                add("none", 0, 0.0)
+                add(NamedSet(NOTHING), 0, 0.0)
                 for name, n in sizes.items():
                     add(name, n, loss.get(name, 0.05))
-                    if name != "registers":
-                        add(f"random={name}", n, 0.05)
+                    if name != registers:
+                        add(name.control, n, 0.05)
                 for n in (5, 20, 60):
-                    add(f"random-{n}", n, n / 300)
-                    add(f"gradient-{n}", n, n / 130)
+                    add(NamedSet("random", n_drawn=n), n, n / 300)
+                    add(NamedSet("gradient", n_drawn=n), n, n / 130)
     return rows
 
 
@@ -108,15 +111,16 @@ def lens_rows(
 
 
 def knockout_rows(sample: str, rng: np.random.Generator, effect: bool = True) -> Rows:
-    kept = {"object+1": {"mid": 0.6, "mid-late": 0.5, "late": 0.9, "all": 0.3}} if effect else {}
+    kept = {RING_1: {"mid": 0.6, "mid-late": 0.5, "late": 0.9, "all": 0.3}} if effect else {}
     rows: Rows = []
-    sources = ("object", "object+1", "object+2", "rest", "last-row", "question", "random=object+1")
-    slides = {f"slide-{k}-3": (k, k + 2) for k in (0, 3, 5)}
-    for source in sources:
+    others = [NamedSet(name) for name in ("rest", "last-row", "question")]
+    slides = [("sliding", (k, k + 2)) for k in (0, 3, 5)]
+    for source in (OBJECT, RING_1, RING_2, *others, RING_1.control):
+        name = source.token_set
         for target in ("last", "last-row", "question"):
-            if source == target or (source, target) == ("question", "last-row"):
+            if name == target or (name, target) == ("question", "last-row"):
                 continue
-            for window, (start, stop) in (WINDOWS | slides).items():
+            for window, (start, stop) in (*WINDOWS.items(), *slides):
                 p = kept.get(source, {}).get(window, 0.98) if target == "last" else 0.99
                 right = _bernoulli(rng, p)
                 rows.append(
@@ -129,11 +133,12 @@ def knockout_rows(sample: str, rng: np.random.Generator, effect: bool = True) ->
                         "answer": "red",
                         "kind": "color",
                         "mode": "corrected",
-                        "source": source,
+                        **source.columns,
                         "target": target,
                         "window": window,
                         "first_layer": start,
                         "last_layer": stop,
+                        "width": stop - start + 1,
                         "n_source": 25,
                         "n_edges": 25 * (stop - start + 1),
                         "baseline_correct": True,
@@ -200,13 +205,13 @@ def _example(study: str, name: str) -> dict[str, object]:
         "answer": name,
         "before": f"a red {name} and a blue fish.",
         "after": {
-            "object+1": "a blue fish.",
-            "random=object+1": f"a red {name} and a blue fish.",
+            RING_1.label: "a blue fish.",
+            RING_1.control.label: f"a red {name} and a blue fish.",
         },
         "sets": {
-            "object": _disc(3, 3, 1),
-            "object+1": _disc(3, 3, 2),
-            "random=object+1": _disc(9, 3, 2),
+            OBJECT.label: _disc(3, 3, 1),
+            RING_1.label: _disc(3, 3, 2),
+            RING_1.control.label: _disc(9, 3, 2),
         },
     }
 

@@ -17,11 +17,14 @@ def _near(rng: np.random.Generator, value: float) -> float:
 def flow_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
     kept = {"image:generated": 0.2} if effect else {}
     rows: Rows = []
-    for edges in ("none", "image:query", "image:generated", "random=image:generated"):
-        f1 = _near(rng, kept.get(edges, 0.9))
+    for edges, is_control in (
+        *(("none", False), ("image:query", False)),
+        *(("image:generated", False), ("image:generated", True)),
+    ):
+        f1 = _near(rng, 0.9 if is_control else kept.get(edges, 0.9))
         base: dict[str, object] = {"sample": sample, "error": None, "item": 0}
         base |= {"task": "description", "weights": "trained", "reading": "generated"}
-        base |= {"edges": edges, "layers": "all", "layers_kind": "all", "n_generated_keys": 3}
+        base |= {"edges": edges, "is_control": is_control, "layers": "all", "n_generated_keys": 3}
         base |= {"first_layer": 0, "last_layer": 7, "n_layers": 8, "n_edges": 40}
         base |= {"changed": True, "f1": f1, "precision": f1, "recall": f1}
         base |= {f"truth_{name}": 0.9 for name in ("f1", "precision", "recall")}

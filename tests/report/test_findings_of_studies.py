@@ -17,6 +17,7 @@ from retinoscope.reporting import compose, write_report
 from retinoscope.studies import Finding
 from retinoscope.studies.probe.section import probe_finding
 from retinoscope.studies.registry import STUDIES
+from retinoscope.studies.token_sets import RING_1, NamedSet
 
 CASES = [
     (study, effect, n) for study in MAKERS for effect, n in ((True, 24), (False, 24), (True, 3))
@@ -75,12 +76,12 @@ def test_a_tie_has_no_best_method(tmp_path: Path) -> None:
 
 def test_windows_that_leave_as_much_are_not_told_apart(tmp_path: Path) -> None:
     def rows(sample: str, rng: Any) -> list[dict[str, object]]:
-        kept = {("object+1", "last", "mid"), ("object+1", "last", "late")}
+        kept = {(RING_1, "last", "mid"), (RING_1, "last", "late")}
         lost = sample.endswith(("0", "2", "4", "6", "8"))
         return [
             row | {"correct": not (lost and key in kept), "probability_after": 0.9}
             for row in MAKERS["knockout"](False)(sample, rng)
-            if (key := (row["source"], row["target"], row["window"]))
+            if (key := (NamedSet.of(row), row["target"], row["window"]))
         ]
 
     write_run(tmp_path, "knockout", "m", rows, samples=24)

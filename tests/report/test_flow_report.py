@@ -75,7 +75,7 @@ def test_edges_of_zhang_have_one_reading(
 
 def test_names_of_edges_are_read_aloud() -> None:
     assert edge_names("image:query,image:last") == "image → query, image → last"
-    assert edge_names("random=image:last") == "as many random edges as image → last"
+    assert edge_names("image:last", is_control=True) == "as many random edges as image → last"
 
 
 def test_check_knows_every_method() -> None:

@@ -85,7 +85,9 @@ def test_page_has_a_dark_and_a_light_palette(page: str) -> None:
 
 def test_tables_hold_every_summary_in_full(demo: Path, page: str) -> None:
     lines = (demo / "tables" / "ablation-pocket-corrected.csv").read_text().splitlines()
-    assert {"task", "condition", "decrease", "decrease_low", "n"} <= set(lines[0].split(","))
+    assert {"task", "token_set", "rings", "decrease", "decrease_low", "n"} <= set(
+        lines[0].split(",")
+    )
     assert len(lines) == 1 + 3 * 13
     assert "tables/ablation-pocket-corrected.csv" in page
 

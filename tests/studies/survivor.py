@@ -25,6 +25,7 @@ from PIL import Image
 
 from retinoscope.data import Sample
 from retinoscope.studies import AttentionKnockout
+from retinoscope.studies.token_sets import NOTHING, RING_1, NamedSet
 
 CALLS = ("fsync", "replace", "fdopen", "open", "unlink")
 """The system calls of a durable write, in between which the power can fail."""
@@ -84,16 +85,17 @@ class Survivor(AttentionKnockout):
         rng = random.Random(index)
         base = {"sample": sample.id, "item": 0, "kind": "color", "mode": "corrected"}
         base |= {"question": "What color is it?", "answer": "red", "baseline_correct": True}
-        rows = [base | {"source": "none", "target": "none", "window": "none", "correct": True}]
-        sources = ("object+1", "random=object+1")
+        rows = [base | {**NamedSet(NOTHING).columns, "correct": True}]
+        sources = (RING_1, RING_1.control)
         for number in range(1, self.conditions):
             before, after = rng.random(), rng.random()
             rows.append(
                 base
                 | {
-                    "source": sources[number % 2],
+                    **sources[number % 2].columns,
                     "target": "last",
-                    "window": f"slide-{number // 2}-1",
+                    "window": "sliding",
+                    "width": 1,
                     "first_layer": number // 2,
                     "last_layer": number // 2,
                     "n_source": 9,

@@ -35,18 +35,17 @@ def _rows(summary, **where):
 
 
 def test_layer_sets_cover_the_depth() -> None:
-    found = {s.name: s for s in layer_sets(8, ("all", "slide", "keep", "from"))}
-    assert found["all"].layers == tuple(range(8))
-    slides = [s.layers for s in found.values() if s.kind == "slide"]
+    sets = layer_sets(8, ("all", "slide", "keep", "from"))
+    found = {(one.kind, one.window.first): one for one in sets}
+    assert found["all", 0].layers == tuple(range(8))
+    slides = [one.layers for one in sets if one.kind == "slide"]
     assert sum(slides, ()) == tuple(range(8))
-    assert found["keep-2-2"].layers == (0, 1, 4, 5, 6, 7)
-    assert (found["keep-2-2"].window.first, found["keep-2-2"].window.last) == (2, 3)
-    assert found["from-6"].layers == (6, 7)
-    assert "from-0" not in found
-    assert [s.name for s in layer_sets(4, ("slide",), width=3, step=1)] == [
-        "slide-0-3",
-        "slide-1-3",
-    ]
+    assert found["keep", 2].layers == (0, 1, 4, 5, 6, 7)
+    assert (found["keep", 2].window.first, found["keep", 2].window.last) == (2, 3)
+    assert found["from", 6].layers == (6, 7)
+    assert ("from", 0) not in found
+    windows = [one.window for one in layer_sets(4, ("slide",), width=3, step=1)]
+    assert [(one.first, one.last) for one in windows] == [(0, 2), (1, 3)]
 
 
 @pytest.mark.parametrize(
@@ -226,9 +225,9 @@ def test_the_study_tells_the_planted_paths_apart(name, via_query, direct, both, 
     results = study.run(tmp_path / "run")
     assert results.errors() == []
     for one, f1 in edges.items():
-        described = _rows(results.summary(), task="description", edges=one)
+        described = _rows(results.summary(), task="description", edges=one, is_control=False)
         assert [row["f1"] for row in described] == [f1]
-        answered = _rows(results.summary(), task="question", edges=one)
+        answered = _rows(results.summary(), task="question", edges=one, is_control=False)
         if name == "blind":
             assert answered[0]["probability_change"] == 0
         else:
@@ -241,23 +240,22 @@ def test_one_layer_is_enough_where_only_one_is_used(tmp_path) -> None:
     )
     for reading in ("query", "generated"):
         found = {
-            r["layers"]: r["f1"]
-            for r in _rows(results.summary(), reading=reading, control="random=image:query")
-        }
-        found |= {
-            r["layers"]: r["f1"]
+            (r["layers"], r["first_layer"]): r["f1"]
             for r in _rows(results.summary(), reading=reading, edges="image:query")
+            if not r["is_control"]
         }
         assert found == {
-            "all": 0, "slide-0-1": 1, "slide-1-1": 0, "slide-2-1": 1, "slide-3-1": 1,
-            "keep-0-1": 0, "keep-1-1": 1, "keep-2-1": 0, "keep-3-1": 0,
-        }  # fmt: skip
+            ("all", 0): 0,
+            **{("slide", layer): int(layer != 1) for layer in range(4)},
+            **{("keep", layer): int(layer == 1) for layer in range(4)},
+        }
 
 
 def test_the_first_word_is_written_at_the_last_position(tmp_path) -> None:
     """Of a one-word answer, image -> generated under the reading "query" can change nothing."""
     results = _study("direct", edges=("image:generated",), layers=("all",)).run(tmp_path / "run")
-    by = {(r["task"], r["reading"]): r for r in _rows(results.summary(), edges="image:generated")}
+    blocked = _rows(results.summary(), edges="image:generated", is_control=False)
+    by = {(r["task"], r["reading"]): r for r in blocked}
     assert by["question", "query"]["probability_change"] == 0
     assert by["question", "query"]["correct"] == 1
     assert by["question", "generated"]["probability_change"] < -0.9
@@ -269,14 +267,14 @@ def test_rows_hold_what_was_done_and_the_control_stands_beside(tmp_path) -> None
     study = _study("via-query", edges=("image:query",), layers=("all",), untrained=True)
     results = study.run(tmp_path / "run")
     table = results.table.to_pylist()
-    cut = next(r for r in table if r["edges"] == "image:query" and r["reading"] == "generated")
-    control = next(
-        r for r in table if r["edges"] == "random=image:query" and r["reading"] == "generated"
+    cut, control = (
+        next(r for r in table if r["reading"] == "generated" and r["is_control"] is is_control)
+        for is_control in (False, True)
     )
     assert (cut["n_edges"], control["n_edges"]) == (36 * 5, 36 * 5)
     assert (cut["text_before"], cut["text_after"], cut["changed"]) == ("car star", "", True)
-    summary = _rows(results.summary(), task="description", edges="image:query", weights="trained")
-    assert all(row["control"] == "random=image:query" for row in summary)
+    blocked = {"edges": "image:query", "is_control": False}
+    summary = _rows(results.summary(), task="description", weights="trained", **blocked)
     assert all(row["difference"] < 0 and row["difference_n"] == 3 for row in summary)
     baseline = {(r["task"], r["weights"]): r for r in results.extras()["baseline"].to_pylist()}
     assert baseline["description", "trained"]["truth_f1"] == 1

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 
 from retinoscope.studies.knockout.figure import windows_figure
-from retinoscope.studies.knockout.options import SOURCE_LABELS, SOURCES, TARGET_LABELS, TARGETS
+from retinoscope.studies.knockout.options import SETS, SOURCES, TARGET_LABELS, TARGETS
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_source_is_drawn(source: str) -> None:
-    row = {"source": source, "target": "last", "window": "mid"}
+    row = {**SETS[source].columns, "target": "last", "window": "mid"}
     drawn = windows_figure(
         [row | {"accuracy": 0.5, "accuracy_low": 0.4, "accuracy_high": 0.6, "n": 5}],
         ["last"],
         ["mid"],
     )
-    assert SOURCE_LABELS[source] in drawn.svg
+    assert SETS[source].label in drawn.svg
 
 
 def test_every_target_has_a_label() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from retinoscope.data import Question
 from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation
+from retinoscope.studies.token_sets import NOTHING, OBJECT, RING_1, RING_2, NamedSet
 
 ASKED = "What is the color of the car?"
 
@@ -79,12 +80,13 @@ def test_the_reference_path_gives_the_same_tables(name, tiny, samples, tmp_path)
 def test_every_ablation_of_the_paper_is_there(tiny, samples, tmp_path):
     results = make("ablation", tiny, samples).run(tmp_path / "run")
     rows = [r for r in results.table.to_pylist() if r["task"] == "question"]
-    assert {r["condition"] for r in rows} == {
-        *("none", "object", "object+1", "object+2", "registers"),
-        *("random-5", "random-20", "gradient-5", "gradient-20"),
-        *("random=object", "random=object+1"),
-    } | ({"random=object+2"} & {r["condition"] for r in rows})
-    changed = [r for r in rows if r["condition"] == "object+1" and r["mode"] == "corrected"]
+    found = {NamedSet.of(r) for r in rows}
+    assert found - {RING_2.control} == {
+        *(NamedSet(NOTHING), OBJECT, RING_1, RING_2, NamedSet("registers")),
+        *(NamedSet(kind, n_drawn=n) for kind in ("random", "gradient") for n in (5, 20)),
+        *(OBJECT.control, RING_1.control),
+    }
+    changed = [r for r in rows if NamedSet.of(r) == RING_1 and r["mode"] == "corrected"]
     assert changed
     for row in changed:
         assert row["baseline_correct"]
@@ -98,7 +100,7 @@ def test_knockout_of_everything_to_the_last_token_changes_the_answers_probabilit
     rows = [
         r
         for r in results.table.to_pylist()
-        if (r["source"], r["target"], r["window"]) == ("rest", "last", "all")
+        if (r["token_set"], r["target"], r["window"]) == ("rest", "last", "all")
     ]
     assert len(rows) == len(samples)
     for row in rows:

@@ -3,25 +3,29 @@
 import math
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from retinoscope.stats import cluster_share, half_of, holm, paired_difference, wilson
 from retinoscope.store import ResultsScan
-from retinoscope.studies import _partition
-from retinoscope.studies._peaks import Side, peak_of
-from retinoscope.studies.knockout.estimates import knockout_peaks, summarise_knockout
+from retinoscope.studies import _parts
+from retinoscope.studies._best import Candidates, peak
 from retinoscope.studies.lens.estimates import summarise_lens
 from retinoscope.studies.look.estimates import look_peaks
-from retinoscope.studies.registry import summaries_of
+from retinoscope.studies.registry import columns_of, summaries_of
+from retinoscope.studies.token_sets import RING_1
+from tests.studies.tabled import tabled
+
+LAYERS = Candidates(("layer",), label=lambda layer: f"layer {layer}")
 
 
-def _rows(values: np.ndarray, **more: object) -> pa.Table:
+def _rows(values: np.ndarray) -> pl.DataFrame:
     """(images, layers) shares."""
-    return pa.Table.from_pylist(
+    return pl.DataFrame(
         [
-            {"sample": f"image {i}", "layer": layer, "value": float(value), **more}
+            {"sample": f"image {i}", "layer": layer, "value": float(value)}
             for i, row in enumerate(values)
             for layer, value in enumerate(row)
         ]
@@ -35,7 +39,7 @@ def test_each_half_is_judged_at_the_layer_that_the_other_chose():
     values = np.zeros((8, 3))
     values[first, 0], values[~first, 0] = 0.9, 0.15
     values[first, 2], values[~first, 2] = 0.2, 0.8
-    found = peak_of(Side(_rows(values), "value"), ("layer",))
+    found = peak(LAYERS, _rows(values), None)
     assert (found["place"], found["n_candidates"]) == ("layer 0", 3)
     # Half 0 is judged at layer 2, the best of half 1, and half 1 at layer 0.
     assert found["chosen"] == "layer 2; layer 0"
@@ -50,7 +54,7 @@ def test_the_control_is_taken_at_the_same_places_and_paired():
     values = generator.uniform(0, 0.2, (12, 4))
     values[:, 1] += 0.7
     control = generator.uniform(0, 0.2, (12, 4))
-    found = peak_of(Side(_rows(values), "value"), ("layer",), Side(_rows(control), "value"))
+    found = peak(LAYERS, _rows(values), _rows(control))
     assert found["chosen"] == "layer 1"
     difference = paired_difference(values[:, 1], control[:, 1])
     assert found["difference"] == pytest.approx(difference.value)
@@ -65,7 +69,7 @@ def test_a_flat_curve_has_no_peak_on_other_images():
     bias = []
     for _ in range(60):
         values = generator.binomial(12, generator.beta(2, 6, (12, 33))) / 12
-        found = peak_of(Side(_rows(values), "value"), ("layer",))
+        found = peak(LAYERS, _rows(values), None)
         inside += found["value_low"] <= 0.25 <= found["value_high"]
         bias.append(found["value"] - 0.25)
         best = cluster_share(values[:, values.mean(0).argmax()])
@@ -76,28 +80,29 @@ def test_a_flat_curve_has_no_peak_on_other_images():
 
 
 def test_one_image_and_no_values_have_no_peak():
-    found = peak_of(Side(_rows(np.array([[0.1, 0.2]])), "value"), ("layer",))
+    found = peak(LAYERS, _rows(np.array([[0.1, 0.2]])), None)
     assert found == {"n_candidates": 2, "place": "layer 1"}
-    empty = pa.table({"sample": pa.array(["a"]), "layer": [0], "value": pa.nulls(1)})
-    assert peak_of(Side(empty, "value"), ("layer",)) == {"n_candidates": 0}
+    empty = pl.DataFrame({"sample": ["a"], "layer": [0], "value": [None]})
+    assert peak(LAYERS, empty, None) == {"n_candidates": 0}
 
 
-def _knockout(n: int = 20) -> pa.Table:
+def _knockout(n: int = 20) -> list[dict]:
     rows = []
     for i in range(n):
         for window in ("all", "early", "mid", "late"):
-            for source in ("object+1", "random=object+1"):
-                hit = source == "object+1" and (window in ("all", "mid"))
+            for tokens in (RING_1, RING_1.control):
+                hit = tokens == RING_1 and (window in ("all", "mid"))
                 rows.append(
                     {
                         "sample": f"s{i}",
                         "item": 0,
                         "error": None,
-                        "source": source,
+                        **tokens.columns,
                         "target": "last",
                         "window": window,
                         "first_layer": 0,
                         "last_layer": 3,
+                        "width": 4,
                         "n_source": 4,
                         "n_edges": 4,
                         "baseline_correct": True,
@@ -107,12 +112,11 @@ def _knockout(n: int = 20) -> pa.Table:
                         "probability_after": 0.1 if hit else 0.9,
                     }
                 )
-    return pa.Table.from_pylist(rows)
+    return rows
 
 
 def test_the_window_that_matters_most_is_judged_beside_its_control():
-    table = knockout_peaks(_knockout()).to_pylist()
-    (row,) = [row for row in table if row["source"] == "object+1"]
+    (row,) = tabled("knockout", _knockout(), "peaks")
     assert (row["windows"], row["place"], row["chosen"]) == ("named", "mid", "mid")
     assert row["n_candidates"] == 3, "all layers are no window"
     assert (row["value"], row["control"], row["difference"]) == (0, 1, -1)
@@ -121,8 +125,8 @@ def test_the_window_that_matters_most_is_judged_beside_its_control():
 
 
 def test_windows_are_corrected_together_and_their_band_is_wider():
-    table = summarise_knockout(_knockout()).to_pylist()
-    rows = [row for row in table if row["source"] == "object+1"]
+    table = tabled("knockout", _knockout())
+    rows = [row for row in table if not row["is_control"]]
     plain = [row["difference_p"] for row in rows]
     assert [row["difference_p_corrected"] for row in rows] == holm(plain)
     for row in rows:
@@ -130,7 +134,7 @@ def test_windows_are_corrected_together_and_their_band_is_wider():
         expected = wilson(round(20 * row["accuracy"]), 20, level)
         ends = (row["accuracy_band_low"], row["accuracy_band_high"])
         assert ends == pytest.approx((expected.low, expected.high))
-    controls = [row for row in table if row["source"] != "object+1"]
+    controls = [row for row in table if row["is_control"]]
     assert all(row["difference_p_corrected"] is None for row in controls)
 
 
@@ -182,11 +186,16 @@ def test_looking_is_scanned_over_blocks_and_over_heads():
 
 def test_parts_of_a_table_give_what_the_whole_gives(tmp_path, monkeypatch):
     """A curve whose rows are in several parts is corrected as a whole."""
-    table = _knockout(8)
+    rows = _knockout(8)
+    table = pa.Table.from_pylist(rows)
     file = tmp_path / "results.parquet"
     pq.write_table(table, file)
-    monkeypatch.setattr(_partition, "BLOCK_ROWS", 10)
+    monkeypatch.setattr(_parts, "BLOCK_ROWS", 10)
     main, extras = summaries_of("knockout")
     scan = ResultsScan(file, table.schema, table.num_rows)
-    assert main.over(scan).equals(summarise_knockout(table))
-    assert extras["peaks"].over(scan).equals(knockout_peaks(table))
+    kinds = columns_of("knockout")
+    cut = main.over(scan, kinds).to_pylist()
+    peaks = extras["peaks"].over(scan, kinds).to_pylist()
+    monkeypatch.undo()
+    assert cut == tabled("knockout", rows)
+    assert peaks == tabled("knockout", rows, "peaks")

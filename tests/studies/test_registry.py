@@ -55,7 +55,7 @@ def test_a_study_from_one_folder(tmp_path: Path) -> None:
 def test_every_study_has_its_parts() -> None:
     for study, command in registry.STUDIES.items():
         main, _ = registry.summaries_of(study)
-        assert main.columns
+        assert main.conditions
         assert registry.noun_of(study)
         assert registry.table_note_of(study)
         if command is not None:

@@ -8,6 +8,7 @@ import pytest
 from retinoscope.answers.hallucination import HallucinationFilter
 from retinoscope.errors import InputError, StudyError
 from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation, open_results
+from retinoscope.studies.token_sets import NOTHING, OBJECT, RING_1
 
 
 def studies(vlm, samples):
@@ -19,6 +20,10 @@ def studies(vlm, samples):
 
 
 NAMES = ("ablation", "lens", "knockout")
+
+
+OBJECT_EDGE = {"token_set": "object", "rings": 0, "is_control": False}
+RING_EDGE = OBJECT_EDGE | {"rings": 1}
 
 
 def one(table, **where):
@@ -34,18 +39,18 @@ def test_ablation_finds_the_objects_tokens_and_nothing_else(seer, make_samples, 
     summary = results.summary()
     for task in ("generative", "polling", "question"):
         for mode in ("paper", "corrected"):
-            row = one(summary, task=task, mode=mode, condition="object")
+            row = one(summary, task=task, mode=mode, **OBJECT.columns)
             assert (row["decrease"], row["n"], row["n_samples"]) == (1.0, 8, 4)
             # Four images with two dependent cases each count as four: n / (n + t**2), 3 degrees of
             # freedom.
             assert row["decrease_low"] == pytest.approx(4 / (4 + 3.1824**2), abs=1e-4)
-            control = one(summary, task=task, mode=mode, condition="random=object")
+            control = one(summary, task=task, mode=mode, **OBJECT.control.columns)
             assert control["decrease"] <= 0.25
             assert row["difference"] == pytest.approx(1.0 - control["decrease"])
-            assert one(summary, task=task, mode=mode, condition="registers")["decrease"] == 0.0
-    conditions = set(summary["condition"].to_pylist())
-    assert {"random-5", "random-20", "gradient-5", "gradient-20"} <= conditions
-    assert "random-100" not in conditions, "there are only 49 visual tokens"
+            assert one(summary, task=task, mode=mode, token_set="registers")["decrease"] == 0.0
+    drawn = {(row["token_set"], row["n_drawn"]) for row in summary.to_pylist()}
+    assert {(kind, n) for kind in ("random", "gradient") for n in (5, 20)} <= drawn
+    assert ("random", 100) not in drawn, "there are only 49 visual tokens"
     extras = results.extras()["baseline"]
     assert one(extras, task="polling", mode="corrected", part="balanced")["accuracy"] == 1.0
     # One batch a prompt: the caption (both objects), two polls, two questions, for each sample.
@@ -55,20 +60,20 @@ def test_ablation_finds_the_objects_tokens_and_nothing_else(seer, make_samples, 
 def test_ablation_rows_say_what_was_done(seer, make_samples, tmp_path):
     samples = make_samples(1)
     table = studies(seer(samples), samples)["ablation"].run(tmp_path / "run").table
-    row = one(table, task="polling", mode="corrected", condition="object+1", object="car")
+    row = one(table, task="polling", mode="corrected", **RING_1.columns, object="car")
     assert (row["answer"], row["answer_before"], row["answer_after"]) == ("yes", "yes", "no")
     assert row["probability_before"] > 0.5 > row["probability_after"]
     assert row["baseline_correct"]
     assert not row["correct"]
     assert (
         row["n_tokens"]
-        > one(table, task="polling", mode="corrected", condition="object", object="car")["n_tokens"]
+        > one(table, task="polling", mode="corrected", **OBJECT.columns, object="car")["n_tokens"]
     )
-    controls = [r for r in table.to_pylist() if str(r["condition"]).startswith("random=")]
+    controls = [r for r in table.to_pylist() if r["is_control"]]
+    assert controls
     for control in controls:
-        condition = control["condition"].removeprefix("random=")
-        keys = {k: control[k] for k in ("item", "mode")}
-        assert control["n_tokens"] == one(table, condition=condition, **keys)["n_tokens"]
+        keys = {k: control[k] for k in ("item", "mode", "token_set", "rings")}
+        assert control["n_tokens"] == one(table, **keys, is_control=False)["n_tokens"]
 
 
 def test_the_filter_needs_the_answer_to_depend_on_the_pixels(seer, make_samples, tmp_path):
@@ -96,7 +101,7 @@ def test_the_filter_needs_the_answer_to_depend_on_the_pixels(seer, make_samples,
     assert set(results.summary()["task"].to_pylist()) == {"question"}
     rows = [r for r in results.table.to_pylist() if r["task"] == "generative"]
     assert {r["kept"] for r in rows} == {False}
-    assert {r["condition"] for r in rows} == {"none"}
+    assert {r["token_set"] for r in rows} == {NOTHING}
 
 
 def test_lens_finds_names_on_objects_only(seer, make_samples, tmp_path):
@@ -135,16 +140,16 @@ def test_knockout_finds_where_the_answer_is_read(seer, make_samples, tmp_path):
     results = studies(vlm, samples)["knockout"].run(tmp_path / "run")
     summary = results.summary()
     for window, accuracy in (("mid", 0.0), ("all", 0.0), ("early", 1.0), ("late", 1.0)):
-        row = one(summary, source="object", target="last", window=window)
+        row = one(summary, **OBJECT_EDGE, target="last", window=window)
         assert (row["accuracy"], row["n"]) == (accuracy, 8)
     for first in range(6):
-        row = one(summary, source="object", target="last", window=f"slide-{first}-3")
+        row = one(summary, **OBJECT_EDGE, window="sliding", target="last", first_layer=first)
         assert row["accuracy"] == (0.0 if first in (2, 3) else 1.0)
-        assert (row["first_layer"], row["last_layer"]) == (first, first + 2)
-    assert one(summary, source="object+1", target="last-row", window="all")["accuracy"] == 1.0
-    row = one(summary, source="object+1", target="last", window="all")
+        assert (row["width"], row["last_layer"]) == (3, first + 2)
+    assert one(summary, **RING_EDGE, target="last-row", window="all")["accuracy"] == 1.0
+    row = one(summary, **RING_EDGE, target="last", window="all")
     assert row["difference"] < 0
-    pairs = set(zip(*(summary[c].to_pylist() for c in ("source", "target")), strict=True))
+    pairs = set(zip(*(summary[c].to_pylist() for c in ("token_set", "target")), strict=True))
     assert ("question", "last-row") not in pairs, "the question stands after the image"
     assert ("last-row", "last-row") not in pairs
     assert ("question", "question") not in pairs
@@ -154,9 +159,16 @@ def test_knockout_finds_where_the_answer_is_read(seer, make_samples, tmp_path):
 def test_edges_are_counted_as_a_causal_decoder_has_them(seer, make_samples, tmp_path):
     samples = make_samples(1)
     table = studies(seer(samples), samples)["knockout"].run(tmp_path / "run").table
-    row = one(table, source="last-row", target="last", window="all", kind="color")
+    row = one(table, token_set="last-row", target="last", window="all", kind="color")
     assert (row["n_source"], row["n_edges"]) == (7, 7 * 8)
-    row = one(table, source="last-row", target="question", window="slide-0-3", kind="color")
+    row = one(
+        table,
+        token_set="last-row",
+        target="question",
+        window="sliding",
+        first_layer=0,
+        kind="color",
+    )
     assert row["n_edges"] == 7 * 6 * 3
 
 

@@ -49,12 +49,17 @@ def test_sliding_windows_have_one_width_and_reach_the_first_layer(depth, width, 
     windows = sliding_windows(depth, width, step)
     assert all(len(w.layers) == width and w.last < depth for w in windows)
     assert [w.first for w in windows] == list(range(0, depth - width + 1, step))
-    assert windows[0].name == f"slide-0-{width}"
+    assert windows[0].columns == {
+        "window": "sliding",
+        "first_layer": 0,
+        "last_layer": width - 1,
+        "width": width,
+    }
 
 
 def test_named_windows_come_first_and_unknown_names_are_refused():
-    names = [w.name for w in windows_for(8, ("late",), slide=7)]
-    assert names == ["late", "slide-0-7", "slide-1-7"]
+    names = [w.label for w in windows_for(8, ("late",), slide=7)]
+    assert names == ["late", "layers 0 to 6", "layers 1 to 7"]
     with pytest.raises(InputError, match="unknown window 'middle'"):
         windows_for(8, ("middle",))
     with pytest.raises(InputError, match="no window"):

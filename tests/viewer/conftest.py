@@ -51,7 +51,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, pocket: rs.VLM, scenes: rs.da
         pocket,
         scenes,
         n_examples=1,
-        sources=("object+1", "random=object+1"),
+        sources=("object+1", "control"),
         targets=("last",),
         windows=("early", "all"),
         max_questions=2,

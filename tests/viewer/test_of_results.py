@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from retinoscope.studies import Results, open_results
+from retinoscope.studies.token_sets import NOTHING, OBJECT, NamedSet
 from retinoscope.viewer._library import Library, _merged
-from retinoscope.viewer._of_results import StudyDocuments, condition_of, questions_of
+from retinoscope.viewer._of_results import StudyDocuments, edge_of, questions_of
 
 
 def study(library: Library, name: str) -> StudyDocuments:
@@ -29,7 +30,7 @@ def test_the_rows_of_each_sample_are_the_tables(library: Library, runs: Path) ->
             for row, known in zip(rows, wanted, strict=True):
                 assert row.get("p_after") == known.get("probability_after")
                 assert row.get("before") == known.get("answer_before")
-                assert row["condition"] == (condition_of(known) or "none")
+                assert row["condition"] == (one.condition(known) or "none")
         assert one.rows("no such sample") == []
 
 
@@ -42,9 +43,9 @@ def test_outcomes_say_what_became_wrong(library: Library, runs: Path) -> None:
         assert told is not None
         assert told.baseline == any(row["baseline_correct"] for row in rows)
         broken = {
-            row["condition"]
+            NamedSet.of(row).label
             for row in rows
-            if row["baseline_correct"] and row["condition"] != "none" and not row["correct"]
+            if row["baseline_correct"] and row["token_set"] != NOTHING and not row["correct"]
         }
         assert set(told.broken) == broken
     assert any(told and told.broken for told in map(one.outcome, library.ids))
@@ -61,15 +62,18 @@ def test_the_flow_is_the_summary_and_its_cells_name_their_samples(
     assert flow.value.shape == (2, 1, 2)
     assert np.isfinite(flow.value).sum() == len(summary)
     for row in summary:
-        s, t = flow.sources.index(row["source"]), flow.targets.index(row["target"])
-        w = [window.name for window in flow.windows].index(row["window"])
+        source, target, window = edge_of(row)
+        s, t = flow.sources.index(source), flow.targets.index(target)
+        w = [one.name for one in flow.windows].index(window)
         assert flow.value[s, t, w] == np.float32(row["accuracy"])
         assert flow.low[s, t, w] == np.float32(row["accuracy_low"])
         assert flow.n[s, t, w] == row["n"]
         rows = [
             r
             for r in results.table.to_pylist()
-            if all(r[k] == row[k] for k in ("source", "target", "window")) and r["baseline_correct"]
+            if r["baseline_correct"]
+            and r["token_set"] != NOTHING
+            and edge_of(r) == (source, target, window)
         ]
         wrong = {library.ids.index(r["sample"]) for r in rows if not r["correct"]}
         right = {library.ids.index(r["sample"]) for r in rows if r["correct"]} - wrong
@@ -102,7 +106,7 @@ def test_the_spread_is_one_number_per_sample(library: Library, runs: Path) -> No
     rows = [
         row
         for row in open_results(runs / "ablation").table.to_pylist()
-        if row["condition"] == "object" and row["baseline_correct"]
+        if NamedSet.of(row) == OBJECT and row["baseline_correct"]
     ]
     changes: dict[str, list[float]] = {}
     for row in rows:

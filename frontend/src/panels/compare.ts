@@ -1,6 +1,6 @@
 import type { ColumnFacts, TableCell, TablePart } from "../documents";
 
-/** Two tables of one kind side by side: rows of the same text and whole-number cells are one row. */
+/** Two tables of one kind side by side: rows of the same conditions are one row. */
 export function compared(
   first: Pick<TablePart, "columns" | "rows">,
   second: Pick<TablePart, "columns" | "rows">,
@@ -9,9 +9,7 @@ export function compared(
   const places = (table: Pick<TablePart, "columns">, wanted: (column: ColumnFacts) => boolean) =>
     table.columns.map((column, place) => ({ column, place })).filter(({ column }) => wanted(column));
   const shared = new Set(second.columns.map((column) => column.name));
-  // What a row is about: counts and methods differ between runs of the same thing.
-  const isKey = ({ name, kind }: ColumnFacts) =>
-    shared.has(name) && ((kind === "text" && !["method", "paper_source"].includes(name)) || name === "layer");
+  const isKey = ({ name, condition }: ColumnFacts) => condition && shared.has(name);
   const isValue = ({ name, kind }: ColumnFacts) => shared.has(name) && kind === "estimate";
   const keys = places(first, isKey);
   const values = places(first, isValue);
@@ -21,7 +19,7 @@ export function compared(
   const columns: ColumnFacts[] = keys.map(({ column }) => column);
   for (const { column } of values) {
     for (const name of names) columns.push({ ...column, name: `${column.name}, ${name}` });
-    columns.push({ name: `${column.name}, difference`, kind: "float", unit: column.unit });
+    columns.push({ name: `${column.name}, difference`, kind: "float", unit: column.unit, condition: false });
   }
   const rows = first.rows.map((row) => {
     const other = others.get(keyOf(first, row));

@@ -73,13 +73,13 @@ export class RecordedSteps {
     const bars = told.edits
       .filter((row) => typeof row["p_before"] === "number" && typeof row["p_after"] === "number")
       .map((row) => ({
-        word: CONDITIONS[String(row["condition"])] ?? String(row["condition"]),
+        word: String(row["condition"]),
         before: known(Number(row["p_before"])),
         after: known(Number(row["p_after"])),
         control: null,
       }));
     if (bars.length > 0) this.table.append(barsChart(bars, width, ""), h("p", { class: "facts" }, "Probability of the answer: upper bar before, lower bar after each edit."));
-    const own = told.edits.find((row) => row["condition"] === "object+1") ?? told.edits.find((row) => row["condition"] === "object");
+    const own = told.edits.find((row) => isObject(row, 1)) ?? told.edits.find((row) => isObject(row, 0));
     say(this.verdict, own ? sentence(own, object) : "");
     show(this.verdict, own !== undefined);
     this.verdict.dataset["changed"] = `${own?.["correct"] === false}`;
@@ -89,13 +89,13 @@ export class RecordedSteps {
     if (windows.length === 0) return;
     say(this.curveTitle, "Probability of the answer when attention edges are cut in a window of layers:");
     const spans = [...new Map(windows.map((row) => [`${row["first_layer"]}`, row])).values()]
-      .map((row) => ({ name: String(row["window"]), first: Number(row["first_layer"]), last: Number(row["last_layer"]) }))
+      .map((row) => ({ name: spanOf(row), first: Number(row["first_layer"]), last: Number(row["last_layer"]) }))
       .sort((a, b) => a.first - b.first);
-    const series: Series[] = SOURCES.map(({ source, name, tone }) => ({
+    const series: Series[] = SOURCES.map(({ rings, control, name, tone }) => ({
       name,
       tone,
-      values: spans.map(({ name: window }) => {
-        const row = windows.find((one) => one["source"] === source && one["window"] === window);
+      values: spans.map((span) => {
+        const row = windows.find((one) => isObject(one, rings, control) && spanOf(one) === span.name);
         return typeof row?.["p_after"] === "number" ? Number(row["p_after"]) : NaN;
       }),
     })).filter(({ values }) => values.some((p) => !Number.isNaN(p)));
@@ -124,19 +124,16 @@ function offer(select: HTMLSelectElement, values: readonly string[]): void {
 }
 
 const SOURCES = [
-  { source: "object+1", name: "object and one ring around it", tone: "main" },
-  { source: "object", name: "object", tone: "other" },
-  { source: "random=object+1", name: "as many random tokens", tone: "control" },
+  { rings: 1, control: false, name: "object and one ring around it", tone: "main" },
+  { rings: 0, control: false, name: "object", tone: "other" },
+  { rings: 1, control: true, name: "as many random tokens", tone: "control" },
 ] as const;
 
-export const CONDITIONS: Record<string, string> = {
-  object: "object",
-  "object+1": "+ 1 ring",
-  "object+2": "+ 2 rings",
-  "random=object": "random",
-  "random=object+1": "random + 1",
-  "random=object+2": "random + 2",
-};
+/** Whether a row is of an object's tokens, grown by so many rings, or of their random control. */
+const isObject = (row: Row, rings: number, control = false) =>
+  row["token_set"] === "object" && row["rings"] === rings && row["is_control"] === control;
+
+const spanOf = (row: Row) => (row["window"] === "sliding" ? `layers ${row["first_layer"]} to ${row["last_layer"]}` : String(row["window"]));
 
 function verdictAsked(asked: { answer: string; correct: boolean | null } | undefined): string {
   if (!asked || asked.correct === null) return "";
@@ -146,17 +143,16 @@ function verdictAsked(asked: { answer: string; correct: boolean | null } | undef
 function sentence(row: Row, object: string): string {
   const [before, after] = [String(row["before"] ?? ""), String(row["after"] ?? "")];
   const p = typeof row["p_after"] === "number" ? ` (${percent(Number(row["p_before"]))} to ${percent(Number(row["p_after"]))})` : "";
-  const what = row["condition"] === "object+1" ? `the ${object} and one ring around it` : `the ${object}`;
+  const what = isObject(row, 1) ? `the ${object} and one ring around it` : `the ${object}`;
   return before === after ? `Without ${what} the answer stays "${before}"${p}.` : `Without ${what} the answer changes from "${before}" to "${after}"${p}.`;
 }
 
 function editLine(row: Row): HTMLElement {
-  const condition = String(row["condition"]);
   const broken = row["baseline_correct"] === true && row["correct"] === false;
   return h(
     "div",
     { class: `edit-line${broken ? " broken" : ""}` },
-    h("span", { class: "name" }, CONDITIONS[condition] ?? condition),
+    h("span", { class: "name" }, String(row["condition"])),
     h("span", { class: "tokens" }, `${row["n_tokens"] ?? ""}`),
     h("span", { class: "text" }, String(row["after"] ?? "")),
     h("span", { class: "mark" }, row["correct"] === false ? "wrong" : row["correct"] === true ? "right" : ""),

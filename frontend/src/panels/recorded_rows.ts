@@ -23,7 +23,7 @@ export interface RecordedRows {
 const text = (row: Row, name: string) => (row[name] === undefined || row[name] === null ? "" : String(row[name]));
 
 const recordOf = (row: Row) => [text(row, "study"), text(row, "mode")].filter(Boolean).join(", ");
-const isEdit = (row: Row) => row["first_layer"] === undefined && text(row, "source") === "";
+const isEdit = (row: Row) => row["first_layer"] === undefined && row["target"] === undefined;
 
 /** Rows of a sample's studies, by what a person asks of them. */
 export function recordedOf(rows: readonly Row[]): RecordedRows {
@@ -51,7 +51,7 @@ export function recordedOf(rows: readonly Row[]): RecordedRows {
         targets: [...new Set(windows.map((row) => text(row, "target")))],
         sliding(target) {
           const to = windows.filter((row) => text(row, "target") === target);
-          const slides = to.filter((row) => text(row, "window").startsWith("slide"));
+          const slides = to.filter((row) => row["window"] === "sliding");
           return slides.length > 0 ? slides : to.filter((row) => text(row, "window") !== "all");
         },
       };

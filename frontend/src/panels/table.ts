@@ -15,6 +15,7 @@ export function cellText(cell: TableCell | undefined, column: ColumnFacts): stri
     return low === undefined || high === undefined ? `${value}` : `${value} (${low}–${high})`;
   }
   if (typeof cell === "number" && column.kind === "float") return Number.isInteger(cell) ? `${cell}` : cell.toPrecision(2);
+  if (typeof cell === "boolean") return cell ? "yes" : "no";
   return String(cell).replaceAll("_", " ");
 }
 

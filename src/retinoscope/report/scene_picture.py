@@ -131,7 +131,7 @@ def tokens_figure(scene: Scene, name: str) -> Figure | None:
     inner = scene.sets.get("object")
     if not inner:
         return None
-    ring = [t for t in scene.sets.get("object+1", ()) if t not in inner]
+    ring = [t for t in scene.sets.get("object + 1 ring", ()) if t not in inner]
     rest = [t for t in range(len(scene.boxes)) if t not in inner and t not in ring]
     # The rest steps back; hatching would hide the image, so the sets differ by line as well.
     body = scene.rects(rest, f"fill:{PAPER};fill-opacity:.62;stroke:none")

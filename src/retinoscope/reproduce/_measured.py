@@ -16,6 +16,7 @@ from ..report.rows import first, interval, number, pick
 from ..store import Json, read_results
 from ..studies.lens.curves import at_cover
 from ..studies.runs import StudyRun
+from ..studies.token_sets import RING_1, NamedSet
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def rules_of(task: str, name: str) -> Measure:
                 f"{baseline[0].n} answers"
             )
         lost = [
-            interval(first(run.summary, task=task, mode=mode, condition="object+1"), "decrease")
+            interval(first(run.summary, task=task, mode=mode, **RING_1.columns), "decrease")
             for mode in ("paper", "corrected")
         ]
         if lost[0] and lost[1]:
@@ -142,15 +143,15 @@ def gradient(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
         run = runs.get(f"{mode}/captions")
         if run is None:
             return ""
-        rows = [r for r in run.summary if str(r["condition"]).startswith("gradient-")]
-        rows = pick(rows, mode=mode, task="polling")
+        rows = pick(run.summary, token_set="gradient", mode=mode, task="polling")
         if not rows:
             return ""
-        row = min(rows, key=lambda r: abs(int(str(r["condition"]).split("-")[1]) - 40))
+        row = min(rows, key=lambda row: abs(int(row["n_drawn"] or 0) - 40))
         lost = interval(row, "decrease")
         if lost is None:
             return ""
-        parts.append(f"{row['condition']} loses {percent(lost.value)} in {mode} mode (polling)")
+        tokens = NamedSet.of(row).label
+        parts.append(f"{tokens} lose {percent(lost.value)} in {mode} mode (polling)")
     return listing(parts)
 
 

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from ..report.blocks import PAPER, Column, Record, Section, Table, number_interval, percent_interval
 from ..report.rows import first, interval, number, pick
 from ..studies import PAPER_SOURCES, TOKENS_OBJECT_1, PaperNumber, paper_number
-from ..studies.knockout.options import SOURCE_LABELS, TARGET_LABELS
+from ..studies.knockout.options import TARGET_LABELS
 from ..studies.lens.curves import cover_name, covers_of
 from ..studies.runs import StudyRun
+from ..studies.token_sets import OBJECT, RING_1, RING_2, NamedSet
 
 TASKS = ("generative", "polling", "question")
 SIZES = (5, 10, 20, 40, 60, 100, 250)
 WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
 PATHS = (
-    *(("object", "last"), ("object+1", "last"), ("object+2", "last"), ("rest", "last")),
-    *(("object+1", "last-row"), ("visual", "last-row")),
+    *((source, "last") for source in (OBJECT, RING_1, RING_2, NamedSet("rest"))),
+    *((source, "last-row") for source in (RING_1, NamedSet("visual"))),
 )
 UNKNOWN, NOT_RUN, NONE_RIGHT = "not known", "not run", "none right"
 NONE_FOUND = "none found"
@@ -31,38 +32,36 @@ def _sources() -> str:
 
 def table_1(summaries: Summaries) -> Section:
     """Token ablation; of each mode the rows under its own rules."""
-    conditions = ["object", "object+1", "object+2", "registers"]
-    conditions += [f"{kind}-{size}" for kind in ("gradient", "random") for size in SIZES]
-    found = {str(row["condition"]) for rows in summaries.values() for row in rows}
-    conditions += sorted(
-        c for c in found if c not in conditions and c.startswith(("gradient-", "random-"))
-    )
+    sets = [OBJECT, RING_1, RING_2, NamedSet("registers")]
+    sets += [NamedSet(kind, n_drawn=n) for kind in ("gradient", "random") for n in SIZES]
+    drawn = {NamedSet.of(row) for rows in summaries.values() for row in rows if row["n_drawn"]}
+    sets += sorted(drawn - {*sets}, key=lambda one: (one.token_set, one.n_drawn))
     rows, records = [], []
-    for condition in conditions:
+    for tokens in sets:
         for task in TASKS:
-            known = paper_number("ablation", task, condition)
-            record: dict[str, str | float | None] = {
-                "condition": condition,
+            known = paper_number("ablation", task=task, **tokens.columns)
+            record: dict[str, str | float | bool | None] = {
+                **tokens.columns,
                 "task": task,
                 "paper": None if known is None else known.value,
                 "paper_source": None if known is None else known.source,
             }
-            cells = [condition, task, _paper_percent(known)]
+            cells = [tokens.label, task, _paper_percent(known)]
             for mode, summary in summaries.items():
-                row = first(summary, task=task, condition=condition)
+                row = first(summary, task=task, **tokens.columns)
                 share = interval(row, "decrease")
                 none = NONE_RIGHT if not pick(summary, task=task) else NOT_RUN
-                tokens = None if row is None else number(row, "n_tokens")
+                size = None if row is None else number(row, "n_tokens")
                 # A set that was empty everywhere replaced nothing: its 0% is no measurement.
-                empty = NONE_FOUND if tokens == 0 else None
+                empty = NONE_FOUND if size == 0 else None
                 cells.append(none if share is None else empty or percent_interval(share))
-                cells.append("" if tokens is None else f"{tokens:.1f}")
+                cells.append("" if size is None else f"{size:.1f}")
                 record[f"{mode}_mode"] = None if share is None else share.value
                 record |= {
                     f"{mode}_mode_low": None if share is None else share.low,
                     f"{mode}_mode_high": None if share is None else share.high,
                     f"{mode}_mode_n": None if share is None else share.n,
-                    f"{mode}_mode_tokens": tokens,
+                    f"{mode}_mode_tokens": size,
                 }
             rows.append(tuple(cells))
             records.append(record)
@@ -102,7 +101,7 @@ def _paper_percent(known: PaperNumber | None) -> str:
 
 def lens_numbers(runs: Sequence[StudyRun]) -> Section:
     """The best layer of each image, counted in each way."""
-    share, layer = (paper_number("lens", "best-layer", name) for name in ("share", "layer"))
+    share, layer = (paper_number("lens", of=name) for name in ("share", "layer"))
     rows: list[tuple[str, ...]] = []
     records: list[Record] = []
     best = [] if not runs else pick(runs[0].extra("best_layer"), weights="trained", group="object")
@@ -170,19 +169,18 @@ def table_2(summaries: Summaries) -> Section:
     rows, records = [], []
     for source, target in PATHS:
         for window in WINDOWS:
-            known = paper_number("knockout", source, target, window)
-            record: dict[str, str | float | None] = {
-                "source": source,
-                "target": target,
-                "window": window,
+            edge = {**source.columns, "target": target, "window": window}
+            known = paper_number("knockout", **edge)
+            record: dict[str, str | float | bool | None] = {
+                **edge,
                 "paper": None if known is None else known.value,
                 "paper_source": None if known is None else known.source,
             }
-            path = f"{SOURCE_LABELS[source]} → {TARGET_LABELS[target]}"
+            path = f"{source.label} → {TARGET_LABELS[target]}"
             told = UNKNOWN if known is None else f"{known.value:.2f} [{known.tag}]"
             cells = [path, window, told]
             for mode, summary in summaries.items():
-                row = first(summary, source=source, target=target, window=window)
+                row = first(summary, **edge)
                 found = interval(row, "accuracy")
                 cells.append(NOT_RUN if found is None else number_interval(found))
                 record[f"{mode}_mode"] = None if found is None else found.value

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Stage = Callable[[str], Progress]
 Executors = Callable[[OpenedData], AbstractContextManager[Executor | None]]
 RULES = ("paper", "corrected")
-SOURCES = ("object", "object+1", "object+2", "rest", "visual", "random=object+1")
+SOURCES = ("object", "object+1", "object+2", "rest", "visual", "control")
 
 
 def neo2024(

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from ._same_data import SameSamples, same_samples
     from ._study import Study
     from ._survival import Failures
-    from ._windows import Window, paper_windows, sliding_windows, windows_for
     from .ablation.study import TokenAblation
     from .alignment.gaze_targets import Rules as AlignmentRules
     from .alignment.study import AttentionAlignment
@@ -54,6 +53,7 @@ if TYPE_CHECKING:
     from .probe.tasks import TASKS as PROBE_TASKS
     from .reprompt.study import ImageReprompting, next_turn
     from .spurious.study import SpuriousGround, grounded_specs
+    from .windows import Window, paper_windows, sliding_windows, windows_for
 
 __all__ = [
     "CHECKS",
@@ -171,10 +171,10 @@ _WHERE = {
     "describe_model": "._models",
     "free_memory": "..memory",
     "Failures": "._survival",
-    "Window": "._windows",
-    "paper_windows": "._windows",
-    "sliding_windows": "._windows",
-    "windows_for": "._windows",
+    "Window": ".windows",
+    "paper_windows": ".windows",
+    "sliding_windows": ".windows",
+    "windows_for": ".windows",
 }
 """The module of each name; behind a colon, what it is called there."""
 

@@ -16,6 +16,8 @@ from ..errors import InputError, RetinoscopeError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from .columns import Columns
+
 EXAMPLES_BYTES = 256 * 2**20
 
 _Pixel = Annotated[FiniteFloat, Field(ge=-1e7, le=1e7)]
@@ -93,7 +95,7 @@ _KINDS = {
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
 
-def check_kinds(schema: pa.Schema, file: Path) -> None:
+def check_kinds(schema: pa.Schema, file: Path, kinds: Columns) -> None:
     """Raises InputError for a column that holds another kind of value than a study writes."""
     import pyarrow as pa
 
@@ -105,7 +107,7 @@ def check_kinds(schema: pa.Schema, file: Path) -> None:
         "true or false": (is_.is_boolean,),
     }
     for field in schema:
-        expected = _KIND_OF.get(field.name)
+        expected = (kinds or _KIND_OF).get(field.name)
         if expected is None or is_.is_null(field.type):
             continue
         if not any(one(field.type) for one in known[expected]):

@@ -8,9 +8,11 @@ marks a number that a public replication on LFM2.5-VL-3B quotes from the paper's
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ..arguments import checked
+from .token_sets import OBJECT, RING_1, NamedSet
 
 MODEL = "LLaVA-1.5-7B"
 DATA = "COCO"
@@ -27,54 +29,76 @@ SOURCES = {
 class PaperNumber:
     """`value` in the unit of the study's summary (shares 0..1, relative accuracy, layer).
 
-    `tag` says who tells it; see `SOURCES`.
+    `row` are columns of that summary's record, `tag` says who tells it; see `SOURCES`.
     """
 
     study: str
-    keys: tuple[str, ...]
+    row: Mapping[str, object]
     value: float
     source: str
     tag: str
 
 
+def _row(tokens: NamedSet) -> dict[str, object]:
+    return {name: value for name, value in tokens.columns.items() if value is not None}
+
+
 _TABLE_1 = "Table 1, quoted by a replication"
-_ABLATION = {
-    ("generative", "object"): (0.3333, _TABLE_1),
-    ("polling", "object"): (0.1538, _TABLE_1),
-    ("question", "object"): (0.3333, _TABLE_1),
-    ("generative", "object+1"): (0.7179, _TABLE_1),
-    ("polling", "object+1"): (0.5128, _TABLE_1),
-    ("question", "object+1"): (0.8667, _TABLE_1),
-    ("generative", "random-40"): (0.024, _TABLE_1),
-    ("polling", "random-40"): (0.0, _TABLE_1),
-    ("question", "random-40"): (0.0, _TABLE_1),
+_LOST = {
+    OBJECT: {"generative": 0.3333, "polling": 0.1538, "question": 0.3333},
+    RING_1: {"generative": 0.7179, "polling": 0.5128, "question": 0.8667},
+    NamedSet("random", n_drawn=40): {"generative": 0.024, "polling": 0.0, "question": 0.0},
 }
+_ABLATION = [
+    ({"task": task, **_row(tokens)}, share)
+    for tokens, shares in _LOST.items()
+    for task, share in shares.items()
+]
 _TABLE_2 = "Table 2, quoted by a replication"
-_KNOCKOUT = {("object+1", "last", "mid-late"): 0.82, ("object+1", "last", "all"): 0.67} | {
-    (source, "last-row", window): 1.0
-    for source in ("rest", "visual")
-    for window in ("early", "early-mid", "mid", "mid-late", "late", "all")
-}
+_WINDOWS = ("early", "early-mid", "mid", "mid-late", "late", "all")
+_KNOCKOUT = [
+    *(
+        ({**_row(RING_1), "target": "last", "window": window}, share)
+        for window, share in {"mid-late": 0.82, "all": 0.67}.items()
+    ),
+    *(
+        ({**_row(NamedSet(source)), "target": "last-row", "window": window}, 1.0)
+        for source in ("rest", "visual")
+        for window in _WINDOWS
+    ),
+]
 _LENS = {
-    ("best-layer", "share"): (0.237, "section 4.1"),
-    ("best-layer", "layer"): (25.7, "section 4.1; of 33 entries, 0- or 1-based is not stated"),
+    "share": (0.237, "section 4.1"),
+    "layer": (25.7, "section 4.1; of 33 entries, 0- or 1-based is not stated"),
 }
 
 NUMBERS: tuple[PaperNumber, ...] = (
-    *(PaperNumber("ablation", keys, *known, "R") for keys, known in _ABLATION.items()),
-    *(PaperNumber("knockout", keys, value, _TABLE_2, "R") for keys, value in _KNOCKOUT.items()),
-    *(PaperNumber("lens", keys, *known, "R, P") for keys, known in _LENS.items()),
+    *(PaperNumber("ablation", row, value, _TABLE_1, "R") for row, value in _ABLATION),
+    *(PaperNumber("knockout", row, value, _TABLE_2, "R") for row, value in _KNOCKOUT),
+    *(PaperNumber("lens", {"of": name}, *known, "R, P") for name, known in _LENS.items()),
 )
-"""ablation: (task, condition), share of initially correct answers that became incorrect.
-knockout: (source, target, window), relative accuracy; the paper's source towards the last row
-is "visual"; "rest" lacks the object's tokens. lens: ("best-layer", "share" | "layer"), mean over
-images."""
+"""ablation: share of initially correct answers that became incorrect. knockout: relative accuracy;
+the paper's source towards the last row is "visual"; "rest" lacks the object's tokens. lens: mean
+over images of the best layer's "share", and that "layer"."""
 
 TOKENS_OBJECT_1 = 33.4
 """Mean number of visual tokens (of 576) of an object with one ring around it."""
 
 
-@checked
-def paper_number(study: str, *keys: str) -> PaperNumber | None:
-    """The paper's number for one row of a summary, or None where it is not known."""
-    return next((n for n in NUMBERS if n.study == study and n.keys == keys), None)
+def paper_number(study: str, **row: object) -> PaperNumber | None:
+    """The paper's number for one record of a summary, or None where it is not known.
+
+    Args:
+        row: columns of the record, all that the number is of and maybe others.
+    """
+    return next((n for n in NUMBERS if n.study == study and n.row.items() <= row.items()), None)
+
+
+def paper_row(study: str, *names: str) -> Callable[[Mapping[str, Any]], tuple[float, str] | None]:
+    """What finds the paper's number for a record, and its source, by these of its columns."""
+
+    def known(record: Mapping[str, Any]) -> tuple[float, str] | None:
+        found = paper_number(study, **{name: record[name] for name in names})
+        return None if found is None else (found.value, found.source)
+
+    return known

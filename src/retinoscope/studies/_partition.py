@@ -51,7 +51,12 @@ class Partition:
     finish: Callable[[Sequence[Mapping[str, Any]]], Sequence[Mapping[str, Any]]] | None = None
     plain: bool = True
 
-    def over(self, scan: ResultsScan) -> pa.Table:
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The columns that say what a record is of."""
+        return (*self.keys, "layer", "metric", "measure")
+
+    def over(self, scan: ResultsScan, kinds: object = None) -> pa.Table:
         """The summary of all rows.
 
         Raises:

@@ -13,6 +13,7 @@ from .alignment.names import WHO
 from .attend.figure import BASELINES, maps_figure
 from .group.picture import group_figures
 from .runs import StudyRun, of_study
+from .token_sets import OBJECT, RING_1
 
 LAYERS_SHOWN = 4
 GROUPED = 2
@@ -38,9 +39,9 @@ def _scenes(run: StudyRun) -> list[Scene]:
 
 
 _EDITS = {
-    "object": "without the object's tokens",
-    "object+1": "without them and one ring",
-    "random=object+1": "without as many random tokens",
+    OBJECT.label: "without the object's tokens",
+    RING_1.label: "without them and one ring",
+    RING_1.control.label: "without as many random tokens",
 }
 
 

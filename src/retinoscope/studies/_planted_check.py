@@ -163,7 +163,7 @@ def _knockout(vlm: VLM, samples: Sequence[Sample]) -> Measured:
     )
     return {
         f"relative accuracy without {source} -> {target}": _value(
-            rows, "accuracy", source=source, target=target
+            rows, "accuracy", token_set=source, target=target
         )
         for source, target in (("visual", "question"), ("visual", "last"), ("object", "last"))
     }
@@ -181,9 +181,9 @@ def _ablation(vlm: VLM, samples: Sequence[Sample]) -> Measured:
         )
     )
     return {
-        "words lost without the object's tokens": _value(rows, "decrease", condition="object"),
+        "words lost without the object's tokens": _value(rows, "decrease", token_set="object"),
         f"words lost without {_MOST} random visual tokens of 36": _value(
-            rows, "decrease", condition=f"random-{_MOST}"
+            rows, "decrease", token_set="random", n_drawn=_MOST
         ),
     }
 

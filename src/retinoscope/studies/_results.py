@@ -11,7 +11,7 @@ from .. import arguments
 from ..errors import InputError
 from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
 from ._outside import check_kinds, evaluating, examples_in
-from .registry import STUDIES, summaries_of
+from .registry import STUDIES, columns_of, summaries_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +74,7 @@ class Results:
     def _summary(self) -> pa.Table:
         # A bootstrap per row takes seconds on a large run, and a report asks more than once.
         with evaluating(self.path):
-            return summaries_of(self.study)[0].over(self.scan)
+            return summaries_of(self.study)[0].over(self.scan, columns_of(self.study))
 
     def extras(self) -> dict[str, pa.Table]:
         """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer",
@@ -84,8 +84,8 @@ class Results:
     @cached_property
     def _extras(self) -> dict[str, pa.Table]:
         with evaluating(self.path):
-            parts = summaries_of(self.study)[1]
-            return {name: part.over(self.scan) for name, part in parts.items()}
+            tables, kinds = summaries_of(self.study)[1], columns_of(self.study)
+            return {name: table.over(self.scan, kinds) for name, table in tables.items()}
 
     def errors(self) -> list[tuple[str, str]]:
         """Sample and message of what failed: whole samples, and single items of samples."""
@@ -187,5 +187,5 @@ def open_results(path: str | Path) -> Results:
             f"{results.scan.file}: expected the columns 'sample' and 'error', got none called "
             f"{lacking[0]!r}: restore the file"
         )
-    check_kinds(results.scan.schema, results.scan.file)
+    check_kinds(results.scan.schema, results.scan.file, columns_of(results.study))
     return results

@@ -123,6 +123,19 @@ def object_sets(
     }
 
 
+def control_of(tokens: Indices, n: int, rng: np.random.Generator) -> Indices | None:
+    """As many random tokens outside `tokens`, or None where fewer than that are left."""
+    outside = np.setdiff1d(np.arange(n), np.asarray(tokens, dtype=int))
+    if len(outside) < len(tokens):
+        return None
+    return as_indices(rng.choice(outside, len(tokens), replace=False))
+
+
+def as_indices(values: Sequence[int] | np.ndarray) -> Indices:
+    """Sorted Python integers: hashable, and equal sets compare equal."""
+    return tuple(sorted(int(value) for value in values))
+
+
 def _descending(scores: Float[Tensor, " token"]) -> Indices:
     return tuple(int(index) for index in scores.argsort(descending=True, stable=True))
 

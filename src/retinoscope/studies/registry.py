@@ -14,7 +14,7 @@ They are imported when they are asked for, so that a report of one study does no
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..report.blocks import Section
     from ._partition import Partition
     from ._study import Study
+    from .columns import Columns
     from .options import StudyOptions
     from .runs import StudyRun
 
@@ -61,6 +62,17 @@ def make_study(
     """The study that these options ask for."""
     made = _part(study, "study").make
     return made(vlm, samples, options, seed=seed, n_examples=n_examples)
+
+
+def columns_of(study: str) -> Columns:
+    """What kind of value each column of its rows holds."""
+    found = getattr(_part(study, "summary"), "COLUMNS", {})
+    return found if isinstance(found, dict) else {}
+
+
+def condition_of(study: str) -> Callable[[Mapping[str, object]], str | None]:
+    """Names the edit of a row or a record; None for a row before any, and where there are none."""
+    return getattr(_part(study, "options"), "condition", lambda row: None)
 
 
 def summaries_of(study: str) -> tuple[Partition, dict[str, Partition]]:

@@ -299,11 +299,13 @@ class SweepDocument:
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """`kind` is text, int, float or estimate; an estimate's cell is value, low, high."""
+    """`kind` is text, int, float or estimate; an estimate's cell is value, low, high. `condition`:
+    it says what a row is of, not what was found."""
 
     name: str
     kind: str
     unit: str
+    condition: bool
 
 
 @dataclass(frozen=True)

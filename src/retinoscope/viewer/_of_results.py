@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from ..data import Sample
 from ..studies import Results
-from ..studies.registry import noun_of, table_note_of
+from ..studies.registry import condition_of, noun_of, summaries_of, table_note_of
 from ..studies.runs import StudyRun
+from ..studies.token_sets import SET_COLUMNS, NamedSet
+from ..studies.windows import WINDOW_COLUMNS, window_label
 from ._documents import (
     ColumnFacts,
     FlowDocument,
@@ -28,7 +31,6 @@ from ._documents import (
 
 _SHARES = ("decrease", "accuracy", "difference", "probability_change", "share")
 _BY_PROBE = ("probe",)
-CELL = ("source", "target", "window")
 _SHORT = {
     "answer_before": "before",
     "answer_after": "after",
@@ -76,8 +78,12 @@ class StudyDocuments:
 
     def conditions(self) -> list[str]:
         """What was edited, in the summary's order."""
-        names = [condition_of(row) for row in self.run.summary]
+        names = [self.condition(row) for row in self.run.summary]
         return list(dict.fromkeys(name for name in names if name is not None))
+
+    def condition(self, row: Mapping[str, object]) -> str | None:
+        """The edit of a row in words; None for the answer before any."""
+        return condition_of(self.run.study)(row)
 
     def sample_ids(self) -> list[str]:
         """In the order of the data."""
@@ -103,7 +109,7 @@ class StudyDocuments:
             tallies.first[sample], tallies.count[sample]
         ).to_pylist()
         return [
-            {"study": self.id, "condition": condition_of(row) or "none"}
+            {"study": self.id, "condition": self.condition(row) or "none"}
             | {
                 _SHORT.get(name, name): cell
                 for name, cell in row.items()
@@ -114,10 +120,11 @@ class StudyDocuments:
 
     def table(self) -> TableDocument:
         """The summary with its intervals, further summaries, and the spread over samples."""
-        columns, rows = _columns_of(self.results.summary())
+        main, others = summaries_of(self.run.study)
+        columns, rows = _columns_of(self.results.summary(), main.conditions)
         more = []
         for name, part in self.results.extras().items():
-            own_columns, own_rows = _columns_of(part)
+            own_columns, own_rows = _columns_of(part, others[name].conditions)
             more.append(TablePart(name.replace("_", " "), own_columns, own_rows))
         spread = [
             SampleValues(key, [float(np.mean(found)) for found in by_sample.values()])
@@ -134,11 +141,11 @@ class StudyDocuments:
         if self.run.study != "knockout":
             return None
         summary = self.run.summary
-        sources = list(dict.fromkeys(str(row["source"]) for row in summary))
+        sources = list(dict.fromkeys(NamedSet.of(row).label for row in summary))
         targets = list(dict.fromkeys(str(row["target"]) for row in summary))
         windows: dict[str, WindowFacts] = {}
         for row in summary:
-            name = str(row["window"])
+            name = window_label(row)
             layers = (int(row[end] or 0) for end in ("first_layer", "last_layer"))
             windows.setdefault(name, WindowFacts(name, *layers))
         shape = (len(sources), len(targets), len(windows))
@@ -148,14 +155,14 @@ class StudyDocuments:
         kept: dict[str, list[int]] = {}
         order = {name: place for place, name in enumerate(windows)}
         for row in summary:
-            source, target, window = (str(row[name]) for name in CELL)
+            source, target, window = edge = edge_of(row)
             cell = sources.index(source), targets.index(target), order[window]
             for array, end in ((value, ""), (low, "_low"), (high, "_high")):
                 found = row[f"accuracy{end}"]
                 array[cell] = np.nan if found is None else float(found)
             n[cell] = int(row["n"] or 0)
             key = ",".join(str(part) for part in cell)
-            wrong, right = self._tallies.cells[source, target, window]
+            wrong, right = self._tallies.cells[edge]
             samples[key] = [index[one] for one in wrong if one in index]
             kept[key] = [index[one] for one in right if one in index and one not in wrong]
         return FlowDocument(
@@ -169,31 +176,29 @@ class StudyDocuments:
             sample = str(row["sample"])
             tallies.first.setdefault(sample, place)
             tallies.count[sample] = tallies.count.get(sample, 0) + 1
-            _tally(tallies, sample, row)
+            self._tally(tallies, sample, row)
         return tallies
 
-
-def _tally(tallies: _SampleTallies, sample: str, row: Mapping[str, object]) -> None:
-    before = row.get("baseline_correct")
-    if before is None or row.get("kept") is False:
-        return
-    tallies.right[sample] = tallies.right.get(sample, False) or bool(before)
-    condition = condition_of(row)
-    if condition is None or not before:
-        return
-    wrong = row.get("correct") is False
-    if wrong:
-        tallies.broken[sample][condition] = None
-    if "source" in row:
-        source, target, window = (str(row[name]) for name in CELL)
-        tallies.cells[source, target, window][0 if wrong else 1][sample] = None
-    was, now = row.get("probability_before"), row.get("probability_after")
-    if isinstance(was, float) and isinstance(now, float):
-        tallies.changes[condition][sample].append(now - was)
+    def _tally(self, tallies: _SampleTallies, sample: str, row: Mapping[str, object]) -> None:
+        before = row.get("baseline_correct")
+        if before is None or row.get("kept") is False:
+            return
+        tallies.right[sample] = tallies.right.get(sample, False) or bool(before)
+        condition = self.condition(row)
+        if condition is None or not before:
+            return
+        wrong = row.get("correct") is False
+        if wrong:
+            tallies.broken[sample][condition] = None
+        if "window" in row:
+            tallies.cells[edge_of(row)][0 if wrong else 1][sample] = None
+        was, now = row.get("probability_before"), row.get("probability_after")
+        if isinstance(was, float) and isinstance(now, float):
+            tallies.changes[condition][sample].append(now - was)
 
 
 _SLIM = (
-    *("sample", "condition", "source", "target", "window", "kept"),
+    *("sample", *SET_COLUMNS, "target", *WINDOW_COLUMNS, "kept"),
     *("baseline_correct", "correct", "probability_before", "probability_after"),
 )
 
@@ -204,12 +209,9 @@ def _slim_rows(results: Results) -> Iterator[dict[str, object]]:
         yield from table.to_pylist()
 
 
-def condition_of(row: Mapping[str, object]) -> str | None:
-    """The name of the edit of a row; None for the answer before any."""
-    if row.get("source") not in (None, "none"):
-        return f"{row['source']} to {row['target']}, {row['window']}"
-    condition = row.get("condition")
-    return None if condition in (None, "none") else str(condition)
+def edge_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Source, target and window of a knockout, in words."""
+    return NamedSet.of(row).label, str(row["target"]), window_label(row)
 
 
 def questions_of(rows: Sequence[Mapping[str, object]]) -> list[QuestionResult]:
@@ -240,8 +242,14 @@ def questions_about(sample: Sample) -> list[QuestionResult]:
     return [QuestionResult(one.question, one.answer, None, None) for one in ordered]
 
 
-def _columns_of(table: pa.Table) -> tuple[list[ColumnFacts], list[list[object]]]:
-    """A summary's columns and rows, each estimate and its interval as one cell."""
+def _columns_of(
+    table: pa.Table, conditions: Collection[str]
+) -> tuple[list[ColumnFacts], list[list[object]]]:
+    """A summary's columns and rows, each estimate and its interval as one cell.
+
+    Args:
+        conditions: columns that say what a row is of.
+    """
     names = table.column_names
     estimates = [n for n in names if f"{n}_low" in names and f"{n}_high" in names]
     ends = {f"{name}{end}" for name in estimates for end in ("_low", "_high")}
@@ -249,11 +257,13 @@ def _columns_of(table: pa.Table) -> tuple[list[ColumnFacts], list[list[object]]]
     for name in (name for name in names if name not in ends):
         kind = table.schema.field(name).type
         if name in estimates:
-            columns.append(ColumnFacts(name, "estimate", "share" if name in _SHARES else ""))
-        elif pa.types.is_integer(kind) or pa.types.is_floating(kind):
-            columns.append(ColumnFacts(name, "int" if pa.types.is_integer(kind) else "float", ""))
+            unit = "share" if name in _SHARES else ""
+            columns.append(ColumnFacts(name, "estimate", unit, False))
+        elif pa.types.is_floating(kind):
+            columns.append(ColumnFacts(name, "float", "", name in conditions))
         else:
-            columns.append(ColumnFacts(name, "text", ""))
+            of = "int" if pa.types.is_integer(kind) else "text"
+            columns.append(ColumnFacts(name, of, "", name in conditions))
     rows: list[list[object]] = []
     for row in table.to_pylist():
         cells: list[object] = []

@@ -7,18 +7,14 @@ from collections.abc import Sequence
 from ...report.blocks import Figure, Interval, Record, percent
 from ...report.rows import first, interval, number, pick, values
 from ...report.style import BLUE, GREY, INK, MUTED, ORANGE, PAPER, PURPLE, figure_style, svg_of
+from ..token_sets import OBJECT, RING_1, RING_2, NamedSet
 
-LABELS = {
-    "object": "object",
-    "object+1": "object + 1 ring",
-    "object+2": "object + 2 rings",
-    "registers": "registers",
-}
+SETS = (OBJECT, RING_1, RING_2, NamedSet("registers"))
 TITLES = {"generative": "Caption", "polling": "Yes/no", "question": "Question"}
 
 
-def _decrease(rows: Sequence[Record], **keys: str) -> Interval | None:
-    return interval(first(rows, **keys), "decrease")
+def _decrease(rows: Sequence[Record], task: str, tokens: NamedSet) -> Interval | None:
+    return interval(first(rows, task=task, **tokens.columns), "decrease")
 
 
 def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
@@ -26,21 +22,20 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import PercentFormatter
 
-    conditions = [c for c in LABELS if pick(rows, condition=c)]
-    if not conditions:
+    sets = [one for one in SETS if pick(rows, **one.columns)]
+    if not sets:
         return None
     with figure_style("ablation"):
-        drawing = Drawing(figsize=(9.2, 0.9 + 0.62 * len(conditions)))
+        drawing = Drawing(figsize=(9.2, 0.9 + 0.62 * len(sets)))
         panels = drawing.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
         for panel, task in zip(panels, tasks, strict=True):
-            for y, condition in enumerate(conditions):
-                control = f"random={condition}"
-                paired = 0.17 * bool(pick(rows, condition=control))
-                for name, shift, color, fill in (
-                    (control, paired, GREY, PAPER),
-                    (condition, -paired, BLUE, BLUE),
+            for y, one in enumerate(sets):
+                paired = 0.17 * bool(pick(rows, **one.control.columns))
+                for tokens, shift, color, fill in (
+                    (one.control, paired, GREY, PAPER),
+                    (one, -paired, BLUE, BLUE),
                 ):
-                    x = _decrease(rows, task=task, condition=name)
+                    x = _decrease(rows, task, tokens)
                     if x is None:
                         continue
                     panel.plot([x.low, x.high], [y + shift] * 2, color=color, lw=2.2, zorder=2)
@@ -49,8 +44,8 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
                     )
             panel.set_title(TITLES.get(task, task))
             panel.set_xlim(-0.03, 1.03)
-            panel.set_ylim(len(conditions) - 0.5, -0.5)
-            panel.set_yticks(range(len(conditions)), [LABELS[c] for c in conditions])
+            panel.set_ylim(len(sets) - 0.5, -0.5)
+            panel.set_yticks(range(len(sets)), [one.label for one in sets])
             panel.tick_params(axis="y", labelcolor=INK)
             panel.set_xticks([0, 0.5, 1])
             panel.xaxis.set_major_formatter(PercentFormatter(1.0))
@@ -69,12 +64,12 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
         drawing.tight_layout(w_pad=2.0)
         svg = svg_of(drawing)
     facts = [
-        f"{task}, {LABELS[c]}: {percent(a.value)}"
+        f"{task}, {one.label}: {percent(a.value)}"
         + (f" against {percent(b.value)} for random tokens" if b else "")
         for task in tasks
-        for c in conditions
-        if (a := _decrease(rows, task=task, condition=c))
-        for b in [_decrease(rows, task=task, condition=f"random={c}")]
+        for one in sets
+        if (a := _decrease(rows, task, one))
+        for b in [_decrease(rows, task, one.control)]
     ]
     return Figure(
         name="ablation",
@@ -96,20 +91,14 @@ def count_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
     from matplotlib.figure import Figure as Drawing
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-    counted = {
-        kind: sorted(
-            (str(c) for c in values(rows, "condition") if str(c).startswith(f"{kind}-")),
-            key=lambda name: int(name.rsplit("-", 1)[1]),
-        )
-        for kind in ("random", "gradient")
-    }
-    if not any(counted.values()):
+    sizes = sorted(int(n) for n in values(rows, "n_drawn") if n is not None)
+    if not sizes:
         return None
     with figure_style("ablation-count"):
         drawing = Drawing(figsize=(9.2, 3.1))
         panels = drawing.subplots(1, len(tasks), sharey=True, squeeze=False)[0]
         for panel, task in zip(panels, tasks, strict=True):
-            _curves(panel, rows, task, counted)
+            _curves(panel, rows, task, sizes)
             _sets(panel, rows, task)
             panel.set_title(TITLES.get(task, task))
             panel.set_xscale("log")
@@ -141,16 +130,12 @@ def count_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
     )
 
 
-def _curves(panel, rows: Sequence[Record], task: str, counted: dict[str, list[str]]) -> None:
+def _curves(panel, rows: Sequence[Record], task: str, sizes: Sequence[int]) -> None:
     for kind, color, mark, dash, label in (
         ("gradient", ORANGE, "s", "-", "highest integrated gradients"),
         ("random", GREY, "o", "--", "random"),
     ):
-        points = [
-            (int(c.rsplit("-", 1)[1]), x)
-            for c in counted[kind]
-            if (x := _decrease(rows, task=task, condition=c))
-        ]
+        points = [(n, x) for n in sizes if (x := _decrease(rows, task, NamedSet(kind, n_drawn=n)))]
         if not points:
             continue
         at = [n for n, _ in points]
@@ -166,13 +151,11 @@ def _curves(panel, rows: Sequence[Record], task: str, counted: dict[str, list[st
 
 
 def _sets(panel, rows: Sequence[Record], task: str) -> None:
-    for condition, color, mark, label in (
-        ("object", BLUE, "D", "object, + 1 ring, + 2 rings"),
-        ("object+1", BLUE, "D", "object, + 1 ring, + 2 rings"),
-        ("object+2", BLUE, "D", "object, + 1 ring, + 2 rings"),
-        ("registers", PURPLE, "^", "registers"),
-    ):
-        row = first(rows, task=task, condition=condition)
+    for one in SETS:
+        color, mark, label = BLUE, "D", "object, + 1 ring, + 2 rings"
+        if one.token_set == "registers":
+            color, mark, label = PURPLE, "^", "registers"
+        row = first(rows, task=task, **one.columns)
         x = interval(row, "decrease")
         n = number(row, "n_tokens") if row else None
         if row is None or x is None or not n:

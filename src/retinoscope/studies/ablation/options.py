@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..options import Covering, Intervening, ObjectBounds
+from ..token_sets import NOTHING, NamedSet
 
 Task = Literal["generative", "polling", "question"]
 Mode = Literal["paper", "corrected", "whole-word"]
@@ -58,3 +60,9 @@ class AblationOptions(ObjectBounds, Covering, Intervening):
 
 
 OPTIONS = AblationOptions
+
+
+def condition(row: Mapping[str, object]) -> str | None:
+    """The token set of a row in words; None for the answer before any edit."""
+    tokens = NamedSet.of(row)
+    return None if tokens.token_set in (None, NOTHING) else tokens.label

@@ -21,6 +21,7 @@ from ...report.rows import first, interval, known_first, number, pick, values
 from ...tokens import COMPLETE
 from .._run_tables import extra_tables
 from ..runs import StudyRun
+from ..token_sets import RING_1, NamedSet
 from .figure import conditions_figure, count_figure
 from .options import TASKS
 
@@ -37,10 +38,9 @@ TASK_NAMES = {
 }
 _SHORT = {"generative": "caption", "polling": "yes/no", "question": "question"}
 _PLURAL = {"generative": "captions", "polling": "yes/no questions", "question": "questions"}
-MAIN, CONTROL = "object+1", "random=object+1"
 MODE = "corrected"
 MODES = (MODE, "whole-word", "paper")
-CONDITIONS = ("object", "object+1", "object+2", "registers")
+MAIN = RING_1
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
@@ -85,8 +85,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
     )
 
 
-def decrease(rows: Sequence[Record], task: str, condition: str) -> Interval | None:
-    return interval(first(rows, task=task, condition=condition), "decrease")
+def decrease(rows: Sequence[Record], task: str, tokens: NamedSet) -> Interval | None:
+    return interval(first(rows, task=task, **tokens.columns), "decrease")
 
 
 def ablation_finding(rows: Sequence[Record], tasks: Sequence[str], model: str) -> Finding | None:
@@ -94,9 +94,9 @@ def ablation_finding(rows: Sequence[Record], tasks: Sequence[str], model: str) -
     pairs = [
         (task, row, a, b)
         for task in tasks
-        if (row := first(rows, task=task, condition=MAIN)) is not None
+        if (row := first(rows, task=task, **MAIN.columns)) is not None
         and (a := interval(row, "decrease"))
-        and (b := decrease(rows, task, CONTROL))
+        and (b := decrease(rows, task, MAIN.control))
     ]
     if not pairs:
         return None
@@ -130,8 +130,8 @@ def _span(shares: Sequence[float]) -> str:
 
 
 def _sentence(rows: Sequence[Record], task: str) -> str:
-    row = first(rows, task=task, condition=MAIN)
-    ours, control = decrease(rows, task, MAIN), decrease(rows, task, CONTROL)
+    row = first(rows, task=task, **MAIN.columns)
+    ours, control = decrease(rows, task, MAIN), decrease(rows, task, MAIN.control)
     name = TASK_NAMES.get(task, task)
     if row is None or ours is None:
         return f"{_capital(name)}: no answer was right to begin with, so nothing can be lost."
@@ -163,11 +163,11 @@ def _others(runs: Sequence[StudyRun]) -> tuple[str, ...]:
 
 
 def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
-    found = [x for task in tasks if (x := decrease(rows, task, "registers"))]
+    found = [x for task in tasks if (x := decrease(rows, task, NamedSet("registers")))]
     sizes = [
         size
         for task in tasks
-        if (row := first(rows, task=task, condition="registers"))
+        if (row := first(rows, task=task, token_set="registers"))
         and (size := number(row, "n_tokens")) is not None
     ]
     if not found or not sizes:
@@ -193,26 +193,15 @@ def _integration(run: StudyRun) -> tuple[str, ...]:
     )
 
 
-def _order(condition: str) -> tuple[int, str, int]:
-    names = (*CONDITIONS, "gradient", "random")
-    stem = condition.removeprefix("random=")
-    base, _, count = stem.rpartition("-")
-    group = names.index(stem) if stem in names else names.index(base) if base in names else 99
-    return (group, condition if "=" in condition else "", int(count) if count.isdigit() else 0)
-
-
 def _table(run: StudyRun, mode: str, folded: bool) -> Table:
     rows = pick(run.summary, mode=mode)
     tasks = known_first(values(rows, "task"), TASKS)
-    conditions = sorted((str(c) for c in values(rows, "condition")), key=_order)
     shown: list[tuple[str, ...]] = []
-    for condition in conditions:
-        if condition.startswith("random="):
-            continue
-        cells = [condition]
+    for tokens in dict.fromkeys(NamedSet.of(row) for row in pick(rows, is_control=False)):
+        cells = [tokens.label]
         sizes = [
             size
-            for row in pick(rows, condition=condition)
+            for row in pick(rows, **tokens.columns)
             if (size := number(row, "n_tokens")) is not None
         ]
         cells.append(f"{sum(sizes) / len(sizes):.1f}" if sizes else "")
@@ -220,9 +209,9 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
             shown.append((*cells, *("none found", "") * len(tasks)))
             continue
         for task in tasks:
-            ours = decrease(rows, task, condition)
-            control = decrease(rows, task, f"random={condition}")
-            known = number(first(rows, task=task, condition=condition) or {}, "paper")
+            ours = decrease(rows, task, tokens)
+            control = decrease(rows, task, tokens.control)
+            known = number(first(rows, task=task, **tokens.columns) or {}, "paper")
             shown_control = f"\n{percent_interval(control)}" if control else ""
             cells.append(percent_interval(ours) + shown_control if ours else "")
             cells.append("" if known is None else percent(known))

@@ -34,7 +34,6 @@ from ...engine import Ablate, fill
 from ...engine.fill import Mean
 from ...errors import InputError
 from ...store import Json, fingerprint_array
-from .._conditions import Condition, conditions_for
 from .._examples import example_of
 from .._map_options import COMPLETENESS
 from .._needs import Need
@@ -42,7 +41,10 @@ from .._readable import Readable
 from .._sets import ImageTokens, Indices, Ranking
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
+from ..token_sets import NOTHING, NamedSet
+from .conditions import Condition, conditions_for
 from .options import CONDITIONS, SIZES, AblationOptions
+from .summary import COLUMNS
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,8 +53,7 @@ if TYPE_CHECKING:
     from ...engine.fill import Fill
 
 FILLS = ("mean", "zero", "noise")
-BASELINE = "none"
-"""The condition of the rows without any ablation."""
+CLEAN = Condition(NamedSet(NOTHING), ())
 
 
 @dataclass(frozen=True)
@@ -79,12 +80,12 @@ class TokenAblation(Study[_AblationContext]):
     """The paper's ablation experiment, with controls.
 
     For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
-    all of them in one batch. Rows with condition "none" are the clean answers, also the wrong ones
-    and those about absent objects. A sample without registers has a row with `n_tokens` 0 whose
-    answer is the clean one, as in the released code. Rows of gradient sets have `completeness`, the
-    relative error of the integrated gradients that chose them (none with the paper's target). Sizes
-    that are not smaller than the number of visual tokens are left out, and so is a control for
-    which too few tokens are left.
+    all of them in one batch. Rows whose `token_set` is "none" are the clean answers, also the wrong
+    ones and those about absent objects. A sample without registers has a row with `n_tokens` 0
+    whose answer is the clean one, as in the released code. Rows of gradient sets have
+    `completeness`, the relative error of the integrated gradients that chose them (none with the
+    paper's target). Sizes that are not smaller than the number of visual tokens are left out, and
+    so is a control for which too few tokens are left.
 
     Args:
         tasks: of "generative", "polling", "question".
@@ -152,13 +153,8 @@ class TokenAblation(Study[_AblationContext]):
         "polling_tokens": (1, None),
         "answer_tokens": (1, None),
     }
-    schema: ClassVar[int] = 3
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "object", "task", "kind", "question", "answer"),
-        *("mode", "condition", "n_tokens", "fill", "kept", "baseline_correct", "correct"),
-        *("probability_before", "probability_after", "answer_before", "answer_after"),
-        COMPLETENESS,
-    )
+    schema: ClassVar[int] = 4
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         _known("task", self.tasks, TASKS)
@@ -400,13 +396,13 @@ class TokenAblation(Study[_AblationContext]):
         for mode, was_correct in one.correct.items():
             before = context.scorer.score(one.ask, mode, outcomes[()])
             plan = one.plan if was_correct else ()
-            for condition in (Condition(BASELINE, ()), *plan):
+            for condition in (CLEAN, *plan):
                 after = context.scorer.score(one.ask, mode, outcomes[condition.tokens])
                 rows.append(
                     base
+                    | condition.name.columns
                     | {
                         "mode": mode,
-                        "condition": condition.name,
                         "n_tokens": len(condition.tokens),
                         "baseline_correct": was_correct,
                         "correct": after.correct,
@@ -431,7 +427,8 @@ class TokenAblation(Study[_AblationContext]):
         mode = "corrected" if one.correct.get("corrected") else mode
         before = context.scorer.score(one.ask, mode, outcomes[()])
         after: dict[str, Json] = {
-            c.name: context.scorer.score(one.ask, mode, outcomes[c.tokens]).answer for c in one.plan
+            c.name.label: context.scorer.score(one.ask, mode, outcomes[c.tokens]).answer
+            for c in one.plan
         }
         facts: dict[str, Json] = {
             "task": one.ask.task,
@@ -443,7 +440,7 @@ class TokenAblation(Study[_AblationContext]):
             "before": before.answer,
             "after": after,
         }
-        sets = {c.name: c.tokens for c in one.plan if not c.name.startswith(("random-", "grad"))}
+        sets = {c.name.label: c.tokens for c in one.plan if c.name.n_drawn is None}
         return example_of(sample, image, sets, facts)
 
     def _longest(self, task: str) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...report.blocks import TO, Figure, Interval, Record
 from ...report.rows import band, first, interval, pick
 from ...report.style import BLUE, GREY, INK, MARKERS, ORANGE, PAPER, SERIES, figure_style, svg_of
-from .names import CONTROL, READING_NAMES, WHOLE, edge_names, edges_in
+from .names import READING_NAMES, WHOLE, edge_names, edges_in
 
 _MEASURES = {
     "description": ("f1", "F1 of the objects named", 1.0),
@@ -31,15 +31,15 @@ def edges_figure(rows: Sequence[Record], task: str, readings: Sequence[str]) -> 
         panel = drawing.subplots()
         for k, reading in enumerate(readings):
             color, mark = _READINGS[reading]
-            for prefix, tone, shape, text in (
-                ("", color, mark, f"last position {READING_NAMES[reading]}"),
-                (CONTROL, GREY, "x", "as many random edges"),
+            for is_control, tone, shape, text in (
+                (False, color, mark, f"last position {READING_NAMES[reading]}"),
+                (True, GREY, "x", "as many random edges"),
             ):
-                shift = (k - (len(readings) - 1) / 2) * 0.3 + (0.1 if prefix else 0.0)
+                shift = (k - (len(readings) - 1) / 2) * 0.3 + 0.1 * is_control
                 found = [
                     (i + shift, x)
                     for i, one in enumerate(edges)
-                    if (x := _of(rows, measure, reading, prefix + one))
+                    if (x := _of(rows, measure, reading, one, is_control))
                 ]
                 for at, x in found:
                     panel.plot([x.low, x.high], [at, at], color=tone, lw=1.4, alpha=0.75)
@@ -49,9 +49,9 @@ def edges_figure(rows: Sequence[Record], task: str, readings: Sequence[str]) -> 
                     shape,
                     color=tone,
                     ls="",
-                    label=text if not prefix or not k else None,
+                    label=text if not is_control or not k else None,
                 )
-                if not prefix:
+                if not is_control:
                     facts += [
                         f"{edge_names(edges[round(at - shift)])} ({READING_NAMES[reading]}): "
                         f"{x.value:.2f}"
@@ -78,8 +78,8 @@ def windows_figure(rows: Sequence[Record], reading: str) -> Figure | None:
     """F1 against the first layer of the window that is blocked, and of the one that is kept."""
     from matplotlib.figure import Figure as Drawing
 
-    rows = [row for row in rows if not str(row["edges"]).startswith(CONTROL)]
-    kinds = [kind for kind in _KINDS if pick(rows, layers_kind=kind)]
+    rows = pick(rows, is_control=False)
+    kinds = [kind for kind in _KINDS if pick(rows, layers=kind)]
     if not kinds:
         return None
     name = f"flow-windows-{reading}"
@@ -91,7 +91,7 @@ def windows_figure(rows: Sequence[Record], reading: str) -> Figure | None:
             for color, mark, dash, edges in zip(SERIES, MARKERS, _DASHES, lines, strict=False):
                 points = sorted(
                     (int(row["first_layer"] or 0), x.value, x.low, x.high)
-                    for row in pick(rows, edges=edges, layers_kind=kind)
+                    for row in pick(rows, edges=edges, layers=kind)
                     if (x := band(row, "f1"))
                 )
                 if not points:
@@ -126,23 +126,23 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
     """A heat map: edges by window of layers."""
     from matplotlib.figure import Figure as Drawing
 
-    rows = [row for row in rows if not str(row["edges"]).startswith(CONTROL)]
-    windows = sorted(
-        {
-            (
-                list(_KINDS).index(str(row["layers_kind"])),
-                int(row["first_layer"] or 0),
-                str(row["layers"]),
-            )
-            for row in rows
-            if row["layers_kind"] in _KINDS
-        }
-    )
+    rows = pick(rows, is_control=False)
+    windows = [
+        (kind, *ends)
+        for kind in _KINDS
+        for ends in sorted({_ends(row) for row in pick(rows, layers=kind)})
+    ]
     if not windows:
         return None
     edges = edges_in(rows)
     name = f"flow-heat-{reading}"
-    values = [[first(rows, edges=one, layers=layers) for _, _, layers in windows] for one in edges]
+    values = [
+        [
+            first(rows, edges=one, layers=kind, first_layer=start, last_layer=stop)
+            for kind, start, stop in windows
+        ]
+        for one in edges
+    ]
     cells = [[interval(row, "f1") for row in line] for line in values]
     shown = [[float("nan") if x is None else x.value for x in line] for line in cells]
     with figure_style(name):
@@ -165,7 +165,7 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
                     )
         panel.set_xticks(
             [j + 0.5 for j in range(len(windows))],
-            [_window_name(rows, layers) for _, _, layers in windows],
+            [_window_name(*window) for window in windows],
             rotation=35,
             ha="right",
         )
@@ -175,9 +175,9 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
         panel.invert_yaxis()
         svg = svg_of(drawing)
     facts = [
-        f"{edge_names(one)}, {_window_name(rows, layers)}: {value:.2f}"
+        f"{edge_names(one)}, {_window_name(*window)}: {value:.2f}"
         for one, line in zip(edges, shown, strict=True)
-        for (_, _, layers), value in zip(windows, line, strict=True)
+        for window, value in zip(windows, line, strict=True)
         if value == value
     ]
     return Figure(
@@ -189,15 +189,19 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
     )
 
 
-def _of(rows: Sequence[Record], measure: str, reading: str, edges: str) -> Interval | None:
-    return interval(first(rows, reading=reading, edges=edges, layers="all"), measure)
+def _of(
+    rows: Sequence[Record], measure: str, reading: str, edges: str, is_control: bool
+) -> Interval | None:
+    where = {"reading": reading, "edges": edges, "is_control": is_control, "layers": "all"}
+    return interval(first(rows, **where), measure)
 
 
-def _window_name(rows: Sequence[Record], layers: str) -> str:
-    row = first(rows, layers=layers)
-    assert row is not None
-    word = "only" if row["layers_kind"] == "slide" else "but"
-    start, stop = row["first_layer"], row["last_layer"]
+def _ends(row: Record) -> tuple[int, int]:
+    return int(row["first_layer"] or 0), int(row["last_layer"] or 0)
+
+
+def _window_name(kind: str, start: int, stop: int) -> str:
+    word = "only" if kind == "slide" else "but"
     return f"{word} {start}" if start == stop else f"{word} {start}{TO}{stop}"
 
 

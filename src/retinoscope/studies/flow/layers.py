@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...arguments import checked
 from ...errors import InputError
-from .._windows import Window, sliding_windows
+from ..windows import SLIDING, Window, sliding_windows
 
 KINDS = ("all", "slide", "keep", "from")
 """All layers; a sliding window; all but a sliding window (Kaduri et al.: which part of the layers
@@ -19,16 +19,24 @@ class LayerSet:
     """Layers in which edges are blocked.
 
     Attributes:
-        name: "all", "slide-FIRST-WIDTH", "keep-FIRST-WIDTH" or "from-FIRST".
         kind: of `KINDS`.
         layers: 0-based blocks.
-        window: what the name speaks of: the window that is blocked, or the one that is kept.
+        window: the window that is blocked, or the one that is kept.
     """
 
-    name: str
     kind: str
     layers: tuple[int, ...]
     window: Window
+
+    @property
+    def columns(self) -> dict[str, str | int]:
+        """The set as columns of a row."""
+        return {
+            "layers": self.kind,
+            "first_layer": self.window.first,
+            "last_layer": self.window.last,
+            "n_layers": len(self.layers),
+        }
 
 
 @checked
@@ -55,9 +63,9 @@ def layer_sets(
     found: list[LayerSet] = []
     for kind in chosen:
         if kind == "all":
-            found.append(LayerSet("all", kind, tuple(range(depth)), Window("all", 0, depth - 1)))
+            found.append(LayerSet(kind, tuple(range(depth)), Window("all", 0, depth - 1)))
         if kind == "slide":
-            found += [LayerSet(w.name, kind, tuple(w.layers), w) for w in windows]
+            found += [LayerSet(kind, tuple(w.layers), w) for w in windows]
         if kind == "keep":
             found += [_all_but(window, depth) for window in windows]
         if kind == "from":
@@ -72,10 +80,9 @@ def _all_but(window: Window, depth: int) -> LayerSet:
             f"a window of {depth} layers that is kept leaves none of this model's {depth} to block "
             "edges in: give a smaller width"
         )
-    name = window.name.replace("slide", "keep")
-    return LayerSet(name, "keep", layers, window)
+    return LayerSet("keep", layers, window)
 
 
 def _from(first: int, depth: int) -> LayerSet:
-    window = Window(f"from-{first}", first, depth - 1)
-    return LayerSet(window.name, "from", tuple(window.layers), window)
+    window = Window(SLIDING, first, depth - 1)
+    return LayerSet("from", tuple(window.layers), window)

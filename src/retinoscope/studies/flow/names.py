@@ -1,4 +1,4 @@
-"""The words of the information-flow section, and the order of its rows."""
+"""The words of the information-flow section."""
 
 from __future__ import annotations
 
@@ -6,32 +6,18 @@ from collections.abc import Iterable
 
 from ...report.blocks import Record
 
-CONTROL = "random="
 READINGS = ("query", "generated")
 READING_NAMES = {"query": "read as question", "generated": "read as generated"}
-DIRECT, VIA_QUERY = "image:generated", "image:query"
+VIA_QUERY, DIRECT = "image:query", "image:generated"
 WHOLE = f"{VIA_QUERY},{DIRECT}"
 
 
-def edge_names(edges: str) -> str:
+def edge_names(edges: str, is_control: bool = False) -> str:
     """ "image:query,image:last" -> "image → query, image → last"."""
-    if edges.startswith(CONTROL):
-        return f"as many random edges as {edge_names(edges.removeprefix(CONTROL))}"
-    return ", ".join(edge.replace(":", " → ") for edge in edges.split(","))
-
-
-def in_order(row: Record) -> tuple[object, ...]:
-    """Single edges first, each before its control; the model before its untrained copy."""
-    edges = str(row["edges"])
-    name = edges.removeprefix(CONTROL)
-    return (
-        str(row["weights"]),
-        str(row["reading"]),
-        (name.count(","), name, edges != name),
-    )
+    text = edges.replace(":", " → ").replace(",", ", ")
+    return f"as many random edges as {text}" if is_control else text
 
 
 def edges_in(rows: Iterable[Record]) -> list[str]:
-    """The edges that were blocked, without controls, single ones first."""
-    names = {str(row["edges"]).removeprefix(CONTROL) for row in rows}
-    return sorted(names, key=lambda name: (name.count(","), name))
+    """The edges that were blocked, in the study's order."""
+    return list(dict.fromkeys(str(row["edges"]) for row in rows))

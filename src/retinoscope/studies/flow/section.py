@@ -10,17 +10,9 @@ from ...report.rows import first, interval, known_first, pick, values
 from .._run_tables import generic_table
 from ..runs import StudyRun
 from .figure import edges_figure, layers_figure, windows_figure
-from .names import (
-    CONTROL,
-    DIRECT,
-    READING_NAMES,
-    READINGS,
-    VIA_QUERY,
-    WHOLE,
-    edge_names,
-    in_order,
-)
+from .names import DIRECT, READING_NAMES, READINGS, VIA_QUERY, WHOLE, edge_names
 from .options import TASKS
+from .summary import SCORES
 
 NOUN = "information flow"
 TABLE_NOTE = (
@@ -28,7 +20,6 @@ TABLE_NOTE = (
     "against the description without an edit; with 95% intervals."
 )
 
-_SCORES = {"description": "f1", "question": "probability_change"}
 _EXAMPLE_TEXT = 160
 
 
@@ -92,10 +83,10 @@ def _tasks(rows: Sequence[Record]) -> list[str]:
 
 
 def _score(
-    rows: Sequence[Record], task: str, reading: str, edges: str, layers: str = "all"
+    rows: Sequence[Record], task: str, reading: str, edges: str, is_control: bool = False
 ) -> Interval | None:
-    row = first(rows, task=task, reading=reading, edges=edges, layers=layers)
-    return interval(row, _SCORES[task])
+    where = {"reading": reading, "edges": edges, "is_control": is_control, "layers": "all"}
+    return interval(first(rows, task=task, **where), SCORES[task])
 
 
 def _paths(rows: Sequence[Record], reading: str, model: str) -> str:
@@ -113,14 +104,14 @@ def _paths(rows: Sequence[Record], reading: str, model: str) -> str:
     controls = [
         f"{x.value:.2f}"
         for edges in (DIRECT, VIA_QUERY, WHOLE)
-        if (x := _score(rows, "description", reading, CONTROL + edges))
+        if (x := _score(rows, "description", reading, edges, is_control=True))
     ]
     return text + (f"; as many random edges: {', '.join(controls)}." if controls else ".")
 
 
 def _enough(run: StudyRun, readings: Sequence[str]) -> str:
     """The window that keeps most when only it is left open."""
-    kept = {"weights": "trained", "edges": WHOLE, "layers_kind": "keep", "reading": readings[-1]}
+    kept = {"weights": "trained", "edges": WHOLE, "layers": "keep", "reading": readings[-1]}
     row = first(run.extra("peaks"), **kept)
     x = interval(row, "value", "n_samples")
     if row is None or x is None:
@@ -181,7 +172,10 @@ def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
         tests = [] if turned is None else [turned]
     told = between is not None and between.sign in ("higher", "lower")
     own = paired_test(
-        first(rows, **same, edges=edges), against="against random edges", scale=1, sign=-1
+        first(rows, **same, edges=edges, is_control=False),
+        against="against random edges",
+        scale=1,
+        sign=-1,
     )
     # The larger effect also has to be more than as many random edges have.
     if told and own is not None:
@@ -192,7 +186,7 @@ def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
         f"that {run.label} names, blocking image → query {number_interval(through)} (last "
         f"position {READING_NAMES[reading]})"
     )
-    if control := _score(rows, "description", reading, CONTROL + DIRECT):
+    if control := _score(rows, "description", reading, DIRECT, is_control=True):
         sentence += f"; as many random edges leave {number_interval(control)}"
     return make_finding(
         claim,
@@ -213,12 +207,12 @@ def _table(run: StudyRun, task: str, folded: bool) -> Table:
         else (("probability_change", "probability"), ("rank_change", "rank"), ("correct", "right"))
     )
     shown = []
-    for row in sorted(pick(rows, layers="all"), key=in_order):
+    for row in pick(rows, layers="all"):
         cells = [interval(row, name) for name, _ in measures]
         difference = interval(row, "difference", "difference_n")
         shown.append(
             (
-                edge_names(str(row["edges"])),
+                edge_names(str(row["edges"]), bool(row["is_control"])),
                 READING_NAMES[str(row["reading"])],
                 str(row["weights"]),
                 *("" if x is None else number_interval(x) for x in cells),
@@ -258,7 +252,7 @@ def _examples(run: StudyRun) -> list[Table]:
             if isinstance(one, dict):
                 rows.append(
                     {
-                        "blocked": edge_names(str(one["edges"])),
+                        "blocked": edge_names(str(one["edges"]), bool(one["is_control"])),
                         "last position": READING_NAMES[str(one["reading"])],
                         "text": _cut(one["text"]),
                     }

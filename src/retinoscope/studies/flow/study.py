@@ -30,6 +30,7 @@ from .._sets import ImageTokens
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
 from .._untrained import untrained_copy
+from ..token_sets import NOTHING
 from .edges import (
     KADURI,
     OBJECTS,
@@ -41,9 +42,9 @@ from .edges import (
     parse_edges,
     random_instead,
 )
-from .estimates import CONTROL, NONE, TASKS
 from .layers import KINDS, LayerSet, layer_sets
-from .options import FlowOptions
+from .options import TASKS, FlowOptions
+from .summary import COLUMNS
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -64,17 +65,15 @@ class _FlowCut:
     reading: str
     where: LayerSet
     blocked: Blocked
+    is_control: bool = False
 
     @property
     def facts(self) -> dict[str, Cell]:
         return {
             "edges": self.edges,
+            "is_control": self.is_control,
             "reading": self.reading,
-            "layers": self.where.name,
-            "layers_kind": self.where.kind,
-            "first_layer": self.where.window.first,
-            "last_layer": self.where.window.last,
-            "n_layers": len(self.where.layers),
+            **self.where.columns,
             "n_edges": self.blocked.n_edges,
             "n_generated_keys": len(self.blocked.generated),
         }
@@ -96,8 +95,8 @@ class InformationFlow(Study[_FlowContext]):
     """Knockouts that hold during generation, between named groups of tokens.
 
     One batch per prompt holds all edges x readings x layer sets. Rows with edges "none" are what
-    the model says untouched. Edges "random=..." are a control, blocked in all layers: as many
-    other edges of the prompt, drawn at random. A copy with random weights answers the same under
+    the model says untouched. Rows with `is_control` have as many other edges of the prompt, drawn
+    at random, blocked in all layers. A copy with random weights answers the same under
     edges in all layers ("untrained").
 
     Args:
@@ -157,18 +156,8 @@ class InformationFlow(Study[_FlowContext]):
         "max_questions": (1, None),
         "min_cover": (0, 1),
     }
-    schema: ClassVar[int] = 2
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "task", "weights", "question", "answer", "kind"),
-        *("edges", "reading", "layers", "layers_kind", "first_layer", "last_layer", "n_layers"),
-        *("n_edges", "n_generated_keys", "text_before", "text_after", "changed"),
-        *("tp", "fp", "fn", "precision", "recall", "f1"),
-        *("truth_precision", "truth_recall", "truth_f1"),
-        *("judge_precision", "judge_recall", "judge_f1", "judge_tokens"),
-        *("judge_prompt", "judge_answer"),
-        *("probability_before", "probability_after", "rank_before", "rank_after"),
-        *("correct_before", "correct_after"),
-    )
+    schema: ClassVar[int] = 3
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         for what, given, known in (
@@ -280,7 +269,7 @@ class InformationFlow(Study[_FlowContext]):
                 return _described(context.names, sample, before, said)
             return _answered(words, ask, before, said, run.ending)
 
-        untouched: dict[str, Cell] = {"edges": NONE, "reading": NONE, "layers": NONE}
+        untouched: dict[str, Cell] = {"edges": NOTHING, "is_control": False}
         rows: Rows = [untouched | measured(before)]
         cuts, refused = self._cuts(context, sample, image, ask, weights, len(clean.token_ids) - 1)
         rows += refused
@@ -293,7 +282,12 @@ class InformationFlow(Study[_FlowContext]):
             "prefill": prefill,
             "before": before.text,
             "after": [
-                {"edges": cut.edges, "reading": cut.reading, "text": said.text}
+                {
+                    "edges": cut.edges,
+                    "is_control": cut.is_control,
+                    "reading": cut.reading,
+                    "text": said.text,
+                }
                 for cut, said in zip(cuts, after, strict=True)
                 if cut.where.kind == "all"
             ],
@@ -339,7 +333,9 @@ class InformationFlow(Study[_FlowContext]):
                 if self.controls and weights == "trained":
                     random = random_instead(blocked, run.n, written, rng)
                     if random.prompt:
-                        found.append(_FlowCut(CONTROL + edges, reading, everywhere[0], random))
+                        found.append(
+                            _FlowCut(edges, reading, everywhere[0], random, is_control=True)
+                        )
         good: list[_FlowCut] = []
         refused: Rows = []
         for cut in found:

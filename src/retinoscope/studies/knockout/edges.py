@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .._conditions import control_of
-from .._sets import ImageTokens, object_sets, positions_of
+from .._sets import ImageTokens, control_of, object_sets, positions_of
 from .options import SOURCES
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ def sources_for(
 
     "visual" is all visual tokens, "rest" those outside object+1, "last-row" the last row of the
     token grid, "question" the text after the image up to the last position, exclusive, and
-    "random=object+1" as many random visual tokens outside it (missing where too few are left).
+    "control" as many random visual tokens outside object+1 (missing where too few are left).
     Without `masks` no source of an object is there, and "visual" always is.
 
     Raises:
@@ -48,10 +47,10 @@ def sources_for(
         sources["last-row"] = image.tokens(image.last_row)
     if "question" in wanted:
         sources["question"] = question_tokens(image.run)
-    if "random=object+1" in wanted:
+    if "control" in wanted:
         drawn = control_of(sets["object+1"], image.n, rng)
         if drawn is not None:
-            sources["random=object+1"] = image.tokens(drawn)
+            sources["control"] = image.tokens(drawn)
     return {name: tokens for name, tokens in sources.items() if len(tokens)}
 
 

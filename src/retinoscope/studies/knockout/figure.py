@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...report.blocks import Figure, Interval, Record
-from ...report.rows import band, first, interval, known_first, number, pick, values
+from ...report.rows import band, first, interval, pick, values
 from ...report.style import BLUE, BROWN, GREEN, GREY, INK, ORANGE, PURPLE, SKY, figure_style, svg_of
-from .options import SOURCE_LABELS, TARGET_LABELS
+from ..token_sets import OBJECT, RING_1, RING_2, NamedSet
+from .options import TARGET_LABELS
 
 _LINES = {
-    "object": (SKY, "-", "^"),
-    "object+1": (BLUE, "-", "o"),
-    "object+2": (GREEN, "-", "s"),
-    "rest": (ORANGE, "--", "D"),
-    "visual": (INK, "--", "X"),
-    "last-row": (BROWN, "-.", "v"),
-    "question": (PURPLE, "-.", "P"),
-    "random=object+1": (GREY, ":", "o"),
+    OBJECT: (SKY, "-", "^"),
+    RING_1: (BLUE, "-", "o"),
+    RING_2: (GREEN, "-", "s"),
+    NamedSet("rest"): (ORANGE, "--", "D"),
+    NamedSet("visual"): (INK, "--", "X"),
+    NamedSet("last-row"): (BROWN, "-.", "v"),
+    NamedSet("question"): (PURPLE, "-.", "P"),
+    RING_1.control: (GREY, ":", "o"),
 }
-
 
 _MEASURES = {
     "accuracy": (
@@ -51,12 +51,12 @@ def windows_figure(
         drawing = Drawing(figsize=(9.2, 3.6))
         panels = drawing.subplots(1, len(targets), sharey=True, squeeze=False)[0]
         for panel, target in zip(panels, targets, strict=True):
-            sources = known_first(values(pick(rows, target=target), "source"), tuple(_LINES))
+            sources = _sources(pick(rows, target=target))
             for k, source in enumerate(sources):
                 points = [
                     (i, x)
                     for i, window in enumerate(windows)
-                    if (x := _of(rows, measure, source=source, target=target, window=window))
+                    if (x := _of(rows, measure, source, target, window))
                 ]
                 if not points:
                     continue
@@ -66,7 +66,7 @@ def windows_figure(
                     panel,
                     [(i + shift, x) for i, x in points],
                     *_LINES[source],
-                    SOURCE_LABELS[source],
+                    source.label,
                 )
             panel.set_title(f"To the {TARGET_LABELS.get(target, target)}")
             panel.set_xticks(range(len(windows)), windows, rotation=35, ha="right")
@@ -78,7 +78,7 @@ def windows_figure(
         f"object + 1 ring to {target}, {window}: {x.value:.2f}"
         for target in targets
         for window in windows
-        if (x := _of(rows, measure, source="object+1", target=target, window=window))
+        if (x := _of(rows, measure, RING_1, target, window))
     ]
     return Figure(
         name=name,
@@ -92,24 +92,23 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
     """Relative accuracy against the first blocked layer of a sliding window."""
     from matplotlib.figure import Figure as Drawing
 
-    widths = sorted({int(str(w).rsplit("-", 1)[1]) for w in values(rows, "window")})
-    width = widths[0]
-    rows = [row for row in rows if str(row["window"]).endswith(f"-{width}")]
+    width = min(int(w or 0) for w in values(rows, "width"))
+    rows = pick(rows, width=width)
     with figure_style("knockout-sliding"):
         drawing = Drawing(figsize=(9.2, 3.3))
         panels = drawing.subplots(1, len(targets), sharey=True, squeeze=False)[0]
         for panel, target in zip(panels, targets, strict=True):
-            for source in known_first(values(pick(rows, target=target), "source"), tuple(_LINES)):
+            for source in _sources(pick(rows, target=target)):
                 points = sorted(
                     (
-                        (int(number(row, "first_layer") or str(row["window"]).split("-")[1]), x)
-                        for row in pick(rows, target=target, source=source)
+                        (int(row["first_layer"] or 0), x)
+                        for row in pick(rows, target=target, **source.columns)
                         if (x := band(row, "accuracy"))
                     ),
                     key=lambda pair: pair[0],
                 )
                 if points:
-                    _band(panel, points, *_LINES[source], SOURCE_LABELS[source])
+                    _band(panel, points, *_LINES[source], source.label)
             panel.set_title(f"To the {TARGET_LABELS.get(target, target)}")
             panel.tick_params(labelcolor=INK)
             panel.xaxis.get_major_locator().set_params(integer=True)
@@ -126,8 +125,15 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
     )
 
 
-def _of(rows: Sequence[Record], measure: str, **keys: str) -> Interval | None:
-    return interval(first(rows, **keys), measure)
+def _of(
+    rows: Sequence[Record], measure: str, source: NamedSet, target: str, window: str
+) -> Interval | None:
+    return interval(first(rows, **source.columns, target=target, window=window), measure)
+
+
+def _sources(rows: Sequence[Record]) -> list[NamedSet]:
+    found = {NamedSet.of(row) for row in rows}
+    return [source for source in _LINES if source in found]
 
 
 def _errors(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from ..options import Covering, Intervening
+from ..token_sets import NOTHING, OBJECT_SETS, RING_1, NamedSet
+from ..windows import window_label
 
 Source = Literal[
     "object",
@@ -15,7 +18,7 @@ Source = Literal[
     "visual",
     "last-row",
     "question",
-    "random=object+1",
+    "control",
 ]
 Target = Literal["last", "last-row", "question"]
 Window = Literal["early", "early-mid", "mid", "mid-late", "late", "all"]
@@ -24,16 +27,12 @@ USUAL_SOURCES: tuple[Source, ...] = tuple(source for source in SOURCES if source
 """Without "visual", all visual tokens: the released code's source of its last-row condition."""
 TARGETS: tuple[Target, ...] = get_args(Target)
 WINDOWS: tuple[Window, ...] = get_args(Window)
-SOURCE_LABELS: dict[str, str] = {
-    "object": "object",
-    "object+1": "object + 1 ring",
-    "object+2": "object + 2 rings",
-    "rest": "all other visual tokens",
-    "visual": "all visual tokens",
-    "last-row": "last visual row",
-    "question": "question",
-    "random=object+1": "as many random tokens",
+SETS: dict[str, NamedSet] = {
+    **OBJECT_SETS,
+    **{name: NamedSet(name) for name in ("rest", "visual", "last-row", "question")},
+    "control": RING_1.control,
 }
+"""What a source is called in the study's table."""
 TARGET_LABELS: dict[str, str] = {
     "last": "last token",
     "last-row": "last visual row",
@@ -56,6 +55,7 @@ class KnockoutOptions(Covering, Intervening):
 
     Args:
         sources: tokens that are no longer seen; all by default but "visual", all visual tokens.
+            "control" is as many random tokens as the object with one ring has, outside it.
         targets: tokens that no longer see them.
         windows: windows of layers, the paper's fractions of the depth.
         slide: width in layers of an additional window that slides through the decoder.
@@ -76,3 +76,11 @@ class KnockoutOptions(Covering, Intervening):
 
 
 OPTIONS = KnockoutOptions
+
+
+def condition(row: Mapping[str, object]) -> str | None:
+    """The knockout of a row in words; None for the answer before any."""
+    tokens = NamedSet.of(row)
+    if tokens.token_set in (None, NOTHING):
+        return None
+    return f"{tokens.label} to {row['target']}, {window_label(row)}"

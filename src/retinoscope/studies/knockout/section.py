@@ -19,8 +19,10 @@ from ...report.findings import Finding, make_finding, paired_test, told
 from ...report.rows import first, interval, known_first, number, pick, values
 from .._run_tables import extra_tables
 from ..runs import StudyRun
+from ..token_sets import RING_1, NamedSet
+from ..windows import SLIDING
 from .figure import sliding_figure, windows_figure
-from .options import SOURCE_LABELS, SOURCES, TARGET_LABELS, TARGETS, WINDOWS
+from .options import TARGET_LABELS, TARGETS, WINDOWS
 
 NOUN = "attention knockout"
 TABLE_NOTE = (
@@ -28,18 +30,18 @@ TABLE_NOTE = (
     " its 95% interval."
 )
 
-MAIN, CONTROL = "object+1", "random=object+1"
+MAIN, REST = RING_1, NamedSet("rest")
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
     """The main model in full, further models as tables."""
     main = runs[0]
     rows = main.summary
-    windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
+    windows = known_first([w for w in values(rows, "window") if w != SLIDING], WINDOWS)
     targets = known_first(values(rows, "target"), TARGETS)
     measures = ("accuracy", "probability_change") if windows else ()
     figures = [windows_figure(rows, targets, windows, measure) for measure in measures]
-    sliding = [row for row in rows if _sliding(row.get("window"))]
+    sliding = pick(rows, window=SLIDING)
     if sliding:
         figures.append(sliding_figure(sliding, known_first(values(sliding, "target"), TARGETS)))
     sentences = [_effect(main, target) for target in targets]
@@ -68,17 +70,16 @@ def section(runs: Sequence[StudyRun]) -> Section:
     )
 
 
-def accuracy(rows: Sequence[Record], source: str, target: str, window: str) -> Interval | None:
-    return interval(first(rows, source=source, target=target, window=window), "accuracy")
+def accuracy(rows: Sequence[Record], source: NamedSet, target: str, window: str) -> Interval | None:
+    return interval(_record(rows, source, target, window), "accuracy")
 
 
-def _paper(rows: Sequence[Record], source: str, target: str, window: str) -> float | None:
-    row = first(rows, source=source, target=target, window=window)
-    return None if row is None else number(row, "paper")
+def _paper(rows: Sequence[Record], source: NamedSet, target: str, window: str) -> float | None:
+    return number(_record(rows, source, target, window) or {}, "paper")
 
 
-def _sliding(window: object) -> bool:
-    return str(window).startswith("slide-")
+def _record(rows: Sequence[Record], source: NamedSet, target: str, window: str) -> Record | None:
+    return first(rows, **source.columns, target=target, window=window)
 
 
 def _effect(run: StudyRun, target: str) -> str:
@@ -98,18 +99,18 @@ def _effect(run: StudyRun, target: str) -> str:
     return text if test is None else f"{text} {told(test)}"
 
 
-def _peak(run: StudyRun, target: str, source: str = MAIN) -> Record | None:
+def _peak(run: StudyRun, target: str, source: NamedSet = MAIN) -> Record | None:
     """The named window that matters most, judged on images that did not choose it."""
-    return first(run.extra("peaks"), source=source, target=target, windows="named")
+    return first(run.extra("peaks"), **source.columns, target=target, windows="named")
 
 
 def _tied(run: StudyRun, row: Record) -> tuple[list[str], bool]:
     """The windows that leave as little as that of a peak, and whether these are all there are."""
-    source, target = str(row["source"]), str(row["target"])
     found = {
         window: x.value
         for window in WINDOWS
-        if window != "all" and (x := accuracy(run.summary, source, target, window))
+        if window != "all"
+        and (x := accuracy(run.summary, NamedSet.of(row), str(row["target"]), window))
     }
     least = min(found.values(), default=0.0)
     # Equal shares differ by rounding only.
@@ -128,7 +129,7 @@ def _least(run: StudyRun, row: Record, x: Interval) -> str:
 
 
 def _last_row(run: StudyRun) -> str:
-    row = _peak(run, "last-row", "rest")
+    row = _peak(run, "last-row", REST)
     x = interval(row, "value", "n_samples")
     if row is None or x is None:
         return ""
@@ -136,7 +137,7 @@ def _last_row(run: StudyRun) -> str:
         f"From all other visual tokens to the last visual row: {_least(run, row, x)}. The answer "
         "would need this path if it were summarised in the last row."
     )
-    known = _paper(run.summary, "rest", "last-row", str(row["place"]))
+    known = _paper(run.summary, REST, "last-row", str(row["place"]))
     return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
 
 
@@ -146,7 +147,7 @@ def knockout_finding(run: StudyRun) -> Finding | None:
     The verdict is that of all layers, which nobody chose by looking; without it, of every window.
     """
     rows, model = run.summary, run.label
-    windows = known_first([w for w in values(rows, "window") if not _sliding(w)], WINDOWS)
+    windows = known_first([w for w in values(rows, "window") if w != SLIDING], WINDOWS)
     parts = [w for w in windows if w != "all"]
     tested = ["all"] if accuracy(rows, MAIN, "last", "all") else parts
     found = [(w, x) for w in tested if (x := accuracy(rows, MAIN, "last", w))]
@@ -162,7 +163,7 @@ def knockout_finding(run: StudyRun) -> Finding | None:
         )
     ]
     lowest = min((x for _, x in found), key=lambda x: x.value)
-    controls = [x for w, _ in found if (x := accuracy(rows, CONTROL, "last", w))]
+    controls = [x for w, _ in found if (x := accuracy(rows, MAIN.control, "last", w))]
     measured = "Blocking attention from the object (+ 1 ring) to the last token "
     measured += listing(
         [f"{'in all layers' if w == 'all' else f'in {w} layers'} leaves {number_interval(x)}"
@@ -191,7 +192,7 @@ def knockout_finding(run: StudyRun) -> Finding | None:
 
 
 def _row(rows: Sequence[Record], window: str) -> Record | None:
-    return first(rows, source=MAIN, target="last", window=window)
+    return _record(rows, MAIN, "last", window)
 
 
 def _strongest_window(run: StudyRun) -> str:
@@ -215,12 +216,12 @@ def _strongest_window(run: StudyRun) -> str:
 
 
 def _table(run: StudyRun, folded: bool) -> Table:
-    rows = [row for row in run.summary if not _sliding(row.get("window"))]
+    rows = [row for row in run.summary if row["window"] != SLIDING]
     windows = known_first(values(rows, "window"), WINDOWS)
     shown = []
     for target in known_first(values(rows, "target"), TARGETS):
-        for source in known_first(values(pick(rows, target=target), "source"), SOURCES):
-            cells = [SOURCE_LABELS.get(source, source), TARGET_LABELS.get(target, target)]
+        for source in dict.fromkeys(NamedSet.of(row) for row in pick(rows, target=target)):
+            cells = [source.label, TARGET_LABELS.get(target, target)]
             for window in windows:
                 x = accuracy(rows, source, target, window)
                 known = _paper(rows, source, target, window)

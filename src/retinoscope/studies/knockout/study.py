@@ -24,20 +24,20 @@ from .._needs import Need
 from .._sets import ImageTokens, object_sets
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
-from .._windows import PAPER_WINDOWS, Window, windows_for
+from ..token_sets import NOTHING, OBJECT_SETS, NamedSet
+from ..windows import PAPER_WINDOWS, Window, windows_for
 from .edges import (
     count_edges,
     sources_for,
     targets_for,
     without_target,
 )
-from .options import SOURCES, TARGETS, USUAL_SOURCES, KnockoutOptions
+from .options import SETS, SOURCES, TARGETS, USUAL_SOURCES, KnockoutOptions
+from .summary import COLUMNS
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
     from ...tokens import TokenSet
-
-BASELINE = "none"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class _KnockoutContext:
 class _KnockoutCut:
     """One knockout."""
 
-    source: str
+    source: NamedSet
     target: str
     window: Window
     keys: TokenSet
@@ -61,6 +61,17 @@ class _KnockoutCut:
         """Masked (query, key) pairs, over the window's layers, in each head."""
         return count_edges(self.keys, self.queries) * len(self.window.layers)
 
+    @property
+    def columns(self) -> dict[str, Cell]:
+        """The knockout as columns of a row."""
+        return {
+            **self.source.columns,
+            "target": self.target,
+            **self.window.columns,
+            "n_source": len(self.keys),
+            "n_edges": self.n_edges,
+        }
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AttentionKnockout(Study[_KnockoutContext]):
@@ -68,8 +79,8 @@ class AttentionKnockout(Study[_KnockoutContext]):
 
     All sources x targets x windows of one question are one batch. Pairs without an edge in a causal
     decoder (question to last row) and pairs of a set with itself are left out; towards the last row
-    a source means its tokens outside that row (in paper mode only "visual" does). Rows with source
-    "none" are the clean answers, also the wrong ones, which get no knockouts.
+    a source means its tokens outside that row (in paper mode only "visual" does). Rows whose
+    `token_set` is "none" are the clean answers, also the wrong ones, which get no knockouts.
 
     Args:
         sources: of `SOURCES`; "visual" is all visual tokens.
@@ -119,13 +130,8 @@ class AttentionKnockout(Study[_KnockoutContext]):
         "max_questions": (1, None),
         "min_cover": (0, 1),
     }
-    schema: ClassVar[int] = 2
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "object", "question", "answer", "kind", "mode"),
-        *("source", "target", "window", "first_layer", "last_layer", "n_source", "n_edges"),
-        *("baseline_correct", "correct", "probability_before", "probability_after"),
-        *("answer_before", "answer_after"),
-    )
+    schema: ClassVar[int] = 3
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         for what, given, known in (
@@ -203,7 +209,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
         self, context: _KnockoutContext, sample: Sample, ask: Ask, run: Run
     ) -> tuple[Rows, Example | None]:
         before = context.scorer.score(ask, self.mode, Outcome(run.logits, after=run.ending))
-        rows: Rows = [_row(self.mode, BASELINE, BASELINE, None, 0, 0, before, before)]
+        rows: Rows = [{**NamedSet(NOTHING).columns, **self._scores(before, before)}]
         if not before.correct:
             return rows, None
         image = ImageTokens(run)
@@ -218,20 +224,22 @@ class AttentionKnockout(Study[_KnockoutContext]):
             context.scorer.score(ask, self.mode, Outcome(logits, after=run.ending))
             for logits in effects.logits
         ]
-        for cut, score in zip(cuts, after, strict=True):
-            rows.append(
-                _row(
-                    self.mode,
-                    cut.source,
-                    cut.target,
-                    cut.window,
-                    len(cut.keys),
-                    cut.n_edges,
-                    before,
-                    score,
-                )
-            )
+        rows += [
+            {**cut.columns, **self._scores(before, score)}
+            for cut, score in zip(cuts, after, strict=True)
+        ]
         return rows, self._example(sample, image, ask, before, cuts, after)
+
+    def _scores(self, before: Score, after: Score) -> dict[str, Cell]:
+        return {
+            "mode": self.mode,
+            "baseline_correct": before.correct,
+            "correct": after.correct,
+            "probability_before": before.probability,
+            "probability_after": after.probability,
+            "answer_before": before.answer,
+            "answer_after": after.answer,
+        }
 
     def _cuts(
         self, context: _KnockoutContext, sample: Sample, image: ImageTokens, ask: Ask
@@ -246,7 +254,9 @@ class AttentionKnockout(Study[_KnockoutContext]):
                 keys = without_target(source, target, sources, image, self.mode)
                 if keys is None or not count_edges(keys, queries):
                     continue
-                cuts += [_KnockoutCut(source, target, w, keys, queries) for w in context.windows]
+                cuts += [
+                    _KnockoutCut(SETS[source], target, w, keys, queries) for w in context.windows
+                ]
         return cuts
 
     def _example(
@@ -267,46 +277,13 @@ class AttentionKnockout(Study[_KnockoutContext]):
             "before": before.answer,
             "probability": before.probability,
             "after": [
-                {
-                    "source": cut.source,
-                    "target": cut.target,
-                    "window": cut.window.name,
-                    "answer": score.answer,
-                    "probability": score.probability,
-                }
+                {**cut.columns, "answer": score.answer, "probability": score.probability}
                 for cut, score in zip(cuts, after, strict=True)
             ],
         }
         sets = object_sets(image, masks, self.min_cover) if masks else {}
-        return example_of(sample, image, sets, facts)
-
-
-def _row(
-    mode: str,
-    source: str,
-    target: str,
-    window: Window | None,
-    n_source: int,
-    n_edges: int,
-    before: Score,
-    after: Score,
-) -> dict[str, Cell]:
-    return {
-        "mode": mode,
-        "source": source,
-        "target": target,
-        "window": BASELINE if window is None else window.name,
-        "first_layer": None if window is None else window.first,
-        "last_layer": None if window is None else window.last,
-        "n_source": n_source,
-        "n_edges": n_edges,
-        "baseline_correct": before.correct,
-        "correct": after.correct,
-        "probability_before": before.probability,
-        "probability_after": after.probability,
-        "answer_before": before.answer,
-        "answer_after": after.answer,
-    }
+        named = {OBJECT_SETS[name].label: tokens for name, tokens in sets.items()}
+        return example_of(sample, image, named, facts)
 
 
 def make(

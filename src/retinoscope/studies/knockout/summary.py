@@ -1,59 +1,106 @@
-"""Which rows each summary of the study looks at together."""
+"""Table 2 of Neo et al. 2024 from the rows of an attention knockout, with intervals and control."""
 
 from __future__ import annotations
 
-from .._partition import ITEM, PROBABILITIES, Part, Partition
-from .._tables import Cell
-from .estimates import (
-    knockout_baseline,
-    knockout_peaks,
-    peaks_order,
-    scanned_windows,
-    summarise_knockout,
-    summary_order,
-)
+from collections.abc import Iterator
 
+import polars as pl
 
-def _cut(source: Cell, target: Cell, window: Cell) -> Part | None:
-    name = str(source).removeprefix("random=")
-    return None if source in (None, "none") else (name, target, window)
+from .._best import Candidates
+from .._paper import paper_row
+from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
+from ..summary import Computed, Difference, Estimate, Peaks, Record, Summary, c
+from ..token_sets import NOTHING, SET_COLUMNS
+from ..windows import SLIDING, WINDOW_COLUMNS, layers_label
+from .options import TARGETS, WINDOWS
 
-
-def _uncut(source: Cell) -> Part | None:
-    return "none" if source == "none" else None
-
-
-def _windows(source: Cell, target: Cell) -> Part | None:
-    if source in (None, "none"):
-        return None
-    return (str(source).removeprefix("random="), target)
-
-
-SUMMARY = Partition(
-    summarise_knockout,
-    ("source", "target", "window"),
-    _cut,
-    (
-        *(*ITEM, "first_layer", "last_layer", "n_source", "n_edges"),
-        *("baseline_correct", "correct", *PROBABILITIES),
+COLUMNS: Columns = {
+    **columns(TEXT, "sample error"),
+    "item": WHOLE,
+    **columns(TEXT, "object question answer kind mode"),
+    **SET_COLUMNS,
+    "target": TEXT,
+    **WINDOW_COLUMNS,
+    **columns(WHOLE, "n_source n_edges"),
+    **columns(TRUTH, "baseline_correct correct"),
+    **columns(NUMBER, "probability_before probability_after"),
+    **columns(TEXT, "answer_before answer_after"),
+}
+EDGE = ("token_set", "rings", "is_control", "target")
+EDGE_ORDER = {
+    "token_set": ("object", "rest", "visual", "last-row", "question"),
+    **dict.fromkeys(("rings", "is_control")),
+    "target": TARGETS,
+}
+CUT = c("baseline_correct") & (c("token_set") != NOTHING)
+SUMMARY = Summary(
+    by=(*EDGE, *WINDOW_COLUMNS),
+    where=CUT,
+    estimates=(
+        Estimate("accuracy", c("correct"), band=True),
+        Estimate(
+            "probability_change", c("probability_after") - c("probability_before"), share=False
+        ),
     ),
-    summary_order,
-    scanned_windows,
-)
-EXTRAS: dict[str, Partition] = {
-    "peaks": Partition(
-        knockout_peaks,
-        ("source", "target"),
-        _windows,
-        ("sample", "window", "baseline_correct", "correct"),
-        peaks_order,
-        plain=False,
+    means={name: c(name).mean() for name in ("n_source", "n_edges")},
+    differences=(
+        Difference(
+            "difference",
+            c("correct"),
+            minus={"is_control": True},
+            where={"token_set": "object", "rings": 1, "is_control": False},
+            control="as many random tokens",
+        ),
     ),
-    "baseline": Partition(
-        knockout_baseline,
-        ("source",),
-        _uncut,
-        ("sample", "error", "kind", "correct"),
-        lambda record: 0,
+    curve=(*EDGE, c("window") == SLIDING),
+    order=EDGE_ORDER | {"window": WINDOWS, "first_layer": None},
+    known=paper_row("knockout", *EDGE, "window"),
+)
+"""One record per source, target and window.
+
+`accuracy` is the relative accuracy: the share of the initially correct questions that stay correct,
+1.00 meaning no impact. `probability_change` is the mean change of the probability of the *expected*
+answer's first piece. For the object with one ring, `difference` is its accuracy minus that of as
+many random tokens outside it, on the same questions: negative where the object matters more. Named
+windows are looked over together, and so are those that slide.
+"""
+PEAKS = Peaks(
+    by=EDGE,
+    where=CUT,
+    of=c("correct"),
+    minus={"is_control": True},
+    kind="windows",
+    among={
+        "named": Candidates(("window",), ~c("window").is_in(["all", SLIDING])),
+        "sliding": Candidates(("first_layer", "last_layer"), c("window") == SLIDING, layers_label),
+    },
+    smallest=lambda key: True,
+    order=EDGE_ORDER | {"windows": None},
+)
+"""The window that matters most, for each source and target: chosen on one half of the images and
+judged on the other. `value` is the relative accuracy, `control` that of as many random tokens in
+the same windows."""
+_ACCURACY = Estimate("accuracy", c("correct"))
+
+
+def _accuracy(rows: pl.DataFrame) -> Iterator[Record]:
+    """Accuracy of the clean answers, over all questions and for each kind of them."""
+    parts = {"all": rows} | {
+        str(kind): some for (kind,), some in sorted(rows.partition_by("kind", as_dict=True).items())
+    }
+    for kind, some in parts.items():
+        found = _ACCURACY.over(some)
+        sizes = {"n": some.height, "n_samples": some["sample"].n_unique()}
+        yield {"kind": kind} | _ACCURACY.columns(found) | sizes | {"method": found.method}
+
+
+EXTRAS = {
+    "peaks": PEAKS,
+    "baseline": Computed(
+        make=_accuracy,
+        by=("kind",),
+        columns=("kind", "correct"),
+        where=c("token_set") == NOTHING,
+        kinds={"kind": TEXT, **_ACCURACY.kinds, **columns(WHOLE, "n n_samples"), "method": TEXT},
     ),
 }

@@ -288,8 +288,8 @@ def _best(matrix: np.ndarray, images: list[str]) -> list[dict[str, Cell]]:
 def _paper(weights: str, group: str) -> Record:
     if (weights, group) != ("trained", "object"):
         return {}
-    share = paper_number("lens", "best-layer", "share")
-    layer = paper_number("lens", "best-layer", "layer")
+    share = paper_number("lens", of="share")
+    layer = paper_number("lens", of="layer")
     return {
         "paper_share": share and share.value,
         "paper_layer": layer and layer.value,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .. import arguments
 from ..arguments import checked
 from ..errors import InputError
+from .columns import TEXT, WHOLE, Kind
 
 PAPER_DEPTH = 32
 PAPER_WINDOWS = {
@@ -24,9 +26,15 @@ section 4.2; these indices are the released code's: layer 10 belongs to neither 
 late has eleven layers)."""
 
 
+SLIDING = "sliding"
+
+
 @dataclass(frozen=True)
 class Window:
-    """Decoder layers `first` to `last`, 0-based and both included."""
+    """Decoder layers `first` to `last`, 0-based and both included.
+
+    `name` is one of `PAPER_WINDOWS`, or "sliding".
+    """
 
     name: str
     first: int
@@ -35,6 +43,39 @@ class Window:
     @property
     def layers(self) -> range:
         return range(self.first, self.last + 1)
+
+    @property
+    def columns(self) -> dict[str, str | int]:
+        """The window as columns of a row; see `WINDOW_COLUMNS`."""
+        return {
+            "window": self.name,
+            "first_layer": self.first,
+            "last_layer": self.last,
+            "width": len(self.layers),
+        }
+
+    @property
+    def label(self) -> str:
+        """Its name, or the layers of one that slides."""
+        return layers_label(self.first, self.last) if self.name == SLIDING else self.name
+
+
+WINDOW_COLUMNS: dict[str, Kind] = {
+    "window": TEXT,
+    "first_layer": WHOLE,
+    "last_layer": WHOLE,
+    "width": WHOLE,
+}
+
+
+def window_label(row: Mapping[str, Any]) -> str:
+    """The window that a row is of, in words."""
+    return Window(row["window"], row["first_layer"], row["last_layer"]).label
+
+
+def layers_label(first: int, last: int) -> str:
+    """Layers in words: "layer 3", "layers 3 to 5"."""
+    return f"layer {first}" if first == last else f"layers {first} to {last}"
 
 
 def paper_windows(depth: int) -> tuple[Window, ...]:
@@ -54,7 +95,7 @@ def paper_windows(depth: int) -> tuple[Window, ...]:
 
 @checked
 def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]:
-    """All windows of `width` layers, named `slide-FIRST-WIDTH`.
+    """All windows of `width` layers, named "sliding".
 
     Raises:
         InputError: if `width` is not between 1 and `depth`, or `step` is below 1.
@@ -68,7 +109,7 @@ def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]
     if step < 1:
         raise InputError(f"the step of a sliding window must be at least 1, got {step}")
     starts = range(0, depth - width + 1, step)
-    return tuple(Window(f"slide-{k}-{width}", k, k + width - 1) for k in starts)
+    return tuple(Window(SLIDING, k, k + width - 1) for k in starts)
 
 
 @checked

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._sets import ImageTokens, Indices, Ranking, object_sets
-
-OBJECT_SETS = ("object", "object+1", "object+2")
+from .._sets import ImageTokens, Indices, Ranking, as_indices, control_of, object_sets
+from ..token_sets import OBJECT_SETS, NamedSet
 
 
 @dataclass(frozen=True)
@@ -19,7 +18,7 @@ class Condition:
     `completeness` is the error of the integrated gradients that chose them, where these did.
     """
 
-    name: str
+    name: NamedSet
     tokens: Indices
     completeness: float | None = None
 
@@ -48,34 +47,26 @@ def conditions_for(
         InputError: if no visual token covers the objects.
     """
     objects = object_sets(image, masks, min_cover) if masks else {}
-    sets = [Condition(name, objects[name]) for name in OBJECT_SETS if name in wanted and objects]
+    sets = [
+        Condition(OBJECT_SETS[name], tokens) for name, tokens in objects.items() if name in wanted
+    ]
     conditions = list(sets)
     fitting = [n for n in sizes if n < image.n]
     if "registers" in wanted:
-        conditions.append(Condition("registers", image.registers()))
+        conditions.append(Condition(NamedSet("registers"), image.registers()))
     if "random" in wanted:
         for n in fitting:
             drawn = rng(f"random-{n}").choice(image.n, n, replace=False)
-            conditions.append(Condition(f"random-{n}", as_indices(drawn)))
+            conditions.append(Condition(NamedSet("random", n_drawn=n), as_indices(drawn)))
     if "gradient" in wanted and fitting:
         order, error = by_gradient()
-        conditions += [Condition(f"gradient-{n}", as_indices(order[:n]), error) for n in fitting]
+        conditions += [
+            Condition(NamedSet("gradient", n_drawn=n), as_indices(order[:n]), error)
+            for n in fitting
+        ]
     if "control" in wanted:
-        for one in sets:
-            drawn = control_of(one.tokens, image.n, rng(f"random={one.name} of {label}"))
+        for name, one in zip(objects, sets, strict=False):
+            drawn = control_of(one.tokens, image.n, rng(f"random={name} of {label}"))
             if drawn is not None:
-                conditions.append(Condition(f"random={one.name}", drawn))
+                conditions.append(Condition(one.name.control, drawn))
     return conditions
-
-
-def control_of(tokens: Indices, n: int, rng: np.random.Generator) -> Indices | None:
-    """As many random tokens outside `tokens`, or None where fewer than that are left."""
-    outside = np.setdiff1d(np.arange(n), np.asarray(tokens, dtype=int))
-    if len(outside) < len(tokens):
-        return None
-    return as_indices(rng.choice(outside, len(tokens), replace=False))
-
-
-def as_indices(values: Sequence[int] | np.ndarray) -> Indices:
-    """Sorted Python integers: hashable, and equal sets compare equal."""
-    return tuple(sorted(int(value) for value in values))

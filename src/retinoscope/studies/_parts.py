@@ -1,0 +1,109 @@
+"""The rows of results.parquet a part at a time: what a summary has to see together.
+
+Where the rows do not fit, they are sorted on disk: the file is read once to count the rows of each
+part, and once to write them anew, those of some parts together, so that memory is bounded however
+many rows there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from tempfile import TemporaryDirectory
+from typing import cast
+
+import polars as pl
+import pyarrow as pa
+
+from ..store import ResultsScan
+from .columns import NUMBER, TEXT, TRUTH, WHOLE, Columns
+
+BLOCK_ROWS = 250_000
+"""Rows that are held at once, of some dozen columns; one part is never cut."""
+
+TYPES = {TEXT: pl.String(), WHOLE: pl.Int64(), NUMBER: pl.Float64(), TRUTH: pl.Boolean()}
+_HELD = TYPES | {TEXT: pl.Categorical()}
+"""Millions of rows have a few thousand texts."""
+
+
+def parts(
+    scan: ResultsScan,
+    kinds: Columns,
+    columns: Sequence[str],
+    together: list[str],
+    where: pl.Expr,
+) -> Iterator[pl.DataFrame]:
+    """The rows that `where` holds for, those with equal values of the columns `together` at a time.
+
+    Parts come in the order of their first rows, rows in their own order.
+
+    Raises:
+        InputError: a damaged file.
+    """
+    filtered = where.meta.root_names()
+    chosen = list(dict.fromkeys((*together, *columns, *filtered)))
+
+    def rows(names: Sequence[str]) -> Iterator[pl.DataFrame]:
+        yield frame_of(scan.schema.empty_table(), kinds, names)
+        for table in scan.tables(names):
+            yield frame_of(table, kinds, names).filter(where)
+
+    if scan.num_rows <= BLOCK_ROWS or not together:
+        yield from _split(pl.concat(rows(chosen)), together)
+        return
+    counts = pl.concat(
+        table.group_by(together, maintain_order=True).len()
+        for table in rows(list(dict.fromkeys((*together, *filtered))))
+    )
+    counts = counts.group_by(together, maintain_order=True).agg(pl.col("len").sum())
+    block_of = _blocks(counts)
+    with TemporaryDirectory(prefix="retinoscope-rows-") as folder:
+        for number, held in enumerate(_together(rows(chosen))):
+            placed = held.join(block_of, on=together, nulls_equal=True, maintain_order="left")
+            for (block,), some in placed.group_by("_block", maintain_order=True):
+                some.drop("_block").write_ipc(
+                    f"{folder}/{block}-{number:06}.arrow", compression="lz4"
+                )
+        for block in range(block_of["_block"].n_unique()):
+            yield from _split(pl.read_ipc(f"{folder}/{block}-*.arrow"), together)
+
+
+def _together(tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """The same rows, about `BLOCK_ROWS` at a time."""
+    held: list[pl.DataFrame] = []
+    for table in tables:
+        held.append(table)
+        if sum(one.height for one in held) >= BLOCK_ROWS / 2:
+            yield pl.concat(held)
+            held.clear()
+    if held:
+        yield pl.concat(held)
+
+
+def frame_of(table: pa.Table, kinds: Columns, names: Sequence[str]) -> pl.DataFrame:
+    """The named columns, each of its kind; one that the table lacks is empty."""
+    found = table.select([name for name in names if name in table.column_names])
+    for name in names:
+        if name not in found.column_names:
+            found = found.append_column(name, pa.nulls(table.num_rows))
+    frame = cast("pl.DataFrame", pl.from_arrow(found))
+    return frame.select(pl.col(name).cast(_HELD[kinds[name]]) for name in names)
+
+
+def _split(rows: pl.DataFrame, together: list[str]) -> Iterator[pl.DataFrame]:
+    if together:
+        # One after the other: all at once would be a second copy of all rows.
+        yield from (part for _, part in rows.group_by(together, maintain_order=True))
+    elif rows.height:
+        yield rows
+
+
+def _blocks(counts: pl.DataFrame) -> pl.DataFrame:
+    """The parts, numbered; those of one number have `BLOCK_ROWS` rows or fewer, or are one."""
+    number = held = 0
+    numbers = []
+    for size in counts["len"]:
+        if held and held + size > BLOCK_ROWS:
+            number, held = number + 1, 0
+        held += size
+        numbers.append(number)
+    return counts.drop("len").with_columns(pl.Series("_block", numbers, pl.UInt32))
