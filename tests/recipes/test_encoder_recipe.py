@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from dataclasses import fields, replace
 
@@ -117,13 +118,20 @@ def test_a_signal_leaves_a_training_that_goes_on(trained, tmp_path, monkeypatch)
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.fixture
+def drawn(trained, tmp_path):
+    """A folder in which the scenes are drawn, for which a training starts processes."""
+    shutil.copytree(trained / "work" / "scenes-12", tmp_path / "work" / "scenes-12")
+    return tmp_path
+
+
 @pytest.mark.slow
-def test_a_signal_ends_all_processes_after_their_steps(trained, tmp_path, capfd) -> None:
+def test_a_signal_ends_all_processes_after_their_steps(drawn, capfd) -> None:
     """The first one told ends the others; each writes a checkpoint, none a traceback."""
     long = replace(RECIPE, stage=replace(RECIPE.stage, steps=100_000))
     with pytest.raises(KeyboardInterrupt):
         _train(
-            tmp_path,
+            drawn,
             ("mae-0", 40),
             by=signal.SIGTERM,
             recipe=long,
@@ -134,18 +142,18 @@ def test_a_signal_ends_all_processes_after_their_steps(trained, tmp_path, capfd)
     assert "Traceback" not in capfd.readouterr().err
     found = {}
     for seed in (0, 1):
-        with safe_open(tmp_path / "work" / f"mae-{seed}.safetensors", "pt") as file:
+        with safe_open(drawn / "work" / f"mae-{seed}.safetensors", "pt") as file:
             found[seed] = int(file.metadata()["step"])
     assert found[0] >= 40
     assert found[1] >= 1
 
 
 @pytest.mark.slow
-def test_processes_train_the_same_encoders(trained, tmp_path) -> None:
-    _train(tmp_path, seeds=2, processes=2, objectives=["mae"])
+def test_processes_train_the_same_encoders(trained, drawn) -> None:
+    _train(drawn, seeds=2, processes=2, objectives=["mae"])
     for seed in (0, 1):
         one, two = (
-            PackedEncoders(where / "out").weights("mae", seed) for where in (trained, tmp_path)
+            PackedEncoders(where / "out").weights("mae", seed) for where in (trained, drawn)
         )
         assert all(torch.equal(one["tower"][key], two["tower"][key]) for key in one["tower"])
 

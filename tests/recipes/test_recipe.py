@@ -1,6 +1,7 @@
 """The recipe in miniature: it ends in a Hugging Face folder, interrupted or not."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -75,32 +76,40 @@ def test_it_ends_in_a_folder_that_transformers_loads(trained):
     assert "Held-out scenes" in (out / "README.md").read_text()
 
 
+@pytest.fixture
+def begun(trained, tmp_path):
+    """A folder in which the scenes are drawn, for which a training starts processes."""
+    for scenes_of in (trained[0] / "work-a").glob("scenes-*"):
+        shutil.copytree(scenes_of, tmp_path / "work-a" / scenes_of.name)
+    return tmp_path
+
+
 @pytest.mark.parametrize("stage", ["features", "instruct-pocket"])
-def test_a_signal_leaves_a_training_that_goes_on(trained, tmp_path, stage):
+def test_a_signal_leaves_a_training_that_goes_on(trained, begun, stage):
     """Whichever stage it comes in: no half model is written, and nothing is trained twice."""
     folder, _ = trained
     # A signal that comes while step 1 is reported ends the training after step 2.
     at = (stage, 12 if stage == "features" else 1)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path, at, by=signal.SIGTERM)
+        run(begun, at, by=signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    assert not (tmp_path / "out-a").exists()
+    assert not (begun / "out-a").exists()
     steps = []
-    run(tmp_path, steps_of=steps)
+    run(begun, steps_of=steps)
     names = [name for name, _ in steps if name not in ("features", "scenes")]
     assert not {"vision", "language"} & set(names)
     assert len([name for name in names if name == "instruct-pocket"]) == (
         1 if stage == "instruct-pocket" else 3
     )
-    same = [load_file(where / "out-a/pocket/model.safetensors") for where in (folder, tmp_path)]
+    same = [load_file(where / "out-a/pocket/model.safetensors") for where in (folder, begun)]
     assert all(torch.equal(same[0][key], same[1][key]) for key in same[0])
 
 
-def test_a_model_appears_whole(tmp_path, monkeypatch):
+def test_a_model_appears_whole(begun, monkeypatch):
     """A training that is ended while it writes leaves the folder of before as it was."""
     from retinoscope.recipes.pocket import _train
 
-    out = tmp_path / "out-a" / "pocket"
+    out = begun / "out-a" / "pocket"
     out.mkdir(parents=True)
     (out / "model.safetensors").write_text("of before")
 
@@ -111,18 +120,18 @@ def test_a_model_appears_whole(tmp_path, monkeypatch):
     export = _train.export
     monkeypatch.setattr(_train, "export", cut)
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path)
+        run(begun)
     assert [path.name for path in out.iterdir()] == ["model.safetensors"]
     assert (out / "model.safetensors").read_text() == "of before"
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(trained, tmp_path):
+def test_an_interrupted_training_goes_on_to_the_same_weights(trained, begun):
     folder, _ = trained
     with pytest.raises(Interrupted):
-        run(tmp_path, stop_at=("instruct-pocket", 2))
-    run(tmp_path)
+        run(begun, stop_at=("instruct-pocket", 2))
+    run(begun)
     first = load_file(folder / "out-a" / "pocket" / "model.safetensors")
-    second = load_file(tmp_path / "out-a" / "pocket" / "model.safetensors")
+    second = load_file(begun / "out-a" / "pocket" / "model.safetensors")
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
 

@@ -21,6 +21,10 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
+
+# A run uses them, and every forked process would import them anew.
+import pandas  # noqa: F401
+import pyarrow.dataset  # noqa: F401
 from PIL import Image
 
 from retinoscope.data import Sample

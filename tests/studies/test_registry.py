@@ -20,13 +20,16 @@ STUDIES["length"] = "length"
 
 from retinoscope.cli import main
 
-sys.exit(main({arguments!r}))
+for arguments in {commands!r}:
+    code = main(arguments)
+    if code:
+        sys.exit(code)
 """
 
 
-def _run(*arguments: str) -> str:
+def _run(*commands: list[str]) -> str:
     """What the command line prints, in a package that has the toy study."""
-    code = SESSION.format(folder=str(TOY), arguments=list(arguments))
+    code = SESSION.format(folder=str(TOY), commands=commands)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -34,17 +37,19 @@ def _run(*arguments: str) -> str:
 
 def test_a_study_from_one_folder(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    helped = _run("length", "--help")
+    helped = _run(
+        ["length", "--help"],
+        ["length", "pocket", "scenes:1", "--max-new-tokens", "4", "--out", str(out)],
+        ["report", str(out)],
+        ["view", str(out), "--out", str(tmp_path / "page")],
+    )
     assert "How long is a description" in helped
     for option in ("--max-new-tokens", "longest description", "--max-area", "--seed", "MODEL"):
         assert option in helped
-    _run("length", "pocket", "scenes:1", "--max-new-tokens", "4", "--out", str(out))
     assert json.loads((out / "run.json").read_text("utf-8"))["study"] == "length"
-    _run("report", str(out))
     page = (out / "report.html").read_text("utf-8")
     assert "Does a description get shorter without an object?" in page
     assert (out / "tables" / "length.csv").exists()
-    _run("view", str(out), "--out", str(tmp_path / "page"))
     shown = "".join(
         file.read_text("utf-8") for file in (tmp_path / "page").rglob("*.js*") if file.is_file()
     )
