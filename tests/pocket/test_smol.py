@@ -75,7 +75,7 @@ def small_rows(work, name, texts, tokenizer, frame, *, text_tokens, packings, se
 
 def make_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("retinoscope.recipes.smol._train.draw_bank", small_bank)
-    patch.setattr("retinoscope.recipes.smol._train.build_rows", small_rows)
+    patch.setattr("retinoscope.recipes.smol._data.build_rows", small_rows)
 
 
 @pytest.fixture(scope="module")

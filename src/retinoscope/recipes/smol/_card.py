@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...pocket.smol.adapter import FILE
 from ...pocket.smol.parts import sha256
 from ...pocket.world import world_of
 from ..pocket._config import Stage
 from ..pocket._evaluate import Scores
-from ._config import SmolRecipe
-
-if TYPE_CHECKING:
-    from ._train import Losses
-
+from ._config import Losses, SmolRecipe
 
 _CARD = """---
 license: apache-2.0

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
+from ...pocket.smol.parts import sha256
 from ..pocket._config import Stage
 
 _ADAPTER = Stage(steps=4000, batch=64, lr=2e-3, warmup=100, weight_decay=0.01)
@@ -22,6 +25,11 @@ class Eyes:
     @property
     def locations(self) -> int:
         return (self.image_size // self.patch_size) ** 2
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As `LiteConfig` takes them."""
+        return asdict(self) | {"stages": list(self.stages)}
 
 
 @dataclass(frozen=True)
@@ -62,3 +70,27 @@ class SmolRecipe:
             adapter=self.adapter.scaled(factor),
             lora=self.lora.scaled(factor),
         )
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Files of the two frozen parts."""
+
+    language: Path
+    vision: Path
+
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of each part's file; empty for a language model in a folder."""
+        language = sha256(self.language) if self.language.is_file() else ""
+        return {"language": language, "vision": sha256(self.vision)}
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean loss of held-out answers: with their own image, and with another scene's.
+
+    The second is what questions and habits alone give away.
+    """
+
+    own: float
+    other: float
