@@ -15,8 +15,9 @@ from retinoscope.errors import InputError
 from retinoscope.reporting import compose
 from retinoscope.studies import LogitLens
 from retinoscope.studies._untrained import random_adapter, untrained_language
-from retinoscope.studies.lens.estimates import common_words, summarise_lens
+from retinoscope.studies.lens.best_layer import common_words
 from retinoscope.studies.lens.words import NamedVocabulary
+from tests.studies.tabled import tabled
 
 
 @pytest.fixture(scope="module")
@@ -129,8 +130,8 @@ def test_common_words_are_counted_over_objects_and_images():
 def test_what_was_not_measured_has_no_summary():
     row = {"weights": "trained", "group": "object", "layer": 0, "error": None, "item": 0}
     row |= {"sample": "a", "object": "car", "n_tokens": 4, "strict": 1, "lenient": 1}
-    table = summarise_lens(pa.Table.from_pylist([row | {"colour": 0, "any_kind": 1}]))
-    assert {one["measure"] for one in table.to_pylist()} == {
+    table = tabled("lens", [row | {"colour": 0, "any_kind": 1}])
+    assert {one["measure"] for one in table} == {
         "strict",
         "lenient",
         "colour",

@@ -12,8 +12,6 @@ from retinoscope.stats import cluster_share, half_of, holm, paired_difference, w
 from retinoscope.store import ResultsScan
 from retinoscope.studies import _parts
 from retinoscope.studies._best import Candidates, peak
-from retinoscope.studies.lens.estimates import summarise_lens
-from retinoscope.studies.look.estimates import look_peaks
 from retinoscope.studies.registry import columns_of, summaries_of
 from retinoscope.studies.token_sets import RING_1
 from tests.studies.tabled import tabled
@@ -156,7 +154,7 @@ def test_layers_are_corrected_together_at_each_cover():
         for group, cover in (("object", 0.0), ("object", 0.5), ("background", None))
         for layer in range(4)
     ]
-    table = summarise_lens(pa.Table.from_pylist(rows)).to_pylist()
+    table = tabled("lens", rows)
     curve = [row for row in table if row["cover"] == 0.5]
     assert [row["difference_p_corrected"] for row in curve] == [1, 1, 4 * 2 / 2**8, 1]
 
@@ -178,7 +176,7 @@ def test_looking_is_scanned_over_blocks_and_over_heads():
         for layer in range(3)
         for head in (-1, 0, 1)
     ]
-    blocks, heads = look_peaks(pa.Table.from_pylist(rows)).to_pylist()
+    blocks, heads = tabled("look", rows, "peaks")
     assert (blocks["among"], blocks["n_candidates"]) == ("blocks", 3)
     assert (heads["chosen"], heads["n_candidates"]) == ("layer 1, head 0", 6)
     assert heads["difference"] == pytest.approx(0.8)

@@ -2,7 +2,7 @@ import pyarrow as pa
 import pytest
 
 from retinoscope.stats import cluster_share
-from retinoscope.studies.lens.estimates import best_layer, summarise_lens
+from retinoscope.studies.lens.best_layer import best_layer
 from retinoscope.studies.token_sets import NOTHING, OBJECT, RING_1, NamedSet
 from tests.studies.tabled import one, tabled
 
@@ -108,11 +108,11 @@ def lens_rows(sample, group, strict, n_tokens=4, weights="trained", item=0):
 def test_lens_shares_are_hits_over_tokens_of_all_images():
     rows = lens_rows("a", "object", [0, 4, 2]) + lens_rows("b", "object", [0, 0, 1], n_tokens=1)
     rows += lens_rows("a", "background", [0, 0, 0], n_tokens=100)
-    table = summarise_lens(pa.Table.from_pylist(rows))
-    row = one(table.to_pylist(), group="object", layer=2, measure="strict")
+    table = tabled("lens", rows)
+    row = one(table, group="object", layer=2, measure="strict")
     assert (row["share"], row["n_images"], row["n_tokens"]) == (3 / 5, 2, 5)
     assert (row["control"], row["difference"]) == ("background", 0.5)
-    row = one(table.to_pylist(), group="background", layer=1, measure="strict")
+    row = one(table, group="background", layer=1, measure="strict")
     assert (row["share"], row["difference"]) == (0.0, None)
     assert row["share_high"] is None, "one image proves nothing"
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..stats import Interval, PairedDifference
+from ._best import corrected
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -90,3 +91,16 @@ def make_table(rows: Sequence[Record], types: Mapping[str, str]) -> pa.Table:
     schema = pa.schema([(name, kinds[kind]) for name, kind in types.items()])
     plain = [{name: row.get(name) for name in types} for row in rows]
     return pa.Table.from_pylist(plain, schema=schema)
+
+
+def scanned_types(tests: Sequence[str] = ("difference",)) -> dict[str, str]:
+    """Types of the columns that `scanned` fills."""
+    return {f"{name}_p_corrected": "float" for name in tests}
+
+
+def scanned(
+    records: Sequence[Record], curve: Sequence[str], tests: Sequence[str] = ("difference",)
+) -> list[Record]:
+    """Records with p values corrected within each curve, whose rows agree in these columns."""
+    curves = [tuple(record.get(name) for name in curve) for record in records]
+    return [*corrected([dict(record) for record in records], curves, tests, ())]

@@ -228,6 +228,7 @@ class Summary(Table):
             `VALUE`; the column "measure" says which.
         curve: columns or expressions; records that agree in them are looked over together, and
             their p values and bands corrected for how many there are.
+        sizes: names of the columns with the numbers of rows and of images.
         interval: the name of the column that says how the intervals were made.
         interval_of: the estimate that it speaks of, of a record; by default the first.
         known: the paper's number for a record and its source, in "paper" and "paper_source".
@@ -240,6 +241,7 @@ class Summary(Table):
     means: Mapping[str, pl.Expr] = field(default_factory=dict)
     measures: tuple[str, ...] = ()
     curve: tuple[str | pl.Expr, ...] = ()
+    sizes: tuple[str, str] = ("n", "n_samples")
     interval: str = "method"
     interval_of: Callable[[Record], str] | None = None
     known: Callable[[Record], tuple[float, str] | None] | None = None
@@ -266,7 +268,7 @@ class Summary(Table):
         found |= {"measure": TEXT} if self.measures else {}
         for one in self.estimates:
             found |= one.kinds
-        found |= {"n": WHOLE, "n_samples": WHOLE}
+        found |= dict.fromkeys(self.sizes, WHOLE)
         made = empty.with_columns(pl.lit(0, pl.UInt32).alias(_CODE)).select(**self.means).schema
         found |= {name: WHOLE if made[name].is_integer() else NUMBER for name in self.means}
         for one in self.differences:
@@ -296,12 +298,14 @@ class Summary(Table):
         record = key | {name: rows[name][0] for name in self.first}
         for one in self.estimates:
             record |= one.columns(found[one.name])
-        record |= {"n": rows.height, "n_samples": rows["sample"].n_unique()}
+        record |= dict(zip(self.sizes, (rows.height, rows["sample"].n_unique()), strict=True))
         record |= rows.select(**self.means).row(0, named=True) if self.means else {}
         for one in self.differences:
             if one.has_control(key):
                 changed = {**key, **_changed(one.minus)}
                 other = groups.get(tuple(changed[name] for name in self.by))
+                # Nothing is its own control.
+                other = None if changed == key else other
                 record |= one.columns(one.over(key, rows, other))
         of = self.estimates[0].name if self.interval_of is None else self.interval_of(record)
         record[self.interval] = found[of].method

@@ -66,7 +66,7 @@ def conditions_for(
         ]
     if "control" in wanted:
         for name, one in zip(objects, sets, strict=False):
-            drawn = control_of(one.tokens, image.n, rng(f"random={name} of {label}"))
+            drawn = control_of(one.tokens, image.n, rng(f"control of {name} of {label}"))
             if drawn is not None:
                 conditions.append(Condition(one.name.control, drawn))
     return conditions

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ...stats import cluster_mean, cluster_share, paired_difference
 from ...stats.maps import METRICS
-from .._peaks import scanned, scanned_types
 from .._tables import (
     Cell,
     Record,
@@ -17,6 +16,8 @@ from .._tables import (
     make_table,
     rank,
     records,
+    scanned,
+    scanned_types,
     tested,
     tested_columns,
 )

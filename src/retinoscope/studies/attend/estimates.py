@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ...answers.tasks import TASKS
 from ...saliency import METHODS
 from ...stats import Interval, cluster_mean, cluster_share, paired_difference
-from .._peaks import scanned, scanned_types
 from .._tables import (
     Cell,
     Record,
@@ -19,6 +18,8 @@ from .._tables import (
     make_table,
     rank,
     records,
+    scanned,
+    scanned_types,
     tested,
     tested_columns,
 )

@@ -245,7 +245,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
         self, context: _KnockoutContext, sample: Sample, image: ImageTokens, ask: Ask
     ) -> list[_KnockoutCut]:
         masks = [sample.objects[index].mask for index in ask.objects]
-        rng = rng_of(self.seed, sample.id, ask.text, "random=object+1")
+        rng = rng_of(self.seed, sample.id, ask.text, "control")
         sources = sources_for(image, masks, self.sources, self.min_cover, rng)
         targets = targets_for(image, self.targets)
         cuts = []

@@ -20,7 +20,7 @@ from .._tables import (
     tested,
     tested_columns,
 )
-from .estimates import coded_rows, measured
+from .best_layer import coded_rows, measured
 
 MEASURE = "strict"
 CONTROLS = (

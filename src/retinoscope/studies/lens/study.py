@@ -40,6 +40,7 @@ from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
 from .._untrained import random_adapter, untrained_copy, untrained_language
 from .options import COVERS, LensOptions
+from .summary import COLUMNS
 from .words import NamedVocabulary
 
 if TYPE_CHECKING:
@@ -103,12 +104,7 @@ class LogitLens(Study[_LensContext]):
     intervenes: ClassVar[bool] = False
     limits: ClassVar[Limits] = {"near": (0, None)}
     schema: ClassVar[int] = 3
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "object", "color", "layer", "group", "cover", "weights"),
-        "n_tokens",
-        *("strict", "lenient", "colour", "any_kind"),
-        *("piece", "synonym", "near", "near_other", "words"),
-    )
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         if not self.covers or not all(0 <= cover <= 1 for cover in self.covers):

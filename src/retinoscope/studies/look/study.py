@@ -26,8 +26,8 @@ from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
 from .._tables import Cell
 from .._untrained import untrained_copy
-from .estimates import ROWS
 from .options import LookOptions
+from .summary import COLUMNS, ROWS
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -75,10 +75,7 @@ class WordAttention(Study[_LookContext]):
         "min_cover": (0, 1),
     }
     schema: ClassVar[int] = 1
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "object", "weights", "row", "layer", "head", "n_tokens"),
-        *("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak"),
-    )
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check_model(self) -> None:
         self.vlm.capabilities.require("attention")

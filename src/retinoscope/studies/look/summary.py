@@ -1,38 +1,58 @@
-"""Which rows each summary of the study looks at together."""
+"""Which blocks and heads look at the object that is named, against chance and shuffled masks."""
 
 from __future__ import annotations
 
-from .._partition import ITEM, Part, Partition
-from .._tables import Cell
-from .estimates import (
-    MEASURES,
-    look_peaks,
-    peaks_order,
-    scanned_heads,
-    summarise_look,
-    summary_order,
+from .._best import Candidates
+from ..columns import NUMBER, TEXT, WHOLE, Columns, columns
+from ..summary import Difference, Estimate, Peaks, Summary, c
+
+ROWS = ("predicting", "word")
+COLUMNS: Columns = {
+    **columns(TEXT, "sample error"),
+    "item": WHOLE,
+    **columns(TEXT, "object weights row"),
+    **columns(WHOLE, "layer head n_tokens"),
+    **columns(NUMBER, "to_image inside peak chance shuffled_inside shuffled_peak"),
+}
+MEAN = c("head") == -1
+"""The mean of a block's heads."""
+_BANDS = ("inside", "chance", "shuffled_inside")
+"""What is drawn as a curve over blocks."""
+_ORDER = {"weights": ("trained", "untrained"), "row": ROWS}
+
+SUMMARY = Summary(
+    by=("weights", "row", "layer", "head"),
+    where=c("row").is_not_null(),
+    estimates=tuple(
+        Estimate(name, c(name), band=name in _BANDS)
+        for name in ("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak")
+    ),
+    means={"n_undefined": c("inside").null_count()},
+    differences=(Difference("difference", c("inside"), minus=c("shuffled_inside")),),
+    curve=("weights", "row", MEAN),
+    order=_ORDER | dict.fromkeys(("layer", "head")),
+    interval_of=lambda record: "inside",
 )
+"""One record per weights, kind of row, block and head (-1: the mean of all heads).
 
-
-def _looking(weights: Cell, row: Cell, layer: Cell, head: Cell) -> Part | None:
-    return None if row is None else (weights, row, layer, head)
-
-
-SUMMARY = Partition(
-    summarise_look,
-    ("weights", "row", "layer", "head"),
-    _looking,
-    (*ITEM, *MEASURES),
-    summary_order,
-    scanned_heads,
-)
-EXTRAS: dict[str, Partition] = {
-    "peaks": Partition(
-        look_peaks,
-        ("weights", "row"),
-        lambda weights, row: None if row is None else (weights, row),
-        ("sample", "error", "layer", "head", "inside", "shuffled_inside"),
-        peaks_order,
-        plain=False,
+`difference` is "inside" minus "shuffled_inside" on the same words; rows that give the image no
+attention at all have neither and are counted in `n_undefined`. The blocks' means over heads are
+looked over together, and so are all single heads.
+"""
+EXTRAS = {
+    "peaks": Peaks(
+        by=("weights", "row"),
+        where=c("row").is_not_null(),
+        of=c("inside"),
+        minus=c("shuffled_inside"),
+        kind="among",
+        among={
+            "blocks": Candidates(("layer",), MEAN, "layer {}".format),
+            "heads": Candidates(("layer", "head"), ~MEAN, "layer {}, head {}".format),
+        },
+        order=_ORDER | {"among": None},
     )
 }
+"""The block (mean of its heads) and the head that look most at the object: chosen on one half of
+the images and judged on the other. `value` is "inside", `control` "shuffled_inside" on the same
+words."""

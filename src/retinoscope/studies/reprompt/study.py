@@ -24,8 +24,8 @@ from ...tokens import TokenSet
 from .._needs import Need
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
-from .estimates import ATTENTION, NAIVE, RANDOM, SELECTORS
 from .options import RepromptOptions
+from .summary import ATTENTION, COLUMNS, NAIVE, RANDOM, SELECTORS
 
 if TYPE_CHECKING:
     from ...engine import VLM, Run
@@ -68,11 +68,7 @@ class ImageReprompting(Study[Answers]):
         "answer_tokens": (1, None),
     }
     schema: ClassVar[int] = 2
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "question", "answer", "kind", "selector", "share"),
-        *("n_visual", "n_kept", "union", "n_context", "n_positions", "context_bytes"),
-        *("whole_bytes", "text", "correct", "probability"),
-    )
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         wrong = [share for share in self.shares if not 0 <= share <= 1]

@@ -11,6 +11,7 @@ from retinoscope.studies import Study
 from retinoscope.studies._needs import Need
 
 from .options import LengthOptions
+from .summary import COLUMNS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,9 +24,7 @@ class DescriptionLength(Study[None]):
         Need("objects", "objects", "descriptions without each object"),
     )
     schema: ClassVar[int] = 1
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "object", "is_control", "n_tokens", "n_words"),
-    )
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def asks(self, sample: Any) -> dict[str, int]:
         return {"objects": len(sample.objects)}

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from retinoscope.studies.columns import TEXT, TRUTH, WHOLE, Columns, columns
+from retinoscope.studies.summary import Difference, Estimate, Summary, c
 
-from retinoscope.studies._partition import ITEM, Partition
-
-
-def lengths(table: pa.Table) -> pa.Table:
-    found = table.group_by("is_control").aggregate([("n_words", "mean"), ("n_words", "count")])
-    return found.rename_columns(["is_control", "n_words", "n"])
-
-
-SUMMARY = Partition(
-    lengths,
-    ("is_control",),
-    lambda is_control: "all",
-    (*ITEM, "n_words"),
-    lambda record: record["is_control"],
+COLUMNS: Columns = {
+    **columns(TEXT, "sample error"),
+    "item": WHOLE,
+    "object": TEXT,
+    "is_control": TRUTH,
+    **columns(WHOLE, "n_tokens n_words"),
+}
+SUMMARY = Summary(
+    by=("is_control",),
+    where=c("is_control").is_not_null(),
+    estimates=(Estimate("n_words", c("n_words"), share=False),),
+    differences=(
+        Difference(
+            "difference", c("n_words"), minus={"is_control": True}, where={"is_control": False}
+        ),
+    ),
+    order={"is_control": None},
 )
-EXTRAS: dict[str, Partition] = {}
+EXTRAS: dict[str, Summary] = {}

@@ -1,29 +1,24 @@
-"""Lens curves by layer and the paper's best-layer statistic, from the rows of a lens study."""
+"""The paper's best-layer statistic and the most common words, from the rows of a lens study."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from ...stats import cluster_mean, cluster_share, paired_difference
+from ...stats import cluster_mean, cluster_share
 from .._paper import paper_number
-from .._peaks import scanned, scanned_types
 from .._tables import (
     Cell,
     Record,
-    banded_columns,
     estimate,
     grouped,
     interval_columns,
     make_table,
     rank,
     records,
-    tested,
-    tested_columns,
 )
 
 MEASURES = (
@@ -31,9 +26,9 @@ MEASURES = (
     *("piece", "synonym", "near", "near_other"),
 )
 """What is counted; the second line only where the study measured what is near a name."""
-
-_WEIGHTS = rank(("trained", "untrained", "random adapter", "untrained language"))
-_GROUPS = rank(("object", "background", "shuffled"))
+WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
+GROUPS = ("object", "background", "shuffled")
+_WEIGHTS, _GROUPS = rank(WEIGHTS), rank(GROUPS)
 _LISTED = 20
 _WORDS = {
     **dict.fromkeys(("weights", "group"), "string"),
@@ -46,18 +41,6 @@ _WORDS = {
     "objects": "string",
 }
 _MEASURES = rank(MEASURES)
-_SUMMARY = {
-    **dict.fromkeys(("weights", "group"), "string"),
-    "cover": "float",
-    "layer": "int",
-    "measure": "string",
-    **estimate("share"),
-    **dict.fromkeys(("n_images", "n_objects", "n_tokens"), "int"),
-    "control": "string",
-    **tested("difference"),
-    **scanned_types(band="share"),
-    "method": "string",
-}
 _BEST = {
     **dict.fromkeys(("weights", "group"), "string"),
     "cover": "float",
@@ -67,53 +50,6 @@ _BEST = {
     **dict.fromkeys(("n_layers", "n_images", "n_objects"), "int"),
     **dict.fromkeys(("paper_share", "paper_layer"), "float"),
 }
-
-
-def summarise_lens(table: pa.Table) -> pa.Table:
-    """One row per weights, group, cover, layer and measure.
-
-    `cover` is the share of a token's box that a mask must cover, null for tokens of no object.
-    `share` is hits over tokens of all objects together; its 95% interval takes images as the
-    independent units. For group "object", `difference` is the mean over objects of the share on
-    the object's tokens minus that on the background's (`control`) of the same image. Layer 0 is
-    what the decoder receives, layer L the output of its last block.
-
-    Whoever looks for a layer reads `difference_p_corrected` and `share_band_low` to
-    `share_band_high`: these hold for all layers of a curve together.
-    """
-    rows = records(table)
-    groups = grouped(rows, ("weights", "group", "cover", "layer"))
-    found: list[Record] = []
-    for (weights, group, cover, layer), items in groups.items():
-        images = [str(row["sample"]) for row in items]
-        totals = [_count(row, "n_tokens") for row in items]
-        background = groups.get((weights, "background", None, layer), [])
-        for measure in MEASURES:
-            if all(row.get(measure) is None for row in items):
-                continue
-            share = cluster_share([_count(row, measure) for row in items], totals, images)
-            found.append(
-                {
-                    "weights": str(weights),
-                    "group": str(group),
-                    "cover": cover,
-                    "layer": layer,
-                    "measure": measure,
-                    **banded_columns("share", share),
-                    "n_images": share.n_groups,
-                    "n_objects": len(items),
-                    "n_tokens": sum(totals),
-                    **(_difference(items, background, measure) if group == "object" else {}),
-                    "method": share.method,
-                }
-            )
-    found.sort(key=summary_order)
-    return make_table(scanned_layers(found), _SUMMARY)
-
-
-def scanned_layers(found: Sequence[Record]) -> list[Record]:
-    """Corrects each curve over layers for how many there are; see `summarise_lens`."""
-    return scanned(found, ("weights", "group", "cover", "measure"), band="share")
 
 
 def common_words(table: pa.Table) -> pa.Table:
@@ -162,11 +98,6 @@ def words_order(record: Record) -> tuple[int, int, float, int, int]:
         *(_WEIGHTS[weights], _GROUPS[group], _cover(record)),
         *(int(record["layer"] or 0), int(record["rank"] or 0)),
     )
-
-
-def summary_order(record: Record) -> tuple[int, int, int, float, int]:
-    """Sorts the records of `summarise_lens`."""
-    return (*best_order(record), int(record["layer"] or 0))
 
 
 def best_order(record: Record) -> tuple[int, int, int, float]:
@@ -294,32 +225,6 @@ def _paper(weights: str, group: str) -> Record:
         "paper_share": share and share.value,
         "paper_layer": layer and layer.value,
     }
-
-
-def _difference(
-    items: list[dict[str, Cell]], background: list[dict[str, Cell]], measure: str
-) -> Record:
-    by_object = {(row["sample"], row["item"]): row for row in background}
-    pairs = [
-        (row, by_object[row["sample"], row["item"]])
-        for row in items
-        if (row["sample"], row["item"]) in by_object
-    ]
-    if not pairs:
-        return {}
-    difference = paired_difference(
-        [_share(a, measure) for a, _ in pairs],
-        [_share(b, measure) for _, b in pairs],
-        [str(a["sample"]) for a, _ in pairs],
-    )
-    return {
-        "control": "background",
-        **tested_columns("difference", difference),
-    }
-
-
-def _share(row: Record, measure: str) -> float:
-    return _count(row, measure) / _count(row, "n_tokens")
 
 
 def _count(row: Record, column: str) -> int:
