@@ -130,15 +130,32 @@ def test_workers_that_are_lost_before_they_are_ready_end_the_study() -> None:
         workers.model()
 
 
+COMMANDS = (
+    "lens pocket scenes:4 --no-untrained",
+    "group small:contrastive-max scenes:2 --no-untrained --groupings kmeans",
+    "probe small:contrastive-max scenes:16 --seeds 1 --tasks name foreground --no-controls",
+)
+SESSION = """
+import sys
+import ray
+from retinoscope.cli import main
+
+ray.init(include_dashboard=False, log_to_driver=False)
+out, *commands = sys.argv[1:]
+for number, command in enumerate(commands):
+    for scale in ([], ["--scale", "ray", "--workers", "2"]):
+        folder = f"{out}/{number}-{len(scale)}"
+        assert main([*command.split(), "--out", folder, *scale]) == 0
+"""
+
+
 @pytest.mark.slow
-def test_the_command_line_spreads_a_study(tmp_path: Path) -> None:
-    code = "import sys; from retinoscope.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, "lens", "pocket", "scenes:4", "--no-untrained"]
-    for extra in ([], ["--scale", "ray", "--workers", "2"]):
-        out = ["--out", str(tmp_path / str(len(extra)))]
-        subprocess.run([*command, *out, *extra], check=True, timeout=300)
-    first, second = ((tmp_path / n / FILES[0]).read_bytes() for n in ("0", "4"))
-    assert first == second
+def test_the_command_line_spreads_studies_of_every_kind_of_model(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", SESSION, str(tmp_path), *COMMANDS]
+    subprocess.run(command, check=True, timeout=600)
+    for number, asked in enumerate(COMMANDS):
+        first, second = ((tmp_path / f"{number}-{n}" / RESULTS).read_bytes() for n in (0, 4))
+        assert first == second, asked
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
-from ._loading import Loading, load_model, quiet
+from ._loading import Loading, Opened, load_model, quiet
 from ._progress import Progress
 from ._say import say
 from ._workers import workers_of
@@ -142,7 +142,7 @@ def run_study(
     common: Common,
     loading: Loading,
     make: Make,
-    opened: Callable[[str, Loading], Any] = load_model,
+    opened: Opened = load_model,
 ) -> None:
     """Loads, runs with progress, prints what came out and where it lies.
 
@@ -166,8 +166,12 @@ def run_study(
         for line in draft.told(survey):
             progress.say(line)
         draft.fitted(survey)
-        with _workers(model, data, common, loading) as workers:
-            vlm = opened(model, loading) if workers is None else workers.model()
+        with _workers(model, data, common, loading, opened) as workers:
+            if workers is not None and opened is load_model:
+                vlm = workers.model()
+            else:
+                # Of a model of any kind a worker does not say enough.
+                vlm = opened(model, loading, workers is not None)
             made = make(vlm, samples)
             study = replace(made, max_failures=common.max_failures)
             results = study.run(
@@ -200,7 +204,7 @@ def run_study(
 
 
 def _workers(
-    model: str, data: str, common: Common, loading: Loading
+    model: str, data: str, common: Common, loading: Loading, opened: Opened
 ) -> AbstractContextManager[RayWorkers | None]:
     return workers_of(
         model,
@@ -209,6 +213,7 @@ def _workers(
         scale=common.scale,
         workers=common.workers,
         gpus=common.gpus,
+        opened=opened,
     )
 
 

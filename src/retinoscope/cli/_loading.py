@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -47,15 +48,20 @@ def quiet() -> None:
     logging.disable_progress_bar()
 
 
-def load_model(model: str, loading: Loading) -> VLM:
-    """The model that the options name."""
+def load_model(model: str, loading: Loading, gpu: bool = False) -> VLM:
+    """The model that the options name.
+
+    Args:
+        gpu: on a GPU, if there is one and the options name no place.
+    """
     import torch
 
     from ..engine import load
 
+    usual = "cuda" if gpu and loading.device_map is None and torch.cuda.is_available() else None
     return load(
         model,
-        device=loading.device,
+        device=loading.device or usual,
         dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
         device_map=loading.device_map,
         quantization=loading.quantization,
@@ -63,8 +69,11 @@ def load_model(model: str, loading: Loading) -> VLM:
     )
 
 
-def open_any(model: str, loading: Loading) -> Any:
+def open_any(model: str, loading: Loading, gpu: bool = False) -> Any:
     """A model of any kind; VLMs are loaded as the options say.
+
+    Args:
+        gpu: as of `load_model`.
 
     Raises:
         InputError: options of loading, and the model is no VLM.
@@ -73,7 +82,7 @@ def open_any(model: str, loading: Loading) -> Any:
     from ..errors import InputError
     from ..studies import open_subject
 
-    found = open_subject(model, lambda name: load_model(name, loading))
+    found = open_subject(model, lambda name: load_model(name, loading, gpu))
     told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
     if told and not isinstance(found, VLM):
         raise InputError(
@@ -81,3 +90,7 @@ def open_any(model: str, loading: Loading) -> Any:
             f"{model} is none: leave it out"
         )
     return found
+
+
+Opened = Callable[[str, Loading, bool], Any]
+"""`load_model` or `open_any`."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 from cyclopts import Parameter
 from docstring_parser import parse
 
-from ..errors import CapabilityError
 from ..studies.registry import STUDIES, make_study, options_of
 from ._common import OBJECTS, RUNNING, Common, Several, check_counts, run_study
 from ._loading import Loading, load_model, open_any
@@ -35,11 +34,6 @@ def study_command(study: str) -> Callable[..., None]:
         for name, least in options.LEAST.items():
             check_counts(least, **{name: getattr(given, name)})
         given.check()
-        if options.ANY_MODEL and common.scale is not None:
-            raise CapabilityError(
-                f"retinoscope {STUDIES[study]} takes models of any kind, and workers load VLMs "
-                "alone: leave --scale out"
-            )
         first, asked = given.resolved(model)
 
         def make(vlm: Any, samples: Sequence[Sample]) -> Study:

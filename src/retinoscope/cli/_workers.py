@@ -4,25 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from ._loading import Loading, load_model, quiet
+from ._loading import Loading, Opened, load_model, quiet
 
 if TYPE_CHECKING:
     from ..data import Sample
-    from ..engine import VLM
     from ..scale import RayWorkers
 
 
-def _load_on_worker(model: str, loading: Loading) -> VLM:
-    import torch
-
+def _load_on_worker(model: str, loading: Loading, opened: Opened) -> Any:
     quiet()
-    if loading.device is None and loading.device_map is None and torch.cuda.is_available():
-        loading = replace(loading, device="cuda")
-    return load_model(model, loading)
+    return opened(model, loading, True)
 
 
 @contextmanager
@@ -34,6 +28,7 @@ def workers_of(
     scale: Literal["ray"] | None,
     workers: int | None,
     gpus: float | None,
+    opened: Opened = load_model,
 ) -> Iterator[RayWorkers | None]:
     """The workers that the options ask for, which open `samples` themselves; or None."""
     if scale is None:
@@ -47,7 +42,7 @@ def workers_of(
     from ..scale import RayWorkers
 
     with RayWorkers(
-        partial(_load_on_worker, model, loading),
+        partial(_load_on_worker, model, loading, opened),
         samples,
         workers=workers,
         gpus=0 if loading.device == "cpu" else gpus,

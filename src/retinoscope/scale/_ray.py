@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import InputError, MissingExtraError, RetinoscopeError, StudyError
-from ..studies import Outcome, Unit
+from ..studies import Outcome, Unit, describe
 from ._cluster import connect
 from ._worker import Load, Open, RemoteModel, Worker
 
@@ -124,7 +124,7 @@ class RayWorkers:
         # Neither the model nor the data travels; a worker puts its own in place.
         bare, prints = replace(study, vlm=None, samples=()), tuple(readable.prints)
         measured = self._ready(self._workers[0].measure.remote(bare, prints))
-        plan = [ray.put((bare, prints, measured, (study.vlm.fingerprint, str(study.vlm.dtype))))]
+        plan = [ray.put((bare, prints, measured, describe(study.studied()[0])[1:3]))]
         # One unit at a time each: Ray counts the loss of a worker against all that it was given.
         todo, idle, busy = deque(expected), self._workers[::-1], {}
         while todo or busy:

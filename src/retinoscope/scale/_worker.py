@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..data import Sample
 from ..errors import StudyError
-from ..studies import Outcome, Readable, Study
+from ..studies import Outcome, Readable, Study, describe
 
 if TYPE_CHECKING:
-    from ..engine import VLM
     from ..studies import Unit
 
-Load = Callable[[], "VLM"]
+Load = Callable[[], Any]
+"""Loads a model of any kind."""
 Open = Callable[[], Sequence[Sample]]
 
 
@@ -26,16 +26,16 @@ class RemoteModel:
     Attributes:
         name, fingerprint: of the model.
         dtype, device: of its weights, on the worker.
-        n_layers: blocks of its decoder.
+        n_layers: blocks of a VLM's decoder.
         vocab_size: length of a row of its logits.
     """
 
     name: str
     fingerprint: str
-    dtype: Any
-    device: Any
-    n_layers: int
-    vocab_size: int
+    dtype: str
+    device: str
+    n_layers: int | None
+    vocab_size: int | None
 
 
 class Worker:
@@ -44,7 +44,7 @@ class Worker:
     def __init__(self, load: Load, samples: Open, threads: int, folder: str) -> None:
         # Loading waits for `describe`: an error there comes back as it was raised.
         self._load, self._open, self._threads, self._folder = load, samples, threads, folder
-        self._vlm: VLM | None = None
+        self._model: Any = None
         self._samples: Sequence[Sample] = ()
         self._plan: Any = None
         self._study: Study[Any] | None = None
@@ -52,7 +52,7 @@ class Worker:
 
     def describe(self) -> RemoteModel:
         """The model, loaded at the first call."""
-        if self._vlm is None:
+        if self._model is None:
             import torch
 
             # Where the data has a relative path and the workers see the same file system.
@@ -61,11 +61,10 @@ class Worker:
             # Sums depend in their last bits on how many threads share them.
             torch.set_num_threads(self._threads)
             self._samples = self._open()
-            self._vlm = self._load()
-        vlm = self._vlm
-        return RemoteModel(
-            vlm.name, vlm.fingerprint, vlm.dtype, vlm.device, vlm.n_layers, vlm.vocab_size
-        )
+            self._model = self._load()
+        name, fingerprint, dtype, device = describe(self._model)
+        layers, words = (getattr(self._model, one, None) for one in ("n_layers", "vocab_size"))
+        return RemoteModel(name, fingerprint, dtype, device, layers, words)
 
     def measure(self, study: Study[Any], prints: Sequence[str]) -> Any:
         """What the study measures over all samples."""
@@ -95,11 +94,10 @@ class Worker:
     def _own(self, study: Study[Any], prints: Sequence[str]) -> Study[Any]:
         """The study with this process's model, on as many samples as the writing process has."""
         self.describe()
-        return replace(study, vlm=self._vlm, samples=self._samples[: len(prints)])
+        return replace(study, vlm=self._model, samples=self._samples[: len(prints)])
 
     def _check(self, expected: tuple[str, str]) -> None:
-        assert self._vlm is not None
-        found = (self._vlm.fingerprint, str(self._vlm.dtype))
+        found = describe(self._model)[1:3]
         if found != expected:
             raise StudyError(
                 f"a worker loaded other weights ({', '.join(found)}) than the run was started "

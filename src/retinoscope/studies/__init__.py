@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..report.findings import Finding, PairedTest
     from ._categories import Categories, read_categories, write_categories
     from ._executor import Executor, Outcome, Progress, Unit
-    from ._models import Unchanged, describe_model, open_subject
+    from ._models import Unchanged, describe, describe_model, open_subject
     from ._outside import evaluating
     from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
     from ._paper import SOURCES as PAPER_SOURCES
@@ -95,6 +95,7 @@ __all__ = [
     "WordAttention",
     "aggregation_specs",
     "check_planted",
+    "describe",
     "describe_model",
     "evaluating",
     "free_memory",
@@ -168,6 +169,7 @@ _WHERE = {
     "same_samples": "._same_data",
     "Progress": "._executor",
     "Study": "._study",
+    "describe": "._models",
     "describe_model": "._models",
     "free_memory": "..memory",
     "Failures": "._survival",

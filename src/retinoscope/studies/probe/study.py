@@ -11,7 +11,6 @@ import json
 import os
 import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Executor as Pool
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -204,6 +203,7 @@ class Probe(Study[Setup]):
         self, context: Setup, expected: Mapping[Unit, str | None], tell: Tell
     ) -> Generator[tuple[Unit, Outcome], None, None]:
         """The constant answers, then layer by layer, then the samples that cannot be read."""
+        evaluate = super().evaluate
         for layer, group in groupby(expected, _layer_of):
             units = list(group)
             try:
@@ -212,14 +212,19 @@ class Probe(Study[Setup]):
             except Exception as error:
                 yield from ((unit, self.failed(str(unit), error)) for unit in units)
                 continue
-            with _side_by_side() as pool:
-                waiting = [pool.submit(self.evaluate, context, u, expected[u]) for u in units]
+            # Side by side they use the cores better than one by one.
+            with _one_thread_each(), ThreadPoolExecutor(_THREADS) as pool:
+                waiting = [pool.submit(evaluate, context, u, expected[u]) for u in units]
                 try:
                     for unit, one in zip(units, waiting, strict=True):
                         yield unit, one.result()
                 finally:
                     for one in waiting:
                         one.cancel()
+
+    def evaluate(self, context: Setup, unit: Unit, expected: str | None = None) -> Outcome:
+        with _one_thread_each():
+            return super().evaluate(context, unit, expected)
 
     def _make_ready(self, context: Setup, source: str, layer: str, tell: Tell) -> None:
         """What the probes of a layer share, made before they run side by side."""
@@ -256,21 +261,17 @@ def _layer_of(unit: Unit) -> tuple[str, str] | None:
 
 
 @contextmanager
-def _side_by_side() -> Iterator[Pool]:
-    """Threads for probes, which use the cores better side by side than one by one."""
+def _one_thread_each() -> Iterator[None]:
+    """Heads are fitted with one thread each, which gives the same bits wherever it is done."""
     try:
         import sklearn  # noqa: F401 (the heads need it, and threadpoolctl comes with it)
         from threadpoolctl import threadpool_limits
     except ImportError:
         raise MissingExtraError("scikit-learn", "probe") from None
-    with (
-        warnings.catch_warnings(),
-        threadpool_limits(1),
-        ThreadPoolExecutor(_THREADS) as pool,
-    ):
+    with warnings.catch_warnings(), threadpool_limits(1):
         # Whether it converged is recorded.
         warnings.filterwarnings("ignore", "lbfgs failed to converge")
-        yield pool
+        yield
 
 
 def make(
