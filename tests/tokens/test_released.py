@@ -9,7 +9,7 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope.answers.pieces import Answers
-from retinoscope.answers.scoring import Outcome, Scorer
+from retinoscope.answers.scoring import ModelOutput, Scorer
 from retinoscope.answers.tasks import Ask, question_asks
 from retinoscope.data import Object, Question, Sample
 from retinoscope.engine.fill import Mean
@@ -97,8 +97,8 @@ def test_a_predicted_end_of_text_counts_as_right_in_paper_mode(tiny, predicted, 
     logits = torch.zeros(len(tiny.tokenizer))
     logits[tiny.tokenizer.convert_tokens_to_ids(predicted)] = 9.0
     scorer = Scorer(Answers(tiny.tokenizer))
-    assert scorer.score(ASK, "paper", Outcome(logits)).correct is paper
-    assert scorer.score(ASK, "corrected", Outcome(logits)).correct is corrected
+    assert scorer.score(ASK, "paper", ModelOutput(logits)).correct is paper
+    assert scorer.score(ASK, "corrected", ModelOutput(logits)).correct is corrected
 
 
 def test_object_and_ring_keep_their_tokens_of_the_last_row_in_paper_mode(tiny):

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from .pieces import Answers
-from .scoring import Outcome, Score, Scorer, needs_text
+from .scoring import ModelOutput, Score, Scorer, needs_text
 from .tasks import DESCRIBE, Ask
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class CleanAnswers:
             "question": answer_tokens,
         }
         self._scorer = Scorer(Answers(vlm.tokenizer))
-        self._found: dict[tuple[str, str | None, bool], Outcome] = {}
+        self._found: dict[tuple[str, str | None, bool], ModelOutput] = {}
 
     @cached_property
     def caption(self) -> str:
@@ -54,7 +54,7 @@ class CleanAnswers:
         """
         run = self.vlm.run(self.vlm.prompt(image, DESCRIBE))
         text = run.generate(max_new_tokens=self._longest["generative"]).text
-        return Outcome(run.logits, text).text or ""
+        return ModelOutput(run.logits, text).text or ""
 
     def score(self, ask: Ask, mode: str) -> Score:
         """Whether the model's answer to `ask` is correct under `mode` (see `MODES`).
@@ -65,7 +65,7 @@ class CleanAnswers:
         """
         return self._scorer.score(ask, mode, self._outcome(ask, needs_text(ask.task, (mode,))))
 
-    def _outcome(self, ask: Ask, text: bool) -> Outcome:
+    def _outcome(self, ask: Ask, text: bool) -> ModelOutput:
         key = (ask.text, ask.prefill, text)
         if key not in self._found:
             run = self.vlm.run(self.vlm.prompt(self.image, ask.text, prefill=ask.prefill))
@@ -74,5 +74,5 @@ class CleanAnswers:
                 said = self.caption
             elif text:
                 said = run.generate(max_new_tokens=self._longest[ask.task]).text
-            self._found[key] = Outcome(run.logits, said, run.ending)
+            self._found[key] = ModelOutput(run.logits, said, run.ending)
         return self._found[key]

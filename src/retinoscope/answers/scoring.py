@@ -20,7 +20,7 @@ _MODES_OF = {
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ModelOutput:
     """The logits at the last position (vocab,) and, where it was asked for, the generated text.
 
     `after` is the end of the prompt, which the answer follows (`run.ending`).
@@ -75,7 +75,7 @@ class Scorer:
 
     answers: Answers
 
-    def score(self, ask: Ask, mode: str, outcome: Outcome) -> Score:
+    def score(self, ask: Ask, mode: str, outcome: ModelOutput) -> Score:
         """Whether `outcome` answers `ask` under `mode`.
 
         Raises:
@@ -87,13 +87,13 @@ class Scorer:
             return self._polling(ask, mode, outcome)
         return self._question(ask, mode, outcome)
 
-    def _caption(self, ask: Ask, mode: str, outcome: Outcome) -> Score:
+    def _caption(self, ask: Ask, mode: str, outcome: ModelOutput) -> Score:
         text = outcome.text or ""
         if mode == "paper":
             return Score(paper_names_object(ask.decoded(text), ask.answer), None, text)
         return Score(names_object(text, ask.answer), None, text)
 
-    def _polling(self, ask: Ask, mode: str, outcome: Outcome) -> Score:
+    def _polling(self, ask: Ask, mode: str, outcome: ModelOutput) -> Score:
         yes, no = (self.answers.first_pieces(word, outcome.after) for word in ("yes", "no"))
         expected = ask.answer == "yes"
         chance = probability(outcome.logits, yes if expected else no)
@@ -103,7 +103,7 @@ class Scorer:
         said = says_yes(outcome.logits, yes, no)
         return Score(said == expected, chance, "yes" if said else "no")
 
-    def _question(self, ask: Ask, mode: str, outcome: Outcome) -> Score:
+    def _question(self, ask: Ask, mode: str, outcome: ModelOutput) -> Score:
         pieces = self.answers.first_pieces(ask.answer, outcome.after)
         chance = probability(outcome.logits, pieces)
         top = int(outcome.logits.argmax())

@@ -13,7 +13,7 @@ from ._say import say
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Showing:
+class AddressOptions:
     """How images are shown.
 
     Args:
@@ -40,7 +40,7 @@ def collect(
     /,
     *,
     out: Path,
-    showing: Showing = Showing(),
+    showing: AddressOptions = AddressOptions(),
     host: str = "127.0.0.1",
     port: int = 8000,
     open: Annotated[bool, Parameter(negative=())] = False,

@@ -18,7 +18,7 @@ from ._workers import workers_of
 
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class PlanOptions:
     """What is run; the defaults are the paper's.
 
     Args:
@@ -68,7 +68,7 @@ def reproduce(
     *,
     out: Path,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
-    plan: Plan = Plan(),
+    plan: PlanOptions = PlanOptions(),
     questions: Path | None = None,
     lens_data: str | None = None,
     mean_data: str | None = None,

@@ -4,7 +4,7 @@
         by=("source", "target", "window"),
         where=c("baseline_correct"),
         estimates=(Estimate("accuracy", c("correct")),),
-        differences=(Difference("difference", c("correct"), minus={"source": "random"}),),
+        differences=(Contrast("difference", c("correct"), minus={"source": "random"}),),
     )
 
 `Summary` has one record for each combination of `by`, `Peaks` the best of several candidates,
@@ -86,7 +86,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Contrast:
     """A mean of differences on the same items, with its interval and a sign-flip test over images.
 
     Attributes:
@@ -149,7 +149,7 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table(ABC):
+class SummaryTable(ABC):
     """One table of a study, made from its rows.
 
     Attributes:
@@ -215,7 +215,7 @@ class Table(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Summary(Table):
+class Summary(SummaryTable):
     """A record for each combination of the columns `by`.
 
     A record holds these, then `first`, the estimates, `n` (rows) and `n_samples` (images), `means`,
@@ -236,7 +236,7 @@ class Summary(Table):
 
     by: tuple[str, ...]
     estimates: tuple[Estimate, ...]
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[Contrast, ...] = ()
     first: tuple[str, ...] = ()
     means: Mapping[str, pl.Expr] = field(default_factory=dict)
     measures: tuple[str, ...] = ()
@@ -326,7 +326,7 @@ class Summary(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Peaks(Table):
+class Peaks(SummaryTable):
     """A record for each combination of `by` and each kind of candidates: the best of these.
 
     It is chosen on one half of the images and judged on the other; see `_best.best`.
@@ -335,7 +335,7 @@ class Peaks(Table):
         among: the candidates, by the value of the column `kind`.
         kind: the name of that column; without one there is one kind.
         of: each row's value; rows where it is undefined are left out.
-        minus: the control, as of `Difference`; it has no record of its own.
+        minus: the control, as of `Contrast`; it has no record of its own.
         smallest: whether the least is the best, for a record's key.
     """
 
@@ -384,7 +384,7 @@ class Peaks(Table):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Computed(Table):
+class Computed(SummaryTable):
     """What a function makes of the rows of each part.
 
     Attributes:

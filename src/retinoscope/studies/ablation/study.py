@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from ...answers.hallucination import HallucinationFilter
 from ...answers.matching import MODES
 from ...answers.pieces import Answers
-from ...answers.scoring import Outcome, Scorer, modes_of, needs_text
+from ...answers.scoring import ModelOutput, Scorer, modes_of, needs_text
 from ...answers.tasks import (
     DEFAULT_PROMPTS,
     DESCRIBE,
@@ -230,7 +230,7 @@ class TokenAblation(Study[_AblationContext]):
         images = [ImageTokens(run) for run in runs]
         memo = _Memo({same[0].text: image for same, image in zip(groups, images, strict=True)})
         asked: list[list[_AblatedQuestion]] = []
-        outcomes: list[dict[Indices, Outcome]] = []
+        outcomes: list[dict[Indices, ModelOutput]] = []
         for image, same in zip(images, groups, strict=True):
             clean = self._clean(image.run, same[0].task, memo)
             outcomes.append({(): clean})
@@ -249,12 +249,12 @@ class TokenAblation(Study[_AblationContext]):
                 examples[shown.ask.task] = example
         return rows, list(examples.values())
 
-    def _clean(self, run: Run, task: str, memo: _Memo) -> Outcome:
+    def _clean(self, run: Run, task: str, memo: _Memo) -> ModelOutput:
         longest = self._longest(task)
         text = run.generate(max_new_tokens=longest).text if longest else None
         if task == "generative" and text is not None:
             memo.caption[DESCRIBE] = text
-        return Outcome(run.logits, text, run.ending)
+        return ModelOutput(run.logits, text, run.ending)
 
     def _ablate(
         self,
@@ -262,7 +262,7 @@ class TokenAblation(Study[_AblationContext]):
         runs: Runs,
         images: Sequence[ImageTokens],
         asked: Sequence[Sequence[_AblatedQuestion]],
-        outcomes: Sequence[dict[Indices, Outcome]],
+        outcomes: Sequence[dict[Indices, ModelOutput]],
     ) -> None:
         """All ablations of all prompts; those of equal tokens share their work on the image."""
         sets = {
@@ -286,7 +286,7 @@ class TokenAblation(Study[_AblationContext]):
                 texts = effects.generate(max_new_tokens=longest).texts
             for tokens, logits, text in zip(sets[number], effects.logits, texts, strict=True):
                 after = images[number].run.ending
-                outcomes[number][tokens] = Outcome(logits, text, after)
+                outcomes[number][tokens] = ModelOutput(logits, text, after)
 
     def _plan(
         self,
@@ -294,7 +294,7 @@ class TokenAblation(Study[_AblationContext]):
         sample: Sample,
         image: ImageTokens,
         ask: Ask,
-        clean: Outcome,
+        clean: ModelOutput,
         memo: _Memo,
     ) -> _AblatedQuestion:
         """The clean scores, and the conditions unless nothing could get worse."""
@@ -379,7 +379,7 @@ class TokenAblation(Study[_AblationContext]):
         context: _AblationContext,
         sample: Sample,
         one: _AblatedQuestion,
-        outcomes: dict[Indices, Outcome],
+        outcomes: dict[Indices, ModelOutput],
     ) -> Rows:
         base: dict[str, Cell] = {
             "sample": sample.id,
@@ -421,7 +421,7 @@ class TokenAblation(Study[_AblationContext]):
         sample: Sample,
         image: ImageTokens,
         one: _AblatedQuestion,
-        outcomes: dict[Indices, Outcome],
+        outcomes: dict[Indices, ModelOutput],
     ) -> Example:
         mode = next(mode for mode, correct in one.correct.items() if correct)
         mode = "corrected" if one.correct.get("corrected") else mode

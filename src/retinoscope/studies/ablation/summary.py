@@ -10,7 +10,7 @@ from ...stats import Interval, cluster_share
 from .._map_options import COMPLETENESS
 from .._paper import paper_row
 from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
-from ..summary import Computed, Difference, Estimate, Record, Summary, c
+from ..summary import Computed, Contrast, Estimate, Record, Summary, c
 from ..token_sets import NOTHING, SET_COLUMNS
 from .options import MODES, TASKS
 
@@ -38,7 +38,7 @@ SUMMARY = Summary(
     ),
     means={"n_tokens": c("n_tokens").mean()},
     differences=(
-        Difference(
+        Contrast(
             "difference",
             ~c("correct"),
             minus={"is_control": True},

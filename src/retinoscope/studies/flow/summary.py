@@ -8,7 +8,7 @@ import polars as pl
 
 from .._best import Candidates
 from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
-from ..summary import SEEN, Computed, Difference, Estimate, Peaks, Record, Summary, c
+from ..summary import SEEN, Computed, Contrast, Estimate, Peaks, Record, Summary, c
 from ..token_sets import NOTHING
 from ..windows import layers_label
 from .layers import KINDS
@@ -69,7 +69,7 @@ SUMMARY = Summary(
         **{name: c(name).mean() for name in ("n_edges", "n_generated_keys")},
     },
     differences=(
-        Difference(
+        Contrast(
             "difference",
             _SCORE,
             minus={"is_control": True},
@@ -118,7 +118,7 @@ _PEAKS = Peaks(
 """The layers where blocking matters most (of kinds "slide" and "from": least F1) or that keep most
 when only they stay open ("keep": most F1), of descriptions; chosen on one half of the images and
 judged on the other."""
-_BETWEEN = Difference("difference", _SCORE, minus={"edges": PATHS[1]})
+_BETWEEN = Contrast("difference", _SCORE, minus={"edges": PATHS[1]})
 
 
 def _paths(rows: pl.DataFrame) -> Iterator[Record]:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class GroupingTask:
     """What is asked of every model and image; see `Grouping`."""
 
     classes: tuple[str, ...]
@@ -45,7 +45,11 @@ class Asked:
 
 
 def subject_rows(
-    asked: Asked, subject: Subject, sample: Sample, attributed: bool, limits: dict[bytes, Rows]
+    asked: GroupingTask,
+    subject: Subject,
+    sample: Sample,
+    attributed: bool,
+    limits: dict[bytes, Rows],
 ) -> tuple[Rows, dict[str, Features]]:
     """All rows of one model about one image, and the features that they were made of.
 
@@ -92,7 +96,7 @@ def _features(subject: Subject, sample: Sample) -> dict[str, Features]:
     return features
 
 
-def _vlm_rows(asked: Asked, subject: Subject, sample: Sample, attributed: bool) -> Rows:
+def _vlm_rows(asked: GroupingTask, subject: Subject, sample: Sample, attributed: bool) -> Rows:
     vlm = subject.vlm
     assert vlm is not None
     run = vlm.run(vlm.prompt(sample.image, QUESTION))

@@ -16,7 +16,7 @@ from ...grouping import group
 from ...store import Json
 from .._categories import BACKGROUND, TRUTH, Categories
 from .._executor import Example
-from .image_rows import Asked
+from .image_rows import GroupingTask
 from .subjects import JOINT, Subject
 from .top_down import QUESTION
 from .view import View
@@ -24,7 +24,7 @@ from .view import View
 
 def picture_of(
     sample: Sample,
-    asked: Asked,
+    asked: GroupingTask,
     subject: Subject,
     features: Mapping[str, Features],
 ) -> Example:

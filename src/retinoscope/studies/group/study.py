@@ -28,7 +28,7 @@ from .._readable import Readable
 from .._results import Results
 from .._study import Limits, Study
 from ..spurious.study import SpuriousGround
-from .image_rows import Asked, subject_rows
+from .image_rows import GroupingTask, subject_rows
 from .options import GroupOptions
 from .pictures import categories_of, picture_of
 from .subjects import (
@@ -205,8 +205,8 @@ class Grouping(Study[tuple[Subject, ...]]):
         return tuple(subjects)
 
     @property
-    def _asked(self) -> Asked:
-        return Asked(
+    def _asked(self) -> GroupingTask:
+        return GroupingTask(
             self._class_list,
             methods_named(self.methods),
             self.groupings,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ...answers.pieces import Answers
-from ...answers.scoring import Outcome, Score, Scorer
+from ...answers.scoring import ModelOutput, Score, Scorer
 from ...answers.tasks import Ask, object_label, question_asks
 from ...data import Sample
 from ...engine import Knockout
@@ -208,7 +208,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
     def _question(
         self, context: _KnockoutContext, sample: Sample, ask: Ask, run: Run
     ) -> tuple[Rows, Example | None]:
-        before = context.scorer.score(ask, self.mode, Outcome(run.logits, after=run.ending))
+        before = context.scorer.score(ask, self.mode, ModelOutput(run.logits, after=run.ending))
         rows: Rows = [{**NamedSet(NOTHING).columns, **self._scores(before, before)}]
         if not before.correct:
             return rows, None
@@ -221,7 +221,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
             exact=self.exact,
         )
         after = [
-            context.scorer.score(ask, self.mode, Outcome(logits, after=run.ending))
+            context.scorer.score(ask, self.mode, ModelOutput(logits, after=run.ending))
             for logits in effects.logits
         ]
         rows += [

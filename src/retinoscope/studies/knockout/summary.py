@@ -9,7 +9,7 @@ import polars as pl
 from .._best import Candidates
 from .._paper import paper_row
 from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
-from ..summary import Computed, Difference, Estimate, Peaks, Record, Summary, c
+from ..summary import Computed, Contrast, Estimate, Peaks, Record, Summary, c
 from ..token_sets import NOTHING, SET_COLUMNS
 from ..windows import SLIDING, WINDOW_COLUMNS, layers_label
 from .options import TARGETS, WINDOWS
@@ -44,7 +44,7 @@ SUMMARY = Summary(
     ),
     means={name: c(name).mean() for name in ("n_source", "n_edges")},
     differences=(
-        Difference(
+        Contrast(
             "difference",
             c("correct"),
             minus={"is_control": True},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from .._partition import ITEM, Part, Partition
 from .._tables import Cell
 from ..columns import NUMBER, TEXT, WHOLE, Columns, columns
-from ..summary import VALUE, Difference, Estimate, Summary, c
+from ..summary import VALUE, Contrast, Estimate, Summary, c
 from . import peak
 from .best_layer import (
     GROUPS,
@@ -40,7 +40,7 @@ SUMMARY = Summary(
     estimates=(Estimate("share", VALUE, total=c("n_tokens"), band=True),),
     means={"n_tokens": c("n_tokens").sum()},
     differences=(
-        Difference(
+        Contrast(
             "difference",
             VALUE / c("n_tokens"),
             minus={"group": "background", "cover": None},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .._best import Candidates
 from ..columns import NUMBER, TEXT, WHOLE, Columns, columns
-from ..summary import Difference, Estimate, Peaks, Summary, c
+from ..summary import Contrast, Estimate, Peaks, Summary, c
 
 ROWS = ("predicting", "word")
 COLUMNS: Columns = {
@@ -28,7 +28,7 @@ SUMMARY = Summary(
         for name in ("to_image", "inside", "peak", "chance", "shuffled_inside", "shuffled_peak")
     ),
     means={"n_undefined": c("inside").null_count()},
-    differences=(Difference("difference", c("inside"), minus=c("shuffled_inside")),),
+    differences=(Contrast("difference", c("inside"), minus=c("shuffled_inside")),),
     curve=("weights", "row", MEAN),
     order=_ORDER | dict.fromkeys(("layer", "head")),
     interval_of=lambda record: "inside",

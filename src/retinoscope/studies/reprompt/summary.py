@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
-from ..summary import Difference, Estimate, Summary, c
+from ..summary import Contrast, Estimate, Summary, c
 
 COLUMNS: Columns = {
     **columns(TEXT, "sample error"),
@@ -33,10 +33,10 @@ SUMMARY = Summary(
         "bytes_share": c("context_bytes").sum() / c("whole_bytes").sum(),
     },
     differences=(
-        Difference(
+        Contrast(
             "difference", c("correct"), minus={"selector": RANDOM}, where=_KEPT, control=RANDOM
         ),
-        Difference("loss", c("correct"), minus={"share": 1.0}, where=_KEPT, reverse=True),
+        Contrast("loss", c("correct"), minus={"share": 1.0}, where=_KEPT, reverse=True),
     ),
     curve=("selector",),
     order={"selector": SELECTORS, "share": None},

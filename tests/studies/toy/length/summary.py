@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from retinoscope.studies.columns import TEXT, TRUTH, WHOLE, Columns, columns
-from retinoscope.studies.summary import Difference, Estimate, Summary, c
+from retinoscope.studies.summary import Contrast, Estimate, Summary, c
 
 COLUMNS: Columns = {
     **columns(TEXT, "sample error"),
@@ -17,7 +17,7 @@ SUMMARY = Summary(
     where=c("is_control").is_not_null(),
     estimates=(Estimate("n_words", c("n_words"), share=False),),
     differences=(
-        Difference(
+        Contrast(
             "difference", c("n_words"), minus={"is_control": True}, where={"is_control": False}
         ),
     ),
