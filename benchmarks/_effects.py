@@ -17,7 +17,7 @@ from torch import Tensor
 
 import retinoscope as rs
 from retinoscope.answers.pieces import Answers
-from retinoscope.answers.scoring import Outcome, Scorer
+from retinoscope.answers.scoring import ModelOutput, Scorer
 from retinoscope.answers.tasks import PREFILL, Ask, polling_text, question_asks
 from retinoscope.data import Sample
 from retinoscope.engine import VLM, Run
@@ -80,7 +80,7 @@ class Bench:
                     self.pocket.prompt(sample.image, ask.text, prefill=ask.prefill)
                 )
                 if self.scorer.score(
-                    ask, "corrected", Outcome(run.logits, after=run.ending)
+                    ask, "corrected", ModelOutput(run.logits, after=run.ending)
                 ).correct:
                     yield sample, ask, run
 

@@ -11,7 +11,7 @@ from PIL import Image
 
 from retinoscope.answers.hallucination import HallucinationFilter
 from retinoscope.answers.matching import names_object, paper_names_object
-from retinoscope.answers.scoring import Outcome
+from retinoscope.answers.scoring import ModelOutput
 from retinoscope.answers.tasks import Ask, question_asks
 from retinoscope.tokens import region_cover
 from retinoscope.tokens.released import kept_polygons, released_tokens
@@ -49,7 +49,7 @@ def question_rule(bench: Bench) -> str:
             logits = torch.zeros(n)
             logits[index] = 1.0
             for place, mode in enumerate(("paper", "corrected")):
-                both[place] += bench.scorer.score(ask, mode, Outcome(logits)).correct
+                both[place] += bench.scorer.score(ask, mode, ModelOutput(logits)).correct
     return (
         f"of {len(names) * n} pairs of a name and a predicted token of pocket's, {both[0]} are "
         f"right under the released rule and {both[1]} under the corrected one"

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 import retinoscope as rs
 from retinoscope.answers.pieces import Answers
-from retinoscope.answers.scoring import Outcome
+from retinoscope.answers.scoring import ModelOutput
 from retinoscope.answers.tasks import Ask, polling_text
 from retinoscope.engine import Run
 from retinoscope.engine.fill import Mean
@@ -88,12 +88,14 @@ def random_draws(bench: Bench) -> str:
     lost = []
     for _, index, run in bench.polled():
         ask = Ask("polling", "polling", "", "yes", (index,))
-        if not bench.scorer.score(ask, "corrected", Outcome(run.logits, after=run.ending)).correct:
+        if not bench.scorer.score(
+            ask, "corrected", ModelOutput(run.logits, after=run.ending)
+        ).correct:
             continue
         sets = [rs.tokens.random(run, n=n, seed=seed) for seed in range(draws)]
         after = run.counterfactuals([rs.Ablate(one, fill=bench.mean) for one in sets]).logits
         right = [
-            bench.scorer.score(ask, "corrected", Outcome(row, after=run.ending)).correct
+            bench.scorer.score(ask, "corrected", ModelOutput(row, after=run.ending)).correct
             for row in after
         ]
         lost.append([not one for one in right])
@@ -114,7 +116,7 @@ def mean_token(bench: Bench) -> str:
         )
         ask = Ask("polling", "polling", "", "yes", (index,))
         said = [
-            bench.scorer.score(ask, "corrected", Outcome(one)).correct for one in effects.logits
+            bench.scorer.score(ask, "corrected", ModelOutput(one)).correct for one in effects.logits
         ]
         different, total = different + (said[0] != said[1]), total + 1
     apart = float((other.vector - bench.mean.vector).norm() / bench.mean.vector.norm())
