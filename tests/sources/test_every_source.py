@@ -93,4 +93,4 @@ def test_a_study_runs(
     results = study.run(tmp_path_factory.mktemp("run") / "out")
     assert not results.failures()
     assert results.n_samples >= 2
-    assert "object+1" in results.summary()["source"].to_pylist()
+    assert results.summary()["rings"].to_pylist() == [1]

@@ -154,7 +154,7 @@ def judge_rows(judge: Judge, rows: Sequence[dict[str, Scalar]]) -> list[dict[str
             known[pair] = _said(judge, *pair)
         found = known[pair]
         if "error" in found:
-            keys = ("edges", "reading", "layers", "layers_kind")
+            keys = ("edges", "is_control", "reading", "layers", "first_layer", "last_layer")
             failed.append({key: row.get(key) for key in keys} | found)
         else:
             row |= found | ({"judge_tokens": None} if asked else {})
