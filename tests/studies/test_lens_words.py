@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 import retinoscope as rs
@@ -15,7 +14,6 @@ from retinoscope.errors import InputError
 from retinoscope.reporting import compose
 from retinoscope.studies import LogitLens
 from retinoscope.studies._untrained import random_adapter, untrained_language
-from retinoscope.studies.lens.best_layer import common_words
 from retinoscope.studies.lens.words import NamedVocabulary
 from tests.studies.tabled import tabled
 
@@ -118,7 +116,7 @@ def test_common_words_are_counted_over_objects_and_images():
         base | {"sample": "a", "object": "car", "n_tokens": 4, "words": '{"car": 3, "red": 1}'},
         base | {"sample": "b", "object": "cup", "n_tokens": 6, "words": '{"red": 4}'},
     ]
-    table = common_words(pa.Table.from_pylist(rows)).to_pylist()
+    table = tabled("lens", rows, "words")
     assert [(row["word"], row["n_tokens"], row["n_images"]) for row in table] == [
         ("red", 5, 2),
         ("car", 3, 1),
@@ -137,7 +135,7 @@ def test_what_was_not_measured_has_no_summary():
         "colour",
         "any_kind",
     }
-    assert common_words(pa.Table.from_pylist([row])).num_rows == 0
+    assert tabled("lens", [row], "words") == []
 
 
 def test_a_count_beyond_the_vocabulary_is_refused(vlm, tmp_path):

@@ -1,8 +1,6 @@
-import pyarrow as pa
 import pytest
 
 from retinoscope.stats import cluster_share
-from retinoscope.studies.lens.best_layer import best_layer
 from retinoscope.studies.token_sets import NOTHING, OBJECT, RING_1, NamedSet
 from tests.studies.tabled import one, tabled
 
@@ -120,7 +118,7 @@ def test_lens_shares_are_hits_over_tokens_of_all_images():
 def test_best_layer_is_given_with_and_without_images_that_never_hit():
     rows = lens_rows("a", "object", [0, 4, 2]) + lens_rows("b", "object", [0, 0, 2])
     rows += lens_rows("c", "object", [0, 0, 0])
-    table = best_layer(pa.Table.from_pylist(rows)).to_pylist()
+    table = tabled("lens", rows, "best_layer")
     every = one(table, measure="strict", images="all")
     assert every["share"] == pytest.approx((1 + 0.5 + 0) / 3)
     assert every["layer"] == pytest.approx((1 + 2 + 0) / 3)

@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from ..stats import (
     Interval,
+    PairedDifference,
     cluster_share,
     cross_fitted,
     half_of,
@@ -187,6 +188,24 @@ def interval_columns(name: str, interval: Interval) -> dict[str, Scalar]:
     """`name`, `name`_low and `name`_high; None in place of NaN."""
     values = {"": interval.value, "_low": interval.low, "_high": interval.high}
     return {name + end: number(value) for end, value in values.items()}
+
+
+def interval_kinds(name: str) -> dict[str, Kind]:
+    """What the columns of `interval_columns` hold."""
+    return dict.fromkeys((name, f"{name}_low", f"{name}_high"), NUMBER)
+
+
+def test_columns(name: str, difference: PairedDifference) -> dict[str, Scalar]:
+    """`interval_columns`, the p value `name`_p, and the number of pairs `name`_n."""
+    return interval_columns(name, difference) | {
+        f"{name}_p": number(difference.p),
+        f"{name}_n": difference.n,
+    }
+
+
+def test_kinds(name: str) -> dict[str, Kind]:
+    """What the columns of `test_columns` hold."""
+    return interval_kinds(name) | {f"{name}_p": NUMBER, f"{name}_n": WHOLE}
 
 
 def number(value: float | None) -> float | None:

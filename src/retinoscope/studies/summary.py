@@ -25,7 +25,16 @@ import pyarrow as pa
 
 from ..stats import Interval, PairedDifference, cluster_mean, cluster_share, paired_difference
 from ..store import ResultsScan, Scalar
-from ._best import PEAK, Candidates, corrected, interval_columns, number, peak
+from ._best import (
+    PEAK,
+    Candidates,
+    corrected,
+    interval_columns,
+    interval_kinds,
+    peak,
+    test_columns,
+    test_kinds,
+)
 from ._parts import TYPES, frame_of, parts
 from .columns import NUMBER, TEXT, WHOLE, Columns, Kind
 
@@ -82,7 +91,7 @@ class Estimate:
     @property
     def kinds(self) -> dict[str, Kind]:
         more = ("_size", "_freedom", "_band_low", "_band_high") if self.band else ()
-        return {self.name + end: NUMBER for end in ("", "_low", "_high", *more)}
+        return interval_kinds(self.name) | {self.name + end: NUMBER for end in more}
 
 
 @dataclass(frozen=True)
@@ -130,8 +139,7 @@ class Contrast:
         """The columns of the difference; none where there are no pairs."""
         if found is None:
             return {}
-        record = interval_columns(self.name, found)
-        record |= {f"{self.name}_p": number(found.p), f"{self.name}_n": found.n}
+        record = test_columns(self.name, found)
         return record if self.control is None else {"control": self.control, **record}
 
     def has_control(self, key: Mapping[str, Scalar]) -> bool:
@@ -141,11 +149,7 @@ class Contrast:
     @property
     def kinds(self) -> dict[str, Kind]:
         found: dict[str, Kind] = {} if self.control is None else {"control": TEXT}
-        return (
-            found
-            | {self.name + end: NUMBER for end in ("", "_low", "_high", "_p")}
-            | {f"{self.name}_n": WHOLE}
-        )
+        return found | test_kinds(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

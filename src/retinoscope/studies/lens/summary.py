@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from .._partition import ITEM, Part, Partition
-from .._tables import Cell
+from .._best import interval_kinds, test_kinds
 from ..columns import NUMBER, TEXT, WHOLE, Columns, columns
-from ..summary import VALUE, Contrast, Estimate, Summary, c
-from . import peak
-from .best_layer import (
-    GROUPS,
-    MEASURES,
-    WEIGHTS,
-    best_layer,
-    best_order,
-    common_words,
-    words_order,
+from ..summary import VALUE, Computed, Contrast, Estimate, Summary, SummaryTable, c
+from .best_layer import best_layers
+from .common_words import common_words
+from .peak import peak_objects, peaks
+from .shares import COLUMNS as SHARES
+
+MEASURES = (
+    *("strict", "lenient", "colour", "any_kind"),
+    *("piece", "synonym", "near", "near_other"),
 )
-
-
-def _curves(weights: Cell, group: Cell) -> Part | None:
-    return None if group is None else (weights, group)
-
-
+"""What is counted; the second line only where the study measured what is near a name."""
+WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
+GROUPS = ("object", "background", "shuffled")
+COUNTED = c("group").is_not_null()
 COLUMNS: Columns = {
     **columns(TEXT, "sample error"),
     "item": WHOLE,
@@ -35,7 +31,7 @@ COLUMNS: Columns = {
 }
 SUMMARY = Summary(
     by=("weights", "group", "cover", "layer"),
-    where=c("group").is_not_null(),
+    where=COUNTED,
     measures=MEASURES,
     estimates=(Estimate("share", VALUE, total=c("n_tokens"), band=True),),
     means={"n_tokens": c("n_tokens").sum()},
@@ -67,34 +63,67 @@ objects of the share on the object's tokens minus that on the background's of th
 Whoever looks for a layer reads `difference_p_corrected` and `share_band_low` to `share_band_high`:
 these hold for all layers of a curve together.
 """
-EXTRAS: dict[str, Partition] = {
-    "best_layer": Partition(
-        best_layer,
-        ("weights", "group"),
-        _curves,
-        (*ITEM, "cover", "layer", "n_tokens", *MEASURES[:2]),
-        best_order,
+EXTRAS: dict[str, SummaryTable] = {
+    "best_layer": Computed(
+        make=best_layers,
+        by=("weights", "group", "cover", "measure", "images"),
+        where=COUNTED,
+        together=("weights", "group"),
+        columns=SHARES,
+        kinds={
+            **columns(TEXT, "weights group"),
+            "cover": NUMBER,
+            **columns(TEXT, "measure images"),
+            **interval_kinds("share"),
+            **interval_kinds("layer"),
+            **columns(WHOLE, "n_layers n_images n_objects"),
+            **columns(NUMBER, "paper_share paper_layer"),
+        },
+        order={"weights": WEIGHTS, "measure": MEASURES, "group": GROUPS, "cover": None},
     ),
-    "peak": Partition(
-        peak.peaks,
-        ("weights", "group"),
-        # Every control is read at the layers that the object's tokens choose.
-        lambda weights, group: None if group is None else "all",
-        (*ITEM, "cover", "layer", "n_tokens", *MEASURES[:2]),
-        peak.peak_order,
+    # Every control is read at the layers that the object's tokens choose.
+    "peak": Computed(
+        make=peaks,
+        by=("cover", "control_group", "control_weights", "control_cover"),
+        where=COUNTED,
+        columns=("weights", "group", *SHARES),
+        kinds={
+            "cover": NUMBER,
+            "layers": TEXT,
+            "last_layer": WHOLE,
+            **interval_kinds("share"),
+            **columns(TEXT, "control_group control_weights"),
+            "control_cover": NUMBER,
+            **interval_kinds("control_share"),
+            **test_kinds("difference"),
+            **columns(WHOLE, "n_objects n_images"),
+            "method": TEXT,
+        },
     ),
-    "objects": Partition(
-        peak.peak_objects,
-        ("weights", "group"),
-        lambda weights, group: "all" if (weights, group) == ("trained", "object") else None,
-        (*ITEM, "cover", "layer", "n_tokens", *MEASURES[:2]),
-        peak.object_order,
+    "objects": Computed(
+        make=peak_objects,
+        by=("sample", "item", "cover"),
+        where=(c("weights") == "trained") & (c("group") == "object"),
+        columns=("weights", "group", *SHARES),
+        kinds={"sample": TEXT, "item": WHOLE, **columns(NUMBER, "cover share")},
+        order=dict.fromkeys(("cover", "sample", "item")),
     ),
-    "words": Partition(
-        common_words,
-        ("weights", "group", "layer"),
-        lambda weights, group, layer: None if group is None else (weights, group, layer),
-        (*ITEM, "cover", "object", "n_tokens", "words"),
-        words_order,
+    "words": Computed(
+        make=common_words,
+        by=("weights", "group", "cover", "layer", "rank"),
+        where=COUNTED & c("words").is_not_null(),
+        together=("weights", "group", "layer"),
+        columns=("sample", "cover", "object", "n_tokens", "words"),
+        kinds={
+            **columns(TEXT, "weights group"),
+            "cover": NUMBER,
+            **columns(WHOLE, "layer rank"),
+            "word": TEXT,
+            "n_tokens": WHOLE,
+            "share": NUMBER,
+            "n_images": WHOLE,
+            "objects": TEXT,
+        },
+        order={"weights": WEIGHTS, "group": GROUPS, **dict.fromkeys(("cover", "layer", "rank"))},
     ),
 }
