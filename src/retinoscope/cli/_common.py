@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..report.findings import Finding
     from ..scale import RayWorkers
-    from ..studies import Study
+    from ..studies import Results, Study
 
 
 _own = Group.create_default_parameters()
@@ -181,21 +181,35 @@ def run_study(
                 retry_failed=common.retry_failed,
                 survey=survey,
             )
+    _say_results(results, common.out)
+    _say_failures(study, results, len(samples))
+
+
+def _say_results(results: Results, out: Path) -> None:
+    """What came out, and where it lies."""
     from ..reporting import compose
 
-    say_findings(compose(common.out).findings)
-    say(f"results: {common.out}")
-    say(f"next: retinoscope report {common.out}")
+    say_findings(compose(out).findings)
+    say(f"results: {out}")
+    say(f"next: retinoscope report {out}")
     wrong, every = results.incomplete
     if wrong:
         say(
             f"{wrong} of {every} rows rest on integrated gradients that do not add up "
             "(column completeness): take more steps"
         )
+
+
+def _say_failures(study: Study, results: Results, n_samples: int) -> None:
+    """The images that failed.
+
+    Raises:
+        SystemExit: code 3, where some failed.
+    """
     failed = results.failures()
     partly = len({sample for sample, _ in results.errors()}) - len(failed)
     if partly:
-        say(f"{partly} of {len(samples)} images failed in part: the report lists them")
+        say(f"{partly} of {n_samples} images failed in part: the report lists them")
     if failed:
         named = ", ".join(sample for sample, _ in failed[:NAMED])
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""

@@ -59,6 +59,10 @@ class Choice:
     baseline: Annotated[tuple[Task, ...], Several] = ()
     mode: Mode | None = None
 
+    def check(self) -> None:
+        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        check_counts(at_most=self.at_most, first=self.first)
+
     def filters(self, seed: int) -> tuple[Filter, ...]:
         """The filters in their order; `seed` is that of the noise."""
         from .. import curation as of
@@ -81,6 +85,33 @@ class Choice:
         return tuple(one for wanted, one in chosen if wanted)
 
 
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class Curating:
+    """How a curation is run.
+
+    Args:
+        limit: stop after so many kept images.
+        caption_tokens: longest caption.
+        seed: of the noise.
+        data_seed: seed of drawn scenes (scenes:N).
+        max_failures: share of the images that may fail.
+        retry_failed: try images again that failed before.
+    """
+
+    limit: int | None = None
+    caption_tokens: int = 200
+    seed: int = 0
+    data_seed: int = 0
+    max_failures: float = 0.5
+    retry_failed: _Flag = False
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        check_seeds(seed=self.seed)
+        check_counts(limit=self.limit, caption_tokens=self.caption_tokens)
+
+
 def curate(
     model: str,
     data: str,
@@ -89,12 +120,7 @@ def curate(
     out: Path,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     choice: Choice = Choice(),
-    limit: int | None = None,
-    caption_tokens: int = 200,
-    seed: int = 0,
-    data_seed: int = 0,
-    max_failures: float = 0.5,
-    retry_failed: _Flag = False,
+    running: Curating = Curating(),
 ) -> None:
     """Choose objects to study: filters in order, with what is left after each.
 
@@ -112,21 +138,13 @@ def curate(
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         out: folder for the curation.
-        limit: stop after so many kept images.
-        caption_tokens: longest caption.
-        seed: of the noise.
-        data_seed: seed of drawn scenes (scenes:N).
-        max_failures: share of the images that may fail.
-        retry_failed: try images again that failed before.
     """
-    check_seeds(seed=seed)
-    check_counts(
-        at_most=choice.at_most, first=choice.first, limit=limit, caption_tokens=caption_tokens
-    )
+    choice.check()
+    running.check()
     from ..curation import Curation
     from ..sources import require_objects
 
-    samples = samples_of(data, data_seed, None)
+    samples = samples_of(data, running.data_seed, None)
     # Before the model is loaded.
     require_objects(samples, "a curation")
     quiet()
@@ -134,13 +152,13 @@ def curate(
         curation = Curation(
             load_model(model, loading),
             samples,
-            choice.filters(seed),
-            limit=limit,
-            caption_tokens=caption_tokens,
-            max_failures=max_failures,
+            choice.filters(running.seed),
+            limit=running.limit,
+            caption_tokens=running.caption_tokens,
+            max_failures=running.max_failures,
         )
         stage = progress.stage(f"curation for {model}")
-        curated = curation.run(out, stage, retry_failed=retry_failed)
+        curated = curation.run(out, stage, retry_failed=running.retry_failed)
     say(curated, lines=True)
     say(f"curation: {out / 'curation.json'}")
     if curated.failed:

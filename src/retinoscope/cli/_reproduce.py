@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -14,6 +14,9 @@ from ._loading import Loading, load_model, quiet
 from ._progress import Progress
 from ._say import say
 from ._workers import workers_of
+
+if TYPE_CHECKING:
+    from ..reproduce import OpenedData, ReproductionPlan
 
 
 @Parameter(name="*")
@@ -59,6 +62,58 @@ class PlanOptions:
         check_counts(**{name: getattr(self, name) for name in names})
         check_counts(2, gradient_steps=self.gradient_steps)
 
+    def plan(self, running: Running) -> ReproductionPlan:
+        """The plan as `reproduce` takes it."""
+        from ..reproduce import ReproductionPlan
+
+        return ReproductionPlan(
+            **dict[str, Any](vars(self), prefill=self.prefill or None),
+            seed=running.seed,
+            examples=running.examples,
+            max_failures=running.max_failures,
+        )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class OtherData:
+    """What is taken from elsewhere than DATA.
+
+    Args:
+        questions: a file of questions as the paper's authors publish it (clean_questions.json);
+            by default the data's own.
+        lens_data: other images for the lens; the paper takes COCO's validation images.
+        mean_data: other images for the mean visual token; the paper takes ImageNet's.
+    """
+
+    questions: Path | None = None
+    lens_data: str | None = None
+    mean_data: str | None = None
+
+    def opened(self, data: str, seed: int) -> tuple[OpenedData, dict[str, OpenedData | None]]:
+        """DATA with its questions, and the others by name.
+
+        Raises:
+            InputError: a path or a file that is wrong, or data without objects.
+        """
+        from ..reproduce import Once, OpenedData
+        from ..sources import require_objects
+
+        def once(spec: str, questions: Path | None = None) -> OpenedData:
+            return OpenedData(Once(partial(samples_of, spec, seed, None)), questions)
+
+        questions = self.questions
+        source = once(data, None if questions is None else questions.expanduser().absolute())
+        lens, mean = (
+            None if spec is None else once(spec) for spec in (self.lens_data, self.mean_data)
+        )
+        for one in (source, lens):
+            if one is not None:
+                require_objects(one(), "the reproduction")
+        if mean is not None:
+            mean()
+        return source, {"lens_data": lens, "mean_data": mean}
+
 
 def reproduce(
     paper: Literal["neo2024"],
@@ -69,9 +124,7 @@ def reproduce(
     out: Path,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
     plan: PlanOptions = PlanOptions(),
-    questions: Path | None = None,
-    lens_data: str | None = None,
-    mean_data: str | None = None,
+    others: OtherData = OtherData(),
     running: Running = Running(),  # noqa: B008 (frozen)
 ) -> None:
     """Run a whole paper, and put each number beside the paper's.
@@ -95,44 +148,21 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
         out: folder for everything, and the report.
-        questions: a file of questions as the paper's authors publish it (clean_questions.json);
-            by default the data's own.
-        lens_data: other images for the lens; the paper takes COCO's validation images.
-        mean_data: other images for the mean visual token; the paper takes ImageNet's.
     """
     running.check()
     plan.check()
-    from ..reproduce import Once, OpenedData, ReproductionPlan, neo2024
-    from ..sources import require_objects
-
-    def opened(spec: str, asked: Path | None = None) -> OpenedData:
-        absolute = None if asked is None else asked.expanduser().absolute()
-        return OpenedData(Once(partial(samples_of, spec, running.data_seed, None)), absolute)
+    from ..reproduce import neo2024
 
     # A wrong path or a wrong file is told before the model is loaded.
-    source = opened(data, questions)
-    others = {
-        name: None if spec is None else opened(spec)
-        for name, spec in (("lens_data", lens_data), ("mean_data", mean_data))
-    }
-    for one in (source, others["lens_data"]):
-        if one is not None:
-            require_objects(one(), "the reproduction")
-    if others["mean_data"] is not None:
-        others["mean_data"]()
+    source, other = others.opened(data, running.data_seed)
     quiet()
     with Progress() as progress:
         report = neo2024(
             load_model(model, loading),
             source,
             out,
-            ReproductionPlan(
-                **dict[str, Any](vars(plan), prefill=plan.prefill or None),
-                seed=running.seed,
-                examples=running.examples,
-                max_failures=running.max_failures,
-            ),
-            **others,
+            plan.plan(running),
+            **other,
             stage=progress.stage,
             executors=partial(
                 workers_of,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -15,6 +17,7 @@ from ._say import say
 
 if TYPE_CHECKING:
     from ..recipes.pocket import Scores
+    from ..recipes.smol import Losses, Parts, SmolRecipe
 
 Variant = Literal["pocket", "pocket-sentences", "pocket-none"]
 ALL: tuple[Variant, ...] = ("pocket", "pocket-sentences", "pocket-none")
@@ -63,63 +66,23 @@ def pocket(
     with Progress() as progress:
         show = _Stages(progress)
 
-        def finished(name: str, scores: Scores) -> None:
-            progress.say(f"{name}, on scenes that no step saw:")
-            for line in scores.lines():
-                progress.say(f"  {line}")
-
         run(
             work,
             out,
             variants=tuple(variant),
             recipe=Recipe().scaled(scale) if scale != 1 else Recipe(),
             report=show,
-            finished=finished,
+            finished=partial(_say_scores, progress),
         )
     say(f"models: {out}")
 
 
-@train.command
-def smol(
-    *,
-    work: Path,
-    out: Path,
-    variant: Annotated[tuple[Adapted, ...], _SEVERAL] = ("smol",),
-    device: str = "cpu",
-    language: Path | None = None,
-    vision: Path | None = None,
-    images: str | None = None,
-    start: str | None = None,
-    seed: int = 0,
-    scenes: int | None = None,
-    text_tokens: int | None = None,
-    batch: int | None = None,
-    steps: int | None = None,
-    rate: tuple[float, ...] = (),
-    minutes: float | None = None,
-    lora_minutes: float | None = None,
-    int8: Annotated[bool, Parameter(negative=())] = False,
-    held_out: int = 1000,
-    scale: float = 1.0,
-) -> None:
-    """Train smol's adapter: the two layers between its vision tower and its language model.
-
-    Only the adapter is trained, on captions and questions of drawn scenes; smol-lora also trains
-    low-rank updates of the language model, starting from the finished adapter. Minutes on a GPU,
-    hours on two CPU cores (half as many with --int8). Interrupt it when you like: the same command
-    goes on from its last checkpoint. The frozen parts come from `retinoscope fetch smol`.
-
-    For example:
-
-        retinoscope train smol --work work/smol --out models --device cuda
-
-        retinoscope train smol --work work/trial --out trial --scale 0.002
-
-        retinoscope train smol --work work/mine --out mine --start smol --images table:FILE
+@Parameter(name="*")
+@dataclass(frozen=True, kw_only=True)
+class SmolOptions:
+    """What of smol's adapter is trained, on what, and for how long.
 
     Args:
-        work: folder for scenes, features and checkpoints.
-        out: folder for the results, one folder for each variant.
         variant: which variants; repeat it for both.
         device: where to compute, such as cuda or cpu.
         language: a GGUF file or a folder of the language model instead of the fetched one.
@@ -139,42 +102,102 @@ def smol(
         held_out: scenes that measure the result.
         scale: length of everything against the packaged adapter's; 0.002 is a quick trial.
     """
-    from dataclasses import replace
 
-    _above_0(
-        scale=scale,
-        minutes=minutes,
-        lora_minutes=lora_minutes,
-        scenes=scenes,
-        text_tokens=text_tokens,
-        batch=batch,
-        steps=steps,
-        rate=min(rate, default=None),
-        held_out=held_out,
-    )
-    check_seeds(seed=seed)
+    variant: Annotated[tuple[Adapted, ...], _SEVERAL] = ("smol",)
+    device: str = "cpu"
+    language: Path | None = None
+    vision: Path | None = None
+    images: str | None = None
+    start: str | None = None
+    seed: int = 0
+    scenes: int | None = None
+    text_tokens: int | None = None
+    batch: int | None = None
+    steps: int | None = None
+    rate: tuple[float, ...] = ()
+    minutes: float | None = None
+    lora_minutes: float | None = None
+    int8: Annotated[bool, Parameter(negative=())] = False
+    held_out: int = 1000
+    scale: float = 1.0
+
+    def check(self) -> None:
+        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        names = ("scale", "minutes", "lora_minutes", "scenes", "text_tokens", "batch", "steps")
+        _above_0(
+            **{name: getattr(self, name) for name in names},
+            rate=min(self.rate, default=None),
+            held_out=self.held_out,
+        )
+        check_seeds(seed=self.seed)
+
+    def parts(self) -> Parts:
+        """The frozen parts: those named, or the fetched ones."""
+        from ..pocket.smol import LANGUAGE, VISION, part_file
+        from ..recipes.smol import Parts
+
+        return Parts(self.language or part_file(LANGUAGE), self.vision or part_file(VISION))
+
+    def recipe(self) -> SmolRecipe:
+        """The packaged adapter's recipe with what is set here."""
+        from ..recipes.smol import SmolRecipe
+
+        recipe = SmolRecipe().scaled(self.scale) if self.scale != 1 else SmolRecipe()
+        adapter = recipe.adapter.lasting(self.steps or recipe.adapter.steps)
+        return replace(
+            recipe,
+            **_given(scenes=self.scenes, text_tokens=self.text_tokens, rates=self.rate or None),
+            seed=self.seed,
+            int8=self.int8,
+            adapter=replace(adapter, **_given(batch=self.batch)),
+            lora=replace(recipe.lora, **_given(batch=self.batch)),
+        )
+
+    def begun(self) -> Path | None:
+        """Folder of the adapter to go on from."""
+        from ..pocket.smol import MODELS, folder
+
+        if self.start is None:
+            return None
+        return folder(self.start) if self.start in MODELS else Path(self.start)
+
+
+@train.command
+def smol(
+    *,
+    work: Path,
+    out: Path,
+    options: SmolOptions = SmolOptions(),
+) -> None:
+    """Train smol's adapter: the two layers between its vision tower and its language model.
+
+    Only the adapter is trained, on captions and questions of drawn scenes; smol-lora also trains
+    low-rank updates of the language model, starting from the finished adapter. Minutes on a GPU,
+    hours on two CPU cores (half as many with --int8). Interrupt it when you like: the same command
+    goes on from its last checkpoint. The frozen parts come from `retinoscope fetch smol`.
+
+    For example:
+
+        retinoscope train smol --work work/smol --out models --device cuda
+
+        retinoscope train smol --work work/trial --out trial --scale 0.002
+
+        retinoscope train smol --work work/mine --out mine --start smol --images table:FILE
+
+    Args:
+        work: folder for scenes, features and checkpoints.
+        out: folder for the results, one folder for each variant.
+    """
+    options.check()
     quiet()
-    from ..pocket.smol import LANGUAGE, MODELS, VISION, folder, part_file
-    from ..recipes.smol import Losses, Parts, SmolRecipe, train_smol
+    from ..recipes.smol import train_smol
 
-    parts = Parts(language or part_file(LANGUAGE), vision or part_file(VISION))
-    recipe = SmolRecipe().scaled(scale) if scale != 1 else SmolRecipe()
-    adapter = recipe.adapter.lasting(steps or recipe.adapter.steps)
-    recipe = replace(
-        recipe,
-        **_given(scenes=scenes, text_tokens=text_tokens, rates=rate or None),
-        seed=seed,
-        int8=int8,
-        adapter=replace(adapter, **_given(batch=batch)),
-        lora=replace(recipe.lora, **_given(batch=batch)),
-    )
-    samples = samples_of(images, 0, None) if images else ()
+    parts, recipe = options.parts(), options.recipe()
+    samples = samples_of(options.images, 0, None) if options.images else ()
     with Progress() as progress:
 
         def finished(name: str, scores: Scores, losses: Losses) -> None:
-            progress.say(f"{name}, on scenes that no step saw:")
-            for line in scores.lines():
-                progress.say(f"  {line}")
+            _say_scores(progress, name, scores)
             progress.say(f"  loss {losses.own:.3f}; with another scene's image {losses.other:.3f}")
 
         train_smol(
@@ -182,17 +205,23 @@ def smol(
             out,
             parts,
             recipe=recipe,
-            device=device,
-            variants=tuple(variant),
-            minutes=minutes,
-            lora_minutes=lora_minutes,
+            device=options.device,
+            variants=options.variant,
+            minutes=options.minutes,
+            lora_minutes=options.lora_minutes,
             samples=samples,
-            start=None if start is None else folder(start) if start in MODELS else Path(start),
-            held_out=held_out,
+            start=options.begun(),
+            held_out=options.held_out,
             report=_Stages(progress),
             finished=finished,
         )
     say(f"adapters: {out}")
+
+
+def _say_scores(progress: Progress, name: str, scores: Scores) -> None:
+    progress.say(f"{name}, on scenes that no step saw:")
+    for line in scores.lines():
+        progress.say(f"  {line}")
 
 
 def _above_0(**options: float | None) -> None:
