@@ -24,6 +24,7 @@ def test_all_objectives_are_there_and_small() -> None:
     loaded = [encoders.load(name) for name in encoders.small_names()]
     assert len({enc.fingerprint for enc in loaded}) == len(loaded)
     assert len({enc.n_parameters for enc in loaded}) == 1, "equal capacity"
+    assert {enc.training for enc in loaded} == {None}, "one each, not one of several runs"
     for enc in loaded:
         features = enc.features(image)
         assert features.grid == (9, 9)

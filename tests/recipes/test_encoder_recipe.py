@@ -77,12 +77,16 @@ def test_every_objective_and_seed_can_be_loaded(trained) -> None:
     packed = PackedEncoders(out)
     assert set(packed.names) == set(OBJECTIVES)
     image = rs.data.scenes(1)[0].image
-    seen = {}
+    seen, runs = {}, []
     for name in encoders.small_names(out):
-        features = encoders.load(name).features(image)
+        encoder = encoders.load(name)
+        runs.append(encoder.training)
+        features = encoder.features(image)
         assert features.grid == (3, 3)
         assert list(features.layers) == ["vision.0", "vision.1"]
         seen[name] = features["vision.1"]
+    assert runs == [encoders.TrainingRun(name, seed) for name in packed.names for seed in (0, 1)]
+    assert encoders.small_names(out, ["mae"]) == (f"small:mae/0@{out}", f"small:mae/1@{out}")
     assert len(seen) == 2 * len(OBJECTIVES)
     values = list(seen.values())
     different = [

@@ -16,7 +16,7 @@ whether their parameters were touched.
 """
 
 from ._cache import CachedFeatures, cached_features
-from ._encoder import Encoder
+from ._encoder import Encoder, TrainingRun
 from ._features import Features
 from ._load import load, load_contrastive, load_matching
 from ._matcher import Matcher
@@ -29,6 +29,7 @@ __all__ = [
     "Encoder",
     "Features",
     "Matcher",
+    "TrainingRun",
     "TwoTower",
     "cached_features",
     "check_unseen",

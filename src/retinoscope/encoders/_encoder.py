@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -18,6 +20,14 @@ from ..store import fingerprint_json
 from ._features import Features
 
 
+@dataclass(frozen=True)
+class TrainingRun:
+    """Which of several training runs an encoder is the result of."""
+
+    objective: str
+    seed: int
+
+
 class Encoder(ABC):
     """A frozen encoder: in evaluation mode, without gradients, its parameters never written.
 
@@ -25,14 +35,17 @@ class Encoder(ABC):
 
     Attributes:
         name: what it was loaded from.
-        layers: names of its layers, from the image on: "vision.0" (what the first block of the
-            vision tower receives) to "vision.L" (what the last one returns, before any final norm),
-            "projector" (what a decoder receives), "decoder.0" to "decoder.L".
+        parts: names of the layers of each part, from the image on: of "vision" "vision.0" (what the
+            first block of the vision tower receives) to "vision.L" (what the last one returns,
+            before any final norm), of "projector" "projector" (what a decoder receives), of
+            "decoder" "decoder.0" to "decoder.L".
+        training: which of several training runs it is; None where its name does not say.
         settings: what its features depend on besides the weights, such as the prompt.
     """
 
     name: str
-    layers: tuple[str, ...]
+    parts: Mapping[str, tuple[str, ...]]
+    training: TrainingRun | None = None
     settings: Mapping[str, Any]
     _watches: list[Watch]
 
@@ -53,6 +66,11 @@ class Encoder(ABC):
     @abstractmethod
     def _facts(self) -> Any:
         """What the features depend on besides the parameters, as JSON."""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of all layers, from the image on."""
+        return tuple(chain.from_iterable(self.parts.values()))
 
     @property
     def n_parameters(self) -> int:
@@ -113,6 +131,11 @@ class Encoder(ABC):
     def __repr__(self) -> str:
         first, last = self.layers[0], self.layers[-1]
         return f"{type(self).__name__}({self.name!r}, {first} to {last})"
+
+
+def numbered(part: str, n: int) -> tuple[str, ...]:
+    """Names of the `n` layers of a part."""
+    return tuple(f"{part}.{number}" for number in range(n))
 
 
 def checksum_of(modules: Iterable[nn.Module]) -> str:

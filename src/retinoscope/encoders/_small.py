@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from ..errors import CapabilityError, InputError
 from ..models import finite, not_finite
 from ..pocket.vocabulary import build_tokenizer
 from ..store import fingerprint_json
-from ._encoder import checksum_of
+from ._encoder import TrainingRun, checksum_of
 from ._features import Features
 from ._places import patch_tokens
 from ._tower import TowerEncoder
@@ -44,22 +44,26 @@ def small(name: str, enlarge: int = 1) -> TowerEncoder:
     Raises:
         InputError: no such objective, seed or folder.
     """
-    packed, objective, seed = _found(name)
-    return _tower(packed, packed.weights(objective, seed), name, enlarge)
+    packed, weights = _found(name)
+    return _tower(packed, weights, name, enlarge)
 
 
-def small_names(folder: str | Path | None = None) -> tuple[str, ...]:
+def small_names(
+    folder: str | Path | None = None, objectives: Container[str] | None = None
+) -> tuple[str, ...]:
     """The names that `load` takes for a folder of trained encoders (the packaged ones if None).
+
+    Args:
+        objectives: only these; all if None.
 
     Raises:
         InputError: a folder without encoders.
     """
     packed = PackedEncoders(WEIGHTS if folder is None else Path(folder))
+    names = [name for name in packed.names if objectives is None or name in objectives]
     if folder is None:
-        return tuple(f"{SMALL}{name}" for name in packed.names)
-    return tuple(
-        f"{SMALL}{name}/{seed}@{folder}" for name in packed.names for seed in packed.seeds(name)
-    )
+        return tuple(f"{SMALL}{name}" for name in names)
+    return tuple(f"{SMALL}{name}/{seed}@{folder}" for name in names for seed in packed.seeds(name))
 
 
 def check_unseen(names: Iterable[str], samples: Sequence[Any]) -> None:
@@ -87,8 +91,7 @@ class SmallTwoTower(TwoTower):
 
     def __init__(self, name: str, enlarge: int = 1) -> None:
         """Raises `CapabilityError` for an objective without texts."""
-        packed, objective, seed = _found(name)
-        weights = packed.weights(objective, seed)
+        packed, weights = _found(name)
         if "text" not in weights:
             raise CapabilityError(
                 f"{name}: was trained without texts, so there is no joint space: use "
@@ -96,7 +99,7 @@ class SmallTwoTower(TwoTower):
             )
         self.name = name
         self.encoder = _tower(packed, weights, name, enlarge)
-        self.way: Aggregation = OBJECTIVES[ALIASES.get(objective, objective)].aggregation
+        self.way: Aggregation = OBJECTIVES[_named(name).objective].aggregation
         self.sizes = packed.sizes
         self.texts = TextTower(packed.sizes, len(build_tokenizer())).eval()
         _fill(self.texts, weights["text"], name)
@@ -133,12 +136,30 @@ class SmallTwoTower(TwoTower):
         return layout, self.encoder.tower.post_layernorm(seen[-1][0])
 
 
-def _found(name: str) -> tuple[PackedEncoders, str, int]:
+class _Named(NamedTuple):
+    """What the name of one of the comparison's encoders says; no seed of a packaged one."""
+
+    objective: str
+    seed: int | None
+    folder: Path
+
+
+def _named(name: str) -> _Named:
     what, _, folder = name.removeprefix(SMALL).partition("@")
     objective, _, seed = what.partition("/")
     if seed and not seed.isdecimal():
         raise InputError(f"expected small:OBJECTIVE/SEED@FOLDER, got {name!r}")
-    return PackedEncoders(Path(folder) if folder else WEIGHTS), objective, int(seed or 0)
+    return _Named(
+        ALIASES.get(objective, objective),
+        int(seed) if seed else None,
+        Path(folder) if folder else WEIGHTS,
+    )
+
+
+def _found(name: str) -> tuple[PackedEncoders, dict[str, dict[str, Tensor]]]:
+    objective, seed, folder = _named(name)
+    packed = PackedEncoders(folder)
+    return packed, packed.weights(objective, seed or 0)
 
 
 def _tower(
@@ -146,7 +167,10 @@ def _tower(
 ) -> TowerEncoder:
     tower = build_tower(packed.sizes).eval()
     _fill(tower, weights["tower"], name)
-    return TowerEncoder(tower, image_processor(packed.sizes), name, enlarge)
+    found = TowerEncoder(tower, image_processor(packed.sizes), name, enlarge)
+    objective, seed, _ = _named(name)
+    found.training = None if seed is None else TrainingRun(objective, seed)
+    return found
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -15,7 +15,7 @@ from ..data import ImageSource, open_image
 from ..errors import CapabilityError, InputError, MissingExtraError
 from ..models import Layout, clip_frame, finite, grid_layout, in_turn, not_finite, refuse_large
 from ._blocks import find_blocks, watching
-from ._encoder import Encoder
+from ._encoder import Encoder, numbered
 from ._features import Features
 from ._places import confirm_places, features_at, patch_tokens, picture
 
@@ -51,7 +51,7 @@ class TimmEncoder(Encoder):
         self._transform: Any = data.create_transform(**self._data, is_training=False)
         self.settings = {"dtype": "float32"}
         self._blocks = find_blocks(self.model)
-        self.layers = tuple(f"vision.{k}" for k in range(len(self._blocks) + 1))
+        self.parts = {"vision": numbered("vision", len(self._blocks) + 1)}
         try:
             self._confirm()
         except CapabilityError as error:

@@ -26,7 +26,7 @@ from ..models import (
     refuse_training,
 )
 from ._blocks import find_blocks, watching
-from ._encoder import Encoder
+from ._encoder import Encoder, numbered
 from ._features import Features
 from ._places import confirm_places, features_at, patch_tokens, picture
 
@@ -67,7 +67,7 @@ class TowerEncoder(Encoder):
         self.tower: Any = getattr(model, "vision_model", model)
         self.settings = {"dtype": str(self._dtype).removeprefix("torch.")}
         self._blocks = find_blocks(self.tower)
-        self.layers = tuple(f"vision.{k}" for k in range(len(self._blocks) + 1))
+        self.parts = {"vision": numbered("vision", len(self._blocks) + 1)}
         try:
             self._confirm()
         except CapabilityError as error:

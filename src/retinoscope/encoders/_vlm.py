@@ -16,7 +16,7 @@ from ..engine import VLM
 from ..errors import CapabilityError
 from ..models import Layout, in_turn
 from ._blocks import find_blocks, watching
-from ._encoder import Encoder
+from ._encoder import Encoder, numbered
 from ._features import Features
 from ._places import confirm_places, patch_tokens, picture
 
@@ -45,11 +45,11 @@ class VlmEncoder(Encoder):
             self._confirm_vision()
         except CapabilityError as error:
             self._no_vision, self._blocks = str(error), []
-        self.layers = (
-            *(f"vision.{k}" for k in range(len(self._blocks) + 1 if self._blocks else 0)),
-            "projector",
-            *(f"decoder.{k}" for k in range(vlm.n_layers + 1)),
-        )
+        vision = {"vision": numbered("vision", len(self._blocks) + 1)} if self._blocks else {}
+        self.parts = vision | {
+            "projector": ("projector",),
+            "decoder": numbered("decoder", vlm.n_layers + 1),
+        }
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
@@ -72,17 +72,16 @@ class VlmEncoder(Encoder):
             with watching(self._blocks) as seen:
                 (received,) = adapter.encode_images([pixels])
             found["projector"] = received[places]
-            for number, hidden in enumerate(seen):
-                name = f"vision.{number}"
+            # A tower that is shown tiles runs once for each of them.
+            for name, hidden in zip(self.parts.get("vision", ()), seen, strict=False):
                 if name in names:
                     found[name] = self._patches(hidden, layout, name)
-        if any(name.startswith("decoder.") for name in names):
+        decoder = {name: layer for layer, name in enumerate(self.parts["decoder"]) if name in names}
+        if decoder:
             run = self.vlm.run(self.vlm.prompt(opened, self.settings["prompt"]))
             visual = np.array(run.inputs.image_positions[0])[places]
-            for name in names:
-                if name.startswith("decoder."):
-                    layer = int(name.removeprefix("decoder."))
-                    found[name] = run.hidden(layer, visual.tolist())
+            for name, layer in decoder.items():
+                found[name] = run.hidden(layer, visual.tolist())
         return Features(
             layers={name: found[name].float().cpu().numpy() for name in names},
             boxes=layout.boxes[places],
