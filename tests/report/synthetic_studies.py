@@ -115,13 +115,14 @@ def group_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
 def spurious_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
     rows: Rows = []
     for objective in ("grounded-max", "grounded-class"):
-        for seed in ("0", "1", "2"):
+        for seed in range(3):
             for home in (True, False):
                 fooled = not home and not (effect and objective == "grounded-max")
                 right = bool(rng.random() < (0.3 if fooled else 0.95))
                 rows.append(
                     {"sample": sample, "error": None, "item": 0}
-                    | {"model": f"small:{objective}/{seed}", "side": "land"}
+                    | {"model": f"small:{objective}/{seed}", "objective": objective}
+                    | {"training_seed": seed, "side": "land"}
                     | {"ground": "land" if home else "sea", "correct": right}
                     | {"side_correct": right}
                 )

@@ -67,8 +67,8 @@ def examples_in(file: Path) -> list[dict[str, Any]]:
 _KINDS = {
     "texts": """
         sample error answer answer_after answer_before background cells color condition content
-        counts edges encoder fill granularity ground group kind labels layers layers_kind method
-        mode model object of provenance question reading reads reason row segment selector side
+        counts edges encoder fill granularity group kind labels layers layers_kind method
+        mode model object of provenance question reading reads reason row segment selector
         source target task text text_after text_before unknown_words weights window
         words
     """,
@@ -88,7 +88,7 @@ _KINDS = {
         truth_f1 truth_precision truth_recall union val value
     """,
     "true or false": """
-        baseline_correct changed converged correct correct_after correct_before side_correct
+        baseline_correct changed converged correct correct_after correct_before
     """,
 }
 """Columns that hold one kind of value in every study; a column that is empty holds none."""

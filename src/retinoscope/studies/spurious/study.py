@@ -17,14 +17,17 @@ from ...arguments import checked
 from ...data import Grounded, Sample
 from ...data.scenes import AT_HOME, GROUNDS
 from ...encoders import TwoTower, check_unseen, small_names
+from ...encoders.comparison import OBJECTIVES
 from ...errors import InputError
 from ...grouping import check_different
 from .._executor import Example, Rows
 from .._models import describe, shown_name
 from .._needs import Need
 from .._study import Study
-from ..group.aggregation import objective_of
+from .._training_runs import run_columns
 from ..group.subjects import Grouped, opened
+from ..summary import Record
+from .summary import COLUMNS
 
 KINDS = tuple(kind for ground in GROUNDS for kind in AT_HOME[ground])
 
@@ -36,7 +39,7 @@ def grounded_specs(folder: str) -> tuple[str, ...]:
     Raises:
         InputError: no such folder, or none in it.
     """
-    found = tuple(name for name in small_names(folder) if objective_of(name).startswith("grounded"))
+    found = small_names(folder, [name for name, one in OBJECTIVES.items() if one.grounded])
     if not found:
         raise InputError(
             f"{folder}: expected encoders that were trained on grounds, got none: train them with "
@@ -47,7 +50,8 @@ def grounded_specs(folder: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _GroundContext:
-    towers: tuple[tuple[str, TwoTower, np.ndarray], ...]
+    towers: tuple[tuple[Record, TwoTower, np.ndarray], ...]
+    """What a row says of the model, the model, and the vectors of its prompts."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -61,7 +65,7 @@ class SpuriousGround(Study[_GroundContext]):
     Args:
         vlm: a contrastive model, or what names one.
         samples: `retinoscope.data.grounded(n, correlation=None)`, which is balanced.
-        encoders: further models; "small:OBJECTIVE/SEED@FOLDER" are taken as seeds of an objective.
+        encoders: further models; training runs of one objective are estimated together.
     """
 
     encoders: tuple[Any, ...] = ()
@@ -70,10 +74,8 @@ class SpuriousGround(Study[_GroundContext]):
     opens: ClassVar[bool] = True
     needs: ClassVar[str] = "scenes on grounds (grounded:N)"
     uses: ClassVar[tuple[Need, ...]] = (Need("objects", "objects", "objects on grounds"),)
-    schema: ClassVar[int] = 1
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "model", "side", "ground", "correct", "side_correct"),
-    )
+    schema: ClassVar[int] = 2
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         # A worker puts its own samples in place of none.
@@ -115,7 +117,8 @@ class SpuriousGround(Study[_GroundContext]):
             assert isinstance(model, TwoTower)
             vectors = model.text(model.prompts(KINDS))
             check_different(vectors, KINDS)
-            towers.append((shown_name(model.name), model, vectors))
+            named = {"model": shown_name(model.name)} | run_columns(model.encoder)
+            towers.append((named, model, vectors))
         return _GroundContext(tuple(towers))
 
     def _rows(
@@ -127,12 +130,12 @@ class SpuriousGround(Study[_GroundContext]):
         other = self.samples.on_other_ground()[index]
         rows: Rows = []
         for shown in (sample, other):
-            for name, tower, vectors in context.towers:
+            for named, tower, vectors in context.towers:
                 said = KINDS[int((vectors @ tower.image(shown.image)).argmax())]
                 rows.append(
                     {
                         "sample": sample.id,
-                        "model": name,
+                        **named,
                         "side": side,
                         "ground": shown.meta["ground"],
                         "correct": said == kind,

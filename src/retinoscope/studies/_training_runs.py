@@ -1,0 +1,105 @@
+"""Models that were trained several times for one objective: estimates over images and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from jaxtyping import Float
+
+from ..stats import Interval, over_seeds
+from ..store import Scalar
+from ._best import interval_columns
+from .columns import NUMBER, TEXT, WHOLE, Columns, columns
+from .summary import Record
+
+if TYPE_CHECKING:
+    from ..encoders import Encoder
+
+Draws = Float[np.ndarray, " draw"]
+
+RUN_COLUMNS: Columns = {"objective": TEXT, "training_seed": WHOLE}
+"""Which training run a row's model is; empty of a model that is none."""
+KINDS: Columns = {
+    "against": TEXT,
+    **columns(NUMBER, "value value_low value_high difference difference_low difference_high paper"),
+    **columns(WHOLE, "seeds images"),
+    "method_of_interval": TEXT,
+}
+"""The columns of `compared`, and the paper's number."""
+
+
+def run_columns(encoder: Encoder) -> dict[str, Scalar]:
+    """`RUN_COLUMNS` of an encoder."""
+    run = encoder.training
+    values = (None, None) if run is None else (run.objective, run.seed)
+    return dict(zip(RUN_COLUMNS, values, strict=True))
+
+
+@dataclass(frozen=True)
+class TrainingRuns:
+    """A measure of one objective by seed, on the same images.
+
+    Attributes:
+        values: of all images.
+        draws: of each resample of the images.
+    """
+
+    values: Mapping[int, float]
+    draws: Mapping[int, Draws]
+    n_images: int
+
+    @classmethod
+    def of(
+        cls, rows: pl.DataFrame, measured: Callable[[pl.DataFrame], tuple[float, Draws]]
+    ) -> TrainingRuns:
+        """The value and the draws that `measured` makes of each seed's rows."""
+        runs = rows.partition_by("training_seed", maintain_order=True, as_dict=True)
+        found = {seed: measured(some) for (seed,), some in runs.items()}
+        values = {seed: value for seed, (value, _) in found.items()}
+        draws = {seed: draws for seed, (_, draws) in found.items()}
+        return cls(values, draws, rows["sample"].n_unique())
+
+    def interval(self, minus: TrainingRuns | None = None) -> Interval | None:
+        """The mean over seeds, or its difference over the seeds that both have; None without."""
+        seeds = [seed for seed in self.values if minus is None or seed in minus.values]
+        if not seeds:
+            return None
+        values, draws = self._of(seeds)
+        other = (0.0, 0.0) if minus is None else minus._of(seeds)
+        return over_seeds(values - other[0], draws - other[1], self.n_images)
+
+    def _of(self, seeds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+        draws = np.stack([self.draws[seed] for seed in seeds])
+        return np.array([self.values[seed] for seed in seeds]), draws
+
+
+def compared(
+    runs: Mapping[tuple[str, ...], TrainingRuns],
+    names: tuple[str, ...],
+    reference: Callable[[str], str | None],
+) -> Iterator[Record]:
+    """A record for each of `runs`: its value and the difference from another objective's.
+
+    Args:
+        names: the columns of the keys of `runs`; the first one is the objective.
+        reference: the objective that one is compared with.
+    """
+    for key, own in runs.items():
+        interval = own.interval()
+        assert interval is not None
+        record: Record = dict(zip(names, key, strict=True)) | interval_columns("value", interval)
+        against = reference(key[0])
+        other = None if against in (None, key[0]) else runs.get((against, *key[1:]))
+        if other is not None and other.n_images == own.n_images:
+            change = own.interval(other)
+            if change is not None:
+                record |= {"against": against} | interval_columns("difference", change)
+        yield record | {
+            "seeds": len(own.values),
+            "images": own.n_images,
+            "method_of_interval": interval.method,
+        }
