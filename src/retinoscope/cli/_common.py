@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from ..studies import Results, Study
 
 
+Executors = Callable[
+    [Callable[[], Sequence["Sample"]]], AbstractContextManager["RayWorkers | None"]
+]
+"""Starts workers, given what opens the samples on each."""
+
 _own = Group.create_default_parameters()
 OBJECTS = Group("Which objects", sort_key=1)
 RUNNING = Group("Images, seeds and running", sort_key=2)
@@ -66,6 +71,18 @@ class Running:
         check_seeds(seed=self.seed, data_seed=self.data_seed)
         check_counts(0, examples=self.examples)
         check_counts(workers=self.workers)
+
+    def executors(self, model: str, loading: Loading, opened: Opened = load_model) -> Executors:
+        """The workers that are asked for, or None, by what opens the samples on each."""
+        return partial(
+            workers_of,
+            model,
+            loading=loading,
+            scale=self.scale,
+            workers=self.workers,
+            gpus=self.gpus,
+            opened=opened,
+        )
 
 
 @Parameter(name="*", group=RUNNING)
@@ -157,7 +174,8 @@ def run_study(
         from ..device import device_of
 
         device_of(loading.device)
-    samples = samples_of(data, common.data_seed, common.limit, common.curation)
+    opens = partial(samples_of, data, common.data_seed, common.limit, common.curation)
+    samples = opens()
     quiet()
     with Progress() as progress:
         # Before the model is loaded, which takes longer: what the data offers, and what it lacks.
@@ -166,7 +184,7 @@ def run_study(
         for line in draft.told(survey):
             progress.say(line)
         draft.fitted(survey)
-        with _workers(model, data, common, loading, opened) as workers:
+        with common.executors(model, loading, opened)(opens) as workers:
             if workers is not None and opened is load_model:
                 vlm = workers.model()
             else:
@@ -215,20 +233,6 @@ def _say_failures(study: Study, results: Results, n_samples: int) -> None:
         more = f" and {len(failed) - NAMED} more" if len(failed) > NAMED else ""
         say(f"{len(failed)} {study.what} failed: {named}{more}")
         raise SystemExit(PARTLY)
-
-
-def _workers(
-    model: str, data: str, common: Common, loading: Loading, opened: Opened
-) -> AbstractContextManager[RayWorkers | None]:
-    return workers_of(
-        model,
-        partial(samples_of, data, common.data_seed, common.limit, common.curation),
-        loading=loading,
-        scale=common.scale,
-        workers=common.workers,
-        gpus=common.gpus,
-        opened=opened,
-    )
 
 
 def say_findings(findings: Sequence[Finding]) -> None:

@@ -13,7 +13,6 @@ from ._common import PARTLY, Running, Several, check_counts, samples_of, say_fin
 from ._loading import Loading, load_model, quiet
 from ._progress import Progress
 from ._say import say
-from ._workers import workers_of
 
 if TYPE_CHECKING:
     from ..reproduce import OpenedData, ReproductionPlan
@@ -164,14 +163,7 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
             plan.plan(running),
             **other,
             stage=progress.stage,
-            executors=partial(
-                workers_of,
-                model,
-                loading=loading,
-                scale=running.scale,
-                workers=running.workers,
-                gpus=running.gpus,
-            ),
+            executors=running.executors(model, loading),
             retry_failed=running.retry_failed,
         )
         progress.say("writing the report")

@@ -73,33 +73,24 @@ def coco(
     root = existing_folder(folder, "a folder in COCO's format")
     instances = _instances_file(root, annotations)
     content = Instances.of(instances, outside=outside)
-    asked = _questions_file(root, questions)
-    pictures = _images_folder(root, instances, images, content.images)
-    source = _Coco(
-        instances=instances,
-        questions_file=asked,
-        folder=pictures,
-        content=content,
-        images=_present(content.images, pictures, instances, skip_missing),
-        questions={} if asked is None else read_questions(asked, content),
-        crowds=crowds,
-    )
-    missing = len(content.images) - len(source.images)
-    skipped = (Skipped("images left out, for their file is missing", f"in {pictures}"),) * missing
-    names = tuple(dict.fromkeys(content.names.values()))
+    source = _Coco.opened(root, instances, content, images, questions, skip_missing, crowds)
     return LazySamples(
         f"{'outside:' if outside else ''}coco:{root if annotations is None else instances}",
         source.read,
         source.describe,
         range(len(source.images)),
-        names,
-        skipped,
+        tuple(dict.fromkeys(content.names.values())),
+        source.skipped,
     )
 
 
 @dataclass(frozen=True)
 class _Coco:
-    """What `LazySamples` reads from."""
+    """What `LazySamples` reads from.
+
+    Attributes:
+        images: those of `content` whose file exists.
+    """
 
     instances: Path
     questions_file: Path | None
@@ -108,6 +99,38 @@ class _Coco:
     images: Sequence[CocoImage]
     questions: Mapping[int | str, Sequence[CocoQuestion]]
     crowds: bool
+
+    @classmethod
+    def opened(
+        cls,
+        root: Path,
+        instances: Path,
+        content: Instances,
+        images: str | Path | None,
+        questions: str | Path | None,
+        skip_missing: bool,
+        crowds: bool,
+    ) -> _Coco:
+        """Finds the questions and the images of an instances file."""
+        asked = _questions_file(root, questions)
+        folder = _images_folder(root, instances, images, content.images)
+        return cls(
+            instances=instances,
+            questions_file=asked,
+            folder=folder,
+            content=content,
+            images=_present(content.images, folder, instances, skip_missing),
+            questions={} if asked is None else read_questions(asked, content),
+            crowds=crowds,
+        )
+
+    @property
+    def skipped(self) -> tuple[Skipped, ...]:
+        """One for each image without a file."""
+        missing = len(self.content.images) - len(self.images)
+        return (
+            Skipped("images left out, for their file is missing", f"in {self.folder}"),
+        ) * missing
 
     def describe(self, places: Sequence[int]) -> object:
         chosen = [self.images[place] for place in places]

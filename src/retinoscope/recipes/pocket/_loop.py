@@ -65,39 +65,19 @@ def optimise(
     Raises:
         KeyboardInterrupt: one of these signals; the same call goes on after that step.
     """
-    parameters = [p for module in modules.values() for p in module.parameters()]
-    decay = [p for p in parameters if p.ndim > 1]
-    rest = [p for p in parameters if p.ndim <= 1]
-    groups = [
-        {"params": decay, "weight_decay": stage.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    fused = bool(parameters) and parameters[0].is_cuda
-    optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=fused)
-    path = work / f"{name}.safetensors"
-    first, steps = _restore(path, modules, optimizer)
+    trainer = _Trainer(modules, stage, work / f"{name}.safetensors")
+    step, steps = trainer.restore()
     if steps is not None and steps != stage.steps:
         stage = stage.lasting(steps)
-    pace = None if seconds is None or steps is not None else _Pace(seconds, first)
-    smoothed, kept = math.nan, 0.98**read_every
-    saved = time.monotonic()
-    step = first
+    pace = None if seconds is None or steps is not None else _Pace(seconds, step)
+    smoothed = _Smoothed(0.98**read_every)
+    stop = False
     with held_signals() as ended:
-        while step < stage.steps or pace is not None:
-            if pace is not None:
-                found = pace.steps(step)
-                if found is not None:
-                    stage = stage.lasting(found)
-                    pace = None
-            rng = np.random.default_rng([seed, *name.encode(), step])
-            rate = stage.lr * _schedule(step, stage)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = loss_at(rng)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-            optimizer.step()
+        while not stop and (step < stage.steps or pace is not None):
+            if pace is not None and (found := pace.steps(step)) is not None:
+                stage, pace = stage.lasting(found), None
+            loss = loss_at(np.random.default_rng([seed, *name.encode(), step]))
+            trainer.descend(loss, stage.lr * _schedule(step, stage))
             step += 1
             if after is not None:
                 after(step)
@@ -106,15 +86,92 @@ def optimise(
             stop = ended()
             if step % read_every and step != known and not stop:
                 continue
-            value = loss.item()
-            smoothed = value if math.isnan(smoothed) else kept * smoothed + (1 - kept) * value
-            report(name, step, known or stage.steps, smoothed)
-            due = time.monotonic() - saved > checkpoint_seconds
-            if due or step == known or stop:
-                _save(path, modules, optimizer, step, known)
-                saved = time.monotonic()
-            if stop:
-                break
+            report(name, step, known or stage.steps, smoothed.after(loss.item()))
+            if stop or step == known or trainer.unsaved_seconds > checkpoint_seconds:
+                trainer.save(step, known)
+
+
+class _Smoothed:
+    """A running mean in which every new value counts 1 - `kept`."""
+
+    def __init__(self, kept: float) -> None:
+        self._kept, self._mean = kept, math.nan
+
+    def after(self, value: float) -> float:
+        """The mean, `value` included."""
+        first = math.isnan(self._mean)
+        self._mean = value if first else self._kept * self._mean + (1 - self._kept) * value
+        return self._mean
+
+
+class _Trainer:
+    """Modules, their optimizer, and the checkpoint of both."""
+
+    def __init__(self, modules: dict[str, nn.Module], stage: Stage, path: Path) -> None:
+        self._modules, self._path, self._saved = modules, path, time.monotonic()
+        self._parameters = [p for module in modules.values() for p in module.parameters()]
+        decay = [p for p in self._parameters if p.ndim > 1]
+        rest = [p for p in self._parameters if p.ndim <= 1]
+        groups = [
+            {"params": decay, "weight_decay": stage.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
+        fused = bool(self._parameters) and self._parameters[0].is_cuda
+        self._optimizer = torch.optim.AdamW(groups, lr=stage.lr, betas=(0.9, 0.98), fused=fused)
+        self._numbered = [*decay, *rest]
+
+    def descend(self, loss: Tensor, rate: float) -> None:
+        """One step at this learning rate, with the gradients' norm clipped to 1."""
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
+        self._optimizer.step()
+
+    @property
+    def unsaved_seconds(self) -> float:
+        """Time since the last checkpoint."""
+        return time.monotonic() - self._saved
+
+    def save(self, step: int, steps: int | None) -> None:
+        """Writes the checkpoint: steps done, and the length of the stage where it is known."""
+        tensors: dict[str, Tensor] = {}
+        for name, module in self._modules.items():
+            for key, value in module.state_dict().items():
+                tensors[f"module/{name}/{key}"] = value.detach().clone()
+        for number, parameter in enumerate(self._numbered):
+            for key, value in self._optimizer.state[parameter].items():
+                tensors[f"optimizer/{number}/{key}"] = value.detach().clone()
+        unfinished = self._path.with_suffix(".tmp")
+        told = {"step": str(step)} | ({} if steps is None else {"steps": str(steps)})
+        save_file(tensors, unfinished, metadata=told)
+        os.replace(unfinished, self._path)
+        self._saved = time.monotonic()
+
+    def restore(self) -> tuple[int, int | None]:
+        """Steps done, and the length of the stage where the checkpoint knows it."""
+        if not self._path.is_file():
+            return 0, None
+        with safe_open(self._path, "pt") as file:
+            told = file.metadata() or {}
+            step = int(told["step"])
+            steps = int(told["steps"]) if "steps" in told else None
+            keys = list(file.keys())
+            for name, module in self._modules.items():
+                start = f"module/{name}/"
+                mine = [key for key in keys if key.startswith(start)]
+                module.load_state_dict({key[len(start) :]: file.get_tensor(key) for key in mine})
+            for key in keys:
+                if key.startswith("optimizer/"):
+                    _, number, entry = key.split("/")
+                    parameter = self._numbered[int(number)]
+                    value = file.get_tensor(key)
+                    # An optimizer that is not fused counts its steps on the CPU.
+                    counted = entry == "step" and not self._optimizer.defaults.get("fused")
+                    place = value.device if counted else parameter.device
+                    self._optimizer.state[parameter][entry] = value.to(place)
+        return step, steps
 
 
 class _Pace:
@@ -140,52 +197,3 @@ def _schedule(step: int, stage: Stage) -> float:
         return (step + 1) / stage.warmup
     done = (step - stage.warmup) / max(1, stage.steps - stage.warmup)
     return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _save(
-    path: Path,
-    modules: dict[str, nn.Module],
-    optimizer: torch.optim.AdamW,
-    step: int,
-    steps: int | None,
-) -> None:
-    tensors: dict[str, Tensor] = {}
-    for name, module in modules.items():
-        for key, value in module.state_dict().items():
-            tensors[f"module/{name}/{key}"] = value.detach().clone()
-    numbered = [p for group in optimizer.param_groups for p in group["params"]]
-    for number, parameter in enumerate(numbered):
-        for key, value in optimizer.state[parameter].items():
-            tensors[f"optimizer/{number}/{key}"] = value.detach().clone()
-    unfinished = path.with_suffix(".tmp")
-    told = {"step": str(step)} | ({} if steps is None else {"steps": str(steps)})
-    save_file(tensors, unfinished, metadata=told)
-    os.replace(unfinished, path)
-
-
-def _restore(
-    path: Path, modules: dict[str, nn.Module], optimizer: torch.optim.AdamW
-) -> tuple[int, int | None]:
-    """Steps done, and the length of the stage where the checkpoint knows it."""
-    if not path.is_file():
-        return 0, None
-    with safe_open(path, "pt") as file:
-        told = file.metadata() or {}
-        step = int(told["step"])
-        steps = int(told["steps"]) if "steps" in told else None
-        keys = list(file.keys())
-        for name, module in modules.items():
-            start = f"module/{name}/"
-            mine = [key for key in keys if key.startswith(start)]
-            module.load_state_dict({key[len(start) :]: file.get_tensor(key) for key in mine})
-        numbered = [p for group in optimizer.param_groups for p in group["params"]]
-        for key in keys:
-            if key.startswith("optimizer/"):
-                _, number, entry = key.split("/")
-                parameter = numbered[int(number)]
-                value = file.get_tensor(key)
-                # An optimizer that is not fused counts its steps on the CPU.
-                counted = entry == "step" and not optimizer.defaults.get("fused")
-                place = value.device if counted else parameter.device
-                optimizer.state[parameter][entry] = value.to(place)
-    return step, steps
