@@ -4,3 +4,7 @@
 `words` the spellings of an object's name, `judge` a language model in place of the rules,
 `hallucination` the paper's filter, `clean` the answers about an image without any edit.
 """
+
+from . import clean, hallucination, judge, matching, scoring, tasks, words
+
+__all__ = ["clean", "hallucination", "judge", "matching", "scoring", "tasks", "words"]
