@@ -183,7 +183,7 @@ def test_wrong_shapes_are_refused():
         cluster_mean([1, 2], ["a"])
     with pytest.raises(InputError, match=r"groups\[1\] is None"):
         cluster_mean([1, 2], ["a", None])
-    with pytest.raises(InputError, match="mix kinds"):
+    with pytest.raises(InputError, match="mix types"):
         cluster_mean([1, 2], ["a", 1])
     with pytest.raises(InputError, match="pairs"):
         paired_difference([1, 2], [1])

@@ -82,7 +82,7 @@ def test_a_difference_is_paired() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     ok = np.zeros((2, 2), int)
-    with pytest.raises(InputError, match="one size"):
+    with pytest.raises(InputError, match="same size"):
         class_counts(ok, np.zeros((2, 3), int), 2)
     with pytest.raises(InputError, match=r"0 to 1 .*got 0 to 7 in the prediction"):
         class_counts(ok, np.array([[0, 7], [0, 0]]), 2)
@@ -118,5 +118,5 @@ def test_pixels_in_no_cell_are_out_of_reach() -> None:
     cells, missed = np.array([[4, 0, 0], [0, 4, 0]]), np.array([0, 4, 1])
     assert cell_bound(cells, missed).tolist() == [1, 0.5, 0]
     # Said to be of the second class, they are right there, and wrong where the third is.
-    assert cell_bound(cells, missed, said=1) == pytest.approx([1, 8 / 9, 0])
-    assert cell_bound(np.array([[0, 4]]), np.array([6, 0]), said=0).tolist() == [1, 1]
+    assert cell_bound(cells, missed, missed_as=1) == pytest.approx([1, 8 / 9, 0])
+    assert cell_bound(np.array([[0, 4]]), np.array([6, 0]), missed_as=0).tolist() == [1, 1]

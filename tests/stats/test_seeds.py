@@ -29,7 +29,7 @@ def test_seeds_widen_the_interval() -> None:
     assert found.n == 3
     alone = over_seeds(values[:1], draws[:1], 200)
     assert alone.high - alone.low < 0.15
-    assert alone.reason == "one seed only: images alone are resampled"
+    assert alone.reason == "one seed only: only images are resampled"
 
 
 def test_a_difference_of_equal_models_is_zero() -> None:

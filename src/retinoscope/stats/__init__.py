@@ -1,7 +1,7 @@
 """Intervals, paired tests and effect sizes, each with its sample size, method and reason.
 
-Images, not tokens, are the independent units: pass the image of each item as `groups`. What is
-undefined is NaN with a `reason`, never 0; a NaN that goes in is refused.
+Images, not tokens, are the independent units: pass the image of each item as `groups`. Undefined
+results are NaN with a `reason`, never 0; NaN in the input is refused.
 """
 
 from retinoscope.stats._bootstrap import resample_weights

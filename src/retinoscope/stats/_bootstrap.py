@@ -1,5 +1,5 @@
-"""Cluster bootstrap: whole groups (images) are resampled, since items of one image are not
-independent (Efron and Tibshirani 1993)."""
+"""Cluster bootstrap: resamples whole groups (images), since items of one image are not independent
+(Efron and Tibshirani 1993)."""
 
 from __future__ import annotations
 
@@ -12,37 +12,36 @@ from .. import arguments
 from ..arguments import checked
 
 _CHUNK = 1 << 19
-_KEPT = 1 << 27
-"""Counts that are kept for the next interval, a byte each."""
+_CACHED = 1 << 27
+"""The largest number of counts kept for the next interval, at a byte each."""
 
 
 @checked
 def resample_weights(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Chunks of (resamples, n_groups): how often each group is drawn.
+    """Yields chunks of (resamples, n_groups) with how often each group is drawn.
 
     Raises:
         InputError: no resamples, or a seed below 0.
     """
     arguments.whole(n_resamples, "n_resamples", 1)
     arguments.seed(seed)
-    if n_groups * n_resamples > _KEPT:
+    if n_groups * n_resamples > _CACHED:
         yield from _draws(n_groups, n_resamples, seed)
         return
-    # The conditions of a study mostly have the same images; drawing takes most of the time.
-    for chunk in _kept(n_groups, n_resamples, seed):
+    # Most conditions of a study share their images, and drawing takes most of the time.
+    for chunk in _cached_draws(n_groups, n_resamples, seed):
         yield chunk.astype(np.float64)
 
 
 @lru_cache(maxsize=1)
-def _kept(n_groups: int, n_resamples: int, seed: int) -> list[np.ndarray]:
+def _cached_draws(n_groups: int, n_resamples: int, seed: int) -> list[np.ndarray]:
     chunks = _draws(n_groups, n_resamples, seed)
-    # A group is drawn 255 times never in practice, but the smallest type that fits decides.
+    # In practice no group is drawn more than 255 times; take the smallest type that fits anyway.
     return [chunk.astype(np.min_scalar_type(int(chunk.max()))) for chunk in chunks]
 
 
 def _draws(n_groups: int, n_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """The same numbers as a multinomial draw, by counting uniform picks, which is several times
-    faster."""
+    """Draws from a multinomial by counting uniform picks, which is several times faster."""
     generator = np.random.default_rng(seed)
     step = max(1, _CHUNK // n_groups)
     for start in range(0, n_resamples, step):

@@ -1,4 +1,4 @@
-"""Checked input: what goes into a statistic is finite, one-dimensional and of one length."""
+"""Input checks: what goes into a statistic is finite, one-dimensional and of matching length."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Groups = Sequence[str] | Sequence[int] | np.ndarray
 
 
 def numbers(values: Values, name: str) -> np.ndarray:
-    """(n,) float64 of finite numbers.
+    """Returns `values` as a float64 array (n,) of finite numbers.
 
     Raises:
-        InputError: not one-dimensional, no numbers, or a NaN, infinity or None; names its index.
+        InputError: not one-dimensional, not numbers, or NaN, infinity or None; names the index.
     """
     if isinstance(values, np.ndarray):
         array = values
@@ -54,11 +54,15 @@ def is_boolean(values: Values) -> bool:
 
 
 def group_numbers(groups: Groups | None, n: int) -> tuple[np.ndarray, int]:
-    """(n,) integers naming each item's group from 0 on (in sorted order, so that the order of the
-    items does not matter), and how many groups there are; without groups each item is its own.
+    """Numbers the groups from 0 up, in sorted order so that the order of the items does not matter.
+
+    Without groups, each item is a group of its own.
+
+    Returns:
+        (n,) integers, the group of each item; and the number of groups.
 
     Raises:
-        InputError: another number of groups than of items, or an undefined group; names its index.
+        InputError: not one group per item, or an undefined group; names its index.
     """
     if groups is None:
         return np.arange(n), n
@@ -73,18 +77,18 @@ def group_numbers(groups: Groups | None, n: int) -> tuple[np.ndarray, int]:
     try:
         unique = sorted(set(items))
     except TypeError:
-        raise InputError("groups mix kinds; expected all names or all numbers") from None
+        raise InputError("groups mix types; expected all names or all numbers") from None
     number = {item: k for k, item in enumerate(unique)}
     return np.fromiter((number[item] for item in items), np.int64, n), len(unique)
 
 
 def check_level(level: float) -> float:
-    """`level`, if it lies strictly between 0 and 1; else `InputError`."""
+    """Returns `level` if it lies strictly between 0 and 1; else raises `InputError`."""
     if not 0 < level < 1:
         raise InputError(f"level must lie between 0 and 1, such as 0.95; got {level}")
     return level
 
 
 def check_resamples(n_resamples: int) -> int:
-    """`n_resamples`, if at least 1; else `InputError`."""
+    """Returns `n_resamples` if it is at least 1; else raises `InputError`."""
     return whole(n_resamples, "n_resamples", 1)

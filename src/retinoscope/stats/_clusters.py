@@ -1,10 +1,10 @@
 """Means, ratios and shares over images: items of one image are not independent, images are.
 
-The standard error is the jackknife's (each image left out once), Student's t has as many degrees
-of freedom as images of equal size would have (Kish), and a share gets Wilson's interval with the
-sample size that its standard error stands for, so that it covers near 0 and 1 too (Korn and
-Graubard 1998, Survey Methodology 24:193; Dean and Pagano 2015, J. Surv. Stat. Methodol. 3:484).
-`benchmarks/coverage.py` shows how often these intervals hold the truth.
+The standard error comes from the jackknife over images. Student's t has as many degrees of freedom
+as images of equal size would have (Kish). A share gets Wilson's interval with the sample size that
+its standard error corresponds to, which also covers near 0 and 1 (Korn and Graubard 1998, Survey
+Methodology 24:193; Dean and Pagano 2015, J. Surv. Stat. Methodol. 3:484). `benchmarks/coverage.py`
+measures the coverage of these intervals.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from retinoscope.stats._check import Groups, Values, check_level, group_numbers,
 from retinoscope.stats._types import Interval
 
 _ROUNDED = 1e-5
-"""A share that was computed in float32 may be so much above 1."""
+"""How far above 1 a share may lie because it was computed in float32."""
 _FLAT = 1e-12
-"""Standard errors below this part of the estimate are rounding."""
+"""Standard errors below this fraction of the estimate are rounding error."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Spread:
     """A ratio of sums over groups, with its standard error.
 
     Attributes:
-        value: sum of numerators over sum of denominators; NaN where these are 0.
-        error: the jackknife's standard error over groups; NaN with fewer than two.
-        freedom: degrees of freedom: how many groups of equal size would be as good, minus 1.
-        n_groups: groups whose denominator is not 0.
+        value: sum of numerators over sum of denominators; NaN where the latter is 0.
+        error: the jackknife standard error over groups; NaN with fewer than two groups.
+        freedom: degrees of freedom: the equivalent number of groups of equal size, minus 1.
+        n_groups: the number of groups whose denominator is not 0.
     """
 
     value: float
@@ -45,7 +45,7 @@ class Spread:
 
 
 def spread_of(top: Real[np.ndarray, " group"], bottom: Real[np.ndarray, " group"]) -> Spread:
-    """`Spread` of the ratio of sums, from the sums of each group."""
+    """Returns the ratio of sums with its `Spread`, from each group's sums."""
     used = bottom > 0
     top, bottom = top[used], bottom[used]
     n, total = len(top), bottom.sum()
@@ -55,7 +55,7 @@ def spread_of(top: Real[np.ndarray, " group"], bottom: Real[np.ndarray, " group"
     if n == 1:
         return Spread(value, math.nan, math.nan, 1)
     weight = bottom / total
-    # What the ratio moves by when one group is left out.
+    # How far the ratio moves when one group is left out.
     moves = (top - value * bottom) / (total - bottom)
     error = math.sqrt((n - 1) / n * float((moves**2).sum()))
     if error <= _FLAT * abs(value):
@@ -67,14 +67,14 @@ def spread_of(top: Real[np.ndarray, " group"], bottom: Real[np.ndarray, " group"
 def cluster_mean(values: Values, groups: Groups | None = None, level: float = 0.95) -> Interval:
     """Mean over items, with Student's interval over groups.
 
-    Of values between 0 and 1 `cluster_share` covers better.
+    For values between 0 and 1, `cluster_share` has better coverage.
 
     Args:
         values: (n,) numbers or booleans.
         groups: (n,) the image of each item; by default each item is its own group.
 
     Raises:
-        InputError: a NaN or an infinity (names the index), or other lengths.
+        InputError: NaN or infinity (names the index), or lengths that differ.
     """
     items = numbers(values, "values")
     return _student("mean", items, np.ones_like(items), groups, level)
@@ -86,14 +86,15 @@ def cluster_ratio(
 ) -> Interval:
     """Sum of numerators over sum of denominators, with Student's interval over groups.
 
-    Where no numerator is above its denominator `cluster_share` covers better.
+    Where no numerator exceeds its denominator, `cluster_share` has better coverage.
 
     Args:
         numerator, denominator: (n,) numbers or booleans.
         groups: (n,) the image of each item; by default each item is its own group.
 
     Raises:
-        InputError: a NaN, an infinity, a negative denominator (names the index), other lengths.
+        InputError: NaN, infinity or a negative denominator (names the index), or lengths that
+            differ.
     """
     return _student("ratio", *_fraction(numerator, denominator), groups, level)
 
@@ -102,12 +103,11 @@ def cluster_ratio(
 def cluster_share(
     hits: Values, totals: Values | None = None, groups: Groups | None = None, level: float = 0.95
 ) -> Interval:
-    """Share of hits in the total, with Wilson's interval for the sample size that the groups are
-    worth.
+    """Share of hits in the total, with Wilson's interval for the effective sample size.
 
-    That size is value * (1 - value) / error^2; of counts it is never above their number. Where all
-    items agree nothing tells it, and the number of groups is taken (items of a group may say the
-    same thing n times).
+    That size is value * (1 - value) / error^2, for counts at most their number. Where all items
+    agree it cannot be estimated, and the number of groups takes its place (the items of a group may
+    be repetitions of one observation).
 
     Args:
         hits: (n,) between 0 and the item's total: counts, booleans, or values such as an overlap.
@@ -115,8 +115,8 @@ def cluster_share(
         groups: (n,) the image of each item; by default each item is its own group.
 
     Raises:
-        InputError: a NaN, an infinity, hits outside 0 to the total (names the index), other
-            lengths.
+        InputError: NaN, infinity or hits outside 0 to the total (names the index), or lengths that
+            differ.
     """
     top = numbers(hits, "hits")
     top, bottom = _fraction(top, np.ones_like(top) if totals is None else totals)
@@ -128,26 +128,26 @@ def cluster_share(
     check_level(level)
     top = np.clip(top, 0, bottom)
     number, n_groups = group_numbers(groups, top.size)
-    found = spread_of(np.bincount(number, top, n_groups), np.bincount(number, bottom, n_groups))
+    spread = spread_of(np.bincount(number, top, n_groups), np.bincount(number, bottom, n_groups))
     method = "share, Wilson with the effective number of items"
-    undefined = _undefined(found, top.size, n_groups, level, method)
+    undefined = _undefined(spread, top.size, n_groups, level, method)
     if undefined is not None:
         return undefined
     counted = bool((top == np.floor(top)).all())
     whole = float(bottom.sum()) if counted else math.inf
-    reason, size, freedom = None, whole, found.freedom
+    reason, size, freedom = None, whole, spread.freedom
     if top.sum() in (0, bottom.sum()):
-        size = found.freedom + 1
+        size = spread.freedom + 1
         reason = "all items agree: the number of groups is taken as the sample size"
-    elif found.error:
-        size = min(whole, found.value * (1 - found.value) / found.error**2)
+    elif spread.error:
+        size = min(whole, spread.value * (1 - spread.value) / spread.error**2)
     if number.size == n_groups and counted and (bottom == 1).all():
-        # Independent items need no estimate of how they hang together.
+        # Independent items: no correlation within groups has to be estimated.
         method, size, reason = "Wilson", whole, None
         freedom = math.inf
-    low, high = score_ends(found.value, size, quantile_of(freedom, level))
+    low, high = score_ends(spread.value, size, quantile_of(freedom, level))
     return Interval(
-        found.value,
+        spread.value,
         low,
         high,
         top.size,
@@ -162,7 +162,7 @@ def cluster_share(
 
 @checked
 def quantile_of(freedom: float, level: float) -> float:
-    """How many standard errors the interval of a level reaches to either side."""
+    """Half the width of an interval at `level`, in standard errors."""
     return float(
         ndtri((1 + level) / 2) if math.isinf(freedom) else stdtrit(freedom, (1 + level) / 2)
     )
@@ -174,7 +174,7 @@ def score_ends(share: float, size: float, quantile: float) -> tuple[float, float
     part = quantile**2 / size
     centre = (share + part / 2) / (1 + part)
     half = quantile * math.sqrt(share * (1 - share) / size + part / (4 * size)) / (1 + part)
-    # At the edges the formula gives 0 and 1 up to rounding.
+    # At 0 and 1 the formula is exact only up to rounding.
     low = 0.0 if share == 0 else max(0.0, centre - half)
     high = 1.0 if share == 1 else min(1.0, centre + half)
     return low, high
@@ -195,30 +195,30 @@ def _student(
 ) -> Interval:
     check_level(level)
     number, n_groups = group_numbers(groups, top.size)
-    found = spread_of(np.bincount(number, top, n_groups), np.bincount(number, bottom, n_groups))
+    spread = spread_of(np.bincount(number, top, n_groups), np.bincount(number, bottom, n_groups))
     method = f"{what}, Student's t over groups"
-    undefined = _undefined(found, top.size, n_groups, level, method)
+    undefined = _undefined(spread, top.size, n_groups, level, method)
     if undefined is not None:
         return undefined
-    half = quantile_of(found.freedom, level) * found.error
+    half = quantile_of(spread.freedom, level) * spread.error
     return Interval(
-        found.value,
-        found.value - half,
-        found.value + half,
+        spread.value,
+        spread.value - half,
+        spread.value + half,
         top.size,
         n_groups,
         level,
         method,
-        freedom=found.freedom,
+        freedom=spread.freedom,
     )
 
 
-def _undefined(found: Spread, n: int, n_groups: int, level: float, method: str) -> Interval | None:
-    if found.n_groups > 1:
+def _undefined(spread: Spread, n: int, n_groups: int, level: float, method: str) -> Interval | None:
+    if spread.n_groups > 1:
         return None
-    reason = "one group only: nothing tells how groups differ"
+    reason = "one group only: nothing shows how groups differ"
     if not n:
         reason = "no items"
-    elif not found.n_groups:
+    elif not spread.n_groups:
         reason = "the denominator is 0"
-    return Interval(found.value, math.nan, math.nan, n, n_groups, level, method, reason)
+    return Interval(spread.value, math.nan, math.nan, n, n_groups, level, method, reason)

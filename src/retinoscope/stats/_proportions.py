@@ -16,12 +16,12 @@ from retinoscope.stats._types import EffectSize, Interval
 
 @checked
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Wilson's score interval of a share of independent items (Wilson 1927, JASA 22:209).
+    """Wilson's score interval for a share of independent items (Wilson 1927, JASA 22:209).
 
-    Unlike the normal interval it stays within 0..1 and has a width at 0 and n successes.
+    Unlike the normal interval it stays within 0 and 1, and has a width at 0 and n successes.
 
     Raises:
-        InputError: no integers, or not 0 <= successes <= n.
+        InputError: not integers, or not 0 <= successes <= n.
     """
     check_level(level)
     if not 0 <= successes <= n:
@@ -34,14 +34,14 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
 
 @checked
 def proportion(values: Values, groups: Groups | None = None, level: float = 0.95) -> Interval:
-    """Share of true items: `cluster_share` of single items.
+    """Share of true items: `cluster_share` for single items.
 
     Args:
         values: (n,) booleans, or 0 and 1.
         groups: (n,) the image of each item.
 
     Raises:
-        InputError: anything but 0 and 1, or other lengths; names the index.
+        InputError: anything but 0 and 1 (names the index), or lengths that differ.
     """
     hits = numbers(values, "values")
     bad = np.flatnonzero((hits != 0) & (hits != 1))
@@ -66,6 +66,6 @@ def cohens_h(first: float, second: float) -> EffectSize:
             raise InputError(f"expected shares between 0 and 1, got {first} and {second}")
     value = 2 * math.asin(math.sqrt(first)) - 2 * math.asin(math.sqrt(second))
     steps = [(0.2, "negligible"), (0.5, "small"), (0.8, "medium")]
-    # Rounded, so that a difference of exactly one step is not lost to the last bit of asin.
+    # Rounded, so that a difference of exactly one threshold is not lost to the last bit of asin.
     size = next((name for limit, name in steps if round(abs(value), 12) < limit), "large")
     return EffectSize(value, size, "Cohen's h")

@@ -1,4 +1,4 @@
-"""Intervals over images and seeds: both are resampled, since another seed is another model."""
+"""Intervals over images and seeds: both are resampled, since every seed trains another model."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def resampled_ratio(
 ) -> Float[np.ndarray, " draw"]:
     """Sum of numerators over sum of denominators in each resample of the groups (images).
 
-    The same groups give the same resamples, so that two models on the same images are paired.
+    The same groups give the same resamples, which pairs two models on the same images.
 
     Raises:
-        InputError: other lengths, or numbers that are not finite.
+        InputError: lengths that differ, or numbers that are not finite.
     """
     top, bottom = numbers(numerator, "numerator"), numbers(denominator, "denominator")
     number, n_groups = group_numbers(groups, len(top))
-    sums = np.stack([np.bincount(number, one, n_groups) for one in (top, bottom)], 1)
+    sums = np.stack([np.bincount(number, part, n_groups) for part in (top, bottom)], 1)
     drawn = np.concatenate([w @ sums for w in resample_weights(n_groups, n_resamples, seed)])
     top, bottom = drawn.T
     return np.divide(top, bottom, out=np.full(len(drawn), np.nan), where=bottom > 0)
@@ -51,18 +51,18 @@ def over_seeds(
 ) -> Interval:
     """The mean over seeds, with a percentile interval over resampled images and seeds.
 
-    Of a difference, give the differences of each seed. Resamples that are undefined (NaN) are left
-    out and counted in `reason`; a seed without an estimate makes the whole undefined. With few
-    seeds the interval is coarse: of three, one in nine resamples has one seed three times.
+    For a difference, pass each seed's difference. Undefined resamples (NaN) are left out and
+    counted in `reason`; a seed without an estimate makes the result undefined. With few seeds the
+    interval is coarse: of three seeds, one resample in nine holds a single one three times.
 
     Args:
-        values: (seeds,) the estimate of each seed on all images.
-        draws: (seeds, resamples) the estimate of each seed in each resample of the images; the
-            same resamples for all seeds.
-        n_groups: how many images.
+        values: (seeds,) each seed's estimate on all images.
+        draws: (seeds, resamples) each seed's estimate on each resample of the images; the
+            resamples are the same for all seeds.
+        n_groups: the number of images.
 
     Raises:
-        InputError: other lengths, or a seed below 0.
+        InputError: lengths that differ, or a seed below 0.
     """
     arguments.seed(seed)
     check_level(level)
@@ -73,7 +73,7 @@ def over_seeds(
     method = f"bootstrap over images and {n_seeds} seeds, {n_draws} resamples, seed {seed}"
     value = float(np.mean(values)) if n_seeds else nan
     if n_seeds < 2:
-        reason = "one seed only: images alone are resampled" if n_seeds else "no seeds"
+        reason = "one seed only: only images are resampled" if n_seeds else "no seeds"
         picked = draws[0] if n_seeds else np.zeros(0)
     else:
         reason = None
@@ -85,8 +85,8 @@ def over_seeds(
         return Interval(nan, nan, nan, n_seeds, n_groups, level, method, reason)
     left_out = int(np.isnan(picked).sum())
     if left_out:
-        told = f"{left_out} of {n_draws} resamples undefined"
-        reason = told if reason is None else f"{reason}; {told}"
+        dropped = f"{left_out} of {n_draws} resamples undefined"
+        reason = dropped if reason is None else f"{reason}; {dropped}"
     picked = picked[~np.isnan(picked)]
     if not len(picked):
         return Interval(value, nan, nan, n_seeds, n_groups, level, method, reason)

@@ -1,9 +1,9 @@
 """Mean IoU of label maps: from the confusion matrix of the whole data set, as in Pascal VOC.
 
-An image's share in that matrix is three numbers a class, `class_counts`, so that images can be
-resampled. torchmetrics' `MulticlassJaccardIndex` (macro) gives the same value; what it has not are
-intervals over images. A class that is in no truth and in no prediction of the data set is left out;
-one that is predicted and is nowhere counts 0.
+Each image contributes three numbers per class, `class_counts`, so that images can be resampled.
+torchmetrics' `MulticlassJaccardIndex` (macro) gives the same value, without intervals over images.
+A class that occurs in neither truth nor prediction is left out; one that is only predicted counts
+as 0.
 """
 
 from __future__ import annotations
@@ -29,34 +29,34 @@ def class_counts(
     n_classes: int,
     ignore: int = 255,
 ) -> Int[np.ndarray, "label 3"]:
-    """Pixels of each class that are right, that are predicted, and that are there.
+    """Pixels of each class that are right, that are predicted, and that are in the truth.
 
-    Pixels whose truth is `ignore` are left out on both sides.
+    Pixels whose truth is `ignore` are left out of all three.
 
     Raises:
-        InputError: maps of two sizes, or a label outside 0 to `n_classes` - 1.
+        InputError: maps of different sizes, or a label outside 0 to `n_classes` - 1.
     """
     if truth.shape != predicted.shape:
         raise InputError(
-            f"expected a truth and a prediction of one size, got {truth.shape} and "
-            f"{predicted.shape}: bring them to one size first"
+            f"expected a truth and a prediction of the same size, got {truth.shape} and "
+            f"{predicted.shape}: resize one of them first"
         )
     known = truth != ignore
-    there, said = truth[known].astype(np.int64), predicted[known].astype(np.int64)
-    for what, labels in (("truth", there), ("prediction", said)):
+    actual, guess = truth[known].astype(np.int64), predicted[known].astype(np.int64)
+    for what, labels in (("truth", actual), ("prediction", guess)):
         if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
             raise InputError(
                 f"expected labels from 0 to {n_classes - 1} (or {ignore} in the truth), got "
                 f"{labels.min()} to {labels.max()} in the {what}"
             )
-    right = np.bincount(there[there == said], minlength=n_classes)
-    sides = (np.bincount(labels, minlength=n_classes) for labels in (said, there))
+    right = np.bincount(actual[actual == guess], minlength=n_classes)
+    sides = (np.bincount(labels, minlength=n_classes) for labels in (guess, actual))
     return np.stack([right, *sides], 1)
 
 
 @checked
 def class_iou(counts: Int[np.ndarray, "label 3"]) -> Float[np.ndarray, " label"]:
-    """IoU of each class; NaN for one that is neither there nor predicted."""
+    """IoU of each class; NaN for a class that is neither in the truth nor predicted."""
     return _iou(counts.astype(np.float64))
 
 
@@ -75,7 +75,7 @@ def mean_iou(
         groups: (n,) the image of each item; by default each item is its own.
 
     Raises:
-        InputError: another shape, or other lengths.
+        InputError: counts of another shape, or lengths that differ.
     """
     check_level(level)
     sums = _by_group(counts, groups)
@@ -87,8 +87,8 @@ def mean_iou(
     if len(sums) == 1:
         reason = "one image only: nothing to resample"
         return Interval(value, nan, nan, len(counts), 1, level, method, reason)
-    found = _resampled(sums, n_resamples, seed)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    draws = _resampled(sums, n_resamples, seed)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     return Interval(value, float(low), float(high), len(counts), len(sums), level, method)
 
 
@@ -103,36 +103,36 @@ def mean_iou_difference(
 ) -> PairedDifference:
     """Mean IoU of `a` minus that of `b` on the same images, resampled together.
 
-    `p` is that of a permutation test which swaps the two within images.
+    `p` comes from a permutation test that swaps the two within images.
 
     Raises:
-        InputError: other shapes or lengths.
+        InputError: shapes or lengths that differ.
     """
     check_level(level)
     if a.shape != b.shape:
         raise InputError(f"expected counts of the same images, got {a.shape} and {b.shape}")
-    ours, theirs = _by_group(a, groups), _by_group(b, groups)
+    first, second = _by_group(a, groups), _by_group(b, groups)
     method = f"difference of mean IoU, bootstrap over images, {n_resamples} resamples, seed {seed}"
     nan, n = math.nan, len(a)
-    if not ours.sum() or not theirs.sum():
-        return PairedDifference(nan, nan, nan, n, len(ours), level, method, "no pixels")
-    value = float(np.nanmean(_iou(ours.sum(0))) - np.nanmean(_iou(theirs.sum(0))))
-    if len(ours) == 1:
+    if not first.sum() or not second.sum():
+        return PairedDifference(nan, nan, nan, n, len(first), level, method, "no pixels")
+    value = float(np.nanmean(_iou(first.sum(0))) - np.nanmean(_iou(second.sum(0))))
+    if len(first) == 1:
         reason = "one image only: nothing to resample"
         return PairedDifference(value, nan, nan, n, 1, level, method, reason)
-    found = _resampled(ours, n_resamples, seed) - _resampled(theirs, n_resamples, seed)
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
-    swaps = np.random.default_rng(seed).integers(0, 2, size=(n_resamples, len(ours)))
-    moved = np.tensordot(swaps.astype(np.float64), theirs - ours, 1)
-    swapped = _means(ours.sum(0) + moved) - _means(theirs.sum(0) - moved)
-    # Differences that differ by rounding only are ties.
+    draws = _resampled(first, n_resamples, seed) - _resampled(second, n_resamples, seed)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    swaps = np.random.default_rng(seed).integers(0, 2, size=(n_resamples, len(first)))
+    moved = np.tensordot(swaps.astype(np.float64), second - first, 1)
+    swapped = _means(first.sum(0) + moved) - _means(second.sum(0) - moved)
+    # Differences that differ only by rounding are ties.
     hits = int((np.abs(swapped) >= abs(value) - 1e-12).sum())
     return PairedDifference(
         value,
         float(low),
         float(high),
         n,
-        len(ours),
+        len(first),
         level,
         method,
         p=(hits + 1) / (n_resamples + 1),
@@ -146,7 +146,7 @@ def resampled_mean_iou(
     """Mean IoU in each resample of the images; the same groups give the same resamples.
 
     Raises:
-        InputError: another shape, or other lengths.
+        InputError: counts of another shape, or lengths that differ.
     """
     return _resampled(_by_group(counts, groups), n_resamples, seed)
 
@@ -155,22 +155,22 @@ def resampled_mean_iou(
 def cell_bound(
     cells: Int[np.ndarray, "cell label"],
     missed: Int[np.ndarray, " label"] | None = None,
-    said: int | None = None,
+    missed_as: int | None = None,
 ) -> Float[np.ndarray, " label"]:
     """The largest IoU of each class that any choice of whole cells can reach.
 
     A label map that is constant on cells (on visual tokens, say) cannot do better in any class, so
-    the mean over classes bounds its mean IoU. Classes are bounded one by one, and one map may not
-    reach all bounds at once. For a class, the best choice takes cells in the order of their share
-    of it (the maximum of a ratio of sums), so that trying all beginnings is enough.
+    the mean over classes bounds its mean IoU. Classes are bounded one by one; a single map may not
+    reach all bounds at once. The best choice for a class takes cells in the order of its share of
+    them (the maximum of a ratio of sums), so it is enough to try the prefixes of that order.
 
     Args:
-        cells: (n, classes) pixels of each class in each cell, of the whole data set.
-        missed: (classes,) pixels of each class that lie in no cell, which no choice reaches.
-        said: the class that pixels in no cell are said to be of; of none if None.
+        cells: (n, classes) pixels of each class in each cell, over the whole data set.
+        missed: (classes,) pixels of each class that lie in no cell and cannot be chosen.
+        missed_as: the class that is predicted for those pixels; None for no class.
 
     Returns:
-        (classes,) IoU; NaN for a class that is nowhere.
+        (classes,) IoU; NaN for a class without pixels.
     """
     total = cells.sum(1)
     outside = np.zeros(cells.shape[1]) if missed is None else missed
@@ -179,13 +179,15 @@ def cell_bound(
         everywhere = inside.sum() + outside[label]
         if not everywhere:
             continue
-        there = inside > 0
-        own, whole = inside[there].astype(np.float64), total[there].astype(np.float64)
-        order = np.argsort(-own / whole, kind="stable")
-        # What is said of pixels in no cell is said before any cell is chosen.
-        given, wrong = (outside[label], outside.sum() - outside[label]) if label == said else (0, 0)
-        hits = given + np.cumsum([0.0, *own[order]])
-        beside = wrong + np.cumsum([0.0, *(whole - own)[order]])
+        occupied = inside > 0
+        hit, size = inside[occupied].astype(np.float64), total[occupied].astype(np.float64)
+        order = np.argsort(-hit / size, kind="stable")
+        # Pixels in no cell are predicted whatever cells are chosen.
+        right, wrong = (
+            (outside[label], outside.sum() - outside[label]) if label == missed_as else (0, 0)
+        )
+        hits = right + np.cumsum([0.0, *hit[order]])
+        beside = wrong + np.cumsum([0.0, *(size - hit)[order]])
         bound[label] = (hits / (everywhere + beside)).max()
     return bound
 
@@ -205,9 +207,9 @@ def _iou(sums: Float[np.ndarray, "*shape 3"]) -> Float[np.ndarray, "*shape"]:
 
 
 def _means(sums: Float[np.ndarray, "draw label 3"]) -> Float[np.ndarray, " draw"]:
-    found = _iou(sums)
-    there = ~np.isnan(found)
-    return np.where(there, found, 0.0).sum(1) / np.maximum(there.sum(1), 1)
+    iou = _iou(sums)
+    defined = ~np.isnan(iou)
+    return np.where(defined, iou, 0.0).sum(1) / np.maximum(defined.sum(1), 1)
 
 
 def _resampled(

@@ -1,10 +1,10 @@
-"""What is chosen by looking is judged on other images; what is looked for in many places is tested
-as often.
+"""Selection and multiple testing: what was chosen on some images is judged on others, and the p
+values of several tests are corrected for their number.
 
-The largest of several estimates is too large, and its own interval too short and in the wrong
-place. `cross_fitted` chooses on one half of the images and judges on the other, both ways round.
-More folds would be worse: then most folds choose on nearly the same images, and their estimates go
-up and down together (`benchmarks/coverage.py`).
+The largest of several estimates is biased upwards, and its own interval is too short and in the
+wrong place. `cross_fitted` chooses on one half of the images and judges on the other, both ways
+round. More folds would be worse: most of them would choose on nearly the same images, so that their
+estimates would move together (`benchmarks/coverage.py`).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from .. import arguments
 
 @checked
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """P values corrected for how many there are (Holm 1979, Scand. J. Stat. 6:65): the chance that
-    any of them is below a limit is at most the limit, whatever they have to do with each other.
+    """P values corrected for the number of tests (Holm 1979, Scand. J. Stat. 6:65).
 
-    None and NaN stay what they are and count as no test.
+    Under the null hypotheses, the chance that any of them falls below a limit is at most the limit,
+    however the tests depend on each other. None and NaN stay as they are and count as no test.
 
     Raises:
         InputError: a p value outside 0 to 1.
@@ -36,18 +36,18 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
     for index, p in known.items():
         if not 0 <= p <= 1:
             raise InputError(f"p_values[{index}] is {p}; expected 0 to 1")
-    found = list(p_values)
-    so_far = 0.0
-    for place, index in enumerate(sorted(known, key=known.__getitem__)):
-        so_far = max(so_far, min(1.0, (len(known) - place) * known[index]))
-        found[index] = so_far
-    return found
+    corrected = list(p_values)
+    largest = 0.0
+    for rank, index in enumerate(sorted(known, key=known.__getitem__)):
+        largest = max(largest, min(1.0, (len(known) - rank) * known[index]))
+        corrected[index] = largest
+    return corrected
 
 
 @checked
 def simultaneous_level(n: int, level: float = 0.95) -> float:
-    """The level of each of `n` intervals with which all of them hold together at `level`
-    (Bonferroni); for the band of a curve."""
+    """The level of each of `n` intervals at which all of them hold together at `level`
+    (Bonferroni); for the band around a curve."""
     if n < 1:
         raise InputError(f"expected at least one interval, got {n}")
     return 1 - (1 - level) / n
@@ -55,7 +55,7 @@ def simultaneous_level(n: int, level: float = 0.95) -> float:
 
 @checked
 def half_of(names: Sequence[str], seed: int = 0) -> dict[str, int]:
-    """0 or 1 for each different name: two halves of the images, at random and always the same.
+    """Assigns 0 or 1 to each distinct name: a random split in halves that is always the same.
 
     Raises:
         InputError: a seed below 0.
@@ -68,12 +68,12 @@ def half_of(names: Sequence[str], seed: int = 0) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class CrossFitted:
-    """Which candidate each half of the images is judged with.
+    """The candidate with which each half of the images is judged.
 
     Attributes:
-        chosen: (n,) for each group the candidate that is best on the other half.
-        favourites: the two candidates, that of half 0 first; equal where both halves agree.
-        numerator, denominator: (n,) sums of each group at its candidate.
+        chosen: (n,) the candidate of each group: the best one on the other half.
+        favourites: the two candidates, that of half 0 first; equal if both halves agree.
+        numerator, denominator: (n,) each group's sums at its candidate.
     """
 
     chosen: Int[np.ndarray, " group"]
@@ -91,17 +91,17 @@ def cross_fitted(
 ) -> CrossFitted:
     """Each group's sums at the candidate that is best on the *other* half of the groups.
 
-    Give the sums to `cluster_share`, `cluster_ratio` or, beside a control at the same candidates,
-    to `paired_difference`: their intervals are right although the candidate was chosen.
+    Pass the sums to `cluster_share`, `cluster_ratio` or, with a control at the same candidates,
+    `paired_difference`: the intervals are valid although the candidate was chosen on the data.
 
     Args:
         numerator, denominator: sums of each group (image) for each candidate (layer, window,
-            head); 0 in both where a group has none.
-        halves: 0 or 1 of each group; see `half_of`.
-        smallest: the smallest is best, not the largest; of equal ones the first.
+            head); both 0 where a group has none.
+        halves: 0 or 1 for each group; see `half_of`.
+        smallest: choose the smallest ratio instead of the largest; ties go to the first.
 
     Raises:
-        InputError: other shapes, or a half in which no candidate has items.
+        InputError: shapes that differ, or a half in which no candidate has items.
     """
     if numerator.shape != denominator.shape or len(halves) != len(numerator):
         raise InputError(
@@ -111,13 +111,13 @@ def cross_fitted(
     favourites = []
     for side in (0, 1):
         other = halves != side
-        top, bottom = (one[other].sum(0, np.float64) for one in (numerator, denominator))
+        top, bottom = (sums[other].sum(0, np.float64) for sums in (numerator, denominator))
         if not (bottom > 0).any():
             raise InputError("a half of the groups has no items: two groups with items are needed")
         worst = np.inf if smallest else -np.inf
-        found = np.divide(top, bottom, out=np.full(len(top), worst), where=bottom > 0)
-        favourites.append(int(found.argmin() if smallest else found.argmax()))
+        ratios = np.divide(top, bottom, out=np.full(len(top), worst), where=bottom > 0)
+        favourites.append(int(ratios.argmin() if smallest else ratios.argmax()))
     chosen = np.array(favourites)[halves]
     rows = np.arange(len(chosen))
-    own, whole = (one[rows, chosen].astype(np.float64) for one in (numerator, denominator))
-    return CrossFitted(chosen, (favourites[0], favourites[1]), own, whole)
+    top, bottom = (sums[rows, chosen].astype(np.float64) for sums in (numerator, denominator))
+    return CrossFitted(chosen, (favourites[0], favourites[1]), top, bottom)

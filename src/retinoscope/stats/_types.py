@@ -1,4 +1,4 @@
-"""What a statistic returns: the value never without its interval, its size and its method."""
+"""Result types: every value comes with its interval, its sample size and its method."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ class Interval:
     """An estimate and its confidence interval.
 
     Attributes:
-        value: the estimate; NaN where it is undefined, with `reason` saying why.
+        value: the estimate; NaN where it is undefined, as `reason` explains.
         low, high: the interval's ends; NaN where no interval exists (one group only, say).
-        n: how many items went in.
-        n_groups: how many independent groups (images) these items come from.
+        n: the number of items.
+        n_groups: the number of independent groups (images) that these come from.
         level: coverage, such as 0.95.
-        method: how the interval was made, for the caption of a table.
-        reason: why something is undefined or was replaced; None if nothing was.
-        size: of a share, how many independent items its interval is worth; else None.
+        method: how the interval was computed, for a table's caption.
+        reason: why something is undefined or was replaced; None otherwise.
+        size: for a share, its effective number of independent items; else None.
         freedom: degrees of freedom of a share or a mean over groups; infinite where items are
             independent, None where the interval rests on no t distribution.
     """
@@ -31,7 +31,7 @@ class Interval:
     level: float
     method: str
     reason: str | None = None
-    # By name only, so that no subclass takes its own numbers for them.
+    # Keyword-only, so that the fields of subclasses come before them.
     size: float | None = field(default=None, kw_only=True)
     freedom: float | None = field(default=None, kw_only=True)
 
@@ -46,7 +46,7 @@ class Interval:
 
     def overlaps(self, other: Interval) -> bool:
         """Whether the two intervals share a point; True where either is undefined, since nothing
-        tells the two apart then."""
+        then separates them."""
         if not (self.defined and other.defined):
             return True
         return self.low <= other.high and other.low <= self.high
@@ -57,11 +57,11 @@ class PairedDifference(Interval):
     """Mean of `a - b` over pairs, with its interval, its test of "no difference" and the verdict.
 
     Attributes:
-        p: two-sided sign-flip test over groups: valid when items of a group depend on each other;
-            NaN where undefined. With fewer than 6 groups it cannot be below 0.05.
-        mcnemar_p: exact McNemar test, for booleans and one pair a group only (else None: it takes
-            pairs as independent; `p` does not).
-        only_a, only_b: for booleans, pairs in which only a (only b) holds; else None.
+        p: two-sided sign-flip test over groups, valid when items within a group depend on each
+            other; NaN where undefined. With fewer than 6 groups it cannot fall below 0.05.
+        mcnemar_p: McNemar's exact test, for booleans with one pair per group; else None, since
+            unlike `p` it takes pairs as independent.
+        only_a, only_b: for booleans, the number of pairs in which only a (only b) holds; else None.
     """
 
     p: float = math.nan
@@ -73,8 +73,8 @@ class PairedDifference(Interval):
     def significant(self) -> bool:
         """Whether the test rejects "no difference" at 1 - level: the verdict on an effect.
 
-        Not whether the intervals of a and b overlap: those do not know that the two were measured
-        on the same images. Of one of several looked at, correct `p` first (`holm`).
+        This is not whether the intervals of a and b overlap, which ignores that both were measured
+        on the same images. If this is one of several tests, correct `p` first (`holm`).
         """
         return self.p < 1 - self.level - 1e-12
 

@@ -1,4 +1,4 @@
-"""How well one map over an image agrees with where people looked.
+"""Agreement of a map over an image with where people looked.
 
     from retinoscope.stats import maps
 
@@ -6,10 +6,10 @@
     maps.nss(model_map, fixations, repeats=True)       # a MapScore: value, n, settings, reason
     maps.compare(model_map, maps.Reference(density=human_density, fixations=fixations))
 
-A map is (H, W), higher where more is claimed to matter; it needs no scale. What a metric is not
-defined for is NaN with a `reason`, never a middling number; what is no map at all (NaN, another
-size, negative values where a density is wanted) is refused unless the caller says what to do, and
-that is recorded.
+A map is (H, W), higher where the image is said to matter more, on any scale. Where a metric is
+undefined it is NaN with a `reason`, never a neutral number. Input that is not a valid map (NaN,
+another size, negative values where a density is required) is refused unless the caller chooses how
+to treat it, and that choice is recorded.
 """
 
 from ._auc import auc_borji, auc_judd, auc_region, auc_shuffled, mann_whitney

@@ -1,8 +1,8 @@
 """Areas under the ROC curve, each as a Mann-Whitney statistic with half credit for ties.
 
 The probability that the map is higher at a fixated pixel than at one of the negatives. Nothing is
-jittered, thresholded or drawn at random: a constant map is at 0.5 exactly, and the same input gives
-the same number.
+jittered, thresholded or drawn at random: a constant map scores exactly 0.5, and results are
+deterministic.
 """
 
 from __future__ import annotations
@@ -34,79 +34,79 @@ def mann_whitney(
 
 
 @checked
-def auc_judd(ours: Map, fixations: Fixations, *, repeats: bool = False) -> MapScore:
+def auc_judd(predicted: Map, fixations: Fixations, *, repeats: bool = False) -> MapScore:
     """Fixated pixels against all others.
 
     Args:
         fixations: (n, 2) x and y in pixels, or a boolean map.
-        repeats: a pixel that is fixated twice is two positives; by default one, as in the MIT
+        repeats: count a pixel fixated twice as two positives; by default as one, as in the MIT
             benchmark's code.
 
     Raises:
         InputError: NaN, infinity, or a fixation outside the map.
 
     Source: Judd et al. 2009 (ICCV); Bylinskii et al. 2019, section 3.1.1. Their code spaces
-    thresholds at the fixated values and jitters ties; this is the area without either.
+    thresholds at the fixated values and jitters ties; this is the exact area.
     """
-    values, at, settings = _read(ours, fixations, repeats)
-    rest = np.ones(values.size, bool)
-    rest[at] = False
-    return _score("auc_judd", values.ravel()[at], values.ravel()[rest], settings)
+    values, fixated, settings = _read(predicted, fixations, repeats)
+    others = np.ones(values.size, bool)
+    others[fixated] = False
+    return _score("auc_judd", values.ravel()[fixated], values.ravel()[others], settings)
 
 
 @checked
-def auc_borji(ours: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
+def auc_borji(predicted: Map, fixations: Fixations, *, repeats: bool = True) -> MapScore:
     """Fixations against pixels drawn uniformly from the whole map.
 
     The original averages over 100 random draws of as many negatives as there are fixations; this is
-    what that average tends to, with every pixel as a negative once.
+    the limit of that average, with every pixel as a negative once.
 
     Raises:
-        InputError: as `auc_judd`.
+        InputError: see `auc_judd`.
 
     Source: Borji et al. 2013 (TIP 22:55); Bylinskii et al. 2019, section 3.1.2.
     """
-    values, at, settings = _read(ours, fixations, repeats)
-    return _score("auc_borji", values.ravel()[at], values.ravel(), settings)
+    values, fixated, settings = _read(predicted, fixations, repeats)
+    return _score("auc_borji", values.ravel()[fixated], values.ravel(), settings)
 
 
 @checked
 def auc_shuffled(
-    ours: Map, fixations: Fixations, others: Others, *, repeats: bool = True
+    predicted: Map, fixations: Fixations, others: Others, *, repeats: bool = True
 ) -> MapScore:
     """Fixations against those of other images, laid on this map: what all images share, such as a
-    bias to the centre, earns nothing.
+    centre bias, earns nothing.
 
     Args:
         others: (m, 2) fixations of other images, in pixels of this map; all of them are negatives
-            (the original draws some of them 100 times, which tends to the same).
+            (the original draws subsets 100 times, which tends to the same).
 
     Raises:
-        InputError: as `auc_judd`, for either set.
+        InputError: see `auc_judd`, for either set.
 
     Source: Zhang et al. 2008 (Journal of Vision 8(7):32); Bylinskii et al. 2019, section 3.1.3.
     """
-    values, at, settings = _read(ours, fixations, repeats)
-    away = pixels(others, values.shape, repeats=True, name="fixations of other images")
-    if not away.size:
-        return undefined("auc_shuffled", "no fixation of another image", at.size, settings)
-    return _score("auc_shuffled", values.ravel()[at], values.ravel()[away], settings)
+    values, fixated, settings = _read(predicted, fixations, repeats)
+    negatives = pixels(others, values.shape, repeats=True, name="fixations of other images")
+    if not negatives.size:
+        return undefined("auc_shuffled", "no fixation of another image", fixated.size, settings)
+    return _score("auc_shuffled", values.ravel()[fixated], values.ravel()[negatives], settings)
 
 
 @checked
 def auc_region(
-    ours: Map,
+    predicted: Map,
     region: Bool[np.ndarray, "reference_height reference_width"],
     *,
     resize: Resize | None = None,
 ) -> MapScore:
-    """The pixels of a region against all others, such as a density above a threshold.
+    """The pixels of a region, such as a density above a threshold, against all others.
 
     Raises:
-        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+        InputError: NaN, infinity, sizes that differ, or a region that is not boolean.
     """
-    values, settings = fit(map_of(ours, "the map"), region.shape, resize)
-    values = _levelled(values)
+    values, settings = fit(map_of(predicted, "the map"), region.shape, resize)
+    values = _without_rounding(values)
     if not region.any() or region.all():
         reason = "every pixel is in the region" if region.any() else "the region is empty"
         return undefined("auc_region", reason, int(region.sum()), settings)
@@ -114,15 +114,15 @@ def auc_region(
 
 
 def _read(
-    ours: Map, fixations: Fixations, repeats: bool
+    predicted: Map, fixations: Fixations, repeats: bool
 ) -> tuple[Map, np.ndarray, dict[str, str | int | float | bool]]:
-    values = _levelled(map_of(ours, "the map"))
-    at = pixels(fixations, values.shape, repeats=repeats, name="fixations")
-    return values, at, {"repeats": repeats}
+    values = _without_rounding(map_of(predicted, "the map"))
+    fixated = pixels(fixations, values.shape, repeats=repeats, name="fixations")
+    return values, fixated, {"repeats": repeats}
 
 
-def _levelled(values: Map) -> Map:
-    """A constant map without its rounding, whose order would count as if it meant something."""
+def _without_rounding(values: Map) -> Map:
+    """Flattens a constant map, so that the order of its rounding errors does not count."""
     return np.zeros_like(values) if constant(values) else values
 
 

@@ -1,4 +1,4 @@
-"""What may be compared: finite maps of one size, and fixations that lie on them."""
+"""Input checks: finite maps of one size, and fixations that lie on them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ._resample import Resize, resample
 
 Map = Float[np.ndarray, "height width"]
 ReferenceMap = Float[np.ndarray, "reference_height reference_width"]
-"""A map that the other one is resized to, where that is asked for."""
+"""A reference map, to whose size the other map can be resized."""
 Fixations = Float[np.ndarray, "fixation 2"] | Bool[np.ndarray, "height width"]
 Others = Float[np.ndarray, "other 2"] | Bool[np.ndarray, "height width"]
 Negatives = Literal["refuse", "clip", "shift"]
 Settings = dict[str, str | int | float | bool]
 
 _FLAT = 1e-12
-"""A map whose values differ by less, relative to the largest, is constant: rounding made it so."""
+"""Maps whose values differ by less, relative to the largest, are constant up to rounding."""
 
 
 def map_of(values: object, name: str) -> Map:
-    """(H, W) float64 of finite numbers.
+    """Returns `values` as a float64 array (H, W) of finite numbers.
 
     Raises:
-        InputError: not two-dimensional, without pixels, or a NaN or an infinity.
+        InputError: not two-dimensional, without pixels, or with NaN or infinity.
     """
     array = np.asarray(values)
     if array.ndim != 2 or array.size == 0 or array.dtype.kind not in "biuf":
@@ -41,18 +41,18 @@ def map_of(values: object, name: str) -> Map:
     if bad:
         raise InputError(
             f"expected {name} without NaN and infinity, got {bad} such of {array.size} pixels: "
-            "mend it, or leave it out and count it"
+            "fill them, or leave the map out and count it"
         )
     return array
 
 
-def pair(ours: object, theirs: object, resize: Resize | None) -> tuple[Map, Map, Settings]:
-    """Both maps in the size of the second.
+def pair(predicted: object, reference: object, resize: Resize | None) -> tuple[Map, Map, Settings]:
+    """Returns both maps in the size of the second, and the settings to record.
 
     Raises:
-        InputError: maps that cannot be used, or of two sizes without `resize`.
+        InputError: invalid maps, or maps of different sizes without `resize`.
     """
-    first, second = map_of(ours, "the map"), map_of(theirs, "the reference map")
+    first, second = map_of(predicted, "the map"), map_of(reference, "the reference map")
     fitted, settings = fit(first, second.shape, resize)
     return fitted, second, settings
 
@@ -60,7 +60,7 @@ def pair(ours: object, theirs: object, resize: Resize | None) -> tuple[Map, Map,
 def fit(
     values: Map, shape: Sequence[int], resize: Resize | None
 ) -> tuple[Float[np.ndarray, "new_height new_width"], Settings]:
-    """A map in the size of the other side; resized only where that is asked for."""
+    """Returns a map in the reference's size, resized only on request, and the settings."""
     if resize is not None:
         one_of(resize, ("bilinear", "area"), "resize")
     rows, columns = shape
@@ -79,14 +79,14 @@ def fit(
 def density(
     values: Map, name: str, negatives: Negatives, settings: Settings
 ) -> Float[np.ndarray, "height width"] | None:
-    """The map scaled to add up to 1; None where it adds up to 0.
+    """Returns the map scaled to add up to 1; None where it adds up to 0.
 
     Args:
         negatives: "refuse" them, "clip" them to 0, or "shift" the whole map up by its minimum.
-        settings: is told what was done.
+        settings: where the treatment of negative values is recorded.
 
     Raises:
-        InputError: negative values that are to be refused, or another name.
+        InputError: negative values that are to be refused, or an unknown treatment.
     """
     one_of(negatives, ("refuse", "clip", "shift"), "negatives")
     low = float(values.min())
@@ -94,7 +94,7 @@ def density(
         if negatives == "refuse":
             raise InputError(
                 f"expected {name} without negative values, got {int((values < 0).sum())} of "
-                f"{values.size} down to {low:g}: say what they mean, with negatives='clip' or "
+                f"{values.size} down to {low:g}: choose their treatment, negatives='clip' or "
                 "'shift'"
             )
         settings["negatives"] = negatives
@@ -104,19 +104,19 @@ def density(
 
 
 def constant(values: np.ndarray) -> bool:
-    """Whether all values are the same, but for rounding."""
+    """Whether all values are the same up to rounding."""
     return float(np.ptp(values)) <= _FLAT * float(np.abs(values).max())
 
 
 def pixels(fixations: object, shape: Sequence[int], *, repeats: bool, name: str) -> np.ndarray:
-    """Flat indices of the fixated pixels of a map, ascending.
+    """Returns flat indices of the fixated pixels of a map, ascending.
 
     Args:
-        fixations: (n, 2) x and y in pixels from the left upper corner, or a boolean map.
-        repeats: a pixel that is looked at twice counts twice; a boolean map counts each once.
+        fixations: (n, 2) x and y in pixels from the upper left corner, or a boolean map.
+        repeats: count a pixel fixated twice as two; a boolean map counts each pixel once.
 
     Raises:
-        InputError: another form, a NaN, or a point that lies outside.
+        InputError: another shape or type, NaN, or a point outside the map.
     """
     rows, columns = shape
     array = np.asarray(fixations)
@@ -138,8 +138,8 @@ def pixels(fixations: object, shape: Sequence[int], *, repeats: bool, name: str)
         raise InputError(
             f"expected {name} inside the image ({columns}x{rows}), got {int(outside.sum())} of "
             f"{len(array)} outside, the first at x {first[0]:g}, y {first[1]:g}: drop and count "
-            "them first"
+            "those first"
         )
-    places = np.floor(array).astype(int)
-    flat = np.sort(places[:, 1] * columns + places[:, 0])
+    cells = np.floor(array).astype(int)
+    flat = np.sort(cells[:, 1] * columns + cells[:, 0])
     return flat if repeats else np.unique(flat)

@@ -1,4 +1,4 @@
-"""All metrics at once, against whatever is known of where people looked."""
+"""All metrics at once, as far as the reference allows."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from ._types import MapScore, undefined
 
 @dataclass(frozen=True)
 class Metric:
-    """What a metric means.
+    """A metric's label, direction and chance level.
 
     Attributes:
         name: its key in `METRICS`.
         label: for tables and figures.
         better: 1 where higher is better, -1 where lower is.
-        chance: the value of a map that knows nothing, where there is one such value.
+        chance: the score of an uninformative map, where there is a single such value.
     """
 
     name: str
@@ -39,8 +39,8 @@ class Metric:
 
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
-        one.name: one
-        for one in (
+        metric.name: metric
+        for metric in (
             Metric("ncc", "NCC", 1, 0.0),
             Metric("auc_judd", "AUC (Judd)", 1, 0.5),
             Metric("auc_borji", "AUC (Borji)", 1, 0.5),
@@ -63,10 +63,10 @@ class Reference:
     """Where people looked, as far as it is known.
 
     Attributes:
-        density: (H, W) map, not negative.
+        density: (H, W) map without negative values.
         fixations: (n, 2) x and y in pixels.
         others: (m, 2) fixations of other images, in pixels of this one.
-        baseline: (H, W) what is known without having seen the image, for the information gain.
+        baseline: (H, W) prediction made without seeing the image, for the information gain.
     """
 
     density: Map | None = None
@@ -77,7 +77,7 @@ class Reference:
 
 @checked
 def compare(
-    ours: Map,
+    predicted: Map,
     reference: Reference,
     metrics: Sequence[str] = tuple(METRICS),
     *,
@@ -86,66 +86,66 @@ def compare(
     resize: Resize | None = None,
     grid: int = 16,
 ) -> dict[str, MapScore]:
-    """The scores of one map by name; what the reference does not allow is NaN with its reason.
+    """Scores one map by every metric; what the reference does not allow is NaN with its reason.
 
     Args:
-        ours: (H, W).
+        predicted: (H, W).
         metrics: keys of `METRICS`.
-        repeats: of NSS, AUC (Borji), AUC (shuffled) and information gain; AUC (Judd) takes each
-            pixel once, by its definition.
-        negatives: of the metrics that take the map as a density (KL, SIM, information gain, EMD);
-            those of the MIT code begin at the map's minimum, whatever it is.
-        resize: how the map gets the reference's size; refused if None and they differ.
+        repeats: count repeated fixations in NSS, AUC (Borji), AUC (shuffled) and information gain;
+            AUC (Judd) counts each pixel once by definition.
+        negatives: treatment of negative values by the metrics that take the map as a density (KL,
+            SIM, information gain, EMD); those of the MIT code subtract the minimum in any case.
+        resize: how to bring the map to the reference's size; None refuses sizes that differ.
         grid: see `emd`.
 
     Raises:
-        InputError: another metric, or what the metrics refuse.
+        InputError: an unknown metric, or input that a metric refuses.
     """
     unknown = [name for name in metrics if name not in METRICS]
     if unknown:
         raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
-    values = map_of(ours, "the map")
-    told: dict[str, str | int | float | bool] = {}
-    if (
-        shown := reference.density if reference.density is not None else reference.baseline
-    ) is not None:
-        values, told = fit(values, np.asarray(shown).shape, resize)
-    found = {}
+    values = map_of(predicted, "the map")
+    resized: dict[str, str | int | float | bool] = {}
+    target = reference.density if reference.density is not None else reference.baseline
+    if target is not None:
+        values, resized = fit(values, np.asarray(target).shape, resize)
+    scores = {}
     for name in metrics:
-        score = _one(name, values, reference, repeats, negatives, grid)
-        found[name] = MapScore(name, score.value, score.n, {**told, **score.settings}, score.reason)
-    return found
+        score = _score(name, values, reference, repeats, negatives, grid)
+        settings = {**resized, **score.settings}
+        scores[name] = MapScore(name, score.value, score.n, settings, score.reason)
+    return scores
 
 
-def _one(
-    name: str, values: Map, known: Reference, repeats: bool, negatives: Negatives, grid: int
+def _score(
+    name: str, values: Map, reference: Reference, repeats: bool, negatives: Negatives, grid: int
 ) -> MapScore:
     if name in ("ncc", "kl", "sim", "sim_mit", "emd"):
-        if known.density is None:
+        if reference.density is None:
             return undefined(name, "no density of where people looked")
         if name == "ncc":
-            return ncc(values, known.density)
+            return ncc(values, reference.density)
         if name == "emd":
-            return emd(values, known.density, grid=grid, negatives=negatives)
+            return emd(values, reference.density, grid=grid, negatives=negatives)
         if name == "sim_mit":
-            return similarity_mit(values, known.density)
-        return (kl if name == "kl" else similarity)(values, known.density, negatives=negatives)
-    if known.fixations is None:
+            return similarity_mit(values, reference.density)
+        return (kl if name == "kl" else similarity)(values, reference.density, negatives=negatives)
+    if reference.fixations is None:
         return undefined(name, "no fixations, only a map")
     if name == "nss":
-        return nss(values, known.fixations, repeats=repeats)
+        return nss(values, reference.fixations, repeats=repeats)
     if name == "auc_judd":
-        return auc_judd(values, known.fixations)
+        return auc_judd(values, reference.fixations)
     if name == "auc_borji":
-        return auc_borji(values, known.fixations, repeats=repeats)
+        return auc_borji(values, reference.fixations, repeats=repeats)
     if name == "auc_shuffled":
-        if known.others is None:
+        if reference.others is None:
             return undefined(name, "no fixation of another image")
-        return auc_shuffled(values, known.fixations, known.others, repeats=repeats)
-    if known.baseline is None:
+        return auc_shuffled(values, reference.fixations, reference.others, repeats=repeats)
+    if reference.baseline is None:
         return undefined(name, "no baseline")
     if name == "information_gain_mit":
-        return information_gain_mit(values, known.fixations, known.baseline)
+        return information_gain_mit(values, reference.fixations, reference.baseline)
     return information_gain(
-        values, known.fixations, known.baseline, repeats=repeats, negatives=negatives
+        values, reference.fixations, reference.baseline, repeats=repeats, negatives=negatives
     )

@@ -11,32 +11,32 @@ from ._resample import Resize
 from ._types import MapScore, undefined
 
 EPSILON = 2.2e-16
-"""As in the MIT benchmark's code: keeps logarithms finite."""
+"""Keeps logarithms finite; as in the MIT benchmark's code."""
 
 
 @checked
 def similarity(
-    ours: Map,
-    theirs: ReferenceMap,
+    predicted: Map,
+    reference: ReferenceMap,
     *,
     negatives: Negatives = "refuse",
     resize: Resize | None = None,
 ) -> MapScore:
-    """SIM: what two densities share, the sum of the smaller of both over pixels.
+    """SIM: the overlap of two densities, the sum over pixels of the smaller of both.
 
-    0 to 1, 1 for equal maps. The maps are densities as they are; the MIT benchmark's code scales
-    them by minimum and maximum first, which is `similarity_mit`. A constant positive map is the
+    0 to 1, 1 for equal maps. The maps are taken as densities; the MIT benchmark's code first
+    rescales them by minimum and maximum, which is `similarity_mit`. A constant positive map is the
     uniform density. Undefined where a map adds up to 0.
 
     Args:
         negatives: "refuse", "clip" to 0, or "shift" up by the minimum.
 
     Raises:
-        InputError: NaN, infinity, two sizes, or negative values that were not provided for.
+        InputError: NaN, infinity, sizes that differ, or negative values that are refused.
 
     Source: Judd et al. 2012 (MIT-CSAIL-TR-2012-001); Bylinskii et al. 2019, section 3.2.2.
     """
-    first, second, settings = pair(ours, theirs, resize)
+    first, second, settings = pair(predicted, reference, resize)
     p, q = _both(first, second, negatives, settings)
     if p is None or q is None:
         return undefined("sim", _empty(p), first.size, settings)
@@ -44,18 +44,20 @@ def similarity(
 
 
 @checked
-def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = None) -> MapScore:
-    """SIM as the MIT benchmark's code computes it: both maps are first scaled to 0 to 1 by their
-    minimum and maximum, so that a pedestal under a map is taken off; see `similarity`.
+def similarity_mit(
+    predicted: Map, reference: ReferenceMap, *, resize: Resize | None = None
+) -> MapScore:
+    """SIM as computed by the MIT benchmark's code, which first rescales both maps to 0 to 1 by
+    minimum and maximum and so removes a constant offset; see `similarity`.
 
     Undefined where a map is constant.
 
     Raises:
-        InputError: NaN, infinity, or two sizes.
+        InputError: NaN, infinity, or sizes that differ.
 
     Source: similarity.m of the MIT/Tuebingen saliency benchmark.
     """
-    first, second, settings = pair(ours, theirs, resize)
+    first, second, settings = pair(predicted, reference, resize)
     p, q = _stretched(first), _stretched(second)
     if p is None or q is None:
         return undefined("sim_mit", _flat(p), first.size, settings)
@@ -64,23 +66,23 @@ def similarity_mit(ours: Map, theirs: ReferenceMap, *, resize: Resize | None = N
 
 @checked
 def kl(
-    ours: Map,
-    theirs: ReferenceMap,
+    predicted: Map,
+    reference: ReferenceMap,
     *,
     negatives: Negatives = "refuse",
     resize: Resize | None = None,
 ) -> MapScore:
     """Kullback-Leibler divergence of the map from the reference, in nats; 0 for equal maps.
 
-    sum over pixels of H log(eps + H / (S + eps)), eps = 2.2e-16: no symmetry, and a map that gives
-    nothing to a pixel where people looked pays heavily.
+    sum over pixels of H log(eps + H / (S + eps)), eps = 2.2e-16: asymmetric, with a heavy penalty
+    for a map that is near 0 where people looked.
 
     Raises:
-        InputError: as `similarity`.
+        InputError: see `similarity`.
 
     Source: Bylinskii et al. 2019, section 3.2.4.
     """
-    first, second, settings = pair(ours, theirs, resize)
+    first, second, settings = pair(predicted, reference, resize)
     s, h = _both(first, second, negatives, settings)
     if s is None or h is None:
         return undefined("kl", _empty(s), first.size, settings)
@@ -90,28 +92,28 @@ def kl(
 
 @checked
 def information_gain(
-    ours: Map,
+    predicted: Map,
     fixations: Fixations,
     baseline: Map,
     *,
     repeats: bool = True,
     negatives: Negatives = "refuse",
 ) -> MapScore:
-    """Bits per fixation by which the map predicts fixations better than a baseline does.
+    """Bits per fixation by which the map predicts fixations better than a baseline.
 
     mean over fixations of log2(S + eps) - log2(B + eps), both as densities; 0 for the baseline. The
-    MIT benchmark's code scales both by minimum and maximum first, which is `information_gain_mit`.
+    MIT benchmark's code first rescales both by minimum and maximum: `information_gain_mit`.
 
     Args:
         baseline: (H, W), such as a centre prior.
-        repeats: a pixel that is fixated twice counts twice.
+        repeats: count a pixel fixated twice as two.
 
     Raises:
-        InputError: as `similarity`, and for a fixation outside the map.
+        InputError: see `similarity`, and a fixation outside the map.
 
     Source: Kuemmerer et al. 2015 (PNAS 112:16054); Bylinskii et al. 2019, section 3.2.5.
     """
-    first, second, settings = pair(ours, baseline, None)
+    first, second, settings = pair(predicted, baseline, None)
     at = pixels(fixations, first.shape, repeats=repeats, name="fixations")
     settings["repeats"] = repeats
     s, b = _both(first, second, negatives, settings)
@@ -122,20 +124,19 @@ def information_gain(
 
 
 @checked
-def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> MapScore:
-    """Information gain as the MIT benchmark's code computes it: map and baseline are first scaled
-    to 0 to 1 by their minimum and maximum, and a pixel that is fixated twice counts once; see
-    `information_gain`.
+def information_gain_mit(predicted: Map, fixations: Fixations, baseline: Map) -> MapScore:
+    """Information gain as computed by the MIT benchmark's code: map and baseline are first rescaled
+    to 0 to 1 by minimum and maximum, and a pixel fixated twice counts once; see `information_gain`.
 
-    Undefined where a map is constant. A fixation where the map has its minimum costs log2 of eps,
-    some 50 bits.
+    Undefined where a map is constant. A fixation at the map's minimum costs log2 of eps, some 50
+    bits.
 
     Raises:
-        InputError: NaN, infinity, two sizes, or a fixation outside the map.
+        InputError: NaN, infinity, sizes that differ, or a fixation outside the map.
 
     Source: InfoGain.m of the MIT/Tuebingen saliency benchmark.
     """
-    first, second, settings = pair(ours, baseline, None)
+    first, second, settings = pair(predicted, baseline, None)
     at = pixels(fixations, first.shape, repeats=False, name="fixations")
     settings["repeats"] = False
     s, b = _stretched(first), _stretched(second)
@@ -147,33 +148,34 @@ def information_gain_mit(ours: Map, fixations: Fixations, baseline: Map) -> MapS
 
 def _mean_gain(
     name: str,
-    ours: Map,
+    predicted: Map,
     baseline: Map,
     at: np.ndarray,
     settings: dict[str, str | int | float | bool],
 ) -> MapScore:
-    """Bits gained over the baseline, over the fixated pixels."""
+    """Mean gain over the baseline at the fixated pixels, in bits."""
     if not at.size:
         return undefined(name, "no fixation", 0, settings)
-    gains = np.log2(ours.ravel()[at] + EPSILON) - np.log2(baseline.ravel()[at] + EPSILON)
+    gains = np.log2(predicted.ravel()[at] + EPSILON) - np.log2(baseline.ravel()[at] + EPSILON)
     return MapScore(name, float(gains.mean()), at.size, settings)
 
 
 @checked
 def equal_area_iou(
-    ours: Map, theirs: ReferenceMap, *, threshold: float = 0.5, resize: Resize | None = None
+    predicted: Map, reference: ReferenceMap, *, threshold: float = 0.5, resize: Resize | None = None
 ) -> MapScore:
-    """Intersection over union of the reference's region and as large a region of the map.
+    """Intersection over union of the reference's region and an equally large region of the map.
 
-    The region is where the reference reaches `threshold` of its maximum. Of equal values at the
-    edge of the map's region each counts by the share that fits.
+    The region is where the reference reaches `threshold` of its maximum. Ties at the border of the
+    map's region each count in part, so that both regions have the same area.
 
     Raises:
-        InputError: NaN, infinity, two sizes, a threshold outside 0 to 1, or a negative reference.
+        InputError: NaN, infinity, sizes that differ, a threshold outside 0 to 1, or a negative
+            reference.
     """
     if not 0 < threshold <= 1:
         raise InputError(f"expected a threshold above 0 and up to 1, got {threshold}")
-    first, second, settings = pair(ours, theirs, resize)
+    first, second, settings = pair(predicted, reference, resize)
     settings["threshold"] = threshold
     if second.min() < 0:
         raise InputError("expected a reference map without negative values")
@@ -181,31 +183,31 @@ def equal_area_iou(
         return undefined("iou", "the reference map is all zero", first.size, settings)
     inside = second >= threshold * second.max()
     n = int(inside.sum())
-    edge = np.partition(first.ravel(), first.size - n)[first.size - n]
-    above, at = first > edge, first == edge
-    share = (n - int(above.sum())) / int(at.sum())
-    hit = float((above & inside).sum() + share * (at & inside).sum())
+    border = np.partition(first.ravel(), first.size - n)[first.size - n]
+    above, tied = first > border, first == border
+    share = (n - int(above.sum())) / int(tied.sum())
+    hit = float((above & inside).sum() + share * (tied & inside).sum())
     return MapScore("iou", hit / (2 * n - hit), n, settings)
 
 
 def _both(
     first: Map, second: Map, negatives: Negatives, settings: dict[str, str | int | float | bool]
 ) -> tuple[Map | None, Map | None]:
-    ours = density(first, "the map", negatives, settings)
-    return ours, density(second, "the reference map", "refuse", settings)
+    predicted = density(first, "the map", negatives, settings)
+    return predicted, density(second, "the reference map", "refuse", settings)
 
 
 def _stretched(values: Map) -> Map | None:
-    """From the minimum at 0 on, adding up to 1; None where all values are the same."""
+    """The map with its minimum moved to 0, adding up to 1; None for a constant map."""
     if constant(values):
         return None
     raised = values - values.min()
     return raised / raised.sum()
 
 
-def _flat(ours: Map | None) -> str:
-    return "the map is constant" if ours is None else "the reference map is constant"
+def _flat(predicted: Map | None) -> str:
+    return "the map is constant" if predicted is None else "the reference map is constant"
 
 
-def _empty(ours: Map | None) -> str:
-    return "the map adds up to 0" if ours is None else "the reference map adds up to 0"
+def _empty(predicted: Map | None) -> str:
+    return "the map adds up to 0" if predicted is None else "the reference map adds up to 0"

@@ -1,4 +1,4 @@
-"""How well a map finds a region that is known: an object's mask, say."""
+"""Agreement of a map with a known region, such as an object's mask."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ _BINS = 256
 
 
 @checked
-def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> MapScore:
-    """Whether the map's largest value lies in the region; of several the share that does.
+def pointing_game(predicted: Map, region: Region, *, tolerance: int = 0) -> MapScore:
+    """Whether the map's maximum lies in the region; with several maxima, their share inside it.
 
-    Chance is the region's share of the pixels. A constant map points nowhere: undefined.
+    Chance is the region's share of the pixels. Undefined for a constant map.
 
     Args:
-        tolerance: so many pixels around the region count as it (Euclidean); Zhang et al. use 15.
+        tolerance: margin around the region that still counts, in pixels (Euclidean); Zhang et al.
+            use 15.
 
     Raises:
-        InputError: NaN, infinity, two sizes, a region that is not boolean, or a tolerance below 0.
+        InputError: NaN, infinity, sizes that differ, a region that is not boolean, or a tolerance
+            below 0.
 
     Source: Zhang et al. 2016 (arXiv 1608.00507), section 4.3, where a tie counts as the first
     maximum.
     """
-    values, inside = _pair(ours, region)
+    values, inside = _pair(predicted, region)
     if tolerance < 0:
         raise InputError(f"expected a tolerance from 0 pixels up, got {tolerance}")
-    if reason := _why_not(values, inside):
+    if reason := _undefined_reason(values, inside):
         return undefined("pointing", reason, values.size)
     if tolerance:
         from scipy.ndimage import distance_transform_edt
@@ -45,21 +47,21 @@ def pointing_game(ours: Map, region: Region, *, tolerance: int = 0) -> MapScore:
 
 
 @checked
-def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -> MapScore:
+def mass_inside(predicted: Map, region: Region, *, negatives: Negatives = "refuse") -> MapScore:
     """Share of the map's sum that lies in the region; chance is the region's share of the pixels.
 
-    A map that adds up to 0 is undefined; a constant one is at chance.
+    Undefined for a map that adds up to 0; a constant map scores at chance.
 
     Args:
         negatives: "refuse", "clip" to 0, or "shift" up by the minimum.
 
     Raises:
-        InputError: NaN, infinity, two sizes, a region that is not boolean, or negative values that
-            were not provided for.
+        InputError: NaN, infinity, sizes that differ, a region that is not boolean, or negative
+            values that are refused.
 
     Source: "energy-based pointing game", Wang et al. 2020 (arXiv 1910.01279), section 4.3.
     """
-    values, inside = _pair(ours, region)
+    values, inside = _pair(predicted, region)
     settings: dict[str, str | int | float | bool] = {}
     share = density(values, "the map", negatives, settings)
     if not inside.any():
@@ -70,19 +72,19 @@ def mass_inside(ours: Map, region: Region, *, negatives: Negatives = "refuse") -
 
 
 @checked
-def average_precision(ours: Map, region: Region) -> MapScore:
-    """Average precision of the pixels of the region, ordered by the map; chance is their share.
+def average_precision(predicted: Map, region: Region) -> MapScore:
+    """Average precision of the region's pixels, ranked by the map; chance is their share.
 
     The precision at every distinct value, weighted by the recall that it adds, ties taken together.
 
     Raises:
-        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+        InputError: NaN, infinity, sizes that differ, or a region that is not boolean.
 
-    Source: scikit-learn's `average_precision_score`, which is given the region's pixels only where
-    there are some (without any it would say 0).
+    Source: scikit-learn's `average_precision_score`, which gives 0 without positives; here that is
+    undefined.
     """
-    values, inside = _pair(ours, region)
-    if reason := _why_not(values, inside):
+    values, inside = _pair(predicted, region)
+    if reason := _undefined_reason(values, inside):
         return undefined("ap", reason, values.size)
     order, labels = np.argsort(-values, axis=None), inside.ravel()
     sorted_values, hits = values.ravel()[order], np.cumsum(labels[order])
@@ -94,18 +96,18 @@ def average_precision(ours: Map, region: Region) -> MapScore:
 
 
 @checked
-def best_iou(ours: Map, region: Region) -> MapScore:
-    """Intersection over union of the region and the map above a threshold, at the best threshold.
+def best_iou(predicted: Map, region: Region) -> MapScore:
+    """Intersection over union of the region and the thresholded map, at the best threshold.
 
-    An oracle: the threshold is chosen with the region in hand, so that it is an upper bound of
-    what any threshold reaches. The whole image as a region is one of them: never below the region's
-    share of the pixels.
+    An oracle: the threshold is chosen with knowledge of the region, so this bounds what any
+    threshold reaches. It is never below the region's share of the pixels, since the whole image is
+    one of the candidates.
 
     Raises:
-        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+        InputError: NaN, infinity, sizes that differ, or a region that is not boolean.
     """
-    values, inside = _pair(ours, region)
-    if reason := _why_not(values, inside):
+    values, inside = _pair(predicted, region)
+    if reason := _undefined_reason(values, inside):
         return undefined("iou_best", reason, values.size)
     order, labels = np.argsort(-values, axis=None), inside.ravel()
     sorted_values, hits = values.ravel()[order], np.cumsum(labels[order])
@@ -118,15 +120,15 @@ def best_iou(ours: Map, region: Region) -> MapScore:
 
 
 @checked
-def otsu_iou(ours: Map, region: Region) -> MapScore:
-    """Intersection over union of the region and the map from Otsu's threshold on, which does not
-    know the region.
+def otsu_iou(predicted: Map, region: Region) -> MapScore:
+    """Intersection over union of the region and the map from Otsu's threshold up, which is chosen
+    without knowledge of the region.
 
     Raises:
-        InputError: NaN, infinity, two sizes, or a region that is not boolean.
+        InputError: NaN, infinity, sizes that differ, or a region that is not boolean.
     """
-    values, inside = _pair(ours, region)
-    if reason := _why_not(values, inside):
+    values, inside = _pair(predicted, region)
+    if reason := _undefined_reason(values, inside):
         return undefined("iou_otsu", reason, values.size)
     threshold = otsu(values)
     above = values >= threshold
@@ -136,17 +138,17 @@ def otsu_iou(ours: Map, region: Region) -> MapScore:
 
 @checked
 def otsu(values: Float[np.ndarray, "..."]) -> float:
-    """The threshold that separates a map's values into two classes of largest variance between
-    them, over a histogram of 256 bins; of several the lowest. A value that reaches it is above.
+    """The threshold that maximises the variance between the two classes it separates, over a
+    histogram of 256 bins; the lowest of several. Values equal to it belong to the upper class.
 
     Raises:
-        InputError: a map without values or with one value only.
+        InputError: no values, or a single distinct value.
 
     Source: Otsu 1979 (IEEE Transactions on Systems, Man, and Cybernetics 9:62).
     """
     flat = np.asarray(values, np.float64).ravel()
     if not flat.size or constant(flat):
-        raise InputError("expected values that differ to separate, got one value only")
+        raise InputError("expected at least two distinct values to separate, got one")
     counts, edges = np.histogram(flat, _BINS)
     middles = (edges[:-1] + edges[1:]) / 2
     below = np.cumsum(counts)[:-1].astype(np.float64)
@@ -157,8 +159,8 @@ def otsu(values: Float[np.ndarray, "..."]) -> float:
     return float(edges[1:-1][int(np.nanargmax(between))])
 
 
-def _pair(ours: Map, region: Region) -> tuple[Map, Region]:
-    values, inside = map_of(ours, "the map"), np.asarray(region)
+def _pair(predicted: Map, region: Region) -> tuple[Map, Region]:
+    values, inside = map_of(predicted, "the map"), np.asarray(region)
     if inside.shape != values.shape:
         raise InputError(
             f"expected a region as a boolean array {values.shape} (height, width) like the map, "
@@ -167,7 +169,7 @@ def _pair(ours: Map, region: Region) -> tuple[Map, Region]:
     return values, inside
 
 
-def _why_not(values: Map, inside: Region) -> str | None:
+def _undefined_reason(values: Map, inside: Region) -> str | None:
     if not inside.any():
         return "the region is empty"
     return "the map is constant" if constant(values) else None

@@ -1,4 +1,4 @@
-"""Maps in another size, in float64, by two matrices."""
+"""Resampling of maps in float64, as a product with two matrices."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ Resize = Literal["bilinear", "area"]
 def resample(
     values: Float[np.ndarray, "height width"], shape: tuple[int, int], how: Resize
 ) -> Float[np.ndarray, "new_height new_width"]:
-    """A map in another size.
+    """Resamples a map to another size.
 
     Args:
         values: (H, W).
         shape: rows and columns wanted.
         how: "bilinear" interpolates between pixel centres (as torch's `interpolate` with
-            `align_corners=False`); "area" takes the mean of the pixels that a new one covers, each
-            by the share of it, so that nothing is skipped when a map becomes smaller.
+            `align_corners=False`); "area" averages the pixels that a new pixel covers, weighted by
+            their covered area, so that nothing is skipped when a map shrinks.
 
     Raises:
-        InputError: another name, or a size below 1.
+        InputError: an unknown name, or a size below 1.
     """
     if min(shape) < 1:
         raise InputError(f"expected a size of at least 1 x 1 pixel, got {shape}")
@@ -38,12 +38,12 @@ def resample(
 
 def _linear(old: int, new: int) -> np.ndarray:
     """(new, old) weights."""
-    at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-    low = np.minimum(np.floor(at).astype(int), max(old - 2, 0))
+    centre = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
+    low = np.minimum(np.floor(centre).astype(int), max(old - 2, 0))
     weights = np.zeros((new, old))
-    weights[np.arange(new), low] = 1 - (at - low)
+    weights[np.arange(new), low] = 1 - (centre - low)
     if old > 1:
-        weights[np.arange(new), low + 1] += at - low
+        weights[np.arange(new), low + 1] += centre - low
     return weights
 
 

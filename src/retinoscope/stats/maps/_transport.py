@@ -1,4 +1,4 @@
-"""Earth mover's distance: how far the mass of one map has to travel to become the other."""
+"""Earth mover's distance: the cost of moving the mass of one map to become the other."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ._types import MapScore, undefined
 
 @checked
 def emd(
-    ours: Map,
-    theirs: ReferenceMap,
+    predicted: Map,
+    reference: ReferenceMap,
     *,
     grid: int = 16,
     negatives: Negatives = "refuse",
@@ -25,15 +25,14 @@ def emd(
 ) -> MapScore:
     """Earth mover's distance of two densities, in diagonals of the image; 0 for equal maps.
 
-    Both are taken to a grid of `grid` cells along the longer side and as many as keep the cells
-    square along the other (the share of the mass in each cell); the ground distance is Euclidean,
-    between the centres of cells. Solved exactly, by a network simplex.
+    Both are averaged onto a grid of nearly square cells, `grid` of them along the longer side; the
+    ground distance is Euclidean, between the centres of cells. Solved exactly by a network simplex.
 
     Args:
         grid: cells along the longer side, 2 to 64; also the distance's resolution.
 
     Raises:
-        InputError: as `similarity`, or a grid outside 2 to 64.
+        InputError: see `similarity`, or a grid outside 2 to 64.
         MissingExtraError: without the package POT.
 
     Source: Rubner et al. 2000 (IJCV 40:99); Pele and Werman 2008; Bylinskii et al. 2019,
@@ -45,7 +44,7 @@ def emd(
         import ot
     except ModuleNotFoundError as error:
         raise MissingExtraError("pot", "attribution") from error
-    first, second, settings = pair(ours, theirs, resize)
+    first, second, settings = pair(predicted, reference, resize)
     height, width = first.shape
     cell = max(height, width) / grid
     shape = max(1, round(height / cell)), max(1, round(width / cell))
@@ -57,10 +56,10 @@ def emd(
         return undefined("emd", reason, math.prod(shape), settings)
     a, b = (_cells(values, shape) for values in (s, h))
     y, x = np.indices(shape)
-    places = np.stack([(y + 0.5) * height / shape[0], (x + 0.5) * width / shape[1]], -1)
-    places = places.reshape(-1, 2) / math.hypot(height, width)
-    apart = np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1))
-    value: Any = ot.emd2(a, b, apart, numItermax=10_000_000)
+    centres = np.stack([(y + 0.5) * height / shape[0], (x + 0.5) * width / shape[1]], -1)
+    centres = centres.reshape(-1, 2) / math.hypot(height, width)
+    distances = np.sqrt(((centres[:, None] - centres[None]) ** 2).sum(-1))
+    value: Any = ot.emd2(a, b, distances, numItermax=10_000_000)
     return MapScore("emd", float(value), len(a), settings)
 
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class MapScore:
-    """One comparison of a map with a reference.
+    """The comparison of one map with a reference.
 
     Attributes:
         metric: its name, as in `METRICS`.
-        value: NaN where it is undefined, with `reason` saying why.
-        n: how many fixations, or else pixels (of a distance: cells), went in.
-        settings: whatever a reader needs to get the same number again: repeated fixations, what was
-            done to negative values, a resizing.
+        value: NaN where it is undefined, as `reason` explains.
+        n: the number of fixations, or else of pixels (for a distance: cells).
+        settings: what is needed to reproduce the number: repeated fixations, the treatment of
+            negative values, resizing.
         reason: why it is undefined, or None.
     """
 
@@ -34,5 +34,5 @@ class MapScore:
 def undefined(
     metric: str, reason: str, n: int = 0, settings: Mapping[str, str | int | float | bool] = {}
 ) -> MapScore:
-    """A score that is undefined, with the reason."""
+    """An undefined score, with the reason."""
     return MapScore(metric, math.nan, n, dict(settings), reason)

@@ -128,7 +128,7 @@ class Dense:
         As in `counts`, pixels in no location are predicted background.
         """
         table = self.table()
-        return cell_bound(table[:-1], table[-1], said=0)
+        return cell_bound(table[:-1], table[-1], missed_as=0)
 
 
 def band_of(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
