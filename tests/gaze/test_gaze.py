@@ -254,7 +254,7 @@ def test_pooling_counts_every_observer_the_same() -> None:
     pooled = rs.gaze.pool([one(10, 9), one(30, 0.1)]).density()
     assert pooled is not None
     assert pooled[:, :20].sum() == pytest.approx(0.5, abs=1e-6)
-    with pytest.raises(InputError, match="one provenance"):
+    with pytest.raises(InputError, match="same provenance"):
         rs.gaze.pool([one(10, 1), one(10, 1, provenance="simulated")])
     with pytest.raises(InputError, match="at least one observer"):
         rs.gaze.pool([])

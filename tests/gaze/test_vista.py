@@ -114,7 +114,7 @@ def test_the_density_is_the_sum_of_its_kernels(tmp_path: Path) -> None:
 
 
 def test_the_viewport_is_needed_and_exact(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="where the image was on the screen") as caught:
+    with pytest.raises(InputError, match="place on the screen") as caught:
         _read(vista_folder(tmp_path, TALK))
     assert "\n" not in str(caught.value)
     told = {"x0": 10, "y0": 20, "scale_x": 0.5, "scale_y": 0.25}

@@ -1,4 +1,4 @@
-"""How many sessions may be begun, and how fast."""
+"""A rate limit on new sessions."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 BURST, EVERY = 20, 3.0
-"""Sessions that an address may begin at once, and seconds after which it may begin one more."""
+"""Sessions that an address may begin at once, and seconds until it may begin one more."""
 MOST_ADDRESSES = 10_000
 
 
 class Allowance:
-    """A limit per address: so many sessions at once, then one every few seconds."""
+    """A limit per address: a burst of sessions at first, then one every few seconds."""
 
     def __init__(
         self,

@@ -33,11 +33,11 @@ from ..store import write_bytes
 from ._consent import consent_id, consent_text
 
 SHOWN = 1280
-"""Longest side of a picture on the page, in pixels."""
+"""Longest side of an image on the page, in pixels."""
 VERSION = 1
 _SESSION = "session.json"
 UNUSED = 1_000
-"""Sessions in which nothing was recorded yet, of those that one process began."""
+"""How many sessions without recordings are kept, of those that this process began."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class CollectionOptions:
 
     Attributes:
         task: "describe" them, "read" their descriptions, or "both": read those that have one.
-        radius: of the sharp window, as a share of the image's diagonal.
+        radius: radius of the sharp window, as a share of the image's diagonal.
         blur: standard deviation of the blur, as a share of the diagonal.
-        per_session: at most so many images a session; all if None.
-        shuffle: show them in another order in each session.
-        consent: a text file in place of the built-in text; paragraphs apart by empty lines.
-        title: at the top of the first page.
+        per_session: the most images per session; None for all.
+        shuffle: show the images in a different order in each session.
+        consent: a text file that replaces the built-in text; blank lines separate paragraphs.
+        title: heading of the first page.
     """
 
     task: Literal["describe", "read", "both"] = "describe"
@@ -79,11 +79,11 @@ class Collection:
 
     Args:
         samples: images and, for reading, their captions.
-        out: the folder of sessions; made if it is not there. An existing one goes on, if it was
-            made with the same settings.
+        out: the folder of sessions, created if missing. An existing one is continued if it was
+            created with the same settings.
 
     Raises:
-        InputError: no images, nothing to read, or a folder of something else.
+        InputError: no images, nothing to read, or a folder with other content.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Collection:
         self._picture = lru_cache(maxsize=32)(self._draw)
 
     def _keep_settings(self) -> None:
-        told = {
+        settings = {
             "version": VERSION,
             "task": self.options.task,
             "radius": self.options.radius,
@@ -125,12 +125,12 @@ class Collection:
         file = self.out / COLLECTION
         if file.is_file():
             try:
-                found = json.loads(file.read_text("utf-8"))
+                stored = json.loads(file.read_text("utf-8"))
             except (OSError, ValueError, RecursionError) as error:
                 raise InputError(f"{file}: expected a collection's settings ({error})") from error
-            if not isinstance(found, dict):
-                raise InputError(f"{file}: expected a collection's settings, got others")
-            differing = sorted(key for key in told if found.get(key) != told[key])
+            if not isinstance(stored, dict):
+                raise InputError(f"{file}: expected a collection's settings, got something else")
+            differing = sorted(key for key in settings if stored.get(key) != settings[key])
             if differing:
                 raise InputError(
                     f"{self.out} holds sessions with another {', '.join(differing)}: give another "
@@ -142,15 +142,15 @@ class Collection:
                 f"{self.out}: expected an empty folder or a collection, got something else: give "
                 "another --out"
             )
-        write_bytes(file, (json.dumps(told, indent=1, ensure_ascii=False) + "\n").encode())
+        write_bytes(file, (json.dumps(settings, indent=1, ensure_ascii=False) + "\n").encode())
 
     # Sessions
 
     def begin(self) -> int:
-        """A new session's number: random, and all that is kept of a person.
+        """Returns a new session's number, which is random and the only thing kept about a person.
 
-        Of the sessions that this process began and in which nothing was recorded, the last `UNUSED`
-        are kept.
+        Of the sessions that this process began without recording anything, the last `UNUSED` are
+        kept.
         """
         while True:
             number = secrets.randbelow(2**53 - 1) + 1
@@ -170,32 +170,32 @@ class Collection:
             folder.rmdir()
 
     def knows(self, session: int) -> bool:
-        """Whether somebody accepted the consent text under that number."""
+        """Whether somebody accepted the consent text under this number."""
         return (session_folder(self.out, session) / _SESSION).is_file()
 
     def order(self, session: int) -> list[int]:
-        """The images of a session, by their place among the samples."""
+        """A session's images, as indices among the samples."""
         places = list(self.shown)
         if self.options.shuffle:
             places = np.random.default_rng(session).permutation(places).tolist()
         return places[: self.options.per_session]
 
     def done(self, session: int) -> list[int]:
-        """The trials that are finished."""
+        """The finished trials."""
         folder = session_folder(self.out, session)
         return [p for p in self.order(session) if (folder / self._file(p)).is_file()]
 
     def next(self, session: int) -> dict[str, Any]:
-        """What the page shows next."""
+        """Describes what the page shows next."""
         order, done = self.order(session), self.done(session)
-        told: dict[str, Any] = {"done": len(done), "total": len(order)}
+        progress: dict[str, Any] = {"done": len(done), "total": len(order)}
         left = [place for place in order if place not in done]
         if not left:
-            return told | {"finished": True}
+            return progress | {"finished": True}
         place = left[0]
         width, height = self.samples[place].image.size
         task, text = self.task_of(place), self.texts[place]
-        return told | {
+        return progress | {
             "finished": False,
             "trial": place,
             "task": task,
@@ -211,26 +211,26 @@ class Collection:
         return self.options.radius * float(np.hypot(*self.samples[place].image.size))
 
     def store(self, session: int, place: int, record: dict[str, Any]) -> None:
-        """Writes what was recorded of one image, whole or not at all.
+        """Writes the recording of one image, whole or not at all.
 
         Raises:
             InputError: an image that is not this session's, another task, positions outside the
-                image, other words than those to be read, or a session that was withdrawn.
+                image, words other than those to read, or a session that was withdrawn.
         """
         if place not in self.order(session):
             raise InputError("this image is not part of this session")
         image = self.samples[place].image
-        asked = self.task_of(place)
-        if record["task"] != asked:
-            raise InputError(f"expected this image's task to be {asked}, got {record['task']}")
+        task = self.task_of(place)
+        if record["task"] != task:
+            raise InputError(f"expected this image's task to be {task}, got {record['task']}")
         positions = [p for p in record["positions"] if p[1] is not None]
         if not all(0 <= x < image.width and 0 <= y < image.height for _, x, y in positions):
             raise InputError("expected positions inside the image, got others")
         text = self.texts[place]
-        if asked == "read" and text is not None:
+        if task == "read" and text is not None:
             expected = list(reading_pieces(text))
             if [word["text"] for word in record["words"]] != expected:
-                raise InputError("expected the words that were to be read, got others")
+                raise InputError("expected the words that were shown to be read, got others")
         trial = CollectedTrial(
             session=session,
             image=self.ids[place],
@@ -241,21 +241,21 @@ class Collection:
         )
         self._keep_image(place)
         with self._sessions:
-            # What comes in after a withdrawal would stay.
+            # A recording that arrives after a withdrawal must not be kept.
             if not self.knows(session):
                 raise InputError("this session was withdrawn")
             write_bytes(session_folder(self.out, session) / self._file(place), trial_bytes(trial))
 
     def task_of(self, place: int) -> str:
-        """The task of a participant for an image."""
+        """The task for an image: "read" or "describe"."""
         read = self.options.task != "describe" and self.texts[place] is not None
         return "read" if read else "describe"
 
     def withdraw(self, session: int) -> None:
-        """Deletes everything of a session, what says that there is one last.
+        """Deletes everything about a session; the file that marks it goes last.
 
         Raises:
-            StudyError: something could not be deleted; the session is still known then.
+            StudyError: something could not be deleted; the session is then still known.
         """
         folder = session_folder(self.out, session)
         with self._sessions:
@@ -263,12 +263,12 @@ class Collection:
                 for entry in sorted(folder.iterdir(), key=lambda file: file.name == _SESSION):
                     entry.unlink()
             except OSError as error:
-                # Nobody is told that it is gone while it is there.
+                # Do not report the deletion of something that is still there.
                 raise StudyError(
                     f"not everything could be deleted ({(error.strerror or str(error)).lower()}): "
                     "try again, or ask whoever runs this page"
                 ) from error
-        # An empty folder with a random name holds nothing of anybody.
+        # What remains is an empty folder with a random name.
         with suppress(OSError):
             folder.rmdir()
 
@@ -288,7 +288,7 @@ class Collection:
     # Images
 
     def picture(self, place: int, blurred: bool) -> bytes:
-        """A JPEG of an image as the page shows it.
+        """A JPEG of an image as shown on the page.
 
         Raises:
             InputError: no such image.
@@ -317,7 +317,7 @@ class Collection:
         return self.out / "images" / f"{collected_name(self.ids[place])}.png"
 
     def _keep_image(self, place: int) -> None:
-        """The image itself, once: the folder of sessions can be read by itself."""
+        """Stores the image itself, once, so that the folder of sessions is self-contained."""
         file = self._image_file(place)
         if file.is_file():
             return

@@ -9,18 +9,18 @@ from ..errors import InputError
 
 CONSENT = (
     "You will see some blurred pictures. A small sharp window follows your mouse or your finger. "
-    "You describe each picture by typing, or read a description of it, while you look around.",
+    "While you look around, you describe each picture by typing, or read a description of it.",
     "What is recorded: where the sharp window was and when, and the words that you typed or read "
-    "and when. Nothing is heard or filmed. There is one cookie; it lets you go on after a reload.",
+    "and when. There is no sound or video recording. One cookie lets you continue after a reload.",
     "What is not recorded: your name, your address, your device or the time of day. A random "
-    "number stands for this session; nobody can find out who you are, unless your description says "
-    "so. Please write nothing about yourself.",
-    "You can pause at any time; nothing is recorded meanwhile. You can stop at any time by closing "
-    "the page. At the end you can download what was recorded, or delete it.",
+    "number stands for this session; nobody can find out who you are, unless your description "
+    "says so. Please write nothing about yourself.",
+    "You can pause at any time; nothing is recorded during a pause. You can stop at any time by "
+    "closing the page. At the end you can download what was recorded, or delete it.",
     "The recordings are used for research on where people and computer models look in pictures, "
     "and may be published.",
 )
-"""Paragraphs of the built-in text; `consent=` puts another in their place."""
+"""Paragraphs of the built-in text; `consent=` replaces them."""
 
 
 def consent_text(file: Path | None) -> tuple[str, ...]:
@@ -37,12 +37,12 @@ def consent_text(file: Path | None) -> tuple[str, ...]:
         raise InputError(
             f"{file}: expected a text to consent to, cannot read it ({error})"
         ) from error
-    found = tuple(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
-    if not found:
+    paragraphs = tuple(" ".join(part.split()) for part in text.split("\n\n") if part.strip())
+    if not paragraphs:
         raise InputError(f"{file}: expected a text to consent to, got an empty file")
-    return found
+    return paragraphs
 
 
 def consent_id(paragraphs: tuple[str, ...]) -> str:
-    """A hash that says which text was accepted."""
+    """A hash that identifies the accepted text."""
     return hashlib.sha256("\n\n".join(paragraphs).encode()).hexdigest()[:16]

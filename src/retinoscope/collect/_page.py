@@ -19,5 +19,5 @@ def page(title: str) -> bytes:
 
 
 def asset(name: str) -> bytes:
-    """A file of the built front end; raises as `read_asset` does."""
+    """Returns a file of the built front end; raises what `read_asset` raises."""
     return read_asset(STATIC, name)

@@ -16,14 +16,14 @@ class _Strict(BaseModel):
 
 
 class Begin(_Strict):
-    """Somebody accepts the consent text that this hash names."""
+    """The participant accepts the consent text with this hash."""
 
     accepted: bool
     consentId: str = Field(max_length=64)
 
 
 class WordOf(_Strict):
-    """A word that was typed, or a piece that was read."""
+    """A word that was typed, or a phrase that was read."""
 
     text: str = Field(min_length=1, max_length=400)
     start: Seconds = Field(ge=0, le=86_400)
@@ -37,7 +37,7 @@ class WordOf(_Strict):
 
 
 class Record(_Strict):
-    """What was recorded of one image; positions are pixels of the original image."""
+    """The recording of one image; positions are pixels of the original image."""
 
     task: Literal["describe", "read"]
     positions: list[tuple[float, float | None, float | None]] = Field(
@@ -52,15 +52,15 @@ class Record(_Strict):
     def _consistent(self) -> Record:
         times = [position[0] for position in self.positions]
         if any(later < earlier for earlier, later in pairwise(times)):
-            raise ValueError("positions must be in the order of time")
+            raise ValueError("positions must be in temporal order")
         if times[0] < 0 or times[-1] > self.end:
-            raise ValueError("positions must lie between the beginning and the end")
+            raise ValueError("positions must lie between the start and the end")
         if any((x is None) != (y is None) for _, x, y in self.positions):
             raise ValueError("a position needs both x and y, or neither")
         before = 0.0
         for start, end in self.pauses:
             if not before <= start <= end <= self.end:
-                raise ValueError("pauses must be in the order of time")
+                raise ValueError("pauses must be in temporal order")
             before = end
             if any(start < time < end for time in times):
                 raise ValueError("there must be no position during a pause")

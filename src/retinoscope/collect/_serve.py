@@ -1,4 +1,4 @@
-"""Starting the page: images, folder, address, token."""
+"""Starting the server: images, folder, address, token."""
 
 from __future__ import annotations
 
@@ -24,19 +24,18 @@ def serve_collection(
     open_browser: bool = False,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Serves the page until it is interrupted; what is finished is on disk at once.
+    """Serves the page until interrupted; finished images are on disk at once.
 
-    On the loopback interface everybody on this machine can take part; on any other, who has the
-    token in the address that is printed.
+    On the loopback interface everybody on this machine can take part; on any other, whoever has the
+    token in the printed address.
 
     Args:
-        samples: the images, and their captions to be read.
+        samples: the images, and the captions to read.
         out: the folder of sessions.
-        say: is given the line with the address.
+        say: called with the line that gives the address.
 
     Raises:
-        InputError: no images, a folder of something else, or an address that cannot be listened
-            on.
+        InputError: no images, a folder with other content, or an address that cannot be bound.
         MissingExtraError: without the extra "serve".
     """
     try:
@@ -52,7 +51,7 @@ def serve_collection(
         asset(name)
     if not 0 <= port <= 65_535:
         raise InputError(f"expected a port from 0 to 65535, got {port}")
-    # First, for the collection writes its folder: what is refused leaves nothing behind.
+    # Bind first: the collection writes its folder, and a refused start must leave nothing behind.
     listener = listen(host, port)
     try:
         collection = Collection(samples, out, options)

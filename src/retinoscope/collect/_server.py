@@ -1,4 +1,4 @@
-"""The page's routes. Nothing in a request names a file."""
+"""The page's routes. No part of a request is used as a file name."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def make_app(
     any_address: bool = False,
     limits: Limits = LIMITS,
 ) -> Guard:
-    """The server's application; the arguments are those of `Guard`."""
+    """Builds the server's application; the arguments are those of `Guard`."""
     api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     _errors(api)
     _pages(api, collection, token)
@@ -62,25 +62,25 @@ def _errors(api: FastAPI) -> None:
 
     @api.exception_handler(StudyError)
     async def failed(_: Request, error: StudyError) -> Response:
-        # Of this machine (its disk, its rights), not of what was sent.
+        # A fault of this machine (disk, permissions), not of the request.
         _log.error("a request failed: %s", error.__cause__ or error)
         return _error(500, str(error))
 
     @api.exception_handler(RetinoscopeError)
-    async def told(_: Request, error: RetinoscopeError) -> Response:
+    async def refused_input(_: Request, error: RetinoscopeError) -> Response:
         return _error(400, str(error))
 
     @api.exception_handler(Exception)
     async def unexpected(_: Request, error: Exception) -> Response:
         _log.error("a request failed", exc_info=error)
-        return _error(500, "the server met an error that it did not expect; its terminal says more")
+        return _error(500, "the server met an unexpected error; its terminal has the details")
 
 
 def _pages(api: FastAPI, collection: Collection, token: str | None) -> None:
     @api.get("/")
     async def index(request: Request) -> Response:
-        shown = request.query_params.get("token")
-        if token is not None and shown is not None and matches(shown, token):
+        given = request.query_params.get("token")
+        if token is not None and given is not None and matches(given, token):
             response: Response = RedirectResponse("/", 303)
             response.set_cookie(TOKEN_COOKIE, token, httponly=True, samesite="strict")
             return response
@@ -94,13 +94,13 @@ def _pages(api: FastAPI, collection: Collection, token: str | None) -> None:
 
 
 def _session(request: Request, collection: Collection) -> int | None:
-    told = request.cookies.get(SESSION_COOKIE, "")
-    if not (told.isascii() and told.isdecimal() and len(told) < 17):
+    number = request.cookies.get(SESSION_COOKIE, "")
+    if not (number.isascii() and number.isdecimal() and len(number) < 17):
         return None
-    return int(told) if collection.knows(int(told)) else None
+    return int(number) if collection.knows(int(number)) else None
 
 
-def _begun(request: Request, collection: Collection) -> int:
+def _required_session(request: Request, collection: Collection) -> int:
     session = _session(request, collection)
     if session is None:
         raise HTTPException(403, "accept the text on the first page before you begin")
@@ -131,9 +131,9 @@ def _session_routes(api: FastAPI, collection: Collection) -> None:
     @api.post("/api/session")
     async def begin(request: Request, asked: Begin) -> Response:
         if not asked.accepted or asked.consentId != collection.consent_id:
-            raise HTTPException(400, "nothing begins before this text is accepted: reload the page")
+            raise HTTPException(400, "accept this text before you begin: reload the page")
         if not allowance.take("" if request.client is None else request.client.host):
-            raise HTTPException(429, "too many people begin at once: try again in a moment")
+            raise HTTPException(429, "too many people are starting at once: try again in a moment")
         number = await _in_thread(collection.begin)
         response = JSONResponse({"begun": True})
         response.set_cookie(
@@ -143,7 +143,7 @@ def _session_routes(api: FastAPI, collection: Collection) -> None:
 
     @api.delete("/api/session")
     async def withdraw(request: Request) -> Response:
-        session = _begun(request, collection)
+        session = _required_session(request, collection)
         await _in_thread(lambda: collection.withdraw(session))
         response = JSONResponse({"deleted": True})
         response.delete_cookie(SESSION_COOKIE)
@@ -153,12 +153,12 @@ def _session_routes(api: FastAPI, collection: Collection) -> None:
 def _trial_routes(api: FastAPI, collection: Collection) -> None:
     @api.get("/api/next")
     async def following(request: Request) -> Response:
-        session = _begun(request, collection)
+        session = _required_session(request, collection)
         return JSONResponse(await _in_thread(lambda: collection.next(session)))
 
     @api.get("/api/images/{place}/{kind}.jpg")
     async def picture(request: Request, place: int, kind: str) -> Response:
-        _begun(request, collection)
+        _required_session(request, collection)
         if kind not in ("sharp", "blurred"):
             raise HTTPException(404, "there is no such image")
         content = await _in_thread(lambda: collection.picture(place, kind == "blurred"))
@@ -166,13 +166,13 @@ def _trial_routes(api: FastAPI, collection: Collection) -> None:
 
     @api.post("/api/trials/{place}")
     async def finish(request: Request, place: int, record: Record) -> Response:
-        session = _begun(request, collection)
+        session = _required_session(request, collection)
         await _in_thread(lambda: collection.store(session, place, record.model_dump()))
         return JSONResponse({"done": len(await _in_thread(lambda: collection.done(session)))})
 
     @api.get("/api/export.zip")
     async def export(request: Request) -> Response:
-        session = _begun(request, collection)
+        session = _required_session(request, collection)
         content = await _in_thread(lambda: collection.export(session))
         headers = {"content-disposition": 'attachment; filename="attention.zip"'}
         return Response(content, media_type="application/zip", headers=headers)

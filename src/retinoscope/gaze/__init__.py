@@ -1,4 +1,4 @@
-"""Where people looked while they said or read a text, from every format that it comes in.
+"""Where people looked while they spoke or read a text, from every supported format.
 
     samples = vista("vista/")          # or folder, collected, simulated
     samples[0].attention[0].segment    # "red car", a phrase of the description

@@ -1,14 +1,14 @@
-"""The project's own recordings of a window that people moved over a blurred image.
+"""Recordings of `retinoscope collect`: a sharp window that people moved over a blurred image.
 
-    collection.json                 how images were shown, and the text that people accepted
+    collection.json                 how images were shown, and the consent text
     images/NAME.png
-    sessions/NUMBER/session.json    which text was accepted; a random number is all there is of
-    sessions/NUMBER/NAME.parquet    a person; one file an image, one row a position
+    sessions/NUMBER/session.json    which text was accepted; the random number is all that
+    sessions/NUMBER/NAME.parquet    identifies a person; one file per image, one row per position
 
-Columns: `time` in seconds from the image's appearance, `x` and `y` in pixels of the image (null
-while the window was away from it), `word`, which of the words was being written or read then (null
-between them). A position holds until the next one. The rest is JSON in the file's metadata, under
-the key "retinoscope".
+Columns: `time` in seconds since the image appeared, `x` and `y` in pixels of the image (null while
+the window was off the image), `word`, the index of the word being written or read (null between
+words). A position holds until the next one. The rest is JSON in the file's metadata, under the key
+"retinoscope".
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ from ._vista import texts_of
 COLLECTION = "collection.json"
 KEY = b"retinoscope"
 MOST_POSITIONS = 1_000_000
-"""Of one image; at 60 a second that is more than four hours. A few bytes can claim billions."""
+"""Per image: more than four hours at 60 a second. A few bytes can claim billions."""
 HELD = 0.1
-"""Seconds that the window must stay for a position to count as looked at."""
+"""Seconds for which the window must stay for a position to count as fixated."""
 
 Positions = Sequence[tuple[float, float | None, float | None]]
 
 
 @dataclass(frozen=True)
 class CollectedTrial:
-    """What was recorded of one image in one session.
+    """The recording of one image in one session.
 
     Attributes:
         session: the number that stands for the person.
         image: the image's name.
         size: its width and height.
-        radius, blur: of the window and of what is around it, in pixels of the image.
+        radius, blur: of the sharp window and of its surroundings, in pixels of the image.
         task: "describe" or "read".
-        positions: (time, x, y), x and y None while the window was away.
-        pauses: (start, end) in seconds, in which nothing was recorded.
+        positions: (time, x, y), with x and y None while the window was off the image.
+        pauses: (start, end) in seconds, when nothing was recorded.
         words: text, start and end of each.
         end: seconds at which the image was finished.
         instruments: "mouse", "touch", "pen", "keyboard".
@@ -81,14 +81,14 @@ class CollectedTrial:
     instruments: Sequence[str]
 
     def recording(self, where: str) -> Recording:
-        """As fixations and a text with times; raises InputError for times that cannot be."""
+        """Converts to fixations and a timed text; raises InputError for impossible times."""
         points, starts, ends = dwells(self.positions, self.pauses, self.end, self.radius)
         units = [TextUnit(str(w["text"]), float(w["start"]), float(w["end"])) for w in self.words]
         return Recording(
             points=points,
             starts=starts,
             ends=ends,
-            # Who writes goes back to mend a word: the order of a text is not that of its making.
+            # Writers go back to correct words, so their times need not follow the text's order.
             text=transcript(units, where, ordered=False),
             provenance="human",
             observer=self.session,
@@ -98,28 +98,28 @@ class CollectedTrial:
 
 
 def session_folder(root: Path, session: int) -> Path:
-    """Where a session's files lie."""
+    """The folder of a session's files."""
     return root / "sessions" / str(session)
 
 
 def collected_name(image: str) -> str:
-    """A file name for an image, whatever its id is: different ids have different names."""
+    """A file name for an image, unique for each id."""
     plain = slugify(Path(image).name, keep="_-", strip="")[:80]
     return f"{plain}-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
 
 
 def reading_pieces(text: str) -> tuple[str, ...]:
-    """A text in pieces to be read one after the other: phrases, with the small words before them.
+    """Splits a text into phrases to be read one after the other, with their function words.
 
-    Joined by blanks they are the text again (but for its own blanks).
+    Joined by blanks they give the text again, except for its own white space.
     """
     pieces: list[list[str]] = []
     for word in text.split():
         last = pieces[-1] if pieces else None
-        over = last is not None and (
+        complete = last is not None and (
             last[-1][-1] in ",.;:!?" or (between(word) and any(map(names_something, last)))
         )
-        if last is None or over:
+        if last is None or complete:
             pieces.append([word])
         else:
             last.append(word)
@@ -127,7 +127,7 @@ def reading_pieces(text: str) -> tuple[str, ...]:
 
 
 def trial_bytes(trial: CollectedTrial) -> bytes:
-    """The Parquet file of a trial."""
+    """Serialises a trial as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -155,9 +155,9 @@ def trial_bytes(trial: CollectedTrial) -> bytes:
         "end": trial.end,
         "instruments": list(trial.instruments),
     }
-    told = json.dumps(facts, ensure_ascii=False).encode()
+    metadata = json.dumps(facts, ensure_ascii=False).encode()
     buffer = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata({KEY: told}), buffer)
+    pq.write_table(table.replace_schema_metadata({KEY: metadata}), buffer)
     return buffer.getvalue()
 
 
@@ -195,14 +195,14 @@ _FACTS = TypeAdapter(_TrialFacts)
 
 
 def _positions(table: Any) -> Positions:
-    """Raises ValueError for positions that are no numbers, or times that are none."""
+    """Raises ValueError for positions that are not numbers, or times that are missing."""
     import pyarrow as pa
 
     columns = []
     for name in ("time", "x", "y"):
         column = table[name]
         if not pa.types.is_floating(column.type):
-            raise ValueError(f"{name} as {column.type}, no numbers")
+            raise ValueError(f"{name} as {column.type}, not numbers")
         values = column.to_pylist()
         if any(
             (value is None and name == "time")
@@ -216,7 +216,7 @@ def _positions(table: Any) -> Positions:
 
 
 def read_trial(file: Path) -> CollectedTrial:
-    """A trial from its file.
+    """Reads a trial from its file.
 
     Raises:
         InputError: a damaged file, or one of another kind.
@@ -256,15 +256,15 @@ def read_trial(file: Path) -> CollectedTrial:
 def dwells(
     positions: Positions, pauses: Sequence[tuple[float, float]], end: float, dispersion: float
 ) -> tuple[Float[np.ndarray, "fixation xy"], np.ndarray, np.ndarray]:
-    """Where the window stayed: positions, beginnings and ends in seconds.
+    """Where the window stayed: positions, with start and end in seconds.
 
-    A position holds until the next one, a pause or the end. Neighbouring ones whose width plus
-    height stays within `dispersion` are one; those that last less than `HELD` seconds are on the
-    way to somewhere. A position is the mean over its time.
+    A position holds until the next one, a pause or the end. Neighbouring positions whose width plus
+    height stays within `dispersion` are merged; what lasts less than `HELD` seconds is taken as
+    movement and dropped. A merged position is the mean over its time.
 
     Source: dispersion-threshold identification, Salvucci and Goldberg 2000 (ETRA), section 3.3.
     """
-    found: list[tuple[np.ndarray, float, float]] = []
+    dwell_times: list[tuple[np.ndarray, float, float]] = []
     group: list[tuple[float, float, float, float]] = []
     low = high = np.zeros(2)
 
@@ -274,28 +274,28 @@ def dwells(
             where = np.array([(x, y) for x, y, _, _ in group])
             if seconds.sum() >= HELD:
                 mean = (where * seconds[:, None]).sum(0) / seconds.sum()
-                found.append((mean, group[0][2], group[-1][3]))
+                dwell_times.append((mean, group[0][2], group[-1][3]))
 
-    for one in _intervals(positions, pauses, end):
-        at = np.array(one[:2])
-        wider = np.minimum(low, at), np.maximum(high, at)
-        apart = not group or one[2] > group[-1][3] + 1e-9
+    for interval in _intervals(positions, pauses, end):
+        point = np.array(interval[:2])
+        wider = np.minimum(low, point), np.maximum(high, point)
+        apart = not group or interval[2] > group[-1][3] + 1e-9
         if apart or (wider[1] - wider[0]).sum() > dispersion:
             close()
-            group, wider = [], (at, at)
+            group, wider = [], (point, point)
         low, high = wider
-        group.append(one)
+        group.append(interval)
     close()
-    points = np.array([where for where, _, _ in found]).reshape(-1, 2)
-    times = np.array([(start, stop) for _, start, stop in found]).reshape(-1, 2)
+    points = np.array([where for where, _, _ in dwell_times]).reshape(-1, 2)
+    times = np.array([(start, stop) for _, start, stop in dwell_times]).reshape(-1, 2)
     return points, times[:, 0], times[:, 1]
 
 
 def _intervals(
     positions: Positions, pauses: Sequence[tuple[float, float]], end: float
 ) -> list[tuple[float, float, float, float]]:
-    """x, y, start and stop of each position while it held."""
-    found = []
+    """x, y, start and stop of each position for the time it held."""
+    intervals = []
     breaks = sorted(begins for begins, _ in pauses)
     for k, (start, x, y) in enumerate(positions):
         stop = positions[k + 1][0] if k + 1 < len(positions) else end
@@ -303,21 +303,21 @@ def _intervals(
         if nearest < len(breaks):
             stop = min(stop, breaks[nearest])
         if x is not None and y is not None and stop > start:
-            found.append((float(x), float(y), float(start), float(stop)))
-    return found
+            intervals.append((float(x), float(y), float(start), float(stop)))
+    return intervals
 
 
 def collected(folder: str | Path, options: GazeOptions | None = None) -> LazySamples:
-    """Samples of a folder that `retinoscope collect` wrote, one per image, with `attention`.
+    """Samples of a folder written by `retinoscope collect`, one per image, with `attention`.
 
-    Each session is an observer. `Gaze.instrument` is "pointer": a window that a hand moved, not
-    eyes. Where `gaze.json` does not give a bandwidth, the window's radius is taken.
+    Each session is an observer. `Gaze.instrument` is "pointer": a window moved by hand, not eyes.
+    Unless `gaze.json` gives a bandwidth, it is the window's radius.
 
     Args:
-        options: in place of `gaze.json`, see `GazeOptions`; positions are pixels of the image.
+        options: replaces `gaze.json`, see `GazeOptions`; positions are pixels of the image.
 
     Raises:
-        InputError: no collection, no finished image in it, a recording of no image; on access, a
+        InputError: no collection, no finished image, a recording without its image; on access, a
             damaged file.
     """
     root = existing_folder(folder, "a folder of collected sessions")
@@ -332,9 +332,9 @@ def collected(folder: str | Path, options: GazeOptions | None = None) -> LazySam
         by_image.setdefault(file.stem, []).append(file)
     if not by_image:
         raise InputError(f"{root}: expected at least one finished image, got none")
-    taken = chosen({name: images[name] for name in sorted(by_image)}, settings.subset, str(root))
-    source = _Collected(root, settings, tuple(taken.items()), by_image)
-    return LazySamples(f"collected:{root}", source.read, source.describe, range(len(taken)))
+    selected = chosen({name: images[name] for name in sorted(by_image)}, settings.subset, str(root))
+    source = _Collected(root, settings, tuple(selected.items()), by_image)
+    return LazySamples(f"collected:{root}", source.read, source.describe, range(len(selected)))
 
 
 @dataclass(frozen=True)
@@ -371,7 +371,7 @@ class _Collected:
             if options.bandwidth is None and options.pixels_per_degree is None:
                 options = replace(options, pixels_per_degree=trial.radius)
             gazes += trial.recording(str(path)).gazes(Viewport(), image.size, options)
-        told = read_json(self.root / COLLECTION)
+        settings = read_json(self.root / COLLECTION)
         return Sample(
             id=ids.pop() if len(ids) == 1 else name,
             image=image,
@@ -382,6 +382,6 @@ class _Collected:
                 "file_name": file.name,
                 "dropped": 0,
                 "notes": (),
-                "collection": told,
+                "collection": settings,
             },
         )

@@ -1,4 +1,4 @@
-"""Densities of several observers, of the image's centre, and of a span of time."""
+"""Densities: pooled over observers, of the image's centre, and within a span of time."""
 
 from __future__ import annotations
 
@@ -13,51 +13,51 @@ from ..data import Gaze, Segment
 from ..errors import InputError
 
 BANDWIDTH = 0.03
-"""Of the kernel, as a share of the image's diagonal; the paper does not give its own."""
+"""Standard deviation of the kernel, as a share of the image's diagonal; the paper gives none."""
 
 
 def pool(gazes: Sequence[Gaze]) -> Gaze:
-    """Several observers of one segment as one: the mean of their densities, all their fixations.
+    """Pools several observers of one segment: the mean of their densities, all their fixations.
 
-    Each observer counts the same, however long they looked; one that has none counts nothing.
+    Observers count equally, however long they looked; one without fixations does not count.
 
     Raises:
-        InputError: none at all, or of several images, segments or provenances.
+        InputError: no observers, or several images, segments or provenances.
     """
     if not gazes:
         raise InputError("expected at least one observer, got none")
     first = gazes[0]
     for name in ("size", "provenance"):
-        if len({getattr(one, name) for one in gazes}) > 1:
-            raise InputError(f"expected observers of one {name}, got several")
-    if len({_place(one.segment) for one in gazes}) > 1:
-        raise InputError("expected observers of one segment, got several")
+        if len({getattr(gaze, name) for gaze in gazes}) > 1:
+            raise InputError(f"expected observers with the same {name}, got several")
+    if len({_segment_key(gaze.segment) for gaze in gazes}) > 1:
+        raise InputError("expected observers of the same segment, got several")
     if len(gazes) == 1:
         return first
-    found = [density for one in gazes if (density := one.density()) is not None]
+    densities = [density for gaze in gazes if (density := gaze.density()) is not None]
     return replace(
         first,
-        fixations=np.concatenate([one.fixations for one in gazes]),
-        durations=np.concatenate([one.durations for one in gazes]),
-        map=np.mean(found, axis=0) if found else np.zeros(first.size[::-1]),
+        fixations=np.concatenate([gaze.fixations for gaze in gazes]),
+        durations=np.concatenate([gaze.durations for gaze in gazes]),
+        map=np.mean(densities, axis=0) if densities else np.zeros(first.size[::-1]),
         observer=None,
-        dropped=sum(one.dropped for one in gazes),
+        dropped=sum(gaze.dropped for gaze in gazes),
         settings={**first.settings, "observers": len(gazes)},
     )
 
 
-def _place(segment: Segment | None) -> tuple[str, int, int] | None:
+def _segment_key(segment: Segment | None) -> tuple[str, int, int] | None:
     return None if segment is None else (segment.description, segment.start, segment.end)
 
 
 def centre_prior(size: tuple[int, int], spread: float = 0.25) -> Float[np.ndarray, "height width"]:
-    """A Gaussian at the centre, as wide and high as the image asks for; adds up to 1.
+    """A Gaussian at the image's centre, stretched to its sides; adds up to 1.
 
-    What people's maps have in common without having seen the image; a map must do better.
+    People's maps share this much before the image is seen, so a map has to beat it.
 
     Args:
         size: width and height in pixels.
-        spread: its standard deviation, as a share of the width and of the height.
+        spread: standard deviation, as a share of the width and of the height.
 
     Raises:
         InputError: a spread of 0 or below.

@@ -1,4 +1,4 @@
-"""Fixations as files list them, and the `Gaze` of each observer and segment that they make."""
+"""Fixations as listed in files, and the `Gaze` of each observer and segment made from them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ._viewport import Viewport, inside
 
 @dataclass(frozen=True, eq=False)
 class Fixations:
-    """Some fixations of one observer, while they said or read one segment.
+    """Fixations of one observer while they spoke or read one segment.
 
     Attributes:
         points: (n, 2) x and y, in pixels of the screen.
-        seconds: of each, None where they are not known.
+        seconds: duration of each, None where unknown.
     """
 
     points: Float[np.ndarray, "fixation xy"]
@@ -33,13 +33,13 @@ class Fixations:
 
 
 def fixation(where: str, row: FixationRow) -> Fixations:
-    """The fixation of one row. Raises InputError for times or a segment that cannot be."""
+    """The fixation in one row. Raises InputError for impossible times or an unknown segment."""
     point = np.array([(row.x, row.y)])
     return Fixations(point, row.seconds(where), row.observer, row.part(where))
 
 
 def read_fixations(file: Path, size: tuple[int, int]) -> Iterator[Fixations]:
-    """The fixations that a file lists of one image of `size`.
+    """Yields the fixations that a file lists for one image of `size`.
 
     Raises:
         InputError: what `read_mat` or a row of the table raises.
@@ -53,21 +53,23 @@ def read_fixations(file: Path, size: tuple[int, int]) -> Iterator[Fixations]:
 
 
 def gazes_of(
-    found: Iterable[Fixations],
+    fixations: Iterable[Fixations],
     texts: Sequence[Segment | None],
     viewport: Viewport,
     size: tuple[int, int],
     options: GazeOptions,
 ) -> list[Gaze]:
-    """A `Gaze` for each segment and observer; fixations without a segment are of each of `texts`.
+    """Makes a `Gaze` for each segment and observer.
+
+    Fixations without a segment belong to each of `texts`.
 
     Raises:
-        InputError: durations of some fixations of an observer only.
+        InputError: an observer with durations for some fixations only.
     """
     groups: dict[tuple[Segment | None, int | None], list[Fixations]] = {}
-    for one in found:
-        for segment in (one.segment,) if one.segment else texts:
-            groups.setdefault((segment, one.observer), []).append(one)
+    for entry in fixations:
+        for segment in (entry.segment,) if entry.segment else texts:
+            groups.setdefault((segment, entry.observer), []).append(entry)
     return [
         _gaze(group, segment, observer, viewport, size, options)
         for (segment, observer), group in groups.items()
@@ -82,14 +84,16 @@ def _gaze(
     size: tuple[int, int],
     options: GazeOptions,
 ) -> Gaze:
-    points = viewport.to_image(np.concatenate([one.points for one in group]))
-    known = [one.seconds is not None for one in group for _ in one.points]
-    # Without times, each fixation counts the same; with some, one of unknown length cannot.
+    points = viewport.to_image(np.concatenate([entry.points for entry in group]))
+    known = [entry.seconds is not None for entry in group for _ in entry.points]
+    # Without any durations fixations count equally; with some, the others cannot be weighted.
     if any(known) and not all(known):
         raise InputError(
             f"expected durations of all fixations or of none, got {sum(known)} of {len(known)}"
         )
-    counted = [1.0 if one.seconds is None else one.seconds for one in group for _ in one.points]
+    counted = [
+        1.0 if entry.seconds is None else entry.seconds for entry in group for _ in entry.points
+    ]
     here = inside(points, size)
     return Gaze(
         segment=segment,

@@ -1,4 +1,4 @@
-"""Folders of images with fixations or maps, as SALICON, MIT1003 and CAT2000 come."""
+"""Folders of images with fixations or maps, as distributed for SALICON, MIT1003 and CAT2000."""
 
 from __future__ import annotations
 
@@ -33,21 +33,20 @@ def folder(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
     """Samples of a folder of images with fixations or maps, one per image, with `attention`.
 
         images/a.jpg           or ALLSTIMULI/ (MIT1003), Stimuli/ (CAT2000), or the folder itself
-        fixations.csv          (.jsonl, .parquet) a fixation a row: image, x, y and optionally
+        fixations.csv          (.jsonl, .parquet) one fixation per row: image, x, y and optionally
                                start, end or duration (seconds), observer (a number), text, segment
                                (a part of the text; all of it if empty), occurrence, granularity
         fixations/a.mat        or FIXATIONLOCS/: see `read_mat`; or a.csv, as above without image
         maps/a.png             or ALLFIXATIONMAPS/ (a_fixMap.jpg), FIXATIONMAPS/: grey-scale or .npy
-        texts.csv              (.jsonl, .parquet) image, text: what was said or read of the image
+        texts.csv              (.jsonl, .parquet) image, text: what was said or read about the image
 
-    A map is of all observers: with it, all fixations of an image that are not of a part of a text
-    stand in one `Gaze` without an observer, whose density is the map. To compare observers with
-    each other, leave maps out. Positions are pixels of the image, unless `gaze.json`
-    says where images were on the screen. Without a text, people looked freely and `Gaze.segment` is
-    None.
+    A map pools all observers: with one, the image's fixations that belong to no part of a text go
+    into a single `Gaze` without an observer, whose density is the map. To compare observers with
+    each other, leave maps out. Positions are pixels of the image, unless `gaze.json` gives the
+    image's place on the screen. Without a text, viewing was free and `Gaze.segment` is None.
 
     Args:
-        options: in place of `gaze.json`, see `GazeOptions`.
+        options: replaces `gaze.json`, see `GazeOptions`.
 
     Raises:
         InputError: no folder, no images or nothing about them, a row about an unknown image, a
@@ -74,48 +73,49 @@ def folder(path: str | Path, options: GazeOptions | None = None) -> LazySamples:
             f"{root}: expected images with fixations.csv, fixations/ or maps/ about them, got "
             f"{len(images)} images and nothing about them: see docs/human-attention.md"
         )
-    taken = chosen(known, settings.subset, str(root))
-    source = _Folder(root, settings, table, tuple(taken.items()), listed, files, maps, texts)
-    return LazySamples(f"gaze:{root}", source.read, source.describe, range(len(taken)))
+    selected = chosen(known, settings.subset, str(root))
+    source = _Folder(root, settings, table, tuple(selected.items()), listed, files, maps, texts)
+    return LazySamples(f"gaze:{root}", source.read, source.describe, range(len(selected)))
 
 
 def _texts(root: Path, images: Mapping[str, Path]) -> dict[str, tuple[str, ...]]:
     table = find_rows(root, "texts")
-    found: dict[str, tuple[str, ...]] = {}
+    texts: dict[str, tuple[str, ...]] = {}
     for where, row in rows(table, TextRow) if table else ():
         name = of_image(where, row.image, images)
-        found[name] = (*found.get(name, ()), row.text)
-    return found
+        texts[name] = (*texts.get(name, ()), row.text)
+    return texts
 
 
 def _files(
     root: Path,
-    told: str | None,
+    given: str | None,
     names: Sequence[str],
     images: Mapping[str, Path],
     endings: Sequence[str],
     suffixes: set[str],
 ) -> dict[str, Path]:
-    """Files about images, by the image's name."""
-    if told is not None:
-        place = existing_folder(root / inside(told, str(root / SETTINGS)), "such a folder")
+    """Finds files about images, by the image's name."""
+    if given is not None:
+        directory = existing_folder(root / inside(given, str(root / SETTINGS)), "such a folder")
     else:
-        place = next((root / name for name in names if (root / name).is_dir()), None)
-    if place is None:
+        directory = next((root / name for name in names if (root / name).is_dir()), None)
+    if directory is None:
         return {}
-    # Reversed: the image of the whole name comes before one whose map has an ending.
+    # Reversed: a file named exactly like an image takes precedence over one with a map's ending.
     named = {name + ending: name for ending in reversed(endings) for name in images}
-    found: dict[str, Path] = {}
-    for file in sorted(place.rglob("*")):
-        name = named.get(file.relative_to(place).with_suffix("").as_posix())
+    files: dict[str, Path] = {}
+    for file in sorted(directory.rglob("*")):
+        name = named.get(file.relative_to(directory).with_suffix("").as_posix())
         if name is None or file.suffix.lower() not in suffixes:
             continue
-        if name in found:
+        if name in files:
             raise InputError(
-                f"{place}: expected one file about {name}, got {found[name].name} and {file.name}"
+                f"{directory}: expected one file about {name}, got {files[name].name} and "
+                f"{file.name}"
             )
-        found[name] = file
-    return found
+        files[name] = file
+    return files
 
 
 @dataclass(frozen=True)
@@ -149,10 +149,10 @@ class _Folder:
             viewport = self.options.viewport_of(name, image.size)
         texts = self.texts.get(name, ())
         whole = tuple(segment_of(text, text, "text") for text in texts) or (None,)
-        found = [*self.listed.get(name, ())]
+        fixations = [*self.listed.get(name, ())]
         if name in self.files:
-            found += read_fixations(self.files[name], image.size)
-        gazes = gazes_of(found, whole, viewport, image.size, self.options)
+            fixations += read_fixations(self.files[name], image.size)
+        gazes = gazes_of(fixations, whole, viewport, image.size, self.options)
         if name in self.maps:
             gazes = self._with_map(name, image.size, gazes, whole)
         return Sample(
@@ -163,7 +163,7 @@ class _Folder:
             meta={
                 "source": "gaze",
                 "file_name": file.name,
-                "dropped": sum(one.dropped for one in gazes),
+                "dropped": sum(gaze.dropped for gaze in gazes),
                 "notes": (),
             },
         )
@@ -175,36 +175,38 @@ class _Folder:
         gazes: list[Gaze],
         whole: Sequence[Segment | None],
     ) -> list[Gaze]:
-        """The map is of all observers: it joins their fixations, or stands by itself."""
+        """Adds the map, which pools all observers, to their fixations or on its own."""
         values, done = read_map(self.maps[name], size, self.options.resize)
-        held = [one for one in gazes if one.segment in whole]
-        rest = [one for one in gazes if one.segment not in whole]
+        whole_text = [gaze for gaze in gazes if gaze.segment in whole]
+        others = [gaze for gaze in gazes if gaze.segment not in whole]
         joined = []
         for segment in whole:
-            own = [one for one in held if one.segment == segment]
+            pooled = [gaze for gaze in whole_text if gaze.segment == segment]
             joined.append(
                 Gaze(
                     segment=segment,
                     size=size,
                     provenance="human",
-                    fixations=np.concatenate([np.zeros((0, 2)), *(one.fixations for one in own)]),
-                    durations=np.concatenate([np.zeros(0), *(one.durations for one in own)]),
+                    fixations=np.concatenate(
+                        [np.zeros((0, 2)), *(gaze.fixations for gaze in pooled)]
+                    ),
+                    durations=np.concatenate([np.zeros(0), *(gaze.durations for gaze in pooled)]),
                     map=values,
-                    dropped=sum(one.dropped for one in own),
+                    dropped=sum(gaze.dropped for gaze in pooled),
                     settings=done,
                 )
             )
-        return [*joined, *rest]
+        return [*joined, *others]
 
 
 def described(path: str | Path) -> list[Sample]:
-    """Images directly in a folder, each with the descriptions that `texts.csv` (.jsonl, .parquet)
-    in it has of it: columns image and text.
+    """Images directly in a folder, each with its descriptions from `texts.csv` (.jsonl, .parquet)
+    there: columns image and text.
 
     Raises:
-        InputError: no folder, no images in it, or a text of no image.
+        InputError: no folder, no images in it, or a text about an unknown image.
     """
     root = existing_folder(path, "a folder of images")
     texts = _texts(root, images_below(root, deep=False))
-    images = data.folder(root)
-    return [replace(one, captions=texts.get(Path(one.id).stem, ())) for one in images]
+    samples = data.folder(root)
+    return [replace(image, captions=texts.get(Path(image.id).stem, ())) for image in samples]

@@ -1,8 +1,8 @@
 """Arrays and structs of MATLAB files, versions 5 to 7, read within bounds.
 
-SciPy's reader ends the process (a segmentation fault) on some damaged files, takes what a file
-claims to hold for granted, and unpacks without a limit; files of fixations come from anywhere. What
-they hold is simple: real arrays, and structs of them.
+SciPy's reader crashes (a segmentation fault) on some damaged files, trusts the sizes that a file
+claims, and decompresses without a limit, while files of fixations come from anywhere. Their content
+is simple: real arrays, and structs of them.
 
 Source: MathWorks, *MAT-File Format* (R2023a), chapter 1, Level 5.
 """
@@ -21,15 +21,15 @@ import numpy as np
 from ..errors import InputError
 
 MOST_BYTES = 1 << 27
-"""Of a file, packed and unpacked."""
+"""The limit for a file, compressed and uncompressed."""
 MOST_ELEMENTS = 100_000
-"""Of a file, a matrix or a struct: packed, a million empty ones take a thousand bytes."""
+"""Per file, matrix or struct: compressed, a million empty ones take a thousand bytes."""
 _HEADER = 128
 _INT8, _UINT8, _INT32, _UINT32, _MATRIX, _COMPRESSED = 1, 2, 5, 6, 14, 15
 _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
-"""Numbers by the type of an element."""
+"""NumPy types of the stored numbers, by MATLAB's type number."""
 _STRUCT, _REAL, _COMPLEX = 2, range(6, 16), 0x0800
 
 Struct: TypeAlias = Sequence[Mapping[str, np.ndarray]]
@@ -38,15 +38,15 @@ Value: TypeAlias = np.ndarray | Struct | None
 
 
 def read_mat_file(file: Path, wanted: Collection[str], field: str) -> dict[str, Value]:
-    """The variables of a file by name; those that are not `wanted` are None.
+    """Reads the variables of a file by name; those not in `wanted` are None.
 
     Args:
-        wanted: variables to be read.
-        field: of structs, which this alone is read of; elements without it lack it.
+        wanted: variables to read.
+        field: the only field of structs to read; elements without it lack it.
 
     Raises:
-        InputError: no such file, a damaged one, one of another version, or of more than
-            `MOST_BYTES` once unpacked.
+        InputError: no such file, a damaged one, another version, or more than `MOST_BYTES` once
+            decompressed.
     """
     try:
         if file.stat().st_size > MOST_BYTES:
@@ -58,8 +58,8 @@ def read_mat_file(file: Path, wanted: Collection[str], field: str) -> dict[str, 
             )
         order = {b"IM": "<", b"MI": ">"}.get(content[126:_HEADER])
         if order is None:
-            raise ValueError("its first 128 bytes are no header of versions 5 to 7")
-        found: dict[str, Value] = {}
+            raise ValueError("its first 128 bytes are not a header of versions 5 to 7")
+        variables: dict[str, Value] = {}
         left = MOST_BYTES
         for kind, part in _elements(content[_HEADER:], order):
             if kind == _COMPRESSED:
@@ -68,8 +68,8 @@ def read_mat_file(file: Path, wanted: Collection[str], field: str) -> dict[str, 
                 kind, part = next(_elements(part, order), (0, b""))
             if kind == _MATRIX:
                 matrix = _Matrix.of(part, order)
-                found[matrix.name] = matrix.value(field) if matrix.name in wanted else None
-        return found
+                variables[matrix.name] = matrix.value(field) if matrix.name in wanted else None
+        return variables
     except InputError:
         raise
     except OSError as error:
@@ -79,7 +79,7 @@ def read_mat_file(file: Path, wanted: Collection[str], field: str) -> dict[str, 
 
 
 def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Type and bytes of each element."""
+    """Yields the type and bytes of each element."""
     at = count = 0
     while at + 8 <= len(content):
         count += 1
@@ -88,16 +88,16 @@ def _elements(content: bytes, order: str) -> Iterator[tuple[int, bytes]]:
         kind, length = struct.unpack_from(f"{order}II", content, at)
         start = at + 8
         if kind >> 16:
-            # A small element: its length, type and data are in eight bytes.
+            # A small element holds length, type and data in eight bytes.
             kind, length, start = kind & 0xFFFF, kind >> 16, at + 4
             if length > 4:
                 raise ValueError(f"a small element of {length} bytes")
             after = at + 8
         else:
-            # Elements begin at every eighth byte, but for the one after a compressed one.
+            # Elements are aligned to eight bytes, except after a compressed one.
             after = start + (length if kind == _COMPRESSED else -(-length // 8) * 8)
         if start + length > len(content):
-            raise ValueError(f"an element of {length} bytes goes beyond the end")
+            raise ValueError(f"an element of {length} bytes that goes beyond the end")
         yield kind, content[start : start + length]
         at = after
     if content[at:].strip(b"\0"):
@@ -116,7 +116,7 @@ def _unpacked(packed: bytes, limit: int, file: Path) -> bytes:
 
 @dataclass(frozen=True)
 class _Matrix:
-    """The beginning of a matrix element, which says what it is, and the elements of its content."""
+    """The header of a matrix element, and the elements of its content."""
 
     name: str
     kind: int
@@ -172,13 +172,13 @@ class _Matrix:
             raise ValueError(f"{self.name} lacks values of its fields")
         if field.encode() not in fields:
             return [{} for _ in range(len(cells) // max(len(fields), 1))]
-        found: list[Mapping[str, np.ndarray]] = []
+        structs: list[Mapping[str, np.ndarray]] = []
         for kind, content in cells[fields.index(field.encode()) :: len(fields)]:
             matrix = _Matrix.of(content, self.order) if kind == _MATRIX else None
             if matrix is None or matrix.kind not in _REAL:
-                raise ValueError(f"{self.name}: a field {field} that is no array of numbers")
-            found.append({field: matrix._array()})
-        return found
+                raise ValueError(f"{self.name}: a field {field} that is not an array of numbers")
+            structs.append({field: matrix._array()})
+        return structs
 
 
 def _too_large(file: Path) -> InputError:

@@ -1,7 +1,7 @@
-"""A simulated observer: what a person might have looked at, drawn from the scene's ground truth.
+"""A simulated observer: where a person might have looked, drawn from the scene's ground truth.
 
-No human data comes with the package. A simulated observer names a scene's objects and looks at
-them, mostly; it writes the same JSON as people's recordings, and whatever is made of it carries
+No human data comes with the package. A simulated observer names a scene's objects and mostly looks
+at them; it writes the same JSON as recordings of people, and everything made from it carries
 `provenance="simulated"`.
 """
 
@@ -35,10 +35,11 @@ class Observer:
     """How a simulated observer looks.
 
     Attributes:
-        error: share of the fixations that miss: they are drawn around the centre.
+        error: share of the fixations that miss and are drawn around the centre.
         lead: seconds by which the eyes are ahead of the word.
         word, fixation: median seconds of a word, and of a fixation (log-normal).
-        spread: of fixations that miss, around the centre, as a share of the image's sides.
+        spread: standard deviation of missing fixations around the centre, as a share of the
+            image's sides.
     """
 
     error: float = 0.2
@@ -58,11 +59,11 @@ DEFAULT = Observer()
 
 
 def observe(sample: Sample, observer: int = 0, seed: int = 0, how: Observer = DEFAULT) -> Recording:
-    """A simulated recording of the sample's first caption, on a screen of 1920 x 1080.
+    """Simulates a recording of the sample's first caption, on a screen of 1920 x 1080.
 
-    For each word that names an object (or its colour, in front of the name) a fixation is drawn:
-    with probability 1 - error inside the object's mask, else around the centre; for each other
-    word around the centre. Eyes are ahead of the words by `how.lead`.
+    Each word draws one fixation. Words that name an object (or its colour, in front of the name)
+    draw it inside the object's mask with probability 1 - error, and otherwise around the centre, as
+    do all other words. Eyes are ahead of the words by `how.lead`.
 
     Args:
         observer: a number; each gives another recording.
@@ -73,7 +74,7 @@ def observe(sample: Sample, observer: int = 0, seed: int = 0, how: Observer = DE
     arguments.seed(seed)
     arguments.whole(observer, "observer", 0)
     if not sample.captions:
-        raise InputError(f"{sample.id}: expected a caption to be said, got none")
+        raise InputError(f"{sample.id}: expected a caption to speak, got none")
     rng = np.random.default_rng([seed, observer, *sample.id.encode()])
     words = sample.captions[0].split()
     about = _referents(words, sample)
@@ -104,18 +105,18 @@ def observe(sample: Sample, observer: int = 0, seed: int = 0, how: Observer = DE
 
 
 def _referents(words: Sequence[str], sample: Sample) -> list[np.ndarray | None]:
-    """The mask of the object that each word names; a name of two objects takes one each."""
-    left = list(sample.objects)
-    found: list[np.ndarray | None] = [None] * len(words)
+    """The mask of the object that each word names; a repeated name takes the next object."""
+    remaining = list(sample.objects)
+    masks: list[np.ndarray | None] = [None] * len(words)
     for place, word in enumerate(words):
-        for one in left:
-            if bare(word) == one.name.lower():
-                found[place] = one.mask
-                if place and one.color and bare(words[place - 1]) == one.color.lower():
-                    found[place - 1] = one.mask
-                left.remove(one)
+        for obj in remaining:
+            if bare(word) == obj.name.lower():
+                masks[place] = obj.mask
+                if place and obj.color and bare(words[place - 1]) == obj.color.lower():
+                    masks[place - 1] = obj.mask
+                remaining.remove(obj)
                 break
-    return found
+    return masks
 
 
 def _inside(rng: np.random.Generator, mask: np.ndarray | None) -> np.ndarray:
@@ -140,11 +141,11 @@ def simulated(
     how: Observer = DEFAULT,
     options: GazeOptions | None = None,
 ) -> LazySamples:
-    """Drawn scenes with simulated observers: `Sample.attention` is labelled as that, never human.
+    """Drawn scenes with simulated observers, whose `Sample.attention` is marked as simulated.
 
     Args:
         n, seed: as for `scenes`.
-        observers: of each scene.
+        observers: the number of observers of each scene.
 
     Raises:
         InputError: no observers, or what `scenes` raises.
@@ -167,13 +168,13 @@ def simulated(
 def looked_at(
     sample: Sample, observers: Sequence[int], seed: int, how: Observer, options: GazeOptions
 ) -> Sample:
-    """The sample with simulated attention."""
+    """Returns the sample with simulated attention."""
     size = sample.image.size
     viewport = options.viewport_of(sample.id, size)
     gazes = [
-        one
+        gaze
         for number in observers
-        for one in observe(sample, number, seed, how).gazes(viewport, size, options)
+        for gaze in observe(sample, number, seed, how).gazes(viewport, size, options)
     ]
     return replace(sample, attention=tuple(gazes), captions=texts_of(gazes) or sample.captions)
 
@@ -213,7 +214,7 @@ def write_simulated(
 
 
 def mask_attention(sample: Sample) -> tuple[Gaze, ...]:
-    """The true masks of the objects that the first caption names, as if they were looked at.
+    """The true masks of the objects that the first caption names, as if they had been looked at.
 
     `provenance` is "mask": nobody looked. A word's map is its object's mask.
 
@@ -224,14 +225,14 @@ def mask_attention(sample: Sample) -> tuple[Gaze, ...]:
         raise InputError(f"{sample.id}: expected a caption, got none")
     text = sample.captions[0]
     words = text.split()
-    seen: dict[str, int] = {}
-    found = []
+    occurrences: dict[str, int] = {}
+    gazes = []
     for word, mask in zip(words, _referents(words, sample), strict=True):
         plain = word.strip(".,;:!?")
-        occurrence = seen.get(plain, 0)
-        seen[plain] = occurrence + 1
+        occurrence = occurrences.get(plain, 0)
+        occurrences[plain] = occurrence + 1
         if mask is not None and plain:
-            found.append(
+            gazes.append(
                 Gaze(
                     segment=segment_of(text, plain, "word", occurrence),
                     size=sample.image.size,
@@ -240,4 +241,4 @@ def mask_attention(sample: Sample) -> tuple[Gaze, ...]:
                     instrument="none",
                 )
             )
-    return tuple(found)
+    return tuple(gazes)

@@ -1,4 +1,4 @@
-"""How gaze data is read; from arguments, or from `gaze.json` in the data's folder."""
+"""How gaze data is read: from arguments, or from `gaze.json` in the data's folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._viewport import Viewport
 
 SETTINGS = "gaze.json"
 _NO_VIEWPORT = (
-    "expected to be told where the image was on the screen, got nothing: write "
+    "expected the image's place on the screen, got nothing: write "
     '"viewport" into gaze.json, as {"x0": .., "y0": .., "scale_x": .., "scale_y": ..}, as '
     '{"screen": [width, height]} for an image scaled to fit and centred, or as "image" where '
     "positions are in pixels of the image already"
@@ -28,19 +28,20 @@ class GazeOptions:
     """How gaze data is read.
 
     Attributes:
-        viewport: where images were on the screen; (width, height) of a screen for images that were
-            scaled to fit and centred; "image" where positions are pixels of the image.
-        viewports: of single images, by the name of the image without its ending.
-        lead, lag: seconds by which a segment's time is widened before and after: speakers mostly
-            look before they name.
+        viewport: the images' place on the screen; (width, height) of the screen for images scaled
+            to fit and centred; "image" where positions are pixels of the image.
+        viewports: the same for single images, by the image's name without its ending.
+        lead, lag: seconds added to a segment's time before and after: speakers mostly look before
+            they name.
         bandwidth: of the kernel, as a share of the image's diagonal; None for `BANDWIDTH`, or for
-            what the data itself says (the window's radius, of collected sessions).
-        pixels_per_degree: of visual angle, in pixels of the image; the bandwidth is then 1 degree.
-        granularities: of segments that are taken from timed texts.
+            the value in the data itself (the window's radius in collected sessions).
+        pixels_per_degree: pixels of the image per degree of visual angle; sets the bandwidth to 1
+            degree.
+        granularities: of the segments taken from timed texts.
         subset: names of images, without their endings; None for all.
-        resize: how maps of another size than their image are taken to it, "bilinear" or "area";
+        resize: how to resize maps whose size differs from their image's, "bilinear" or "area";
             None to refuse them.
-        images, maps, fixations: folders, relative to the data's; found by themselves if None.
+        images, maps, fixations: folders, relative to the data's; None to look for them.
     """
 
     viewport: Viewport | tuple[float, float] | str | None = None
@@ -64,35 +65,35 @@ class GazeOptions:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise InputError(f"expected {name} above 0, got {value}")
-        wrong = [one for one in self.granularities if one not in GRANULARITIES]
+        wrong = [name for name in self.granularities if name not in GRANULARITIES]
         if wrong or not self.granularities:
             got = repr(wrong[0]) if wrong else "none"
             raise InputError(f"expected granularities among {', '.join(GRANULARITIES)}, got {got}")
         if self.resize not in (None, "bilinear", "area"):
             raise InputError(f"expected resize as 'bilinear' or 'area', got {self.resize!r}")
-        for one in (self.viewport, *self.viewports.values()):
-            if one is not None and not _is_viewport(one):
-                raise InputError(f"expected a viewport, a screen or 'image', got {one!r}")
+        for viewport in (self.viewport, *self.viewports.values()):
+            if viewport is not None and not _is_viewport(viewport):
+                raise InputError(f"expected a viewport, a screen or 'image', got {viewport!r}")
         for name in ("images", "maps", "fixations"):
             value = getattr(self, name)
             if not isinstance(value, str | None):
                 raise InputError(f"expected {name} as the name of a folder, got {value!r}")
 
     def viewport_of(self, name: str, size: tuple[int, int]) -> Viewport:
-        """Where one image was on the screen.
+        """The place of one image on the screen.
 
         Raises:
-            InputError: nobody said.
+            InputError: no viewport is given.
         """
-        found = self.viewports.get(name, self.viewport)
-        if found is None:
+        viewport = self.viewports.get(name, self.viewport)
+        if viewport is None:
             raise InputError(_NO_VIEWPORT)
-        if isinstance(found, Viewport):
-            return found
-        return Viewport() if isinstance(found, str) else Viewport.contain(found, size)
+        if isinstance(viewport, Viewport):
+            return viewport
+        return Viewport() if isinstance(viewport, str) else Viewport.contain(viewport, size)
 
     def kernel(self, size: tuple[int, int]) -> float:
-        """The bandwidth in pixels of an image."""
+        """The kernel's standard deviation, in pixels of an image of this size."""
         if self.pixels_per_degree is not None:
             return self.pixels_per_degree
         share = BANDWIDTH if self.bandwidth is None else self.bandwidth
@@ -100,28 +101,30 @@ class GazeOptions:
 
     @property
     def described(self) -> object:
-        """As JSON, for a fingerprint."""
+        """The options as JSON, for a fingerprint."""
         return asdict(self)
 
 
 def read_options(folder: Path) -> GazeOptions:
-    """What `gaze.json` in a folder says; the defaults where there is none.
+    """Reads `gaze.json` in a folder; the defaults where there is none.
 
     Raises:
-        InputError: a key that is not known, or a value of another form.
+        InputError: an unknown key, or a value of the wrong form.
     """
     file = folder / SETTINGS
     if not file.is_file():
         return GazeOptions()
-    told = read_json(file)
-    known = [one.name for one in fields(GazeOptions)]
-    if not isinstance(told, dict):
-        raise InputError(f"{file}: expected an object of settings, got a {type(told).__name__}")
-    unknown = sorted(set(told) - set(known))
+    settings = read_json(file)
+    known = [field.name for field in fields(GazeOptions)]
+    if not isinstance(settings, dict):
+        raise InputError(f"{file}: expected an object of settings, got a {type(settings).__name__}")
+    unknown = sorted(set(settings) - set(known))
     if unknown:
         raise InputError(f"{file}: expected settings among {', '.join(known)}, got {unknown[0]!r}")
     try:
-        return GazeOptions(**{name: _value(name, value, folder) for name, value in told.items()})
+        return GazeOptions(
+            **{name: _value(name, value, folder) for name, value in settings.items()}
+        )
     except (InputError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise InputError(f"{file}: {error}") from error
 
@@ -130,7 +133,7 @@ def _value(name: str, value: Any, folder: Path) -> Any:
     if name == "viewport":
         return _viewport(value)
     if name == "viewports":
-        return {str(key): _viewport(one) for key, one in value.items()}
+        return {str(key): _viewport(item) for key, item in value.items()}
     if name == "granularities":
         return tuple(value)
     if name == "subset" and value is not None:

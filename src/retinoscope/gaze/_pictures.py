@@ -16,35 +16,35 @@ from ..errors import InputError
 IMAGES = SUFFIXES
 _UNREADABLE = (
     *(OSError, ValueError, EOFError, OverflowError, TypeError, MemoryError),
-    # The head of a .npy file is read as Python's literals.
+    # The header of a .npy file is parsed as Python literals.
     *(SyntaxError, RecursionError, tokenize.TokenError),
 )
 
 
 def images_below(folder: Path, *, deep: bool = True) -> dict[str, Path]:
-    """Images in a folder (and below it, if `deep`), by their path in it without endings.
+    """Images in a folder (and below it, if `deep`), by relative path without the ending.
 
     Raises:
-        InputError: two of one name.
+        InputError: two images with the same name.
     """
-    found: dict[str, Path] = {}
+    images: dict[str, Path] = {}
     for file in sorted(folder.rglob("*") if deep else folder.iterdir()):
         if file.suffix.lower() in IMAGES and file.is_file() and not file.name.startswith("."):
             name = file.relative_to(folder).with_suffix("").as_posix()
-            if name in found:
+            if name in images:
                 raise InputError(
-                    f"{folder}: expected one image called {name}, got {found[name].name} and "
+                    f"{folder}: expected one image called {name}, got {images[name].name} and "
                     f"{file.name}: rename one"
                 )
-            found[name] = file
-    return found
+            images[name] = file
+    return images
 
 
 def chosen(images: Mapping[str, Path], subset: Sequence[str] | None, where: str) -> dict[str, Path]:
-    """The images of a subset.
+    """Selects the images of a subset.
 
     Raises:
-        InputError: one that is not there.
+        InputError: an image that is missing.
     """
     if subset is None:
         return dict(images)
@@ -58,21 +58,24 @@ def chosen(images: Mapping[str, Path], subset: Sequence[str] | None, where: str)
     return {name: images[name] for name in images if name in wanted}
 
 
-def image_named(told: str, images: Mapping[str, Path]) -> str | None:
-    """The image that a table means by its name, with or without its ending; None for none."""
-    return next((name for name in (told, without_ending(told)) if name in images), None)
+def image_named(name: str, images: Mapping[str, Path]) -> str | None:
+    """The image that a table names, with or without its ending; None if it is unknown."""
+    return next((known for known in (name, without_ending(name)) if known in images), None)
 
 
-def without_ending(told: str) -> str:
-    """An image's path without its ending, whatever a table says."""
-    path = PurePosixPath(told)
+def without_ending(name: str) -> str:
+    """An image's path without its ending."""
+    path = PurePosixPath(name)
     return (path.parent / path.stem).as_posix()
 
 
 def read_map(
     file: Path, size: tuple[int, int], resize: str | None
 ) -> tuple[Float[np.ndarray, "height width"], dict[str, str]]:
-    """A grey-scale image or a .npy array as a map of the image's size, and what was done to it.
+    """Reads a grey-scale image or a .npy array as a map of the image's size.
+
+    Returns:
+        The map, and what was done to it.
 
     Raises:
         InputError: no such file, colours, more than two dimensions, another size without
@@ -83,7 +86,7 @@ def read_map(
     values = checked_map(_array(file), None if resize else size, f"{file}: ")
     if resize is None or values.shape[::-1] == size:
         return values, {}
-    # Here: the room of statistics loads SciPy.
+    # Imported here because the statistics load SciPy.
     from ..stats.maps import resample
 
     fitted = resample(values, size[::-1], resize)  # type: ignore[arg-type]
@@ -93,8 +96,8 @@ def read_map(
 def _array(file: Path) -> np.ndarray:
     if file.suffix == ".npy":
         try:
-            # Mapped, so that its header says how large it is before anything is read. Not np.load,
-            # which also opens archives.
+            # Memory-mapped, so that the size is known before anything is read. np.load would also
+            # open archives.
             values = np.lib.format.open_memmap(file, mode="r")
         except _UNREADABLE as error:
             raise InputError(f"{file}: expected an array, got something else ({error})") from error
@@ -105,10 +108,10 @@ def _array(file: Path) -> np.ndarray:
         values = np.asarray(image.convert("RGB") if image.mode == "P" else image)
     if values.ndim == 3:
         grey = values[..., :3] if values.shape[2] in (3, 4) else values[..., :1]
-        # JPEG may move channels apart by a step or two.
+        # JPEG may shift the channels by a step or two.
         if np.ptp(grey.astype(int), axis=2).max() > 4:
             raise InputError(
-                f"{file}: expected a grey-scale map, got one in colours: colours have no order; "
+                f"{file}: expected a grey-scale map, got one in colours, which have no order: "
                 "save the map's values"
             )
         values = grey[..., 0]

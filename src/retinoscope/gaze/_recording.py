@@ -1,9 +1,9 @@
-"""One person's fixations while they said or read a text, and the JSON that holds them.
+"""One person's fixations while they spoke or read a text, and the JSON that holds them.
 
 The JSON is that of VISTA's public release: `fixation_data`, a list of objects with start_time,
 end_time, duration (seconds), x_coordinates, y_coordinates (raw samples), Avg_x_coordinates,
 Avg_y_coordinates and fixation_id, and `transcription_data`, a list of objects with text, start and
-end. Keys of ours, which may be missing: provenance ("human" without), observer, instrument.
+end. This package adds optional keys: provenance (by default "human"), observer, instrument.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ._viewport import Viewport, inside
 Instrument = Literal["eyes", "pointer"]
 
 MOST_FIXATIONS, MOST_WORDS = 100_000, 10_000
-"""Of a recording: each of the ones is held against each of the others. An hour has 10,000."""
+"""Per recording; every fixation is compared with every word. An hour has 10,000 fixations."""
 
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One person's fixations while they said or read a text.
+    """One person's fixations while they spoke or read a text.
 
     Attributes:
         points: (n, 2) x and y in pixels of the screen.
         starts, ends: (n,) seconds, on the clock of the text.
-        notes: what is odd about it, in words.
+        notes: peculiarities of the recording, in words.
     """
 
     points: Float[np.ndarray, "fixation xy"]
@@ -51,16 +51,16 @@ class Recording:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def dropped(self, viewport: Viewport, size: tuple[int, int]) -> int:
-        """Fixations outside the image."""
+        """The number of fixations outside the image."""
         return int((~inside(viewport.to_image(self.points), size)).sum())
 
     def gazes(
         self, viewport: Viewport, size: tuple[int, int], options: GazeOptions
     ) -> tuple[Gaze, ...]:
-        """A `Gaze` for every segment, of every granularity asked for.
+        """A `Gaze` for every segment, of every requested granularity.
 
-        A fixation counts with the seconds of it that fall on the segment, widened by lead and lag;
-        one outside the image is left out and counted.
+        A fixation counts by the seconds that it overlaps the segment, which is widened by lead and
+        lag; fixations outside the image are left out and counted.
         """
         points = viewport.to_image(self.points)
         here = inside(points, size)
@@ -70,27 +70,27 @@ class Recording:
             "lag": options.lag,
             **self.settings,
         }
-        found = []
+        gazes = []
         for granularity in options.granularities:
             for segment in self.text.segments(granularity):
                 assert segment.time is not None
                 span = segment.time[0] - options.lead, segment.time[1] + options.lag
                 seconds = overlap(self.starts, self.ends, span)
-                held = (seconds > 0) & here
-                found.append(
+                during = (seconds > 0) & here
+                gazes.append(
                     Gaze(
                         segment=segment,
                         size=size,
                         provenance=self.provenance,
-                        fixations=points[held],
-                        durations=seconds[held],
+                        fixations=points[during],
+                        durations=seconds[during],
                         observer=self.observer,
                         instrument=self.instrument,
                         dropped=int(((seconds > 0) & ~here).sum()),
                         settings=settings,
                     )
                 )
-        return tuple(found)
+        return tuple(gazes)
 
 
 @with_config(STRICT)
@@ -124,43 +124,45 @@ _STORED = TypeAdapter(_Stored)
 
 
 def read_recording(stored: object, where: str, observer: int | None = None) -> Recording:
-    """A recording from the JSON's content.
+    """Builds a recording from the JSON's content.
 
-    The averages of a fixation are taken, as its lists of raw samples are not always of one length;
-    that is noted.
+    Positions are each fixation's averages, since its lists of raw samples may differ in length;
+    this is noted.
 
     Raises:
-        InputError: a missing key, a value that is no number, an end before its start, a negative
+        InputError: a missing key, a value that is not a number, an end before its start, a negative
             duration, words that go back in time, an unknown provenance.
     """
-    told = entry(_STORED, stored, where)
-    fixations = told["fixation_data"]
-    for number, one in enumerate(fixations):
-        in_order(one["start_time"], one["end_time"], f"{where}: fixation {number}")
+    recording = entry(_STORED, stored, where)
+    fixations = recording["fixation_data"]
+    for number, fixation in enumerate(fixations):
+        in_order(fixation["start_time"], fixation["end_time"], f"{where}: fixation {number}")
     columns = ("Avg_x_coordinates", "Avg_y_coordinates", "start_time", "end_time")
-    table = np.array([[one[name] for name in columns] for one in fixations], float).reshape(-1, 4)
+    table = np.array(
+        [[fixation[name] for name in columns] for fixation in fixations], float
+    ).reshape(-1, 4)
     unequal = sum(map(_unequal, fixations))
-    own = told.get("observer")
+    stored_observer = recording.get("observer")
     return Recording(
         table[:, :2],
         table[:, 2],
         table[:, 3],
-        transcript([TextUnit(**word) for word in told["transcription_data"]], where),
-        told.get("provenance", "human"),
-        observer if own is None else own,
-        told.get("instrument", "eyes"),
+        transcript([TextUnit(**word) for word in recording["transcription_data"]], where),
+        recording.get("provenance", "human"),
+        observer if stored_observer is None else stored_observer,
+        recording.get("instrument", "eyes"),
         (f"{unequal} fixations with x and y lists of two lengths",) if unequal else (),
     )
 
 
-def _unequal(one: _Fixation) -> bool:
-    """Whether the lists of a fixation's raw samples are of two lengths."""
-    xs, ys = one.get("x_coordinates"), one.get("y_coordinates")
+def _unequal(fixation: _Fixation) -> bool:
+    """Whether a fixation's lists of raw samples differ in length."""
+    xs, ys = fixation.get("x_coordinates"), fixation.get("y_coordinates")
     return isinstance(xs, list) and isinstance(ys, list) and len(xs) != len(ys)
 
 
 def recording_json(recording: Recording) -> dict[str, Any]:
-    """The JSON's content of a recording; `read_recording` gives the same back."""
+    """The JSON content of a recording, as `read_recording` reads it."""
     rows = zip(
         recording.points.tolist(), recording.starts.tolist(), recording.ends.tolist(), strict=True
     )

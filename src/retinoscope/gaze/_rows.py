@@ -1,4 +1,4 @@
-"""Rows of the tables of gaze data, as pydantic reads and checks them."""
+"""Rows of gaze tables, parsed and checked by pydantic."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Seconds = Annotated[Length | None, BeforeValidator(as_number)]
 
 
 class _PartRow(BaseModel):
-    """A row that says which occurrence of a segment it is about, and whose."""
+    """A row about one occurrence of a segment, of one observer or all."""
 
     model_config = STRICT
 
@@ -51,7 +51,7 @@ class FixationRow(_PartRow):
     duration: _Seconds = None
 
     def seconds(self, where: str) -> float | None:
-        """Its duration; None where it is not known. Raises InputError for an end before a start."""
+        """The duration; None if unknown. Raises InputError for an end before the start."""
         if self.start is None or self.end is None:
             return self.duration
         in_order(self.start, self.end, f"{where}: a fixation")
@@ -92,7 +92,7 @@ class MapRow(_PartRow):
 
 
 class TextRow(BaseModel):
-    """What was said or read of an image."""
+    """What was said or read about an image."""
 
     model_config = STRICT
 
@@ -104,10 +104,10 @@ R = TypeVar("R", bound=BaseModel)
 
 
 def rows(file: Path, schema: type[R]) -> Iterator[tuple[str, R]]:
-    """The rows of a table, and what to call each in an error.
+    """Yields the rows of a table, each with its name in error messages.
 
     Raises:
-        InputError: a missing column, or a cell of another form.
+        InputError: a missing column, or a cell of the wrong form.
     """
     adapter = TypeAdapter(schema)
     required = [name for name, field in schema.model_fields.items() if field.is_required()]
@@ -116,9 +116,9 @@ def rows(file: Path, schema: type[R]) -> Iterator[tuple[str, R]]:
         yield where, entry(adapter, values, where)
 
 
-def of_image(where: str, told: str, images: Mapping[str, Path]) -> str:
-    """The image that a row is about. Raises InputError for one that is not there."""
-    name = image_named(told, images)
+def of_image(where: str, image: str, images: Mapping[str, Path]) -> str:
+    """The image that a row is about. Raises InputError if it is missing."""
+    name = image_named(image, images)
     if name is None:
-        raise InputError(f"{where}: expected the name of an image, got {told!r}")
+        raise InputError(f"{where}: expected the name of an image, got {image!r}")
     return name

@@ -8,25 +8,25 @@ from ..data import Segment
 from ..errors import InputError
 
 MOST_LETTERS = 10_000
-"""Of a text with segments."""
+"""The longest text that may have segments."""
 
 
 def segment_of(
     description: str, text: str, granularity: str | None = None, occurrence: int = 0
 ) -> Segment:
-    """The segment `text` of a description.
+    """Finds the segment `text` in a description.
 
-    Where the text stands as whole words, only these places count: "car" in "a scarf and a car" is
-    the last word. Parts of words count where it stands nowhere else.
+    If the text occurs as whole words, only these occurrences count: "car" in "a scarf and a car" is
+    the last word. Otherwise parts of words count too.
 
     Args:
-        granularity: by its form where None: "text" for all of it, "word" for a single one, else
+        granularity: None chooses "text" for the whole description, "word" for a single word, else
             "phrase".
         occurrence: which one from 0, where the description has the text several times.
 
     Raises:
-        InputError: a segment that is empty or is not in the description (so often), or one of more
-            than `MOST_LETTERS`.
+        InputError: a segment that is empty or does not occur (so often) in the description, or a
+            description of more than `MOST_LETTERS`.
     """
     if len(description) > MOST_LETTERS:
         raise InputError(
@@ -49,11 +49,11 @@ def segment_of(
 
 
 def _places(description: str, text: str) -> list[int]:
-    """Where a text begins in a description: as whole words, or else anywhere."""
+    """Where a text starts in a description: as whole words, or else anywhere."""
     if not text.strip():
         return []
-    # Looking ahead, so that places may overlap.
-    every = [found.start() for found in re.finditer(f"(?={re.escape(text)})", description)]
+    # A lookahead, so that matches may overlap.
+    every = [match.start() for match in re.finditer(f"(?={re.escape(text)})", description)]
     whole = [
         start
         for start in every
@@ -63,6 +63,6 @@ def _places(description: str, text: str) -> list[int]:
 
 
 def _inside_a_word(text: str, place: int) -> bool:
-    """Whether the characters on both sides of a place are letters or digits."""
+    """Whether both characters next to a position are letters or digits."""
     around = text[max(place - 1, 0) : place + 1]
     return len(around) == 2 and around.isalnum()

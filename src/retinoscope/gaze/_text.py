@@ -1,4 +1,4 @@
-"""A text with the times of its words, and its words, phrases and sentences."""
+"""A text with the times of its words, split into words, phrases and sentences."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _BREAKS = frozenset(_BETWEEN.split())
 """Words between phrases: prepositions, conjunctions, pronouns, auxiliaries."""
 _ARTICLES = frozenset(("a", "an", "the", "some", "no", "not", "uh", "um", "uhm", "er"))
 FUNCTION_WORDS = _BREAKS | _ARTICLES
-"""Words that name nothing that can be looked at."""
+"""Words that name nothing visible."""
 
 
 @dataclass(frozen=True)
 class TextUnit:
-    """A timed piece of a text: mostly one word. Seconds."""
+    """A timed piece of a text, usually one word; times in seconds."""
 
     text: str
     start: float
@@ -37,11 +37,11 @@ class TextUnit:
 
 @dataclass(frozen=True)
 class Transcript:
-    """A text and when each of its pieces was said or read. Made by `transcript`.
+    """A text with the time at which each piece was said or read. Made by `transcript`.
 
     Attributes:
-        text: all of it.
-        units, spans: its pieces, and the characters of `text` that each has.
+        text: the whole text.
+        units, spans: its pieces, and the range of characters of each in `text`.
     """
 
     text: str
@@ -51,31 +51,31 @@ class Transcript:
     def segments(self, granularity: str) -> tuple[Segment, ...]:
         """All segments of one granularity, in order.
 
-        "word": pieces of a single word, but for `FUNCTION_WORDS`. "phrase": what stands between
-        punctuation and words such as "and", "on" or "is", where it has more than articles; a piece
-        of several words is a phrase of its own. "sentence": up to a full stop, a question or an
-        exclamation mark; a text without any is one sentence. "text": all of it.
+        "word": pieces of a single word, except `FUNCTION_WORDS`. "phrase": what stands between
+        punctuation and words such as "and", "on" or "is", unless it is only articles; a piece of
+        several words is a phrase of its own. "sentence": up to a full stop, question mark or
+        exclamation mark; a text without any is one sentence. "text": the whole text.
 
         Raises:
-            InputError: another granularity.
+            InputError: an unknown granularity.
         """
         if granularity == "text":
-            found = [(0, len(self.units))]
+            spans = [(0, len(self.units))]
         elif granularity == "sentence":
-            found = self._until(lambda text: text[-1] in ".!?")
+            spans = self._until(lambda text: text[-1] in ".!?")
         elif granularity == "word":
-            found = [
+            spans = [
                 (k, k + 1)
                 for k, unit in enumerate(self.units)
                 if len(unit.text.split()) == 1 and names_something(unit.text)
             ]
         elif granularity == "phrase":
-            found = self._phrases()
+            spans = self._phrases()
         else:
             raise InputError(
                 f"expected a granularity of word, phrase, sentence or text, got {granularity!r}"
             )
-        return tuple(self._segment(first, last, granularity) for first, last in found)
+        return tuple(self._segment(first, last, granularity) for first, last in spans)
 
     def _segment(self, first: int, last: int, granularity: str) -> Segment:
         start, end = self.spans[first][0], self.spans[last - 1][1]
@@ -83,8 +83,8 @@ class Transcript:
             whole = self.text[start:end]
             start += len(whole) - len(whole.lstrip(_MARKS))
             end -= len(whole) - len(whole.rstrip(_MARKS))
-        said = self.units[first:last]
-        time = min(unit.start for unit in said), max(unit.end for unit in said)
+        pieces = self.units[first:last]
+        time = min(unit.start for unit in pieces), max(unit.end for unit in pieces)
         return Segment(self.text[start:end], self.text, start, end, granularity, time)
 
     def _until(self, ends) -> list[tuple[int, int]]:
@@ -93,36 +93,36 @@ class Transcript:
         return list(pairwise(edges))
 
     def _phrases(self) -> list[tuple[int, int]]:
-        found: list[tuple[int, int]] = []
+        spans: list[tuple[int, int]] = []
         first: int | None = None
         for k, unit in enumerate(self.units):
             several = len(unit.text.split()) > 1
             if several or bare(unit.text) in _BREAKS:
                 if first is not None:
-                    found.append((first, k))
+                    spans.append((first, k))
                 first = None
                 if several:
-                    found.append((k, k + 1))
+                    spans.append((k, k + 1))
                 continue
             first = k if first is None else first
             if unit.text[-1] in ",.;:!?":
-                found.append((first, k + 1))
+                spans.append((first, k + 1))
                 first = None
         if first is not None:
-            found.append((first, len(self.units)))
-        return [(a, b) for a, b in found if any(map(names_something, self._words(a, b)))]
+            spans.append((first, len(self.units)))
+        return [(a, b) for a, b in spans if any(map(names_something, self._words(a, b)))]
 
     def _words(self, first: int, last: int) -> list[str]:
         return [word for unit in self.units[first:last] for word in unit.text.split()]
 
 
 _CLOSING = ".,;:!?)'\u2019"
-"""What follows a word without a space."""
+"""Characters that follow a word without a space."""
 _MARKS = ' \t\n.,;:!?"()[]'
 
 
 def bare(word: str) -> str:
-    """A word in small letters without punctuation around it."""
+    """A word in lower case, without surrounding punctuation."""
     return word.strip(_MARKS).lower()
 
 
@@ -132,29 +132,29 @@ def between(word: str) -> bool:
 
 
 def names_something(word: str) -> bool:
-    """Whether a word is none of `FUNCTION_WORDS` and has a letter or a digit."""
+    """Whether a word is not one of `FUNCTION_WORDS` and has a letter or digit."""
     plain = bare(word)
     return plain not in FUNCTION_WORDS and re.search(r"\w", plain) is not None
 
 
 def in_order(start: float, end: float, what: str) -> None:
-    """Raises InputError for an end before its start."""
+    """Raises InputError if the end lies before the start."""
     if end < start:
         raise InputError(
-            f"{what} ends at {end:g} s, before it begins at {start:g} s: mend its times"
+            f"{what} ends at {end:g} s, before it begins at {start:g} s: correct its times"
         )
 
 
 def transcript(units: Sequence[TextUnit], where: str, *, ordered: bool = True) -> Transcript:
-    """Timed pieces put together; pieces without a letter or a sign say nothing and are left out.
+    """Joins timed pieces into a text; empty pieces are left out.
 
     Args:
-        where: what to call it in errors.
-        ordered: whether words must begin one after the other, as they do in speech.
+        where: its name in error messages.
+        ordered: whether words must begin one after the other, as in speech.
 
     Raises:
-        InputError: no words, a time that is no number, an end before its start, or a piece that
-            begins before the one before it.
+        InputError: no words, a time that is not a number, an end before its start, or a piece that
+            begins before the previous one.
     """
     kept = [
         TextUnit(unit.text.strip(), unit.start, unit.end) for unit in units if unit.text.strip()
@@ -171,7 +171,7 @@ def transcript(units: Sequence[TextUnit], where: str, *, ordered: bool = True) -
         if ordered and unit.start < before:
             raise InputError(
                 f"{where}: word {number} ({unit.text!r}) begins at {unit.start:g} s, before the "
-                f"word before it at {before:g} s: put the words in order"
+                f"previous word at {before:g} s: put the words in order"
             )
         before = unit.start
     text, spans = "", []

@@ -1,4 +1,4 @@
-"""From pixels of a screen to pixels of the image that was shown on it."""
+"""Conversion between pixels of a screen and pixels of the image shown on it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..errors import InputError
 
 @dataclass(frozen=True)
 class Viewport:
-    """Where the image was on the screen: image = (screen - (x0, y0)) * (scale_x, scale_y).
+    """The image's place on the screen: image = (screen - (x0, y0)) * (scale_x, scale_y).
 
     Attributes:
-        x0, y0: screen pixel of the image's left upper corner.
+        x0, y0: screen pixel of the image's upper left corner.
         scale_x, scale_y: image pixels per screen pixel.
     """
 
@@ -35,7 +35,7 @@ class Viewport:
 
     @classmethod
     def contain(cls, screen: tuple[float, float], size: tuple[int, int]) -> Viewport:
-        """Of an image that is scaled to fit into the screen, and centred.
+        """The viewport of an image that is scaled to fit into the screen, and centred.
 
         Args:
             screen, size: width and height, of the screen and of the image.
@@ -49,16 +49,16 @@ class Viewport:
     def to_image(
         self, points: Float[np.ndarray, "fixation xy"]
     ) -> Float[np.ndarray, "fixation xy"]:
-        """(n, 2) pixels of the screen as pixels of the image; they may lie outside it."""
+        """Converts (n, 2) pixels of the screen to pixels of the image, which may lie outside it."""
         return (np.asarray(points, float) - (self.x0, self.y0)) * (self.scale_x, self.scale_y)
 
     def to_screen(
         self, points: Float[np.ndarray, "fixation xy"]
     ) -> Float[np.ndarray, "fixation xy"]:
-        """Pixels of the image as pixels of the screen."""
+        """Converts pixels of the image to pixels of the screen."""
         return np.asarray(points, float) / (self.scale_x, self.scale_y) + (self.x0, self.y0)
 
 
 def inside(points: Float[np.ndarray, "fixation xy"], size: tuple[int, int]) -> np.ndarray:
-    """(n,) True where a point lies in the image."""
+    """(n,) True where a point lies within the image."""
     return np.asarray(((points >= 0) & (points < size)).all(1))

@@ -26,31 +26,31 @@ def vista(
 ) -> LazySamples:
     """Samples of a folder in the format of VISTA, one per image, with `Sample.attention`.
 
-    Either recordings, one JSON file each, named as its image (`000000001083.json`; of several
-    observers `000000001083.1.json`, ...), with `fixation_data` and `transcription_data`; or a table
-    of maps, `triplets.csv` (.jsonl, .parquet), with the columns
+    The folder holds either recordings, one JSON file each, named after the image
+    (`000000001083.json`; for several observers `000000001083.1.json`, ...), with `fixation_data`
+    and `transcription_data`; or a table of maps, `triplets.csv` (.jsonl, .parquet), with columns
 
         image        name of an image
         text         the whole description
-        segment      the part of it that the map is of, letter by letter
+        segment      the part of it that the map belongs to, letter by letter
         map          a grey-scale image or a .npy array, relative to the folder
         occurrence   optional: which one, from 0, where the text has the segment several times
         granularity  optional: word, phrase, sentence or text
-        observer     optional: a number without a meaning
+        observer     optional: an arbitrary number
 
     Images lie in `images/`, in `coco_images/` or beside the files. `gaze.json` says how to read
-    them, see `GazeOptions`; of recordings it must say where images were on the screen. Captions of
-    a sample are its descriptions, and `meta` has "dropped" (fixations outside the image) and
+    them, see `GazeOptions`; for recordings it must give the images' place on the screen. A sample's
+    captions are its descriptions, and `meta` has "dropped" (fixations outside the image) and
     "notes".
 
     Args:
-        options: in place of `gaze.json`.
-        outside: maps of segments may lie outside the folder.
+        options: replaces `gaze.json`.
+        outside: allow maps of segments that lie outside the folder.
 
     Raises:
-        InputError: no folder, nothing in it, a recording or a map of no image, a segment that is
-            not in its text, two tables; on access, a damaged file, times that go backwards, a map
-            of another size, no viewport.
+        InputError: no folder, nothing in it, a recording or a map without its image, a segment that
+            is not in its text, two tables; on access, a damaged file, times that go backwards, a
+            map of another size, no viewport.
 
     Source: Harshit and Tasdizen 2024 (arXiv 2410.04609) and its public data.
     """
@@ -72,49 +72,50 @@ def vista(
             "folder that holds them"
         )
     by_image = _recordings_by_image(root, files, images, settings)
-    named = chosen({name: images[name] for name in by_image}, settings.subset, str(root))
-    source = _Recordings(root, settings, tuple(named.items()), by_image)
-    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(named)))
+    selected = chosen({name: images[name] for name in by_image}, settings.subset, str(root))
+    source = _Recordings(root, settings, tuple(selected.items()), by_image)
+    return LazySamples(f"vista:{root}", source.read, source.describe, range(len(selected)))
 
 
 def _recordings_by_image(
     root: Path, files: Sequence[Path], images: Mapping[str, Path], settings: GazeOptions
 ) -> dict[str, list[tuple[Path, int | None]]]:
-    """Each image's recordings, with the observer's number where there is one."""
+    """Each image's recordings, with the observer's number if there is one."""
     by_image: dict[str, list[tuple[Path, int | None]]] = {}
-    lost = []
+    without_image = []
     for file in files:
         name, observer = _named(file.stem, images)
         if name is None:
-            lost.append(file)
+            without_image.append(file)
         else:
             by_image.setdefault(name, []).append((file, observer))
     wanted = None if settings.subset is None else set(settings.subset)
-    lost = [one for one in lost if wanted is None or one.stem in wanted]
-    if lost:
+    without_image = [file for file in without_image if wanted is None or file.stem in wanted]
+    if without_image:
         raise InputError(
-            f"{root}: expected an image for each recording, got none for {len(lost)} of "
-            f"{len(files)}, the first {lost[0].name}: fetch them, or name a subset in {SETTINGS}"
+            f"{root}: expected an image for each recording, got none for {len(without_image)} of "
+            f"{len(files)}, the first {without_image[0].name}: fetch them, or name a subset in "
+            f"{SETTINGS}"
         )
     return by_image
 
 
 def images_of(root: Path, options: GazeOptions, names: Sequence[str]) -> dict[str, Path]:
-    """Images of the folder that the options name, or of the first of `names`, or of `root`."""
+    """Images of the folder that the options name, else of the first of `names`, else of `root`."""
     if options.images is not None:
         name = inside(options.images, str(root / SETTINGS))
         return images_below(existing_folder(root / name, "the folder of images"))
-    own = next((root / name for name in names if (root / name).is_dir()), None)
-    return images_below(root, deep=False) if own is None else images_below(own)
+    folder = next((root / name for name in names if (root / name).is_dir()), None)
+    return images_below(root, deep=False) if folder is None else images_below(folder)
 
 
 def _named(stem: str, images: Mapping[str, Path]) -> tuple[str | None, int | None]:
-    """Image and observer of a recording's file name."""
+    """Splits a recording's file name into image and observer."""
     if stem in images:
         return stem, None
-    found = re.fullmatch(r"(.+)\.(\d{1,9})", stem)
-    if found and found[1] in images:
-        return found[1], int(found[2])
+    match = re.fullmatch(r"(.+)\.(\d{1,9})", stem)
+    if match and match[1] in images:
+        return match[1], int(match[2])
     return None, None
 
 
@@ -163,8 +164,8 @@ class _Recordings:
 
 
 def texts_of(gazes: Sequence[Gaze]) -> tuple[str, ...]:
-    """The different texts that segments belong to, in their order."""
-    return tuple(dict.fromkeys(one.segment.description for one in gazes if one.segment))
+    """The distinct texts that the segments belong to, in order."""
+    return tuple(dict.fromkeys(gaze.segment.description for gaze in gazes if gaze.segment))
 
 
 @dataclass(frozen=True)
@@ -188,10 +189,10 @@ def _of_maps(
         maps.setdefault(name, []).append(_SegmentMap(row.part(where), file, row.observer))
     if not maps:
         raise InputError(f"{table}: expected at least one map, got none")
-    named = chosen({name: images[name] for name in maps}, options.subset, str(root))
-    source = _VistaMaps(root, table, options, tuple(named.items()), maps)
+    selected = chosen({name: images[name] for name in maps}, options.subset, str(root))
+    source = _VistaMaps(root, table, options, tuple(selected.items()), maps)
     name = f"{'outside:' if outside else ''}vista:{root}"
-    return LazySamples(name, source.read, source.describe, range(len(named)))
+    return LazySamples(name, source.read, source.describe, range(len(selected)))
 
 
 @dataclass(frozen=True)
