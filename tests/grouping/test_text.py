@@ -30,7 +30,7 @@ def test_prompts_have_their_article() -> None:
     [
         (["cat", "Cat"], "{name}", "different prompts, got 'Cat' beside 'cat'"),
         ([], "{name}", "at least one name"),
-        (["cat", " "], "{name}", "not empty"),
+        (["cat", " "], "{name}", "an empty one"),
         (["cat"], "a photo", "with {name}"),
         (["cat"], "{name} {size}", "with {name}"),
     ],
@@ -47,7 +47,7 @@ def test_scores_are_cosines() -> None:
     assert classify(scores, [1]).tolist() == [1, 1]
     with pytest.raises(InputError, match="1 of 2 with length 0"):
         text_scores(np.array([[0.0, 0], [1, 1]]), np.ones((1, 2)))
-    with pytest.raises(InputError, match="one space"):
+    with pytest.raises(InputError, match="same width"):
         text_scores(np.ones((2, 3)), np.ones((1, 2)))
 
 
@@ -74,7 +74,7 @@ def test_counts_of_locations_are_those_of_their_pixels() -> None:
     cells = class_cells(truth, tokens, 3, 4)
     labels = np.array([2, 0, 2])
     assert (counts_of(cells, labels) == class_counts(truth, labels[tokens], 4)).all()
-    with pytest.raises(InputError, match="one size"):
+    with pytest.raises(InputError, match="same size"):
         class_cells(truth[:3], tokens, 3, 4)
 
 
@@ -85,5 +85,5 @@ def test_instances_count_known_and_seen_pixels_only() -> None:
     known[0] = False
     assert instance_cells([mask], tokens, 2).tolist() == [[4, 4]]
     assert instance_cells([mask], tokens, 2, known).tolist() == [[2, 2]]
-    with pytest.raises(InputError, match="masks of this image"):
+    with pytest.raises(InputError, match="this image.s masks"):
         instance_cells([mask[:1]], tokens, 2)

@@ -6,8 +6,9 @@
 
     labels = classify(text_scores(locations["joint"], two.text(prompts)))   # with text
 
-Everything works on plain arrays of n locations. A null comes with every score: `random_groups`,
-`voronoi_groups` and `superpixel_groups` also overlap with objects, and by much more than 0.
+Everything works on plain arrays of n locations. The null groupings `random_groups`,
+`voronoi_groups` and `superpixel_groups` also overlap with objects, and by much more than 0: compare
+every score with theirs.
 
 After Ranasinghe et al. 2022, "Perceptual Grouping in Contrastive Vision-Language Models"
 (arXiv 2210.09996).

@@ -1,4 +1,4 @@
-"""Groups without text: principal components as centres, k-means, spectral clustering."""
+"""Grouping without text: principal components as centres, k-means, spectral clustering."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Grouping = Literal["pc", "pc-both-signs", "kmeans", "spectral"]
 GROUPINGS: tuple[Grouping, ...] = ("pc", "pc-both-signs", "kmeans", "spectral")
 """Ways to group locations by their features."""
 NULLS = ("random", "voronoi", "superpixels")
-"""Groups that no feature had a part in."""
+"""Groupings that use no features."""
 
 _SAME = 1e-5
-"""Features of length 1 that differ by less are the same."""
+"""Unit vectors that differ by less are the same."""
 _NO_VARIANCE = 1e-8
-"""Share of the variance below which a direction is rounding."""
+"""Directions with a smaller share of the variance are rounding error."""
 
 Features = Float[np.ndarray, "location d"]
 
@@ -33,27 +33,27 @@ def group(
     """The group of each location, numbered from 0; no group is empty.
 
     - "pc": a location joins the principal component of highest cosine similarity. The sign of a
-      component is arbitrary and decides which locations it attracts: that of its largest loading
-      (in absolute value) is positive here.
+      component is arbitrary but decides which locations it attracts; here, its largest loading (in
+      absolute value) is positive.
     - "pc-both-signs": the same with each component and its negative, up to 2 x `n_groups` groups.
-    - "kmeans": of features scaled to length 1, the best of 4 starts.
+    - "kmeans": on features scaled to length 1, the best of 4 starts.
     - "spectral": normalised cuts of the graph whose edges are the positive cosine similarities of
       centred features; groups by QR.
 
-    Locations with the same features are in one group: where fewer than `n_groups` features differ
-    (or fewer directions vary), there are fewer groups.
+    Locations with the same features share a group: with fewer than `n_groups` distinct features (or
+    directions of variance) there are fewer groups.
 
     Args:
         features: (n, d) of one image.
-        n_groups: components or clusters at most.
-        seed: of k-means' and spectral clustering's starts.
+        n_groups: the most components or clusters.
+        seed: of the starts of k-means and spectral clustering.
 
     Raises:
         InputError: an unknown method, fewer locations (or, for components, dimensions) than groups,
             or a feature that is not finite or has length 0.
         MissingExtraError: without scikit-learn.
 
-    Source: Ranasinghe et al. 2022, section 3.2 (principal components); the sign rule is ours.
+    Source: Ranasinghe et al. 2022, section 3.2 (principal components); the sign rule is new here.
     """
     arguments.whole(n_groups, "groups", 1)
     arguments.seed(seed)
@@ -69,24 +69,24 @@ def group(
         middle = centres(features, n_groups)
         if method == "pc-both-signs":
             middle = np.concatenate([middle, -middle])
-        found = (unit @ middle.T).argmax(1) if len(middle) else np.zeros(n, np.int64)
+        groups = (unit @ middle.T).argmax(1) if len(middle) else np.zeros(n, np.int64)
     else:
         different = len(np.unique(np.round(unit / _SAME), axis=0))
         k = min(n_groups, different)
         cluster = kmeans if method == "kmeans" else _spectral
-        found = cluster(unit, k, seed) if k > 1 else np.zeros(n, np.int64)
-    return np.unique(found, return_inverse=True)[1]
+        groups = cluster(unit, k, seed) if k > 1 else np.zeros(n, np.int64)
+    return np.unique(groups, return_inverse=True)[1]
 
 
 @checked
 def centres(features: Features, n_groups: int) -> Float[np.ndarray, "centre d"]:
-    """The first principal components, of length 1, their largest loading positive.
+    """The first principal components, of length 1, each with a positive largest loading.
 
-    Directions that carry no variance are left out; there can be none at all.
+    Directions without variance are left out; there may be none at all.
 
     Args:
         features: (n, d) of one image.
-        n_groups: components at most, up to the smaller of n and d.
+        n_groups: the most components, up to the smaller of n and d.
     """
     try:
         from sklearn.decomposition import PCA
@@ -95,9 +95,9 @@ def centres(features: Features, n_groups: int) -> Float[np.ndarray, "centre d"]:
     values = np.asarray(features, np.float64)
     if not np.ptp(values, axis=0).max() > _SAME * np.abs(values).max():
         return np.zeros((0, values.shape[1]))
-    found: Any = PCA(n_groups, svd_solver="covariance_eigh").fit(values)
-    there = found.explained_variance_ratio_ > _NO_VARIANCE
-    components = found.components_[there]
+    fitted: Any = PCA(n_groups, svd_solver="covariance_eigh").fit(values)
+    varying = fitted.explained_variance_ratio_ > _NO_VARIANCE
+    components = fitted.components_[varying]
     largest = np.abs(components).argmax(1)
     return components * np.sign(components[np.arange(len(components)), largest])[:, None]
 
@@ -108,7 +108,7 @@ def _unit(features: Features) -> Features:
         raise InputError(f"expected features (locations, d), got {features.shape}")
     values = features.astype(np.float64)
     if not np.isfinite(values).all():
-        raise InputError("expected finite features, got others: use float32")
+        raise InputError("expected finite features, got NaN or infinity: use float32")
     length = np.linalg.norm(values, axis=1)
     if not length.min() > 0:
         bad = np.flatnonzero(length == 0)
@@ -126,10 +126,10 @@ def _spectral(unit: Features, k: int, seed: int) -> Int[np.ndarray, " location"]
         raise MissingExtraError("scikit-learn", "probe") from error
     centred = unit - unit.mean(0)
     length = np.linalg.norm(centred, axis=1)
-    # A location at the very mean has no direction: it is tied to itself only.
+    # A location at the very mean has no direction: it is tied only to itself.
     direction = centred / np.where(length > _SAME, length, np.inf)[:, None]
     affinity = np.maximum(direction @ direction.T, 0.0)
-    # A graph in several parts has no unique cut: a trace of an edge joins them.
+    # A disconnected graph has no unique cut: faint edges connect it.
     affinity = np.maximum(affinity, 1e-6)
     np.fill_diagonal(affinity, 1.0)
     cluster: Any = SpectralClustering(

@@ -1,6 +1,6 @@
 """Pixels of each class and instance inside each location's box.
 
-Where a prediction is constant on locations, these counts are all that its score depends on.
+These counts determine the score of any prediction that is constant within locations.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Map = Int[np.ndarray, "height width"]
 def class_cells(labels: Map, tokens: Map, n: int, n_classes: int) -> Int[np.ndarray, "location k"]:
     """(n, n_classes) pixels of each class at each location.
 
-    Pixels at no location, and ignored ones, are in none.
+    Ignored pixels and pixels at no location do not count.
 
     Args:
         labels: from `retinoscope.data.label_map`.
         tokens: the location of each pixel, from `retinoscope.tokens.token_map`.
 
     Raises:
-        InputError: maps of two sizes.
+        InputError: maps of different sizes.
     """
     _same_size(labels.shape, tokens.shape)
     known = (tokens >= 0) & (labels != IGNORE)
@@ -48,33 +48,33 @@ def instance_cells(
     Args:
         masks: of the instances; they may overlap.
         tokens: as in `class_cells`.
-        known: where pixels count, everywhere if None.
+        known: where pixels count; None for everywhere.
 
     Raises:
         InputError: a mask of another size.
     """
-    seen = tokens >= 0 if known is None else (tokens >= 0) & known
-    found = np.zeros((len(masks), n), np.int64)
-    for row, mask in zip(found, masks, strict=True):
+    counted = tokens >= 0 if known is None else (tokens >= 0) & known
+    counts = np.zeros((len(masks), n), np.int64)
+    for row, mask in zip(counts, masks, strict=True):
         _same_size(mask.shape, tokens.shape)
-        row[:] = np.bincount(tokens[seen & mask], minlength=n)
-    return found
+        row[:] = np.bincount(tokens[counted & mask], minlength=n)
+    return counts
 
 
 @checked
 def counts_of(
     cells: Int[np.ndarray, "location k"], labels: Int[np.ndarray, " location"]
 ) -> Int[np.ndarray, "k 3"]:
-    """As `retinoscope.stats.class_counts`, of a label for each location."""
+    """Like `retinoscope.stats.class_counts`, for one label per location."""
     n_classes = cells.shape[1]
     places = np.arange(len(cells))
     right = np.bincount(labels, cells[places, labels], n_classes)
-    said = np.bincount(labels, cells.sum(1), n_classes)
-    return np.stack([right, said, cells.sum(0)], 1).astype(np.int64)
+    predicted = np.bincount(labels, cells.sum(1), n_classes)
+    return np.stack([right, predicted, cells.sum(0)], 1).astype(np.int64)
 
 
-def _same_size(found: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    if found != expected:
+def _same_size(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    if shape != expected:
         raise InputError(
-            f"expected maps of one size, got {found} and {expected}: use the masks of this image"
+            f"expected maps of the same size, got {shape} and {expected}: use this image's masks"
         )

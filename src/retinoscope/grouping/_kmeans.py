@@ -1,4 +1,4 @@
-"""k-means, as it is used for features and for superpixels."""
+"""k-means with the settings used for features and superpixels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups made without features, as controls: their overlap with objects is far from 0."""
+"""Groupings without features, as controls: their overlap with objects is far from 0."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..tokens import token_map
 from ._kmeans import kmeans
 
 _PLACE_WEIGHT = 20.0
-"""Grey levels (of 255) that a distance of one group's width is worth, as m of SLIC."""
+"""Grey levels (of 255) equivalent to a distance of one group's width; m in SLIC."""
 
 Groups = Int[np.ndarray, " location"]
 Boxes = Float[np.ndarray, "location 4"]
@@ -21,29 +21,29 @@ Boxes = Float[np.ndarray, "location 4"]
 
 @checked
 def random_groups(n: int, n_groups: int, seed: int = 0) -> Groups:
-    """Each of n locations in a group drawn at random; no group is empty."""
+    """Assigns each of n locations to a random group; no group is empty."""
     _check(n, n_groups, seed)
-    found = np.random.default_rng(seed).integers(0, n_groups, n)
-    return np.unique(found, return_inverse=True)[1]
+    groups = np.random.default_rng(seed).integers(0, n_groups, n)
+    return np.unique(groups, return_inverse=True)[1]
 
 
 @checked
 def voronoi_groups(boxes: Boxes, n_groups: int, seed: int = 0) -> Groups:
-    """Blobs: each location joins the nearest of `n_groups` locations that were drawn at random."""
+    """Blobs: each location joins the nearest of `n_groups` randomly drawn locations."""
     _check(len(boxes), n_groups, seed)
     middle = _middles(boxes)
     drawn = np.random.default_rng(seed).choice(len(boxes), n_groups, replace=False)
-    far = ((middle[:, None] - middle[drawn]) ** 2).sum(-1)
-    return np.unique(far.argmin(1), return_inverse=True)[1]
+    distance = ((middle[:, None] - middle[drawn]) ** 2).sum(-1)
+    return np.unique(distance.argmin(1), return_inverse=True)[1]
 
 
 @checked
 def superpixel_groups(image: Image.Image, boxes: Boxes, n_groups: int, seed: int = 0) -> Groups:
-    """k-means over the mean colour and the place of each location.
+    """k-means over the mean colour and the position of each location.
 
-    The distance is SLIC's (Achanta et al. 2012) on locations in place of pixels, so that it has
-    the same grid to work with as features have: RGB in levels of 255, and the place in widths of a
-    group, each worth 20 levels.
+    The distance is SLIC's (Achanta et al. 2012), on locations instead of pixels, so that it works
+    on the same grid as the features: RGB from 0 to 255, and positions in widths of a group, each
+    worth 20 levels.
 
     Raises:
         InputError: fewer locations than groups.
@@ -51,16 +51,16 @@ def superpixel_groups(image: Image.Image, boxes: Boxes, n_groups: int, seed: int
     """
     _check(len(boxes), n_groups, seed)
     tokens = token_map(boxes, image.size)
-    seen = tokens >= 0
-    pixels = np.asarray(image.convert("RGB"), np.float64)[seen]
-    size = np.maximum(np.bincount(tokens[seen], minlength=len(boxes)), 1)
+    covered = tokens >= 0
+    pixels = np.asarray(image.convert("RGB"), np.float64)[covered]
+    size = np.maximum(np.bincount(tokens[covered], minlength=len(boxes)), 1)
     color = np.stack(
-        [np.bincount(tokens[seen], channel, len(boxes)) / size for channel in pixels.T], 1
+        [np.bincount(tokens[covered], channel, len(boxes)) / size for channel in pixels.T], 1
     )
-    width = np.sqrt(seen.sum() / n_groups)
-    what = np.concatenate([color, _PLACE_WEIGHT * _middles(boxes) / width], 1)
-    k = min(n_groups, len(np.unique(np.round(what, 6), axis=0)))
-    return np.unique(kmeans(what, k, seed), return_inverse=True)[1]
+    width = np.sqrt(covered.sum() / n_groups)
+    values = np.concatenate([color, _PLACE_WEIGHT * _middles(boxes) / width], 1)
+    k = min(n_groups, len(np.unique(np.round(values, 6), axis=0)))
+    return np.unique(kmeans(values, k, seed), return_inverse=True)[1]
 
 
 def _middles(boxes: Boxes) -> Float[np.ndarray, "location 2"]:
@@ -72,5 +72,5 @@ def _check(n: int, n_groups: int, seed: int) -> None:
     check_seed(seed)
     if n_groups > n:
         raise InputError(
-            f"expected 1 to {n} groups of {n} locations, got {n_groups}: ask for fewer groups"
+            f"expected 1 to {n} groups for {n} locations, got {n_groups}: ask for fewer groups"
         )

@@ -1,4 +1,4 @@
-"""Labels from text: the prompt that is most similar to a location's features."""
+"""Labels from text: the prompt most similar to a location's features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BACKGROUNDS: tuple[str, ...] = (
     *("background", "sky", "grass", "ground", "wall", "floor", "water", "road", "mountain"),
     *("field", "sand", "snow", "ceiling"),
 )
-"""What stands behind objects in photographs."""
+"""Typical backgrounds in photographs."""
 
 Vectors = Float[np.ndarray, "text d"]
 
@@ -28,21 +28,21 @@ def prompts_for(names: Sequence[str], template: str = TEMPLATE) -> list[str]:
     """One prompt per name; "{article}" becomes "a" or "an" by the name's first letter.
 
     Raises:
-        InputError: no names, a name given twice (small and capital letters are the same), or a
-            template without "{name}" or with other fields.
+        InputError: no names, a name given twice (ignoring case), or a template without "{name}" or
+            with other fields.
     """
     if not len(names):
         raise InputError("expected at least one name to look for, got none")
-    seen: dict[str, str] = {}
+    by_key: dict[str, str] = {}
     for name in names:
         key = " ".join(name.lower().split())
         if not key:
-            raise InputError("expected names that are not empty, got an empty one: leave it out")
-        if key in seen:
+            raise InputError("expected names, got an empty one: leave it out")
+        if key in by_key:
             raise InputError(
-                f"expected different prompts, got {name!r} beside {seen[key]!r}: leave one out"
+                f"expected different prompts, got {name!r} beside {by_key[key]!r}: leave one out"
             )
-        seen[key] = name
+        by_key[key] = name
     fields = {field for _, field, _, _ in Formatter().parse(template) if field is not None}
     if "name" not in fields or fields - {"name", "article"}:
         raise InputError(
@@ -58,11 +58,12 @@ def text_scores(
     """(k, n) cosine similarity of each location with each text.
 
     Raises:
-        InputError: other widths; a location or a text of length 0; two texts with one vector.
+        InputError: widths that differ; a location or a text of length 0.
     """
     if locations.shape[1] != vectors.shape[1]:
         raise InputError(
-            f"expected locations and texts in one space, got {locations.shape} and {vectors.shape}"
+            f"expected locations and texts of the same width, got {locations.shape} and "
+            f"{vectors.shape}"
         )
     units = []
     for what, values in (("locations", locations), ("texts", vectors)):
@@ -80,7 +81,7 @@ def text_scores(
 
 @checked
 def check_different(vectors: Vectors, names: Sequence[str]) -> None:
-    """Refuses prompts that the text tower cannot tell apart.
+    """Refuses prompts that the text tower maps to the same vector.
 
     Raises:
         InputError: two names with the same vector.
@@ -97,10 +98,10 @@ def check_different(vectors: Vectors, names: Sequence[str]) -> None:
 def classify(
     scores: Float[np.ndarray, "text location"], allowed: Sequence[int] | None = None
 ) -> Int[np.ndarray, " location"]:
-    """(n,) the text of largest score at each location, of equal ones the first.
+    """(n,) the text with the largest score at each location; ties go to the first.
 
     Args:
-        allowed: only these texts; all if None.
+        allowed: indices of the texts to choose from; None for all.
     """
     rows = np.arange(len(scores)) if allowed is None else np.asarray(allowed, np.int64)
     return rows[scores[rows].argmax(0)]
@@ -108,9 +109,9 @@ def classify(
 
 @checked
 def shuffled(n: int, seed: int = 0) -> Int[np.ndarray, " text"]:
-    """A random order of n texts in which none keeps its place (a single one does).
+    """A random permutation of n texts that moves every one of them (n > 1).
 
-    Source: Sattolo 1986; every such order is one cycle.
+    Source: Sattolo 1986; the permutation is a single cycle.
     """
     arguments.seed(seed)
     order = np.arange(n)
