@@ -167,7 +167,7 @@ def test_foreign_folders_and_files_are_refused_untouched(tmp_path):
     with pytest.raises(InputError, match=r"holiday\.jpg"):
         RunDirectory.open(tmp_path, MANIFEST, 1)
     assert names(tmp_path) == ["holiday.jpg"]
-    with pytest.raises(InputError, match="no folder"):
+    with pytest.raises(InputError, match="not a folder"):
         RunDirectory.open(tmp_path / "holiday.jpg", MANIFEST, 1)
     with pytest.raises(InputError, match="can be written"):
         RunDirectory.open(tmp_path / "holiday.jpg" / "below", MANIFEST, 1)
@@ -330,7 +330,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
     ("rows", "named"),
     [
         ([{"x": 1}, {"x": "two"}], "row 1, column 'x'"),
-        ([{"x": True}, {"x": 2}], "one kind of value"),
+        ([{"x": True}, {"x": 2}], "values of one type"),
         ([{"x": b"bytes"}], "write_file"),
         ([{"x": {"nested": 1}}], "a dict"),
         ([{"x": [1, "a"]}], "a list with"),
@@ -352,7 +352,7 @@ def test_columns_keep_their_kind_over_samples_and_openings(tmp_path):
     with RunDirectory.open(tmp_path, MANIFEST, 1) as run:
         with pytest.raises(InputError, match="sample b: column 'x' holds string"):
             run.write("b", [{"x": "half"}])
-        with pytest.raises(InputError, match="finished already"):
+        with pytest.raises(InputError, match="already finished"):
             run.write("a", [])
         assert run.rows().to_pylist() == [
             {"sample_key": "a", "sample_row": 0, "x": 0.5, "n": 3, "flag": True}

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def connect(ray: Any, address: str | None) -> bool:
-    """Joins or starts a cluster; whether it was started (or joined) here."""
+    """Joins or starts a cluster; returns whether this call did so."""
     if ray.is_initialized():
         return False
     main = threading.current_thread() is threading.main_thread()
@@ -21,7 +21,7 @@ def connect(ray: Any, address: str | None) -> bool:
         logging_level=logging.ERROR,
         log_to_driver=False,
     )
-    # Ray puts its own handler in place, which would end the process before the buffer is written.
+    # Ray's own handler would end the process before the buffer is written.
     if main and before is not None:
         signal.signal(signal.SIGTERM, before)
     return True

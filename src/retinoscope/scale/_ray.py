@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 class RayWorkers:
     """Evaluates a study's samples on a Ray cluster. Use it in a `with` block.
 
-    It joins the cluster that `address` or the environment (RAY_ADDRESS) names, or one that runs on
-    this machine, or starts one here and ends it afterwards. Every worker loads the model and opens
-    the data by itself, and each sample is checked against the fingerprint that this process took.
+    It joins the cluster that `address` or the environment (RAY_ADDRESS) names, or one running on
+    this machine, or else starts one here and ends it afterwards. Every worker loads the model and
+    opens the data itself, and each sample is checked against this process's fingerprint.
 
     Ray restarts a worker that is lost (killed, out of memory, its machine gone), and its sample is
-    evaluated anew. A sample that has cost `tries` workers becomes a row with its error.
+    evaluated again. A sample that has cost `tries` workers becomes a row with its error.
 
     Args:
         load: loads the model on a worker, such as `partial(retinoscope.load, "pocket")`.
         samples: opens the data on a worker, such as `partial(open_source, "coco:/data/coco")`.
-        workers: how many; by default as many as the cluster has room for.
-        gpus: of a worker; by default 1 if the cluster has any, else 0. More than 1 for a model that
+        workers: the number of workers; by default as many as the cluster has room for.
+        gpus: per worker; by default 1 if the cluster has any, else 0. More than 1 for a model that
             `load` spreads over several.
-        threads: of torch on a worker's CPU; by default as in this process, for equal bytes.
+        threads: torch threads on a worker's CPU; by default as in this process, for equal bytes.
         address: of the cluster.
-        tries: workers that one sample may cost.
+        tries: the number of workers that one sample may cost.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        InputError: the cluster has no room for one worker, or an argument is out of range.
+        InputError: the cluster has no room for a worker, or an argument is out of range.
     """
 
     def __init__(
@@ -93,14 +93,14 @@ class RayWorkers:
 
     @property
     def pids(self) -> list[int]:
-        """Process ids of the workers that have given results, on whatever machine."""
+        """Process ids of the workers that have returned results, on any machine."""
         return list(self._pids.values())
 
     def model(self) -> RemoteModel:
-        """The model as the first worker has loaded it, for `Study(vlm, ...)`.
+        """The model as loaded by the first worker, for `Study(vlm, ...)`.
 
         Raises:
-            InputError, CapabilityError: as `retinoscope.load`.
+            InputError, CapabilityError: what `retinoscope.load` raises.
             StudyError: workers are lost before they are ready.
         """
         self._start(1)
@@ -113,19 +113,19 @@ class RayWorkers:
         expected: Mapping[Unit, str | None],
         tell: Callable[[str], None],
     ) -> Generator[tuple[Unit, Outcome], None, None]:
-        """See `retinoscope.studies.Executor`; units come in the order in which they are done.
+        """See `retinoscope.studies.Executor`; units come in the order in which they finish.
 
         Raises:
-            StudyError: workers are lost before they are ready, or one has another model or other
-                data than this process.
+            StudyError: workers are lost before they are ready, or a worker's model or data differ
+                from this process's.
         """
         ray = self._ray
         self._start(min(self._most, max(len(expected), 1)))
-        # Neither the model nor the data travels; a worker puts its own in place.
+        # Neither the model nor the data is sent; each worker puts its own in place.
         bare, prints = replace(study, vlm=None, samples=()), tuple(readable.prints)
         measured = self._ready(self._workers[0].measure.remote(bare, prints))
         plan = [ray.put((bare, prints, measured, describe(study.studied()[0])[1:3]))]
-        # One unit at a time each: Ray counts the loss of a worker against all that it was given.
+        # One unit at a time per worker: Ray counts a lost worker against all of its tasks.
         todo, idle, busy = deque(expected), self._workers[::-1], {}
         while todo or busy:
             while todo and idle:
@@ -138,7 +138,7 @@ class RayWorkers:
             try:
                 self._pids[worker], outcome = self._get(done)
             except ray.exceptions.RayActorError:
-                # A worker that cannot even load the model says nothing against the unit.
+                # If the worker cannot even load the model, the unit is not to blame.
                 self._ready(worker.describe.remote())
                 error = StudyError(f"{self._tries} workers were lost while they evaluated it")
                 name = f"sample {unit}" if isinstance(unit, int) else str(unit)
@@ -146,19 +146,19 @@ class RayWorkers:
             yield unit, outcome
 
     def _start(self, n: int) -> None:
-        """Starts workers up to `n`. Ray restarts one that is lost, and gives it its task again."""
+        """Starts workers up to `n`. Ray restarts a lost one and gives it its task again."""
         for _ in range(n - len(self._workers)):
             self._workers.append(self._kind.remote(*self._given))
 
     def _ready(self, reference: Any) -> Any:
-        """A result that comes before all samples; raises StudyError where workers are lost."""
+        """Waits for a result needed before any sample; raises StudyError if workers are lost."""
         try:
             return self._get(reference)
         except self._ray.exceptions.RayActorError as error:
             text = " ".join(str(error).split())[:300]
             raise StudyError(
                 f"{self._tries} workers were lost before they were ready ({text}); what is "
-                "finished is kept: look at their memory, then the same command goes on"
+                "finished is kept: check their memory, then run the same command again"
             ) from error
 
     def _get(self, reference: Any) -> Any:
@@ -186,7 +186,7 @@ class RayWorkers:
         if fits < 1:
             raise InputError(
                 f"expected a cluster with room for a worker of {self._needs['num_cpus']} CPUs and "
-                f"{self._needs['num_gpus']:g} GPUs, got one of {have.get('CPU', 0):g} CPUs and "
+                f"{self._needs['num_gpus']:g} GPUs, got {have.get('CPU', 0):g} CPUs and "
                 f"{have.get('GPU', 0):g} GPUs: give fewer threads or another device"
             )
         return int(fits) if workers is None else workers

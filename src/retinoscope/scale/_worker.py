@@ -1,4 +1,4 @@
-"""The code of a worker: a model, the data, and one study on both."""
+"""A worker: its model, its data, and one study on both."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class RemoteModel:
     Attributes:
         name, fingerprint: of the model.
         dtype, device: of its weights, on the worker.
-        n_layers: blocks of a VLM's decoder.
+        n_layers: number of blocks of a VLM's decoder.
         vocab_size: length of a row of its logits.
     """
 
@@ -39,10 +39,10 @@ class RemoteModel:
 
 
 class Worker:
-    """One replica of the model. It is made once for each actor and evaluates many samples."""
+    """One replica of the model, created once per actor; it evaluates many samples."""
 
     def __init__(self, load: Load, samples: Open, threads: int, folder: str) -> None:
-        # Loading waits for `describe`: an error there comes back as it was raised.
+        # Loading waits for `describe`, so that its errors reach the caller as they were raised.
         self._load, self._open, self._threads, self._folder = load, samples, threads, folder
         self._model: Any = None
         self._samples: Sequence[Sample] = ()
@@ -51,25 +51,25 @@ class Worker:
         self._context: Any = None
 
     def describe(self) -> RemoteModel:
-        """The model, loaded at the first call."""
+        """Describes the model, which is loaded at the first call."""
         if self._model is None:
             import torch
 
-            # Where the data has a relative path and the workers see the same file system.
+            # For data with a relative path, where workers see the same file system.
             if os.path.isdir(self._folder):
                 os.chdir(self._folder)
-            # Sums depend in their last bits on how many threads share them.
+            # The last bits of sums depend on the number of threads.
             torch.set_num_threads(self._threads)
             self._samples = self._open()
             self._model = self._load()
         name, fingerprint, dtype, device = describe(self._model)
-        layers, words = (getattr(self._model, one, None) for one in ("n_layers", "vocab_size"))
-        return RemoteModel(name, fingerprint, dtype, device, layers, words)
+        layers, vocab = (getattr(self._model, name, None) for name in ("n_layers", "vocab_size"))
+        return RemoteModel(name, fingerprint, dtype, device, layers, vocab)
 
     def measure(self, study: Study[Any], prints: Sequence[str]) -> Any:
-        """What the study measures over all samples."""
-        own = self._own(study, prints)
-        return own.measure(Readable(own.samples, prints))
+        """Runs the study's measurements over all samples."""
+        local = self._local_study(study, prints)
+        return local.measure(Readable(local.samples, prints))
 
     def evaluate(
         self, plan: Sequence[Any], unit: Unit, fingerprint: str | None
@@ -77,29 +77,29 @@ class Worker:
         """This process's id and the outcome of one unit; see `Study.evaluate`.
 
         Args:
-            plan: a reference, in a list, which is fetched once and anew after a restart: the study,
-                all samples' fingerprints, what was measured, the model's fingerprint and dtype.
+            plan: a reference, in a list, fetched once and again after a restart: the study, all
+                samples' fingerprints, the measurements, the model's fingerprint and dtype.
         """
         if plan[0] != self._plan:
             import ray  # pyright: ignore[reportMissingImports]
 
             study, prints, measured, model = ray.get(plan[0])
-            own = self._own(study, prints)
+            local = self._local_study(study, prints)
             self._check(model)
-            self._context = own.context(Readable(own.samples, prints), measured)
-            self._plan, self._study = plan[0], own
+            self._context = local.context(Readable(local.samples, prints), measured)
+            self._plan, self._study = plan[0], local
         assert self._study is not None
         return os.getpid(), self._study.evaluate(self._context, unit, fingerprint)
 
-    def _own(self, study: Study[Any], prints: Sequence[str]) -> Study[Any]:
-        """The study with this process's model, on as many samples as the writing process has."""
+    def _local_study(self, study: Study[Any], prints: Sequence[str]) -> Study[Any]:
+        """The study with this worker's model, on as many samples as the writing process has."""
         self.describe()
         return replace(study, vlm=self._model, samples=self._samples[: len(prints)])
 
     def _check(self, expected: tuple[str, str]) -> None:
-        found = describe(self._model)[1:3]
-        if found != expected:
+        loaded = describe(self._model)[1:3]
+        if loaded != expected:
             raise StudyError(
-                f"a worker loaded other weights ({', '.join(found)}) than the run was started "
+                f"a worker loaded other weights ({', '.join(loaded)}) than the run was started "
                 f"with ({', '.join(expected)}): give all machines the same files"
             )

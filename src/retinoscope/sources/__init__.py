@@ -1,4 +1,4 @@
-"""Data by name, and what it holds: what the command line calls DATA.
+"""Data sources by name (what the command line calls DATA), and their contents.
 
 samples = open_source("coco:FOLDER")    # or "scenes:100", "gaze:FOLDER", ...
 source_of(samples)                      # {"spec": "coco:FOLDER", "limit": 5000}

@@ -1,4 +1,4 @@
-"""The contents of a data set, counted over its samples, and the line that adds what it lacks."""
+"""The contents of a data set, counted over its samples, and advice on adding what is missing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..data.skipped import SKIPPED, Skipped, lines
 from ..errors import InputError
 from ._open import source_name
 
-_ANIMATED = "animations and files of several pages, of which the first is taken"
-_CROWDS = "crowd regions, which are no objects"
-_UNSEEN = "objects left out, for they cover no pixel"
+_ANIMATED = "animations and files of several pages, of which the first is used"
+_CROWDS = "crowd regions, which are not objects"
+_UNSEEN = "objects left out because they cover no pixel"
 
 _ROW = "cat.jpg,What color is the cat?,black"
 _ADVICE: dict[tuple[str, str], str] = {
@@ -47,25 +47,25 @@ _ELSEWHERE = {
 
 @checked
 def advice(source: str, part: str) -> str:
-    """The line that adds "objects", "questions" or "gazes" to a source, such as "table:FILE"."""
+    """One line on adding "objects", "questions" or "gazes" to a source such as "table:FILE"."""
     kind = source.removeprefix("outside:").removeprefix("color:").partition(":")[0]
     return _ADVICE.get((kind, part), _ELSEWHERE[part])
 
 
 def require_objects(samples: Sequence[Sample], who: str) -> None:
-    """Refuses data without any object; reads no further than to the first sample that has one.
+    """Refuses data without any object; reads only up to the first sample that has one.
 
     Raises:
-        InputError: no sample has objects; says what adds them.
+        InputError: no sample has objects; says how to add them.
     """
     read = False
     for place in range(len(samples)):
         try:
-            found = samples[place].objects
+            objects = samples[place].objects
         except Exception:
-            # It is counted, with its error, by whoever reads all of them.
+            # The study that reads all samples counts this one, with its error.
             continue
-        if found:
+        if objects:
             return
         read = True
     if not read:
@@ -79,13 +79,13 @@ def require_objects(samples: Sequence[Sample], who: str) -> None:
 
 @dataclass
 class Contents:
-    """Counts over the samples of a data set; `add` each of them.
+    """Counts over the samples of a data set, which are added one by one.
 
     Attributes:
-        counts: samples, unreadable ones, objects, questions, those of them that say which objects
-            they are about, captions and gazes.
-        asked: what a study can ask, by its own names.
-        skipped: by kind, how much was left out or changed, and the first of it.
+        counts: samples, unreadable ones, objects, questions, questions about known objects,
+            captions and gazes.
+        asked: the numbers of a study's own units.
+        skipped: by kind, how many were left out or changed, and the first one's description.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -93,59 +93,59 @@ class Contents:
     skipped: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def add(self, sample: Sample, asked: Mapping[str, int]) -> None:
-        """Takes in one sample; `asked` is what a study can ask of it."""
-        found = {
+        """Counts one sample; `asked` holds the numbers of a study's own units in it."""
+        numbers = {
             "samples": 1,
             "objects": len(sample.objects),
             "questions": len(sample.questions),
-            "placed questions": sum(bool(one.about) for one in sample.questions),
+            "placed questions": sum(bool(question.about) for question in sample.questions),
             "captions": len(sample.captions),
             "gazes": len(sample.attention),
         }
-        for name, count in found.items():
+        for name, count in numbers.items():
             self.counts[name] = self.counts.get(name, 0) + count
         for name, count in asked.items():
             self.asked[name] = self.asked.get(name, 0) + count
-        for one in _skipped(sample):
-            self.skip(one)
+        for skipped in _skipped(sample):
+            self.skip(skipped)
 
     def unreadable(self, why: str) -> None:
-        """Takes in a sample that cannot be read."""
+        """Counts a sample that cannot be read."""
         self.counts["samples"] = self.counts.get("samples", 0) + 1
         self.skip(Skipped("samples that cannot be read", why))
 
-    def skip(self, one: Skipped) -> None:
-        """Takes in something that was left out."""
-        often, first = self.skipped.get(one.kind, (0, one.detail))
-        self.skipped[one.kind] = often + 1, first
+    def skip(self, skipped: Skipped) -> None:
+        """Counts something that was left out."""
+        count, first = self.skipped.get(skipped.kind, (0, skipped.detail))
+        self.skipped[skipped.kind] = count + 1, first
 
     @property
     def line(self) -> str:
         """ "3 images, 1 object, 2 questions (1 of them about known objects)"."""
         of = self.counts.get
-        told = [_many(of("samples", 0), "image")]
-        told += [_many(of(f"{what}s", 0), what) for what in ("object", "question")]
+        parts = [_many(of("samples", 0), "image")]
+        parts += [_many(of(f"{what}s", 0), what) for what in ("object", "question")]
         if of("questions"):
-            told[-1] += f" ({of('placed questions', 0)} of them about known objects)"
-        told += [_many(of(f"{what}s", 0), what) for what in ("caption", "gaze") if of(f"{what}s")]
-        return ", ".join(told)
+            parts[-1] += f" ({of('placed questions', 0)} of them about known objects)"
+        parts += [_many(of(f"{what}s", 0), what) for what in ("caption", "gaze") if of(f"{what}s")]
+        return ", ".join(parts)
 
     @property
     def left_out(self) -> list[str]:
-        """A line for each kind of what was left out or changed."""
+        """One line for each kind of thing left out or changed."""
         return lines(self.skipped)
 
     def as_json(self) -> dict[str, Any]:
-        """For a run directory; `from_json` reads it."""
+        """The counts as JSON for a run directory; `from_json` reads them."""
         return {
             "counts": self.counts,
             "asked": self.asked,
-            "skipped": {kind: list(told) for kind, told in self.skipped.items()},
+            "skipped": {kind: list(entry) for kind, entry in self.skipped.items()},
         }
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Contents:
-        """What `as_json` gave; raises KeyError, TypeError or ValueError for anything else."""
+        """Reads the output of `as_json`; raises KeyError, TypeError or ValueError if it cannot."""
         return cls(
             {str(name): int(count) for name, count in stored["counts"].items()},
             {str(name): int(count) for name, count in stored["asked"].items()},
@@ -158,13 +158,13 @@ def _many(count: int, what: str) -> str:
 
 
 def _skipped(sample: Sample) -> list[Skipped]:
-    told = sample.meta
-    found = [one for one in told.get(SKIPPED, ()) if isinstance(one, Skipped)]
+    meta = sample.meta
+    skipped = [entry for entry in meta.get(SKIPPED, ()) if isinstance(entry, Skipped)]
     frames = sample.image.info.get(FRAMES)
     if frames is not None:
-        found.append(Skipped(_ANIMATED, f"sample {sample.id} has {frames}"))
-    found += [Skipped(_CROWDS, f"{one} in sample {sample.id}") for one in told.get("crowds", ())]
-    found += [Skipped(_UNSEEN, f"{one} in sample {sample.id}") for one in told.get("unseen", ())]
-    dropped = told.get("dropped", 0)
-    found += [Skipped("fixations outside the image", f"in sample {sample.id}")] * int(dropped)
-    return found
+        skipped.append(Skipped(_ANIMATED, f"sample {sample.id} has {frames}"))
+    for kind, key in ((_CROWDS, "crowds"), (_UNSEEN, "unseen")):
+        skipped += [Skipped(kind, f"{name} in sample {sample.id}") for name in meta.get(key, ())]
+    dropped = meta.get("dropped", 0)
+    skipped += [Skipped("fixations outside the image", f"in sample {sample.id}")] * int(dropped)
+    return skipped

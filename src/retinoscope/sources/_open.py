@@ -1,4 +1,4 @@
-"""Data sources by name: what the command line calls DATA."""
+"""Data sources by name (what the command line calls DATA)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from ..errors import InputError
 class _Kind:
     """A form of DATA: how it is written, what it is, and the function that opens it.
 
-    `opened` takes what follows the colon, and the seed or, of `files`, nothing else. `outside` says
-    that the source's files name other files, which may lie anywhere if asked.
+    `opened` takes what follows the colon and, unless `files`, the seed. `outside` marks sources
+    whose files name other files, which may be allowed to lie anywhere.
     """
 
     form: str
@@ -47,24 +47,24 @@ class _Kind:
 
 
 def open_source(spec: str, seed: int = 0) -> Sequence[Sample]:
-    """The samples that `spec` names, such as "scenes:100" or "coco:FOLDER".
+    """Opens the samples that `spec` names, such as "scenes:100" or "coco:FOLDER".
 
-    In place of COCO's folder, `coco:` takes the path of one instances file, for a folder that holds
-    several; likewise `voc:` the file of a split (ImageSets/Segmentation/train.txt) and `ade20k:`
-    the folder of one (annotations/training). `seed` is that of drawn scenes and squares and without
-    effect on the others; "simulated:N:SEED" names its own. "color:" before any of them names
-    objects by their colours (`by_color`); "outside:" before coco, vista, table, folder or datasets
-    lets the files that these name lie outside their folder.
+    `coco:` also takes the path of one instances file, for a folder that holds several; `voc:` the
+    file of a split (ImageSets/Segmentation/train.txt) and `ade20k:` the folder of one
+    (annotations/training). `seed` applies to drawn scenes and squares only; "simulated:N:SEED" has
+    its own. "color:" before any of them names objects by their colours (`by_color`); "outside:"
+    before coco, vista, table, folder or datasets allows the files that these name to lie outside
+    their folder.
 
     Raises:
-        InputError: another form, which lists all of them, or no data there.
+        InputError: an unknown form (the message lists all of them), or no data there.
         MissingExtraError: "datasets:" without the package datasets.
     """
     arguments.seed(seed)
     name, colon, rest = arguments.text(spec, "data").partition(":")
     kind = KINDS.get(name)
     if kind is None or not colon or not rest.strip():
-        forms = ", ".join(f"{one.form} ({one.about})" for one in KINDS.values())
+        forms = ", ".join(f"{form.form} ({form.about})" for form in KINDS.values())
         raise InputError(f"expected data as {forms}; got {spec!r}{'' if colon else _hint(spec)}")
     return kind.opened(rest) if kind.files else kind.opened(rest, seed)
 
@@ -90,19 +90,19 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
 
 
 def source_name(samples: Sequence[Sample]) -> str:
-    """The name of the data: "table:FILE", or that it was made in Python."""
-    named = getattr(samples, "name", None)
-    if isinstance(named, str):
-        return named
+    """The name of the data, such as "table:FILE", or that it was created in Python."""
+    name = getattr(samples, "name", None)
+    if isinstance(name, str):
+        return name
     source = source_of(samples)
     return "samples given in Python" if source is None else str(source["spec"])
 
 
 def reopen_source(source: Mapping[str, object]) -> Sequence[Sample]:
-    """The samples that `source_of` described.
+    """Opens the samples that `source_of` described.
 
     Raises:
-        InputError: another form, or no data there any more.
+        InputError: an unknown form, or the data is no longer there.
     """
     spec, seed, limit = (source.get(name) for name in ("spec", "seed", "limit"))
     if not isinstance(spec, str):
@@ -112,7 +112,7 @@ def reopen_source(source: Mapping[str, object]) -> Sequence[Sample]:
 
 
 def _hint(spec: str) -> str:
-    """What a bare path could have meant."""
+    """Suggests a source for a bare path."""
     if not spec or not Path(spec).exists():
         return ""
     if Path(spec).is_dir():
@@ -121,7 +121,7 @@ def _hint(spec: str) -> str:
 
 
 def _number(kind: str, number: str) -> int:
-    # No scene has a number of more than 32 bits; Python refuses numbers of thousands of digits.
+    # Scene numbers have at most 32 bits, and Python refuses to parse thousands of digits.
     if not (number.isascii() and number.isdecimal() and len(number) < 11) or int(number) == 0:
         got = f"{kind.partition(':')[0]}:{number}"
         raise InputError(f"expected {kind} with a whole number from 1 to 2**32, got {got!r}")
@@ -129,9 +129,11 @@ def _number(kind: str, number: str) -> int:
 
 
 def _simulated(rest: str, seed: int) -> LazySamples:
-    number, _, own = rest.partition(":")
+    number, _, own_seed = rest.partition(":")
     n = _number("simulated:N", number)
-    return gaze.simulated(n, seed if not own or own == "0" else _number("simulated:N:SEED", own))
+    return gaze.simulated(
+        n, seed if not own_seed or own_seed == "0" else _number("simulated:N:SEED", own_seed)
+    )
 
 
 def _coco(path: str, *, outside: bool = False) -> LazySamples:
@@ -160,8 +162,8 @@ def _outside(inner: str) -> Sequence[Sample]:
     name, colon, rest = inner.partition(":")
     kind = KINDS.get(name)
     if kind is None or not kind.outside or not colon:
-        those = ", ".join(name for name, one in KINDS.items() if one.outside)
-        raise InputError(f"expected outside: before {those}, got {f'outside:{inner}'!r}")
+        allowed = ", ".join(name for name, kind in KINDS.items() if kind.outside)
+        raise InputError(f"expected outside: before {allowed}, got {f'outside:{inner}'!r}")
     return kind.opened(rest, outside=True)
 
 
@@ -171,7 +173,7 @@ def _drawn(name: str, about: str, made: Callable[[int, int], Sequence[Sample]]) 
 
 
 def _balanced(n: int, seed: int) -> Grounded:
-    """Each object as often on its own ground as on the other."""
+    """Scenes in which each object is as often on its own background as on the other."""
     return grounded(n, seed, correlation=None)
 
 
@@ -188,11 +190,13 @@ KINDS: Mapping[str, _Kind] = {
     "folder": _Kind("folder:PATH", "plain images", folder, outside=True),
     "table": _Kind("table:FILE", "questions in CSV, JSONL or parquet", table, outside=True),
     "datasets": _Kind(
-        "datasets:NAME_OR_PATH[:SPLIT]", "of the package datasets", open_dataset, outside=True
+        "datasets:NAME_OR_PATH[:SPLIT]", "from the package datasets", open_dataset, outside=True
     ),
-    "vista": _Kind("vista:FOLDER", "where people looked, as VISTA", gaze.vista, outside=True),
-    "gaze": _Kind("gaze:FOLDER", "where people looked, as SALICON or MIT1003", gaze.folder),
-    "collected": _Kind("collected:FOLDER", "where people looked, collected", gaze.collected),
+    "vista": _Kind(
+        "vista:FOLDER", "where people looked, in VISTA's form", gaze.vista, outside=True
+    ),
+    "gaze": _Kind("gaze:FOLDER", "where people looked, as in SALICON or MIT1003", gaze.folder),
+    "collected": _Kind("collected:FOLDER", "where people looked, collected here", gaze.collected),
     "color": _Kind(
         "color:DATA", "any of these, objects named by their colours", _colored, files=False
     ),
@@ -201,4 +205,4 @@ KINDS: Mapping[str, _Kind] = {
     "grounded": _drawn("grounded", "scenes on water and land", _balanced),
     "squares": _drawn("squares", "images for the planted models", squares),
 }
-"""Every form of DATA, by what stands before its colon."""
+"""Every form of DATA, by its prefix."""

@@ -1,11 +1,11 @@
-"""The run directory: what a study writes, whole or not at all, and what the report reads.
+"""The run directory that a study writes and the report reads; every file is written whole.
 
     run.json              what was run (`new_manifest`, `read_manifest`)
     parts/*.parquet       finished samples, one row per sample and condition
     tensors/*.safetensors
     results.parquet       all rows, sorted; the same bytes whether or not the run was interrupted
 
-A command that is given again goes on where it stopped; one that differs in anything that changes
+Repeating a command continues where it stopped. A command that differs in anything that affects the
 results is refused. See `RunDirectory`.
 """
 

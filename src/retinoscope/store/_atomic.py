@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: temporary name, fsync, rename, fsync of the folder."""
+"""Atomic writes: temporary name, fsync, rename, fsync of the folder."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ _REFUSED = {
 
 
 def explained(error: OSError, path: Path) -> RetinoscopeError:
-    """The one-line error that a user reads in place of an `OSError` met while writing `path`.
+    """The one-line error for a user, given an `OSError` met while writing `path`.
 
     Returns:
-        `StudyError` for a full disk, an exhausted quota or a failing device (what is finished is
+        `StudyError` for a full disk, an exhausted quota or a failing device (finished work is
         kept), `InputError` where the folder itself cannot be used.
     """
     what = error.strerror or str(error)
     if error.errno in _FULL:
         return StudyError(
             f"cannot write {path}: {what.lower()}; what is finished is kept: free some space, "
-            "then the same command goes on where it stopped"
+            "then the same command continues where it stopped"
         )
     if error.errno in _REFUSED:
         return InputError(
             f"cannot write {path}: {what.lower()}; give an output folder that can be written"
         )
     return StudyError(
-        f"cannot write {path}: {what}; what is finished is kept, the same command goes on"
+        f"cannot write {path}: {what}; what is finished is kept, and the same command continues"
     )
 
 
 def sync_folder(folder: Path) -> None:
-    """Makes the names in `folder` durable (a rename is only safe once its folder is on disk)."""
+    """Makes the names in `folder` durable: a rename is only safe once its folder is on disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -60,9 +60,9 @@ def sync_folder(folder: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file that appears under `path` only when the block ends without an error.
+    """Opens a binary file that appears under `path` only if the block ends without an error.
 
-    Folders on the way are made. A reader sees the old content or the new one, never a part.
+    Missing folders are created. Readers see the old content or the new, never a part.
 
     Raises:
         StudyError: the disk is full or fails.
@@ -76,7 +76,7 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            # mkstemp gives 0600; a run directory is as readable as any other file of the user.
+            # mkstemp sets 0600; the file should be as readable as the user's other files.
             os.chmod(temporary, 0o666 & ~_umask())
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -91,15 +91,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` whole or not at all; raises as `atomic_file` does."""
+    """Writes `content` to `path` whole or not at all; raises what `atomic_file` raises."""
     with atomic_file(path) as file:
         file.write(content)
 
 
 @contextmanager
 def files_of_folder(folder: Path) -> Iterator[Path]:
-    """A folder to write into, whose files move to `folder` only when the block ends without an
-    error; what else lies there stays.
+    """Yields a folder to write into, whose files move to `folder` only if the block ends without an
+    error; other files there stay.
 
     Raises:
         StudyError: the disk is full or fails.
@@ -116,9 +116,9 @@ def files_of_folder(folder: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> int:
-    """Removes what interrupted writes left under `folder`; returns how many files that were.
+    """Removes temporary files of interrupted writes under `folder`; returns their number.
 
-    Only the holder of the folder's lock may call this: another writer's temporary file looks alike.
+    Only the holder of the folder's lock may call this: temporary files of other writers look alike.
     """
     leftovers = [p for p in folder.rglob(TEMPORARY_PREFIX + "*") if p.is_file()]
     for path in leftovers:

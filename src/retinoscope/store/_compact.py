@@ -1,4 +1,4 @@
-"""Merges small parts into few large ones, so that a long run does not leave 100,000 files."""
+"""Merging of small parts into large ones, so that a long run does not leave 100,000 files."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from retinoscope.store._parts import PartIndex, Place, read_index, read_part, wr
 from retinoscope.store._rows import KEY, ROW
 
 LOOSE_PARTS = 64
-"""So many small parts are merged."""
+"""Merging starts at this number of small parts."""
 
 SEGMENT_ROWS = 65_536
-"""A part of so many rows is large enough; it is left alone from then on."""
+"""Parts with this many rows are large enough to be left alone."""
 
 
 def loose_parts(index: PartIndex) -> list[Path]:
-    """The parts that are too small, oldest first."""
+    """The parts below `SEGMENT_ROWS`, oldest first."""
     return [part for part, rows in index.rows.items() if rows < SEGMENT_ROWS]
 
 
 def segments(index: PartIndex, loose: Sequence[Path]) -> list[list[Path]]:
-    """Which of `loose` become one segment each: consecutive ones, until they hold `SEGMENT_ROWS`.
+    """Groups consecutive small parts into segments of at least `SEGMENT_ROWS` rows.
 
-    A last part that would stay alone is left out.
+    A last part that would be alone is left out.
     """
     groups: list[list[Path]] = [[]]
     rows = 0
@@ -41,15 +41,18 @@ def segments(index: PartIndex, loose: Sequence[Path]) -> list[list[Path]]:
 def write_segment(
     path: Path, parts: Sequence[Path], run: str, without: Collection[str] = ()
 ) -> dict[str, Place]:
-    """Writes the samples of `parts` as one part that replaces them; returns where each one is.
+    """Merges the samples of `parts` into one part that replaces them.
 
     Args:
         run: the run's mark.
-        without: samples that are left out.
+        without: samples to leave out.
+
+    Returns:
+        Where each sample is.
 
     Raises:
-        InputError: a part that cannot be read; also as `atomic_file` does.
-        StudyError: as `atomic_file` does.
+        InputError: a part that cannot be read, or what `atomic_file` raises.
+        StudyError: what `atomic_file` raises.
     """
     index = read_index(parts, run)
     whole = {part: read_part(part) for part in parts}

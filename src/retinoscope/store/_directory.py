@@ -1,4 +1,4 @@
-"""The run directory of a study: one writer, resumable, the same bytes whatever happened."""
+"""A study's run directory: one writer, resumable, always the same bytes in the end."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ if TYPE_CHECKING:
 class RunDirectory:
     """The directory that a study writes and the report reads.
 
-    Use it in a `with` block: leaving it, also by Ctrl-C or an error, writes what is buffered and
-    gives the lock back. A killed process loses at most the buffer. A run that is *refused* (an
-    `InputError`, a `CapabilityError` or a `MissingExtraError` leaves the block) before it has a row
-    takes back its claim and all that it wrote, so that the corrected command finds a free folder.
+    Use it in a `with` block: leaving it, even by Ctrl-C or an error, writes the buffer and releases
+    the lock. A killed process loses at most the buffer. A run that is *refused* (an `InputError`, a
+    `CapabilityError` or a `MissingExtraError` leaves the block) before it has a row removes its
+    manifest and everything it wrote, so that the corrected command finds the folder free.
 
     Example:
         with RunDirectory.open("runs/ablation", manifest, schema=1, order=keys) as directory:
@@ -77,7 +77,7 @@ class RunDirectory:
         buffer_seconds: float,
         made: Sequence[Path] | None = None,
     ) -> None:
-        """Use `RunDirectory.open`. `made` are folders that this claim made; None: a later one."""
+        """Use `RunDirectory.open`. `made` are the folders that a new run created; else None."""
         self._made = made
         self.path = path
         self.manifest = manifest
@@ -89,8 +89,8 @@ class RunDirectory:
         self._buffer: dict[str, pa.Table] = {}
         self._buffer_samples = buffer_samples
         self._buffer_seconds = buffer_seconds
-        # The first sample of a session is written at once: a run that is ended every few seconds
-        # gets on by one each time.
+        # The first sample of a session is written at once, so that a run which is killed every few
+        # seconds still gains one each time.
         self._flushed_at = float("-inf")
         self._closed = False
 
@@ -109,17 +109,17 @@ class RunDirectory:
         buffer_samples: int = 16,
         buffer_seconds: float = 5.0,
     ) -> Self:
-        """Creates the run directory `path`, or goes on with it.
+        """Creates the run directory `path`, or continues it.
 
         Args:
-            manifest: as from `new_manifest`. All but command, versions, device and times is the
-                run's identity.
-            schema: version of the study's rows; raise it when their meaning changes.
-            order: all sample keys in the order of the results; by default sorted keys. With it,
+            manifest: from `new_manifest`. All but command, versions, device and times identifies
+                the run.
+            schema: version of the study's rows; increase it when their meaning changes.
+            order: all sample keys in the order of the results; by default sorted keys. If given,
                 `finish` refuses while samples are missing.
-            buffer_samples: finished samples held in memory before they are written as one part.
+            buffer_samples: number of finished samples held in memory before a part is written.
             buffer_seconds: the longest time a finished sample waits (checked at each `write`); the
-                first one waits for nothing.
+                first one is written at once.
 
         Raises:
             InputError: `path` is a file, holds something else or another run, is being written by
@@ -135,15 +135,15 @@ class RunDirectory:
         lock: BaseFileLock | None = None
         try:
             lock = lock_folder(folder)
-            # Between the first look and the lock another process may have started a run here.
+            # Another process may have started a run here between the first check and the lock.
             check_place(folder)
             session = None
             if (folder / MANIFEST_NAME).exists():
                 stored = read_manifest(folder)
-                found = differences(fields, stored)
-                if found:
+                differing = differences(fields, stored)
+                if differing:
                     raise InputError(
-                        f"{folder} belongs to another run; different: {'; '.join(found)}; "
+                        f"{folder} belongs to another run; different: {'; '.join(differing)}; "
                         "give another output folder, or the command that started this one"
                     )
                 remove_leftovers(folder)
@@ -152,8 +152,8 @@ class RunDirectory:
             else:
                 remove_leftovers(folder)
                 write_manifest(folder, fields)
-            own = made if session is None else None
-            return cls(folder, fields, session, lock, order, buffer_samples, buffer_seconds, own)
+            new = made if session is None else None
+            return cls(folder, fields, session, lock, order, buffer_samples, buffer_seconds, new)
         except BaseException:
             if made and not (folder / MANIFEST_NAME).exists():
                 remove_folders(made, own_lock=lock is not None)
@@ -177,29 +177,29 @@ class RunDirectory:
         try:
             self.close()
         except Exception:
-            # The first error is the cause (the disk was full already); it must stay visible.
+            # The first error is the cause and must stay visible (the disk may have been full then).
             if error is None:
                 raise
 
     def done(self) -> set[str]:
-        """Keys of the finished samples, also those still in the buffer."""
+        """Keys of the finished samples, including those still in the buffer."""
         return self._index.places.keys() | self._buffer.keys()
 
     def __contains__(self, key: object) -> bool:
-        """Whether the sample `key` is finished: `key in directory.done()`, without the set."""
+        """Whether the sample `key` is finished; faster than `key in directory.done()`."""
         return key in self._index.places or key in self._buffer
 
     def write(self, key: str, rows: Sequence[Row]) -> None:
-        """Takes one finished sample. Rows may differ in columns; no rows is a result, too.
+        """Takes one finished sample. Rows may differ in columns; a sample may have no rows.
 
         Raises:
-            InputError: the sample is finished already, or a value cannot be stored (nothing of the
-                sample is kept then).
+            InputError: the sample is already finished, or a value cannot be stored (nothing of the
+                sample is then kept).
             StudyError: the disk is full; the sample stays in the buffer.
         """
         self._check_open()
         if key in self:
-            raise InputError(f"sample {key} is finished already; skip the keys in done()")
+            raise InputError(f"sample {key} is already finished; skip the keys in done()")
         table = table_of(key, rows)
         self._types = join_schemas(self._types, table.schema, f"sample {key}")
         self._buffer[key] = table
@@ -232,10 +232,10 @@ class RunDirectory:
         self._ledger.forget(keys)
 
     def write_tensors(self, name: str, tensors: Mapping[str, np.ndarray | torch.Tensor]) -> Path:
-        """Writes `tensors/<name>.safetensors` whole; an older one of that name is replaced.
+        """Writes `tensors/<name>.safetensors` whole, replacing any file of that name.
 
         Raises:
-            InputError: a name that leaves the folder, no tensors, or no arrays.
+            InputError: a name that leaves the folder, no tensors, or values that are not arrays.
             StudyError: the disk is full.
         """
         self._check_open()
@@ -244,7 +244,7 @@ class RunDirectory:
         return path
 
     def read_tensors(self, name: str) -> dict[str, np.ndarray]:
-        """What `write_tensors` wrote, as NumPy arrays; raises `InputError` if there is none."""
+        """Reads what `write_tensors` wrote, as NumPy arrays; raises `InputError` if missing."""
         return load_tensors(self.path / TENSORS / (relative_name(name).as_posix() + ".safetensors"))
 
     def write_file(self, name: str, content: bytes) -> Path:
@@ -262,15 +262,15 @@ class RunDirectory:
         return self.path / relative
 
     def rows(self) -> pa.Table:
-        """All rows finished so far, sorted as in results.parquet; empty when there are none."""
+        """All rows finished so far, sorted as in results.parquet; possibly none."""
         if not self._closed:
             self.flush()
         return merged(self._index, ordered_keys(self._index, self._order))
 
     def scan(self, columns: Sequence[str]) -> Iterator[pa.Table]:
-        """The finished samples' values of `columns`, part by part, in no particular order.
+        """Yields the finished samples' values of `columns`, part by part, in no particular order.
 
-        Columns that a part lacks are missing from its table; "sample_key" is always there.
+        A table lacks the columns that its part lacks; "sample_key" is always there.
         """
         self.flush()
         for part in list(self._index.rows):
@@ -287,7 +287,7 @@ class RunDirectory:
         if missing:
             raise StudyError(
                 f"{missing} of {len(self._order or ())} samples are not finished; "
-                "the same command goes on with them"
+                "the same command continues with them"
             )
         path = self.path / RESULTS
         write_results(
@@ -296,7 +296,7 @@ class RunDirectory:
         return path
 
     def close(self) -> None:
-        """Writes the buffer and gives the lock back, which happens also when writing fails."""
+        """Writes the buffer and releases the lock, even if writing fails."""
         if self._closed:
             return
         try:
@@ -312,10 +312,10 @@ class RunDirectory:
         )
 
     def _withdraw(self, made: Sequence[Path]) -> None:
-        """Removes the claim of a run that was refused; the folder held nothing before."""
+        """Removes a refused run from its folder, which was empty before."""
         self._closed = True
         self._buffer.clear()
-        # The manifest goes first: what is left if this is cut short is no run.
+        # The manifest goes first, so that an interruption does not leave something like a run.
         entries = sorted(self.path.iterdir(), key=lambda entry: entry.name != MANIFEST_NAME)
         for entry in entries:
             if entry.is_dir() and not entry.is_symlink():

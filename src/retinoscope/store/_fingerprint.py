@@ -1,4 +1,4 @@
-"""Fingerprints: short hashes that are the same on every machine for the same content."""
+"""Fingerprints: short hashes of content, the same on every machine."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _DIGITS = 32
 
 
 def plain(value: object, where: str = "value") -> Json:
-    """`value` as plain JSON: tuples become lists, sets sorted lists, NumPy scalars numbers.
+    """Converts to plain JSON: tuples to lists, sets to sorted lists, NumPy scalars to numbers.
 
     Raises:
-        InputError: a value with no JSON form that reads back the same (an object, a NaN, a mapping
-            whose keys are not strings); the message names the place.
+        InputError: a value without a JSON form that reads back the same (an object, a NaN, a
+            mapping whose keys are not strings); the message says where.
     """
     if isinstance(value, np.generic):
         value = value.item()
@@ -58,14 +58,14 @@ def plain(value: object, where: str = "value") -> Json:
 
 
 def canonical_json(value: object) -> str:
-    """One text per value: keys sorted, no blanks, ASCII. Raises `InputError` as `plain` does."""
+    """One text per value: sorted keys, no blanks, ASCII. Raises `InputError` as `plain` does."""
     return json.dumps(
         plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
 
 
 def fingerprint_bytes(*chunks: bytes) -> str:
-    """32 hexadecimal digits (SHA-256, shortened) of the chunks; where they are cut matters."""
+    """32 hexadecimal digits (SHA-256, shortened) of the chunks; their boundaries matter."""
     digest = hashlib.sha256()
     for chunk in chunks:
         digest.update(len(chunk).to_bytes(8, "little"))
@@ -74,15 +74,15 @@ def fingerprint_bytes(*chunks: bytes) -> str:
 
 
 def fingerprint_json(value: object) -> str:
-    """Fingerprint of anything JSON can say; the order of a mapping's keys does not matter."""
+    """Fingerprint of a JSON value; the order of a mapping's keys does not matter."""
     return fingerprint_bytes(canonical_json(value).encode("ascii"))
 
 
 def fingerprint_array(array: np.ndarray) -> str:
-    """Fingerprint of an array: its dtype, shape and values, whatever its memory layout.
+    """Fingerprint of an array's dtype, shape and values, whatever its memory layout.
 
     Raises:
-        InputError: an array of Python objects, which has no bytes of its own.
+        InputError: an array of Python objects.
     """
     values = np.asarray(array)
     if values.dtype.hasobject:
@@ -93,7 +93,7 @@ def fingerprint_array(array: np.ndarray) -> str:
 
 
 def sample_key(**parts: object) -> str:
-    """The key of one sample of a study: a hash of whatever its rows depend on.
+    """The key of one sample of a study: a hash of everything its rows depend on.
 
     Example:
         `sample_key(schema=1, model=fingerprint, dtype="float32", sample="scene-7")`

@@ -1,4 +1,4 @@
-"""The parts of a run directory, as its only writer sees them."""
+"""The parts of a run directory, as seen by its only writer."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ from retinoscope.store._parts import PARTS, PartIndex, part_files, read_index, w
 class Ledger:
     """Adds parts and merges small ones.
 
-    What is on disk is the truth. A write that anything ends early, also a Ctrl-C between the rename
-    and the note of it here, makes the next one read the index anew, so that no sample is written
-    twice and no part is written over.
+    The files on disk are authoritative. After a write that ends early, even by Ctrl-C between the
+    rename and the note of it here, the index is read again, so that no sample is written twice and
+    no part is overwritten.
     """
 
     def __init__(self, folder: Path, run: str) -> None:
-        """Reads the parts' metadata, and removes parts that a segment has replaced.
+        """Reads the parts' metadata, and removes parts replaced by a segment.
 
         Args:
             run: the run's mark, which every part carries.
 
         Raises:
-            InputError: a part that cannot be read or is of another run, or a sample that stands in
-                two of them.
+            InputError: a part that cannot be read or belongs to another run, or a sample that is in
+                two parts.
         """
         self._folder, self._run = folder, run
         self._stale = True
         self._reload()
 
     def add(self, tables: Mapping[str, pa.Table]) -> None:
-        """Writes those of `tables` (one per sample) that are not there yet, as one part.
+        """Writes those of `tables` (one per sample) that are not stored yet, as one part.
 
         Raises:
-            StudyError, InputError: as `atomic_file` does.
+            StudyError, InputError: see `atomic_file`.
         """
         self._reload()
         new = {key: table for key, table in tables.items() if key not in self.index.places}
@@ -58,7 +58,7 @@ class Ledger:
         """Removes samples by rewriting the parts that hold them.
 
         Raises:
-            StudyError, InputError: as `atomic_file` does.
+            StudyError, InputError: see `atomic_file`.
         """
         self._reload()
         unwanted = {key for key in keys if key in self.index.places}
@@ -87,7 +87,7 @@ class Ledger:
             return
         files = part_files(self._folder)
         self.index: PartIndex = read_index(files, self._run)
-        # A number that a segment has replaced is below its own, so none is used again.
+        # Replaced parts have smaller numbers than their segment, so no number is used again.
         self._next = 1 + max((int(p.stem) for p in files if p.stem.isdigit()), default=-1)
         _remove(self.index.replaced)
         self._stale = False

@@ -1,4 +1,4 @@
-"""One writer per run directory, by a lock that the system releases when the writer dies."""
+"""One writer per run directory, by a lock that the system releases if the writer dies."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def lock_folder(folder: Path) -> BaseFileLock:
 
     Raises:
         InputError: another process holds it, or the folder or its file system has no locks.
-        CapabilityError: on Windows, which cannot make a folder's names durable.
+        CapabilityError: on Windows, which cannot make the names in a folder durable.
     """
     if sys.platform == "win32":
         raise CapabilityError("run directories are not written on Windows; use WSL or Linux")
     path = folder / LOCK_NAME
-    # Not thread_local: another thread may close the run directory. Not a soft lock, which a killed
-    # writer would leave behind.
+    # Not thread_local, since another thread may close the run directory; no soft lock, which a
+    # killed writer would leave behind.
     lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire()
@@ -44,7 +44,7 @@ def lock_folder(folder: Path) -> BaseFileLock:
                 "local disk"
             ) from error
         raise explained(error, path) from error
-    # The number only serves the other side's message; a full disk must not take the lock away.
+    # The number only serves the other side's message: a full disk must not cost the lock.
     with suppress(OSError):
         path.write_text(f"{os.getpid()}\n")
     return lock

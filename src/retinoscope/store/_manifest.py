@@ -1,4 +1,4 @@
-"""run.json: what was run, and whether a second command is the same run."""
+"""run.json: what was run, and whether another command is the same run."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ MANIFEST_NAME = "run.json"
 FORMAT = 1
 
 IDENTITY = ("study", "parameters", "model", "data", "seeds", "dtype", "schema")
-"""Fields that every manifest has; results that differ in one of them must not be mixed."""
+"""Fields in every manifest; results that differ in any of them must not be mixed."""
 
 CIRCUMSTANCES = ("command", "versions", "device", "threads", "created", "resumed", "format")
-"""Fields in which a resumed run may differ from the one that started it."""
+"""Fields in which a resumed run may differ from its start."""
 
 _PACKAGES = ("retinoscope", "torch", "transformers", "numpy", "pillow", "pyarrow", "scipy")
 
@@ -42,17 +42,17 @@ def new_manifest(
     device: str,
     command: str | None = None,
 ) -> dict[str, Json]:
-    """A manifest with versions, command line and time filled in.
+    """Builds a manifest, with versions, command line and time filled in.
 
     Args:
         study: the study's name, such as `"ablation"`.
-        parameters: all that changes the results besides model, data, seeds and dtype.
-        model: a fingerprint, or a mapping with `"fingerprint"`; of a mapping only that entry tells
-            runs apart, so that a folder may be renamed.
-        data: as `model`, of the data set.
+        parameters: everything that affects the results besides model, data, seeds and dtype.
+        model: a fingerprint, or a mapping with `"fingerprint"`, of which only that entry identifies
+            the run, so that a folder may be renamed.
+        data: likewise, of the data set.
         seeds: the seed, or one per purpose.
         dtype: of the model's weights and activations, such as `"float32"`.
-        device: recorded, but no part of a run's identity.
+        device: recorded, but not part of the run's identity.
         command: the command line; by default that of this process.
 
     Raises:
@@ -67,7 +67,7 @@ def new_manifest(
         "seeds": seeds,
         "dtype": dtype,
         "device": device,
-        # Sums depend in their last bits on how many threads share them.
+        # The last bits of sums depend on the number of threads.
         "threads": torch.get_num_threads() if (torch := sys.modules.get("torch")) else None,
         "versions": installed_versions(),
         "created": now(),
@@ -76,7 +76,7 @@ def new_manifest(
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of Python and of the packages on which results depend."""
+    """Versions of Python and of the packages that affect results."""
     versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -92,7 +92,7 @@ def now() -> str:
 
 
 def complete(manifest: Mapping[str, object], schema: int) -> dict[str, Json]:
-    """The manifest as it is written: plain JSON, schema and format added, identity checked.
+    """The manifest as written: plain JSON, with schema and format, its identity checked.
 
     Raises:
         InputError: a field of the identity is missing, or a value has no JSON form.
@@ -114,25 +114,27 @@ def complete(manifest: Mapping[str, object], schema: int) -> dict[str, Json]:
 
 
 def mark_of(manifest: Mapping[str, object]) -> str:
-    """What every part of the run carries: a fingerprint of the manifest's identity."""
-    kept = {n: _told_apart(v) for n, v in manifest.items() if n not in CIRCUMSTANCES}
+    """A fingerprint of the manifest's identity, which every part of the run carries."""
+    kept = {n: _identity_of(v) for n, v in manifest.items() if n not in CIRCUMSTANCES}
     return fingerprint_json({n: v for n, v in kept.items() if v is not None})
 
 
-def _told_apart(value: object) -> object:
-    """A value without what `differences` ignores."""
+def _identity_of(value: object) -> object:
+    """A value without the parts that `differences` ignores."""
     if not isinstance(value, Mapping):
         return value
     if "fingerprint" in value:
         return value["fingerprint"]
-    return {k: found for k, v in value.items() if (found := _told_apart(v)) is not None}
+    return {k: part for k, v in value.items() if (part := _identity_of(v)) is not None}
 
 
-def differences(ours: Mapping[str, Json], theirs: Mapping[str, Json]) -> list[str]:
-    """What tells two runs apart, one text per option: `seeds.study (there: 1, here: 2)`; empty if
-    same. Models and data are told by their names; a fingerprint never stands for one."""
-    names = [n for n in dict.fromkeys([*IDENTITY, *theirs, *ours]) if n not in CIRCUMSTANCES]
-    return [one for name in names for one in _differences(name, ours.get(name), theirs.get(name))]
+def differences(new: Mapping[str, Json], stored: Mapping[str, Json]) -> list[str]:
+    """The differences between two runs, one text per option: `seeds.study (there: 1, here: 2)`.
+
+    Models and data are shown by name, never by fingerprint.
+    """
+    names = [n for n in dict.fromkeys([*IDENTITY, *stored, *new]) if n not in CIRCUMSTANCES]
+    return [text for name in names for text in _differences(name, new.get(name), stored.get(name))]
 
 
 def _differences(name: str, here: Json, there: Json) -> list[str]:
@@ -140,27 +142,27 @@ def _differences(name: str, here: Json, there: Json) -> list[str]:
         return []
     if isinstance(here, dict) and isinstance(there, dict) and "fingerprint" not in here:
         return [
-            one
+            text
             for key in dict.fromkeys([*here, *there])
-            for one in _differences(f"{name}.{key}", here.get(key), there.get(key))
+            for text in _differences(f"{name}.{key}", here.get(key), there.get(key))
         ]
-    ours, theirs = _short(here), _short(there)
-    if ours == theirs:
-        return [f"{name} ({ours} has changed since)"]
-    return [f"{name} (there: {theirs}, here: {ours})"]
+    new, stored = _short(here), _short(there)
+    if new == stored:
+        return [f"{name} ({new} has changed since)"]
+    return [f"{name} (there: {stored}, here: {new})"]
 
 
 @checked
 def read_manifest(path: str | Path) -> dict[str, Json]:
-    """The content of `run.json` in the run directory `path`.
+    """Reads `run.json` in the run directory `path`.
 
     Raises:
-        InputError: no such folder, no run directory, an unreadable or a newer manifest.
+        InputError: no such folder, not a run directory, an unreadable or a newer manifest.
     """
     folder = Path(path)
     file = folder / MANIFEST_NAME
     if not folder.is_dir():
-        raise InputError(f"expected a run directory, but {folder} is no folder")
+        raise InputError(f"expected a run directory, but {folder} is not a folder")
     try:
         size = file.stat().st_size
         if size > MANIFEST_BYTES:
@@ -180,7 +182,7 @@ def read_manifest(path: str | Path) -> dict[str, Json]:
         raise
     except ValueError as error:
         raise InputError(
-            f"{file} is no JSON ({error}); restore it, or give another output folder"
+            f"{file} is not JSON ({error}); restore it, or give another output folder"
         ) from None
     if not isinstance(content, dict) or any(name not in content for name in IDENTITY):
         raise InputError(
@@ -197,7 +199,7 @@ def read_manifest(path: str | Path) -> dict[str, Json]:
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Json]) -> None:
-    """Writes `run.json` whole; raises as `atomic_file` does."""
+    """Writes `run.json` whole; raises what `atomic_file` raises."""
     text = json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     write_bytes(folder / MANIFEST_NAME, text.encode("utf-8"))
 
@@ -218,7 +220,7 @@ def _short(value: Json) -> str:
 
 
 def _named(value: Mapping[str, Json]) -> str:
-    """A model or a data set by its name, with how many samples it has."""
+    """A model or a data set by its name, the latter with its number of samples."""
     source = value.get("source")
     spec = source.get("spec") if isinstance(source, dict) else None
     name = value.get("name") or spec or "samples given in Python"

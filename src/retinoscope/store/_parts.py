@@ -1,11 +1,11 @@
 """parts/*.parquet: finished samples in the order they finish, merged into results.parquet.
 
-A part is never changed. Many small ones are replaced by a *segment* (see `_compact`): a part that
-names in its metadata the parts it holds the samples of. Where both are there, because the process
-died before the small ones were removed, the segment counts.
+A part is never changed. Many small ones are replaced by a *segment* (see `_compact`): a part whose
+metadata names the parts that it replaces. If the process died before these were removed, both
+exist, and the segment counts.
 
-Each part and results.parquet carry the mark of their run (`mark_of` its manifest): a file of
-another run is refused, not merged.
+Each part and results.parquet carry the mark of their run (`mark_of` its manifest), so a file of
+another run is refused rather than merged.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _CACHED_ROWS = 4 * ROWS_PER_GROUP
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one sample's rows are: the part, the first row in it, how many, with which columns."""
+    """The location of one sample's rows: part, first row, number of rows, columns."""
 
     part: Path
     first: int
@@ -47,8 +47,8 @@ class Place:
 class PartIndex:
     """All finished samples of a run directory, and the type of each column over all of them.
 
-    `rows` are the number of rows of each part, oldest first; `replaced` are parts whose samples
-    stand in a segment as well, and which can go.
+    `rows` holds the number of rows of each part, oldest first; `replaced` are parts whose samples
+    are also in a segment, and which can be deleted.
     """
 
     places: dict[str, Place]
@@ -63,17 +63,20 @@ def write_part(
     run: str,
     replaces: Sequence[Path] = (),
 ) -> dict[str, Place]:
-    """Writes some samples' tables (from `table_of`) as one part; returns where each one is.
+    """Writes some samples' tables (from `table_of`) as one part.
 
     Keys and column names go into the part's metadata, so that a sample without rows counts as
     finished and resuming reads no rows.
 
     Args:
         run: the run's mark.
-        replaces: older parts whose samples these are.
+        replaces: older parts that hold these samples.
+
+    Returns:
+        Where each sample is.
 
     Raises:
-        StudyError, InputError: as `atomic_file` does.
+        StudyError, InputError: see `atomic_file`.
     """
     types: dict[str, pa.DataType] = {}
     places: dict[str, Place] = {}
@@ -81,8 +84,8 @@ def write_part(
     first = 0
     for key, table in tables:
         types = join_schemas(types, table.schema, f"sample {key}")
-        own = _own_columns(table.schema)
-        places[key] = Place(path, first, table.num_rows, columns.setdefault(own, own))
+        names = _own_columns(table.schema)
+        places[key] = Place(path, first, table.num_rows, columns.setdefault(names, names))
         first += table.num_rows
     samples = [[key, place.count, list(place.columns)] for key, place in places.items()]
     facts = {_SAMPLES: json.dumps(samples).encode(), _RUN: run.encode()}
@@ -97,14 +100,14 @@ def write_part(
 
 
 def read_index(parts: Iterable[Path], run: str) -> PartIndex:
-    """The index of `parts`, from their metadata alone.
+    """Reads the index of `parts` from their metadata alone.
 
     Args:
         run: the run's mark.
 
     Raises:
-        InputError: a part that cannot be read or belongs to another run, or a sample that stands in
-            two parts.
+        InputError: a part that cannot be read or belongs to another run, or a sample that is in two
+            parts.
     """
     heads = {part: _read_head(part, run) for part in parts}
     schemas = {part: head.schema for part, head in heads.items()}
@@ -112,7 +115,7 @@ def read_index(parts: Iterable[Path], run: str) -> PartIndex:
     places: dict[str, Place] = {}
     types: dict[str, pa.DataType] = {}
     rows: dict[Path, int] = {}
-    # Thousands of samples share a handful of column lists.
+    # Thousands of samples share a few column lists.
     columns: dict[tuple[str, ...], tuple[str, ...]] = {}
     for part, schema in schemas.items():
         if part in replaced:
@@ -121,10 +124,10 @@ def read_index(parts: Iterable[Path], run: str) -> PartIndex:
         for key, count, names in heads[part].samples:
             if key in places:
                 raise InputError(
-                    f"sample {key} stands in both {places[key].part} and {part}; delete one file"
+                    f"sample {key} is in both {places[key].part} and {part}; delete one file"
                 )
-            own = tuple(names)
-            places[key] = Place(part, first, count, columns.setdefault(own, own))
+            key_columns = tuple(names)
+            places[key] = Place(part, first, count, columns.setdefault(key_columns, key_columns))
             first += count
         rows[part] = first
         types = join_schemas(types, schema, str(part))
@@ -133,7 +136,7 @@ def read_index(parts: Iterable[Path], run: str) -> PartIndex:
 
 @dataclass(frozen=True)
 class _Head:
-    """A part's own metadata: key, rows and columns of each sample, the parts that it replaces."""
+    """A part's metadata: key, rows and columns of each sample, and the parts that it replaces."""
 
     schema: pa.Schema
     samples: list[tuple[str, int, list[str]]]
@@ -152,41 +155,41 @@ def _read_head(part: Path, run: str) -> _Head:
         samples = _SAMPLE_LIST.validate_json(facts[_SAMPLES])
         replaces = _NAME_LIST.validate_json(facts.get(_REPLACES, b"[]"))
         if sum(count for _, count, _ in samples) != read.num_rows:
-            raise ValueError("its samples have other rows")
+            raise ValueError("its samples have a different number of rows")
         if not {name for _, _, names in samples for name in names} <= set(schema.names):
-            raise ValueError("its samples have other columns")
+            raise ValueError("its samples have different columns")
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(part, error) from None
     if facts.get(_RUN) != run.encode():
         raise InputError(
             f"{part}: expected a part of this run, got one of another run (or of a version "
-            "that did not mark its parts): remove that file, its samples are computed anew"
+            "that did not mark its parts): delete that file, its samples are computed again"
         )
     return _Head(schema, samples, replaces)
 
 
 def check_results(file: Path, schema: pa.Schema, run: str) -> None:
-    """Raises InputError for a results.parquet that another run wrote.
+    """Raises InputError if another run wrote this results.parquet.
 
-    A file without a mark, of an older version or rewritten by hand, has nothing to compare.
+    A file without a mark, from an older version or rewritten by hand, passes.
     """
-    found = (schema.metadata or {}).get(_RUN)
-    if found is not None and found != run.encode():
+    mark = (schema.metadata or {}).get(_RUN)
+    if mark is not None and mark != run.encode():
         raise InputError(
             f"{file}: expected the results of the run that run.json beside it describes, got those "
-            "of another run: restore the file, or delete it and give the same command again"
+            "of another run: restore the file, or delete it and run the same command again"
         )
 
 
 def _damaged(part: Path, error: Exception) -> InputError:
     return InputError(
-        f"{part} cannot be read ({type(error).__name__}); delete that file and give the "
-        "same command again: its samples are computed anew"
+        f"{part} cannot be read ({type(error).__name__}); delete that file and run the "
+        "same command again: its samples are computed again"
     )
 
 
 def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """The rows of one part; of `columns` those that it has. Raises `InputError` if damaged."""
+    """Reads one part, with those of `columns` that it has. Raises `InputError` if damaged."""
     try:
         if columns is None:
             return pq.read_table(part)
@@ -197,21 +200,21 @@ def read_part(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 
 def ordered_keys(index: PartIndex, order: Sequence[str] | None) -> list[str]:
-    """The finished samples in the order given; keys that `order` lacks follow, sorted."""
+    """The finished samples in the given order; keys that `order` lacks follow, sorted."""
     known = [key for key in dict.fromkeys(order or ()) if key in index.places]
     return known + sorted(index.places.keys() - set(known))
 
 
 def final_schema(index: PartIndex, keys: Sequence[str]) -> pa.Schema:
-    """Key and number first, then the columns by first appearance along `keys`."""
+    """Sample key and row number, then the columns by first appearance along `keys`."""
     names = dict.fromkeys(name for key in keys for name in index.places[key].columns)
     fields = [pa.field(KEY, pa.string()), pa.field(ROW, pa.int64())]
     return pa.schema(fields + [pa.field(name, index.types[name]) for name in names])
 
 
 def sorted_tables(index: PartIndex, keys: Sequence[str]) -> Iterator[pa.Table]:
-    """The rows of `keys`, in that order, in tables of exactly `ROWS_PER_GROUP` rows (the last one
-    fewer), each column one chunk: neither depends on where the parts were cut."""
+    """Yields the rows of `keys` in order, in tables of exactly `ROWS_PER_GROUP` rows (but for the
+    last), each column one chunk, so that the tables do not depend on how parts were cut."""
     schema = final_schema(index, keys)
     cache: OrderedDict[Path, pa.Table] = OrderedDict()
     waiting: list[pa.Table] = []
@@ -237,8 +240,8 @@ def sorted_tables(index: PartIndex, keys: Sequence[str]) -> Iterator[pa.Table]:
 def write_results(path: Path, index: PartIndex, keys: Sequence[str], run: str) -> None:
     """Merges the parts into one Parquet file, a row group at a time.
 
-    The bytes depend on the run's mark, rows, order and pyarrow's version only. Raises as
-    `atomic_file` does.
+    The bytes depend only on the run's mark, the rows, their order and pyarrow's version. Raises
+    what `atomic_file` raises.
     """
     schema = final_schema(index, keys).with_metadata({_RUN: run.encode()})
     with (
@@ -267,7 +270,7 @@ def _own_columns(schema: pa.Schema) -> tuple[str, ...]:
 def _cached(cache: OrderedDict[Path, pa.Table], part: Path) -> pa.Table:
     if part not in cache:
         cache[part] = read_part(part)
-        # Samples mostly come in order, so a few parts suffice; the bound keeps memory flat.
+        # Samples mostly come in order, so a few parts suffice; the limit bounds memory.
         while len(cache) > 1 and sum(t.num_rows for t in cache.values()) > _CACHED_ROWS:
             cache.popitem(last=False)
     cache.move_to_end(part)

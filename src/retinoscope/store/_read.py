@@ -28,15 +28,15 @@ _TRIES = 5
 
 
 def read_results(path: str | Path, partial: bool = False) -> pa.Table:
-    """The rows of the run directory `path`; needs no lock.
+    """Reads the rows of the run directory `path` into memory; needs no lock.
 
-    The whole table is held in memory; `scan_results` is for tables that do not fit.
+    Use `scan_results` for tables that do not fit.
 
     Args:
-        partial: give what is finished so far (sorted by key) where results.parquet is missing.
+        partial: without results.parquet, read the rows finished so far, sorted by key.
 
     Raises:
-        InputError: no run directory, an unfinished run (unless `partial`), or a damaged file.
+        InputError: not a run directory, an unfinished run (unless `partial`), or a damaged file.
     """
     folder = arguments.path(path, "a run directory")
     run = mark_of(read_manifest(folder))
@@ -56,11 +56,11 @@ def read_results(path: str | Path, partial: bool = False) -> pa.Table:
 
 @dataclass(frozen=True)
 class ResultsScan:
-    """results.parquet, to be read in pieces. Made by `scan_results`.
+    """results.parquet, to be read piece by piece. Made by `scan_results`.
 
     Attributes:
         schema: names and types of the columns.
-        num_rows: of the whole table.
+        num_rows: number of rows of the whole table.
     """
 
     file: Path
@@ -70,11 +70,11 @@ class ResultsScan:
     def tables(
         self, columns: Sequence[str] | None = None, rows: int = ROWS_PER_GROUP
     ) -> Iterator[pa.Table]:
-        """The rows in their order, at most `rows` at a time.
+        """Yields the rows in order, at most `rows` at a time.
 
         Args:
-            columns: only these, and of these only the ones that the table has; by default all.
-                Text comes as dictionaries, which are smaller.
+            columns: columns to read, of which missing ones are ignored; by default all. Text comes
+                as dictionaries, which are smaller.
 
         Raises:
             InputError: a damaged file.
@@ -84,7 +84,7 @@ class ResultsScan:
         texts = [name for name in chosen if pa.types.is_string(self.schema.field(name).type)]
         try:
             with pq.ParquetFile(self.file, read_dictionary=texts) as file:
-                # One iteration over all groups would keep what it has read of every one of them.
+                # A single iteration over all groups would keep what it has read of each.
                 for group in range(file.metadata.num_row_groups):
                     for batch in file.iter_batches(rows, [group], chosen, use_threads=False):
                         table = pa.Table.from_batches([batch])
@@ -94,10 +94,10 @@ class ResultsScan:
             raise _damaged(self.file, error) from None
 
     def rows(self, first: int, count: int) -> pa.Table:
-        """Rows `first` to `first + count - 1`, reading only the row groups that hold them.
+        """Rows `first` to `first + count - 1`; reads only the row groups that hold them.
 
         Raises:
-            InputError: rows that the table does not have, or a damaged file.
+            InputError: rows outside the table, or a damaged file.
         """
         if first < 0 or count < 0 or first + count > self.num_rows:
             raise InputError(
@@ -120,10 +120,10 @@ class ResultsScan:
 
 
 def scan_results(path: str | Path) -> ResultsScan:
-    """The rows of the finished run directory `path`, to be read in pieces; needs no lock.
+    """Opens the results of the finished run directory `path`; needs no lock.
 
     Raises:
-        InputError: no run directory, an unfinished run, or a damaged file.
+        InputError: not a run directory, an unfinished run, or a damaged file.
     """
     folder = arguments.path(path, "a run directory")
     run = mark_of(read_manifest(folder))
@@ -149,7 +149,7 @@ def _so_far(folder: Path, run: str) -> pa.Table:
             index = read_index(part_files(folder), run)
             return merged(index, ordered_keys(index, None))
         except InputError:
-            # The writer may just have merged small parts into a large one.
+            # The writer may have just merged small parts into a large one.
             if not left:
                 raise
     raise AssertionError
@@ -159,12 +159,12 @@ def _unfinished(folder: Path, run: str) -> InputError:
     index: PartIndex = read_index(part_files(folder), run)
     return InputError(
         f"{folder} is not finished ({len(index.places)} samples so far); "
-        "give the command that started it again, it goes on where it stopped"
+        "run the command that started it again: it continues where it stopped"
     )
 
 
 def _damaged(file: Path, error: Exception) -> InputError:
     return InputError(
-        f"{file} cannot be read ({type(error).__name__}); delete that file and give the same "
-        "command again: it is merged anew"
+        f"{file} cannot be read ({type(error).__name__}); delete that file and run the same "
+        "command again to merge it again"
     )

@@ -1,4 +1,4 @@
-"""Rows (dicts) to Arrow tables, with column types that do not depend on how rows were batched."""
+"""Conversion of rows (dicts) to Arrow tables, whose column types do not depend on batching."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pyarrow as pa
 from retinoscope.errors import InputError
 
 KEY, ROW = "sample_key", "sample_row"
-"""Columns that the store adds: the sample's key and the row's number within the sample."""
+"""Columns added by the store: the sample's key, and the row's number within the sample."""
 
 Scalar = None | bool | int | float | str
 Value = Scalar | Sequence[Scalar]
@@ -23,8 +23,7 @@ _TYPES = {type(None): _NULL, bool: pa.bool_(), int: _INT, float: _FLOAT, str: pa
 
 
 def join_types(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
-    """The smallest type that holds both: nothing < int < float, lists by item; None if there is
-    none."""
+    """The smallest type that holds both (null < int < float, lists by item), or None."""
     if first == second or second == _NULL:
         return _renamed(first)
     if first == _NULL:
@@ -38,18 +37,18 @@ def join_types(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 
 
 def _renamed(kind: pa.DataType) -> pa.DataType:
-    """A list as it is made here: one that was read from a file gives its items another name, which
+    """Gives a list's items their default name; in a list read from a file they have another, which
     would change the bytes of the next file."""
     return pa.list_(_renamed(kind.value_type)) if pa.types.is_list(kind) else kind
 
 
 def table_of(key: str, rows: Sequence[Row]) -> pa.Table:
-    """One sample's rows as a table: the columns in order of first appearance, then key and number.
+    """Converts one sample's rows to a table: columns by first appearance, then key and number.
 
     Values are None, bool, int (64 bits), float, str, lists of these, or NumPy's equivalents.
 
     Raises:
-        InputError: another kind of value, two kinds in one column, or a reserved column name; the
+        InputError: a value of another type, two types in one column, or a reserved column name; the
             message names the sample, the row and the column.
     """
     names = list(dict.fromkeys(chain.from_iterable(rows)))
@@ -64,7 +63,7 @@ def table_of(key: str, rows: Sequence[Row]) -> pa.Table:
     else:
         values = ([row.get(name) for row in rows] for name in names)
     columns = {
-        name: _column(key, name, list(found)) for name, found in zip(names, values, strict=True)
+        name: _column(key, name, list(column)) for name, column in zip(names, values, strict=True)
     }
     columns[KEY] = pa.repeat(pa.scalar(key, pa.string()), len(rows))
     columns[ROW] = pa.array(np.arange(len(rows), dtype=np.int64))
@@ -74,10 +73,10 @@ def table_of(key: str, rows: Sequence[Row]) -> pa.Table:
 def join_schemas(
     known: Mapping[str, pa.DataType], schema: pa.Schema, where: str
 ) -> dict[str, pa.DataType]:
-    """`known` widened by the columns of `schema`.
+    """Extends `known` by the columns of `schema`.
 
     Raises:
-        InputError: a column that cannot hold both; `where` says which sample or file brings it.
+        InputError: a column whose types do not fit together; `where` names the sample or file.
     """
     types = dict(known)
     for field in schema:
@@ -85,14 +84,14 @@ def join_schemas(
         if joined is None:
             raise InputError(
                 f"{where}: column {field.name!r} holds {field.type}, other rows of this run hold "
-                f"{types[field.name]}; one column has one kind of value"
+                f"{types[field.name]}; a column holds values of one type"
             )
         types[field.name] = joined
     return types
 
 
 def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """`table` with exactly the columns and types of `schema`; what it lacks is null."""
+    """`table` with exactly the columns and types of `schema`; missing columns are null."""
     columns = []
     for field in schema:
         index = table.schema.get_field_index(field.name)
@@ -100,7 +99,7 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
             columns.append(pa.nulls(table.num_rows, field.type))
         else:
             column = table.column(index)
-            # Integers beyond 2**53 round, here as in `_column`, so that batching changes nothing.
+            # Integers beyond 2**53 are rounded as in `_column`, so that batching changes nothing.
             columns.append(
                 column if column.type == field.type else column.cast(field.type, safe=False)
             )
@@ -108,16 +107,16 @@ def conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def _column(key: str, name: str, values: list[Value]) -> pa.Array:
-    found = set(map(type, values)) - {type(None)}
-    if len(found) == 1 and (simple := _TYPES.get(found.pop())) is not None:
+    kinds = set(map(type, values)) - {type(None)}
+    if len(kinds) == 1 and (simple := _TYPES.get(kinds.pop())) is not None:
         return _array(key, name, values, simple)
     kind, plain = _NULL, []
     for number, value in enumerate(values):
         try:
-            value, found = _plain(value)
-            joined = join_types(kind, found)
+            value, value_kind = _plain(value)
+            joined = join_types(kind, value_kind)
             if joined is None:
-                raise TypeError(f"{found} after {kind}; one column has one kind of value")
+                raise TypeError(f"{value_kind} after {kind}; a column holds values of one type")
             kind = joined
         except TypeError as error:
             raise InputError(f"sample {key}, row {number}, column {name!r}: got {error}") from None
@@ -141,10 +140,10 @@ def _plain(value: Value) -> tuple[Value, pa.DataType]:
     if isinstance(value, list | tuple):
         items, kind = [], _NULL
         for item in value:
-            item, found = _plain(item)
-            joined = join_types(kind, found)
+            item, item_kind = _plain(item)
+            joined = join_types(kind, item_kind)
             if joined is None:
-                raise TypeError(f"a list with {kind} and {found}; lists hold one kind of value")
+                raise TypeError(f"a list with {kind} and {item_kind}; lists hold one type")
             kind = joined
             items.append(item)
         return items, pa.list_(kind)

@@ -1,4 +1,4 @@
-"""Bounds for what a run directory holds: it may be someone else's, or damaged."""
+"""Bounds on the contents of a run directory, which may be someone else's, or damaged."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing_extensions import TypedDict
 from retinoscope.errors import InputError
 
 MANIFEST_BYTES = 64 * 2**20
-"""run.json of a curation of a million images is below that."""
+"""Enough for the run.json of a curation of a million images."""
 
 LAYERS = 4_096
-"""No model has more layers, or more heads in one."""
+"""More than the layers of any model, and the heads of any layer."""
 
 COUNT = 2**53
-"""Whole numbers beyond it are no exact floating-point numbers either."""
+"""Whole numbers beyond it have no exact floating-point form."""
 
 GROUP_BYTES = 2 * 2**30
-"""Of one row group, unpacked; those of this package have 32,768 rows."""
+"""The size of one row group, uncompressed; this package writes 32,768 rows per group."""
 
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
@@ -68,7 +68,7 @@ _MANIFEST = TypeAdapter(_RunManifest)
 
 
 def check_manifest(content: object, file: Path) -> None:
-    """Raises InputError for a manifest with a field of another type or out of its bounds."""
+    """Raises InputError for a manifest with a field of the wrong type or out of bounds."""
     try:
         _MANIFEST.validate_python(content)
     except ValidationError as error:
@@ -76,7 +76,7 @@ def check_manifest(content: object, file: Path) -> None:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first field that is wrong, what was expected there, and what was got."""
+    """Describes the first wrong field: what was expected there, and what it is."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     got = repr(first["input"])
@@ -86,7 +86,7 @@ def first_fault(error: ValidationError) -> str:
 
 
 def check_columns(schema: pa.Schema, file: Path) -> None:
-    """Raises InputError for a table without samples, or with a column of a foreign type."""
+    """Raises InputError for a table with duplicate columns, or a column of an unsupported type."""
     for field in schema:
         if not _is_value(field.type):
             raise InputError(
@@ -98,7 +98,7 @@ def check_columns(schema: pa.Schema, file: Path) -> None:
 
 
 def check_group(rows: int, size: int, file: Path) -> None:
-    """Raises InputError for a row group that does not fit into memory."""
+    """Raises InputError for a row group that is too large for memory."""
     if size > GROUP_BYTES or rows > 2**24:
         raise InputError(
             f"{file}: expected row groups of at most {GROUP_BYTES >> 30} GiB, got one of {rows} "
@@ -107,7 +107,7 @@ def check_group(rows: int, size: int, file: Path) -> None:
 
 
 def check_values(table: pa.Table, file: Path) -> None:
-    """Raises InputError for a layer, a head or a count that no model and no data can have."""
+    """Raises InputError for an impossible layer, head or count."""
     for name, column in zip(table.column_names, table.columns, strict=True):
         if not pa.types.is_integer(column.type) or not len(column):
             continue

@@ -1,4 +1,4 @@
-"""tensors/*.safetensors, from NumPy arrays or torch tensors, without importing torch for NumPy."""
+"""tensors/*.safetensors, from NumPy arrays or torch tensors; does not import torch for NumPy."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ TENSORS = "tensors"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, np.ndarray | torch.Tensor]) -> None:
-    """Writes `tensors` to `path` whole, values and dtypes unchanged (bfloat16 too).
+    """Writes `tensors` to `path` whole, values and dtypes unchanged (including bfloat16).
 
     Raises:
-        InputError: nothing to write, or a value that is neither array nor tensor of numbers.
+        InputError: nothing to write, or a value that is not an array or tensor of numbers.
         StudyError: the disk is full.
     """
     if not tensors:
@@ -43,7 +43,7 @@ def save_tensors(path: Path, tensors: Mapping[str, np.ndarray | torch.Tensor]) -
                 f"{path.name}: {name!r} is a {type(value).__name__}, expected an array or tensor"
             )
     if others:
-        # Who passes a torch tensor has imported torch already; NumPy has no bfloat16.
+        # torch is already imported by whoever passes its tensors; NumPy has no bfloat16.
         from safetensors.torch import save as save_torch
         from torch import from_numpy
 
@@ -54,7 +54,7 @@ def save_tensors(path: Path, tensors: Mapping[str, np.ndarray | torch.Tensor]) -
 
 
 def load_tensors(path: Path) -> dict[str, np.ndarray]:
-    """The tensors of one file as NumPy arrays.
+    """Reads the tensors of one file as NumPy arrays.
 
     Raises:
         InputError: no such file, a damaged one, or a dtype that NumPy lacks (bfloat16).
