@@ -319,7 +319,7 @@ def test_a_decoder_that_gives_other_states_is_refused(
 ) -> None:
     decode = late.adapter.decode
     monkeypatch.setattr(late.adapter, "decode", lambda *a, **k: 1.05 * decode(*a, **k))
-    with pytest.raises(rs.CapabilityError, match="does not give the run's states"):
+    with pytest.raises(rs.CapabilityError, match="does not reproduce the run's states"):
         LogitGradient(late, "cat")
 
 

@@ -62,7 +62,7 @@ def test_a_class_token_does_not_shift_the_grid() -> None:
 
 def test_bilinear_needs_a_grid() -> None:
     values = np.zeros((1, 3))
-    with pytest.raises(InputError, match="one grid"):
+    with pytest.raises(InputError, match="single grid"):
         spread(values, _grid(1, 3, 2.0), (6, 2), None, "bilinear")
     with pytest.raises(InputError, match="2 x 2 tokens"):
         spread(values, _grid(1, 3, 2.0), (6, 2), (2, 2), "bilinear")

@@ -1,4 +1,4 @@
-"""Visual tokens and sets of them: from masks and boxes, by norm, at random, by gradient.
+"""Visual tokens and token sets: from masks and boxes, by norm, at random, by gradient.
 
 obj = run.image.covering(mask)      # tokens whose box overlaps the mask
 obj.grow(1); ~obj; obj | other      # set algebra within one run

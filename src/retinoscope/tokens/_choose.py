@@ -34,7 +34,7 @@ class RunLike(Protocol):
 
 
 def require_run(run: object, what: str = "a run") -> None:
-    """Raises `InputError` unless it is a run; `what` names in the message what was expected."""
+    """Raises `InputError` unless `run` is a run; `what` describes what was expected."""
     if not isinstance(getattr(run, "sequence", None), Positions) or not hasattr(run, "inputs"):
         raise InputError(f"expected {what}, got {arguments.shown(run)}: vlm.run(prompt) makes one")
 
@@ -47,20 +47,20 @@ def visual(run: RunLike) -> TokenSet:
         CapabilityError: a family whose visual tokens have no positions.
     """
     require_run(run)
-    found = [position for image in run.images for position in image.positions]
-    if not found:
+    positions = [position for image in run.images for position in image.positions]
+    if not positions:
         raise run.adapter.no_visual(run.inputs)
-    return TokenSet.of(run.sequence, found, found)
+    return TokenSet.of(run.sequence, positions, positions)
 
 
 def registers(run: RunLike, sigmas: float = 2.0) -> TokenSet:
-    """Visual tokens whose norm stands out in their image; the set can be empty.
+    """Visual tokens with an unusually large norm within their image; possibly none.
 
-    The L2 norm of the embedding that the decoder receives is above mean + `sigmas` times the
-    unbiased standard deviation over the image's visual tokens.
+    The L2 norm of the embedding that the decoder receives exceeds the mean by more than `sigmas`
+    times the unbiased standard deviation over the image's visual tokens.
 
     Raises:
-        InputError: a run without an image, or `sigmas` that are no finite number.
+        InputError: a run without an image, or `sigmas` that is not a finite number.
 
     Source: Darcet et al. 2023, as used by Neo et al. 2024, section 3.
     """
@@ -75,10 +75,10 @@ def registers(run: RunLike, sigmas: float = 2.0) -> TokenSet:
 
 
 def random(run: RunLike, n: int, seed: int, exclude: TokenSet | None = None) -> TokenSet:
-    """`n` visual tokens drawn without replacement, the same for the same seed on every machine.
+    """`n` visual tokens drawn without replacement; a seed gives the same ones on every machine.
 
     Args:
-        exclude: tokens that are not drawn.
+        exclude: tokens not to draw.
 
     Raises:
         InputError: fewer than `n` visual tokens to draw from, or `n` below 1.
@@ -95,17 +95,19 @@ def random(run: RunLike, n: int, seed: int, exclude: TokenSet | None = None) -> 
 
 
 def top(run: RunLike, scores: Float[Tensor, " token"], n: int) -> TokenSet:
-    """The `n` visual tokens with the largest of `scores`, one per visual token of all images.
+    """The `n` visual tokens with the largest of `scores`, one score per visual token of all images.
 
     Raises:
-        InputError: another number of scores than of visual tokens, or `n` outside their number.
+        InputError: not as many scores as visual tokens, or `n` greater than their number.
     """
     everything = visual(run)
-    places = [position for image in run.images for position in image.positions]
+    positions = [position for image in run.images for position in image.positions]
     shape = getattr(scores, "shape", None)
-    if not isinstance(scores, Tensor) or shape != (len(places),):
+    if not isinstance(scores, Tensor) or shape != (len(positions),):
         got = arguments.shown(scores) if shape is None else f"{tuple(shape)}"
-        raise InputError(f"expected a tensor of {len(places)} scores, got {got}")
-    n = arguments.whole(n, "n", 1, len(places))
+        raise InputError(f"expected a tensor of {len(positions)} scores, got {got}")
+    n = arguments.whole(n, "n", 1, len(positions))
     order = torch.argsort(scores, descending=True, stable=True)[:n]
-    return TokenSet.of(run.sequence, (places[int(index)] for index in order), everything.positions)
+    return TokenSet.of(
+        run.sequence, (positions[int(index)] for index in order), everything.positions
+    )

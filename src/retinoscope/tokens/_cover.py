@@ -1,4 +1,4 @@
-"""How much of each token's box a mask, a COCO segmentation or a box covers."""
+"""The share of each token's box that a mask, a COCO segmentation or a box covers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def region_cover(
         boxes: x0 y0 x1 y1 in pixels of the image.
 
     Raises:
-        InputError: an empty region, one of another size than the image, or of no known kind.
+        InputError: an empty region, one of another size than the image, or of an unknown kind.
         MissingExtraError: a compressed encoding without pycocotools.
     """
     if _is_box(region):
@@ -37,14 +37,14 @@ def region_cover(
     else:
         area = _mask_overlap(region_mask(region, size), boxes)
     whole = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    # Rounding of the sums below must not turn a box that only touches into one that overlaps.
+    # Rounding in the sums below must not make a box that only touches count as overlapping.
     share = np.where(area > 1e-6, area / whole, 0.0)
     return np.nan_to_num(np.minimum(share, 1.0))
 
 
 @checked
 def region_mask(region: Region, size: tuple[int, int]) -> Bool[np.ndarray, "height width"]:
-    """The region as a mask at the image's size. Raises as `region_cover` does."""
+    """The region as a mask of the image's size. Raises what `region_cover` raises."""
     width, height = size
     if isinstance(region, np.ndarray | Tensor):
         mask = _as_mask(np.asarray(region))
@@ -82,7 +82,7 @@ def _as_mask(array: np.ndarray) -> Bool[np.ndarray, "height width"]:
         values = np.unique(array)
         if len(values) > 2 or not np.isin(values, (0, 1, 255)).all():
             raise InputError(
-                f"expected a bool mask, got {array.dtype} with other values than 0 and 1: "
+                f"expected a bool mask, got {array.dtype} with values other than 0 and 1: "
                 "compare it with the value that marks the object"
             )
         array = array > 0
@@ -108,7 +108,7 @@ def _box_overlap(
 def _mask_overlap(
     mask: Bool[np.ndarray, "height width"], boxes: Float[np.ndarray, "token 4"]
 ) -> Float[np.ndarray, " token"]:
-    """Area of the mask in each box: differences of its double integral, which is bilinear."""
+    """Area of the mask in each box, from its double integral, which is bilinear between pixels."""
     height, width = mask.shape
     total = np.zeros((height + 1, width + 1))
     total[1:, 1:] = mask.cumsum(0, dtype=np.int64).cumsum(1)

@@ -1,4 +1,4 @@
-"""Gradients of what the model answers to the visual tokens."""
+"""Gradients of an output with respect to the visual tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._choose import RunLike, visual
 
 
 class RunWithStates(RunLike, Protocol):
-    """A run whose residual stream can be read, to check that gradients belong to it."""
+    """A run with a readable residual stream, which shows that gradients belong to it."""
 
     @property
     def logits(self) -> Float[Tensor, " vocab"]: ...
@@ -28,18 +28,18 @@ class RunWithStates(RunLike, Protocol):
 
 
 Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
-"""Makes a number of the states of some positions after the final norm."""
+"""Computes a number from the states of some positions after the final norm."""
 
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
-"""Of the largest number: what two batch shapes of one pass may differ by; 5e-2 below float32."""
+"""Allowed difference between batch shapes, relative to the largest number; 5e-2 below float32."""
 
 
 class Slopes(NamedTuple):
-    """Values that are read, and their gradients.
+    """Output values and their gradients.
 
     Attributes:
         values: (batch,) float32.
-        gradients: (batch, n, d_model) to the visual embeddings.
+        gradients: (batch, n, d_model) with respect to the visual embeddings.
     """
 
     values: Float[Tensor, " batch"]
@@ -47,15 +47,15 @@ class Slopes(NamedTuple):
 
 
 class EmbeddingGradient:
-    """A number read from the last states of some positions, by the n visual embeddings of a run.
+    """Gradient of a number read from the last states with respect to a run's visual embeddings.
 
-    The parameters get no gradients. What lies before the first visual token is computed once.
+    Parameters get no gradients. What precedes the first visual token is computed once.
 
     Attributes:
-        run: whose other embeddings stay as they are.
+        run: the run, whose other embeddings stay as they are.
         rows: the positions that are read.
-        places: the positions of the visual tokens of all images, or those that were asked for.
-        embeddings: (n, d_model) the run's own there.
+        places: the positions of all images' visual tokens, or those that were asked for.
+        embeddings: (n, d_model) the run's embeddings there.
         here: value and gradient there, a batch of 1.
     """
 
@@ -66,12 +66,12 @@ class EmbeddingGradient:
         read: Read,
         places: tuple[int, ...] | None = None,
     ) -> None:
-        """One forward and one backward pass, at the run's own embeddings.
+        """Runs one forward and one backward pass, at the run's embeddings.
 
         Raises:
             InputError: a run without an image.
-            CapabilityError: the model does not allow gradients, or its decoder called by itself
-                does not give the run's states.
+            CapabilityError: the model does not support gradients, or its decoder called directly
+                does not reproduce the run's states.
         """
         run.adapter.capabilities().require("gradients")
         visual(run)
@@ -90,7 +90,7 @@ class EmbeddingGradient:
 
     @in_turn(lambda self: self.run.adapter.model)
     def at(self, embeddings: Float[Tensor, "batch token d_model"]) -> Slopes:
-        """At other visual embeddings; one batch through the decoder.
+        """Evaluates other visual embeddings, as one batch through the decoder.
 
         Raises:
             InputError: the model changed since the run was made.
@@ -100,7 +100,7 @@ class EmbeddingGradient:
 
     @property
     def cost(self) -> int:
-        """An upper bound of the bytes that a row of a batch takes, kept for the backward pass."""
+        """An upper bound on the bytes that one item of a batch keeps for the backward pass."""
         adapter, rows = self.run.adapter, self._n - self._start(self._prefix)
         inner = int(getattr(adapter.text_config, "intermediate_size", 0) or 4 * adapter.d_model)
         numbers = 16 * adapter.d_model + 5 * inner
@@ -109,30 +109,29 @@ class EmbeddingGradient:
         return adapter.n_layers * rows * numbers * 4
 
     def _at_the_run(self) -> Slopes:
-        """Only a pass that gives the run's own last states has the run's gradients."""
+        """The gradients are the run's only if the pass reproduces the run's last states."""
         with torch.no_grad():
             states = self.run.hidden(self.run.adapter.n_layers)
             wanted = self.run.adapter.decoder.final_norm(states[list(self.rows)])
-        found, last = self._pass(self.embeddings[None], self._prefix)
+        slopes, last = self._pass(self.embeddings[None], self._prefix)
         if self._prefix is not None and not close(last[0], wanted):
-            # Some decoders take what says which tokens are an image only without a cache.
+            # Some decoders accept the mask of image tokens only without a cache.
             self._prefix = None
-            found, last = self._pass(self.embeddings[None], None)
+            slopes, last = self._pass(self.embeddings[None], None)
         if close(last[0], wanted):
-            return found
+            return slopes
         raise CapabilityError(
             f"{type(self.run.adapter.model).__name__}: the decoder called with the run's input "
-            "does not give the run's states, so its gradients would be another function's: this "
-            "family needs an adapter of its own"
+            "does not reproduce the run's states, so its gradients would belong to another "
+            "function: this family needs its own adapter"
         )
 
     @torch.no_grad()
     def _fixed_prefix(self) -> DynamicCache | None:
         """Keys and values before the first visual token.
 
-        None where there is nothing before it, where a block keeps something else than keys and
-        values, where the text before an image reads the image, and where its keys depend on how
-        long the text is.
+        None if nothing precedes it, if a block keeps state other than keys and values, if text
+        before an image attends to it, or if the keys depend on the length of the text.
         """
         adapter, first, inputs = self.run.adapter, min(self.places), self.run.inputs
         if not first or not _attends_everywhere(adapter):
@@ -144,13 +143,13 @@ class EmbeddingGradient:
         alone = adapter.decode(self.run.embeddings[None, :first], cache, **arguments)[0]
         wanted = adapter.decoder.final_norm(self.run.hidden(adapter.n_layers)[:first])
         # Blocks that share keys keep none of their own.
-        plain = all(type(one) is DynamicLayer and one.is_initialized for one in cache.layers)
+        plain = all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers)
         return cache if plain and close(alone, wanted) else None
 
     def _pass(
         self, embeddings: Float[Tensor, "batch token d_model"], prefix: DynamicCache | None
     ) -> tuple[Slopes, Float[Tensor, "batch row d_model"]]:
-        """Also the states that are read, after the final norm."""
+        """Also returns the states that are read, after the final norm."""
         run, adapter, first = self.run, self.run.adapter, self._start(prefix)
         with frozen(adapter.model), torch.enable_grad():
             leaf = embeddings.detach().requires_grad_(True)
@@ -170,12 +169,12 @@ class EmbeddingGradient:
 
 
 class LogitGradient(EmbeddingGradient):
-    """A logit of the last position, or the difference of two, by the n visual embeddings of a run.
+    """Gradient of a logit of the last position, or of the difference of two.
 
-    Of the vocabulary only the rows asked for are read.
+    Only the requested rows of the vocabulary are computed.
 
     Attributes:
-        target, versus: token ids; `versus` is None, or what is taken off the target's logit.
+        target, versus: token ids; `versus` is None, or the token whose logit is subtracted.
     """
 
     def __init__(
@@ -185,10 +184,10 @@ class LogitGradient(EmbeddingGradient):
         versus: str | int | None = None,
         places: tuple[int, ...] | None = None,
     ) -> None:
-        """One forward and one backward pass, at the run's own embeddings.
+        """Runs one forward and one backward pass, at the run's embeddings.
 
         Raises:
-            InputError: an unknown word, no such token id, one token twice, or a run without an
+            InputError: an unknown word, no such token id, the same token twice, or a run without an
                 image.
             CapabilityError: see `EmbeddingGradient`.
         """
@@ -208,20 +207,20 @@ class LogitGradient(EmbeddingGradient):
 
 @contextmanager
 def frozen(model: nn.Module) -> Iterator[None]:
-    """Switches off gradients of the parameters of `model` inside, and restores them afterwards."""
-    asking = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in asking:
+    """Switches off gradients of the parameters of `model` within the block."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trainable:
         parameter.requires_grad_(False)
     try:
         yield
     finally:
-        for parameter in asking:
+        for parameter in trainable:
             parameter.requires_grad_(True)
 
 
-def check_gradients(model: nn.Module, *found: Tensor) -> None:
+def check_gradients(model: nn.Module, *tensors: Tensor) -> None:
     """Raises `NonFiniteError` unless values and gradients are finite."""
-    if not all(map(finite, found)):
+    if not all(map(finite, tensors)):
         raise not_finite(model, "a score or its gradients")
 
 
@@ -234,7 +233,7 @@ def _token(run: RunWithStates, word: str | int) -> int:
 def likely_pieces(run: RunWithStates, word: str) -> tuple[int, ...]:
     """Ids of the pieces of `word` after the run's last position.
 
-    Where the tokenizer can write it in two ways there, the one whose first piece has the larger
+    If the tokenizer can spell it in two ways there, the spelling whose first piece has the larger
     logit.
 
     Raises:
@@ -250,10 +249,10 @@ def likely_pieces(run: RunWithStates, word: str) -> tuple[int, ...]:
 def logits_of(
     adapter: Adapter, normed: Float[Tensor, "... d_model"], ids: list[int]
 ) -> Float[Tensor, "... chosen"]:
-    """float32 logits of some tokens. An adapter or a head of its own kind computes all of them."""
+    """float32 logits of some tokens. A custom unembedding or head computes all and selects."""
     head = adapter.unembedding
-    own = type(adapter).unembed is not Adapter.unembed
-    if own or type(head) is not nn.Linear or "forward" in vars(head):
+    custom = type(adapter).unembed is not Adapter.unembed
+    if custom or type(head) is not nn.Linear or "forward" in vars(head):
         return adapter.unembed(normed)[..., ids]
     bias = None if head.bias is None else head.bias[ids]
     logits = nn.functional.linear(normed.to(head.weight.dtype), head.weight[ids], bias).float()
@@ -271,7 +270,7 @@ def _attends_everywhere(adapter: Adapter) -> bool:
 
 
 def _expanded(prefix: DynamicCache, batch: int) -> DynamicCache:
-    """The same keys and values for every row, not copied; the blocks add theirs to this one."""
+    """Shares the prefix's keys and values, without copying, with every item of a batch."""
     cache = copy.copy(prefix)
     cache.layers = [copy.copy(layer) for layer in prefix.layers]
     for layer in cache.layers:
@@ -283,7 +282,7 @@ def _expanded(prefix: DynamicCache, batch: int) -> DynamicCache:
     return cache
 
 
-def close(found: Tensor, wanted: Tensor) -> bool:
-    """Whether two batch shapes of one pass may differ by so much."""
+def close(actual: Tensor, wanted: Tensor) -> bool:
+    """Whether two tensors agree up to the rounding of different batch shapes."""
     limit = _TOLERANCE.get(wanted.dtype, 5e-2) * float(wanted.abs().max())
-    return float((found - wanted.to(found.device)).abs().max()) <= limit
+    return float((actual - wanted.to(actual.device)).abs().max()) <= limit

@@ -1,4 +1,4 @@
-"""Integrated gradients of what the model answers to the visual tokens."""
+"""Integrated gradients of an output with respect to the visual tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._set import Positions, TokenSet
 
 
 class Filling(Protocol):
-    """Something that has a value for each position: a fill of `Ablate`."""
+    """Values to put at some positions: a fill of `Ablate`."""
 
     def values(
         self, run: RunLike, positions: tuple[int, ...]
@@ -30,18 +30,18 @@ class Filling(Protocol):
 Baseline = Filling | Tensor | str | None
 
 COMPLETE = 0.1
-"""Completeness error above which integrated gradients are warned of."""
+"""The completeness error above which integrated gradients raise a warning."""
 
 
 @dataclass(frozen=True, eq=False)
 class Path:
-    """The sum of the gradients along a straight line.
+    """Integrated gradients along a straight line.
 
     Attributes:
-        attributions: (n, d_model) float32, whose total is `change` within the error below.
+        attributions: (n, d_model) float32; their sum is `change` up to the error below.
         change: value at the run minus value at the baseline.
         completeness: |sum of `attributions` - `change`| / |`change`|: the error of the integration,
-            0 when exact. More steps lower it.
+            0 if exact. More steps reduce it.
     """
 
     attributions: Float[Tensor, "token d_model"]
@@ -51,15 +51,15 @@ class Path:
 
 @dataclass(frozen=True, eq=False)
 class Attribution:
-    """How much each visual token adds to a logit.
+    """The contribution of each visual token to a logit.
 
     Attributes:
-        scores: (n,) sum over d_model of the absolute attributions, by which tokens are chosen.
+        scores: (n,) sum over d_model of the absolute attributions, for choosing tokens.
         signed: (n,) sum over d_model of the attributions; their total is the change of the logit.
-        target: the token id whose logit is explained.
+        target: the id of the explained token.
         change: logit of the run minus logit at the baseline.
-        completeness: |sum of `signed` - `change`| / |`change`|: the error of the integration, 0
-            when exact. More steps lower it.
+        completeness: |sum of `signed` - `change`| / |`change`|: the error of the integration, 0 if
+            exact. More steps reduce it.
     """
 
     scores: Float[Tensor, " token"]
@@ -71,7 +71,7 @@ class Attribution:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GradientTokens(TokenSet):
-    """The token set that integrated gradients chose, with how they chose it."""
+    """A token set chosen by integrated gradients, with its scores."""
 
     attribution: Attribution = field(kw_only=True)
 
@@ -86,7 +86,7 @@ class GradientTokens(TokenSet):
         return self.attribution.completeness
 
     def __repr__(self) -> str:
-        return f"GradientTokens({self._held()}; completeness error {self.completeness:.2g})"
+        return f"GradientTokens({self._summary()}; completeness error {self.completeness:.2g})"
 
 
 def along_path(
@@ -97,14 +97,14 @@ def along_path(
     batch_size: int = 8,
     memory: str | int | None = None,
 ) -> Path:
-    """Integrated gradients of whatever `gradient` reads; the arguments of `integrated_gradients`.
+    """Integrated gradients of the output of `gradient`; arguments as for `integrated_gradients`.
 
     Raises:
-        InputError: too few steps, a batch size below 1, no amount of memory, or a baseline of
-            another shape.
+        InputError: too few steps, a batch size below 1, an invalid amount of memory, or a baseline
+            of another shape.
 
     Warns:
-        IntegrationWarning: the attributions do not add up to the change, by more than `COMPLETE`.
+        IntegrationWarning: the completeness error exceeds `COMPLETE`.
     """
     _check(steps, batch_size)
     limit = budgets.budget(memory, gradient.embeddings.device)
@@ -113,33 +113,33 @@ def along_path(
 
     def work(batch: Sequence[int]) -> tuple[Tensor, Tensor]:
         part = torch.tensor(batch, device=end.device) / steps
-        found = gradient.at(start + part[:, None, None].to(end.dtype) * (end - start))
+        slopes = gradient.at(start + part[:, None, None].to(end.dtype) * (end - start))
         weights = torch.where(part == 0, 0.5, 1.0)
-        return found.values, (found.gradients.float() * weights[:, None, None]).sum(0)
+        return slopes.values, (slopes.gradients.float() * weights[:, None, None]).sum(0)
 
-    # The step at the run itself is what `gradient` began with.
+    # `gradient` has already computed the step at the run itself.
     parts = budgets.in_batches(range(steps), lambda _: gradient.cost, limit, work, batch_size)
     total = torch.stack([0.5 * gradient.here.gradients[0].float(), *(part for _, part in parts)])
     attributions = total.sum(0) / steps * (end - start).float()
     change = float(gradient.here.values[0] - parts[0][0][0])
     summed = float(attributions.sum())
     error = abs(summed - change)
-    found = Path(attributions, change, error / abs(change) if change else error)
-    if incomplete(found.completeness):
+    path = Path(attributions, change, error / abs(change) if change else error)
+    if incomplete(path.completeness):
         warnings.warn(
-            f"the attributions add up to {summed:.3g}, but what they explain changes by "
-            f"{change:.3g}, so which tokens have the largest means little: take more steps, or "
-            "another baseline than 'zero'",
+            f"the attributions add up to {summed:.3g}, but the value they explain changes by "
+            f"{change:.3g}, so their ranking of tokens means little: take more steps, or a "
+            "baseline other than 'zero'",
             IntegrationWarning,
-            # Of whoever called the public function.
+            # Point to the caller of the public function.
             stacklevel=3,
         )
-    return found
+    return path
 
 
 @checked
 def incomplete(completeness: float) -> bool:
-    """Whether a completeness error is too large for the attributions to mean much."""
+    """Whether a completeness error makes attributions unreliable."""
     return completeness > COMPLETE
 
 
@@ -159,61 +159,61 @@ def integrated_gradients(
 
     Args:
         target: a word, of which the first piece is taken, or a token id.
-        baseline: the embeddings where the path begins: a fill, a tensor (d_model,) or (n, d_model),
-            "zero", or None for the mean of this run's visual tokens. From "zero" the integration
-            is poor in a decoder whose first step is an RMS norm, which jumps there: look at
+        baseline: the embeddings at the start of the path: a fill, a tensor (d_model,) or
+            (n, d_model), "zero", or None for the mean of this run's visual tokens. From "zero" the
+            integration is poor in decoders that begin with an RMS norm, which jumps there: check
             `completeness`.
         steps: intervals, at least 2.
         batch_size: the largest number of steps in a batch.
-        memory: what a batch may take, such as "4GB"; half of what is free if None. A batch that
-            runs out of memory all the same is halved.
+        memory: what a batch may take, such as "4GB"; None for half of the free memory. A batch that
+            still runs out of memory is halved.
 
     Raises:
-        InputError: an unknown word, too few steps, a batch size below 1, no amount of memory, or a
-            baseline of another shape.
+        InputError: an unknown word, too few steps, a batch size below 1, an invalid amount of
+            memory, or a baseline of another shape.
         CapabilityError: see `LogitGradient`.
 
     Warns:
         IntegrationWarning: `completeness` is above 0.1.
 
     Source: Sundararajan et al. 2017, as used by Neo et al. 2024, section 3; the released code
-    takes the gradient of the beginning-of-text token and divides both end points in full.
+    takes the gradient of the beginning-of-text token and counts both end points in full.
     """
     _check(steps, batch_size)
     budgets.budget(memory, run.embeddings.device)
     logit = LogitGradient(run, target)
-    found = along_path(logit, baseline=baseline, steps=steps, batch_size=batch_size, memory=memory)
+    path = along_path(logit, baseline=baseline, steps=steps, batch_size=batch_size, memory=memory)
     return Attribution(
-        scores=found.attributions.abs().sum(-1),
-        signed=found.attributions.sum(-1),
+        scores=path.attributions.abs().sum(-1),
+        signed=path.attributions.sum(-1),
         target=logit.target,
-        change=found.change,
-        completeness=found.completeness,
+        change=path.change,
+        completeness=path.completeness,
     )
 
 
 def attribution(
     run: RunWithStates, target: str | int, baseline: Baseline = None, steps: int = 50
 ) -> Float[Tensor, " token"]:
-    """(n,) scores of all visual tokens; warns and raises as `integrated_gradients`."""
+    """(n,) scores of all visual tokens; warns and raises like `integrated_gradients`."""
     return integrated_gradients(run, target, baseline=baseline, steps=steps).scores
 
 
 def released_scores(
     run: RunWithStates, target: int, baseline: Filling, steps: int = 50, batch_size: int = 8
 ) -> Float[Tensor, " place"]:
-    """The scores by which the released code of Neo et al. 2024 ranks, with its defects.
+    """The scores by which the released code of Neo et al. 2024 ranks tokens, with its defects.
 
-    The gradient is taken at `steps` points from the baseline to the run, both ends included and
-    counted in full, summed in the model's own dtype and divided by `steps`. The baseline is laid
-    over the visual tokens and over the position after them, whose score comes last.
+    The gradient is taken at `steps` points from the baseline to the run, both ends counted in full,
+    summed in the model's dtype and divided by `steps`. The baseline covers the visual tokens and
+    the position after them, whose score comes last.
 
     Args:
         target: id of the token whose logit is explained.
 
     Returns:
         (n + 1,) sum over d_model of the absolute products of mean gradient and difference; (n,)
-        where nothing stands after the image.
+        if nothing follows the image.
 
     Raises:
         InputError: fewer than 2 steps, or a run without an image or with several.
@@ -224,9 +224,9 @@ def released_scores(
     _check(steps, batch_size)
     if len(run.images) != 1:
         raise InputError(f"expected one image, got {len(run.images)}")
-    seen = run.images[0].positions
-    after = max(seen) + 1
-    places = (*seen, after) if after < len(run.embeddings) else seen
+    visual_positions = run.images[0].positions
+    after = max(visual_positions) + 1
+    places = (*visual_positions, after) if after < len(run.embeddings) else visual_positions
     gradient = LogitGradient(run, target, places=places)
     end = gradient.embeddings
     start = baseline.values(run, places).to(end)
@@ -240,8 +240,8 @@ def released_scores(
     limit = budgets.budget(None, end.device)
     total = torch.zeros_like(end)
     for part in budgets.in_batches(range(steps), lambda _: gradient.cost, limit, work, batch_size):
-        for one in part:
-            total += one
+        for gradients in part:
+            total += gradients
     return (total * ((end - start) / steps)).abs().sum(-1)
 
 
@@ -251,16 +251,16 @@ def by_gradient(
     """The `n` visual tokens with the largest attribution; see `integrated_gradients`.
 
     Raises:
-        InputError: also if `n` is not from 1 to the number of visual tokens.
+        InputError: also if `n` is not between 1 and the number of visual tokens.
 
     Warns:
-        IntegrationWarning: the attributions do not add up to the change of the logit.
+        IntegrationWarning: the completeness error exceeds `COMPLETE`.
     """
     whole(n, "n", 1, len(visual(run)))
-    found = integrated_gradients(run, target, baseline=baseline, steps=steps)
-    chosen = top(run, found.scores, n)
+    scored = integrated_gradients(run, target, baseline=baseline, steps=steps)
+    chosen = top(run, scored.scores, n)
     sequence: Positions = chosen.sequence
-    return GradientTokens(sequence, chosen.positions, chosen.universe, attribution=found)
+    return GradientTokens(sequence, chosen.positions, chosen.universe, attribution=scored)
 
 
 def _check(steps: int, batch_size: int) -> None:

@@ -8,18 +8,18 @@ from ..arguments import Counted
 class Position(Counted):
     """A place in the decoder's sequence, from 0.
 
-    It is an int in every way, but refused where something else is taken, such as an `Index`.
+    It behaves as an int, but is refused where something else is expected, such as an `Index`.
     """
 
     __slots__ = ()
     called = "position"
-    instead = "a token set is used as it is, and has its .indices"
+    instead = "pass a token set itself, or its .indices"
 
 
 class Index(Counted):
     """A place among the visual tokens of one image, from 0.
 
-    It is an int in every way, but refused where something else is taken, such as a `Position`.
+    It behaves as an int, but is refused where something else is expected, such as a `Position`.
     """
 
     __slots__ = ()

@@ -15,9 +15,9 @@ from ._numbers import Index, Position
 
 @dataclass(frozen=True, eq=False)
 class Positions:
-    """The positions of one run, and where its images' tokens lie: what token sets belong to.
+    """The positions of one run, and the layout of its images' tokens.
 
-    Two of them are equal only if they are the same object: positions of different runs do not mix.
+    Two are equal only if they are the same object: positions of different runs do not mix.
     """
 
     n: int
@@ -29,7 +29,7 @@ class Positions:
 
     @cached_property
     def visual(self) -> dict[int, tuple[int, Index]]:
-        """For the position of each visual token: its image, and its index among that one's."""
+        """The image and the index of the visual token at each position."""
         return {
             place: (number, Index(index))
             for number, (places, _) in enumerate(self.images)
@@ -37,14 +37,14 @@ class Positions:
         }
 
     def columns(self, positions: Sequence[int]) -> dict[str, list[int | None]]:
-        """Columns of a table with a row for each of `positions`: image, index and position.
+        """Table columns with a row for each of `positions`: image, index and position.
 
         Image and index are None for text.
         """
-        found = [self.visual.get(place, (None, None)) for place in positions]
+        images_and_indices = [self.visual.get(place, (None, None)) for place in positions]
         return {
-            "image": [image for image, _ in found],
-            "index": [None if index is None else int(index) for _, index in found],
+            "image": [image for image, _ in images_and_indices],
+            "index": [None if index is None else int(index) for _, index in images_and_indices],
             "position": [int(place) for place in positions],
         }
 
@@ -56,18 +56,18 @@ class Positions:
 class TokenSet:
     """A set of positions of one run.
 
-    `a | b`, `a & b`, `a - b` and `a ^ b` are the set operations, `~a` is the complement within the
-    set's universe: the visual tokens of its image for sets that came from an image, all positions
-    of the run for others; a set of both has the union of both universes.
+    `a | b`, `a & b`, `a - b` and `a ^ b` are the set operations; `~a` is the complement within the
+    universe: the visual tokens of its image for sets that came from an image, all positions of the
+    run for others. Combining two sets unites their universes.
 
-    Iteration and `in` go by position. The numbers that come out are `Position`s (or `Index`es, from
-    `indices`): whole numbers that are refused where the other is taken. What NumPy, PyTorch or
-    arithmetic makes of them has lost that.
+    Iteration and `in` go by position. The numbers are `Position`s (or `Index`es, in `indices`):
+    whole numbers that are refused where the other is expected. Arithmetic, NumPy and PyTorch turn
+    them into plain numbers.
 
     Attributes:
         sequence: the run's positions.
-        positions: sorted positions of the decoder's input.
-        universe: what `~` is taken in.
+        positions: sorted positions in the decoder's input.
+        universe: what `~` is relative to.
     """
 
     sequence: Positions
@@ -84,14 +84,15 @@ class TokenSet:
         """A set of `positions`; the universe is the whole run unless given.
 
         Raises:
-            InputError: a position outside the universe, or what is no position (an index).
+            InputError: a position outside the universe, or a number that is not a position (such as
+                an index).
         """
         inside = frozenset(range(sequence.n) if universe is None else universe)
-        chosen = tuple(sorted({whole(one, "positions", kind=Position) for one in positions}))
-        strange = [position for position in chosen if position not in inside]
-        if strange:
+        chosen = tuple(sorted({whole(place, "positions", kind=Position) for place in positions}))
+        outside = [position for position in chosen if position not in inside]
+        if outside:
             raise InputError(
-                f"expected positions among {len(inside)} of {sequence!r}, got {strange[0]}"
+                f"expected positions among {len(inside)} of {sequence!r}, got {outside[0]}"
             )
         return cls(sequence, chosen, inside)
 
@@ -100,17 +101,17 @@ class TokenSet:
         """Indices among the visual tokens of their image, 0 to n - 1, in the order of `positions`.
 
         Raises:
-            InputError: the set holds text, or tokens of several images, in each of which an index
-                is another token.
+            InputError: the set holds text, or tokens of several images, where indices are
+                ambiguous.
         """
-        found = [self.sequence.visual.get(place) for place in self.positions]
-        images = {None if one is None else one[0] for one in found}
+        entries = [self.sequence.visual.get(place) for place in self.positions]
+        images = {None if entry is None else entry[0] for entry in entries}
         if len(images) > 1 or None in images:
             raise InputError(
-                f"expected visual tokens of one image, which have indices, got {self!r}: take a "
-                "part first, such as `tokens & run.images[0].tokens`, or use .positions"
+                f"expected visual tokens of one image, which have indices, got {self!r}: select "
+                "some first, such as `tokens & run.images[0].tokens`, or use .positions"
             )
-        return tuple(one[1] for one in found if one is not None)
+        return tuple(entry[1] for entry in entries if entry is not None)
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -144,27 +145,27 @@ class TokenSet:
         return self._joined(other, frozenset.symmetric_difference)
 
     def __invert__(self) -> TokenSet:
-        rest = self.universe - set(self.positions)
-        return TokenSet(self.sequence, tuple(sorted(rest)), self.universe)
+        others = self.universe - set(self.positions)
+        return TokenSet(self.sequence, tuple(sorted(others)), self.universe)
 
     def __le__(self, other: TokenSet) -> bool:
         self._check(other)
         return set(self.positions) <= set(other.positions)
 
     def grow(self, rings: int = 1) -> TokenSet:
-        """The set with its neighbours on the token grid (8 of them a ring), cut at the borders.
+        """The set with its neighbours on the token grid (a ring is 8), cut at the borders.
 
-        A token of a tile grows within its tile; tokens without a place in a grid stay alone.
+        Tokens of a tile grow within their tile; tokens outside any grid stay alone.
 
         Raises:
-            InputError: `rings` is negative, or the set has positions that are no visual tokens.
+            InputError: `rings` is negative, or the set has positions that are not visual tokens.
         """
         rings = whole(rings, "rings", 0)
-        rest: set[int] = set(self.positions)
+        remaining: set[int] = set(self.positions)
         grown: set[int] = set(self.positions)
         for positions, layout in self.sequence.images:
-            here = [i for i, position in enumerate(positions) if position in rest]
-            rest -= {positions[i] for i in here}
+            here = [i for i, position in enumerate(positions) if position in remaining]
+            remaining -= {positions[i] for i in here}
             for i in here:
                 if layout.rows[i] < 0:
                     continue
@@ -175,11 +176,11 @@ class TokenSet:
                     & (abs(layout.columns - layout.columns[i]) <= rings)
                 )
                 grown |= {positions[j] for j in near.nonzero()[0]}
-        if rest:
+        if remaining:
             raise InputError(
                 f"expected visual tokens, which have neighbours in the image, got position "
-                f"{min(rest)}, which is text: grow the visual part only (`tokens & run.positions"
-                "['image']`)"
+                f"{min(remaining)}, which is text: grow the visual part only (`tokens & "
+                "run.positions['image']`)"
             )
         return TokenSet(self.sequence, tuple(sorted(grown)), self.universe | grown)
 
@@ -193,27 +194,27 @@ class TokenSet:
             raise InputError(f"expected a token set, got a {type(other).__name__}")
         if self.sequence is not other.sequence:
             raise InputError(
-                "expected two token sets of one run, got sets of different runs: choose both from "
-                "the same run (`other_run.image.at(...)` takes indices among the visual tokens)"
+                "expected two token sets of the same run, got sets of different runs: choose both "
+                "in one run (`other_run.image.at(...)` takes indices among the visual tokens)"
             )
 
     def __repr__(self) -> str:
-        return f"TokenSet({self._held()})"
+        return f"TokenSet({self._summary()})"
 
-    def _held(self) -> str:
-        """How many of how many; the indices, by image where there are several; the positions."""
+    def _summary(self) -> str:
+        """Set size, then indices (by image if there are several), then positions."""
         visual = self.sequence.visual
         kind = "visual tokens" if visual and self.universe <= visual.keys() else "positions"
-        held = [f"{len(self)} of {len(self.universe)} {kind}"]
+        parts = [f"{len(self)} of {len(self.universe)} {kind}"]
         for number in range(len(self.sequence.images)):
-            found = [visual[place] for place in self.positions if place in visual]
-            here = [index for image, index in found if image == number]
+            entries = [visual[place] for place in self.positions if place in visual]
+            here = [index for image, index in entries if image == number]
             if here:
                 where = f" in images[{number}]" if len(self.sequence.images) > 1 else ""
-                held.append(f"indices{where} {_spans(here)}")
+                parts.append(f"indices{where} {_spans(here)}")
         if self.positions:
-            held.append(f"positions {_spans(self.positions)}")
-        return "; ".join(held)
+            parts.append(f"positions {_spans(self.positions)}")
+        return "; ".join(parts)
 
 
 def _spans(numbers: Iterable[int]) -> str:

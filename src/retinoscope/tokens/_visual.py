@@ -33,12 +33,12 @@ class VisualTokens:
 
     @property
     def positions(self) -> tuple[int, ...]:
-        """Positions of the decoder's input, in the order of the visual tokens."""
+        """Positions in the decoder's input, in the order of the visual tokens."""
         return self.sequence.images[self.number][0]
 
     @property
     def layout(self) -> Layout:
-        """Where each token came from."""
+        """Where each token came from in the image."""
         return self.sequence.images[self.number][1]
 
     @property
@@ -68,13 +68,13 @@ class VisualTokens:
         """The tokens with these indices (or this one) among the image's visual tokens, 0 to n - 1.
 
         Raises:
-            InputError: an index outside 0 to n - 1, or what is no index: positions, such as those
-                of a token set.
+            InputError: an index outside 0 to n - 1, or something that is not an index, such as the
+                positions of a token set.
         """
         if isinstance(indices, TokenSet):
             raise InputError(
-                "expected indices among an image's visual tokens, got a token set: it is used as "
-                "it is; for the same places in another run or image give its .indices"
+                "expected indices among an image's visual tokens, got a token set: use it as it "
+                "is, or pass its .indices to select the same places in another run or image"
             )
         chosen = wholes(indices, "indices", 0, len(self) - 1, Index)
         places = self.positions
@@ -83,11 +83,11 @@ class VisualTokens:
     def cover(self, region: Region) -> Float[np.ndarray, " token"]:
         """(n,) share of each token's box that `region` covers, 0 where unplaced.
 
-        Raises as `covering` does.
+        Raises what `covering` raises.
         """
         if self.layout.why:
             raise CapabilityError(
-                f"the places of this model's visual tokens are not known ({self.layout.why}): "
+                f"the layout of this model's visual tokens is not known ({self.layout.why}): "
                 "choose them by position (image.at), by gradient, or at random"
             )
         return region_cover(region, self.size, self.boxes)
@@ -95,18 +95,18 @@ class VisualTokens:
     def covering(self, region: Region, min_cover: float = 0.0) -> TokenSet:
         """The tokens whose box overlaps `region`, by at least `min_cover` of the box.
 
-        The set can be empty: an object may lie outside the crop that the model sees.
+        The set may be empty: an object can lie outside the crop that the model sees.
 
         Args:
-            region: a bool mask (H, W) at the size of the original image; a COCO segmentation
-                (polygons or run lengths); or a box of four numbers x0, y0, x1, y1 (not COCO's
-                width and height).
+            region: a bool mask (H, W) of the original image's size; a COCO segmentation (polygons
+                or run lengths); or a box of four numbers x0, y0, x1, y1 (not COCO's width and
+                height).
             min_cover: least share of a box, 0 to 1; 0 takes any overlap, as in the paper.
 
         Raises:
-            InputError: an empty region, a mask of another size than the image, `min_cover` outside
-                0 to 1.
-            CapabilityError: a family for which no places are known.
+            InputError: an empty region, a mask of another size than the image, or `min_cover`
+                outside 0 to 1.
+            CapabilityError: a family whose layout is not known.
             MissingExtraError: compressed COCO run lengths without pycocotools.
 
         Source: Neo et al. 2024, section 3 (object tokens).
@@ -124,10 +124,10 @@ class VisualTokens:
         return self.rows([number])
 
     def rows(self, numbers: Iterable[int]) -> TokenSet:
-        """Several rows of the token grid; raises as `row` does."""
+        """Several rows of the token grid; raises what `row` raises."""
         if self.grid is None:
             raise InputError(
-                "expected visual tokens in a grid, got some without: rows are not known"
+                "expected visual tokens in a single grid, got some without: rows are not known"
             )
         n_rows = self.grid[0]
         chosen: set[int] = set()

@@ -1,10 +1,10 @@
-"""Which visual tokens the released code of Neo et al. 2024 takes for an object's.
+"""The visual tokens that the released code of Neo et al. 2024 takes for an object's.
 
-It lays patches of floor(side / 24) pixels over the centre square of the image and drops polygon
-vertices outside that square (rather than cut the polygon). Its patches drift from the tokens
-towards the bottom right wherever the side is no multiple of 24.
+It lays patches of floor(side / 24) pixels over the centre square of the image, and drops polygon
+vertices outside that square (instead of clipping the polygon). Unless the side is a multiple of 24,
+its patches drift from the tokens towards the bottom right.
 
-Source: src/utils.py in clemneo/llava-interp, state of 2024-10-15.
+Source: src/utils.py in clemneo/llava-interp, as of 2024-10-15.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from . import Layout
 
 VERTICES = 3
-"""A polygon of fewer vertices inside the square is dropped."""
+"""A polygon with fewer vertices inside the square is dropped."""
 
 
 @checked
@@ -42,9 +42,9 @@ def cropped(image: Image) -> Image:
 
 @checked
 def kept_polygons(obj: Object, size: tuple[int, int]) -> list[np.ndarray]:
-    """(vertex, 2) each: x, y in the centre square of what is left of the object's polygons.
+    """(vertex, 2) each: the remaining vertices of the object's polygons in the centre square.
 
-    A vertex on the right or the lower edge of the square lies outside it: 0 <= x < side.
+    Vertices on the right or lower edge of the square are outside: 0 <= x < side.
 
     Args:
         size: width and height of the image in pixels.
@@ -63,8 +63,8 @@ def released_tokens(obj: Object, size: tuple[int, int], n: int) -> Bool[np.ndarr
     """The released code's object tokens on an n x n grid.
 
     Args:
-        obj: with polygons, or with run lengths, whose mask is cropped as it is (the released code
-            cannot read those).
+        obj: with polygons, or with run lengths, whose mask is cropped (the released code cannot
+            read those).
         size: width and height of the image in pixels.
 
     Raises:
@@ -91,16 +91,16 @@ def _drawn(polygons: list[np.ndarray], side: int) -> Bool[np.ndarray, "side side
 
 
 def released_side(layout: Layout) -> int:
-    """n, where the visual tokens are an n x n grid of which the released code knows something.
+    """n, if the visual tokens are an n x n grid to which the released code applies.
 
     Raises:
-        CapabilityError: another arrangement, or patches without a pixel.
+        CapabilityError: another layout, or patches without a pixel.
     """
     n = 0 if layout.grid is None else layout.grid[0]
     if not n or layout.grid != (n, n) or len(layout) != n * n or layout.unplaced.any():
         raise CapabilityError(
-            "the released code's choice of tokens is for a square grid over the centre of the "
-            f"image; this model has {len(layout)} visual tokens in another arrangement"
+            "the released code chooses tokens on a square grid over the centre of the image; this "
+            f"model has {len(layout)} visual tokens in another layout"
         )
     if min(layout.size) < n:
         raise CapabilityError(
@@ -110,8 +110,10 @@ def released_side(layout: Layout) -> int:
 
 
 def patch_boxes(
-    found: Bool[np.ndarray, "row column"], side: int
+    chosen: Bool[np.ndarray, "row column"], side: int
 ) -> list[tuple[float, float, float, float]]:
     """x0, y0, x1, y1 in the centre square of the patches that are True, row by row."""
-    patch = side // len(found)
-    return [(x * patch, y * patch, (x + 1) * patch, (y + 1) * patch) for y, x in np.argwhere(found)]
+    patch = side // len(chosen)
+    return [
+        (x * patch, y * patch, (x + 1) * patch, (y + 1) * patch) for y, x in np.argwhere(chosen)
+    ]
