@@ -1,7 +1,7 @@
-"""What a report is made of, and how it is drawn and written; which studies there are is not known.
+"""The parts of a report, and how they are drawn and written; knows no particular study.
 
 blocks      sections, figures, tables, columns, pictures
-findings    what a reader is told, from the paired test behind it
+findings    conclusions, each derived from its paired test
 rows        records of a summary by key, and the intervals in their columns
 style       colours, markers, and figures as SVG
 scene_picture   one image with its tokens, words or labels

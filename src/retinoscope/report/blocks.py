@@ -1,4 +1,4 @@
-"""What a report is made of: sections of sentences, figures, pictures and tables."""
+"""The parts of a report: sections of sentences, figures, pictures and tables."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ __all__ = [
 ]
 
 PAPER = "LLaVA-1.5-7B on COCO"
-"""What the paper's numbers are about: another model on other data."""
+"""The model and data that the paper's numbers refer to."""
 
 TO = "\u2013"
-"""En dash, as typographers set ranges."""
+"""En dash, for ranges."""
 
 Value = str | int | float | bool | None
 Record = Mapping[str, Value]
@@ -40,7 +40,7 @@ Record = Mapping[str, Value]
 
 @dataclass(frozen=True)
 class Interval:
-    """A share or a mean with its 95% interval; `n` cases behind it."""
+    """A share or a mean over `n` cases, with its 95% interval."""
 
     value: float
     low: float
@@ -52,8 +52,8 @@ class Interval:
 class Figure:
     """A drawing. `svg` is a whole SVG document with plain colours; the page restyles it.
 
-    `code` are the Python lines that draw the same from the run directory, to be run in the folder
-    of the report; see `python_lines`.
+    `code` is a Python program that draws the same figure from the run directory, to be run in the
+    report's folder; see `python_lines`.
     """
 
     name: str
@@ -65,15 +65,15 @@ class Figure:
 
 
 def python_lines(place: str, body: str, table: str = "summary()") -> str:
-    """A program that draws a figure from a run's own table, for `Figure.code`.
+    """A program that draws a figure from a run's table, for `Figure.code`.
 
     Args:
         place: the run's folder, relative to the report's.
-        body: its lines; `rows` are the table's rows as dicts, `plt` is matplotlib's.
+        body: its code; `rows` are the table's rows as dicts, `plt` is matplotlib's.
         table: which table of the run's results.
     """
     head = (
-        "# In the folder of the report.\n"
+        "# Run this in the folder of the report.\n"
         "import matplotlib.pyplot as plt\n"
         "import retinoscope as rs\n\n"
         f"rows = rs.studies.open_results({place!r}).{table}.to_pylist()\n"
@@ -83,7 +83,7 @@ def python_lines(place: str, body: str, table: str = "summary()") -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table on the page; numbers are set to the right."""
+    """A column of a table on the page; numbers are right-aligned."""
 
     label: str
     numeric: bool = True
@@ -92,7 +92,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """`rows` are texts for the page; `records` the same with full precision, for the CSV file."""
+    """`rows` are texts for the page; `records` are the same at full precision, for the CSV file."""
 
     name: str
     caption: str
@@ -104,7 +104,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """One experiment: what was asked, what came out, and how to read it."""
+    """One experiment: the question, the results, and how to read them."""
 
     key: str
     title: str
@@ -118,7 +118,7 @@ class Section:
 
 @dataclass(frozen=True)
 class ShownAnswer:
-    """What the model said, and after which edit."""
+    """An answer of the model, and the edit before it."""
 
     when: str
     text: str
@@ -136,14 +136,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """One study's manifest, ready to show."""
+    """One study's manifest, formatted for the page."""
 
     title: str
     entries: tuple[tuple[str, str], ...]
 
 
 def percent(share: float) -> str:
-    """0.934 -> "93%"; shares that are not quite 0 or 1 never print as such."""
+    """0.934 -> "93%"; shares near 0 or 1 never print as exactly 0% or 100%."""
     if share != share:
         return "n/a"
     if 0 < share < 0.01 or 0.99 < share < 1:
@@ -162,8 +162,8 @@ def number_interval(x: Interval, digits: int = 2) -> str:
 
 
 def signed(x: Interval, digits: int = 2, scale: float = 1.0) -> str:
-    """ "+0.13 (-0.01 to +0.17)", a difference; a dash between two signs would not read."""
-    # Nothing is "-0".
+    """ "+0.13 (-0.01 to +0.17)", for a difference; an en dash between signs would be unreadable."""
+    # Avoids "-0".
     value, low, high = (round(scale * end, digits) + 0.0 for end in (x.value, x.low, x.high))
     return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
 
@@ -172,10 +172,10 @@ _LONGEST_NAME = 120
 
 
 def file_name(*parts: str) -> str:
-    """A name for a file, whatever a model or a folder is called, and however many there are."""
+    """Joins names of models, folders and the like to a file name of limited length."""
     name = slugify("-".join(parts), keep="_.+")
     if len(name) <= _LONGEST_NAME:
         return name
-    # No file system takes much more; the end keeps names apart that begin alike.
-    told = hashlib.sha256(name.encode()).hexdigest()[:8]
-    return f"{name[: _LONGEST_NAME - 9]}-{told}"
+    # Most file systems allow 255 bytes; the hash keeps names apart that begin alike.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _LONGEST_NAME - 9]}-{digest}"

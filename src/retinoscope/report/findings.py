@@ -1,9 +1,9 @@
-"""Findings: what a reader is told of a study, made from the paired test behind it.
+"""Findings: a study's conclusions, each derived from the paired test behind it.
 
-A study measures an effect and its control on the same items. One paired test decides whether the
-two differ; the title and the sentence of a `Finding` are written from that verdict, so that no
-title claims what its sentence takes back. The terminal, the report and its cards print a finding's
-own words and add none.
+A study measures an effect and its control on the same items, and one paired test decides whether
+they differ. Title and sentence of a `Finding` are both written from that verdict, so that the title
+never claims more than the sentence. The terminal, the report and its cards print a finding's own
+words and add none.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from ..stats import holm as corrected
 LEVEL = 0.05
 """A paired difference whose p value is below it is significant."""
 FEWEST = 6
-"""With fewer images even a difference that all of them share has p > 0.05 by a sign-flip test:
-2 of 2**5 assignments of signs are as extreme."""
+"""With fewer images a sign-flip test gives p > 0.05 even if all of them agree: 2 of 2**5
+assignments of signs are as extreme."""
 
 Outcome = Literal["significant", "partly", "not significant", "opposite", "too few", "no control"]
 Sign = Literal["higher", "lower", "none", "too few"]
@@ -26,15 +26,15 @@ Sign = Literal["higher", "lower", "none", "too few"]
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A difference over pairs that were measured on the same items, and its test.
+    """A mean difference over pairs measured on the same items, and its test.
 
     Attributes:
-        difference, low, high: its mean and 95% interval; positive speaks for the finding.
+        difference, low, high: the mean and its 95% interval; positive supports the finding.
         p: of a two-sided sign-flip test over images; None where the interval alone decides.
-        n_images: independent images behind it.
+        n_images: the number of independent images.
         about: which of several tests of one finding this is, such as "for captions".
         against: the control, where a finding has several, such as "against background tokens".
-        scale, unit: how it is written: 100 and " points" for a difference of shares.
+        scale, unit: for printing: 100 and " points" for a difference of shares.
     """
 
     difference: float
@@ -49,7 +49,7 @@ class PairedTest:
 
     @property
     def sign(self) -> Sign:
-        """What the test says."""
+        """The direction in which the test is significant, if it is."""
         if self.n_images < FEWEST:
             return "too few"
         if self.p is None:
@@ -73,7 +73,7 @@ class PairedTest:
 
     def _written(self, value: float) -> str:
         digits = 0 if self.scale >= 100 else 2
-        # Nothing is "-0".
+        # Avoids "-0".
         return f"{round(self.scale * value, digits) + 0.0:.{digits}f}"
 
 
@@ -82,14 +82,14 @@ class Finding:
     """One result: a title and a sentence that say what the test behind it says, never more.
 
     Attributes:
-        title: the claim where it is significant, otherwise that it does not show.
-        figure, versus: the number that carries it, and the one it stands beside.
+        title: the claim if it is significant, otherwise that there is no evidence for it.
+        figure, versus: the number that supports it, and the one to compare it with.
         sentence: what was measured, the paired differences, and what follows.
         outcome: "partly" where some of several tests are significant, "opposite" where the control
-            has the larger effect, "too few" where the images do not suffice for any test, "no
+            has the larger effect, "too few" where no test is possible with so few images, "no
             control" where nothing was compared.
         tests: the paired tests behind it.
-        paper: what the paper reports, where that is known.
+        paper: what the paper reports, if known.
     """
 
     title: str
@@ -102,7 +102,7 @@ class Finding:
 
     @property
     def significant(self) -> bool | None:
-        """Whether every test is significant; None where there was nothing to compare with."""
+        """Whether every test is significant; None where there was nothing to compare."""
         return None if self.outcome == "no control" else self.outcome == "significant"
 
     @property
@@ -121,21 +121,21 @@ def make_finding(
     follows: str = "",
     paper: str = "",
 ) -> Finding:
-    """The finding that a claim and its tests give.
+    """Writes the finding that follows from a claim and its tests.
 
     Args:
-        claim: a clause without capital and full stop, such as "objects are local".
-        measured: what was measured and what the control gave, without a verdict.
-        tests: all of which have to be significant for the claim as it stands. Where only some are,
-            they are named, after Holm's correction for their number.
-        figure, versus: the number that carries it, and what it stands beside.
-        follows: a sentence for what else follows where the claim holds, or a part of it.
+        claim: a clause without capital letter and full stop, such as "objects are local".
+        measured: what was measured and the control's result, without a verdict.
+        tests: all must be significant for the claim as it stands. Where only some are, these are
+            named, after Holm's correction for their number.
+        figure, versus: the number that supports it, and the one to compare it with.
+        follows: a sentence added where the claim holds, at least in part.
         paper: what the paper reports.
     """
     outcome, held, reverse = _outcome(tests)
-    told = _verdict(claim, tests, outcome, held, reverse)
+    verdict = _verdict(claim, tests, outcome, held, reverse)
     follows = follows if outcome in ("significant", "partly") else ""
-    sentence = " ".join(part for part in (f"{measured.rstrip('.')}.", told, follows) if part)
+    sentence = " ".join(part for part in (f"{measured.rstrip('.')}.", verdict, follows) if part)
     return Finding(
         _title(claim, tests, outcome, held, reverse),
         figure,
@@ -161,7 +161,7 @@ def paired_test(
 
     Args:
         images: the column that counts the independent images.
-        sign: -1 where a negative difference speaks for the finding.
+        sign: -1 where a negative difference supports the finding.
 
     Returns: None where the study had no pairs.
     """
@@ -196,8 +196,10 @@ def told(test: PairedTest) -> str:
 
 
 def chosen_of(test: PairedTest, n: int) -> PairedTest:
-    """A test that was chosen by looking at `n` of them: its p value times their number
-    (Bonferroni), and no interval, since that of the largest of several would not cover."""
+    """A test that was selected among `n`: its p value is multiplied by their number (Bonferroni).
+
+    Its interval is dropped, since the interval of the largest of several would not cover.
+    """
     if n <= 1 or test.p is None:
         return test
     about = f"{test.about} (corrected for {n})".strip()
@@ -205,21 +207,21 @@ def chosen_of(test: PairedTest, n: int) -> PairedTest:
 
 
 def weakest(tests: Sequence[PairedTest], about: str = "") -> PairedTest | None:
-    """Of an effect against several controls the test that speaks least for it.
+    """Of the tests of an effect against several controls, the one that supports it least.
 
-    If that is significant all are: a claim against every control needs no correction for their
+    If that one is significant, all are: a claim against every control needs no correction for their
     number (an intersection-union test, Berger 1982, Technometrics 24:295).
     """
     order: tuple[Sign, ...] = ("lower", "too few", "none", "higher")
     if not tests:
         return None
 
-    def speaks(test: PairedTest) -> tuple[int, float, float]:
-        # Of tests that are the other way round the surest one speaks least for the effect.
+    def support(test: PairedTest) -> tuple[int, float, float]:
+        # Among tests in the opposite direction, the surest one supports the effect least.
         p = test.p or 0.0
         return order.index(test.sign), p if test.sign == "lower" else -p, test.difference
 
-    return replace(min(tests, key=speaks), about=about)
+    return replace(min(tests, key=support), about=about)
 
 
 def holm(tests: Sequence[PairedTest]) -> list[PairedTest]:
@@ -254,25 +256,25 @@ def _number(row: Mapping[str, object], name: str) -> float | None:
 def _outcome(
     tests: Sequence[PairedTest],
 ) -> tuple[Outcome, list[PairedTest], list[PairedTest]]:
-    """The outcome, the tests that are significant, and those whose control has the larger effect;
-    of several tests those that stay so after Holm's correction."""
+    """The outcome, the significant tests, and those whose control has the larger effect; of several
+    tests, those that remain so after Holm's correction."""
     signs = [test.sign for test in tests]
     if not tests:
         return "no control", [], []
     if all(sign == "higher" for sign in signs):
-        # All of them together need no correction: each has to hold, as in `weakest`.
+        # Each has to hold, so no correction is needed, as in `weakest`.
         return "significant", list(tests), []
     if all(sign == "too few" for sign in signs):
         return "too few", [], []
     if all(sign == "lower" for sign in signs):
         return "opposite", [], list(tests)
-    # Tests of several controls of one effect have no name of their own: one of them is not enough.
+    # Several controls of one effect have no names of their own: one alone does not suffice.
     if not all(test.about for test in tests):
         return "not significant", [], []
     known = [test for test in tests if test.sign != "too few"]
     judged = list(zip(known, holm(known), strict=True))
-    held = [test for test, one in judged if one.sign == "higher"]
-    reverse = [test for test, one in judged if one.sign == "lower"]
+    held = [test for test, adjusted in judged if adjusted.sign == "higher"]
+    reverse = [test for test, adjusted in judged if adjusted.sign == "lower"]
     return "partly" if held else "not significant", held, reverse
 
 
@@ -313,20 +315,20 @@ def _verdict(
 ) -> str:
     if not tests:
         return "No control was run, so nothing can be concluded."
-    told = listing(
+    differences = listing(
         [" ".join(filter(None, (str(test), test.about, test.against))) for test in tests]
     )
     sizes = sorted({test.n_images for test in tests})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     images = f"{n} image{'s' if sizes[-1] != 1 else ''}"
-    text = f"Paired difference{'s' if len(tests) > 1 else ''} over {images}: {told}."
+    text = f"Paired difference{'s' if len(tests) > 1 else ''} over {images}: {differences}."
     if outcome == "too few":
         return f"{text} Nothing can be concluded from so few images: a test needs {FEWEST} or more."
     if outcome == "significant":
         return text
     if outcome == "opposite":
         return f"{text} The control has the larger effect."
-    # Where only the correction takes a test back, the reader sees its p value and has to know.
+    # A test that only the correction makes insignificant still shows its own p value: say why.
     single = any(test.sign in ("higher", "lower") for test in tests)
     how = " (Holm's correction)" if single and all(test.about for test in tests) else ""
     rest = [test for test in tests if test not in held and test not in reverse]

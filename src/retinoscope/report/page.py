@@ -1,6 +1,6 @@
-"""The page of a report: its parts in one HTML file, its tables as CSV and its figures as SVG.
+"""The page of a report: one HTML file, with its tables as CSV and its figures as SVG.
 
-What is written is whole or not at all. Nothing here knows which studies there are.
+Files are written whole or not at all. Nothing here depends on particular studies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .style import css_variables, inline
 REPORT = "report.html"
 FAILURES_SHOWN = 50
 FORMULA = ("=", "+", "-", "@", "\t", "\n")
-"""What a spreadsheet may take for a formula, at the beginning of a cell."""
+"""Cells that begin with these may be taken for a formula by a spreadsheet."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Page:
 
     Attributes:
         title, lead: at the top.
-        facts: names and values of what was run, in a few words.
+        facts: names and values that summarise what was run.
         sections: one for each study.
-        failures: run, sample and reason of whatever could not be evaluated.
-        pictures: examples, which stand before the sections.
-        definitions: terms and what they mean.
-        runs: all that is needed to repeat each study.
+        failures: run, sample and reason of each failure.
+        pictures: examples, shown before the sections.
+        definitions: terms and their meanings.
+        runs: everything needed to repeat each study.
     """
 
     title: str
@@ -48,7 +48,7 @@ class Page:
 
     @property
     def findings(self) -> list[tuple[Finding, str]]:
-        """The results in one sentence each, with the keys of their sections."""
+        """The results, one sentence each, with the keys of their sections."""
         return [(section.finding, section.key) for section in self.sections if section.finding]
 
     def write(self, folder: Path) -> Path:
@@ -80,7 +80,7 @@ class Page:
         from markupsafe import Markup
 
         def inlined(figure: Figure) -> Markup:
-            # Our own drawing: names in it were escaped where it was drawn.
+            # Drawn here, with all names in it escaped.
             return Markup(inline(figure.svg, figure.name))
 
         environment = Environment(
@@ -146,12 +146,12 @@ def csv_rows(header: Sequence[str], rows: Sequence[Sequence[object]]) -> bytes:
 
 
 def _cell(value: object) -> object:
-    """A cell that no spreadsheet takes for a formula: such text gets an apostrophe before it."""
+    """A cell that no spreadsheet takes for a formula: such text gets a leading apostrophe."""
     if value is None:
         return ""
     if not isinstance(value, str):
         return value
-    # The writer would leave a lone carriage return bare, which begins a new row.
+    # The csv writer leaves a lone carriage return unquoted, which would begin a new row.
     text = value.replace("\r\n", "\n").replace("\r", "\n")
     return f"'{text}" if text.startswith(FORMULA) and not _is_number(text) else text
 

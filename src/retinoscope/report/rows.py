@@ -1,4 +1,4 @@
-"""Reading the studies' summaries: rows by key, intervals out of columns."""
+"""Access to the rows of summaries: selection by key, intervals from columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .blocks import Interval, Record, Value
 
 
 def pick(rows: Iterable[Record], **keys: Value) -> list[Record]:
-    """The rows that have all these values."""
+    """The rows that have all of these values."""
     return [row for row in rows if all(row.get(k) == v for k, v in keys.items())]
 
 
@@ -41,8 +41,8 @@ def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
 
 
 def band(row: Record | None, name: str) -> Interval | None:
-    """An estimate with the ends of the band that holds its whole curve, `name_band_low` and
-    `name_band_high`; NaN where the curve has none."""
+    """An estimate with the simultaneous band of its curve, from `name_band_low` and
+    `name_band_high`; the ends are NaN where there is none."""
     x = interval(row, name)
     if row is None or x is None:
         return None
@@ -57,7 +57,7 @@ def values(rows: Iterable[Record], key: str) -> list[Value]:
     return list(dict.fromkeys(row.get(key) for row in rows))
 
 
-def known_first(found: Iterable[Value], known: Sequence[str]) -> list[str]:
-    """`found` in the order of `known`, what is not known at the end."""
-    names = [str(name) for name in found]
+def known_first(names: Iterable[Value], known: Sequence[str]) -> list[str]:
+    """`names` in the order of `known`, with unknown ones at the end."""
+    names = [str(name) for name in names]
     return [n for n in known if n in names] + [n for n in names if n not in known]

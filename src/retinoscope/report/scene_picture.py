@@ -1,7 +1,7 @@
-"""Pictures of one image: its token grid, the tokens of an object, and what each token says.
+"""Pictures of one image: its token grid, an object's tokens, and each token's word.
 
-Drawn as vectors over the image, in pixels of the original image: a token is its own box, so what
-is seen is the layout that the experiments used.
+Drawn as vectors over the image, in pixels of the original image. A token is drawn as its own box,
+so the picture shows the layout that the experiments used.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ WIDTH = 480.0
 """Width of a picture in its own units; the page scales it."""
 
 _OBJECT, _RING = "#0a5fa8", "#c9560a"
-"""Not the page's blue and orange: what lies below is the image, in the dark as well."""
+"""Differ from the page's blue and orange, since the background is the image, in dark mode too."""
 
 _Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An example of a study, ready to draw. `boxes` has None for tokens without a place."""
+    """An example of a study, ready to draw. `boxes` has None for unplaced tokens."""
 
     sample: str
     width: float
@@ -60,7 +60,7 @@ class Scene:
         return f'<g style="{style}">{"".join(shapes)}</g>'
 
     def outline(self, tokens: Sequence[int], style: str) -> str:
-        """The edges of `tokens` that no two of them share, as one SVG path."""
+        """The outer edges of a set of tokens, as one SVG path."""
         edges: dict[tuple[float, float, float, float], int] = {}
         for token in tokens:
             box = self.boxes[token] if 0 <= token < len(self.boxes) else None
@@ -74,7 +74,7 @@ class Scene:
         return f'<path d="{"".join(lines)}" style="{style}"/>'
 
     def document(self, body: str) -> str:
-        """An SVG document: the image below `body`."""
+        """An SVG document with `body` drawn over the image."""
         height = self.height * self.scale
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH:g} {height:.2f}" '
@@ -85,7 +85,7 @@ class Scene:
 
 
 def scene_of(facts: dict[str, Json], folder: Path) -> Scene | None:
-    """Reads one example; None if it lacks its picture or its size (an older run directory)."""
+    """Reads one example; None if it lacks its picture or size."""
     name, size, boxes = facts.get("image"), facts.get("size"), facts.get("boxes")
     if not isinstance(name, str) or not isinstance(size, list) or not isinstance(boxes, list):
         return None
@@ -133,7 +133,7 @@ def tokens_figure(scene: Scene, name: str) -> Figure | None:
         return None
     ring = [t for t in scene.sets.get("object + 1 ring", ()) if t not in inner]
     rest = [t for t in range(len(scene.boxes)) if t not in inner and t not in ring]
-    # The rest steps back; hatching would hide the image, so the sets differ by line as well.
+    # Other tokens are faded; hatching would hide the image, so the sets also differ by line style.
     body = scene.rects(rest, f"fill:{PAPER};fill-opacity:.62;stroke:none")
     body += scene.rects(ring, f"fill:none;stroke:{_RING};stroke-width:2;stroke-dasharray:4 3")
     body += scene.rects(inner, f"fill:{_OBJECT};fill-opacity:.16;stroke:{_OBJECT};stroke-width:2.4")
@@ -152,8 +152,8 @@ def tokens_figure(scene: Scene, name: str) -> Figure | None:
 def words_figure(scene: Scene, name: str, layer: int, words: Sequence[str]) -> Figure:
     """The top word of every visual token at one layer.
 
-    `scene.sets` are the tokens of each object by its name. A word stands out where it is the name
-    of the object that its token shows.
+    `scene.sets` holds the tokens of each object by its name. Words that name the object shown by
+    their token are highlighted.
     """
     height = scene.height * scene.scale
     shapes = [
@@ -161,10 +161,10 @@ def words_figure(scene: Scene, name: str, layer: int, words: Sequence[str]) -> F
         f'style="fill:{PAPER};fill-opacity:.74"/>'
     ]
     names: dict[int, set[str]] = {}
-    for own, tokens in scene.sets.items():
+    for object_name, tokens in scene.sets.items():
         shapes.append(scene.rects(tokens, f"fill:{BLUE};fill-opacity:.1;stroke:none"))
         for token in tokens:
-            names.setdefault(token, set()).add(own.lower())
+            names.setdefault(token, set()).add(object_name.lower())
     hits = 0
     for token, word in enumerate(words):
         box = scene.boxes[token] if token < len(scene.boxes) else None
@@ -200,5 +200,5 @@ def _word(scene: Scene, box: _Box, word: str, hit: bool) -> str:
 
 
 def _visible(text: str) -> str:
-    """XML has no place for control characters; vocabularies hold some."""
+    """Replaces control characters, which XML does not allow but vocabularies contain."""
     return "".join(c if c.isprintable() else "�" for c in text)

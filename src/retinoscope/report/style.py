@@ -1,8 +1,7 @@
 """Colours and figure defaults. One drawing serves the page (light and dark) and the SVG file.
 
-The series colours are Okabe and Ito's (2008, "Color Universal Design"), darkened or lightened until
-they stand out from the page at 3:1 or more; series also differ by marker or dash, never by colour
-alone.
+The series colours are Okabe and Ito's (2008, "Color Universal Design"), darkened or lightened to a
+contrast of at least 3:1 with the page. Series also differ by marker or dash, never by colour alone.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ VARIABLES: dict[str, tuple[str, str]] = {
     SKY: ("sky", "#8fd3f7"),
     GREY: ("grey", "#949ca4"),
 }
-"""Colour in a figure -> name of the page's CSS variable and its value in the dark."""
+"""Colour in a figure -> name of the page's CSS variable, and its value in dark mode."""
 
 SERIES = (BLUE, ORANGE, GREEN, PURPLE, BROWN, SKY)
 MARKERS = ("o", "s", "^", "D", "v", "P")
@@ -83,7 +82,7 @@ _RC = {
 
 @contextmanager
 def figure_style(name: str) -> Iterator[None]:
-    """Matplotlib settings for one figure; the same input gives the same SVG bytes."""
+    """Applies Matplotlib settings for one figure; the same input gives the same SVG bytes."""
     import matplotlib
 
     settings = cast("dict[Any, Any]", {**_RC, "svg.hashsalt": name})
@@ -100,10 +99,10 @@ def svg_of(drawing: Drawing) -> str:
 
 
 def inline(svg: str, name: str) -> str:
-    """An SVG document as an element of the page.
+    """Turns an SVG document into an element of the page.
 
-    Its colours become the page's CSS variables, its identifiers get `name` as a prefix (several
-    figures share one page), and its fixed size gives way to the view box.
+    Colours become the page's CSS variables, identifiers get `name` as a prefix (several figures
+    share one page), and the fixed size is dropped in favour of the view box.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -114,13 +113,13 @@ def inline(svg: str, name: str) -> str:
         body = body.replace(colour, f"var(--{variable})")
     head, rest = body.split(">", 1)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
-    # Matplotlib asks for its own fonts; the page's are on every machine.
+    # Replace Matplotlib's fonts by the page's, which exist on every machine.
     rest = re.sub(r"font: ([^;\"']*?)'[^;\"]*", r"font: \1var(--sans)", rest)
     return f'{head} aria-hidden="true" focusable="false">{rest}'
 
 
 def css_variables() -> tuple[str, str]:
-    """Declarations for light and dark."""
+    """CSS declarations for the light and the dark mode."""
     light = "".join(f"--{variable}:{color};" for color, (variable, _) in VARIABLES.items())
     dark = "".join(f"--{variable}:{color};" for variable, color in VARIABLES.values())
     return light, dark
