@@ -19,7 +19,7 @@ from .errors import InputError
 P = ParamSpec("P")
 T = TypeVar("T")
 Check = Callable[[Any, str], Any]
-"""Of a value and what the message calls it; returns the value as it is used."""
+"""Takes a value and its name in messages; returns the value in the form that is used."""
 
 _SEEDS = 2**63 - 1
 _DTYPES = {
@@ -28,15 +28,15 @@ _DTYPES = {
     "Integer": ("an array of whole numbers", "iu"),
     "Float": ("an array of numbers", "biuf"),
 }
-"""By jaxtyping's name: what an array holds, and the kinds of NumPy's types that are taken."""
+"""Per jaxtyping dtype: what the array holds, in words, and the NumPy kinds that are accepted."""
 
 
 class Counted(int):
-    """A whole number that knows what it counts: an int, but refused where others are taken.
+    """A whole number that knows what it counts: an int, but refused where another kind is expected.
 
     Attributes:
-        called: what a message calls it.
-        instead: what is to be done where one of another kind is taken.
+        called: the name of the quantity in messages.
+        instead: what to do where another kind of number is expected.
     """
 
     __slots__ = ()
@@ -51,15 +51,15 @@ def whole(
     most: int | None = None,
     kind: type[Counted] | None = None,
 ) -> int:
-    """`value` as an int: Python's, NumPy's or PyTorch's; no bool, no float, no text.
+    """Returns `value` as an int: Python's, NumPy's or PyTorch's; no bool, float or text.
 
     Args:
-        what: what the message calls it.
-        least, most: the range, both included; None for no bound.
-        kind: the one kind of counted numbers that is taken beside plain ones.
+        what: its name in the message.
+        least, most: the bounds, both included; None for no bound.
+        kind: the one kind of `Counted` number that is accepted besides plain ones.
 
     Raises:
-        InputError: another type, a number that counts something else, or outside the range.
+        InputError: another type, a number that counts something else, or a number out of bounds.
     """
     if isinstance(value, Counted) and (kind is None or not isinstance(value, kind)):
         instead = "int() makes it a plain number" if kind is None else value.instead
@@ -86,10 +86,10 @@ def wholes(
     most: int | None = None,
     kind: type[Counted] | None = None,
 ) -> tuple[int, ...]:
-    """One whole number or several, as a tuple in their order; see `whole`.
+    """Returns one whole number or several as a tuple, in their order; see `whole`.
 
     Raises:
-        InputError: text, or a member that `whole` refuses.
+        InputError: text, or an item that `whole` refuses.
     """
     alone = isinstance(values, str | bytes | Mapping) or _is_scalar(values)
     if alone or not isinstance(values, Iterable):
@@ -98,45 +98,45 @@ def wholes(
 
 
 def nth(value: object, n: int, what: str) -> int:
-    """The place from 0 of a sequence's index, which may count from the end.
+    """Returns an index from 0 up, given one that may also count from the end.
 
     Args:
         n: length of the sequence.
-        what: what a message calls one of its members.
+        what: what a message calls one item.
 
     Raises:
-        InputError: no whole number.
-        IndexError: outside the sequence, as Python's own sequences say it.
+        InputError: not a whole number.
+        IndexError: outside the sequence, as for Python's own sequences.
     """
-    found = whole(value, f"the index of a {what}, or a slice")
-    if not -n <= found < n:
-        raise IndexError(f"{what} {found} of {n}")
-    return found % n
+    index = whole(value, f"the index of a {what}, or a slice")
+    if not -n <= index < n:
+        raise IndexError(f"{what} {index} of {n}")
+    return index % n
 
 
 def number(value: Any, what: str, least: float | None = None, most: float | None = None) -> float:
-    """`value` as a float: any finite number of Python, NumPy or PyTorch; no bool, no text.
+    """Returns `value` as a float: any finite Python, NumPy or PyTorch number; no bool or text.
 
     Raises:
-        InputError: anything else, or outside the range.
+        InputError: anything else, or a number out of bounds.
     """
     try:
         if _is_bool(value) or isinstance(value, str | bytes | Counted):
             raise TypeError
-        found = float(value)
+        result = float(value)
     except (TypeError, ValueError, RuntimeError, OverflowError):
-        found = math.nan
-    inside = (least is None or found >= least) and (most is None or found <= most)
-    if not (math.isfinite(found) and inside):
+        result = math.nan
+    inside = (least is None or result >= least) and (most is None or result <= most)
+    if not (math.isfinite(result) and inside):
         raise InputError(f"expected {what}{_range(least, most)}, got {shown(value)}")
-    return found
+    return result
 
 
 def real(value: Any, what: str) -> float:
-    """As `number`, but NaN and infinity are numbers too.
+    """Like `number`, but NaN and infinity are accepted.
 
     Raises:
-        InputError: no number.
+        InputError: not a number.
     """
     try:
         if math.isfinite(value):
@@ -147,7 +147,7 @@ def real(value: Any, what: str) -> float:
 
 
 def flag(value: Any, what: str) -> bool:
-    """`value` as a bool: Python's or NumPy's; nothing that is merely true or false.
+    """Returns `value` as a bool: Python's or NumPy's, nothing that is merely truthy or falsy.
 
     Raises:
         InputError: anything else.
@@ -158,7 +158,7 @@ def flag(value: Any, what: str) -> bool:
 
 
 def text(value: object, what: str) -> str:
-    """`value`, which must be a str.
+    """Returns `value`, which must be a str.
 
     Raises:
         InputError: anything else.
@@ -169,23 +169,24 @@ def text(value: object, what: str) -> str:
 
 
 def path(value: object, what: str = "a path") -> Path:
-    """`value`, a str or a path, as a Path.
+    """Returns `value`, a str or a path, as a Path.
 
     Raises:
         InputError: anything else.
     """
-    found = value if isinstance(value, str) else None
+    name = value if isinstance(value, str) else None
     if isinstance(value, os.PathLike):
-        found = os.fspath(value)
-    if not isinstance(found, str):
+        name = os.fspath(value)
+    if not isinstance(name, str):
         raise InputError(f"expected {what} as a str or a Path, got {shown(value)}")
-    return Path(found)
+    return Path(name)
 
 
 def listed(values: Any, what: str) -> Any:
-    """`values`, which must be several in an order: not one of them alone.
+    """Returns `values`, which must be an ordered collection rather than a single item.
 
-    A str is many letters, which nobody means; the order of a set or of a mapping's keys is chance.
+    A str is refused, since nobody means its letters; so are sets and mappings, which have no
+    meaningful order.
 
     Raises:
         InputError: anything else.
@@ -193,22 +194,22 @@ def listed(values: Any, what: str) -> Any:
     alone = not isinstance(values, Iterable) and not hasattr(values, "__getitem__")
     if alone or isinstance(values, str | bytes | Mapping | Set) or _is_scalar(values):
         raise InputError(
-            f"expected {what} in a list, got {shown(values)}: one alone is given as a list too"
+            f"expected {what} in a list, got {shown(values)}: put a single item in a list too"
         )
     return values
 
 
 def several(values: Any, what: str) -> tuple[Any, ...]:
-    """What a list or another iterable in an order holds; see `listed`.
+    """Returns the items of a list or another ordered iterable as a tuple; see `listed`.
 
     Raises:
-        InputError: text, a mapping, a set, or one thing that is no list.
+        InputError: text, a mapping, a set, or a single item.
     """
     return tuple(listed(values, what))
 
 
 def seed(value: object, what: str = "seed") -> int:
-    """A seed of random numbers: a whole number from 0 up.
+    """Returns `value`, the seed of a random generator: a whole number from 0 up.
 
     Raises:
         InputError: anything else.
@@ -217,7 +218,7 @@ def seed(value: object, what: str = "seed") -> int:
 
 
 def one_of(value: Any, choices: Sequence[str], what: str) -> str:
-    """`value`, which must be one of `choices`.
+    """Returns `value`, which must be one of `choices`.
 
     Raises:
         InputError: anything else.
@@ -229,43 +230,43 @@ def one_of(value: Any, choices: Sequence[str], what: str) -> str:
 
 
 def array(value: Any, what: str, dtype: str = "Float", axes: Sequence[str] | None = None) -> Any:
-    """`value` as a NumPy array: an array, a tensor on the CPU, or lists of numbers.
+    """Returns `value` (an array, a CPU tensor, or lists of numbers) as a NumPy array.
 
     Args:
-        dtype: "Bool", "Int" or "Float"; whole numbers are taken for floats.
-        axes: their names; None for any number of them.
+        dtype: "Bool", "Int" or "Float"; "Float" accepts whole numbers.
+        axes: the names of the axes; None for any number of them.
 
     Raises:
-        InputError: no numbers, or another number of axes.
+        InputError: not numbers, or the wrong number of axes.
     """
     import numpy as np
 
     held, kinds = _DTYPES[dtype]
     wanted = f" ({', '.join(axes)})" if axes else ""
     try:
-        found = np.asarray(value)
-        right = found.dtype.kind in kinds or not found.size
-        got = f"{found.dtype} {found.shape}" if found.ndim else shown(value)
+        result = np.asarray(value)
+        accepted = result.dtype.kind in kinds or not result.size
+        got = f"{result.dtype} {result.shape}" if result.ndim else shown(value)
     except (TypeError, ValueError, RuntimeError):
-        found, right, got = np.zeros(0), False, shown(value)
-    if not right or (axes is not None and found.ndim != len(axes)):
+        result, accepted, got = np.zeros(0), False, shown(value)
+    if not accepted or (axes is not None and result.ndim != len(axes)):
         raise InputError(f"expected {what} as {held}{wanted}, got {got}")
-    return found
+    return result
 
 
 def checked(function: Callable[P, T]) -> Callable[P, T]:
-    """Checks each call's arguments against the function's annotations, see `_check_of`.
+    """Checks the arguments of each call against the function's annotations; see `_check_of`.
 
-    The function gets what the checks make of them: arrays in place of lists.
+    The function receives what the checks return: arrays in place of lists, for example.
     """
     signature = inspect.signature(function)
-    several = {name for name, one in signature.parameters.items() if one.kind in _VARIADIC}
+    variadic = {name for name, value in signature.parameters.items() if value.kind in _VARIADIC}
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         bound = signature.bind(*args, **kwargs)
         for name, check in _checks_of(function):
-            if name in bound.arguments and name not in several:
+            if name in bound.arguments and name not in variadic:
                 bound.arguments[name] = check(bound.arguments[name], name)
         return function(*bound.args, **bound.kwargs)
 
@@ -273,52 +274,52 @@ def checked(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def checked_fields(record: Any) -> None:
-    """Checks every field of a dataclass against its annotation, see `_check_of`.
+    """Checks every field of a dataclass against its annotation; see `_check_of`.
 
     Raises:
-        InputError: the first field that is something else.
+        InputError: a field of the wrong type; names the first.
     """
     checks = dict(_checks_of(type(record)))
-    for one in fields(record):
-        if one.name in checks:
-            checks[one.name](getattr(record, one.name), one.name)
+    for field in fields(record):
+        if field.name in checks:
+            checks[field.name](getattr(record, field.name), field.name)
 
 
 @cache
 def _checks_of(owner: Any) -> tuple[tuple[str, Check], ...]:
-    """The check of each annotated name of a function or a class, where its annotation has one."""
-    found: dict[str, Check] = {}
-    for one in reversed(inspect.getmro(owner)) if inspect.isclass(owner) else (owner,):
-        known = vars(sys.modules[one.__module__])
-        for name, annotation in inspect.get_annotations(one).items():
+    """The check for each annotated name of a function or class, where its annotation has one."""
+    result: dict[str, Check] = {}
+    for scope in reversed(inspect.getmro(owner)) if inspect.isclass(owner) else (owner,):
+        names = vars(sys.modules[scope.__module__])
+        for name, annotation in inspect.get_annotations(scope).items():
             try:
-                meant = eval(annotation, dict(known)) if isinstance(annotation, str) else annotation
+                kind = eval(annotation, dict(names)) if isinstance(annotation, str) else annotation
             except (NameError, AttributeError, TypeError):
-                # Names that only type checkers import: no number, text or array is among them.
+                # Imported for type checkers only; no number, text or array is among these.
                 continue
-            check = _check_of(meant)
+            check = _check_of(kind)
             if check is not None and name != "return":
-                found[name] = check
-    return tuple(found.items())
+                result[name] = check
+    return tuple(result.items())
 
 
 def _check_of(annotation: Any) -> Check | None:
-    """What is checked of an annotation: None where it says nothing that is checked here.
+    """Returns the check for an annotation, or None where it states nothing that is checked here.
 
-    Numbers, flags, texts, paths, choices (`Literal`), NumPy arrays (jaxtyping's), several of them
-    in a tuple or a sequence, this package's own classes, and None beside one of them.
+    Checked are numbers, flags, texts, paths, choices (`Literal`), NumPy arrays (jaxtyping's),
+    tuples and sequences of these, this package's own classes, and None as an alternative.
     """
     if hasattr(annotation, "dim_str"):
         return _check_of_array(annotation)
     if isinstance(annotation, type):
         return _SIMPLE.get(annotation) or _check_of_class(annotation)
     origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Literal and all(isinstance(one, str) for one in inner):
+    if origin is Literal and all(isinstance(choice, str) for choice in inner):
         return lambda value, what: one_of(value, inner, what)
     if origin in (Union, UnionType):
         return _check_of_union(inner)
     if origin in (Sequence, tuple) and inner:
-        # Samples are read from the disk where they are asked for: not here.
+        # Samples are read from disk on access, so they are not checked here.
         check = None if _is_own(inner[0]) else _check_of(inner[0])
         any_number = origin is Sequence or inner[-1] is ...
         return partial(_each, check=check, n=None if any_number else len(inner))
@@ -340,20 +341,19 @@ def _check_of_class(annotation: type) -> Check | None:
 
 
 def _check_of_union(members: tuple[Any, ...]) -> Check | None:
-    meant = {one for one in members if one is not NoneType}
-    found: Check | None = None
-    if meant == {str, Path}:
-        found = path
-    elif len(meant) == 1:
-        found = _check_of(meant.pop())
-    if found is None or NoneType not in members:
-        return found
-    check = found
+    kinds = {member for member in members if member is not NoneType}
+    check: Check | None = None
+    if kinds == {str, Path}:
+        check = path
+    elif len(kinds) == 1:
+        check = _check_of(kinds.pop())
+    if check is None or NoneType not in members:
+        return check
     return lambda value, what: None if value is None else check(value, what)
 
 
 def _each(values: Any, what: str, check: Check | None, n: int | None = None) -> Any:
-    """Several values, or exactly `n`."""
+    """Checks each of several values, of which there must be `n` if given."""
     listed(values, what)
     if n is not None and len(values) != n:
         raise InputError(f"expected {n} values as {what}, got {len(values)}")
@@ -367,7 +367,7 @@ def _check_of_array(annotation: Any) -> Check | None:
     dtype, axes = annotation.dtype.__name__, annotation.dim_str.split()
     if annotation.array_type.__module__ != "numpy" or dtype not in _DTYPES:
         return None
-    return partial(array, dtype=dtype, axes=None if any(one[0] in "*." for one in axes) else axes)
+    return partial(array, dtype=dtype, axes=None if any(axis[0] in "*." for axis in axes) else axes)
 
 
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -381,10 +381,10 @@ def _is_bool(value: object) -> bool:
 
 
 def _is_scalar(value: Any, otherwise: int = 1) -> bool:
-    """Whether it is an array or tensor without axes, which has an `__iter__` all the same.
+    """Whether `value` is an array or tensor without axes; these have an `__iter__` all the same.
 
     Args:
-        otherwise: how many axes something has that is no array.
+        otherwise: the number of axes to assume for anything that is not an array.
     """
     return getattr(value, "ndim", otherwise) == 0
 
@@ -396,7 +396,7 @@ def _range(least: float | None, most: float | None) -> str:
 
 
 def shown(value: object) -> str:
-    """What a message calls a value that is none of those expected."""
+    """Describes an unexpected value in a message."""
     if value is None or isinstance(value, str | int | float):
         return repr(value)
     return _named(type(value))

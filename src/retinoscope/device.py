@@ -1,4 +1,4 @@
-"""Devices by name, checked before anything is read or drawn."""
+"""Devices by name, checked before anything is loaded or drawn."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .errors import InputError
 
 
 def device_of(name: str | torch.device | None) -> torch.device:
-    """The device that `name` names; the CPU for None.
+    """Returns the device called `name`; the CPU for None.
 
     Raises:
-        InputError: no device's name, or one that this machine (or this build of PyTorch) lacks.
+        InputError: not the name of a device, or one that this machine or build of PyTorch lacks.
     """
     try:
         device = torch.device(name or "cpu")
@@ -20,7 +20,7 @@ def device_of(name: str | torch.device | None) -> torch.device:
     try:
         torch.empty(0, device=device)
     except Exception as error:
-        # Each backend has an exception of its own for "not here".
+        # Each backend raises its own exception for "not here".
         raise InputError(
             f"expected a device of this machine, got {name!r}, which PyTorch cannot use here: "
             "choose another, such as cpu"

@@ -1,11 +1,11 @@
-"""The errors a user can meet. Each message says what was expected, what was got, and what to do."""
+"""The errors that a user can meet. Each message says what was expected, what it got, what to do."""
 
 
 class RetinoscopeError(Exception):
-    """Base of every error that retinoscope raises on purpose.
+    """Base of every error that retinoscope raises deliberately.
 
-    The command line prints its message as one line, without a traceback. What libraries and files
-    say within it may have several.
+    Its message is a single line, which the command line prints without a traceback; line breaks in
+    what libraries and files report are removed.
     """
 
     def __str__(self) -> str:
@@ -17,26 +17,26 @@ class InputError(RetinoscopeError, ValueError):
 
 
 class CapabilityError(RetinoscopeError):
-    """A method that this model does not allow exactly; the message names what would work."""
+    """A method that this model does not support exactly; the message names what would work."""
 
 
 class NonFiniteError(RetinoscopeError):
-    """Numbers that came out NaN or infinite; the message names where they began, and the dtype."""
+    """Results that came out NaN or infinite; the message names where they began, and the dtype."""
 
 
 class IntegrationWarning(UserWarning):
-    """Integrated gradients whose sum is far from the change that they are to explain."""
+    """Integrated gradients whose sum is far from the change that they should explain."""
 
 
 class UnknownWordsWarning(UserWarning):
-    """A prompt holds words that the model's tokenizer does not know, so the model cannot read them.
+    """A prompt with words outside the vocabulary of the model's tokenizer.
 
-    Switched off as any warning of Python: `warnings.simplefilter("ignore", UnknownWordsWarning)`.
+    Silence it like any Python warning: `warnings.simplefilter("ignore", UnknownWordsWarning)`.
     """
 
 
 class StudyError(RetinoscopeError):
-    """A study that started and could not be finished (exit code 1)."""
+    """A study that started but could not be finished (exit code 1)."""
 
 
 class MissingExtraError(RetinoscopeError, ImportError):
@@ -50,6 +50,6 @@ class MissingExtraError(RetinoscopeError, ImportError):
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error on one line, with its type unless it is an `InputError`."""
+    """The message of an error on one line, preceded by its type unless it is an `InputError`."""
     text = " ".join(str(error).split())
     return text if isinstance(error, InputError) else f"{type(error).__name__}: {text}"

@@ -1,31 +1,31 @@
-"""Is the Hub there? Asked once, before its library tries again and again for half a minute."""
+"""Whether the Hub can be reached: one request, instead of half a minute of retries."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 _NO_NETWORK = ("ConnectError", "ConnectTimeout", "ProxyError")
-"""By name: huggingface_hub has spoken HTTP through two packages, which name these alike."""
+"""Names of exceptions, the same in both HTTP packages that huggingface_hub has used."""
 
 
-_FIRST = {"model": "config.json", "dataset": "README.md"}
-"""The file of a repository that its library asks for first."""
+_FIRST_FILE = {"model": "config.json", "dataset": "README.md"}
+"""The file of a repository that its library requests first."""
 
 
 def unreachable(name: str, kind: Literal["model", "dataset"]) -> Exception | None:
-    """Why a repository can be had neither from this machine nor from the Hub.
+    """Returns the network error if a repository is neither cached here nor reachable on the Hub.
 
-    None where it is kept here, where the Hub answers, be it with a refusal, and where the answer is
-    merely slow: what comes of that is for the library to say.
+    Returns None where it is cached, or where the Hub answers, even with a refusal or slowly: the
+    library then reports what is wrong.
 
     Args:
         name: the repository's id.
-        kind: of repository.
+        kind: "model" or "dataset".
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.constants import HF_HUB_ETAG_TIMEOUT
 
-    file = _FIRST[kind]
+    file = _FIRST_FILE[kind]
     try:
         if isinstance(try_to_load_from_cache(name, file, repo_type=kind), str):
             return None

@@ -1,4 +1,4 @@
-"""Memory budgets: read, measured, and halved where they turn out too large."""
+"""Memory budgets: parsed, measured, and halved where they prove too large."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ T = TypeVar("T")
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "KI": 2**10, "MI": 2**20, "GI": 2**30}
 _SHARE = 0.5
-"""Of the memory that is free, what one batch may take."""
+"""The share of the free memory that one batch may take."""
 
 
 def budget(memory: str | int | None, device: torch.device) -> int:
-    """Bytes that one batch may take.
+    """The number of bytes that one batch may take.
 
     Args:
         memory: such as "4GB" or "512MiB", a number of bytes, or None for half of what is free.
 
     Raises:
-        InputError: no amount of memory.
+        InputError: not an amount of memory.
     """
     if memory is None:
         return int(_free(device) * _SHARE)
-    # A number is one of bytes: half a byte is a mistake, and so is True.
-    told = memory if isinstance(memory, str) else str(whole(memory, "the bytes of memory"))
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", told.upper())
-    amount = int(float(found[1]) * _UNITS[found[2] or ""]) if found else 0
+    # A number counts bytes; fractions and booleans are refused.
+    text = memory if isinstance(memory, str) else str(whole(memory, "the bytes of memory"))
+    parts = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMG]I?)?B?\s*", text.upper())
+    amount = int(float(parts[1]) * _UNITS[parts[2] or ""]) if parts else 0
     if amount < 1:
         raise InputError(f"expected an amount of memory such as '4GB', got {memory!r}")
     return amount
@@ -50,7 +50,7 @@ def _free(device: torch.device) -> int:
 
 
 def free_memory() -> None:
-    """Gives back what nobody uses any more, after an allocation failed."""
+    """Returns unused memory to the system or device, after an allocation has failed."""
     import gc
 
     import torch
@@ -61,7 +61,7 @@ def free_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on whatever device."""
+    """Whether an allocation failed, on any device."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -76,13 +76,13 @@ def in_batches(
     work: Callable[[Sequence[int]], T],
     most: int | None = None,
 ) -> list[T]:
-    """`work` on consecutive items, as many at a time as `limit` allows.
+    """Calls `work` on consecutive items, as many at a time as fit into `limit`.
 
-    A batch that runs out of memory is halved, and so are those after it. One item alone is always
-    tried.
+    A batch that runs out of memory is halved, and later batches stay as small. A single item is
+    always tried.
 
     Args:
-        cost: bytes that an item takes.
+        cost: the number of bytes that an item takes.
         most: the largest number of items in a batch.
     """
     done: list[T] = []

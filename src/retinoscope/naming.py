@@ -1,4 +1,4 @@
-"""Names of files and folders, made of names that people and models have."""
+"""File and folder names derived from the names of models, samples and words."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 
 def slugify(name: str, *, keep: str = "._-", strip: str = ".-") -> str:
-    """`name` with every run of other characters than ASCII letters and digits as one "-".
+    """Returns `name` with every run of characters outside ASCII letters and digits as one "-".
 
     Args:
-        keep: characters that stay.
-        strip: characters taken off both ends, so that no name is hidden or looks like an option.
+        keep: further characters to leave in place.
+        strip: characters removed from both ends, so that no name is hidden or looks like an option.
     """
     return re.sub(f"[^A-Za-z0-9{re.escape(keep)}]+", "-", name).strip(strip)

@@ -1,9 +1,9 @@
-"""The report that belongs to a folder: a reproduction's own, or that of its studies.
+"""The report of a folder: of a reproduction, or of the studies in it.
 
     retinoscope.reporting.write_report("runs/demo")     # -> runs/demo/report.html
 
-The page needs no network and no scripts. What is said to show is decided by paired tests
-(`retinoscope.report.findings`): title and sentence of a finding come from one verdict.
+The page needs neither a network nor scripts. Findings rest on paired tests
+(`retinoscope.report.findings`), and a finding's title and sentence come from the same verdict.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .studies.report import Report, of_studies
 
 @checked
 def compose(folder: str | Path) -> Report:
-    """Reads the finished studies in `folder` and says what came out.
+    """Reads the finished studies in `folder` and composes their report.
 
     Args:
         folder: a run directory, a reproduction, or a folder of run directories (up to three levels
-            down); all finished studies in it go into one report, several models side by side. A
-            reproduction has its own, with the paper's numbers.
+            down), whose finished studies go into one report, several models side by side. The
+            report of a reproduction also gives the paper's numbers.
 
     Raises:
-        InputError: no run directory, an unfinished or a damaged one, or nothing was measured.
+        InputError: no run directory, one that is unfinished or damaged, or nothing measured.
     """
     root = Path(folder)
     with evaluating(root):
@@ -36,11 +36,11 @@ def compose(folder: str | Path) -> Report:
 
 @checked
 def write_report(folder: str | Path) -> Path:
-    """Writes the report of `folder` into it and returns its path; see `compose` for both."""
+    """Writes the report of `folder` into it and returns its path; see `compose`."""
     return compose(folder).write()
 
 
 @checked
 def headlines(folder: str | Path) -> tuple[Finding, ...]:
-    """The results in one sentence each; raises as `compose`."""
+    """The results, one sentence each; raises what `compose` raises."""
     return compose(folder).findings
