@@ -195,8 +195,8 @@ export class App {
     say(this.problem, session.problem ?? "");
     show(this.problem, session.problem !== null);
     show(this.tabs.samples, manifest.samples.length > 1);
-    show(this.tabs.maps, manifest.studies.some((one) => one.name === "probe" || one.name === "group"));
-    show(this.tabs.flow, manifest.studies.some((one) => one.name === "knockout"));
+    show(this.tabs.maps, manifest.studies.some((one) => one.views.includes("maps")));
+    show(this.tabs.flow, manifest.studies.some((one) => one.views.includes("flow")));
     show(this.tabs.tables, manifest.studies.length > 0);
     const asks = session.source.live?.asks ?? false;
     const nothing = picture === null && !asks;

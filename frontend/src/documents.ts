@@ -26,6 +26,8 @@ export interface StudyFacts {
   name: string;
   title: string;
   conditions: string[];
+  /** What can be shown of it besides tables. */
+  views: ("flow" | "maps")[];
 }
 
 export interface Outcome {

@@ -24,7 +24,7 @@ from retinoscope.reproduce import (
     neo2024,
     read_questions,
 )
-from retinoscope.studies import NUMBERS, TokenAblation, open_results
+from retinoscope.studies import TokenAblation, open_results, paper_numbers
 from retinoscope.tokens.released import released_tokens
 
 BOUNDS = [
@@ -61,8 +61,7 @@ def test_every_number_of_the_paper_stands_beside_ours(pocket):
     columns = ("task", "token_set", "rings", "n_drawn", "is_control")
     known = {
         tuple(str(n.row.get(name, "")) for name in columns): n.value
-        for n in NUMBERS
-        if n.study == "ablation"
+        for n in paper_numbers("ablation")
     }
     found = {tuple(r[name] for name in columns): float(r["paper"]) for r in rows if r["paper"]}
     assert found == known

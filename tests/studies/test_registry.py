@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
+import retinoscope
 from retinoscope.studies import registry
 
+SOURCE = Path(retinoscope.__file__).parent
 TOY = Path(__file__).parent / "toy"
 SESSION = """
 import sys
@@ -25,6 +29,16 @@ for arguments in {commands!r}:
     if code:
         sys.exit(code)
 """
+FOLDERS = SOURCE / "studies"
+OTHER_MEANINGS = {
+    "cli/_loading.py": {"float16", "float32"},
+    "cli/_study_command.py": {"group"},  # a heading of `--help`
+    "viewer/_library.py": {"flow", "lens"},  # documents of the page
+    "viewer/_of_results.py": {"flow"},
+    "viewer/_requests.py": {"knockout"},  # an intervention
+    "viewer/_widget.py": {"lens"},
+}
+"""Words that happen to be a study's name, too."""
 
 
 def _run(*commands: list[str]) -> str:
@@ -65,3 +79,48 @@ def test_every_study_has_its_parts() -> None:
         assert registry.table_note_of(study)
         if command is not None:
             assert registry.options_of(study).__doc__
+
+
+def _constants(path: Path) -> set[str]:
+    """All strings in a file but docstrings."""
+    tree = ast.parse(path.read_text("utf-8"))
+    texts = {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    return {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in texts
+    }
+
+
+def _conditions() -> set[str]:
+    """What the options of all studies let one choose, where it is no plain word."""
+    found = set()
+    for study in registry.STUDIES:
+        if registry.has_part(study, "options"):
+            for hint in get_type_hints(registry.options_of(study)).values():
+                found |= _choices(hint)
+    return {name for name in found if not name.isalpha()}
+
+
+def _choices(hint: object) -> set[str]:
+    if get_origin(hint) is Literal:
+        return {value for value in get_args(hint) if isinstance(value, str)}
+    return {name for part in get_args(hint) for name in _choices(part)}
+
+
+def test_what_is_said_of_a_study_stands_in_its_folder() -> None:
+    """Elsewhere nobody knows a study, or a condition, by its name."""
+    files = [path for room in ("cli", "viewer", "report") for path in (SOURCE / room).rglob("*.py")]
+    shared = ("registry.py", "token_sets.py", "windows.py")
+    files += [path for path in FOLDERS.glob("*.py") if path.name not in shared]
+    names = set(registry.STUDIES) | _conditions()
+    known = {}
+    for path in files:
+        place = path.relative_to(SOURCE).as_posix()
+        if found := _constants(path) & names - OTHER_MEANINGS.get(place, set()):
+            known[place] = found
+    assert known == {}

@@ -54,7 +54,7 @@ export function attentionPython(session: Session, state: State): string {
 }
 
 export function mapPython(session: Session): string {
-  const study = session.manifest.studies.find((one) => one.name === "probe" || one.name === "group");
+  const study = session.manifest.studies.find((one) => one.views.includes("maps"));
   return block([
     "import retinoscope as rs",
     "",

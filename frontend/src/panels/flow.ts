@@ -32,13 +32,13 @@ export class FlowPanel implements Panel {
   }
 
   private ids(): string[] {
-    return this.session.manifest.studies.filter((one) => one.name === "knockout").map((one) => one.id);
+    return this.session.manifest.studies.filter((one) => one.views.includes("flow")).map((one) => one.id);
   }
 
   update(state: State): void {
     const { manifest } = this.session;
     this.listed.when([manifest], () => {
-      const studies = manifest.studies.filter((one) => one.name === "knockout");
+      const studies = manifest.studies.filter((one) => one.views.includes("flow"));
       fill(this.select, ...studies.map((one) => h("option", { value: one.id }, `${one.title} (${one.id})`)));
     });
     const id = this.study(state);
@@ -114,7 +114,7 @@ export class FlowPanel implements Panel {
   }
 
   python(state: State): string {
-    return studyPython(this.study(state) || "knockout");
+    return studyPython(this.study(state));
   }
 }
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from ..studies.attend.options import MapMethod
+from ..studies.registry import Planted
 from ._say import say
 
-Method = Literal["flow", "knockout", "ablation", "lens", "probe", "group", MapMethod]
+Method = Literal[Planted, MapMethod]
 
 
 def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type
 from cyclopts import Parameter
 from docstring_parser import parse
 
-from ..studies.registry import STUDIES, make_study, options_of
+from ..studies.registry import STUDIES, options_of, part
 from ._common import OBJECTS, RUNNING, Common, Several, check_counts, run_study
 from ._loading import Loading, load_model, open_any
 
@@ -37,9 +37,8 @@ def study_command(study: str) -> Callable[..., None]:
         first, asked = given.resolved(model)
 
         def make(vlm: Any, samples: Sequence[Sample]) -> Study:
-            return make_study(
-                study, vlm, samples, asked, seed=common.seed, n_examples=common.examples
-            )
+            made = part(study, "study").make
+            return made(vlm, samples, asked, seed=common.seed, n_examples=common.examples)
 
         opened = open_any if options.ANY_MODEL else load_model
         run_study(first, data, common, loading, make, opened)

@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from ._executor import Executor, Outcome, Progress, Unit
     from ._models import Unchanged, describe, describe_model, open_subject
     from ._outside import evaluating
-    from ._paper import NUMBERS, TOKENS_OBJECT_1, PaperNumber, paper_number
     from ._paper import SOURCES as PAPER_SOURCES
+    from ._paper import PaperNumber
     from ._planted_check import CHECKS, PlantedCheck, check_planted
     from ._readable import Readable, prints_of, sample_fingerprint
     from ._results import Results, open_results
     from ._same_data import SameSamples, same_samples
     from ._study import Study
     from ._survival import Failures
+    from .ablation.paper import TOKENS_OBJECT_1
     from .ablation.study import TokenAblation
     from .alignment.gaze_targets import Rules as AlignmentRules
     from .alignment.study import AttentionAlignment
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from .probe.study import Probe
     from .probe.tasks import MEASURES as PROBE_MEASURES
     from .probe.tasks import TASKS as PROBE_TASKS
+    from .registry import paper_number, paper_numbers
     from .reprompt.study import ImageReprompting, next_turn
     from .spurious.study import SpuriousGround, grounded_specs
     from .windows import Window, paper_windows, sliding_windows, windows_for
@@ -59,7 +61,6 @@ __all__ = [
     "CHECKS",
     "FLOW_PRESETS",
     "GROUP_METHODS",
-    "NUMBERS",
     "PAPER_SOURCES",
     "PROBE_MEASURES",
     "PROBE_TASKS",
@@ -106,6 +107,7 @@ __all__ = [
     "open_results",
     "open_subject",
     "paper_number",
+    "paper_numbers",
     "paper_windows",
     "parse_edges",
     "prints_of",
@@ -145,11 +147,11 @@ _WHERE = {
     "Unchanged": "._models",
     "open_subject": "._models",
     "evaluating": "._outside",
-    "NUMBERS": "._paper",
     "PAPER_SOURCES": "._paper:SOURCES",
     "PaperNumber": "._paper",
-    "TOKENS_OBJECT_1": "._paper",
-    "paper_number": "._paper",
+    "TOKENS_OBJECT_1": ".ablation.paper",
+    "paper_number": ".registry",
+    "paper_numbers": ".registry",
     "CHECKS": "._planted_check",
     "PlantedCheck": "._planted_check",
     "check_planted": "._planted_check",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..data import Sample
 from ..engine import fill
-from ..saliency import METHODS, Method, Target, resolve
+from ..saliency import Method, Target, resolve
+from ._planted import Measured
 from ._sets import ImageTokens, object_sets
 
 if TYPE_CHECKING:
@@ -20,12 +20,7 @@ _NOTHING = 1e-3
 """Of the logit itself (of a share: absolute): rounding leaves a millionth of it in every token."""
 
 
-def map_checks() -> dict[str, Callable[[VLM, Sequence[Sample]], Mapping[str, float | None]]]:
-    """One check for each method."""
-    return {name: partial(_maps, method) for name, method in METHODS.items()}
-
-
-def _maps(method: Method, vlm: VLM, samples: Sequence[Sample]) -> Mapping[str, float | None]:
+def measure_maps(method: Method, vlm: VLM, samples: Sequence[Sample]) -> Measured:
     """Of maps of the first word's logit, at the best layer of each measure: how many are not zero,
     their positive mass on the object, and whether their largest token lies on it (of equal ones the
     share that does)."""

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float
 
 from ..errors import InputError
 from ..tokens import TokenSet, integrated_gradients, registers, released_scores
+from .token_sets import OBJECT_SETS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,9 +118,8 @@ def object_sets(
             "the crop that the model sees, or min_cover is too high"
         )
     return {
-        "object": image.indices(tokens),
-        "object+1": image.indices(tokens.grow(1)),
-        "object+2": image.indices(tokens.grow(2)),
+        name: image.indices(tokens.grow(one.rings) if one.rings else tokens)
+        for name, one in OBJECT_SETS.items()
     }
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputError
-from ..report.blocks import Finding, Section, listing
+from ..report.blocks import Finding, Picture, Section, listing
 from ..report.page import Page
 from ..tokens import COMPLETE
 from ._methods import DEFINITIONS, facts_of
 from ._outside import evaluating
-from ._pictures import pictures_of
-from .registry import STUDIES, noun_of, section_of
+from .registry import STUDIES, has_part, noun_of, part
 from .runs import StudyRun, collect, of_study
 
 WORDS_SHOWN = 10
@@ -50,7 +49,7 @@ class Report:
             facts=_facts(self.runs, models),
             sections=self.sections,
             failures=self.failures,
-            pictures=pictures_of(self.runs),
+            pictures=_pictures(self.runs),
             definitions=DEFINITIONS,
             runs=facts_of(self.runs),
         )
@@ -80,13 +79,24 @@ def of_studies(root: Path) -> Report:
 def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
     """One section per study that was run, in the paper's order."""
     found = {study: [run for run in of_study(runs, study) if run.summary] for study in STUDIES}
-    sections = tuple(section_of(study, some) for study, some in found.items() if some)
+    sections = tuple(part(study, "section").section(some) for study, some in found.items() if some)
     if not sections:
         raise InputError(
             "expected at least one study with results, but no answer was right before any edit: "
             "check that the model fits the data (see results.parquet)"
         )
     return sections
+
+
+def _pictures(runs: Sequence[StudyRun]) -> tuple[Picture, ...]:
+    """Images of the first run of each study that has any."""
+    return tuple(
+        picture
+        for study in STUDIES
+        if has_part(study, "highlights")
+        for run in of_study(runs, study)[:1]
+        for picture in part(study, "highlights").highlights(run)
+    )
 
 
 def _title(sections: Sequence[Section]) -> str:

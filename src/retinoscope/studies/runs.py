@@ -12,8 +12,10 @@ from typing import cast
 from ..errors import InputError
 from ..pocket import MODELS
 from ..report.blocks import Record
+from ..report.scene_picture import Scene, scene_of
 from ..store import Json, read_manifest
-from . import Results, evaluating, open_results
+from ._outside import evaluating
+from ._results import Results, open_results
 from .registry import STUDIES
 
 MANIFEST = "run.json"
@@ -62,6 +64,11 @@ class StudyRun:
     def extra(self, name: str) -> list[Record]:
         """A further summary by name; empty if the study has none of that name."""
         return self._extras.get(name, [])
+
+    def scenes(self) -> list[Scene]:
+        """The examples that the study kept, those that can be drawn."""
+        found = (scene_of(facts, self.path) for facts in self.results.examples())
+        return [scene for scene in found if scene]
 
     @property
     def incomplete(self) -> tuple[int, int]:

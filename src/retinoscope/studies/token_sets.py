@@ -45,6 +45,11 @@ class NamedSet:
         return asdict(self)
 
     @property
+    def defined(self) -> dict[str, str | int | bool]:
+        """Those of its columns that are not empty."""
+        return {name: value for name, value in self.columns.items() if value is not None}
+
+    @property
     def control(self) -> NamedSet:
         """As many random tokens outside it."""
         return replace(self, is_control=True)

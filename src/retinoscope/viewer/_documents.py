@@ -36,12 +36,16 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """A study's run: `id` is unique within the page, `conditions` what was edited."""
+    """A study's run: `id` is unique within the page, `conditions` what was edited.
+
+    `views` are what the page can show of it besides tables: "flow", "maps".
+    """
 
     id: str
     name: str
     title: str
     conditions: Sequence[str]
+    views: Sequence[str]
 
 
 @dataclass(frozen=True)

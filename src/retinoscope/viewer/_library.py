@@ -103,7 +103,7 @@ class Library:
     def keys(self) -> list[str]:
         """Every document's key, the manifest last: it is there when all the others are."""
         found = [f"table-{study.id}" for study in self.studies]
-        found += [f"flow-{study.id}" for study in self.studies if study.run.study == "knockout"]
+        found += [f"flow-{study.id}" for study in self.studies if "flow" in study.views]
         for index in range(len(self.ids)):
             found.append(f"sample-{index}")
             if index < self.n_lens and self.opened.vlm and self.opened.samples:
@@ -162,7 +162,7 @@ class Library:
         opened = self.opened
         no_run = "; ".join(why for why in (opened.no_data, opened.no_model) if why)
         attention = no_run or self._no_attention
-        flow = any(study.run.study == "knockout" for study in self.studies)
+        flow = any("flow" in study.views for study in self.studies)
         return [
             CapabilityFacts("images", not opened.no_data, opened.no_data),
             CapabilityFacts("layout", not no_run, no_run),
@@ -218,9 +218,8 @@ class Library:
                     break
                 pairs = table.group_by(["sample", "object"], use_threads=False).aggregate([])
                 for row in pairs.to_pylist():
-                    for part in str(row["object"] or "").split("+"):
-                        if part:
-                            found.setdefault(str(row["sample"]), {})[part] = None
+                    if row["object"]:
+                        found.setdefault(str(row["sample"]), {})[str(row["object"])] = None
         return {name: list(parts) for name, parts in found.items()}
 
     def image(self, index: int) -> Image.Image | None:

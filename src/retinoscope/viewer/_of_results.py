@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ..data import Sample
 from ..studies import Results
-from ..studies.registry import condition_of, noun_of, summaries_of, table_note_of
+from ..studies.registry import condition_of, noun_of, summaries_of, table_note_of, views_of
 from ..studies.runs import StudyRun
 from ..studies.token_sets import SET_COLUMNS, NamedSet
 from ..studies.windows import WINDOW_COLUMNS, window_label
@@ -30,7 +30,6 @@ from ._documents import (
 )
 
 _SHARES = ("decrease", "accuracy", "difference", "probability_change", "share")
-_BY_PROBE = ("probe",)
 _SHORT = {
     "answer_before": "before",
     "answer_after": "after",
@@ -45,6 +44,7 @@ class _SampleTallies:
 
     first: dict[str, int] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)
+    scattered: set[str] = field(default_factory=set)
     right: dict[str, bool] = field(default_factory=dict)
     broken: dict[str, dict[str, None]] = field(default_factory=lambda: defaultdict(dict))
     cells: dict[tuple[str, str, str], tuple[dict[str, None], dict[str, None]]] = field(
@@ -74,7 +74,12 @@ class StudyDocuments:
     def facts(self) -> StudyFacts:
         noun = noun_of(self.run.study)
         title = f"{noun[0].upper()}{noun[1:]} of {self.run.label}"
-        return StudyFacts(self.id, self.run.study, title, self.conditions())
+        return StudyFacts(self.id, self.run.study, title, self.conditions(), self.views)
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """What the page can show of it besides tables."""
+        return views_of(self.run.study)
 
     def conditions(self) -> list[str]:
         """What was edited, in the summary's order."""
@@ -100,9 +105,9 @@ class StudyDocuments:
     def rows(self, sample: str) -> list[dict[str, object]]:
         """The study's rows of one sample, without empty cells.
 
-        None of a study whose rows come probe by probe: they are counts, which its maps show.
+        None where they do not lie together, as of a study whose rows come probe by probe.
         """
-        if self.run.study in _BY_PROBE or sample not in self._tallies.first:
+        if sample not in self._tallies.first or sample in self._tallies.scattered:
             return []
         tallies = self._tallies
         rows: list[dict[str, object]] = self.results.scan.rows(
@@ -138,7 +143,7 @@ class StudyDocuments:
         Args:
             index: the page's number of each sample.
         """
-        if self.run.study != "knockout":
+        if "flow" not in self.views:
             return None
         summary = self.run.summary
         sources = list(dict.fromkeys(NamedSet.of(row).label for row in summary))
@@ -174,8 +179,10 @@ class StudyDocuments:
         tallies = _SampleTallies()
         for place, row in enumerate(_slim_rows(self.results)):
             sample = str(row["sample"])
-            tallies.first.setdefault(sample, place)
-            tallies.count[sample] = tallies.count.get(sample, 0) + 1
+            first = tallies.first.setdefault(sample, place)
+            count = tallies.count[sample] = tallies.count.get(sample, 0) + 1
+            if place != first + count - 1:
+                tallies.scattered.add(sample)
             self._tally(tallies, sample, row)
         return tallies
 

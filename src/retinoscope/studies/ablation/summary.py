@@ -8,11 +8,12 @@ import polars as pl
 
 from ...stats import Interval, cluster_share
 from .._map_options import COMPLETENESS
-from .._paper import paper_row
+from .._paper import known
 from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
 from ..summary import Computed, Contrast, Estimate, Record, Summary, c
 from ..token_sets import NOTHING, SET_COLUMNS
 from .options import MODES, TASKS
+from .paper import NUMBERS
 
 COLUMNS: Columns = {
     **columns(TEXT, "sample error"),
@@ -49,7 +50,7 @@ SUMMARY = Summary(
     order=ORDER
     | {"token_set": ("object", "registers", "gradient", "random")}
     | dict.fromkeys(("rings", "n_drawn", "is_control")),
-    known=paper_row("ablation", "task", *SET_COLUMNS),
+    known=known(NUMBERS, "task", *SET_COLUMNS),
 )
 """One record per task, mode and token set.
 

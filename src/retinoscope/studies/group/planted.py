@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,13 +12,14 @@ from ...engine import VLM
 from ...grouping import group, jaccard, shuffled
 from ...pocket.planted import PREFIX
 from ...stats import cell_bound, mean_iou
+from .._planted import Measured
 from .view import View
 
 LAYER = "projector"
 _GROUPS = 8
 
 
-def planted_grouping(vlm: VLM, samples: Sequence[Sample]) -> Mapping[str, float | None]:
+def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
     """Overlap of groups with objects, and mean IoU with text vectors that match, at the projector.
 
     The text vector of a class is what the projector of the model "one-hot-patch" has for a patch

@@ -21,6 +21,7 @@ from .aggregation_section import PAPER_NOTE, aggregation_finding, aggregation_pa
 from .figure import bottom_up_figure, top_down_figure
 
 NOUN = "perceptual grouping"
+VIEWS = ("maps",)
 TABLE_NOTE = (
     "value: with its 95% interval over images; labels from text are scored against classes, "
     "groups against instances."

@@ -25,6 +25,7 @@ from .figure import sliding_figure, windows_figure
 from .options import TARGET_LABELS, TARGETS, WINDOWS
 
 NOUN = "attention knockout"
+VIEWS = ("flow",)
 TABLE_NOTE = (
     "accuracy: share of initially right answers that stay right, 1.00 meaning no impact, with"
     " its 95% interval."

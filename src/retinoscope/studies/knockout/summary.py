@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import polars as pl
 
 from .._best import Candidates
-from .._paper import paper_row
+from .._paper import known
 from ..columns import NUMBER, TEXT, TRUTH, WHOLE, Columns, columns
 from ..summary import Computed, Contrast, Estimate, Peaks, Record, Summary, c
 from ..token_sets import NOTHING, SET_COLUMNS
 from ..windows import SLIDING, WINDOW_COLUMNS, layers_label
 from .options import TARGETS, WINDOWS
+from .paper import NUMBERS
 
 COLUMNS: Columns = {
     **columns(TEXT, "sample error"),
@@ -54,7 +55,7 @@ SUMMARY = Summary(
     ),
     curve=(*EDGE, c("window") == SLIDING),
     order=EDGE_ORDER | {"window": WINDOWS, "first_layer": None},
-    known=paper_row("knockout", *EDGE, "window"),
+    known=known(NUMBERS, *EDGE, "window"),
 )
 """One record per source, target and window.
 

@@ -9,8 +9,9 @@ import polars as pl
 
 from ...stats import Interval, cluster_mean, cluster_share
 from .._best import interval_columns
-from .._paper import paper_number
+from .._paper import find
 from ..summary import Record
+from .paper import NUMBERS
 from .shares import ObjectShares, number_of_layers
 
 
@@ -64,5 +65,5 @@ def _means(objects: ObjectShares) -> dict[str, tuple[Interval, Record]]:
 def _paper(weights: str, group: str) -> Record:
     if (weights, group) != ("trained", "object"):
         return {}
-    numbers = {name: paper_number("lens", of=name) for name in ("share", "layer")}
+    numbers = {name: find(NUMBERS, {"of": name}) for name in ("share", "layer")}
     return {f"paper_{name}": number and number.value for name, number in numbers.items()}

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ...report.blocks import Interval, percent, percent_interval
 from ...report.findings import PairedTest, listing
 from ...report.rows import interval, pick
-from .. import lens_difference
 from ..runs import StudyRun
 from .curves import at_cover, covers_of
+from .peak import lens_difference
 from .pretraining import SHORT
 
 

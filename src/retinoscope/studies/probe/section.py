@@ -25,6 +25,7 @@ from .figure import LOCALISATION, SEMANTICS, axes_figure, groups_of, layers_figu
 from .picture import dense_figures
 
 NOUN = "probes of what is where"
+VIEWS = ("maps",)
 TABLE_NOTE = (
     "value: on the test images, mean over probe seeds, with its 95% interval over images; "
     "selectivity: minus the same with control labels; bound: the best that one answer per "
