@@ -61,7 +61,7 @@ def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> No
 def test_bad_options_are_one_line(tmp_path: Path, capsys) -> None:
     out = str(tmp_path / "run")
     for options, message in (
-        (["--layers", "9"], "expected layers from 0 to 4, got 9"),
+        (["--layers", "9"], "expected layers from 0 to 4 for lens-probability, got 9"),
         (["--controls", "-1"], "expected controls from 0 up, got -1"),
     ):
         command = ["attend", "planted:direct", "squares:2", "--out", out, *options]

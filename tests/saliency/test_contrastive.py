@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import retinoscope as rs
-from retinoscope.encoders import TwoTower, load_contrastive
+from retinoscope.encoders import TwoTower, load_contrastive, load_matching
 from retinoscope.saliency import contrastive, matching
 from tests.encoders import towers
 
@@ -132,6 +132,28 @@ def test_contrastive_refusals(two: TwoTower, picture: Image.Image) -> None:
     other: Any = SimpleNamespace(name="small", model=None)
     with pytest.raises(rs.CapabilityError, match="CLIP and SigLIP only"):
         contrastive.chefer(other, picture, TEXT)
+
+
+def test_methods_of_both_kinds_are_called_as_those_of_a_vlm(
+    two: TwoTower, blip: tuple[Any, Any], picture: Image.Image
+) -> None:
+    matcher = load_matching(blip)
+    tables: Any = ((contrastive.METHODS, two, (two,)), (matching.METHODS, matcher, blip))
+    for methods, model, given in tables:
+        for name, method in methods.items():
+            assert method.refusal(model) is None
+            layers = method.layers_of(model)
+            assert layers == ((None,) if method.depth is None else tuple(range(len(layers))))
+            (layer,) = method.usual_layers(model)
+            text = TEXT if model is two else MATCHED
+            found = method(*given, picture, text, layer=layer, steps=9, seed=1)
+            assert (found.method, found.settings.get("layer")) == (name, layer)
+            if layer is not None:
+                with pytest.raises(rs.InputError, match="got None"):
+                    method(*given, picture, text)
+    assert contrastive.METHODS["grad-cam"].layers_of(two, (0, 2, 7)) == (0, 2)
+    assert matching.METHODS["cross-attention"].usual_layers(matcher) == (0,)
+    assert contrastive.METHODS["occlusion"](two, picture, TEXT, window=1).settings["window"] == 1
 
 
 @pytest.fixture(scope="module")

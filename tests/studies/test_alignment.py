@@ -16,10 +16,10 @@ from retinoscope.engine import Run
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.gaze import segment_of
 from retinoscope.reporting import compose, write_report
+from retinoscope.saliency import ImageTextPair, SaliencyModel, saliency_model
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
 from retinoscope.studies.alignment.gaze_targets import gaze_targets_of
 from retinoscope.studies.alignment.rows import ranked
-from retinoscope.studies.alignment.vlm_pair import VlmPair
 
 METHODS = ("ablation-effect", "lens-probability")
 FEW = {"methods": METHODS, "untrained": False, "distractors": 0, "granularities": ("word",)}
@@ -141,9 +141,11 @@ def test_people_bound_it_and_nobody_at_all_is_undefined(tmp_path: Path) -> None:
 
 
 def test_a_map_is_made_without_knowing_where_anybody_looked() -> None:
-    assert list(inspect.signature(VlmPair).parameters) == ["vlm", "image", "text", "score", "exact"]
-    told = set(inspect.signature(VlmPair.heat_map).parameters)
-    assert told == {"self", "method", "layer", "segment", "seed", "steps"}
+    asked = list(inspect.signature(saliency_model).parameters)
+    assert asked == ["model", "score", "exact", "question"]
+    assert list(inspect.signature(SaliencyModel.read).parameters) == ["self", "image", "text"]
+    told = set(inspect.signature(ImageTextPair.heat_map).parameters)
+    assert told == {"self", "method", "segment", "layer", "steps", "seed"}
 
 
 def test_an_observer_agrees_with_themselves() -> None:
@@ -181,11 +183,11 @@ def test_words_that_the_model_does_not_know_are_one_row_each(tmp_path: Path) -> 
         ({"distractors": -1}, "distractors from 0 up"),
         ({"rules": AlignmentRules(("cosine",))}, "expected metrics among ncc"),
         ({"rules": AlignmentRules(resolution=2)}, "a resolution from 8"),
-        ({"methods": ("attention",), "layers": (99,)}, "layers that attention has"),
-        ({"methods": ("attention",), "layers": ()}, "got none"),
+        ({"methods": ("attention",), "layers": (99,)}, r"from 0 to \d for attention, got 99"),
+        ({"methods": ("attention",), "layers": ()}, "for attention, got none"),
         ({"methods": ("gradient-input",), "layers": (1,)}, "expected a method that takes a layer"),
         ({"steps": 5}, "steps: expected a method that takes a number of them, got lens-"),
-        ({"steps": {"rise": 9}}, "for no method, got some for 'rise'"),
+        ({"steps": {"rise": 9}}, "expected a method that takes a number of them, got"),
         ({"methods": ("rise",), "steps": 0}, "steps from 1 up, got 0 for rise"),
         ({"methods": ("attention",), "exact": "reference"}, "exact: expected a method that makes"),
     ],

@@ -20,9 +20,9 @@ from retinoscope.encoders import Matcher, TwoTower, load, load_contrastive, load
 from retinoscope.errors import CapabilityError, InputError
 from retinoscope.gaze import segment_of
 from retinoscope.reporting import compose, write_report
-from retinoscope.saliency import contrastive, matching
+from retinoscope.saliency import contrastive, matching, saliency_model
 from retinoscope.studies import AttentionAlignment, Grouping, Results, open_subject
-from retinoscope.studies.alignment.saliency_models import saliency_model_of
+from retinoscope.studies._untrained import untrained_two_tower
 from tests.encoders import towers
 
 SMALL = "small:contrastive-max"
@@ -74,13 +74,13 @@ def test_a_word_alone_is_the_prompt_of_a_contrastive_model(
     assert {r["weights"] for r in own} == {"trained", "untrained"}
     sample = samples[0]
     word = segment_of(CAPTIONS[0], "car")
-    reading = saliency_model_of(siglip).read(sample.image, CAPTIONS[0])
-    found = reading.heat_map("chefer", None, word).values
+    pair = saliency_model(siglip).read(sample.image, CAPTIONS[0])
+    found = pair.heat_map("chefer", word).values
     assert found == pytest.approx(contrastive.chefer(siglip, sample.image, "car").values)
     whole = contrastive.chefer(siglip, sample.image, CAPTIONS[0]).values
     assert not np.allclose(found, whole, rtol=1e-3)
     cosine = siglip.image(sample.image) @ siglip.text([sample.captions[0]])[0]
-    assert reading.fit == pytest.approx(float(cosine), abs=1e-6)
+    assert pair.fit == pytest.approx(float(cosine), abs=1e-6)
     ranking = results.extras()["ranking"].to_pylist()
     assert {r["method"] for r in ranking} == {r["method"] for r in own} | {"cosine"}
     assert {r["kind"] for r in ranking} == {"contrastive"}
@@ -93,8 +93,7 @@ def test_a_word_alone_is_the_prompt_of_a_contrastive_model(
 def test_a_copy_has_other_eyes_and_the_same_texts(siglip: TwoTower) -> None:
     """Nothing of the original is written."""
     before = siglip.fingerprint
-    fresh = saliency_model_of(siglip).untrained(0)
-    two: Any = getattr(fresh, "two")  # noqa: B009
+    two = untrained_two_tower(siglip, 0)
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8))
     assert siglip.text(["a red car"]) == pytest.approx(two.text(["a red car"]))
     assert np.abs(siglip.image(image) - two.image(image)).max() > 1e-2
@@ -143,9 +142,9 @@ def test_matching_says_whether_a_description_fits(
         .detach()
     )
     assert chance == pytest.approx(float(logits.softmax(-1)[1]), abs=1e-5)
-    assert saliency_model_of(matcher).read(image, text).fit == pytest.approx(chance)
+    assert saliency_model(matcher).read(image, text).fit == pytest.approx(chance)
     with pytest.raises(InputError, match="that the model's tokenizer knows, got 'zyzzyva'"):
-        saliency_model_of(matcher).read(image, text).check(segment_of("a zyzzyva", "zyzzyva"))
+        saliency_model(matcher).read(image, text).check(segment_of("a zyzzyva", "zyzzyva"))
     assert "(image-text matching model)" in compose(results.path).sections[0].sentences[0]
 
 
@@ -155,7 +154,7 @@ def test_matching_says_whether_a_description_fits(
         (SMALL, {"methods": ("attention",)}, "methods of similarity, occlusion, which a contrast"),
         (SMALL, {"methods": ("chefer",)}, r"not possible .*: choose from similarity, occlusion"),
         (SMALL, {"score": "logit"}, "about a VLM's words"),
-        ("siglip", {"methods": ("grad-cam",), "layers": (9,)}, "layers that grad-cam has"),
+        ("siglip", {"methods": ("grad-cam",), "layers": (9,)}, "from 0 to 2 for grad-cam, got 9"),
         ("mae", {}, "reads no texts"),
     ],
 )

@@ -13,8 +13,9 @@
             method(run, goal, layer=layer)
 
 A map explains a `Target`: a token, a word of several, a part of a text, the difference of two
-logits. It is read where the target is *predicted*. `contrastive` and `matching` make maps of CLIP,
-SigLIP and BLIP's image-text matching. `attribution_patching` is the one estimate that
+logits. It is read where the target is *predicted*. `contrastive` and `matching` have the methods of
+CLIP, SigLIP and BLIP's image-text matching; `saliency_model` asks a model of any of these kinds for
+maps of texts. `attribution_patching` is the one estimate that
 carries its rank correlation with exact effects.
 """
 
@@ -25,7 +26,9 @@ from ._effect_maps import ablation_effect, ablation_estimate, knockout_effect, o
 from ._gradient_maps import grad_cam, gradient_input, integrated_gradients, smooth_grad
 from ._heat_map import HeatMap
 from ._lens_map import lens_probability
-from ._methods import METHODS, Method, methods_named
+from ._method import Method
+from ._methods import METHODS, methods_named
+from ._models import ImageTextPair, SaliencyModel, saliency_model
 from ._patching import AttributionPatching, attribution_patching
 from ._rank import RankCorrelation, rank_correlation
 from ._sanity import weight_dependence
@@ -39,8 +42,10 @@ __all__ = [
     "Exact",
     "Goal",
     "HeatMap",
+    "ImageTextPair",
     "Method",
     "RankCorrelation",
+    "SaliencyModel",
     "Target",
     "TargetScore",
     "ablation_effect",
@@ -62,6 +67,7 @@ __all__ = [
     "resolve",
     "rise",
     "rollout",
+    "saliency_model",
     "smooth_grad",
     "weight_dependence",
 ]

@@ -78,6 +78,11 @@ class HeatMap:
         return ~np.isnan(self.boxes[:, 0])
 
     @property
+    def completeness(self) -> float | None:
+        """The relative error of the sum of integrated gradients; None of any other method."""
+        return self.settings.get("completeness")
+
+    @property
     def covered(self) -> Bool[np.ndarray, "height width"]:
         """True for each pixel whose centre lies in a token's box: what the model saw of it."""
         across, down = self._inside()

@@ -10,22 +10,24 @@ CLIP and SigLIP of transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .. import arguments
 from ..data import ImageSource, open_image
 from ..encoders import TwoTower
 from ..errors import CapabilityError, InputError
 from ._common import painted
 from ._heat_map import HeatMap
+from ._method import Method, by_name, middle
 from ._rollout import positive_part, relevancy_of, rolled_out
 from ._tower_trace import TowerTrace, tower_trace, unknown
 
-__all__ = ["METHODS", "chefer", "grad_cam", "occlusion", "refusal", "rollout", "similarity"]
+__all__ = ["METHODS", "chefer", "grad_cam", "occlusion", "rollout", "similarity"]
 
 
 def similarity(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
@@ -152,8 +154,7 @@ def grad_cam(two: TwoTower, image: ImageSource, text: str, *, layer: int) -> Hea
     """
     trace = tower_trace(two, image, text)
     n = len(trace.states)
-    if not -n <= layer < n:
-        raise InputError(f"expected blocks from {-n} to {n - 1}, got {layer}")
+    layer = arguments.whole(layer, "blocks", -n, n - 1)
     boxes = len(two.locations(image))
     states = trace.states[layer][-boxes:].float()
     gradients = trace.state_gradients[layer][-boxes:].float()
@@ -161,20 +162,33 @@ def grad_cam(two: TwoTower, image: ImageSource, text: str, *, layer: int) -> Hea
     return _map(two, image, text, values, "grad-cam", trace, layer=layer % n)
 
 
-METHODS: Mapping[str, Callable[..., HeatMap]] = {
-    "similarity": similarity,
-    "rollout": rollout,
-    "chefer": chefer,
-    "grad-cam": grad_cam,
-    "occlusion": occlusion,
-}
+METHODS: Mapping[str, Method[TwoTower]] = by_name(
+    Method("similarity", similarity, "cosine of each location's vector and the text's"),
+    Method(
+        "rollout",
+        rollout,
+        "attention carried through the vision tower, as if it only mixed tokens",
+        unit="share",
+        refusal=unknown,
+    ),
+    Method(
+        "chefer",
+        chefer,
+        "attention weights times their gradients, carried through the vision tower",
+        refusal=unknown,
+    ),
+    Method(
+        "grad-cam",
+        grad_cam,
+        "states weighted by their mean gradient, positive part, at the input of a block",
+        # An encoder's last layer is the last block's output.
+        depth=lambda two: len(two.encoder.layers) - 1,
+        reads_at=middle,
+        refusal=unknown,
+    ),
+    Method("occlusion", occlusion, "drop of the cosine without a window of two by two locations"),
+)
 """Name -> method; `grad_cam` alone takes a layer, and must be given one."""
-_OF_ANY = ("similarity", "occlusion")
-
-
-def refusal(two: TwoTower, method: str) -> str | None:
-    """The reason why this model does not allow a method of `METHODS`; None if it does."""
-    return None if method in _OF_ANY else unknown(two)
 
 
 def _map(

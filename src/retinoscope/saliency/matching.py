@@ -8,7 +8,7 @@ that is explained is the logit of "they match" of its matching head.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,9 @@ from jaxtyping import Float
 from torch import Tensor
 from transformers import BlipForImageTextRetrieval
 
+from .. import arguments
 from ..data import ImageSource, open_image
+from ..encoders import Matcher
 from ..errors import CapabilityError, InputError
 from ..models import (
     clip_frame,
@@ -32,6 +34,7 @@ from ..models import (
 )
 from ..tokens import check_gradients, frozen
 from ._heat_map import HeatMap
+from ._method import Method, by_name, middle
 
 __all__ = ["METHODS", "cross_attention", "grad_cam", "probability"]
 
@@ -102,9 +105,7 @@ def cross_attention(
     opened = open_image(image)
     with entering(_checked(model)), frozen(model), torch.enable_grad():
         found = _run(model, processor, opened, text)
-        count = len(found.weights)
-        if not 0 <= layer < count:
-            raise InputError(f"expected blocks from 0 to {count - 1}, got {layer}")
+        layer = arguments.whole(layer, "blocks", 0, len(found.weights) - 1)
         rows = _rows(processor, found.ids, text, word)
         (gradient,) = torch.autograd.grad(found.score, found.weights[layer])
     check_gradients(model, gradient)
@@ -141,9 +142,7 @@ def grad_cam(
     opened = open_image(image)
     with entering(_checked(model)), frozen(model), torch.enable_grad():
         found = _run(model, processor, opened, text)
-        count = len(found.states)
-        if not 0 <= layer < count:
-            raise InputError(f"expected blocks from 0 to {count - 1}, got {layer}")
+        layer = arguments.whole(layer, "blocks", 0, len(found.states) - 1)
         (gradient,) = torch.autograd.grad(found.score, found.states[layer])
     check_gradients(model, gradient)
     n = len(found.boxes)
@@ -153,10 +152,23 @@ def grad_cam(
     return HeatMap(opened, found.boxes, values.cpu().numpy(), "grad-cam", repr(text), settings)
 
 
-METHODS: Mapping[str, Callable[..., HeatMap]] = {
-    "cross-attention": cross_attention,
-    "grad-cam": grad_cam,
-}
+METHODS: Mapping[str, Method[Matcher]] = by_name(
+    Method(
+        "cross-attention",
+        cross_attention,
+        "cross-attention times its gradient, positive part, at a block of the text encoder",
+        depth=lambda matcher: matcher.model.config.text_config.num_hidden_layers,
+        # Where ALBEF and BLIP read it: block 8 of 12.
+        reads_at=lambda depth: max(2 * depth // 3 - 1, 0),
+    ),
+    Method(
+        "grad-cam",
+        grad_cam,
+        "states weighted by their mean gradient, positive part, at the input of a block",
+        depth=lambda matcher: matcher.model.config.vision_config.num_hidden_layers,
+        reads_at=middle,
+    ),
+)
 """Name -> method; each takes a layer, and must be given one."""
 
 

@@ -10,12 +10,23 @@ from torch import nn
 
 from .. import encoders
 from ..encoders import Encoder, Matcher, TwoTower
-from ..engine import load
+from ..engine import VLM, load
 from ..errors import CapabilityError
 from ._study import seed_of
 
 if TYPE_CHECKING:
-    from ..engine import VLM
+    from ._models import Model
+
+
+def untrained_model(model: Model, seed: int) -> Model:
+    """A copy of a model of any kind with random weights; see the functions of each kind."""
+    if isinstance(model, VLM):
+        return untrained_copy(model, seed)
+    if isinstance(model, TwoTower):
+        return untrained_two_tower(model, seed)
+    if isinstance(model, Matcher):
+        return untrained_matcher(model, seed)
+    return untrained_encoder(model, seed)
 
 
 def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:

@@ -9,14 +9,13 @@ import numpy as np
 
 from ...data import Sample
 from ...gaze import pool
-from ...saliency import HeatMap
+from ...saliency import HeatMap, ImageTextPair
 from ...stats.maps import resample
 from ...store import Json
 from .._examples import example_of
 from .._sets import plain_boxes
 from .._study import Example
 from .gaze_targets import GazeTarget
-from .saliency_models import ImageTextPair
 
 CELLS = 32
 """Along the longer side, of the density that is drawn."""
@@ -32,7 +31,7 @@ class _Locations:
 def alignment_example(
     sample: Sample,
     aims: Sequence[GazeTarget],
-    reading: ImageTextPair,
+    pair: ImageTextPair,
     maps: Mapping[tuple[str, int], HeatMap],
 ) -> list[Example]:
     """One example: the phrase (or else the word, the sentence) with most fixations."""
@@ -59,7 +58,7 @@ def alignment_example(
         "maps": drawn,
     }
     first = next(iter(own.values()))
-    places = _Locations(reading.grid, plain_boxes(first.boxes), first.positions)
+    places = _Locations(pair.grid, plain_boxes(first.boxes), first.positions)
     return [example_of(sample, places, {}, facts)]
 
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from ...data import Sample
 from ...errors import RetinoscopeError, one_line
+from ...saliency import ImageTextPair, SaliencyModel
 from ...stats.maps import MapScore
 from .._executor import Rows
 from .._tables import Cell, number
 from .gaze_targets import GazeTarget
-from .saliency_models import ImageTextPair, SaliencyModel
 
 
 def row_of(sample: Sample, target: GazeTarget, condition: str | None = None) -> dict[str, Cell]:
@@ -53,19 +53,19 @@ def ranked(values: Sequence[float]) -> dict[str, Cell]:
 
 
 def read_text(
-    reader: SaliencyModel, sample: Sample, text: str, targets: Sequence[GazeTarget]
+    model: SaliencyModel, sample: Sample, text: str, targets: Sequence[GazeTarget]
 ) -> tuple[ImageTextPair | None, list[GazeTarget], Rows]:
     """A text, the segments of it that the model can read, and a row for each that it cannot."""
     try:
-        reading = reader.read(sample.image, text)
+        pair = model.read(sample.image, text)
     except RetinoscopeError as error:
         return None, [], [row_of(sample, target) | {"error": one_line(error)} for target in targets]
     able: list[GazeTarget] = []
     unread: Rows = []
     for target in targets:
         try:
-            reading.check(target.segment)
+            pair.check(target.segment)
             able.append(target)
         except RetinoscopeError as error:
             unread.append(row_of(sample, target) | {"error": one_line(error)})
-    return reading, able, unread
+    return pair, able, unread

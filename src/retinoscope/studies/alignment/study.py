@@ -16,16 +16,19 @@ from typing import ClassVar
 
 import numpy as np
 
+from ...answers.tasks import DESCRIBE
 from ...data import Sample, Segment
 from ...errors import InputError, RetinoscopeError, one_line
-from ...saliency import HeatMap, TargetScore
+from ...saliency import HeatMap, ImageTextPair, SaliencyModel, TargetScore, saliency_model
 from ...stats.maps import METRICS
-from .._map_options import COMPLETENESS, Steps, check_exact, completeness_of, steps_of
+from .._map_options import COMPLETENESS, AskedMaps, MethodAtLayer, Steps, asked_maps, check_exact
+from .._models import Model
 from .._needs import Need
 from .._readable import Prints
 from .._shuffled import partners
 from .._study import Example, Limits, Rows, Study, rng_of
 from .._tables import Cell
+from .._untrained import untrained_model
 from .bounds import bound_rows, other_image
 from .examples import alignment_example
 from .gaze_targets import (
@@ -39,15 +42,19 @@ from .gaze_targets import (
 from .observers import provenances
 from .other_texts import distractors, other_text
 from .rows import cells_of, ranked, read_text, row_of
-from .saliency_models import ImageTextPair, MethodAtLayer, SaliencyModel, saliency_model_of
 
 _OTHERS = 100
 """Samples whose fixations are the negatives of the shuffled AUC."""
+_USUAL = (
+    *("attention", "rollout", "chefer", "grad-cam", "gradient-input"),
+    *("similarity", "cross-attention"),
+)
+"""Of models of any kind; none takes more than two passes a segment."""
 
 
 @dataclass(frozen=True)
 class _AlignmentContext:
-    readers: Mapping[str, SaliencyModel]
+    models: Mapping[str, SaliencyModel]
     others: dict[str, dict[str, Points]]
 
 
@@ -83,7 +90,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
             `.load_matching`). Of a contrastive model's copy with random weights the texts keep
             their vectors.
         methods: names in `retinoscope.saliency.METHODS`, or in `METHODS` of its `contrastive` or
-            `matching`; by default those that take no more than two passes a segment.
+            `matching`; by default some that take no more than two passes a segment.
         layers: for methods that take one; each method's own choice if None, and the block in the
             middle for Grad-CAM.
         granularities: of the segments, among "word", "phrase", "sentence" and "text".
@@ -126,8 +133,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
             raise InputError(f"expected metrics among {', '.join(METRICS)}, got {unknown[0]!r}")
 
     def _check_model(self) -> None:
-        check_exact(self.exact, self._names, self._reader.intervening)
-        self._steps()
+        check_exact(self.exact, self._model, self._asked)
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
         return {"gazes": sum(one.segment is not None for one in sample.attention)}
@@ -143,9 +149,9 @@ class AttentionAlignment(Study[_AlignmentContext]):
     def _parameters(self) -> dict[str, object]:
         told = {
             "rules": vars(self.rules),
-            "methods": self._names,
-            "score": self._reader.explains,
-            "steps": self._steps(),
+            "methods": self._asked.methods,
+            "score": self._model.explains,
+            "steps": self._asked.steps,
         }
         return super()._parameters() | told
 
@@ -158,33 +164,29 @@ class AttentionAlignment(Study[_AlignmentContext]):
         return partners(len(self.samples), self.seed)
 
     @cached_property
-    def _reader(self) -> SaliencyModel:
-        return saliency_model_of(self.vlm, self.score, self.exact)
+    def _model(self) -> SaliencyModel:
+        return self._asking(self.vlm)
+
+    def _asking(self, model: Model) -> SaliencyModel:
+        return saliency_model(model, self.score, self.exact, DESCRIBE)
 
     @cached_property
-    def _asked(self) -> tuple[MethodAtLayer, ...]:
-        """Methods, each with its layers."""
-        return self._reader.asked(self.methods, self.layers)
+    def _asked(self) -> AskedMaps:
+        model = self._model
+        return asked_maps(model, self.methods, self.layers, self.steps, _USUAL, model.usual_layers)
 
-    @property
-    def _names(self) -> list[str]:
-        return list(dict.fromkeys(method for method, _ in self._asked))
-
-    def _steps(self) -> dict[str, int]:
-        return steps_of(self.steps, self._names, self._reader.stepping)
-
-    def _map(self, reading: ImageTextPair, asked: MethodAtLayer, segment: Segment) -> HeatMap:
-        method, layer = asked
-        steps = self._steps().get(method)
-        return reading.heat_map(method, layer, segment, self.seed, steps)
+    def _map(self, pair: ImageTextPair, at: MethodAtLayer, segment: Segment) -> HeatMap:
+        method, layer = at
+        steps = self._asked.steps.get(method)
+        return pair.heat_map(method, segment, layer=layer, steps=steps, seed=self.seed)
 
     def _prepare(self, readable: Sequence[Sample]) -> _AlignmentContext:
-        readers = {"trained": self._reader}
+        models = {"trained": self._model}
         if self.untrained:
-            readers["untrained"] = self._reader.untrained(self.seed)
+            models["untrained"] = self._asking(untrained_model(self.vlm, self.seed))
         rng = rng_of(self.seed, "fixations of other images")
         names = (*self.granularities, "text")
-        return _AlignmentContext(readers, relative_fixations(readable, names, _OTHERS, rng))
+        return _AlignmentContext(models, relative_fixations(readable, names, _OTHERS, rng))
 
     def _rows(
         self, context: _AlignmentContext, index: int, sample: Sample, keep: bool
@@ -197,34 +199,34 @@ class AttentionAlignment(Study[_AlignmentContext]):
             rows += bound_rows(sample, target, self.rules, other)
         for text in dict.fromkeys(target.segment.description for target in targets):
             own = [target for target in targets if target.segment.description == text]
-            for weights, reader in context.readers.items():
-                reading, able, unread = read_text(reader, sample, text, own)
+            for weights, model in context.models.items():
+                pair, able, unread = read_text(model, sample, text, own)
                 # The same text fails in the same way whatever the weights are.
                 rows += unread if weights == "trained" else []
-                if reading is None:
+                if pair is None:
                     break
-                found, maps = self._scored(sample, able, reading, weights)
+                found, maps = self._scored(sample, able, pair, weights)
                 rows += found
                 if keep and weights == "trained":
-                    examples += alignment_example(sample, able, reading, maps)
+                    examples += alignment_example(sample, able, pair, maps)
         if self.distractors:
             rows += self._rankings(context, index, sample)
         return rows, examples
 
     def _scored(
-        self, sample: Sample, targets: Sequence[GazeTarget], reading: ImageTextPair, weights: str
+        self, sample: Sample, targets: Sequence[GazeTarget], pair: ImageTextPair, weights: str
     ) -> tuple[Rows, dict[tuple[str, int], HeatMap]]:
         """Rows of all methods, and their maps by method and target."""
         rows: Rows = []
         kept: dict[tuple[str, int], HeatMap] = {}
-        for one in self._asked:
+        for one in self._asked.at:
             method, layer = one
             pixels: dict[int, np.ndarray] = {}
             facts: dict[int, dict[str, Cell]] = {}
             asked = self._by(weights) | {"method": method, "layer": layer}
             for target in targets:
                 try:
-                    heat = self._map(reading, one, target.segment)
+                    heat = self._map(pair, one, target.segment)
                     pixels[target.number] = target.fitted(heat.pixels())
                 except RetinoscopeError as error:
                     rows.append(row_of(sample, target) | asked | {"error": one_line(error)})
@@ -232,7 +234,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
                 kept.setdefault((method, target.number), heat)
                 facts[target.number] = {
                     "covered": float(heat.covered.mean()),
-                    COMPLETENESS: completeness_of(heat),
+                    COMPLETENESS: heat.completeness,
                 }
             able = [target for target in targets if target.number in pixels]
             for target in able:
@@ -245,7 +247,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
         return rows, kept
 
     def _by(self, weights: str) -> dict[str, Cell]:
-        return {"kind": self._reader.kind, "reads": self._reader.reads, "weights": weights}
+        return {"kind": self._model.kind, "reads": self._model.reads, "weights": weights}
 
     def _rankings(self, context: _AlignmentContext, index: int, sample: Sample) -> Rows:
         rows: Rows = []
@@ -258,17 +260,17 @@ class AttentionAlignment(Study[_AlignmentContext]):
             texts = [text, *others]
             if len(texts) < 2:
                 continue
-            for weights, reader in context.readers.items():
+            for weights, model in context.models.items():
                 base = row_of(sample, target, "ranking") | self._by(weights)
                 try:
-                    read = [reader.read(sample.image, text) for text in texts]
+                    read = [model.read(sample.image, text) for text in texts]
                     fits = ranked([one.fit for one in read])
-                    rows.append(base | {"method": reader.fits_by} | fits)
+                    rows.append(base | {"method": model.fits_by} | fits)
                 except RetinoscopeError as error:
                     if weights == "trained":
                         rows.append(base | {"error": one_line(error)})
                     break
-                for one in self._asked:
+                for one in self._asked.at:
                     asked = {"method": one[0], "layer": one[1]}
                     rows.append(base | asked | self._ranking(target, read, one))
         return rows

@@ -13,9 +13,9 @@ from ...answers.tasks import DEFAULT_PROMPTS, TASKS, PromptOptions, asks_of, rec
 from ...data import Sample
 from ...engine import VLM, fill
 from ...errors import InputError
-from ...saliency import HeatMap, TargetScore, methods_named, weight_dependence
+from ...saliency import HeatMap, TargetScore, methods_named, saliency_model, weight_dependence
 from .._examples import example_of
-from .._map_options import COMPLETENESS, Steps, completeness_of
+from .._map_options import COMPLETENESS, AskedMaps, MethodAtLayer, Steps, asked_maps
 from .._needs import Need
 from .._sets import ImageTokens, object_sets
 from .._shuffled import other_mask, partners
@@ -25,7 +25,7 @@ from .._untrained import untrained_copy
 from ..alignment.gaze_targets import Rules
 from ..alignment.observers import provenances
 from ..alignment.study import AttentionAlignment
-from .asked import AskedMethods, MethodAndLayer, asked_methods, maps_as_json, refuse_other_kinds
+from .maps import curves_of, maps_as_json, maps_of, refuse_other_kinds
 from .options import OF_MASKS, OF_OBSERVERS, AttendOptions
 from .scores import BASELINES, baseline, scores
 from .targets import Explained, explained
@@ -117,8 +117,11 @@ class AttributionLocalisation(Study[_AttributionContext]):
         _ = self._asked
 
     @cached_property
-    def _asked(self) -> AskedMethods:
-        return asked_methods(self.vlm, self.methods, self.layers, self.steps, self.seed)
+    def _asked(self) -> AskedMaps:
+        model = saliency_model(self.vlm)
+        return asked_maps(
+            model, self.methods, self.layers, self.steps, model.methods, model.layers_of
+        )
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
         asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
@@ -128,7 +131,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
 
     def _parameters(self) -> dict[str, object]:
         options = super()._parameters() | {"prompts": recorded(self.prompts)}
-        options["methods"] = [method.name for method in self._asked.methods]
+        options["methods"] = self._asked.methods
         options["steps"] = self._asked.steps
         return options
 
@@ -185,18 +188,18 @@ class AttributionLocalisation(Study[_AttributionContext]):
         other = None
         if partner is not None:
             other = other_mask(self.samples, partner, one.objects[0], sample, self.prompts)
-        heats = self._asked.maps(goal, context.fill)
+        heats = maps_of(goal, self._asked, context.fill, self.seed)
         some = next(iter(heats.values()))
         for name in BASELINES:
             heats[name, None] = baseline(name, some, self.seed, sample.id, str(one.item))
-        more: dict[MethodAndLayer, dict[str, Cell]] = {key: {} for key in heats}
-        bare: dict[MethodAndLayer, HeatMap] = {}
+        more: dict[MethodAtLayer, dict[str, Cell]] = {key: {} for key in heats}
+        bare: dict[MethodAtLayer, HeatMap] = {}
         value = goal.value
         if index < self.controls:
-            more = self._asked.curves(goal, context.fill, heats, self.curve_steps)
+            more = curves_of(goal, heats, context.fill, self.curve_steps, self.seed)
             if context.untrained is not None:
                 fresh = one.goal(context.untrained, sample, self.exact)
-                bare = self._asked.maps(fresh, None)
+                bare = maps_of(fresh, self._asked, None, self.seed)
                 for key, heat in bare.items():
                     same = weight_dependence(heats[key], heat)
                     more[key]["spearman"] = same.value if same.defined else None
@@ -211,7 +214,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
                         "layer": key[1],
                         "value": value if weights == "trained" else None,
                         "n_tokens": len(tokens),
-                        COMPLETENESS: completeness_of(heat),
+                        COMPLETENESS: heat.completeness,
                     }
                     | scores(heat, mask, other)
                     | (more[key] if weights == "trained" else {})

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from ...grouping import counts_of, shuffled, text_scores
 from ...saliency import Exact, Method, Target, resolve
 from .._executor import Rows
-from .._map_options import COMPLETENESS, completeness_of
+from .._map_options import COMPLETENESS
 from .._tables import Cell
 from .subjects import JOINT, Subject, Texts
 from .view import Counts, Upsample, View
@@ -164,7 +164,7 @@ def attribution_rows(
         layer = layers[len(layers) // 2]
         heats = [method(run, goal, layer=layer, seed=seed) for goal in goals]
         maps = np.stack([heat.values for heat in heats])[:, view.placed]
-        errors = [error for heat in heats if (error := completeness_of(heat)) is not None]
+        errors = [heat.completeness for heat in heats if heat.completeness is not None]
         name = "" if layer is None else f"decoder.{layer}"
         for told, scores in ((method.name, maps), (f"{method.name}, shuffled", maps[order])):
             counts = view.counts(scores, chosen, 0, upsample)
