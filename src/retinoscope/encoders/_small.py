@@ -136,7 +136,7 @@ class SmallTwoTower(TwoTower):
         return layout, self.encoder.tower.post_layernorm(seen[-1][0])
 
 
-class _Named(NamedTuple):
+class _SmallName(NamedTuple):
     """What the name of one of the comparison's encoders says; no seed of a packaged one."""
 
     objective: str
@@ -144,12 +144,12 @@ class _Named(NamedTuple):
     folder: Path
 
 
-def _named(name: str) -> _Named:
+def _named(name: str) -> _SmallName:
     what, _, folder = name.removeprefix(SMALL).partition("@")
     objective, _, seed = what.partition("/")
     if seed and not seed.isdecimal():
         raise InputError(f"expected small:OBJECTIVE/SEED@FOLDER, got {name!r}")
-    return _Named(
+    return _SmallName(
         ALIASES.get(objective, objective),
         int(seed) if seed else None,
         Path(folder) if folder else WEIGHTS,

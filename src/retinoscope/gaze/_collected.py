@@ -169,7 +169,7 @@ _Seconds = Annotated[FiniteFloat, Field(ge=0, le=1e7)]
 
 
 @with_config(STRICT)
-class _Word(TypedDict):
+class _TrialWord(TypedDict):
     text: str
     start: _Seconds
     end: _Seconds
@@ -186,7 +186,7 @@ class _TrialFacts(TypedDict):
     blur: Annotated[FiniteFloat, Field(ge=0, le=1e6)]
     task: Literal["describe", "read"]
     pauses: list[Annotated[tuple[_Seconds, _Seconds], Field(strict=False)]]
-    words: Annotated[list[_Word], Field(max_length=MOST_WORDS)]
+    words: Annotated[list[_TrialWord], Field(max_length=MOST_WORDS)]
     end: _Seconds
     instruments: list[str]
 

@@ -105,7 +105,7 @@ class _Fixation(TypedDict):
 
 
 @with_config(STRICT)
-class _Word(TypedDict):
+class _StoredWord(TypedDict):
     text: str
     start: Coordinate
     end: Coordinate
@@ -114,7 +114,7 @@ class _Word(TypedDict):
 @with_config(STRICT)
 class _Stored(TypedDict):
     fixation_data: Annotated[list[_Fixation], Field(max_length=MOST_FIXATIONS)]
-    transcription_data: Annotated[list[_Word], Field(max_length=MOST_WORDS)]
+    transcription_data: Annotated[list[_StoredWord], Field(max_length=MOST_WORDS)]
     provenance: NotRequired[Provenance]
     instrument: NotRequired[Instrument]
     observer: NotRequired[Annotated[int, Field(gt=-(2**53), lt=2**53)] | None]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..naming import slugify
+from ..stats import Interval
 from .findings import Finding, listing
 
 __all__ = [
@@ -36,16 +37,6 @@ TO = "\u2013"
 
 Value = str | int | float | bool | None
 Record = Mapping[str, Value]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A share or a mean over `n` cases, with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-    n: int = 0
 
 
 @dataclass(frozen=True)

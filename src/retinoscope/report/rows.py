@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-from .blocks import Interval, Record, Value
+from ..stats import Interval
+from .blocks import Record, Value
 
 
 def pick(rows: Iterable[Record], **keys: Value) -> list[Record]:
@@ -26,7 +28,11 @@ def number(row: Record, key: str) -> float | None:
 
 
 def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
-    """Columns `name`, `name_low`, `name_high`; None where the study had nothing to estimate."""
+    """Columns `name`, `name_low`, `name_high`; None where the study had nothing to estimate.
+
+    Args:
+        n: the column that says of how many cases.
+    """
     if row is None:
         return None
     middle, low, high = (number(row, name + end) for end in ("", "_low", "_high"))
@@ -37,6 +43,9 @@ def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
         middle if low is None else low,
         middle if high is None else high,
         int(number(row, n) or 0),
+        int(number(row, "n_images") or 0),
+        0.95,
+        "as the summary has it",
     )
 
 
@@ -49,7 +58,7 @@ def band(row: Record | None, name: str) -> Interval | None:
     low, high = (number(row, f"{name}_band_{end}") for end in ("low", "high"))
     if low is None or high is None:
         low = high = math.nan
-    return Interval(x.value, low, high, x.n)
+    return replace(x, low=low, high=high)
 
 
 def values(rows: Iterable[Record], key: str) -> list[Value]:

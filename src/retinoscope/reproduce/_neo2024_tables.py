@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..report.blocks import PAPER, Column, Record, Section, Table, number_interval, percent_interval
+from ..report.blocks import (
+    PAPER,
+    Column,
+    Interval,
+    Record,
+    Section,
+    Table,
+    Value,
+    number_interval,
+    percent_interval,
+)
 from ..report.rows import first, interval, number, pick
 from ..studies import PAPER_SOURCES, TOKENS_OBJECT_1, PaperNumber, paper_number
 from ..studies.knockout.options import TARGET_LABELS
@@ -21,6 +31,7 @@ PATHS = (
 )
 UNKNOWN, NOT_RUN, NONE_RIGHT = "not known", "not run", "none right"
 NONE_FOUND = "none found"
+IMAGES = {"all": "all images", "hitting": "images that hit", "mean curve": "mean over images"}
 Summaries = Mapping[str, Sequence[Record]]
 """Rows by mode."""
 
@@ -32,20 +43,11 @@ def _sources() -> str:
 
 def table_1(summaries: Summaries) -> Section:
     """Token ablation; of each mode the rows under its own rules."""
-    sets = [OBJECT, RING_1, RING_2, NamedSet("registers")]
-    sets += [NamedSet(kind, n_drawn=n) for kind in ("gradient", "random") for n in SIZES]
-    drawn = {NamedSet.of(row) for rows in summaries.values() for row in rows if row["n_drawn"]}
-    sets += sorted(drawn - {*sets}, key=lambda one: (one.token_set, one.n_drawn))
     rows, records = [], []
-    for tokens in sets:
+    for tokens in _token_sets(summaries):
         for task in TASKS:
             known = paper_number("ablation", task=task, **tokens.columns)
-            record: dict[str, str | float | bool | None] = {
-                **tokens.columns,
-                "task": task,
-                "paper": None if known is None else known.value,
-                "paper_source": None if known is None else known.source,
-            }
+            record = {**tokens.columns, "task": task, **_of_paper(known)}
             cells = [tokens.label, task, _paper_percent(known)]
             for mode, summary in summaries.items():
                 row = first(summary, task=task, **tokens.columns)
@@ -56,13 +58,7 @@ def table_1(summaries: Summaries) -> Section:
                 empty = NONE_FOUND if size == 0 else None
                 cells.append(none if share is None else empty or percent_interval(share))
                 cells.append("" if size is None else f"{size:.1f}")
-                record[f"{mode}_mode"] = None if share is None else share.value
-                record |= {
-                    f"{mode}_mode_low": None if share is None else share.low,
-                    f"{mode}_mode_high": None if share is None else share.high,
-                    f"{mode}_mode_n": None if share is None else share.n,
-                    f"{mode}_mode_tokens": size,
-                }
+                record |= _of_mode(mode, share) | {f"{mode}_mode_tokens": size}
             rows.append(tuple(cells))
             records.append(record)
     columns = [
@@ -95,44 +91,40 @@ def table_1(summaries: Summaries) -> Section:
     )
 
 
+def _token_sets(summaries: Summaries) -> list[NamedSet]:
+    """The paper's sets, then those of other sizes that were drawn here."""
+    sets = [OBJECT, RING_1, RING_2, NamedSet("registers")]
+    sets += [NamedSet(kind, n_drawn=n) for kind in ("gradient", "random") for n in SIZES]
+    drawn = {NamedSet.of(row) for rows in summaries.values() for row in rows if row["n_drawn"]}
+    return sets + sorted(drawn - {*sets}, key=lambda one: (one.token_set, one.n_drawn))
+
+
+def _of_paper(known: PaperNumber | None) -> dict[str, Value]:
+    """The paper's number in a record."""
+    return {
+        "paper": None if known is None else known.value,
+        "paper_source": None if known is None else known.source,
+    }
+
+
+def _of_mode(mode: str, found: Interval | None) -> dict[str, Value]:
+    """What one mode measured in a record."""
+    return {
+        f"{mode}_mode": None if found is None else found.value,
+        f"{mode}_mode_low": None if found is None else found.low,
+        f"{mode}_mode_high": None if found is None else found.high,
+        f"{mode}_mode_n": None if found is None else found.n,
+    }
+
+
 def _paper_percent(known: PaperNumber | None) -> str:
     return UNKNOWN if known is None else f"{100 * known.value:.4g}% [{known.tag}]"
 
 
 def lens_numbers(runs: Sequence[StudyRun]) -> Section:
     """The best layer of each image, counted in each way."""
-    share, layer = (paper_number("lens", of=name) for name in ("share", "layer"))
-    rows: list[tuple[str, ...]] = []
-    records: list[Record] = []
-    best = [] if not runs else pick(runs[0].extra("best_layer"), weights="trained", group="object")
-    covers = covers_of(runs[0]) if runs else []
-    chosen: list[Record | None] = [
-        first(best, measure=measure, images=images, cover=cover)
-        for measure in ("strict", "lenient")
-        for cover in covers
-        for images in ("all", "hitting", "mean curve")
-    ]
-    names = {"all": "all images", "hitting": "images that hit", "mean curve": "mean over images"}
-    for row in chosen:
-        if row is None:
-            continue
-        shown, at = interval(row, "share"), interval(row, "layer")
-        cover = cover_name(number(row, "cover"))
-        what = f"{row['measure']} match, {names[str(row['images'])]}, {cover}"
-        layers = f"of {row['n_layers']}"
-        # The paper's is a mean of maxima; the peak of a mean is another statistic.
-        same = row["images"] != "mean curve"
-        rows.append(
-            (
-                what,
-                f"{100 * share.value:.1f}% [{share.tag}]" if share and same else UNKNOWN,
-                "" if shown is None else percent_interval(shown),
-                f"{layer.value:.1f} of 33 [{layer.tag}]" if layer and same else UNKNOWN,
-                "" if at is None else f"{number_interval(at, 1)} {layers}",
-                str(row["n_images"]),
-            )
-        )
-        records.append(row)
+    records = [] if not runs else _best_layers(runs[0])
+    rows = [_best_layer_cells(row) for row in records]
     return Section(
         key="lens-numbers",
         title="Section 4.1: the best layer of each image",
@@ -164,6 +156,32 @@ def lens_numbers(runs: Sequence[StudyRun]) -> Section:
     )
 
 
+def _best_layers(run: StudyRun) -> list[Record]:
+    best = pick(run.extra("best_layer"), weights="trained", group="object")
+    chosen = [
+        first(best, measure=measure, images=images, cover=cover)
+        for measure in ("strict", "lenient")
+        for cover in covers_of(run)
+        for images in IMAGES
+    ]
+    return [row for row in chosen if row is not None]
+
+
+def _best_layer_cells(row: Record) -> tuple[str, ...]:
+    share, layer = (paper_number("lens", of=name) for name in ("share", "layer"))
+    shown, at = interval(row, "share"), interval(row, "layer")
+    # The paper's is a mean of maxima; the peak of a mean is another statistic.
+    same = row["images"] != "mean curve"
+    return (
+        f"{row['measure']} match, {IMAGES[str(row['images'])]}, {cover_name(number(row, 'cover'))}",
+        f"{100 * share.value:.1f}% [{share.tag}]" if share and same else UNKNOWN,
+        "" if shown is None else percent_interval(shown),
+        f"{layer.value:.1f} of 33 [{layer.tag}]" if layer and same else UNKNOWN,
+        "" if at is None else f"{number_interval(at, 1)} of {row['n_layers']}",
+        str(row["n_images"]),
+    )
+
+
 def table_2(summaries: Summaries) -> Section:
     """Attention knockout."""
     rows, records = [], []
@@ -171,11 +189,7 @@ def table_2(summaries: Summaries) -> Section:
         for window in WINDOWS:
             edge = {**source.columns, "target": target, "window": window}
             known = paper_number("knockout", **edge)
-            record: dict[str, str | float | bool | None] = {
-                **edge,
-                "paper": None if known is None else known.value,
-                "paper_source": None if known is None else known.source,
-            }
+            record = edge | _of_paper(known)
             path = f"{source.label} → {TARGET_LABELS[target]}"
             told = UNKNOWN if known is None else f"{known.value:.2f} [{known.tag}]"
             cells = [path, window, told]
@@ -183,12 +197,7 @@ def table_2(summaries: Summaries) -> Section:
                 row = first(summary, **edge)
                 found = interval(row, "accuracy")
                 cells.append(NOT_RUN if found is None else number_interval(found))
-                record[f"{mode}_mode"] = None if found is None else found.value
-                record |= {
-                    f"{mode}_mode_low": None if found is None else found.low,
-                    f"{mode}_mode_high": None if found is None else found.high,
-                    f"{mode}_mode_n": None if found is None else found.n,
-                }
+                record |= _of_mode(mode, found)
             rows.append(tuple(cells))
             records.append(record)
     return Section(

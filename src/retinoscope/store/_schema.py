@@ -29,7 +29,7 @@ _Text = Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
 _Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
-class _Named(TypedDict):
+class _NameFacts(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     name: NotRequired[str | None]
     fingerprint: NotRequired[_Text]
@@ -42,7 +42,7 @@ class _SourceFacts(TypedDict):
     limit: NotRequired[_Count]
 
 
-class _DataFacts(_Named):
+class _DataFacts(_NameFacts):
     samples: NotRequired[_Count]
     images: NotRequired[_Count]
     source: NotRequired[_SourceFacts | None]
@@ -52,7 +52,7 @@ class _RunManifest(TypedDict):
     __pydantic_config__ = ConfigDict(extra="allow", strict=True)  # type: ignore[misc]
     study: _Text
     parameters: dict[str, Any]
-    model: _Named | str
+    model: _NameFacts | str
     data: _DataFacts | str
     seeds: dict[str, Any] | int
     dtype: str

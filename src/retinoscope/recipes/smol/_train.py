@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import LlavaForConditionalGeneration, LlavaProcessor, PreTrainedTokenizerBase
+from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
 
 from ...arguments import seed as check_seed
 from ...arguments import whole
@@ -96,40 +96,48 @@ def train_smol(
     place = _checked(variants, recipe, device, held_out, samples)
     begun = None if start is None else _fitting(start, recipe, parts)
     # Whatever can be refused is refused before the work folder belongs to this training.
-    model, processor = _assembled(parts, recipe)
+    model, tokenizer = _assembled(parts, recipe)
     identity = asdict(recipe) | parts.hashes() | {"images": len(samples)}
     claim(work, identity if start is None else identity | {"start": sha256(start / FILE)})
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, 12, report, _OPTIONS)
     unseen = draw_bank(work, held_out, HELD_OUT_SEED, 12, report)
     more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
-    tokenizer: PreTrainedTokenizerBase = processor.tokenizer  # type: ignore[attr-defined]
     torch.nn.Module.to(model, place)
     train, watch = training_data(model, tokenizer, bank, more, samples, recipe, work, place, report)
     training = AdapterTraining(model, recipe, tokenizer, train, watch, begun, work, report)
     stage = training.best_rate()
     alone = not samples and (start is None or world_of(str(start)) is not None)
-    results = _Results(out, parts, recipe, stage, tokenizer, (unseen, more), start, alone)
-
-    def finish(variant: str, low_rank: dict[str, Tensor]) -> None:
+    writer = _VariantWriter(out, parts, recipe, stage, tokenizer, (unseen, more), start, alone)
+    seconds = _seconds(minutes), _seconds(lora_minutes)
+    for variant, low_rank in _variants(training, model, recipe, stage, variants, seconds):
         losses = training.held_out_losses()
         weights = training.weights(parts, low_rank)
-        finished(variant, results.write(variant, weights, losses, place), losses)
+        finished(variant, writer.write(variant, weights, losses, place), losses)
 
+
+def _variants(
+    training: AdapterTraining,
+    model: LlavaForConditionalGeneration,
+    recipe: SmolRecipe,
+    stage: Stage,
+    variants: Sequence[str],
+    seconds: tuple[float | None, float | None],
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Each variant as soon as it is trained, with its low-rank updates."""
     projector = {"projector": training.projector}
     with in_int8(model.model.language_model) if recipe.int8 else nullcontext():
-        training.run("adapter", stage, projector, _seconds(minutes))
+        training.run("adapter", stage, projector, seconds[0])
     if "smol" in variants:
-        finish("smol", {})
+        yield "smol", {}
     if "smol-lora" in variants:
         added = attach(model.model.language_model, recipe.rank, recipe.alpha, recipe.seed)
-        modules = projector | {"low_rank": added}
-        training.run("lora", recipe.lora, modules, _seconds(lora_minutes))
-        finish("smol-lora", dict(added.state_dict()))
+        training.run("lora", recipe.lora, projector | {"low_rank": added}, seconds[1])
+        yield "smol-lora", dict(added.state_dict())
 
 
 @dataclass(frozen=True)
-class _Results:
-    """The folder of each variant: the adapter, its scores on held-out scenes, its card.
+class _VariantWriter:
+    """Writes the folder of each variant: the adapter, its scores on held-out scenes, its card.
 
     Attributes:
         stage: as the adapter was trained.
@@ -208,10 +216,11 @@ def _seconds(minutes: float | None) -> float | None:
 
 def _assembled(
     parts: Parts, recipe: SmolRecipe
-) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
+) -> tuple[LlavaForConditionalGeneration, PreTrainedTokenizerBase]:
     language, tokenizer = open_language(parts.language)
-    vision = LiteConfig(**recipe.eyes.options)
-    return assemble(language, tokenizer, vision_state(parts.vision), vision, seed=recipe.seed)
+    vision, state = LiteConfig(**recipe.eyes.options), vision_state(parts.vision)
+    model, processor = assemble(language, tokenizer, state, vision, seed=recipe.seed)
+    return model, processor.tokenizer  # type: ignore[attr-defined]
 
 
 def _fitting(start: Path, recipe: SmolRecipe, parts: Parts) -> AdapterWeights:

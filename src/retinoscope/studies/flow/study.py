@@ -80,7 +80,7 @@ class _FlowCut:
 
 
 @dataclass(frozen=True)
-class _Said:
+class _FlowOutput:
     """What came out under one condition."""
 
     text: str
@@ -262,9 +262,9 @@ class InformationFlow(Study[_FlowContext]):
         image = ImageTokens(run)
         longest = self.description_tokens if ask is None else self.answer_tokens
         clean = run.generate(longest, keep_logits=False)
-        before = _Said(clean.text, run.logits)
+        before = _FlowOutput(clean.text, run.logits)
 
-        def measured(said: _Said) -> dict[str, Cell]:
+        def measured(said: _FlowOutput) -> dict[str, Cell]:
             if ask is None:
                 return _described(context.names, sample, before, said)
             return _answered(words, ask, before, said, run.ending)
@@ -294,14 +294,14 @@ class InformationFlow(Study[_FlowContext]):
         }
         return rows, example_of(sample, image, {}, facts)
 
-    def _under(self, run: Run, cuts: Sequence[_FlowCut], longest: int) -> list[_Said]:
+    def _under(self, run: Run, cuts: Sequence[_FlowCut], longest: int) -> list[_FlowOutput]:
         if not cuts:
             return []
         effects = run.counterfactuals(
             [cut.blocked.knockouts(run, cut.where.layers) for cut in cuts], exact=self.exact
         )
         texts = effects.generate(longest).texts
-        return [_Said(*one) for one in zip(texts, effects.logits, strict=True)]
+        return [_FlowOutput(*one) for one in zip(texts, effects.logits, strict=True)]
 
     def _cuts(
         self,
@@ -359,7 +359,7 @@ def _facts(ask: Ask | None) -> dict[str, Cell]:
 
 
 def _described(
-    names: Sequence[str], sample: Sample, before: _Said, after: _Said
+    names: Sequence[str], sample: Sample, before: _FlowOutput, after: _FlowOutput
 ) -> dict[str, Cell]:
     """What of the untouched description survives, and what of the truth is named."""
     truth = frozenset(obj.name for obj in (*sample.objects, *sample.others))
@@ -383,7 +383,7 @@ def _described(
 
 
 def _answered(
-    words: Answers, ask: Ask, before: _Said, after: _Said, ending: str
+    words: Answers, ask: Ask, before: _FlowOutput, after: _FlowOutput, ending: str
 ) -> dict[str, Cell]:
     """Probability and rank of the right answer's first piece, and whether the text holds it."""
     pieces = words.first_pieces(ask.answer, ending)

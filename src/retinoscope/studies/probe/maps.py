@@ -21,7 +21,7 @@ from .units import said_at
 
 
 @dataclass(frozen=True)
-class _Said:
+class _LayerAnswers:
     """What the first probe of each layer said at all test locations, and the truth, one task."""
 
     task: str
@@ -47,7 +47,7 @@ def write_maps(directory: RunDirectory, setup: Setup, n_examples: int) -> None:
     """Keeps the categories of every test image, and pictures of the first ones."""
     data = setup.grids.data
     tables = [
-        _said(directory, setup, source, task)
+        _layer_answers(directory, setup, source, task)
         for source in setup.sources.values()
         if source.kind == "encoder"
         for task in setup.grids.questions.dense
@@ -80,7 +80,9 @@ def write_maps(directory: RunDirectory, setup: Setup, n_examples: int) -> None:
             _write_picture(directory, setup, number, image)
 
 
-def _said(directory: RunDirectory, setup: Setup, source: Source, task: str) -> _Said:
+def _layer_answers(
+    directory: RunDirectory, setup: Setup, source: Source, task: str
+) -> _LayerAnswers:
     dense = setup.grids.labels(source.name, task)
     n = dense.test.n_locations
     rows = []
@@ -91,7 +93,7 @@ def _said(directory: RunDirectory, setup: Setup, source: Source, task: str) -> _
         except InputError:
             # The probe failed, and its row says why.
             rows.append(np.full(n, UNKNOWN))
-    return _Said(task, source, dense, np.stack([*rows, _truth(dense, task)]))
+    return _LayerAnswers(task, source, dense, np.stack([*rows, _truth(dense, task)]))
 
 
 def _write_picture(directory: RunDirectory, setup: Setup, number: int, image: int) -> None:
