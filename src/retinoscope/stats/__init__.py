@@ -4,6 +4,7 @@ Images, not tokens, are the independent units: pass the image of each item as `g
 results are NaN with a `reason`, never 0; NaN in the input is refused.
 """
 
+from retinoscope.stats import maps
 from retinoscope.stats._bootstrap import resample_weights
 from retinoscope.stats._clusters import (
     cluster_mean,
@@ -47,6 +48,7 @@ __all__ = [
     "cross_fitted",
     "half_of",
     "holm",
+    "maps",
     "mean_iou",
     "mean_iou_difference",
     "over_seeds",
