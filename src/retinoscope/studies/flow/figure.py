@@ -150,19 +150,7 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
         panel = drawing.subplots()
         # A mesh and no image: the figure stays a vector drawing.
         panel.pcolormesh(shown, cmap="cividis", vmin=0, vmax=1, edgecolor=PAPER, linewidth=0.8)
-        for i, line in enumerate(shown):
-            for j, value in enumerate(line):
-                if value == value:
-                    tone = "#ffffff" if value < 0.55 else "#101010"
-                    panel.text(
-                        j + 0.5,
-                        i + 0.5,
-                        f"{value:.2f}",
-                        ha="center",
-                        va="center",
-                        color=tone,
-                        size=8.5,
-                    )
+        _write_values(panel, shown)
         panel.set_xticks(
             [j + 0.5 for j in range(len(windows))],
             [_window_name(*window) for window in windows],
@@ -187,6 +175,16 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
         caption="F1 of the objects named, by blocked edges and window of layers (last position "
         f"{READING_NAMES[reading]}): “only” blocks in these layers, “but” in all others.",
     )
+
+
+def _write_values(panel, values: Sequence[Sequence[float]]) -> None:
+    """Each cell's number in it, in the ink that stands out from its colour."""
+    for i, line in enumerate(values):
+        for j, value in enumerate(line):
+            if value == value:
+                tone = "#ffffff" if value < 0.55 else "#101010"
+                centre = {"ha": "center", "va": "center"}
+                panel.text(j + 0.5, i + 0.5, f"{value:.2f}", color=tone, size=8.5, **centre)
 
 
 def _of(

@@ -83,10 +83,7 @@ def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]]) -> Figure:
             panel.set_yticks([0, 0.25, 0.5, 0.75, 1])
             panel.yaxis.set_major_formatter(PercentFormatter(1.0))
         grid[-1][0].set_xlabel("layer (0 = what the decoder receives)", loc="left")
-        handles, labels = grid[0][0].get_legend_handles_labels()
-        few = len(labels) <= 4
-        place = {"loc": "upper right", "bbox_to_anchor": (0.995, 0.0)}
-        drawing.legend(handles, labels, ncols=4 if few else 3, **place)  # type: ignore[arg-type]
+        _legend(drawing, grid[0][0], 3)
         drawing.tight_layout(w_pad=1.6, h_pad=1.8)
         svg = svg_of(drawing)
     peaks = [
@@ -135,9 +132,7 @@ def readings_figure(model: str, readings: Mapping[float | None, Mapping[str, Cur
             panel.yaxis.set_major_formatter(PercentFormatter(1.0))
         panels[0].set_ylabel("object tokens")
         panels[0].set_xlabel("layer", loc="left")
-        handles, labels = panels[0].get_legend_handles_labels()
-        place = {"loc": "upper right", "bbox_to_anchor": (0.995, 0.0)}
-        drawing.legend(handles, labels, ncols=4, **place)  # type: ignore[arg-type]
+        _legend(drawing, panels[0], 4)
         drawing.tight_layout(w_pad=1.6)
         svg = svg_of(drawing)
     return Figure(
@@ -159,6 +154,13 @@ def _bands(curves: Iterable[Curve]) -> str:
     zeros = [x.high for curve in curves for x in curve.bands if x.value == 0 and x.high == x.high]
     none = f"; that of a share of 0% ends at {percent(max(zeros))} at most" if zeros else ""
     return f"Bands hold a whole curve at 95%, over images{none}."
+
+
+def _legend(drawing, panel, n_columns: int) -> None:
+    """A panel's legend below the drawing; `n_columns` of more than four lines, else 4."""
+    handles, labels = panel.get_legend_handles_labels()
+    place = {"loc": "upper right", "bbox_to_anchor": (0.995, 0.0)}
+    drawing.legend(handles, labels, ncols=n_columns if len(labels) > 4 else 4, **place)
 
 
 def _draw(panel, curve: Curve, color: str, dash: str, mark: str, label: str) -> None:

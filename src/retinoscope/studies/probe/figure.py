@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ...report.blocks import Figure, Record, python_lines
 from ...report.rows import interval, number, pick, values
@@ -61,40 +61,16 @@ def axes_figure(run: StudyRun) -> Figure | None:
         drawing = Drawing(figsize=(9.2, 4.4))
         panel = drawing.subplots()
         names = list(dict.fromkeys(key[0] for key in shared))
-        series = 0
+        kinds = {key[0]: str(across[key].get("kind")) for key in reversed(shared)}
+        styles = _styles({name: kinds[name] for name in names})
         for name in names:
-            keys = [key for key in shared if key[0] == name]
-            kind = str(across[keys[0]].get("kind"))
-            color, mark, dash = GREY, "D", ":"
-            if kind == "encoder":
-                color, mark = SERIES[series % len(SERIES)], MARKERS[series % len(MARKERS)]
-                dash = "-" if series < len(SERIES) else "--"
-                series += 1
-            x = [_value(across[key]) for key in keys]
-            y = [_value(up[key]) for key in keys]
-            if kind == "pixels":
-                mark, dash = "x", ""
-            panel.plot(x, y, dash, marker=mark, color=color, label=name, lw=1.5)
-            for key in keys:
-                for row, along in ((across[key], True), (up[key], False)):
-                    if error := interval(row, "value"):
-                        at = ([error.low, error.high], [_value(up[key])] * 2)
-                        line = at if along else ([_value(across[key])] * 2, [error.low, error.high])
-                        panel.plot(*line, "-", color=color, lw=0.8, alpha=0.5)
-            if kind == "encoder":
-                for place, key in enumerate(keys):
-                    if place in (0, len(keys) - 1) and len(names) <= 6:
-                        panel.annotate(
-                            key[1],
-                            (_value(across[key]), _value(up[key])),
-                            textcoords="offset points",
-                            xytext=(6, 5),
-                            fontsize=8.5,
-                            color=MUTED,
-                        )
+            points = [(across[key], up[key]) for key in shared if key[0] == name]
+            _path(panel, points, name, styles[name])
+            if kinds[name] == "encoder":
+                if len(names) <= 6:
+                    _name_ends(panel, points)
                 facts += [
-                    f"{name} {key[1]}: {_value(across[key]):.2f}, {_value(up[key]):.2f}"
-                    for key in keys
+                    f"{name} {x['layer']}: {_value(x):.2f}, {_value(y):.2f}" for x, y in points
                 ]
         bound = next((b for key in shared if (b := number(up[key], "bound")) is not None), None)
         if bound is not None:
@@ -132,6 +108,47 @@ def axes_figure(run: StudyRun) -> Figure | None:
     )
 
 
+def _styles(kinds: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
+    """Colour, marker and line of each series: an encoder's own, or a baseline's."""
+    styles = {
+        name: (GREY, "x", "") if kind == "pixels" else (GREY, "D", ":")
+        for name, kind in kinds.items()
+    }
+    for n, name in enumerate(name for name, kind in kinds.items() if kind == "encoder"):
+        dash = "-" if n < len(SERIES) else "--"
+        styles[name] = SERIES[n % len(SERIES)], MARKERS[n % len(MARKERS)], dash
+    return styles
+
+
+def _path(
+    panel, points: Sequence[tuple[Record, Record]], name: str, style: tuple[str, str, str]
+) -> None:
+    """The layers of one encoder, with the interval of each along both axes."""
+    color, mark, dash = style
+    x, y = ([_value(row) for row in rows] for rows in zip(*points, strict=True))
+    panel.plot(x, y, dash, marker=mark, color=color, label=name, lw=1.5)
+    for across, up in points:
+        if error := interval(across, "value"):
+            at = ([error.low, error.high], [_value(up)] * 2)
+            panel.plot(*at, "-", color=color, lw=0.8, alpha=0.5)
+        if error := interval(up, "value"):
+            at = ([_value(across)] * 2, [error.low, error.high])
+            panel.plot(*at, "-", color=color, lw=0.8, alpha=0.5)
+
+
+def _name_ends(panel, points: Sequence[tuple[Record, Record]]) -> None:
+    """Writes the layer's name at both ends of a path."""
+    for across, up in points if len(points) == 1 else (points[0], points[-1]):
+        panel.annotate(
+            str(across["layer"]),
+            (_value(across), _value(up)),
+            textcoords="offset points",
+            xytext=(6, 5),
+            fontsize=8.5,
+            color=MUTED,
+        )
+
+
 def layers_figure(run: StudyRun, measures: Sequence[tuple[str, str, str]]) -> Figure | None:
     """Every task by layer; one panel a task, one line an encoder.
 
@@ -155,21 +172,17 @@ def layers_figure(run: StudyRun, measures: Sequence[tuple[str, str, str]]) -> Fi
         for panel, (task, measure, title) in zip(panels, shown, strict=False):
             own = _task(rows, (task, measure))
             layers = list(dict.fromkeys(str(row["layer"]) for row in sorted(own, key=_order)))
-            series = 0
-            for name in values(own, "encoder"):
+            names = [str(name) for name in values(own, "encoder")]
+            kinds = {name: str(pick(own, encoder=name)[0].get("kind")) for name in names}
+            for name, (color, mark, dash) in _styles(kinds).items():
                 points = pick(own, encoder=name)
-                color, mark, dash = GREY, "D", ":"
-                if points[0].get("kind") == "encoder":
-                    color, mark = SERIES[series % len(SERIES)], MARKERS[series % len(MARKERS)]
-                    dash = "-" if series < len(SERIES) else "--"
-                    series += 1
                 at = [layers.index(str(row["layer"])) for row in points]
                 found = [interval(row, "value") for row in points]
                 low = [x.low if x else float("nan") for x in found]
                 high = [x.high if x else float("nan") for x in found]
                 panel.fill_between(at, low, high, color=color, alpha=0.13, lw=0)
                 middle = [_value(row) for row in points]
-                panel.plot(at, middle, dash, marker=mark, color=color, label=str(name), lw=1.6)
+                panel.plot(at, middle, dash, marker=mark, color=color, label=name, lw=1.6)
             for name, style in (("bound", (0, (1, 3))), ("constant", (0, (5, 4)))):
                 level = _level(run, task, measure, name)
                 if level is not None:
