@@ -209,7 +209,7 @@ def test_run_lengths_that_begin_anew_at_zero(counts: list[int]) -> None:
 def test_polygons_upon_each_other_are_bounded() -> None:
     whole = [0, 0, 400, 0, 400, 300, 0, 300]
     assert decode_segmentation([whole] * 100, 300, 400).all()
-    with pytest.raises(InputError, match="polygons beside each other, got 100000"):
+    with pytest.raises(InputError, match="separate polygons, got 100000"):
         decode_segmentation([whole] * 100_000, 300, 400)
 
 

@@ -1,12 +1,12 @@
-"""Images with what is known about them: drawn scenes, COCO, Pascal VOC, ADE20K, folders, tables.
+"""Images with their annotations: drawn scenes, COCO, Pascal VOC, ADE20K, folders, tables.
 
     samples = scenes(100, seed=0)           # or coco(folder), folder(path), ...
-    samples[0].image, samples[0].objects    # read or drawn when asked for
+    samples[0].image, samples[0].objects    # read or drawn on access
     samples[:10].fingerprint
 
 `scenes` is both this function and the package of its parts (`from retinoscope.data.scenes import
-KINDS`). Where people looked is read by `retinoscope.gaze`; `retinoscope.sources` opens any of these
-by a name.
+KINDS`). `retinoscope.gaze` reads where people looked; `retinoscope.sources` opens any source by
+name.
 """
 
 from ._ade20k import ade20k

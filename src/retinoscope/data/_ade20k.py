@@ -21,20 +21,20 @@ INFO = "objectInfo150.txt"
 
 
 def ade20k(folder: str | Path, *, split: str = "validation") -> LazySamples:
-    """Samples of ADE20K's scene parsing, in the order of their names.
+    """Samples of ADE20K's scene parsing, ordered by name.
 
-    The label maps hold classes and no instances: an object is all that one class covers, and
-    `meta["instances"]` is False. Label 0 is `ignore`; there is no background. A class is named by
-    its first name ("building, edifice" is "building"), by all of them where two would be called the
-    same.
+    The label maps hold classes without instances: an object is everything that one class covers,
+    and `meta["instances"]` is False. Label 0 is `ignore`; there is no background. A class is called
+    by its first name ("building, edifice" is "building"), or by all of them if two classes would
+    share the first.
 
     Args:
         folder: holds `images/SPLIT`, `annotations/SPLIT` and `objectInfo150.txt`.
         split: "validation" or "training".
 
     Raises:
-        InputError: a missing folder or file; on access, an unreadable image, a label map that is no
-            palette or grey image, has another size, or holds labels beyond the list.
+        InputError: a missing folder or file; on access, an unreadable image, a label map that is
+            not a palette or grey image, has another size, or holds labels beyond the list.
     """
     root = existing_folder(folder, "a folder of ADE20K's scene parsing")
     labels = existing_folder(root / "annotations" / split, "the folder of ADE20K's label maps")
@@ -45,7 +45,7 @@ def ade20k(folder: str | Path, *, split: str = "validation") -> LazySamples:
     names = _names(root / INFO)
     for file in maps:
         if not (images / f"{file.stem}.jpg").is_file():
-            raise InputError(f"{images / f'{file.stem}.jpg'}: no such image, and {file} is there")
+            raise InputError(f"{images / f'{file.stem}.jpg'}: no such image, but {file} exists")
     source = _Ade(root / INFO, images, tuple(maps), names)
     places = range(len(maps))
     return LazySamples(f"ade20k:{labels}", source.read, source.describe, places, names)
@@ -53,7 +53,7 @@ def ade20k(folder: str | Path, *, split: str = "validation") -> LazySamples:
 
 @dataclass(frozen=True)
 class _Ade:
-    """What `LazySamples` reads from."""
+    """The source behind `LazySamples`."""
 
     info: Path
     images: Path
@@ -82,9 +82,9 @@ class _Ade:
                 f"{file}: expected labels from 0 to {len(self.names)}, got {labels.max()}: use "
                 f"the label maps that belong to {self.info.name}"
             )
-        found = np.unique(labels[labels > 0])
-        check_masks(len(found), image.size, str(file))
-        masks = [(int(label), labels == label) for label in found]
+        present = np.unique(labels[labels > 0])
+        check_masks(len(present), image.size, str(file))
+        masks = [(int(label), labels == label) for label in present]
         return Sample(
             id=file.stem,
             image=image,
@@ -97,12 +97,12 @@ class _Ade:
 
 
 def _names(file: Path) -> tuple[str, ...]:
-    """Names by label, 1 first: rows of tabs, the number first and the names last."""
+    """Names by label, starting with 1: tab-separated rows, the number first and the names last."""
     if not file.is_file():
         raise InputError(f"{file}: expected the list of classes that comes with ADE20K, got none")
     rows = [line.split("\t") for line in read_lines(file, "the list of classes")]
     rows = [[cell.strip() for cell in row] for row in rows]
-    # Python refuses numbers of thousands of digits.
+    # Python refuses to parse thousands of digits.
     rows = [row for row in rows if row[0].isdecimal() and len(row[0]) < 10]
     numbers = [int(row[0]) for row in rows]
     if not rows or numbers != list(range(1, len(rows) + 1)) or any(len(r) < 2 for r in rows):

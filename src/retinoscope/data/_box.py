@@ -12,7 +12,7 @@ Box = tuple[float, float, float, float]
 
 
 def box_mask(box: Box, width: int, height: int) -> Bool[np.ndarray, "height width"]:
-    """The pixels of an image whose centre lies in `box`; none where the box lies outside."""
+    """The pixels of an image whose centre lies in `box`; none if the box is outside."""
     x0, x1 = (min(max(math.ceil(x - 0.5), 0), width) for x in (box[0], box[2]))
     y0, y1 = (min(max(math.ceil(y - 0.5), 0), height) for y in (box[1], box[3]))
     mask = np.zeros((height, width), dtype=bool)
@@ -21,7 +21,7 @@ def box_mask(box: Box, width: int, height: int) -> Bool[np.ndarray, "height widt
 
 
 def outer_box(mask: Bool[np.ndarray, "height width"]) -> Box:
-    """The smallest box around a mask that is not empty."""
+    """The smallest box around a nonempty mask."""
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1)
 
@@ -33,14 +33,14 @@ def cut_box(box: Box, width: int, height: int) -> Box:
 
 
 def beyond(box: Box, width: int, height: int) -> float:
-    """Pixels by which a box sticks out of its image, on the side where it does most; 0 inside."""
+    """Pixels by which a box extends beyond its image, on its worst side; 0 if it is inside."""
     return max(-box[0], -box[1], box[2] - width, box[3] - height, 0.0)
 
 
 def slack(width: int, height: int) -> float:
-    """Pixels by which a box may stick out; it is cut there.
+    """Pixels by which a box may extend beyond the image; it is then clipped.
 
-    Boxes in use stick out by a pixel or two, for they were rounded, or drawn on a smaller copy.
-    One that sticks out further was made for another image, or means something else.
+    In published data boxes do so by a pixel or two, because they were rounded or drawn on a smaller
+    copy. One that extends further belongs to another image, or has another meaning.
     """
     return max(1.5, 0.01 * max(width, height))

@@ -1,4 +1,4 @@
-"""The same images for another question: objects are named by their colours."""
+"""The same images with objects named by their colours."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from .scenes import COLORS, Scenes
 
 @dataclass(frozen=True, eq=False)
 class ByColor(Sequence[Sample]):
-    """Samples whose objects' names are their colours; all else is as it was. Made by `by_color`."""
+    """Samples whose objects are named by their colours, otherwise unchanged. Made by `by_color`."""
 
     samples: Sequence[Sample]
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The colours of drawn scenes; empty where the source does not say."""
+        """The colours of drawn scenes; empty for other sources."""
         return COLORS if isinstance(self.samples, Scenes) else ()
 
     @property
     def fingerprint(self) -> str | None:
-        """Equal for equal samples, a SHA-256 in hexadecimal; None of samples that have none."""
+        """The same for equal samples, a SHA-256 in hexadecimal; None if the samples have none."""
         inner = getattr(self.samples, "fingerprint", None)
         if inner is None:
             return None
@@ -40,7 +40,7 @@ class ByColor(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> ByColor: ...
     def __getitem__(self, index: int | slice) -> Sample | ByColor:
-        """Raises InputError for a sample with an object whose colour is not known."""
+        """Raises InputError for a sample with an object of unknown colour."""
         if isinstance(index, slice):
             return ByColor(self.samples[index])
         sample = self.samples[index]
@@ -57,8 +57,8 @@ class ByColor(Sequence[Sample]):
 
 @checked
 def by_color(samples: Sequence[Sample]) -> ByColor:
-    """`samples` with each object named by its colour, for a study that asks for names.
+    """Names each object by its colour, for studies that ask for names.
 
-    Captions, questions, masks and parts stay. Where a sample has two red objects, both are "red".
+    Captions, questions, masks and parts stay. If a sample has two red objects, both are "red".
     """
     return ByColor(listed(samples, "samples"))

@@ -16,8 +16,8 @@ from ._coco_file import (
     CocoImage,
     CocoQuestion,
     Instances,
+    annotation_name,
     read_questions,
-    told,
 )
 from ._mask import check_masks
 from ._sample import Object, Question, Sample
@@ -40,34 +40,34 @@ def coco(
     """Samples of a folder in COCO's format, in the order of its instances file.
 
     A sample's id is the image's id as text. Objects follow the annotations. Masks are rasterised
-    when a sample is asked for. Images are taken upright (EXIF), or as stored where only that has
-    the size that the annotations give. `meta` has "file_name", "crowds" (names of crowd regions
-    that were left out; `ignore` covers them), "unseen" (ids of annotations that cover no pixel's
-    centre, left out) and "skipped" (annotations that are damaged: an impossible segmentation, or a
-    box that sticks out of the image by more than a hundredth of its longer side. They are no
-    objects, but `others`: there, and no background). Boxes that stick out by less are cut. An
-    annotation without a segmentation is its box (`Object.boxed`).
+    when a sample is accessed. Images are turned upright (EXIF), or left as stored if only that
+    gives the size in the annotations. `meta` has "file_name", "crowds" (names of the crowd regions
+    that were left out; `ignore` covers them), "unseen" (ids of annotations that cover no pixel
+    centre, left out) and "skipped" (damaged annotations: an impossible segmentation, or a box that
+    extends beyond the image by more than a hundredth of its longer side; they become `others`:
+    present, but neither objects nor background). Boxes that extend beyond the image by less are
+    clipped. An annotation without a segmentation is its box (`Object.boxed`).
 
     Questions are a list of objects with "question", "answer", "image_id" or "file_name", and
-    optionally "kind" and "about" (indices among the image's annotations). Where "about" is missing,
-    it is the one object that the answer names, or else the one that the question names; with
-    several of that name, none.
+    optionally "kind" and "about" (indices among the image's annotations). By default "about" is the
+    one object that the answer names, or else the one that the question names; if several share the
+    name, none.
 
     Args:
         folder: holds `annotations/instances*.json`, and the images in `images/`, in a folder named
-            as the split (`val2017/`), in `images/val2017/`, or directly.
-        annotations: the instances file, where there are several; relative to `folder`, or absolute.
+            after the split (`val2017/`), in `images/val2017/`, or directly.
+        annotations: the instances file, if there are several; relative to `folder`, or absolute.
         images: the folder of images, likewise.
-        questions: a JSON file, likewise; `questions.json` is read if it exists.
+        questions: a JSON file, likewise; by default `questions.json` if it exists.
         crowds: keep crowd regions as objects.
-        skip_missing: leave out images whose file does not exist, rather than refuse.
-        outside: file names may lead out of the folder of images.
+        skip_missing: leave out images whose file does not exist, instead of refusing.
+        outside: allow file names that lead out of the folder of images.
 
     Raises:
-        InputError: a missing file or folder, a file of another format, a field of another type or
-            out of its range, an id that is there twice, a file name that leads out of the folder,
-            an annotation or a question about an unknown image or category; on access, an unreadable
-            image or one of another size than its annotations say.
+        InputError: a missing file or folder, a file of another format, a field of the wrong type or
+            out of range, a duplicate id, a file name that leads out of the folder, an annotation or
+            question about an unknown image or category; on access, an unreadable image or one whose
+            size is not that of its annotations.
         MissingExtraError: on access, compressed run lengths without pycocotools.
     """
     root = existing_folder(folder, "a folder in COCO's format")
@@ -139,40 +139,42 @@ class _Coco:
             "annotations": content_hash(self.instances),
             "questions": content_hash(self.questions_file),
             "crowds": self.crowds,
-            "images": [[one["file_name"], self._file(one).stat().st_size] for one in chosen],
+            "images": [[image["file_name"], self._file(image).stat().st_size] for image in chosen],
         }
 
     def read(self, place: int) -> Sample:
         entry = self.images[place]
         size = (entry["width"], entry["height"])
         image = open_sized(self._file(entry), size, self.instances.name)
-        found = _Found(size, self.instances)
+        parsed = _ParsedAnnotations(size, self.instances)
         annotations = self.content.by_image.get(entry["id"], ())
         check_masks(len(annotations), size, f"{self.instances}: image {entry['id']}")
-        for number, one in enumerate(annotations):
-            crowd = bool(one.get("iscrowd")) and not self.crowds
-            found.add(number, one, self.content.names[one["category_id"]], crowd)
+        for number, annotation in enumerate(annotations):
+            crowd = bool(annotation.get("iscrowd")) and not self.crowds
+            parsed.add(number, annotation, self.content.names[annotation["category_id"]], crowd)
         return Sample(
             id=str(entry["id"]),
             image=image,
-            objects=tuple(found.objects),
-            questions=tuple(found.question(asked) for asked in self.questions.get(entry["id"], ())),
+            objects=tuple(parsed.objects),
+            questions=tuple(
+                parsed.question(asked) for asked in self.questions.get(entry["id"], ())
+            ),
             meta={
                 "source": "coco",
                 "file_name": entry["file_name"],
-                "crowds": tuple(found.crowds),
-                "unseen": tuple(found.unseen),
-                SKIPPED: tuple(found.skipped),
+                "crowds": tuple(parsed.crowds),
+                "unseen": tuple(parsed.unseen),
+                SKIPPED: tuple(parsed.skipped),
             },
-            others=tuple(found.others),
-            ignore=found.ignore,
+            others=tuple(parsed.others),
+            ignore=parsed.ignore,
         )
 
     def _file(self, entry: CocoImage) -> Path:
         return self.folder / entry["file_name"]
 
 
-class _Found:
+class _ParsedAnnotations:
     """The annotations of one image, parsed; `size` is its width and height."""
 
     def __init__(self, size: tuple[int, int], file: Path) -> None:
@@ -185,15 +187,17 @@ class _Found:
         self.ignore: np.ndarray | None = None
         self._index_of: dict[int, int] = {}
 
-    def add(self, number: int, one: CocoAnnotation, name: str, crowd: bool) -> None:
-        """Takes in annotation `number` of the image."""
-        corners = _corners(one)
+    def add(self, number: int, annotation: CocoAnnotation, name: str, crowd: bool) -> None:
+        """Parses annotation `number` of the image."""
+        corners = _corners(annotation)
         box = None if corners is None else cut_box(corners, *self.size)
         if crowd:
             self.crowds.append(name)
-        where = told(one, self.file, number + 1, f" of image {one['image_id']}")
+        where = annotation_name(
+            annotation, self.file, number + 1, f" of image {annotation['image_id']}"
+        )
         try:
-            mask = self._mask(one)
+            mask = self._mask(annotation)
             if corners is not None and beyond(corners, *self.size) > slack(*self.size):
                 raise InputError(
                     f"field 'bbox': expected a box in the image of {self.size[0]}x{self.size[1]} "
@@ -205,10 +209,10 @@ class _Found:
         if crowd:
             self._ignore(mask)
         elif not mask.any():
-            self.unseen.append(one.get("id"))
+            self.unseen.append(annotation.get("id"))
         else:
             self._index_of[number] = len(self.objects)
-            outline = one.get("segmentation")
+            outline = annotation.get("segmentation")
             polygons = _polygons(outline)
             obj = Object(
                 name,
@@ -216,7 +220,7 @@ class _Found:
                 box or outer_box(mask),
                 polygons=polygons,
                 boxed=not outline,
-                stated_area=one.get("area"),
+                stated_area=annotation.get("area"),
             )
             self.objects.append(obj)
 
@@ -227,27 +231,27 @@ class _Found:
         if given is None:
             about = about_by_name(question, answer, kind, [obj.name for obj in self.objects])
         else:
-            # An annotation that is left out carries nothing.
+            # Annotations that were left out are dropped here too.
             about = tuple(self._index_of[at] for at in given if at in self._index_of)
         return Question(question, answer, kind, about)
 
-    def _mask(self, one: CocoAnnotation) -> np.ndarray:
-        outline, corners = one.get("segmentation"), _corners(one)
+    def _mask(self, annotation: CocoAnnotation) -> np.ndarray:
+        outline, corners = annotation.get("segmentation"), _corners(annotation)
         if not outline:
             assert corners is not None
             return box_mask(corners, *self.size)
         return decode_segmentation(outline, self.size[1], self.size[0])
 
     def _leave_out(self, name: str, box: Box | None, crowd: bool, why: str) -> None:
-        """Keeps an object that cannot be studied: it is present, and it is not background."""
+        """Keeps an object that cannot be studied as present, so that it is not background."""
         region = np.ones(self.size[::-1], dtype=bool)
-        if box is not None and (there := box_mask(box, *self.size)).any():
-            region = there
+        if box is not None and (inside := box_mask(box, *self.size)).any():
+            region = inside
         if crowd:
             self._ignore(region)
         else:
             self.others.append(Object(name, region, outer_box(region), boxed=True))
-        self.skipped.append(Skipped("objects left out, for their annotation is damaged", why))
+        self.skipped.append(Skipped("objects left out because their annotation is damaged", why))
 
     def _ignore(self, region: np.ndarray) -> None:
         self.ignore = region if self.ignore is None else self.ignore | region
@@ -257,21 +261,21 @@ def _instances_file(root: Path, given: str | Path | None) -> Path:
     if given is not None:
         file = root / given
         if not file.is_file():
-            raise InputError(f"{file}: expected an instances file, got nothing there")
+            raise InputError(f"{file}: expected an instances file, got no file there")
         return file
-    found = sorted((root / "annotations").glob("instances*.json"))
-    if not found:
+    files = sorted((root / "annotations").glob("instances*.json"))
+    if not files:
         raise InputError(
-            f"{root}: expected annotations/instances*.json, got none: COCO's annotations are "
-            "unpacked into the folder annotations; for a folder of plain images use folder:PATH"
+            f"{root}: expected annotations/instances*.json, got none: unpack COCO's annotations "
+            "into the folder annotations; for a folder of plain images use folder:PATH"
         )
-    if len(found) > 1:
+    if len(files) > 1:
         raise InputError(
             f"{root / 'annotations'}: expected one instances file, got "
-            f"{', '.join(file.name for file in found)}: name one, as coco:{found[0]} or "
+            f"{', '.join(file.name for file in files)}: name one, as coco:{files[0]} or "
             "rs.data.coco(folder, annotations=...)"
         )
-    return found[0]
+    return files[0]
 
 
 def _images_folder(
@@ -295,15 +299,15 @@ def _images_folder(
 def _present(
     images: Sequence[CocoImage], folder: Path, instances: Path, skip_missing: bool
 ) -> Sequence[CocoImage]:
-    there = [entry for entry in images if (folder / entry["file_name"]).is_file()]
-    if len(there) == len(images) or (skip_missing and there):
-        return there
-    found = {entry["file_name"] for entry in there}
-    lost = next(entry["file_name"] for entry in images if entry["file_name"] not in found)
+    present = [entry for entry in images if (folder / entry["file_name"]).is_file()]
+    if len(present) == len(images) or (skip_missing and present):
+        return present
+    found = {entry["file_name"] for entry in present}
+    missing = next(entry["file_name"] for entry in images if entry["file_name"] not in found)
     raise InputError(
-        f"{folder / lost}: no such image, and {len(images) - len(there)} of the "
+        f"{folder / missing}: no such image, and {len(images) - len(present)} of the "
         f"{len(images)} images of {instances.name} are missing: fetch them, or pass "
-        "skip_missing=True to go without"
+        "skip_missing=True to leave them out"
     )
 
 
@@ -312,17 +316,17 @@ def _questions_file(root: Path, given: str | Path | None) -> Path | None:
     if file.is_file():
         return file
     if given is not None:
-        raise InputError(f"{file}: expected a JSON file of questions, got nothing there")
+        raise InputError(f"{file}: expected a JSON file of questions, got no file there")
     return None
 
 
-def _corners(one: CocoAnnotation) -> Box | None:
-    box = one.get("bbox")
+def _corners(annotation: CocoAnnotation) -> Box | None:
+    box = annotation.get("bbox")
     return None if box is None else (box[0], box[1], box[0] + box[2], box[1] + box[3])
 
 
 def _polygons(segmentation: object) -> tuple[tuple[float, ...], ...]:
-    """Empty of run lengths."""
+    """The polygons; none for run lengths."""
     if isinstance(segmentation, Mapping) or not isinstance(segmentation, Sequence):
         return ()
     return tuple(tuple(float(value) for value in polygon) for polygon in segmentation)

@@ -1,4 +1,4 @@
-"""COCO's instances file, checked: types, ranges, and ids that are there once."""
+"""COCO's instances file, with types, ranges and the uniqueness of ids checked."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class CocoImage(TypedDict):
 
 @with_config(STRICT)
 class CocoAnnotation(TypedDict):
-    """An annotation; `segmentation` is checked when its mask is made, for it is most of a file."""
+    """An annotation; `segmentation`, most of the file, is checked when its mask is made."""
 
     id: NotRequired[Id | None]
     image_id: Id
@@ -85,7 +85,7 @@ _QUESTIONS = listed(CocoQuestion)
 
 @dataclass(frozen=True)
 class Instances:
-    """An instances file: every annotation's image and category exist, once."""
+    """An instances file in which the image and category of every annotation exist, once."""
 
     images: Sequence[CocoImage]
     by_image: Mapping[int | str, Sequence[CocoAnnotation]]
@@ -94,11 +94,11 @@ class Instances:
     @classmethod
     @uncollected()
     def of(cls, file: Path, *, outside: bool) -> Instances:
-        """The content of `file`.
+        """Reads `file`.
 
         Raises:
-            InputError: another structure; a field of another type or out of its range; an id that
-                is there twice; an image or category that is not there; a file outside the folder.
+            InputError: another structure; a field of the wrong type or out of range; a duplicate
+                id; an unknown image or category; a file outside the folder.
         """
         content = read_json(file)
         parts = ("images", "annotations", "categories")
@@ -114,14 +114,15 @@ class Instances:
         if not images:
             raise InputError(f"{file}: expected at least one image, got none: give other data")
         categories = entries(_CATEGORIES, content["categories"], where, "category")
-        # Taken out, so that what is not used can be freed.
+        # Popped, so that unused parts can be freed.
         annotations = entries(_ANNOTATIONS, content.pop("annotations"), where, "annotation")
-        unique((one["id"] for one in images), where, "image")
-        unique((one["id"] for one in categories), where, "category")
-        unique((i for one in annotations if (i := one.get("id")) is not None), where, "annotation")
-        for one in images:
-            inside(one["file_name"], f"{file}: image {one['id']}", outside=outside)
-        names = {one["id"]: one["name"] for one in categories}
+        unique((image["id"] for image in images), where, "image")
+        unique((category["id"] for category in categories), where, "category")
+        ids = (annotation.get("id") for annotation in annotations)
+        unique((ident for ident in ids if ident is not None), where, "annotation")
+        for image in images:
+            inside(image["file_name"], f"{file}: image {image['id']}", outside=outside)
+        names = {category["id"]: category["name"] for category in categories}
         return cls(images, _by_image(annotations, images, names, file), names)
 
 
@@ -131,61 +132,59 @@ def _by_image(
     names: Mapping[int | str, str],
     file: Path,
 ) -> Mapping[int | str, Sequence[CocoAnnotation]]:
-    known = {one["id"] for one in images}
+    known = {image["id"] for image in images}
     by_image: dict[int | str, list[CocoAnnotation]] = defaultdict(list)
-    for number, one in enumerate(annotations, start=1):
-        image, category = one["image_id"], one["category_id"]
+    for number, annotation in enumerate(annotations, start=1):
+        image, category = annotation["image_id"], annotation["category_id"]
         if image not in known:
-            raise InputError(
-                f"{told(one, file, number)}: expected one of the file's images, got image {image!r}"
-            )
+            where = annotation_name(annotation, file, number)
+            raise InputError(f"{where}: expected one of the file's images, got image {image!r}")
         if category not in names:
+            where = annotation_name(annotation, file, number)
             raise InputError(
-                f"{told(one, file, number)}: expected one of the file's categories, got category "
-                f"{category!r}"
+                f"{where}: expected one of the file's categories, got category {category!r}"
             )
-        if not one.get("segmentation") and one.get("bbox") is None:
-            raise InputError(
-                f"{told(one, file, number)}: expected a segmentation or a bbox, got neither"
-            )
-        by_image[image].append(one)
+        if not annotation.get("segmentation") and annotation.get("bbox") is None:
+            where = annotation_name(annotation, file, number)
+            raise InputError(f"{where}: expected a segmentation or a bbox, got neither")
+        by_image[image].append(annotation)
     return by_image
 
 
-def told(one: CocoAnnotation, file: Path, number: int, of: str = "") -> str:
-    """What to call an annotation in an error: by its id, or else by its number (from 1)."""
-    ident = one.get("id")
+def annotation_name(annotation: CocoAnnotation, file: Path, number: int, of: str = "") -> str:
+    """The name of an annotation in errors: its id, or else its number (from 1)."""
+    ident = annotation.get("id")
     return f"{file}: annotation {f'number {number}{of}' if ident is None else ident}"
 
 
 def read_questions(file: Path, content: Instances) -> Mapping[int | str, Sequence[CocoQuestion]]:
-    """The questions of each image.
+    """Reads the questions of each image.
 
     Raises:
-        InputError: a field of another type, an image that is not there, or a file name that
-            several images have, an index of no annotation.
+        InputError: a field of the wrong type, an unknown image, a file name shared by several
+            images, or an index without an annotation.
     """
     asked = entries(_QUESTIONS, read_json(file), str(file), "question")
-    ids = {one["id"] for one in content.images}
+    ids = {image["id"] for image in content.images}
     by_name: dict[str, list[int | str]] = defaultdict(list)
-    for one in content.images:
-        by_name[one["file_name"]].append(one["id"])
+    for image in content.images:
+        by_name[image["file_name"]].append(image["id"])
     by_image: dict[int | str, list[CocoQuestion]] = defaultdict(list)
-    for number, one in enumerate(asked, start=1):
-        given, name = one.get("image_id"), one.get("file_name")
-        found = [given] if given in ids else by_name.get(name or "", [])
-        if len(found) != 1 or found[0] is None:
+    for number, question in enumerate(asked, start=1):
+        given, name = question.get("image_id"), question.get("file_name")
+        matches = [given] if given in ids else by_name.get(name or "", [])
+        if len(matches) != 1 or matches[0] is None:
             got = repr(name if given is None else given)
-            many = f"{got}, which {len(found)} images have: give its image_id" if found else got
+            many = f"{got}, shared by {len(matches)} images: give its image_id" if matches else got
             raise InputError(
                 f"{file}: question {number}: expected the image_id or file_name of an image in the "
                 f"instances, got {many}"
             )
-        there = len(content.by_image.get(found[0], ()))
-        if any(place >= there for place in one.get("about") or ()):
+        count = len(content.by_image.get(matches[0], ()))
+        if any(index >= count for index in question.get("about") or ()):
             raise InputError(
                 f"{file}: question {number}: field 'about': expected indices of the image's "
-                f"{there} annotations, from 0, got {one.get('about')}"
+                f"{count} annotations, from 0, got {question.get('about')}"
             )
-        by_image[found[0]].append(one)
+        by_image[matches[0]].append(question)
     return by_image

@@ -19,17 +19,17 @@ Boxes: TypeAlias = Literal["xywh", "xyxy"]
 NAMES = ("name", "category", "label", "class")
 BOXES = ("bbox", "box")
 _SLACK = 1.5
-"""Pixels by which boxes in use stick out of their images."""
+"""Pixels by which boxes of published data may extend beyond their images."""
 
 
 def label_names(feature: object) -> dict[str, list[str]]:
-    """The names behind the numbers of each field of objects, from the dataset's features."""
+    """Names of the class numbers in each field of objects, from the dataset's features."""
     inner = _inside(feature)
     if not isinstance(inner, Mapping):
         return {}
     fields = {str(key): _inside(value) for key, value in inner.items()}
-    found = {key: getattr(value, "names", None) for key, value in fields.items()}
-    return {key: list(names) for key, names in found.items() if names}
+    names_of = {key: getattr(value, "names", None) for key, value in fields.items()}
+    return {key: list(names) for key, names in names_of.items() if names}
 
 
 def objects_of(
@@ -40,15 +40,15 @@ def objects_of(
     where: str,
     check: Callable[[str, str], None] = lambda file, where: None,
 ) -> tuple[tuple[Object, ...], tuple[str, ...], tuple[str, ...]]:
-    """Objects, and the names of the crowds and of what covers no pixel, which are left out.
+    """Reads objects, and the names of those left out: crowds, and objects that cover no pixel.
 
     Args:
         stored: a list of objects, or an object of lists; None for none.
         labels: see `label_names`.
         size: width and height of the image.
-        boxes: what four numbers mean.
-        where: the row, for errors.
-        check: refuses a file that may not be opened.
+        boxes: the meaning of a box's four numbers.
+        where: the row's name in errors.
+        check: refuses files that may not be opened.
 
     Raises:
         InputError: objects of another form, or boxes that do not fit the image.
@@ -64,17 +64,17 @@ def objects_of(
         if entry.get("iscrowd"):
             crowds.append(name)
             continue
-        found = _object(name, entry, size, boxes, where, check)
-        if found is None:
+        obj = _object(name, entry, size, boxes, where, check)
+        if obj is None:
             unseen.append(name)
             continue
         color = entry.get("color")
-        objects.append(replace(found, color=color if isinstance(color, str) and color else None))
+        objects.append(replace(obj, color=color if isinstance(color, str) and color else None))
     return tuple(objects), tuple(crowds), tuple(unseen)
 
 
 def _inside(feature: object) -> object:
-    """What a sequence holds."""
+    """The feature of a sequence's items."""
     while True:
         if isinstance(feature, list) and len(feature) == 1:
             feature = feature[0]
@@ -90,10 +90,10 @@ def _entries(stored: object, where: str) -> list[Mapping[str, object]]:
     if isinstance(stored, dict):
         lists = {key: value for key, value in stored.items() if isinstance(value, list)}
         if not lists or len({len(value) for value in lists.values()}) > 1:
-            raise InputError(f"{where}: expected lists of one length, got {_keys(stored)}")
+            raise InputError(f"{where}: expected lists of the same length, got {_keys(stored)}")
         count = len(next(iter(lists.values())))
         return [{key: value[i] for key, value in lists.items()} for i in range(count)]
-    if not isinstance(stored, list) or not all(isinstance(one, dict) for one in stored):
+    if not isinstance(stored, list) or not all(isinstance(item, dict) for item in stored):
         raise InputError(
             f"{where}: expected a list of objects or an object of lists, got a "
             f"{type(stored).__name__}"
@@ -127,7 +127,7 @@ def _object(
     where: str,
     check: Callable[[str, str], None],
 ) -> Object | None:
-    """None where it covers no pixel."""
+    """The object, or None where it covers no pixel."""
     width, height = size
     if (stored := entry.get("mask")) is not None:
         source = stored.get("bytes") or stored.get("path") if isinstance(stored, dict) else stored
@@ -165,7 +165,7 @@ def _corners(numbers: object, boxes: Boxes, size: tuple[int, int], where: str) -
     x0, y0, x1, y1 = (float(value) for value in four)
     if boxes == "xywh":
         x1, y1 = x0 + x1, y0 + y1
-    # Numbers of the other meaning mostly do not fit; those that fit, nobody can tell.
+    # With the wrong meaning, boxes mostly do not fit; those that fit cannot be told apart.
     if (
         min(x0, y0) < -_SLACK
         or x1 > size[0] + _SLACK
@@ -173,11 +173,11 @@ def _corners(numbers: object, boxes: Boxes, size: tuple[int, int], where: str) -
         or x1 < x0
         or y1 < y0
     ):
-        meant = {"xywh": "x, y, width, height", "xyxy": "x0, y0, x1, y1"}
+        names = {"xywh": "x, y, width, height", "xyxy": "x0, y0, x1, y1"}
         other = "xyxy" if boxes == "xywh" else "xywh"
         raise InputError(
-            f"{where}: expected a box {meant[boxes]} inside the image ({size[0]}x{size[1]}), got "
-            f"{four.tolist()}: if it means {meant[other]}, pass boxes={other!r}"
+            f"{where}: expected a box {names[boxes]} inside the image ({size[0]}x{size[1]}), got "
+            f"{four.tolist()}: if it means {names[other]}, pass boxes={other!r}"
         )
     return x0, y0, x1, y1
 

@@ -31,9 +31,9 @@ COMMON = {
     "objects": ("objects",),
     "kind": ("kind",),
 }
-"""Names of columns that are found by themselves, the first that there is."""
+"""Column names that are recognised by default; the first one present is used."""
 _AT_ONCE = 256
-"""Rows that a fingerprint reads at a time."""
+"""Rows read at a time for a fingerprint."""
 
 
 def dataset(
@@ -48,41 +48,40 @@ def dataset(
     boxes: Literal["xywh", "xyxy"] = "xywh",
     name: str = "dataset",
 ) -> LazySamples:
-    """Samples of a `datasets.Dataset`, one a row, read when they are asked for.
+    """Samples of a `datasets.Dataset`, one per row, read on access.
 
-    Every argument but the first and the last two names a column. A column that is not named is
-    found by `COMMON`, where the dataset has one of those; images are needed, the rest may be
-    missing, and questions need answers. Images are decoded here, from their bytes or files: turned
-    upright, transparency on white.
+    `image` to `id` name columns. Unless named, columns are found by `COMMON`; images are required,
+    the rest is optional, and questions need answers. Images are decoded here, from their bytes or
+    files: turned upright, transparency on white.
 
-    A row has one question, or a list of questions and a list of as many answers. Of several
-    answers to one question, the most frequent counts, of equally frequent ones the first.
+    A row has one question, or a list of questions and a list of as many answers. Of several answers
+    to one question, the most frequent counts, and of equally frequent ones the first.
 
     `objects` is a list of objects, or an object of lists, with a name ("name", "category", "label"
     or "class": text, or a number of a ClassLabel) and one of "bbox" or "box" (four numbers, see
     `boxes`), "mask" (an image, 0 outside) and "segmentation" (as in COCO); optionally "color" and
-    "iscrowd" (crowds are left out and named in `meta["crowds"]`; what covers no pixel is named in
-    `meta["unseen"]`). Objects with a box only have `Object.boxed` True. A question is about the one
-    object that its answer names, or else the one that it names itself.
+    "iscrowd" (crowds are left out and named in `meta["crowds"]`; objects that cover no pixel are
+    named in `meta["unseen"]`). Objects with only a box have `Object.boxed` True. A question is
+    about the one object that its answer names, or else the one that it names itself.
 
     Args:
         ds: one split, with random access.
-        id: the column of samples' ids, all different; by default the row's number.
-        boxes: what four numbers mean: x, y, width, height as in COCO, or x0, y0, x1, y1.
-        name: what to call the data in `repr`.
+        id: the column of sample ids, all different; by default the row's number.
+        boxes: the meaning of a box: x, y, width, height as in COCO, or x0, y0, x1, y1.
+        name: the name of the data in `repr`.
 
     Raises:
         MissingExtraError: without the package datasets.
-        InputError: several splits, a stream, no such column, no column of images, ids that are not
-            different; on access, an unreadable image or values of another form.
+        InputError: several splits, a stream, no such column, no column of images, duplicate ids; on
+            access, an unreadable image or values of the wrong form.
     """
     _require_one_split(ds)
     given = {"image": image, "question": question, "answer": answer, "objects": objects}
     columns = _columns(ds.column_names, given | {"kind": kind, "id": id})
     if boxes not in ("xywh", "xyxy"):
         raise InputError(f"boxes must be 'xywh' or 'xyxy', got {boxes!r}")
-    # As arrow, a row comes as it is stored: nothing is decoded that is not needed.
-    table = ds.select_columns([one for one in columns.values() if one]).with_format("arrow")
+    # In arrow format a row comes as stored, so nothing is decoded needlessly.
+    table = ds.select_columns([name for name in columns.values() if name]).with_format("arrow")
     labels = label_names(ds.features[columns["objects"]]) if columns["objects"] else {}
     source = _Dataset(table, columns, labels, boxes)
     if id is not None:
@@ -91,7 +90,7 @@ def dataset(
 
 
 def _require_one_split(ds: object) -> None:
-    """Raises InputError for anything but one split with rows; needs the package datasets."""
+    """Raises InputError unless `ds` is one nonempty split; needs the package datasets."""
     try:
         import datasets
     except ImportError as error:
@@ -111,19 +110,19 @@ def _require_one_split(ds: object) -> None:
 
 
 def open_dataset(spec: str, *, outside: bool = False) -> LazySamples:
-    """The dataset NAME_OR_PATH or NAME_OR_PATH:SPLIT: a folder, or a name on the Hub.
+    """Opens the dataset NAME_OR_PATH or NAME_OR_PATH:SPLIT: a folder, or a name on the Hub.
 
-    A folder is one that `save_to_disk` wrote, or one with data files. Without a split, the only one
-    is taken.
+    A folder was written by `save_to_disk`, or has data files. The split may be omitted if there is
+    only one.
 
     Args:
-        outside: its rows may name images anywhere on this machine, and not only in the folder and
-            in the cache of `datasets`.
+        outside: allow rows to name images anywhere on this machine, instead of only in the folder
+            and in the cache of `datasets`.
 
     Raises:
         MissingExtraError: without the package datasets.
-        InputError: no such dataset, a split that it does not have, several splits and none named, a
-            dataset that runs code of its own (it is never run), and as `dataset`.
+        InputError: no such dataset, no such split, several splits and none named, a dataset with
+            code (which is never run), or what `dataset` raises.
     """
     try:
         import datasets
@@ -136,23 +135,23 @@ def open_dataset(spec: str, *, outside: bool = False) -> LazySamples:
         path, _, split = spec.rpartition(":")
     local = Path(path).expanduser()
     try:
-        kept = Path(HF_DATASETS_CACHE) / path.replace("/", "___")
-        if not (local.exists() or kept.exists()) and (error := unreachable(path, "dataset")):
+        cached = Path(HF_DATASETS_CACHE) / path.replace("/", "___")
+        if not (local.exists() or cached.exists()) and (error := unreachable(path, "dataset")):
             raise error
-        found = _saved(local) if local.is_dir() else _loaded(path)
+        loaded = _saved(local) if local.is_dir() else _loaded(path)
     except InputError:
         raise
-    except Exception as error:  # The library raises many kinds, of its own and of the network.
+    except Exception as error:  # The library raises many types, its own and the network's.
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"datasets:{spec}: expected a folder of save_to_disk or a dataset on the Hub, got "
             f"neither ({first}): check the name, and the network"
         ) from error
-    if isinstance(found, datasets.DatasetDict):
-        found = _split({str(key): one for key, one in found.items()}, split, spec)
+    if isinstance(loaded, datasets.DatasetDict):
+        loaded = _split({str(key): split_ for key, split_ in loaded.items()}, split, spec)
     elif split is not None:
         raise InputError(f"datasets:{spec}: expected no split, got {split!r}: {path} has only one")
-    made = dataset(found, name=spec)
+    made = dataset(loaded, name=spec)
     if outside:
         return replace(made, name=f"outside:{made.name}")
     roots = (local, HF_DATASETS_CACHE, HF_HUB_CACHE)
@@ -168,10 +167,10 @@ def _of(made: LazySamples) -> _Dataset:
 
 @dataclass(frozen=True, eq=False)
 class _Dataset:
-    """What `LazySamples` reads from.
+    """The source behind `LazySamples`.
 
-    `columns` has None where there is no such column; `roots` are the folders that files may lie in,
-    None for anywhere.
+    `columns` has None for missing columns; `roots` are the folders in which files may lie, None for
+    anywhere.
     """
 
     table: datasets.Dataset
@@ -201,7 +200,7 @@ class _Dataset:
         )
 
     def check(self, file: str, where: str) -> None:
-        """Raises InputError for a file that lies outside the folders it may lie in."""
+        """Raises InputError for a file outside the folders in which it may lie."""
         path = Path(file).expanduser().absolute()
         places = (path.resolve(), Path(os.path.normpath(path)))
         if self.roots is not None and not any(
@@ -210,26 +209,26 @@ class _Dataset:
             inside(str(path), where)
 
     def check_ids(self) -> None:
-        """Raises InputError for two rows of one id."""
+        """Raises InputError for a duplicate id."""
         column = self.columns["id"]
         assert column is not None
-        seen: dict[str, int] = {}
+        row_of: dict[str, int] = {}
         for start in range(0, len(self.table), 4096):
             rows = self.table.select_columns([column])[start : start + 4096]
             for place, value in enumerate(rows[column].to_pylist(), start=start):  # type: ignore[union-attr]
-                if seen.setdefault(str(value), place) != place:
+                if row_of.setdefault(str(value), place) != place:
                     raise InputError(
                         f"expected a different {column!r} in every row, got {value!r} in rows "
-                        f"{seen[str(value)]} and {place}: name another column, or none"
+                        f"{row_of[str(value)]} and {place}: name another column, or none"
                     )
 
     def describe(self, places: Sequence[int]) -> object:
-        """Every stored value; of images their sizes in bytes, and names where they are files."""
+        """Every stored value; for images their size in bytes, or their name if they are files."""
         digest = hashlib.sha256()
         for start in range(0, len(places), _AT_ONCE):
             chosen = self.table.select(places[start : start + _AT_ONCE])
             for row in chosen[:].to_pylist():  # type: ignore[union-attr]
-                digest.update(json.dumps(row, sort_keys=True, default=_told).encode() + b"\n")
+                digest.update(json.dumps(row, sort_keys=True, default=_hashable).encode() + b"\n")
         return {
             "source": "datasets",
             "columns": dict(self.columns),
@@ -264,7 +263,7 @@ class _Dataset:
             asked, answered, kinds = [asked], [answered], [kinds]
         elif kinds is None:
             kinds = [None] * len(asked) if isinstance(asked, list) else None
-        if not all(isinstance(one, list) for one in (asked, answered, kinds)):
+        if not all(isinstance(part, list) for part in (asked, answered, kinds)):
             raise InputError(
                 f"{where}: expected {column!r} as a text, or as a list with a list of answers, got "
                 f"a {type(asked).__name__} and a {type(answered).__name__}"
@@ -275,51 +274,51 @@ class _Dataset:
                 f"{len(asked)} questions"  # type: ignore[arg-type]
             )
         names = [obj.name for obj in objects]
-        found = []
-        for question, one, kind in zip(asked, answered, kinds, strict=True):  # type: ignore[arg-type]
-            answer, kind = _answer(one, where), str(kind or "question")
+        result = []
+        for question, stored, kind in zip(asked, answered, kinds, strict=True):  # type: ignore[arg-type]
+            answer, kind = _answer(stored, where), str(kind or "question")
             about = about_by_name(str(question), answer, kind, names)
-            found.append(Question(str(question), answer, kind, about))
-        return tuple(found)
+            result.append(Question(str(question), answer, kind, about))
+        return tuple(result)
 
 
-def _columns(there: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str | None]:
-    got = f"the dataset has {', '.join(there)}"
-    found: dict[str, str | None] = {}
+def _columns(present: Sequence[str], given: Mapping[str, str | None]) -> dict[str, str | None]:
+    got = f"the dataset has {', '.join(present)}"
+    columns: dict[str, str | None] = {}
     for role, column in given.items():
-        if column is not None and column not in there:
+        if column is not None and column not in present:
             raise InputError(f"expected {role}={column!r} to be a column, but {got}: name another")
-        found[role] = column or next((c for c in COMMON.get(role, ()) if c in there), None)
-    if found["image"] is None:
+        columns[role] = column or next((c for c in COMMON.get(role, ()) if c in present), None)
+    if columns["image"] is None:
         raise InputError(
             f"expected a column of images ({', '.join(COMMON['image'])}), but {got}: name it as "
             "rs.data.dataset(ds, image=...)"
         )
-    if (found["question"] is None) != (found["answer"] is None):
-        lost = "answer" if found["answer"] is None else "question"
-        has = "question" if lost == "answer" else "answer"
+    if (columns["question"] is None) != (columns["answer"] is None):
+        missing = "answer" if columns["answer"] is None else "question"
+        has = "question" if missing == "answer" else "answer"
         raise InputError(
-            f"expected a column of {lost}s ({', '.join(COMMON[lost])}) beside {found[has]!r}, but "
-            f"{got}: name it as rs.data.dataset(ds, {lost}=...)"
+            f"expected a column of {missing}s ({', '.join(COMMON[missing])}) beside "
+            f"{columns[has]!r}, but {got}: name it as rs.data.dataset(ds, {missing}=...)"
         )
-    return found
+    return columns
 
 
 def _answer(stored: object, where: str) -> str:
     several = stored if isinstance(stored, list) else [stored]
-    texts = [one.get("answer") if isinstance(one, dict) else one for one in several]
-    texts = [str(one) for one in texts if isinstance(one, str | int) and str(one)]
+    texts = [item.get("answer") if isinstance(item, dict) else item for item in several]
+    texts = [str(text) for text in texts if isinstance(text, str | int) and str(text)]
     if not texts or len(texts) < len(several):
         raise InputError(
             f"{where}: expected an answer as a text, or as a list of texts, got "
             f"{str(stored)[:60]!r}: leave the row out"
         )
-    # max takes the first of equals.
+    # max returns the first of equals.
     return max(texts, key=texts.count)
 
 
-def _told(value: object) -> object:
-    """What a fingerprint keeps of a value that JSON has no form for."""
+def _hashable(value: object) -> object:
+    """A stand-in for a value without a JSON form, for a fingerprint."""
     return len(value) if isinstance(value, bytes) else str(value)
 
 
@@ -342,17 +341,19 @@ def _loaded(name: str) -> Any:
 
     load: Callable[..., Any] = datasets.load_dataset
     if int(datasets.__version__.split(".")[0]) < 4:
-        # Later versions run no code of a dataset, and do not know the argument.
+        # Later versions never run a dataset's code, and lack the argument.
         return load(name, trust_remote_code=False)
     return load(name)
 
 
-def _split(found: Mapping[str, datasets.Dataset], split: str | None, spec: str) -> datasets.Dataset:
-    if split is None and len(found) == 1:
-        return next(iter(found.values()))
-    if split is None or split not in found:
+def _split(
+    splits: Mapping[str, datasets.Dataset], split: str | None, spec: str
+) -> datasets.Dataset:
+    if split is None and len(splits) == 1:
+        return next(iter(splits.values()))
+    if split is None or split not in splits:
         raise InputError(
-            f"datasets:{spec}: expected a split ({', '.join(found)}), got {split or 'none'}: write "
-            f"datasets:{spec.removesuffix(f':{split}')}:{next(iter(found))}"
+            f"datasets:{spec}: expected a split ({', '.join(splits)}), got {split or 'none'}: "
+            f"write datasets:{spec.removesuffix(f':{split}')}:{next(iter(splits))}"
         )
-    return found[split]
+    return splits[split]

@@ -1,4 +1,4 @@
-"""Images with a table of questions and with masks: a folder of them, or the table itself."""
+"""Images with a table of questions and with masks: a folder of them, or a table."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from ._sample import Object, Question, Sample
 from ._table import Row, read_table
 from .images import SUFFIXES, UNREAD, open_image
 from .lazy import LazySamples, content_hash, existing_folder
-from .skipped import Skipped, counted
-from .skipped import lines as told
+from .skipped import Skipped, counted, lines
 from .tabular import find_rows
 
 UNNAMED = "object"
-"""Name of an object that neither its file nor the table names."""
+"""Name of an object that is named neither by its file nor by the table."""
 
 
 def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
@@ -31,30 +30,30 @@ def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
         photos/cat.jpg  photos/dog.png      the images; a sample's id is the file name
         photos/questions.csv                optional, or .jsonl or .parquet
         photos/masks/cat.png                optional: the mask of one object, or
-        photos/masks/cat/whisker.png        masks of several, each named by its file
+        photos/masks/cat/whisker.png        masks of several, named by their files
 
     The table has the columns of `table`. Its column object names one of the masks (for
-    `masks/cat.png`, it gives the object its name, which is otherwise "object"). A question of an
-    image with one object is about that; of one with several, about the one that the row names.
+    `masks/cat.png` it names the object, which is otherwise "object"). If an image has one object,
+    its questions are about that; if it has several, about the one that the row names.
 
-    A mask is an image of the same size: 0 outside, one other value inside. Colour masks are inside
-    where any channel is not 0.
+    A mask is an image of the same size: 0 outside, one other value inside. In colour masks, a pixel
+    is inside if any channel is not 0.
 
-    What looks like a picture and is not read (another format, a link that leads nowhere, pictures
-    in folders within) is named in `skipped`.
+    Files that look like images but are not read (an unsupported format, a broken link, images in
+    subfolders) are listed in `skipped`.
 
     Args:
-        outside: masks that the table names may lie outside the folder.
+        outside: allow masks that the table names to lie outside the folder.
 
     Raises:
-        InputError: no folder, no images in it, a table that cannot be read or that names an unknown
-            image, a mask of no image; on access, an unreadable image, a mask of another size than
-            its image, empty, or of several values.
+        InputError: no folder, no images in it, a table that cannot be read or names an unknown
+            image, a mask without its image; on access, an unreadable image, or a mask that is
+            empty, has several values or another size than its image.
     """
     root = existing_folder(path, "a folder of images")
     files, skipped = _listed(root)
     if not files:
-        others = "".join(f"; {line}" for line in told(counted(skipped)))
+        others = "".join(f"; {line}" for line in lines(counted(skipped)))
         raise InputError(
             f"{root}: expected images ({', '.join(sorted(SUFFIXES))}) directly in the folder, got "
             f"none: name the folder that holds them{others}"
@@ -68,32 +67,32 @@ def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
                 f"{row.where}: expected the file name of an image in {root}, got {row.image!r}"
             )
         rows[row.image].append(row)
-    found = tuple(file.name for file in files)
-    samples = _samples("folder", root, asked, root, found, rows, _masks(root, files), outside)
+    file_names = tuple(file.name for file in files)
+    samples = _samples("folder", root, asked, root, file_names, rows, _masks(root, files), outside)
     return replace(samples, skipped=tuple(skipped))
 
 
 def _listed(root: Path) -> tuple[list[Path], list[Skipped]]:
-    """The images in a folder by name, and what looks like one and is not read."""
+    """The images in a folder, sorted by name, and what looks like one but is not read."""
     files: list[Path] = []
     skipped: list[Skipped] = []
-    for file in sorted(root.iterdir(), key=lambda one: one.name):
+    for file in sorted(root.iterdir(), key=lambda path: path.name):
         suffix = file.suffix.lower()
         if file.name.startswith("."):
             continue
         if file.is_dir():
             if file.name != "masks" and any(
-                one.suffix.lower() in SUFFIXES for one in file.iterdir()
+                inner.suffix.lower() in SUFFIXES for inner in file.iterdir()
             ):
-                why = "images are taken from the folder itself: name this one to read it"
+                why = "only images directly in the folder are read: name this one to read it"
                 skipped.append(Skipped("folders not read", f"{file}: {why}"))
         elif suffix in SUFFIXES and file.is_file():
             files.append(file)
         elif suffix in SUFFIXES or (suffix in UNREAD and file.is_symlink() and not file.exists()):
-            skipped.append(Skipped("links that lead nowhere, not read", str(file)))
+            skipped.append(Skipped("broken links, not read", str(file)))
         elif suffix in UNREAD:
-            why = f"{suffix} is not read: save it as PNG or JPEG"
-            skipped.append(Skipped("pictures not read, for their format", f"{file}: {why}"))
+            why = f"{suffix} is not supported: save it as PNG or JPEG"
+            skipped.append(Skipped("images of unsupported formats, not read", f"{file}: {why}"))
     return files, skipped
 
 
@@ -102,35 +101,35 @@ def table(
 ) -> LazySamples:
     """Samples of the images that a table names, in the table's order.
 
-    A CSV file with a header, JSON lines or parquet, with a question or an object a row:
+    A CSV file with a header, JSON lines or parquet, with one question or object per row:
 
         image     a file, relative to `images`
         question  optional, with an answer: text
-        answer    text, best of one word
+        answer    text, ideally one word
         kind      optional: see `Question.kind`; "question" if empty
-        id        optional: the sample's id; by default what `image` says
+        id        optional: the sample's id; by default the value of `image`
         object    optional: the name of the object that the question is about
         box       optional: that object's x0 y0 x1 y1 in pixels, x1 and y1 exclusive: four numbers
                   as a list, or as a text with spaces or commas between them
-        mask      optional, in place of box: a file with that object's mask, relative to `images`
+        mask      optional, instead of box: a file with that object's mask, relative to `images`
         about     optional: indices of several objects that carry the answer, as a list or a text
 
-    Rows of one image make one sample. Its objects are the different boxes and masks of its rows, in
-    their order (in a folder, after the files in `masks/`); `about` counts them from 0. A row
-    without `about` is about its own box or mask, or else about the objects named as it says, or
+    All rows of an image make one sample. Its objects are the distinct boxes and masks of its rows,
+    in order (in a folder, after the files in `masks/`); `about` counts them from 0. A row without
+    `about` is about its own box or mask, or else about the objects with the name in `object`, or
     else about the image's only object. Objects with a box have `Object.boxed` True. Other columns
-    are passed over.
+    are ignored.
 
     Args:
         file: the table.
         images: the folder of images; by default the table's own.
-        outside: images and masks may lie outside that folder.
+        outside: allow images and masks outside that folder.
 
     Raises:
-        InputError: no such file or folder, a missing column or value, one of another form, a
-            missing image or mask, one outside the folder, two images of one id; on access, an
-            unreadable image, a mask of another size than its image, a box that sticks out of the
-            image by more than a hundredth of its longer side, an unknown object.
+        InputError: no such file or folder, a missing column or value, a value of the wrong form, a
+            missing image or mask, one outside the folder, two images with the same id; on access,
+            an unreadable image, a mask of another size than its image, a box that extends beyond
+            the image by more than a hundredth of its longer side, an unknown object.
     """
     path = arguments.path(file, "a table of questions").expanduser()
     if not path.is_file():
@@ -151,9 +150,9 @@ def table(
 
 @dataclass(frozen=True)
 class _Pictures:
-    """What `LazySamples` reads from; all but `ids` by an image's name, which is relative to `root`.
+    """The source behind `LazySamples`; mappings go by an image's name, relative to `root`.
 
-    `masks` has (name, file) each.
+    `masks` holds (name, file) pairs.
     """
 
     source: str
@@ -193,25 +192,25 @@ class _Pictures:
             mask_object(called or _named(rows), mask, str(mask), image.size)
             for called, mask in self.masks.get(name, ())
         ]
-        own: dict[object, int] = {}
+        described: dict[object, int] = {}
         for row in rows:
             key = _key(row)
-            if key is not None and key not in own:
-                own[key] = len(objects)
-                objects.append(self._own(row, image))
+            if key is not None and key not in described:
+                described[key] = len(objects)
+                objects.append(self._described_object(row, image))
         return Sample(
             id=self.ids[place],
             image=image,
             objects=tuple(objects),
             questions=tuple(
                 Question(row.question, row.answer, row.kind, about)
-                for row, about in ((row, _about(row, objects, own)) for row in rows)
+                for row, about in ((row, _about(row, objects, described)) for row in rows)
                 if row.question is not None and row.answer is not None
             ),
             meta={"source": self.source, "file_name": name},
         )
 
-    def _own(self, row: Row, image: Image.Image) -> Object:
+    def _described_object(self, row: Row, image: Image.Image) -> Object:
         """The object that a row describes by a mask or a box."""
         name = row.object or UNNAMED
         if row.mask is not None:
@@ -244,10 +243,10 @@ def _samples(
             )
     ids = tuple(_id(name, rows.get(name, ())) for name in names)
     taken: dict[str, str] = {}
-    for name, one in zip(names, ids, strict=True):
-        if taken.setdefault(one, name) != name:
+    for name, ident in zip(names, ids, strict=True):
+        if taken.setdefault(ident, name) != name:
             raise InputError(
-                f"{asked}: expected different ids, got {one!r} for {taken[one]} and {name}"
+                f"{asked}: expected different ids, got {ident!r} for {taken[ident]} and {name}"
             )
     pictures = _Pictures(source, root, asked, names, ids, rows, masks)
     name = f"{'outside:' if outside else ''}{source}:{path}"
@@ -266,16 +265,16 @@ def _id(name: str, rows: Sequence[Row]) -> str:
 
 def _masks(root: Path, files: Sequence[Path]) -> dict[str, list[tuple[str | None, Path]]]:
     of_stem: dict[str, list[tuple[str | None, Path]]] = {file.stem: [] for file in files}
-    shared = {stem for stem, often in Counter(file.stem for file in files).items() if often > 1}
-    inside = sorted((root / "masks").iterdir()) if (root / "masks").is_dir() else []
-    for entry in inside:
+    shared = {stem for stem, count in Counter(file.stem for file in files).items() if count > 1}
+    entries = sorted((root / "masks").iterdir()) if (root / "masks").is_dir() else []
+    for entry in entries:
         inner = entry.is_dir()
         if entry.name.startswith(".") or not (inner or entry.suffix.lower() == ".png"):
             continue
         stem = entry.name if inner else entry.stem
         if stem not in of_stem:
             raise InputError(
-                f"{entry}: expected a mask named as an image in {root}, got none called {stem!r}: "
+                f"{entry}: expected a mask named after an image in {root}, got {stem!r}: "
                 "rename or remove it"
             )
         if stem in shared:
@@ -301,26 +300,26 @@ def _named(rows: Sequence[Row]) -> str:
 
 
 def _key(row: Row) -> object:
-    """What tells a row's own object from others; None where it has none."""
+    """Identifies the object that a row describes; None if it describes none."""
     return None if row.box is None and row.mask is None else (row.object, row.box, row.mask)
 
 
-def _about(row: Row, objects: Sequence[Object], own: Mapping[object, int]) -> tuple[int, ...]:
+def _about(row: Row, objects: Sequence[Object], described: Mapping[object, int]) -> tuple[int, ...]:
     if row.about is not None:
-        if any(place >= len(objects) for place in row.about):
+        if any(index >= len(objects) for index in row.about):
             raise InputError(
                 f"{row.where}: expected about as indices of the {len(objects)} objects of "
                 f"{row.image}, from 0, got {list(row.about)}"
             )
         return row.about
     if (key := _key(row)) is not None:
-        return (own[key],)
+        return (described[key],)
     if row.object is None:
         return (0,) if len(objects) == 1 else ()
-    places = tuple(place for place, obj in enumerate(objects) if obj.name == row.object)
-    if not places:
+    indices = tuple(index for index, obj in enumerate(objects) if obj.name == row.object)
+    if not indices:
         raise InputError(
             f"{row.where}: expected the name of an object of {row.image} "
             f"({', '.join(obj.name for obj in objects) or 'it has none'}), got {row.object!r}"
         )
-    return places
+    return indices

@@ -1,4 +1,4 @@
-"""`Gaze`: where somebody looked while one segment of a text was said or read."""
+"""`Gaze`: where somebody looked while a segment of a text was spoken or read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ..errors import InputError
 from .maps import checked_map, kernel_density
 
 Provenance = Literal["human", "simulated", "mask"]
-"""Whose: of a person; of a program that knows the truth; or an object's true mask, where nobody
-looked at all. Only the first is ever called human."""
+"""Whether it comes from a person, from a program that knows the ground truth, or from an object's
+true mask, without anybody looking. Only the first is ever called human."""
 PROVENANCES: tuple[str, ...] = get_args(Provenance)
 
 Granularity = Literal["word", "phrase", "sentence", "text"]
@@ -28,7 +28,7 @@ class Segment:
     Attributes:
         start, end: characters, `end` exclusive.
         granularity: "word", "phrase", "sentence", or "text" for all of it.
-        time: seconds from its first word's beginning to its last word's end, where that is known.
+        time: seconds from the start of its first word to the end of its last, if known.
     """
 
     text: str
@@ -39,28 +39,28 @@ class Segment:
     time: tuple[float, float] | None = None
 
     def overlaps(self, other: Segment) -> bool:
-        """Whether two segments of one text share a character."""
+        """Whether two segments of the same text share a character."""
         same = self.description == other.description
         return same and self.start < other.end and other.start < self.end
 
 
 @dataclass(frozen=True, eq=False)
 class Gaze:
-    """Where somebody looked while one segment of a text was said or read.
+    """Where somebody looked while a segment of a text was spoken or read.
 
-    Either fixations, from which `density` makes a map, or a map that came as one.
+    Holds either fixations, from which `density` computes a map, or a map from the data.
 
     Attributes:
-        segment: None for looking freely, without a text.
+        segment: None for free viewing, without a text.
         size: width and height of the image in pixels.
         provenance: "human", "simulated" or "mask".
         fixations: (n, 2) x and y in pixels of the image, all of them inside it.
-        durations: (n,) seconds of each that fall on the segment; 1 each where times are not known.
-        map: (H, W) not negative, or None.
-        observer: a number that stands for the person and says nothing about them; None if unknown.
+        durations: (n,) seconds of each that fall on the segment; all 1 where times are unknown.
+        map: (H, W) without negative values, or None.
+        observer: an arbitrary number that stands for the person; None if unknown.
         instrument: "eyes", or "pointer" for a window that the mouse or a finger moves over a
             blurred image.
-        dropped: fixations of this segment that lay outside the image and were left out.
+        dropped: number of fixations of this segment outside the image, which were left out.
         settings: how it was made: bandwidth in pixels, lead, lag, resizing.
     """
 
@@ -91,10 +91,11 @@ class Gaze:
                 f"expected a duration for each fixation, got {weights.shape} for {len(points)}"
             )
         if not (np.isfinite(weights).all() and (weights >= 0).all()):
-            raise InputError("expected durations from 0 up in seconds, got others")
+            raise InputError("expected durations from 0 up in seconds, got negative ones or NaN")
         if not ((points >= 0) & (points < self.size)).all():
             raise InputError(
-                f"expected fixations inside the image ({self.size[0]}x{self.size[1]}), got others: "
+                f"expected fixations inside the image ({self.size[0]}x{self.size[1]}), got some "
+                "outside: "
                 "drop and count them first"
             )
         for name, array in (("fixations", points), ("durations", weights)):
@@ -104,7 +105,7 @@ class Gaze:
 
     @property
     def nothing(self) -> str | None:
-        """Why there is no density; None where there is one."""
+        """Why there is no density; None if there is one."""
         if self.map is not None:
             return None if self.map.any() else "the map is all zero"
         if self.durations.sum() > 0:
@@ -114,7 +115,7 @@ class Gaze:
     def density(self) -> Float[np.ndarray, "height width"] | None:
         """The map, or Gaussians at the fixations weighted by their durations; adds up to 1.
 
-        None where `nothing` says why. The bandwidth is `settings["bandwidth"]`, in pixels.
+        None for the reason given by `nothing`. The bandwidth is `settings["bandwidth"]`, in pixels.
         """
         if self.nothing is not None:
             return None

@@ -1,4 +1,4 @@
-"""Large JSON lists, of which single elements are read when they are asked for."""
+"""Random access to the elements of large JSON lists."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pathlib import Path
 from ..errors import InputError
 
 CHUNK = 1 << 23
-"""Bytes that are read at a time."""
+"""Number of bytes read at a time."""
 LARGEST = 1 << 26
-"""Bytes of the largest element; what is larger is no list of one element per image."""
+"""The most bytes of one element; a larger one means that the list is not one per image."""
 _MARK = codecs.BOM_UTF8.decode("latin-1")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JsonIndex:
-    """Where the elements of a JSON list lie in its file.
+    """The positions of a JSON list's elements in its file.
 
-    The file is read once, `CHUNK` bytes at a time, to find its elements; of each are kept a key
-    and two numbers (about 150 bytes), and no content.
+    The file is read once, `CHUNK` bytes at a time. For each element a key and two numbers are kept
+    (about 150 bytes), but not its content.
     """
 
     file: Path
@@ -37,27 +37,27 @@ class JsonIndex:
 
     @classmethod
     def of(cls, file: Path, key: Callable[[Mapping[str, object]], object]) -> JsonIndex:
-        """The index of `file`, whose elements are objects with different keys.
+        """Indexes `file`, a list of objects with distinct keys.
 
         Raises:
-            InputError: a file that cannot be read, no list of objects, two elements of one key.
+            InputError: a file that cannot be read, not a list of objects, or a duplicate key.
         """
         starts, lengths = array("q"), array("q")
         rows: dict[object, int] = {}
         digest = hashlib.sha256()
         try:
             for start, length, element in _elements(file, digest.update):
-                one = key(element)
-                if not isinstance(one, int | str):
+                ident = key(element)
+                if not isinstance(ident, int | str):
                     raise InputError(
                         f"{file}: expected the image's id in every element, got one with the keys "
                         f"{', '.join(sorted(element)) or 'none'}"
                     )
-                # True would find the rows of 1.
-                if isinstance(one, bool) or one in rows:
-                    got = repr(one) if isinstance(one, bool) else "two"
-                    raise InputError(f"{file}: expected one element for image {one}, got {got}")
-                rows[one] = len(starts)
+                # True would collide with 1.
+                if isinstance(ident, bool) or ident in rows:
+                    got = repr(ident) if isinstance(ident, bool) else "two"
+                    raise InputError(f"{file}: expected one element for image {ident}, got {got}")
+                rows[ident] = len(starts)
                 starts.append(start)
                 lengths.append(length)
         except OSError as error:
@@ -77,16 +77,16 @@ class JsonIndex:
         try:
             return json.loads(text)
         except ValueError as error:
-            raise InputError(f"{self.file}: it changed while it was in use: start again") from error
+            raise InputError(f"{self.file}: changed while it was in use: start again") from error
 
 
 def _elements(
     file: Path, see: Callable[[bytes], object]
 ) -> Iterator[tuple[int, int, Mapping[str, object]]]:
-    """Start, length and content of each object in the file's list; `see` gets every byte.
+    """Yields start, length and content of each object in the file's list; `see` gets every byte.
 
-    Bytes are decoded one to one, so that places in the text are places in the file: no byte of a
-    longer UTF-8 character can be mistaken for JSON's own characters.
+    Bytes are decoded one to one, so that positions in the text are positions in the file; no byte
+    of a multi-byte UTF-8 character can be mistaken for JSON syntax.
     """
     decoder = json.JSONDecoder()
     with file.open("rb") as stream:
@@ -112,17 +112,17 @@ def _elements(
         if text.startswith(_MARK):
             at = len(_MARK)
         if next_sign() != "[":
-            raise _no_list(file)
+            raise _not_a_list(file)
         at += 1
         first = True
         while (sign := next_sign()) != "]":
             if not first:
                 if sign != ",":
-                    raise _no_list(file, base + at)
+                    raise _not_a_list(file, base + at)
                 at += 1
                 sign = next_sign()
             if sign != "{":
-                raise _no_list(file, base + at)
+                raise _not_a_list(file, base + at)
             first = False
             while True:
                 try:
@@ -130,21 +130,21 @@ def _elements(
                     break
                 except (ValueError, RecursionError) as error:
                     if ended or len(text) - at > LARGEST:
-                        raise _no_list(file, base + at) from error
+                        raise _not_a_list(file, base + at) from error
                     more()
             yield base + at, end - at, element
             at = end
         at += 1
         if next_sign():
-            raise _no_list(file, base + at)
+            raise _not_a_list(file, base + at)
 
 
 def _end_of_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return at if found is None else found.end()
+    match = _SPACE.match(text, at)
+    return at if match is None else match.end()
 
 
-def _no_list(file: Path, place: int = 0) -> InputError:
+def _not_a_list(file: Path, place: int = 0) -> InputError:
     return InputError(
         f"{file}: expected a JSON list of objects, got something else at byte {place}: fetch the "
         "file again"

@@ -1,4 +1,4 @@
-"""Label maps: which class each pixel of a sample shows."""
+"""Label maps: the class of each pixel of a sample."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from ..errors import InputError
 from ._sample import Sample
 
 BACKGROUND = 0
-"""Label of pixels that show none of the classes; class k of a list has label k + 1."""
+"""Label of pixels without an object; class k of a list has label k + 1."""
 IGNORE = 255
-"""Label of pixels of which it is not known what they show, as in Pascal VOC."""
+"""Label of pixels whose class is unknown, as in Pascal VOC."""
 
 
 @checked
 def class_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     """The names that objects of these samples can have.
 
-    Those that the source tells of, in its order; of samples without (a list, a folder) the names
-    that occur, sorted, for which all of them are read.
+    If the source declares them (`classes`), in its order; otherwise (a list, a folder) the names
+    that occur, sorted, which requires reading every sample.
 
     Raises:
         InputError: no sample has an object.
     """
     listed(samples, "samples")
-    told: Iterable[str] | None = getattr(samples, "classes", None)
-    names = tuple(told or sorted({obj.name for sample in samples for obj in sample.objects}))
+    declared: Iterable[str] | None = getattr(samples, "classes", None)
+    names = tuple(declared or sorted({obj.name for sample in samples for obj in sample.objects}))
     if not names:
-        raise InputError("expected samples with objects, got none with any: give data with masks")
+        raise InputError("expected samples with objects, got none: give data with masks")
     return names
 
 
@@ -39,11 +39,11 @@ def class_names(samples: Sequence[Sample]) -> tuple[str, ...]:
 def label_map(sample: Sample, classes: Sequence[str]) -> Int[np.ndarray, "height width"]:
     """(H, W) int64: 0 where there is no object, 1 + the index in `classes` on one, else `IGNORE`.
 
-    Where objects overlap, the smaller one lies on top. Ignored are the pixels in `sample.ignore`
+    Where objects overlap, the smaller one is on top. `IGNORE` marks the pixels in `sample.ignore`
     that no object covers, and those of `sample.others`.
 
     Raises:
-        InputError: no classes, one given twice, more than 254; an object of another name; a mask of
+        InputError: no classes, duplicate ones, more than 254; an object of another class; a mask of
             another size than the image.
     """
     label_of = {name: 1 + k for k, name in enumerate(several(classes, "classes"))}
@@ -53,7 +53,7 @@ def label_map(sample: Sample, classes: Sequence[str]) -> Int[np.ndarray, "height
             f"{len(label_of)} differ"
         )
     width, height = sample.image.size
-    found = np.zeros((height, width), dtype=np.int64)
+    labels = np.zeros((height, width), dtype=np.int64)
     masks = [(obj.mask, label_of.get(obj.name, -1), obj.name) for obj in sample.objects]
     masks += [(obj.mask, IGNORE, obj.name) for obj in sample.others]
     unknown = [] if sample.ignore is None else [(sample.ignore, IGNORE, "ignored region")]
@@ -64,12 +64,12 @@ def label_map(sample: Sample, classes: Sequence[str]) -> Int[np.ndarray, "height
                 f"sample {sample.id}: expected objects of the classes {listed}, got the {name}: "
                 "add it to the classes, or leave such objects out by a curation"
             )
-        if mask.shape != found.shape:
+        if mask.shape != labels.shape:
             raise InputError(
                 f"sample {sample.id}: expected masks of the image's size {width}x{height} (width x "
                 f"height), got {mask.shape[1]}x{mask.shape[0]} for the {name}: use the masks of "
                 "this image"
             )
-    for mask, label, _ in (*unknown, *sorted(masks, key=lambda one: -int(one[0].sum()))):
-        found[mask] = label
-    return found
+    for mask, label, _ in (*unknown, *sorted(masks, key=lambda entry: -int(entry[0].sum()))):
+        labels[mask] = label
+    return labels

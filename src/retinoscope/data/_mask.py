@@ -1,4 +1,4 @@
-"""Masks that are stored as images."""
+"""Masks stored as images."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ._sample import Object
 from .images import opened
 
 MOST_BYTES = 4 << 30
-"""Of all masks of an image."""
+"""The limit for all masks of an image."""
 
 
 def check_masks(count: int, size: tuple[int, int], where: str) -> None:
-    """Raises InputError for more masks than fit into `MOST_BYTES`; a file of 1 MB can ask for a
+    """Raises InputError for more masks than fit into `MOST_BYTES`: 1 MB of JSON can ask for a
     terabyte.
 
     Args:
@@ -35,11 +35,11 @@ def mask_object(name: str, source: Path | bytes, where: str, size: tuple[int, in
 
     Args:
         source: the mask's file, or its bytes.
-        where: what to call it in errors.
+        where: its name in errors.
         size: width and height of the image.
 
     Raises:
-        InputError: a damaged mask, one of another size, empty, or of several values.
+        InputError: a damaged mask, one of another size, an empty one, or one with several values.
     """
     mask = _read(source, where)
     if mask.shape != size[::-1]:
@@ -70,20 +70,20 @@ def _read(source: Path | bytes, where: str) -> Bool[np.ndarray, "height width"]:
 
 
 def read_labels(file: Path, size: tuple[int, int]) -> Int[np.ndarray, "height width"]:
-    """A label map that is stored as a palette or a grey image: the stored numbers.
+    """Reads a label map stored as a palette or grey image: the stored numbers.
 
     Args:
         size: width and height of the image.
 
     Raises:
-        InputError: a damaged file, one of colours, or one of another size.
+        InputError: a damaged file, one in colours, or one of another size.
     """
     with opened(file, str(file)) as image:
         mode, values = image.mode, np.asarray(image)
     if mode not in ("P", "L", "I", "I;16"):
         raise InputError(
-            f"{file}: expected a label map as a palette or grey image, got one of mode {mode}: use "
-            "the original file, not one that was converted to colours"
+            f"{file}: expected a label map as a palette or grey image, got mode {mode}: use the "
+            "original file, not one that was converted to colours"
         )
     if values.shape != size[::-1]:
         raise InputError(

@@ -1,4 +1,4 @@
-"""`Sample`: an image with whatever is known about it. Every data source yields this one type."""
+"""`Sample`: an image with its annotations. Every data source yields this type."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Object:
     """One instance in an image.
 
     `mask` is (H, W), True where the object is visible; `box` is x0, y0, x1, y1 in pixels of the
-    original image, x1 and y1 exclusive. `color` and `parts` are empty where the source has none,
-    `polygons` ([x, y, x, y, ...] each) where it has only pixels. `boxed` is True where the source
-    gives a box and no outline: `mask` is then that box, and holds background too. `stated_area` is
-    what the source says of its area in pixels (COCO's field), None where it says nothing.
+    original image, x1 and y1 exclusive. `color` and `parts` are empty if the source has none,
+    `polygons` ([x, y, x, y, ...] each) if it has only pixels. `boxed` is True if the source gives a
+    box but no outline: `mask` is then the box and includes background. `stated_area` is the area in
+    pixels that the source states (COCO's field), or None.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Object:
 class Relation:
     """`objects[subject]` is `name` `objects[object]`.
 
-    `name` is "left of", "right of", "above" or "below" in scenes, elsewhere the source's own word.
+    `name` is "left of", "right of", "above" or "below" in scenes, otherwise the source's own word.
     """
 
     subject: int
@@ -72,10 +72,10 @@ class Sign:
 class Question:
     """A question with its one-word answer.
 
-    `kind` is "polling", "color", "kind", "relation", "count" or "sign" in scenes and "question"
-    where a source does not say. `about` indexes the objects that carry the answer: the named
-    object of a polling question answered "yes", the coloured object of a colour question, the
-    *answer's* object of a relation question; empty where no single object does.
+    `kind` is "polling", "color", "kind", "relation", "count" or "sign" in scenes, and "question" if
+    the source gives none. `about` indexes the objects that carry the answer: the named object of a
+    polling question answered "yes", the coloured object of a colour question, the *answer's* object
+    of a relation question; empty if no single object does.
     """
 
     question: str
@@ -86,13 +86,12 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """An image with its ground truth. `id` is unique within its source and stable over runs.
+    """An image with its ground truth. `id` is unique within its source and stable across runs.
 
-    `others` are objects that are there and are not to be studied (see `retinoscope.curation`): they
-    count where studies count instances, and their tokens are no background. `ignore` is (H, W),
-    True where the source does not say what is there (void, crowds), None where it always does.
-    `attention` is where people looked while they said or read parts of a text
-    (`retinoscope.gaze`).
+    `others` are objects that are present but not studied (see `retinoscope.curation`): they count
+    as instances, and their tokens are not background. `ignore` is (H, W), True where the source
+    does not say what is there (void, crowds), None if it always does. `attention` is where people
+    looked while they spoke or read parts of a text (`retinoscope.gaze`).
     """
 
     id: str

@@ -14,9 +14,9 @@ from ..errors import InputError, MissingExtraError
 _FARTHEST = 1e9
 _MOST_POINTS = 1_000_000
 _MOST_CROSSINGS = 50_000_000
-"""Bounds on what a polygon costs: about 2 GB at most."""
+"""Limits on the cost of a polygon: about 2 GB at most."""
 _MOST_OVER = 100
-"""Times that the boxes around an object's polygons may cover the image, together."""
+"""How many times the boxes around an object's polygons may cover the image, in total."""
 
 Polygons: TypeAlias = Sequence[Sequence[float]]
 """[[x, y, x, y, ...], ...] in pixels of the image."""
@@ -28,10 +28,10 @@ Segmentation: TypeAlias = Polygons | Mapping[str, object]
 def decode_segmentation(
     segmentation: Segmentation, height: int, width: int
 ) -> Bool[np.ndarray, "height width"]:
-    """The mask of a COCO segmentation, (height, width); empty where no pixel centre is inside.
+    """Rasterises a COCO segmentation; the mask is empty if no pixel centre is inside.
 
     A polygon covers the pixels whose *centre* lies inside by the even-odd rule, and several
-    polygons are united. Of a centre exactly on an edge, the side to its right and below owns it, so
+    polygons are united. A centre exactly on an edge belongs to the side on its right or below, so
     that polygons that share an edge never share a pixel. (pycocotools rounds outlines to a fifth of
     a pixel, so masks may differ from its by pixels along the outline.) Uncompressed run lengths are
     decoded here, exactly; compressed ones by pycocotools.
@@ -41,7 +41,7 @@ def decode_segmentation(
         height, width: of the image, in pixels.
 
     Raises:
-        InputError: neither polygons nor run lengths, a polygon of fewer than 3 points or with
+        InputError: neither polygons nor run lengths, a polygon with fewer than 3 points or with
             coordinates that are not finite, or run lengths of another size.
         MissingExtraError: compressed run lengths without pycocotools.
     """
@@ -58,8 +58,8 @@ def decode_segmentation(
         filled += _fill(_points(polygon), mask)
         if filled > _MOST_OVER * mask.size:
             raise InputError(
-                f"expected polygons beside each other, got {len(segmentation)} that lie on the "
-                f"image more than {_MOST_OVER} times: correct or leave out the annotation"
+                f"expected separate polygons, got {len(segmentation)} that cover the image more "
+                f"than {_MOST_OVER} times: correct or leave out the annotation"
             )
     return mask
 
@@ -100,9 +100,9 @@ def _points(polygon: object) -> np.ndarray:
 
 
 def _fill(points: np.ndarray, mask: Bool[np.ndarray, "height width"]) -> int:
-    """Even-odd fill at pixel centres: each crossing of a row of centres toggles what is right.
+    """Fills by the even-odd rule at pixel centres: each crossing of a row toggles all to its right.
 
-    Returns the pixels that were looked at: those of the box around the polygon.
+    Returns the number of pixels examined: those of the box around the polygon.
     """
     height, width = mask.shape
     (xa, ya), (xb, yb) = points.T, np.roll(points, -1, axis=0).T
@@ -111,7 +111,7 @@ def _fill(points: np.ndarray, mask: Bool[np.ndarray, "height width"]) -> int:
     stop = np.clip(np.ceil(np.maximum(ya, yb) - 0.5), 0, height).astype(int)
     counts = stop - first
     if counts.sum() > _MOST_CROSSINGS:
-        raise InputError("expected a polygon, got one that goes up and down too often to be one")
+        raise InputError("expected a polygon, got one with too many crossings to be an outline")
     edge = np.repeat(np.arange(len(points)), counts)
     row = np.arange(len(edge)) - np.repeat(np.cumsum(counts) - counts, counts) + first[edge]
     slope = (row + 0.5 - ya[edge]) / (yb[edge] - ya[edge])
@@ -146,7 +146,7 @@ def _decode_runs(code: Mapping[str, object], height: int, width: int) -> np.ndar
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError("expected run lengths as whole numbers, got something else") from error
     pixels = height * width
-    # Each by itself too: sums of large ones begin anew at 0.
+    # Checked one by one too, since the sum of large ones may overflow.
     if runs.ndim != 1 or not ((runs >= 0) & (runs <= pixels)).all() or runs.sum() != pixels:
         raise InputError(
             f"expected run lengths >= 0 that add up to {pixels} pixels, got {int(runs.sum())}: "
@@ -163,7 +163,7 @@ def _decompress(counts: str | bytes, height: int, width: int) -> np.ndarray:
     except ImportError as error:
         raise MissingExtraError("pycocotools", "coco") from error
     packed = counts.encode("ascii", "replace") if isinstance(counts, str) else counts
-    # Where the runs fall short, pycocotools returns memory that was never written.
+    # If the runs fall short, pycocotools returns uninitialised memory.
     total = sum(_unpacked(packed))
     if total != height * width:
         raise InputError(
@@ -174,17 +174,17 @@ def _decompress(counts: str | bytes, height: int, width: int) -> np.ndarray:
 
 
 def _unpacked(packed: bytes) -> list[int]:
-    """Run lengths of COCO's compressed form: 5 bits a character, from the third on as differences.
+    """Run lengths from COCO's compressed form: 5 bits per character, differences from the third on.
 
     Raises:
-        InputError: a character outside the code, a run that is cut off or negative.
+        InputError: a character outside the code, a run that is truncated or negative.
     """
     runs: list[int] = []
     value = shift = 0
     for byte in packed:
         digit = byte - 48
         if not 0 <= digit < 64 or shift > 30:
-            raise InputError("expected compressed run lengths, got text that is none")
+            raise InputError("expected compressed run lengths, got a text of another form")
         value |= (digit & 31) << shift
         shift += 5
         if digit & 32:
@@ -198,5 +198,5 @@ def _unpacked(packed: bytes) -> list[int]:
         runs.append(value)
         value = shift = 0
     if shift:
-        raise InputError("expected compressed run lengths, got a text that is cut off")
+        raise InputError("expected compressed run lengths, got a truncated text")
     return runs

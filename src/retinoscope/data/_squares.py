@@ -1,7 +1,7 @@
 """Squares: images whose patches carry labels by their colour, for models with a known mechanism.
 
-Each of `SQUARE_COLORS` stands for one kind of object. An image is a grid of 6 x 6 patches of 8
-pixels on mid-grey; an object fills 2 x 2 of them. What each patch shows can be read off its pixels
+Each of `SQUARE_COLORS` stands for a kind of object. An image is a grid of 6 x 6 patches of 8 pixels
+on mid-grey; an object fills 2 x 2 of them. The label of each patch can be read off its pixels
 without any learning, which is what the planted models do (`retinoscope.pocket.planted`).
 """
 
@@ -28,10 +28,10 @@ SQUARE_COLORS: dict[str, tuple[int, int, int]] = {
     "star": (0, 0, 0),
     "tree": (0, 255, 0),
 }
-"""Kind of object -> its colour: the corners of the RGB cube, mid-grey being its centre."""
+"""Kind of object -> its colour: the corners of the RGB cube, whose centre is mid-grey."""
 
 SQUARE_GRID, SQUARE_PATCH, _SIDE = 6, 8, 2
-"""Patches along an edge of the image, pixels along an edge of a patch, patches of an object."""
+"""Patches along an edge of the image, pixels along an edge of a patch, patches along an object."""
 GREY = 128
 WHAT = "What is in this image?"
 _MOST = 3
@@ -41,9 +41,9 @@ _MOST = 3
 class Squares(Sequence[Sample]):
     """Images `start` to `start + n - 1` of `seed`; image k of a seed does not depend on n.
 
-    Each has two or three objects of different kinds at places drawn uniformly, a caption that names
-    them in alphabetical order, and the question "What is in this image?", whose answer is the first
-    of these names and is carried by that object.
+    Each has two or three objects of different kinds at uniformly drawn places, a caption that names
+    them in alphabetical order, and the question "What is in this image?", which the first of these
+    objects answers.
     """
 
     n: int
@@ -51,7 +51,7 @@ class Squares(Sequence[Sample]):
     start: int = 0
 
     def __post_init__(self) -> None:
-        """Raises InputError for a number outside its range."""
+        """Raises InputError for a number out of range."""
         for name in ("n", "seed", "start"):
             whole(getattr(self, name), name, 0)
 
@@ -112,7 +112,7 @@ def _draw(seed: int, number: int) -> Sample:
 
 
 def _free_place(rng: np.random.Generator, taken: np.ndarray) -> tuple[int, int]:
-    """Two blocks of 2 x 2 block at most 18 of the 25 places, so one is always left."""
+    """Draws a free place: two blocks of 2 x 2 block at most 18 of the 25 places."""
     last = SQUARE_GRID - _SIDE + 1
     free = [
         (row, column)

@@ -19,7 +19,7 @@ from .tabular import read_rows
 
 REQUIRED = ("image",)
 ASKED = ("question", "answer")
-"""Both or neither: a table of objects alone asks nothing."""
+"""Both or neither: a table of objects alone has no questions."""
 OPTIONAL = (*ASKED, "kind", "id", "object", "box", "mask", "about")
 
 
@@ -38,7 +38,7 @@ _Four = Annotated[
 
 @with_config(STRICT)
 class _TableRow(TypedDict):
-    """A row of a table; an empty cell is as good as none."""
+    """A row of a table; an empty cell counts as missing."""
 
     image: Annotated[FileName, BeforeValidator(as_text)]
     question: Text
@@ -56,7 +56,7 @@ _CELLS = TypeAdapter(_TableRow)
 
 @dataclass(frozen=True)
 class Row:
-    """A question about one image; see `folder` and `table` for the meaning of the columns."""
+    """A row about one image; see `folder` and `table` for the meaning of the columns."""
 
     image: str
     question: str | None
@@ -71,22 +71,22 @@ class Row:
 
 
 def read_table(file: Path, *, outside: bool = False) -> list[Row]:
-    """The rows of a table.
+    """Reads the rows of a table.
 
     Args:
-        outside: images and masks may lie outside the folder.
+        outside: allow images and masks outside the folder.
 
     Raises:
-        InputError: a missing column, a missing value, one of another form, a file outside the
-            folder, or a file of another format.
+        InputError: a missing column or value, a value of the wrong form, a file outside the folder,
+            or a file of another format.
     """
     rows = []
     for where, values in read_rows(file, REQUIRED, OPTIONAL):
-        lost = [name for name in ASKED if name not in values]
-        if len(lost) == 1:
+        missing = [name for name in ASKED if name not in values]
+        if len(missing) == 1:
             raise InputError(
                 f"{where}: expected the columns question and answer, or neither, got no "
-                f"{lost[0]}: add {lost[0]}"
+                f"{missing[0]}: add {missing[0]}"
             )
         rows.append(_row(where, values, outside))
     return rows
@@ -95,9 +95,11 @@ def read_table(file: Path, *, outside: bool = False) -> list[Row]:
 def _row(where: str, values: Mapping[str, object], outside: bool) -> Row:
     stored: Mapping[str, Any] = {name: values.get(name) for name in (*REQUIRED, *OPTIONAL)}
     cells = entry(_CELLS, stored, where)
-    lost = [name for name in ASKED if cells[name] is None]
-    if len(lost) == 1:
-        raise InputError(f"{where}: expected a question and its answer, got no {lost[0]}: add it")
+    missing = [name for name in ASKED if cells[name] is None]
+    if len(missing) == 1:
+        raise InputError(
+            f"{where}: expected a question and its answer, got no {missing[0]}: add it"
+        )
     if cells["box"] is not None and cells["mask"] is not None:
         raise InputError(f"{where}: expected a box or a mask, got both: leave one out")
     for name in (cells["image"], cells["mask"]):

@@ -58,7 +58,7 @@ class VGImage(TypedDict):
 
 @with_config(STRICT)
 class VGObject(TypedDict):
-    """An object; a box of no width covers no pixel, as in the released file."""
+    """An object; the released file has boxes without width, which cover no pixel."""
 
     object_id: NotRequired[Id | None]
     names: NotRequired[Annotated[list[Name], Field(min_length=1)] | None]
@@ -74,7 +74,7 @@ class VGObject(TypedDict):
 
 @with_config(STRICT)
 class VGQuestion(TypedDict):
-    """A question and its answer; links to objects may be missing or lead nowhere."""
+    """A question and its answer; links to objects may be missing or broken."""
 
     question: Name
     answer: Name
@@ -93,60 +93,60 @@ def visual_genome(
     """Samples of a folder with Visual Genome's files, in the order of `image_data.json`.
 
     The folder holds `image_data.json` and `objects.json`, and optionally `attributes.json`,
-    `relationships.json` and `question_answers.json`, as they are released; the images `ID.jpg` in
-    `VG_100K/`, `VG_100K_2/`, `images/` or directly.
+    `relationships.json` and `question_answers.json`, as released; the images `ID.jpg` lie in
+    `VG_100K/`, `VG_100K_2/`, `images/` or directly in the folder.
 
-    A sample's id is the image's id as text. Visual Genome gives boxes only: every `Object` has
-    `boxed` True, and a mask of the pixels whose centre lies in its box. Names are the first of an
-    object's names, in lower case; a colour is the one attribute among `COLORS`, None with several.
-    Relations have Visual Genome's predicates in lower case.
+    A sample's id is the image's id as text. Visual Genome only gives boxes: every `Object` has
+    `boxed` True, and a mask of the pixels whose centre lies in its box. Its name is the first of
+    the object's names, in lower case; its colour the one attribute among `COLORS`, None if there
+    are several. Relations have Visual Genome's predicates in lower case.
 
-    A question is of kind "color" where it asks for a colour and a colour answers it, "count" where
-    it begins with "how many", else "question"; answers lose their full stop. It is about the
-    objects that are linked to its answer; without such, the one linked to the question; without
-    links, the one object that the answer names, or else the one that the question names.
+    A question is of kind "color" if it asks for a colour and a colour answers it, "count" if it
+    begins with "how many", else "question"; the final full stop of answers is removed. It is about
+    the objects linked to its answer; else the one linked to the question; without links, the one
+    object that the answer names, or else the one that the question names.
 
     `meta` has "file_name", "synsets" (of each object), "unseen" (ids of objects whose box covers no
-    pixel's centre, left out), "unmatched" (number of relations left out, because Visual Genome
-    does not list one of their objects, or it is unseen, or two objects have its id) and "skipped"
-    (objects and questions with a missing or impossible field, and objects whose box sticks out of
-    the image by more than a hundredth of its longer side; these objects are `others`: there, and no
-    background). Boxes that stick out by less are cut.
+    pixel centre, left out), "unmatched" (number of relations left out because one of their objects
+    is not listed, is unseen, or shares its id with another) and "skipped" (objects and questions
+    with a missing or impossible field, and objects whose box extends beyond the image by more than
+    a hundredth of its longer side; these objects become `others`: present, but not background).
+    Boxes that extend beyond the image by less are clipped.
 
-    Memory and time: the JSON files are read through once, without being kept; about 1 kB per image
-    stays. A sample reads its own entries.
+    Memory and time: the JSON files are read through once, keeping about 1 kB per image. A sample
+    reads its own entries.
 
     Args:
         folder: see above.
         images: the folder of images; relative to `folder`, or absolute.
-        skip_missing: leave out images whose file does not exist, rather than refuse.
+        skip_missing: leave out images whose file does not exist, instead of refusing.
 
     Raises:
         InputError: a missing file or folder, a file of another format, missing images; on access,
-            an unreadable image or one of another size than `image_data.json` says, or an element
-            that is no list of objects.
+            an unreadable image or one whose size differs from `image_data.json`, or an element that
+            is not a list of objects.
 
     Source: Krishna et al. 2017 (arXiv 1602.07332).
     """
     root = _root(folder)
-    named = _images(root / "image_data.json")
-    found = _files(root, images)
-    pictures = tuple(one for one in named if one.name in found)
-    if not pictures or (len(pictures) < len(named) and not skip_missing):
-        raise _missing_images(root, images, named, found)
+    listed_images = _images(root / "image_data.json")
+    folders = _files(root, images)
+    pictures = tuple(image for image in listed_images if image.name in folders)
+    if not pictures or (len(pictures) < len(listed_images) and not skip_missing):
+        raise _missing_images(root, images, listed_images, folders)
     parts = {
         name: JsonIndex.of(root / f"{name}.json", _image_id)
         for name in ("objects", *OPTIONAL)
         if (root / f"{name}.json").is_file()
     }
-    source = _VisualGenome(root / "image_data.json", pictures, found, parts)
-    missing = Skipped("images left out, for their file is missing", f"in {root}")
+    source = _VisualGenome(root / "image_data.json", pictures, folders, parts)
+    missing = Skipped("images left out because their file is missing", f"in {root}")
     return LazySamples(
         f"vg:{root}",
         source.read,
         source.describe,
         range(len(pictures)),
-        skipped=(missing,) * (len(named) - len(pictures)),
+        skipped=(missing,) * (len(listed_images) - len(pictures)),
     )
 
 
@@ -164,14 +164,15 @@ def _root(folder: str | Path) -> Path:
 def _missing_images(
     root: Path,
     images: str | Path | None,
-    named: Sequence[_ImageEntry],
-    found: Mapping[str, Path],
+    listed_images: Sequence[_ImageEntry],
+    folders: Mapping[str, Path],
 ) -> InputError:
-    lost = [one.name for one in named if one.name not in found]
+    missing = [image.name for image in listed_images if image.name not in folders]
     looked = root / images if images is not None else f"VG_100K, VG_100K_2, images or {root}"
     return InputError(
-        f"{root}: no {lost[0]} in {looked}, and {len(lost)} of the {len(named)} images of "
-        "image_data.json are missing: fetch them, or pass skip_missing=True to go without"
+        f"{root}: no {missing[0]} in {looked}, and {len(missing)} of the {len(listed_images)} "
+        "images of image_data.json are missing: fetch them, or pass skip_missing=True to leave "
+        "them out"
     )
 
 
@@ -188,7 +189,7 @@ class _ImageEntry:
 
 @dataclass(frozen=True)
 class _VisualGenome:
-    """What `LazySamples` reads from. `folders` is by the name of an image."""
+    """The source behind `LazySamples`. `folders` is by the name of an image."""
 
     image_data: Path
     pictures: Sequence[_ImageEntry]
@@ -212,18 +213,18 @@ class _VisualGenome:
         known = _ImageObjects(size)
         stored = self._entries("objects", picture.id, "objects")
         check_masks(len(stored), size, self._where("objects", picture.id))
-        for one in stored:
-            known.add(one, self._where("objects", picture.id))
-        for one in self._entries("attributes", picture.id, "attributes"):
-            known.colour(one)
+        for item in stored:
+            known.add(item, self._where("objects", picture.id))
+        for item in self._entries("attributes", picture.id, "attributes"):
+            known.add_attributes(item)
         relations, unmatched = known.relations(
             self._entries("relationships", picture.id, "relationships")
         )
         objects, where = known.objects(), self._where("question_answers", picture.id)
         questions = tuple(
             question
-            for one in self._entries("question_answers", picture.id, "qas")
-            if (question := known.question(one, objects, where)) is not None
+            for item in self._entries("question_answers", picture.id, "qas")
+            if (question := known.question(item, objects, where)) is not None
         )
         return Sample(
             id=str(picture.id),
@@ -246,8 +247,8 @@ class _VisualGenome:
         if part not in self.parts:
             return []
         entries = self.parts[part].read(image).get(key, [])
-        if not isinstance(entries, list) or not all(isinstance(one, dict) for one in entries):
-            raise InputError(f"{self._where(part, image)}: expected a list of {key}, got others")
+        if not isinstance(entries, list) or not all(isinstance(item, dict) for item in entries):
+            raise InputError(f"{self._where(part, image)}: expected a list of {key}")
         return entries
 
     def _where(self, part: str, image: int) -> str:
@@ -263,52 +264,52 @@ class _ImageObjects:
         self.unseen: list[object] = []
         self.skipped: list[Skipped] = []
         self.others: list[Object] = []
-        # None for an id that two objects have: nobody can tell which is meant.
+        # None for an id that two objects share, since either may be meant.
         self._index: dict[object, int | None] = {}
         self._found: list[tuple[str, Box]] = []
         self._attributes: list[list[object]] = []
 
     def add(self, stored: Entry, where: str) -> None:
-        """Takes in an entry of objects.json; one that is damaged is left out and counted."""
+        """Adds an entry of objects.json; a damaged one is left out and counted."""
         named = f"{where}: object {stored.get('object_id')}"
-        there = None
+        mask = None
         try:
-            one = entry(_OBJECT, stored, named)
-            name = (one.get("names") or [one.get("name")])[0]
+            fields = entry(_OBJECT, stored, named)
+            name = (fields.get("names") or [fields.get("name")])[0]
             if name is None:
                 raise InputError(f"{named}: expected names, got the fields {', '.join(stored)}")
-            box = one["x"], one["y"], one["x"] + one["w"], one["y"] + one["h"]
-            there = box_mask(box, *self.size)
-            if there.any() and beyond(box, *self.size) > slack(*self.size):
+            box = fields["x"], fields["y"], fields["x"] + fields["w"], fields["y"] + fields["h"]
+            mask = box_mask(box, *self.size)
+            if mask.any() and beyond(box, *self.size) > slack(*self.size):
                 raise InputError(
                     f"{named}: fields x, y, w, h: expected a box in the image of {self.size[0]}x"
                     f"{self.size[1]} pixels, got {list(box)} (x0 y0 x1 y1)"
                 )
         except InputError as error:
-            self._leave_out(stored, there, str(error))
+            self._leave_out(stored, mask, str(error))
             return
-        if not there.any():
-            self.unseen.append(one.get("object_id"))
+        if not mask.any():
+            self.unseen.append(fields.get("object_id"))
             return
-        place = len(self._found)
-        for number in (one.get("object_id"), *(one.get("merged_object_ids") or ())):
+        index = len(self._found)
+        for number in (fields.get("object_id"), *(fields.get("merged_object_ids") or ())):
             if number is not None:
-                known = self._index.get(number, place)
-                self._index[number] = place if known == place else None
+                known = self._index.get(number, index)
+                self._index[number] = index if known == index else None
         self._found.append((name.lower(), cut_box(box, *self.size)))
-        self._attributes.append([*(one.get("attributes") or ())])
-        self.synsets.append(tuple(one.get("synsets") or ()))
+        self._attributes.append([*(fields.get("attributes") or ())])
+        self.synsets.append(tuple(fields.get("synsets") or ()))
 
-    def _leave_out(self, stored: Entry, there: np.ndarray | None, why: str) -> None:
-        """It is there and no background; without a box it may be anywhere."""
-        region = np.ones(self.size[::-1], dtype=bool) if there is None else there
+    def _leave_out(self, stored: Entry, mask: np.ndarray | None, why: str) -> None:
+        """Keeps an object as present, so that it is not background; without a box, anywhere."""
+        region = np.ones(self.size[::-1], dtype=bool) if mask is None else mask
         name = str(next(iter(_listed(stored.get("names"))), "object")).lower()
         self.others.append(Object(name, region, outer_box(region), boxed=True))
-        self.skipped.append(Skipped("objects left out, for their annotation is damaged", why))
+        self.skipped.append(Skipped("objects left out because their annotation is damaged", why))
 
-    def colour(self, stored: Entry) -> None:
-        """Takes in an entry of attributes.json."""
-        index = self._one(stored)
+    def add_attributes(self, stored: Entry) -> None:
+        """Adds an entry of attributes.json."""
+        index = self._index_of(stored)
         if index is not None:
             self._attributes[index] += _listed(stored.get("attributes"))
 
@@ -319,48 +320,49 @@ class _ImageObjects:
         )
 
     def relations(self, stored: Iterable[Entry]) -> tuple[tuple[Relation, ...], int]:
-        """The relations, and how many have an end that is not among the objects."""
-        found, unmatched = [], 0
-        for one in stored:
-            subject, other = self._one(one.get("subject")), self._one(one.get("object"))
+        """The relations, and the number of those with an end that is not among the objects."""
+        relations, unmatched = [], 0
+        for entry_ in stored:
+            subject, other = (self._index_of(entry_.get(end)) for end in ("subject", "object"))
             if subject is None or other is None:
                 unmatched += 1
                 continue
-            found.append(Relation(subject, str(one.get("predicate", "")).strip().lower(), other))
-        return tuple(found), unmatched
+            predicate = str(entry_.get("predicate", "")).strip().lower()
+            relations.append(Relation(subject, predicate, other))
+        return tuple(relations), unmatched
 
     def question(self, stored: Entry, objects: Sequence[Object], where: str) -> Question | None:
-        """The question of an entry; None for one that is damaged, which is counted."""
+        """The question of an entry; None for a damaged one, which is counted."""
         try:
-            one = entry(_QUESTION, stored, f"{where}: question {stored.get('qa_id')}")
+            fields = entry(_QUESTION, stored, f"{where}: question {stored.get('qa_id')}")
         except InputError as error:
-            self.skipped.append(Skipped("questions left out, for they are damaged", str(error)))
+            self.skipped.append(Skipped("questions left out because they are damaged", str(error)))
             return None
-        asked, answer = one["question"], one["answer"].removesuffix(".")
+        asked, answer = fields["question"], fields["answer"].removesuffix(".")
         kind = _kind(asked, answer)
-        about = self._linked(one.get("a_objects"))
+        about = self._linked(fields.get("a_objects"))
         if not about:
-            about = self._linked(one.get("q_objects"))
+            about = self._linked(fields.get("q_objects"))
             if len(about) != 1:
                 about = about_by_name(asked, answer, kind, [obj.name for obj in objects])
         return Question(asked, answer, kind, about)
 
-    def _one(self, end: object) -> int | None:
+    def _index_of(self, end: object) -> int | None:
         number = end.get("object_id") if isinstance(end, dict) else None
         known = isinstance(number, int | str) and not isinstance(number, bool)
         return self._index.get(number) if known else None
 
     def _linked(self, linked: object) -> tuple[int, ...]:
-        places = (self._one(one) for one in _listed(linked))
-        return tuple(dict.fromkeys(place for place in places if place is not None))
+        indices = (self._index_of(end) for end in _listed(linked))
+        return tuple(dict.fromkeys(index for index in indices if index is not None))
 
 
 def _images(file: Path) -> list[_ImageEntry]:
-    listed_there = entries(_PICTURES, read_json(file), str(file), "image")
-    if not listed_there:
+    images = entries(_PICTURES, read_json(file), str(file), "image")
+    if not images:
         raise InputError(f"{file}: expected a list of images, got an empty one")
-    unique((one["image_id"] for one in listed_there), str(file), "image")
-    return [_ImageEntry(one["image_id"], one["width"], one["height"]) for one in listed_there]
+    unique((image["image_id"] for image in images), str(file), "image")
+    return [_ImageEntry(image["image_id"], image["width"], image["height"]) for image in images]
 
 
 def _files(root: Path, given: str | Path | None) -> dict[str, Path]:
@@ -369,21 +371,21 @@ def _files(root: Path, given: str | Path | None) -> dict[str, Path]:
         folders = [existing_folder(root / given, "the folder of images")]
     else:
         folders = [root / name for name in _FOLDERS if (root / name).is_dir()]
-    found: dict[str, Path] = {}
+    folder_of: dict[str, Path] = {}
     for folder in folders:
         for name in os.listdir(folder):
             if name.endswith(".jpg"):
-                found.setdefault(name, folder)
-    return found
+                folder_of.setdefault(name, folder)
+    return folder_of
 
 
 def _image_id(element: Entry) -> object:
-    # The questions call it "id".
+    # Called "id" in the file of questions.
     return element.get("image_id", element.get("id"))
 
 
 def _color(attributes: Iterable[object]) -> str | None:
-    words = {str(one).strip().lower().replace("grey", "gray") for one in attributes}
+    words = {str(word).strip().lower().replace("grey", "gray") for word in attributes}
     known = words & set(COLORS)
     return known.pop() if len(known) == 1 else None
 

@@ -1,4 +1,4 @@
-"""Pascal VOC's segmentation task: folders as they are unpacked, such as VOCdevkit/VOC2012."""
+"""Pascal VOC's segmentation task: folders as unpacked, such as VOCdevkit/VOC2012."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ VOC_CLASSES: tuple[str, ...] = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )  # fmt: skip
-"""Pascal VOC's own names, label 1 first."""
+"""Pascal VOC's own names, starting with label 1."""
 _SPOKEN = {"diningtable": "dining table", "pottedplant": "potted plant", "tvmonitor": "tv monitor"}
 VOC_NAMES: tuple[str, ...] = tuple(_SPOKEN.get(name, name) for name in VOC_CLASSES)
-"""The same as words, as objects are named here."""
+"""The same as words, which name the objects here."""
 VOID = 255
 
 
@@ -35,9 +35,10 @@ def voc(folder: str | Path, *, split: str = "val") -> LazySamples:
     """Samples of Pascal VOC's segmentation task, in the order of the split's file.
 
     Objects are the instances of `SegmentationObject`, each of the class that most of its pixels
-    have in `SegmentationClass`; without a `SegmentationObject` for the image, an object is all that
-    one class covers, and `meta["instances"]` is False. Label 0 is background, 255 (outlines and
-    difficult objects) is `ignore`. Names are words: "dining table", "potted plant", "tv monitor".
+    have in `SegmentationClass`; without a `SegmentationObject` for the image, an object is
+    everything that one class covers, and `meta["instances"]` is False. Label 0 is background, 255
+    (outlines and difficult objects) is `ignore`. Names are words: "dining table", "potted plant",
+    "tv monitor".
 
     Args:
         folder: holds `JPEGImages`, `SegmentationClass` and `ImageSets/Segmentation`, or is a
@@ -45,16 +46,16 @@ def voc(folder: str | Path, *, split: str = "val") -> LazySamples:
         split: name of a file in `ImageSets/Segmentation`.
 
     Raises:
-        InputError: a missing folder, file or image, a name that is there twice or leads out of the
-            folder; on access, an unreadable image, label maps
-            that are no palette or grey images, have another size, or hold labels above 20.
+        InputError: a missing folder, file or image, a duplicate name or one that leads out of the
+            folder; on access, an unreadable image, label maps that are not palette or grey images,
+            have another size, or hold labels above 20.
     """
     root = _root(existing_folder(folder, "a folder of Pascal VOC"))
     listed = root / "ImageSets" / "Segmentation" / f"{split}.txt"
     if not listed.is_file():
-        there = ", ".join(sorted(file.stem for file in listed.parent.glob("*.txt")))
-        raise InputError(f"{listed}: expected the file of a split, got none; there are: {there}")
-    # A line may say more than the name (1 or -1 in the files of single classes).
+        splits = ", ".join(sorted(file.stem for file in listed.parent.glob("*.txt")))
+        raise InputError(f"{listed}: expected the file of a split, got none; there are: {splits}")
+    # A line may hold more than the name (1 or -1 in the files of single classes).
     names = [line.split()[0] for line in read_lines(listed, "names of images")]
     if not names:
         raise InputError(f"{listed}: expected names of images, got an empty file")
@@ -65,13 +66,13 @@ def voc(folder: str | Path, *, split: str = "val") -> LazySamples:
     for name in names:
         for file in (source.image(name), source.labels(name)):
             if not file.is_file():
-                raise InputError(f"{file}: no such file, and {listed.name} names it: fetch it")
+                raise InputError(f"{file}: no such file, but {listed.name} names it: fetch it")
     return LazySamples(f"voc:{listed}", source.read, source.describe, range(len(names)), VOC_NAMES)
 
 
 @dataclass(frozen=True)
 class _Voc:
-    """What `LazySamples` reads from."""
+    """The source behind `LazySamples`."""
 
     root: Path
     listed: Path
@@ -102,8 +103,8 @@ class _Voc:
         image = open_image(self.image(name))
         labels = self._map(self.labels(name), image, len(VOC_NAMES))
         instances = self.labels(name, "Object")
-        there = instances.is_file()
-        regions = self._map(instances, image, VOID - 1) if there else labels
+        has_instances = instances.is_file()
+        regions = self._map(instances, image, VOID - 1) if has_instances else labels
         objects = []
         ignore = labels == VOID
         skipped: list[Skipped] = []
@@ -111,19 +112,19 @@ class _Voc:
         check_masks(len(numbers), image.size, str(instances))
         for region in numbers:
             mask = regions == region
-            own = labels[mask & (labels > 0) & (labels != VOID)]
-            if not own.size:
+            classes = labels[mask & (labels > 0) & (labels != VOID)]
+            if not classes.size:
                 ignore |= mask
                 why = f"{instances}: instance {region} lies where {self.labels(name)} has no class"
-                skipped.append(Skipped("objects left out, for their annotation is damaged", why))
+                skipped.append(Skipped("objects left out because their annotation is damaged", why))
                 continue
-            label = int(np.bincount(own).argmax())
+            label = int(np.bincount(classes).argmax())
             objects.append(Object(VOC_NAMES[label - 1], mask, outer_box(mask)))
         return Sample(
             id=name,
             image=image,
             objects=tuple(objects),
-            meta={"source": "voc", "instances": there, SKIPPED: tuple(skipped)},
+            meta={"source": "voc", "instances": has_instances, SKIPPED: tuple(skipped)},
             ignore=ignore,
         )
 
@@ -140,13 +141,13 @@ class _Voc:
 
 def _root(folder: Path) -> Path:
     candidates = [folder, *sorted(folder.glob("VOC2*")), *sorted(folder.glob("VOCdevkit/VOC2*"))]
-    found = [one for one in candidates if (one / "ImageSets" / "Segmentation").is_dir()]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    roots = [root for root in candidates if (root / "ImageSets" / "Segmentation").is_dir()]
+    if len(roots) == 1:
+        return roots[0]
+    if roots:
         raise InputError(
             f"{folder}: expected one folder of Pascal VOC, got "
-            f"{', '.join(str(one) for one in found)}: name one of them"
+            f"{', '.join(str(root) for root in roots)}: name one of them"
         )
     raise InputError(
         f"{folder}: expected ImageSets/Segmentation, got none: give the folder that holds "

@@ -1,4 +1,4 @@
-"""Opens an image from anywhere as upright RGB, or says in one line why it cannot."""
+"""Opening images from any source as upright RGB, with one-line errors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..errors import InputError
 ImageSource: TypeAlias = Union[str, "os.PathLike[str]", bytes, np.ndarray, Image.Image]
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
-"""Pillow's decoders that a file may reach, whoever it comes from; the others start programs
-(EPS starts Ghostscript) or are seldom tested."""
+"""The Pillow decoders that a file may reach, whatever its source; the others start programs (EPS
+starts Ghostscript) or are rarely tested."""
 
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -30,16 +30,16 @@ UNREAD = frozenset(
     {".avif", ".bpg", ".cr2", ".dng", ".eps", ".exr", ".hdr", ".heic", ".heif", ".ico", ".j2k"}
     | {".jp2", ".jpx", ".jxl", ".nef", ".pbm", ".pdf", ".pgm", ".ppm", ".psd", ".svg", ".tga"}
 )
-"""Endings of pictures in formats that are not read; where a folder has some, it is said."""
+"""Endings of images in unsupported formats, which are reported if a folder has some."""
 
 MAX_PIXELS = 100_000_000
-"""The most pixels that are decoded; an image of so many takes about 800 MB meanwhile."""
+"""The most pixels to decode; such an image temporarily takes about 800 MB."""
 
 MOST_PAGES = 10_000
-"""Of a TIFF. One of 100,000 empty pages, 11 MB, took 53 s to count."""
+"""The most pages of a TIFF. One with 100,000 empty pages, 11 MB, took 53 s to count."""
 
 FRAMES = "frames"
-"""Key in `Image.info` of an animation, of which only the first frame is taken: how many it has."""
+"""Key in `Image.info` with the number of frames of an animation, of which the first is used."""
 
 _ORIENTATION = 0x0112
 _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
@@ -48,21 +48,21 @@ _DEEP = {"I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 def open_image(
     source: ImageSource, *, max_pixels: int | None = None, formats: Sequence[str] = FORMATS
 ) -> Image.Image:
-    """The image as 8-bit RGB, turned as its EXIF orientation says.
+    """Opens an image as 8-bit RGB, turned as its EXIF orientation says.
 
     Palettes, CMYK and 1-bit images are converted, 16-bit ones scaled (not clipped), transparent
-    ones laid on white. Of an animation or a file of several pages the first frame is taken, and
-    `info["frames"]` says how many there are.
+    ones laid on white. Of an animation or a file with several pages the first is used, and
+    `info["frames"]` holds their number.
 
     Args:
         source: a file's path, its bytes, a PIL image, or an array: (H, W) or (H, W, 1, 3 or 4),
             uint8 (0 to 255), uint16 (0 to 65535), bool, or float (0 to 1).
-        max_pixels: the most pixels that are decoded, `MAX_PIXELS` if None.
-        formats: names of Pillow's decoders that may read a file.
+        max_pixels: the most pixels to decode, `MAX_PIXELS` if None.
+        formats: names of the Pillow decoders that may read a file.
 
     Raises:
-        InputError: no such file, not an image, a truncated one, one without pixels, one of a
-            single pixel, or one of more than `max_pixels` pixels.
+        InputError: no such file, not an image, or one that is truncated, has no pixels, a single
+            pixel, or more than `max_pixels` pixels.
     """
     max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     if isinstance(source, np.ndarray):
@@ -96,7 +96,7 @@ def open_image(
 
 
 def several_images(images: Any, what: str = "images") -> Any:
-    """`images`, which must be several in a list, and can be counted: not one of them alone.
+    """Returns `images`, which must be a list of several with a length, not a single image.
 
     Raises:
         InputError: anything else, such as the array of one image, whose rows would be images.
@@ -106,20 +106,20 @@ def several_images(images: Any, what: str = "images") -> Any:
     if getattr(images, "ndim", 4) < 4:
         shape = tuple(images.shape)
         raise InputError(
-            f"expected {what} in a list, got one array {shape}: one alone is given as a list too"
+            f"expected {what} in a list, got one array {shape}: put a single image in a list too"
         )
     return images
 
 
-def open_sized(file: Path, size: tuple[int, int], told_by: str) -> Image.Image:
-    """The image upright, or as stored where only that has the size that its annotations give.
+def open_sized(file: Path, size: tuple[int, int], annotations: str) -> Image.Image:
+    """Opens an image upright, or as stored if only that has the size given by its annotations.
 
     Args:
-        size: width and height that the annotations give.
-        told_by: the file of annotations, for the error.
+        size: width and height according to the annotations.
+        annotations: the name of their file, for the error.
 
     Raises:
-        InputError: as `open_image`, and for an image of another size.
+        InputError: an image of another size, or what `open_image` raises.
     """
     image = open_image(file)
     if image.size == size:
@@ -127,24 +127,25 @@ def open_sized(file: Path, size: tuple[int, int], told_by: str) -> Image.Image:
     if image.size == size[::-1]:
         with opened(file, str(file)) as stored:
             if stored.size == size:
-                # Annotations made without regard to EXIF: the stored pixels are meant.
+                # The annotations ignore EXIF and refer to the stored pixels.
                 return open_image(np.asarray(stored.convert("RGB")))
     raise InputError(
-        f"{file}: expected the size in {told_by}, {size[0]}x{size[1]} (width x height), got "
+        f"{file}: expected the size in {annotations}, {size[0]}x{size[1]} (width x height), got "
         f"{image.width}x{image.height}: use the images of these annotations"
     )
 
 
 @contextmanager
 def opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
-    """A file's pixels as they are stored, for masks, label maps and maps; within `MAX_PIXELS`.
+    """Opens a file with its pixels as stored, for masks, label maps and maps.
 
     Args:
         source: the file, or its bytes.
-        name: what to call it in errors.
+        name: its name in errors.
 
     Raises:
-        InputError: as `open_image`; a single pixel is allowed.
+        InputError: more than `MAX_PIXELS` pixels, or what `open_image` raises; a single pixel is
+            allowed.
     """
     try:
         with io.BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
@@ -156,8 +157,8 @@ def opened(source: Path | bytes, name: str) -> Iterator[Image.Image]:
 
 @contextmanager
 def _reading(name: str, max_pixels: int) -> Iterator[None]:
-    """Turns what Pillow raises for a damaged file into one line: its decoders raise TypeError,
-    IndexError, AssertionError and struct.error as well as those that they document."""
+    """Turns Pillow's errors for a damaged file into one line: its decoders raise TypeError,
+    IndexError, AssertionError and struct.error in addition to the documented ones."""
     try:
         yield
     except (InputError, MemoryError, UnidentifiedImageError):
@@ -174,47 +175,45 @@ def _open(file: IO[bytes], name: str, formats: Sequence[str], max_pixels: int) -
             return Image.open(file, formats=tuple(formats))
     except UnidentifiedImageError as error:
         raise InputError(
-            f"{name}: expected an image ({', '.join(formats)}), got something that is none or is "
-            "damaged: open it in a viewer and save it in one of these formats, or fetch it again"
+            f"{name}: expected an image ({', '.join(formats)}), got something else or a damaged "
+            "file: open it in a viewer and save it in one of these formats, or fetch it again"
         ) from error
 
 
 def _frames(image: Image.Image, name: str) -> int:
-    """Frames of an animation, or pages; 1 of a plain image."""
-    # A camera's JPEG may hold a preview of itself (MPO), which is no second picture.
+    """The number of frames or pages; 1 for a plain image."""
+    # A camera's JPEG may hold a preview of itself (MPO), which is not a second page.
     if image.format not in ("GIF", "PNG", "TIFF", "WEBP"):
         return 1
     try:
-        found = _pages(image) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
+        count = _pages(image) if image.format == "TIFF" else int(getattr(image, "n_frames", 1))
     except Exception:
         return 1
-    if found > MOST_PAGES and image.format == "TIFF":
+    if count > MOST_PAGES and image.format == "TIFF":
         raise InputError(
             f"{name}: expected at most {MOST_PAGES:,} pages, got more: save the one to look at"
         )
-    return found
+    return count
 
 
 def _pages(image: Image.Image) -> int:
-    """Pages of a TIFF, up to one too many: the time to count them grows with their square."""
-    found = 1
+    """Counts the pages of a TIFF up to the limit, since the time grows with their square."""
+    count = 1
     try:
-        while found <= MOST_PAGES:
-            image.seek(found)
-            found += 1
+        while count <= MOST_PAGES:
+            image.seek(count)
+            count += 1
     except EOFError:
         pass
     finally:
         image.seek(0)
-    return found
+    return count
 
 
 def _loaded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     width, height = image.size
     if width * height == 1:
-        raise InputError(
-            f"{name}: expected an image, got a single pixel: nothing can be seen in it"
-        )
+        raise InputError(f"{name}: expected an image, got a single pixel")
     return _decoded(image, name, max_pixels)
 
 
@@ -235,7 +234,7 @@ def _decoded(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
 def _upright_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
     frames = image.info.get(FRAMES)
     with _reading(name, max_pixels):
-        # Each step copies all pixels, so only the ones that are needed.
+        # Each step copies all pixels, so only necessary ones are taken.
         if image.getexif().get(_ORIENTATION, 1) != 1:
             image = ImageOps.exif_transpose(image)
         if image.mode in _DEEP:
@@ -244,7 +243,7 @@ def _upright_rgb(image: Image.Image, name: str, max_pixels: int) -> Image.Image:
             layer = image.convert("RGBA")
             white = Image.new("RGBA", image.size, "white")
             image = Image.alpha_composite(white, layer)
-        # Always a copy, which nobody else holds.
+        # Always copies, so that nobody else holds the result.
         image = image.convert("RGB")
     if frames is not None:
         image.info[FRAMES] = frames
@@ -259,7 +258,7 @@ def _to_8_bit(image: Image.Image, name: str) -> Image.Image:
     low = float(values.min())
     if low < 0:
         raise InputError(f"{name}: expected pixels from 0 up, got {low:g}: scale it to 0 to 65535")
-    # Modes I and F do not say their range: 16 bits beyond a byte's, and a float's is 1 or a byte's.
+    # Modes I and F have no declared range: assume 16 bits above 255, and for floats 1 or 255.
     if image.mode.startswith("I;16") or top > 255:
         full = 65535.0
     else:

@@ -1,4 +1,4 @@
-"""A sequence of samples that are read when they are asked for."""
+"""A sequence of samples that are read on access."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .skipped import Skipped
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LazySamples(Sequence[Sample]):
-    """Samples of a data source; a slice is lazy as well.
+    """Samples of a data source; slices are lazy as well.
 
-    `read(k)` reads sample k of the source, `describe(places)` gives as JSON what the samples at
-    these places depend on, and `name` says in words where they come from. `classes` are the names
-    that its objects can have, in the source's own order; empty where it does not say. `skipped` is
-    what the source holds and none of its samples has, such as files in a format that is not read.
+    `read(k)` reads sample k of the source; `describe(places)` returns as JSON everything that the
+    samples at these places depend on; `name` names the source. `classes` are the names that its
+    objects can have, in the source's order; empty if it does not declare them. `skipped` lists what
+    none of the samples holds, such as files in an unsupported format.
     """
 
     name: str
@@ -35,13 +35,13 @@ class LazySamples(Sequence[Sample]):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal content, wherever it lies; a SHA-256 in hexadecimal.
+        """The same for the same content, wherever it is; a SHA-256 in hexadecimal.
 
-        Of images it sees names and sizes in bytes, of annotations and questions every byte.
+        It covers names and sizes in bytes of images, and every byte of annotations and questions.
         """
         with _files_read(self.name):
-            told = json.dumps(self.describe(self.places), sort_keys=True)
-        return hashlib.sha256(told.encode()).hexdigest()
+            description = json.dumps(self.describe(self.places), sort_keys=True)
+        return hashlib.sha256(description.encode()).hexdigest()
 
     def __len__(self) -> int:
         return len(self.places)
@@ -66,7 +66,7 @@ class LazySamples(Sequence[Sample]):
 
 @contextmanager
 def _files_read(name: str) -> Iterator[None]:
-    """Turns the error for a file that is gone, a folder or not readable into one line."""
+    """Turns the error for a file that is missing, a folder, or unreadable into one line."""
     try:
         yield
     except OSError as error:
@@ -86,7 +86,7 @@ def content_hash(file: Path | None) -> str | None:
 
 
 def existing_folder(path: str | Path, what: str) -> Path:
-    """`path` as a folder that exists. Raises InputError otherwise; `what` says what it is."""
+    """Returns `path` as an existing folder. Raises InputError otherwise; `what` describes it."""
     folder = arguments.path(path, what).expanduser()
     if not folder.is_dir():
         got = "a file" if folder.exists() else "nothing there"

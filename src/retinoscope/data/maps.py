@@ -1,4 +1,4 @@
-"""Maps over the pixels of an image: numbers that are checked, densities of fixations."""
+"""Maps over the pixels of an image: validation, and densities of fixations."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from jaxtyping import Float
 from ..errors import InputError
 
 MOST = 1e200
-"""Of a map's values, so that a sum of them is a number."""
+"""The largest value of a map, so that sums stay finite."""
 
 _AT_ONCE = 1 << 22
-"""Numbers of kernels that are held at a time: those of a million fixations take gigabytes."""
+"""Kernel values held at a time: those of a million fixations would take gigabytes."""
 _LEAST, _MOST = 1e-9, 1e9
-"""Pixels of a bandwidth."""
+"""Bounds of a bandwidth in pixels."""
 
 
 def kernel_density(
@@ -22,13 +22,13 @@ def kernel_density(
     size: tuple[int, int],
     bandwidth: float,
 ) -> Float[np.ndarray, "height width"]:
-    """sum over fixations of w exp(-|p - f|^2 / 2 s^2) at the pixels' centres, scaled to sum 1.
+    """sum over fixations of w exp(-|p - f|^2 / 2 s^2) at the pixel centres, scaled to sum to 1.
 
-    Exact: no kernel is cut off, and no fixation is moved to a pixel. What of a kernel lies outside
+    Exact: no kernel is truncated, and no fixation is moved to a pixel. The part of a kernel outside
     the image is lost, and the rest is scaled up.
 
     Args:
-        points: (n, 2) x and y in pixels from the left upper corner.
+        points: (n, 2) x and y in pixels from the upper left corner.
         weights: (n,) not negative.
         size: width and height.
         bandwidth: s in pixels.
@@ -63,14 +63,14 @@ def kernel_density(
 def checked_map(
     values: object, size: tuple[int, int] | None = None, where: str = ""
 ) -> Float[np.ndarray, "height width"]:
-    """`values` as a map: finite numbers from 0 up, (height, width).
+    """Returns `values` as a map (height, width) of finite numbers from 0 up.
 
     Args:
-        size: width and height that it must have; any if None.
-        where: what stands before an error, such as the file.
+        size: the width and height that it must have; None for any.
+        where: a prefix of error messages, such as the file.
 
     Raises:
-        InputError: no numbers, none at all, another size, NaN, or one below 0 or above `MOST`.
+        InputError: not numbers, no values, another size, NaN, or a value below 0 or above `MOST`.
     """
     array = np.asarray(values)
     if array.ndim != 2 or array.dtype.kind not in "biuf" or not array.size:
@@ -81,7 +81,7 @@ def checked_map(
     if not (array.min() >= 0 and array.max() <= MOST):
         low, high = array.min(), array.max()
         got = "NaN" if np.isnan(low) else f"{low if low < 0 else high:g}"
-        raise InputError(f"{where}expected a map of finite values from 0 up, got {got}: mend it")
+        raise InputError(f"{where}expected a map of finite values from 0 up, got {got}: correct it")
     if size is not None and array.shape[::-1] != tuple(size):
         raise InputError(
             f"{where}expected a map of the image's size {size[0]}x{size[1]} (width x height), got "

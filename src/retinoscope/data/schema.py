@@ -1,8 +1,7 @@
-"""Files are parsed against a declared schema; an error names file, entry and field.
+"""Files parsed against a declared schema, with errors that name file, entry and field.
 
 A format declares its entries as typed dictionaries of the types below. `entries` checks a whole
-list of them in one go, at about the cost of reading the JSON, and drops the fields that no one
-uses.
+list at once, at about the cost of reading the JSON, and drops unused fields.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ..errors import InputError
 T = TypeVar("T")
 
 STRICT = ConfigDict(strict=True)
-"""Of every schema of JSON: a text is no number, and a truth value is none either."""
+"""The settings of every JSON schema: texts and booleans are not numbers."""
 
 Id = Annotated[int, Field(ge=-(2**63), lt=2**64)] | Annotated[str, StringConstraints(min_length=1)]
 """A number or a text."""
@@ -39,15 +38,15 @@ Side = Annotated[int, Field(ge=1, le=1_000_000)]
 """Width or height of an image in pixels."""
 Index = Annotated[int, Field(ge=0, lt=2**31)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=10_000)]
-"""A text of something else than blanks."""
+"""A text that is not blank."""
 FileName = Annotated[str, StringConstraints(min_length=1, max_length=4_096, pattern=r"^[^\x00]+$")]
-"""A path; where it may lead, `inside` decides."""
+"""A path; `inside` decides where it may lead."""
 Coordinate = Annotated[FiniteFloat, Field(ge=-1e9, le=1e9)]
 Length = Annotated[FiniteFloat, Field(ge=0, le=1e9)]
 Flag = bool | Annotated[int, Field(ge=0, le=1)]
 
 _LONGEST, _LONGEST_PATH = 255, 2_048
-"""Bytes of a name, as file systems take it, and characters of a path below the data's folder."""
+"""The most bytes of a name in common file systems, and characters of a path within the data."""
 
 _EXPECTED = {
     "missing": "this field",
@@ -72,20 +71,20 @@ _UNIONS = frozenset({"bool", "str", "list", "dict"})
 
 
 def entries(adapter: TypeAdapter[T], content: object, where: str, what: str) -> T:
-    """`content`, checked; the first entry that is wrong is named.
+    """Checks `content`; an error names the first wrong entry.
 
     Args:
-        adapter: of a list that stops at its first error, as `listed` makes it.
+        adapter: of a list that stops at its first error, as made by `listed`.
         where: the file, or the place in it.
-        what: one entry: "annotation", "image".
+        what: one entry, such as "annotation" or "image".
 
     Raises:
-        InputError: an entry or a field of another type, out of its range, or missing.
+        InputError: an entry or a field that is missing, out of range or of the wrong type.
     """
     try:
         return adapter.validate_python(content)
     except ValidationError as error:
-        raise InputError(_told(error, content, where, what)) from error
+        raise InputError(_message(error, content, where, what)) from error
 
 
 def listed(schema: type[T]) -> TypeAdapter[list[T]]:
@@ -94,10 +93,10 @@ def listed(schema: type[T]) -> TypeAdapter[list[T]]:
 
 
 def entry(adapter: TypeAdapter[T], content: object, where: str) -> T:
-    """One entry, checked; `where` names it.
+    """Checks one entry, which `where` names in errors.
 
     Raises:
-        InputError: a field of another type, out of its range, or missing.
+        InputError: a field that is missing, out of range or of the wrong type.
     """
     try:
         return adapter.validate_python(content)
@@ -106,24 +105,24 @@ def entry(adapter: TypeAdapter[T], content: object, where: str) -> T:
 
 
 def unique(values: Iterable[object], where: str, what: str) -> None:
-    """Raises InputError for two equal ids; 1 and "1" are equal, for ids are told as texts."""
+    """Raises InputError for duplicate ids; 1 and "1" are equal, since ids are shown as texts."""
     counted = Counter(map(str, values))
-    twice = [value for value, count in counted.items() if count > 1]
-    if twice:
-        more = f" (and {len(twice) - 1} more)" if len(twice) > 1 else ""
+    duplicates = [value for value, count in counted.items() if count > 1]
+    if duplicates:
+        more = f" (and {len(duplicates) - 1} more)" if len(duplicates) > 1 else ""
         raise InputError(
-            f"{where}: expected a different id for every {what}, got {twice[0]!r} "
-            f"{counted[twice[0]]} times{more}: number them anew, or remove what is there twice"
+            f"{where}: expected a different id for every {what}, got {duplicates[0]!r} "
+            f"{counted[duplicates[0]]} times{more}: renumber them, or remove the duplicates"
         )
 
 
 def inside(name: str, where: str, *, outside: bool = False) -> str:
-    """A file's name that stays in its folder; any name with `outside`.
+    """Returns the name of a file if it stays in its folder, or any name with `outside`.
 
     Links in the folder are followed: whoever made the folder made them.
 
     Raises:
-        InputError: an absolute path, or one with "..", or what no file can be called.
+        InputError: an absolute path, one with "..", or a text that no file can be called.
     """
     _nameable(name, where)
     parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
@@ -138,25 +137,23 @@ def inside(name: str, where: str, *, outside: bool = False) -> str:
 
 
 def _nameable(name: str, where: str) -> None:
-    """Raises InputError for what no file system takes as a name, and Python answers with errors."""
+    """Raises InputError for names that no file system accepts and that make Python raise."""
     try:
         longest = max((len(part.encode()) for part in PurePosixPath(name).parts), default=0)
     except UnicodeEncodeError:
         longest = _LONGEST + 1
     if longest > _LONGEST or len(name) > _LONGEST_PATH or "\0" in name or not name.strip():
-        raise InputError(
-            f"{where}: expected the name of a file, got {name[:40]!r}, which none can have: mend it"
-        )
+        raise InputError(f"{where}: expected the name of a file, got {name[:40]!r}: correct it")
 
 
 def read_lines(file: Path, what: str) -> list[str]:
-    """The lines of a text in UTF-8 that are not blank.
+    """The lines of a UTF-8 text that are not blank.
 
     Args:
-        what: what it should be, for the error.
+        what: what the file should hold, for the error.
 
     Raises:
-        InputError: a file that cannot be read, or is no text.
+        InputError: a file that cannot be read, or is not text.
     """
     try:
         return [line for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
@@ -167,10 +164,10 @@ def read_lines(file: Path, what: str) -> list[str]:
 
 
 def json_of(raw: bytes) -> object:
-    """The JSON in some bytes, with or without a byte-order mark.
+    """Parses JSON from bytes, with or without a byte-order mark.
 
     Raises:
-        ValueError: no JSON, or not as UTF-8 (UTF-16 with a byte-order mark is read too).
+        ValueError: not JSON, or not UTF-8 (UTF-16 with a byte-order mark is accepted too).
     """
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raw = raw.decode("utf-16").encode()
@@ -178,7 +175,7 @@ def json_of(raw: bytes) -> object:
 
 
 def read_json(file: Path) -> object:
-    """The JSON in `file`. Raises InputError for a file that cannot be read or is no JSON."""
+    """Parses the JSON in `file`. Raises InputError if it cannot be read or is not JSON."""
     try:
         return json_of(file.read_bytes())
     except OSError as error:
@@ -189,9 +186,9 @@ def read_json(file: Path) -> object:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Switches off garbage collection while millions of small objects are made.
+    """Switches off garbage collection while millions of small objects are created.
 
-    It would go through all of them again and again: two thirds of the time that COCO's file takes.
+    It would traverse all of them again and again: two thirds of the time that COCO's file takes.
     """
     was = gc.isenabled()
     gc.disable()
@@ -202,32 +199,32 @@ def uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _told(error: ValidationError, content: object, where: str, what: str) -> str:
+def _message(error: ValidationError, content: object, where: str, what: str) -> str:
     place = _errors(error)[0]["loc"]
     if not place:
         return f"{where}: expected a list of {what}s, got a {type(content).__name__}"
     number = place[0]
-    one = content[number] if isinstance(content, Sequence) and isinstance(number, int) else None
-    ident = one.get("id") if isinstance(one, Mapping) else None
+    item = content[number] if isinstance(content, Sequence) and isinstance(number, int) else None
+    ident = item.get("id") if isinstance(item, Mapping) else None
     named = f"{what} {ident!r} (number {int(number) + 1})" if ident is not None else None
     return f"{where}: {named or f'{what} number {int(number) + 1}'}: {_field(error, 1)}"
 
 
 def _field(error: ValidationError, skip: int) -> str:
-    """The first field that is wrong: what was expected there, and what was got."""
-    found = _errors(error)
-    place = _path(found[0]["loc"][skip:])
-    same = [one for one in found if _path(one["loc"][skip:]) == place]
-    expected = " or ".join(dict.fromkeys(_expected(one) for one in same))
+    """Describes the first wrong field: what was expected there, and what it is."""
+    errors = _errors(error)
+    place = _path(errors[0]["loc"][skip:])
+    same = [fault for fault in errors if _path(fault["loc"][skip:]) == place]
+    expected = " or ".join(dict.fromkeys(_expected(fault) for fault in same))
     name = f"field {place!r}: " if place else ""
     if same[0]["type"] == "missing":
-        there = ", ".join(map(str, same[0]["input"])) if isinstance(same[0]["input"], dict) else ""
-        return f"{name}expected this field, got the fields {there or 'of nothing'}: add it"
+        fields = ", ".join(map(str, same[0]["input"])) if isinstance(same[0]["input"], dict) else ""
+        return f"{name}expected this field, got the fields {fields or 'of nothing'}: add it"
     got = repr(same[0]["input"])
     length = same[0].get("ctx", {}).get("actual_length")
     got = got if length is None else f"{length:,}"
     got = got if len(got) <= 60 else f"{got[:57]}..."
-    return f"{name}expected {expected}, got {got}: mend it, or leave the entry out"
+    return f"{name}expected {expected}, got {got}: correct it, or leave the entry out"
 
 
 def _errors(error: ValidationError) -> list[Any]:
@@ -235,7 +232,7 @@ def _errors(error: ValidationError) -> list[Any]:
 
 
 def _path(loc: Sequence[int | str]) -> str:
-    """`bbox[2]`; without the branches of unions, which pydantic puts at the end."""
+    """`bbox[2]`, without the branches of unions, which pydantic appends."""
     text = ""
     for part in loc:
         if isinstance(part, int):
@@ -245,8 +242,8 @@ def _path(loc: Sequence[int | str]) -> str:
     return text
 
 
-def _expected(one: Mapping[str, Any]) -> str:
-    known = _EXPECTED.get(one["type"])
+def _expected(fault: Mapping[str, Any]) -> str:
+    known = _EXPECTED.get(fault["type"])
     if known is not None:
-        return known.format(**one.get("ctx", {}))
-    return str(one["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")
+        return known.format(**fault.get("ctx", {}))
+    return str(fault["msg"]).removeprefix("Input should be ").removeprefix("Value error, ")

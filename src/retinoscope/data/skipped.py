@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 SKIPPED = "skipped"
-"""Key in `Sample.meta`: what was left out or changed in this sample, as `Skipped`."""
+"""Key in `Sample.meta`: the `Skipped` items that were left out or changed in this sample."""
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """One thing that was left out or changed.
+    """Something that was left out or changed.
 
     Attributes:
-        kind: what happened, the same words for all of a kind: "objects left out: no valid outline".
+        kind: what happened, in the same words for all of a kind, such as "objects left out because
+            their annotation is damaged".
         detail: file, entry, field and reason of this one.
     """
 
@@ -23,17 +24,17 @@ class Skipped:
 
 
 def counted(skipped: Iterable[Skipped]) -> dict[str, tuple[int, str]]:
-    """How often each kind occurs, and the first one's detail."""
-    found: dict[str, tuple[int, str]] = {}
-    for one in skipped:
-        often, first = found.get(one.kind, (0, one.detail))
-        found[one.kind] = often + 1, first
-    return found
+    """The number of items of each kind, with the first one's detail."""
+    counts: dict[str, tuple[int, str]] = {}
+    for item in skipped:
+        count, first = counts.get(item.kind, (0, item.detail))
+        counts[item.kind] = count + 1, first
+    return counts
 
 
-def lines(found: Mapping[str, tuple[int, str]]) -> list[str]:
-    """A line for each kind: how often, and the first."""
+def lines(counts: Mapping[str, tuple[int, str]]) -> list[str]:
+    """One line per kind: how many, and the first."""
     return [
-        f"{kind}: {often} ({'the first: ' if often > 1 else ''}{first})"
-        for kind, (often, first) in found.items()
+        f"{kind}: {count} ({'the first: ' if count > 1 else ''}{first})"
+        for kind, (count, first) in counts.items()
     ]

@@ -1,4 +1,4 @@
-"""Tables with any columns: CSV, JSON lines or parquet, row by row with the place of each."""
+"""Tables with any columns (CSV, JSON lines or parquet), row by row with the place of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..errors import InputError
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 
 _ROWS = 1_000_000
-"""Of a parquet file; more only where it has a byte for each."""
+"""The most rows of a parquet file, unless it has a byte for each."""
 _AT_ONCE = 256
 
 Rows = Iterator[tuple[str, Mapping[str, object]]]
@@ -22,7 +22,7 @@ Check = Callable[[str, Sequence[str]], None]
 
 
 def read_rows(file: Path, required: Sequence[str], optional: Sequence[str]) -> Rows:
-    """The rows of a table, and what to call each in an error; other columns are passed over.
+    """Yields the rows of a table, each with its name in errors; other columns are ignored.
 
     Raises:
         InputError: a missing column, one that is nearly a known one, or a file of another format.
@@ -40,16 +40,16 @@ def read_rows(file: Path, required: Sequence[str], optional: Sequence[str]) -> R
 
 
 def find_rows(folder: Path, stem: str) -> Path | None:
-    """The table of that name in a folder, if it has one. Raises InputError for more than one."""
-    found = [
+    """The table of that name in a folder, if any. Raises InputError if there are several."""
+    tables = [
         folder / (stem + suffix) for suffix in SUFFIXES if (folder / (stem + suffix)).is_file()
     ]
-    if len(found) > 1:
+    if len(tables) > 1:
         raise InputError(
             f"{folder}: expected one table {stem}, got "
-            f"{' and '.join(file.name for file in found)}: keep one"
+            f"{' and '.join(file.name for file in tables)}: keep one"
         )
-    return found[0] if found else None
+    return tables[0] if tables else None
 
 
 def _from_csv(file: Path, check: Check, names: Sequence[str]) -> Rows:
@@ -75,7 +75,7 @@ def _from_jsonl(file: Path, check: Check, names: Sequence[str]) -> Rows:
                 values = from_json(line)
             except ValueError as error:
                 raise InputError(
-                    f"{where}: expected a JSON object, got no JSON ({error})"
+                    f"{where}: expected a JSON object, got something else ({error})"
                 ) from error
             if not isinstance(values, dict):
                 raise InputError(f"{where}: expected a JSON object, got {line.strip()[:40]}")
@@ -89,12 +89,12 @@ def _from_parquet(file: Path, check: Check, names: Sequence[str]) -> Rows:
 
     try:
         with pq.ParquetFile(file) as table:
-            found, count = table.schema_arrow.names, table.metadata.num_rows
-            # Equal rows take no bytes: a small file can claim billions.
+            present, count = table.schema_arrow.names, table.metadata.num_rows
+            # Repeated rows take no bytes, so a small file can claim billions.
             if count > max(_ROWS, file.stat().st_size):
                 raise InputError(f"{file}: expected at most {_ROWS:,} rows, got {count:,}")
-            check(str(file), found)
-            wanted = [name for name in names if name in found]
+            check(str(file), present)
+            wanted = [name for name in names if name in present]
             batches = table.iter_batches(_AT_ONCE, columns=wanted)
             rows = chain.from_iterable(batch.to_pylist() for batch in batches)
             for number, values in enumerate(rows, start=1):
@@ -102,8 +102,8 @@ def _from_parquet(file: Path, check: Check, names: Sequence[str]) -> Rows:
     except InputError:
         raise
     except (pa.ArrowException, ValueError, OverflowError) as error:
-        told = " ".join(str(error).split())
-        raise InputError(f"{file}: expected parquet, got something else ({told})") from error
+        details = " ".join(str(error).split())
+        raise InputError(f"{file}: expected parquet, got something else ({details})") from error
 
 
 def _check_columns(
@@ -118,7 +118,7 @@ def _check_columns(
         )
     for name in columns:
         plain = str(name).strip().lower()
-        # A column that is passed over in silence would lose what it says.
+        # Silently ignoring a misspelt column would lose its content.
         if plain in optional and name not in optional:
             raise InputError(f"{where}: expected the column {plain!r}, got {name!r}: rename it")
 

@@ -1,6 +1,6 @@
 """A drawn world with complete ground truth: 24 kinds, 8 colours, signs with words.
 
-Scene k of a seed is the same on every machine and does not depend on how many are drawn.
+Scene k of a seed is the same on every machine and does not depend on the number drawn.
 """
 
 from ._export import export_coco

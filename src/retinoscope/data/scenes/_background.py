@@ -1,4 +1,4 @@
-"""The ground behind the objects: two muted tones in soft blotches, and clutter (no objects)."""
+"""The ground behind the objects: two muted tones in soft blotches, and clutter without meaning."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COARSE, _FINE_STEP = 36, 12
 
 
 def _weights(step: int) -> np.ndarray:
-    """(SIZE, SIZE // step + 1) smooth interpolation weights, integers that sum to 256 a row."""
+    """(SIZE, SIZE // step + 1) smooth interpolation weights, integers that sum to 256 per row."""
     weights = np.zeros((SIZE, SIZE // step + 1))
     for pixel in range(SIZE):
         cell, inside = divmod(2 * pixel + 1, 2 * step)
@@ -38,7 +38,7 @@ _CIRCLE = [
 
 
 def _field(draws: Draws, weights: np.ndarray) -> np.ndarray:
-    """Smooth values in 0..255, exact: the products stay far below 2**53."""
+    """Smooth values in 0..255, exact since the products stay far below 2**53."""
     side = weights.shape[1]
     knots = draws.bytes(side * side).reshape(side, side).astype(np.float64)
     return (weights @ knots @ weights.T).astype(np.int64) >> 16
@@ -51,7 +51,7 @@ def background(draws: Draws) -> Int16[np.ndarray, "size size 3"]:
     step = draws.between(14, 30) * (1 if draws.below(2) else -1)
     second = [value + step + draws.between(-10, 10) for value in first]
     mix = (3 * _field(draws, _COARSE_WEIGHTS) + _field(draws, _FINE_WEIGHTS)) >> 2
-    # One row for each mix of the two tones, looked up at every pixel.
+    # One row per mix of the two tones, looked up at every pixel.
     share = np.arange(256)[:, None]
     tones = (np.array(first) * (256 - share) + np.array(second) * share) >> 8
     ground = tones.astype(np.int16)[mix]
@@ -69,7 +69,7 @@ def _line(draws: Draws) -> np.ndarray:
     limit = SIZE * SUB
     x0, y0, x1, y1 = (draws.below(limit) for _ in range(4))
     width = draws.between(SUB, 3 * SUB)
-    # Across the longer direction: no square root, hence no rounding that could differ.
+    # Widened along one axis: no square root, so no rounding that could differ between machines.
     dx, dy = (0, width) if abs(x1 - x0) > abs(y1 - y0) else (width, 0)
     return np.array([(x0, y0), (x1, y1), (x1 + dx, y1 + dy), (x0 + dx, y0 + dy)], dtype=np.int64)
 

@@ -1,7 +1,7 @@
-"""Random numbers that are the same on every machine and under every numpy.
+"""Random numbers that are the same on every machine and in every version of numpy.
 
-numpy promises that `PCG64` and `SeedSequence` keep their streams; it does not promise so for the
-methods of `Generator` (NEP 19). So only raw 64-bit words are taken from numpy here.
+numpy guarantees the streams of `PCG64` and `SeedSequence`, but not those of the methods of
+`Generator` (NEP 19), so only raw 64-bit words are taken from numpy.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 VERSION = 1
-"""Raised whenever any scene's pixels or texts change."""
+"""Incremented whenever any scene's pixels or texts change."""
 
 LAYOUT, TEXT, PIXELS, GROUND = 0, 1, 2, 3
-"""Independent streams of one scene, so that texts never need the pixels."""
+"""Independent streams of a scene, so that texts do not depend on pixels."""
 
 _BLOCK = 128
 
@@ -56,6 +56,6 @@ class Draws:
         return self.below(1_000_000) < round(probability * 1_000_000)
 
     def bytes(self, n: int) -> UInt8[np.ndarray, " n"]:
-        """`n` uniform bytes; little endian whatever the machine is."""
+        """`n` uniform bytes, in little-endian order on every machine."""
         words = self._bits.random_raw((n + 7) // 8)
         return words.astype("<u8").view(np.uint8)[:n]

@@ -1,4 +1,4 @@
-"""Samples to a folder in COCO's format: instances JSON, PNG images, and the questions."""
+"""Export of samples to COCO's format: instances JSON, PNG images, and the questions."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CATEGORY = {name: 1 + index for index, name in enumerate(KINDS)}
 
 
 def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
-    """Write `images/*.png`, `annotations/instances.json` and `questions.json` under `folder`.
+    """Writes `images/*.png`, `annotations/instances.json` and `questions.json` under `folder`.
 
-    Questions keep what they are about: `about` indexes the image's annotations, which are in the
-    order of its objects. Captions, colours, parts, relations and signs have no place in the format.
-    Categories are `KINDS`, numbered from 1; boxes are x, y, width, height. Returns the folder.
+    `about` of the questions indexes the image's annotations, which are in the order of its objects.
+    Captions, colours, parts, relations and signs have no place in the format. Categories are
+    `KINDS`, numbered from 1; boxes are x, y, width, height. Returns the folder.
 
     Raises:
         InputError: the folder already holds an export, or an object is not one of `KINDS`.
@@ -43,8 +43,8 @@ def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
         sample.image.save(folder / "images" / name)
         width, height = sample.image.size
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
-        for found in sample.objects:
-            annotations.append(_annotation(len(annotations) + 1, image_id, found))
+        for obj in sample.objects:
+            annotations.append(_annotation(len(annotations) + 1, image_id, obj))
         for question in sample.questions:
             asked.append(
                 {
@@ -62,19 +62,19 @@ def export_coco(samples: Iterable[Sample], folder: str | Path) -> Path:
     return folder
 
 
-def _annotation(number: int, image_id: int, found: Object) -> dict[str, object]:
-    if found.name not in _CATEGORY:
+def _annotation(number: int, image_id: int, obj: Object) -> dict[str, object]:
+    if obj.name not in _CATEGORY:
         raise InputError(
-            f"expected objects of the drawn kinds, got {found.name!r}: export drawn scenes only"
+            f"expected objects of the drawn kinds, got {obj.name!r}: export drawn scenes only"
         )
-    x0, y0, x1, y1 = found.box
+    x0, y0, x1, y1 = obj.box
     return {
         "id": number,
         "image_id": image_id,
-        "category_id": _CATEGORY[found.name],
-        "segmentation": run_lengths(found.mask),
+        "category_id": _CATEGORY[obj.name],
+        "segmentation": run_lengths(obj.mask),
         "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "area": found.area,
+        "area": obj.area,
         "iscrowd": 0,
     }
 

@@ -1,4 +1,4 @@
-"""A pixel font for the words on signs: 5 x 7 cells a letter."""
+"""A pixel font for the words on signs, 5 x 7 cells per letter."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool
 
 SIGN_WORDS: tuple[str, ...] = ("stop", "open", "shop", "exit", "cafe", "taxi", "park", "bank")
-"""The words that can stand on a sign."""
+"""The words that may appear on a sign."""
 
 _GLYPHS = {
     "a": ".###. #...# #...# ##### #...# #...# #...#",
@@ -47,10 +47,10 @@ def board_width(word: str) -> int:
 
 
 def ink(word: str) -> Bool[np.ndarray, "height width"]:
-    """Where a board for `word` is inked: the letters and a thin frame, in pixels."""
+    """The inked pixels of a board with `word`: the letters and a thin frame."""
     board = np.zeros((BOARD_HEIGHT, board_width(word)), dtype=bool)
-    for place, letter in enumerate(word):
-        left = BORDER + place * 6 * SCALE
+    for number, letter in enumerate(word):
+        left = BORDER + number * 6 * SCALE
         cells = _CELLS[letter].repeat(SCALE, 0).repeat(SCALE, 1)
         board[BORDER : BORDER + 7 * SCALE, left : left + 5 * SCALE] = cells
     board[[0, -1]] = True

@@ -1,7 +1,7 @@
-"""Scenes on water or land, with objects that go with the background or do not.
+"""Scenes on water or land, with objects that match the background or do not.
 
-As Waterbirds (Sagawa et al. 2020) for birds, but drawn: masks are known, so the same objects can be
-put on the other ground, and nothing else changes.
+Like Waterbirds (Sagawa et al. 2020) for birds, but drawn: since masks are known, the same objects
+can be put on the other ground without changing anything else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ AT_HOME: dict[Ground, tuple[str, ...]] = {
     "water": ("boat", "bottle", "fish", "umbrella"),
     "land": ("car", "house", "ladder", "tree"),
 }
-"""Kinds of the object that a scene is about, and the ground that they go with."""
+"""Kinds of a scene's target, by the ground that they go with."""
 
 _OPTIONS = SceneOptions(min_objects=1, max_objects=3, signs=0.0)
 _OTHERS = tuple(
@@ -45,10 +45,9 @@ _WAVE, _DEEP = 12, 11
 class Grounded(Sequence[Sample]):
     """Scenes `start` to `start + n - 1` of `seed`; made by `data.grounded`.
 
-    One object of each, `objects[meta["target"]]`, is of a kind of `AT_HOME`; up to two others are
-    of kinds that are on both grounds equally often. `meta["side"]` is the ground that the target
-    goes with, `meta["ground"]` the one that is drawn. Captions name the objects and never the
-    ground.
+    One object, `objects[meta["target"]]`, is of a kind in `AT_HOME`; up to two others are of kinds
+    that occur equally often on both grounds. `meta["side"]` is the ground that the target goes
+    with, `meta["ground"]` the one that is drawn. Captions name the objects but never the ground.
     """
 
     n: int
@@ -58,7 +57,7 @@ class Grounded(Sequence[Sample]):
     swapped: bool = False
 
     def __post_init__(self) -> None:
-        """Raises InputError for a negative `n`, a number outside 32 bits, or no share."""
+        """Raises InputError for a negative `n`, a number outside 32 bits, or an invalid share."""
         whole(self.n, "a number of scenes", 0)
         whole(self.start, "start", 0)
         if self.correlation is not None and not 0 <= self.correlation <= 1:
@@ -67,7 +66,7 @@ class Grounded(Sequence[Sample]):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal scenes, different for different ones; a SHA-256 in hexadecimal."""
+        """The same for the same scenes, different for different ones; a SHA-256 in hexadecimal."""
         return hashlib.sha256(f"grounded v{VERSION} {self}".encode()).hexdigest()
 
     def __len__(self) -> int:
@@ -89,7 +88,7 @@ class Grounded(Sequence[Sample]):
         return (self[place] for place in range(self.n))
 
     def on_other_ground(self) -> Grounded:
-        """The same objects, pixel for pixel but for their blended edges, on the other ground."""
+        """The same objects on the other ground, pixel for pixel except for blended edges."""
         return replace(self, swapped=not self.swapped)
 
     def _draw(self, index: int) -> Sample:
@@ -116,13 +115,13 @@ def grounded(n: int, seed: int = 0, *, correlation: float | None = 0.95) -> Grou
     """`n` scenes on water or land; see `Grounded`.
 
     Args:
-        n: how many.
+        n: the number of scenes.
         seed: of the set.
-        correlation: share of scenes whose ground is the one that the target goes with, drawn for
-            each scene; None for a balanced set: scene k belongs to group k % 4 of (side, ground).
+        correlation: the probability that a scene's ground is the one that its target goes with;
+            None for a balanced set, in which scene k belongs to group k % 4 of (side, ground).
 
     Raises:
-        InputError: a number outside its range.
+        InputError: a number out of range.
     """
     return Grounded(n, seed, correlation)
 
@@ -130,7 +129,7 @@ def grounded(n: int, seed: int = 0, *, correlation: float | None = 0.95) -> Grou
 def grounded_arrays(
     index: int, seed: int, correlation: float | None
 ) -> tuple[UInt8[np.ndarray, "size size 3"], str]:
-    """Image and caption of one scene only, for training.
+    """Only image and caption of one scene, for training.
 
     Raises:
         InputError: `index` or `seed` is negative or needs more than 32 bits.
@@ -143,7 +142,7 @@ def grounded_arrays(
 def _content(
     index: int, seed: int, correlation: float | None
 ) -> tuple[SceneLayout, int, Ground, Ground]:
-    """The layout, which of its items is the target, the target's side, and the ground."""
+    """The layout, the index of its target, the target's side, and the ground."""
     check_key(index, seed)
     draws = Draws(seed, index, GROUND)
     plain = layout(index, seed, _OPTIONS)
@@ -165,7 +164,7 @@ def _content(
 
 
 def _ground(kind: Ground) -> Callable[[Draws], np.ndarray]:
-    """Blue with waves across, or green without: tints of the common ground."""
+    """Tints the common ground: blue with waves across, or green."""
 
     def drawn(draws: Draws) -> np.ndarray:
         tinted = background(draws) + np.array(_TINTS[kind], dtype=np.int16)

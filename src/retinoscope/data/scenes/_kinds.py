@@ -23,7 +23,7 @@ KINDS: tuple[str, ...] = (
 MORE_KINDS: tuple[str, ...] = (
     "anchor", "butterfly", "cactus", "rocket", "ice cream", "snowman", "teapot", "traffic light",
 )  # fmt: skip
-"""Kinds that only scenes with `SceneOptions(more_kinds=True)` hold."""
+"""Kinds drawn only with `SceneOptions(more_kinds=True)`."""
 
 ALL_KINDS = KINDS + MORE_KINDS
 

@@ -1,4 +1,4 @@
-"""The kinds that people make, second half: house, key, ladder, lamp, ring, table, umbrella."""
+"""Man-made kinds, second half: house, key, ladder, lamp, ring, table, umbrella."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds that grow or shine: apple, bird, fish, flower, leaf, moon, mushroom, star, tree."""
+"""Natural kinds: apple, bird, fish, flower, leaf, moon, mushroom, star, tree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kinds that people make, first half: boat, book, bottle, car, chair, clock, cup, hat."""
+"""Man-made kinds, first half: boat, book, bottle, car, chair, clock, cup, hat."""
 
 from __future__ import annotations
 

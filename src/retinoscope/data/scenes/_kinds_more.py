@@ -1,4 +1,4 @@
-"""Eight more kinds, half of them named by several words or pieces, for who asks for them."""
+"""Eight optional kinds, half of them with names of several words or pieces."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def butterfly() -> Shape:
     spot = turned(oval("spots", LIGHT, -0.55, -0.34, 0.2, 0.16), 30)
     feeler = stroke("feelers", NEUTRAL, 0.07, (-0.05, -0.5), (-0.28, -0.98))
     return shape(
-        *(patch for one in (lower, upper, spot) for patch in (one, mirrored(one))),
+        *(patch for half in (lower, upper, spot) for patch in (half, mirrored(half))),
         *feeler,
         *map(mirrored, feeler),
         oval("body", NEUTRAL, 0.0, 0.05, 0.1, 0.62),

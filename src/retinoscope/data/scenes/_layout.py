@@ -1,4 +1,4 @@
-"""What a scene holds and where: drawn from the seed, without pixels unless objects may overlap."""
+"""The contents of a scene and their places, drawn from the seed; needs pixels only for overlaps."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_COVERED = 0.35
 _RADII = (17, 30)
 _GAP = 3
 _MIN_STEP = 4
-"""Least difference of two centres along x in pixels, so that 'left to right' is an order."""
+"""Least difference along x of two centres in pixels, so that 'left to right' is an order."""
 _TRIES = 24
 
 
@@ -26,7 +26,7 @@ def check_key(index: int, seed: int) -> None:
 
 
 def layout(index: int, seed: int, options: SceneOptions) -> SceneLayout:
-    """The content of scene `index` of `seed`."""
+    """Draws the content of scene `index` of `seed`."""
     check_key(index, seed)
     draws = Draws(seed, index, LAYOUT)
     low, high = options.min_objects, options.max_objects
@@ -38,7 +38,7 @@ def layout(index: int, seed: int, options: SceneOptions) -> SceneLayout:
     largest = _RADII[1] * FINE
     while True:
         board = None if word is None else _board(draws, word)
-        # Big objects are placed first, while there is room for them.
+        # Big objects are placed first, while there is room.
         radii = sorted((draws.between(_RADII[0] * FINE, largest) for _ in kinds), reverse=True)
         items = _items(draws, kinds, colors, radii, board, options.occlusion)
         if items is not None:
@@ -60,7 +60,7 @@ def _items(
     board: Board | None,
     occlusion: bool,
 ) -> list[SceneItem] | None:
-    """All items without a collision, or None where one of them found no room."""
+    """Places all items without collisions; None if one of them finds no room."""
     items: list[SceneItem] = []
     for depth, (kind, color, radius) in enumerate(zip(kinds, colors, radii, strict=True)):
         angle, flip = draws.between(-25, 25), bool(draws.below(2))
@@ -98,5 +98,5 @@ def _fits(item: SceneItem, items: list[SceneItem], board: Board | None, occlusio
             return False
         if not occlusion and dx * dx + dy * dy < reach * reach:
             return False
-    # How much a shape covers is not known from its disc: only here a layout needs pixels.
+    # Only a shape's pixels, not its disc, show how much it covers.
     return not occlusion or max(covered_shares([*items, item])) <= MAX_COVERED

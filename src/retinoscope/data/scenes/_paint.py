@@ -1,4 +1,4 @@
-"""Objects to sub-pixels: each object alone, before the scene is put together."""
+"""Rasterises each object by itself in sub-pixels, before the scene is composed."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def _sin(angle: int) -> int:
 class Painted:
     """One object on its own window of the image.
 
-    `cells` holds 1 + patch index for each sub-pixel, plus 100 on the outline, 0 outside.
-    `cover` counts the sub-pixels of each pixel that the object fills.
+    `cells` holds 1 + patch index for each sub-pixel, plus 100 on the outline, 0 outside. `cover`
+    counts the sub-pixels of each pixel that the object fills.
     """
 
     item: SceneItem
@@ -50,10 +50,10 @@ class Painted:
 
 
 def paint(item: SceneItem) -> Painted:
-    """Rasterise one object."""
+    """Rasterises one object."""
     shape = shape_of(item.kind)
     c, s = _sin(90 - abs(item.angle)), _sin(item.angle)
-    # A layout unit is 1/16 pixel, a coordinate unit 1/48: three of them.
+    # A layout unit is 1/16 pixel, a coordinate unit 1/48: a third of it.
     radius = item.radius * (UNITS // FINE)
     across = item.stretch[0] * radius * (-1 if item.flip else 1)
     along = item.stretch[1] * radius
@@ -101,7 +101,7 @@ def palette(item: SceneItem) -> UInt8[np.ndarray, "numbers 3"]:
 
 
 def part_masks(painted: Painted) -> list[tuple[str, Bool[np.ndarray, "height width"]]]:
-    """Each part's pixels on the window: a pixel of the object goes to the part with most of it."""
+    """Each part's pixels on the window: a pixel goes to the part that fills most of it."""
     shape = shape_of(painted.item.kind)
     owners = np.full(_OUTLINE * 2, 255, dtype=np.uint8)
     owners[1 : 1 + len(shape.owners)] = shape.owners
@@ -113,7 +113,7 @@ def part_masks(painted: Painted) -> list[tuple[str, Bool[np.ndarray, "height wid
 
 
 def covered_shares(items: Sequence[SceneItem]) -> list[float]:
-    """The share of each item's own pixels that items after it cover."""
+    """The share of each item's pixels that later items cover."""
     covered = np.zeros((SIZE, SIZE), dtype=bool)
     shares = []
     for painted in map(paint, reversed(items)):

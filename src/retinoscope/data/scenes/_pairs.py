@@ -1,4 +1,4 @@
-"""Images with captions and nothing else, drawn by many processes at once."""
+"""Images with captions only, drawn by many processes at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ._scene import draw_arrays, scene_texts
 def draw_pairs(
     job: tuple[int, int, int, float | None],
 ) -> tuple[UInt8[np.ndarray, "n size size 3"], list[str]]:
-    """Images and captions of scenes `start` to `stop - 1` of `seed`.
+    """Draws images and captions of scenes `start` to `stop - 1` of `seed`.
 
     Args:
         job: start, stop, seed, and None for common scenes, or the correlation of scenes on water
-            and land (see `grounded`). One argument, so that a pool of processes can map it.
+            and land (see `grounded`). A single argument, so that a process pool can map it.
     """
     start, stop, seed, correlation = job
     images, captions = [], []

@@ -1,4 +1,4 @@
-"""Polygons to pixels in integers only, so that every machine draws the same bytes."""
+"""Rasterisation of polygons in integers only, so that every machine draws the same bytes."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ HALF_COVER = (SUPER * SUPER + 1) // 2
 def fill(
     rings: Sequence[Int[np.ndarray, "n 2"]], height: int, width: int
 ) -> tuple[Bool[np.ndarray, "rows width"], int]:
-    """Fill closed rings by the even-odd rule on a (height, width) grid.
+    """Fills closed rings by the even-odd rule on a (height, width) grid.
 
-    A cell is inside if its centre is. Coordinates (x, y) are integers in `SUB` units a cell and may
-    lie outside the grid. Returns the filled rows and the index of the first of them; rows that no
-    ring reaches are left out.
+    A cell is inside if its centre is. Coordinates (x, y) are integers in `SUB` units per cell and
+    may lie outside the grid. Returns the filled rows and the index of the first of them; rows that
+    no ring reaches are left out.
     """
     starts = np.concatenate(rings)
     ends = np.concatenate([np.concatenate((ring[1:], ring[:1])) for ring in rings])
@@ -49,7 +49,7 @@ def fill(
 
 
 def pool(fine: np.ndarray) -> np.ndarray:
-    """Sum over `SUPER` x `SUPER` cells: (H * SUPER, W * SUPER, ...) -> (H, W, ...) uint16."""
+    """Sums over `SUPER` x `SUPER` cells: (H * SUPER, W * SUPER, ...) -> (H, W, ...) uint16."""
     rows = fine[0::SUPER].astype(np.uint16)
     for offset in range(1, SUPER):
         rows += fine[offset::SUPER]
@@ -60,7 +60,7 @@ def pool(fine: np.ndarray) -> np.ndarray:
 
 
 def spread(cells: UInt8[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w"]:
-    """Each cell becomes the largest of itself and its neighbours within one step."""
+    """Replaces each cell by the largest of itself and its neighbours."""
     out = cells.copy()
     np.maximum(out[1:], cells[:-1], out=out[1:])
     np.maximum(out[:-1], cells[1:], out=out[:-1])

@@ -11,6 +11,7 @@ from jaxtyping import Bool, UInt8
 from PIL import Image
 
 from ...arguments import nth, whole
+from .._box import outer_box
 from .._sample import Object, Part, Question, Sample, Sign
 from . import _text
 from ._background import background
@@ -29,14 +30,14 @@ _DEFAULT = SceneOptions()
 
 
 def _label(kind: int) -> int:
-    """Labels of the kinds that are only sometimes drawn come after those of the sign words."""
+    """The label of a kind; those of the optional kinds come after the sign words."""
     return 1 + kind if kind < len(KINDS) else 1 + len(SIGN_WORDS) + kind
 
 
 def draw(
     content: SceneLayout, draws: Draws, ground: Callable[[Draws], np.ndarray] = background
 ) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
-    """The image, and the objects in painting order; `ground` draws what is behind them."""
+    """The image, and the objects in painting order; `ground` draws the background."""
     canvas = ground(draws)
     if content.board is not None:
         _draw_board(canvas, content.board, draws)
@@ -104,9 +105,9 @@ def scene_texts(
 
 
 def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample:
-    """Scene `index` of `seed` with its complete ground truth; objects from left to right.
+    """Scene `index` of `seed` with complete ground truth; objects from left to right.
 
-    The pixels of an object go to its parts without overlap: each to the part that fills most of it.
+    An object's pixels are divided among its parts: each goes to the part that fills most of it.
 
     Raises:
         InputError: `index` or `seed` is negative or needs more than 32 bits.
@@ -130,15 +131,15 @@ def put_together(
     """The sample of a drawn scene; `meta` has the "index" and the "seed" of its texts."""
     covered = np.zeros((SIZE, SIZE), dtype=bool)
     objects = []
-    for one in reversed(painted):
+    for shape in reversed(painted):
         visible = ~covered
-        objects.append((one.item.x, _object(one, visible)))
-        covered |= _whole(one, one.mask)
+        objects.append((shape.item.x, _object(shape, visible)))
+        covered |= _whole(shape, shape.mask)
     objects.sort(key=lambda pair: pair[0])
     return Sample(
         id=name,
         image=Image.fromarray(image),
-        objects=tuple(found for _, found in objects),
+        objects=tuple(obj for _, obj in objects),
         captions=(_text.caption(content),),
         questions=_text.questions(content, meta["index"], meta["seed"], more_kinds),
         relations=_text.relations(content),
@@ -159,16 +160,11 @@ def _object(painted: Painted, visible: Bool[np.ndarray, "size size"]) -> Object:
     return Object(
         name=ALL_KINDS[painted.item.kind],
         mask=mask,
-        box=_box(mask),
+        box=outer_box(mask),
         color=COLORS[painted.item.color],
-        # A part that is thinner than half a pixel or wholly covered cannot be seen.
+        # Parts thinner than half a pixel or wholly covered are invisible.
         parts=tuple(Part(name, part) for name, part in parts if part.any()),
     )
-
-
-def _box(mask: Bool[np.ndarray, "size size"]) -> tuple[float, float, float, float]:
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return float(cols[0]), float(rows[0]), float(cols[-1] + 1), float(rows[-1] + 1)
 
 
 def _sign(board: Board) -> Sign:
@@ -179,12 +175,12 @@ def _sign(board: Board) -> Sign:
 
 
 class Scenes(Sequence[Sample]):
-    """Scenes start..start+n-1 of `seed`, drawn when they are asked for."""
+    """Scenes start..start+n-1 of `seed`, drawn on access."""
 
     def __init__(
         self, n: int, seed: int = 0, options: SceneOptions = _DEFAULT, start: int = 0
     ) -> None:
-        """Raises InputError for a negative `n`, or an index or a seed outside 32 bits."""
+        """Raises InputError for a negative `n`, or an index or seed outside 32 bits."""
         n, start = whole(n, "a number of scenes", 0), whole(start, "start", 0)
         check_key(start + max(n - 1, 0), seed)
         check_key(start, seed)
@@ -192,11 +188,11 @@ class Scenes(Sequence[Sample]):
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal scenes, different for different ones; a SHA-256 in hexadecimal."""
-        told = f"scenes v{VERSION} seed={self.seed} start={self.start} n={self.n} {self.options}"
+        """The same for the same scenes, different for different ones; a SHA-256 in hexadecimal."""
+        text = f"scenes v{VERSION} seed={self.seed} start={self.start} n={self.n} {self.options}"
         if self.options.more_kinds:
-            told += " more kinds"
-        return hashlib.sha256(told.encode()).hexdigest()
+            text += " more kinds"
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -235,20 +231,20 @@ def scenes(
     occlusion: bool = False,
     signs: float = 0.15,
 ) -> Scenes:
-    """Drawn scenes `start` to `start + n - 1` of `seed`, each drawn when it is asked for.
+    """Drawn scenes `start` to `start + n - 1` of `seed`, each drawn on access.
 
-    Scene k of a seed is the same on every machine, and does not depend on n.
+    Scene k of a seed is the same on every machine and does not depend on n.
 
     Args:
-        n: how many.
+        n: the number of scenes.
         seed: of the whole world.
-        start: number of the first one.
-        min_objects, max_objects: of a scene, 1 to 5.
+        start: number of the first scene.
+        min_objects, max_objects: per scene, 1 to 5.
         occlusion: let objects cover up to 35% of the visible pixels of others.
-        signs: share of scenes that have a sign with a word.
+        signs: share of scenes with a sign that carries a word.
 
     Raises:
-        InputError: a number outside its range.
+        InputError: a number out of range.
     """
     options = SceneOptions(
         min_objects=min_objects, max_objects=max_objects, occlusion=occlusion, signs=signs

@@ -1,4 +1,4 @@
-"""What the kinds are built from: tones, and polygons in a frame that fits the unit disc."""
+"""Building blocks of the kinds: tones, and polygons in a frame that fits the unit disc."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int
 
 MAIN, DARK, LIGHT, NEUTRAL, PALE = range(5)
-"""The object's colour, darker, lighter; dark grey, middle grey."""
+"""The object's colour, a darker and a lighter one; dark grey, middle grey."""
 
 UNIT = 1000
 """Length of a shape's radius in its integer coordinates."""
@@ -22,7 +22,7 @@ Ring = Sequence[Point]
 
 @dataclass(frozen=True)
 class ShapeArea:
-    """One filled area of a part: rings under the even-odd rule, x right, y down."""
+    """A filled area of a part: rings under the even-odd rule, x to the right, y down."""
 
     part: str
     tone: int
@@ -31,7 +31,7 @@ class ShapeArea:
 
 @dataclass(frozen=True)
 class Shape:
-    """A kind's drawing. `points` are all rings' vertices, within `UNIT` of the origin."""
+    """The drawing of a kind. `points` are all rings' vertices, within `UNIT` of the origin."""
 
     parts: tuple[str, ...]
     tones: tuple[int, ...]
@@ -44,7 +44,7 @@ class Shape:
 
 
 def shape(*patches: ShapeArea) -> Shape:
-    """Centre the patches' bounding box and scale them into the disc of radius `UNIT`."""
+    """Centres the patches' bounding box and scales them into the disc of radius `UNIT`."""
     rings = [np.array(ring, dtype=float) for patch in patches for ring in patch.rings]
     points = np.concatenate(rings)
     points -= (points.min(0) + points.max(0)) / 2
@@ -76,7 +76,7 @@ def arc(
 ) -> list[Point]:
     """`n` points on an ellipse from angle `start` to `stop` in degrees, clockwise on the screen.
 
-    A full turn leaves out its last point, which is the first.
+    A full turn omits the last point, which is the first.
     """
     steps = n if stop - start >= 360 else n - 1
     angles = [math.radians(start + (stop - start) * step / steps) for step in range(n)]
@@ -86,19 +86,19 @@ def arc(
 def oval(
     part: str, tone: int, x: float, y: float, rx: float, ry: float | None = None, n: int = 20
 ) -> ShapeArea:
-    """An ellipse, or a circle where `ry` is left out."""
+    """An ellipse, or a circle without `ry`."""
     return ShapeArea(part, tone, (arc(x, y, rx, rx if ry is None else ry, n=n),))
 
 
 def annulus(
     part: str, tone: int, x: float, y: float, outer: Point, inner: Point, n: int = 22
 ) -> ShapeArea:
-    """The area between two ellipses of one centre."""
+    """The area between two concentric ellipses."""
     return ShapeArea(part, tone, (arc(x, y, *outer, n=n), arc(x, y, *inner, n=n)))
 
 
 def stroke(part: str, tone: int, width: float, *points: Point) -> list[ShapeArea]:
-    """A line through `points` as one quadrilateral each stretch."""
+    """A line through `points`, with one quadrilateral per segment."""
     quads = []
     for (x0, y0), (x1, y1) in pairwise(points):
         length = math.hypot(x1 - x0, y1 - y0)

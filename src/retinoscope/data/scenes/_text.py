@@ -1,4 +1,4 @@
-"""The texts about a scene: relations, a caption, questions. Needs the layout only."""
+"""Texts about a scene: relations, a caption, questions. Needs only the layout."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def article(word: str) -> str:
 
 
 def caption(layout: SceneLayout) -> str:
-    """The objects from left to right, then the sign."""
+    """Names the objects from left to right, then the sign."""
     names = [f"{COLORS[item.color]} {ALL_KINDS[item.kind]}" for item in layout.items]
     phrases = [f"{article(name)} {name}" for name in names]
     listed = phrases[0] if len(phrases) == 1 else f"{', '.join(phrases[:-1])} and {phrases[-1]}"
@@ -29,7 +29,7 @@ def caption(layout: SceneLayout) -> str:
 
 
 def directions(subject: SceneItem, anchor: SceneItem) -> tuple[str, ...]:
-    """Where `subject` lies from `anchor`: one direction, or two where neither is clear.
+    """The direction of `subject` from `anchor`, or two where neither is clear.
 
     A direction is clear if the centres differ along its axis more than 1.3 times as much as along
     the other.
@@ -44,20 +44,20 @@ def directions(subject: SceneItem, anchor: SceneItem) -> tuple[str, ...]:
 
 
 def relations(layout: SceneLayout) -> tuple[Relation, ...]:
-    """All pairs with one clear direction."""
-    found = []
+    """All ordered pairs with one clear direction."""
+    relations_ = []
     for s, subject in enumerate(layout.items):
         for a, anchor in enumerate(layout.items):
             names = directions(subject, anchor) if s != a else ()
             if len(names) == 1:
-                found.append(Relation(s, names[0], a))
-    return tuple(found)
+                relations_.append(Relation(s, names[0], a))
+    return tuple(relations_)
 
 
 def questions(
     layout: SceneLayout, index: int, seed: int, more_kinds: bool = False
 ) -> tuple[Question, ...]:
-    """All questions about one scene, kind by kind; polling has as many "no" as "yes"."""
+    """All questions about a scene, kind by kind; polling has as many "no" as "yes"."""
     items = layout.items
     known = len(ALL_KINDS if more_kinds else KINDS)
     return (
@@ -96,11 +96,11 @@ def _attributes(items: tuple[SceneItem, ...]) -> list[Question]:
 def _relation_questions(items: tuple[SceneItem, ...]) -> list[Question]:
     asked = []
     for a, anchor in enumerate(items):
-        seen = [(i, directions(item, anchor)) for i, item in enumerate(items) if i != a]
+        candidates = [(i, directions(item, anchor)) for i, item in enumerate(items) if i != a]
         for direction in DIRECTIONS:
-            there = [(i, names) for i, names in seen if direction in names]
-            if len(there) == 1 and len(there[0][1]) == 1:
-                i = there[0][0]
+            matching = [(i, names) for i, names in candidates if direction in names]
+            if len(matching) == 1 and len(matching[0][1]) == 1:
+                i = matching[0][0]
                 question = f"What is {direction} the {ALL_KINDS[anchor.kind]}?"
                 asked.append(Question(question, ALL_KINDS[items[i].kind], "relation", (i,)))
     return asked

@@ -11,17 +11,17 @@ SIZE = 144
 FINE = 16
 """Layout units along each side of a pixel."""
 COUNT_WEIGHTS = (15, 27, 30, 18, 10)
-"""How often a scene has one, two, ... objects, in percent."""
+"""Percentages of scenes with one, two, ... objects."""
 
 
 @dataclass(frozen=True)
 class SceneOptions:
     """How scenes are drawn.
 
-    `size` is the image's side in pixels and fixed. Between `min_objects` and `max_objects` objects
-    (1..5), all of different kinds. With `occlusion`, later objects may cover up to 35% of the
-    visible pixels of earlier ones. `signs` is the share of scenes with a sign.
-    With `more_kinds`, objects are drawn from `MORE_KINDS` too.
+    `size` is the image's side in pixels, which is fixed. A scene has between `min_objects` and
+    `max_objects` objects (1..5), all of different kinds. With `occlusion`, later objects may cover
+    up to 35% of the visible pixels of earlier ones. `signs` is the share of scenes with a sign.
+    With `more_kinds`, `MORE_KINDS` are drawn too.
     """
 
     size: int = SIZE
@@ -32,7 +32,7 @@ class SceneOptions:
     more_kinds: bool = field(default=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Raises InputError for a value outside its range."""
+        """Raises InputError for a value out of range."""
         if self.size != SIZE:
             raise InputError(f"scenes are {SIZE} pixels wide, got size={self.size}: leave it out")
         if not 1 <= self.min_objects <= self.max_objects <= len(COUNT_WEIGHTS):
@@ -46,7 +46,7 @@ class SceneOptions:
 
 @dataclass(frozen=True)
 class SceneItem:
-    """An object to draw. Lengths are in `FINE` units a pixel, angles in degrees."""
+    """An object to draw. Lengths are in `FINE` units per pixel, angles in degrees."""
 
     kind: int
     color: int
@@ -58,7 +58,7 @@ class SceneItem:
     stretch: tuple[int, int]
     """Factors along the shape's own x and y, in 1/256."""
     tint: tuple[int, int, int]
-    """What is added to the colour's red, green and blue."""
+    """An offset to the colour's red, green and blue."""
     depth: int
     """Painting order: an object of higher depth covers one of lower depth."""
 
