@@ -327,5 +327,5 @@ def test_a_file_name_of_two_images_does_not_say_which_is_asked_about(tmp_path: P
     folder = _folder(tmp_path, images=[_A, {**_A, "id": 8}])
     asked = {"file_name": "a.png", "question": "What is it?", "answer": "mug"}
     (folder / "questions.json").write_text(json.dumps([asked]))
-    with pytest.raises(InputError, match="2 images have"):
+    with pytest.raises(InputError, match="shared by 2 images"):
         rs.data.coco(folder)

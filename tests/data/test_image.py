@@ -96,9 +96,9 @@ def test_bad_files(tmp_path: Path) -> None:
     Image.new("RGB", (1, 1)).save(tmp_path / "one.png")
     cases = {
         "empty.png": "empty file",
-        "text.png": "is none",
-        "cut.png": "damaged|is none",
-        "cut.jpg": "damaged|is none",
+        "text.png": "got something else",
+        "cut.png": "damaged",
+        "cut.jpg": "damaged",
         "one.png": "single pixel",
         "missing.png": "no such file",
         ".": "a folder",
@@ -125,7 +125,7 @@ def test_limits_of_a_source_that_is_not_trusted() -> None:
     assert open_image(buffer.getvalue(), max_pixels=200, formats=["PNG"]).size == (20, 10)
     with pytest.raises(rs.InputError, match="at most 199 pixels"):
         open_image(buffer.getvalue(), max_pixels=199)
-    with pytest.raises(rs.InputError, match="is none or is damaged"):
+    with pytest.raises(rs.InputError, match="or a damaged"):
         open_image(buffer.getvalue(), formats=["JPEG"])
 
 

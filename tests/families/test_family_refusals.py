@@ -94,7 +94,7 @@ LOADING = {
     "LLaVA-NeXT with two sizes": (
         llava_next,
         partial(llava_next_processor, size={"shortest_edge": 20}),
-        "one square",
+        "same square",
     ),
     "LLaVA-NeXT with other tiles": (
         llava_next,
@@ -229,7 +229,7 @@ ASKED = {
         lambda vlm: rs.tokens.by_gradient(run_of(vlm, [picture()]), 5, n=3, steps=4),
     ),
     "gradients through a mixture of experts": (
-        *("Aria", CapabilityError, "chooses its experts"),
+        *("Aria", CapabilityError, "routed to experts"),
         lambda vlm: rs.tokens.by_gradient(run_of(vlm, [picture()]), 5, n=3, steps=4),
     ),
     "attention of a convolution": (

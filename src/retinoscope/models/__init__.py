@@ -1,7 +1,7 @@
 """Model families on top of their Hugging Face classes: one `Adapter` each, and its capabilities.
 
-`open_model` loads a model and its processor, `adapter_for` finds the adapter by the model's config.
-An adapter says how images become visual embeddings, where in the image each visual token lies
+`open_model` loads a model and its processor; `adapter_for` finds the adapter for a model's config.
+An adapter knows how images become visual embeddings, where in the image each visual token lies
 (`Layout`), how prompts are written, and which modules form the decoder.
 """
 

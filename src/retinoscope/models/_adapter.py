@@ -1,4 +1,4 @@
-"""`Adapter`: what the rest of retinoscope needs of a model family, and nothing more."""
+"""`Adapter`: everything that the rest of retinoscope needs from a model family."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from ._watch import ModelState, watch_of
 class Formatted:
     """A prompt as the model reads it, before images are expanded to their tokens.
 
-    `question` is the span of characters of the user's own words in `text`.
+    `question` is the range of characters of the user's own words in `text`.
     """
 
     text: str
@@ -45,13 +45,13 @@ class Inputs:
 
     Attributes:
         input_ids: (n,) with one placeholder id per visual token.
-        image_positions: for each image the positions of its visual tokens, in order.
-        pixels: for each image what `Adapter.encode` takes.
-        layouts: for each image the places of its visual tokens.
-        question: positions of the user's own words, or None if the tokenizer cannot tell.
-        n_generated: how many of the last positions the model wrote itself.
-        extra: what `Adapter.arguments` makes the decoder's further arguments of.
-        encoded: each image as the decoder gets it; empty in a prompt, which is not encoded yet.
+        image_positions: for each image, the positions of its visual tokens, in order.
+        pixels: for each image, the input of `Adapter.encode`.
+        layouts: for each image, the layout of its visual tokens.
+        question: positions of the user's own words; None if the tokenizer cannot tell.
+        n_generated: the number of positions at the end that the model generated.
+        extra: data from which `Adapter.arguments` makes further arguments for the decoder.
+        encoded: each image as the decoder receives it; empty before encoding.
     """
 
     input_ids: Int[Tensor, " token"]
@@ -73,9 +73,9 @@ class Inputs:
         )
 
     def added(self) -> tuple[Float[Tensor, "token d_model"], ...]:
-        """What is added at every position after each of the decoder's first blocks.
+        """The values added at every position after each of the decoder's first blocks.
 
-        Zero at text. Empty where the family adds nothing, and where there is no image.
+        Zero at text. Empty if the family adds nothing, or without an image.
         """
         tables: list[Tensor] = []
         for several in zip(*(image.added for image in self.encoded), strict=True):
@@ -87,9 +87,9 @@ class Inputs:
 
 
 class Adapter(ABC):
-    """One model family over its Hugging Face classes.
+    """One model family on top of its Hugging Face classes.
 
-    A family says how images become visual embeddings, where each visual token lies in the image,
+    A family knows how images become visual embeddings, where each visual token lies in the image,
     how a prompt is written, and which modules form the decoder. The model itself is never changed.
     """
 
@@ -97,11 +97,11 @@ class Adapter(ABC):
     """Name of the family, as printed by `retinoscope models`."""
 
     model_types: ClassVar[tuple[str, ...]]
-    """`config.model_type` of the models that this adapter is for."""
+    """`config.model_type` of the models that this adapter supports."""
 
     @classmethod
     def takes(cls, config: PreTrainedConfig) -> bool:
-        """Whether this adapter is for models with this configuration."""
+        """Whether this adapter supports models with this configuration."""
         return config.model_type in cls.model_types
 
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
@@ -110,28 +110,28 @@ class Adapter(ABC):
         self.tokenizer: Any = getattr(processor, "tokenizer", processor)
         self.vocabulary = Vocabulary(self.tokenizer)
         self.watch = watch_of(model)
-        self._found_in: tuple[int, int] | None = None
+        self._known_state: tuple[int, int] | None = None
 
-    # The model's state
+    # State of the model
 
     def state(self, *, values: bool = True) -> ModelState:
-        """The state that the model is in now; compares the weights with those at the last call.
+        """The model's current state; compares the weights with those at the last call.
 
         Args:
-            values: as of `Watch.look`.
+            values: see `Watch.look`.
 
         Raises:
             InputError: a module is in training mode.
         """
         now = self.watch.look(values=values)
-        found_in = (now.structure, now.settings)
-        if self._found_in not in (None, found_in):
-            # The decoder's parts, and what the model does with its logits, are looked up anew.
+        current = (now.structure, now.settings)
+        if self._known_state not in (None, current):
+            # The decoder's parts, and what follows its logits, must be looked up again.
             kind = type(self)
             for name in list(vars(self)):
                 if isinstance(getattr(kind, name, None), cached_property):
                     del vars(self)[name]
-        self._found_in = found_in
+        self._known_state = current
         return now
 
     def require(
@@ -142,15 +142,15 @@ class Adapter(ABC):
         *,
         values: bool = True,
     ) -> None:
-        """Refuses to go on with what was computed in another state than the model is in now.
+        """Refuses to use what was computed in a state other than the model's current one.
 
         Args:
-            what: was computed.
-            values: as of `Watch.look`.
-            alike: finds out whether the hooks that make the difference change anything of it.
+            what: the thing that was computed.
+            values: see `Watch.look`.
+            alike: checks whether hooks that differ affect it.
 
         Raises:
-            InputError: the model changed since.
+            InputError: the model has changed since.
         """
         now = self.state(values=values)
         if now is state or now == state:
@@ -164,12 +164,12 @@ class Adapter(ABC):
         )
 
     def image_weights(self) -> str:
-        """A digest of all weights but those of the decoder's blocks: what visual tokens are made
-        with. Of the state at the last look."""
+        """A digest of all weights outside the decoder's blocks, which determine the visual tokens,
+        as of the last look."""
         blocks = {id(layer) for layer in self.decoder.layers}
         inside = tuple(f"{n}." for n, module in self.model.named_modules() if id(module) in blocks)
         content = self.watch.content_at_last_look()
-        return digest_of([one for one in content.items() if not one[0].startswith(inside)])
+        return digest_of([item for item in content.items() if not item[0].startswith(inside)])
 
     # The decoder
 
@@ -207,7 +207,7 @@ class Adapter(ABC):
 
     @property
     def device(self) -> torch.device:
-        """The device that the decoder's input lies on."""
+        """The device of the decoder's input."""
         return self.embedding.weight.device
 
     @property
@@ -216,11 +216,11 @@ class Adapter(ABC):
 
     @property
     def context(self) -> int | None:
-        """How many positions the decoder was made for; None where it has no such bound."""
+        """The number of positions that the decoder was made for; None without such a limit."""
         if self.length_rule.grows:
             return None
-        found = getattr(self.text_config, "max_position_embeddings", None)
-        return int(found) if found else None
+        length = getattr(self.text_config, "max_position_embeddings", None)
+        return int(length) if length else None
 
     @property
     def attention_implementation(self) -> str:
@@ -228,12 +228,12 @@ class Adapter(ABC):
 
     @property
     def embedding(self) -> nn.Embedding:
-        """Token ids to the decoder's input."""
+        """Maps token ids to the decoder's input."""
         return part_of(self.model, self.model.get_input_embeddings(), nn.Embedding)
 
     @property
     def unembedding(self) -> nn.Linear:
-        """The head: hidden states after the final norm to logits."""
+        """The head: maps hidden states after the final norm to logits."""
         return part_of(self.model, self.model.get_output_embeddings(), nn.Linear)
 
     @property
@@ -253,27 +253,27 @@ class Adapter(ABC):
 
     @cached_property
     def length_rule(self) -> LengthRule:
-        """Whether a position's rotary angles depend on how long the text is."""
+        """Whether a position's rotary angles depend on the length of the text."""
         return length_rule(self.language_model)
 
     def angles(self, inputs: Inputs, stop: int) -> tuple[int, ...]:
-        """Equal for two prompts if passes up to `stop` give a position the same angles."""
+        """A key, equal for two prompts if passes up to `stop` give a position the same angles."""
         if not self.length_rule:
             return ()
         places = self.arguments(inputs, 0, stop).get("position_ids")
         return self.length_rule.of(stop if places is None else int(places.max()) + 1)
 
     def plain_logits(self, embeds: Float[Tensor, "1 token d_model"]) -> Float[Tensor, " vocab"]:
-        """float32 logits of the last position, by the model's own forward pass; no image.
+        """float32 logits of the last position from the model's own forward pass, without an image.
 
-        Everything the adapter computes is compared with it when a model is loaded.
+        When a model is loaded, the adapter's computations are compared with it.
         """
         return self.model(inputs_embeds=embeds, use_cache=False).logits[0, -1].float()
 
     def arguments(self, inputs: Inputs, start: int, stop: int) -> dict[str, Any]:
-        """Further arguments of `decode` for the prompt's positions from `start` to `stop`.
+        """Further arguments of `decode` for positions from `start` to `stop`.
 
-        Positions after the prompt are those of generated text. Tensors have a batch axis of 1.
+        Positions after the prompt belong to generated text. Tensors have a batch axis of 1.
         """
         return {}
 
@@ -285,10 +285,10 @@ class Adapter(ABC):
 
     @cached_property
     def soft_cap(self) -> float | None:
-        """The bound of the model's logits: what its config names, where the model applies it.
+        """The bound of the model's logits: the one in its config, if the model applies it.
 
-        The config is the decoder's, and a model around it may have a head that caps nothing. So the
-        head's output is replaced by numbers far beyond the bound, to see what becomes of them.
+        The config is the decoder's, and the head of the model around it may not cap. To find out,
+        the head's output is replaced by numbers far beyond the bound.
         """
         cap = getattr(self.text_config, "final_logit_softcapping", None)
         if not cap:
@@ -312,11 +312,11 @@ class Adapter(ABC):
         """Where the visual tokens of an image of `size` (width, height) came from."""
 
     def preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        """The image processor's output for one RGB image.
+        """Runs the image processor on one RGB image.
 
         Raises:
-            InputError: an image that the processor would make too large for this machine, before
-                anything is allocated for it, or one that it does not take.
+            InputError: an image that the processor would make too large for this machine (refused
+                before anything is allocated), or one that it does not accept.
         """
         self.refuse_large(image.size)
         return self._preprocess(image)
@@ -327,46 +327,46 @@ class Adapter(ABC):
 
     @abstractmethod
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        """As `preprocess`, for an image that is not too large."""
+        """Does what `preprocess` does, for an image that is not too large."""
 
     @abstractmethod
     def encode_images(
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
-        """What the decoder receives in place of each image's placeholders."""
+        """The embeddings that the decoder receives in place of each image's placeholders."""
 
     def encode(self, pixels: Sequence[Mapping[str, Tensor]]) -> list[EncodedImage]:
-        """Everything that the decoder gets of each image. Nothing is kept."""
+        """Everything that the decoder receives of each image. Nothing is cached."""
         return [EncodedImage(embeddings) for embeddings in self.encode_images(pixels)]
 
     def soft_origin(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> SoftOrigin:
-        """Where in the image each learned query looked: in place of boxes, where there are none.
+        """Where in the image each learned query looked; takes the place of boxes.
 
         Args:
             size: width and height of the original image.
-            pixels: the image as the model gets it.
+            pixels: the image as the model receives it.
 
         Raises:
             CapabilityError: a family whose visual tokens have boxes.
         """
         raise CapabilityError(
             f"{self.family}: visual tokens come from patches, not from learned queries: "
-            "run.image.boxes says where they lie"
+            "run.image.boxes gives their places"
         )
 
     def no_visual(self, inputs: Inputs) -> RetinoscopeError:
-        """Why a run has no visual tokens."""
+        """The error for a run without visual tokens."""
         return InputError("expected a run with an image, got one of text only")
 
     # Text
 
     @abstractmethod
     def format(self, text: str, n_images: int, prefill: str | None) -> Formatted:
-        """The prompt in the model's own conversation format, followed by an answer's beginning."""
+        """The prompt in the model's conversation format, followed by the start of an answer."""
 
     @abstractmethod
     def after_images(self, text: str) -> int:
-        """Where in a finished prompt the text after the last image begins."""
+        """Index in a finished prompt at which the text after the last image starts."""
 
     @abstractmethod
     def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
@@ -382,23 +382,23 @@ class Adapter(ABC):
 Part = TypeVar("Part", bound=nn.Module)
 
 
-def part_of(model: nn.Module, found: Any, kind: type[Part]) -> Part:
-    """`found`, which must be a plain embedding or head.
+def part_of(model: nn.Module, module: Any, kind: type[Part]) -> Part:
+    """Returns `module`, which must be a plain embedding or head.
 
     Raises:
         CapabilityError: there is none, or it is wrapped.
     """
-    if isinstance(found, kind):
-        return found
-    if found is None:
+    if isinstance(module, kind):
+        return module
+    if module is None:
         raise CapabilityError(
             f"{type(model).__name__} has no head over the vocabulary: load the model with "
             "AutoModelForImageTextToText"
         )
-    own = f"{type(found).__module__}.{type(found).__name__}"
-    what = "head" if kind is nn.Linear else "embedding of tokens"
+    actual = f"{type(module).__module__}.{type(module).__name__}"
+    what = "head" if kind is nn.Linear else "token embedding"
     raise CapabilityError(
-        f"{type(model).__name__}: its {what} is a {own}, where a plain "
-        f"nn.{kind.__name__} is expected, whose rows can be read: merge the adapter on it "
-        "(merge_and_unload), or put the module that it wraps in its place"
+        f"{type(model).__name__}: expected a plain nn.{kind.__name__} with readable rows as its "
+        f"{what}, got a {actual}: merge the adapter on it (merge_and_unload), or put the module "
+        "that it wraps in its place"
     )

@@ -1,4 +1,4 @@
-"""Another attention function for a decoder's modules, in one thread only."""
+"""Replacing the attention function of a decoder's modules in one thread only."""
 
 from __future__ import annotations
 
@@ -19,31 +19,32 @@ PREFIX = "retinoscope_"
 
 
 @dataclass(frozen=True, eq=False)
-class _Way:
-    """How modules attend; None is the library's own eager attention, with masks to match."""
+class _Override:
+    """A replacement attention function; None is the library's eager attention and its masks."""
 
     function: Callable[..., Any] | None
 
 
-_way: ContextVar[_Way | None] = ContextVar("way", default=None)
-"""A thread that did not ask for another way has none: it attends as the configuration says."""
+_override: ContextVar[_Override | None] = ContextVar("override", default=None)
+"""The override of a thread; without one, modules attend as configured."""
 
-_COUNTING = threading.Lock()
-_inside: dict[int, int] = {}
+_LOCK = threading.Lock()
+_active: dict[int, int] = {}
 
 
 @contextmanager
 def attending(config: Any, function: Callable[..., Any] | None) -> Iterator[None]:
-    """The modules with this `config` attend by `function`, when called from this thread.
+    """Makes the modules with this `config` attend by `function` in this thread.
 
-    The library reads the name of its attention from the configuration, which all threads share. So
-    the name is replaced by one of ours, under which every other thread gets what the replaced name
-    stands for, masks included.
+    The library reads the name of its attention from the configuration, which all threads share, so
+    that name is replaced by a new one, under which other threads still get what the original name
+    stands for, including masks.
 
     Args:
-        function: takes what the library's attention functions take; None is its eager attention.
+        function: has the arguments of the library's attention functions; None is its eager
+            attention.
     """
-    token = _way.set(_Way(function))
+    token = _override.set(_Override(function))
     try:
         _enter(config)
         try:
@@ -51,44 +52,44 @@ def attending(config: Any, function: Callable[..., Any] | None) -> Iterator[None
         finally:
             _leave(config)
     finally:
-        _way.reset(token)
+        _override.reset(token)
 
 
 def _enter(config: Any) -> None:
-    with _COUNTING:
-        own = str(config._attn_implementation)
-        _inside[id(config)] = _inside.get(id(config), 0) + 1
-        if own.startswith(PREFIX):
+    with _LOCK:
+        name = str(config._attn_implementation)
+        _active[id(config)] = _active.get(id(config), 0) + 1
+        if name.startswith(PREFIX):
             return
-        name = PREFIX + own
-        if name not in AttentionInterface._global_mapping:
-            AttentionMaskInterface.register(name, partial(_mask, own))
-            AttentionInterface.register(name, partial(_attention, own))
-        config._attn_implementation = name
+        new = PREFIX + name
+        if new not in AttentionInterface._global_mapping:
+            AttentionMaskInterface.register(new, partial(_mask, name))
+            AttentionInterface.register(new, partial(_attention, name))
+        config._attn_implementation = new
 
 
 def _leave(config: Any) -> None:
-    with _COUNTING:
-        _inside[id(config)] -= 1
-        if not _inside[id(config)]:
-            del _inside[id(config)]
+    with _LOCK:
+        _active[id(config)] -= 1
+        if not _active[id(config)]:
+            del _active[id(config)]
             config._attn_implementation = own_attention(config)
 
 
 def own_attention(config: Any) -> str:
-    """The name of the attention that a configuration asks for by itself."""
+    """The name of the attention in a configuration, without an override."""
     return str(config._attn_implementation).removeprefix(PREFIX)
 
 
-def _attention(own: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    way = _way.get()
-    if way is not None and way.function is not None:
-        return way.function(module, *args, **kwargs)
-    return _of_library(module, own if way is None else "eager")(module, *args, **kwargs)
+def _attention(name: str, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    override = _override.get()
+    if override is not None and override.function is not None:
+        return override.function(module, *args, **kwargs)
+    return _of_library(module, name if override is None else "eager")(module, *args, **kwargs)
 
 
 def _of_library(module: nn.Module, name: str) -> Callable[..., Any]:
-    """The attention that a module would have taken under this name."""
+    """The library's attention for a module under this name."""
     for kind in type(module).__mro__:
         file = sys.modules.get(kind.__module__)
         eager = getattr(file, "eager_attention_forward", None)
@@ -98,8 +99,8 @@ def _of_library(module: nn.Module, name: str) -> Callable[..., Any]:
     return AttentionInterface()[name]
 
 
-def _mask(own: str, *args: Any, **kwargs: Any) -> Any:
-    if _way.get() is not None:
+def _mask(name: str, *args: Any, **kwargs: Any) -> Any:
+    if _override.get() is not None:
         return eager_mask(*args, **kwargs)
-    function = AttentionMaskInterface._global_mapping.get(own)
+    function = AttentionMaskInterface._global_mapping.get(name)
     return None if function is None else function(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Settings that modules keep as plain attributes: a scale, an epsilon, which adapter is active."""
+"""Settings stored as plain attributes of modules: a scale, an epsilon, the active adapter."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 _SCALARS = (bool, float, str)
-"""Bare whole numbers are sizes or counts; a model may count its own passes."""
+"""Plain integers are excluded: they are sizes, or counters that a model may keep of its passes."""
 
 _NO_MATTER = frozenset(
     (
@@ -22,76 +22,78 @@ _NO_MATTER = frozenset(
     )
 )
 _LIBRARIES = ("torch.", "transformers.", "retinoscope.", "timm.", "open_clip.", "bitsandbytes.")
-"""What their modules keep comes from the configuration, or is arranged in the first pass."""
+"""Attributes of these libraries' modules come from the configuration or from the first pass."""
 
 
 class Attributes:
-    """The settings of some modules as they were found."""
+    """A snapshot of the settings of some modules."""
 
     def __init__(self, modules: Iterable[nn.Module]) -> None:
-        found = [
+        settings = [
             (vars(module), name, value) for module in modules for name, value in _settings(module)
         ]
-        scalars = [one for one in found if isinstance(one[2], _SCALARS)]
-        others = [one for one in found if not isinstance(one[2], _SCALARS)]
+        scalars = [entry for entry in settings if isinstance(entry[2], _SCALARS)]
+        others = [entry for entry in settings if not isinstance(entry[2], _SCALARS)]
         self._scalars: Any = tuple(zip(*scalars, strict=True)) or ((), (), ())
         self._others = [(held, name, copy.deepcopy(value)) for held, name, value in others]
 
     def same(self) -> bool:
-        """Whether they are still the same; False also for an equal value that was put in anew."""
+        """Whether all are unchanged; False also for an equal value that was assigned anew."""
         held, names, values = self._scalars
         return all(map(operator.is_, map(dict.get, held, names), values)) and all(
             held.get(name) == value for held, name, value in self._others
         )
 
     def values(self) -> object:
-        """All of them, to be compared with those of another time."""
+        """All values, for comparison with those of another time."""
         _, names, values = self._scalars
         return names, values, [(name, value) for _, name, value in self._others]
 
 
 def lasting_settings(model: nn.Module) -> Mapping[str, str]:
-    """The settings that a model has beside its configuration, by name.
+    """The settings of a model that its configuration does not determine, by name.
 
-    Of modules that were put into it, such as PEFT's, all. Of a library's own modules what is not as
-    the configuration makes it: an epsilon that was edited. So what a version of the library keeps
-    in its modules does not count. Where no model can be made of the configuration, or it has no
-    such module, bare floats count (an epsilon, a scale), whatever the configuration says.
+    For modules that were added to it, such as PEFT's, all settings. For a library's own modules,
+    only those that differ from what the configuration gives, such as an edited epsilon, so that
+    new attributes in a later version of the library do not count. Where no model can be built from
+    the configuration, or it lacks the module, plain floats count (an epsilon, a scale).
     """
     configured = _as_configured(model)
-    found: dict[str, str] = {}
+    lasting: dict[str, str] = {}
     for home, module in model.named_modules():
         settings = dict(_settings(module))
         if type(module).__module__.startswith(_LIBRARIES):
-            made = configured.get(home)
-            same = type(made) is type(module)
-            usual = dict(_settings(made)) if made is not None and same else {}
-            names: Iterable[str] = usual
-            # A whole model keeps where it was loaded from, and on which devices it lies.
+            reference = configured.get(home)
+            same = type(reference) is type(module)
+            defaults = dict(_settings(reference)) if reference is not None and same else {}
+            names: Iterable[str] = defaults
+            # A whole model records where it was loaded from and its devices.
             if not same or isinstance(module, PreTrainedModel):
                 names = [name for name, value in settings.items() if type(value) is float]
-            changed = [name for name in names if settings.get(name) != usual.get(name)]
+            changed = [name for name in names if settings.get(name) != defaults.get(name)]
             settings = {name: settings.get(name) for name in changed}
         for name, value in settings.items():
-            found[f"{home}.{name}".lstrip(".")] = _written(value)
-    return found
+            lasting[f"{home}.{name}".lstrip(".")] = (
+                repr(sorted(value, key=str)) if isinstance(value, set | frozenset) else repr(value)
+            )
+    return lasting
 
 
 def _as_configured(model: nn.Module) -> Mapping[str, nn.Module]:
-    """The modules of another model of the same configuration, without weights; empty if none."""
+    """The modules of a new model with the same configuration, without weights; empty on failure."""
     if not isinstance(model, PreTrainedModel):
         return {}
     kind: Any = type(model)
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return dict(kind(copy.deepcopy(model.config)).named_modules())
-    # A class of its own can take other arguments, or need values while it is made.
+    # A custom class may take other arguments, or need values during construction.
     except Exception:
         return {}
 
 
 def _settings(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    # What begins with an underscore is a library's own bookkeeping, and may come in a pass.
+    # A library's underscored attributes are its bookkeeping and may appear during a pass.
     skipped = "_" if type(module).__module__.startswith(_LIBRARIES) else "__"
     for name, value in vars(module).items():
         if name in _NO_MATTER or name.startswith(skipped):
@@ -108,7 +110,3 @@ def _plain(value: object) -> bool:
 
 def _part(value: object) -> bool:
     return value is None or isinstance(value, str | float | int) or _plain(value)
-
-
-def _written(value: Any) -> str:
-    return repr(sorted(value, key=str)) if isinstance(value, set | frozenset) else repr(value)

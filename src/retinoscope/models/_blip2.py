@@ -1,4 +1,4 @@
-"""BLIP-2 and InstructBLIP: learned queries read the image, and stand before the text."""
+"""BLIP-2 and InstructBLIP: learned queries read the image and precede the text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from PIL import Image
@@ -19,7 +18,7 @@ from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities
 from ._clip_geometry import clip_frame
 from ._entering import entering, hooked
-from ._layout import Layout, SoftOrigin, grid_layout
+from ._layout import Layout, SoftOrigin, grid_layout, unplaced_layout
 from ._placeholder import PlaceholderAdapter
 from ._wording import refuse_control
 
@@ -27,7 +26,7 @@ from ._wording import refuse_control
 class QueryAdapter(PlaceholderAdapter):
     """A family whose visual tokens are a fixed number of learned queries.
 
-    They are unplaced: each mixes the whole image. `soft_origin` says how. The image stands before
+    They are unplaced, since each mixes the whole image; `soft_origin` shows how. The image precedes
     the text, and the processor takes one per prompt.
     """
 
@@ -36,16 +35,16 @@ class QueryAdapter(PlaceholderAdapter):
         self._refuse_encoder_decoder()
 
     def _refuse_encoder_decoder(self) -> None:
-        """Raises `CapabilityError` where the language model is no decoder."""
+        """Raises `CapabilityError` if the language model is not a decoder."""
 
     @property
     @abstractmethod
     def n_queries(self) -> int:
-        """Visual tokens of an image."""
+        """The number of visual tokens per image."""
 
     @property
     def placeholder(self) -> str:
-        """What stands for an image in a prompt."""
+        """The text that stands for an image in a prompt."""
         return "<image>"
 
     # Images
@@ -59,18 +58,10 @@ class QueryAdapter(PlaceholderAdapter):
         return self.n_queries
 
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
-        nowhere = np.full(self.n_queries, -1)
-        return Layout(
-            size=size,
-            boxes=np.full((self.n_queries, 4), np.nan),
-            rows=nowhere,
-            columns=nowhere,
-            tiles=np.zeros(self.n_queries, dtype=int),
-            grid=None,
-        )
+        return unplaced_layout(size, self.n_queries)
 
     def patch_layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
-        """Where the vision tower's patches lie, which the queries read."""
+        """The layout of the vision tower's patches, which the queries read."""
         frame = clip_frame(size, self.processor.image_processor)
         patch = int(self.model.config.vision_config.patch_size)
         height, width = pixels["pixel_values"].shape[-2:]
@@ -82,14 +73,14 @@ class QueryAdapter(PlaceholderAdapter):
 
         Args:
             size: width and height of the original image: `run.image.size`.
-            pixels: the image as the model gets it: `run.inputs.pixels[0]`.
+            pixels: the image as the model receives it: `run.inputs.pixels[0]`.
         """
         layout = self.patch_layout(size, pixels)
-        with entering(self.model), _calls(self._reader) as seen:
+        with entering(self.model), _calls(self._reader) as calls:
             self.encode_images([pixels])
-        hidden, read = seen[-1]
+        hidden, read = calls[-1]
         weights = self._read_weights(hidden[0], read[0]).float().mean(0)
-        # The class token comes first.
+        # The first patch is the class token.
         return SoftOrigin(weights[:, 1 : 1 + len(layout)], layout)
 
     @property
@@ -101,7 +92,7 @@ class QueryAdapter(PlaceholderAdapter):
     def _read_weights(
         self, hidden: Float[Tensor, "query d_query"], read: Float[Tensor, "key d_key"]
     ) -> Float[Tensor, "head query key"]:
-        """Its weights after the softmax."""
+        """Its attention weights, after the softmax."""
 
     # Text
 
@@ -111,8 +102,8 @@ class QueryAdapter(PlaceholderAdapter):
             if self.placeholder in given:
                 raise InputError(
                     f"expected a text without {self.placeholder}, which stands for an image: "
-                    "leave it out (images are placed for you), or pass the whole prompt with "
-                    "raw=True"
+                    "leave it out (images are inserted automatically), or pass the whole prompt "
+                    "with raw=True"
                 )
         refuse_control(self.vocabulary, text, prefill)
         before, after = self._wording
@@ -129,8 +120,8 @@ class QueryAdapter(PlaceholderAdapter):
         return "Question: ", " Answer:"
 
     def after_images(self, text: str) -> int:
-        place = text.rfind(self.placeholder)
-        return 0 if place < 0 else place + len(self.placeholder)
+        index = text.rfind(self.placeholder)
+        return 0 if index < 0 else index + len(self.placeholder)
 
     def _refuse_several(self, n_images: int) -> None:
         if n_images > 1:
@@ -158,9 +149,9 @@ class QueryAdapter(PlaceholderAdapter):
     # Limits
 
     def plain_logits(self, embeds: Float[Tensor, "1 token d_model"]) -> Float[Tensor, " vocab"]:
-        """float32 logits of the last position, by the library's own forward pass without an image.
+        """float32 logits of the last position from the library's forward pass, without an image.
 
-        The whole model takes no prompt without pixels, so its language model is called.
+        The whole model requires pixels, so its language model is called.
         """
         return self._causal(inputs_embeds=embeds, use_cache=False).logits[0, -1].float()
 
@@ -170,21 +161,21 @@ class QueryAdapter(PlaceholderAdapter):
         """The language model with its head."""
 
     def capabilities(self) -> Capabilities:
-        why = "the image stands before the text, one per prompt: run one prompt for each image"
+        why = "the image precedes the text, one per prompt: run one prompt for each image"
         return super().capabilities().refusing("several images", why)
 
 
 @contextmanager
 def _calls(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
-    """(hidden states, encoder hidden states) of every call of an attention module."""
-    seen: list[tuple[Tensor, Tensor]] = []
+    """Records (hidden states, encoder hidden states) of every call of an attention module."""
+    calls: list[tuple[Tensor, Tensor]] = []
 
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         hidden = args[0] if args else kwargs["hidden_states"]
-        seen.append((hidden, kwargs["encoder_hidden_states"]))
+        calls.append((hidden, kwargs["encoder_hidden_states"]))
 
     with hooked([module], before=hook):
-        yield seen
+        yield calls
 
 
 def attention_weights(
@@ -193,10 +184,10 @@ def attention_weights(
     n_heads: int,
     hidden: Bool[Tensor, "query key"] | None = None,
 ) -> Float[Tensor, "head query key"]:
-    """Softmax of the scaled products, for every head a stretch of the width.
+    """Softmax of the scaled products, with the width divided among the heads.
 
     Args:
-        hidden: True where a query does not read a key.
+        hidden: True where a query may not read a key.
     """
     heads = query.unflatten(-1, (n_heads, -1)).transpose(0, 1)
     keys = key.unflatten(-1, (n_heads, -1)).transpose(0, 1)
@@ -209,8 +200,8 @@ def attention_weights(
 class Blip2Adapter(QueryAdapter):
     """`Blip2ForConditionalGeneration` with a decoder (OPT) as language model.
 
-    The Q-Former's queries come first of all, before the token for the beginning of text; their
-    positions are learned like every other. The prompt is "Question: ... Answer:".
+    The Q-Former's queries come first of all, before the beginning-of-text token; their positions
+    are learned like any other. The prompt is "Question: ... Answer:".
 
     Source: Li et al. 2023, "BLIP-2", sections 3.1 to 3.3 and 4.1.
     """
@@ -223,8 +214,8 @@ class Blip2Adapter(QueryAdapter):
         if not config.use_decoder_only_language_model:
             raise CapabilityError(
                 f"{type(self.model).__name__} with a {config.text_config.model_type} language "
-                "model is an encoder-decoder: its visual tokens lie in the encoder and its answer "
-                "in the decoder, so that no position reads another one causally; use a checkpoint "
+                "model is an encoder-decoder: its visual tokens are in the encoder and its answer "
+                "in the decoder, so no position attends to another causally; use a checkpoint "
                 "with a decoder (OPT for BLIP-2, Vicuna for InstructBLIP)"
             )
         if config.image_token_id is None:
@@ -245,7 +236,7 @@ class Blip2Adapter(QueryAdapter):
 
     @property
     def text_config(self) -> Any:
-        # The language model may hold a copy of the whole model's text_config.
+        # The language model may have a copy of the whole model's text_config.
         return self._causal.config
 
     @property
@@ -265,7 +256,7 @@ class Blip2Adapter(QueryAdapter):
     def encode_images(
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
-        return [self._features(one) for one in pixels]
+        return [self._features(image) for image in pixels]
 
     def _features(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "token d_model"]:
         tower = next(self._tower.parameters())
@@ -278,7 +269,7 @@ class Blip2Adapter(QueryAdapter):
         return done.pooler_output[0].to(self.device, self.dtype)
 
     def _instruction(self, pixels: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-        """What the Q-Former reads beside the image."""
+        """The text inputs of the Q-Former."""
         return {}
 
     @property
@@ -306,7 +297,7 @@ class Blip2Adapter(QueryAdapter):
         visual = tuple((ids == image_id).nonzero()[:, 0].tolist())
         if visual != tuple(range(len(images) * self.n_queries)):
             raise CapabilityError(
-                f"the processor writes {len(visual)} image tokens for {len(images)} images, where "
+                f"the processor writes {len(visual)} image tokens for {len(images)} images, but "
                 f"the model has {self.n_queries} queries: it belongs to another model"
             )
         pixels = [self._pixels(done)] if images else []
@@ -317,7 +308,7 @@ class Blip2Adapter(QueryAdapter):
             image_positions=tuple(visual for _ in images),
             pixels=tuple(pixels),
             layouts=tuple(layouts),
-            question=self._spoken(
+            question=self._question_positions(
                 text, ids[len(visual) :], len(visual), [at - shift for at in formatted.question]
             ),
         )
@@ -325,7 +316,7 @@ class Blip2Adapter(QueryAdapter):
     def _pixels(self, done: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         return {"pixel_values": done["pixel_values"][0]}
 
-    def _spoken(
+    def _question_positions(
         self, text: str, ids: Tensor, before: int, question: Sequence[int]
     ) -> tuple[int, ...] | None:
         """Positions of the characters from `question[0]` to `question[1]` of `text`."""
@@ -335,8 +326,8 @@ class Blip2Adapter(QueryAdapter):
         if list(done["input_ids"]) != ids.tolist():
             return None
         return tuple(
-            before + place
-            for place, (start, end) in enumerate(done["offset_mapping"])
+            before + index
+            for index, (start, end) in enumerate(done["offset_mapping"])
             if start < question[1] and end > question[0]
         )
 
@@ -344,9 +335,9 @@ class Blip2Adapter(QueryAdapter):
 class InstructBlipAdapter(Blip2Adapter):
     """`InstructBlipForConditionalGeneration` with a decoder (Vicuna) as language model.
 
-    The Q-Former reads the whole text of the prompt, the beginning of the answer included, as the
-    library's processor hands it over. So an image's visual tokens are another for each prompt, and
-    there are none without one. The prompt is the user's words as they are.
+    The Q-Former reads the whole text of the prompt, including the start of the answer, as the
+    library's processor passes it on. An image's visual tokens therefore depend on the prompt, and
+    an image alone has none. The prompt is the user's words as they are.
 
     Source: Dai et al. 2023, "InstructBLIP", section 2.3.
     """
@@ -365,9 +356,9 @@ class InstructBlipAdapter(Blip2Adapter):
     def _instruction(self, pixels: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
         if "qformer_input_ids" not in pixels:
             raise CapabilityError(
-                f"{type(self.model).__name__} makes its visual tokens of the image and the "
+                f"{type(self.model).__name__} makes its visual tokens from the image and the "
                 "prompt's text together, so an image alone has none (and many images no mean): "
-                "make a run of a prompt, and fill with fill.zero, fill.noise or fill.donor"
+                "make a run of a prompt, and use fill.zero, fill.noise or fill.donor"
             )
         return {
             name: pixels[name][None].to(device)

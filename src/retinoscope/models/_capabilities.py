@@ -9,7 +9,7 @@ from ..errors import CapabilityError
 
 @dataclass(frozen=True)
 class Capability:
-    """One method: whether this model allows it exactly, and the reason where it does not."""
+    """Whether this model supports a method exactly, and if not, the reason."""
 
     name: str
     supported: bool
@@ -18,7 +18,7 @@ class Capability:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What was found about one model. `print(vlm.capabilities)` shows it as a table."""
+    """What one model supports. `print(vlm.capabilities)` shows it as a table."""
 
     family: str
     architecture: str
@@ -35,15 +35,15 @@ class Capabilities:
         return any(method.supported for method in self.methods if method.name == name)
 
     def require(self, name: str) -> None:
-        """Raises `CapabilityError` with the stated reason unless `name` is supported."""
+        """Raises `CapabilityError` with the reason unless `name` is supported."""
         for method in self.methods:
             if method.name == name and not method.supported:
-                raise CapabilityError(f"{self.architecture} does not allow {name}: {method.why}")
+                raise CapabilityError(f"{self.architecture} does not support {name}: {method.why}")
 
     def refusing(self, name: str, why: str) -> Capabilities:
-        """The same capabilities without one method that turned out not to be exact.
+        """The same capabilities without a method that proved not to be exact.
 
-        What is refused already keeps its reason, which is what the family knows of itself.
+        Methods that are already refused keep their reason, which comes from the family itself.
         """
         methods = tuple(
             Capability(name, False, why) if method.name == name and method.supported else method

@@ -1,4 +1,4 @@
-"""The geometry of CLIP's image processor: pad to a square, resize, crop, exactly as configured."""
+"""The geometry of CLIP's image processor: pad to a square, resize and crop, as configured."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from ._layout import Frame
 
 
 def clip_frame(size: tuple[int, int], processor: Any) -> Frame:
-    """From the pixels that the vision tower sees to pixels of the original image.
+    """Maps the pixels that the vision tower sees to pixels of the original image.
 
     Follows the fields `do_pad`, `do_resize`, `size`, `do_center_crop` and `crop_size` of the
-    processor in the order of its `_preprocess`; sides are rounded as it rounds them.
+    processor in the order of its `_preprocess`, with the same rounding.
 
     Args:
         size: width and height of the original image.
-        processor: a Hugging Face image processor of the CLIP kind.
+        processor: a Hugging Face image processor of CLIP's kind.
 
     Raises:
-        InputError: the image is so long that a side would be resized to nothing.
-        CapabilityError: a `size` of a kind that is not known here.
+        InputError: the image is so elongated that a side would be resized to nothing.
+        CapabilityError: a `size` of an unknown kind.
     """
     width, height = size
     left, top = 0, 0
     pads_first = hasattr(processor, "pad_to_square") and getattr(processor, "do_pad", False)
     if pads_first:
         side = max(width, height)
-        # Where the padded square begins, in pixels of the original image.
+        # Origin of the padded square, in pixels of the original image.
         left, top = -((side - width) // 2), -((side - height) // 2)
         width = height = side
     new_width, new_height = width, height
     if getattr(processor, "do_resize", False):
         new_width, new_height = _resized(width, height, processor.size)
     if min(new_width, new_height) < 1:
-        raise InputError(f"expected an image that is not so long, got {size[0]}x{size[1]} pixels")
+        raise InputError(f"expected a less elongated image, got {size[0]}x{size[1]} pixels")
     scale_x, scale_y = new_width / width, new_height / height
     offset_x, offset_y = 0, 0
     if getattr(processor, "do_center_crop", False):
@@ -46,13 +46,13 @@ def clip_frame(size: tuple[int, int], processor: Any) -> Frame:
 
 
 def tile_side(processor: Any) -> int:
-    """Side in pixels of the squares that LLaVA-NeXT's image processor makes of an image.
+    """Side in pixels of the squares into which LLaVA-NeXT's image processor divides an image.
 
     Args:
-        processor: a Hugging Face image processor of the LLaVA-NeXT kind.
+        processor: a Hugging Face image processor of LLaVA-NeXT's kind.
 
     Raises:
-        CapabilityError: tiles and the whole image are not squares of one size.
+        CapabilityError: tiles and whole image are not squares of the same size.
     """
     size, crop = processor.size, getattr(processor, "crop_size", None)
     shortest = entry(size, "shortest_edge")
@@ -60,9 +60,9 @@ def tile_side(processor: Any) -> int:
     sides = {height, width, entry(crop, "height") or height, entry(crop, "width") or width}
     if len(sides) > 1 or not height:
         raise CapabilityError(
-            f"expected an image processor whose size and crop_size are one square, got size "
+            f"expected an image processor whose size and crop_size are the same square, got size "
             f"{dict(size)} and crop_size {dict(crop or {})}: the boxes of its visual tokens are "
-            "not known"
+            "unknown"
         )
     return height
 
@@ -78,12 +78,12 @@ def _resized(width: int, height: int, size: Any) -> tuple[int, int]:
         return fixed_width, fixed_height
     raise CapabilityError(
         f"expected an image processor whose size is a shortest edge or a height and a width, got "
-        f"{dict(size)}: the boxes of its visual tokens are not known"
+        f"{dict(size)}: the boxes of its visual tokens are unknown"
     )
 
 
 def entry(size: Any, key: str) -> int | None:
-    """One side of a processor's `size`; None where it does not say."""
+    """One entry of a processor's `size`; None if it is missing."""
     try:
         value = size[key]
     except (KeyError, TypeError):
@@ -92,11 +92,11 @@ def entry(size: Any, key: str) -> int | None:
 
 
 def _crop_start(side: int, crop: int) -> int:
-    """Where the centre crop begins; negative where the processor pads because it is larger."""
+    """Where the centre crop starts; negative if the processor pads because the crop is larger."""
     start = (side - crop) // 2
     if start >= 0 and start + crop <= side:
         return start
-    # The library pads by the rounded-up half and then crops from the rounded-down one.
+    # The library pads by half, rounded up, and then crops from half, rounded down.
     return -(ceil((max(crop, side) - side) / 2)) + max(
         0, start + ceil((max(crop, side) - side) / 2)
     )

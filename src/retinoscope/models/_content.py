@@ -1,4 +1,4 @@
-"""Digests of what a model is: every byte of its weights, its tokenizer, its image processor."""
+"""Digests of a model's content: every byte of its weights, its tokenizer, its image processor."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ PASSING = (
     "torch_dtype",
     "transformers_version",
 )
-"""What a configuration says of its file and of how it was loaded, not of the model."""
+"""Entries of a configuration about its file and how it was loaded rather than about the model."""
 
 _PADDED = ("padding", "truncation")
-"""What a call with padding leaves in a tokenizer."""
+"""Settings that a call with padding leaves in a tokenizer."""
 
 
 def content_of(model: nn.Module) -> Mapping[str, str]:
     """A digest of each tensor's type, shape and bytes, by name.
 
-    Buffers that are not saved too, but to three digits; and settings of modules that the
-    configuration does not say. An array that several names share is read once.
+    Includes buffers that are not saved, to three digits, and settings of modules that the
+    configuration does not determine. An array shared by several names is read once.
     """
-    # Only what stays where it is: what is made to be read once leaves its address to the next.
+    # Only persistent tensors: the address of a temporary one is reused by the next.
     parts = (*model.parameters(), *model.buffers())
     staying = {part.data_ptr() for part in parts if not part.is_meta}
-    known: dict[object, str] = {}
-    found: dict[str, str] = {}
+    digests: dict[object, str] = {}
+    content: dict[str, str] = {}
     for name, tensor in _tensors(model):
         where = (tensor.data_ptr(), tensor.device, tensor.dtype, tensor.shape, tensor.stride())
         if tensor.data_ptr() not in staying:
-            found[name] = _digest(tensor)
+            content[name] = _digest(tensor)
             continue
-        if where not in known:
-            known[where] = _digest(tensor)
-        found[name] = known[where]
-    return {**found, **lasting_settings(model)}
+        if where not in digests:
+            digests[where] = _digest(tensor)
+        content[name] = digests[where]
+    return {**content, **lasting_settings(model)}
 
 
 def _digest(tensor: Tensor) -> str:
@@ -60,7 +60,7 @@ def _digest(tensor: Tensor) -> str:
 def _tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     yield from stored_weights(model)
     for name, tensor in _unsaved(model):
-        # Computed when a model is loaded, and by each device a little differently in the last bits.
+        # Computed at load time, with last bits that differ between devices.
         yield name, tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
 
 
@@ -78,7 +78,7 @@ def described(thing: Any) -> object:
 
 
 def lasting(config: object) -> object:
-    """What a configuration says of the model, not of its file; as JSON."""
+    """The entries of a configuration that concern the model rather than its file, as JSON."""
     if isinstance(config, dict):
         return {str(key): lasting(value) for key, value in config.items() if key not in PASSING}
     if isinstance(config, list | tuple):
@@ -87,14 +87,14 @@ def lasting(config: object) -> object:
 
 
 def digest_of(facts: object) -> str:
-    """32 hexadecimal digits of what JSON can say."""
+    """32 hexadecimal digits of a JSON value."""
     return xxhash.xxh3_128_hexdigest(json.dumps(facts, sort_keys=True).encode())
 
 
 def processor_facts(processor: Any) -> object:
     """What prompts and pixels depend on: settings, conversation format, tokenizer, image processor.
 
-    The image processor's class is part of it: its backends resize by other arithmetic.
+    The image processor's class is included: its backends resize with different arithmetic.
     """
     images = getattr(processor, "image_processor", None)
     tokenizer = getattr(processor, "tokenizer", processor)
@@ -113,14 +113,14 @@ def processor_facts(processor: Any) -> object:
 
 
 def tokenizer_facts(tokenizer: Any) -> object:
-    """All that a text's token ids depend on; how batches are padded is left out."""
+    """Everything that determines a text's token ids, without the padding of batches."""
     inner = getattr(tokenizer, "backend_tokenizer", None)
-    special = {name: str(one) for name, one in tokenizer.special_tokens_map.items()}
+    special = {name: str(token) for name, token in tokenizer.special_tokens_map.items()}
     if inner is not None:
         whole = json.loads(inner.to_str())
         return [special, {name: whole[name] for name in whole if name not in _PADDED}]
     pieces = getattr(getattr(tokenizer, "sp_model", None), "serialized_model_proto", bytes)
-    added = {index: repr(one) for index, one in tokenizer.added_tokens_decoder.items()}
+    added = {index: repr(token) for index, token in tokenizer.added_tokens_decoder.items()}
     options = {
         name: value for name, value in tokenizer.init_kwargs.items() if isinstance(value, bool)
     }

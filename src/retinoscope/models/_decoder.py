@@ -1,4 +1,4 @@
-"""The parts of a Hugging Face decoder, found by their usual names."""
+"""The parts of a Hugging Face decoder, found under their usual names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ATTENTIONS = ("self_attn", "attention", "attn")
 
 @dataclass(frozen=True, eq=False)
 class Decoder:
-    """A causal decoder without its head: its layers in order and the norm after the last."""
+    """A causal decoder without its head: its layers in order, and the norm after the last."""
 
     layers: tuple[nn.Module, ...]
     final_norm: nn.Module
@@ -24,21 +24,21 @@ class Decoder:
         """The attention module of one layer.
 
         Raises:
-            CapabilityError: that layer has none (it is recurrent or convolutional).
+            CapabilityError: the layer has none (it is recurrent or convolutional).
         """
         block = self.layers[layer]
         for name in _ATTENTIONS:
-            found = getattr(block, name, None)
-            if isinstance(found, nn.Module):
-                return found
+            module = getattr(block, name, None)
+            if isinstance(module, nn.Module):
+                return module
         raise CapabilityError(
-            f"layer {layer} ({type(block).__name__}) has no attention module under one of the "
-            f"names {', '.join(_ATTENTIONS)}: choose other layers"
+            f"layer {layer} ({type(block).__name__}) has no attention module named "
+            f"{', '.join(_ATTENTIONS)}: choose other layers"
         )
 
 
 def find_decoder(model: nn.Module) -> Decoder:
-    """The decoder's parts, searched in `model` and in its attribute `decoder`.
+    """Finds the decoder's parts in `model` or in its attribute `decoder`.
 
     Raises:
         CapabilityError: no list of layers or no final norm under a known name.
@@ -57,5 +57,5 @@ def find_decoder(model: nn.Module) -> Decoder:
 
 
 def _children(holder: nn.Module, names: tuple[str, ...]) -> list[nn.Module]:
-    found = (getattr(holder, name, None) for name in names)
-    return [child for child in found if isinstance(child, nn.Module)]
+    children = (getattr(holder, name, None) for name in names)
+    return [child for child in children if isinstance(child, nn.Module)]

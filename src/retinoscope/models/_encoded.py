@@ -1,4 +1,4 @@
-"""The encoding of an image: everything that the decoder receives of it, in one object."""
+"""The encoding of an image: everything that the decoder receives of it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class EncodedImage:
 
     Attributes:
         embeddings: (token, d_model) in place of the image's placeholders.
-        added: for each of the decoder's first blocks what is added after it at the image's
+        added: for each of the decoder's first blocks, the values added after it at the image's
             positions (DeepStack); empty in most families.
-        read: what cross-attention blocks make their keys and values of; None where there are none.
+        read: input to the keys and values of cross-attention blocks; None without such blocks.
     """
 
     embeddings: Float[Tensor, "token d_model"]
@@ -27,11 +27,11 @@ class EncodedImage:
 
 @dataclass(frozen=True, eq=False)
 class DeepStack:
-    """What one call of the decoder adds after its first blocks.
+    """The values that one call of the decoder adds after its first blocks.
 
     Attributes:
-        tables: for each of these blocks one row per position of the call, zero where nothing is
-            added; a batch of 1 is for all rows of the call's batch.
+        tables: for each of these blocks, one row per position of the call, zero where nothing is
+            added; a batch of 1 applies to the whole batch of the call.
     """
 
     tables: tuple[Float[Tensor, "batch token d_model"], ...]
@@ -43,11 +43,11 @@ class DeepStack:
             tuple[int, Int[Tensor, " token"], Sequence[Float[Tensor, "token d_model"]]]
         ],
     ) -> DeepStack:
-        """The same for a batch in which some rows have other embeddings at some positions.
+        """Expands to a batch in which some items have other embeddings at some positions.
 
         Args:
             n_rows: size of the batch.
-            edits: (row, positions, what is added there after each of the blocks).
+            edits: (item, positions, the values added there after each of the blocks).
         """
         tables = []
         for number, table in enumerate(self.tables):

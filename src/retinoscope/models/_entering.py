@@ -1,8 +1,7 @@
-"""One computation at a time on a model, and hooks that act on the computation that put them on.
+"""One computation at a time per model, and hooks limited to the computation that installed them.
 
 Everything that calls a model does so inside `entering(model)`. Hooks and replaced functions apply
-to the thread that installed them, so that a call of the same model by somebody else, in another
-thread, goes through as if nothing were there.
+only to the thread that installed them; a call of the same model from another thread is unaffected.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _MAKING = threading.Lock()
 
 @contextmanager
 def entering(model: nn.Module) -> Iterator[None]:
-    """Inside, no other thread enters `model` through retinoscope; the same thread may again.
+    """Keeps other threads from entering `model` through retinoscope; re-entrant.
 
-    The lock belongs to the module, so that two `VLM`s over one model share it.
+    The lock belongs to the module, so that two `VLM`s on the same model share it.
     """
     with _lock_of(model):
         yield
@@ -60,28 +59,28 @@ def hooked(
     after: Callable[..., Any] | None = None,
     prepend: bool = False,
 ) -> Iterator[None]:
-    """Hooks on the forward pass of `modules`, for calls from this thread, taken off at the end.
+    """Installs hooks on the forward pass of `modules` for calls from this thread.
 
     Args:
-        before: `before(module, args, kwargs)`, as torch's pre-hooks with keywords.
-        after: `after(module, args, output)`, as torch's forward hooks.
-        prepend: before all hooks that are there already.
+        before: `before(module, args, kwargs)`, like torch's pre-hooks with keywords.
+        after: `after(module, args, output)`, like torch's forward hooks.
+        prepend: run before all existing hooks.
     """
     with ExitStack() as stack:
         for module in modules:
             if before is not None:
-                done = module.register_forward_pre_hook(
+                handle = module.register_forward_pre_hook(
                     _in_this_thread(before), prepend=prepend, with_kwargs=True
                 )
-                stack.callback(done.remove)
+                stack.callback(handle.remove)
             if after is not None:
-                done = module.register_forward_hook(_in_this_thread(after), prepend=prepend)
-                stack.callback(done.remove)
+                handle = module.register_forward_hook(_in_this_thread(after), prepend=prepend)
+                stack.callback(handle.remove)
         yield
 
 
 def _in_this_thread(hook: Callable[..., T]) -> Callable[..., T | None]:
-    """`hook` for calls from the present thread; in others it does nothing."""
+    """Restricts `hook` to calls from the current thread; in others it does nothing."""
     owner = threading.get_ident()
 
     def guarded(*args: Any) -> T | None:

@@ -1,4 +1,4 @@
-"""The model families that have an adapter; the first one that takes a model's config is used."""
+"""The model families with an adapter; the first that accepts a model's config is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FastVLM: a convolutional vision tower with one large stride, else as LLaVA."""
+"""FastVLM: a convolutional vision tower with one large stride, otherwise like LLaVA."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ._llava import LlavaAdapter
 class FastVlmAdapter(LlavaAdapter):
     """`FastVlmForConditionalGeneration`.
 
-    The vision tower (FastViTHD, which the library takes from the package timm) has no class token;
-    a visual token is a square of its last feature map, `patch_size` pixels wide by the processor.
-    Convolutions and attention before it let a token see more of the image than its square.
+    The vision tower (FastViTHD, which the library takes from the package timm) has no class token.
+    A visual token is a cell of its last feature map, which the processor's `patch_size` gives in
+    pixels; convolutions and attention let the token see more of the image than its cell.
 
     Source: Vasu et al. 2024, "FastVLM: Efficient Vision Encoding for Vision Language Models",
     section 3.
@@ -32,8 +32,8 @@ class FastVlmAdapter(LlavaAdapter):
         super().__init__(model, processor)
         if not getattr(processor, "patch_size", None):
             raise CapabilityError(
-                "the processor has no patch_size, so the places of visual tokens are not known: "
-                "set it to the vision tower's stride in pixels"
+                "the processor has no patch_size, so the layout of visual tokens is unknown: set "
+                "it to the vision tower's stride in pixels"
             )
 
     # Images

@@ -1,4 +1,4 @@
-"""Code that comes with a model is never run: a model that needs it is refused by name."""
+"""Code that comes with a model is never run: models that need it are refused by name."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from transformers import PreTrainedConfig
 from ..errors import CapabilityError
 
 NO_CODE: dict[str, Any] = {"trust_remote_code": False}
-"""Passed to every `from_pretrained`: left out, the library asks on the terminal, and a "y" that
-is piped in runs the code."""
+"""Passed to every `from_pretrained`; without it the library asks on the terminal, and a "y" from a
+pipe runs the code."""
 
 _SETTINGS = (
     "config.json",
@@ -31,15 +31,15 @@ def foreign_code(name: str, error: Exception) -> CapabilityError | None:
     files = _named_files(Path(name))
     needed = ", ".join(files) if files else "the files that its auto_map names"
     return CapabilityError(
-        f"{name}: expected a model that the library itself has classes for, got one that needs "
-        f"code of its own ({needed}), which is never run here: read it at {where}; save the model "
-        "for a class of transformers, or load it yourself and give its objects to "
+        f"{name}: expected a model of a class in transformers, got one that needs code of its own "
+        f"({needed}), which is never run here: read it at {where}; save the model for a class of "
+        "transformers, or load it yourself and pass its objects to "
         "load(model=..., processor=...)"
     )
 
 
 def refuse_kernels(name: str, config: PreTrainedConfig) -> None:
-    """Raises CapabilityError for a configuration that names a kernel on the Hub: that is code."""
+    """Raises CapabilityError for a configuration that names a kernel on the Hub, which is code."""
     parts = [config, *(part for part in vars(config).values() if is_config(part))]
     for part in parts:
         for key in ("_attn_implementation", "_experts_implementation"):
@@ -57,19 +57,19 @@ def is_config(value: object) -> bool:
 
 
 def _named_files(folder: Path) -> list[str]:
-    """The Python files that the folder's settings name, in their order."""
-    found: dict[str, None] = {}
+    """The Python files that the folder's settings name, in order."""
+    files: dict[str, None] = {}
     for settings in _SETTINGS:
         try:
             content = json.loads((folder / settings).read_text("utf-8"))
         except (OSError, ValueError, RecursionError):
             continue
-        named = content.get("auto_map") if isinstance(content, dict) else None
-        for value in named.values() if isinstance(named, dict) else ():
-            for one in value if isinstance(value, list) else [value]:
-                if isinstance(one, str):
+        auto_map = content.get("auto_map") if isinstance(content, dict) else None
+        for value in auto_map.values() if isinstance(auto_map, dict) else ():
+            for name in value if isinstance(value, list) else [value]:
+                if isinstance(name, str):
                     # "other/repository--module.Class", or "module.Class" of this one.
-                    repository, split, rest = one.rpartition("--")
+                    repository, split, rest = name.rpartition("--")
                     file = f"{rest.split('.')[0]}.py"
-                    found[f"{repository}/{file}" if split else file] = None
-    return list(found)
+                    files[f"{repository}/{file}" if split else file] = None
+    return list(files)

@@ -1,4 +1,4 @@
-"""Gemma 3: the tokens of one image attend to each other both ways, the rest causally."""
+"""Gemma 3: the tokens of one image attend to each other bidirectionally, the rest causally."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ._placeholder import PlaceholderAdapter
 
 
 class Gemma3Adapter(PlaceholderAdapter):
-    """`Gemma3ForConditionalGeneration`, an image as one square without pan and scan.
+    """`Gemma3ForConditionalGeneration`, with an image as one square, without pan and scan.
 
     The vision tower's patches are averaged in squares to `mm_tokens_per_image` visual tokens.
 
@@ -35,16 +35,16 @@ class Gemma3Adapter(PlaceholderAdapter):
         self._refuse_crops()
 
     def _refuse_crops(self) -> None:
-        """The processor stays the user's, who can switch crops on at any time."""
+        """Checked again later: the processor is the user's, who can enable crops at any time."""
         if getattr(self.processor.image_processor, "do_pan_and_scan", False):
             raise CapabilityError(
-                "the processor cuts long images into further crops (pan and scan), which is not "
-                "supported: set processor.image_processor.do_pan_and_scan = False"
+                "the processor cuts elongated images into further crops (pan and scan), which is "
+                "not supported: set processor.image_processor.do_pan_and_scan = False"
             )
 
     @property
     def _placeholder(self) -> str:
-        # In a prompt an image is its begin token; the processor writes the visual tokens after it.
+        # In a prompt an image is its begin token, which the processor expands.
         processor: Any = self.processor
         return str(processor.boi_token)
 
@@ -65,7 +65,7 @@ class Gemma3Adapter(PlaceholderAdapter):
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
         frame = clip_frame(size, self.processor.image_processor)
         vision = self.model.config.vision_config
-        # As the projector's average pooling: patches that fill no square are not seen.
+        # As in the projector's average pooling: patches that fill no square are dropped.
         merged = vision.image_size // vision.patch_size // self._side
         patch = float(merged * vision.patch_size)
         return grid_layout(size, frame, (self._side, self._side), patch)
@@ -74,10 +74,10 @@ class Gemma3Adapter(PlaceholderAdapter):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_tower.parameters())
-        batch = torch.cat([one["pixel_values"] for one in pixels])
+        batch = torch.cat([image["pixel_values"] for image in pixels])
         encode: Any = self.model.model.get_image_features
         features = encode(pixel_values=batch.to(tower.device, tower.dtype), return_dict=True)
-        return [one.to(self.device, self.dtype) for one in features.pooler_output]
+        return [image.to(self.device, self.dtype) for image in features.pooler_output]
 
     # Attention
 

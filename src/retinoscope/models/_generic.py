@@ -1,4 +1,4 @@
-"""Families without an adapter: read off the model, then checked on it."""
+"""Families without an adapter: inferred from the model, then verified on it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from ..errors import CapabilityError, NonFiniteError
 from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._finite import difference, encoded, finite_logits, not_finite
-from ._generic_layout import Geometry, find_geometry, picture, unplaced
-from ._layout import Layout
+from ._generic_layout import Geometry, find_geometry, picture
+from ._layout import Layout, unplaced_layout
 from ._placeholder import PlaceholderAdapter
 
 _TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels")
@@ -33,21 +33,21 @@ _DECODERS = ("language_model", "text_model")
 _COUNT = "n_visual"
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 _SAME_SHAPES, _OTHER_SHAPES = 1e-3, 2e-2
-"""In half precision: what two passes may differ by over as many positions, and over others."""
+"""Half precision: allowed differences between passes of equal and of different lengths."""
 _ROWS = 8
 """How many of the last positions are compared."""
 _CUT = 2
-"""How many positions are left out to see whether those before them change."""
+"""How many positions are dropped to check whether earlier ones change."""
 
 
 class GenericAdapter(PlaceholderAdapter):
     """Any `AutoModelForImageTextToText` whose prompt holds a placeholder for each visual token.
 
-    Nothing is known of the family: its processor expands placeholders, `get_image_features` gives
-    the visual tokens, the decoder takes embeddings with positions in order and causal attention.
-    `verify` compares all of that with the model's own forward pass on prompts with images, so a
-    family with other positions, masks, or features inside the decoder is refused. Places in the
-    image are given only where changing pixels confirms them.
+    The assumptions: its processor expands placeholders, `get_image_features` gives the visual
+    tokens, and the decoder takes embeddings with consecutive positions and causal attention.
+    `verify` compares the outcome with the model's own forward pass on prompts with images, so a
+    family with other positions, masks, or features inside the decoder is refused. Visual tokens are
+    placed in the image only if changing pixels confirms their places.
     """
 
     family: ClassVar[str] = "generic"
@@ -64,7 +64,7 @@ class GenericAdapter(PlaceholderAdapter):
             raise CapabilityError(why)
         self._geometry: Geometry | None = None
         self._verified: object = None
-        self._unplaced_why = "its places were not looked for"
+        self._unplaced_why = "its layout was not determined"
         self._several_why = ""
 
     @property
@@ -73,20 +73,20 @@ class GenericAdapter(PlaceholderAdapter):
         return inner if hasattr(inner, "get_image_features") else self.model
 
     def _named_decoder(self) -> nn.Module | None:
-        found = (getattr(self._core, name, None) for name in _DECODERS)
-        return next((one for one in found if isinstance(one, nn.Module)), None)
+        modules = (getattr(self._core, name, None) for name in _DECODERS)
+        return next((module for module in modules if isinstance(module, nn.Module)), None)
 
     @property
     def language_model(self) -> nn.Module:
-        found: Any = self._named_decoder()
-        # Some hold their decoder together with its head.
-        return found.model if hasattr(found, "lm_head") else found
+        module: Any = self._named_decoder()
+        # Some hold the decoder together with its head.
+        return module.model if hasattr(module, "lm_head") else module
 
     @property
     def placeholder_id(self) -> int:
-        found = _find_placeholder_id(self.model.config)
-        assert found is not None
-        return found
+        placeholder = _find_placeholder_id(self.model.config)
+        assert placeholder is not None
+        return placeholder
 
     def unembed(self, normed: Float[Tensor, "... d_model"]) -> Float[Tensor, "... vocab"]:
         return super().unembed(normed) * self._factor
@@ -94,16 +94,18 @@ class GenericAdapter(PlaceholderAdapter):
     @cached_property
     @torch.no_grad()
     def _factor(self) -> float:
-        """What the model multiplies its logits by, of the factors that its config names.
+        """The factor that the model applies to its logits, among those that its config names.
 
-        A decoder's config may have one that the decoder with images does not apply.
+        The decoder's config may name one that the model with images does not apply.
         """
         scale = getattr(self.text_config, "logit_scale", None) or 1.0
         divisor = getattr(self.text_config, "logits_scaling", None) or 1.0
         embeds = self.embedding.weight[None, :4]
-        own = self.plain_logits(embeds)
+        actual = self.plain_logits(embeds)
         plain = super().unembed(self.decode(embeds)[0, -1])
-        return min((1.0, scale, 1 / divisor), key=lambda one: float((plain * one - own).norm()))
+        return min(
+            (1.0, scale, 1 / divisor), key=lambda factor: float((plain * factor - actual).norm())
+        )
 
     # Images
 
@@ -123,7 +125,7 @@ class GenericAdapter(PlaceholderAdapter):
             text=[text],
             images=list(images),
             add_special_tokens=self._special(text),
-            # One text needs none, and a tokenizer may have no token for it.
+            # A single text needs no padding, for which a tokenizer may lack the token.
             padding=False,
             return_tensors="pt",
         )
@@ -138,29 +140,29 @@ class GenericAdapter(PlaceholderAdapter):
     def encode_images(
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
-        return [self._features(one) for one in pixels]
+        return [self._features(image) for image in pixels]
 
     def _features(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "token d_model"]:
         encode: Any = self._core.get_image_features
         taken = inspect.signature(encode).parameters
         given = {name: self._onto_model(value) for name, value in pixels.items() if name in taken}
-        found = encode(**given)
-        states, found = found, getattr(found, "pooler_output", found)
-        if found is None:
-            found = self._projected(states.last_hidden_state)
-        if isinstance(found, list | tuple):
-            found = torch.cat([one.reshape(-1, one.shape[-1]) for one in found])
-        return found.reshape(-1, found.shape[-1]).to(self.device, self.dtype)
+        output = encode(**given)
+        features = getattr(output, "pooler_output", output)
+        if features is None:
+            features = self._projected(output.last_hidden_state)
+        if isinstance(features, list | tuple):
+            features = torch.cat([part.reshape(-1, part.shape[-1]) for part in features])
+        return features.reshape(-1, features.shape[-1]).to(self.device, self.dtype)
 
     def _projected(self, states: Tensor) -> Tensor:
-        """The vision tower's states as the decoder gets them, where the model's forward projects.
+        """Projects the vision tower's states, for models that do so in their forward pass.
 
-        Whether that is all it does to them is seen when the logits are compared.
+        Whether the forward pass does anything else shows when the logits are compared.
         """
         projector = getattr(self._core, "multi_modal_projector", None)
         if projector is None:
             raise CapabilityError(
-                "get_image_features gives no features that the decoder could take, and the model "
+                "get_image_features returns no features that the decoder could take, and the model "
                 "has no multi_modal_projector"
             )
         return projector(states.reshape(-1, states.shape[-1]))
@@ -171,21 +173,21 @@ class GenericAdapter(PlaceholderAdapter):
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
         count = self.visual_count(pixels)
         if self._geometry is None:
-            return unplaced(size, count, self._unplaced_why)
+            return unplaced_layout(size, count, self._unplaced_why)
         try:
             return self._geometry.layout(size, pixels, count)
         except CapabilityError as error:
-            return unplaced(size, count, str(error))
+            return unplaced_layout(size, count, str(error))
 
     def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
         if self._verified is not None and self._image_settings() != self._verified:
             raise CapabilityError(
-                "the image processor's settings are others than when the model was loaded and "
+                "the image processor's settings have changed since the model was loaded and "
                 "checked: set them back, or load the model again with this processor"
             )
         if len(images) > 1 and self._several_why:
             raise CapabilityError(
-                f"{type(self.model).__name__} takes one image per prompt here: {self._several_why}"
+                f"{type(self.model).__name__} accepts one image per prompt: {self._several_why}"
             )
         return super().prepare(images, formatted)
 
@@ -195,11 +197,11 @@ class GenericAdapter(PlaceholderAdapter):
     def verify(self) -> None:
         """Checks the adapter against the model's own forward pass on prompts with images.
 
-        Finds out besides whether visual tokens can be placed and whether a prompt may have several
+        Also finds out whether visual tokens can be placed, and whether a prompt may have several
         images.
 
         Raises:
-            CapabilityError: with the reason why this family needs an adapter of its own.
+            CapabilityError: the reason why this family needs its own adapter.
         """
         self._verified = None
         image, other = picture((320, 192), 0), picture((224, 224), 1)
@@ -223,44 +225,44 @@ class GenericAdapter(PlaceholderAdapter):
             embeds = self._embedded(self.prepare(images, formatted))
             hidden = self.decode(embeds, None)[0]
             shorter = self.decode(embeds[:, :-_CUT], None)[0, -1]
-            own = self._own_logits(formatted, images)
+            actual = self._own_logits(formatted, images)
         except (CapabilityError, NonFiniteError):
             raise
-        # A model that is called in a way it does not expect can fail with anything.
+        # A model called in an unexpected way can fail with anything.
         except Exception as error:
             raise CapabilityError(f"{what} failed ({type(error).__name__}: {error})") from error
-        if not finite_logits(own):
+        if not finite_logits(actual):
             raise not_finite(self.model, f"the model's own logits of {what}")
-        found = self.unembed(hidden[-_ROWS:])
-        # The same products in the same shapes: in half precision too they mostly agree bit by bit.
-        if not difference(found, own) <= _TOLERANCE.get(self.dtype, _SAME_SHAPES):
+        logits = self.unembed(hidden[-_ROWS:])
+        # The same products in the same shapes mostly agree bit by bit, even in half precision.
+        if not difference(logits, actual) <= _TOLERANCE.get(self.dtype, _SAME_SHAPES):
             if self.dtype in _TOLERANCE:
                 raise CapabilityError(
-                    f"the logits of {what} are not the model's own{self._suspicion()}"
+                    f"the logits of {what} differ from the model's own{self._suspicion()}"
                 )
             self._in_float32()._compare(images)
         rounding = _TOLERANCE.get(self.dtype, _OTHER_SHAPES)
         if not difference(self.unembed(shorter), self.unembed(hidden[-_CUT - 1])) <= rounding:
             raise CapabilityError(
-                f"in {what} a position reads those after it, so its attention is not causal"
+                f"in {what} a position attends to later ones, so its attention is not causal"
             )
 
     def _embedded(self, inputs: Inputs) -> Float[Tensor, "1 token d_model"]:
         embeds = self.embedding(inputs.input_ids.to(self.device)).clone()
         features = [image.embeddings for image in encoded(self, inputs.pixels)]
-        for places, one in zip(inputs.image_positions, features, strict=True):
-            if not places or len(one) != len(places):
+        for places, image_features in zip(inputs.image_positions, features, strict=True):
+            if not places or len(image_features) != len(places):
                 raise CapabilityError(
-                    f"the model has {len(one)} features for an image where the prompt has "
-                    f"{len(places)} placeholders"
+                    f"the model has {len(image_features)} features for an image, but the prompt "
+                    f"has {len(places)} placeholders"
                 )
-            embeds[list(places)] = one
+            embeds[list(places)] = image_features
         return embeds[None]
 
     def _own_logits(
         self, formatted: Formatted, images: Sequence[Image.Image]
     ) -> Float[Tensor, "row vocab"]:
-        """Of the last positions, by the model's own forward pass on its processor's output."""
+        """Logits of the last positions from the model's forward pass on its processor's output."""
         done = self._processed(formatted.text, images)
         given = {
             name: self._onto_model(value)
@@ -271,27 +273,27 @@ class GenericAdapter(PlaceholderAdapter):
             return self.model(**given, use_cache=False).logits[0, -_ROWS:].float()
 
     def _in_float32(self) -> GenericAdapter:
-        """The same for a copy of the model in float32, where an error stands out of the rounding.
+        """The adapter of a float32 copy of the model, in which errors stand out from rounding.
 
         Raises:
-            CapabilityError: no such copy can be made here.
+            CapabilityError: no such copy can be made.
         """
         try:
             return GenericAdapter(copy.deepcopy(self.model).float(), self.processor)
-        # Quantised weights have none, and memory may not hold it.
+        # Quantised weights cannot be converted, and memory may be too small.
         except Exception as error:
             raise CapabilityError(
                 f"in {str(self.dtype).removeprefix('torch.')} its logits differ from the model's "
-                "own, and no copy in float32 could be made that tells an error from rounding "
+                "own, and a float32 copy that would tell an error from rounding could not be made "
                 f"({type(error).__name__}): load it in float32 (dtype=)"
             ) from error
 
     def _suspicion(self) -> str:
-        """What in the configuration may explain a difference."""
+        """A possible reason for a difference, from the configuration."""
         rotary = getattr(self.text_config, "rope_parameters", None) or {}
         if "mrope_section" in str(rotary):
-            return ": its rotary positions have several axes, which are not known here"
-        return ": its positions, attention masks or features inside the decoder are not known here"
+            return ": its rotary positions have several axes, which is not supported here"
+        return ": its positions, masks or features inside the decoder are not supported here"
 
     # Limits
 
@@ -304,7 +306,7 @@ class GenericAdapter(PlaceholderAdapter):
         if odd or getattr(self.text_config, "attention_chunk_size", None):
             what = ", ".join(sorted(odd)) or "chunked_attention"
             done = done.refusing(
-                "incremental", f"blocks of kind {what} are not known here: the reference path"
+                "incremental", f"blocks of kind {what} are unknown: the reference path is used"
             )
         placed = self._geometry is not None
         places = Capability("layout", placed, "" if placed else self._unplaced_why)
@@ -312,15 +314,15 @@ class GenericAdapter(PlaceholderAdapter):
 
 
 def _find_placeholder_id(config: Any) -> int | None:
-    found = (getattr(config, name, None) for name in ("image_token_id", "image_token_index"))
-    return next((int(one) for one in found if one is not None), None)
+    ids = (getattr(config, name, None) for name in ("image_token_id", "image_token_index"))
+    return next((int(ident) for ident in ids if ident is not None), None)
 
 
 def unfit(config: PreTrainedConfig) -> str | None:
-    """Why the generic adapter cannot take a model of this configuration; None if it may."""
+    """Why the generic adapter cannot take a model of this configuration; None if it can try."""
     known: Any = AutoModelForImageTextToText._model_mapping
     if type(config) not in known:
-        return "they are no image-text-to-text models of the library"
+        return "they are not image-text-to-text models of the library"
     if _find_placeholder_id(config) is None:
         return "their config has no image_token_id, so visual tokens have no place in the prompt"
     if getattr(config, "is_encoder_decoder", False):

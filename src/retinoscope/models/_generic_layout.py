@@ -1,4 +1,4 @@
-"""The layout of visual tokens in an unknown family: guessed, then checked on the model."""
+"""The layout of visual tokens in an unknown family: guessed, then verified on the model."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _DRAWN = 3
 
 @dataclass(frozen=True)
 class Geometry:
-    """How an image became one grid of visual tokens.
+    """How an image became a single grid of visual tokens.
 
     Attributes:
-        patch: side of a patch of the vision tower in processed pixels.
-        cropped: resized and cropped as the image processor's fields say; else the whole image is
+        patch: side of a vision tower patch in processed pixels.
+        cropped: the image is resized and cropped as the image processor's fields say; else it is
             stretched to the processed size.
         processor: the image processor.
     """
@@ -49,45 +49,33 @@ class Geometry:
         return grid_layout(size, frame, (rows, columns), float(self.patch * factor))
 
 
-def unplaced(size: tuple[int, int], count: int, why: str) -> Layout:
-    """A layout without a single place, and why there is none."""
-    nowhere = np.full(count, -1)
-    return Layout(
-        size=size,
-        boxes=np.full((count, 4), np.nan),
-        rows=nowhere,
-        columns=nowhere,
-        tiles=np.zeros(count, dtype=int),
-        grid=None,
-        why=why,
-    )
-
-
 def _frame_size(pixels: Mapping[str, Tensor]) -> tuple[int, int]:
     """Height and width of the only frame.
 
     Raises:
-        CapabilityError: none, or several.
+        CapabilityError: no frame, or several.
     """
     values = pixels.get("pixel_values")
     if values is None or values.ndim < 4 or values.shape[-3] != 3:
-        raise CapabilityError("the processor gives no pixel_values with channels, rows and columns")
+        raise CapabilityError(
+            "the processor returns no pixel_values with channels, rows and columns"
+        )
     if values.shape[:-3].numel() != 1:
         raise CapabilityError("an image becomes several frames")
     return int(values.shape[-2]), int(values.shape[-1])
 
 
 def _merged(rows: int, columns: int, count: int) -> int:
-    """How many patches along each side make one of `count` visual tokens.
+    """The number of patches along each side of one of `count` visual tokens.
 
     Raises:
-        CapabilityError: no number of merged patches gives that count.
+        CapabilityError: no merging of patches gives that count.
     """
     for factor in range(1, gcd(rows, columns) + 1):
         if rows % factor == columns % factor == 0 and rows * columns == count * factor**2:
             return factor
     raise CapabilityError(
-        f"{count} visual tokens are no grid of merged patches, of which there are "
+        f"{count} visual tokens do not form a grid of merged patches, of which there are "
         f"{rows} x {columns}"
     )
 
@@ -95,9 +83,8 @@ def _merged(rows: int, columns: int, count: int) -> int:
 def find_geometry(adapter: Adapter) -> tuple[Geometry | None, str]:
     """The geometry that changing pixels confirms, or None and the reason.
 
-    Attention in the vision tower is silenced meanwhile, so that what a token is made of shows: then
-    changing the pixels in a corner of the box that a token claims has to change that token most.
-    It is tried on a square, a wide and a high image.
+    With attention in the vision tower silenced, changing the pixels in a corner of the box that a
+    token claims must change that token most. Checked on a square, a wide and a tall image.
     """
     config = getattr(adapter.model.config, "vision_config", None)
     patch = getattr(config, "patch_size", None)
@@ -124,7 +111,7 @@ def find_geometry(adapter: Adapter) -> tuple[Geometry | None, str]:
 
 
 def _confirm(adapter: Adapter, geometry: Geometry, image: Image.Image) -> None:
-    """Raises `CapabilityError` where another token than the one that claims a box changes most."""
+    """Raises `CapabilityError` if a token other than the one that claims a box changes most."""
     pixels = adapter.preprocess(image)
     with _without_attention(adapter):
         (before,) = adapter.encode_images([pixels])
@@ -147,14 +134,14 @@ def _confirm(adapter: Adapter, geometry: Geometry, image: Image.Image) -> None:
 
 
 def _first(box: np.ndarray) -> tuple[int, int, int, int]:
-    """A quarter of the sides at the upper left, in whole pixels inside the box."""
+    """The upper left corner of a box, a quarter of its sides, in whole pixels."""
     x0, y0 = (int(edge) for edge in np.ceil(box[:2] - 1e-6))
     x1, y1 = (int(edge) for edge in np.ceil(box[:2] + (box[2:] - box[:2]) / 4 - 1e-6))
     return x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)
 
 
 def _last(box: np.ndarray) -> tuple[int, int, int, int]:
-    """A quarter of the sides at the lower right, in whole pixels inside the box."""
+    """The lower right corner of a box, a quarter of its sides, in whole pixels."""
     x1, y1 = (int(edge) for edge in np.floor(box[2:] + 1e-6))
     x0, y0 = (int(edge) for edge in np.floor(box[2:] - (box[2:] - box[:2]) / 4 + 1e-6))
     return min(x0, x1 - 1), min(y0, y1 - 1), x1, y1
@@ -175,10 +162,10 @@ def picture(size: tuple[int, int], seed: int) -> Image.Image:
 
 @contextmanager
 def _without_attention(adapter: Adapter) -> Iterator[None]:
-    """Attention modules outside the decoder return zeros."""
+    """Makes attention modules outside the decoder return zeros."""
     decoder = {id(module) for module in adapter.language_model.modules()}
-    outside = (one for one in adapter.model.modules() if id(one) not in decoder)
-    silenced = [one for one in outside if type(one).__name__.endswith("Attention")]
+    outside = (module for module in adapter.model.modules() if id(module) not in decoder)
+    silenced = [module for module in outside if type(module).__name__.endswith("Attention")]
     with hooked(silenced, after=_silence):
         yield
 

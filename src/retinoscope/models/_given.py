@@ -1,4 +1,4 @@
-"""Objects that a user passes: recognised, unwrapped, or refused with what to do instead."""
+"""Objects passed by the user: recognised, unwrapped, or refused with advice."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ..memory import is_out_of_memory
 
 
 def plain_model(model: Any) -> PreTrainedModel:
-    """The `PreTrainedModel` itself, out of what compiles it or carries adapters in it.
+    """Returns the `PreTrainedModel` itself, without what compiles it or adds adapters to it.
 
     Raises:
         InputError: something else, or a wrapper that hides the model.
-        CapabilityError: a wrapper that changes what goes into the model.
+        CapabilityError: a wrapper that changes the model's input.
     """
     if hasattr(model, "_orig_mod"):
         model = model._orig_mod
@@ -25,8 +25,8 @@ def plain_model(model: Any) -> PreTrainedModel:
             getattr(model, "active_peft_config", None), "is_prompt_learning", False
         ):
             raise CapabilityError(
-                f"{type(model).__name__}: learned prompts put positions in front of the text, "
-                "which are not known here: give a model with LoRA or another adapter in its layers"
+                f"{type(model).__name__}: learned prompts insert positions before the text, which "
+                "is not supported: give a model with LoRA or another adapter in its layers"
             )
         model = model.get_base_model()
     if isinstance(model, PreTrainedModel):
@@ -38,7 +38,7 @@ def plain_model(model: Any) -> PreTrainedModel:
         )
     if isinstance(getattr(model, "module", None), PreTrainedModel):
         raise InputError(
-            f"expected a model by itself, got it inside {type(model).__name__}: give model.module"
+            f"expected the model itself, got it inside {type(model).__name__}: give model.module"
         )
     raise InputError(
         f"expected a PreTrainedModel of transformers as model=, got a {type(model).__name__}"
@@ -60,7 +60,7 @@ def check_processor(processor: Any) -> None:
 
 
 def failed(model: nn.Module, error: Exception) -> Exception:
-    """The error to raise for one that a model raised while its parts were called one by one."""
+    """Turns an error raised by a model whose parts were called one by one into a refusal."""
     if isinstance(error, RetinoscopeError) or is_out_of_memory(error):
         return error
     hooked = [
@@ -68,14 +68,14 @@ def failed(model: nn.Module, error: Exception) -> Exception:
         for name, module in model.named_modules()
         if module._forward_hooks or module._forward_pre_hooks
     ]
-    advice = "this family, or what was changed in it, needs an adapter of its own"
+    advice = "this family, or a change that was made to it, needs its own adapter"
     if getattr(getattr(model, "config", None), "return_dict", True) is False:
         advice = "set config.return_dict = True, also in the text_config"
     elif hooked:
         where = ", ".join(hooked[:3])
-        advice = f"look at the hooks on {where}: they have to return what the module does"
+        advice = f"check the hooks on {where}: they must return what the module returns"
     text = " ".join(str(error).split())
     return CapabilityError(
-        f"{type(model).__name__}: called part by part it fails "
+        f"{type(model).__name__}: it fails when its parts are called one by one "
         f"({type(error).__name__}: {text}): {advice}"
     )

@@ -10,20 +10,20 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from ..errors import InputError
 from ._layout import Layout
 from ._placeholder import PlaceholderAdapter
+from ._resized import refused_by_processor
 from ._tiles import tiled_layout
 
 
 class Idefics3Adapter(PlaceholderAdapter):
     """`Idefics3ForConditionalGeneration`.
 
-    An image is stretched until its sides are multiples of a tile and cut; after the tiles comes
-    the whole image, squeezed to one tile, which is the last tile of the layout. An image no larger
-    than a tile is squeezed to one and comes alone, as every image does without image splitting.
-    The connector folds squares of `scale_factor` x `scale_factor` patches into one visual token.
-    The tokens between tiles, such as <row_1_col_2> and <global-img>, are ordinary text.
+    An image is stretched until its sides are multiples of a tile, and cut; the whole image, shrunk
+    to one tile, follows as the last tile of the layout. An image no larger than a tile, or any
+    image without image splitting, is only shrunk to one tile. The connector folds squares of
+    `scale_factor` x `scale_factor` patches into one visual token. The tokens between tiles, such as
+    <row_1_col_2> and <global-img>, are ordinary text.
 
     Source: Laurençon et al. 2024, "Building and better understanding vision-language models",
     sections 3.1 and 4.
@@ -40,17 +40,11 @@ class Idefics3Adapter(PlaceholderAdapter):
     # Images
 
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        try:
+        with refused_by_processor(image, RuntimeError, ValueError):
             done = self.processor.image_processor(
                 images=[image], return_row_col_info=True, return_tensors="pt"
             )
-        except (RuntimeError, ValueError) as error:
-            width, height = image.size
-            raise InputError(
-                f"expected an image that the model's processor takes, got {width}x{height} pixels "
-                f"({error}): crop it"
-            ) from error
-        # The processor counts no tiles at all where the image stays whole.
+        # The processor reports zero tiles if the image stays whole.
         tiles = [max(1, int(done[name][0][0])) for name in ("rows", "cols")]
         kept = ("pixel_values", "pixel_attention_mask")
         return {
@@ -60,7 +54,7 @@ class Idefics3Adapter(PlaceholderAdapter):
 
     @property
     def _side(self) -> int:
-        """Pixels along a visual token."""
+        """Width of a visual token in pixels."""
         config = self.model.config
         return int(config.scale_factor * config.vision_config.patch_size)
 
@@ -81,20 +75,20 @@ class Idefics3Adapter(PlaceholderAdapter):
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_model.parameters())
         encode: Any = self.model.model.get_image_features
-        found: list[Tensor] = []
-        for one in pixels:
-            mask = one.get("pixel_attention_mask")
+        features_of: list[Tensor] = []
+        for image in pixels:
+            mask = image.get("pixel_attention_mask")
             features = encode(
-                pixel_values=one["pixel_values"].to(tower.device, tower.dtype),
+                pixel_values=image["pixel_values"].to(tower.device, tower.dtype),
                 pixel_attention_mask=None if mask is None else mask.to(tower.device),
                 return_dict=True,
             )
-            found.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
-        return found
+            features_of.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
+        return features_of
 
 
 class SmolVLMAdapter(Idefics3Adapter):
-    """`SmolVLMForConditionalGeneration`: a smaller decoder and larger squares, else as Idefics3.
+    """`SmolVLMForConditionalGeneration`: like Idefics3, with a smaller decoder and larger squares.
 
     Source: Marafioti et al. 2025, "SmolVLM: Redefining small and efficient multimodal models",
     section 2.

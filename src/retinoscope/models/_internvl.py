@@ -21,10 +21,10 @@ from ._tiles import tiled_layout
 class InternVLAdapter(PlaceholderAdapter):
     """`InternVLForConditionalGeneration`.
 
-    An image is stretched to the grid of square tiles whose aspect ratio is nearest to its own and
-    cut; after more than one tile comes the whole image, squeezed to one, which is the last tile of
-    the layout. Squares of patches are folded into one visual token each (`downsample_ratio`). All
-    visual tokens of an image follow each other without text between them.
+    An image is stretched to the grid of square tiles with the nearest aspect ratio, and cut; if
+    there is more than one tile, the whole image, shrunk to one, follows as the last tile of the
+    layout. Squares of patches are folded into one visual token each (`downsample_ratio`). All
+    visual tokens of an image are consecutive, without text between them.
 
     Source: Chen et al. 2024, "How Far Are We to GPT-4V?" (InternVL 1.5), section 3.
     """
@@ -55,14 +55,14 @@ class InternVLAdapter(PlaceholderAdapter):
 
     @property
     def _side(self) -> int:
-        """Pixels along a visual token."""
+        """Width of a visual token in pixels."""
         return round(self._patch[0] / self.model.config.downsample_ratio)
 
     # Images
 
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         kind: Any = self.processor.image_processor
-        # As the family's processor, whatever the image processor's own setting.
+        # As in the family's processor, whatever the image processor's own setting.
         done = kind(images=[image], crop_to_patches=True, return_tensors="pt")
         pixels = done["pixel_values"]
         rows = columns = 1
@@ -94,7 +94,7 @@ class InternVLAdapter(PlaceholderAdapter):
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_tower.parameters())
         encode: Any = self.model.model.get_image_features
-        batch = torch.cat([one["pixel_values"] for one in pixels])
+        batch = torch.cat([image["pixel_values"] for image in pixels])
         features = encode(pixel_values=batch.to(tower.device, tower.dtype), return_dict=True)
         tiles = features.pooler_output.to(self.device, self.dtype)
         return [

@@ -21,8 +21,8 @@ class Kosmos2Adapter(QueryAdapter):
     """`Kosmos2ForConditionalGeneration`.
 
     Latent queries read the vision tower's patches, and each other, in one cross-attention. The
-    image stands after the token for the beginning of text, between <image> and </image>; the ids of
-    its positions are not read. Positions are sinusoidal, embeddings scaled by the square root of
+    image follows the beginning-of-text token, between <image> and </image>; the ids at its
+    positions are not used. Positions are sinusoidal, embeddings are scaled by the square root of
     the width. The prompt is "Question: ... Answer:".
 
     Source: Peng et al. 2023, "Kosmos-2", sections 3.1 and 4.4; Huang et al. 2023, section 2.
@@ -53,7 +53,7 @@ class Kosmos2Adapter(QueryAdapter):
     def decode(
         self, embeds: Float[Tensor, "batch token d_model"], cache: Cache | None = None, **extra: Any
     ) -> Float[Tensor, "batch token d_model"]:
-        # As `Kosmos2TextTransformer.forward`, which hands its blocks their mask without its name.
+        # Like `Kosmos2TextTransformer.forward`, which passes the mask to its blocks without a name.
         inner: Any = self.language_model
         start = 0 if cache is None else int(cache.get_seq_length())
         hidden = inner.forward_embedding(
@@ -84,13 +84,15 @@ class Kosmos2Adapter(QueryAdapter):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self._tower.parameters())
-        found: list[Tensor] = []
-        for one in pixels:
-            done = self._tower(pixel_values=one["pixel_values"][None].to(tower.device, tower.dtype))
+        features: list[Tensor] = []
+        for image in pixels:
+            done = self._tower(
+                pixel_values=image["pixel_values"][None].to(tower.device, tower.dtype)
+            )
             normed = self._tower.model.post_layernorm(done.last_hidden_state)
             queries, _ = self._resampler(nn.functional.normalize(normed, dim=-1))
-            found.append(queries[0].to(self.device, self.dtype))
-        return found
+            features.append(queries[0].to(self.device, self.dtype))
+        return features
 
     @property
     def _resampler(self) -> Any:
@@ -121,22 +123,24 @@ class Kosmos2Adapter(QueryAdapter):
             visual = tuple(done["image_embeds_position_mask"][0].nonzero()[:, 0].tolist())
             if len(visual) != self.n_queries:
                 raise CapabilityError(
-                    f"the processor marks {len(visual)} positions for the image, where the model "
+                    f"the processor marks {len(visual)} positions for the image, but the model "
                     f"has {self.n_queries} queries: it belongs to another model"
                 )
-        pixels = tuple({"pixel_values": one} for one in done["pixel_values"]) if images else ()
+        pixels = (
+            tuple({"pixel_values": image_} for image_ in done["pixel_values"]) if images else ()
+        )
         shift = len(formatted.text) - len(text.lstrip())
         return Inputs(
             input_ids=ids,
             image_positions=tuple(visual for _ in images),
             pixels=pixels,
             layouts=tuple(self.layout(x.size, y) for x, y in zip(images, pixels, strict=True)),
-            question=self._spoken(
+            question=self._question_in_prompt(
                 text, ids, image, visual, [at - shift for at in formatted.question]
             ),
         )
 
-    def _spoken(
+    def _question_in_prompt(
         self,
         text: str,
         ids: Tensor,
@@ -144,7 +148,7 @@ class Kosmos2Adapter(QueryAdapter):
         visual: Sequence[int],
         question: Sequence[int],
     ) -> tuple[int, ...] | None:
-        """Positions of the characters from `question[0]` to `question[1]` of `text`, stripped."""
+        """Positions of the characters from `question[0]` to `question[1]` of stripped `text`."""
         if not getattr(self.tokenizer, "is_fast", False):
             return None
         processor: Any = self.processor
@@ -152,14 +156,17 @@ class Kosmos2Adapter(QueryAdapter):
             text, image, None, num_image_tokens=self.n_queries
         )
         done = self.tokenizer(whole, add_special_tokens=False, return_offsets_mapping=True)
-        found, hidden = list(done["input_ids"]), set(visual)
-        if len(found) != len(ids) or any(
-            place not in hidden and index != int(ids[place]) for place, index in enumerate(found)
+        expected, masked = list(done["input_ids"]), set(visual)
+        if len(expected) != len(ids) or any(
+            position not in masked and index != int(ids[position])
+            for position, index in enumerate(expected)
         ):
             return None
         before = len(whole) - len(text.strip())
         return tuple(
-            place
-            for place, (start, end) in enumerate(done["offset_mapping"])
-            if start < before + question[1] and end > before + question[0] and place not in hidden
+            position
+            for position, (start, end) in enumerate(done["offset_mapping"])
+            if start < before + question[1]
+            and end > before + question[0]
+            and position not in masked
         )

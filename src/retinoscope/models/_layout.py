@@ -1,7 +1,8 @@
-"""Where each visual token of an image came from, in pixels of the original image."""
+"""The origin of each visual token in the image, in pixels of the original image."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,16 +16,16 @@ class Layout:
 
     Attributes:
         size: width and height of the original image (after its EXIF rotation), in pixels.
-        boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image, exact floats, cut at the image's
+        boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image, exact floats, clipped at its
             borders; NaN where a token is unplaced. A pixel (column i, row j) is the unit square
             from (i, j) to (i + 1, j + 1).
         rows, columns: (n,) place in the token grid of its tile, -1 without one.
         tiles: (n,) index of the tile (crop, thumbnail) that a token belongs to.
-        grid: (rows, columns) where all placed tokens form one grid, else None.
-        why: why places that tokens may have are not known; "" where what is here is all there is.
+        grid: (rows, columns) if all placed tokens form one grid, else None.
+        why: the reason why places are unknown; "" if they are known, or tokens have none.
 
-    A token is unplaced if it has no part of the image of its own: a class token, a separator, a
-    learned query, or a patch that holds only padding (which keeps its row and column).
+    A token is unplaced if no part of the image is its own: a class token, a separator, a learned
+    query, or a patch of padding only (which keeps its row and column).
     """
 
     size: tuple[int, int]
@@ -46,7 +47,7 @@ class Layout:
 
 @dataclass(frozen=True, eq=False)
 class SoftOrigin:
-    """Where in the image learned queries looked: tokens without a box of their own.
+    """Where in the image learned queries looked, for tokens without a box of their own.
 
     Attributes:
         weights: (query, patch) float32 attention of each query to the vision tower's patches, after
@@ -59,7 +60,7 @@ class SoftOrigin:
 
     @property
     def elsewhere(self) -> Float[Tensor, " query"]:
-        """The rest of each query's attention: the class token, and other queries where it reads
+        """The rest of each query's attention: to the class token, and to other queries if it reads
         them."""
         return 1 - self.weights.sum(-1)
 
@@ -75,6 +76,39 @@ class Frame:
     scale_y: float
     offset_x: float
     offset_y: float
+
+
+def unplaced_layout(size: tuple[int, int], count: int, why: str = "", tile: int = 0) -> Layout:
+    """A layout of `count` tokens without places, and the reason."""
+    nowhere = np.full(count, -1)
+    return Layout(
+        size=size,
+        boxes=np.full((count, 4), np.nan),
+        rows=nowhere,
+        columns=nowhere,
+        tiles=np.full(count, tile),
+        grid=None,
+        why=why,
+    )
+
+
+def joined_layout(
+    parts: Sequence[Layout], tiles: Sequence[int] | None = None, grid: tuple[int, int] | None = None
+) -> Layout:
+    """Consecutive layouts of one image as a single one.
+
+    Args:
+        tiles: the tile of each part; by default their numbers from 0.
+        grid: rows and columns, if all placed tokens form one grid.
+    """
+    return Layout(
+        size=parts[0].size,
+        boxes=np.concatenate([part.boxes for part in parts]),
+        rows=np.concatenate([part.rows for part in parts]),
+        columns=np.concatenate([part.columns for part in parts]),
+        tiles=np.repeat(range(len(parts)) if tiles is None else tiles, list(map(len, parts))),
+        grid=grid,
+    )
 
 
 def grid_layout(
@@ -105,7 +139,7 @@ def cells_layout(
     Args:
         size: width and height of the original image.
         frame: from processed to original pixels.
-        across, down: where each column and each row begins and ends, in processed pixels.
+        across, down: start and end of each column and each row, in processed pixels.
     """
     grid = len(down), len(across)
     rows, columns = (axis.ravel() for axis in np.mgrid[: grid[0], : grid[1]])

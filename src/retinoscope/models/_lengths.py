@@ -1,4 +1,4 @@
-"""Decoders whose rotary angles depend on how long the whole text is."""
+"""Decoders whose rotary angles depend on the length of the whole text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STATE = ("inv_freq", "max_seq_len_cached")
 
 @dataclass(frozen=True, eq=False)
 class _Rotary:
-    """One set of angles of a rotary module, which may have one for each type of layers."""
+    """One set of angles of a rotary module, which may have one per type of layer."""
 
     module: nn.Module
     prefix: str
@@ -23,7 +23,7 @@ class _Rotary:
     original: int
 
     def rule(self, length: int) -> int:
-        """The same for two lengths if a position has the same angles in both."""
+        """A key, the same for two lengths if a position has the same angles in both."""
         if self.kind == "longrope":
             return int(length > self.original)
         return max(length, self.original)
@@ -36,8 +36,8 @@ class _Rotary:
 class LengthRule:
     """The lengths that share rotary angles, and therefore keys.
 
-    "dynamic" angles (NTK) are another for every length past the original context, "longrope" has
-    one set up to there and one beyond. Of all other kinds a position has the same angles whatever
+    "dynamic" angles (NTK) differ for every length beyond the original context; "longrope" has one
+    set up to there and one beyond. With all other kinds, a position's angles do not depend on what
     follows.
     """
 
@@ -47,18 +47,18 @@ class LengthRule:
         return bool(self._rotaries)
 
     def of(self, length: int) -> tuple[int, ...]:
-        """Equal for two lengths if a position has the same angles in both."""
-        return tuple(one.rule(length) for one in self._rotaries)
+        """A key, equal for two lengths if a position has the same angles in both."""
+        return tuple(rotary.rule(length) for rotary in self._rotaries)
 
     @property
     def original(self) -> int:
-        """The shortest length past which the angles change."""
-        return min(one.original for one in self._rotaries)
+        """The shortest length beyond which the angles change."""
+        return min(rotary.original for rotary in self._rotaries)
 
     @property
     def grows(self) -> bool:
-        """Whether angles are made for any length, so that the context has no end."""
-        return any(one.kind == "dynamic" for one in self._rotaries)
+        """Whether angles exist for any length, so that the context has no limit."""
+        return any(rotary.kind == "dynamic" for rotary in self._rotaries)
 
     @property
     def why(self) -> str:
@@ -72,22 +72,22 @@ class LengthRule:
 
     @contextmanager
     def fresh(self) -> Iterator[None]:
-        """Inside, angles are as in a model that has read nothing yet; then as they were before.
+        """Resets the angles within the block to those of an unused model; restores them afterwards.
 
-        The library's dynamic angles stay those of the longest text so far, so that what a prompt
-        gives would depend on what was run before it.
+        The library's dynamic angles stay those of the longest text so far, so results for a prompt
+        would depend on what was run before it.
         """
         if not self:
             yield
             return
-        modules = {id(one.module): one.module for one in self._rotaries}.values()
+        modules = {id(rotary.module): rotary.module for rotary in self._rotaries}.values()
         before = [(module, _state(module)) for module in modules]
         try:
-            for one in self._rotaries:
-                if one.kind == "dynamic":
-                    first = one.get("original_inv_freq").to(one.get("inv_freq").device)
-                    setattr(one.module, f"{one.prefix}inv_freq", first)
-                    setattr(one.module, f"{one.prefix}max_seq_len_cached", one.original)
+            for rotary in self._rotaries:
+                if rotary.kind == "dynamic":
+                    first = rotary.get("original_inv_freq").to(rotary.get("inv_freq").device)
+                    setattr(rotary.module, f"{rotary.prefix}inv_freq", first)
+                    setattr(rotary.module, f"{rotary.prefix}max_seq_len_cached", rotary.original)
             yield
         finally:
             for module, state in before:
@@ -95,42 +95,42 @@ class LengthRule:
 
 
 def length_rule(decoder: nn.Module) -> LengthRule:
-    """What a decoder's rotary modules do; of most, nothing."""
-    found: list[_Rotary] = []
+    """The length rule of a decoder's rotary modules; most have none."""
+    rotaries: list[_Rotary] = []
     for module in decoder.modules():
-        kinds = getattr(module, "rope_type", None)
-        several = kinds.items() if isinstance(kinds, dict) else [("", kinds)]
-        for layers, kind in several:
+        types = getattr(module, "rope_type", None)
+        types_ = types.items() if isinstance(types, dict) else [("", types)]
+        for layers, kind in types_:
             prefix = f"{layers}_" if layers else ""
             if "dynamic" in str(kind):
                 original = int(getattr(module, "original_max_seq_len", 0))
-                found.append(_Rotary(module, prefix, "dynamic", original))
+                rotaries.append(_Rotary(module, prefix, "dynamic", original))
             elif kind == "longrope":
                 config: Any = getattr(module, "config", None)
                 parameters = config.rope_parameters
                 parameters = parameters[layers] if layers else parameters
                 original = int(parameters["original_max_position_embeddings"])
-                found.append(_Rotary(module, prefix, "longrope", original))
-    return LengthRule(tuple(found))
+                rotaries.append(_Rotary(module, prefix, "longrope", original))
+    return LengthRule(tuple(rotaries))
 
 
 def counts_rows(config: Any) -> str:
-    """Why blocks called for some rows are not exact in a decoder with this configuration.
+    """Why calling blocks for some rows is not exact in a decoder with this configuration.
 
-    Empty where they are. The attention of these families makes something of the number of a row in
-    the call and of the keys in the cache, in place of its position.
+    Empty if it is. The attention of these families uses the number of a row in the call and of the
+    keys in the cache instead of the row's position.
     """
     for name in ("attn_temperature_tuning", "log_scaling_n_floor"):
         if getattr(config, name, None):
             return (
-                f"its attention scales queries by their place in the call ({name}), which a block "
-                "called for some rows does not have"
+                f"its attention scales queries by their place in the call ({name}), which is "
+                "wrong in a block called for some rows"
             )
     return ""
 
 
 def _state(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    """What may change, by name: the value, and a copy of a tensor that may change in place."""
+    """Attributes that may change, by name: value, and a copy if it is a tensor."""
     names = [*module._buffers, *vars(module)]
     return {
         name: (value, value.clone() if isinstance(value, Tensor) else value)

@@ -12,37 +12,37 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
-from ..errors import CapabilityError, InputError
+from ..errors import CapabilityError
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
 from ._layout import Layout
 from ._placeholder import PlaceholderAdapter
-from ._resized import refuse_larger
+from ._resized import refuse_larger, refused_by_processor
 from ._tiles import tiled_layout
 
 _NOT_INCREMENTAL = (
-    "convolutions between the attention layers read the positions before their own, which a block "
-    "called for some rows does not have: the reference path is used"
+    "convolutions between the attention layers read earlier positions, which a block called for "
+    "some rows lacks: the reference path is used"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Lfm2Decoder(Decoder):
-    """A decoder of which only some layers attend."""
+    """A decoder in which only some layers attend."""
 
     def attention(self, layer: int) -> nn.Module:
         """The attention module of one layer.
 
         Raises:
-            CapabilityError: that layer is a convolution.
+            CapabilityError: the layer is a convolution.
         """
-        found = getattr(self.layers[layer], "self_attn", None)
-        if not isinstance(found, nn.Module):
+        module = getattr(self.layers[layer], "self_attn", None)
+        if not isinstance(module, nn.Module):
             raise CapabilityError(
                 f"layer {layer} is a convolution and has no attention: choose among the layers "
                 f"{', '.join(map(str, self.attending))}"
             )
-        return found
+        return module
 
     @property
     def attending(self) -> tuple[int, ...]:
@@ -54,9 +54,9 @@ class Lfm2VLAdapter(PlaceholderAdapter):
     """`Lfm2VlForConditionalGeneration`.
 
     An image is resized so that both sides are multiples of a merged patch. A large one becomes a
-    grid of square tiles, row by row, and after them the whole image as a thumbnail, which is the
-    last tile of the layout. Knockouts and attention rows exist at the attention layers only; the
-    convolutions carry information between neighbouring positions all the same.
+    grid of square tiles, row by row, followed by the whole image as a thumbnail, the last tile of
+    the layout. Knockouts and attention rows exist at the attention layers only; the convolutions
+    still carry information between neighbouring positions.
 
     Source: Liquid AI 2025, "LFM2 Technical Report", sections on LFM2 and LFM2-VL.
     """
@@ -84,21 +84,15 @@ class Lfm2VLAdapter(PlaceholderAdapter):
             max_image_tokens=kind.max_image_tokens,
             encoder_patch_size=kind.encoder_patch_size,
         )
-        # No side becomes shorter than one token, however long the other one is.
+        # No side becomes shorter than one token, whatever the other.
         refuse_larger(size, (width, height))
 
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        try:
+        # An elongated image yields more patches than the processor has room for.
+        with refused_by_processor(image, RuntimeError, ValueError):
             done = self.processor.image_processor(
                 images=[image], return_row_col_info=True, return_tensors="pt"
             )
-        except (RuntimeError, ValueError) as error:
-            # A very long image gets more patches than the processor makes room for.
-            width, height = image.size
-            raise InputError(
-                f"expected an image that the model's processor takes, got {width}x{height} pixels "
-                f"({error}): crop it"
-            ) from error
         rows, columns = int(done["image_rows"][0]), int(done["image_cols"][0])
         return {
             **{
@@ -110,7 +104,7 @@ class Lfm2VLAdapter(PlaceholderAdapter):
 
     @property
     def _side(self) -> int:
-        """Pixels along a visual token."""
+        """Width of a visual token in pixels."""
         config = self.model.config
         return int(config.downsample_factor * config.vision_config.patch_size)
 
@@ -131,16 +125,16 @@ class Lfm2VLAdapter(PlaceholderAdapter):
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_tower.parameters())
         encode: Any = self.model.model.get_image_features
-        found: list[Tensor] = []
-        for one in pixels:
+        features_of: list[Tensor] = []
+        for image in pixels:
             features = encode(
-                pixel_values=one["pixel_values"].to(tower.device, tower.dtype),
-                spatial_shapes=one["spatial_shapes"].to(tower.device),
-                pixel_attention_mask=one["pixel_attention_mask"].to(tower.device),
+                pixel_values=image["pixel_values"].to(tower.device, tower.dtype),
+                spatial_shapes=image["spatial_shapes"].to(tower.device),
+                pixel_attention_mask=image["pixel_attention_mask"].to(tower.device),
                 return_dict=True,
             )
-            found.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
-        return found
+            features_of.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
+        return features_of
 
     # Limits
 

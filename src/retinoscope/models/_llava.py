@@ -1,4 +1,4 @@
-"""LLaVA-1.5 and its likes: a vision tower, a projector, and a causal decoder."""
+"""LLaVA-1.5 and similar models: a vision tower, a projector, and a causal decoder."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ class LlavaAdapter(PlaceholderAdapter):
 
     @cached_property
     def _leading(self) -> int:
-        """Visual tokens before the grid: the class token, unless the family drops it."""
+        """The number of visual tokens before the grid: the class token, unless it is dropped."""
         if self._drops_first and not self._has_class_token:
             raise CapabilityError(
-                "this model drops the first visual feature though its vision tower has no class "
-                "token, so one patch is lost: set vision_feature_select_strategy to 'full'"
+                "this model drops the first visual feature although its vision tower has no class "
+                "token, which loses one patch: set vision_feature_select_strategy to 'full'"
             )
         return int(self._has_class_token and not self._drops_first)
 
@@ -75,20 +75,20 @@ class LlavaAdapter(PlaceholderAdapter):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_tower.parameters())
-        batch = torch.stack([one["pixel_values"] for one in pixels])
+        batch = torch.stack([image["pixel_values"] for image in pixels])
         encode: Any = self.model.get_image_features
         features = encode(
             pixel_values=batch.to(device=tower.device, dtype=tower.dtype), return_dict=True
         ).pooler_output
-        return [one.to(device=self.device, dtype=self.dtype) for one in features]
+        return [image.to(device=self.device, dtype=self.dtype) for image in features]
 
     # Text
 
     def _token_ids(
         self, images: Sequence[Image.Image], counts: Sequence[int], text: str, special: bool
     ) -> list[int]:
-        # Not by the processor: those saved by older versions of the library know neither the patch
-        # size nor the class token, and it would preprocess every image once more.
+        # Not with the processor: those saved by older versions of the library lack the patch size
+        # and the class token, and it would preprocess every image once more.
         first, *pieces = text.split(self._placeholder)
         expanded = (self._placeholder * n + piece for n, piece in zip(counts, pieces, strict=True))
         done = self.tokenizer(first + "".join(expanded), add_special_tokens=special)

@@ -25,9 +25,9 @@ class LlavaNextAdapter(LlavaAdapter):
 
     The vision tower sees an image as squares of a fixed size: first the whole image, stretched to
     one square; then the image at the best of several resolutions, sides in proportion, padded and
-    cut into tiles. The features of all tiles are put together to one grid, padding is cut off at
-    both ends in whole rows or columns (with less than a patch of the image at each; all of them
-    where a very long image fills no whole one), and a learned vector ends each row.
+    cut into tiles. The features of all tiles form one grid, from which padding is cut off at both
+    ends in whole rows or columns (with less than a patch of the image at each; all of it if an
+    elongated image fills no whole one), and a learned vector ends each row.
 
     In the layout, tile 0 is the whole image and tile 1 the grid of all tiles together, so that
     neighbours in the grid are neighbours in the image. The vectors that end rows are unplaced.
@@ -42,17 +42,17 @@ class LlavaNextAdapter(LlavaAdapter):
     def __init__(self, model: PreTrainedModel, processor: ProcessorMixin) -> None:
         super().__init__(model, processor)
         images: Any = processor.image_processor
-        theirs = [list(one) for one in images.image_grid_pinpoints]
-        if tile_side(images) != self._side or theirs != self._resolutions:
+        pinpoints = [list(pair) for pair in images.image_grid_pinpoints]
+        if tile_side(images) != self._side or pinpoints != self._resolutions:
             raise CapabilityError(
                 f"expected an image processor with tiles of {self._side} pixels and the model's "
-                f"resolutions {self._resolutions}, got tiles of {tile_side(images)} and {theirs}: "
-                "the processor belongs to another model"
+                f"resolutions {self._resolutions}, got tiles of {tile_side(images)} and "
+                f"{pinpoints}: the processor belongs to another model"
             )
-        if any(length < self._side or length % self._side for pair in theirs for length in pair):
+        if any(length < self._side or length % self._side for pair in pinpoints for length in pair):
             raise CapabilityError(
-                f"expected resolutions in whole tiles of {self._side} pixels, got {theirs}: tiles "
-                "of other sizes are not supported by the model"
+                f"expected resolutions in whole tiles of {self._side} pixels, got {pinpoints}: "
+                "the model does not support tiles of other sizes"
             )
         if self._leading:
             raise CapabilityError(
@@ -67,13 +67,13 @@ class LlavaNextAdapter(LlavaAdapter):
 
     @property
     def _per_side(self) -> int:
-        """Patches along a tile."""
+        """Number of patches along a tile."""
         return self._side // int(self._vision_config.patch_size)
 
     @property
     def _resolutions(self) -> list[list[int]]:
-        """Heights and widths in pixels of which the best is chosen."""
-        return [list(one) for one in self.model.config.image_grid_pinpoints]
+        """Candidate heights and widths in pixels, of which the best is chosen."""
+        return [list(pair) for pair in self.model.config.image_grid_pinpoints]
 
     # Images
 
@@ -88,10 +88,10 @@ class LlavaNextAdapter(LlavaAdapter):
         return width, height
 
     def _kept(self, size: tuple[int, int]) -> tuple[range, range]:
-        """Columns and rows of all tiles' features that are left without padding."""
+        """Columns and rows of all tiles' features that remain without padding."""
         width, height = size
         across, down = (length // self._side * self._per_side for length in self._canvas(size))
-        # As the model does it, which rounds otherwise than the processor does in pixels.
+        # As the model rounds, which differs from the processor's rounding in pixels.
         if width / height > across / down:
             padding = (down - int(round(height * (across / width), 7))) // 2
             return range(across), range(padding, down - padding)
@@ -103,7 +103,7 @@ class LlavaNextAdapter(LlavaAdapter):
         return columns, rows
 
     def _tokens(self, size: tuple[int, int]) -> tuple[tuple[range, range], tuple[int, int]]:
-        """What is kept, and columns and rows of the visual tokens that are made of it."""
+        """The features kept, and columns and rows of the visual tokens made from them."""
         kept = self._kept(size)
         return kept, self._shape(*map(len, kept))
 
@@ -138,28 +138,28 @@ class LlavaNextAdapter(LlavaAdapter):
         )
 
     def _frame(self, size: tuple[int, int]) -> Frame:
-        """From pixels of all tiles together to pixels of the original image."""
+        """Maps pixels of all tiles together to pixels of the original image."""
         canvas = self._canvas(size)
         scales = [target / length for target, length in zip(canvas, size, strict=True)]
         # As the processor rounds the side that is not filled, and centres the image.
         new = [
-            target if own == min(scales) else min(ceil(length * min(scales)), target)
-            for length, target, own in zip(size, canvas, scales, strict=True)
+            target if scale == min(scales) else min(ceil(length * min(scales)), target)
+            for length, target, scale in zip(size, canvas, scales, strict=True)
         ]
         x, y = ((target - length) // 2 for target, length in zip(canvas, new, strict=True))
         return Frame(new[0] / size[0], new[1] / size[1], -x, -y)
 
     def _edges(self, kept: range, count: int) -> Float[np.ndarray, "cell 2"]:
-        """(count, 2) where cells of equal length over the kept features begin and end, in pixels.
+        """(count, 2) start and end, in pixels, of equal cells that divide the kept features.
 
-        A tile's side need not be a multiple of a patch: what is left at its end is in no feature.
+        A tile's side need not be a multiple of a patch: the remainder is in no feature.
         """
         step = np.arange(count + 1) * len(kept) + kept.start * count
-        # Whole numbers of 1/count feature, so that no border is lost to rounding.
+        # In whole 1/count features, so that no border is lost to rounding.
         unit = self._per_side * max(count, 1)
         patch = int(self._vision_config.patch_size) / max(count, 1)
         begin = step[:-1] // unit * self._side + step[:-1] % unit * patch
-        # A cell that ends with a tile does not reach into the next one.
+        # A cell that ends with a tile does not extend into the next one.
         last = step[1:] - 1
         end = last // unit * self._side + (last % unit + 1) * patch
         return np.stack([begin, end], axis=1)
@@ -169,19 +169,19 @@ class LlavaNextAdapter(LlavaAdapter):
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_tower.parameters())
         encode: Any = self.model.get_image_features
-        found: list[Tensor] = []
-        for one in pixels:
+        features_of: list[Tensor] = []
+        for image in pixels:
             features = encode(
-                pixel_values=one["pixel_values"][None].to(tower.device, tower.dtype),
-                image_sizes=one["image_sizes"][None].to(tower.device),
+                pixel_values=image["pixel_values"][None].to(tower.device, tower.dtype),
+                image_sizes=image["image_sizes"][None].to(tower.device),
                 return_dict=True,
             )
-            found.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
-        return found
+            features_of.append(torch.cat(list(features.pooler_output)).to(self.device, self.dtype))
+        return features_of
 
 
 def _ended(values: np.ndarray, shape: tuple[int, int], end: float) -> np.ndarray:
-    """Values of a grid, one more after each row of it.
+    """Appends one value to each row of a grid.
 
     Args:
         values: (rows * columns, ...) row by row.

@@ -1,4 +1,4 @@
-"""Opens a model and its processor from a folder or the Hub, or says in one line why it cannot."""
+"""Opens a model and its processor from a folder or the Hub, with one-line errors."""
 
 from __future__ import annotations
 
@@ -31,34 +31,34 @@ from ._watch import refuse_training
 
 
 def families() -> dict[str, tuple[str, ...]]:
-    """The supported families and the `config.model_type` of each."""
+    """The supported families, with the `config.model_type`s of each."""
     return {adapter.family: adapter.model_types for adapter in ADAPTERS}
 
 
 def adapter_for(model: PreTrainedModel, processor: ProcessorMixin) -> Adapter:
-    """The adapter of a loaded model.
+    """Returns the adapter of a loaded model.
 
-    A family without one of its own gets the generic adapter, which is always held against the
-    model's own forward pass on prompts with images.
+    A family without its own adapter gets the generic one, which is always compared with the model's
+    own forward pass on prompts with images.
 
     Raises:
-        CapabilityError: no adapter for this family, and the generic one does not fit; weights that
-            are kept in a way that is not exact; or a wrapped embedding or head.
+        CapabilityError: no adapter for this family, and the generic one does not fit; weights
+            stored in a way that is not exact; or a wrapped embedding or head.
         InputError: the model is in training mode (dropout would change every pass).
     """
     kind = _adapter_class(model.config)
     if getattr(model.config.get_text_config(), "hidden_size_per_layer_input", 0):
         raise CapabilityError(
-            f"{type(model).__name__}: its decoder makes embeddings of the token ids for each block "
-            "as well (hidden_size_per_layer_input), which visual tokens do not have: use "
+            f"{type(model).__name__}: its decoder also makes an embedding of each token id for "
+            "every block (hidden_size_per_layer_input), which visual tokens do not have: use "
             "another model"
         )
     refuse_training(model)
     if kind is not GenericAdapter:
-        made = kind(model, processor)
-        _ = made.embedding, made.unembedding
-        check_placement(model, made.decoder.layers)
-        return made
+        adapter = kind(model, processor)
+        _ = adapter.embedding, adapter.unembedding
+        check_placement(model, adapter.decoder.layers)
+        return adapter
     try:
         adapter = GenericAdapter(model, processor)
         _ = adapter.embedding, adapter.unembedding
@@ -80,22 +80,22 @@ def open_model(
     allow_pickle: bool = False,
     attention: str | None = None,
 ) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """A Hugging Face model in evaluation mode and its processor.
+    """Opens a Hugging Face model in evaluation mode, and its processor.
 
     Args:
         source: a folder or a Hub id.
-        dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
-        device: "cpu" unless given.
-        device_map: spreads the weights, as `transformers` does: "auto", or a device, "cpu" or
-            "disk" by module. In place of `device`.
+        dtype: by default float32 on the CPU, elsewhere the dtype in which the weights are saved.
+        device: by default "cpu".
+        device_map: distributes the weights, as in `transformers`: "auto", or a device, "cpu" or
+            "disk" per module. Replaces `device`.
         quantization: "4bit" or "8bit" weights by bitsandbytes.
-        allow_pickle: also load `pytorch_model.bin`, which can run any code while it is read.
-        attention: "sdpa" or "eager"; the model's own choice unless given.
+        allow_pickle: also load `pytorch_model.bin`, which can run any code when it is read.
+        attention: "sdpa" or "eager"; by default the model's own choice.
 
     Raises:
-        InputError: a folder that is no model, an unknown id (or no network), weights in pickle
-            format that were not allowed, or weights that are damaged or incomplete; a device that
-            is not here, or a device and a device map.
+        InputError: a folder without a model, an unknown id (or no network), weights in pickle
+            format that were not allowed, damaged or incomplete weights; a device that does not
+            exist, or both a device and a device map.
         CapabilityError: a model family without an adapter.
         MissingExtraError: a package that `device_map` or `quantization` needs is not installed.
     """
@@ -125,11 +125,11 @@ def open_model(
 
 
 def located(source: str | os.PathLike[str], allow_pickle: bool) -> str:
-    """A folder's path, checked, or a Hub id.
+    """Returns a folder's path, checked, or a Hub id.
 
     Raises:
-        InputError: a folder that is no model, the name of one that is not there, or an id while
-            the Hub cannot be reached and this machine does not keep the model.
+        InputError: a folder without a model, a folder that does not exist, or an id while the Hub
+            cannot be reached and this machine has no cached copy.
     """
     name = os.fspath(source)
     folder = Path(name).expanduser()
@@ -166,7 +166,7 @@ def _check_folder(folder: Path, allow_pickle: bool) -> None:
     if not (folder / "config.json").is_file():
         raise InputError(
             f"{folder}: expected a model, got a folder without config.json: "
-            "give the folder that save_pretrained wrote"
+            "give a folder written by save_pretrained"
         )
     if any(folder.glob("*.safetensors")):
         return
@@ -184,7 +184,7 @@ def _pickled(name: str) -> InputError:
 
 
 def read_config(name: str) -> PreTrainedConfig:
-    """The model's configuration.
+    """Reads the model's configuration.
 
     Raises:
         InputError: a name that is neither a model's folder nor a Hub id.
@@ -200,14 +200,14 @@ def read_config(name: str) -> PreTrainedConfig:
 
 _SIZES = ("hidden_size", "intermediate_size", "vocab_size")
 _SLACK = 4
-"""Sizes that a model does not use may be larger than anything in its weights, by a little."""
+"""Sizes that a model does not use may exceed those in its weights by this factor."""
 
 
 def check_sizes(name: str, config: PreTrainedConfig) -> None:
-    """Checks a configuration's sizes against the weights beside it, before memory is taken.
+    """Checks a configuration's sizes against the weights beside it, before allocating memory.
 
-    The library makes what the configuration says, fills it with random numbers, and only then
-    finds that the weights have other shapes.
+    The library allocates what the configuration says, fills it with random numbers, and only then
+    notices that the weights have other shapes.
 
     Raises:
         InputError: a size far above every shape in the folder's weights, or more blocks than these
@@ -216,9 +216,9 @@ def check_sizes(name: str, config: PreTrainedConfig) -> None:
     shapes: list[tuple[int, ...]] = []
     for file in Path(name).glob("*.safetensors"):
         try:
-            with safe_open(file, framework="np") as held:
-                names = held.keys()
-                shapes += [tuple(held.get_slice(name).get_shape()) for name in names]
+            with safe_open(file, framework="np") as weights:
+                names = weights.keys()
+                shapes += [tuple(weights.get_slice(name).get_shape()) for name in names]
         except (SafetensorError, OSError) as error:
             raise InputError(
                 f"{file}: expected weights in safetensors, got a damaged file ({short(error)}): "
@@ -228,7 +228,7 @@ def check_sizes(name: str, config: PreTrainedConfig) -> None:
         return
     most = max((size for shape in shapes for size in shape), default=0)
     bounds = {**dict.fromkeys(_SIZES, _SLACK * most), "num_hidden_layers": len(shapes)}
-    for part in (config, *(one for one in vars(config).values() if is_config(one))):
+    for part in (config, *(value for value in vars(config).values() if is_config(value))):
         for key, bound in bounds.items():
             size = getattr(part, key, None)
             if isinstance(size, int) and size > bound:
@@ -240,7 +240,7 @@ def check_sizes(name: str, config: PreTrainedConfig) -> None:
 
 
 def read_processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
-    """The processor beside a model, or one line that says why there is none."""
+    """Opens the processor beside a model, or says in one line why there is none."""
     try:
         done = open_processor(name, config)
     except Exception as error:
@@ -249,8 +249,8 @@ def read_processor(name: str, config: PreTrainedConfig) -> ProcessorMixin:
         if "torchvision" in str(error).lower() and not is_torchvision_available():
             raise InputError(
                 f"{name}: expected the package torchvision, which this model's processor needs "
-                "even for images and which is not installed: install the torchvision that belongs "
-                "to your torch"
+                "even for images and which is not installed: install the torchvision that matches "
+                "your torch"
             ) from error
         raise InputError(
             f"{name}: expected a processor beside the model, got none that loads "
@@ -269,7 +269,7 @@ def read_weights(
     allow_pickle: bool,
     options: dict[str, Any],
 ) -> PreTrainedModel:
-    """A model of the class `kind`, complete, or one line that says why not."""
+    """Loads a complete model of the class `kind`, or says in one line why it cannot."""
     check_sizes(name, config)
     try:
         loaded: Any = kind.from_pretrained(
@@ -293,7 +293,7 @@ def read_weights(
     model, info = loaded
     missing = [*info["missing_keys"], *info["mismatched_keys"]]
     if missing:
-        # The library fills them with random numbers and only logs a warning.
+        # The library fills these with random numbers and only logs a warning.
         raise InputError(
             f"{name}: expected complete weights, got none for {len(missing)} tensors "
             f"(such as {missing[0]}): the files are damaged or belong to another model"

@@ -1,4 +1,4 @@
-"""The library's own attention masks of a prompt with bidirectional parts."""
+"""The library's own attention masks for a prompt with bidirectional parts."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ Masks = Tensor | dict[str, Tensor]
 def library_masks(adapter: Adapter, types: Int[Tensor, " token"], start: int) -> Masks:
     """Rows from position `start` on of the masks that `generate` makes for the whole sequence.
 
-    They are the library's and not written anew, because versions differ in how windows and
-    bidirectional blocks meet.
+    They are taken from the library, whose versions differ in how windows and bidirectional blocks
+    interact.
 
     Args:
-        types: one token type per position, as the family's processor gives them.
+        types: one token type per position, from the family's processor.
 
     Returns:
         (1, 1, row, key) in the form that the attention implementation takes; one per kind of block
-        where the decoder has several kinds.
+        if the decoder has several.
 
     Raises:
         CapabilityError: an attention implementation without such masks.
     """
     model: Any = adapter.model
     n = len(types)
-    made = model.create_masks_for_generate(
+    masks = model.create_masks_for_generate(
         config=model.config,
         inputs_embeds=torch.empty(1, n, 1, dtype=adapter.dtype, device=adapter.device),
         attention_mask=None,
@@ -41,18 +41,18 @@ def library_masks(adapter: Adapter, types: Int[Tensor, " token"], start: int) ->
         token_type_ids=types[None].to(adapter.device),
         is_first_iteration=True,
     )
-    if isinstance(made, dict):
-        return {kind: _rows(adapter, mask, n, start) for kind, mask in made.items()}
-    return _rows(adapter, made, n, start)
+    if isinstance(masks, dict):
+        return {kind: _rows(adapter, mask, n, start) for kind, mask in masks.items()}
+    return _rows(adapter, masks, n, start)
 
 
 def _rows(adapter: Adapter, mask: Any, n: int, start: int) -> Tensor:
     if mask is None:
-        # None stands for causal attention, and is handed to modules that read it otherwise.
+        # None means causal attention, but some modules that receive it read it otherwise.
         mask = torch.ones(n, n, dtype=torch.bool, device=adapter.device).tril()[None, None]
     if not isinstance(mask, Tensor) or mask.ndim != 4:
         raise CapabilityError(
-            f"{adapter.attention_implementation} takes no mask per edge, and this model's "
-            "bidirectional attention needs one: load it with attention='sdpa' or 'eager'"
+            f"{adapter.attention_implementation} takes no mask per edge, which this model's "
+            "bidirectional attention needs: load it with attention='sdpa' or 'eager'"
         )
     return mask[:, :, start:]

@@ -19,7 +19,7 @@ from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities, Capability
 from ._decoder import Decoder
 from ._encoded import EncodedImage
-from ._layout import Frame, Layout, grid_layout
+from ._layout import Frame, Layout, grid_layout, joined_layout
 from ._placeholder import PlaceholderAdapter
 
 _NO_POSITIONS = (
@@ -30,44 +30,44 @@ _NO_POSITIONS = (
 
 @dataclass(frozen=True, eq=False)
 class MllamaDecoder(Decoder):
-    """A decoder of which some blocks read the image's patches in place of the positions."""
+    """A decoder in which some blocks attend to the image's patches instead of to positions."""
 
     @property
     def attending(self) -> tuple[int, ...]:
-        """The blocks in which positions read positions."""
+        """The blocks in which positions attend to positions."""
         return tuple(i for i, block in enumerate(self.layers) if hasattr(block, "self_attn"))
 
     @property
     def reading(self) -> tuple[int, ...]:
-        """The blocks in which positions read patches."""
+        """The blocks in which positions attend to patches."""
         return tuple(i for i, block in enumerate(self.layers) if hasattr(block, "cross_attn"))
 
     def attention(self, layer: int) -> nn.Module:
         """The self-attention module of one block.
 
         Raises:
-            CapabilityError: that block reads the image.
+            CapabilityError: the block attends to the image.
         """
-        found = getattr(self.layers[layer], "self_attn", None)
-        if not isinstance(found, nn.Module):
+        module = getattr(self.layers[layer], "self_attn", None)
+        if not isinstance(module, nn.Module):
             raise CapabilityError(
                 f"layer {layer} is a cross-attention block, whose keys are image patches and not "
-                f"positions: name layers among {_numbers(self.attending)}, and hide patches with "
+                f"positions: choose layers among {_numbers(self.attending)}, and hide patches with "
                 "vlm.adapter.hide_patches"
             )
-        return found
+        return module
 
 
 class MllamaAdapter(PlaceholderAdapter):
     """`MllamaForConditionalGeneration`.
 
-    An image is resized to fit a canvas of up to four square tiles, beginning at its upper left
-    corner, and padded. Every position of the text from the image's token on reads all patches of
-    all its tiles, in the cross-attention blocks only. So a run has no visual tokens among its
-    positions: what is read instead are `patches`, `cross_attention` and `hide_patches`.
+    An image is resized to fit a canvas of up to four square tiles, starting at its upper left
+    corner, and padded. Every text position from the image's token on attends to all patches of all
+    its tiles, in the cross-attention blocks only. A run therefore has no visual tokens among its
+    positions; use `patches`, `cross_attention` and `hide_patches` instead.
 
-    Without an image the cross-attention blocks are skipped, as in the library: here they read one
-    zero and change nothing, so that every layer has its residual stream.
+    Without an image the library skips the cross-attention blocks; here they read a single zero and
+    change nothing, so that every layer has its residual stream.
 
     Source: Llama Team 2024, "The Llama 3 Herd of Models", section 7.
     """
@@ -95,7 +95,7 @@ class MllamaAdapter(PlaceholderAdapter):
     ) -> Float[Tensor, "batch token d_model"]:
         states = extra.get("cross_attention_states")
         if states is not None:
-            # The cache keeps one row for each condition.
+            # The cache keeps one row per condition.
             extra["cross_attention_states"] = states.expand(len(embeds), -1, -1)
         return super().decode(embeds, cache, **extra)
 
@@ -103,10 +103,10 @@ class MllamaAdapter(PlaceholderAdapter):
         reads = inputs.extra.get("reads")
         if reads is None:
             reads = torch.zeros(len(inputs.input_ids), 1, dtype=torch.bool)
-        # What is generated reads what the prompt's last position reads.
+        # Generated positions attend to what the prompt's last position attends to.
         rows = reads[torch.arange(start, stop).clamp(max=len(reads) - 1)].to(self.device)
         some = rows.any(-1, keepdim=True)
-        # The library lets a row without any patch read all of them, and then drops its MLP.
+        # The library lets a row without any patch attend to all, and then drops its MLP.
         mask = torch.zeros(rows.shape, dtype=self.dtype, device=self.device).masked_fill(
             ~rows & some, torch.finfo(self.dtype).min
         )
@@ -127,9 +127,9 @@ class MllamaAdapter(PlaceholderAdapter):
         return 0
 
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
-        """Where the keys of the cross-attention blocks came from, one image's, in their order.
+        """The layout of the keys of the cross-attention blocks, for one image, in their order.
 
-        Tile by tile a class token and the patches row by row; those of tiles that the image does
+        Tile by tile, a class token and the patches row by row; those of tiles that the image does
         not fill are unplaced.
         """
         side, patch = self._tile, int(self.model.config.vision_config.patch_size)
@@ -145,19 +145,11 @@ class MllamaAdapter(PlaceholderAdapter):
             if number >= down * across:
                 part.boxes[:] = np.nan
             parts.append(part)
-        one = down * across == 1
-        return Layout(
-            size=size,
-            boxes=np.concatenate([part.boxes for part in parts]),
-            rows=np.concatenate([part.rows for part in parts]),
-            columns=np.concatenate([part.columns for part in parts]),
-            tiles=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
-            grid=(cells, cells) if one else None,
-        )
+        return joined_layout(parts, grid=(cells, cells) if down * across == 1 else None)
 
     @property
     def _tile(self) -> int:
-        """Pixels along a tile."""
+        """Side of a tile in pixels."""
         return int(self.processor.image_processor.size["height"])
 
     def _tiling(self, number: int) -> tuple[int, int]:
@@ -176,19 +168,19 @@ class MllamaAdapter(PlaceholderAdapter):
 
     @torch.no_grad()
     def encode(self, pixels: Sequence[Mapping[str, Tensor]]) -> list[EncodedImage]:
-        """No visual tokens, and what the cross-attention blocks read, image by image."""
+        """No visual tokens; the input of the cross-attention blocks, image by image."""
         nothing = torch.zeros(0, self.d_model, dtype=self.dtype, device=self.device)
-        return [EncodedImage(nothing, read=self._read(one)) for one in pixels]
+        return [EncodedImage(nothing, read=self._read(image)) for image in pixels]
 
     def _read(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "patch d_model"]:
         core: Any = self.model.model
         tower = next(core.vision_model.parameters())
-        seen = core.vision_model(
+        features = core.vision_model(
             pixel_values=pixels["pixel_values"][None].to(tower.device, tower.dtype),
             aspect_ratio_ids=pixels["aspect_ratio_ids"].reshape(1, -1).to(tower.device),
             aspect_ratio_mask=pixels["aspect_ratio_mask"][None].to(tower.device),
         ).last_hidden_state
-        states = core.multi_modal_projector(seen).reshape(-1, self.d_model)
+        states = core.multi_modal_projector(features).reshape(-1, self.d_model)
         return states.to(self.device, self.dtype)
 
     def _states(self, inputs: Inputs) -> Float[Tensor, "1 patch d_model"]:
@@ -198,7 +190,7 @@ class MllamaAdapter(PlaceholderAdapter):
         assert len(read) == len(inputs.pixels), "expected the inputs of a run"
         return torch.cat(read)[None]
 
-    # What takes the place of visual tokens
+    # Instead of visual tokens
 
     def no_visual(self, inputs: Inputs) -> RetinoscopeError:
         if not self.patches(inputs):
@@ -209,7 +201,7 @@ class MllamaAdapter(PlaceholderAdapter):
         )
 
     def patches(self, inputs: Inputs) -> tuple[Layout, ...]:
-        """Of each image of a run's `inputs`, where the keys of the cross-attention blocks lie."""
+        """For each image of a run's `inputs`, the layout of the cross-attention blocks' keys."""
         return tuple(inputs.extra.get("layouts", ()))
 
     def hide_patches(
@@ -222,18 +214,18 @@ class MllamaAdapter(PlaceholderAdapter):
     ) -> Inputs:
         """The same prompt with some patches hidden from some positions, in all blocks.
 
-        The mask is the model's own, so the rest of a row's weights adds up to 1. Whatever is
-        generated reads what the last position reads.
+        The mask is the model's own, so the remaining weights of a row add up to 1. Generated
+        positions attend to what the last position attends to.
 
         Args:
             patches: True for each patch of the image to hide, in the order of `patches(inputs)`; a
                 whole tile with `adapter.patches(inputs)[0].tiles == 1`.
             image: which image of the prompt, from 0.
-            positions: from which positions; all by default.
+            positions: the positions to hide them from; all by default.
 
         Raises:
             InputError: no such image or position, nothing hidden, a selection of another length, or
-                a position left without a patch to read (the library then lets it read all).
+                a position without any patch left (the library would then let it attend to all).
         """
         layouts = self.patches(inputs)
         if not 0 <= image < len(layouts):
@@ -257,7 +249,7 @@ class MllamaAdapter(PlaceholderAdapter):
         if len(empty):
             raise InputError(
                 f"expected at least one patch left for each position, got none for position "
-                f"{int(empty[0])}: leave a tile's class token or some patches in"
+                f"{int(empty[0])}: keep a tile's class token or some patches"
             )
         return replace(inputs, extra={**inputs.extra, "reads": after})
 
@@ -272,13 +264,13 @@ class MllamaAdapter(PlaceholderAdapter):
         """Weights of one cross-attention block over the patches of all images, after the softmax.
 
         Args:
-            inputs: of the run: `run.inputs`.
+            inputs: the run's: `run.inputs`.
             layer: 0-based block, one of `adapter.decoder.reading`.
-            hidden: what the block receives at these positions: `run.hidden(layer, positions)`.
+            hidden: the block's input at these positions: `run.hidden(layer, positions)`.
             positions: of the rows.
 
         Raises:
-            InputError: a block that reads no image, or a prompt without an image.
+            InputError: a block that does not attend to the image, or a prompt without an image.
         """
         if layer not in self.decoder.reading:
             raise InputError(
@@ -304,7 +296,7 @@ class MllamaAdapter(PlaceholderAdapter):
 
     @property
     def placeholder(self) -> str:
-        """What stands for an image in a prompt."""
+        """The text that stands for an image in a prompt."""
         processor: Any = self.processor
         return str(processor.image_token)
 
@@ -315,7 +307,7 @@ class MllamaAdapter(PlaceholderAdapter):
                 f"expected one {self.placeholder} in the prompt for each of {len(images)} images, "
                 f"got {n_written}"
             )
-        # The processor writes the token for the beginning of text itself.
+        # The processor adds the beginning-of-text token itself.
         call: Any = self.processor
         done = call(
             images=list(images) or None,
@@ -339,32 +331,34 @@ class MllamaAdapter(PlaceholderAdapter):
             image_positions=(),
             pixels=pixels,
             layouts=(),
-            question=self._spoken(formatted, ids),
+            question=self._question_positions(formatted, ids),
             extra=extra,
         )
 
-    def _spoken(self, formatted: Formatted, ids: Int[Tensor, " token"]) -> tuple[int, ...] | None:
-        """Positions of the user's words, counted from the end: the beginning may have changed."""
+    def _question_positions(
+        self, formatted: Formatted, ids: Int[Tensor, " token"]
+    ) -> tuple[int, ...] | None:
+        """Positions of the user's words, counted from the end, since the beginning may differ."""
         if not getattr(self.tokenizer, "is_fast", False):
             return None
         done = self.tokenizer(formatted.text, add_special_tokens=False, return_offsets_mapping=True)
-        found = list(done["input_ids"])
+        plain = list(done["input_ids"])
         image_id = self.tokenizer.convert_tokens_to_ids(self.placeholder)
-        shift = len(ids) - len(found)
+        shift = len(ids) - len(plain)
         start, stop = formatted.question
-        places = [
-            place
-            for place, (a, b) in enumerate(done["offset_mapping"])
-            if a < stop and b > start and found[place] != image_id
+        positions = [
+            position
+            for position, (a, b) in enumerate(done["offset_mapping"])
+            if a < stop and b > start and plain[position] != image_id
         ]
-        if not places or found[places[0] :] != ids[shift + places[0] :].tolist():
+        if not positions or plain[positions[0] :] != ids[shift + positions[0] :].tolist():
             return None
-        return tuple(place + shift for place in places)
+        return tuple(position + shift for position in positions)
 
     # Limits
 
     def plain_logits(self, embeds: Float[Tensor, "1 token d_model"]) -> Float[Tensor, " vocab"]:
-        """float32 logits of the last position, by the library's own forward pass without an image,
+        """float32 logits of the last position from the library's forward pass without an image,
         which skips the cross-attention blocks."""
         return self.model(inputs_embeds=embeds, use_cache=False).logits[0, -1].float()
 
@@ -380,11 +374,11 @@ class MllamaAdapter(PlaceholderAdapter):
             "knockout": f"{edges}; patches with vlm.adapter.hide_patches",
         }
         refused = {
-            "attention": "its blocks get the image's states, which belong to no position: "
+            "attention": "its blocks receive the image's states, which belong to no position: "
             "vlm.adapter.cross_attention reads the weights over the patches",
-            "gradients": f"{_NO_POSITIONS}, where the gradients are taken: hide patches with "
+            "gradients": f"{_NO_POSITIONS}, where gradients would be taken: hide patches with "
             "vlm.adapter.hide_patches",
-            "incremental": "its cross-attention blocks read keys that no position made: the "
+            "incremental": "its cross-attention blocks read keys that belong to no position: the "
             "reference path is used",
         }
         methods = tuple(
@@ -399,7 +393,7 @@ class MllamaAdapter(PlaceholderAdapter):
 
 
 def _fitted(size: tuple[int, int], canvas: tuple[int, int], side: int) -> tuple[int, int]:
-    """Width and height of an image of `size` on its canvas, in the processor's rounding."""
+    """Width and height of an image of `size` on its canvas, rounded like the processor's."""
     wanted = [min(max(have, side), room) for have, room in zip(size, canvas, strict=True)]
     scales = [want / have for want, have in zip(wanted, size, strict=True)]
     if scales[0] < scales[1]:

@@ -1,4 +1,4 @@
-"""Ovis2: visual tokens are mixtures of a visual vocabulary; learned indicators stand among them."""
+"""Ovis2: visual tokens are mixtures of a visual vocabulary, separated by learned indicators."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from PIL import Image
@@ -15,7 +14,7 @@ from transformers import PreTrainedModel, ProcessorMixin
 
 from ..errors import CapabilityError
 from ._adapter import Formatted, Inputs
-from ._layout import Frame, Layout, grid_layout
+from ._layout import Frame, Layout, grid_layout, joined_layout, unplaced_layout
 from ._placeholder import PlaceholderAdapter
 
 _INDICATORS = ("<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>")
@@ -24,10 +23,10 @@ _INDICATORS = ("<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>
 class Ovis2Adapter(PlaceholderAdapter):
     """`Ovis2ForConditionalGeneration`.
 
-    A frame is the whole image stretched to the processor's size; where the processor crops, it is
-    followed by a grid of tiles, row by row. Each patch becomes a distribution over the visual
-    vocabulary and thereby a mixture of its embeddings. Indicators begin, separate and end the
-    frames: learned vectors of that same vocabulary, which are visual tokens without a place.
+    A frame is the whole image stretched to the processor's size; if the processor crops, a grid of
+    tiles follows, row by row. Each patch becomes a distribution over the visual vocabulary and
+    thereby a mixture of its embeddings. Indicators start, separate and end the frames: learned
+    vectors of the same vocabulary, which are unplaced visual tokens.
 
     Source: Lu et al. 2024, "Ovis: Structural Embedding Alignment for Multimodal Large Language
     Model", section 3.
@@ -46,7 +45,7 @@ class Ovis2Adapter(PlaceholderAdapter):
         if model.config.vision_config.tokenize_function == "gumbel_argmax":
             raise CapabilityError(
                 "the visual tokenizer draws its words at random (gumbel_argmax), so no two passes "
-                "are the same: set tokenize_function to 'softmax' or 'st_argmax'"
+                "agree: set tokenize_function to 'softmax' or 'st_argmax'"
             )
 
     # Images
@@ -57,17 +56,17 @@ class Ovis2Adapter(PlaceholderAdapter):
 
     @property
     def _stride(self) -> int:
-        """Pixels of a frame along a visual token."""
+        """Width of a visual token in pixels of a frame."""
         vision = self.model.config.vision_config
         return int(vision.patch_size * vision.hidden_stride)
 
     def _side(self, pixels: Mapping[str, Tensor]) -> int:
-        """Visual tokens along a frame."""
+        """Number of visual tokens along a frame."""
         vision = self.model.config.vision_config
         return pixels["pixel_values"].shape[-1] // vision.patch_size // vision.hidden_stride
 
     def visual_count(self, pixels: Mapping[str, Tensor]) -> int:
-        """Without the indicators."""
+        """The number of visual tokens, without the indicators."""
         return len(pixels["pixel_values"]) * self._side(pixels) ** 2
 
     def _order(self, pixels: Mapping[str, Tensor]) -> list[int | str]:
@@ -83,22 +82,19 @@ class Ovis2Adapter(PlaceholderAdapter):
     def layout(self, size: tuple[int, int], pixels: Mapping[str, Tensor]) -> Layout:
         n_rows, n_columns = pixels["grids"][0].tolist()
         parts: list[Layout] = []
-        for one in self._order(pixels):
-            if isinstance(one, str):
-                parts.append(_indicator(size))
-            elif one == 0:
+        tiles: list[int] = []
+        for part in self._order(pixels):
+            tiles.append(-1 if isinstance(part, str) else part)
+            if isinstance(part, str):
+                parts.append(unplaced_layout(size, 1))
+            elif part == 0:
                 parts.append(self._frame(size, pixels, (1, 1), 0, 0))
             else:
-                row, column = divmod(one - 1, n_columns)
-                parts.append(self._frame(size, pixels, (n_rows, n_columns), row, column, one))
-        single = len(pixels["pixel_values"]) == 1
-        return Layout(
-            size=size,
-            boxes=np.concatenate([part.boxes for part in parts]),
-            rows=np.concatenate([part.rows for part in parts]),
-            columns=np.concatenate([part.columns for part in parts]),
-            tiles=np.concatenate([part.tiles for part in parts]),
-            grid=(self._side(pixels), self._side(pixels)) if single else None,
+                row, column = divmod(part - 1, n_columns)
+                parts.append(self._frame(size, pixels, (n_rows, n_columns), row, column))
+        side = self._side(pixels)
+        return joined_layout(
+            parts, tiles, (side, side) if len(pixels["pixel_values"]) == 1 else None
         )
 
     def _frame(
@@ -108,15 +104,13 @@ class Ovis2Adapter(PlaceholderAdapter):
         tiles: tuple[int, int],
         row: int,
         column: int,
-        number: int = 0,
     ) -> Layout:
-        """One frame: the tile at `row` and `column` of so many tiles."""
+        """One frame: the tile at `row` and `column` among `tiles`."""
         width, height = size
         high, wide = pixels["pixel_values"].shape[-2:]
         frame = Frame(wide * tiles[1] / width, high * tiles[0] / height, wide * column, high * row)
         side = self._side(pixels)
-        found = grid_layout(size, frame, (side, side), float(self._stride))
-        return replace(found, tiles=np.full(len(found), number))
+        return grid_layout(size, frame, (side, side), float(self._stride))
 
     def encode_images(
         self, pixels: Sequence[Mapping[str, Tensor]]
@@ -124,40 +118,40 @@ class Ovis2Adapter(PlaceholderAdapter):
         tower = next(self.model.model.vision_tower.parameters())
         encode: Any = self.model.model.get_image_features
         places: dict[str, int] = dict(zip(_INDICATORS, self._indicators, strict=True))
-        found: list[Tensor] = []
-        for one in pixels:
+        features_of: list[Tensor] = []
+        for image in pixels:
             done = encode(
-                pixel_values=one["pixel_values"].to(tower.device, tower.dtype), return_dict=True
+                pixel_values=image["pixel_values"].to(tower.device, tower.dtype), return_dict=True
             )
             marks = done.visual_indicator_features
             parts = [
                 marks[places[part]][None] if isinstance(part, str) else done.pooler_output[part]
-                for part in self._order(one)
+                for part in self._order(image)
             ]
-            found.append(torch.cat(parts).to(self.device, self.dtype))
-        return found
+            features_of.append(torch.cat(parts).to(self.device, self.dtype))
+        return features_of
 
     @property
     def _indicators(self) -> list[int]:
-        """For each indicator its place among the learned vectors.
+        """The place of each indicator among the learned vectors.
 
         Raises:
-            CapabilityError: the tokenizer has another id for it than the model.
+            CapabilityError: the tokenizer's ids differ from the model's.
         """
-        ids = [int(one) for one in self.model.config.visual_indicator_token_ids]
-        own = [self.tokenizer.convert_tokens_to_ids(name) for name in _INDICATORS]
-        if not set(own) <= set(ids):
+        ids = [int(ident) for ident in self.model.config.visual_indicator_token_ids]
+        known = [self.tokenizer.convert_tokens_to_ids(name) for name in _INDICATORS]
+        if not set(known) <= set(ids):
             raise CapabilityError(
-                f"the tokenizer's ids of the visual indicators are {own}, the model's {ids}: the "
+                f"the tokenizer's ids of the visual indicators are {known}, the model's {ids}: the "
                 "processor belongs to another model"
             )
-        return [ids.index(one) for one in own]
+        return [ids.index(ident) for ident in known]
 
     # Text
 
     def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
         inputs = super().prepare(images, formatted)
-        # One indicator stands before the first and two or more after the last token of frame 0.
+        # One indicator precedes frame 0's first token and two or more follow its last.
         spans = tuple(
             tuple(range(places[0] - 1, places[0] - 1 + len(layout)))
             for places, layout in zip(inputs.image_positions, inputs.layouts, strict=True)
@@ -169,12 +163,7 @@ class Ovis2Adapter(PlaceholderAdapter):
                 int(inputs.input_ids[place]) not in names for place in marks
             ):
                 raise CapabilityError(
-                    "the processor writes its visual indicators in another order than is known "
-                    "here: use a current version of transformers"
+                    "the processor writes its visual indicators in an unexpected order: use a "
+                    "current version of transformers"
                 )
         return replace(inputs, image_positions=spans)
-
-
-def _indicator(size: tuple[int, int]) -> Layout:
-    nowhere = np.full(1, -1)
-    return Layout(size, np.full((1, 4), np.nan), nowhere, nowhere, nowhere, None)

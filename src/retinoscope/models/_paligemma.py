@@ -1,4 +1,4 @@
-"""PaliGemma 1 and 2: the whole prompt attends both ways, what is generated causally."""
+"""PaliGemma 1 and 2: the prompt attends bidirectionally, generated text causally."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ._wording import refuse_control
 
 @dataclass(frozen=True)
 class Prefixed(Formatted):
-    """A prompt and the beginning of its answer, which the model reads causally.
+    """A prompt and the start of its answer, which the model reads causally.
 
-    `text` is what the processor takes: it adds the token for the beginning of text after the
-    images and a newline at the end.
+    `text` is the processor's input; it adds the beginning-of-text token after the images and a
+    newline at the end.
     """
 
     suffix: str = ""
@@ -34,9 +34,9 @@ class Prefixed(Formatted):
 class PaliGemmaAdapter(PlaceholderAdapter):
     """`PaliGemmaForConditionalGeneration` with Gemma (PaliGemma) or Gemma 2 (PaliGemma 2).
 
-    Images, beginning-of-text token, text and newline form the prefix, in which every position reads
-    every other one. A `prefill` is the beginning of the suffix: it is tokenised by itself and read
-    causally, as in training. Positions are numbered from 1.
+    Images, beginning-of-text token, text and newline form the prefix, in which all positions attend
+    to each other. A `prefill` starts the suffix: it is tokenised separately and read causally, as
+    in training. Positions are numbered from 1.
 
     Source: Beyer et al. 2024, "PaliGemma", section 3.2; Steiner et al. 2024, "PaliGemma 2".
     """
@@ -68,18 +68,18 @@ class PaliGemmaAdapter(PlaceholderAdapter):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         tower = next(self.model.model.vision_tower.parameters())
-        batch = torch.cat([one["pixel_values"] for one in pixels])
+        batch = torch.cat([image["pixel_values"] for image in pixels])
         encode: Any = self.model.model.get_image_features
         features = encode(batch.to(tower.device, tower.dtype), return_dict=True)
-        return [one.to(self.device, self.dtype) for one in features.pooler_output]
+        return [image.to(self.device, self.dtype) for image in features.pooler_output]
 
     # Text
 
     def format(self, text: str, n_images: int, prefill: str | None) -> Prefixed:
-        """The images' placeholders and the text, as the processor takes them.
+        """The images' placeholders and the text, as the processor's input.
 
         Raises:
-            CapabilityError: no image, without which PaliGemma reads no prompt.
+            CapabilityError: no image; PaliGemma reads no prompt without one.
         """
         if not n_images:
             raise CapabilityError(
@@ -109,7 +109,7 @@ class PaliGemmaAdapter(PlaceholderAdapter):
         if not getattr(self.tokenizer, "is_fast", False):
             return None
         place = self.after_images(formatted.text)
-        # As the processor finishes a prompt.
+        # As the processor completes a prompt.
         begin = str(self.tokenizer.bos_token)
         done = self.tokenizer(
             f"{begin}{formatted.text[place:]}\n",
@@ -136,8 +136,8 @@ class PaliGemmaAdapter(PlaceholderAdapter):
     def _n_prefix(self, inputs: Inputs) -> int:
         if "n_prefix" in inputs.extra:
             return int(inputs.extra["n_prefix"])
-        # Token ids alone, without types: the library makes no mask under scaled-dot-product
-        # attention, which modules that are not causal take for none, and a causal one otherwise.
+        # With token ids alone, without types, the library makes no mask under scaled-dot-product
+        # attention, which non-causal modules take as no masking; otherwise a causal one.
         both_ways = bool(getattr(self.text_config, "use_bidirectional_attention", False))
         sdpa = self.attention_implementation == "sdpa"
         return len(inputs.input_ids) if both_ways and sdpa else 0

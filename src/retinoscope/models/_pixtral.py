@@ -11,17 +11,17 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedConfig
 
-from ..errors import InputError
 from ._layout import Frame, Layout, grid_layout
 from ._placeholder import PlaceholderAdapter
+from ._resized import refused_by_processor
 
 
 class PixtralAdapter(PlaceholderAdapter):
     """`LlavaForConditionalGeneration` with the vision tower of Pixtral.
 
-    An image is resized so that both sides are multiples of a visual token. Behind each row of
-    visual tokens there is a token that ends the row, and one of another kind after the last: these
-    have ids and embeddings of their own and are ordinary text.
+    An image is resized so that both sides are multiples of a visual token. A token ends each row of
+    visual tokens, with another kind after the last row; these have their own ids and embeddings and
+    are ordinary text.
 
     Source: Agrawal et al. 2024, "Pixtral 12B", section 2.2.
     """
@@ -38,22 +38,16 @@ class PixtralAdapter(PlaceholderAdapter):
 
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
         processor: Any = self.processor
-        # As the family's processor, whatever the image processor's own setting.
+        # As in the family's processor, whatever the image processor's own setting.
         patch = processor.patch_size * processor.spatial_merge_size
-        try:
+        # Nothing is left on the shorter side of an elongated image.
+        with refused_by_processor(image, ValueError):
             done = processor.image_processor(images=[image], patch_size=patch, return_tensors="pt")
-        except ValueError as error:
-            # Of a very long image nothing is left on the shorter side.
-            width, height = image.size
-            raise InputError(
-                f"expected an image that the model's processor takes, got {width}x{height} pixels "
-                f"({error}): crop it"
-            ) from error
         return {name: done[name] for name in ("pixel_values", "image_sizes")}
 
     @property
     def _side(self) -> int:
-        """Pixels along a visual token."""
+        """Width of a visual token in pixels."""
         config = self.model.config
         return int(getattr(config, "spatial_merge_size", 1) * config.vision_config.patch_size)
 
@@ -75,11 +69,11 @@ class PixtralAdapter(PlaceholderAdapter):
     def encode_images(
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
-        # Apart from each other, because together they would be padded to one size.
-        return [self._encoded(one) for one in pixels]
+        # One by one, since together they would be padded to one size.
+        return [self._encoded(image) for image in pixels]
 
     def _encoded(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "token d_model"]:
-        """The visual tokens of all images in `pixels`, which see nothing of each other."""
+        """The visual tokens of all images in `pixels`, which do not attend to each other."""
         tower = next(self.model.model.vision_tower.parameters())
         encode: Any = self.model.model.get_image_features
         features = encode(
@@ -91,7 +85,7 @@ class PixtralAdapter(PlaceholderAdapter):
 
 
 class Mistral3Adapter(PixtralAdapter):
-    """`Mistral3ForConditionalGeneration`: squares of patches are merged, else as Pixtral.
+    """`Mistral3ForConditionalGeneration`: like Pixtral, with squares of patches merged.
 
     A visual token is a square of `spatial_merge_size` x `spatial_merge_size` patches.
 
@@ -104,7 +98,7 @@ class Mistral3Adapter(PixtralAdapter):
     def _encoded(self, pixels: Mapping[str, Tensor]) -> Float[Tensor, "token d_model"]:
         if self.visual_count(pixels) > 1:
             return super()._encoded(pixels)
-        # The library fails on a single visual token (it squeezes the axis of tokens away), so the
-        # image is encoded beside a copy of itself.
+        # The library fails on a single visual token (it squeezes away the axis of tokens), so the
+        # image is encoded together with a copy of itself.
         pair = {name: torch.cat([value, value]) for name, value in pixels.items()}
         return super()._encoded(pair)[:1]

@@ -24,8 +24,8 @@ _MASKABLE = ("sdpa", "eager")
 class PlaceholderAdapter(Adapter):
     """A decoder that receives visual tokens in place of placeholders in its prompt.
 
-    The processor of the family expands the placeholders, unless `_token_ids` is overridden; what is
-    here only finds them again.
+    The family's processor expands the placeholders, unless `_token_ids` is overridden; this class
+    only locates them again.
     """
 
     @property
@@ -40,13 +40,13 @@ class PlaceholderAdapter(Adapter):
 
     @property
     def _placeholder(self) -> str:
-        """What stands for one image in a prompt."""
-        found = getattr(self.processor, "image_token", None)
-        return str(found or self.tokenizer.convert_ids_to_tokens(self.placeholder_id))
+        """The text that stands for one image in a prompt."""
+        token = getattr(self.processor, "image_token", None)
+        return str(token or self.tokenizer.convert_ids_to_tokens(self.placeholder_id))
 
     @abstractmethod
     def visual_count(self, pixels: Mapping[str, Tensor]) -> int:
-        """How many visual tokens one image has."""
+        """The number of visual tokens of one image."""
 
     # Text
 
@@ -72,7 +72,7 @@ class PlaceholderAdapter(Adapter):
         except (TemplateError, ArithmeticError, TypeError, ValueError) as error:
             raise CapabilityError(
                 f"the chat template of this model's processor does not write a prompt ({error}): "
-                "mend its chat_template, or pass the whole prompt with raw=True"
+                "correct its chat_template, or pass the whole prompt with raw=True"
             ) from error
         assert isinstance(written, str)
         return written
@@ -82,36 +82,37 @@ class PlaceholderAdapter(Adapter):
         return "USER: " + f"{self._placeholder}\n" * n_images + f"{text} ASSISTANT:"
 
     def after_images(self, text: str) -> int:
-        place = text.rfind(self._placeholder)
-        return 0 if place < 0 else place + len(self._placeholder)
+        index = text.rfind(self._placeholder)
+        return 0 if index < 0 else index + len(self._placeholder)
 
     def _refuse_placeholder(self, text: str) -> None:
         if self._placeholder in text:
             raise InputError(
                 f"expected a text without {self._placeholder}, which stands for an image: "
-                "leave it out (images are placed for you), or pass the whole prompt with raw=True"
+                "leave it out (images are inserted automatically), or pass the whole prompt with "
+                "raw=True"
             )
 
     def prepare(self, images: Sequence[Image.Image], formatted: Formatted) -> Inputs:
-        found = formatted.text.count(self._placeholder)
-        if found != len(images):
+        count = formatted.text.count(self._placeholder)
+        if count != len(images):
             raise InputError(
                 f"expected one {self._placeholder} in the prompt for each of {len(images)} images, "
-                f"got {found}"
+                f"got {count}"
             )
         pixels = tuple(self.preprocess(image) for image in images)
         layouts = tuple(
-            self.layout(image.size, one) for image, one in zip(images, pixels, strict=True)
+            self.layout(image.size, values) for image, values in zip(images, pixels, strict=True)
         )
-        counts = [self.visual_count(one) for one in pixels]
-        # A chat template may write the token that the tokenizer would add once more.
+        counts = [self.visual_count(values) for values in pixels]
+        # A chat template may already write the token that the tokenizer would add.
         begin = getattr(self.tokenizer, "bos_token", None)
         special = not (begin and formatted.text.startswith(begin))
         ids = self._token_ids(images, counts, formatted.text, special)
-        visual = [place for place, index in enumerate(ids) if index == self.placeholder_id]
+        visual = [position for position, index in enumerate(ids) if index == self.placeholder_id]
         if len(visual) != sum(counts):
             raise CapabilityError(
-                f"the processor writes {len(visual)} placeholders where the vision tower gives "
+                f"the processor writes {len(visual)} placeholders, but the vision tower gives "
                 f"{sum(counts)} visual tokens: the processor belongs to another model"
             )
         ends = [0, *accumulate(counts)]
@@ -129,7 +130,7 @@ class PlaceholderAdapter(Adapter):
         """Token ids of a prompt, one placeholder per visual token, as the processor writes them.
 
         Args:
-            counts: how many visual tokens each image has.
+            counts: the number of visual tokens of each image.
             special: whether the tokenizer adds its own special tokens.
         """
         call: Any = self.processor
@@ -137,7 +138,7 @@ class PlaceholderAdapter(Adapter):
             text=[text],
             images=list(images) or None,
             add_special_tokens=special,
-            # One text needs none, and a tokenizer may have no token for it.
+            # A single text needs no padding, for which a tokenizer may lack the token.
             padding=False,
             return_tensors="pt",
         )
@@ -146,7 +147,7 @@ class PlaceholderAdapter(Adapter):
     def _question(
         self, formatted: Formatted, ids: Sequence[int], special: bool
     ) -> tuple[int, ...] | None:
-        """Positions of the user's words, counted from the end: there the tokens are the same."""
+        """Positions of the user's words, counted from the end, where the tokens agree."""
         if not getattr(self.tokenizer, "is_fast", False):
             return None
         done = self.tokenizer(

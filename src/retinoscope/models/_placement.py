@@ -1,4 +1,4 @@
-"""How a model's weights are kept: in 4 or 8 bits, on several devices, in memory or on disk."""
+"""How a model's weights are stored: in 4 or 8 bits, on several devices, in memory or on disk."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ DeviceMap = str | dict[str, str | int | torch.device]
 
 
 def quantizer(kind: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig:
-    """bitsandbytes' settings for weights in `kind`.
+    """The bitsandbytes settings for weights in `kind`.
 
-    8 bits come without the outlier columns of LLM.int8 (Dettmers et al. 2022, section 3.2): what is
-    an outlier is decided over all rows of a batch, so that a position's result would depend on the
-    other counterfactuals beside it. 4 bits are NF4 (Dettmers et al. 2023, section 3).
+    8 bits are used without the outlier columns of LLM.int8 (Dettmers et al. 2022, section 3.2):
+    outliers are determined over all rows of a batch, so a position's result would depend on the
+    other counterfactuals in it. 4 bits are NF4 (Dettmers et al. 2023, section 3).
 
     Args:
         dtype: of the products.
@@ -39,7 +39,7 @@ def quantizer(kind: Quantization, dtype: torch.dtype) -> BitsAndBytesConfig:
 
 
 def quantized(model: PreTrainedModel) -> str | None:
-    """In what the weights of its products are kept, in words; None where nothing is quantised."""
+    """How the weights are quantised, in words; None if they are not."""
     settings: Any = getattr(model.config, "quantization_config", None)
     if settings is None:
         return None
@@ -49,35 +49,35 @@ def quantized(model: PreTrainedModel) -> str | None:
 
 
 def need_device_map() -> None:
-    """Raises `MissingExtraError` where a device map cannot be followed."""
+    """Raises `MissingExtraError` if device maps are not supported by what is installed."""
     _need("accelerate", "devices")
 
 
 def check_placement(model: PreTrainedModel, blocks: Sequence[nn.Module]) -> None:
-    """Refuses what would be inexact or would fail in the middle of a study.
+    """Refuses weights that would give inexact results or fail in the middle of a study.
 
     Raises:
         CapabilityError: 8-bit weights with outlier columns, or weights outside the decoder's blocks
-            that wait in memory or on disk.
+            that are offloaded to memory or disk.
     """
     settings: Any = getattr(model.config, "quantization_config", None)
     if getattr(settings, "load_in_8bit", False) and settings.llm_int8_threshold > 0:
         raise CapabilityError(
-            "8-bit weights with outlier columns (llm_int8_threshold above 0) give a position "
-            "another result beside other rows, so no counterfactual is exact: load the model with "
-            "llm_int8_threshold=0.0, which quantization='8bit' does"
+            "8-bit weights with outlier columns (llm_int8_threshold above 0) make a position's "
+            "result depend on other rows, so no counterfactual is exact: load the model with "
+            "llm_int8_threshold=0.0, as quantization='8bit' does"
         )
     inside = {id(part) for block in blocks for part in block.parameters()}
     for name, part in model.named_parameters():
         if part.is_meta and id(part) not in inside:
             raise CapabilityError(
-                f"{name} is offloaded, and only the decoder's blocks may be: give everything else "
-                "a device in device_map"
+                f"{name} is offloaded, which only the decoder's blocks may be: give everything "
+                "else a device in device_map"
             )
 
 
 def stored_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    """Every stored tensor with its name in order of the names, one in memory at a time."""
+    """Yields every stored tensor, ordered by name, with one at a time in memory."""
     homes = dict(model.named_modules())
     for name, tensor in sorted(model.state_dict().items()):
         if not tensor.is_meta:
@@ -85,9 +85,9 @@ def stored_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
             continue
         from accelerate.utils import align_module_device
 
-        home, _, own = name.rpartition(".")
+        home, _, attribute = name.rpartition(".")
         with align_module_device(homes[home], torch.device("cpu")):
-            yield name, getattr(homes[home], own).detach()
+            yield name, getattr(homes[home], attribute).detach()
 
 
 def _need(package: str, extra: str) -> None:

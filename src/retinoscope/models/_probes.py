@@ -15,17 +15,18 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 WHOLE = 1 << 16
-"""Vectors of up to so many numbers are read as a whole."""
+"""Vectors of up to this many numbers are read whole."""
 
 _SAME_SIZE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-_OWN_BUFFERS = ("dynamic", "longrope")
-"""Kinds of rotary positions whose frequencies the model itself sets anew in a forward pass."""
+_SELF_UPDATED = ("dynamic", "longrope")
+"""Kinds of rotary positions whose frequencies the model itself updates in a forward pass."""
 
 
 class Probes:
     """Reads a line through every tensor that touches each of its rows and columns.
 
-    On the CPU as one digest; on a device as one tensor for each type of numbers, compared there.
+    On the CPU, the values are hashed; on a device they are kept as one tensor per dtype and
+    compared there.
     """
 
     def __init__(self, tensors: Iterable[Tensor]) -> None:
@@ -49,13 +50,13 @@ class Probes:
         self._kept = {place: torch.cat(some) for place, some in self._there.items()}
 
     def same(self) -> bool:
-        """Whether the values are those that were there at first."""
+        """Whether the values are the initial ones."""
         return self._read_here() == self._here and all(
             torch.equal(torch.cat(some), self._kept[place]) for place, some in self._there.items()
         )
 
     def values(self) -> tuple[bytes, ...]:
-        """A digest of what was read at first, by device."""
+        """A digest of the initial values, by device."""
         there = (kept.cpu().numpy().tobytes() for kept in self._kept.values())
         return (self._here, *map(xxhash.xxh3_128_digest, there))
 
@@ -68,11 +69,11 @@ class Probes:
 
 
 def line_through(tensor: Tensor) -> Tensor | None:
-    """A view of some values as integers, none copied; None where there are no plain values.
+    """A view of some values as integers, without copying; None if there are no plain values.
 
-    All of a vector (an even choice of a long one). Of a matrix of r x c numbers, in the order in
-    which they lie, every s-th: s is at most r and has no common divisor with c, so that the first c
-    of them lie in different columns; and s is smaller than c, so that no row is left out.
+    Of a vector all values (of a long one, evenly spaced ones). Of a matrix of r x c numbers, in
+    memory order, every s-th: s is at most r and coprime to c, so that the first c of them lie in
+    different columns; and s is smaller than c, so that no row is left out.
     """
     size = _SAME_SIZE.get(tensor.element_size())
     if tensor.layout != torch.strided or not tensor.numel() or size is None:
@@ -81,7 +82,7 @@ def line_through(tensor: Tensor) -> Tensor | None:
         plain = tensor.detach().as_subclass(Tensor)
         packed = getattr(getattr(tensor, "quant_state", None), "shape", None)
         if packed is not None and plain.is_contiguous() and plain.numel() % packed[0] == 0:
-            # Weights in 4 bits lie as one column.
+            # 4-bit weights are stored as a single column.
             plain = plain.view(packed[0], -1)
         plain = plain.permute(sorted(range(plain.ndim), key=lambda d: -plain.stride(d)))
         if not plain.is_contiguous():
@@ -100,17 +101,17 @@ def line_through(tensor: Tensor) -> Tensor | None:
 
 
 def _halves(shape: Sequence[int]) -> tuple[int, int]:
-    """An array as a matrix that is as square as the order of its numbers allows."""
+    """An array's shape as a matrix, as square as its memory order allows."""
     cuts = [(prod(shape[:cut]), prod(shape[cut:])) for cut in range(len(shape) + 1)]
     return min(cuts, key=max)
 
 
 def watched_tensors(modules: Iterable[nn.Module]) -> tuple[list[Tensor], list[object]]:
-    """The tensors that a pass depends on, each once, and what says of those on disk.
+    """The tensors that a pass depends on, each once, and the facts about those on disk.
 
-    Left out are the buffers that the model itself changes in a pass.
+    Buffers that the model itself changes in a pass are left out.
     """
-    found: dict[int, Tensor] = {}
+    tensors: dict[int, Tensor] = {}
     files: list[object] = []
     for module in modules:
         for name, tensor in (*module._parameters.items(), *module._buffers.items()):
@@ -119,16 +120,16 @@ def watched_tensors(modules: Iterable[nn.Module]) -> tuple[list[Tensor], list[ob
             waiting = _waiting(module, name) if tensor.is_meta else tensor
             if isinstance(waiting, Tensor):
                 parts = [*_parts(waiting), *_statistics(module, tensor)]
-                found.update((id(part), part) for part in parts)
+                tensors.update((id(part), part) for part in parts)
             else:
                 files.append((name, tuple(tensor.shape), tensor.dtype, waiting))
-    return list(found.values()), files
+    return list(tensors.values()), files
 
 
 def model_owned(module: nn.Module, name: str) -> bool:
     """Whether a buffer is the model's own working memory."""
     return name.endswith("inv_freq") and any(
-        kind in str(getattr(module, "rope_type", "")) for kind in _OWN_BUFFERS
+        kind in str(getattr(module, "rope_type", "")) for kind in _SELF_UPDATED
     )
 
 
@@ -143,7 +144,7 @@ def _parts(tensor: Tensor) -> Iterator[Tensor]:
 
 
 def _statistics(module: nn.Module, tensor: Any) -> Iterator[Tensor]:
-    """What bitsandbytes keeps beside quantised weights."""
+    """The statistics that bitsandbytes keeps beside quantised weights."""
     state = getattr(tensor, "quant_state", None)
     for holder in (state, getattr(state, "state2", None)):
         for name in ("absmax", "code", "offset"):
@@ -157,14 +158,14 @@ def _statistics(module: nn.Module, tensor: Any) -> Iterator[Tensor]:
 
 
 def _waiting(module: nn.Module, name: str) -> Tensor | object:
-    """An offloaded tensor where accelerate keeps it: in memory, or the facts of its file."""
+    """An offloaded tensor if accelerate keeps it in memory, else facts about its file."""
     hook = getattr(module, "_hf_hook", None)
-    for one in getattr(hook, "hooks", (hook,)):
-        held = getattr(one, "weights_map", None)
-        if held is None:
+    for part in getattr(hook, "hooks", (hook,)):
+        weights = getattr(part, "weights_map", None)
+        if weights is None:
             continue
-        key = getattr(held, "prefix", "") + name
-        loader = getattr(held, "dataset", held)
+        key = getattr(weights, "prefix", "") + name
+        loader = getattr(weights, "dataset", weights)
         kept = getattr(loader, "state_dict", loader)
         if isinstance(kept, dict) and isinstance(kept.get(key), Tensor):
             return kept[key]

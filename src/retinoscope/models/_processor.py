@@ -1,4 +1,4 @@
-"""Opens a processor whose images are handled by PIL, also where its part for videos cannot be."""
+"""Opens processors that handle images with PIL, even if their video part cannot be opened."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transformers import (
     ProcessorMixin,
 )
 
-# The library's older versions hide this name behind torchvision, which its PIL form needs not.
+# Older versions of the library need torchvision for this name, although its PIL form does not.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 from transformers.utils import is_torchvision_available
@@ -23,11 +23,11 @@ _PARTS = {"image_processor", "tokenizer", "video_processor"}
 
 
 def open_processor(name: str, config: PreTrainedConfig) -> Any:
-    """What `AutoProcessor` gives, with the plain PIL image processor.
+    """Opens what `AutoProcessor` opens, with the plain PIL image processor.
 
-    That one needs no torchvision, and its geometry is the one that a layout describes, resampling
-    kernel included. A part for videos needs torchvision; without it the processor is made without
-    that part, which images do not use.
+    It needs no torchvision, and layouts describe its geometry, including the resampling kernel.
+    The video part needs torchvision; without it the processor is built without that part, which
+    images do not use.
 
     Raises:
         Exception: whatever the library raises for a processor that does not load.
@@ -48,12 +48,12 @@ def open_processor(name: str, config: PreTrainedConfig) -> Any:
         "video_processor": video,
     }
     settings, _ = kind.get_processor_dict(name)
-    made = kind if video is not None else _without_video(kind)
-    return made.from_args_and_dict([parts[one] for one in names], settings)
+    class_ = kind if video is not None else _without_video(kind)
+    return class_.from_args_and_dict([parts[part] for part in names], settings)
 
 
 def _without_video(kind: type[ProcessorMixin]) -> Any:
-    """`kind`, which can then be made without its part for videos."""
+    """A subclass of `kind` that can be created without its video part."""
 
     def check(self: ProcessorMixin, name: str, given: object) -> object:
         if name == "video_processor" and given is None:

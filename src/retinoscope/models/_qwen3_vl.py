@@ -1,4 +1,4 @@
-"""Qwen3-VL: as Qwen2-VL, and features of the vision tower are added inside the decoder."""
+"""Qwen3-VL: like Qwen2-VL, with features of the vision tower added inside the decoder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from ._qwen_vl import QwenVLAdapter
 
 _NO_GRADIENTS = (
     "an edited visual token loses the features that are added after the first blocks (DeepStack), "
-    "so the logit jumps on the way from a baseline: choose tokens in another way"
+    "so the logit jumps on the path from a baseline: choose tokens in another way"
 )
 
 
 class Qwen3VLAdapter(QwenVLAdapter):
     """`Qwen3VLForConditionalGeneration`.
 
-    What DeepStack adds is part of the image (`EncodedImage.added`) and goes where its embeddings
-    go: with a donor's embeddings come the donor's features, with a fill of no image none, so that
-    an ablated token leaves nothing behind. It is added between two blocks, after the hooks on the
-    first and before those on the second: `hidden(layer)` has it, unlike the library's
-    `output_hidden_states`, and a patched state is what the next block reads. A patch replaces a
-    state and nothing else: what later blocks add to that position stays the run's own.
+    The features that DeepStack adds are part of the image (`EncodedImage.added`) and go where its
+    embeddings go: with a donor's embeddings come the donor's features, with a fill without an image
+    none, so that an ablated token leaves nothing behind. They are added between two blocks, after
+    the hooks on the first and before those on the second: unlike the library's
+    `output_hidden_states`, `hidden(layer)` includes them, and a patched state is what the next
+    block reads. A patch replaces only a state: what later blocks add there stays the run's own.
 
     Source: Bai et al. 2025, "Qwen3-VL Technical Report"; Meng et al. 2024, "DeepStack".
     """
@@ -46,18 +46,18 @@ class Qwen3VLAdapter(QwenVLAdapter):
         return [image.embeddings for image in self.encode(pixels)]
 
     def encode(self, pixels: Sequence[Mapping[str, Tensor]]) -> list[EncodedImage]:
-        done = self._seen(pixels)
-        counts = [self.visual_count(one) for one in pixels]
-        # Older versions of the library leave these features of all images in one piece.
+        output = self._seen(pixels)
+        counts = [self.visual_count(image) for image in pixels]
+        # Older versions of the library return these features of all images in one piece.
         added = [
             part.split(counts) if isinstance(part, Tensor) else part
-            for part in done.deepstack_features
+            for part in output.deepstack_features
         ]
-        found: list[EncodedImage] = []
-        for features in zip(done.pooler_output, *added, strict=True):
-            own = [part.to(device=self.device, dtype=self.dtype) for part in features]
-            found.append(EncodedImage(own[0], tuple(own[1:])))
-        return found
+        images: list[EncodedImage] = []
+        for features in zip(output.pooler_output, *added, strict=True):
+            parts = [part.to(device=self.device, dtype=self.dtype) for part in features]
+            images.append(EncodedImage(parts[0], tuple(parts[1:])))
+        return images
 
     # The decoder
 
@@ -67,9 +67,10 @@ class Qwen3VLAdapter(QwenVLAdapter):
         if any(start <= places[-1] for places in inputs.image_positions):
             tables = [table[start:stop] for table in inputs.added()]
             assert tables, "expected the inputs of a run, whose images are encoded"
-            # Behind the prompt nothing is added.
+            # Nothing is added after the prompt.
             rows = max(stop - n, 0)
-            given["deepstack"] = DeepStack(tuple(pad(one, (0, 0, 0, rows))[None] for one in tables))
+            padded = (pad(table, (0, 0, 0, rows))[None] for table in tables)
+            given["deepstack"] = DeepStack(tuple(padded))
         return given
 
     def decode(
@@ -80,10 +81,10 @@ class Qwen3VLAdapter(QwenVLAdapter):
         deepstack: DeepStack | None = None,
         **extra: Any,
     ) -> Float[Tensor, "batch token d_model"]:
-        """As `Adapter.decode`, with the features that belong to `embeds` added after the blocks.
+        """Like `Adapter.decode`, with the features of `embeds` added after the blocks.
 
         Raises:
-            CapabilityError: gradients with respect to the visual tokens are asked for.
+            CapabilityError: gradients with respect to the visual tokens are requested.
         """
         if deepstack is None:
             return super().decode(embeds, cache, **extra)
@@ -104,9 +105,9 @@ class Qwen3VLAdapter(QwenVLAdapter):
 def _adding(
     block: nn.Module, following: nn.Module | None, values: Float[Tensor, "batch token d_model"]
 ) -> Iterator[None]:
-    """Inside, `values` are added between two blocks, as the library does it.
+    """Adds `values` between two blocks, as the library does.
 
-    That is after all hooks on what `block` hands on, and before those on what the next one gets.
+    This is after all hooks on the output of `block`, and before those on the next one's input.
     """
 
     def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -10,10 +10,10 @@ from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
 
-from ..errors import InputError
 from ._adapter import Inputs
 from ._layout import Frame, Layout, grid_layout
 from ._placeholder import PlaceholderAdapter
+from ._resized import refused_by_processor
 
 
 class QwenVLAdapter(PlaceholderAdapter):
@@ -22,7 +22,7 @@ class QwenVLAdapter(PlaceholderAdapter):
     An image is resized so that both sides are multiples of a merged patch; a visual token is a
     square of `spatial_merge_size` x `spatial_merge_size` patches of the resized image. Text has the
     same position on all three rotary axes; a visual token has its row and column on the second and
-    the third, and what follows an image goes on from its longer side.
+    third, and what follows an image continues from its longer side.
 
     Source: Wang et al. 2024, "Qwen2-VL", sections 2.1 and 2.2.
     """
@@ -33,15 +33,9 @@ class QwenVLAdapter(PlaceholderAdapter):
     # Images
 
     def _preprocess(self, image: Image.Image) -> Mapping[str, Tensor]:
-        try:
+        # The processor refuses images with an aspect ratio above 200.
+        with refused_by_processor(image, ValueError):
             done = self.processor.image_processor(images=[image], return_tensors="pt")
-        except ValueError as error:
-            # The processor refuses images that are more than 200 times as long as wide.
-            width, height = image.size
-            raise InputError(
-                f"expected an image that the model's processor takes, got {width}x{height} pixels "
-                f"({error}): crop it"
-            ) from error
         return {name: done[name] for name in ("pixel_values", "image_grid_thw")}
 
     @property
@@ -67,15 +61,15 @@ class QwenVLAdapter(PlaceholderAdapter):
         self, pixels: Sequence[Mapping[str, Tensor]]
     ) -> list[Float[Tensor, "token d_model"]]:
         features = self._seen(pixels).pooler_output
-        return [one.to(device=self.device, dtype=self.dtype) for one in features]
+        return [image.to(device=self.device, dtype=self.dtype) for image in features]
 
     def _seen(self, pixels: Sequence[Mapping[str, Tensor]]) -> Any:
         """The vision tower's output for all images at once."""
         tower = next(self.model.model.visual.parameters())
         encode: Any = self.model.model.get_image_features
         return encode(
-            torch.cat([one["pixel_values"] for one in pixels]).to(tower.device, tower.dtype),
-            torch.cat([one["image_grid_thw"] for one in pixels]).to(tower.device),
+            torch.cat([image["pixel_values"] for image in pixels]).to(tower.device, tower.dtype),
+            torch.cat([image["image_grid_thw"] for image in pixels]).to(tower.device),
             return_dict=True,
         )
 
@@ -86,7 +80,7 @@ class QwenVLAdapter(PlaceholderAdapter):
         return {"position_ids": positions[:, None].to(self.device)}
 
     def rotary_positions(self, inputs: Inputs, stop: int) -> Int[Tensor, "3 token"]:
-        """Time, row and column of every position before `stop`; generated text included."""
+        """Time, row and column of every position before `stop`, including generated text."""
         parts: list[Tensor] = []
         done = following = 0
         for places, pixels in zip(inputs.image_positions, inputs.pixels, strict=True):
@@ -102,7 +96,7 @@ class QwenVLAdapter(PlaceholderAdapter):
 
 
 class Qwen25VLAdapter(QwenVLAdapter):
-    """`Qwen2_5_VLForConditionalGeneration`: windows in the vision tower, else as Qwen2-VL.
+    """`Qwen2_5_VLForConditionalGeneration`: like Qwen2-VL, with windows in the vision tower.
 
     Source: Bai et al. 2025, "Qwen2.5-VL Technical Report", section 2.1.
     """

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from ._layout import Frame, Layout, grid_layout
+from ._layout import Frame, Layout, grid_layout, joined_layout
 
 
 def tiled_layout(
@@ -15,14 +13,14 @@ def tiled_layout(
     grids: Sequence[tuple[int, int]],
     side: float,
 ) -> Layout:
-    """The tiles row by row, followed by the whole image if there is one grid more.
+    """The tiles row by row, followed by the whole image if there is one more grid.
 
-    Each tile is a resized cutting without padding, and the resized image is exactly its tiles.
+    Each tile is a crop of the resized image without padding, which the tiles cover exactly.
 
     Args:
         size: width and height of the original image.
         tiles: rows and columns of tiles; (1, 1) for an image that stays whole.
-        grids: rows and columns of visual tokens of each tile, all alike but for the whole image.
+        grids: rows and columns of visual tokens of each tile, all equal except for the whole image.
         side: side of a visual token in processed pixels.
     """
     width, height = size
@@ -35,13 +33,4 @@ def tiled_layout(
         x, y = columns * side, rows * side
         frame = Frame(x * across / width, y * down / height, x * column, y * row)
         parts.append(grid_layout(size, frame, (rows, columns), side))
-    if len(parts) == 1:
-        return parts[0]
-    return Layout(
-        size=size,
-        boxes=np.concatenate([part.boxes for part in parts]),
-        rows=np.concatenate([part.rows for part in parts]),
-        columns=np.concatenate([part.columns for part in parts]),
-        tiles=np.repeat(np.arange(len(parts)), [len(part) for part in parts]),
-        grid=None,
-    )
+    return parts[0] if len(parts) == 1 else joined_layout(parts)

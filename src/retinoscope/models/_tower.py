@@ -1,4 +1,4 @@
-"""Opens models without a decoder of their own: vision towers, and pairs of vision and text."""
+"""Opens models without a decoder: vision towers, and pairs of vision and text towers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-# The library's older versions hide this name behind torchvision, which its PIL form needs not.
+# Older versions of the library need torchvision for this name, although its PIL form does not.
 from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from ..device import device_of
@@ -38,21 +38,21 @@ def open_tower(
     device: str | torch.device | None = None,
     allow_pickle: bool = False,
 ) -> tuple[PreTrainedModel, Any, Any] | None:
-    """A model of the library in evaluation mode, its image processor and its tokenizer.
+    """Opens a model in evaluation mode, its image processor and its tokenizer.
 
-    The tokenizer is None for a model without text. The whole is None where `source` is a
-    vision-language model, which `open_model` opens; then no weights are read.
+    The tokenizer is None for a model without text. The result is None if `source` is a
+    vision-language model, which `open_model` opens; no weights are read then.
 
     Args:
         source: a folder or a Hub id.
-        dtype: float32 unless given.
-        device: "cpu" unless given.
+        dtype: by default float32.
+        device: by default "cpu".
         allow_pickle: also load weights in pickle format, which can run any code.
 
     Raises:
         InputError: what `open_model` raises, or no image processor beside the model.
     """
-    # Pickled weights are refused where they are read: those of a VLM are for `open_model`.
+    # Pickled weights are refused later, where they are read; for a VLM, by `open_model`.
     name = located(source, allow_pickle=True)
     config = read_config(name)
     if is_vlm(config):
@@ -82,9 +82,9 @@ def open_tower(
 def open_matching(
     source: str | os.PathLike[str],
 ) -> tuple[BlipForImageTextRetrieval, Any] | None:
-    """BLIP for image-text matching on the CPU, in float32 and evaluation mode, and its processor.
+    """Opens BLIP for image-text matching on the CPU, in float32, and its processor.
 
-    None where `source` is another model; then no weights are read.
+    None if `source` is another model; no weights are read then.
 
     Args:
         source: a folder or a Hub id.

@@ -1,4 +1,4 @@
-"""VIP-LLaVA: features of several layers of the vision tower, side by side."""
+"""VIP-LLaVA: features of several layers of the vision tower, concatenated."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class VipLlavaAdapter(LlavaAdapter):
     """`VipLlavaForConditionalGeneration`.
 
     A visual token is one patch, as in LLaVA-1.5; the projector reads it at several layers of the
-    vision tower at once, always without the class token. Marks that a user draws on the image
-    ("visual prompts") are part of its pixels.
+    vision tower, always without the class token. Marks that a user draws on the image ("visual
+    prompts") are part of its pixels.
 
     Source: Cai et al. 2024, "ViP-LLaVA: Making Large Multimodal Models Understand Arbitrary Visual
     Prompts", section 3.
@@ -28,7 +28,7 @@ class VipLlavaAdapter(LlavaAdapter):
 
     @property
     def _drops_first(self) -> bool:
-        # The model's code has no other way and its configuration no field for it.
+        # The model's code always does so, and its configuration has no field for it.
         return True
 
     def _conversation(self, text: str, n_images: int) -> str:

@@ -1,8 +1,7 @@
 """The state of a model: whether its weights, structure, settings or hooks changed.
 
-What was computed with one state is not served to another. `Watch.look` tells the states apart in a
-fraction of a run's time; what it compares, and the one kind of edit that it cannot see, is said in
-`_Snapshot`.
+Results computed in one state are never used in another. `Watch.look` detects changes in a fraction
+of a run's time; `_Snapshot` describes what it compares, and the one kind of edit that it misses.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from ._probes import WHOLE, Probes, watched_tensors
 _training = operator.itemgetter("training")
 _version = operator.attrgetter("_version")
 _LIBRARIES = ("transformers.", "accelerate.", "retinoscope.")
-"""Their hooks come and go with what a pass is asked for, and change nothing that it computes."""
+"""Hooks of these libraries come and go with the requested outputs, and change no computation."""
 
 
 @dataclass(frozen=True)
 class ModelState:
-    """What a model computes with, as far as it can be told cheaply; equal states compute the same.
+    """What a model computes with, as far as cheap checks show; equal states compute the same.
 
     Attributes:
-        watch: of which model.
+        watch: the watch of the model.
         structure: counts the changes of the tree of modules.
         weights: counts the changes of parameters, buffers and modules.
-        settings: which of the configurations seen so far is in force.
+        settings: index of the configuration in force, among those seen so far.
         hooks: ids of the forward hooks that somebody put on the model, each after its module's.
-        numerics: autocast and the precision of matrix products.
+        numerics: autocast, and the precision of matrix products.
     """
 
     watch: Watch = field(repr=False)
@@ -52,16 +51,16 @@ class ModelState:
     numerics: tuple[object, ...]
 
     def but_for_hooks(self, other: ModelState) -> bool:
-        """Whether two states differ in nothing else."""
+        """Whether two states differ in hooks at most."""
         return replace(self, hooks=()) == replace(other, hooks=())
 
     def hooks_on(self, modules: Iterable[nn.Module]) -> frozenset[int]:
-        """The hooks on some modules and on what is inside them."""
+        """The hooks on some modules and on their submodules."""
         inside = {id(part) for module in modules for part in module.modules()}
         return frozenset(hook for module, hook in self.hooks if module in inside)
 
     def changes(self, since: ModelState) -> str:
-        """What differs from an earlier state, in words; "" where nothing does."""
+        """The differences from an earlier state, in words; "" if there are none."""
         if self.watch is not since.watch:
             return "the model is another one"
         changed = [
@@ -78,7 +77,7 @@ class ModelState:
 
 
 class Watch:
-    """Watches one model; all that is made of the same model shares it. Made by `watch_of`."""
+    """Watches one model; everything made from that model shares it. Made by `watch_of`."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -92,15 +91,15 @@ class Watch:
         self._content: tuple[int, Mapping[str, str]] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Watch:
-        # A copied model is another model: its copy is watched by itself.
+        # A copied model is another model, with a watch of its own.
         return watch_of(copy.deepcopy(self.model, memo))
 
     def look(self, *, values: bool = True) -> ModelState:
-        """The state that the model is in now.
+        """Returns the model's current state.
 
         Args:
-            values: also read values, which costs most; not where another look follows before
-                anything is computed.
+            values: also read values, the most expensive check; unnecessary if another look follows
+                before anything is computed.
 
         Raises:
             InputError: a module is in training mode, where dropout changes every pass.
@@ -110,7 +109,7 @@ class Watch:
             assert self._snapshot is not None
             if any(map(_training, self._snapshot.own)):
                 refuse_training(self.model)
-            found = ModelState(
+            state = ModelState(
                 self,
                 self._structure,
                 self._weights,
@@ -118,21 +117,21 @@ class Watch:
                 self._snapshot.hooks(),
                 _numerics(),
             )
-            # The same object for as long as nothing changes.
-            if found != self._last:
-                self._last = found
+            # The same object as long as nothing changes.
+            if state != self._last:
+                self._last = state
             assert self._last is not None
             return self._last
 
     @property
     def last(self) -> ModelState:
-        """The state at the last look; looks where there was none."""
+        """The state at the last look; looks if there was none."""
         return self.look() if self._last is None else self._last
 
     def settle(self) -> None:
-        """Takes changes that quantised weights made themselves in a pass as no change.
+        """Ignores changes that quantised weights made themselves during a pass.
 
-        bitsandbytes arranges them anew in the first pass in which it uses them.
+        bitsandbytes rearranges them in the first pass that uses them.
         """
         with entering(self.model):
             if self._snapshot is not None and self._snapshot.quantised:
@@ -141,19 +140,19 @@ class Watch:
                 self._weights, self._structure = weights, structure
 
     def changed(self) -> None:
-        """Counts a change that cannot be seen."""
+        """Counts a change that cannot be detected."""
         with entering(self.model):
             self._snapshot = None
             self._weights += 1
 
     def content(self) -> Mapping[str, str]:
-        """A digest of every stored tensor's bytes by its name; read once for each state."""
+        """A digest of every stored tensor's bytes, by name; computed once per state."""
         with entering(self.model):
             self._compare()
             return self.content_at_last_look()
 
     def content_at_last_look(self) -> Mapping[str, str]:
-        """As `content`, without looking for changes again."""
+        """Like `content`, without looking for changes first."""
         with entering(self.model):
             if self._content is None or self._content[0] != self._weights:
                 self._content = (self._weights, content_of(self.model))
@@ -163,12 +162,12 @@ class Watch:
         before = self._snapshot
         if before is not None and before.holds(values):
             return
-        # What was held of the weights before is let go first, so that two copies never lie here.
-        told = None if before is None else before.told()
+        # Release what the previous snapshot held, so that there are never two copies.
+        compared = None if before is None else before.compared()
         modules = None if before is None else before.modules
         self._snapshot = before = None
         self._snapshot = _Snapshot(self.model)
-        if told is not None and self._snapshot.told() != told:
+        if compared is not None and self._snapshot.compared() != compared:
             self._weights += 1
         if modules is not None and self._snapshot.modules != modules:
             self._structure += 1
@@ -179,7 +178,7 @@ class Watch:
         if self._as_found == now:
             return self._number
         self._as_found = self._snapshot.kept_settings()
-        # As it is for everybody else, where another thread has its own attention in place.
+        # As seen by everybody else, without another thread's attention override.
         now = [
             {key: _own_name(value) for key, value in config.items() if key not in PASSING}
             for config in self._as_found
@@ -191,11 +190,11 @@ class Watch:
 
 
 _SAME_IN_TRAINING = ("linear", "normalization", "sparse", "container", "conv")
-"""Files of `torch.nn.modules` whose modules compute in training as in evaluation."""
+"""Modules in these files of `torch.nn.modules` compute the same in training and evaluation."""
 
 
 def refuse_training(model: nn.Module) -> None:
-    """Raises `InputError` where training mode can matter: not in a lone `nn.Identity`, say."""
+    """Raises `InputError` where training mode can matter (not in an `nn.Identity`, for example)."""
     for name, module in model.named_modules():
         home, _, kind = type(module).__module__.rpartition(".")
         plain = home == "torch.nn.modules" and kind in _SAME_IN_TRAINING
@@ -211,13 +210,13 @@ def _own_name(value: object) -> object:
 
 
 def _own_forward(forward: object) -> int:
-    """The id of a module's own `forward`, also while a thread has replaced it by one of ours."""
-    ours = type(forward).__module__.startswith(__name__.partition(".")[0])
-    return id(getattr(forward, "replaced", forward) if ours else forward)
+    """The id of a module's own `forward`, even while a thread has replaced it temporarily."""
+    replaced = type(forward).__module__.startswith(__name__.partition(".")[0])
+    return id(getattr(forward, "replaced", forward) if replaced else forward)
 
 
 def _numerics() -> tuple[object, ...]:
-    """What a pass's numbers depend on outside of the model."""
+    """Global settings that a pass's numbers depend on."""
     kinds = ("cpu", "cuda", "mps") if torch.is_autocast_enabled("mps") else ("cpu", "cuda")
     on = tuple(
         (kind, torch.get_autocast_dtype(kind)) for kind in kinds if torch.is_autocast_enabled(kind)
@@ -229,21 +228,22 @@ _WATCHES: WeakValueDictionary[int, Watch] = WeakValueDictionary()
 
 
 def watch_of(model: nn.Module) -> Watch:
-    """The watch of this very model. A watch holds its model, so that its id stays its own."""
-    found = _WATCHES.get(id(model))
-    if found is None:
-        found = _WATCHES[id(model)] = Watch(model)
-    return found
+    """Returns the watch of this model, which keeps the model alive, so that its id stays unique."""
+    watch = _WATCHES.get(id(model))
+    if watch is None:
+        watch = _WATCHES[id(model)] = Watch(model)
+    return watch
 
 
 class _Snapshot:
-    """A model as it was found.
+    """A snapshot of a model, for comparison.
 
-    Compared are: the modules, their `forward`s and plain settings (a scale, which adapter is on);
-    which tensors they hold; each tensor's address and strides; its version, which PyTorch raises at
-    every edit in place; and some of its values, because an edit through `.data` raises no version.
-    These values touch every row and every column of a matrix. So an edit through `.data` is missed
-    if it changes only other elements, which the owner of the model can say by `Watch.changed`.
+    Compared are: the modules, their `forward`s and plain settings (a scale, the active adapter);
+    which tensors they hold; each tensor's address and strides; its version, which PyTorch counts up
+    at every in-place edit; and some of its values, because an edit through `.data` does not change
+    the version. These values touch every row and every column of a matrix, so an edit through
+    `.data` is missed only if it avoids all of them; the owner of the model can report such an edit
+    with `Watch.changed`.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -266,21 +266,21 @@ class _Snapshot:
             for module in modules
             for hooks in (module._forward_hooks, module._forward_pre_hooks)
         ]
-        configs = {id(held): held for held in (one.get("config") for one in self.own) if held}
-        self._configs = [held for held in configs.values() if hasattr(held, "__dict__")]
-        self.settings = [one.__dict__ for one in self._configs]
+        configs = {id(c): c for c in (attributes.get("config") for attributes in self.own) if c}
+        self._configs = [config for config in configs.values() if hasattr(config, "__dict__")]
+        self.settings = [config.__dict__ for config in self._configs]
         self._tensors, self._on_disk = watched_tensors(modules)
         self._addresses = list(map(Tensor.data_ptr, self._tensors))
-        # A vector's values are all compared, so that neither versions nor strides matter.
-        large = [one for one in self._tensors if one.ndim > 1 or one.numel() > WHOLE]
-        self._large = [one for one in large if not one.is_inference()]
+        # All values of a vector are compared, so versions and strides do not matter.
+        large = [part for part in self._tensors if part.ndim > 1 or part.numel() > WHOLE]
+        self._large = [part for part in large if not part.is_inference()]
         self._versions = list(map(_version, self._large))
         self._strides = list(map(Tensor.stride, self._large))
         self._probes = Probes(self._tensors)
         self.quantised = getattr(model, "quantization_method", None) is not None
 
     def holds(self, values: bool) -> bool:
-        """Whether the model is still as it was found; the cheapest comparisons come first."""
+        """Whether the model is unchanged; the cheapest comparisons come first."""
         if any(self._empty) or list(map(len, self._full)) != self._lengths:
             return False
         held = chain.from_iterable(map(dict.values, self._full))
@@ -295,14 +295,14 @@ class _Snapshot:
             and (not values or self._probes.same())
         )
 
-    def told(self) -> object:
-        """All that is compared, for two snapshots. Tensors that are offloaded are made anew at each
-        pass, so that they go by where they wait."""
+    def compared(self) -> object:
+        """Everything to compare between two snapshots. Offloaded tensors are created anew in each
+        pass and therefore compared by where they are stored."""
         return (
             self.modules,
             list(map(_own_forward, self._forwards)),
             self._attributes.values(),
-            [id(one) for one in self._tensors],
+            [id(tensor) for tensor in self._tensors],
             self._addresses,
             self._versions,
             self._strides,
@@ -311,17 +311,17 @@ class _Snapshot:
         )
 
     def kept_settings(self) -> list[dict[str, Any]]:
-        """A copy of the settings as they are; configurations inside others stay themselves."""
-        return copy.deepcopy(self.settings, {id(one): one for one in self._configs})
+        """A copy of the settings, with nested configurations kept as they are."""
+        return copy.deepcopy(self.settings, {id(config): config for config in self._configs})
 
     def hooks(self) -> tuple[tuple[int, int], ...]:
         """Ids of the forward hooks, each after that of its module."""
         if not any(self._hooks):
             return ()
         return tuple(
-            (self.modules[number // 2][0], one)
+            (self.modules[number // 2][0], ident)
             for number, hooks in enumerate(self._hooks)
             if hooks
-            for one, hook in hooks.items()
+            for ident, hook in hooks.items()
             if not str(getattr(hook, "__module__", "")).startswith(_LIBRARIES)
         )
