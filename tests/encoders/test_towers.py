@@ -79,7 +79,7 @@ def test_wrong_geometry_is_found_by_changed_pixels() -> None:
             return super().__call__([one.transpose(0) for one in images], **options)
 
     model, _ = vit()
-    with pytest.raises(CapabilityError, match="places of its tokens are not known"):
+    with pytest.raises(CapabilityError, match="places of its tokens are unknown"):
         encoders.load((model, Mirrored(size={"height": 32, "width": 32})))
 
 

@@ -47,7 +47,7 @@ def test_merged_patches_leave_the_projector_and_the_decoder() -> None:
     features = enc.features(rs.data.scenes(1)[0].image, ["projector", "decoder.1"])
     rows, columns = features.grid
     assert len(features) == rows * columns == len(features["decoder.1"])
-    with pytest.raises(CapabilityError, match="not one to one"):
+    with pytest.raises(CapabilityError, match="do not correspond"):
         enc.features(rs.data.scenes(1)[0].image, ["vision.1"])
 
 

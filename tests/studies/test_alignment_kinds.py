@@ -178,7 +178,7 @@ def test_a_matching_model_has_no_locations_to_group(
 ) -> None:
     with pytest.raises(CapabilityError, match="reads image and text together"):
         Grouping(load_matching(blip), samples).run(tmp_path / "run")  # type: ignore[arg-type]
-    with pytest.raises(CapabilityError, match="only BLIP"):
+    with pytest.raises(CapabilityError, match="expected BLIP"):
         load_matching(towers.clip())
 
 

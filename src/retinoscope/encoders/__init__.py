@@ -10,9 +10,9 @@
 
     load_matching("Salesforce/blip-itm-base-coco")     # its maps: retinoscope.saliency.matching
 
-`recipe` trains the comparison that is packaged ("small:mae", "small:contrastive-max", ...). Nothing
-else here trains: encoders are in evaluation mode, run without gradients, and `checksum()` says
-whether their parameters were touched.
+`retinoscope.recipes.encoders` trains the packaged comparison ("small:mae",
+"small:contrastive-max", ...). Nothing here trains: encoders are in evaluation mode and run without
+gradients, and `checksum()` shows whether their parameters were changed.
 """
 
 from ._cache import CachedFeatures, cached_features

@@ -1,4 +1,4 @@
-"""The blocks of a vision tower: found by their shape, read by hooks that are always taken off."""
+"""The blocks of a vision tower: found by their shape, read by temporary hooks."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HOLDERS = (nn.ModuleList, nn.Sequential)
 
 
 def find_blocks(root: nn.Module, outside: nn.Module | None = None) -> list[nn.Module]:
-    """The blocks of the tower in `root`: its largest list of modules of one type.
+    """Finds the blocks of the tower in `root`: its largest list of modules of one type.
 
     Args:
-        outside: a module that is not searched, such as the decoder.
+        outside: a module to skip, such as the decoder.
 
     Raises:
         CapabilityError: no such list.
@@ -36,24 +36,24 @@ def find_blocks(root: nn.Module, outside: nn.Module | None = None) -> list[nn.Mo
             best, most = children, size
     if not best:
         raise CapabilityError(
-            f"{type(root).__name__} has no list of blocks of one type, so its layers are not known"
+            f"{type(root).__name__} has no list of blocks of one type, so its layers are unknown"
         )
     return best
 
 
 @contextmanager
 def watching(blocks: Sequence[nn.Module]) -> Iterator[list[Float[Tensor, "..."]]]:
-    """Inside, a pass fills the list: what the first block receives, and what each returns.
+    """Records during a pass what the first block receives, and what each block returns.
 
-    A tower that runs several times fills it as often; without blocks nothing is seen.
+    A tower that runs several times adds to the list each time; without blocks it stays empty.
     """
-    seen: list[Tensor] = []
+    recorded: list[Tensor] = []
 
     def first(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen.append(args[0] if args else kwargs["hidden_states"])
+        recorded.append(args[0] if args else kwargs["hidden_states"])
 
     def after(_: nn.Module, __: Any, output: Any) -> None:
-        seen.append(output[0] if isinstance(output, tuple) else output)
+        recorded.append(output[0] if isinstance(output, tuple) else output)
 
     with hooked(blocks[:1], before=first), hooked(blocks, after=after):
-        yield seen
+        yield recorded

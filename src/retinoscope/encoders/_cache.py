@@ -35,23 +35,23 @@ def cached_features(
     precision: Literal["float32", "float16"] = "float32",
     progress: Progress | None = None,
 ) -> CachedFeatures:
-    """The features of every image, computed where the folder does not hold them yet.
+    """The features of every image, computed unless the folder already holds them.
 
-    Files lie under the encoder's fingerprint and the layer, and name each image by the fingerprint
-    of its pixels: other images, other layers or an interrupted call leave nothing to be computed
-    twice. A file is written whole or not at all.
+    Files are stored under the encoder's fingerprint and the layer, and name each image by the
+    fingerprint of its pixels, so that nothing is computed twice for other images, other layers or
+    after an interruption. Files are written whole or not at all.
 
     Args:
-        encoder: whose features.
-        samples: samples or images; the same image twice is computed once.
+        encoder: the encoder.
+        samples: samples or images; repeated images are computed once.
         layers: all of the encoder's if None.
-        folder: where they are kept.
-        precision: how they are kept.
-        progress: told how many images are done, of how many.
+        folder: where features are kept.
+        precision: the dtype in which they are kept.
+        progress: called with the number of images done, and their total.
 
     Raises:
-        InputError: no samples, a layer that is not known, features too large for `precision`, or a
-            damaged file; or the encoder changed meanwhile.
+        InputError: no samples, an unknown layer, features too large for `precision`, a damaged
+            file, or an encoder that changed meanwhile.
         CapabilityError: a layer whose tokens have no place in an image.
     """
     arguments.one_of(precision, ("float32", "float16"), "precision")
@@ -86,14 +86,14 @@ def _require_same(encoder: Encoder, state: tuple[ModelState, ...]) -> None:
     for now, before in zip(encoder.state(), state, strict=True):
         if now != before:
             raise InputError(
-                f"{encoder.name}: {now.changes(before)} while its features were computed: begin "
+                f"{encoder.name}: {now.changes(before)} while its features were computed: start "
                 "again"
             )
 
 
 @dataclass(frozen=True, eq=False)
 class CachedFeatures(Sequence[Features]):
-    """Features of a sequence of images, read from their files when they are asked for.
+    """Features of a sequence of images, read from their files on access.
 
     Attributes:
         names: of the layers.
@@ -123,7 +123,7 @@ class CachedFeatures(Sequence[Features]):
         """One layer of every image, float32; images may differ in their number of locations.
 
         Raises:
-            InputError: a layer that was not asked for.
+            InputError: a layer that was not requested.
         """
         if name not in self.names:
             raise InputError(f"expected one of {', '.join(self.names)}, got {name!r}")
@@ -134,7 +134,7 @@ class CachedFeatures(Sequence[Features]):
 
     def _places(self, key: str) -> tuple[np.ndarray, tuple[int, int] | None, tuple[int, int]]:
         file = self._open(self._index[_PLACES][key])
-        rows, columns, width, height = (int(one) for one in file.get_tensor(f"{key} shape"))
+        rows, columns, width, height = (int(value) for value in file.get_tensor(f"{key} shape"))
         return file.get_tensor(key), (rows, columns) if rows else None, (width, height)
 
     def _open(self, path: Path) -> _Handle:
@@ -151,11 +151,11 @@ _Handle = safe_open
 
 
 def _index(folder: Path) -> dict[str, Path]:
-    """Image -> the file that holds it."""
-    found: dict[str, Path] = {}
+    """Maps images to the files that hold them."""
+    file_of: dict[str, Path] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        found.update(dict.fromkeys(_opened(path).keys(), path))
-    return found
+        file_of.update(dict.fromkeys(_opened(path).keys(), path))
+    return file_of
 
 
 def _opened(path: Path) -> _Handle:
@@ -168,7 +168,7 @@ def _opened(path: Path) -> _Handle:
 def _write(
     root: Path, waiting: dict[str, Features], index: dict[str, dict[str, Path]], precision: str
 ) -> None:
-    """Writes one file per layer, and the places last: they mark an image as complete."""
+    """Writes one file per layer, with places last, since they mark an image as complete."""
     files: dict[str, dict[str, np.ndarray]] = {}
     for key, features in waiting.items():
         for name, values in features.layers.items():
@@ -178,7 +178,7 @@ def _write(
             places = files.setdefault(_PLACES, {})
             places[key] = np.ascontiguousarray(features.boxes, dtype=np.float64)
             places[f"{key} shape"] = np.array([*(features.grid or (0, 0)), *features.size])
-    for name, tensors in sorted(files.items(), key=lambda one: (one[0] == _PLACES, one[0])):
+    for name, tensors in sorted(files.items(), key=lambda item: (item[0] == _PLACES, item[0])):
         path = root / name / f"{fingerprint_bytes(*map(str.encode, tensors))}.safetensors"
         write_bytes(path, save(tensors))
         index[name].update(dict.fromkeys(tensors, path))
@@ -186,10 +186,10 @@ def _write(
 
 def _rounded(values: np.ndarray, precision: str, layer: str) -> np.ndarray:
     with np.errstate(over="ignore"):
-        found = np.ascontiguousarray(values.astype(precision))
-    if np.isinf(found).any() and not np.isinf(values).any():
+        rounded = np.ascontiguousarray(values.astype(precision))
+    if np.isinf(rounded).any() and not np.isinf(values).any():
         raise InputError(
             f"expected features of {layer} that {precision} can hold, got "
             f"{np.abs(values).max():.0f}: keep them with precision='float32' (--precision float32)"
         )
-    return found
+    return rounded

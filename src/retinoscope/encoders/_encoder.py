@@ -22,24 +22,24 @@ from ._features import Features
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """Which of several training runs an encoder is the result of."""
+    """The training run that produced an encoder."""
 
     objective: str
     seed: int
 
 
 class Encoder(ABC):
-    """A frozen encoder: in evaluation mode, without gradients, its parameters never written.
+    """A frozen encoder: in evaluation mode, without gradients, with parameters never written.
 
     Made by `load`.
 
     Attributes:
         name: what it was loaded from.
-        parts: names of the layers of each part, from the image on: of "vision" "vision.0" (what the
-            first block of the vision tower receives) to "vision.L" (what the last one returns,
-            before any final norm), of "projector" "projector" (what a decoder receives), of
-            "decoder" "decoder.0" to "decoder.L".
-        training: which of several training runs it is; None where its name does not say.
+        parts: names of the layers of each part, from the image on: for "vision", "vision.0" (the
+            input of the vision tower's first block) to "vision.L" (the output of its last one,
+            before any final norm); for "projector", "projector" (the decoder's input); for
+            "decoder", "decoder.0" to "decoder.L".
+        training: its training run; None if its name does not say.
         settings: what its features depend on besides the weights, such as the prompt.
     """
 
@@ -51,10 +51,10 @@ class Encoder(ABC):
 
     @abstractmethod
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
-        """The features of one image; only what `layers` (all if None) need is computed.
+        """The features of one image; computes only what `layers` (all if None) need.
 
         Raises:
-            InputError: an image that cannot be read, no layers, or a layer that is not known.
+            InputError: an image that cannot be read, no layers, or an unknown layer.
             CapabilityError: a layer whose tokens have no place in the image.
         """
 
@@ -74,43 +74,42 @@ class Encoder(ABC):
 
     @property
     def n_parameters(self) -> int:
-        """Number of parameters, each shared one once."""
+        """Number of parameters, counting shared ones once."""
         return sum(p.numel() for p in _once(p for m in self.modules for p in m.parameters()))
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that change with the weights, the architecture or the settings.
 
-        Every byte of the weights is read, once for each state that they are in.
+        Every byte of the weights is read, once per state.
         """
         return fingerprint_json([self._facts(), [watch.content() for watch in self._watched()]])
 
     def state(self) -> tuple[ModelState, ...]:
-        """The state that the modules are in now.
+        """The current state of the modules.
 
         Raises:
-            InputError: one is in training mode.
+            InputError: a module is in training mode.
         """
         return tuple(watch.look() for watch in self._watched())
 
     def _watched(self) -> list[Watch]:
-        # Held, so that what a watch knows of the weights outlives one call.
+        # Kept, so that a watch's knowledge of the weights outlives one call.
         self._watches = [watch_of(module) for module in self.modules]
         return self._watches
 
     def checksum(self) -> str:
-        """SHA-256 of every parameter and buffer as they are now, computed anew at each call.
+        """SHA-256 of every current parameter and buffer, computed at each call.
 
-        Equal before and after an experiment: the encoder was not touched.
+        If it is equal before and after an experiment, the encoder was not changed.
         """
         return checksum_of(self.modules)
 
     def chosen(self, layers: Sequence[str] | None) -> tuple[str, ...]:
-        """The checked `layers`; all of them if None.
+        """Returns the checked `layers`; all of them if None.
 
         Raises:
-            InputError: no layers, one given twice, or one that is not known; or a module in
-                training mode.
+            InputError: no layers, a duplicate, or an unknown one; or a module in training mode.
             CapabilityError: a layer that this encoder cannot give exactly.
         """
         for module in self.modules:

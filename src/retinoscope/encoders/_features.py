@@ -13,14 +13,13 @@ from ..errors import CapabilityError, InputError, NonFiniteError
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """The features of one image at n locations, the same locations in every layer.
+    """The features of one image at n locations, which are the same in every layer.
 
     Attributes:
-        layers: name of the layer -> (n, d) float32; d may differ from layer to layer. Class tokens,
+        layers: name of the layer -> (n, d) float32; d may differ between layers. Class tokens,
             registers and separators are left out.
-        boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image, NaN where a location holds only
-            padding.
-        grid: (rows, columns) where the locations are one grid in row-major order, else None.
+        boxes: (n, 4) x0 y0 x1 y1 in pixels of the original image; NaN for locations of padding.
+        grid: (rows, columns) if the locations are one grid in row-major order, else None.
         size: width and height of the original image, in pixels.
 
     Raises:
@@ -36,9 +35,9 @@ class Features:
         for name, values in self.layers.items():
             if not np.isfinite(values).all():
                 raise NonFiniteError(
-                    f"the features of layer {name} are not finite (NaN or infinite): where the "
-                    "model computes in float16 load it in bfloat16 or float32 (dtype=), else look "
-                    "at its weights"
+                    f"the features of layer {name} are not finite (NaN or infinite): if the model "
+                    "computes in float16, load it in bfloat16 or float32 (dtype=), else check its "
+                    "weights"
                 )
 
     def __len__(self) -> int:
@@ -63,6 +62,6 @@ class Features:
         """
         if self.grid is None:
             raise CapabilityError(
-                "these locations are tiles, not one grid: use .boxes, which say where each lies"
+                "these locations are tiles, not one grid: use .boxes, which give their places"
             )
         return self[layer].reshape(*self.grid, -1)

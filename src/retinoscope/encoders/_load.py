@@ -25,35 +25,35 @@ Spec = str | os.PathLike[str] | VLM | Encoder | tuple[PreTrainedModel, Any]
 
 
 def load(spec: Spec, *, enlarge: int = 1) -> Encoder:
-    """The frozen encoder that `spec` names.
+    """Loads the frozen encoder that `spec` names.
 
     Args:
         spec: a VLM or what `retinoscope.load` takes ("pocket", "planted:one-hot-patch"); a Hub id
             or a folder of a vision-only or contrastive model of transformers; "timm:NAME";
             "small:OBJECTIVE" of the packaged comparison, or "small:OBJECTIVE/SEED@FOLDER" of one
-            that was trained anew; a pair (model, processor) of transformers objects; or an encoder,
-            which is given back.
-        enlarge: show a tower of transformers images with so many times the pixels along each side,
-            its position embeddings interpolated: more and finer locations.
+            that you trained; a pair (model, processor) of transformers objects; or an encoder,
+            which is returned.
+        enlarge: show a tower of transformers images with this many times the pixels along each
+            side, with interpolated position embeddings: more and finer locations.
 
     Raises:
         InputError: what cannot be loaded, or `enlarge` below 1.
         CapabilityError: a model whose tokens have no places in the image.
         MissingExtraError: "timm:NAME" without timm.
     """
-    found = _load(spec, enlarge)
-    if enlarge != 1 and not isinstance(found, TowerEncoder):
+    encoder = _load(spec, enlarge)
+    if enlarge != 1 and not isinstance(encoder, TowerEncoder):
         raise CapabilityError(
-            f"{found.name}: sees images of its own size only: enlarge is for vision towers of "
+            f"{encoder.name}: accepts images of its own size only: enlarge is for vision towers of "
             "transformers"
         )
-    return found
+    return encoder
 
 
 def _load(spec: Spec, enlarge: int) -> Encoder:
     if isinstance(spec, Encoder):
         if enlarge != 1:
-            raise InputError("expected no enlarge beside a loaded encoder: give it to its load")
+            raise InputError("expected no enlarge for a loaded encoder: pass it when loading")
         return spec
     if isinstance(spec, VLM):
         return VlmEncoder(spec)
@@ -79,16 +79,16 @@ def _load(spec: Spec, enlarge: int) -> Encoder:
 def load_contrastive(
     spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any], *, enlarge: int = 1
 ) -> TwoTower:
-    """The frozen contrastive model that `spec` names.
+    """Loads the frozen contrastive model that `spec` names.
 
     Args:
-        spec: a Hub id or a folder of CLIP or SigLIP; "small:contrastive-max" and its likes; or a
-            pair (model, processor) of transformers objects, the processor with its tokenizer.
-        enlarge: as of `load`.
+        spec: a Hub id or a folder of CLIP or SigLIP; "small:contrastive-max" and similar; or a pair
+            (model, processor) of transformers objects, the processor with its tokenizer.
+        enlarge: see `load`.
 
     Raises:
         InputError: what cannot be loaded, or `enlarge` below 1.
-        CapabilityError: a model that does not put locations and texts in one space.
+        CapabilityError: a model without a joint space of locations and texts.
     """
     if isinstance(spec, tuple):
         model, processor = spec
@@ -104,7 +104,7 @@ def load_contrastive(
         opened = open_tower(name)
     if opened is None or opened[2] is None:
         raise CapabilityError(
-            f"{name}: has no texts in the space of its images: give a CLIP, a SigLIP or "
+            f"{name}: has no joint space of images and texts: give a CLIP, a SigLIP or "
             "small:contrastive-max"
         )
     model, images, tokenizer = opened
@@ -112,7 +112,7 @@ def load_contrastive(
 
 
 def load_matching(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) -> Matcher:
-    """The frozen image-text matching model that `spec` names.
+    """Loads the frozen image-text matching model that `spec` names.
 
     Args:
         spec: a Hub id or a folder of BLIP for image-text matching, or a pair (model, processor) of
@@ -131,7 +131,7 @@ def load_matching(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) ->
         opened = open_matching(name)
     if opened is None:
         raise CapabilityError(
-            f"{name}: does not say whether a text matches an image: give BLIP for image-text "
+            f"{name}: does not score whether a text matches an image: give BLIP for image-text "
             "matching"
         )
     return Matcher(*opened, name)

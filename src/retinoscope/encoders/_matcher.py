@@ -1,4 +1,4 @@
-"""`Matcher`: a model that reads image and text together and says whether they match."""
+"""`Matcher`: a model that reads image and text together and scores whether they match."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..store import fingerprint_json
 class Matcher:
     """A frozen BLIP for image-text matching. Made by `load_matching`.
 
-    Its locations have no vectors in a space of texts: image and text meet in the text encoder's
-    cross-attention. `retinoscope.saliency.matching` makes its maps.
+    Its locations have no vectors in a space of texts, since image and text meet in the text
+    encoder's cross-attention. `retinoscope.saliency.matching` computes its maps.
 
     Attributes:
         name: what it was loaded from.
-        model, processor: the transformers objects, untouched.
+        model, processor: the transformers objects, unchanged.
     """
 
     model: Any
@@ -28,8 +28,8 @@ class Matcher:
         """Raises `CapabilityError` for another family, `InputError` for one in training mode."""
         if not isinstance(model, BlipForImageTextRetrieval):
             raise CapabilityError(
-                f"{name}: only BLIP for image-text matching (BlipForImageTextRetrieval of "
-                f"transformers) is known to match, got a {type(model).__name__}"
+                f"{name}: expected BLIP for image-text matching (BlipForImageTextRetrieval of "
+                f"transformers), got a {type(model).__name__}"
             )
         refuse_training(model)
         self.model, self.processor, self.name = model, processor, name

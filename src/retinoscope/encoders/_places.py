@@ -1,4 +1,4 @@
-"""The places of a tower's tokens: a grid after class tokens, checked by changing pixels."""
+"""The places of a tower's tokens: a grid after class tokens, verified by changing pixels."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from ..models import Layout
 from ._features import Features
 
 MOST_LEADING = 16
-"""Class tokens and registers before the patches, at most."""
+"""The most class tokens and registers before the patches."""
 _TRIED = 3
 
 
 def patch_tokens(hidden: Tensor, grid: tuple[int, int], what: str) -> Float[Tensor, "patch d"]:
-    """The patches of one image's tokens, class tokens and registers before them dropped.
+    """Drops class tokens and registers from one image's tokens, leaving the patches.
 
     Args:
         hidden: (1, token, d), (token, d), or a map (1, row, column, d).
@@ -27,7 +27,7 @@ def patch_tokens(hidden: Tensor, grid: tuple[int, int], what: str) -> Float[Tens
         what: the layer, for errors.
 
     Raises:
-        CapabilityError: tokens that are not one to one with the patches.
+        CapabilityError: tokens that do not correspond to patches one to one.
     """
     rows, columns = grid
     shape = tuple(hidden.shape)
@@ -37,17 +37,17 @@ def patch_tokens(hidden: Tensor, grid: tuple[int, int], what: str) -> Float[Tens
         hidden = hidden[0]
     if hidden.ndim != 2 or not 0 <= len(hidden) - rows * columns <= MOST_LEADING:
         raise CapabilityError(
-            f"{what} has tokens of shape {shape}, which are not one to one with the {rows} x "
+            f"{what} has tokens of shape {shape}, which do not correspond to the {rows} x "
             f"{columns} places of the image (merged patches, tiles or stages)"
         )
     return hidden[len(hidden) - rows * columns :]
 
 
 def features_at(layout: Layout, seen: Mapping[str, Tensor]) -> Features:
-    """The layers' outputs for one image, by name, at the patches of its layout's grid.
+    """The outputs of layers for one image, by name, at the patches of its layout's grid.
 
     Raises:
-        CapabilityError: as `patch_tokens` does.
+        CapabilityError: see `patch_tokens`.
     """
     assert layout.grid is not None
     return Features(
@@ -66,10 +66,10 @@ def confirm_places(
     image: Image.Image,
     boxes: Float[np.ndarray, "patch 4"],
 ) -> None:
-    """Checks boxes on the tower: changing the pixels of a box must change its token most.
+    """Verifies boxes on the tower: changing the pixels of a box must change its token most.
 
     Args:
-        embedded: an image's tokens before any of them has read another.
+        embedded: computes an image's tokens before any attention between them.
         image: to try it on.
         boxes: of the tokens, in pixels of `image`.
 
@@ -85,7 +85,7 @@ def confirm_places(
         if most != token or not change[most] > 0:
             raise CapabilityError(
                 f"changing the pixels of the box that token {token} would have changes token "
-                f"{most} most, so the places of its tokens are not known"
+                f"{most} most, so the places of its tokens are unknown"
             )
 
 
@@ -96,7 +96,7 @@ def picture(size: tuple[int, int]) -> Image.Image:
 
 
 def _inverted(image: Image.Image, box: Float[np.ndarray, " 4"]) -> Image.Image:
-    """The middle half of a box inverted, one pixel at least."""
+    """Inverts the middle half of a box, at least one pixel."""
     x0, y0, x1, y1 = box
     left, top = int(x0 + (x1 - x0) / 4), int(y0 + (y1 - y0) / 4)
     right = max(left + 1, int(x1 - (x1 - x0) / 4))

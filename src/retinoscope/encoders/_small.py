@@ -30,7 +30,7 @@ from .packed import PackedEncoders
 from .small_tower import TextTower, aggregate, build_tower, image_processor
 
 SMALL = "small:"
-"""What the names of the comparison's encoders begin with."""
+"""Prefix of the names of the comparison's encoders."""
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -39,19 +39,19 @@ def small(name: str, enlarge: int = 1) -> TowerEncoder:
 
     Args:
         name: "small:OBJECTIVE" of the packaged ones, or "small:OBJECTIVE/SEED@FOLDER".
-        enlarge: as of `TowerEncoder`.
+        enlarge: see `TowerEncoder`.
 
     Raises:
         InputError: no such objective, seed or folder.
     """
-    packed, weights = _found(name)
+    packed, weights = _located(name)
     return _tower(packed, weights, name, enlarge)
 
 
 def small_names(
     folder: str | Path | None = None, objectives: Container[str] | None = None
 ) -> tuple[str, ...]:
-    """The names that `load` takes for a folder of trained encoders (the packaged ones if None).
+    """The names that `load` accepts for a folder of trained encoders (the packaged ones if None).
 
     Args:
         objectives: only these; all if None.
@@ -67,7 +67,7 @@ def small_names(
 
 
 def check_unseen(names: Iterable[str], samples: Sequence[Any]) -> None:
-    """Refuses scenes that one of the encoders was trained on; of others nothing is known.
+    """Refuses scenes on which one of the encoders was trained; for others this is unknown.
 
     Args:
         names: of encoders.
@@ -82,16 +82,16 @@ def check_unseen(names: Iterable[str], samples: Sequence[Any]) -> None:
 class SmallTwoTower(TwoTower):
     """A contrastive encoder of the comparison, with its text tower.
 
-    A location's vector is the last block's output there after the final norm, which is what the
-    image's vector is aggregated from; for "class" the class token is aggregated, and the patches
-    only share its norm.
+    A location's vector is the last block's output there after the final norm, from which the
+    image's vector is aggregated; for "class" the class token is aggregated, and the patches only
+    share its norm.
     """
 
     locating = "last block and final norm at that location"
 
     def __init__(self, name: str, enlarge: int = 1) -> None:
         """Raises `CapabilityError` for an objective without texts."""
-        packed, weights = _found(name)
+        packed, weights = _located(name)
         if "text" not in weights:
             raise CapabilityError(
                 f"{name}: was trained without texts, so there is no joint space: use "
@@ -137,7 +137,7 @@ class SmallTwoTower(TwoTower):
 
 
 class _SmallName(NamedTuple):
-    """What the name of one of the comparison's encoders says; no seed of a packaged one."""
+    """The parts of an encoder's name in the comparison; packaged ones have no seed."""
 
     objective: str
     seed: int | None
@@ -156,7 +156,7 @@ def _named(name: str) -> _SmallName:
     )
 
 
-def _found(name: str) -> tuple[PackedEncoders, dict[str, dict[str, Tensor]]]:
+def _located(name: str) -> tuple[PackedEncoders, dict[str, dict[str, Tensor]]]:
     objective, seed, folder = _named(name)
     packed = PackedEncoders(folder)
     return packed, packed.weights(objective, seed or 0)
@@ -167,10 +167,10 @@ def _tower(
 ) -> TowerEncoder:
     tower = build_tower(packed.sizes).eval()
     _fill(tower, weights["tower"], name)
-    found = TowerEncoder(tower, image_processor(packed.sizes), name, enlarge)
+    encoder = TowerEncoder(tower, image_processor(packed.sizes), name, enlarge)
     objective, seed, _ = _named(name)
-    found.training = None if seed is None else TrainingRun(objective, seed)
-    return found
+    encoder.training = None if seed is None else TrainingRun(objective, seed)
+    return encoder
 
 
 def _fill(module: nn.Module, state: Mapping[str, Tensor], name: str) -> None:

@@ -1,4 +1,4 @@
-"""timm's vision transformers as encoders, where timm is installed."""
+"""timm's vision transformers as encoders, if timm is installed."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _TRIED = (320, 256)
 
 
 class TimmEncoder(Encoder):
-    """A timm model whose blocks all see the same patches; layers as of `TowerEncoder`.
+    """A timm model whose blocks all see the same patches; layers as in `TowerEncoder`.
 
-    The image is resized with its aspect to the size that the model's data configuration says and
-    cropped at the centre, by timm's own transform.
+    timm's own transform resizes the image, keeping its aspect, to the size in the model's data
+    configuration, and crops it at the centre.
     """
 
     def __init__(self, name: str, *, pretrained: bool = True) -> None:
@@ -46,7 +46,7 @@ class TimmEncoder(Encoder):
         try:
             self.model: Any = timm.create_model(short, pretrained=pretrained, num_classes=0).eval()
         except Exception as error:
-            raise InputError(f"{self.name}: expected a model that timm has, got {error}") from error
+            raise InputError(f"{self.name}: expected a model of timm, got {error}") from error
         self._data = data.resolve_model_data_config(self.model)
         self._transform: Any = data.create_transform(**self._data, is_training=False)
         self.settings = {"dtype": "float32"}
@@ -70,8 +70,8 @@ class TimmEncoder(Encoder):
     def features(self, image: ImageSource, layers: Sequence[str] | None = None) -> Features:
         names = self.chosen(layers)
         layout, seen = self._passed(open_image(image))
-        found = dict(zip(self.layers, seen, strict=True))
-        return features_at(layout, {name: found[name] for name in names})
+        outputs = dict(zip(self.layers, seen, strict=True))
+        return features_at(layout, {name: outputs[name] for name in names})
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
@@ -83,7 +83,7 @@ class TimmEncoder(Encoder):
         with watching(self._blocks) as seen:
             self.model.forward_features(pixels)
         if len(seen) != len(self.layers):
-            raise CapabilityError("its blocks are not run once each")
+            raise CapabilityError("its blocks do not run exactly once each")
         if not finite(seen[-1]):
             again = partial(self.model.forward_features, pixels)
             raise not_finite(self.model, "an image's features", again)
@@ -93,7 +93,7 @@ class TimmEncoder(Encoder):
         embed = getattr(self.model, "patch_embed", None)
         patch = getattr(embed, "patch_size", None)
         if patch is None or len({*patch}) != 1 or self._data["crop_mode"] != "center":
-            raise CapabilityError("its patches or its crop are not known here")
+            raise CapabilityError("its patches or its crop are not supported here")
         height, width = pixels.shape[-2:]
         shortest = int(min(height, width) / self._data["crop_pct"])
         frame = clip_frame(size, _Crop(shortest, height, width))
@@ -105,7 +105,7 @@ class TimmEncoder(Encoder):
         def embedded(image: Image.Image) -> Tensor:
             layout, seen = self._passed(image)
             assert layout.grid is not None
-            tokens = [patch_tokens(one, layout.grid, "its blocks") for one in seen]
+            tokens = [patch_tokens(states, layout.grid, "its blocks") for states in seen]
             return tokens[0]
 
         layout, _ = self._passed(image)
@@ -113,7 +113,7 @@ class TimmEncoder(Encoder):
 
 
 class _Crop:
-    """timm's resize and crop in the words of an image processor."""
+    """timm's resize and crop, in terms of an image processor."""
 
     do_resize = True
     do_center_crop = True

@@ -34,29 +34,28 @@ _TRIED = (320, 256)
 
 
 class TowerEncoder(Encoder):
-    """The vision tower of a transformers model that has no decoder.
+    """The vision tower of a transformers model without a decoder.
 
-    Its layers are "vision.0" (after the embeddings, and their norm where there is one) to
-    "vision.L" (the last block's output, before any final norm): in the library's words the first L
-    `hidden_states` and, where that is not normed, the last one too. Class tokens and registers
-    before the patches are dropped.
+    Its layers are "vision.0" (after the embeddings and their norm, if any) to "vision.L" (the last
+    block's output, before any final norm): the library's first L `hidden_states` and, unless it is
+    normed, the last one. Class tokens and registers before the patches are dropped.
     """
 
     def __init__(self, model: PreTrainedModel, processor: Any, name: str, enlarge: int = 1) -> None:
-        """Checks the tower and its geometry on the model itself.
+        """Verifies the tower and its geometry on the model itself.
 
         Args:
-            processor: its image processor, or one that holds it.
-            enlarge: how many times as many pixels along each side the tower sees; its position
-                embeddings are interpolated then, as the model itself does it.
+            processor: its image processor, or one that contains it.
+            enlarge: the factor by which the number of pixels along each side grows; position
+                embeddings are then interpolated by the model itself.
 
         Raises:
             InputError: a model in training mode, or `enlarge` below 1.
-            CapabilityError: tokens that are not one to one with patches of the image.
+            CapabilityError: tokens that do not correspond to patches of the image one to one.
         """
         refuse_training(model)
         self.model, self.name = model, name
-        # A processor for images and text holds the one for images.
+        # A processor for images and text contains the image processor.
         self.images: Any = getattr(processor, "image_processor", processor)
         self._loaded_with, self._enlarge = self.images, enlarge
         if enlarge < 1 or enlarge != int(enlarge):
@@ -81,7 +80,7 @@ class TowerEncoder(Encoder):
         return (self.tower,)
 
     def with_model(self, model: PreTrainedModel) -> TowerEncoder:
-        """The same images in the same size for another model of this architecture."""
+        """The same processing of images for another model of this architecture."""
         return TowerEncoder(model, self._loaded_with, self.name, self._enlarge)
 
     @property
@@ -97,18 +96,18 @@ class TowerEncoder(Encoder):
         names = self.chosen(layers)
         opened = open_image(image)
         layout, seen, _ = self.passed(opened)
-        found = dict(zip(self.layers, seen, strict=True))
-        return features_at(layout, {name: found[name] for name in names})
+        outputs = dict(zip(self.layers, seen, strict=True))
+        return features_at(layout, {name: outputs[name] for name in names})
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def passed(self, image: Image.Image) -> tuple[Layout, list[Tensor], Any]:
-        """One pass of the tower: places of the patches, what its blocks gave, and its output."""
+        """One pass of the tower: layout of the patches, its blocks' outputs, and its own output."""
         pixels = self.pixels(image)
         with watching(self._blocks) as seen:
             output = self.run(pixels)
         if len(seen) != len(self.layers):
-            raise CapabilityError("its blocks are not run once each")
+            raise CapabilityError("its blocks do not run exactly once each")
         if not finite(seen[-1]):
             raise not_finite(self.model, "an image's features", lambda: self.run(pixels))
         return self._layout(image.size, pixels), seen, output
@@ -125,11 +124,11 @@ class TowerEncoder(Encoder):
             if not self._interpolated:
                 raise
             raise CapabilityError(
-                "it cannot interpolate its position embeddings, so it sees images of one size only"
+                "it cannot interpolate its position embeddings, so it accepts one image size only"
             ) from error
 
     def pixels(self, image: Image.Image) -> Float[Tensor, "1 3 height width"]:
-        """What the tower receives for one image.
+        """The tower's input for one image.
 
         Raises:
             InputError: an image that the processor would make too large.
@@ -138,7 +137,7 @@ class TowerEncoder(Encoder):
         done = self.images(images=[image], return_tensors="pt")["pixel_values"]
         if done.ndim != 4 or len(done) != 1:
             raise CapabilityError(
-                f"its image processor gives pixels of shape {tuple(done.shape)}, not one picture"
+                f"its image processor gives pixels of shape {tuple(done.shape)}, not one image"
             )
         return done.to(device=next(self.tower.parameters()).device, dtype=self._dtype)
 
@@ -168,7 +167,7 @@ class TowerEncoder(Encoder):
 
 
 def _enlarged(images: Any, times: int) -> Any:
-    """A copy of an image processor whose result has `times` as many pixels along each side."""
+    """A copy of an image processor whose output has `times` as many pixels along each side."""
     larger = copy.deepcopy(images)
     for name in ("size", "crop_size"):
         sides = getattr(images, name, None)

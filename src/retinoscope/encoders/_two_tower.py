@@ -1,4 +1,4 @@
-"""`TwoTower`: images and texts in one space, and each location of an image in it too."""
+"""`TwoTower`: images, texts and single locations of an image in one space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ._places import patch_tokens
 from ._tower import TowerEncoder
 
 JOINT = "joint"
-"""The one layer of `TwoTower.locations`."""
+"""The only layer of `TwoTower.locations`."""
 
 
 class TwoTower(ABC):
@@ -43,7 +43,7 @@ class TwoTower(ABC):
     Attributes:
         name: what it was loaded from.
         encoder: its vision tower, layer by layer.
-        locating: what a location's vector is, in one sentence.
+        locating: how a location's vector is computed, in one sentence.
     """
 
     name: str
@@ -57,7 +57,7 @@ class TwoTower(ABC):
 
     @abstractmethod
     def prompts(self, names: Sequence[str]) -> list[str]:
-        """One text for each name of a thing, in words that the model was trained on."""
+        """One text for each name of a thing, worded as in the model's training."""
 
     @abstractmethod
     def text(self, texts: Sequence[str]) -> Float[np.ndarray, "text d"]:
@@ -75,12 +75,12 @@ class TwoTower(ABC):
     def locations(self, image: ImageSource) -> Features:
         """Each location in the same space, not normalised: one layer, "joint".
 
-        What a location's vector is depends on the family; see `locating`.
+        How a location's vector is computed depends on the family; see `locating`.
         """
 
 
 def checked_texts(texts: Sequence[str]) -> list[str]:
-    """Raises `InputError` for what is no list of texts, none of them, or an empty one."""
+    """Returns the texts as a list; raises `InputError` for none, or an empty one."""
     done = [arguments.text(text, "each text") for text in arguments.several(texts, "texts")]
     if not done or any(not text.strip() for text in done):
         raise InputError(f"expected texts that are not empty, at least one, got {done}")
@@ -92,12 +92,12 @@ class HuggingFaceTwoTower(TwoTower):
 
     A location's vector:
 
-    - CLIP: the last block's output there, through the norm and the projection that the class token
-      goes through. CLIP was not trained for that; it is the baseline of Ranasinghe et al. 2022
-      (section 4, "CLIP+") and of Zhou et al. 2022 ("Extract Free Dense Labels from CLIP").
-    - SigLIP: what its pooling head returns for that token alone. Attention over one token weighs it
-      1, so this is the head's value path with its MLP: the image's vector if the image were that
-      one location.
+    - CLIP: the last block's output there, through the norm and the projection of the class token.
+      CLIP was not trained for this; it is the baseline of Ranasinghe et al. 2022 (section 4,
+      "CLIP+") and of Zhou et al. 2022 ("Extract Free Dense Labels from CLIP").
+    - SigLIP: the output of its pooling head for that token alone. Attention over one token has
+      weight 1, so this is the head's value path with its MLP: the vector of an image that consisted
+      of that one location.
     """
 
     def __init__(
@@ -117,12 +117,12 @@ class HuggingFaceTwoTower(TwoTower):
             self.locating = "the pooling head applied to that location alone"
         else:
             raise CapabilityError(
-                f"{type(model).__name__}: only CLIP and SigLIP are known to put single locations "
-                "in the space of their texts: use one of these, or small:contrastive-max"
+                f"{type(model).__name__}: expected CLIP or SigLIP, whose single locations can be "
+                "put in the space of their texts: use one of these, or small:contrastive-max"
             )
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.encoder = TowerEncoder(model, processor, name, enlarge)
-        # Held, so that the digests of the weights outlive one call of `fingerprint`.
+        # Kept, so that the digests of the weights outlive one call of `fingerprint`.
         self._watch = watch_of(model)
 
     @property
@@ -170,10 +170,10 @@ class HuggingFaceTwoTower(TwoTower):
         return self._unit("an image", vector)[0]
 
     def _unit(self, of: str, vectors: Callable[[], Tensor]) -> np.ndarray:
-        found = vectors()
-        if not finite(found):
+        values = vectors()
+        if not finite(values):
             raise not_finite(self.model, f"the vector of {of}", vectors)
-        return F.normalize(found.float(), dim=-1).cpu().numpy()
+        return F.normalize(values.float(), dim=-1).cpu().numpy()
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
@@ -193,5 +193,5 @@ class HuggingFaceTwoTower(TwoTower):
 
 
 def _pooled(output: Any) -> Tensor:
-    # The library's older versions give the tensor itself.
+    # Older versions of the library return the tensor itself.
     return output if isinstance(output, Tensor) else output.pooler_output

@@ -21,16 +21,16 @@ from ._features import Features
 from ._places import confirm_places, patch_tokens, picture
 
 PROMPT = "Describe this image."
-"""The neutral prompt in which the decoder reads the image."""
+"""The neutral prompt with which the decoder reads the image."""
 _TRIED = (160, 128)
 
 
 class VlmEncoder(Encoder):
     """A VLM's layers at the places of its visual tokens.
 
-    Layers "vision.k" are there where the vision tower's tokens are one to one with the visual
-    tokens; the rest is always there. In the decoder a visual token may read those before it, and in
-    families with a prefix also the prompt, which `settings` records.
+    Layers "vision.k" exist if the vision tower's tokens correspond to the visual tokens one to one;
+    the others always exist. In the decoder a visual token may attend to earlier ones, and in
+    families with a prefix also to the prompt, which `settings` records.
     """
 
     def __init__(self, vlm: VLM, prompt: str = PROMPT) -> None:
@@ -67,23 +67,23 @@ class VlmEncoder(Encoder):
         pixels = adapter.preprocess(opened)
         layout = adapter.layout(opened.size, pixels)
         places = _places(layout)
-        found: dict[str, Tensor] = {}
+        outputs: dict[str, Tensor] = {}
         if any(name.startswith(("vision.", "projector")) for name in names):
             with watching(self._blocks) as seen:
                 (received,) = adapter.encode_images([pixels])
-            found["projector"] = received[places]
-            # A tower that is shown tiles runs once for each of them.
+            outputs["projector"] = received[places]
+            # A tower runs once per tile.
             for name, hidden in zip(self.parts.get("vision", ()), seen, strict=False):
                 if name in names:
-                    found[name] = self._patches(hidden, layout, name)
+                    outputs[name] = self._patches(hidden, layout, name)
         decoder = {name: layer for layer, name in enumerate(self.parts["decoder"]) if name in names}
         if decoder:
             run = self.vlm.run(self.vlm.prompt(opened, self.settings["prompt"]))
             visual = np.array(run.inputs.image_positions[0])[places]
             for name, layer in decoder.items():
-                found[name] = run.hidden(layer, visual.tolist())
+                outputs[name] = run.hidden(layer, visual.tolist())
         return Features(
-            layers={name: found[name].float().cpu().numpy() for name in names},
+            layers={name: outputs[name].float().cpu().numpy() for name in names},
             boxes=layout.boxes[places],
             grid=layout.grid,
             size=layout.size,
@@ -92,8 +92,8 @@ class VlmEncoder(Encoder):
     def _patches(self, hidden: Tensor, layout: Layout, name: str) -> Float[Tensor, "patch d"]:
         if layout.grid is None:
             raise CapabilityError(
-                f"{self.name}: {name} sees this image as several tiles, whose places are those of "
-                "the visual tokens only: use 'projector' or 'decoder.k'"
+                f"{self.name}: {name} sees this image as several tiles, and only the visual tokens "
+                "have places: use 'projector' or 'decoder.k'"
             )
         try:
             return patch_tokens(hidden, layout.grid, name)
@@ -108,8 +108,8 @@ class VlmEncoder(Encoder):
         if layout.unplaced.all():
             why = layout.why or "they are learned queries"
             raise CapabilityError(
-                f"{self.name}: its visual tokens have no places in the image ({why}), so there are "
-                "no features to say where: load its vision tower as a model of its own"
+                f"{self.name}: its visual tokens have no places in the image ({why}), so its "
+                "features cannot be located: load its vision tower as a model of its own"
             )
 
     @in_turn(lambda self: self.vlm.model)
@@ -123,9 +123,9 @@ class VlmEncoder(Encoder):
             with watching(self._blocks) as seen:
                 adapter.encode_images([pixels])
             if len(seen) != len(self._blocks) + 1:
-                raise CapabilityError("the vision tower's blocks are not run once each")
+                raise CapabilityError("the vision tower's blocks do not run exactly once each")
             layout = adapter.layout(image.size, pixels)
-            tokens = [self._patches(one, layout, f"vision.{k}") for k, one in enumerate(seen)]
+            tokens = [self._patches(states, layout, f"vision.{k}") for k, states in enumerate(seen)]
             return tokens[0]
 
         layout = adapter.layout(image.size, adapter.preprocess(image))
@@ -141,7 +141,7 @@ class VlmEncoder(Encoder):
 
 
 def _places(layout: Layout) -> np.ndarray:
-    """Which visual tokens have a place, row by row where they form a grid."""
+    """The visual tokens that have a place, row by row if they form a grid."""
     if layout.grid is None:
         return np.flatnonzero(~layout.unplaced)
     inside = np.flatnonzero(layout.rows >= 0)

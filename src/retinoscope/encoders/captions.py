@@ -1,4 +1,4 @@
-"""Captions of drawn scenes as the packaged encoders read them, and the scenes they learned from."""
+"""Captions of drawn scenes as the packaged encoders read them, and their training scenes."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ..errors import InputError
 from ..pocket.vocabulary import build_tokenizer
 
 TRAIN_SEED = 2212_00281
-"""Scenes of this seed are what the encoders learn from; every other seed is held out."""
+"""The seed of the scenes on which the encoders were trained; all other seeds are held out."""
 GROUNDED_SEED = 2210_09996
 
 
 def held_out(samples: Sequence[Any]) -> None:
-    """Refuses scenes that the encoders of the comparison were trained on.
+    """Refuses scenes on which the encoders of the comparison were trained.
 
     Raises:
         InputError: scenes of a training seed, named by their colours or not.
@@ -28,13 +28,13 @@ def held_out(samples: Sequence[Any]) -> None:
     for source, seed in _drawn(samples):
         if seed == {"scenes": TRAIN_SEED, "grounded": GROUNDED_SEED}.get(source):
             raise InputError(
-                f"expected scenes that no encoder was trained on, got those of seed {seed}: "
+                f"expected scenes on which no encoder was trained, got those of seed {seed}: "
                 "choose another seed"
             )
 
 
 def _drawn(samples: Sequence[Any]) -> Iterator[tuple[str, int]]:
-    """Which worlds samples were drawn from, and their seeds; nothing for other data."""
+    """Yields the worlds from which samples were drawn, with seeds; nothing for other data."""
     if isinstance(samples, ByColor):
         yield from _drawn(samples.samples)
     elif isinstance(samples, Scenes | Grounded):
@@ -51,23 +51,23 @@ def _drawn(samples: Sequence[Any]) -> Iterator[tuple[str, int]]:
 
 
 def caption_ids(captions: Sequence[str], tokens: int) -> Int[Tensor, "text token"]:
-    """Token ids of texts, begun, ended and padded.
+    """Token ids of texts, with start and end tokens, padded.
 
     Raises:
-        InputError: a text of more than `tokens` tokens, or with a word that is not known.
+        InputError: a text of more than `tokens` tokens, or with an unknown word.
     """
     tokenizer = build_tokenizer()
     end, unknown = tokenizer.eos_token_id, tokenizer.unk_token_id
     assert isinstance(end, int)
     ids = np.zeros((len(captions), tokens), dtype=np.int64)
     for row, text in enumerate(captions):
-        found = [*tokenizer(text)["input_ids"], end]
-        if unknown in found:
+        text_ids = [*tokenizer(text)["input_ids"], end]
+        if unknown in text_ids:
             raise InputError(
                 f"expected words of drawn scenes, got {text!r}: name kinds and colours of "
                 "retinoscope.data.scenes, as in 'a red car'"
             )
-        if len(found) > tokens:
+        if len(text_ids) > tokens:
             raise InputError(f"expected texts of at most {tokens - 2} words, got {text!r}")
-        ids[row, : len(found)] = found
+        ids[row, : len(text_ids)] = text_ids
     return torch.from_numpy(ids)

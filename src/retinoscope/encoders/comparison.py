@@ -1,4 +1,4 @@
-"""The comparison: one architecture, one budget, several objectives, and their settings."""
+"""The comparison of encoders: one architecture, one budget, several objectives."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ AGGREGATIONS: tuple[Aggregation, ...] = ("class", "average", "max")
 
 @dataclass(frozen=True)
 class Objective:
-    """What one encoder of the comparison is trained for.
+    """The training objective of one encoder of the comparison.
 
     Attributes:
         kind: the loss.
@@ -32,19 +32,19 @@ class Objective:
 
 
 def _contrastive() -> dict[str, Objective]:
-    said = {
+    names = {
         "class": "the class token",
         "average": "the average over patches",
         "max": "the channel-wise maximum over patches",
     }
-    found: dict[str, Objective] = {}
+    objectives: dict[str, Objective] = {}
     for way in AGGREGATIONS:
-        what = f"captions, contrastive, by {said[way]}"
-        found[f"contrastive-{way}"] = Objective("contrastive", what, way)
-        found[f"contrastive-{way}-self"] = Objective(
+        what = f"captions, contrastive, by {names[way]}"
+        objectives[f"contrastive-{way}"] = Objective("contrastive", what, way)
+        objectives[f"contrastive-{way}-self"] = Objective(
             "contrastive", f"{what}, from the self-distilled encoder", way, "distillation"
         )
-    return found
+    return objectives
 
 
 OBJECTIVES: dict[str, Objective] = {
@@ -72,7 +72,7 @@ OBJECTIVES: dict[str, Objective] = {
         for way in ("class", "max")
     },
 }
-"""Name -> objective, in an order in which none comes before the one that it starts from."""
+"""Name -> objective, ordered so that each comes after the one that it starts from."""
 
 ALIASES = {"contrastive": "contrastive-class"}
 

@@ -1,4 +1,4 @@
-"""Finished encoders on disk: half-precision weights in few files, and one JSON that says which."""
+"""Finished encoders on disk: half-precision weights in few files, and a JSON index."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from .comparison import ALIASES, TowerSizes
 
 INDEX = "encoders.json"
 LARGEST = 15_500_000
-"""Bytes of a file at most, unless one encoder alone is larger."""
+"""Maximal bytes of a file, unless a single encoder is larger."""
 
 
 def half_weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
-    """Module and parameter -> float16 on the CPU."""
+    """Maps module and parameter to float16 tensors on the CPU."""
     return {
         f"{part}/{name}": tensor.detach().cpu().half().contiguous()
         for part, module in modules.items()
@@ -42,7 +42,7 @@ def pack(
 
     Args:
         encoders: objective, seed and weights of each.
-        facts: recorded beside them.
+        facts: recorded in the index.
     """
     files: list[dict[str, Tensor]] = [{}]
     filled = 0
@@ -53,7 +53,7 @@ def pack(
             files.append({})
             filled = 0
         filled += size
-        files[-1].update({f"{objective}/{seed}/{name}": one for name, one in weights.items()})
+        files[-1].update({f"{objective}/{seed}/{name}": part for name, part in weights.items()})
         where.setdefault(objective, {})[str(seed)] = f"encoders-{len(files) - 1}.safetensors"
     written = []
     for number, tensors in enumerate(files):
@@ -66,7 +66,7 @@ def pack(
 
 
 def repack(folder: Path, out: Path, objectives: Sequence[str], seed: int = 0) -> list[Path]:
-    """One seed of some objectives of a folder, as a folder of its own: what the package ships.
+    """Writes one seed of some objectives of a folder as a folder of its own: what is packaged.
 
     Raises:
         InputError: no such folder, objective or seed.
@@ -84,7 +84,7 @@ def repack(folder: Path, out: Path, objectives: Sequence[str], seed: int = 0) ->
     facts = {key: packed.index[key] for key in packed.index if key not in ("sizes", "encoders")}
     names = {f"{name}-{seed}" for name, seed, _ in chosen}
     facts["objectives"] = {name: facts["objectives"][name] for name, _, _ in chosen}
-    facts["trained"] = {name: one for name, one in facts["trained"].items() if name in names}
+    facts["trained"] = {name: fact for name, fact in facts["trained"].items() if name in names}
     return pack(out, packed.sizes, chosen, facts)
 
 
@@ -108,11 +108,11 @@ class PackedEncoders:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Objectives that are there."""
+        """The objectives in the folder."""
         return tuple(self.index["encoders"])
 
     def seeds(self, objective: str) -> tuple[int, ...]:
-        """Seeds of one objective that are there.
+        """The seeds of one objective in the folder.
 
         Raises:
             InputError: no such objective.
@@ -125,7 +125,7 @@ class PackedEncoders:
         return tuple(sorted(int(seed) for seed in known))
 
     def weights(self, objective: str, seed: int) -> dict[str, dict[str, Tensor]]:
-        """Module -> its float32 state.
+        """Maps modules to their float32 state.
 
         Raises:
             InputError: no such objective or seed, or a damaged file.
@@ -138,17 +138,17 @@ class PackedEncoders:
                 f"got {seed}"
             )
         path = self.folder / self.index["encoders"][name][str(seed)]
-        found: dict[str, dict[str, Tensor]] = {}
+        states: dict[str, dict[str, Tensor]] = {}
         start = f"{name}/{seed}/"
         try:
             with safe_open(path, "pt") as file:
-                mine = [key for key in list(file.keys()) if key.startswith(start)]
-                for key in mine:
+                keys = [key for key in list(file.keys()) if key.startswith(start)]
+                for key in keys:
                     module, parameter = key.removeprefix(start).split("/", 1)
                     tensor = file.get_tensor(key).to(torch.float32)
-                    found.setdefault(module, {})[parameter] = tensor
+                    states.setdefault(module, {})[parameter] = tensor
         except (OSError, SafetensorError) as error:
             raise InputError(f"{path}: expected weights of encoders, got {error}") from error
-        if "tower" not in found:
+        if "tower" not in states:
             raise InputError(f"{path}: expected weights of {objective}, got none")
-        return found
+        return states

@@ -1,4 +1,4 @@
-"""The one architecture of the comparison: transformers' CLIP vision tower, made small."""
+"""The architecture of the comparison: a small version of transformers' CLIP vision tower."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .comparison import Aggregation, TowerSizes
 
 
 def build_tower(sizes: TowerSizes, seed: int = 0) -> CLIPVisionModel:
-    """The untrained tower; the same weights for the same seed, whatever it will be trained for."""
+    """The untrained tower; the same weights for the same seed, whatever the objective."""
     config = CLIPVisionConfig(
         hidden_size=sizes.width,
         intermediate_size=sizes.ff,
@@ -31,7 +31,7 @@ def build_tower(sizes: TowerSizes, seed: int = 0) -> CLIPVisionModel:
 
 
 def image_processor(sizes: TowerSizes) -> CLIPImageProcessorPil:
-    """What makes the tower's pixels of an image: resized, cropped, scaled to -1..1."""
+    """Makes the tower's pixels of an image: resized, cropped, scaled to -1..1."""
     return CLIPImageProcessorPil(
         size={"shortest_edge": sizes.image},
         crop_size={"height": sizes.image, "width": sizes.image},
@@ -45,16 +45,16 @@ def encode(
     pixels: Float[Tensor, "batch 3 height width"],
     kept: Int[Tensor, "batch kept"] | None = None,
 ) -> Float[Tensor, "batch token width"]:
-    """Class token and patches after the final norm; in training only the patches `kept`.
+    """Class token and patches after the final norm; in training only the patches in `kept`.
 
-    Pixels of another size than the tower's get interpolated position embeddings.
+    Pixels of a size other than the tower's get interpolated position embeddings.
     """
     inner: Any = getattr(tower, "vision_model", tower)
     resized = pixels.shape[-1] != tower.config.image_size
     tokens = inner.embeddings(pixels, interpolate_pos_encoding=resized)
     if kept is not None:
-        places = (1 + kept)[..., None].expand(-1, -1, tokens.shape[-1])
-        tokens = torch.cat([tokens[:, :1], tokens.gather(1, places)], 1)
+        indices = (1 + kept)[..., None].expand(-1, -1, tokens.shape[-1])
+        tokens = torch.cat([tokens[:, :1], tokens.gather(1, indices)], 1)
     done = inner.encoder(inputs_embeds=inner.pre_layrnorm(tokens))
     return inner.post_layernorm(done.last_hidden_state)
 
@@ -62,10 +62,10 @@ def encode(
 def drawn_patches(
     batch: int, patches: int, share: float, generator: torch.Generator
 ) -> Int[Tensor, "batch kept"]:
-    """Which patches a step keeps: a `share` of them, one at least, drawn for each image.
+    """Draws the patches that a step keeps: a `share` of them, at least one, for each image.
 
     Raises:
-        InputError: a share that is not in (0, 1].
+        InputError: a share outside (0, 1].
     """
     if not 0 < share <= 1:
         raise InputError(f"expected a share of patches above 0 and at most 1, got {share}")
@@ -77,19 +77,19 @@ def drawn_patches(
 def aggregate(
     tokens: Float[Tensor, "batch token width"], way: Aggregation
 ) -> Float[Tensor, "batch width"]:
-    """One vector per image, of length 1: of the class token, or of the patches without it.
+    """One vector of length 1 per image, from the class token or from the patches without it.
 
     Channel-wise maximum: Ranasinghe et al. 2022, section 3; the gradient of each channel goes to
-    one patch (the first of equal ones). Nothing is projected after it, so that patches and images
-    share one space.
+    one patch (the first of equal ones). No projection follows, so that patches and images share a
+    space.
     """
     if way == "class":
-        found = tokens[:, 0]
+        vectors = tokens[:, 0]
     elif way == "average":
-        found = tokens[:, 1:].mean(1)
+        vectors = tokens[:, 1:].mean(1)
     else:
-        found = tokens[:, 1:].max(1).values
-    return F.normalize(found, dim=-1)
+        vectors = tokens[:, 1:].max(1).values
+    return F.normalize(vectors, dim=-1)
 
 
 class TextTower(nn.Module):
@@ -111,10 +111,10 @@ class TextTower(nn.Module):
         ids: Int[Tensor, "batch token"],
         dropped: Tensor | None = None,
     ) -> Float[Tensor, "batch width"]:
-        """One vector of length 1 per text; words that are `dropped` (or padding) are not read."""
+        """One vector of length 1 per text; words in `dropped`, and padding, are ignored."""
         unread = ids == 0
         if dropped is not None:
-            # The beginning's token stays, so that no text is left without one.
+            # The start token is kept, so that no text is empty.
             unread = unread | (dropped & (torch.arange(ids.shape[1], device=ids.device) > 0))
         hidden = self.words(ids) + self.places[: ids.shape[1]]
         hidden = self.norm(self.blocks(hidden, src_key_padding_mask=unread))

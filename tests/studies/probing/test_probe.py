@@ -98,7 +98,7 @@ def test_a_control_with_one_kind_of_case_is_undefined(encoder, tmp_path) -> None
 
 
 def test_scenes_of_the_training_are_refused(tmp_path) -> None:
-    with pytest.raises(InputError, match="no encoder was trained on"):
+    with pytest.raises(InputError, match="on which no encoder was trained"):
         Probe("small:mae", rs.data.scenes(20, TRAIN_SEED)).run(tmp_path / "run")
 
 
