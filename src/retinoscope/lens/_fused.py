@@ -1,4 +1,4 @@
-"""The readout through the fused kernel, where it can run."""
+"""The readout by the fused kernel, where it can run."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ._head import sliceable
 from ._stream import Readout, ranks_of
 
 _MOST = 32
-"""Largest top-k: the kernel holds it in registers."""
+"""Largest top-k, which the kernel holds in registers."""
 
 _ROWS = 1 << 12
-"""Rows at a time, since a normed copy of all rows can be a tenth of the logits by itself."""
+"""Rows per call, since a normed copy of all rows can take a tenth of the logits' memory."""
 
 
 @torch.no_grad()
@@ -29,11 +29,11 @@ def fused_read_out(
     top_k: int,
     words: Sequence[int] = (),
 ) -> Readout:
-    """As `read_out`, by the kernel in `_triton`; the ranks of `words` take a pass of their own.
+    """Does what `read_out` does, by the kernel in `_triton`; ranks of `words` take another pass.
 
     Raises:
-        CapabilityError: no CUDA, no triton, a head that is not a plain `nn.Linear`, or too large a
-            top-k.
+        CapabilityError: no CUDA, no triton, a head that is not a plain `nn.Linear`, or a top-k that
+            is too large.
     """
     _require(adapter, hidden, top_k)
     from ._triton import top_k_and_log_sum
@@ -55,21 +55,21 @@ def fused_read_out(
 
 
 def _require(adapter: Adapter, hidden: Tensor, top_k: int) -> None:
-    torch_way = "use kernel='torch'"
-    # triton's interpreter runs the kernel on the CPU, which is how it is tested without a GPU.
+    advice = "use kernel='torch'"
+    # triton's interpreter runs the kernel on the CPU, which tests it without a GPU.
     if not hidden.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         raise CapabilityError(
-            f"the fused kernel runs on CUDA, the states lie on {hidden.device}: {torch_way}"
+            f"the fused kernel runs on CUDA, the states are on {hidden.device}: {advice}"
         )
     if importlib.util.find_spec("triton") is None:
-        raise CapabilityError(f"the fused kernel needs triton, which is not here: {torch_way}")
+        raise CapabilityError(f"the fused kernel needs triton, which is not installed: {advice}")
     if not sliceable(adapter) or adapter.unembedding.weight.stride(1) != 1:
         raise CapabilityError(
             f"the fused kernel needs a plain nn.Linear as the head, got "
-            f"{type(adapter.unembedding).__name__} with hooks, a wrapper or a readout of its own: "
-            f"{torch_way}"
+            f"{type(adapter.unembedding).__name__} with hooks, a wrapper or a custom readout: "
+            f"{advice}"
         )
     if top_k > _MOST:
         raise CapabilityError(
-            f"the fused kernel finds at most {_MOST} tokens, got top_k={top_k}: {torch_way}"
+            f"the fused kernel finds at most {_MOST} tokens, got top_k={top_k}: {advice}"
         )

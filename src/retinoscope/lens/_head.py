@@ -12,8 +12,8 @@ from ..models import Adapter
 def sliceable(adapter: Adapter) -> bool:
     """Whether a part of the head's rows gives that part of the logits.
 
-    That is so for a plain `nn.Linear`, tied or not. Of a head that something wraps (hooks, a
-    quantised weight, a family with an `unembed` of its own) only whole rows of logits are right.
+    True for a plain `nn.Linear`, tied or not. A wrapped head (hooks, a quantised weight, a family
+    with its own `unembed`) is correct only for whole rows of logits.
     """
     head = adapter.unembedding
     return (
@@ -32,7 +32,7 @@ def logits_of(
 ) -> Float[Tensor, "row token"]:
     """float32 logits of some tokens, soft-capped as in the model.
 
-    The product is rounded to the head's own precision, as the model's is.
+    The product is rounded to the head's own precision, like the model's.
 
     Args:
         normed: hidden states after the final norm.
@@ -44,5 +44,5 @@ def logits_of(
     bias = None if head.bias is None else head.bias[tokens]
     logits = F.linear(normed.to(head.weight.dtype), head.weight[tokens], bias).float()
     cap = adapter.soft_cap
-    # In place: a tile of logits is what the lens's memory goes to.
+    # In place, since a tile of logits dominates the lens's memory.
     return logits if cap is None else logits.div_(cap).tanh_().mul_(cap)

@@ -1,6 +1,6 @@
 """The logit lens: each position's state after each layer, read out in the vocabulary.
 
-The readout of (layers + 1) x n x vocabulary numbers is never held; see `_stream`.
+The (layers + 1) x n x vocabulary logits are never stored; see `_stream`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 Word = str | int
-"""A word, of which the first piece counts, or a token id."""
+"""A word, whose first piece counts, or a token id."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Lens:
     Attributes:
         ids: (layers + 1, n, top_k) token ids, the most probable first.
         probs: (layers + 1, n, top_k) their softmax probabilities over the whole vocabulary.
-        positions: the n positions of the run.
+        positions: the n positions in the run.
         log_sums: (layers + 1, n) log-sum-exp of the logits.
 
     Source: nostalgebraist 2020; Neo et al. 2024, section 4.1.
@@ -61,7 +61,7 @@ class Lens:
 
     @property
     def indices(self) -> tuple[Index | None, ...]:
-        """For each column the index among the visual tokens of its image, None for text."""
+        """For each column, the index among the visual tokens of its image; None for text."""
         visual = self._sequence.visual
         return tuple(visual[place][1] if place in visual else None for place in self.positions)
 
@@ -72,10 +72,10 @@ class Lens:
         return [[[text[index] for index in row] for row in layer] for layer in self.ids.tolist()]
 
     def words(self, ids: Sequence[int]) -> list[str]:
-        """The strings of token ids, in their order.
+        """The strings of token ids, in order.
 
         Raises:
-            InputError: what is no token id.
+            InputError: not a token id.
         """
         known = wholes(ids, "token ids", 0, self._adapter.vocab_size - 1)
         return self._adapter.vocabulary.texts(known)
@@ -84,46 +84,44 @@ class Lens:
     def logits(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
         """Logit of the first piece of `word` (or of a token id) at each layer and position.
 
-        Costs one row of the unembedding per word, no pass over the vocabulary. Several words give
-        a leading axis.
+        Costs one row of the unembedding per word, without a pass over the vocabulary. Several words
+        give a leading axis.
 
         Raises:
-            InputError: the tokenizer does not know a word, no such token id, or no words; or the
-                model changed since.
+            InputError: a word that the tokenizer does not know, no such token id, no words, or a
+                model that has changed since.
         """
-        ids, several = self._goals(word)
+        ids, is_list = self._goals(word)
         self._require_current()
-        return self._shaped(word_logits(self._adapter, self._rows, ids), several)
+        return self._shaped(word_logits(self._adapter, self._rows, ids), is_list)
 
     def prob(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
         """Softmax probability of the first piece of `word` (or of a token id); see `logits`.
 
         Raises:
-            InputError: the tokenizer does not know a word, no such token id, or no words; or the
-                model changed since.
+            InputError: see `logits`.
         """
         return (self.logits(word) - self.log_sums).exp()
 
     @in_turn(lambda self: self._adapter.model)
     def rank(self, word: Word | Sequence[Word]) -> Int[Tensor, "*word layer token"]:
-        """How many tokens have a larger logit than the first piece of `word`: 0 is the top-1.
+        """The number of tokens with a larger logit than the first piece of `word`: 0 is the top-1.
 
-        One pass over the vocabulary for all words together, none for words that were asked for
-        before. Several words give a leading axis.
+        Takes one pass over the vocabulary for all words together, none for words requested before.
+        Several words give a leading axis.
 
         Raises:
-            InputError: the tokenizer does not know a word, no such token id, or no words; or the
-                model changed since.
+            InputError: see `logits`.
         """
-        ids, several = self._goals(word)
+        ids, is_list = self._goals(word)
         new = [index for index in dict.fromkeys(ids) if index not in self._ranks]
         if new:
             self._require_current()
             self._ranks.update(zip(new, ranks_of(self._adapter, self._rows, new), strict=True))
-        return self._shaped(torch.stack([self._ranks[index] for index in ids]), several)
+        return self._shaped(torch.stack([self._ranks[index] for index in ids]), is_list)
 
     def to_frame(self) -> pyarrow.Table:
-        """One row per layer, token and place among its most probable words.
+        """One row per layer, token and rank among its most probable words.
 
         Columns: layer, image and index (among that image's visual tokens; both null for text),
         position (in the decoder's sequence), place (0 is the most probable), token_id, token, prob.
@@ -155,8 +153,8 @@ class Lens:
         """Writes `to_frame` as Parquet and returns the path.
 
         Raises:
-            InputError: what is no path, the name does not end in .parquet, or the folder cannot be
-                written.
+            InputError: an invalid path, a name that does not end in .parquet, or a folder that
+                cannot be written.
         """
         from pyarrow import parquet
 
@@ -167,17 +165,17 @@ class Lens:
             parquet.write_table(self.to_frame(), goal)
         except OSError as error:
             raise InputError(
-                f"{goal}: cannot be written ({error}): choose another place"
+                f"{goal}: cannot be written ({error}): choose another folder"
             ) from error
         return goal
 
     @property
     def of(self) -> object:
-        """The run that it was read from, which `retinoscope.show` needs; None once that is gone."""
+        """The run behind the lens, which `retinoscope.show` needs; None once it is deleted."""
         return self._of()
 
     def _require_current(self) -> None:
-        """Refuses a new readout if the unembedding is not the one that the lens was made with."""
+        """Refuses a new readout if the unembedding has changed since the lens was made."""
         if self._state is not None:
             modules = (self._adapter.decoder.final_norm, self._adapter.unembedding)
             before = self._state.hooks_on(modules)
@@ -187,9 +185,9 @@ class Lens:
     def _rows(self) -> Float[Tensor, "row d_model"]:
         return self._hidden.flatten(0, 1)
 
-    def _shaped(self, found: Tensor, several: bool) -> Tensor:
-        """(word, row) as (word, layer, token), the first axis only for several words."""
-        return (found if several else found[0]).unflatten(-1, self.log_sums.shape)
+    def _shaped(self, values: Tensor, is_list: bool) -> Tensor:
+        """Reshapes (word, row) to (word, layer, token), or (layer, token) for a single word."""
+        return (values if is_list else values[0]).unflatten(-1, self.log_sums.shape)
 
     def _texts(self, ids: Tensor) -> dict[int, str]:
         """The string of each distinct id."""
@@ -197,7 +195,7 @@ class Lens:
         return dict(zip(distinct, self._adapter.vocabulary.texts(distinct), strict=True))
 
     def _goals(self, word: Word | Sequence[Word]) -> tuple[list[int], bool]:
-        """Token ids, and whether several words were given."""
+        """Token ids, and whether a list of words was given."""
         single = isinstance(word, str | bytes | Mapping) or not getattr(word, "ndim", 1)
         if single or not isinstance(word, Iterable):
             return token_ids(self._adapter, [cast(Word, word)]), False
@@ -208,7 +206,7 @@ def token_ids(adapter: Adapter, words: Sequence[Word]) -> list[int]:
     """Ids of the first pieces of words; token ids stay as they are.
 
     Raises:
-        InputError: the tokenizer does not know a word, no such token id, or no words.
+        InputError: a word that the tokenizer does not know, no such token id, or no words.
     """
     words = several(words, "words")
     if not words:
@@ -234,16 +232,15 @@ def logit_lens(
 ) -> Lens:
     """Reads residual-stream states out in the vocabulary, in one pass over it.
 
-    Beside its results and `hidden`, which it keeps, it takes less than a tenth of the memory of
+    Besides its results and `hidden`, which it keeps, it takes less than a tenth of the memory of
     all logits in float32.
 
     Args:
         hidden: (layers + 1, n, d_model) before the final norm.
         positions: the n positions in their run.
-        words: words or token ids whose ranks are taken in the same pass; `Lens.rank` of them then
-            costs nothing.
-        kernel: "triton" is the fused kernel on CUDA, which holds no logits at all. Both give the
-            same within rounding.
+        words: words or token ids to rank in the same pass, which makes `Lens.rank` of them free.
+        kernel: "triton" is the fused kernel on CUDA, which stores no logits at all. Both agree
+            within rounding.
 
     Raises:
         InputError: no positions, `top_k` outside 1 to the size of the vocabulary, or an unknown
@@ -261,19 +258,19 @@ def logit_lens(
     if kernel == "triton":
         from ._fused import fused_read_out
 
-        found = fused_read_out(adapter, rows, top_k, goals)
+        readout = fused_read_out(adapter, rows, top_k, goals)
     else:
-        found = read_out(adapter, rows, top_k, goals)
-    if not finite(found.log_sums):
-        layer, place = (~torch.isfinite(found.log_sums.view(n_layers, n))).nonzero()[0].tolist()
+        readout = read_out(adapter, rows, top_k, goals)
+    if not finite(readout.log_sums):
+        layer, place = (~torch.isfinite(readout.log_sums.view(n_layers, n))).nonzero()[0].tolist()
         what = f"the lens of layer {layer} at position {positions[place]}"
         raise not_finite(adapter.model, what, lambda: adapter.read_out(hidden[layer, place]))
     return Lens(
-        ids=found.ids.unflatten(0, (n_layers, n)),
-        probs=(found.logits - found.log_sums[:, None]).exp().unflatten(0, (n_layers, n)),
+        ids=readout.ids.unflatten(0, (n_layers, n)),
+        probs=(readout.logits - readout.log_sums[:, None]).exp().unflatten(0, (n_layers, n)),
         positions=tuple(map(Position, positions)),
-        log_sums=found.log_sums.view(n_layers, n),
+        log_sums=readout.log_sums.view(n_layers, n),
         _hidden=hidden,
         _adapter=adapter,
-        _ranks=dict(zip(goals, found.ranks, strict=True)),
+        _ranks=dict(zip(goals, readout.ranks, strict=True)),
     )

@@ -1,15 +1,15 @@
-"""One pass over the vocabulary in tiles: top-k, log-sum-exp and ranks; the logits are never held.
+"""One pass over the vocabulary in tiles: top-k, log-sum-exp and ranks, without storing the logits.
 
-A tile is a block of rows (states) times a stretch of the vocabulary. Everything that is wanted of a
-tile is taken while it lies in the cache, then the tile is dropped.
+A tile is a block of rows (states) times a stretch of the vocabulary. Everything needed from a tile
+is computed while it is in the cache, then the tile is dropped.
 
 Top-k. A tile's stretch is cut into groups of tokens. A row's k largest logits lie in the k groups
-with the largest maxima: each of these holds at least one logit as large as any outside of them. So
-a row costs one pass for the maxima and a sort of k groups. On the CPU, rows whose maximum does not
-beat their k-th best so far are left out: after a few tiles nearly all of them.
+with the largest maxima, since each of these holds at least one logit as large as any outside of
+them. A row therefore costs one pass for the maxima and a sort of k groups. On the CPU, rows whose
+maximum does not beat their k-th best so far are skipped: after a few tiles, nearly all of them.
 
-Log-sum-exp. Each tile's own is summed in float32 around the row's maximum; those of the tiles are
-joined in float64.
+Log-sum-exp. Within a tile it is summed in float32 around the row's maximum; tiles are combined in
+float64.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from ..models import Adapter
 from ._head import logits_of, sliceable
 
 _WIDTH, _NUMBERS = 1 << 11, 1 << 21
-"""Tokens and logits in a tile: on the CPU 8 MB, which lie in its cache."""
+"""Tokens per stretch and logits per tile: on the CPU 8 MB, which fit into its cache."""
 
 _WIDTH_DEVICE, _NUMBERS_DEVICE = 1 << 13, 1 << 25
 """The same on accelerators, where a tile must fill the device."""
 
 _SHARE = 32
-"""A tile has at most one in so many of all logits: with what is made of it, below a tenth."""
+"""A tile has at most this fraction (1 in 32) of all logits: with its results, below a tenth."""
 
 _LEAST = 1 << 14
-"""Logits in a tile where all logits together are few (64 KB in float32)."""
+"""Logits in a tile if there are few logits in all (64 KB in float32)."""
 
 _NORMED = 1 << 10
-"""States normed at a time where only some words are read out."""
+"""States normed at a time if only some words are read out."""
 
 _GROUP, _GROUPS = 64, 32
-"""Tokens in a group, at most; groups in a tile, at least: below, the maxima are not vectorised."""
+"""Most tokens in a group; fewest groups in a tile, below which maxima are not vectorised."""
 
 
 @dataclass(frozen=True)
 class Readout:
-    """What is kept of the logits.
+    """The results that are kept instead of the logits.
 
     Attributes:
         ids: (row, top_k) token ids, the largest logit first.
         logits: (row, top_k) float32.
         log_sums: (row,) float32 log-sum-exp over the vocabulary.
-        ranks: (word, row) how many logits are larger than the word's.
+        ranks: (word, row) the number of logits that are larger than the word's.
     """
 
     ids: Int[Tensor, "row top_k"]
@@ -63,10 +63,10 @@ class Readout:
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tiles that rows x vocabulary is divided into.
+    """The division of rows x vocabulary into tiles.
 
     Attributes:
-        rows: in a block.
+        rows: rows in a block.
         width: tokens in a stretch; the last one may be shorter.
         vocabulary: tokens in all.
     """
@@ -77,7 +77,7 @@ class Tiles:
 
     @classmethod
     def of(cls, adapter: Adapter, n_rows: int, device: torch.device) -> Tiles:
-        """Tiles for so many rows on a device."""
+        """The tiles for this many rows on a device."""
         size = adapter.vocab_size
         cpu = device.type == "cpu"
         width = min(size, _WIDTH if cpu else _WIDTH_DEVICE) if sliceable(adapter) else size
@@ -109,7 +109,7 @@ def read_out(
             best.add(logits, stretch.start)
             larger.add(logits)
             total.add_and_overwrite(logits)
-            # Else it lives until the next tile is there, and two are held.
+            # Otherwise it would live until the next tile exists, and two would be held.
             del logits
         parts.append(Readout(best.ids, best.values, total.value, larger.counts))
     return Readout(
@@ -124,7 +124,7 @@ def read_out(
 def ranks_of(
     adapter: Adapter, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
 ) -> Int[Tensor, "word row"]:
-    """How many tokens have a larger logit than each word, in one pass over the vocabulary."""
+    """The number of tokens with a larger logit than each word, in one pass over the vocabulary."""
     parts: list[Tensor] = []
     for tiles, normed in _blocks(adapter, hidden):
         larger = _Larger(adapter, normed, words, tiles)
@@ -138,9 +138,9 @@ def ranks_of(
 def word_logits(
     adapter: Adapter, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
 ) -> Float[Tensor, "word row"]:
-    """float32 logits of the tokens `words` alone: their rows of the head and no others.
+    """float32 logits of the tokens `words`, from their rows of the head alone.
 
-    Only of a head that must be called whole are all logits computed, a block of rows at a time.
+    All logits are computed, one block of rows at a time, only if the head must be called whole.
     """
     rows = _NORMED if sliceable(adapter) else Tiles.of(adapter, len(hidden), hidden.device).rows
     goals = torch.tensor(words, device=hidden.device)
@@ -151,7 +151,7 @@ def word_logits(
 def _blocks(
     adapter: Adapter, hidden: Float[Tensor, "row d_model"]
 ) -> Iterator[tuple[Tiles, Float[Tensor, "row d_model"]]]:
-    """Normed blocks of rows: a normed copy of all rows could take a tenth of the logits' memory."""
+    """Yields normed blocks of rows; all normed rows could take a tenth of the logits' memory."""
     tiles = Tiles.of(adapter, len(hidden), hidden.device)
     for part in hidden.split(tiles.rows):
         yield tiles, adapter.decoder.final_norm(part)
@@ -162,7 +162,7 @@ class _Best:
     """Running top-k of each row.
 
     Attributes:
-        ids, values: (row, k), the largest first; fewer than k until so many tokens were seen.
+        ids, values: (row, k), the largest first; fewer than k until enough tokens were seen.
     """
 
     k: int
@@ -171,22 +171,22 @@ class _Best:
     _seen: int = 0
 
     def add(self, logits: Float[Tensor, "row token"], first: int) -> None:
-        """Takes in a tile whose first token has the id `first`."""
+        """Adds a tile whose first token has the id `first`."""
         size = _group_size(logits.shape[1], self.k)
         groups = logits.shape[1] // size
         head = logits[:, : groups * size].unflatten(1, (size, groups))
-        # Every groups-th token makes a group: the maxima run along whole vectors then.
+        # Every groups-th token forms a group, so that the maxima run along whole vectors.
         maxima = head.amax(1) if size > 1 else logits
         if self._seen < self.k:
             self._join(logits, maxima, size, first, None)
         elif logits.device.type != "cpu":
-            # Counting the rows would make the device wait.
+            # Counting the rows would stall the device.
             self._join(logits, maxima, size, first, None)
         else:
             top = maxima.amax(1)
             if groups * size < logits.shape[1]:
                 top = torch.maximum(top, logits[:, groups * size :].amax(1))
-            # Not `top > last`: a row with NaN is never left out, as in `topk`.
+            # Not `top > last`, so that a row with NaN is never skipped, as in `topk`.
             rows = (~(top <= self.values[:, -1])).nonzero()[:, 0]
             if len(rows):
                 self._join(logits, maxima[rows], size, first, rows)
@@ -210,7 +210,7 @@ class _Best:
 
 
 def _group_size(width: int, k: int) -> int:
-    """Tokens in a group; 1 where groups would not make the sort shorter."""
+    """Tokens per group; 1 if groups would not shorten the sort."""
     size = _GROUP
     while size > 1 and width // size < max(_GROUPS, 2 * k):
         size //= 2
@@ -224,7 +224,7 @@ def _candidates(
     k: int,
     rows: Tensor | None,
 ) -> tuple[Float[Tensor, "active some"], Int[Tensor, "active some"]]:
-    """Logits of the k best groups and their places in the tile."""
+    """Logits of the k best groups, and their places in the tile."""
     width = logits.shape[1]
     if size == 1:
         best = maxima.topk(min(k, width), dim=1)
@@ -247,8 +247,8 @@ class _LogSum:
     _sum: Tensor | None = None
 
     def add_and_overwrite(self, logits: Float[Tensor, "row token"]) -> None:
-        """Takes in a tile and uses its memory."""
-        # A row of nothing but -inf must give -inf, not -inf minus -inf.
+        """Adds a tile, overwriting its memory."""
+        # A row of only -inf must give -inf, not -inf minus -inf.
         top = logits.amax(1, keepdim=True).clamp_(min=torch.finfo(logits.dtype).min)
         # Powers of 2 take a quarter of the time of powers of e on some CPUs.
         powers = logits.sub_(top).mul_(math.log2(math.e)).exp2_()
@@ -274,16 +274,16 @@ class _Larger:
         self.counts = torch.zeros(len(words), len(normed), dtype=torch.long, device=normed.device)
         self._goals = torch.empty(len(words), len(normed), device=normed.device)
         for number in {word // tiles.width for word in words}:
-            # The word's own tile, not its row alone: a product of another shape is rounded
-            # otherwise, and the word could be larger than itself.
+            # Use the word's own tile, not its row alone: a product of another shape is rounded
+            # differently, and the word could be larger than itself.
             stretch = tiles.stretches[number]
             logits = logits_of(adapter, normed, stretch)
-            for place, word in enumerate(words):
+            for row, word in enumerate(words):
                 if word // tiles.width == number:
-                    self._goals[place] = logits[:, word - stretch.start]
+                    self._goals[row] = logits[:, word - stretch.start]
             del logits
 
     def add(self, logits: Float[Tensor, "row token"]) -> None:
         for count, goal in zip(self.counts, self._goals, strict=True):
-            # A sum of truth values in the default 64 bits copies the tile to twice its size.
+            # Summing booleans in the default 64 bits would copy the tile at twice its size.
             count += (logits > goal[:, None]).sum(1, dtype=torch.int32)

@@ -1,12 +1,12 @@
-"""The readout fused into one Triton kernel: no logit ever leaves the chip.
+"""The readout fused into one Triton kernel: logits never leave the chip.
 
 A program takes a block of rows through one stretch of the vocabulary: product with the head,
 running log-sum-exp, running top-k. Stretches are joined afterwards. Only `_fused` imports this
 module, since it needs triton.
 
-Verified by `tests/lens/test_triton.py` against the CPU path: on CUDA where there is a device, or in
-triton's interpreter with TRITON_INTERPRET=1. Its block sizes were never tuned on a device, which is
-why the lens does not use it unasked.
+Verified by `tests/lens/test_triton.py` against the CPU path: on CUDA if there is a device, or in
+triton's interpreter with TRITON_INTERPRET=1. Its block sizes were never tuned on a device, so the
+lens uses it only on request.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor
 
 _ROWS, _TOKENS = 64, 64
 _PROGRAMS = 512
-"""Programs to aim at; fewer would leave a large device idle."""
+"""The number of programs to aim for; fewer would leave a large device idle."""
 
 
 @triton.jit
@@ -68,7 +68,7 @@ def _kernel(
                 mask=is_row[:, None] & is_column[None, :],
                 other=0.0,
             )
-            # 64 bits: vocabulary x width can pass 2^31.
+            # 64 bits: vocabulary x width can exceed 2^31.
             direction = tl.load(
                 weight + token.to(tl.int64)[None, :] * weight_stride + column[:, None],
                 mask=is_token[None, :] & is_column[:, None],
@@ -89,7 +89,7 @@ def _kernel(
         total = total * tl.exp(top - higher) + tl.sum(powers, 1)
         top = higher
 
-        # Few turns: after some tiles hardly any logit beats a row's lowest slot.
+        # Few iterations: after some tiles hardly any logit beats a row's lowest slot.
         better = largest > tl.min(best, 1)
         while tl.max(better.to(tl.int32), 0) > 0:
             where = tl.argmax(logits, 1)
@@ -123,7 +123,7 @@ def top_k_and_log_sum(
     blocks = triton.cdiv(rows, _ROWS)
     parts = min(triton.cdiv(_PROGRAMS, blocks), triton.cdiv(vocabulary, 8 * _TOKENS))
     stretch = triton.cdiv(triton.cdiv(vocabulary, parts), _TOKENS) * _TOKENS
-    # Rounded up to whole tiles, fewer stretches can cover all; an empty one would give -inf.
+    # Rounded up to whole tiles, fewer stretches may cover all; an empty one would give -inf.
     parts = triton.cdiv(vocabulary, stretch)
     device = normed.device
     ids = torch.empty(parts, rows, top_k, dtype=torch.int32, device=device)
