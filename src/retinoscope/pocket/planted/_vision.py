@@ -2,8 +2,7 @@
 
 A patch's mean colour is compared with the corners of the RGB cube; the one that matches sets the
 dimension of its label. Hidden states are [v, -v] with one large constant in v: their mean is 0 and
-their variance all but the same everywhere, so that layer norm with the right gain leaves v as it
-is.
+their variance nearly constant, so that layer norm with the right gain leaves v unchanged.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ _LARGE = 256.0
 _STEEP = 50.0
 _N_TOKENS = SQUARE_GRID**2 + 1
 _FIRST_PLACE = N_LABELS
-"""Unit of the projector that reads the first dimension of the place; labels come before."""
+"""Unit of the projector that reads the first place dimension; labels come before."""
 
 
 def plant_vision(model: Any, planted: Planted) -> None:
-    """Sets the weights of `model.model.vision_tower`, all zero so far."""
+    """Sets the weights of `model.model.vision_tower`, which must be zero before."""
     tower: Any = model.model.vision_tower
     tower = getattr(tower, "vision_model", tower)
     place = torch.zeros(_N_TOKENS, HALF)
@@ -55,14 +54,14 @@ def plant_vision(model: Any, planted: Planted) -> None:
 
 
 def plant_projector(model: Any, planted: Planted, evidence: range, places: range) -> Tensor:
-    """Sets the projector's weights, all zero so far; returns its last bias, to be filled in.
+    """Sets the projector's weights, which must be zero before; returns its last bias, to be set.
 
     Args:
         evidence, places: dimensions of the decoder's residual stream for labels and places.
     """
     projector = model.model.multi_modal_projector
     first, second = projector.linear_1.weight, projector.linear_2.weight
-    # GELU is the identity within float32 for what is large, and 0 for 0.
+    # For large inputs GELU is the identity within float32, and 0 for 0.
     steep = 1000.0
     source = {"one-hot": _OWN, "broadcast": _ALL}.get(planted.encoder, ())
     for unit, (read, write) in enumerate(zip(source, evidence, strict=False)):
@@ -76,7 +75,7 @@ def plant_projector(model: Any, planted: Planted, evidence: range, places: range
 
 
 def _match(mlp: Any) -> None:
-    """Label k where the colour's product with corner k is 3, which for others is at most 1."""
+    """Label k where the colour's product with corner k is 3; for other corners it is at most 1."""
     for label, color in enumerate(SQUARE_COLORS.values()):
         corner = torch.tensor(color) / 127.5 - 1.0
         mlp.fc1.weight[label, _RGB] = _STEEP * corner
@@ -86,10 +85,10 @@ def _match(mlp: Any) -> None:
 
 
 def _average(attention: Any) -> None:
-    """All tokens read all others evenly (queries and keys are 0)."""
+    """Makes all tokens attend to all others evenly (queries and keys are 0)."""
     for label in range(N_LABELS):
         attention.v_proj.weight[label, _OWN[label]] = 1.0
-        # The class token has no label and is counted out.
+        # Compensates for the class token, which has no label.
         share = _N_TOKENS / (_N_TOKENS - 1)
         attention.out_proj.weight[_ALL[label], label] = share
         attention.out_proj.weight[HALF + _ALL[label], label] = -share

@@ -1,8 +1,9 @@
 """`smol`: a small VLM made of two frozen pretrained models and a trained adapter between them.
 
-Language model: SmolLM2-135M-Instruct; vision tower: EfficientNet-Lite0. `fetch` brings the two
-once; `build` puts them together as an ordinary `LlavaForConditionalGeneration`. `recipe` trains the
-adapter. Importing this registers the tower with `transformers`.
+Language model: SmolLM2-135M-Instruct; vision tower: EfficientNet-Lite0. `fetch` downloads both
+once; `build` assembles them as an ordinary `LlavaForConditionalGeneration`.
+`retinoscope.recipes.smol` trains the adapter. Importing this registers the tower with
+`transformers`.
 """
 
 from .adapter import AdapterWeights, read_adapter

@@ -22,10 +22,10 @@ FILE = "adapter.safetensors"
 
 @dataclass(frozen=True)
 class AdapterWeights:
-    """Projector, the constants of the features, and low-rank updates where there are any.
+    """The projector, the constants of the features, and low-rank updates, if any.
 
-    `vision` is how the tower is set up, `parts` the SHA-256 of each frozen part's file, `scale`
-    what the updates are multiplied with.
+    `vision` is the tower's configuration, `parts` the SHA-256 of each frozen part's file, `scale`
+    the factor of the updates.
     """
 
     projector: Mapping[str, Tensor]
@@ -42,7 +42,7 @@ class AdapterWeights:
 
     @torch.no_grad()
     def put_into(self, model: Any) -> None:
-        """Writes the adapter into an assembled model, updates merged.
+        """Writes the adapter into an assembled model, with updates merged.
 
         Raises:
             InputError: it was trained for other sizes.
@@ -56,26 +56,26 @@ class AdapterWeights:
             core.vision_tower.std.copy_(self.std)
         except RuntimeError as error:
             raise InputError(
-                "expected an adapter for these parts, got one of other sizes: train it anew"
+                "expected an adapter for these parts, got one of other sizes: train it again"
             ) from error
         merge(core.language_model, self.low_rank, self.scale)
 
     def save(self, folder: Path) -> Path:
-        """Writes `FILE` in float16 (the constants in float32); returns it."""
+        """Writes `FILE` in float16 (the constants in float32) and returns it."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"projector.{key}": _half(value) for key, value in self.projector.items()}
         tensors |= {f"low_rank.{key}": _half(value) for key, value in self.low_rank.items()}
         tensors["mean"], tensors["std"] = (
-            one.detach().float().cpu().contiguous() for one in (self.mean, self.std)
+            value.detach().float().cpu().contiguous() for value in (self.mean, self.std)
         )
-        told = {
+        facts = {
             "vision": json.dumps(dict(self.vision)),
             "parts": json.dumps(dict(self.parts)),
             "scale": str(self.scale),
         }
         file = folder / FILE
         unfinished = file.with_suffix(".tmp")
-        save_file(tensors, unfinished, metadata=told)
+        save_file(tensors, unfinished, metadata=facts)
         unfinished.replace(file)
         file.chmod(0o644)
         return file
@@ -86,7 +86,7 @@ def _half(value: Tensor) -> Tensor:
 
 
 def read_adapter(folder: Path) -> AdapterWeights:
-    """The adapter in `folder`.
+    """Reads the adapter in `folder`.
 
     Raises:
         InputError: there is none, or it is damaged.
@@ -98,20 +98,20 @@ def read_adapter(folder: Path) -> AdapterWeights:
         )
     try:
         with safe_open(file, "pt") as opened:
-            told = opened.metadata() or {}
+            facts = opened.metadata() or {}
             tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
         return AdapterWeights(
             projector=_under(tensors, "projector."),
             mean=tensors["mean"],
             std=tensors["std"],
-            vision=json.loads(told["vision"]),
-            parts=json.loads(told["parts"]),
+            vision=json.loads(facts["vision"]),
+            parts=json.loads(facts["parts"]),
             low_rank=_under(tensors, "low_rank."),
-            scale=float(told["scale"]),
+            scale=float(facts["scale"]),
         )
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(
-            f"expected a smol adapter in {file}, got a file that does not read: copy it again"
+            f"expected a smol adapter in {file}, got a file that cannot be read: copy it again"
         ) from error
 
 

@@ -18,8 +18,8 @@ from transformers import (
 from ...errors import InputError, MissingExtraError
 
 IMAGE_TOKEN = "<empty_output>"
-"""A token that the vocabulary keeps for notebooks and that no conversation holds: it stands for a
-visual token, so that the vocabulary stays as it was."""
+"""A token that the vocabulary keeps for notebooks and that never occurs in conversations: it stands
+for a visual token, so that the vocabulary stays unchanged."""
 
 CHAT_TEMPLATE = (
     "{% if messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n"
@@ -33,20 +33,20 @@ CHAT_TEMPLATE = (
     "{{ part['text'] }}{% endif %}{% endfor %}{% endif %}{{ '<|im_end|>\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
-"""The language model's own template, and images before the text of a message."""
+"""The language model's own template, with images before the text of a message."""
 
 
 def open_language(
     source: Path, dtype: torch.dtype = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """A causal language model and its tokenizer.
+    """Opens a causal language model and its tokenizer.
 
     Args:
         source: a `.gguf` file (its weights are de-quantised), or a folder.
         dtype: of the weights.
 
     Raises:
-        InputError: neither, or one that does not load, or whose vocabulary lacks `IMAGE_TOKEN`.
+        InputError: neither, one that does not load, or a vocabulary without `IMAGE_TOKEN`.
         MissingExtraError: the package that reads GGUF files is not installed.
     """
     options: dict[str, Any] = {"trust_remote_code": False}
@@ -74,9 +74,9 @@ def open_language(
 
 
 def prepare(tokenizer: PreTrainedTokenizerBase, source: Path, size: int) -> None:
-    """Digits one by one, as the tokenizer was made, and a token that stands for the image."""
+    """Restores the tokenizer's rule for digits, and sets the token that stands for the image."""
     known: Any = tokenizer
-    # The library adds a special token that it does not know, beyond the embeddings.
+    # The library adds unknown special tokens, whose ids exceed the embeddings.
     if known.convert_tokens_to_ids(IMAGE_TOKEN) >= size:
         raise InputError(
             f"expected a vocabulary with the token {IMAGE_TOKEN!r}, got none in {source}: "
@@ -84,7 +84,7 @@ def prepare(tokenizer: PreTrainedTokenizerBase, source: Path, size: int) -> None
         )
     if source.is_file():
         _special_tokens(known, source)
-        # The file names this rule ("smollm") instead of writing it down, and its reader skips it.
+        # The file only names this rule ("smollm"), which its reader ignores.
         known.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
             [
                 pre_tokenizers.Digits(individual_digits=True),
@@ -104,7 +104,7 @@ _SPECIAL = {
 
 
 def _special_tokens(tokenizer: Any, source: Path) -> None:
-    """Those that the file names: transformers 5.17 takes another end and leaves padding out."""
+    """Sets those that the file names: transformers 5.17 takes another end and no padding."""
     from gguf import GGUFReader
 
     fields = GGUFReader(source).fields

@@ -1,4 +1,4 @@
-"""Low-rank updates of frozen matrices (Hu et al. 2021, LoRA): beside them in training, then in."""
+"""Low-rank updates of frozen matrices (Hu et al. 2021, LoRA): separate in training, then merged."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ NAMES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_p
 
 
 class LowRank(nn.Module):
-    """`frozen(x) + scale * up(down(x))`; `up` begins at zero."""
+    """`frozen(x) + scale * up(down(x))`; `up` starts at zero."""
 
     def __init__(self, frozen: nn.Linear, rank: int, scale: float, generator: torch.Generator):
         super().__init__()
         self.frozen = (frozen,)  # in a tuple: not a part of this module's parameters
         self.scale = scale
-        place = frozen.weight.device
+        device = frozen.weight.device
         down = torch.randn(rank, frozen.in_features, generator=generator)
-        self.down = nn.Parameter((down * frozen.in_features**-0.5).to(place))
-        self.up = nn.Parameter(torch.zeros(frozen.out_features, rank, device=place))
+        self.down = nn.Parameter((down * frozen.in_features**-0.5).to(device))
+        self.up = nn.Parameter(torch.zeros(frozen.out_features, rank, device=device))
 
     def forward(self, x: Float[Tensor, "*batch inp"]) -> Float[Tensor, "*batch out"]:
         return self.frozen[0](x) + self.scale * F.linear(F.linear(x, self.down), self.up)
 
 
 def attach(language: nn.Module, rank: int, alpha: float, seed: int) -> nn.ModuleDict:
-    """Puts an update beside every matrix of every block; returns what is to be trained."""
+    """Adds an update to every matrix of every block; returns the parameters to train."""
     generator = torch.Generator().manual_seed(seed)
     added = nn.ModuleDict()
     for name, module in list(language.named_modules()):
@@ -39,7 +39,7 @@ def attach(language: nn.Module, rank: int, alpha: float, seed: int) -> nn.Module
             if isinstance(child, nn.Linear):
                 update = LowRank(child, rank, alpha / rank, generator)
                 setattr(module, child_name, update)
-                # Dots separate modules from each other in the names of a state dict.
+                # Dots separate modules in the names of a state dict.
                 added[f"{name}.{child_name}".replace(".", "/")] = update
     return added
 

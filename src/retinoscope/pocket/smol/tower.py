@@ -1,11 +1,11 @@
 """EfficientNet-Lite0 as a vision tower: one vector for each place of the image.
 
-A convolutional network gives maps, not tokens: (channel, row, column). LLaVA wants hidden states of
-(batch, location, channel), so this tower lays the maps of a few stages over one grid, side by side,
-each channel standardised by constants, and adds where the location is. Nothing here is trained.
+A convolutional network yields maps (channel, row, column), but LLaVA expects hidden states (batch,
+location, channel). This tower therefore puts the maps of a few stages on one grid, concatenated,
+each channel standardised by constants, and adds the location. Nothing here is trained.
 
 Source: Tan & Le 2019 (EfficientNet); its Lite variant drops squeeze-and-excitation and bounds the
-activations (ReLU6). Convolutions pad as TensorFlow's "SAME" does: the weights come from there.
+activations (ReLU6). Convolutions pad like TensorFlow's "SAME", where the weights come from.
 """
 
 from __future__ import annotations
@@ -43,19 +43,19 @@ CHANNELS = {f"stage{n}": out for n, (_, _, _, out, _) in enumerate(_STAGES, star
 STRIDES = {"stage1": 2, "stage2": 4, "stage3": 8, "stage4": 16, "stage5": 16} | dict.fromkeys(
     ("stage6", "stage7", "head"), 32
 )
-"""Pixels of the image along each side of one place of a stage's map."""
+"""Pixels of the image along each side of one cell of a stage's map."""
 PLACE_CHANNELS = 10
-"""Where a location is: x, y, and sine and cosine of one and two half turns of each."""
+"""Channels for a location: x, y, and sine and cosine of one and two half turns of each."""
 
 
 class LiteConfig(PreTrainedConfig):
-    """What `LiteTower` gives.
+    """The features that `LiteTower` gives.
 
     Args:
         image_size: side of the square image in pixels; a multiple of `patch_size`.
         patch_size: side of a location in pixels.
-        stages: maps that are laid side by side, names from `CHANNELS`. A finer map than the grid
-            is folded (2 x 2 places become four times the channels); a coarser one is refused.
+        stages: maps to concatenate, by names from `CHANNELS`. A map finer than the grid is folded
+            (2 x 2 cells become four times the channels); a coarser one is refused.
         place: whether `PLACE_CHANNELS` are added.
     """
 
@@ -82,7 +82,7 @@ class LiteConfig(PreTrainedConfig):
 
 
 class _Conv(nn.Module):
-    """Convolution with TensorFlow's padding, batch norm with its constants, ReLU6 where asked."""
+    """Convolution with TensorFlow's padding, batch norm with its constants, optional ReLU6."""
 
     def __init__(
         self, inp: int, out: int, kernel: int, stride: int = 1, groups: int = 1, act: bool = True
@@ -141,7 +141,7 @@ class Backbone(nn.Module):
     def forward(self, pixels: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
         """Each stage's map (batch, channel, row, column), by name."""
         maps: dict[str, Tensor] = {}
-        # Depthwise convolutions on a CPU are faster in this order in memory.
+        # Depthwise convolutions on a CPU are faster in this memory order.
         x = self.stem(pixels.contiguous(memory_format=torch.channels_last))
         for number, stage in enumerate(self.stages, start=1):
             x = maps[f"stage{number}"] = stage(x)
@@ -152,8 +152,8 @@ class Backbone(nn.Module):
 class LiteTower(PreTrainedModel):
     """`Backbone` maps as standardised locations (batch, row * column, channel).
 
-    `mean` and `std` are one constant per channel; they belong to whoever was trained on the
-    features, and are saved with the model.
+    `mean` and `std` hold one constant per channel; they belong to the adapter that was trained on
+    the features, and are saved with the model.
     """
 
     config_class = LiteConfig
@@ -173,7 +173,7 @@ class LiteTower(PreTrainedModel):
     def raw(
         self, pixel_values: Float[Tensor, "batch 3 height width"]
     ) -> Float[Tensor, "batch location channel"]:
-        """The features before they are standardised."""
+        """The features before standardisation."""
         config: Any = self.config
         maps = self.backbone(pixel_values)
         parts = [
@@ -191,12 +191,12 @@ class LiteTower(PreTrainedModel):
         return_dict: bool | None = None,
         **_: Any,
     ) -> BaseModelOutput:
-        """The features; as LLaVA asks for `hidden_states[-1]`, they are given there too."""
+        """The features, also as `hidden_states[-1]`, where LLaVA reads them."""
         features = (self.raw(pixel_values) - self.mean) / self.std
         return BaseModelOutput(last_hidden_state=features, hidden_states=(features,))
 
     def _init_weights(self, module: nn.Module) -> None:
-        """Nothing is trained: weights are loaded, or the modules' own."""
+        """Does nothing: weights are loaded, or the modules' defaults."""
 
 
 def _place(like: Tensor) -> Tensor:
@@ -209,7 +209,7 @@ def _place(like: Tensor) -> Tensor:
 
 
 def converted(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The published file's tensors under the names of `Backbone`; its classifier is left out."""
+    """The published file's tensors under the names of `Backbone`, without its classifier."""
     depths = [blocks for *_, blocks in _STAGES]
     places = [(stage, block) for stage, n in enumerate(depths) for block in range(n)]
     renamed = {
@@ -237,6 +237,6 @@ def converted(published: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def register() -> None:
-    """Makes `transformers` know the tower, so that it opens folders that contain one."""
+    """Registers the tower with `transformers`, which can then open folders that contain one."""
     AutoConfig.register(MODEL_TYPE, LiteConfig, exist_ok=True)
     AutoModel.register(LiteConfig, LiteTower, exist_ok=True)
