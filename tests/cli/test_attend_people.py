@@ -106,7 +106,7 @@ def test_a_contrastive_model_is_compared_too(
         ("simulated:2", ("--methods", "chefer"), "choose from similarity, occlusion"),
         ("simulated:2", ("--steps", "5"), "similarity: leave steps out"),
         ("simulated:2", ("--exact", "reference"), "similarity: leave exact out"),
-        ("simulated:2", ("--dtype", "bfloat16"), "says how a vision-language model is loaded"),
+        ("simulated:2", ("--dtype", "bfloat16"), "is for loading a vision-language model"),
     ],
 )
 def test_what_a_contrastive_model_cannot_do_is_one_line(

@@ -118,7 +118,7 @@ def test_interrupt_says_how_to_go_on(
 ) -> None:
     _raising(monkeypatch, KeyboardInterrupt())
     assert main(["demo"]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
     assert main(["lens", "pocket", "scenes:3", "--out", "x"]) == 130
 
 

@@ -55,7 +55,9 @@ def test_every_row_of_the_paper_has_a_command_a_page_and_code() -> None:
 
 def test_the_command_line_takes_the_commands_beside_the_paper() -> None:
     for command in re.findall(r"`retinoscope ([^`]+)`", PAPER.read_text("utf-8")):
-        app.parse_args([*shlex.split(command), "--out", "runs"], exit_on_error=False, print_error=False)
+        app.parse_args(
+            [*shlex.split(command), "--out", "runs"], exit_on_error=False, print_error=False
+        )
 
 
 def test_the_code_of_each_study_is_linked_from_the_paper_and_the_paper_from_the_readme() -> None:

@@ -26,10 +26,10 @@ from ._view import serve, view
 HELP = """See how a vision-language model (VLM) sees.
 
 Which visual tokens carry an object, what each of them says at each layer, and along which attention
-edges that reaches the answer: the three experiments of Neo et al. 2024 (arXiv 2410.07149) on any
+edges this reaches the answer: the three experiments of Neo et al. 2024 (arXiv 2410.07149) on any
 supported Hugging Face model, each with its controls and 95% intervals.
 
-Start here; it takes a few minutes and downloads nothing:
+Start here; this takes a few minutes and downloads nothing:
 
     retinoscope demo
 """
@@ -41,14 +41,14 @@ coco:FOLDER, vg:FOLDER, voc:FOLDER, ade20k:FOLDER, \
 folder:PATH, table:FILE or datasets:NAME_OR_PATH; \
 where people looked: vista:FOLDER, gaze:FOLDER or collected:FOLDER. \
 color:DATA names objects by their colours. \
-planted:NAME with squares:N are models whose mechanism is known, for trying out a method.
+planted:NAME with squares:N are models with a known mechanism, for testing a method.
 
-Studies can be interrupted: the same command goes on where it stopped. Add --debug to any command \
-for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, {partly}130 \
-interrupted.
+Studies can be interrupted: the same command continues where it stopped. Add --debug to any \
+command for tracebacks. Exit codes: 0 done, 1 the study failed, 2 wrong use or bad input, \
+{partly}130 interrupted.
 """
 _PARTLY = EPILOGUE.format(partly=f"{PARTLY} done while some images failed, ")
-"""Below the help of commands that go on where an image fails."""
+"""Shown below the help of commands that continue when an image fails."""
 
 app = App(
     name="retinoscope",
@@ -56,7 +56,7 @@ app = App(
     help_epilogue=EPILOGUE.format(partly=""),
     help_format="markdown",
     version=__version__,
-    # `main` turns Ctrl-C into its exit code and its line.
+    # `main` turns Ctrl-C into an exit code and a message.
     suppress_keyboard_interrupt=False,
 )
 

@@ -12,11 +12,11 @@ Method = Literal[Planted, MapMethod]
 
 
 def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
-    """Try a method on models whose mechanism is known: can it tell them apart?
+    """Try a method on models with a known mechanism: can it tell them apart?
 
-    Every weight of these tiny models was set by hand. In some the question's tokens carry the image
-    to the answer, in others the answer reads it directly; visual tokens hold their own patch, or
-    the whole image, or nothing.
+    Every weight of these tiny models was set by hand. In some, the question's tokens carry the
+    image to the answer, in others the answer reads it directly; visual tokens hold their own patch,
+    or the whole image, or nothing.
 
     For example:
 
@@ -25,9 +25,9 @@ def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
         retinoscope check ablation --images 50
 
     Args:
-        method: what is tried.
-        images: how many images of squares; ten times as many for probe, which has to train.
-        seed: of these images.
+        method: the method to try.
+        images: number of images of squares; ten times as many for probe, which has to train.
+        seed: seed of these images.
     """
     from ._common import check_counts, check_seeds, quiet
 

@@ -17,13 +17,13 @@ class AddressOptions:
     """How images are shown.
 
     Args:
-        task: describe by typing, read a description, or both (read where there is one).
-        radius: of the sharp window, as a share of the image's diagonal.
+        task: describe by typing, read a description, or both (read if there is one).
+        radius: radius of the sharp window, as a share of the image's diagonal.
         blur: standard deviation of the blur, as a share of the diagonal.
-        per_session: at most so many images a session.
-        shuffle: show them in another order to each.
-        consent: a text file to be accepted, in place of the built-in text.
-        title: at the top of the first page.
+        per_session: the most images per session.
+        shuffle: show them in a different order to each participant.
+        consent: a text file that replaces the built-in consent text.
+        title: heading of the first page.
     """
 
     task: Literal["describe", "read", "both"] = "describe"
@@ -47,11 +47,11 @@ def collect(
 ) -> None:
     """Collect where people look: they describe or read while a sharp window follows their hand.
 
-    Serves a page on this machine until Ctrl-C. People accept a text first; a random number is all
-    that is kept of them. Images are blurred but for a small window that follows the mouse, a finger
-    or the arrow keys; where it is, when, and the words that are typed or read meanwhile are written
-    to OUT, an image at a time. On another address than this machine's own the page asks for the
-    token that is printed.
+    Serves a page on this machine until Ctrl-C. Participants accept a text first; a random number is
+    the only thing kept about them. Images are blurred except for a small window that follows the
+    mouse, a finger or the arrow keys; its positions, their times, and the words typed or read
+    meanwhile are written to OUT, image by image. On an address other than this machine's own, the
+    page asks for the token that is printed.
 
     For example:
 
@@ -65,7 +65,7 @@ def collect(
     Args:
         folder: images, and for reading texts.csv with the columns image and text; or any DATA, such
             as scenes:10.
-        out: folder of the sessions; an existing one goes on.
+        out: folder of the sessions; an existing one is continued.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         open: open the page in the browser.

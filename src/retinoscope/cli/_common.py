@@ -1,4 +1,4 @@
-"""What the study commands share: opening model and data, running, saying what came out."""
+"""Shared by the study commands: opening model and data, running, printing the results."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 Executors = Callable[
     [Callable[[], Sequence["Sample"]]], AbstractContextManager["RayWorkers | None"]
 ]
-"""Starts workers, given what opens the samples on each."""
+"""Starts workers, given a function that opens the samples on each."""
 
 _own = Group.create_default_parameters()
 OBJECTS = Group("Which objects", sort_key=1)
 RUNNING = Group("Images, seeds and running", sort_key=2)
-"""What `--help` of a study shows below the study's own options."""
+"""Groups that `--help` shows below a study's own options."""
 
 Several = Parameter(
     consume_multiple=True,
     negative=(),
-    show_default=lambda chosen: " ".join(str(one) for one in chosen),
+    show_default=lambda values: " ".join(map(str, values)),
 )
 """An option that takes several values."""
 
@@ -47,14 +47,14 @@ class Running:
     """How studies are run.
 
     Args:
-        seed: of everything random in the study.
+        seed: seed of everything random in the study.
         data_seed: seed of drawn scenes (scenes:N).
-        examples: images kept as pictures for the report.
+        examples: number of images kept as pictures for the report.
         max_failures: share of the images that may fail; from 20 on, more stop the run.
-        retry_failed: try images again that failed before.
-        scale: spread the images over a Ray cluster, or over this machine's GPUs.
-        workers: replicas of the model (with --scale); by default all fit.
-        gpus: GPUs of each replica (with --scale); by default 1 if there are any.
+        retry_failed: retry images that failed before.
+        scale: distribute the images over a Ray cluster, or over this machine's GPUs.
+        workers: replicas of the model (with --scale); by default as many as fit.
+        gpus: GPUs per replica (with --scale); by default 1 if there are any.
     """
 
     seed: int = 0
@@ -67,13 +67,13 @@ class Running:
     gpus: float | None = None
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that no study can take, before anything is opened."""
+        """Raises `InputError` for numbers that no study accepts, before anything is opened."""
         check_seeds(seed=self.seed, data_seed=self.data_seed)
         check_counts(0, examples=self.examples)
         check_counts(workers=self.workers)
 
     def executors(self, model: str, loading: Loading, opened: Opened = load_model) -> Executors:
-        """The workers that are asked for, or None, by what opens the samples on each."""
+        """Returns the requested workers, or None, given what opens the samples on each."""
         return partial(
             workers_of,
             model,
@@ -88,11 +88,11 @@ class Running:
 @Parameter(name="*", group=RUNNING)
 @dataclass(frozen=True, kw_only=True)
 class Common(Running):
-    """Options of every study; what only some of them use stands below.
+    """Options of every study; group-specific ones are listed below.
 
     Args:
-        out: folder for the results; a run directory of this study.
-        limit: use only the first so many images.
+        out: folder for the results: a run directory of this study.
+        limit: use only the first images, this many.
         curation: use only what this curation.json of the same data keeps.
     """
 
@@ -101,25 +101,25 @@ class Common(Running):
     curation: Path | None = None
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that no study can take, before anything is opened."""
+        """Raises `InputError` for numbers that no study accepts, before anything is opened."""
         super().check()
         check_counts(limit=self.limit)
 
 
 PARTLY = 3
-"""Exit code of a study that is done, while some images failed."""
+"""Exit code of a study that is done although some images failed."""
 
 NAMED = 10
-"""Images that failed, named on the terminal; the report has all."""
+"""How many failed images are named on the terminal; the report lists all."""
 
 Make = Callable[[Any, Sequence["Sample"]], "Study"]
-"""Makes the study of a model and samples; of None for its options alone, before one is loaded."""
+"""Makes the study of a model and samples, or of None for its options, before a model is loaded."""
 
 
 def samples_of(
     data: str, seed: int, limit: int | None, curation: Path | None = None
 ) -> Sequence[Sample]:
-    """The data set named by DATA, what `curation` keeps of it, cut to `limit`."""
+    """Opens the data set named by DATA, as kept by `curation`, cut to `limit`."""
     from ..sources import open_source
 
     check_seeds(data_seed=seed)
@@ -133,7 +133,7 @@ def samples_of(
 
 
 def check_seeds(**given: int) -> None:
-    """Raises `InputError` for the first option that is no seed."""
+    """Raises `InputError` for the first option that is not a seed."""
     from .. import arguments
 
     for name, value in given.items():
@@ -141,7 +141,7 @@ def check_seeds(**given: int) -> None:
 
 
 def check_counts(least: int = 1, /, **given: int | None) -> None:
-    """Raises `InputError` for the first option that somebody set below `least`."""
+    """Raises `InputError` for the first option that was set below `least`."""
     from .. import arguments
 
     for name, value in given.items():
@@ -161,13 +161,13 @@ def run_study(
     make: Make,
     opened: Opened = load_model,
 ) -> None:
-    """Loads, runs with progress, prints what came out and where it lies.
+    """Loads, runs with progress, prints the results and where they are.
 
     Args:
         opened: opens the model.
 
     Raises:
-        SystemExit: code 3, where it is done and some images failed.
+        SystemExit: code 3, if the study is done but some images failed.
     """
     common.check()
     if loading.device is not None and common.scale is None:
@@ -178,7 +178,7 @@ def run_study(
     samples = opens()
     quiet()
     with Progress() as progress:
-        # Before the model is loaded, which takes longer: what the data offers, and what it lacks.
+        # Before the model is loaded, which takes longer: what the data holds, and what it lacks.
         draft = make(None, samples)
         survey = draft.survey(common.out, progress.stage(f"reading {data}"))
         for line in draft.told(survey):
@@ -188,10 +188,10 @@ def run_study(
             if workers is not None and opened is load_model:
                 vlm = workers.model()
             else:
-                # Of a model of any kind a worker does not say enough.
+                # For other kinds of models, a worker's description is not enough.
                 vlm = opened(model, loading, workers is not None)
-            made = make(vlm, samples)
-            study = replace(made, max_failures=common.max_failures)
+            bound = make(vlm, samples)
+            study = replace(bound, max_failures=common.max_failures)
             results = study.run(
                 common.out,
                 progress.stage(f"{study.name} of {model}"),
@@ -204,7 +204,7 @@ def run_study(
 
 
 def _say_results(results: Results, out: Path) -> None:
-    """What came out, and where it lies."""
+    """Prints the results, and where they are."""
     from ..reporting import compose
 
     say_findings(compose(out).findings)
@@ -219,10 +219,10 @@ def _say_results(results: Results, out: Path) -> None:
 
 
 def _say_failures(study: Study, results: Results, n_samples: int) -> None:
-    """The images that failed.
+    """Prints the images that failed.
 
     Raises:
-        SystemExit: code 3, where some failed.
+        SystemExit: code 3, if some failed.
     """
     failed = results.failures()
     partly = len({sample for sample, _ in results.errors()}) - len(failed)
@@ -236,7 +236,7 @@ def _say_failures(study: Study, results: Results, n_samples: int) -> None:
 
 
 def say_findings(findings: Sequence[Finding]) -> None:
-    """The results in one sentence each, with intervals."""
+    """Prints the results, one sentence each, with intervals."""
     for finding in findings:
         say(finding.headline)
         say(f"  {finding.sentence}")

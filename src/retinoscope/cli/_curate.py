@@ -38,14 +38,14 @@ class Choice:
         paper: the paper's filters: an area of 1000 to 2000 pixels, at most 3 annotations, the first
             such object, its crop rule and its hallucination filter; the options change their
             settings.
-        min_area: only objects of more visible pixels.
-        max_area: only objects of fewer visible pixels.
-        at_most: only images with at most so many annotations.
-        first: at most so many objects an image, the first ones.
+        min_area: only objects with more visible pixels.
+        max_area: only objects with fewer visible pixels.
+        at_most: only images with at most this many annotations.
+        first: at most this many objects per image, the first ones.
         has_question: only objects that one of the data's questions is about.
-        hallucination: only objects that the caption names, and no longer once their pixels are
-            noise.
-        baseline: only objects about which the model answers these tasks right.
+        hallucination: only objects that the caption names, but no longer names once their pixels
+            are noise.
+        baseline: only objects for which the model answers these tasks correctly.
         mode: rules of area, crop and answers; "paper" with --paper, else "corrected".
     """
 
@@ -60,11 +60,11 @@ class Choice:
     mode: Mode | None = None
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        """Raises `InputError` for impossible numbers, before anything is opened."""
         check_counts(at_most=self.at_most, first=self.first)
 
     def filters(self, seed: int) -> tuple[Filter, ...]:
-        """The filters in their order; `seed` is that of the noise."""
+        """The filters in order; `seed` is the seed of the noise."""
         from .. import curation as of
 
         rule = self.mode or ("paper" if self.paper else "corrected")
@@ -82,7 +82,7 @@ class Choice:
             (self.paper or self.hallucination, of.Hallucination(rule, seed=seed)),
             *((True, of.BaselineCorrect(task, rule)) for task in self.baseline),
         )
-        return tuple(one for wanted, one in chosen if wanted)
+        return tuple(filter_ for wanted, filter_ in chosen if wanted)
 
 
 @Parameter(name="*")
@@ -91,12 +91,12 @@ class Curating:
     """How a curation is run.
 
     Args:
-        limit: stop after so many kept images.
+        limit: stop after this many kept images.
         caption_tokens: longest caption.
-        seed: of the noise.
+        seed: seed of the noise.
         data_seed: seed of drawn scenes (scenes:N).
         max_failures: share of the images that may fail.
-        retry_failed: try images again that failed before.
+        retry_failed: retry images that failed before.
     """
 
     limit: int | None = None
@@ -107,7 +107,7 @@ class Curating:
     retry_failed: _Flag = False
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        """Raises `InputError` for impossible numbers, before anything is opened."""
         check_seeds(seed=self.seed)
         check_counts(limit=self.limit, caption_tokens=self.caption_tokens)
 
@@ -122,11 +122,11 @@ def curate(
     choice: Choice = Choice(),
     running: Curating = Curating(),
 ) -> None:
-    """Choose objects to study: filters in order, with what is left after each.
+    """Choose objects to study: filters in order, with the number left after each.
 
-    Always: one instance of the object's category, and at least one visual token left on it. Writes
-    curation.json into the folder, which can be shared; the studies take it with --curation. An
-    interrupted curation goes on where it stopped.
+    Always required: one instance of the object's category, and at least one visual token on it.
+    Writes curation.json into the folder, which can be shared; studies take it with --curation. An
+    interrupted curation continues where it stopped.
 
     For example:
 
@@ -145,7 +145,7 @@ def curate(
     from ..sources import require_objects
 
     samples = samples_of(data, running.data_seed, None)
-    # Before the model is loaded.
+    # Checked before the model is loaded.
     require_objects(samples, "a curation")
     quiet()
     with Progress() as progress:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Share:
-    """Scenes of one model's studies, as shares of all; the contrast models get fewer."""
+    """One model's share of the scenes in each study; the contrast models get fewer."""
 
     ablation: float
     lens: float
@@ -28,7 +28,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Effort:
-    """How much is asked of each scene; see the studies' own arguments."""
+    """The effort per scene; see the arguments of the studies."""
 
     scenes: int
     sizes: tuple[int, ...]
@@ -50,8 +50,8 @@ EFFORT = Effort(
     scenes=64, sizes=(10, 40, 100), max_objects=2, max_questions=2, gradient_steps=8, slide=2
 )
 ADAPTED = Share(ablation=1.0, lens=1.0, knockout=1.0)
-# Fifty times as large as pocket: sized to stay under fifteen minutes on two cores. An entry of
-# 49,152 in a thousand counts as near a word.
+# Fifty times as large as pocket: sized to stay under fifteen minutes on two cores. One entry in a
+# thousand of 49,152 counts as near a word.
 ADAPTED_EFFORT = Effort(
     scenes=12, sizes=(40,), max_objects=1, max_questions=1, gradient_steps=4, slide=5, near=50
 )
@@ -74,9 +74,9 @@ def demo(
     Three studies on drawn scenes that no training step saw: replacing an object's tokens, reading
     visual tokens as words, blocking attention. The same, on fewer scenes, on two contrast models
     whose language model read something else, or nothing, before it saw images. Nothing is
-    downloaded. It takes a few minutes on two cores; interrupted, it goes on where it stopped.
+    downloaded. It takes a few minutes on two cores; if interrupted, it continues where it stopped.
 
-    With --model smol, the same on a model of real pretrained parts, whose language model nobody
+    With --model smol, the same on a model of real pretrained parts, whose language model was not
     trained for it (`retinoscope fetch smol` first); up to a quarter of an hour.
 
     For example:
@@ -95,13 +95,13 @@ def demo(
     """
     from ..errors import InputError
 
-    own = model == MAIN
-    out = out or Path("runs/demo" if own else f"runs/demo-{model}")
-    effort = EFFORT if own else ADAPTED_EFFORT
+    is_main = model == MAIN
+    out = out or Path("runs/demo" if is_main else f"runs/demo-{model}")
+    effort = EFFORT if is_main else ADAPTED_EFFORT
     check_seeds(seed=seed)
     scenes = effort.scenes if scenes is None else scenes
     if scenes < 4:
-        raise InputError(f"--scenes must be at least 4, so that there are controls; got {scenes}")
+        raise InputError(f"--scenes must be at least 4, to leave room for controls; got {scenes}")
     samples = samples_of(f"scenes:{scenes}", seed, None)
     quiet()
     from ..engine import load
@@ -109,8 +109,8 @@ def demo(
     from ..reporting import compose
 
     with Progress() as progress:
-        for name in MODELS if own else (model,):
-            share = PLAN[name] if own else ADAPTED
+        for name in MODELS if is_main else (model,):
+            share = PLAN[name] if is_main else ADAPTED
             for study in _studies(load(name), samples, share, effort, seed):
                 place = out / name / study.name
                 study.run(place, progress.stage(f"{name}: {study.name}"))

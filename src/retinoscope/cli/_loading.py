@@ -1,4 +1,4 @@
-"""How a model is loaded: the options for it, and the loading."""
+"""How a model is loaded: the options, and the loading."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ..engine import VLM
 
 _GROUP = Group("The model", sort_key=3)
-"""Where `--help` shows these options."""
+"""The group of these options in `--help`."""
 
 
 @Parameter(name="*", group=_GROUP)
@@ -27,7 +27,7 @@ class Loading:
     ] = None
     device_map: Annotated[
         str | None,
-        Parameter(help="spread the weights: auto, balanced or sequential (in place of --device)."),
+        Parameter(help="distribute the weights: auto, balanced or sequential (replaces --device)."),
     ] = None
     quantization: Annotated[
         Literal["4bit", "8bit"] | None, Parameter(help="weights in 4 or 8 bits (bitsandbytes).")
@@ -39,7 +39,7 @@ class Loading:
 
 
 def quiet() -> None:
-    """Only our own progress on the terminal."""
+    """Keeps everything but our own progress off the terminal."""
     import os
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -49,19 +49,19 @@ def quiet() -> None:
 
 
 def load_model(model: str, loading: Loading, gpu: bool = False) -> VLM:
-    """The model that the options name.
+    """Loads the model that the options name.
 
     Args:
-        gpu: on a GPU, if there is one and the options name no place.
+        gpu: use a GPU, if there is one and the options name no device.
     """
     import torch
 
     from ..engine import load
 
-    usual = "cuda" if gpu and loading.device_map is None and torch.cuda.is_available() else None
+    default = "cuda" if gpu and loading.device_map is None and torch.cuda.is_available() else None
     return load(
         model,
-        device=loading.device or usual,
+        device=loading.device or default,
         dtype=None if loading.dtype is None else getattr(torch, loading.dtype),
         device_map=loading.device_map,
         quantization=loading.quantization,
@@ -70,26 +70,27 @@ def load_model(model: str, loading: Loading, gpu: bool = False) -> VLM:
 
 
 def open_any(model: str, loading: Loading, gpu: bool = False) -> Any:
-    """A model of any kind; VLMs are loaded as the options say.
+    """Opens a model of any kind; VLMs are loaded as the options say.
 
     Args:
-        gpu: as of `load_model`.
+        gpu: see `load_model`.
 
     Raises:
-        InputError: options of loading, and the model is no VLM.
+        InputError: loading options for a model that is not a VLM.
     """
     from ..engine import VLM
     from ..errors import InputError
     from ..studies import open_subject
 
-    found = open_subject(model, lambda name: load_model(name, loading, gpu))
-    told = [one.name for one in fields(loading) if getattr(loading, one.name) not in (None, False)]
-    if told and not isinstance(found, VLM):
+    opened = open_subject(model, lambda name: load_model(name, loading, gpu))
+    names = [field.name for field in fields(loading)]
+    given = [name for name in names if getattr(loading, name) not in (None, False)]
+    if given and not isinstance(opened, VLM):
         raise InputError(
-            f"--{told[0].replace('_', '-')} says how a vision-language model is loaded, and "
-            f"{model} is none: leave it out"
+            f"--{given[0].replace('_', '-')} is for loading a vision-language model, which "
+            f"{model} is not: leave it out"
         )
-    return found
+    return opened
 
 
 Opened = Callable[[str, Loading, bool], Any]

@@ -1,4 +1,4 @@
-"""The entry point: what a command raised becomes one line and an exit code."""
+"""The entry point: turns what a command raised into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _OUTSIDE = frozenset(
         errno.ELOOP,
     }
 )
-"""System errors that the user can mend: disk, quota, rights, paths."""
+"""System errors that the user can resolve: disk, quota, permissions, paths."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,12 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
         return DONE
     except KeyboardInterrupt:
-        _say("interrupted: what is finished is kept, the same command goes on from there")
+        _say("interrupted: what is finished is kept, the same command continues from there")
         return INTERRUPTED
     except SystemExit as error:
         return error.code if isinstance(error.code, int) else FAILED
     except BrokenPipeError:
-        # The reader of our output (`| head`) has gone; there is nobody left to tell.
+        # The reader of the output (`| head`) has gone; there is nobody left to inform.
         sys.stdout = None
         return DONE
     except Exception as error:
@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def explained(error: Exception) -> tuple[int, str]:
-    """Exit code and one line for what a command raised."""
+    """The exit code and one line for what a command raised."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, CycloptsError):
         text = " ".join(str(error).replace("│", " ").split())
@@ -91,6 +91,6 @@ def _outside(error: BaseException | None) -> bool:
 
 
 def _say(line: str) -> None:
-    # After SIGHUP the terminal is gone; the exit code still says what happened.
+    # After SIGHUP the terminal is gone; the exit code remains.
     with suppress(OSError):
         say(line, to=sys.stderr)

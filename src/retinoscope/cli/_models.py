@@ -26,7 +26,7 @@ def models() -> None:
     from ..pocket import smol
 
     if smol.MODELS:
-        say("Of pretrained parts (after `retinoscope fetch smol`), on the same scenes:")
+        say("Made of pretrained parts (after `retinoscope fetch smol`), on the same scenes:")
     for name in smol.MODELS:
         say(_line(name, smol.scores(name)))
     from ..models import families

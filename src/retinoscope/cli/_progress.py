@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with an estimate on a terminal, a line now and then elsewhere."""
+"""Progress on stderr: a bar with an estimate on a terminal, occasional lines elsewhere."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ EVERY_SECONDS = 5.0
 EVERY_SHARE = 0.1
 
 Callback = Callable[[int, int, str], None]
-"""Items done, items in all, what was just done."""
+"""Called with items done, items in all, and what was just done."""
 
 
 class Progress:
-    """Shows how far long work is; use it in a `with` block.
+    """Shows the progress of long work; use it in a `with` block.
 
     Args:
-        stream: where to write; a bar is drawn only if it is a terminal.
-        clock: seconds that only go forward.
+        stream: where to write; a bar is drawn only on a terminal.
+        clock: monotonic seconds.
     """
 
     def __init__(
@@ -47,14 +47,14 @@ class Progress:
             self._bar.stop()
 
     def stage(self, title: str) -> Callback:
-        """A callback for one piece of work named `title`."""
+        """Returns a callback for one piece of work called `title`."""
         title = printable(title)
         if self._bar:
             return self._bar.stage(title)
         return _Lines(title, self._stream, self._clock)
 
     def say(self, text: str) -> None:
-        """A line that stays, above the bar if there is one."""
+        """Prints a permanent line, above the bar if there is one."""
         if self._bar:
             self._bar.say(printable(text))
         else:
@@ -103,7 +103,7 @@ class _Bar:
 
 
 class _Lines:
-    """Prints at the start, at the end, and in between every few seconds or tenths of the work."""
+    """Prints at the start, at the end, and every few seconds or tenths of the work."""
 
     def __init__(self, title: str, stream: TextIO, clock: Callable[[], float]) -> None:
         self._title, self._stream, self._clock = title, stream, clock

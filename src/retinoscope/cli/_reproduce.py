@@ -25,20 +25,20 @@ class PlanOptions:
 
     Args:
         mode: rules of the released code ("paper"), corrected ones, or both.
-        limit: at most so many images in each of the three sets (the paper: 1000 for captions and
-            yes/no, 100 for questions, 170 for the lens).
-        mean_images: at most so many of the images for the mean visual token (the paper: 50000).
-        min_area: objects of more pixels of the original image.
-        max_area: objects of fewer pixels.
-        at_most: images with at most so many annotations.
-        lens_min_area: the same for the lens.
-        lens_max_area: the same for the lens.
-        sizes: numbers of tokens of the random and gradient sets.
+        limit: the most images in each of the three sets (in the paper 1000 for captions and yes/no,
+            100 for questions, 170 for the lens).
+        mean_images: the most images for the mean visual token (in the paper 50000).
+        min_area: objects with more pixels of the original image.
+        max_area: objects with fewer pixels.
+        at_most: images with at most this many annotations.
+        lens_min_area: min_area for the lens.
+        lens_max_area: max_area for the lens.
+        sizes: numbers of tokens in the random and gradient sets.
         gradient_steps: steps of integrated gradients.
         caption_tokens: longest caption.
-        prefill: put before the answer of questions that ask for a name; "" for nothing.
-        untrained: run the lens also on a copy with random weights, which needs the model's memory
-            again.
+        prefill: start of the answer to questions that ask for a name; "" for none.
+        untrained: also run the lens on a copy with random weights, which needs the model's memory
+            once more.
     """
 
     mode: Literal["paper", "corrected", "both"] = "both"
@@ -56,13 +56,13 @@ class PlanOptions:
     untrained: Annotated[bool, Parameter(negative=())] = False
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        """Raises `InputError` for impossible numbers, before anything is opened."""
         names = ("limit", "mean_images", "at_most", "caption_tokens")
         check_counts(**{name: getattr(self, name) for name in names})
         check_counts(2, gradient_steps=self.gradient_steps)
 
     def plan(self, running: Running) -> ReproductionPlan:
-        """The plan as `reproduce` takes it."""
+        """The plan for `reproduce`."""
         from ..reproduce import ReproductionPlan
 
         return ReproductionPlan(
@@ -76,13 +76,13 @@ class PlanOptions:
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class OtherData:
-    """What is taken from elsewhere than DATA.
+    """Data from other sources than DATA.
 
     Args:
-        questions: a file of questions as the paper's authors publish it (clean_questions.json);
-            by default the data's own.
-        lens_data: other images for the lens; the paper takes COCO's validation images.
-        mean_data: other images for the mean visual token; the paper takes ImageNet's.
+        questions: a file of questions in the form published by the paper's authors
+            (clean_questions.json); by default the data's own.
+        lens_data: other images for the lens; the paper uses COCO's validation images.
+        mean_data: other images for the mean visual token; the paper uses ImageNet's.
     """
 
     questions: Path | None = None
@@ -90,10 +90,10 @@ class OtherData:
     mean_data: str | None = None
 
     def opened(self, data: str, seed: int) -> tuple[OpenedData, dict[str, OpenedData | None]]:
-        """DATA with its questions, and the others by name.
+        """Opens DATA with its questions, and the other data by name.
 
         Raises:
-            InputError: a path or a file that is wrong, or data without objects.
+            InputError: a wrong path or file, or data without objects.
         """
         from ..reproduce import Once, OpenedData
         from ..sources import require_objects
@@ -106,9 +106,9 @@ class OtherData:
         lens, mean = (
             None if spec is None else once(spec) for spec in (self.lens_data, self.mean_data)
         )
-        for one in (source, lens):
-            if one is not None:
-                require_objects(one(), "the reproduction")
+        for opened in (source, lens):
+            if opened is not None:
+                require_objects(opened(), "the reproduction")
         if mean is not None:
             mean()
         return source, {"lens_data": lens, "mean_data": mean}
@@ -126,12 +126,12 @@ def reproduce(
     others: OtherData = OtherData(),
     running: Running = Running(),  # noqa: B008 (frozen)
 ) -> None:
-    """Run a whole paper, and put each number beside the paper's.
+    """Run a whole paper, and compare each number with the paper's.
 
     Neo et al. 2024: curation, the mean visual token, token ablation, logit lens and attention
     knockout, with the released code's rules, with corrected ones, or both; then a report with every
-    known difference between the two. An interrupted reproduction goes on where it stopped. With
-    --scale the curation and the mean are computed here.
+    known difference between the two. An interrupted reproduction continues where it stopped. With
+    --scale, the curation and the mean are still computed here.
 
     For example:
 
@@ -146,13 +146,13 @@ coco:coco/annotations/instances_train2017.json --questions clean_questions.json 
         paper: neo2024.
         model: pocket, a Hub id, or a folder with a Hugging Face model.
         data: scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME.
-        out: folder for everything, and the report.
+        out: folder for everything, including the report.
     """
     running.check()
     plan.check()
     from ..reproduce import neo2024
 
-    # A wrong path or a wrong file is told before the model is loaded.
+    # Wrong paths and files are reported before the model is loaded.
     source, other = others.opened(data, running.data_seed)
     quiet()
     with Progress() as progress:

@@ -1,4 +1,4 @@
-"""What is printed: text from data, models and files cannot control the terminal."""
+"""Printing: text from data, models and files cannot control the terminal."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import unicodedata
 from typing import TextIO
 
 _JOINERS = "\u200c\u200d"
-"""Invisible, and part of how some scripts are spelled."""
+"""Invisible characters that belong to the spelling of some scripts."""
 
 
 def printable(text: str, *, lines: bool = False) -> str:
-    """`text` with control characters, what turns the direction of writing, and halves of surrogate
-    pairs written as escapes; line breaks as well, unless `lines`."""
+    """Escapes control characters, changes of writing direction and lone surrogates in `text`, and
+    line breaks too unless `lines`."""
     return "".join(_escaped(c) if _controls(c) and not (lines and c == "\n") else c for c in text)
 
 
 def say(what: object, *, to: TextIO | None = None, lines: bool = False) -> None:
-    """Prints `what` as one line, or as it is broken into `lines`; on stdout if `to` is None."""
+    """Prints `what` as one line, or with its line breaks if `lines`; on stdout if `to` is None."""
     print(printable(str(what), lines=lines), file=to, flush=True)
 
 
@@ -28,12 +28,12 @@ def warn(
     lineno: int,
     line: str | None = None,
 ) -> str:
-    """One line for a warning; in place of `warnings.formatwarning`."""
+    """Formats a warning as one line; replaces `warnings.formatwarning`."""
     return f"warning: {printable(' '.join(str(message).split()))}\n"
 
 
 def say_traceback() -> None:
-    """The traceback of the exception that is handled, on stderr."""
+    """Prints the traceback of the current exception on stderr."""
     import traceback
 
     say(traceback.format_exc().rstrip(), to=sys.stderr, lines=True)

@@ -1,4 +1,4 @@
-"""The command of a study, made from its options."""
+"""The command of a study, built from its options."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _GROUPS = {
 
 
 def study_command(study: str) -> Callable[..., None]:
-    """`retinoscope NAME MODEL DATA --out DIR` of one study."""
+    """The command `retinoscope NAME MODEL DATA --out DIR` of one study."""
     options = options_of(study)
     chosen = _parameters(options)
 
@@ -58,43 +58,46 @@ def study_command(study: str) -> Callable[..., None]:
 
 
 def _parameters(options: type) -> type:
-    """The options with what the command line shows of each: its help, its group."""
+    """The options, annotated with their help and group for the command line."""
     hints = get_type_hints(options)
     known = {
-        one.arg_name: one.description or ""
+        param.arg_name: param.description or ""
         for kind in reversed(options.__mro__)
-        for one in parse(kind.__doc__ or "").params
+        for param in parse(kind.__doc__ or "").params
     }
-    made = make_dataclass(
+    annotated = make_dataclass(
         options.__name__,
         [
             (
-                one.name,
-                Annotated[hints[one.name], _parameter(one, hints[one.name], known, options.ALSO)],
-                field(default=one.default),
+                option.name,
+                Annotated[
+                    hints[option.name],
+                    _parameter(option, hints[option.name], known, options.ALSO),
+                ],
+                field(default=option.default),
             )
-            for one in fields(options)
-            if one.default is not MISSING
+            for option in fields(options)
+            if option.default is not MISSING
         ],
         bases=(options,),
         namespace={"__module__": options.__module__, "__doc__": options.__doc__},
         frozen=True,
         kw_only=True,
     )
-    return Parameter(name="*")(made)
+    return Parameter(name="*")(annotated)
 
 
 def _parameter(
-    one: Field, hint: Any, known: Mapping[str, str], also: Mapping[str, str]
+    option: Field, hint: Any, known: Mapping[str, str], also: Mapping[str, str]
 ) -> Parameter:
-    shown: dict[str, Any] = {"help": " ".join(known[one.name].split())}
-    if one.name in also:
-        shown["alias"] = f"--{also[one.name]}"
-    if one.name in _GROUPS:
-        shown["group"] = _GROUPS[one.name]
-    if one.default is False:
+    shown: dict[str, Any] = {"help": " ".join(known[option.name].split())}
+    if option.name in also:
+        shown["alias"] = f"--{also[option.name]}"
+    if option.name in _GROUPS:
+        shown["group"] = _GROUPS[option.name]
+    if option.default is False:
         shown["negative"] = ()
-    if one.default == ():
+    if option.default == ():
         shown["show_default"] = False
     if get_origin(hint) is tuple and get_args(hint)[-1] is ...:
         return Parameter.combine(Several, Parameter(**shown))

@@ -26,7 +26,7 @@ Adapted = Literal["smol", "smol-lora"]
 
 _SEVERAL = Parameter(negative=(), show_default=lambda chosen: " ".join(chosen))
 
-train = App(name="train", help="Train the packaged models anew.")
+train = App(name="train", help="Train the packaged models again.")
 
 
 @train.command
@@ -44,8 +44,8 @@ def pocket(
     """Train the pocket models by the recipe in this package.
 
     The order is LLaVA's: language model on text, vision tower on images, projector, then projector
-    and language model on instructions. On a CPU it takes hours, on a GPU minutes. Interrupt it when
-    you like: the same command goes on from its last checkpoint.
+    and language model on instructions. It takes hours on a CPU, minutes on a GPU. It can be
+    interrupted at any time: the same command continues from its last checkpoint.
 
     For example:
 
@@ -57,7 +57,7 @@ def pocket(
         work: folder for scenes, features and checkpoints.
         out: folder for the finished models, one Hugging Face folder each.
         variant: which models; repeat it for several.
-        scale: length of all stages against the packaged models'; 0.01 is a quick trial.
+        scale: length of all stages relative to the packaged models'; 0.01 is a quick trial.
     """
     _above_0(scale=scale)
     from ..recipes.pocket import Recipe
@@ -80,27 +80,27 @@ def pocket(
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class SmolOptions:
-    """What of smol's adapter is trained, on what, and for how long.
+    """What of smol's adapter is trained, on what data, and for how long.
 
     Args:
         variant: which variants; repeat it for both.
         device: where to compute, such as cuda or cpu.
         language: a GGUF file or a folder of the language model instead of the fetched one.
         vision: a file of the vision tower's weights instead of the fetched one.
-        images: captioned images to learn from too, such as coco:FOLDER or table:FILE.
-        start: an adapter to go on from instead of random weights: smol, or a folder of --out.
-        seed: of weights, conversations and batches.
+        images: captioned images as further training data, such as coco:FOLDER or table:FILE.
+        start: an adapter to start from instead of random weights: smol, or a folder of --out.
+        seed: seed of weights, conversations and batches.
         scenes: number of drawn scenes.
-        text_tokens: room for the questions and answers that share one image.
-        batch: scenes in a step.
-        steps: of the adapter's stage.
+        text_tokens: room for the questions and answers that share an image.
+        batch: scenes per step.
+        steps: steps of the adapter's stage.
         rate: learning rate of the adapter; of several, the best in a short trial is used.
-        minutes: about how long the adapter's steps may take, in place of their number.
+        minutes: approximate time for the adapter's steps, instead of their number.
         lora_minutes: the same for the low-rank updates.
-        int8: multiply with the frozen language model in 8-bit integers while the adapter is
-            trained, on a CPU, with a C++ compiler.
-        held_out: scenes that measure the result.
-        scale: length of everything against the packaged adapter's; 0.002 is a quick trial.
+        int8: run the frozen language model in 8-bit integers while the adapter is trained, on a
+            CPU, with a C++ compiler.
+        held_out: number of scenes that measure the result.
+        scale: length of everything relative to the packaged adapter's; 0.002 is a quick trial.
     """
 
     variant: Annotated[tuple[Adapted, ...], _SEVERAL] = ("smol",)
@@ -122,7 +122,7 @@ class SmolOptions:
     scale: float = 1.0
 
     def check(self) -> None:
-        """Raises `InputError` for numbers that cannot be, before anything is opened."""
+        """Raises `InputError` for impossible numbers, before anything is opened."""
         names = ("scale", "minutes", "lora_minutes", "scenes", "text_tokens", "batch", "steps")
         _above_0(
             **{name: getattr(self, name) for name in names},
@@ -132,14 +132,14 @@ class SmolOptions:
         check_seeds(seed=self.seed)
 
     def parts(self) -> Parts:
-        """The frozen parts: those named, or the fetched ones."""
+        """The frozen parts: the given ones, else the fetched ones."""
         from ..pocket.smol import LANGUAGE, VISION, part_file
         from ..recipes.smol import Parts
 
         return Parts(self.language or part_file(LANGUAGE), self.vision or part_file(VISION))
 
     def recipe(self) -> SmolRecipe:
-        """The packaged adapter's recipe with what is set here."""
+        """The packaged adapter's recipe with the given changes."""
         from ..recipes.smol import SmolRecipe
 
         recipe = SmolRecipe().scaled(self.scale) if self.scale != 1 else SmolRecipe()
@@ -153,8 +153,8 @@ class SmolOptions:
             lora=replace(recipe.lora, **_given(batch=self.batch)),
         )
 
-    def begun(self) -> Path | None:
-        """Folder of the adapter to go on from."""
+    def initial_adapter(self) -> Path | None:
+        """Folder of the adapter to start from."""
         from ..pocket.smol import MODELS, folder
 
         if self.start is None:
@@ -172,9 +172,10 @@ def smol(
     """Train smol's adapter: the two layers between its vision tower and its language model.
 
     Only the adapter is trained, on captions and questions of drawn scenes; smol-lora also trains
-    low-rank updates of the language model, starting from the finished adapter. Minutes on a GPU,
-    hours on two CPU cores (half as many with --int8). Interrupt it when you like: the same command
-    goes on from its last checkpoint. The frozen parts come from `retinoscope fetch smol`.
+    low-rank updates of the language model, starting from the finished adapter. It takes minutes on
+    a GPU, hours on two CPU cores (half as many with --int8), and can be interrupted at any time:
+    the same command continues from its last checkpoint. The frozen parts come from `retinoscope
+    fetch smol`.
 
     For example:
 
@@ -186,7 +187,7 @@ def smol(
 
     Args:
         work: folder for scenes, features and checkpoints.
-        out: folder for the results, one folder for each variant.
+        out: folder for the results, one folder per variant.
     """
     options.check()
     quiet()
@@ -210,7 +211,7 @@ def smol(
             minutes=options.minutes,
             lora_minutes=options.lora_minutes,
             samples=samples,
-            start=options.begun(),
+            start=options.initial_adapter(),
             held_out=options.held_out,
             report=_Stages(progress),
             finished=finished,
@@ -225,7 +226,7 @@ def _say_scores(progress: Progress, name: str, scores: Scores) -> None:
 
 
 def _above_0(**options: float | None) -> None:
-    """Refuses numbers that somebody set to 0 or less, or that are not finite."""
+    """Refuses given numbers that are 0 or less, or not finite."""
     for name, value in options.items():
         if value is not None and not 0 < value < inf:
             raise InputError(
@@ -234,12 +235,12 @@ def _above_0(**options: float | None) -> None:
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """Those that somebody set."""
+    """The options that were given."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 class _Stages:
-    """Gives every stage its own bar; a stage's name comes again with the next model."""
+    """Shows a bar per stage; with the next model, the same stages come again."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -266,9 +267,9 @@ def encoders(
 ) -> None:
     """Train the encoders that `retinoscope probe` and `retinoscope group` compare.
 
-    One small vision transformer, the same drawn scenes, the same number of steps, and another
-    objective each. On one GPU it takes minutes; on a CPU choose a small --scale. Interrupt it when
-    you like: the same command goes on from its last checkpoint.
+    One small vision transformer, trained on the same drawn scenes for the same number of steps,
+    with one objective each. It takes minutes on one GPU; on a CPU choose a small --scale. It can be
+    interrupted at any time: the same command continues from its last checkpoint.
 
     For example:
 
@@ -280,8 +281,8 @@ def encoders(
         work: folder for scenes, checkpoints and finished encoders.
         out: folder for the result: few files below 16 MB, and encoders.json.
         objective: which objectives; repeat it for several. All by default.
-        seeds: encoders of each objective.
-        scale: steps and scenes against the packaged encoders'; 0.01 is a quick trial.
+        seeds: number of encoders per objective.
+        scale: steps and scenes relative to the packaged encoders'; 0.01 is a quick trial.
         device: cpu or cuda.
         processes: how many train at once, each its own seeds.
     """
@@ -306,7 +307,7 @@ def encoders(
 
 
 class _Jobs:
-    """A bar for every stage, of which several go on at once."""
+    """Shows a bar per stage, of which several run at once."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -27,13 +27,13 @@ def view(
     no_model: Annotated[bool, Parameter(negative=())] = False,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> None:
-    """Make a page to look at finished studies: images, tokens, words, attention, tables.
+    """Make a page for exploring finished studies: images, tokens, words, attention, tables.
 
-    The page is a folder that opens from disk, without a network. A run may be someone else's, so
-    what it names is opened only if it is packaged (pocket and its like, drawn scenes); any other
-    model and data are given with --model and --data, and must be those of the run. It says which
-    views are missing and why. Given again, it goes on where it stopped and keeps what is still
-    right.
+    The page is a folder that opens from disk, without a network. Since a run may come from somebody
+    else, the model and data that it names are opened only if they are packaged (pocket and similar
+    models, drawn scenes); others are given with --model and --data, and must be those of the run.
+    The page says which views are missing and why. Repeating the command continues where it stopped
+    and keeps what is still valid.
 
     For example:
 
@@ -44,11 +44,11 @@ def view(
     Args:
         folder: what a study wrote with --out, or a folder of such folders.
         out: folder for the page; "view" in the studies' folder by default.
-        lens: so many images, the first ones, get their words and attention (megabytes each).
+        lens: number of images, from the first, with words and attention (megabytes each).
         data: the studies' data, as DATA of the study's command.
         data_seed: seed of drawn scenes (with --data scenes:N).
-        model: the studies' model, where it is not a packaged one.
-        no_model: load none: there are no token boxes, words and attention then.
+        model: the studies' model, if it is not a packaged one.
+        no_model: load no model; then there are no token boxes, words and attention.
     """
     from ..errors import InputError
     from ..viewer import export_view
@@ -72,9 +72,9 @@ def view(
             n_lens=lens,
             progress=progress.stage("view"),
         )
-    for one in capabilities:
-        if not one.ok:
-            say(f"no {one.name}: {one.why}")
+    for capability in capabilities:
+        if not capability.ok:
+            say(f"no {capability.name}: {capability.why}")
     say(f"view: {path}")
 
 
@@ -91,11 +91,10 @@ def serve(
     timeout: float = 120.0,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> None:
-    """Look at a model at work: drop an image, ask, cut and replace tokens, see the answer change.
+    """Watch a model at work: drop an image, ask, edit tokens, and see the answer change.
 
-    Serves a page on this machine until Ctrl-C. On another address than this machine's own it asks
-    for the token that it prints. It reads the model and the runs that it was started with, nothing
-    else.
+    Serves a page on this machine until Ctrl-C. On an address other than this machine's own it asks
+    for the token that it prints. It reads only the model and the runs that it was started with.
 
     For example:
 
@@ -105,23 +104,23 @@ def serve(
 
     Args:
         model: pocket, a Hugging Face Hub id or a folder.
-        runs: finished studies that the page shows as well.
+        runs: finished studies to show as well.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         open: open the page in the browser.
-        data: images to begin with; with runs, their data where it is not drawn.
+        data: images to begin with; with runs, their data if it is not drawn.
         data_seed: seed of drawn scenes (with --data scenes:N).
-        timeout: seconds that a request may take, waiting for its turn included.
+        timeout: seconds that a request may take, including waiting for its turn.
     """
     from ..studies.runs import collect
     from ..viewer import serve
 
-    found = [run for folder in runs for run in collect(folder)]
+    results = [run for folder in runs for run in collect(folder)]
     samples = None if data is None else samples_of(data, data_seed, None)
     quiet()
     serve(
         load_model(model, loading),
-        found,
+        results,
         host=host,
         port=port,
         open_browser=open,

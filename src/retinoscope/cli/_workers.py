@@ -1,4 +1,4 @@
-"""Workers that a study or a reproduction is spread over."""
+"""The workers over which a study or a reproduction is distributed."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def workers_of(
     gpus: float | None,
     opened: Opened = load_model,
 ) -> Iterator[RayWorkers | None]:
-    """The workers that the options ask for, which open `samples` themselves; or None."""
+    """Starts the workers that the options ask for, which open `samples` themselves; or none."""
     if scale is None:
         for name, given in (("workers", workers), ("gpus", gpus)):
             if given is not None:
                 from ..errors import InputError
 
-                raise InputError(f"--{name} says how to spread a study: it needs --scale ray")
+                raise InputError(f"--{name} is for a distributed study: it needs --scale ray")
         yield None
         return
     from ..scale import RayWorkers
