@@ -312,7 +312,7 @@ def test_the_windows_radius_is_the_bandwidth_unless_one_is_given(collection: Col
 
 def test_settings_of_something_else_are_told(collection: Collection) -> None:
     (collection.out / rs.gaze.COLLECTION).write_text("[]")
-    with pytest.raises(InputError, match="collection.s settings, got"):
+    with pytest.raises(InputError, match="settings, got something else"):
         Collection(collection.samples, collection.out, collection.options)
 
 

@@ -286,7 +286,7 @@ def test_observers_are_whole_numbers(tmp_path: Path, observer: str) -> None:
         ("nan.npy", "finite values from 0 up, got NaN"),
         ("negative.npy", "finite values from 0 up, got -1"),
         ("none.png", "got no file there"),
-        ("text.png", "none or is damaged"),
+        ("text.png", "or a damaged"),
     ],
 )
 def test_maps_that_are_none_fail_their_sample(tmp_path: Path, name: str, message: str) -> None:

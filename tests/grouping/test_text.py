@@ -85,5 +85,5 @@ def test_instances_count_known_and_seen_pixels_only() -> None:
     known[0] = False
     assert instance_cells([mask], tokens, 2).tolist() == [[4, 4]]
     assert instance_cells([mask], tokens, 2, known).tolist() == [[2, 2]]
-    with pytest.raises(InputError, match="this image.s masks"):
+    with pytest.raises(InputError, match="masks"):
         instance_cells([mask[:1]], tokens, 2)

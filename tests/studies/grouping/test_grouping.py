@@ -208,7 +208,7 @@ def test_images_whose_objects_no_location_shows_are_undefined(tmp_path) -> None:
 
 def test_scenes_of_the_training_are_refused(tmp_path) -> None:
     seen = rs.data.scenes(2, TRAIN_SEED)
-    with pytest.raises(InputError, match="no encoder was trained on"):
+    with pytest.raises(InputError, match="on which no encoder was trained"):
         Grouping("small:contrastive-max", seen, **FAST).run(tmp_path / "run")
 
 
