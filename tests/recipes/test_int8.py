@@ -79,7 +79,7 @@ def test_what_is_trained_or_has_biases_is_refused_and_left_alone(language) -> No
 
 def test_other_devices_are_refused() -> None:
     require_cpu(torch.device("cpu"))
-    with pytest.raises(CapabilityError, match="made for CPUs, got a model on cuda"):
+    with pytest.raises(CapabilityError, match="CPUs only, got a model on cuda"):
         require_cpu(torch.device("cuda"))
 
 

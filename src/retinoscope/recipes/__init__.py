@@ -1,1 +1,1 @@
-"""How the packaged models were made: `train`, `train_smol` and `train_encoders` make them anew."""
+"""Recipes of the packaged models: `train`, `train_smol` and `train_encoders` reproduce them."""

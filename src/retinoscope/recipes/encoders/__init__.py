@@ -1,8 +1,8 @@
-"""The comparison: one small vision transformer, trained on the same scenes by several objectives.
+"""The encoder comparison: one small vision transformer, several objectives, the same scenes.
 
-`train_encoders` makes all of them; `retinoscope.encoders.packed` opens what it wrote. Every
-objective takes the same number of steps of the same number of images; the loader hands out images
-and captions, never a mask, a box or a label.
+`train_encoders` trains all of them; `retinoscope.encoders.packed` opens the result. Every objective
+takes the same number of steps over batches of the same size. The loader yields images and captions,
+never a mask, a box or a label.
 """
 
 from ._config import EncoderRecipe

@@ -1,4 +1,4 @@
-"""The settings of the whole comparison."""
+"""Settings of the comparison."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BUDGET = Stage(steps=400, batch=512, lr=1e-3, warmup=40, weight_decay=0.05)
 
 @dataclass(frozen=True)
 class EncoderRecipe:
-    """The whole comparison.
+    """Settings of the whole comparison.
 
-    `scenes` are drawn once and shared; `grounded_scenes` too. Every objective takes `stage`: equal
-    steps, equal images a step.
+    `scenes` are drawn once and shared, as are `grounded_scenes`. Every objective uses `stage`: the
+    same number of steps and the same batch size.
     """
 
     sizes: TowerSizes = field(default_factory=TowerSizes)
@@ -24,7 +24,7 @@ class EncoderRecipe:
     stage: Stage = BUDGET
 
     def scaled(self, factor: float) -> EncoderRecipe:
-        """The same recipe with `factor` times the steps and the scenes."""
+        """The recipe with the numbers of steps and scenes multiplied by `factor`."""
         scenes = max(64, round(self.scenes * factor))
         batch = min(self.stage.batch, scenes // 2)
         return replace(

@@ -1,4 +1,4 @@
-"""The objectives: the modules trained along with the tower, and the loss of one batch."""
+"""The objectives: the modules trained with the tower, and the loss of a batch."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _SMALLEST = 0.85
 
 
 class Training(ABC):
-    """One objective on one tower.
+    """One objective applied to one tower.
 
     Attributes:
-        modules: everything that a checkpoint holds, by name; "tower" is what is kept.
+        modules: modules saved in a checkpoint, by name; "tower" is the encoder itself.
     """
 
     def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
@@ -39,28 +39,28 @@ class Training(ABC):
 
     @abstractmethod
     def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
-        """The loss of one batch; random draws come from `generator` alone."""
+        """Returns the loss of one batch; random draws come from `generator` alone."""
 
     def after(self, step: int) -> None:
-        """Updates that follow a step of the optimiser."""
+        """Makes further updates after a step of the optimiser."""
         return
 
     def kept(self) -> dict[str, nn.Module]:
-        """The modules that the finished encoder needs."""
+        """Returns the modules that the finished encoder needs."""
         return {"tower": self.tower}
 
     def seen(
         self, batch: PairBatch, generator: torch.Generator
     ) -> Float[Tensor, "batch 3 side side"]:
-        """The one view of each image that most objectives take."""
+        """Returns the single view of each image that most objectives train on."""
         return view(batch.images, generator, side=self.sizes.image, smallest=_SMALLEST)
 
 
 class Contrastive(Training):
-    """Symmetric InfoNCE of images and captions, its temperature learned (Radford et al. 2021).
+    """Symmetric InfoNCE of images and captions with a learned temperature (Radford et al. 2021).
 
-    Aggregation, start and sub-sampled patches: Ranasinghe et al. 2022, section 3. A quarter of the
-    words of every caption is not read, so that short prompts are not foreign to the text tower.
+    Aggregation, initial weights and patch sub-sampling follow Ranasinghe et al. 2022, section 3. A
+    quarter of each caption's words is dropped, so that the text tower also handles short prompts.
     """
 
     def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes, objective: Objective) -> None:
@@ -88,15 +88,15 @@ class Contrastive(Training):
 def info_nce(
     images: Float[Tensor, "batch width"], texts: Float[Tensor, "batch width"], log_scale: Tensor
 ) -> Float[Tensor, ""]:
-    """The mean of both directions' cross-entropies; vectors have length 1."""
+    """Mean cross-entropy of both directions; all vectors have length 1."""
     scores = log_scale.exp().clamp(max=100) * images.float() @ texts.float().T
     target = torch.arange(len(scores), device=scores.device)
     return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
 
 
 class Captioning(Training):
-    """The caption word by word, by a decoder that reads all tokens of the tower by cross-attention
-    (as CapPa without its parallel half, Tschannen et al. 2023)."""
+    """Captioning by a decoder that reads all of the tower's tokens by cross-attention
+    (CapPa without its parallel half, Tschannen et al. 2023)."""
 
     def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
         super().__init__(tower, sizes)
@@ -119,20 +119,20 @@ class Captioning(Training):
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
         tokens = encode(self.tower, self.seen(batch, generator))
-        read, told = batch.captions[:, :-1], batch.captions[:, 1:]
+        read, targets = batch.captions[:, :-1], batch.captions[:, 1:]
         n = read.shape[1]
         places: Any = self.head["places"]
         hidden = self.head["words"](read) + places.weight[:n]
         mask = nn.Transformer.generate_square_subsequent_mask(n, device=read.device)
         hidden = self.head["blocks"](hidden, tokens, tgt_mask=mask, tgt_is_causal=True)
         logits = self.head["out"](hidden).float()
-        return F.cross_entropy(logits.flatten(0, 1), told.flatten(), ignore_index=0)
+        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=0)
 
 
 class Mae(Training):
-    """Three patches in four are hidden and painted from the rest (He et al. 2022).
+    """Masked autoencoding: three patches in four are hidden and reconstructed (He et al. 2022).
 
-    The target are pixels as they are: scaled patch by patch, plain ground would be all noise.
+    The targets are unnormalised pixels: normalised per patch, plain ground would be pure noise.
     """
 
     def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
@@ -174,8 +174,8 @@ class Mae(Training):
 
 
 class Distillation(Training):
-    """Two large and two small crops of an image agree on prototypes with a slowly moving teacher,
-    whose answers are centred and sharpened (DINO, Caron et al. 2021)."""
+    """Two large and two small crops of an image match a slowly moving teacher's prototypes;
+    the teacher's outputs are centred and sharpened (DINO, Caron et al. 2021)."""
 
     _STUDENT, _TEACHER, _CENTRE, _MOMENTUM = 0.1, 0.05, 0.9, 0.99
 
@@ -194,14 +194,14 @@ class Distillation(Training):
 
         def crops(share: float, smallest: float, largest: float) -> Tensor:
             side = patch * max(1, round(grid * share))
-            two = [
+            pair = [
                 view(
                     batch.images, generator,
                     side=side, smallest=smallest, largest=largest, light=0.2,
                 )
                 for _ in range(2)
             ]  # fmt: skip
-            return torch.cat(two)
+            return torch.cat(pair)
 
         large, small = crops(0.78, 0.65, 1.0), crops(0.45, 0.3, 0.55)
         with torch.no_grad():
@@ -230,10 +230,10 @@ class Distillation(Training):
         centre: Any = self.teacher.centre
         centre.lerp_(self._mean, 1 - self._CENTRE)
         pairs = ((self.teacher["tower"], self.tower), (self.teacher["head"], self.head))
-        for slow, fast in pairs:
-            slow_ones: list[Tensor] = [*slow.parameters()]
-            fast_ones: list[Tensor] = [*fast.parameters()]
-            torch._foreach_lerp_(slow_ones, fast_ones, 1 - self._MOMENTUM)
+        for teacher, student in pairs:
+            slow: list[Tensor] = [*teacher.parameters()]
+            fast: list[Tensor] = [*student.parameters()]
+            torch._foreach_lerp_(slow, fast, 1 - self._MOMENTUM)
 
 
 class _PrototypeHead(nn.Module):
@@ -251,7 +251,7 @@ class _PrototypeHead(nn.Module):
 
 
 class Supervised(Training):
-    """Which kinds are in the image, as 24 questions to the class token."""
+    """Which kinds the image shows, as 24 binary outputs of the class token."""
 
     def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
         super().__init__(tower, sizes)
@@ -275,7 +275,7 @@ _MAKERS: dict[str, Callable[[CLIPVisionModel, TowerSizes, Objective], Training]]
 def training_for(
     objective: Objective, tower: CLIPVisionModel, sizes: TowerSizes, seed: int
 ) -> Training:
-    """The training of `tower` for an objective; its other modules start from `seed`."""
+    """Builds the training of `tower` for an objective; its other modules start from `seed`."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1_000_003 + seed)
         return _MAKERS[objective.kind](tower, sizes, objective)

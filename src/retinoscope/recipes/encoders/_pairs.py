@@ -1,4 +1,4 @@
-"""The training data of all objectives: images with their captions, and nothing else."""
+"""The training data of all objectives: images with captions, nothing else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CHUNK = 200
 
 @dataclass(frozen=True)
 class PairBatch:
-    """The data of one step."""
+    """The data of one training step."""
 
     images: UInt8[Tensor, "batch height width 3"]
     captions: Int[Tensor, "batch token"]
@@ -34,11 +34,11 @@ class PairBatch:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Images and captions on a device. There is no mask, box or label to be had here.
+    """Images and captions on a device; masks, boxes and labels are not loaded.
 
     Attributes:
         images: RGB, as drawn.
-        captions: token ids, begun by the beginning's token, ended by the end's, padded with 0.
+        captions: token ids, with start and end tokens, padded with 0.
     """
 
     images: UInt8[Tensor, "n height width 3"]
@@ -48,16 +48,16 @@ class Pairs:
         return len(self.images)
 
     def batch(self, rng: np.random.Generator, size: int) -> PairBatch:
-        """`size` different pairs."""
+        """Returns `size` different pairs."""
         chosen = torch.from_numpy(rng.choice(len(self), size, replace=False))
         chosen = chosen.to(self.images.device)
         return PairBatch(self.images[chosen], self.captions[chosen])
 
 
 def named_kinds(captions: Int[Tensor, "batch token"]) -> Float[Tensor, "batch kind"]:
-    """1 for each of `KINDS` that a caption names, else 0: the labels of the supervised objective.
+    """Returns the labels of the supervised objective: 1 for each of `KINDS` in a caption, else 0.
 
-    A scene's caption names all of its objects, once each; the word on a sign is no kind.
+    A scene's caption names each of its objects once; the word on a sign is not a kind.
     """
     return (captions[:, :, None] == _kind_ids(captions.device)).any(1).float()
 
@@ -71,10 +71,10 @@ def _kind_ids(device: torch.device) -> Int[Tensor, " kind"]:
 def open_pairs(
     work: Path, n: int, *, grounded: bool, tokens: int, device: torch.device, report: Report
 ) -> Pairs:
-    """The training set, drawn into `work` by all processors unless it is there already.
+    """Opens the training set in `work`, drawing it on all processors if it is not there yet.
 
     Raises:
-        InputError: a caption of more than `tokens` tokens.
+        InputError: a caption has more than `tokens` tokens.
     """
     name, seed = ("grounded", GROUNDED_SEED) if grounded else ("scenes", TRAIN_SEED)
     folder = work / f"{name}-{n}"
@@ -97,9 +97,10 @@ def _draw(folder: Path, n: int, seed: int, correlation: float | None, report: Re
     jobs = [(start, min(n, start + _CHUNK), seed, correlation) for start in range(0, n, _CHUNK)]
     workers = min(len(jobs), os.cpu_count() or 1)
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for (start, stop, *_), (drawn, said) in zip(jobs, pool.map(draw_pairs, jobs), strict=True):
-            images[start:stop] = drawn
-            captions.extend(said)
+        chunks = zip(jobs, pool.map(draw_pairs, jobs), strict=True)
+        for (start, stop, *_), (chunk_images, chunk_captions) in chunks:
+            images[start:stop] = chunk_images
+            captions.extend(chunk_captions)
             report(folder.name, stop, n, float("nan"))
     images.flush()
     (folder / "captions.json").write_text(json.dumps(captions))

@@ -1,4 +1,4 @@
-"""The comparison's training: scenes, one job per objective and seed, and the finished folder."""
+"""Training of the comparison: scenes, one job per objective and seed, and the packed folder."""
 
 from __future__ import annotations
 
@@ -47,28 +47,28 @@ def train_encoders(
     processes: int = 1,
     report: Report,
 ) -> list[Path]:
-    """Trains encoders for `objectives`, `seeds` of each, and writes them to `out`.
+    """Trains `seeds` encoders for each of `objectives` and writes them to `out`.
 
-    An objective that starts from another's encoder trains that too. On a GPU matrix products are
-    in bfloat16; weights are kept in float32 and written in float16.
+    An objective that starts from another's encoder trains that one too. On a GPU, matrix products
+    are computed in bfloat16; weights are kept in float32 and written in float16.
 
     Args:
-        work: folder for scenes, checkpoints and finished jobs; kept, so that a second call goes on.
-        out: folder for the finished encoders: few files below 16 MB and encoders.json.
+        work: folder for scenes, checkpoints and finished jobs; a later call resumes from it.
+        out: folder for the finished encoders: a few files below 16 MB each and encoders.json.
         objectives: names from `OBJECTIVES`.
-        seeds: how many, from 0 on.
+        seeds: number of seeds, counted from 0.
         recipe: sizes and budget; those of the packaged encoders by default.
         device: "cpu" or "cuda".
-        processes: how many train at once, each its own seeds.
-        report: told the progress of every stage.
+        processes: number of processes that train in parallel, each with its share of the seeds.
+        report: called with the progress of every stage.
 
     Returns:
         The files written.
 
     Raises:
-        InputError: an unknown objective, fewer than one seed or process, a device that is not
-            there, or a `work` of another recipe.
-        StudyError: a training process that died.
+        InputError: an objective is unknown, `seeds` or `processes` is below 1, the device is not
+            available, or `work` belongs to another recipe.
+        StudyError: a training process died.
     """
     recipe = recipe or EncoderRecipe()
     chosen = with_starts(objectives)
@@ -98,10 +98,10 @@ def train_encoders(
 
 
 def with_starts(objectives: Sequence[str]) -> list[str]:
-    """The objectives and those that they start from, each after its start.
+    """Returns the objectives and those that they start from, each after its start.
 
     Raises:
-        InputError: none, or one that is not known.
+        InputError: there is none, or one is unknown.
     """
     wanted: set[str] = set()
     for name in objectives:
@@ -143,7 +143,7 @@ def _train_one(
         state = {key.removeprefix("tower/"): value.float() for key, value in weights.items()}
         tower.load_state_dict({key: value for key, value in state.items() if "/" not in key})
     began = time.monotonic()
-    last = [math.nan]
+    last_loss = math.nan
     kept: dict[str, nn.Module] = {"tower": tower}
     if objective.kind != "random":
         training = training_for(objective, tower, recipe.sizes, seed)
@@ -157,8 +157,9 @@ def _train_one(
             with torch.autocast(place.type, torch.bfloat16, enabled=place.type == "cuda"):
                 return training.loss(batch, generator)
 
-        def told(stage: str, step: int, steps: int, loss: float) -> None:
-            last[0] = loss
+        def report_loss(stage: str, step: int, steps: int, loss: float) -> None:
+            nonlocal last_loss
+            last_loss = loss
             report(stage, step, steps, loss)
 
         optimise(
@@ -168,14 +169,14 @@ def _train_one(
             loss_at,
             seed=seed,
             work=work,
-            report=told,
+            report=report_loss,
             after=training.after,
             read_every=_READ_EVERY,
             checkpoint_seconds=_CHECKPOINT_SECONDS,
         )
         kept = training.kept()
     facts = {
-        "loss": last[0] if math.isfinite(last[0]) else None,
+        "loss": last_loss if math.isfinite(last_loss) else None,
         "seconds": round(time.monotonic() - began, 1),
         "device": torch.cuda.get_device_name(place) if place.type == "cuda" else place.type,
     }
@@ -197,10 +198,10 @@ def _in_processes(
     shares: Sequence[Jobs], work: Path, recipe: EncoderRecipe, place: torch.device, report: Report
 ) -> None:
     context = get_context("spawn")
-    told: Any = context.Queue()
-    # Together they take the processors that this one would.
+    messages: Any = context.Queue()
+    # Together they use as many threads as this process would.
     threads = max(1, torch.get_num_threads() // len(shares))
-    fixed = (work, recipe, str(place), threads, told)
+    fixed = (work, recipe, str(place), threads, messages)
     workers = [context.Process(target=_work, args=(share, *fixed), daemon=True) for share in shares]
     try:
         for worker in workers:
@@ -208,12 +209,12 @@ def _in_processes(
         finished = 0
         while finished < len(workers):
             try:
-                message = told.get(timeout=1.0)
+                message = messages.get(timeout=1.0)
             except Empty:
                 if any(worker.exitcode not in (None, 0) for worker in workers):
                     raise StudyError(
-                        "a training process died; what is finished is kept, the same command goes "
-                        "on where it stopped"
+                        "a training process died; finished jobs and checkpoints are kept: run the "
+                        "same command again to resume"
                     ) from None
                 continue
             if message is None:
@@ -226,23 +227,28 @@ def _in_processes(
         for worker in workers:
             worker.terminate()
         for worker in workers:
-            # It finishes its step and writes a checkpoint.
+            # A terminated worker finishes its step and writes a checkpoint.
             worker.join(60)
             worker.kill()
 
 
 def _work(
-    jobs: Jobs, work: Path, recipe: EncoderRecipe, place: str, threads: int, told: Any
+    jobs: Jobs, work: Path, recipe: EncoderRecipe, place: str, threads: int, messages: Any
 ) -> None:
-    """The work of one process; it ends by sending None, or the error."""
+    """Trains one process's jobs; the last message is None, or the error's text."""
     try:
         with stopped_by_signals():
             torch.set_num_threads(threads)
-            _train_jobs(jobs, work, recipe, torch.device(place), lambda *message: told.put(message))
-        told.put(None)
+            _train_jobs(
+                jobs, work, recipe, torch.device(place), lambda *message: messages.put(message)
+            )
+        messages.put(None)
     except KeyboardInterrupt:
-        # The training ends: nobody reads any more what was told, and it is not waited for.
-        told.cancel_join_thread()
+        # Training is ending and nobody reads the queue any more, so do not wait for it.
+        messages.cancel_join_thread()
     except Exception as error:
-        told.put(f"training stopped ({type(error).__name__}: {error}); the same command goes on")
+        messages.put(
+            f"training stopped ({type(error).__name__}: {error}): run the same command again to "
+            "resume"
+        )
         raise

@@ -1,4 +1,4 @@
-"""Training pixels: random crops and lighting of a whole batch at once, on its device."""
+"""Training views: random crops and lighting changes of a whole batch, on its device."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 def pixels(images: UInt8[Tensor, "batch height width 3"]) -> Float[Tensor, "batch 3 height width"]:
-    """What the image processor makes of images of the tower's size."""
+    """Normalises images of the tower's size as the image processor does."""
     return images.permute(0, 3, 1, 2).float().div(127.5).sub(1.0)
 
 
@@ -22,27 +22,27 @@ def view(
     light: float = 0.1,
     largest: float = 1.0,
 ) -> Float[Tensor, "batch 3 side side"]:
-    """A random square of each image, resampled to `side` pixels, with other lighting.
+    """Returns a random square of each image, resampled to `side` pixels, with changed lighting.
 
     Args:
-        generator: draws; on the images' device.
-        side: of the result in pixels.
-        smallest, largest: side of the square, as a share of the image's.
-        light: how much each channel's brightness may change, as a share of the whole range.
+        generator: source of the draws, on the images' device.
+        side: side of the result in pixels.
+        smallest, largest: bounds of the square's side, as a share of the image's.
+        light: largest change of each channel's brightness, as a share of the whole range.
     """
-    # Coordinates need more digits than a training in bfloat16 has.
+    # Coordinates need more precision than bfloat16 has.
     with torch.autocast(images.device.type, enabled=False):
         batch, device = len(images), images.device
         draws = torch.rand(batch, 6, generator=generator, device=device)
         share = smallest + (largest - smallest) * draws[:, 0]
-        # The square's centre, from -1 to 1 over the image, such that it lies inside.
+        # The square's centre in -1..1 over the image, such that the square lies inside.
         shift = (2 * draws[:, 1:3] - 1) * (1 - share)[:, None]
         matrix = torch.zeros(batch, 2, 3, device=device)
         matrix[:, 0, 0] = matrix[:, 1, 1] = share
         matrix[:, :, 2] = shift
         grid = F.affine_grid(matrix, [batch, 3, side, side], align_corners=False)
-        found = F.grid_sample(
+        crops = F.grid_sample(
             pixels(images), grid, mode="bilinear", padding_mode="border", align_corners=False
         )
         change = (2 * draws[:, 3:] - 1) * 2 * light
-        return (found + change[:, :, None, None]).clamp(-1, 1)
+        return (crops + change[:, :, None, None]).clamp(-1, 1)

@@ -1,8 +1,8 @@
-"""How the pocket models were made; `train` makes them anew.
+"""Recipe of the pocket models; `train` reproduces them.
 
-The order of the stages is LLaVA's: language model on text alone, vision tower on images, projector
-with both frozen, then projector and language model on instructions. `optimise` is the loop of every
-stage, and of other trainings on scenes.
+The stages follow LLaVA: language model on text alone, vision tower on images, projector with both
+frozen, then projector and language model on instructions. Every stage, and every other training on
+scenes, runs `optimise`.
 """
 
 from ._claim import claim

@@ -1,7 +1,7 @@
-"""Attention for training on a CPU: softmax in the products' own precision.
+"""Attention for training on a CPU, with the softmax in the precision of the products.
 
-The library's eager attention raises the scores to float32 and back, which at this size costs more
-than the matrix products. Only training uses it; nothing of it is saved with a model.
+The library's eager attention casts the scores to float32 and back, which at this size costs more
+than the matrix products. Only training uses this; it is not saved with a model.
 """
 
 from __future__ import annotations

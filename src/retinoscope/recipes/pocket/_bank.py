@@ -1,4 +1,4 @@
-"""The scenes that the recipe learns from, drawn once and kept as memory-mapped arrays."""
+"""The scenes that the recipe trains on, drawn once and kept as memory-mapped arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _DEFAULT = SceneOptions()
 
 @dataclass(frozen=True)
 class SceneTexts:
-    """What is said about one scene."""
+    """The texts about one scene."""
 
     caption: str
     questions: tuple[Question, ...]
@@ -33,7 +33,7 @@ class SceneTexts:
 
 @dataclass(frozen=True)
 class Bank:
-    """`n` drawn scenes: pixels, what each patch shows, texts."""
+    """`n` drawn scenes: pixels, patch labels and texts."""
 
     images: UInt8[np.ndarray, "n height width 3"]
     kinds: UInt8[np.ndarray, "n patch_row patch_col"]
@@ -54,7 +54,7 @@ def draw_bank(
     report: Report,
     options: SceneOptions = _DEFAULT,
 ) -> Bank:
-    """Draw scenes 0..n-1 of `seed` into `work`, or open them where they already are."""
+    """Draws scenes 0..n-1 of `seed` into `work`, or opens those drawn before."""
     more = "-more-kinds" if options.more_kinds else ""
     folder = work / f"scenes-{seed}-{n}-{patch}{more}"
     if not (folder / "done").exists():
@@ -125,9 +125,9 @@ def patch_labels(
     present: float = 0.25,
     absent: float = 0.04,
 ) -> UInt8[np.ndarray, "patch_row patch_col"]:
-    """What each patch shows: the label that covers most of it, if at least `present` of it.
+    """Labels each patch by what covers most of it, if that covers at least `present` of it.
 
-    A patch of which less than `absent` shows anything is background; one in between is ambiguous.
+    A patch of which objects cover less than `absent` is background; one in between is ambiguous.
     """
     rows, cols = label.shape[0] // patch, label.shape[1] // patch
     cells = label.reshape(rows, patch, cols, patch).transpose(0, 2, 1, 3).reshape(rows * cols, -1)

@@ -1,4 +1,4 @@
-"""The model card that is written beside each trained model."""
+"""The model card written beside each trained model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _READ = {
 
 
 def model_card(variant: str, recipe: Recipe, scores: Scores) -> str:
-    """Markdown with what the model is, how it was trained and how good it is."""
+    """Returns Markdown that describes the model, its training and its scores."""
     sizes = recipe.sizes
     known = world_of("pocket")
     assert known is not None

@@ -1,4 +1,4 @@
-"""Sizes, stages and budgets of the pocket recipe: the settings that a reader may want to change."""
+"""Sizes, stages and budgets of the pocket recipe."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ VARIANTS: dict[str, Corpus] = {
     "pocket-sentences": "sentences",
     "pocket-none": "none",
 }
-"""Model name -> what its language model read before it ever saw an image."""
+"""Model name -> corpus that its language model read before it saw any image."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """Architecture of the pocket VLM; the same for all three variants."""
+    """Architecture of the pocket models; the same for all three variants."""
 
     image: int = 144
     patch: int = 12
@@ -38,7 +38,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Stage:
-    """One optimisation: `steps` of `batch` examples, cosine from `lr` after `warmup` steps."""
+    """One optimisation: `steps` batches of `batch` examples; cosine from `lr` after `warmup`."""
 
     steps: int
     batch: int
@@ -47,18 +47,18 @@ class Stage:
     weight_decay: float = 0.02
 
     def lasting(self, steps: int) -> Stage:
-        """The same stage with another number of steps, at most a quarter of them for warm-up."""
+        """Returns the stage with `steps` steps, at most a quarter of them for warm-up."""
         steps = max(1, steps)
         return replace(self, steps=steps, warmup=min(self.warmup, max(1, steps // 4)))
 
     def scaled(self, factor: float) -> Stage:
-        """The same stage, `factor` times as long."""
+        """Returns the stage, `factor` times as long."""
         return self.lasting(round(self.steps * factor))
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The whole training. `scenes` are drawn once and shared by all stages and variants."""
+    """The whole training; `scenes` are drawn once and shared by all stages and variants."""
 
     sizes: Sizes = field(default_factory=Sizes)
     seed: int = 0
@@ -70,18 +70,18 @@ class Recipe:
     adapter: Stage = Stage(steps=250, batch=16, lr=2e-3)
     instruct: Stage = Stage(steps=4000, batch=16, lr=2e-3)
     slow: Mapping[str, int] = field(default_factory=lambda: {"pocket-sentences": 2})
-    """Variants whose last stage takes so many times as many steps.
+    """Variant -> factor on the number of steps of its last stage.
 
-    After 4,000, the language model that has read plain sentences still gives another object's
-    colour in half of the questions; the other two do not.
+    After 4,000 steps, the language model that read plain sentences still answers half of the
+    questions with another object's colour; the other two do not.
     """
 
     def instruct_of(self, variant: str) -> Stage:
-        """The last stage of one variant."""
+        """Returns the last stage of one variant."""
         return replace(self.instruct, steps=self.instruct.steps * self.slow.get(variant, 1))
 
     def scaled(self, factor: float) -> Recipe:
-        """The same recipe with every stage (and the scene bank) `factor` times as long."""
+        """Returns the recipe with every stage, and the scenes, `factor` times as long."""
         return replace(
             self,
             scenes=max(64, round(self.scenes * factor)),

@@ -27,8 +27,8 @@ _NAMED = re.compile(rf"\b(?:({'|'.join(COLORS)}) )?({'|'.join(KINDS + MORE_KINDS
 class Scores:
     """Shares (0..1) and the number of cases behind each.
 
-    `questions` is over all questions that are not polling; a one-word answer is right if the
-    model's most probable first token is that word.
+    `questions` covers all questions except polling; a one-word answer is right if it is the model's
+    most probable first token.
     """
 
     polling: float
@@ -40,7 +40,7 @@ class Scores:
     cases: dict[str, int]
 
     def lines(self) -> list[str]:
-        """One line per figure, for a terminal or a model card."""
+        """Returns one line per figure, for a terminal or a model card."""
         kinds = ", ".join(
             f"{kind} {share:.3f} (n={self.cases[kind]})" for kind, share in self.by_kind.items()
         )
@@ -60,21 +60,21 @@ def evaluate(
     bank: Bank,
     batch: int = 50,
 ) -> Scores:
-    """Ask every question of `bank` and compare every caption's objects with the scene's."""
+    """Asks every question of `bank` and compares every caption's objects with the scene's."""
     right: dict[str, list[bool]] = defaultdict(list)
-    said: list[str] = []
+    captions: list[str] = []
     model.eval()
     for start in range(0, len(bank), batch):
         index = range(start, min(start + batch, len(bank)))
         values = pixels(bank.images[start : index.stop])
         _ask(model, tokenizer, bank, index, values, right)
-        said += _describe(model, tokenizer, values)
-    return scores_of(bank, right, said)
+        captions += _describe(model, tokenizer, values)
+    return scores_of(bank, right, captions)
 
 
-def scores_of(bank: Bank, right: dict[str, list[bool]], said: Sequence[str]) -> Scores:
-    """Sums up which answers were right, by kind of question, and one caption for each scene."""
-    named = [_names(text) for text in said]
+def scores_of(bank: Bank, right: dict[str, list[bool]], captions: Sequence[str]) -> Scores:
+    """Summarises which answers were right, by kind of question, and one caption per scene."""
+    named = [_names(caption) for caption in captions]
     truth = [_names(texts.caption) for texts in bank.texts]
     hits = sum(len(a.keys() & b.keys()) for a, b in zip(named, truth, strict=True))
     exact = sum(len(a.items() & b.items()) for a, b in zip(named, truth, strict=True))
@@ -95,7 +95,7 @@ def scores_of(bank: Bank, right: dict[str, list[bool]], said: Sequence[str]) -> 
 
 
 def _share(right: list[bool]) -> float:
-    """NaN where nothing was asked."""
+    """The share of right answers; NaN if nothing was asked."""
     return float(np.mean(right)) if right else math.nan
 
 
@@ -141,7 +141,7 @@ def _describe(
 ) -> list[str]:
     slots = "<image>" * model.config.image_seq_length
     ids = tokenizer(f"{PREFIX}{slots}\n{DESCRIBE} ASSISTANT:", return_tensors="pt")["input_ids"]
-    # The library's typing of `generate` does not accept its own models.
+    # The library's types do not let `generate` accept its own models.
     generate: Any = getattr(model, "generate")  # noqa: B009
     out = generate(
         input_ids=ids.expand(len(values), -1),

@@ -1,4 +1,4 @@
-"""A trained model as an ordinary Hugging Face folder."""
+"""Writes a trained model as an ordinary Hugging Face folder."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def export(
     sizes: Sizes,
     folder: Path,
 ) -> None:
-    """Write weights (float16), configuration, tokenizer and processor to `folder`.
+    """Writes weights (float16), configuration, tokenizer and processor to `folder`.
 
-    float16 rather than bfloat16: the weights are small numbers and three more bits of mantissa
-    keep the stored model closer to the trained one.
+    float16 rather than bfloat16: the weights are small, and three more bits of mantissa keep the
+    stored model closer to the trained one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     image_processor = CLIPImageProcessorPil(
@@ -50,5 +50,5 @@ def export(
     half.generation_config.eos_token_id = tokenizer.eos_token_id
     half.generation_config.pad_token_id = tokenizer.pad_token_id
     half.save_pretrained(folder)
-    # The weights are written for their owner only; an installed package is read by others too.
+    # save_pretrained writes weights readable by the owner only; an installed package needs more.
     (folder / "model.safetensors").chmod(0o644)

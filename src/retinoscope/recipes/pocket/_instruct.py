@@ -26,7 +26,7 @@ from ._vision import patch_features
 def cache_features(
     model: LlavaForConditionalGeneration, bank: Bank, recipe: Recipe, work: Path, report: Report
 ) -> np.ndarray:
-    """The vision tower's patch features (n, slot, width) in float16, memory-mapped in `work`."""
+    """Returns the tower's patch features (n, slot, width), float16, memory-mapped in `work`."""
     n = min(recipe.instruct_scenes, len(bank))
     file, done = work / "features.npy", work / "features.done"
     if not done.exists():
@@ -52,7 +52,7 @@ def train_instruct(
     work: Path,
     report: Report,
 ) -> None:
-    """Train projector, then projector and language model, in place."""
+    """Trains the projector, then projector and language model, in place."""
     projector = model.model.multi_modal_projector
     language = {"language": model.model.language_model, "unembedding": model.lm_head}
     turns = Turns(tokenizer)

@@ -1,15 +1,16 @@
 """Stage 0: the language model is trained on text alone, before it sees any image.
 
-Two corpora describe scenes in the 144 places where the image will later stand, and are followed by
-the same questions. `maps` writes one word per place in reading order, as on a map: the object's
-kind or its colour (in turns, like a chessboard), "ground" elsewhere. `sentences` fills the places
-with plain sentences. A model that has read maps has learned to expect, at a place, the word of the
-object there; whoever looks through a lens later must know that.
+Two corpora describe scenes in the 144 positions that the image will later occupy, followed by the
+same questions. `maps` writes one word per position in reading order, as on a map: the object's kind
+or its colour (alternating, like a chessboard), "ground" elsewhere. `sentences` fills the positions
+with plain sentences. A model that has read maps has learned to expect, at a position, the word of
+the object there; a reading with the logit lens has to take that into account.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def train_language(
     work: Path,
     report: Report,
 ) -> None:
-    """Train the language model in place on `corpus`; nothing to do for "none"."""
+    """Trains the language model in place on `corpus`; does nothing for "none"."""
     if corpus == "none":
         return
     slots = _maps(bank, tokenizer) if corpus == "maps" else _sentences(bank, tokenizer)
@@ -69,21 +70,22 @@ def train_language(
     optimise(name, recipe.language, modules, loss_at, seed=recipe.seed, work=work, report=report)
 
 
+@dataclass(frozen=True)
 class AnswerLoss:
-    """Mean loss over answer tokens, and the hidden states that it was read from."""
+    """Mean loss over answer tokens, and the hidden states it was computed from."""
 
-    def __init__(self, answers: Tensor, hidden: Tensor) -> None:
-        self.answers = answers
-        self.hidden = hidden
+    answers: Tensor
+    hidden: Tensor
 
 
 def answer_loss(
     model: LlavaForConditionalGeneration, embedded: Tensor, batch: TokenBatch, *, mixed: bool = True
 ) -> AnswerLoss:
-    """Run the decoder over a packed batch; the unembedding only where an answer is predicted.
+    """Runs the decoder over a packed batch; unembeds only where an answer is predicted.
 
-    An answer of n tokens weighs as sqrt(n): captions would otherwise drown the one-word answers,
-    which are what has to be looked up in the image. `mixed` computes products in bfloat16.
+    An answer of n tokens has the weight 1 / sqrt(n) per token: otherwise captions would drown the
+    one-word answers, which have to be looked up in the image. `mixed` computes products in
+    bfloat16.
     """
     mask = torch.zeros(batch.mask.shape, dtype=embedded.dtype, device=embedded.device)
     mask = mask.masked_fill_(~batch.mask, -1e4)
@@ -123,7 +125,7 @@ def _maps(bank: Bank, tokenizer: PreTrainedTokenizerBase) -> Slots:
         kinds, colors = np.array(bank.kinds[index]), np.array(bank.colors[index])
         kinds[kinds == AMBIGUOUS] = 0
         colors[(colors == AMBIGUOUS) | (kinds == 0)] = 0
-        # A sign has no colour of its own: its word stands in all of its places.
+        # A sign has no colour of its own: its word fills all of its positions.
         by_color = (chessboard ^ bool(rng.integers(2))) & (colors > 0)
         return np.where(by_color, color_ids[colors], kind_ids[kinds]).reshape(-1)
 
@@ -151,7 +153,7 @@ def _sentences(bank: Bank, tokenizer: PreTrainedTokenizerBase) -> Slots:
 
 
 def _describe(kinds: np.ndarray, colors: np.ndarray) -> list[str]:
-    """Sentences that are true of a scene, from what its patches show."""
+    """Returns sentences that are true of a scene, derived from its patch labels."""
     sentences = ["This is an image."]
     placed: list[tuple[str, float, float]] = []
     for label in np.unique(kinds):

@@ -1,7 +1,7 @@
-"""One optimisation loop for every stage: schedule, progress, checkpoint, resume.
+"""The optimisation loop of every stage: schedule, progress, checkpoints, resuming.
 
-A step's batch depends on (seed, stage, step) alone, so an interrupted stage that goes on from its
-checkpoint sees the batches that it would have seen.
+A step's batch depends on (seed, stage, step) alone, so a stage resumed from its checkpoint sees the
+batches that it would have seen without interruption.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ...signals import held_signals
 from ._config import Stage
 
 _TIMED = (10, 30)
-"""Steps whose speed sets the length of a stage that is given in seconds."""
+"""First and last of the steps that are timed to set the length of a stage given in seconds."""
 
 Report = Callable[[str, int, int, float], None]
 """Called as report(stage name, step, steps, smoothed loss)."""
@@ -42,28 +42,28 @@ def optimise(
     after: Callable[[int], None] | None = None,
     read_every: int = 1,
 ) -> None:
-    """Train `modules` in place for one stage, or go on from its checkpoint in `work`.
+    """Trains `modules` in place for one stage, or resumes from its checkpoint in `work`.
 
-    Ctrl-C, SIGTERM and SIGHUP wait for the end of a step and of a checkpoint; a second Ctrl-C does
-    not.
+    Ctrl-C, SIGTERM and SIGHUP let the current step finish and write a checkpoint; a second Ctrl-C
+    does not.
 
     Args:
-        name: of the stage and its files; part of the seed of its batches.
+        name: name of the stage and its files; part of the seed of its batches.
         stage: steps, batch size and learning rate.
-        modules: what is trained, by name.
-        loss_at: draws a batch with the given generator and returns the loss.
-        seed: of the batches.
+        modules: the trained modules, by name.
+        loss_at: draws a batch with the given generator and returns its loss.
+        seed: seed of the batches.
         work: folder for checkpoints.
-        report: told the progress after every step that is read.
+        report: called with the progress whenever the loss is read.
         checkpoint_seconds: time between checkpoints.
-        seconds: about how long the stage may take, in place of the number of its steps, which is
-            then set from the speed of the first ones (and kept in the checkpoint).
-        after: called with the number of steps done after each; changes `modules` beside gradients.
-        read_every: number of steps after which the loss is read and a checkpoint considered;
-            reading waits for the device.
+        seconds: approximate duration of the stage; replaces its number of steps, which is then set
+            from the speed of the first ones (and kept in the checkpoint).
+        after: called after each step with the number of steps done; may update `modules` further.
+        read_every: number of steps between readings of the loss, each of which waits for the device
+            and may write a checkpoint.
 
     Raises:
-        KeyboardInterrupt: one of these signals; the same call goes on after that step.
+        KeyboardInterrupt: one of these signals arrived; the same call resumes after that step.
     """
     trainer = _Trainer(modules, stage, work / f"{name}.safetensors")
     step, steps = trainer.restore()
@@ -74,15 +74,15 @@ def optimise(
     stop = False
     with held_signals() as ended:
         while not stop and (step < stage.steps or pace is not None):
-            if pace is not None and (found := pace.steps(step)) is not None:
-                stage, pace = stage.lasting(found), None
+            if pace is not None and (n_steps := pace.steps(step)) is not None:
+                stage, pace = stage.lasting(n_steps), None
             loss = loss_at(np.random.default_rng([seed, *name.encode(), step]))
             trainer.descend(loss, stage.lr * _schedule(step, stage))
             step += 1
             if after is not None:
                 after(step)
             known = None if pace is not None else stage.steps
-            # Asked once: a signal that comes from here on waits for the next step.
+            # Read once: a signal that arrives later waits for the next step.
             stop = ended()
             if step % read_every and step != known and not stop:
                 continue
@@ -92,20 +92,20 @@ def optimise(
 
 
 class _Smoothed:
-    """A running mean in which every new value counts 1 - `kept`."""
+    """A running mean in which every new value has the weight 1 - `kept`."""
 
     def __init__(self, kept: float) -> None:
         self._kept, self._mean = kept, math.nan
 
     def after(self, value: float) -> float:
-        """The mean, `value` included."""
+        """Adds `value` and returns the mean."""
         first = math.isnan(self._mean)
         self._mean = value if first else self._kept * self._mean + (1 - self._kept) * value
         return self._mean
 
 
 class _Trainer:
-    """Modules, their optimizer, and the checkpoint of both."""
+    """The trained modules, their optimizer, and the checkpoint of both."""
 
     def __init__(self, modules: dict[str, nn.Module], stage: Stage, path: Path) -> None:
         self._modules, self._path, self._saved = modules, path, time.monotonic()
@@ -121,7 +121,7 @@ class _Trainer:
         self._numbered = [*decay, *rest]
 
     def descend(self, loss: Tensor, rate: float) -> None:
-        """One step at this learning rate, with the gradients' norm clipped to 1."""
+        """Takes one step at this learning rate, with the gradients' norm clipped to 1."""
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._optimizer.zero_grad(set_to_none=True)
@@ -135,7 +135,7 @@ class _Trainer:
         return time.monotonic() - self._saved
 
     def save(self, step: int, steps: int | None) -> None:
-        """Writes the checkpoint: steps done, and the length of the stage where it is known."""
+        """Writes a checkpoint with the steps done and, if known, the length of the stage."""
         tensors: dict[str, Tensor] = {}
         for name, module in self._modules.items():
             for key, value in module.state_dict().items():
@@ -144,30 +144,30 @@ class _Trainer:
             for key, value in self._optimizer.state[parameter].items():
                 tensors[f"optimizer/{number}/{key}"] = value.detach().clone()
         unfinished = self._path.with_suffix(".tmp")
-        told = {"step": str(step)} | ({} if steps is None else {"steps": str(steps)})
-        save_file(tensors, unfinished, metadata=told)
+        metadata = {"step": str(step)} | ({} if steps is None else {"steps": str(steps)})
+        save_file(tensors, unfinished, metadata=metadata)
         os.replace(unfinished, self._path)
         self._saved = time.monotonic()
 
     def restore(self) -> tuple[int, int | None]:
-        """Steps done, and the length of the stage where the checkpoint knows it."""
+        """Restores the checkpoint; returns the steps done and, if known, the stage's length."""
         if not self._path.is_file():
             return 0, None
         with safe_open(self._path, "pt") as file:
-            told = file.metadata() or {}
-            step = int(told["step"])
-            steps = int(told["steps"]) if "steps" in told else None
+            metadata = file.metadata() or {}
+            step = int(metadata["step"])
+            steps = int(metadata["steps"]) if "steps" in metadata else None
             keys = list(file.keys())
             for name, module in self._modules.items():
                 start = f"module/{name}/"
-                mine = [key for key in keys if key.startswith(start)]
-                module.load_state_dict({key[len(start) :]: file.get_tensor(key) for key in mine})
+                own = [key for key in keys if key.startswith(start)]
+                module.load_state_dict({key[len(start) :]: file.get_tensor(key) for key in own})
             for key in keys:
                 if key.startswith("optimizer/"):
                     _, number, entry = key.split("/")
                     parameter = self._numbered[int(number)]
                     value = file.get_tensor(key)
-                    # An optimizer that is not fused counts its steps on the CPU.
+                    # A non-fused optimizer counts its steps on the CPU.
                     counted = entry == "step" and not self._optimizer.defaults.get("fused")
                     place = value.device if counted else parameter.device
                     self._optimizer.state[parameter][entry] = value.to(place)
@@ -182,7 +182,7 @@ class _Pace:
         self._began = time.monotonic()
 
     def steps(self, step: int) -> int | None:
-        """The length, once it is known; called before every step."""
+        """Returns the length once it is known; called before every step."""
         since = step - self._first
         if since == _TIMED[0]:
             self._began = time.monotonic()

@@ -1,4 +1,4 @@
-"""The architecture: an ordinary LLaVA, its random weights scaled to its small width."""
+"""The architecture: an ordinary LLaVA whose random weights are scaled to its small width."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def build_model(sizes: Sizes, tokenizer: PreTrainedTokenizerBase) -> LlavaForCon
 
 
 def initialise(model: LlavaForConditionalGeneration, seed: int) -> None:
-    """Scale the random weights for width 128 to 192.
+    """Scales the random weights for widths of 128 to 192.
 
-    The library's standard deviation of 0.02 leaves a model this narrow on the plateau of the
-    answers' marginals; projections into the residual stream shrink with depth as in GPT-2, and the
+    With the library's standard deviation of 0.02, a model this narrow stays on the plateau of the
+    answers' marginals. Projections into the residual stream shrink with depth as in GPT-2, and the
     projector's output starts at the scale of the word embeddings.
     """
     generator = torch.Generator().manual_seed(seed)

@@ -1,8 +1,8 @@
-"""Several turns about one image in one sequence.
+"""Packs several turns about one image into one sequence.
 
 A sequence is `<s> user : [image slots] turn turn ...`. Under the packed mask each turn sees the
 prefix and itself, and every turn starts at the same position id, so a packed turn is computed
-exactly as it would be alone while the image is paid for once.
+exactly as it would be alone, while the image is processed once.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 PREFIX = "USER: "
-"""What stands before the image; `<s>` comes from the tokenizer."""
+"""The text before the image; `<s>` comes from the tokenizer."""
 
 IGNORED = -100
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Token ids of one question and its answer; only the answer (with `</s>`) is learned."""
+    """Token ids of a question and its answer; only the answer (with `</s>`) is learned."""
 
     prompt: tuple[int, ...]
     answer: tuple[int, ...]
@@ -35,7 +35,7 @@ class Turn:
 @dataclass(frozen=True)
 class TokenBatch:
     """A packed batch. `labels[b, t]` is the id to be predicted *at* position t, or `IGNORED`;
-    `weights[b, t]` is how much that counts."""
+    `weights[b, t]` is its weight in the loss."""
 
     ids: Int[Tensor, "batch token"]
     labels: Int[Tensor, "batch token"]
@@ -46,8 +46,8 @@ class TokenBatch:
 
 @dataclass(frozen=True)
 class PackedExamples:
-    """Packed examples as arrays (example, token). `segment` is 0 for the prefix, 1 and up for the
-    turns, -1 for padding; the rest as in `TokenBatch`."""
+    """Packed examples as arrays (example, token). `segment` is 0 for the prefix, 1, 2, ... for the
+    turns and -1 for padding; the rest is as in `TokenBatch`."""
 
     ids: Int[np.ndarray, "example token"]
     labels: Int[np.ndarray, "example token"]
@@ -63,15 +63,15 @@ def pack(
     text_tokens: int,
     pad: int,
 ) -> TokenBatch:
-    """Pack each example's turns after `prefix` and its image slots.
+    """Packs each example's turns after `prefix` and its image slots.
 
-    Turns that do not fit into `text_tokens` are left out; the caller shuffles them.
+    Turns that do not fit into `text_tokens` are dropped; the caller shuffles them.
 
     Args:
         examples: the turns of each example.
         prefix: ids before the image.
-        slots: ids that stand at the image positions (placeholders, or a map of words).
-        text_tokens: room for turns.
+        slots: ids at the image positions (placeholders, or a map of words).
+        text_tokens: number of positions for turns.
         pad: id of the padding token.
     """
     rows = lay_out(examples, prefix, slots, text_tokens, pad)
@@ -85,7 +85,7 @@ def pack(
 
 
 def mask_of(segments: Int[Tensor, "batch token"]) -> Bool[Tensor, "batch 1 token token"]:
-    """The attention mask: each turn sees the prefix and itself, causally."""
+    """Returns the attention mask: each turn sees the prefix and itself, causally."""
     same = segments[:, :, None] == segments[:, None, :]
     to_prefix = (segments == 0)[:, None, :] & (segments >= 0)[:, :, None]
     length = segments.shape[1]
@@ -100,7 +100,7 @@ def lay_out(
     text_tokens: int,
     pad: int,
 ) -> PackedExamples:
-    """What `pack` packs, as arrays; arguments as there."""
+    """Does the work of `pack` in arrays; takes the same arguments."""
     n_prefix = len(prefix) + slots.shape[1]
     length = n_prefix + text_tokens
     ids = np.full((len(examples), length), pad, dtype=np.int64)

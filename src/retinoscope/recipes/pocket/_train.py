@@ -1,6 +1,6 @@
 """The whole recipe: scenes, vision, language, projector, instructions, evaluation, export.
 
-Everything intermediate lies in a work folder; the same call goes on where an earlier one stopped.
+Intermediate results are kept in a work folder; the same call resumes an interrupted training.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def train(
     finished: Callable[[str, Scores], None],
     held_out: int = HELD_OUT,
 ) -> None:
-    """Train `variants` and write one Hugging Face folder each under `out`.
+    """Trains `variants` and writes one Hugging Face folder each under `out`.
 
     Args:
-        work: folder for scenes, features and checkpoints; kept, so that a second call goes on.
+        work: folder for scenes, features and checkpoints; a later call resumes from it.
         out: folder for the finished models.
         variants: names from `VARIANTS`.
         recipe: sizes and budgets; the packaged models' by default.
-        report: told the progress of every stage.
-        finished: told each model's scores on held-out scenes.
+        report: called with the progress of every stage.
+        finished: called with each model's name and its scores on held-out scenes.
         held_out: number of held-out scenes.
 
     Raises:
@@ -99,6 +99,6 @@ def _train_one(
     train_vision(model, bank, recipe, work, report)
     features = cache_features(model, bank, recipe, work, report)
     train_instruct(model, tokenizer, bank, features, variant, recipe, work, report)
-    # What is measured is what is shipped: weights rounded to float16, computed in float32.
+    # Evaluate the exported weights: rounded to float16, computed in float32.
     model.half().float()
     return model, evaluate(model, tokenizer, unseen)

@@ -1,4 +1,4 @@
-"""The conversations the models learn: a scene's caption and questions as token ids."""
+"""The training conversations: a scene's caption and questions as token ids."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NAMED_BY = ("kind", "relation")
 
 
 class Turns:
-    """Makes `Turn`s from a scene's texts, with the variations that models must handle.
+    """Makes `Turn`s from a scene's texts, with the variations that the models must handle.
 
     Half of the polling questions use the fixed article of the paper's prompts ("Is there a apple
     ..."), and half of the questions for a kind come with the paper's prefill "It is a", whatever
-    the article should be, so that neither is unknown to the model and the article does not give
-    the answer away.
+    the correct article: neither is then unknown to the model, and the article does not give the
+    answer away.
     """
 
     POLLING_LEFT_OUT = 0.5
-    """Share of the polling questions: they are nearly half of all, and the pocket models learn them
-    first."""
+    """Share of the polling questions that is dropped: they are nearly half of all questions, and
+    the pocket models learn them first."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
@@ -40,9 +40,9 @@ class Turns:
         return known
 
     def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
-        """One question and its answer in the LLaVA-1.5 format, without the image."""
+        """Returns a question and its answer in the LLaVA-1.5 format, without the image."""
         prompt = (*self._ids(question), *self._ids("ASSISTANT:"), *self._ids(prefill))
-        # A caption is a text of its own: caching all of them would only fill memory.
+        # Captions hardly repeat: caching them would only fill memory.
         answer_ids = tuple(self._tokenizer(answer, add_special_tokens=False)["input_ids"])
         eos = self._tokenizer.eos_token_id
         assert isinstance(eos, int)
@@ -54,7 +54,7 @@ class Turns:
         questions: Sequence[Question],
         rng: np.random.Generator,
     ) -> list[Turn]:
-        """The caption every other time, and the questions in random order."""
+        """Returns the caption in half of the cases, and the questions in random order."""
         turns = [self.turn(DESCRIBE, caption)] if rng.random() < 0.5 else []
         for index in rng.permutation(len(questions)):
             question = questions[index]

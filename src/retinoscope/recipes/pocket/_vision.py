@@ -1,4 +1,4 @@
-"""Stage 1: the vision tower learns what each patch shows, and in which colour."""
+"""Stage 1: the vision tower learns each patch's kind and colour."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ._config import Recipe
 from ._loop import Report, optimise
 
 BACKGROUND_WEIGHT = 0.05
-"""Four patches in five are background; at full weight the kinds are learned late or never."""
+"""Four patches in five are background; at full weight, kinds are learned late or never."""
 
 
 class PatchHead(nn.Module):
-    """Reads kind and colour off a patch's last hidden state; thrown away after the stage."""
+    """Predicts kind and colour from a patch's last hidden state; discarded after the stage."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,12 +35,12 @@ class PatchHead(nn.Module):
 
 
 def pixels(images: np.ndarray) -> Float[Tensor, "batch 3 height width"]:
-    """What the processor makes of the images: channels first, scaled to -1..1."""
+    """Normalises images as the processor does: channels first, scaled to -1..1."""
     return torch.tensor(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
 
 def patch_features(tower: nn.Module, images: np.ndarray) -> Float[Tensor, "batch slot width"]:
-    """The tower's last hidden state at the patches, as LLaVA selects it (class token dropped)."""
+    """Returns the last hidden states of the patches, as LLaVA selects them (no class token)."""
     with torch.autocast("cpu", torch.bfloat16):
         output = tower(pixel_values=pixels(images), output_hidden_states=True)
     return output.hidden_states[-1][:, 1:].float()
@@ -49,7 +49,7 @@ def patch_features(tower: nn.Module, images: np.ndarray) -> Float[Tensor, "batch
 def train_vision(
     model: LlavaForConditionalGeneration, bank: Bank, recipe: Recipe, work: Path, report: Report
 ) -> None:
-    """Train the vision tower in place on dense patch labels."""
+    """Trains the vision tower in place on dense patch labels."""
     tower = model.model.vision_tower
     head = PatchHead(recipe.sizes.vision_width)
     kind_weight = torch.ones(head.kind.out_features)

@@ -1,4 +1,4 @@
-"""How smol's adapter was made; `train_smol` makes it anew."""
+"""Recipe of smol's adapter; `train_smol` reproduces it."""
 
 from ._config import Eyes, Losses, Parts, SmolRecipe
 from ._train import train_smol

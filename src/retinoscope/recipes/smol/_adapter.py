@@ -1,4 +1,4 @@
-"""The optimisation of the adapter, and of low-rank updates with it."""
+"""Optimisation of the adapter, and of low-rank updates with it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from ._rows import PromptFrame
 
 
 class AdapterTraining:
-    """An assembled model, of which the projector is trained, and its data.
+    """Trains the projector of an assembled model on its data.
 
     Args:
-        begun: the adapter to begin with; None for random weights.
+        initial: the adapter to start from; None for random weights.
     """
 
     def __init__(
@@ -37,40 +37,40 @@ class AdapterTraining:
         tokenizer: PreTrainedTokenizerBase,
         train: TrainingData,
         watch: TrainingData,
-        begun: AdapterWeights | None,
+        initial: AdapterWeights | None,
         work: Path,
         report: Report,
     ) -> None:
-        self._model, self._recipe, self._begun = model, recipe, begun
+        self._model, self._recipe, self._initial = model, recipe, initial
         self._train, self._watch, self._work, self._report = train, watch, work, report
         self.projector: nn.Module = model.model.multi_modal_projector
-        self.begin()
+        self.reset()
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         self.projector.requires_grad_(True)
         self._frame = PromptFrame.of(tokenizer, recipe.eyes.locations)
-        # Frozen, so it is cast once, not at every step; many CPUs are slow in bfloat16.
+        # The decoder is frozen, so cast it once, not at every step; many CPUs are slow in bfloat16.
         self._mixed = model.device.type != "cpu"
         self._half = torch.bfloat16 if self._mixed else torch.float32
         model.model.language_model.to(self._half)
         model.lm_head.to(self._half)
 
-    def begin(self) -> None:
-        """Puts the projector back to its first weights."""
-        if self._begun is None:
+    def reset(self) -> None:
+        """Resets the projector to its first weights."""
+        if self._initial is None:
             initialise(self.projector, self._recipe.seed)
         else:
-            self._begun.put_into(self._model)
+            self._initial.put_into(self._model)
 
     def loss_at(self, rng: np.random.Generator, size: int) -> Tensor:
-        """The loss of a random batch of the training data."""
+        """Returns the loss of a random batch of the training data."""
         chosen = rng.choice(len(self._train.rows.ids), size, replace=False)
         rows = torch.from_numpy(np.sort(chosen)).to(self._model.device)
         return self._loss_of(self._train, rows)
 
     @torch.no_grad()
     def held_out_losses(self) -> Losses:
-        """The mean loss of held-out answers."""
+        """Returns the mean loss of held-out answers, with their own and with another image."""
         every = torch.arange(len(self._watch.rows.ids), device=self._model.device)
         blocks = every.split(32)
         own, other = (
@@ -82,7 +82,7 @@ class AdapterTraining:
     def run(
         self, name: str, stage: Stage, modules: dict[str, nn.Module], seconds: float | None
     ) -> None:
-        """One stage of the optimisation; see `optimise`."""
+        """Runs one stage of the optimisation; see `optimise`."""
         optimise(
             name,
             stage,
@@ -95,25 +95,25 @@ class AdapterTraining:
         )
 
     def best_rate(self) -> Stage:
-        """The adapter's stage with the learning rate that does best in a short trial."""
+        """Returns the adapter's stage with the learning rate that does best in a short trial."""
         recipe = self._recipe
         if len(recipe.rates) == 1:
             return replace(recipe.adapter, lr=recipe.rates[0])
         file = self._work / "rates.json"
         if not file.exists():
-            found: dict[str, float] = {}
+            losses: dict[str, float] = {}
             for rate in recipe.rates:
-                self.begin()
+                self.reset()
                 trial = replace(recipe.adapter.lasting(recipe.trial_steps), lr=rate)
                 self.run(f"trial-{rate:g}", trial, {"projector": self.projector}, None)
-                found[f"{rate:g}"] = self.held_out_losses().own
-            write_bytes(file, json.dumps(found, indent=2).encode())
-            self.begin()
+                losses[f"{rate:g}"] = self.held_out_losses().own
+            write_bytes(file, json.dumps(losses, indent=2).encode())
+            self.reset()
         tried = json.loads(file.read_text(encoding="utf-8"))
         return replace(recipe.adapter, lr=float(min(tried, key=tried.__getitem__)))
 
     def weights(self, parts: Parts, low_rank: dict[str, Tensor]) -> AdapterWeights:
-        """The adapter as it is now."""
+        """Returns the adapter's current weights."""
         tower: Any = self._model.model.vision_tower
         recipe = self._recipe
         return AdapterWeights(

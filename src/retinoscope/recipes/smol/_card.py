@@ -1,4 +1,4 @@
-"""The model card beside a trained adapter."""
+"""The model card written beside a trained adapter."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ def smol_card(
     *,
     alone: bool,
 ) -> str:
-    """Markdown with what the adapter is, what it belongs to and how good the whole is.
+    """Returns Markdown that describes the adapter, its parts, its training and its scores.
 
-    `alone`: it learned from drawn scenes alone, so that they are the world that it knows.
+    `alone`: the adapter was trained on drawn scenes only, so they are the world that it knows.
     """
     known = world_of("smol")
     assert known is not None

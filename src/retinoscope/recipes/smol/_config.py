@@ -1,4 +1,4 @@
-"""Sizes and budgets of the smol recipe: the settings that a reader may want to change."""
+"""Sizes and budgets of the smol recipe."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LORA = Stage(steps=1500, batch=64, lr=5e-4, warmup=50, weight_decay=0.01)
 
 @dataclass(frozen=True)
 class Eyes:
-    """The features that the adapter reads (see `LiteConfig`)."""
+    """The vision features that the adapter reads (see `LiteConfig`)."""
 
     image_size: int = 384
     patch_size: int = 32
@@ -28,24 +28,25 @@ class Eyes:
 
     @property
     def options(self) -> dict[str, Any]:
-        """As `LiteConfig` takes them."""
+        """The options as `LiteConfig` takes them."""
         return asdict(self) | {"stages": list(self.stages)}
 
 
 @dataclass(frozen=True)
 class SmolRecipe:
-    """The whole training of an adapter, and of the second variant.
+    """The training of an adapter, and of the variant with low-rank updates.
 
     Args:
-        scenes: drawn scenes, of all kinds; `packings` random choices of questions about each.
-        text_tokens: room for the questions and answers that share one image.
-        rates: learning rates that are tried for `trial_steps` steps each; the one with the lowest
-            loss on held-out scenes is used.
-        adapter, lora: the two stages; `lora` begins with the adapter that the first one ended with.
-        rank: of the low-rank updates of the language model's matrices, and `alpha` / `rank` their
-            scale.
-        int8: the adapter's stage multiplies with the frozen language model in 8-bit integers: twice
-            as fast on a CPU, and not for GPUs. Results are measured without.
+        scenes: number of drawn scenes, of all kinds; each has `packings` random choices of
+            questions.
+        text_tokens: number of positions for the questions and answers that share one image.
+        rates: learning rates tried for `trial_steps` steps each; the one with the lowest loss on
+            held-out scenes is used.
+        adapter, lora: the two stages; `lora` starts from the adapter of the first.
+        rank: rank of the low-rank updates of the language model's matrices; `alpha` / `rank` is
+            their scale.
+        int8: use 8-bit integers for products with the frozen language model in the adapter's stage:
+            twice as fast on a CPU, not available on GPUs. Results are measured without.
     """
 
     eyes: Eyes = field(default_factory=Eyes)
@@ -62,7 +63,7 @@ class SmolRecipe:
     int8: bool = False
 
     def scaled(self, factor: float) -> SmolRecipe:
-        """The same recipe with scenes and stages `factor` times as many and as long."""
+        """Returns the recipe with `factor` times as many scenes and steps."""
         return replace(
             self,
             scenes=max(64, round(self.scenes * factor)),
@@ -74,13 +75,13 @@ class SmolRecipe:
 
 @dataclass(frozen=True)
 class Parts:
-    """Files of the two frozen parts."""
+    """Files of the two frozen models."""
 
     language: Path
     vision: Path
 
     def hashes(self) -> dict[str, str]:
-        """SHA-256 of each part's file; empty for a language model in a folder."""
+        """Returns the SHA-256 of each file; "" for a language model in a folder."""
         language = sha256(self.language) if self.language.is_file() else ""
         return {"language": language, "vision": sha256(self.vision)}
 
@@ -89,7 +90,7 @@ class Parts:
 class Losses:
     """Mean loss of held-out answers: with their own image, and with another scene's.
 
-    The second is what questions and habits alone give away.
+    The second shows how much the questions alone give away.
     """
 
     own: float

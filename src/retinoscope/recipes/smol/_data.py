@@ -1,4 +1,4 @@
-"""What the adapter learns from: features and conversations of scenes and of captioned images."""
+"""The adapter's training data: features and conversations of scenes and of captioned images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ._features import cache_features, square, standardise
 from ._rows import PackedRows, PromptFrame, build_rows
 
 WATCHED = 256
-"""Held-out scenes whose loss is watched."""
+"""Number of held-out scenes whose loss is watched."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class TrainingData:
     tower: LiteTower
 
     def visual(self, scenes: Tensor) -> Tensor:
-        """The scenes' features as the tower gives them: standardised."""
+        """Returns the scenes' features as the tower outputs them: standardised."""
         if isinstance(self.features, Tensor):
             raw = self.features[scenes]
         else:
@@ -53,12 +53,12 @@ def training_data(
     device: torch.device,
     report: Report,
 ) -> tuple[TrainingData, TrainingData]:
-    """Training and watched data; the tower's constants are set from the first."""
+    """Returns training and held-out data; sets the tower's constants from the former."""
     tower: Any = model.model.vision_tower
     assert isinstance(tower, LiteTower)
     frame = PromptFrame.of(tokenizer, recipe.eyes.locations)
 
-    def made(name: str, images: Any, texts: Sequence[SceneTexts], packings: int) -> TrainingData:
+    def build(name: str, images: Any, texts: Sequence[SceneTexts], packings: int) -> TrainingData:
         features = cache_features(tower, images, work / f"features-{name}.npy", report)
         if name == "scenes":
             standardise(tower, features)
@@ -75,23 +75,23 @@ def training_data(
         )
         return TrainingData(features, rows.to(device), tower)
 
-    train = made("scenes", bank.images, bank.texts, recipe.packings)
+    train = build("scenes", bank.images, bank.texts, recipe.packings)
     if samples:
         texts = [captioned(sample) for sample in samples]
         squares = [square(sample.image, recipe.eyes.image_size) for sample in samples]
-        train = _joined(train, made("images", squares, texts, recipe.packings))
+        train = _joined(train, build("images", squares, texts, recipe.packings))
     n = min(WATCHED, len(unseen))
-    return train, made("watched", unseen.images[:n], unseen.texts[:n], 1)
+    return train, build("watched", unseen.images[:n], unseen.texts[:n], 1)
 
 
 def captioned(sample: Sample) -> SceneTexts:
     if not sample.captions:
-        raise InputError(f"expected a caption of every image, got none of {sample.id}: add one")
+        raise InputError(f"expected a caption for every image, got none for {sample.id}: add one")
     return SceneTexts(sample.captions[0], sample.questions)
 
 
 def _joined(first: TrainingData, second: TrainingData) -> TrainingData:
-    """One after the other, in memory."""
+    """Concatenates two data sets in memory."""
     features = torch.cat([_tensor(first.features), _tensor(second.features)])
     return TrainingData(features, first.rows.joined(second.rows), first.tower)
 

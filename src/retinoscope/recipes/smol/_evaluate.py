@@ -27,8 +27,8 @@ def evaluate_smol(
 ) -> Scores:
     """Asks every question of `bank`, and compares every caption's objects with the scene's.
 
-    An answer is right if each of its tokens, and the end after it, is the most probable one. The
-    vision tower runs on the pixels; nothing cached is used.
+    An answer is right if each of its tokens, and the end token after it, is the most probable one.
+    The vision tower runs on the pixels; cached features are not used.
     """
     whole: Any = model
     device = whole.device
@@ -36,14 +36,14 @@ def evaluate_smol(
     frame = PromptFrame.of(tokenizer, whole.config.image_seq_length)
     make = ChatTurns(tokenizer)
     right: dict[str, list[bool]] = defaultdict(list)
-    said: list[str] = []
+    descriptions: list[str] = []
     for start in range(0, len(bank), batch):
         index = range(start, min(start + batch, len(bank)))
         values = pixels(bank.images[start : index.stop], side, device)
         visual = whole.get_image_features(pixel_values=values, return_dict=True).pooler_output
         visual = torch.stack(list(visual))
         turns = [[make.turn(q.question, q.answer) for q in bank.texts[i].questions] for i in index]
-        room = max(sum(map(len, one)) for one in turns)
+        room = max(sum(map(len, example)) for example in turns)
         rows = pack_rows(turns, frame, room, 1).to(device)
         packed = rows.batch(torch.arange(len(index), device=device))
         embedded = whole.get_input_embeddings()(packed.ids).clone()
@@ -65,8 +65,10 @@ def evaluate_smol(
                 stop = at + len(turn)
                 right[question.kind].append(bool(hits[row, at : stop - 1].all()))
                 at = stop
-        said += _describe(whole, tokenizer, frame, visual) if captions else [""] * len(index)
-    return scores_of(bank, right, said)
+        descriptions += (
+            _describe(whole, tokenizer, frame, visual) if captions else [""] * len(index)
+        )
+    return scores_of(bank, right, descriptions)
 
 
 def _describe(
@@ -84,5 +86,5 @@ def _describe(
         max_new_tokens=56,
         do_sample=False,
     )
-    # Only what is new comes back where embeddings went in.
+    # Given embeddings, `generate` returns only the new tokens.
     return tokenizer.batch_decode(out, skip_special_tokens=True)

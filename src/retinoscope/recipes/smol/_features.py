@@ -1,4 +1,4 @@
-"""The frozen tower's features, computed once."""
+"""Features of the frozen tower, computed once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..pocket._loop import Report
 def pixels(
     images: UInt8[np.ndarray, "batch height width 3"], side: int, device: torch.device
 ) -> Float[Tensor, "batch 3 side side"]:
-    """What the processor makes of square images, computed where the tower is.
+    """Normalises square images as the processor does, on the tower's device.
 
     The library resizes with PIL; this agrees with it to one level of 255.
     """
     values = torch.tensor(images).to(device).permute(0, 3, 1, 2).float()
-    # Along each row, then along each column, with whole levels in between, as PIL does.
+    # Rows first, then columns, rounded to whole levels after each, as PIL does.
     for size in ((values.shape[-2], side), (side, side)):
         if tuple(values.shape[-2:]) != size:
             values = F.interpolate(values, size=size, mode="bicubic", antialias=True)
@@ -33,7 +33,7 @@ def pixels(
 
 
 def square(image: Image.Image, side: int) -> UInt8[np.ndarray, "side side 3"]:
-    """The centre crop of an image, as the processor takes it."""
+    """Returns the centre crop of an image, as the processor takes it."""
     image = image.convert("RGB")
     scale = side / min(image.size)
     size = (max(side, round(image.width * scale)), max(side, round(image.height * scale)))
@@ -49,23 +49,23 @@ def cache_features(
     file: Path,
     report: Report,
 ) -> np.ndarray | Tensor:
-    """Raw (not standardised) features (n, location, channel) in float16.
+    """Returns raw (not standardised) features (n, location, channel) in float16.
 
-    Memory-mapped in `file` on a CPU; on a GPU they lie in its memory.
+    Memory-mapped from `file` on a CPU; on a GPU, held in its memory.
     """
     done = file.with_suffix(".done")
     config, n = tower.config, len(images)
     shape = (n, (config.image_size // config.patch_size) ** 2, config.hidden_size)
     if tower.mean.device.type != "cpu":
-        # Computed anew in seconds, and then already where the steps need them.
-        held = torch.empty(shape, dtype=torch.float16, device=tower.mean.device)
+        # Recomputing takes seconds and puts them where the steps need them.
+        features = torch.empty(shape, dtype=torch.float16, device=tower.mean.device)
         for start, stop in _blocks(n, 128):
-            held[start:stop] = _raw(tower, images[start:stop])
+            features[start:stop] = _raw(tower, images[start:stop])
             report("features", stop, n, float("nan"))
-        return held
+        return features
     if not done.exists():
         out = np.lib.format.open_memmap(file, mode="w+", dtype=np.float16, shape=shape)
-        # One by one: no slower here, and the images beside it cannot change a rounding.
+        # One at a time: no slower here, and rounding cannot depend on the other images of a batch.
         for start, stop in _blocks(n, 1):
             out[start:stop] = _raw(tower, images[start:stop]).numpy()
             if stop % 16 == 0 or stop == n:
@@ -86,9 +86,9 @@ def _blocks(n: int, size: int) -> Iterator[tuple[int, int]]:
 
 
 def standardise(tower: LiteTower, features: np.ndarray | Tensor) -> None:
-    """Sets the tower's constants from a sample of features, in place."""
+    """Sets the tower's constants in place, from a sample of features."""
     some = features[:: max(1, len(features) // 500)]
     sample = (some if isinstance(some, Tensor) else torch.from_numpy(np.array(some))).float()
     tower.mean.copy_(sample.mean((0, 1)))
-    # A channel that hardly moves stays small instead of being blown up.
+    # A nearly constant channel stays small instead of being scaled up.
     tower.std.copy_(sample.std((0, 1)).clamp_min(0.02))

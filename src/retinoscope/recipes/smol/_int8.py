@@ -1,4 +1,4 @@
-"""Products with frozen matrices in 8-bit integers: training on a CPU in half of the time."""
+"""Products with frozen matrices in 8-bit integers: halves the time of training on a CPU."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ _LARGEST = 127
 
 @contextmanager
 def in_int8(language: Any) -> Iterator[None]:
-    """Within, every matrix of every block of a frozen decoder multiplies 8-bit integers.
+    """Computes the products with a frozen decoder's matrices in 8-bit integers, within the context.
 
-    Rows of what comes in, and columns of the matrix, are scaled one by one (Dettmers et al. 2022,
-    LLM.int8, section 2); the same holds for gradients on their way back. Both are approximations:
-    whoever measures a result does it outside. Blocks are compiled, since what is left beside the
-    products would cost as much as they do.
+    Rows of the input and columns of the matrix are scaled one by one (Dettmers et al. 2022,
+    LLM.int8, section 2), and so are gradients in the backward pass. Both are approximations:
+    measure results outside. Blocks are compiled, since the rest of their work would otherwise cost
+    as much as the products.
 
     Args:
         language: a decoder whose `layers` hold `nn.Linear` without bias, on a CPU.
 
     Raises:
-        CapabilityError: a decoder that is elsewhere, is trained itself, or has biases.
+        CapabilityError: the decoder is on another device, is trained itself, or has biases.
     """
     blocks: nn.ModuleList = language.layers
     swapped: list[tuple[nn.Module, str, nn.Linear]] = []
@@ -58,20 +58,20 @@ def in_int8(language: Any) -> Iterator[None]:
 
 
 def require_cpu(device: torch.device) -> None:
-    """Raises CapabilityError for another device."""
+    """Raises CapabilityError unless the device is the CPU."""
     if device.type != "cpu":
         raise CapabilityError(
-            f"8-bit products are made for CPUs, got a model on {device}: train without them"
+            f"8-bit products run on CPUs only, got a model on {device}: train without them"
         )
 
 
 def require_compiler() -> None:
-    """Raises CapabilityError where PyTorch would find nothing to compile with."""
+    """Raises CapabilityError if there is no compiler for PyTorch to use."""
     usual = {"darwin": "clang++", "win32": "cl"}.get(sys.platform, "g++")
     compiler = os.environ.get("CXX", usual)
     if shutil.which(compiler) is None:
         raise CapabilityError(
-            f"8-bit products are compiled by a C++ compiler, got no {compiler} here: install it, "
+            f"8-bit products need a C++ compiler, got no {compiler} here: install it, "
             "name another in CXX, or train without them"
         )
 
@@ -79,13 +79,12 @@ def require_compiler() -> None:
 def _require_frozen(linear: nn.Linear) -> None:
     if linear.weight.requires_grad or linear.bias is not None:
         raise CapabilityError(
-            "8-bit products are made for frozen matrices without biases, got others: "
-            "train without them"
+            "8-bit products need frozen matrices without biases, got others: train without them"
         )
 
 
 class Int8Linear(nn.Module):
-    """`x @ weight.T`, rounded; gradients flow to x alone."""
+    """`x @ weight.T` in 8-bit integers; gradients flow to x alone."""
 
     forth: Tensor
     forth_scale: Tensor
@@ -133,6 +132,6 @@ def _product(
 def _rounded(
     x: Float[Tensor, "row column"],
 ) -> tuple[Int[Tensor, "row column"], Float[Tensor, "row 1"]]:
-    """Rows as integers from -127 to 127, and what each is to be multiplied with."""
+    """Returns rows as integers from -127 to 127, and each row's scale."""
     scale = x.abs().amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny) / _LARGEST
     return (x / scale).round().to(torch.int8), scale

@@ -1,4 +1,4 @@
-"""Every scene's conversations as token ids, made once in parallel: a step only gathers them."""
+"""Every scene's conversations as token ids, built once in parallel: a step only gathers rows."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ._turns import BEFORE_IMAGE, ChatTurns
 
 _CHUNK = 500
 _STEP = 8
-"""Lengths are multiples of this: attention under a mask is then fast on a GPU."""
+"""Row lengths are multiples of this, which makes masked attention fast on a GPU."""
 
 
 @dataclass(frozen=True)
 class PromptFrame:
-    """The beginning of every row: the ids before the image, and the image's slots."""
+    """The start of every row: the ids before the image, and the image's slots."""
 
     prefix: tuple[int, ...]
     slots: int
@@ -46,21 +46,21 @@ class PromptFrame:
 
     @property
     def length(self) -> int:
-        """Tokens before the turns."""
+        """Number of tokens before the turns."""
         return len(self.prefix) + self.slots
 
     def room(self, text_tokens: int) -> int:
-        """`text_tokens`, and what makes the whole row's length a multiple of `_STEP`."""
+        """Returns `text_tokens`, padded so that the row's length is a multiple of `_STEP`."""
         return text_tokens + -(self.length + text_tokens) % _STEP
 
 
 @dataclass(frozen=True)
 class PackedRows:
-    """Rows (n, token) in small integers; row i * packings + k is packing k of scene i."""
+    """Rows (n, token) in small integer types; row i * packings + k is packing k of scene i."""
 
     ids: Int[Tensor, "row token"]
     learned: Int[Tensor, "row token"]
-    """1 where the next token is an answer's."""
+    """1 where the next token belongs to an answer."""
     weights: Float[Tensor, "row token"]
     positions: Int[Tensor, "row token"]
     segment: Int[Tensor, "row token"]
@@ -71,13 +71,12 @@ class PackedRows:
         return PackedRows(**moved, packings=self.packings)
 
     def joined(self, other: PackedRows) -> PackedRows:
-        """These rows, then the other's."""
+        """Returns these rows followed by the other's."""
         both = {name: torch.cat([getattr(self, name), getattr(other, name)]) for name in _FIELDS}
         return PackedRows(**both, packings=self.packings)
 
     def batch(self, rows: Int[Tensor, " row"]) -> TokenBatch:
-        """A packed batch on the rows' device, as `pack` would make it; no row's padding beyond the
-        longest."""
+        """Returns a batch on the rows' device, as `pack` would, cut to the longest of its rows."""
         segment = self.segment[rows].to(torch.int32)
         used = int((segment >= 0).any(0).sum())
         end = min(segment.shape[1], used + -used % _STEP)
@@ -101,7 +100,7 @@ _DTYPES = (np.int32, np.uint8, np.float16, np.int16, np.int8)
 def pack_rows(
     turns: Sequence[Sequence[Turn]], frame: PromptFrame, text_tokens: int, packings: int
 ) -> PackedRows:
-    """Rows for the turns of each packing of each scene, in that order."""
+    """Returns one row for each packing of each scene, in the order of `turns`."""
     slots = np.full((len(turns), frame.slots), frame.image)
     rows = lay_out(turns, frame.prefix, slots, frame.room(text_tokens), frame.pad)
     arrays = (rows.ids, rows.labels != IGNORED, rows.weights, rows.positions, rows.segment)
@@ -124,7 +123,7 @@ def build_rows(
     seed: int,
     report: Report,
 ) -> PackedRows:
-    """Rows of all scenes, made by all cores into `work`, or read where they already are."""
+    """Builds the rows of all scenes on all cores into `work`, or reads those built before."""
     file = work / f"rows-{name}.safetensors"
     if not file.exists():
         folder = work / "tokenizer"
@@ -134,13 +133,13 @@ def build_rows(
             (str(folder), frame, list(texts[at : at + _CHUNK]), at, text_tokens, packings, seed)
             for at in starts
         ]
-        done: list[PackedRows] = []
+        chunks: list[PackedRows] = []
         workers = min(os.cpu_count() or 1, len(jobs))
         with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
             for start, rows in zip(starts, pool.map(_chunk, jobs), strict=True):
-                done.append(rows)
+                chunks.append(rows)
                 report("conversations", start + len(jobs[0][2]), len(texts), float("nan"))
-        tensors = {name: torch.cat([getattr(rows, name) for rows in done]) for name in _FIELDS}
+        tensors = {name: torch.cat([getattr(rows, name) for rows in chunks]) for name in _FIELDS}
         unfinished = file.with_suffix(".tmp")
         save_file(tensors, unfinished)
         os.replace(unfinished, file)

@@ -1,6 +1,6 @@
 """The smol recipe: scenes, features, conversations, adapter, low-rank updates, evaluation.
 
-Everything intermediate lies in a work folder; the same call goes on where an earlier one stopped.
+Intermediate results are kept in a work folder; the same call resumes an interrupted training.
 """
 
 from __future__ import annotations
@@ -68,34 +68,34 @@ def train_smol(
     report: Report,
     finished: Callable[[str, Scores, Losses], None],
 ) -> None:
-    """Train the adapter, then the variant with low-rank updates, and write a folder for each.
+    """Trains the adapter, then the variant with low-rank updates, and writes a folder for each.
 
     Args:
-        work: folder for scenes, features and checkpoints; kept, so that a second call goes on.
+        work: folder for scenes, features and checkpoints; a later call resumes from it.
         out: folder for the results: adapter, scores and card of each variant.
-        parts: the frozen parts.
+        parts: files of the frozen models.
         recipe: sizes and budgets; the packaged adapter's by default.
         device: where to compute.
         variants: "smol", "smol-lora"; the second always trains the first one too.
-        minutes, lora_minutes: about how long each stage's steps may take, in place of the recipe's
-            number of steps; the schedule of the learning rate is fitted to it.
-        samples: captioned images to learn from besides the scenes.
-        start: folder of a trained adapter to begin with, in place of random weights; with it come
-            the constants of its features.
+        minutes, lora_minutes: approximate duration of each stage, in place of the recipe's number
+            of steps; the learning-rate schedule is fitted to it.
+        samples: captioned images to train on besides the scenes.
+        start: folder of a trained adapter to start from, in place of random weights; its feature
+            constants are used too.
         held_out: number of held-out scenes.
-        report: told the progress of every stage.
-        finished: told each variant's figures on held-out scenes.
+        report: called with the progress of every stage.
+        finished: called with each variant's name, scores and losses on held-out scenes.
 
     Raises:
-        InputError: an unknown variant, a sample without a caption, a `start` that is not an
-            adapter of the same parts and features, or `work` belongs to another recipe.
-        CapabilityError: a recipe in 8-bit integers elsewhere than on a CPU, or where there is no
+        InputError: a variant is unknown, a sample has no caption, `start` is not an adapter of the
+            same parts and features, or `work` belongs to another recipe.
+        CapabilityError: the recipe uses 8-bit integers, and the device is not a CPU or there is no
             C++ compiler.
     """
     recipe = recipe or SmolRecipe()
     place = _checked(variants, recipe, device, held_out, samples)
-    begun = None if start is None else _fitting(start, recipe, parts)
-    # Whatever can be refused is refused before the work folder belongs to this training.
+    initial = None if start is None else _initial_adapter(start, recipe, parts)
+    # Refuse whatever can be refused before the work folder is tied to this training.
     model, tokenizer = _assembled(parts, recipe)
     identity = asdict(recipe) | parts.hashes() | {"images": len(samples)}
     claim(work, identity if start is None else identity | {"start": sha256(start / FILE)})
@@ -104,7 +104,7 @@ def train_smol(
     more = draw_bank(work, held_out, HELD_OUT_SEED, 12, report, _OPTIONS)
     torch.nn.Module.to(model, place)
     train, watch = training_data(model, tokenizer, bank, more, samples, recipe, work, place, report)
-    training = AdapterTraining(model, recipe, tokenizer, train, watch, begun, work, report)
+    training = AdapterTraining(model, recipe, tokenizer, train, watch, initial, work, report)
     stage = training.best_rate()
     alone = not samples and (start is None or world_of(str(start)) is not None)
     writer = _VariantWriter(out, parts, recipe, stage, tokenizer, (unseen, more), start, alone)
@@ -123,7 +123,7 @@ def _variants(
     variants: Sequence[str],
     seconds: tuple[float | None, float | None],
 ) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Each variant as soon as it is trained, with its low-rank updates."""
+    """Yields each variant as soon as it is trained, with its low-rank updates."""
     projector = {"projector": training.projector}
     with in_int8(model.model.language_model) if recipe.int8 else nullcontext():
         training.run("adapter", stage, projector, seconds[0])
@@ -140,9 +140,9 @@ class _VariantWriter:
     """Writes the folder of each variant: the adapter, its scores on held-out scenes, its card.
 
     Attributes:
-        stage: as the adapter was trained.
-        unseen: held-out scenes of 24 kinds, and of all.
-        alone: it learned from drawn scenes alone.
+        stage: the stage in which the adapter was trained.
+        unseen: held-out scenes of 24 kinds, and of all kinds.
+        alone: whether the adapter was trained on drawn scenes only.
     """
 
     out: Path
@@ -157,7 +157,7 @@ class _VariantWriter:
     def write(
         self, variant: str, weights: AdapterWeights, losses: Losses, device: torch.device
     ) -> Scores:
-        """Writes them; returns the scores on scenes of 24 kinds."""
+        """Writes the variant's folder; returns the scores on scenes of 24 kinds."""
         folder = self.out / variant
         weights.save(folder)
         first, more = self._evaluated(folder, device)
@@ -174,17 +174,17 @@ class _VariantWriter:
         return first
 
     def _evaluated(self, folder: Path, device: torch.device) -> tuple[Scores, Scores]:
-        """Scores of the adapter as it was written: rounded to float16, merged, in float32."""
+        """Evaluates the adapter as written: rounded to float16, merged, computed in float32."""
         from ...pocket.smol.opened import build
 
         with warnings.catch_warnings():
-            # Whoever trains on other weights of the language model has just chosen them.
+            # Other weights of the language model are the caller's choice: do not warn.
             warnings.simplefilter("ignore")
             fresh, _ = build(
                 folder, language=self.parts.language, vision=self.parts.vision, device=device
             )
         size = 40 if device.type == "cpu" else 200
-        first, more = (evaluate_smol(fresh, self.tokenizer, one, size) for one in self.unseen)
+        first, more = (evaluate_smol(fresh, self.tokenizer, bank, size) for bank in self.unseen)
         return first, more
 
 
@@ -195,7 +195,7 @@ def _checked(
     held_out: int,
     samples: Sequence[Sample],
 ) -> torch.device:
-    """Where to compute; raises what `train_smol` does for arguments that cannot be."""
+    """Checks the arguments of `train_smol` and returns the device."""
     for variant in variants:
         if variant not in ("smol", "smol-lora"):
             raise InputError(f"expected variants smol and smol-lora, got {variant!r}")
@@ -223,16 +223,15 @@ def _assembled(
     return model, processor.tokenizer  # type: ignore[attr-defined]
 
 
-def _fitting(start: Path, recipe: SmolRecipe, parts: Parts) -> AdapterWeights:
-    """The adapter to begin with, if training can go on from it."""
+def _initial_adapter(start: Path, recipe: SmolRecipe, parts: Parts) -> AdapterWeights:
+    """Reads the adapter to start from and checks that training can resume from it."""
     adapter = read_adapter(start)
     if adapter.low_rank:
         raise InputError(
             f"expected an adapter of a frozen language model to begin with, got {start} with "
             "low-rank updates: begin with the smol that it came from"
         )
-    mine = (recipe.eyes.options, parts.hashes())
-    if (adapter.vision, adapter.parts) != mine:
+    if (adapter.vision, adapter.parts) != (recipe.eyes.options, parts.hashes()):
         raise InputError(
             f"expected an adapter of the same parts and features to begin with, got {start} of "
             "others: leave --start out, or name the parts that it was trained for"

@@ -12,24 +12,24 @@ SYSTEM = (
     "<|im_end|>\n"
 )
 BEFORE_IMAGE = f"{SYSTEM}<|im_start|>user\n"
-"""What the chat template writes before the visual tokens."""
+"""The text that the chat template puts before the visual tokens."""
 
 
 class ChatTurns(Turns):
-    """Turns as the chat template writes them.
+    """Turns in the format of the chat template.
 
-    A short answer stands capitalised and without a full stop, as LLaVA's "single word or phrase"
-    answers do, and in lower case after a prefill.
+    A short answer is capitalised and has no full stop, as LLaVA's "single word or phrase" answers;
+    after a prefill it is in lower case.
     """
 
-    # A frozen language model learns to be polled last.
+    # A frozen language model learns polling questions last, so all are kept.
     POLLING_LEFT_OUT = 0.0
 
     def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
-        """One question and its answer, from after the visual tokens on."""
+        """Returns a question and its answer, starting after the visual tokens."""
         prompt = f"\n{question}<|im_end|>\n<|im_start|>assistant\n{prefill}"
         words = f" {answer}" if prefill else f"{answer[:1].upper()}{answer[1:]}"
-        # "a" or "an" would give the answer away, or be wrong; the prefill is the paper's.
+        # No "a" or "an": it would give the answer away or be wrong; the prefill is the paper's.
         return Turn(self._ids(prompt), (*self._answer(words), self._end))
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -39,7 +39,7 @@ class ChatTurns(Turns):
         self._end = end
 
     def _answer(self, words: str) -> tuple[int, ...]:
-        # Captions are texts of their own: keeping them all would only fill memory.
+        # Captions hardly repeat: caching them would only fill memory.
         if len(words) < 24:
             return self._ids(words)
         return tuple(self._tokenizer(words, add_special_tokens=False)["input_ids"])
