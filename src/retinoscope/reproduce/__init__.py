@@ -1,4 +1,4 @@
-"""The whole paper in one call: Neo et al. 2024 on any model and data, each number beside its own.
+"""The whole paper in one call: Neo et al. 2024 on any model and data, next to its own numbers.
 
 report = neo2024(vlm, Data(Once(partial(open_source, "coco:coco"))), "runs/neo2024")
 report.write()

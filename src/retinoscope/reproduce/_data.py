@@ -1,4 +1,4 @@
-"""The samples of each stage, openable here and on a worker; the authors' file of questions."""
+"""The samples of each stage, opened here or on a worker, and the authors' file of questions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Open = Callable[[], Sequence[Sample]]
 
 
 class Once:
-    """Opens a data set at the first call only; a copy that is sent elsewhere opens its own."""
+    """Opens a data set on the first call; a pickled copy opens its own."""
 
     def __init__(self, source: Open) -> None:
         self._source = source
@@ -37,13 +37,13 @@ class Once:
 
 @dataclass(frozen=True)
 class OpenedData:
-    """Opens the samples of one stage; calling it gives them.
+    """Opens the samples of one stage when called.
 
     Attributes:
         source: opens the data set.
-        questions: a file of questions as the paper's authors write it; see `read_questions`.
-        curation: only what this curation keeps.
-        masks: in place of the objects' masks, these; see `_geometry`.
+        questions: a file of questions in the format of the paper's authors; see `read_questions`.
+        curation: a curation whose kept samples and objects are used.
+        masks: a file of masks that replace the objects' own; see `_geometry`.
     """
 
     source: Open
@@ -64,13 +64,13 @@ class OpenedData:
 
 @checked
 def read_questions(file: str | Path) -> dict[str, list[str]]:
-    """Questions by image id, from JSON {"image id": ["question", ...]} (clean_questions.json of the
-    released code).
+    """Reads questions by image id from JSON {"image id": ["question", ...]}.
 
-    The answer is the name of the object that the curation keeps, as in the paper.
+    This is the format of clean_questions.json in the released code. The answer is the name of the
+    object that the curation keeps, as in the paper.
 
     Raises:
-        InputError: no such file, or another format.
+        InputError: the file does not exist or has another format.
     """
     path = Path(file).expanduser()
     try:
@@ -80,7 +80,7 @@ def read_questions(file: str | Path) -> dict[str, list[str]]:
     except ValueError as error:
         raise InputError(f"{path}: expected JSON, got something else ({error})") from error
     good = isinstance(content, dict) and all(
-        isinstance(asked, list) and all(isinstance(one, str) for one in asked)
+        isinstance(asked, list) and all(isinstance(question, str) for question in asked)
         for asked in content.values()
     )
     if not good or not any(content.values()):
@@ -104,7 +104,7 @@ def _with_questions(samples: Sequence[Sample], file: Path) -> LazySamples:
 
 def _ask(samples: Sequence[Sample], asked: Mapping[str, list[str]], place: int) -> Sample:
     sample = samples[place]
-    # Every object may be the target; the curation keeps one, and its questions with it.
+    # Any object may be the target; the curation keeps one object and its questions.
     return replace(
         sample,
         questions=tuple(
@@ -140,9 +140,14 @@ def _mark(
 
 
 def _describe(samples: Sequence[Sample], content: str, places: Sequence[int]) -> object:
+    return {"data": samples_fingerprint(samples), "changed": content, "places": list(places)}
+
+
+def samples_fingerprint(samples: Sequence[Sample]) -> str:
+    """Returns the source's own fingerprint, or a hash over all samples if it has none."""
     from ..studies import sample_fingerprint
 
     source = getattr(samples, "fingerprint", None)
     if source is None:
-        source = fingerprint_json([sample_fingerprint(sample) for sample in samples])
-    return {"data": source, "changed": content, "places": list(places)}
+        return fingerprint_json([sample_fingerprint(sample) for sample in samples])
+    return str(source)

@@ -1,7 +1,8 @@
-"""Every known difference between the released code and the corrected rules, and what it does.
+"""Every known difference between the released code and the corrected rules, and its effect.
 
-The texts are in `differences.json`, with what each one does on small models, as
-`python -m benchmarks.differences` found it. What the runs of a reproduction can tell is measured.
+The texts are in `differences.json`, with the effects on small models as measured by
+`python -m benchmarks.differences`. Differences that the runs of a reproduction can show are
+measured on them.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ class Difference:
     Attributes:
         what: its name.
         paper, corrected: the two rules.
-        effect: what it does.
-        on_small_models: what it does there; "" where there is nothing to measure.
-        measured: what it did in these runs, "" where they cannot tell.
+        effect: its effect on results.
+        on_small_models: its measured effect on small models; "" if there is nothing to measure.
+        measured: its measured effect in these runs; "" if they cannot show it.
     """
 
     what: str
@@ -40,15 +41,17 @@ class Difference:
 
 @cache
 def known() -> tuple[Difference, ...]:
-    """All of them, unmeasured."""
+    """Returns all differences, unmeasured."""
     stored = json.loads(DIFFERENCES.read_text("utf-8"))
     return tuple(Difference(what, **texts) for what, texts in stored.items())
 
 
 def differences(facts: Facts, runs: Sequence[StudyRun]) -> tuple[Difference, ...]:
-    """All of them, measured where these runs allow it."""
+    """Returns all differences, measured where these runs allow it."""
     places = {run.place: run for run in runs}
     return tuple(
-        replace(one, measured=MEASURES[one.what](facts, places)) if one.what in MEASURES else one
-        for one in known()
+        replace(difference, measured=MEASURES[difference.what](facts, places))
+        if difference.what in MEASURES
+        else difference
+        for difference in known()
     )

@@ -1,4 +1,4 @@
-"""The released code's object tokens of a whole data set, beside the exact ones."""
+"""The tokens that the released code assigns to each object, beside the exact ones."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
 
 
 def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
-    """Writes the released code's tokens of every object, as pixels inside the tokens' boxes.
+    """Writes the released code's tokens of every object as pixels, one inside each token's box.
 
-    A file that holds those of this model and these samples is left as it is. A mask of these pixels
-    selects exactly those tokens. Samples that cannot be read have none; the study leaves an error
-    for them.
+    A mask of these pixels selects exactly those tokens. A file written for this model and these
+    samples is kept. Samples that cannot be read are left out; the study records an error for them.
 
     Raises:
-        CapabilityError: the model's visual tokens are no square grid, of which the released code
-            knows nothing.
+        CapabilityError: the model's visual tokens do not form a square grid, which the released
+            code requires.
         MissingExtraError: as `released_tokens`.
     """
     of = [vlm.fingerprint, str(getattr(samples, "fingerprint", ""))]
     if file.exists() and json.loads(file.read_bytes())["of"] == of:
         return
     marks: dict[str, list[list[list[int]]]] = {}
-    ours = theirs = shared = either = 0
+    n_exact = n_released = shared = either = 0
     for index in range(len(samples)):
         try:
             sample = samples[index]
@@ -52,7 +51,7 @@ def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
             chosen = released[layout.rows, layout.columns]
             exact = region_cover(obj.mask, layout.size, layout.boxes) > 0
             points.append([_inside(box) for box in layout.boxes[chosen]])
-            ours, theirs = ours + int(exact.sum()), theirs + int(chosen.sum())
+            n_exact, n_released = n_exact + int(exact.sum()), n_released + int(chosen.sum())
             shared += int((exact & chosen).sum())
             either += int((exact | chosen).sum())
         marks[sample.id] = points
@@ -61,8 +60,8 @@ def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
         "of": of,
         "marks": marks,
         "objects": objects,
-        "tokens_exact": ours,
-        "tokens_released": theirs,
+        "tokens_exact": n_exact,
+        "tokens_released": n_released,
         "shared": shared,
         "either": either,
     }
@@ -70,12 +69,12 @@ def masks_of(vlm: VLM, samples: Sequence[Sample], file: Path) -> None:
 
 
 def _inside(box: Float[np.ndarray, " 4"]) -> list[int]:
-    """A pixel that lies wholly inside a box."""
+    """Returns a pixel that lies wholly inside a box."""
     x0, y0, x1, y1 = box.tolist()
     x, y = ceil(x0), ceil(y0)
     if x + 1 > x1 + 1e-9 or y + 1 > y1 + 1e-9:
         raise CapabilityError(
-            "a visual token of this model is smaller than a pixel of the image: its tokens cannot "
-            "be marked as the released code chooses them"
+            "a visual token of this model is smaller than a pixel of the image: the tokens that "
+            "the released code chooses cannot be marked"
         )
     return [x, y]

@@ -1,4 +1,4 @@
-"""What the runs of a reproduction tell about single differences to the released code."""
+"""Measures single differences to the released code on the runs of a reproduction."""
 
 from __future__ import annotations
 
@@ -29,43 +29,43 @@ class Facts:
 
     @property
     def notes(self) -> dict[str, str]:
-        """What was left out, and why."""
-        found = self.plan.get("notes")
-        return {k: str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+        """The names of the parts that were left out, with the reasons."""
+        notes = self.plan.get("notes")
+        return {k: str(v) for k, v in notes.items()} if isinstance(notes, dict) else {}
 
     @cached_property
     def captions(self) -> list[tuple[str, str]]:
-        """Name and caption of every object that the hallucination filter asked about."""
+        """Name and caption of each object about which the hallucination filter asked the model."""
         name = next((n for n in self.curated if n.endswith("/objects")), None)
         if name is None:
             return []
         rows = read_results(self.root / "curation" / name).to_pylist()
-        heard = [(row["object"], json.loads(row["heard"])) for row in rows if row.get("heard")]
-        return [(obj, said["caption"]) for obj, said in heard if "caption" in said]
+        answers = [(row["object"], json.loads(row["heard"])) for row in rows if row.get("heard")]
+        return [(obj, answer["caption"]) for obj, answer in answers if "caption" in answer]
 
 
 Measure = Callable[[Facts, Mapping[str, StudyRun]], str]
 
 
 def caption_rule(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-    said = [
+    verdicts = [
         (paper_names_object(f"{DESCRIBE} {text}", name), names_object(text, name))
         for name, text in facts.captions
     ]
-    if not said:
+    if not verdicts:
         return ""
-    n = len(said)
-    released, words = sum(a for a, _ in said), sum(b for _, b in said)
+    n = len(verdicts)
+    released, words = sum(a for a, _ in verdicts), sum(b for _, b in verdicts)
     return (
         f"of {n} captions before the filter, {released} ({percent(released / n)}) are right by "
         f"substring and {words} ({percent(words / n)}) by whole word, on the same text; "
-        f"{sum(a and not b for a, b in said)} only by substring, "
-        f"{sum(b and not a for a, b in said)} only by whole word"
+        f"{sum(a and not b for a, b in verdicts)} only by substring, "
+        f"{sum(b and not a for a, b in verdicts)} only by whole word"
     )
 
 
 def rules_of(task: str, name: str) -> Measure:
-    """Baseline accuracy, and the loss without object and ring, under both rules on one run."""
+    """Measures baseline accuracy and the loss without object and ring under both rules."""
 
     def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
         run = runs.get(f"paper/{name}") or runs.get(f"corrected/{name}")
@@ -97,26 +97,23 @@ def rules_of(task: str, name: str) -> Measure:
 
 
 def _steps(facts: Facts, step: str) -> dict[str, tuple[int, int]]:
-    """Objects before and after one filter, by mode."""
-    found = {}
+    """Returns the numbers of objects before and after one filter, by mode."""
+    counts = {}
     for mode in ("paper", "corrected"):
         curated = facts.curated.get(f"{mode}/objects")
         names = [] if curated is None else [count.filter for count in curated.counts]
         if curated is not None and step in names:
             place = names.index(step)
-            found[mode] = (curated.counts[place - 1].objects, curated.counts[place].objects)
-    return found
+            counts[mode] = (curated.counts[place - 1].objects, curated.counts[place].objects)
+    return counts
 
 
 def filter_of(step: str) -> Measure:
     def measure(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
-        found = _steps(facts, step)
-        if not found:
-            return ""
-        parts = [
-            f"{mode} rule keeps {after} of {before}" for mode, (before, after) in found.items()
-        ]
-        return listing(parts)
+        counts = _steps(facts, step)
+        return listing(
+            [f"{mode} rule keeps {after} of {before}" for mode, (before, after) in counts.items()]
+        )
 
     return measure
 
@@ -127,13 +124,14 @@ def tokens(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
     if not file.exists():
         noted = [why for name, why in facts.notes.items() if name.endswith(": tokens")]
         return noted[0] if noted else ""
-    told = json.loads(file.read_bytes())
-    if not told["objects"] or not told["either"]:
+    counts = json.loads(file.read_bytes())
+    if not counts["objects"] or not counts["either"]:
         return ""
+    objects = counts["objects"]
     return (
-        f"over {told['objects']} objects {told['tokens_released'] / told['objects']:.1f} tokens "
-        f"against {told['tokens_exact'] / told['objects']:.1f}; of those in either set "
-        f"{percent(told['shared'] / told['either'])} are in both"
+        f"over {objects} objects {counts['tokens_released'] / objects:.1f} tokens "
+        f"against {counts['tokens_exact'] / objects:.1f}; of those in either set "
+        f"{percent(counts['shared'] / counts['either'])} are in both"
     )
 
 
@@ -159,7 +157,7 @@ def never(facts: Facts, runs: Mapping[str, StudyRun]) -> str:
     run = runs.get("lens/lens")
     rows = [] if run is None else run.extra("best_layer")
     rows = pick(rows, weights="trained", group="object", measure="strict")
-    # Covers in turn would be several rows; any overlap has every object.
+    # A run at several covers has a row for each; any overlap includes every object.
     rows = pick(rows, cover=0.0) or rows
     every, hitting = (interval(first(rows, images=name), "share") for name in ("all", "hitting"))
     if every is None:
@@ -229,4 +227,4 @@ MEASURES: Mapping[str, Measure] = {
     "Lens: images without any hit": never,
     "Lens: which tokens count": covers,
 }
-"""By name of the difference, as `differences.json` has it."""
+"""Measures by the names of the differences in `differences.json`."""

@@ -1,4 +1,4 @@
-"""A reproduction of Neo et al. 2024: each number beside the paper's, mode by mode."""
+"""A reproduction of Neo et al. 2024: each number beside the paper's, in each mode."""
 
 from __future__ import annotations
 
@@ -24,37 +24,37 @@ from ._measured import Facts
 from ._neo2024_tables import lens_numbers, table_1, table_2
 
 PLAN = "reproduce.json"
-"""What a reproduction was asked for, and what was left out."""
+"""File with the settings of a reproduction and what was left out."""
 MODES = ("paper", "corrected")
 
 
 @checked
 def compose_neo2024(folder: str | Path) -> Report:
-    """The report of a reproduction, from its folder alone.
+    """Composes the report of a reproduction from its folder alone.
 
     Raises:
-        InputError: no reproduction, an unfinished or a damaged one.
+        InputError: the folder holds no reproduction, or an unfinished or damaged one.
     """
     root = Path(folder)
     facts = _facts(root)
     runs = collect(root)
-    by_mode = {mode: found for mode in MODES if (found := _of_mode(runs, mode))}
+    by_mode = {mode: of_mode for mode in MODES if (of_mode := _of_mode(runs, mode))}
     lens = of_study(runs, "lens")
     sections = [
         _curation(facts),
-        table_1({mode: _Merged(mode, found).summary for mode, found in by_mode.items()}),
+        table_1({mode: _Merged(mode, of_mode).summary for mode, of_mode in by_mode.items()}),
         lens_numbers(lens),
         table_2(
             {
-                mode: found["knockout"].summary if "knockout" in found else []
-                for mode, found in by_mode.items()
+                mode: of_mode["knockout"].summary if "knockout" in of_mode else []
+                for mode, of_mode in by_mode.items()
             }
         ),
         _differences(facts, runs),
     ]
-    # The corrected mode leads where both were run.
+    # The corrected mode comes first if both were run.
     measured = [_Merged(mode, by_mode[mode]) for mode in reversed(MODES) if mode in by_mode]
-    measured = [one for one in measured if one.summary]
+    measured = [merged for merged in measured if merged.summary]
     if measured:
         sections.append(_ablation.section(cast("list[StudyRun]", measured)))
     if any(run.summary for run in lens):
@@ -82,10 +82,10 @@ def compose_neo2024(folder: str | Path) -> Report:
 
 @checked
 def differences_of(folder: str | Path | None) -> tuple[Difference, ...]:
-    """Every known difference to the released code, measured in the reproduction in `folder`.
+    """Returns every known difference to the released code, measured in a reproduction.
 
     Args:
-        folder: None for the list alone.
+        folder: folder of a reproduction; None for the list alone.
 
     Raises:
         InputError: as `compose_neo2024`.
@@ -113,18 +113,18 @@ def _facts(root: Path) -> Facts:
 
 
 def _of_mode(runs: Sequence[StudyRun], mode: str) -> dict[str, StudyRun]:
-    """The runs of one mode by what they are of: captions, questions, knockout."""
-    found = {}
+    """Returns the runs of one mode by their subject: captions, questions, knockout."""
+    of_mode = {}
     for run in runs:
         kind, _, name = run.place.partition("/")
         if kind == mode:
-            found[name] = run
-    return found
+            of_mode[name] = run
+    return of_mode
 
 
 @dataclass(frozen=True)
 class _Merged:
-    """The two ablation runs of one mode as one, under that mode's rules."""
+    """The two ablation runs of one mode, merged under that mode's rules."""
 
     mode: str
     runs: dict[str, StudyRun]
@@ -187,7 +187,7 @@ def _curation(facts: Facts) -> Section:
 
 
 def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
-    found = differences(facts, runs)
+    known_differences = differences(facts, runs)
     rows = tuple(
         (
             one.what,
@@ -197,7 +197,7 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
             one.on_small_models or "nothing to measure",
             one.measured or "not measured here",
         )
-        for one in found
+        for one in known_differences
     )
     records = tuple(
         {
@@ -208,7 +208,7 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
             "on_small_models": one.on_small_models,
             "measured": one.measured,
         }
-        for one in found
+        for one in known_differences
     )
     labels = (
         *("what", "released code", "corrected", "what it does"),
@@ -219,7 +219,7 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
         title="Paper mode and corrected mode",
         question="Every known difference between the released code and the corrected rules, and "
         "what it does to the result.",
-        sentences=tuple(f"{one.what}: {one.measured}" for one in found if one.measured),
+        sentences=tuple(f"{one.what}: {one.measured}" for one in known_differences if one.measured),
         tables=(
             Table(
                 "neo2024-differences",

@@ -1,4 +1,4 @@
-"""The tables of Neo et al. 2024, the paper's numbers beside those of a reproduction."""
+"""The tables of Neo et al. 2024: the paper's numbers beside those of a reproduction."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ UNKNOWN, NOT_RUN, NONE_RIGHT = "not known", "not run", "none right"
 NONE_FOUND = "none found"
 IMAGES = {"all": "all images", "hitting": "images that hit", "mean curve": "mean over images"}
 Summaries = Mapping[str, Sequence[Record]]
-"""Rows by mode."""
+"""Mode -> rows."""
 
 
 def _sources() -> str:
-    told = "; ".join(f"{tag}: {text}" for tag, text in PAPER_SOURCES.items())
-    return f"Letters in brackets say who tells the paper's number. {told}."
+    sources = "; ".join(f"{tag}: {text}" for tag, text in PAPER_SOURCES.items())
+    return f"Letters in brackets give the source of the paper's number. {sources}."
 
 
 def table_1(summaries: Summaries) -> Section:
-    """Token ablation; of each mode the rows under its own rules."""
+    """Table of token ablation; each mode's rows are under its own rules."""
     rows, records = [], []
     for tokens in _token_sets(summaries):
         for task in TASKS:
@@ -54,7 +54,7 @@ def table_1(summaries: Summaries) -> Section:
                 share = interval(row, "decrease")
                 none = NONE_RIGHT if not pick(summary, task=task) else NOT_RUN
                 size = None if row is None else number(row, "n_tokens")
-                # A set that was empty everywhere replaced nothing: its 0% is no measurement.
+                # A set that was empty everywhere replaced nothing, so its 0% measures nothing.
                 empty = NONE_FOUND if size == 0 else None
                 cells.append(none if share is None else empty or percent_interval(share))
                 cells.append("" if size is None else f"{size:.1f}")
@@ -92,28 +92,28 @@ def table_1(summaries: Summaries) -> Section:
 
 
 def _token_sets(summaries: Summaries) -> list[NamedSet]:
-    """The paper's sets, then those of other sizes that were drawn here."""
+    """Returns the paper's sets, then those of other sizes drawn here."""
     sets = [OBJECT, RING_1, RING_2, NamedSet("registers")]
     sets += [NamedSet(kind, n_drawn=n) for kind in ("gradient", "random") for n in SIZES]
     drawn = {NamedSet.of(row) for rows in summaries.values() for row in rows if row["n_drawn"]}
-    return sets + sorted(drawn - {*sets}, key=lambda one: (one.token_set, one.n_drawn))
+    return sets + sorted(drawn - {*sets}, key=lambda tokens: (tokens.token_set, tokens.n_drawn))
 
 
 def _of_paper(known: PaperNumber | None) -> dict[str, Value]:
-    """The paper's number in a record."""
+    """Returns the paper's number as entries of a record."""
     return {
         "paper": None if known is None else known.value,
         "paper_source": None if known is None else known.source,
     }
 
 
-def _of_mode(mode: str, found: Interval | None) -> dict[str, Value]:
-    """What one mode measured in a record."""
+def _of_mode(mode: str, measured: Interval | None) -> dict[str, Value]:
+    """Returns one mode's measurement as entries of a record."""
     return {
-        f"{mode}_mode": None if found is None else found.value,
-        f"{mode}_mode_low": None if found is None else found.low,
-        f"{mode}_mode_high": None if found is None else found.high,
-        f"{mode}_mode_n": None if found is None else found.n,
+        f"{mode}_mode": None if measured is None else measured.value,
+        f"{mode}_mode_low": None if measured is None else measured.low,
+        f"{mode}_mode_high": None if measured is None else measured.high,
+        f"{mode}_mode_n": None if measured is None else measured.n,
     }
 
 
@@ -122,7 +122,7 @@ def _paper_percent(known: PaperNumber | None) -> str:
 
 
 def lens_numbers(runs: Sequence[StudyRun]) -> Section:
-    """The best layer of each image, counted in each way."""
+    """Section on the best layer of each image, counted in each way."""
     records = [] if not runs else _best_layers(runs[0])
     rows = [_best_layer_cells(row) for row in records]
     return Section(
@@ -170,7 +170,7 @@ def _best_layers(run: StudyRun) -> list[Record]:
 def _best_layer_cells(row: Record) -> tuple[str, ...]:
     share, layer = (paper_number("lens", of=name) for name in ("share", "layer"))
     shown, at = interval(row, "share"), interval(row, "layer")
-    # The paper's is a mean of maxima; the peak of a mean is another statistic.
+    # The paper's number is a mean of maxima; the peak of the mean curve is another statistic.
     same = row["images"] != "mean curve"
     return (
         f"{row['measure']} match, {IMAGES[str(row['images'])]}, {cover_name(number(row, 'cover'))}",
@@ -183,7 +183,7 @@ def _best_layer_cells(row: Record) -> tuple[str, ...]:
 
 
 def table_2(summaries: Summaries) -> Section:
-    """Attention knockout."""
+    """Section on attention knockout."""
     rows, records = [], []
     for source, target in PATHS:
         for window in WINDOWS:
@@ -191,13 +191,13 @@ def table_2(summaries: Summaries) -> Section:
             known = paper_number("knockout", **edge)
             record = edge | _of_paper(known)
             path = f"{source.label} → {TARGET_LABELS[target]}"
-            told = UNKNOWN if known is None else f"{known.value:.2f} [{known.tag}]"
-            cells = [path, window, told]
+            published = UNKNOWN if known is None else f"{known.value:.2f} [{known.tag}]"
+            cells = [path, window, published]
             for mode, summary in summaries.items():
                 row = first(summary, **edge)
-                found = interval(row, "accuracy")
-                cells.append(NOT_RUN if found is None else number_interval(found))
-                record |= _of_mode(mode, found)
+                accuracy = interval(row, "accuracy")
+                cells.append(NOT_RUN if accuracy is None else number_interval(accuracy))
+                record |= _of_mode(mode, accuracy)
             rows.append(tuple(cells))
             records.append(record)
     return Section(

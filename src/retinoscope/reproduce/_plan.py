@@ -1,4 +1,4 @@
-"""The settings of a reproduction of Neo et al. 2024; the defaults are the paper's."""
+"""Settings of a reproduction of Neo et al. 2024; the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ class ReproductionPlan:
 
     Args:
         mode: "paper" for the released code's rules, "corrected", or "both".
-        limit: at most so many images in each of the three sets; None for the paper's numbers.
-        n_objects, n_questions, n_lens: images for captions and yes/no, for questions (and the
-            knockout), for the lens (the paper: 1,000, 100 and 170).
+        limit: largest number of images in each of the three sets; None for the paper's numbers.
+        n_objects, n_questions, n_lens: numbers of images for captions and yes/no questions, for
+            open questions (and the knockout), and for the lens (the paper: 1,000, 100 and 170).
         min_area, max_area, at_most: bounds of the objects (the paper: 1,000 to 2,000 pixels of the
             original image, at most 3 annotations); other data have other sizes.
         lens_min_area, lens_max_area: bounds of the lens's objects (the paper: 20,000 to 30,000).
-        sizes: of random and gradient sets.
-        gradient_steps: of integrated gradients.
-        caption_tokens, polling_tokens: longest answers.
-        prefill: put before the answer of questions that ask for a name; None for nothing.
-        mean_images: the mean visual token is taken over at most so many images (the paper: 50,000
-            of ImageNet).
-        untrained: run the lens also on a copy with random weights, which needs its memory again.
-        seed: of everything random.
-        examples: images of each study that are kept as pictures.
+        sizes: sizes of the random and gradient sets.
+        gradient_steps: number of steps of integrated gradients.
+        caption_tokens, polling_tokens: maximum lengths of answers.
+        prefill: text put before the answer to questions that ask for a name; None for none.
+        mean_images: maximum number of images for the mean visual token (the paper: 50,000 of
+            ImageNet).
+        untrained: run the lens also on a copy with random weights, which doubles the memory.
+        seed: seed of all random choices.
+        examples: number of images of each study that are kept as pictures.
         max_failures: largest share of the images that may fail.
     """
 
@@ -84,15 +84,15 @@ class ReproductionPlan:
 
     @property
     def modes(self) -> tuple[Mode, ...]:
-        """The modes that are run."""
+        """The modes to run."""
         return tuple(mode for mode in MODES if self.mode in (mode, "both"))
 
     def capped(self, n: int) -> int:
-        """`n`, or `limit` where that is less."""
+        """Returns `n`, or `limit` if that is smaller."""
         return n if self.limit is None else min(n, self.limit)
 
     def object_filters(self, mode: Mode) -> tuple[Filter, ...]:
-        """The filters of images for captions and yes/no questions."""
+        """Returns the filters of images for captions and yes/no questions."""
         return paper_filters(
             mode,
             min_area=self.min_area,
@@ -102,7 +102,7 @@ class ReproductionPlan:
         )
 
     def question_filters(self, mode: Mode) -> tuple[Filter, ...]:
-        """Of the images for questions, which the paper does not filter for hallucinations."""
+        """Returns the filters of images for open questions, without one for hallucinations."""
         return (
             OneInstance(),
             Area(self.min_area, self.max_area, mode),
@@ -113,7 +113,7 @@ class ReproductionPlan:
         )
 
     def lens_filters(self) -> tuple[Filter, ...]:
-        """Of the lens's images; of the paper's own rule only the area is known."""
+        """Returns the filters of the lens's images; of the paper's rule only the area is known."""
         return (
             OneInstance(),
             Area(self.lens_min_area, self.lens_max_area),
@@ -122,11 +122,11 @@ class ReproductionPlan:
         )
 
     def max_questions(self, mode: Mode) -> int | None:
-        """Of an image; the released code asks the first one only."""
+        """Returns the maximum per image; the released code asks only the first question."""
         return 1 if mode == "paper" else None
 
     def prompts(self, mode: Mode) -> PromptOptions:
-        """The paper's wording; the curation has chosen the objects."""
+        """Returns the paper's wording; the curation has chosen the objects."""
         return PromptOptions(
             max_instances=None,
             max_questions=self.max_questions(mode),

@@ -1,4 +1,4 @@
-"""Runs a reproduction stage by stage; each stage is resumable, and so is the whole."""
+"""Runs a reproduction stage by stage; each stage, and so the whole, can be resumed."""
 
 from __future__ import annotations
 
@@ -44,23 +44,24 @@ def neo2024(
     executors: Executors | None = None,
     retry_failed: bool = False,
 ) -> Report:
-    """Reproduces the paper in the folder `out`, or goes on with it.
+    """Reproduces the paper in the folder `out`, or resumes the reproduction there.
 
-    Curation, the mean visual token, the three experiments, and what came out as a report that is
-    not written yet.
+    Runs the curation, the mean visual token and the three experiments, and composes the report
+    without writing it.
 
     Args:
         vlm: from `retinoscope.load`.
         data: opens the data (COCO's training images in the paper).
         lens_data: other images for the lens (COCO's validation images in the paper).
         mean_data: other images for the mean visual token (ImageNet's in the paper).
-        stage: makes a progress callback for a stage of that name.
-        executors: where a stage's samples are evaluated, and opened from its `OpenedData`.
-        retry_failed: try images again that failed before.
+        stage: makes a progress callback for the stage of the given name.
+        executors: makes the executor that evaluates a stage's samples, opened from its
+            `OpenedData`.
+        retry_failed: try again images that failed before.
 
     Raises:
         InputError: `out` holds another reproduction, or no object passes the curation.
-        StudyError: as the studies raise it.
+        StudyError: as in the studies.
     """
     run = _Reproduction(
         vlm,
@@ -96,7 +97,7 @@ class _Reproduction:
     new: bool = False
 
     def begin(self, data: OpenedData, lens: OpenedData | None, mean: OpenedData | None) -> None:
-        """Records what is run, and refuses a folder that holds something else."""
+        """Records the settings, and refuses a folder that holds something else."""
         plan = json.loads(canonical_json(asdict(self.plan)))
         plan.pop("mode")
         self.facts = {
@@ -111,7 +112,7 @@ class _Reproduction:
         if file.exists():
             stored = json.loads(file.read_bytes())
             done = {*self.plan.modes, "lens"}
-            # A mode that is not run now keeps what was said of it.
+            # Keep the notes of a mode that is not run now.
             self.notes = {k: v for k, v in stored["notes"].items() if k.split("/")[0] not in done}
             different = _differences(self.facts, stored)
             if different:
@@ -128,24 +129,24 @@ class _Reproduction:
         self._write()
 
     def end(self) -> None:
-        """Records what was left out; refuses if that is everything."""
+        """Records what was left out; raises InputError if that is everything."""
         if not self.studies:
-            found = "; ".join(f"{name}: {why}" for name, why in self.notes.items())
+            reasons = "; ".join(f"{name}: {why}" for name, why in self.notes.items())
             raise InputError(
-                f"no object passes the curation, so there is nothing to study ({found}): give "
+                f"no object passes the curation, so there is nothing to study ({reasons}): give "
                 "other data, or other bounds (min_area, max_area, at_most) and another folder"
             )
         self._write()
 
     def withdraw(self) -> None:
-        """Removes the claim of a run that was refused before it had a result."""
+        """Removes the files of a new reproduction that was refused before it had a result."""
         if not self.new or self.studies:
             return
-        for one in self.out.iterdir():
-            if one.is_dir() and not one.is_symlink():
-                shutil.rmtree(one)
+        for entry in self.out.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
             else:
-                one.unlink()
+                entry.unlink()
         self.out.rmdir()
 
     def _write(self) -> None:
@@ -154,7 +155,7 @@ class _Reproduction:
         write_bytes(self.out / PLAN, text.encode("utf-8"))
 
     def mode(self, mode: Mode, data: OpenedData, mean_data: OpenedData) -> None:
-        """Runs everything but the lens, in one mode."""
+        """Runs everything except the lens in one mode."""
         plan, folder = self.plan, self.out / mode
         objects = self.curate(
             data, f"{mode}/objects", plan.object_filters(mode), plan.capped(plan.n_objects)
@@ -203,7 +204,7 @@ class _Reproduction:
                 self.run(cut, opened, f"{mode}/knockout")
 
     def lens(self, data: OpenedData) -> None:
-        """Runs the logit lens, for which the modes have the same rules."""
+        """Runs the logit lens, whose rules are the same in both modes."""
         plan = self.plan
         opened = self.curate(data, "lens", plan.lens_filters(), plan.capped(plan.n_lens))
         if opened is None:
@@ -221,7 +222,7 @@ class _Reproduction:
     def curate(
         self, data: OpenedData, name: str, filters: tuple[Filter, ...], limit: int
     ) -> OpenedData | None:
-        """The curated data, or None with a note where nothing is left."""
+        """Returns the curated data; None, with a note, if nothing is left."""
         folder = self.out / "curation" / name
         curated: Curated = Curation(
             self.vlm,
@@ -245,7 +246,7 @@ class _Reproduction:
         )
 
     def masked(self, opened: OpenedData, file: Path, name: str) -> OpenedData:
-        """With the released code's tokens, or as it is with a note where they do not exist."""
+        """Returns the data with the released code's tokens, or unchanged with a note."""
         try:
             masks_of(self.vlm, opened(), file)
         except CapabilityError as error:
@@ -265,7 +266,7 @@ class _Reproduction:
 
 
 class _Watched(Sequence[Sample]):
-    """Samples that report how many of them were read."""
+    """Samples that report their progress as they are read."""
 
     def __init__(self, samples: Sequence[Sample], progress: Progress) -> None:
         self.samples, self.progress = samples, progress
@@ -286,13 +287,14 @@ class _Watched(Sequence[Sample]):
         return sample
 
 
-def _differences(ours: dict[str, Json], theirs: dict[str, Json]) -> list[str]:
-    found = [
+def _differences(settings: dict[str, Json], stored: dict[str, Json]) -> list[str]:
+    """Returns the names of the settings that differ from the stored ones."""
+    different = [
         name
-        for name in ours
-        if name != "plan" and canonical_json(ours[name]) != canonical_json(theirs.get(name))
+        for name in settings
+        if name != "plan" and canonical_json(settings[name]) != canonical_json(stored.get(name))
     ]
-    here, there = ours["plan"], theirs.get("plan")
-    assert isinstance(here, dict)
-    known = there if isinstance(there, dict) else {}
-    return found + [name for name in here if here[name] != known.get(name)]
+    plan, stored_plan = settings["plan"], stored.get("plan")
+    assert isinstance(plan, dict)
+    known = stored_plan if isinstance(stored_plan, dict) else {}
+    return different + [name for name in plan if plan[name] != known.get(name)]
