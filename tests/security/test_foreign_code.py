@@ -238,7 +238,7 @@ def test_serve_does_not_show_another_models_run_as_its_own(
     with client:
         document = client.get("/api/data/sample-0").json()
         assert document["prompt"] is None
-        assert "not the one" in document["note"]
+        assert "has changed since" in document["note"]
         assert client.get("/api/data/lens-0").status_code == 404
 
 

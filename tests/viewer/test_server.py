@@ -26,7 +26,7 @@ testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
 
 from retinoscope.viewer._requests import AttentionRequest, RunRequest  # noqa: E402
 from retinoscope.viewer._server import make_app  # noqa: E402
-from retinoscope.viewer._session import KEPT_WORDS, Session, _held  # noqa: E402
+from retinoscope.viewer._session import KEPT_WORDS, Session, _bytes_of  # noqa: E402
 
 QUESTION = "What color is the car?"
 
@@ -263,5 +263,5 @@ def test_a_run_holds_no_more_than_is_counted(pocket: rs.VLM, scenes: rs.data.Sce
         session.runs[name].lens().rank(word)
     session.attention(AttentionRequest(run=name))
     held = _bytes_of_tensors() - before
-    counted = _held(session.runs[name])
+    counted = _bytes_of(session.runs[name])
     assert counted / 2 < held <= counted

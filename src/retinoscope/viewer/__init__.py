@@ -4,7 +4,7 @@
     serve(vlm)                                        # live, in a browser
     show(run)                                         # a notebook widget
 
-The page's shell and scripts are the same in all three places; `_documents` is what they read.
+The page and its scripts are the same in all three; `_documents` defines the data they read.
 """
 
 from ._documents import CapabilityFacts

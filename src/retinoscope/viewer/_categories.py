@@ -1,4 +1,4 @@
-"""Maps of categories on the tokens that the page shows."""
+"""Category maps (probes, groups) on the page's visual tokens."""
 
 from __future__ import annotations
 
@@ -11,47 +11,46 @@ from ._documents import CategoryMap, FrameFacts, Unplaced, Visual
 
 
 def category_maps(maps: Sequence[Categories], visual: Visual | None) -> list[CategoryMap]:
-    """The maps token by token.
+    """Maps each location's class to the page's visual tokens.
 
-    A map of other locations than the page's tokens (another encoder's) gives each token the class
-    of the location whose centre is nearest to its own.
+    Where the locations of a map differ from the page's tokens (another encoder's), each token gets
+    the class of the location whose centre is nearest to its own.
     """
     if visual is None:
         return []
     return [
-        CategoryMap(one.name, one.note, one.classes, one.layers, _on(one, visual.boxes))
-        for one in maps
+        CategoryMap(m.name, m.note, m.classes, m.layers, _at_tokens(m, visual.boxes)) for m in maps
     ]
 
 
-def _on(one: Categories, boxes: np.ndarray) -> np.ndarray:
-    own = np.asarray(one.boxes, np.float64)
-    if own.shape == boxes.shape and np.allclose(own, boxes, atol=0.01, equal_nan=True):
-        return one.values.astype(np.int32)
-    placed = np.flatnonzero(np.isfinite(own).all(1))
-    found = np.full((len(one.layers), len(boxes)), -1, np.int32)
+def _at_tokens(categories: Categories, boxes: np.ndarray) -> np.ndarray:
+    locations = np.asarray(categories.boxes, np.float64)
+    if locations.shape == boxes.shape and np.allclose(locations, boxes, atol=0.01, equal_nan=True):
+        return categories.values.astype(np.int32)
+    placed = np.flatnonzero(np.isfinite(locations).all(1))
+    at_tokens = np.full((len(categories.layers), len(boxes)), -1, np.int32)
     if not len(placed):
-        return found
-    theirs = (own[placed, :2] + own[placed, 2:]) / 2
+        return at_tokens
+    centres = (locations[placed, :2] + locations[placed, 2:]) / 2
     for token, box in enumerate(boxes):
         if np.isfinite(box).all():
-            far = ((theirs - (box[:2] + box[2:]) / 2) ** 2).sum(1)
-            found[:, token] = one.values[:, placed[int(far.argmin())]]
-    return found
+            distances = ((centres - (box[:2] + box[2:]) / 2) ** 2).sum(1)
+            at_tokens[:, token] = categories.values[:, placed[int(distances.argmin())]]
+    return at_tokens
 
 
 def visual_of_categories(maps: Sequence[Categories]) -> Visual | None:
-    """The locations of the first map in place of visual tokens, where no model was opened."""
+    """Returns the locations of the first map as visual tokens, for use without a model."""
     return visual_of_boxes(maps[0].boxes.tolist(), maps[0].grid) if maps else None
 
 
 def visual_of_boxes(
     boxes: Sequence[object], grid: object, positions: Sequence[int] | None = None
 ) -> Visual:
-    """Boxes that a study kept, None or NaN where a token has no place.
+    """Returns a study's stored boxes as visual tokens; None or NaN marks one without a location.
 
     Args:
-        positions: in the decoder's sequence, where the study kept them.
+        positions: positions in the decoder's sequence, if the study stored them.
     """
     values = np.array(
         [

@@ -1,4 +1,4 @@
-"""Clients: names that tell browsers apart, and limits on what each may upload at once."""
+"""Clients: names that tell browsers apart, and limits on each one's concurrent uploads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MOST_CLIENTS = 10_000
 
 
 class Clients:
-    """Names given to browsers. Of more than `most`, those that were not seen for longest go."""
+    """Names given to browsers; beyond `most`, the least recently seen are forgotten."""
 
     def __init__(self, most: int = MOST_CLIENTS) -> None:
         self._most = most
@@ -23,7 +23,7 @@ class Clients:
         return name
 
     def of(self, named: str | None, address: str) -> str:
-        """The client of a request: a name that this server gave, or else its address."""
+        """Returns the client of a request: a name given by this server, else the address."""
         if named is not None and named in self._seen:
             self._seen.move_to_end(named)
             return named
@@ -31,12 +31,12 @@ class Clients:
 
 
 class Receiving:
-    """Bodies of requests that are held in memory, by client.
+    """Request bodies held in memory, counted by client.
 
     Args:
-        in_all: most bytes of all clients.
-        per_client: most bytes of one.
-        uploads: images of one client at a time.
+        in_all: maximum number of bytes of all clients together.
+        per_client: maximum number of bytes of one client.
+        uploads: maximum number of concurrent image uploads of one client.
     """
 
     def __init__(self, in_all: int, per_client: int, uploads: int) -> None:
@@ -46,18 +46,18 @@ class Receiving:
         self._sum = 0
 
     def begin(self, client: str) -> bool:
-        """Counts an upload; False where this client has too many."""
+        """Counts an upload; returns False if the client has too many."""
         if self._uploads[client] >= self._most:
             return False
         self._uploads[client] += 1
         return True
 
     def end(self, client: str) -> None:
-        """The upload is over."""
-        _less(self._uploads, client, 1)
+        """Ends an upload."""
+        _subtract(self._uploads, client, 1)
 
     def hold(self, client: str, count: int) -> bool:
-        """Counts bytes; False, and nothing counted, where they are too many."""
+        """Counts bytes; returns False, counting nothing, if they would be too many."""
         if self._bytes[client] + count > self._per_client or self._sum + count > self._in_all:
             return False
         self._bytes[client] += count
@@ -65,12 +65,12 @@ class Receiving:
         return True
 
     def release(self, client: str, count: int) -> None:
-        """These bytes are held no longer."""
-        _less(self._bytes, client, count)
+        """Releases bytes that `hold` counted."""
+        _subtract(self._bytes, client, count)
         self._sum -= count
 
 
-def _less(counts: Counter[str], client: str, count: int) -> None:
+def _subtract(counts: Counter[str], client: str, count: int) -> None:
     counts[client] -= count
     if counts[client] <= 0:
         del counts[client]

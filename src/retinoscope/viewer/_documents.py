@@ -1,7 +1,7 @@
-"""The documents that the page reads. Arrays are NumPy; `_json` writes them.
+"""The documents that the page reads. Arrays are NumPy arrays; `_json` encodes them.
 
-`tokens` are indices among the visual tokens of the image, 0 to n - 1; positions and queries are
-positions of the decoder's input. Boxes are x0 y0 x1 y1 in pixels of the original image.
+`tokens` are indices of the image's visual tokens, 0 to n - 1; positions and queries are positions
+in the decoder's input. Boxes are x0 y0 x1 y1 in pixels of the original image.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class CapabilityFacts:
-    """A view or a method: whether it is available, and if not, why."""
+    """A view or a method: whether it is available and, if not, why."""
 
     name: str
     ok: bool
@@ -36,9 +36,9 @@ class ModelFacts:
 
 @dataclass(frozen=True)
 class StudyFacts:
-    """A study's run: `id` is unique within the page, `conditions` what was edited.
+    """A study's run. `id` is unique within the page; `conditions` are the edits that were run.
 
-    `views` are what the page can show of it besides tables: "flow", "maps".
+    `views` are the page's views of it besides tables: "flow", "maps".
     """
 
     id: str
@@ -50,7 +50,7 @@ class StudyFacts:
 
 @dataclass(frozen=True)
 class SampleOutcome:
-    """Whether any prompt was right before edits, and which conditions made a right one wrong."""
+    """Whether any prompt was answered right before edits, and which conditions broke that."""
 
     baseline: bool | None
     broken: Sequence[str]
@@ -58,7 +58,7 @@ class SampleOutcome:
 
 @dataclass(frozen=True)
 class SampleFacts:
-    """A sample in the list."""
+    """A sample's entry in the list."""
 
     index: int
     id: str
@@ -82,7 +82,7 @@ class ViewerManifest:
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """`src` may be smaller than `width` x `height`, the original's pixels."""
+    """`src` may be smaller than `width` x `height`, the size of the original."""
 
     src: str | None
     width: int
@@ -91,7 +91,7 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class PromptFacts:
-    """`kinds` says of each token: text, image, question or generated."""
+    """`kinds` gives each token's kind: text, image, question or generated."""
 
     text: str
     tokens: Sequence[str]
@@ -128,7 +128,7 @@ class Visual:
 
 @dataclass(frozen=True)
 class ObjectFacts:
-    """`mask` are COCO's uncompressed run lengths; `box` is x, y, width, height."""
+    """`mask` holds COCO's uncompressed run lengths; `box` is x, y, width, height."""
 
     name: str
     colour: str | None
@@ -153,9 +153,9 @@ class Has:
 
 @dataclass(frozen=True, eq=False)
 class CategoryMap:
-    """One class per visual token and layer, -1 for none: what a probe says, or groups.
+    """One class per layer and visual token, -1 for none: a probe's prediction, or a group.
 
-    Studies keep them with `retinoscope.studies.write_categories`.
+    Studies write them with `retinoscope.studies.write_categories`.
     """
 
     name: str
@@ -167,7 +167,7 @@ class CategoryMap:
 
 @dataclass(frozen=True, eq=False)
 class SampleDocument:
-    """One image, what was asked about it, and every row that the studies wrote about it."""
+    """One image, the questions about it, and every row that the studies wrote about it."""
 
     index: int
     id: str
@@ -184,7 +184,7 @@ class SampleDocument:
 
 @dataclass(frozen=True, eq=False)
 class LensDocument:
-    """The lens of n positions; `layers` counts the decoder's input, `ids` index into `words`."""
+    """The lens at n positions; layer 0 is the decoder's input, `ids` index into `words`."""
 
     layers: int
     n: int
@@ -210,7 +210,7 @@ class MissingLayer:
 
 @dataclass(frozen=True, eq=False)
 class AttentionDocument:
-    """Weights of one query's row to the visual tokens; `rest` are the sums over other positions."""
+    """A query's attention to the visual tokens; `rest` sums the weights of other positions."""
 
     query: int
     token: str
@@ -230,7 +230,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class AnswerDocument:
-    """`candidates` are the most probable first tokens, `chosen` the first of them."""
+    """`candidates` are the most probable first tokens; `chosen` is the most probable."""
 
     text: str
     candidates: Sequence[Candidate]
@@ -248,7 +248,7 @@ class WordChange:
 
 @dataclass(frozen=True)
 class EffectDocument:
-    """`python` does the same."""
+    """The effect of edits; `python` is code that reproduces it."""
 
     before: AnswerDocument
     after: AnswerDocument
@@ -262,7 +262,7 @@ class EffectDocument:
 
 @dataclass(frozen=True)
 class WindowFacts:
-    """Decoder blocks `first` to `last`, both included."""
+    """Decoder blocks `first` to `last`, inclusive."""
 
     name: str
     first: int
@@ -271,10 +271,10 @@ class WindowFacts:
 
 @dataclass(frozen=True, eq=False)
 class FlowDocument:
-    """Relative accuracy of a knockout study by source, target and window, NaN where not run.
+    """Relative accuracy of a knockout study by source, target and window; NaN where not run.
 
-    `samples` and `kept` name the samples whose right answer became wrong or stayed right, by the
-    cell's indices "source,target,window".
+    `samples` and `kept` list, by the cell's indices "source,target,window", the samples whose right
+    answer became wrong or stayed right.
     """
 
     sources: Sequence[str]
@@ -290,7 +290,7 @@ class FlowDocument:
 
 @dataclass(frozen=True, eq=False)
 class SweepDocument:
-    """Probability of the clean answer's first token with edges cut in each window."""
+    """Probability of the original answer's first token, with edges cut in each window."""
 
     sources: Sequence[str]
     targets: Sequence[str]
@@ -303,8 +303,8 @@ class SweepDocument:
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """`kind` is text, int, float or estimate; an estimate's cell is value, low, high. `condition`:
-    it says what a row is of, not what was found."""
+    """`kind` is text, int, float or estimate; an estimate's cell is value, low, high. `condition`
+    is true for a column that identifies a row rather than reporting a result."""
 
     name: str
     kind: str

@@ -1,4 +1,4 @@
-"""Edits of the page as interventions, and as the Python lines that do the same."""
+"""The page's edits as interventions, and as equivalent Python code."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ NOISE_SEED = 0
 def interventions(
     run: Run, edits: Sequence[Edit], mean: Callable[[], Fill], donor: Callable[[str], Run]
 ) -> list[Intervention]:
-    """The edits on `run`.
+    """Returns the edits as interventions on `run`.
 
     Args:
-        mean: gives the mean visual token.
-        donor: gives another run by its name.
+        mean: returns the mean visual token.
+        donor: returns another run by its name.
 
     Raises:
-        InputError: no such token, layer or position.
+        InputError: a token, layer or position does not exist.
     """
-    return [_one(run, edit, mean, donor) for edit in edits]
+    return [_intervention(run, edit, mean, donor) for edit in edits]
 
 
-def _one(
+def _intervention(
     run: Run, edit: Edit, mean: Callable[[], Fill], donor: Callable[[str], Run]
 ) -> Intervention:
     tokens = run.image.at(edit.tokens)
@@ -49,7 +49,7 @@ def _one(
     if len(other.image) != len(run.image):
         raise InputError(
             f"expected a donor image of {len(run.image)} visual tokens, got one of "
-            f"{len(other.image)}: take one of the same size"
+            f"{len(other.image)}: choose one of the same size"
         )
     if last > run.adapter.n_layers:
         raise InputError(f"expected layers from 0 to {run.adapter.n_layers}, got {last}")
@@ -57,7 +57,7 @@ def _one(
 
 
 def target_of(run: Run, target: Target) -> TokenSet:
-    """The queries that edges are cut to."""
+    """Returns the queries of the cut edges."""
     if isinstance(target, str):
         return run.positions[target]
     return TokenSet.of(run.sequence, target)
@@ -71,15 +71,15 @@ def lines(
     edits: Sequence[Edit],
     mean: str,
 ) -> str:
-    """Python that does the same, from an image file of the user's own.
+    """Returns Python code with the same effect, reading the image from the user's own file.
 
     Args:
-        mean: the samples of the mean visual token, as Python.
+        mean: the samples of the mean visual token, as Python code.
     """
     more = "" if prefill is None else f", prefill={prefill!r}"
     more += ", raw=True" if raw else ""
     asked = f"{question!r}{more}"
-    found = [
+    code = [
         "import retinoscope as rs",
         "from retinoscope import Ablate, Knockout, Patch, fill",
         "from retinoscope.tokens import TokenSet",
@@ -88,22 +88,22 @@ def lines(
         f'run = vlm.run(vlm.prompt("image.png", {asked}))',
     ]
     for number, name in enumerate(_donors(edits)):
-        found.append(f'donor_{number} = vlm.run(vlm.prompt("donor-{number}.png", {asked}))')
-        found.append(f"# donor_{number} is the page's run {name}: put its own image and question")
-    written = ",\n    ".join(_written(edit, edits, mean) for edit in edits)
-    found += [
-        f"effects = run.counterfactuals([[\n    {written},\n]])",
+        code.append(f'donor_{number} = vlm.run(vlm.prompt("donor-{number}.png", {asked}))')
+        code.append(f"# donor_{number} is the page's run {name}: put its own image and question")
+    edits_code = ",\n    ".join(_code_of(edit, edits, mean) for edit in edits)
+    code += [
+        f"effects = run.counterfactuals([[\n    {edits_code},\n]])",
         "print(effects.to_frame())",
         "print(effects.generate().texts[0])",
     ]
-    return "\n".join(found) + "\n"
+    return "\n".join(code) + "\n"
 
 
 def _donors(edits: Sequence[Edit]) -> list[str]:
     return list(dict.fromkeys(edit.donor for edit in edits if isinstance(edit, PatchEdit)))
 
 
-def _written(edit: Edit, edits: Sequence[Edit], mean: str) -> str:
+def _code_of(edit: Edit, edits: Sequence[Edit], mean: str) -> str:
     tokens = f"run.image.at({ranges(edit.tokens)})"
     if isinstance(edit, AblateEdit):
         fills = {
@@ -125,7 +125,7 @@ def _written(edit: Edit, edits: Sequence[Edit], mean: str) -> str:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """A list of whole numbers as Python, stretches as ranges: [*range(3, 9), 12]."""
+    """Returns integers as a Python list with runs as ranges: [*range(3, 9), 12]."""
     spans: list[list[int]] = []
     for number in sorted(set(numbers)):
         if spans and number == spans[-1][1] + 1:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 VIEW = "view"
 Progress = Callable[[int, int, str], None]
-"""Called with documents done, documents in all, and what was just done."""
+"""Called with the number of documents done, their total, and the name of the last one."""
 
 
 def export_view(
@@ -34,24 +34,25 @@ def export_view(
     n_lens: int = 50,
     progress: Progress | None = None,
 ) -> tuple[Path, tuple[CapabilityFacts, ...]]:
-    """Writes the page of the finished studies in `folder`; given again, it goes on.
+    """Writes the page of the finished studies in `folder`, or updates it.
 
-    A file whose inputs are the same as when it was written is kept.
+    A file is kept if its inputs have not changed since it was written.
 
     Args:
         folder: a run directory, or a folder of them.
         out: where to write; `view` in `folder` if None.
-        load: loads a model by its name; None to do without it.
-        model: the name that the user gave; if None, the runs' own where it is a packaged model.
-        data: the samples; if None, those that the runs name where they are drawn.
-        n_lens: so many samples, the first ones, get a lens and attention.
+        load: loads a model by name; None to do without a model.
+        model: the name that the user gave; if None, the runs' own if it is a packaged model.
+        data: the samples; if None, the drawn scenes that the runs name.
+        n_lens: number of samples, from the first, that get a lens and attention.
+        progress: called after each document.
 
     Returns:
         The page's path, and which views it has and lacks.
 
     Raises:
-        InputError: no finished study in `folder`, a folder that cannot be written, or a copy of
-            retinoscope without the front end.
+        InputError: there is no finished study in `folder`, the folder cannot be written, or this
+            copy of retinoscope lacks the front end.
     """
     with evaluating(folder):
         return _exported(Path(folder), out, load, model, data, n_lens, progress)
@@ -85,16 +86,16 @@ def _exported(
 
 
 def _same_model(runs: Sequence[StudyRun]) -> list[StudyRun]:
-    """All runs, those of the main model (the one with most studies) first."""
+    """Returns all runs, those of the first run's model first."""
     return sorted(runs, key=lambda run: run.model != runs[0].model)
 
 
 def _write(library: Library, goal: Path, key: str) -> bool:
-    """Writes one document with its images unless it is there already; says whether it was."""
+    """Writes one document with its images; returns True if a current one was there already."""
     file = goal / "data" / f"{key}.js"
     head = f"// {library.fingerprint(key)}\n".encode()
     images = _images(goal, key)
-    if _begins(file, head) and (not images or _all_there(images, file)):
+    if _starts_with(file, head) and (not images or _all_exist(images, file)):
         return True
     document = library.document(key)
     if images:
@@ -114,14 +115,14 @@ def _images(goal: Path, key: str) -> dict[Path, int]:
     return {goal / "images" / name: SHOWN, goal / "thumbs" / name: THUMB}
 
 
-def _all_there(images: dict[Path, int], file: Path) -> bool:
+def _all_exist(images: dict[Path, int], file: Path) -> bool:
     if all(path.is_file() for path in images):
         return True
-    # A sample without any image has none to write.
+    # A sample without an image has no files.
     return b'"image":null' in file.read_bytes()
 
 
-def _begins(file: Path, head: bytes) -> bool:
+def _starts_with(file: Path, head: bytes) -> bool:
     try:
         with file.open("rb") as stream:
             return stream.read(len(head)) == head

@@ -1,4 +1,4 @@
-"""Checks that every request must pass before it reaches a route, and the headers of responses."""
+"""Checks on every request before it reaches a route, and security headers of responses."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ HEADERS = (
 )
 
 RETRY_AFTER = b"1"
-"""Seconds: with it, "not now" (429, 503) says when; the page asks again by itself."""
+"""Seconds after which the page repeats a request that was refused for now (429, 503)."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Bytes and seconds.
+    """Limits in bytes and seconds.
 
     Attributes:
-        upload, body: largest image and largest other body, in bytes.
-        pixels: most pixels of an image.
-        reading: seconds that a request's body may take to arrive.
-        writing: seconds in which the client must take each piece of an answer.
-        uploads: images of one client that are received at the same time.
-        receiving: bytes of bodies that are held in memory, of all clients; a client may hold a
-            quarter, or one upload.
+        upload, body: maximum size of an image and of any other body, in bytes.
+        pixels: maximum number of pixels of an image.
+        reading: maximum seconds for a request's body to arrive.
+        writing: maximum seconds for the client to take each piece of a response.
+        uploads: maximum number of images received from one client at the same time.
+        receiving: maximum bytes of bodies held in memory, of all clients; a client may hold a
+            quarter of it, or one upload.
     """
 
     upload: int = 20_000_000
@@ -64,15 +64,15 @@ class Limits:
 
 
 class Guard:
-    """Host, origin, token, size and pace of requests; security headers of answers.
+    """Checks host, origin, token, size and pace of requests; adds security headers to responses.
 
     Args:
-        token: what a request must show; None for none.
-        names: host names that the server answers to besides IP addresses, see `any_address`.
-        any_address: answer to every IP address in the Host header. A name that an attacker points
-            at this machine (DNS rebinding) is a name, never an address.
-        shared: what the routes behind it share.
-        client: the client of a request, from its cookies' reader and its address.
+        token: token that a request must present; None to require none.
+        names: host names that the server answers to.
+        any_address: also answer to every IP address in the Host header. A name that an attacker
+            points at this machine (DNS rebinding) is a name, never an address.
+        shared: object shared by the routes behind the guard.
+        client: returns the client of a request, given a reader of its cookies and its address.
     """
 
     def __init__(
@@ -100,13 +100,13 @@ class Guard:
             return
         if scope["type"] != "http":
             return
-        begun: list[bool] = []
-        guarded = self._sending(send, begun)
+        started: list[bool] = []
+        guarded = self._sending(send, started)
         try:
             await self._answered(scope, receive, guarded)
         except asyncio.CancelledError:
-            # The server stops, and this request would not let it.
-            if begun:
+            # The server is stopping; an unanswered request would keep it from doing so.
+            if started:
                 raise
             await _answer(guarded, 503, "the server is stopping")
 
@@ -143,7 +143,7 @@ class Guard:
         client: str,
         most: int,
     ) -> None:
-        """Receives the body and hands the request on; both within the client's share."""
+        """Receives the body and passes the request on, within the client's share of memory."""
         body = bytearray()
         try:
             if await self._body(headers, receive, most, send, body, client):
@@ -158,11 +158,11 @@ class Guard:
             return 400, "this server does not answer to that host name"
         origins = headers.get(b"origin", [])
         if any(not _same_origin(origin, hosts[0]) for origin in origins):
-            return 400, "requests of other sites are refused"
-        foreign = any(b"cross-site" in one for one in headers.get(b"sec-fetch-site", []))
-        # Following a link to the page itself is no attack.
+            return 400, "requests from other sites are refused"
+        foreign = any(b"cross-site" in value for value in headers.get(b"sec-fetch-site", []))
+        # Following a link to the page itself is allowed.
         if foreign and scope["path"] != "/":
-            return 400, "requests of other sites are refused"
+            return 400, "requests from other sites are refused"
         if b"content-length" in headers and b"transfer-encoding" in headers:
             return 400, "expected a body with a length or in chunks, got both"
         if self._token is None or self._shows_token(scope, headers):
@@ -177,11 +177,11 @@ class Guard:
     def _shows_token(self, scope: Scope, headers: dict[bytes, list[bytes]]) -> bool:
         assert self._token is not None
         shown = [value.decode("latin-1") for value in headers.get(TOKEN_HEADER, [])]
-        shown += [found for found in [cookie(headers, TOKEN_COOKIE)] if found is not None]
+        shown += [value for value in [cookie(headers, TOKEN_COOKIE)] if value is not None]
         if scope["path"] == "/":
             query = parse_qs(scope["query_string"].decode("latin-1"))
             shown += query.get("token", [])
-        return any(matches(one, self._token) for one in shown)
+        return any(matches(value, self._token) for value in shown)
 
     async def _body(
         self,
@@ -192,7 +192,7 @@ class Guard:
         body: bytearray,
         client: str,
     ) -> bool:
-        """Fills `body`, whose bytes are counted; False where it was refused or the client left."""
+        """Fills `body`, counting its bytes; returns False if it was refused or the client left."""
         length = _length(headers)
         if length == -1:
             await _answer(send, 400, "expected one Content-Length, a whole number")
@@ -209,7 +209,7 @@ class Guard:
                     piece = message.get("body", b"")
                     if not self._receiving.hold(client, len(piece)):
                         await _answer(send, 429, "too much at once: try again in a moment")
-                        return False
+                        await _answer(send, 429, "too much data at once: try again in a moment")
                     body += piece
                     if len(body) > most:
                         await _answer(send, 413, f"expected at most {most:,} bytes, got more")
@@ -221,14 +221,14 @@ class Guard:
             await _answer(send, 400, f"the request did not arrive within {reading:g} seconds")
             return False
 
-    def _sending(self, send: Send, begun: list[bool]) -> Send:
+    def _sending(self, send: Send, started: list[bool]) -> Send:
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                begun.append(True)
+                started.append(True)
                 own = {name.lower() for name, _ in message.get("headers", [])}
                 added = [(name, value) for name, value in HEADERS if name not in own]
                 message = {**message, "headers": [*message.get("headers", []), *added]}
-            # A client that reads nothing must not hold its answer for ever.
+            # A client that reads nothing must not keep its response open for ever.
             async with asyncio.timeout(self._limits.writing):
                 await send(message)
 
@@ -236,36 +236,36 @@ class Guard:
 
 
 def matches(shown: str, token: str) -> bool:
-    """Compares in a time that does not tell where they differ."""
+    """Compares in a time that does not depend on where they differ."""
     return secrets.compare_digest(shown.encode("utf-8", "replace"), token.encode())
 
 
 def cookie(headers: dict[bytes, list[bytes]], name: str) -> str | None:
-    """A cookie's value; None for none, and for cookies that are no cookies."""
+    """Returns a cookie's value; None if there is none, or the header is not a valid one."""
     for line in headers.get(b"cookie", []):
         try:
-            found = SimpleCookie(line.decode("latin-1")).get(name)
+            morsel = SimpleCookie(line.decode("latin-1")).get(name)
         except CookieError:
             continue
-        if found is not None:
-            return found.value
+        if morsel is not None:
+            return morsel.value
     return None
 
 
 def _headers(scope: Scope) -> dict[bytes, list[bytes]]:
-    found: dict[bytes, list[bytes]] = {}
+    by_name: dict[bytes, list[bytes]] = {}
     for name, value in scope["headers"]:
-        found.setdefault(name.lower(), []).append(value)
-    return found
+        by_name.setdefault(name.lower(), []).append(value)
+    return by_name
 
 
 def _length(headers: dict[bytes, list[bytes]]) -> int | None:
-    """Content-Length; None without one, -1 for several or for no number."""
-    told = headers.get(b"content-length", [])
-    if not told:
+    """Returns Content-Length; None if absent, -1 if repeated or not a number."""
+    values = headers.get(b"content-length", [])
+    if not values:
         return None
-    text = told[0].decode("latin-1")
-    if len(told) > 1 or not (text.isascii() and text.isdecimal() and len(text) < 19):
+    text = values[0].decode("latin-1")
+    if len(values) > 1 or not (text.isascii() and text.isdecimal() and len(text) < 19):
         return -1
     return int(text)
 
@@ -274,9 +274,9 @@ _HOST = re.compile(rb"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?", re.
 
 
 def _host(header: bytes) -> str | None:
-    """The host of a Host header, without its port; None for what is no host and port."""
-    found = _HOST.fullmatch(header)
-    return None if found is None else (found[1] or found[2]).decode("ascii").lower()
+    """Returns the host of a Host header without its port; None if the header is malformed."""
+    match = _HOST.fullmatch(header)
+    return None if match is None else (match[1] or match[2]).decode("ascii").lower()
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -287,7 +287,7 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def _same_origin(origin: bytes, host: bytes) -> bool:
-    """Whether an Origin header names the host that was asked."""
+    """Whether an Origin header names the requested host."""
     try:
         parts = urlsplit(origin.decode("ascii"))
     except ValueError:
@@ -296,13 +296,13 @@ def _same_origin(origin: bytes, host: bytes) -> bool:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    given = False
+    replayed = False
 
     async def replay() -> Message:
-        nonlocal given
-        if given:
+        nonlocal replayed
+        if replayed:
             return await receive()
-        given = True
+        replayed = True
         return {"type": "http.request", "body": body, "more_body": False}
 
     return replay
@@ -311,7 +311,7 @@ def _replayed(body: bytes, receive: Receive) -> Receive:
 async def _answer(send: Send, status: int, text: str) -> None:
     body = json.dumps({"error": text}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    # What is left of a refused body is not read.
+    # The rest of a refused body is not read.
     headers.append((b"connection", b"close"))
     if status in (429, 503):
         headers.append((b"retry-after", RETRY_AFTER))

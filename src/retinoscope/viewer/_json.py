@@ -1,4 +1,4 @@
-"""Documents as JSON: arrays as base64, no NaN, no value that JSON lacks."""
+"""Documents as JSON: arrays as base64, without NaN or other values that JSON lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KINDS = {"f": "<f4", "i": "<i4", "u": "<i4", "b": "|u1"}
 
 
 def packed(array: np.ndarray) -> dict[str, object]:
-    """An array as the page reads it: dtype (f4, i4 or u1), shape, base64 of little-endian bytes."""
+    """Encodes an array for the page: dtype (f4, i4 or u1), shape, base64 of little-endian bytes."""
     kind = "|u1" if array.dtype == np.uint8 else _KINDS[array.dtype.kind]
     values = np.ascontiguousarray(array.astype(kind, copy=False))
     return {
@@ -25,7 +25,7 @@ def packed(array: np.ndarray) -> dict[str, object]:
 
 
 def unpacked(packed: Mapping[str, object]) -> np.ndarray:
-    """The array that `packed` packed."""
+    """Decodes an array encoded by `packed`."""
     values = np.frombuffer(base64.b64decode(str(packed["data"])), dtype=f"<{packed['dtype']}")
     shape = packed["shape"]
     assert isinstance(shape, list)
@@ -33,7 +33,7 @@ def unpacked(packed: Mapping[str, object]) -> np.ndarray:
 
 
 def plain(value: object) -> object:
-    """`value` as JSON can say it: dataclasses become mappings, arrays `packed`, NaN null."""
+    """Converts to JSON types: dataclasses become mappings, arrays `packed`, NaN null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -52,5 +52,5 @@ def plain(value: object) -> object:
 
 
 def text_of(value: object) -> str:
-    """`plain(value)` as ASCII JSON, which is safe inside a script file."""
+    """Returns `plain(value)` as ASCII JSON, safe inside a script file."""
     return json.dumps(plain(value), separators=(",", ":"), allow_nan=False)

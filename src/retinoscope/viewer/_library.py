@@ -1,4 +1,4 @@
-"""Run directories as documents by key: what the static export writes and the server answers."""
+"""Run directories as documents by key, for the static export and the server."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ KEY = re.compile(
 )
 DESCRIBE = "Describe the image."
 SHOWN, THUMB = 1280, 160
-"""Longest side, in pixels, of an image and of a thumbnail on the page."""
+"""Maximum side, in pixels, of an image and of a thumbnail on the page."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One sample as the page shows it: its document, its image, and its run where there is one."""
+    """One sample on the page: its document, its image, and its run if there is one."""
 
     document: SampleDocument
     image: Image.Image | None
@@ -64,14 +64,14 @@ class Shown:
 
 
 class Library:
-    """The documents of some finished studies; without a study, of the samples that were opened.
+    """The documents of finished studies; without a study, of the opened samples.
 
     Args:
         runs: from `retinoscope.report.collect`.
-        opened: their model and data, as far as they could be opened again.
+        opened: their model and data, as far as they could be reopened.
         mode: "static" or "live".
-        n_lens: so many samples, the first ones, have a lens and attention.
-        image_src: where the page finds the image and the thumbnail of sample `index`.
+        n_lens: number of samples, from the first, that have a lens and attention.
+        image_src: returns the URL of the image or thumbnail of a sample, given folder and index.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Library:
 
     @cached_property
     def ids(self) -> list[str]:
-        """Every sample's id, in the order of the data."""
+        """All samples' ids, in the order of the data."""
         if not self.studies:
             return [sample.id for sample in self.opened.samples or ()]
         return _merged([study.sample_ids() for study in self.studies])
@@ -101,25 +101,25 @@ class Library:
         return {name: place for place, name in enumerate(self.ids)}
 
     def keys(self) -> list[str]:
-        """Every document's key, the manifest last: it is there when all the others are."""
-        found = [f"table-{study.id}" for study in self.studies]
-        found += [f"flow-{study.id}" for study in self.studies if "flow" in study.views]
+        """Returns all documents' keys, the manifest last: once it exists, so do the others."""
+        keys = [f"table-{study.id}" for study in self.studies]
+        keys += [f"flow-{study.id}" for study in self.studies if "flow" in study.views]
         for index in range(len(self.ids)):
-            found.append(f"sample-{index}")
+            keys.append(f"sample-{index}")
             if index < self.n_lens and self.opened.vlm and self.opened.samples:
-                found += [f"lens-{index}"]
-                found += [f"attention-{index}"] * self._can_attend
-        return [*found, "manifest"]
+                keys += [f"lens-{index}"]
+                keys += [f"attention-{index}"] * self._can_attend
+        return [*keys, "manifest"]
 
     def document(self, key: str) -> object:
-        """The document of a key; raises KeyError for one that is not there."""
+        """Returns the document of a key; raises KeyError if there is none."""
         if not KEY.fullmatch(key):
             raise KeyError(key)
         with evaluating(self._where):
-            found = self._document(key)
-        if found is None:
+            document = self._document(key)
+        if document is None:
             raise KeyError(key)
-        return found
+        return document
 
     @property
     def _where(self) -> str:
@@ -158,7 +158,7 @@ class Library:
         )
 
     def capabilities(self) -> list[CapabilityFacts]:
-        """The views that are available, and why the others are missing."""
+        """Returns all views: whether each is available and, if not, why."""
         opened = self.opened
         no_run = "; ".join(why for why in (opened.no_data, opened.no_model) if why)
         attention = no_run or self._no_attention
@@ -202,16 +202,16 @@ class Library:
             title=name,
             thumb=self._src("thumbs", index) if has_image else None,
             objects=self._names_in_rows.get(name, []),
-            outcomes={key: found for key, found in outcomes.items() if found is not None},
+            outcomes={key: outcome for key, outcome in outcomes.items() if outcome is not None},
         )
 
     @cached_property
     def _names_in_rows(self) -> dict[str, list[str]]:
-        """The objects that the studies asked about, by sample; without a study, all objects."""
+        """Names of the objects the studies asked about, by sample; without a study, of all."""
         if not self.studies:
             samples = self.opened.samples or ()
-            return {one.id: [obj.name for obj in one.objects] for one in samples}
-        found: dict[str, dict[str, None]] = {}
+            return {sample.id: [obj.name for obj in sample.objects] for sample in samples}
+        names: dict[str, dict[str, None]] = {}
         for study in self.studies:
             for table in study.results.scan.tables(["sample", "object"]):
                 if "object" not in table.column_names:
@@ -219,11 +219,11 @@ class Library:
                 pairs = table.group_by(["sample", "object"], use_threads=False).aggregate([])
                 for row in pairs.to_pylist():
                     if row["object"]:
-                        found.setdefault(str(row["sample"]), {})[str(row["object"])] = None
-        return {name: list(parts) for name, parts in found.items()}
+                        names.setdefault(str(row["sample"]), {})[str(row["object"])] = None
+        return {sample: list(objects) for sample, objects in names.items()}
 
     def image(self, index: int) -> Image.Image | None:
-        """A sample's image, without a run of the model."""
+        """Returns a sample's image, without running the model."""
         if self._last is not None and self._last[0] == index:
             return self._last[1].image
         name = self.ids[index]
@@ -234,7 +234,7 @@ class Library:
         return self._example(name)[0] if sample is None else sample.image
 
     def shown(self, index: int) -> Shown:
-        """A sample with its image and run; the last one is kept, for its other documents."""
+        """Returns a sample with its image and run; caches the last one for its other documents."""
         if self._last is None or self._last[0] != index:
             self._last = (index, self._show(index))
         return self._last[1]
@@ -242,7 +242,7 @@ class Library:
     def _show(self, index: int) -> Shown:
         name = self.ids[index]
         rows = [row for study in self.studies for row in study.rows(name)]
-        kept = [one for study in self.studies for one in read_categories(study.run.path, name)]
+        kept = [maps for study in self.studies for maps in read_categories(study.run.path, name)]
         asked = questions_of(rows)
         note = ""
         sample: Sample | None = None
@@ -270,7 +270,7 @@ class Library:
         asked = asked or questions_about(sample)
         run = None
         if self.opened.vlm is not None:
-            question = next((one.question for one in asked if one.correct), DESCRIBE)
+            question = next((result.question for result in asked if result.correct), DESCRIBE)
             run = self.opened.vlm.run(self.opened.vlm.prompt(sample.image, question))
         with_lens = run is not None and index < self.n_lens
         layout = run.sequence.images[0][1] if run is not None and run.sequence.images else None
@@ -292,12 +292,12 @@ class Library:
 
     @cached_property
     def _examples(self) -> dict[str, tuple[StudyDocuments, dict[str, object]]]:
-        """Pictures that the studies kept: image and boxes without data or model."""
-        found: dict[str, tuple[StudyDocuments, dict[str, object]]] = {}
+        """Example pictures kept by the studies, which need neither data nor model."""
+        examples: dict[str, tuple[StudyDocuments, dict[str, object]]] = {}
         for study in self.studies:
             for facts in study.results.examples():
-                found.setdefault(str(facts.get("sample")), (study, dict(facts)))
-        return found
+                examples.setdefault(str(facts.get("sample")), (study, dict(facts)))
+        return examples
 
     def _example(self, name: str) -> tuple[Image.Image | None, Visual | None]:
         kept = self._examples.get(name)
@@ -317,29 +317,29 @@ class Library:
         return image, visual_of_boxes(boxes, facts.get("grid"), positions)
 
     def fingerprint(self, key: str) -> str:
-        """A fingerprint of everything that the document of `key` depends on."""
+        """Returns a fingerprint of everything that the document of `key` depends on."""
         if key == "manifest" or key.startswith(("table-", "flow-")):
-            told: list[object] = [self._content, plain(self.capabilities()), self.mode]
+            inputs: list[object] = [self._content, plain(self.capabilities()), self.mode]
         else:
             vlm = self.opened.vlm
-            told = [
+            inputs = [
                 self._content,
                 None if vlm is None else vlm.fingerprint,
                 self.opened.no_data,
                 int(key.rpartition("-")[2]) < self.n_lens,
                 self._can_attend,
             ]
-        return hashlib.sha256(canonical_json([VERSION, key, *told]).encode()).hexdigest()[:32]
+        return hashlib.sha256(canonical_json([VERSION, key, *inputs]).encode()).hexdigest()[:32]
 
     @cached_property
     def _content(self) -> list[object]:
-        """What tells the runs' contents apart."""
-        told: list[object] = []
+        """Facts that identify the runs' contents."""
+        contents: list[object] = []
         for study in self.studies:
             with study.results.scan.file.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
-            told.append([study.id, json.dumps(study.run.manifest, sort_keys=True), digest])
-        return told
+            contents.append([study.id, json.dumps(study.run.manifest, sort_keys=True), digest])
+        return contents
 
 
 def model_facts(vlm: VLM | None) -> ModelFacts | None:
@@ -356,7 +356,7 @@ def model_facts(vlm: VLM | None) -> ModelFacts | None:
 
 
 def jpeg_of(image: Image.Image, longest: int) -> bytes:
-    """The image as JPEG, its longest side at most `longest` pixels."""
+    """Encodes the image as JPEG, its longer side at most `longest` pixels."""
     small = image.convert("RGB")
     small.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
@@ -365,20 +365,20 @@ def jpeg_of(image: Image.Image, longest: int) -> bytes:
 
 
 def _ids(runs: Sequence[StudyRun]) -> list[str]:
-    """A short name for each run that can stand in a file name."""
-    found: list[str] = []
+    """Returns a short unique name for each run, safe in file names."""
+    ids: list[str] = []
     for run in runs:
         place = run.study if run.place == "." else run.place
         name = slugify(place)[:60] or run.study
         number = 1
-        while (unique := name if number == 1 else f"{name}-{number}") in found:
+        while (unique := name if number == 1 else f"{name}-{number}") in ids:
             number += 1
-        found.append(unique)
-    return found
+        ids.append(unique)
+    return ids
 
 
 def _merged(orders: Sequence[Sequence[str]]) -> list[str]:
-    """One order of all ids; each of `orders` is a part of the data's own."""
+    """Merges orders of ids, each of them a part of the data's order, into one."""
     merged: list[str] = []
     for order in orders:
         known = {name: place for place, name in enumerate(merged)}

@@ -40,7 +40,7 @@ _SHORT = {
 
 @dataclass(eq=False)
 class _SampleTallies:
-    """Facts per sample, from one pass over a study's rows."""
+    """Facts by sample, gathered in one pass over a study's rows."""
 
     first: dict[str, int] = field(default_factory=dict)
     count: dict[str, int] = field(default_factory=dict)
@@ -60,8 +60,8 @@ class StudyDocuments:
     """One finished study as documents.
 
     Attributes:
-        run: the study.
-        id: unique within the page.
+        run: the study's run.
+        id: id of the study, unique within the page.
     """
 
     run: StudyRun
@@ -78,24 +78,24 @@ class StudyDocuments:
 
     @property
     def views(self) -> tuple[str, ...]:
-        """What the page can show of it besides tables."""
+        """The views that the page can show besides tables."""
         return views_of(self.run.study)
 
     def conditions(self) -> list[str]:
-        """What was edited, in the summary's order."""
+        """Returns the edits in words, in the summary's order."""
         names = [self.condition(row) for row in self.run.summary]
         return list(dict.fromkeys(name for name in names if name is not None))
 
     def condition(self, row: Mapping[str, object]) -> str | None:
-        """The edit of a row in words; None for the answer before any."""
+        """Returns a row's edit in words; None for the answer before any edit."""
         return condition_of(self.run.study)(row)
 
     def sample_ids(self) -> list[str]:
-        """In the order of the data."""
+        """Returns the samples' ids in the order of the data."""
         return list(self._tallies.first)
 
     def outcome(self, sample: str) -> SampleOutcome | None:
-        """None for a sample that this study did not ask about."""
+        """Returns a sample's outcome; None if this study did not ask about it."""
         if sample not in self._tallies.first:
             return None
         return SampleOutcome(
@@ -103,9 +103,9 @@ class StudyDocuments:
         )
 
     def rows(self, sample: str) -> list[dict[str, object]]:
-        """The study's rows of one sample, without empty cells.
+        """Returns the study's rows of one sample, without empty cells.
 
-        None where they do not lie together, as of a study whose rows come probe by probe.
+        Empty if they are not contiguous, as in a study that writes its rows probe by probe.
         """
         if sample not in self._tallies.first or sample in self._tallies.scattered:
             return []
@@ -124,24 +124,24 @@ class StudyDocuments:
         ]
 
     def table(self) -> TableDocument:
-        """The summary with its intervals, further summaries, and the spread over samples."""
+        """Returns the summary with intervals, further summaries, and values by sample."""
         main, others = summaries_of(self.run.study)
         columns, rows = _columns_of(self.results.summary(), main.conditions)
         more = []
         for name, part in self.results.extras().items():
-            own_columns, own_rows = _columns_of(part, others[name].conditions)
-            more.append(TablePart(name.replace("_", " "), own_columns, own_rows))
+            extra_columns, extra_rows = _columns_of(part, others[name].conditions)
+            more.append(TablePart(name.replace("_", " "), extra_columns, extra_rows))
         spread = [
-            SampleValues(key, [float(np.mean(found)) for found in by_sample.values()])
+            SampleValues(key, [float(np.mean(changes)) for changes in by_sample.values()])
             for key, by_sample in self._tallies.changes.items()
         ]
         return TableDocument(columns, rows, table_note_of(self.run.study), more, spread)
 
     def flow(self, index: Mapping[str, int]) -> FlowDocument | None:
-        """Relative accuracy by source, target and window; None for other studies.
+        """Returns relative accuracy by source, target and window; None for other studies.
 
         Args:
-            index: the page's number of each sample.
+            index: the page's index of each sample.
         """
         if "flow" not in self.views:
             return None
@@ -163,13 +163,13 @@ class StudyDocuments:
             source, target, window = edge = edge_of(row)
             cell = sources.index(source), targets.index(target), order[window]
             for array, end in ((value, ""), (low, "_low"), (high, "_high")):
-                found = row[f"accuracy{end}"]
-                array[cell] = np.nan if found is None else float(found)
+                accuracy = row[f"accuracy{end}"]
+                array[cell] = np.nan if accuracy is None else float(accuracy)
             n[cell] = int(row["n"] or 0)
             key = ",".join(str(part) for part in cell)
             wrong, right = self._tallies.cells[edge]
-            samples[key] = [index[one] for one in wrong if one in index]
-            kept[key] = [index[one] for one in right if one in index and one not in wrong]
+            samples[key] = [index[sample] for sample in wrong if sample in index]
+            kept[key] = [index[sample] for sample in right if sample in index.keys() - wrong]
         return FlowDocument(
             sources, targets, list(windows.values()), value, low, high, n, samples, kept
         )
@@ -217,45 +217,47 @@ def _slim_rows(results: Results) -> Iterator[dict[str, object]]:
 
 
 def edge_of(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Source, target and window of a knockout, in words."""
+    """Returns source, target and window of a knockout in words."""
     return NamedSet.of(row).label, str(row["target"]), window_label(row)
 
 
 def questions_of(rows: Sequence[Mapping[str, object]]) -> list[QuestionResult]:
-    """What was asked about a sample, and what the model said before any edit."""
-    found: dict[tuple[str, str], QuestionResult] = {}
+    """Returns the questions about a sample, with the model's answers before any edit."""
+    results: dict[tuple[str, str], QuestionResult] = {}
     for row in rows:
         question, answer = row.get("question"), row.get("answer")
         if question is None or row.get("condition") != "none":
             continue
         key = (str(question), str(answer))
-        said, right = row.get("before"), row.get("baseline_correct")
-        found.setdefault(
+        before, right = row.get("before"), row.get("baseline_correct")
+        results.setdefault(
             key,
             QuestionResult(
-                *key, None if said is None else str(said), None if right is None else bool(right)
+                *key,
+                None if before is None else str(before),
+                None if right is None else bool(right),
             ),
         )
-    return list(found.values())
+    return list(results.values())
 
 
 def questions_about(sample: Sample) -> list[QuestionResult]:
-    """What could be asked about a sample that no study asked about: one question of each kind.
+    """Returns one question of each kind about a sample that no study asked about.
 
-    Questions for a word come first, since its tokens say more than those of yes or no.
+    Questions for a word come first: their tokens tell more than those of yes or no.
     """
-    first = {one.kind: one for one in reversed(sample.questions)}
-    ordered = sorted(first.values(), key=lambda one: (one.answer in ("yes", "no"), one.kind))
-    return [QuestionResult(one.question, one.answer, None, None) for one in ordered]
+    first = {question.kind: question for question in reversed(sample.questions)}
+    ordered = sorted(first.values(), key=lambda q: (q.answer in ("yes", "no"), q.kind))
+    return [QuestionResult(q.question, q.answer, None, None) for q in ordered]
 
 
 def _columns_of(
     table: pa.Table, conditions: Collection[str]
 ) -> tuple[list[ColumnFacts], list[list[object]]]:
-    """A summary's columns and rows, each estimate and its interval as one cell.
+    """Returns a summary's columns and rows, with each estimate and its interval in one cell.
 
     Args:
-        conditions: columns that say what a row is of.
+        conditions: columns that identify a row rather than report a result.
     """
     names = table.column_names
     estimates = [n for n in names if f"{n}_low" in names and f"{n}_high" in names]

@@ -1,4 +1,4 @@
-"""Documents of one run: what the page shows of its image, its lens and its attention."""
+"""Documents of one run: its image, prompt, lens and attention."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def prompt_facts(text: str, tokens: Sequence[str], inputs: Inputs) -> PromptFacts:
-    """The prompt's tokens, and what each of them is."""
+    """Returns the prompt's tokens and the kind of each."""
     kinds = ["text"] * len(tokens)
     for position in inputs.question or ():
         kinds[position] = "question"
@@ -44,18 +44,18 @@ def prompt_facts(text: str, tokens: Sequence[str], inputs: Inputs) -> PromptFact
 
 
 def notes_on(run: Run) -> str:
-    """Reasons to distrust a run's answer: unknown words, an image unlike the training images."""
-    told: list[str] = []
+    """Returns reasons to distrust a run: unknown words, an image unlike the training images."""
+    notes: list[str] = []
     if run.prompt.unknown:
         words = ", ".join(repr(word) for word in run.prompt.unknown)
-        told.append(f"the model's tokenizer does not know {words}: it cannot read that")
+        notes.append(f"the model's tokenizer does not know {words}, so the model cannot read it")
     if run.vlm.knows is not None:
-        told += [run.vlm.knows.strange(image.size) for image in run.prompt.images]
-    return "; ".join(note for note in told if note)
+        notes += [run.vlm.knows.strange(image.size) for image in run.prompt.images]
+    return "; ".join(note for note in notes if note)
 
 
 def visual_of(sequence: Positions) -> Visual | None:
-    """The visual tokens of the first image; None where the decoder has none."""
+    """Returns the visual tokens of the first image; None if the decoder has none."""
     if not sequence.images:
         return None
     positions, layout = sequence.images[0]
@@ -76,19 +76,19 @@ def _label(layout: Layout, token: int) -> str:
     row, column = int(layout.rows[token]), int(layout.columns[token])
     if row >= 0:
         return f"index {token}: row {row}, column {column}, only padding"
-    return f"index {token}: no part of the image of its own"
+    return f"index {token}: stands for no part of the image"
 
 
 def frames_of(layout: Layout) -> list[FrameFacts]:
-    """Stretches of tokens of one tile, in the decoder's order."""
+    """Returns the runs of tokens that belong to one tile, in the decoder's order."""
     tiles = np.asarray(layout.tiles)
     starts = [0, *(np.flatnonzero(tiles[1:] != tiles[:-1]) + 1).tolist()] if len(tiles) else []
     several = len(set(tiles.tolist())) > 1
-    found = []
+    frames = []
     for first, stop in zip(starts, [*starts[1:], len(tiles)], strict=True):
         name = f"tile {int(tiles[first])}" if several else "image"
-        found.append(FrameFacts(name, first, stop - first, _grid(layout, first, stop)))
-    return found
+        frames.append(FrameFacts(name, first, stop - first, _grid(layout, first, stop)))
+    return frames
 
 
 def _grid(layout: Layout, first: int, stop: int) -> list[int] | None:
@@ -99,21 +99,21 @@ def _grid(layout: Layout, first: int, stop: int) -> list[int] | None:
 
 
 def objects_of(sample: Sample, layout: Layout | None) -> list[ObjectFacts]:
-    """The sample's objects with their tokens (those whose box overlaps the mask)."""
-    return [_object(one, layout) for one in sample.objects]
+    """Returns the sample's objects with their tokens (those whose box overlaps the mask)."""
+    return [_object(obj, layout) for obj in sample.objects]
 
 
-def _object(one: Object, layout: Layout | None) -> ObjectFacts:
+def _object(obj: Object, layout: Layout | None) -> ObjectFacts:
     tokens: list[int] = []
-    if layout is not None and len(layout) and one.mask.any():
-        cover = region_cover(one.mask, layout.size, layout.boxes)
+    if layout is not None and len(layout) and obj.mask.any():
+        cover = region_cover(obj.mask, layout.size, layout.boxes)
         tokens = np.flatnonzero(cover > 0).tolist()
-    x0, y0, x1, y1 = (float(value) for value in one.box)
+    x0, y0, x1, y1 = (float(value) for value in obj.box)
     return ObjectFacts(
-        name=one.name,
-        colour=one.color,
+        name=obj.name,
+        colour=obj.color,
         tokens=tokens,
-        mask=run_lengths(np.asarray(one.mask, dtype=bool)),
+        mask=run_lengths(np.asarray(obj.mask, dtype=bool)),
         box=[x0, y0, x1 - x0, y1 - y0],
     )
 
@@ -123,19 +123,19 @@ def image_facts(size: tuple[int, int], src: str | None) -> ImageFacts:
 
 
 def lens_positions(sequence: Positions) -> list[int]:
-    """The visual tokens of the first image, in their order, then all other positions."""
+    """Returns the first image's visual tokens in order, then all other positions."""
     visual = [int(p) for p in sequence.images[0][0]] if sequence.images else []
     known = set(visual)
     return visual + [position for position in range(sequence.n) if position not in known]
 
 
 def lens_of(run: Run, top_k: int = 5) -> LensDocument:
-    """The lens at all positions, visual tokens first."""
+    """Reads the lens at all positions, visual tokens first."""
     return lens_document(run.lens(top_k=top_k, positions=lens_positions(run.sequence)))
 
 
 def lens_document(lens: Lens) -> LensDocument:
-    """A lens as it is, each word written once."""
+    """Converts a lens to a document that lists each word once."""
     ids = lens.ids.cpu().numpy()
     distinct, inverse = np.unique(ids, return_inverse=True)
     return LensDocument(
@@ -150,10 +150,10 @@ def lens_document(lens: Lens) -> LensDocument:
 
 
 def word_document(lens: Lens, word: str | int) -> WordDocument:
-    """Probability and rank of a word's first piece at every layer and position of the lens.
+    """Returns probability and rank of a word's first piece at each layer and position of the lens.
 
     Raises:
-        InputError: a word that the tokenizer does not know, or no such token id.
+        InputError: the tokenizer does not know the word, or there is no such token id.
     """
     return WordDocument(
         word=str(word),
@@ -163,14 +163,14 @@ def word_document(lens: Lens, word: str | int) -> WordDocument:
 
 
 def attention_of(run: Run, query: int = -1) -> AttentionDocument:
-    """One query's attention in every block and head, to the visual tokens and to the rest.
+    """Returns one query's attention in every block and head, to visual tokens and to the rest.
 
     Args:
         query: a position; negative ones count from the end.
 
     Raises:
-        InputError: no such position.
-        CapabilityError: a family whose attention cannot be read.
+        InputError: there is no such position.
+        CapabilityError: attention cannot be read in this model's family.
     """
     run.vlm.capabilities.require("attention")
     place = query + run.n if query < 0 else query

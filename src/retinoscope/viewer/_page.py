@@ -1,4 +1,4 @@
-"""The microscope's page."""
+"""The HTML shell of the page, and its files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ STATIC = files("retinoscope.viewer") / "static"
 
 
 def page(mode: str, title: str) -> bytes:
-    """index.html, the same for every use of the page.
+    """Returns index.html, the same for every use of the page.
 
     Args:
         mode: "static" or "live".
+        title: title of the window.
     """
     body = (
         f'<body data-mode="{escape(mode, quote=True)}">\n<div id="app"></div>\n'
@@ -26,5 +27,5 @@ def page(mode: str, title: str) -> bytes:
 
 
 def asset(name: str) -> bytes:
-    """A file of the built front end; raises as `read_asset` does."""
+    """Returns a file of the built front end; raises as `read_asset` does."""
     return read_asset(STATIC, name)

@@ -1,4 +1,4 @@
-"""Connections within bounds: a request's head in time, and room for new ones."""
+"""Bounded connections: a time limit for a request's head, and a limit on their number."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, cast
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_SECONDS = 10.0
-"""Seconds that the head of a request may take to arrive, on a new connection or on a kept one."""
+"""Maximum seconds for a request's head to arrive, on a new or a kept-alive connection."""
 
 CONNECTIONS = 1_000
-"""Most connections at once; fewer where the system allows the process fewer files."""
+"""Maximum number of open connections; lower if the process may open fewer files."""
 
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\n"
@@ -22,11 +22,11 @@ _FULL = (
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's protocol with a time limit for heads, and idle connections that give way.
+    """uvicorn's protocol with a time limit for heads and a limit on open connections.
 
-    Where there are too many connections, the one that has been idle for longest is closed, of the
-    address that has the most: clients that only hold connections never keep others out. A client
-    whose idle connection is closed makes another one.
+    Beyond the limit, the longest idle connection of the address with the most connections is
+    closed, so that clients that merely hold connections never keep others out. A client whose idle
+    connection is closed opens another one.
     """
 
     most = CONNECTIONS
@@ -40,7 +40,7 @@ class BoundedProtocol(H11Protocol):
             self._make_room()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_came()
+        self._cancel_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -48,15 +48,15 @@ class BoundedProtocol(H11Protocol):
         if self.idle:
             self._wait_for_head()
         else:
-            self._head_came()
+            self._cancel_timer()
 
     def on_response_complete(self) -> None:
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
     def send_400_response(self, msg: str) -> None:
-        # Of a request whose body turned out malformed: its own answer is not to follow this one,
-        # and nothing can be said inside an answer that has begun.
+        # The request's body was malformed: its own response must not follow this one, and nothing
+        # can be inserted into a response that has started.
         cycle = self.cycle
         if cycle is not None and not cycle.response_complete:
             cycle.disconnected = True
@@ -68,28 +68,28 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is being received or answered; a part of a head is none."""
+        """Whether no request is being received or answered; part of a head does not count."""
         return self.cycle is None or self.cycle.response_complete
 
     def _wait_for_head(self) -> None:
-        # Once: bytes that trickle in do not make it longer.
+        # Started once: bytes that trickle in do not extend it.
         if self._head is None:
             self._head = self.loop.call_later(HEAD_SECONDS, self.timeout_keep_alive_handler)
 
-    def _head_came(self) -> None:
+    def _cancel_timer(self) -> None:
         if self._head is not None:
             self._head.cancel()
             self._head = None
 
     def _make_room(self) -> None:
-        open_ones = [cast(BoundedProtocol, one) for one in self.connections]
-        open_ones = [one for one in open_ones if not one.transport.is_closing()]
-        if len(open_ones) <= self.most:
+        alive = [cast(BoundedProtocol, connection) for connection in self.connections]
+        alive = [connection for connection in alive if not connection.transport.is_closing()]
+        if len(alive) <= self.most:
             return
-        held = Counter(one.address for one in open_ones)
-        idle = [one for one in open_ones if one.idle and one is not self]
+        held = Counter(connection.address for connection in alive)
+        idle = [connection for connection in alive if connection.idle and connection is not self]
         if idle:
-            oldest = min(idle, key=lambda one: (-held[one.address], one._idle_since))
+            oldest = min(idle, key=lambda c: (-held[c.address], c._idle_since))
             oldest.timeout_keep_alive_handler()
         else:
             self.transport.write(_FULL)
@@ -101,7 +101,7 @@ class BoundedProtocol(H11Protocol):
 
 
 def most_connections() -> int:
-    """`CONNECTIONS`, or what the process's limit of open files leaves room for."""
+    """Returns `CONNECTIONS`, or less if the process may open too few files."""
     try:
         import resource
     except ModuleNotFoundError:

@@ -1,7 +1,8 @@
-"""The model and the images of an earlier run, opened again where that can be done.
+"""Reopens the model and the images of an earlier run, where possible.
 
-A run directory may be someone else's: it chooses neither which model is loaded nor which folder is
-read. What it names is opened only if it comes with this package; the rest the user names."""
+A run directory may be someone else's, so it chooses neither which model is loaded nor which folder
+is read: only what comes with this package is opened by itself; the user names the rest.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +21,19 @@ if TYPE_CHECKING:
     from ..engine import VLM
 
 _DRAWN = re.compile(r"(color:)?(scenes|squares|grounded|simulated):[0-9:]{1,21}\Z")
-"""Data that this package draws: no file is read for it."""
+"""Data sources that this package draws without reading a file."""
 MOST_DRAWN = 10_000
-"""Samples that a run may have drawn again by itself: it may name billions, and all are read."""
+"""Maximum number of samples drawn because a run names them: it may name billions."""
 _SCENE = re.compile(r"scene-(\d{1,10})-\d{6,10}\Z")
 
 
 @dataclass(eq=False)
 class Reopened:
-    """What could be opened again, and why the rest could not.
+    """The model and data that could be reopened, and why the others could not.
 
     Attributes:
-        vlm: the model of the runs; `no_model` says why there is none.
-        samples: their data; `no_data` says why there is none.
+        vlm: the runs' model; `no_model` is the reason if there is none.
+        samples: their data; `no_data` is the reason if there is none.
     """
 
     vlm: VLM | None = None
@@ -43,10 +44,10 @@ class Reopened:
     _read: int = 0
 
     def sample(self, name: str) -> Sample | None:
-        """The sample with the id `name`; the data is read in its order, as far as needed.
+        """Returns the sample with the id `name`, reading the data in order as far as needed.
 
         Raises:
-            RetinoscopeError, OSError: an image that cannot be read any more.
+            RetinoscopeError, OSError: an image cannot be read any more.
         """
         if self.samples is None:
             return None
@@ -54,13 +55,13 @@ class Reopened:
             place = self._read
             self._read += 1
             try:
-                found = self.samples[place]
+                sample = self.samples[place]
             except (RetinoscopeError, OSError):
-                # Its rows say why; the others are still to be had.
+                # Its rows report the error; the other samples are still available.
                 continue
-            self._places[found.id] = place
-            if found.id == name:
-                return found
+            self._places[sample.id] = place
+            if sample.id == name:
+                return sample
         place = self._places.get(name)
         return None if place is None else self.samples[place]
 
@@ -71,21 +72,22 @@ def reopen(
     data: Sequence[Sample] | None = None,
     model: str | None = None,
 ) -> Reopened:
-    """Opens the first run's model and data again, and checks that they are the same.
+    """Reopens the first run's model and the data, and checks that they are the same.
 
     Args:
-        load: loads a model by its name; None to do without.
-        data: the samples that the user named; if None, the run's own where they are drawn.
-        model: the name that the user gave; if None, the run's own where it is a packaged model.
+        runs: the runs, those of the main model first.
+        load: loads a model by name; None to do without a model.
+        data: the samples that the user named; if None, the run's own if they are drawn.
+        model: the name that the user gave; if None, the run's own if it is a packaged model.
     """
-    found = Reopened()
+    reopened = Reopened()
     main = runs[0]
     if load is None:
-        found.no_model = "the model was left out (--no-model)"
+        reopened.no_model = "the model was left out (--no-model)"
     else:
-        found.vlm, found.no_model = _model(main, load, model)
-    found.samples, found.no_data = _data(runs, data)
-    return found
+        reopened.vlm, reopened.no_model = _model(main, load, model)
+    reopened.samples, reopened.no_data = _data(runs, data)
+    return reopened
 
 
 def _model(run: StudyRun, load: Callable[[str], VLM], given: str | None) -> tuple[VLM | None, str]:
@@ -105,7 +107,7 @@ def _model(run: StudyRun, load: Callable[[str], VLM], given: str | None) -> tupl
     except (RetinoscopeError, OSError) as error:
         return None, f"the model {name} could not be loaded: {_line(error)}"
     if isinstance(model, dict) and vlm.fingerprint != model.get("fingerprint"):
-        return None, f"the model {name} is not the one that the study was run with any more"
+        return None, f"the model {name} has changed since the study was run"
     return vlm, ""
 
 
@@ -129,7 +131,7 @@ def _count(run: StudyRun) -> int:
 
 
 def _named(run: StudyRun) -> Sequence[Sample]:
-    """The data source that a run tells of; of older runs, drawn scenes by their names."""
+    """Returns the data source that a run names; for older runs, drawn scenes by their ids."""
     data = run.manifest["data"]
     source = data.get("source") if isinstance(data, dict) else None
     if isinstance(source, Mapping):
@@ -141,12 +143,12 @@ def _named(run: StudyRun) -> Sequence[Sample]:
             )
         return _few(reopen_source(source), spec)
     for table in run.results.scan.tables(["sample"], rows=1):
-        told = _SCENE.match(str(table.to_pylist()[0]["sample"]))
-        if told:
+        scene = _SCENE.match(str(table.to_pylist()[0]["sample"]))
+        if scene:
             spec = f"scenes:{_count(run)}"
-            return _few(open_source(spec, int(told[1])), spec)
+            return _few(open_source(spec, int(scene[1])), spec)
         break
-    raise InputError("the run does not say where its data lies: give it with --data")
+    raise InputError("the run does not name its data: give it with --data")
 
 
 def _few(samples: Sequence[Sample], spec: str) -> Sequence[Sample]:
@@ -166,7 +168,7 @@ def _is_packaged(name: str) -> bool:
 
 
 def _limited(run: StudyRun, given: Sequence[Sample]) -> Sequence[Sample]:
-    """The data that the user named, cut as the run's was."""
+    """Returns the user's data, cut to the number of samples of the run."""
     return given[: _count(run)] if 0 < _count(run) < len(given) else given
 
 

@@ -1,4 +1,4 @@
-"""The requests that the page may send: typed and bounded, and none of them names a file."""
+"""The page's requests, typed and bounded; none of them names a file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ MAX_TEXT = 4_000
 Index = Annotated[int, Field(ge=0, le=1_000_000)]
 Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_TOKENS)]
 Span = Annotated[list[Annotated[int, Field(ge=0, le=4_096)]], Field(min_length=2, max_length=2)]
-"""First and last, both included."""
+"""First and last, inclusive."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
 Target = Literal["last", "question"] | Indices
 
 
 class Request(BaseModel):
-    """A strict model: numbers are not read from strings, and unknown fields are refused."""
+    """A strict model: numbers are not parsed from strings, and unknown fields are refused."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 

@@ -1,4 +1,4 @@
-"""Starting the live page: address, token, browser."""
+"""Starts the live page: address, token, browser."""
 
 from __future__ import annotations
 
@@ -36,22 +36,24 @@ def serve(
 ) -> None:
     """Serves the page of a live model until it is interrupted.
 
-    On the loopback interface everybody on this machine can use it; on any other, who has the token
-    in the address that is printed.
+    On the loopback interface everyone on this machine can use it; on any other, everyone with the
+    token in the printed address.
 
     Args:
+        vlm: the model.
         runs: finished studies that the page shows as well; nothing else on disk can be read.
         host: the address to listen on; 127.0.0.1 is this machine only.
-        port: 0 takes a free one.
-        data: the samples of `runs`, where these are not drawn ones; without runs, images to
-            begin with (the first `N_EXAMPLES`). A packaged model begins with drawn scenes. The mean
-            visual token is taken over the first of them, or over drawn scenes without `data`.
-        timeout: seconds that a request to the model may take, waiting included.
-        say: is given the line with the address.
+        port: the port; 0 takes a free one.
+        open_browser: open the page in a browser.
+        data: the samples of `runs`, if these are not drawn; without runs, images to start with (the
+            first `N_EXAMPLES`). A packaged model starts with drawn scenes. The mean visual token is
+            taken over the first of them, or over drawn scenes if there is no `data`.
+        timeout: maximum seconds for a request to the model, waiting included.
+        say: called with the line that contains the address.
 
     Raises:
-        InputError: an address that cannot be listened on, or a copy without the front end.
-        MissingExtraError: without the extra "serve".
+        InputError: cannot listen on the address, or this copy lacks the front end.
+        MissingExtraError: the extra "serve" is not installed.
     """
     try:
         import uvicorn  # noqa: F401
@@ -93,7 +95,7 @@ def _check(port: int, timeout: float) -> None:
 
 
 def _library(vlm: VLM, runs: Sequence[StudyRun], data: Sequence[Sample] | None) -> Library | None:
-    """The documents that the page begins with; None without runs and images."""
+    """Returns the documents that the page starts with; None without runs and images."""
     from ..data import scenes
     from ..pocket import MODELS
     from ._library import Library
@@ -120,7 +122,7 @@ def run_app(app: object, listener: socket.socket, *, open_at: str | None = None)
     """Serves an application on `listener` until it is interrupted.
 
     Args:
-        open_at: an address that the browser opens, or None.
+        open_at: an address to open in the browser, or None.
     """
     if open_at is not None:
         threading.Timer(0.5, webbrowser.open, [open_at]).start()
@@ -128,7 +130,7 @@ def run_app(app: object, listener: socket.socket, *, open_at: str | None = None)
 
 
 def server_of(app: object) -> uvicorn.Server:
-    """The server of an application, with all bounds; it serves what `listen` gives."""
+    """Returns a server for an application, with all limits; it serves what `listen` returns."""
     import uvicorn
 
     from ._protocol import BoundedProtocol, most_connections
@@ -144,7 +146,7 @@ def server_of(app: object) -> uvicorn.Server:
         server_header=False,
         ws="none",
         timeout_keep_alive=10,
-        # Whoever holds half a body must not hold the server when it stops.
+        # A client that has sent half a body must not delay the shutdown.
         timeout_graceful_shutdown=1,
         h11_max_incomplete_event_size=32_768,
     )
@@ -162,22 +164,22 @@ def is_loopback(host: str) -> bool:
 
 
 def host_names(host: str) -> tuple[str, ...]:
-    """Names that a server on `host` answers to."""
+    """Returns the names that a server on `host` answers to."""
     names = ["localhost", "127.0.0.1", "::1", host]
     local = is_loopback(host)
     return tuple(names if local else [*names, socket.gethostname(), socket.getfqdn()])
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket on an address; port 0 takes a free one. Raises InputError where it cannot."""
+    """Returns a listening socket; port 0 takes a free one. Raises InputError on failure."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named because asyncio sets TCP_NODELAY only on sockets that name it. Without,
-    # every answer on a kept connection waits some 40 ms for the client's acknowledgement.
+    # Name the protocol: asyncio sets TCP_NODELAY only on sockets that do. Without it, every
+    # response on a kept-alive connection waits some 40 ms for the client's acknowledgement.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        # From here on connections wait for the server, which is told of before it accepts any.
+        # From now on connections queue until the server, announced before, accepts them.
         listener.listen()
     except OSError as error:
         listener.close()
@@ -189,7 +191,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address_of(host: str, port: int) -> str:
-    """The address to type into a browser."""
+    """Returns the address to open in a browser."""
     if host in ("0.0.0.0", "::", ""):
         host = socket.gethostname()
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"

@@ -1,4 +1,4 @@
-"""The live page: routes over one model. Nothing in a request names a file."""
+"""The live page: routes over one model. No request names a file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 KEPT_IMAGES, IMAGE_MEMORY = 12, 1_000_000_000
-"""Uploaded images of one client, and bytes of all clients' together."""
+"""Maximum number of uploaded images of one client, and bytes of all clients' images."""
 KEPT_DOCUMENTS = 64
 KEPT_PICTURES = 256
 MAX_SWEEPS, SWEEPS_OF_ONE = 64, 4
@@ -54,12 +54,12 @@ _log = logging.getLogger(__name__)
 
 
 class App:
-    """What the routes share.
+    """State shared by the routes.
 
     Args:
         session: runs of the model.
         library: the run directories that the server was started with, or None.
-        timeout: seconds that a request may wait and be worked on.
+        timeout: maximum seconds for a request, waiting included.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class App:
         self._decoding = asyncio.Semaphore(2)
 
     def client(self, request: Request) -> str:
-        """The client of a request, which has its own place in the queue, runs and images."""
+        """Returns the client of a request; each has its own queue, runs and images."""
         address = "" if request.client is None else request.client.host
         return self.clients.of(request.cookies.get(CLIENT_COOKIE), address)
 
     async def run(self, request: Request, work: Callable[[], T]) -> T:
-        """Does `work` in the model's thread."""
+        """Calls `work` in the model's thread."""
         return await self.worker.run(
             self.client(request), work, self.timeout, request.is_disconnected
         )
@@ -93,7 +93,7 @@ class App:
             return await asyncio.to_thread(open_image, content, max_pixels=self.limits.pixels)
 
     async def document(self, request: Request, key: str) -> bytes:
-        """A document of the run directories; raises HTTPException 404 for an unknown key."""
+        """Returns a document of the run directories; HTTPException 404 for an unknown key."""
         if key in self.documents:
             self.documents.move_to_end(key)
             return self.documents[key]
@@ -101,13 +101,15 @@ class App:
         if library is None or key == "manifest":
             raise HTTPException(404, "there is no such document")
         try:
-            found = await self.run(request, lambda: text_of(library.document(key)).encode("ascii"))
+            content = await self.run(
+                request, lambda: text_of(library.document(key)).encode("ascii")
+            )
         except KeyError:
             raise HTTPException(404, "there is no such document") from None
-        self.documents[key] = found
+        self.documents[key] = content
         while len(self.documents) > KEPT_DOCUMENTS:
             self.documents.popitem(last=False)
-        return found
+        return content
 
     async def sample_image(self, request: Request, index: int) -> Image.Image:
         library = self.library
@@ -119,7 +121,7 @@ class App:
         return image
 
     async def picture(self, request: Request, folder: str, index: int) -> bytes:
-        """A sample's image or thumbnail as JPEG."""
+        """Returns a sample's image or thumbnail as JPEG."""
         key = folder, index
         if key not in self.pictures:
             image = await self.sample_image(request, index)
@@ -134,18 +136,21 @@ class App:
     def manifest(self) -> ViewerManifest:
         vlm, library = self.session.vlm, self.library
         methods = [
-            CapabilityFacts(one.name, one.supported, one.why) for one in vlm.capabilities.methods
+            CapabilityFacts(method.name, method.supported, method.why)
+            for method in vlm.capabilities.methods
         ]
-        known = {one.name for one in methods}
-        ours = library.manifest() if library is not None else None
-        more = [] if ours is None else [one for one in ours.capabilities if one.name not in known]
+        known = {method.name for method in methods}
+        kept = library.manifest() if library is not None else None
+        more = (
+            [] if kept is None else [view for view in kept.capabilities if view.name not in known]
+        )
         return ViewerManifest(
             mode="live",
             title=f"{vlm.name.rstrip('/').rpartition('/')[2]}, live",
             model=model_facts(vlm),
             capabilities=[*methods, *more],
-            studies=() if ours is None else ours.studies,
-            samples=() if ours is None else ours.samples,
+            studies=() if kept is None else kept.studies,
+            samples=() if kept is None else kept.samples,
             mean=self.session.mean_of,
         )
 
@@ -161,14 +166,17 @@ def make_app(
     timeout: float = 120.0,
     session: Session | None = None,
 ) -> Guard:
-    """The server's application.
+    """Makes the server's application.
 
     Args:
+        vlm: the model.
         library: documents of the run directories that may be read.
-        token: what every request must show; None for none.
+        token: token that every request must present; None to require none.
         names: host names that the server answers to.
-        any_address: it also answers to every IP address.
-        timeout: seconds that a request may take, waiting included.
+        any_address: also answer to every IP address.
+        limits: limits of requests and responses.
+        timeout: maximum seconds for a request, waiting included.
+        session: runs of the model; made anew if None.
     """
     limits = limits or Limits()
     state = App(session or Session(vlm), library, limits, timeout)
@@ -190,7 +198,7 @@ def make_app(
     _library_routes(api, state)
     _live_routes(api, state)
     _sweeps(api, state)
-    # Outermost, so that the answers to errors pass it as well.
+    # Outermost, so that error responses pass it as well.
     return Guard(
         api,
         token=token,
@@ -226,29 +234,19 @@ def _errors(api: FastAPI) -> None:
     async def refused(_: Request, error: HTTPException) -> Response:
         return _error(error.status_code, str(error.detail))
 
-    @api.exception_handler(BusyError)
-    async def busy(_: Request, error: BusyError) -> Response:
-        return _error(429 if error.client else 503, str(error))
-
-    @api.exception_handler(LateError)
-    async def late(_: Request, error: LateError) -> Response:
-        return _error(504, str(error))
-
     @api.exception_handler(LeftError)
     async def left(_: Request, error: LeftError) -> Response:
         return _error(503, "the client left")
 
-    @api.exception_handler(RetinoscopeError)
-    async def told(_: Request, error: RetinoscopeError) -> Response:
-        return _error(404 if isinstance(error, GoneError) else 400, str(error))
+    async def failed(_: Request, error: Exception) -> Response:
+        return _error(*_status_of(error))
 
-    @api.exception_handler(Exception)
-    async def unexpected(_: Request, error: Exception) -> Response:
-        return _error(*_told(error))
+    for kind in (BusyError, LateError, RetinoscopeError, Exception):
+        api.add_exception_handler(kind, failed)
 
 
-def _told(error: Exception) -> tuple[int, str]:
-    """Status and line of an error; what is unexpected goes to the server's log only."""
+def _status_of(error: Exception) -> tuple[int, str]:
+    """Returns an error's status and text; the server's log alone gets unexpected ones."""
     if isinstance(error, BusyError):
         return (429 if error.client else 503), str(error)
     if isinstance(error, LateError):
@@ -258,7 +256,7 @@ def _told(error: Exception) -> tuple[int, str]:
     if is_out_of_memory(error):
         return 507, "the model ran out of memory: choose fewer tokens or a smaller image"
     _log.error("a request failed", exc_info=error)
-    return 500, "the server met an error that it did not expect; its terminal says more"
+    return 500, "the server met an unexpected error; see its terminal for details"
 
 
 def _pages(api: FastAPI, state: App, token: str | None) -> None:
@@ -288,8 +286,8 @@ def _library_routes(api: FastAPI, state: App) -> None:
     @api.get("/api/manifest")
     async def manifest(request: Request) -> Response:
         if "manifest" not in state.documents:
-            found = await state.run(request, state.manifest)
-            state.documents["manifest"] = text_of(found).encode("ascii")
+            built = await state.run(request, state.manifest)
+            state.documents["manifest"] = text_of(built).encode("ascii")
         return Response(state.documents["manifest"], media_type="application/json")
 
     @api.get("/api/data/{key}")
@@ -365,9 +363,9 @@ def _live_routes(api: FastAPI, state: App) -> None:
 
     async def timed(request: Request, work: Callable[[], object]) -> Response:
         start = time.perf_counter()
-        found = plain(await state.run(request, work))
-        assert isinstance(found, dict)
-        return _json({"ms": (time.perf_counter() - start) * 1000} | found)
+        document = plain(await state.run(request, work))
+        assert isinstance(document, dict)
+        return _json({"ms": (time.perf_counter() - start) * 1000} | document)
 
 
 def _png(image: Image.Image) -> bytes:
@@ -381,8 +379,8 @@ def _png(image: Image.Image) -> bytes:
 def _sweeps(api: FastAPI, state: App) -> None:
     @api.post("/api/sweep")
     async def sweep(request: Request, asked: SweepRequest) -> Response:
-        mine = state.sweeps[state.client(request)] >= SWEEPS_OF_ONE
-        if mine or len(state.jobs) >= MAX_SWEEPS:
+        full = state.sweeps[state.client(request)] >= SWEEPS_OF_ONE
+        if full or len(state.jobs) >= MAX_SWEEPS:
             raise HTTPException(429, "too many sweeps at once: wait for one, or cancel it")
         work = await state.run(request, lambda: state.session.sweep(asked))
         return StreamingResponse(
@@ -393,13 +391,13 @@ def _sweeps(api: FastAPI, state: App) -> None:
     async def cancel(name: str) -> Response:
         job = state.jobs.get(name)
         if job is None:
-            raise HTTPException(404, "there is no such job (any more)")
+            raise HTTPException(404, "there is no such job, or it has ended")
         job.set()
         return _json({"cancelled": name, "ms": 0})
 
 
 async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
-    """One line as each piece is done. It ends with the client: the server stops reading it."""
+    """Yields a line as each piece is done; ends when the client leaves."""
     name, cancelled = secrets.token_hex(8), asyncio.Event()
     state.jobs[name] = cancelled
     state.sweeps[client] += 1
@@ -413,7 +411,7 @@ async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
             yield _line({"done": work.done, "total": work.total})
         yield _line({"result": work.document()})
     except Exception as error:
-        yield _line({"error": _told(error)[1]})
+        yield _line({"error": _status_of(error)[1]})
     finally:
         state.jobs.pop(name, None)
         state.sweeps[client] -= 1

@@ -1,6 +1,6 @@
-"""A live model: runs that are kept for a while, and the answers to requests about them.
+"""A live model: runs that are kept for a while, and answers to requests about them.
 
-All methods compute in the calling thread; the server calls them in its model's one thread.
+All methods compute in the calling thread; the server calls them in its single model thread.
 """
 
 from __future__ import annotations
@@ -70,26 +70,27 @@ if TYPE_CHECKING:
 
 N_CANDIDATES = 10
 KEPT_RUNS = 16
-"""Of one client."""
+"""Maximum number of runs of one client."""
 KEPT_WORDS = 64
 MEAN_IMAGES = 32
 Item = TypeVar("Item")
 
 
 class GoneError(InputError):
-    """A run or an image that is not, or no longer, kept."""
+    """A run or an image that is unknown or no longer kept."""
 
 
 class ClientItems(Generic[Item]):
     """Each client's latest items, by names that cannot be guessed; thread-safe.
 
-    A client that has too many loses its own, the one used longest ago. Where all together take too
-    much memory, the client that holds the most loses one, never the one just added.
+    A client with too many loses its own least recently used one. If all items together take too
+    much memory, the client that holds the most loses one, but never the one just added.
 
     Args:
-        most: things of one client.
-        memory: bytes of all.
-        size: of a thing, in bytes.
+        most: maximum number of items of one client.
+        what: name of an item in errors.
+        memory: maximum bytes of all items.
+        size: returns an item's size in bytes.
     """
 
     def __init__(self, most: int, what: str, memory: int, size: Callable[[Item], int]) -> None:
@@ -108,9 +109,11 @@ class ClientItems(Generic[Item]):
             if self._counts[client] > self._most:
                 self._drop(client)
             while self._bytes.total() > self._memory and len(self._items) > 1:
-                # The one just added is not to go, so its client needs another one to lose.
-                several = [one for one in self._counts if one != client or self._counts[one] > 1]
-                self._drop(max(several, key=lambda one: self._bytes[one]))
+                # The item just added stays, so its own client must have another one to lose.
+                several = [
+                    name for name in self._counts if name != client or self._counts[name] > 1
+                ]
+                self._drop(max(several, key=self._bytes.__getitem__))
         return name
 
     def _drop(self, client: str) -> None:
@@ -121,7 +124,7 @@ class ClientItems(Generic[Item]):
             del self._counts[client], self._bytes[client]
 
     def __getitem__(self, name: str) -> Item:
-        """Raises GoneError for a name that is not known."""
+        """Returns an item; raises GoneError for an unknown name."""
         with self._lock:
             if name not in self._items:
                 raise GoneError(
@@ -144,7 +147,7 @@ class Live:
     _lens: Lens | None = field(default=None)
 
     def lens(self) -> Lens:
-        """All positions, for words' probabilities and ranks."""
+        """Returns a lens at all positions, for words' probabilities and ranks."""
         if self._lens is None or self.words >= KEPT_WORDS:
             self._lens = self.run.lens(top_k=1, positions=lens_positions(self.run.sequence))
             self.words = 0
@@ -156,14 +159,15 @@ class Session:
     """Runs of one model.
 
     Args:
-        data: the mean visual token is taken over its first `MEAN_IMAGES`; over drawn scenes where
-            there is none, or none that can be opened again by name.
+        vlm: the model.
+        data: the mean visual token is taken over the first `MEAN_IMAGES` of these samples, or
+            over drawn scenes if it is None or cannot be reopened by name.
     """
 
     def __init__(self, vlm: VLM, data: Sequence[Sample] | None = None) -> None:
         self.vlm = vlm
         self.runs: ClientItems[Live] = ClientItems(
-            KEPT_RUNS, "run", budget(None, vlm.device), _held
+            KEPT_RUNS, "run", budget(None, vlm.device), _bytes_of
         )
         source = None if data is None else source_of(data)
         if data is None or source is None:
@@ -174,7 +178,7 @@ class Session:
         self._mean: Mean | None = None
 
     def mean(self) -> Mean:
-        """The mean visual token, taken when it is first asked for."""
+        """Returns the mean visual token, computed when first needed."""
         if self._mean is None:
             self._mean = fill.mean(self.vlm, self._samples, cache=False)
         return self._mean
@@ -186,7 +190,7 @@ class Session:
     def ask(
         self, image: Image.Image, ask: RunRequest, src: str, client: str = ""
     ) -> tuple[str, SampleDocument, AnswerDocument]:
-        """Runs a prompt for `client`. Raises InputError as `vlm.prompt` does."""
+        """Runs a prompt for `client`; raises InputError as `vlm.prompt` does."""
         start = time.perf_counter()
         prompt = self.vlm.prompt(image, ask.question, ask.prefill, raw=ask.raw)
         run = self.vlm.run(prompt)
@@ -195,7 +199,7 @@ class Session:
         return name, live_sample(run, name, src), answer
 
     def generate(self, ask: GenerateRequest) -> AnswerDocument:
-        """The whole greedy continuation, under edits if there are any."""
+        """Returns the whole greedy continuation, under edits if there are any."""
         live, start = self.runs[ask.run], time.perf_counter()
         effects = self._effects(live, ask.edits)
         text = effects.generate(ask.max_new_tokens).texts[0]
@@ -214,11 +218,11 @@ class Session:
         return attention_of(self.runs[ask.run].run, ask.query)
 
     def effect(self, ask: EffectRequest) -> EffectDocument:
-        """One forward pass under all edits together."""
+        """Runs one forward pass under all edits together."""
         live = self.runs[ask.run]
         before = self._answer(live.run, live.run.logits, "clean", time.perf_counter())
         if any(isinstance(edit, AblateEdit) and edit.fill == "mean" for edit in ask.edits):
-            # Taken once for all; it is no part of this edit's time.
+            # Computed once for all edits, so its time does not count.
             self.mean()
         start = time.perf_counter()
         effects = self._effects(live, ask.edits)
@@ -227,7 +231,7 @@ class Session:
         word = None
         if ask.word is not None:
             piece = likely_pieces(live.run, ask.word)[0]
-            changed = (_probs(one)[piece] for one in (live.run.logits, logits))
+            changed = (_probs(scores)[piece] for scores in (live.run.logits, logits))
             word = WordChange(ask.word, *(float(value) for value in changed))
         asked = live.ask
         return EffectDocument(
@@ -249,18 +253,12 @@ class Session:
         )
 
     def sweep(self, ask: SweepRequest) -> Sweep:
-        """The pieces of a sweep over windows of layers, computed one by one."""
-        live = self.runs[ask.run]
-        return Sweep(live.run, ask)
+        """Returns a sweep over windows of layers, computed step by step."""
+        return Sweep(self.runs[ask.run].run, ask)
 
     def _effects(self, live: Live, edits: Sequence[Edit]) -> Effects:
-        found = interventions(
-            live.run,
-            edits,
-            self.mean,
-            lambda name: self.runs[name].run,
-        )
-        return live.run.counterfactuals([found])
+        edit = interventions(live.run, edits, self.mean, lambda name: self.runs[name].run)
+        return live.run.counterfactuals([edit])
 
     def _answer(
         self,
@@ -273,7 +271,7 @@ class Session:
         probs, ids = _probs(logits).topk(min(N_CANDIDATES, len(logits)))
         words = run.adapter.vocabulary.texts(ids.tolist())
         candidates = [
-            Candidate(*one) for one in zip(words, ids.tolist(), probs.tolist(), strict=True)
+            Candidate(*values) for values in zip(words, ids.tolist(), probs.tolist(), strict=True)
         ]
         ms = (time.perf_counter() - start) * 1000
         chosen = candidates[0]
@@ -281,10 +279,10 @@ class Session:
 
 
 class Sweep:
-    """A knockout from some tokens to a target in every window of layers.
+    """A knockout from some tokens to a target, in every window of layers.
 
     Raises:
-        InputError: no such tokens or target, or a window wider than the model is deep.
+        InputError: tokens or target do not exist, or the window is wider than the model is deep.
     """
 
     CHUNK = 4
@@ -296,7 +294,7 @@ class Sweep:
         run.resolve(cuts[:1])
         self._run, self._cuts = run, cuts
         self._target = ask.target if isinstance(ask.target, str) else "positions"
-        self._found: list[float] = []
+        self._probs: list[float] = []
         self._ms = 0.0
         self._answer = int(run.logits.argmax())
 
@@ -306,23 +304,23 @@ class Sweep:
 
     @property
     def done(self) -> int:
-        return len(self._found)
+        return len(self._probs)
 
     def step(self) -> None:
         """Computes the next few windows."""
         start = time.perf_counter()
         chosen = self._cuts[self.done : self.done + self.CHUNK]
         logits = self._run.counterfactuals(chosen).logits
-        self._found += _probs(logits)[:, self._answer].tolist()
+        self._probs += _probs(logits)[:, self._answer].tolist()
         self._ms += (time.perf_counter() - start) * 1000
 
     def document(self) -> SweepDocument:
-        """The document of a finished sweep."""
+        """Returns the document of a finished sweep."""
         return SweepDocument(
             sources=["selection"],
             targets=[self._target],
             windows=[WindowFacts(w.name, w.first, w.last) for w in self.windows],
-            value=np.array(self._found, dtype=np.float32)[None, None],
+            value=np.array(self._probs, dtype=np.float32)[None, None],
             before=float(_probs(self._run.logits)[self._answer]),
             word=self._run.adapter.vocabulary.texts([self._answer])[0],
             ms=self._ms,
@@ -330,7 +328,7 @@ class Sweep:
 
 
 def live_sample(run: Run, name: str, src: str) -> SampleDocument:
-    """The sample document of a live run, without ground truth."""
+    """Returns the sample document of a live run, without ground truth."""
     image = run.prompt.images[0] if run.prompt.images else None
     return SampleDocument(
         index=-1,
@@ -343,15 +341,18 @@ def live_sample(run: Run, name: str, src: str) -> SampleDocument:
     )
 
 
-def _held(live: Live) -> int:
-    """Bytes that a run holds, at most: hidden states, keys and values, embeddings, what its lens
-    copies of the states and finds, and its image as it was given and as the model takes it."""
+def _bytes_of(live: Live) -> int:
+    """Returns an upper bound of the bytes that a run holds.
+
+    These are hidden states, keys and values, embeddings, its lens's copies of the states and its
+    results, and the image as given and as the model takes it.
+    """
     run = live.run
-    # At each layer and position: four vectors; a lens's best word, and 64-bit ranks of its words.
+    # Per layer and position: four vectors; a lens's best word, and 64-bit ranks of its words.
     place = 4 * run.adapter.d_model * run.embeddings.element_size() + 8 * (KEPT_WORDS + 3)
     pixels = sum(3 * image.width * image.height for image in run.prompt.images)
-    taken = sum(one.nbytes for image in run.inputs.pixels for one in image.values())
-    return place * (run.adapter.n_layers + 1) * run.n + pixels + taken
+    inputs = sum(tensor.nbytes for image in run.inputs.pixels for tensor in image.values())
+    return place * (run.adapter.n_layers + 1) * run.n + pixels + inputs
 
 
 def _probs(logits: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The page in a notebook: the same views of a run, a lens or effects that are in memory."""
+"""The page in a notebook: the same views of a run, a lens or effects in memory."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ TOP_K = 5
 
 
 def show(thing: object) -> AnyWidget:
-    """A notebook widget of a run, a lens or effects.
+    """Returns a notebook widget of a run, a lens or effects.
 
     The widget asks this process for what it needs: words, attention rows, edits and their answers.
 
     Raises:
-        InputError: another thing, or a lens whose run is gone.
-        MissingExtraError: without the extra "notebook".
+        InputError: `thing` is something else, or a lens whose run no longer exists.
+        MissingExtraError: the extra "notebook" is not installed.
     """
     if isinstance(thing, Effects):
         return _widget(thing.run, "effects", _of_effects(thing))
@@ -44,7 +44,7 @@ def show(thing: object) -> AnyWidget:
         run = thing.of
         if not isinstance(run, Run):
             raise InputError(
-                "expected a lens whose run is still there, got one without: keep the run in a "
+                "expected a lens whose run still exists, got one without: keep the run in a "
                 "variable"
             )
         return _widget(run, "lens", {"lens-0": lens_document(thing)})
@@ -54,7 +54,7 @@ def show(thing: object) -> AnyWidget:
 
 
 def documents_of(run: Run, more: Mapping[str, object], session: Session, name: str) -> dict:
-    """Everything that the page reads at once, by key."""
+    """Returns all documents that the page reads at the start, by key."""
     from ._session import live_sample
 
     capabilities = run.vlm.capabilities.methods
@@ -63,15 +63,15 @@ def documents_of(run: Run, more: Mapping[str, object], session: Session, name: s
         mode="widget",
         title=run.vlm.name.rstrip("/").rpartition("/")[2],
         model=model_facts(run.vlm),
-        capabilities=[CapabilityFacts(one.name, one.supported, one.why) for one in capabilities],
+        capabilities=[CapabilityFacts(m.name, m.supported, m.why) for m in capabilities],
         studies=(),
         samples=[SampleFacts(0, name, run.prompt.text, None, (), {})],
         mean=session.mean_of,
     )
-    found: dict[str, object] = {"manifest": manifest, "sample-0": replace(sample, index=0)}
+    documents: dict[str, object] = {"manifest": manifest, "sample-0": replace(sample, index=0)}
     if run.vlm.capabilities.supports("attention"):
-        found["attention-0"] = attention_of(run)
-    return {key: plain(document) for key, document in (found | dict(more)).items()}
+        documents["attention-0"] = attention_of(run)
+    return {key: plain(document) for key, document in (documents | dict(more)).items()}
 
 
 def _of_effects(effects: Effects) -> dict[str, object]:
@@ -112,23 +112,23 @@ def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
 
     session = Session(run.vlm)
     prompt = run.prompt
-    # `model_construct`: the run is there already, however long its text is.
+    # `model_construct` skips validation: the run exists, however long its text is.
     asked = RunRequest.model_construct(
         image="widget", question=prompt.text, prefill=prompt.prefill, raw=False
     )
     name = session.runs.add(Live(run, asked))
-    found = Microscope(documents=documents_of(run, more, session, name), view=view, run=name)
+    widget = Microscope(documents=documents_of(run, more, session, name), view=view, run=name)
     calls = calls_of(session)
 
     def answer(widget: Any, content: object, buffers: object) -> None:
         widget.send(reply_to(calls, content))
 
-    found.on_msg(answer)
-    return found
+    widget.on_msg(answer)
+    return widget
 
 
 def calls_of(session: Session) -> dict[str, Callable[[object], object]]:
-    """The functions that the page may call, by the server's paths."""
+    """Returns the functions that the page may call, by the server's paths."""
     from ._requests import (
         AttentionRequest,
         EffectRequest,
@@ -155,7 +155,7 @@ def calls_of(session: Session) -> dict[str, Callable[[object], object]]:
 
 
 def reply_to(calls: Mapping[str, Callable[[object], object]], content: object) -> dict:
-    """The widget's answer to a message of the page."""
+    """Returns the widget's reply to a message of the page."""
     from pydantic import ValidationError
 
     message = content if isinstance(content, Mapping) else {}

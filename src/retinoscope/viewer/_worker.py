@@ -16,7 +16,7 @@ POLL = 0.2
 
 
 class BusyError(Exception):
-    """The queue is full; `client` tells whether this client's own part of it is."""
+    """The queue is full; `client` is true if it is this client's own part."""
 
     def __init__(self, client: bool) -> None:
         whose = "your earlier requests are" if client else "the model is"
@@ -25,7 +25,7 @@ class BusyError(Exception):
 
 
 class LateError(Exception):
-    """No answer in time."""
+    """There was no answer in time."""
 
 
 class LeftError(Exception):
@@ -33,11 +33,11 @@ class LeftError(Exception):
 
 
 class ModelWorker:
-    """Runs work in one thread, the clients in turn, each client's own in order.
+    """Runs work in one thread: clients take turns, each client's own work runs in order.
 
     Args:
-        per_client: longest queue of one client.
-        in_all: longest queue of all together.
+        per_client: maximum length of one client's queue.
+        in_all: maximum length of all queues together.
     """
 
     def __init__(self, per_client: int = PER_CLIENT, in_all: int = IN_ALL) -> None:
@@ -49,11 +49,11 @@ class ModelWorker:
         self._thread.start()
 
     def submit(self, client: str, work: Callable[[], T]) -> Future[T]:
-        """Queues `work` for `client`; raises BusyError where there is no room."""
+        """Queues `work` for `client`; raises BusyError if there is no room."""
         future: Future[T] = Future()
         with self._changed:
-            mine = self._queues.get(client)
-            if mine is not None and len(mine) >= self._per_client:
+            queue = self._queues.get(client)
+            if queue is not None and len(queue) >= self._per_client:
                 raise BusyError(client=True)
             if self._closed or sum(map(len, self._queues.values())) >= self._in_all:
                 raise BusyError(client=False)
@@ -68,18 +68,20 @@ class ModelWorker:
         timeout: float,
         gone: Callable[[], Awaitable[bool]] | None = None,
     ) -> T:
-        """Queues `work` and waits for it.
+        """Queues `work` and waits for its result.
 
-        Work that is late or whose client left is taken out of the queue, or, if it has begun,
-        finished and thrown away.
+        Work that is late or whose client left is taken out of the queue or, if it has started,
+        finished and discarded.
 
         Args:
-            timeout: seconds.
-            gone: says whether the client has left.
+            client: the client whose queue is used.
+            work: called in the model's thread.
+            timeout: maximum seconds to wait.
+            gone: returns whether the client has left.
 
         Raises:
-            BusyError: no room in the queue.
-            LateError: no answer in time.
+            BusyError: there is no room in the queue.
+            LateError: there was no answer in time.
             LeftError: the client left.
         """
         future = self.submit(client, work)
@@ -103,7 +105,7 @@ class ModelWorker:
                 future.cancel()
 
     def close(self) -> None:
-        """No more work; what waits is cancelled."""
+        """Stops the thread after its current work; cancels what is queued."""
         with self._changed:
             self._closed = True
             for queue in self._queues.values():
@@ -121,7 +123,7 @@ class ModelWorker:
             client, queue = self._queues.popitem(last=False)
             item = queue.popleft()
             if queue:
-                # To the end: the other clients come first.
+                # To the end, so that the other clients come first.
                 self._queues[client] = queue
             return item
 
@@ -131,10 +133,8 @@ class ModelWorker:
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                found = work()
+                future.set_result(work())
             except BaseException as error:
                 future.set_exception(error)
-            else:
-                future.set_result(found)
-            # Not until the next request comes: a run can be gigabytes.
+            # Do not hold the result until the next request comes: a run can take gigabytes.
             del item, work, future

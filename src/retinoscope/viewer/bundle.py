@@ -1,4 +1,4 @@
-"""A page of this package: its shell, and the front end that is built for it."""
+"""A page of this package: its HTML shell and its built front end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import InputError
 
 
 def media_types(bundle: str) -> dict[str, str]:
-    """Files of a front end that its page loads, and their media types."""
+    """Returns the files of a front end that its page loads, with their media types."""
     return {
         f"{bundle}.js": "text/javascript; charset=utf-8",
         f"{bundle}.css": "text/css; charset=utf-8",
@@ -17,8 +17,8 @@ def media_types(bundle: str) -> dict[str, str]:
 
 
 def shell(bundle: str, title: str, body: str) -> bytes:
-    """index.html around `body`: no script and no style in it, so that a strict content security
-    policy holds."""
+    """Returns index.html around `body`, without inline script or style, as a strict content
+    security policy requires."""
     return (
         "<!doctype html>\n"
         '<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -33,10 +33,10 @@ def shell(bundle: str, title: str, body: str) -> bytes:
 
 
 def read_asset(folder: Traversable, name: str) -> bytes:
-    """A file of a built front end.
+    """Returns a file of a built front end.
 
     Raises:
-        InputError: this copy of retinoscope was made without the front end.
+        InputError: this copy of retinoscope was built without the front end.
     """
     try:
         return (folder / name).read_bytes()

@@ -1,4 +1,4 @@
-"""How every page of this package is served: a guard before its routes, an address, a token.
+"""Serving of every page of this package: a guard before its routes, an address, a token.
 
 Needs the extra "serve".
 """
