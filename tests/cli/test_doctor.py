@@ -84,7 +84,7 @@ def test_what_is_refused_is_said_with_the_reason(
     out = tmp_path / "a.svg"
     assert main(["doctor", str(tmp_path / "model"), "--out", str(out)]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    assert "attention no its blocks get the image's states" in text
+    assert "attention no its blocks receive the image's states" in text
     assert "hide patches with vlm.adapter.hide_patches" in text
     assert "68 visual tokens, 4 tiles" in text
     # Class tokens have no box.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -193,6 +194,15 @@ def test_images_alone_are_refused_before_the_model_is_loaded(
     def loaded(*_: object, **__: object) -> None:
         raise AssertionError("the model was loaded")
 
+    # Modules imported while `load` is replaced would keep it for later tests.
+    for module in (
+        "_planted_check",
+        "_untrained",
+        "group.planted",
+        "group.subjects",
+        "probe.sources",
+    ):
+        importlib.import_module(f"retinoscope.studies.{module}")
     monkeypatch.setattr("retinoscope.engine.load", loaded)
     monkeypatch.setattr("retinoscope.encoders.load", loaded)
     (tmp_path / "in").mkdir()

@@ -99,7 +99,7 @@ def trained(parts, tmp_path_factory):
 
 
 def opened(folder: Path, parts: Parts):
-    with pytest.warns(UserWarning, match="another model"):
+    with pytest.warns(UserWarning, match="4-bit weights"):
         return smol.build(folder, language=parts.language, vision=parts.vision)
 
 

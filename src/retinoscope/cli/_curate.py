@@ -65,7 +65,7 @@ class Choice:
 
     def filters(self, seed: int) -> tuple[Filter, ...]:
         """The filters in order; `seed` is the seed of the noise."""
-        from .. import curation as of
+        from .. import curation
 
         rule = self.mode or ("paper" if self.paper else "corrected")
         low, high, at_most, first = self.min_area, self.max_area, self.at_most, self.first
@@ -73,14 +73,14 @@ class Choice:
             low, high = 1000 if low is None else low, 2000 if high is None else high
             at_most, first = at_most or 3, first or 1
         chosen: tuple[tuple[object, Filter], ...] = (
-            (True, of.OneInstance()),
-            (low is not None or high is not None, of.Area(low, high, rule)),
-            (at_most, of.AtMost(at_most or 1)),
-            (self.has_question, of.HasQuestion()),
-            (first, of.First(first or 1)),
-            (True, of.SurvivesCrop(rule)),
-            (self.paper or self.hallucination, of.Hallucination(rule, seed=seed)),
-            *((True, of.BaselineCorrect(task, rule)) for task in self.baseline),
+            (True, curation.OneInstance()),
+            (low is not None or high is not None, curation.Area(low, high, rule)),
+            (at_most, curation.AtMost(at_most or 1)),
+            (self.has_question, curation.HasQuestion()),
+            (first, curation.First(first or 1)),
+            (True, curation.SurvivesCrop(rule)),
+            (self.paper or self.hallucination, curation.Hallucination(rule, seed=seed)),
+            *((True, curation.BaselineCorrect(task, rule)) for task in self.baseline),
         )
         return tuple(filter_ for wanted, filter_ in chosen if wanted)
 
