@@ -11,12 +11,23 @@ import pytest
 from retinoscope.stats import cluster_share, half_of, holm, paired_difference, wilson
 from retinoscope.store import ResultsScan
 from retinoscope.studies import _parts
-from retinoscope.studies._best import Candidates, peak
+from retinoscope.studies._best import Candidates, CandidateSums
+from retinoscope.studies._best import peak as peak_of
 from retinoscope.studies.registry import columns_of, summaries_of
 from retinoscope.studies.token_sets import RING_1
 from tests.studies.tabled import tabled
 
 LAYERS = Candidates(("layer",), label=lambda layer: f"layer {layer}")
+
+
+def peak(candidates, ours, control, **options):
+    """Of rows, in two frames."""
+    sums = []
+    for rows in (ours, control):
+        sums.append(None if rows is None else CandidateSums(candidates))
+        for some in () if rows is None else (rows[::2], rows[1::2]):
+            sums[-1].add(some.with_columns(pl.col("sample").cast(pl.Categorical)), pl.col("value"))
+    return peak_of(candidates, *sums, **options)
 
 
 def _rows(values: np.ndarray) -> pl.DataFrame:

@@ -55,30 +55,81 @@ class Candidates:
     where: pl.Expr = field(default_factory=lambda: pl.lit(True))
     label: Callable[..., str] = str
 
-    def of(self, rows: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
-        """The rows of the candidates with `value` in the column "value"."""
-        return rows.filter(self.where).with_columns(value=value.cast(pl.Float64))
+
+class CandidateSums:
+    """Each image's sum at each candidate, from the rows of a part a few at a time.
+
+    Memory goes with images times candidates, whatever the number of rows.
+    """
+
+    def __init__(self, candidates: Candidates) -> None:
+        self.n_rows = 0
+        self._candidates = candidates
+        self._names: dict[int, str] = {}
+        self._sums: dict[tuple, Float[np.ndarray, "2 image"]] = {}
+
+    def add(self, rows: pl.DataFrame, value: pl.Expr) -> None:
+        """Counts the rows of these candidates; their column "sample" is a polars.Categorical."""
+        chosen = rows.filter(self._candidates.where)
+        self.n_rows += chosen.height
+        columns = self._candidates.columns
+        cells = (
+            chosen.select("sample", *columns, value=value.cast(pl.Float64))
+            .drop_nulls("value")
+            .group_by("sample", *columns)
+            .agg(pl.col("value").sum(), pl.len())
+        )
+        images = cells["sample"].unique()
+        self._names |= zip(images.to_physical().to_list(), images.to_list(), strict=True)
+        for candidate, some in cells.partition_by(columns, as_dict=True).items():
+            image = some["sample"].to_physical().to_numpy()
+            held = self._sums.get(candidate, np.zeros((2, 0), np.float32))
+            if (more := 1 + int(image.max()) - held.shape[1]) > 0:
+                held = np.pad(held, ((0, 0), (0, more)))
+            held[:, image] += some["value"].to_numpy(), some["len"].to_numpy()
+            self._sums[candidate] = held
+
+    @property
+    def candidates(self) -> list[tuple]:
+        """Those that have a value, in their order."""
+        return sorted(self._sums, key=lambda one: [(value is not None, value) for value in one])
+
+    @property
+    def images(self) -> dict[int, str]:
+        """Names of the images by the numbers that polars gives them."""
+        return self._names
+
+    def of(self, candidates: Sequence[tuple], images: Sequence[int]) -> Sums:
+        """The sums of these candidates and images; 0 where there is no row."""
+        top, bottom = np.zeros((2, len(images), len(candidates)), np.float32)
+        order = np.array(images, np.int64)
+        for place, candidate in enumerate(candidates):
+            if (held := self._sums.get(candidate)) is not None:
+                known = order < held.shape[1]
+                top[known, place], bottom[known, place] = held[:, order[known]]
+        return top, bottom
 
 
 def peak(
-    candidates: Candidates, ours: pl.DataFrame, control: pl.DataFrame | None, smallest: bool = False
+    candidates: Candidates,
+    ours: CandidateSums,
+    control: CandidateSums | None,
+    smallest: bool = False,
 ) -> dict[str, Scalar]:
-    """`best` of the candidates, of rows with the columns "sample" and "value".
-
-    Args:
-        ours, control: rows whose value is undefined are left out; with a column "total" a value is
-            the numerator of a ratio.
-    """
-    keys = [*candidates.columns]
-    if not ours["value"].count():
+    """`best` of the candidates."""
+    known = ours.candidates
+    if not known:
         return {"n_candidates": 0}
-    sides = [ours] if control is None or not control["value"].count() else [ours, control]
-    known = ours.filter(pl.col("value").is_not_null()).select(keys).unique().sort(keys)
-    images = pl.concat([side.select("sample") for side in sides]).unique().sort("sample")
-    sums = [_summed(side, keys, known, images) for side in sides]
-    labels = [candidates.label(*row) for row in known.rows()]
+    if control is not None and not control.candidates:
+        control = None
+    images = ours.images | ({} if control is None else control.images)
+    order = sorted(images, key=images.__getitem__)
     return best(
-        images["sample"].to_list(), labels, sums[0], sums[1] if sums[1:] else None, smallest
+        [images[image] for image in order],
+        [candidates.label(*one) for one in known],
+        ours.of(known, order),
+        None if control is None else control.of(known, order),
+        smallest,
     )
 
 
@@ -134,24 +185,6 @@ def best(
     return (
         record | interval_columns("difference", difference) | {"difference_p": number(difference.p)}
     )
-
-
-def _summed(rows: pl.DataFrame, keys: list[str], known: pl.DataFrame, images: pl.DataFrame) -> Sums:
-    """Sums of images by candidates."""
-    total = pl.col("total") if "total" in rows.columns else pl.lit(1.0)
-    cells = (
-        rows.filter(pl.col("value").is_not_null())
-        .group_by("sample", *keys)
-        .agg(top=pl.col("value").sum(), bottom=total.sum() if "total" in rows.columns else pl.len())
-        .join(images.with_row_index("_image"), on="sample")
-        .join(known.with_row_index("_candidate"), on=keys, nulls_equal=True)
-    )
-    found = np.zeros((2, images.height, known.height), np.float32)
-    found[:, cells["_image"].to_numpy(), cells["_candidate"].to_numpy()] = (
-        cells["top"].to_numpy(),
-        cells["bottom"].to_numpy(),
-    )
-    return found[0], found[1]
 
 
 def corrected(

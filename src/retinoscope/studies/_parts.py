@@ -7,7 +7,8 @@ many rows there are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from glob import glob
 from tempfile import TemporaryDirectory
 from typing import cast
 
@@ -31,10 +32,11 @@ def parts(
     columns: Sequence[str],
     together: list[str],
     where: pl.Expr,
-) -> Iterator[pl.DataFrame]:
+) -> Iterator[Iterable[pl.DataFrame]]:
     """The rows that `where` holds for, those with equal values of the columns `together` at a time.
 
-    Parts come in the order of their first rows, rows in their own order.
+    Parts come in the order of their first rows, rows in their own order; a large part comes in
+    several frames, which need not be held together.
 
     Raises:
         InputError: a damaged file.
@@ -47,7 +49,10 @@ def parts(
         for table in scan.tables(names):
             yield frame_of(table, kinds, names).filter(where)
 
-    if scan.num_rows <= BLOCK_ROWS or not together:
+    if not together:
+        yield rows(chosen)
+        return
+    if scan.num_rows <= BLOCK_ROWS:
         yield from _split(pl.concat(rows(chosen)), together)
         return
     counts = pl.concat(
@@ -63,8 +68,12 @@ def parts(
                 some.drop("_block").write_ipc(
                     f"{folder}/{block}-{number:06}.arrow", compression="lz4"
                 )
-        for block in range(block_of["_block"].n_unique()):
-            yield from _split(pl.read_ipc(f"{folder}/{block}-*.arrow"), together)
+        for (block,), some in block_of.group_by("_block", maintain_order=True):
+            files = f"{folder}/{block}-*.arrow"
+            if some.height == 1:
+                yield (pl.read_ipc(file) for file in sorted(glob(files)))
+            else:
+                yield from _split(pl.read_ipc(files), together)
 
 
 def _together(tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -89,12 +98,9 @@ def frame_of(table: pa.Table, kinds: Columns, names: Sequence[str]) -> pl.DataFr
     return frame.select(pl.col(name).cast(_HELD[kinds[name]]) for name in names)
 
 
-def _split(rows: pl.DataFrame, together: list[str]) -> Iterator[pl.DataFrame]:
-    if together:
-        # One after the other: all at once would be a second copy of all rows.
-        yield from (part for _, part in rows.group_by(together, maintain_order=True))
-    elif rows.height:
-        yield rows
+def _split(rows: pl.DataFrame, together: list[str]) -> Iterator[list[pl.DataFrame]]:
+    # One after the other: all at once would be a second copy of all rows.
+    yield from ([part] for _, part in rows.group_by(together, maintain_order=True))
 
 
 def _blocks(counts: pl.DataFrame) -> pl.DataFrame:

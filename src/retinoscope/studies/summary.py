@@ -28,6 +28,7 @@ from ..store import ResultsScan, Scalar
 from ._best import (
     PEAK,
     Candidates,
+    CandidateSums,
     corrected,
     interval_columns,
     interval_kinds,
@@ -182,10 +183,10 @@ class SummaryTable(ABC):
         used = [name for name in dict.fromkeys(("sample", *self._columns())) if name in kinds]
         found = [
             record
-            for rows in parts(
+            for part in parts(
                 scan, kinds, used, self._together(), c("error").is_null() & self.where
             )
-            for record in self._records(rows.with_columns(c("sample").rank("dense").alias(_CODE)))
+            for record in self._of_part(part)
         ]
         found = self._finished(found)
         order = {
@@ -213,9 +214,15 @@ class SummaryTable(ABC):
     def _kinds(self, kinds: Columns, empty: pl.DataFrame) -> dict[str, Kind]:
         """What each column of the table holds, in their order."""
 
-    @abstractmethod
-    def _records(self, rows: pl.DataFrame) -> Iterable[Record]:
+    def _of_part(self, part: Iterable[pl.DataFrame]) -> Iterable[Record]:
         """The records of one part."""
+        rows = pl.concat(part)
+        image = c("sample").rank("dense").alias(_CODE)
+        return self._records(rows.with_columns(image)) if rows.height else ()
+
+    def _records(self, rows: pl.DataFrame) -> Iterable[Record]:
+        """The records of one part whose rows are held together."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -367,23 +374,33 @@ class Peaks(SummaryTable):
         found: dict[str, Kind] = {name: kinds[name] for name in self.by}
         return found | ({} if self.kind is None else {self.kind: TEXT}) | PEAK
 
-    def _records(self, rows: pl.DataFrame) -> Iterable[Record]:
+    def _of_part(self, part: Iterable[pl.DataFrame]) -> Iterable[Record]:
+        expressions = [self.of, *([self.minus] if isinstance(self.minus, pl.Expr) else [])]
+        sums: dict[tuple, dict[str, list[CandidateSums]]] = {}
+        for rows in part:
+            groups = rows.partition_by(self.by, maintain_order=True, as_dict=True)
+            for values, items in groups.items():
+                new = {
+                    name: [CandidateSums(one) for _ in expressions]
+                    for name, one in self.among.items()
+                }
+                for held in sums.setdefault(values, new).values():
+                    for one, expression in zip(held, expressions, strict=True):
+                        one.add(items, expression)
         changed = _changed(self.minus)
-        groups = rows.partition_by(self.by, maintain_order=True, as_dict=True)
-        for values, items in groups.items():
+        for values, of_kind in sums.items():
             key: Record = dict(zip(self.by, values, strict=True))
-            if changed and key == {**key, **changed}:
+            other = {**key, **changed}
+            if changed and other == key:
                 continue
-            control, value = None, self.of
-            if changed:
-                control = groups.get(tuple({**key, **changed}[name] for name in self.by))
-            elif isinstance(self.minus, pl.Expr):
-                control, value = items, self.minus
+            controls = sums.get(tuple(other.values()), {})
             for name, candidates in self.among.items():
-                ours = candidates.of(items, self.of)
-                if ours.height:
-                    beside = None if control is None else candidates.of(control, value)
+                ours, *control = of_kind[name]
+                if changed:
+                    control = controls.get(name, [])
+                if ours.n_rows:
                     kind: Record = {} if self.kind is None else {self.kind: name}
+                    beside = control[0] if control else None
                     yield key | kind | peak(candidates, ours, beside, self.smallest(key))
 
 
