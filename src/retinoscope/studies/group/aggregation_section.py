@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...report.blocks import (
     Column,
@@ -14,9 +13,10 @@ from ...report.blocks import (
     python_lines,
     signed,
 )
+from ...report.charts import Axis, Panel, Series, look_of, small_multiples
 from ...report.findings import Finding, make_finding, paired_test, told
 from ...report.rows import first, interval, number, pick, values
-from ...report.style import INK, MARKERS, SERIES, figure_style, svg_of
+from ...report.style import SERIES
 from ..runs import StudyRun
 
 PAPER_NOTE = (
@@ -114,33 +114,28 @@ def _cell(row: Record | None) -> str:
 
 def _aggregation_figure(run: StudyRun, rows: Sequence[Record], objectives: Sequence[str]) -> Figure:
     """Labels from text against accuracy, and groups against accuracy; one mark an objective."""
-    from matplotlib.figure import Figure as Drawing
-
-    name = "group-aggregation"
-    facts: list[str] = []
-    with figure_style(name):
-        drawing = Drawing(figsize=(9.2, 3.8))
-        panels = drawing.subplots(1, 2, squeeze=False)[0]
-        for panel, measure in zip(
-            panels, ("mean IoU of labels from text", "overlap of groups by k-means"), strict=True
-        ):
-            for k, objective in enumerate(objectives):
-                x = interval(first(rows, objective=objective, measure="accuracy"), "value")
-                y = interval(first(rows, objective=objective, measure=measure), "value")
-                if x is not None and y is not None:
-                    _cross(panel, x, y, SERIES[k % 6], MARKERS[k % 6], objective, k >= 6)
-                    facts.append(f"{objective}: {x.value:.2f}, {y.value:.2f}")
-            panel.set_title(_SHORT[measure])
-            panel.set_xlabel("accuracy", loc="left")
-            panel.tick_params(labelcolor=INK)
-        drawing.tight_layout(w_pad=1.8)
-        handles, labels = panels[0].get_legend_handles_labels()
-        place: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (0.05, 0.0)}
-        drawing.legend(handles, labels, ncols=3, **place)
-        svg = svg_of(drawing)
+    panels, facts = [], []
+    for measure in ("mean IoU of labels from text", "overlap of groups by k-means"):
+        series = []
+        for k, objective in enumerate(objectives):
+            x = interval(first(rows, objective=objective, measure="accuracy"), "value")
+            y = interval(first(rows, objective=objective, measure=measure), "value")
+            if x is not None and y is not None:
+                look = look_of(k)._replace(hollow=k >= len(SERIES))
+                series.append(Series(objective, [(x.value, y)], look, bars=True, along=[x]))
+                facts.append(f"{objective}: {x.value:.2f}, {y.value:.2f}")
+        panels.append(Panel(series, _SHORT[measure]))
     return Figure(
-        name=name,
-        svg=svg,
+        name="group-aggregation",
+        svg=small_multiples(
+            "group-aggregation",
+            panels,
+            Axis("accuracy"),
+            Axis(),
+            size=(9.2, 3.8),
+            same=False,
+            legend=3,
+        ),
         alt="Accuracy against what locations know, by objective. " + "; ".join(facts) + ".",
         caption="Accuracy of the whole image against what single locations know, mean over seeds; "
         "bars are 95% intervals over images and seeds.",
@@ -166,17 +161,3 @@ for measure in ("mean IoU of labels from text", "overlap of groups by k-means"):
     panel.legend()
 plt.show()
 """
-
-
-def _cross(panel: Any, x: Any, y: Any, color: str, mark: str, label: str, hollow: bool) -> None:
-    panel.errorbar(
-        [x.value],
-        [y.value],
-        xerr=[[x.value - x.low], [x.high - x.value]],
-        yerr=[[y.value - y.low], [y.high - y.value]],
-        fmt=mark,
-        color=color,
-        mfc="none" if hollow else color,
-        lw=1.5,
-        label=label,
-    )

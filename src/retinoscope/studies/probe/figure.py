@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from ...report.blocks import Figure, Record, python_lines
+from ...report.blocks import Figure, Interval, Record, python_lines
+from ...report.charts import Axis, Level, Look, Panel, Series, look_of, small_multiples
 from ...report.rows import interval, number, pick, values
-from ...report.style import GREY, INK, MARKERS, MUTED, SERIES, figure_style, svg_of
+from ...report.style import GREY
 from ..runs import StudyRun
 
 SEMANTICS = ("name", "class_accuracy")
@@ -47,57 +48,37 @@ def groups_of(run: StudyRun) -> list[Record]:
 
 def axes_figure(run: StudyRun) -> Figure | None:
     """Semantics against localisation; a path is an encoder, its points are layers."""
-    from matplotlib.figure import Figure as Drawing
-    from matplotlib.ticker import PercentFormatter
-
     rows = groups_of(run)
-    across = {_key(row): row for row in _task(rows, SEMANTICS)}
-    up = {_key(row): row for row in _task(rows, LOCALISATION)}
+    across, up = _estimates(rows, SEMANTICS), _estimates(rows, LOCALISATION)
     shared = [key for key in across if key in up]
     if not shared:
         return None
-    facts: list[str] = []
-    with figure_style("probe-axes"):
-        drawing = Drawing(figsize=(9.2, 4.4))
-        panel = drawing.subplots()
-        names = list(dict.fromkeys(key[0] for key in shared))
-        kinds = {key[0]: str(across[key].get("kind")) for key in reversed(shared)}
-        styles = _styles({name: kinds[name] for name in names})
-        for name in names:
-            points = [(across[key], up[key]) for key in shared if key[0] == name]
-            _path(panel, points, name, styles[name])
-            if kinds[name] == "encoder":
-                if len(names) <= 6:
-                    _name_ends(panel, points)
-                facts += [
-                    f"{name} {x['layer']}: {_value(x):.2f}, {_value(y):.2f}" for x, y in points
-                ]
-        bound = next((b for key in shared if (b := number(up[key], "bound")) is not None), None)
-        if bound is not None:
-            panel.axhline(bound, color=INK, lw=1, ls=(0, (1, 3)))
-            panel.annotate(
-                "the best that one answer per location can reach",
-                (0.01, bound),
-                xycoords=("axes fraction", "data"),
-                textcoords="offset points",
-                xytext=(0, 4),
-                fontsize=8.5,
-                color=MUTED,
-            )
-        panel.set_xlabel("names of objects, their masks given: mean class accuracy", loc="left")
-        panel.set_ylabel("object or background: IoU")
-        for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-        panel.margins(0.06, 0.1)
-        panel.set_xlim(left=0.0)
-        panel.tick_params(labelcolor=INK)
-        drawing.tight_layout()
-        place = {"loc": "upper left", "bbox_to_anchor": (0.02, 0.0)}
-        drawing.legend(*panel.get_legend_handles_labels(), ncols=3, **place)
-        svg = svg_of(drawing)
+    looks = _looks(rows, [name for name, _ in shared])
+    series, texts = [], {}
+    for name, look in looks.items():
+        keys = [key for key in shared if key[0] == name]
+        points = [(across[key].value, up[key]) for key in keys]
+        series.append(Series(name, points, look, bars=True, along=[across[key] for key in keys]))
+        if look.color != GREY and len(looks) <= 6:
+            texts |= {(across[key].value, up[key].value): key[1] for key in (keys[0], keys[-1])}
+    bounds = (number(row, "bound") for row in _task(rows, LOCALISATION))
+    bound = next((value for value in bounds if value is not None), None)
+    levels = [] if bound is None else [Level(bound, _LEVELS["bound"], dash=":")]
+    facts = [
+        f"{name} {layer}: {across[name, layer].value:.2f}, {up[name, layer].value:.2f}"
+        for name, layer in shared
+        if looks[name].color != GREY
+    ]
     return Figure(
         name="probe-axes",
-        svg=svg,
+        svg=small_multiples(
+            "probe-axes",
+            [Panel(series, levels=levels, texts=texts)],
+            Axis("names of objects, their masks given: mean class accuracy", (0, None), share=True),
+            Axis("object or background: IoU", share=True),
+            size=(9.2, 4.4),
+            legend=3,
+        ),
         alt="Accuracy of names and IoU of the foreground by encoder and layer. "
         + "; ".join(facts)
         + ".",
@@ -108,106 +89,66 @@ def axes_figure(run: StudyRun) -> Figure | None:
     )
 
 
-def _styles(kinds: Mapping[str, str]) -> dict[str, tuple[str, str, str]]:
-    """Colour, marker and line of each series: an encoder's own, or a baseline's."""
-    styles = {
-        name: (GREY, "x", "") if kind == "pixels" else (GREY, "D", ":")
-        for name, kind in kinds.items()
-    }
-    for n, name in enumerate(name for name, kind in kinds.items() if kind == "encoder"):
-        dash = "-" if n < len(SERIES) else "--"
-        styles[name] = SERIES[n % len(SERIES)], MARKERS[n % len(MARKERS)], dash
-    return styles
-
-
-def _path(
-    panel, points: Sequence[tuple[Record, Record]], name: str, style: tuple[str, str, str]
-) -> None:
-    """The layers of one encoder, with the interval of each along both axes."""
-    color, mark, dash = style
-    x, y = ([_value(row) for row in rows] for rows in zip(*points, strict=True))
-    panel.plot(x, y, dash, marker=mark, color=color, label=name, lw=1.5)
-    for across, up in points:
-        if error := interval(across, "value"):
-            at = ([error.low, error.high], [_value(up)] * 2)
-            panel.plot(*at, "-", color=color, lw=0.8, alpha=0.5)
-        if error := interval(up, "value"):
-            at = ([_value(across)] * 2, [error.low, error.high])
-            panel.plot(*at, "-", color=color, lw=0.8, alpha=0.5)
-
-
-def _name_ends(panel, points: Sequence[tuple[Record, Record]]) -> None:
-    """Writes the layer's name at both ends of a path."""
-    for across, up in points if len(points) == 1 else (points[0], points[-1]):
-        panel.annotate(
-            str(across["layer"]),
-            (_value(across), _value(up)),
-            textcoords="offset points",
-            xytext=(6, 5),
-            fontsize=8.5,
-            color=MUTED,
-        )
-
-
 def layers_figure(run: StudyRun, measures: Sequence[tuple[str, str, str]]) -> Figure | None:
     """Every task by layer; one panel a task, one line an encoder.
 
     Args:
         measures: task, measure and title of each panel.
     """
-    from matplotlib.figure import Figure as Drawing
-    from matplotlib.ticker import PercentFormatter
-
     rows = [row for row in groups_of(run) if row.get("kind") != "pixels"]
     shown = [one for one in measures if _task(rows, one[:2])]
     if not shown:
         return None
     columns = min(3, len(shown))
-    lines = -(-len(shown) // columns)
-    with figure_style("probe-layers"):
-        drawing = Drawing(figsize=(9.6, 2.75 * lines + 0.4))
-        panels = drawing.subplots(lines, columns, squeeze=False).ravel()
-        for panel in panels[len(shown) :]:
-            panel.set_visible(False)
-        for panel, (task, measure, title) in zip(panels, shown, strict=False):
-            own = _task(rows, (task, measure))
-            layers = list(dict.fromkeys(str(row["layer"]) for row in sorted(own, key=_order)))
-            names = [str(name) for name in values(own, "encoder")]
-            kinds = {name: str(pick(own, encoder=name)[0].get("kind")) for name in names}
-            for name, (color, mark, dash) in _styles(kinds).items():
-                points = pick(own, encoder=name)
-                at = [layers.index(str(row["layer"])) for row in points]
-                found = [interval(row, "value") for row in points]
-                low = [x.low if x else float("nan") for x in found]
-                high = [x.high if x else float("nan") for x in found]
-                panel.fill_between(at, low, high, color=color, alpha=0.13, lw=0)
-                middle = [_value(row) for row in points]
-                panel.plot(at, middle, dash, marker=mark, color=color, label=name, lw=1.6)
-            for name, style in (("bound", (0, (1, 3))), ("constant", (0, (5, 4)))):
-                level = _level(run, task, measure, name)
-                if level is not None:
-                    panel.axhline(level, color=INK, lw=1, ls=style, label=_LEVELS[name])
-            panel.set_title(title)
-            panel.set_xticks(range(len(layers)), layers, rotation=35, ha="right", fontsize=8.5)
-            panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
-            panel.set_ylim(bottom=0)
-            panel.tick_params(labelcolor=INK)
-        drawing.tight_layout(w_pad=1.4, h_pad=1.6)
-        handles = {
-            text: handle
-            for panel in panels[: len(shown)]
-            for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)
-        }
-        place = {"loc": "upper left", "bbox_to_anchor": (0.03, 0.0)}
-        drawing.legend(handles.values(), handles, ncols=3, **place)
-        svg = svg_of(drawing)
     return Figure(
         name="probe-layers",
-        svg=svg,
+        svg=small_multiples(
+            "probe-layers",
+            [_by_layer(run, _task(rows, one[:2]), *one) for one in shown],
+            Axis(),
+            Axis(limits=(0, None), share=True),
+            columns=columns,
+            size=(9.6, 2.9),
+            same=False,
+            legend=3,
+        ),
         alt="Every task by layer: " + "; ".join(title for _, _, title in shown) + ".",
         caption="Every task by layer. Bands are 95% intervals.",
         code=python_lines(run.place, _CURVES, 'extras()["groups"]'),
     )
+
+
+def _by_layer(run: StudyRun, rows: Sequence[Record], task: str, measure: str, title: str) -> Panel:
+    layers = list(dict.fromkeys(str(row["layer"]) for row in sorted(rows, key=_order)))
+    series = [
+        Series(
+            name,
+            [
+                (layers.index(str(row["layer"])), x)
+                for row in pick(rows, encoder=name)
+                if (x := interval(row, "value"))
+            ],
+            look,
+        )
+        for name, look in _looks(rows, [str(name) for name in values(rows, "encoder")]).items()
+    ]
+    levels = [
+        Level(level, label, dash=":" if name == "bound" else "--")
+        for name, label in _LEVELS.items()
+        if (level := _level(run, task, measure, name)) is not None
+    ]
+    return Panel(series, title, levels, ticks=dict(enumerate(layers)))
+
+
+def _looks(rows: Sequence[Record], encoders: Iterable[str]) -> dict[str, Look]:
+    """Grey for what an encoder is compared with."""
+    kinds = {str(row["encoder"]): str(row.get("kind")) for row in rows}
+    looks: dict[str, Look] = {}
+    for name in dict.fromkeys(encoders):
+        baseline = Look(GREY, "", "x") if kinds[name] == "pixels" else Look(GREY, ":", "D")
+        number_of = sum(look.color != GREY for look in looks.values())
+        looks[name] = look_of(number_of) if kinds[name] == "encoder" else baseline
+    return looks
 
 
 _LEVELS = {
@@ -226,14 +167,14 @@ def _order(row: Record) -> tuple[bool, int]:
     return row.get("kind") != "encoder", int(row.get("depth") or 0)
 
 
+def _estimates(rows: Sequence[Record], task: tuple[str, str]) -> dict[tuple[str, str], Interval]:
+    """By encoder and layer."""
+    return {
+        (str(row["encoder"]), str(row["layer"])): x
+        for row in _task(rows, task)
+        if (x := interval(row, "value"))
+    }
+
+
 def _task(rows: Sequence[Record], task: tuple[str, str]) -> list[Record]:
     return pick(rows, task=task[0], measure=task[1])
-
-
-def _key(row: Record) -> tuple[str, str]:
-    return str(row["encoder"]), str(row["layer"])
-
-
-def _value(row: Record) -> float:
-    found = number(row, "value")
-    return float("nan") if found is None else found

@@ -16,9 +16,10 @@ from ...report.blocks import (
     percent,
     percent_interval,
 )
+from ...report.charts import SHARE, Axis, Level, Look, Panel, Series, small_multiples
 from ...report.findings import Finding, make_finding, paired_test, told
 from ...report.rows import first, interval, number, pick
-from ...report.style import BLUE, GREEN, INK, ORANGE, figure_style, svg_of
+from ...report.style import BLUE, GREEN, ORANGE
 from ..runs import StudyRun
 
 NOUN = "image re-prompting"
@@ -135,38 +136,23 @@ def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
 
 
 def _curve(rows: Sequence[Record]) -> Figure:
-    from matplotlib.figure import Figure as Drawing
-    from matplotlib.ticker import PercentFormatter
-
-    with figure_style("reprompt"):
-        drawing = Drawing(figsize=(6.6, 3.4))
-        panel = drawing.subplots()
-        for selector, color, dash, mark in (
-            ("attention", BLUE, "-", "o"),
-            ("random", ORANGE, "--", "s"),
-        ):
-            points = _curve_of(rows, selector)
-            if points:
-                at = [share for share, _ in points]
-                low, high = [x.low for _, x in points], [x.high for _, x in points]
-                panel.fill_between(at, low, high, color=color, alpha=0.14, lw=0)
-                middle = [x.value for _, x in points]
-                panel.plot(at, middle, dash, marker=mark, color=color, label=_NAMES[selector])
-        own = _accuracy(first(rows, selector="naive"))
-        if own:
-            panel.axhline(own.value, color=GREEN, ls=":", label=_NAMES["naive"])
-        for axis in (panel.xaxis, panel.yaxis):
-            axis.set_major_formatter(PercentFormatter(1.0))
-        panel.set_ylim(-0.03, 1.03)
-        panel.set_xlabel("visual tokens kept in each block", loc="left")
-        panel.set_ylabel("questions answered")
-        panel.tick_params(labelcolor=INK)
-        panel.legend(loc="center left", bbox_to_anchor=(1.02, 0.5))
-        svg = svg_of(drawing)
+    lines = (("attention", Look(BLUE)), ("random", Look(ORANGE, "--", "s")))
+    own = _accuracy(first(rows, selector="naive"))
     facts = [f"{percent(share)}: {percent(x.value)}" for share, x in _curve_of(rows, "attention")]
     return Figure(
         name="reprompt",
-        svg=svg,
+        svg=small_multiples(
+            "reprompt",
+            [
+                Panel(
+                    [Series(_NAMES[one], _curve_of(rows, one), look) for one, look in lines],
+                    levels=[Level(own.value, _NAMES["naive"], GREEN, ":")] if own else [],
+                )
+            ],
+            Axis("visual tokens kept in each block", share=True),
+            Axis("questions answered", SHARE, share=True),
+            size=(6.6, 3.4),
+        ),
         alt=f"Accuracy of new questions by share of visual tokens kept. {'; '.join(facts)}.",
         caption="Accuracy of new questions by the share of visual tokens that stay in the context. "
         "Bands are 95% intervals over images.",
