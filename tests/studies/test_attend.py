@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from PIL import Image
 
@@ -20,9 +19,11 @@ from retinoscope.reporting import write_report
 from retinoscope.saliency import METHODS, HeatMap, Target, resolve
 from retinoscope.stats import maps
 from retinoscope.studies import AttributionLocalisation, Results, Study, TokenAblation, open_results
-from retinoscope.studies.attend.estimates import MEASURES, leaderboard, summarise_attend
-from retinoscope.studies.attend.scores import BASELINES, baseline, scores
+from retinoscope.studies.attend.options import BASELINES
+from retinoscope.studies.attend.scores import baseline, scores
+from retinoscope.studies.attend.summary import MEASURES
 from retinoscope.studies.attend.targets import explained
+from tests.studies.tabled import tabled
 
 ONE = PromptOptions(max_objects=1, max_questions=1, absent=False)
 FEW = ("attention", "chefer", "knockout-effect")
@@ -219,6 +220,10 @@ def row(sample: str, method: str, layer: int | None, ap: float | None) -> Mappin
     }
 
 
+def leaders(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in tabled("attend", rows, "leaderboard") if one["measure"] == "ap"]
+
+
 def test_a_layer_is_judged_on_images_that_did_not_choose_it() -> None:
     """Layer 0 is best on samples a and c, layer 1 on b and d: each counts where it lost."""
     rows = []
@@ -226,8 +231,7 @@ def test_a_layer_is_judged_on_images_that_did_not_choose_it() -> None:
         rows.append(row(sample, "attention", 0, 0.9 if first else 0.2))
         rows.append(row(sample, "attention", 1, 0.3 if first else 0.8))
         rows.append(row(sample, "chefer", None, 0.5))
-    table = leaderboard(pa.Table.from_pylist([dict(one) for one in rows]))
-    ap = [one for one in table.to_pylist() if one["measure"] == "ap"]
+    ap = leaders(rows)
     assert [one["method"] for one in ap] == ["chefer", "attention"]
     assert ap[1]["value"] == pytest.approx((0.3 + 0.2 + 0.3 + 0.2) / 4)
     assert ap[1]["layers"] == "0, 1"
@@ -235,17 +239,28 @@ def test_a_layer_is_judged_on_images_that_did_not_choose_it() -> None:
     assert ap[0]["above"] == pytest.approx(0.4)
 
 
+def test_of_equal_layers_the_first_counts_however_their_sums_are_rounded() -> None:
+    # Added in these orders their means are 0.5666666666666667 and 0.5666666666666668.
+    down, up = (0.5, 0.9, 0.3), (0.3, 0.5, 0.9)
+    rows = [
+        row(sample, "attention", layer, value)
+        for half in ("ace", "bdf")
+        for layer, values in ((0, down), (1, up))
+        for sample, value in zip(half, values, strict=True)
+    ]
+    assert leaders(rows)[0]["layers"] == "0"
+
+
 def test_undefined_maps_are_counted_and_in_no_mean() -> None:
     rows = [row(sample, "attention", None, ap) for sample, ap in (("a", 0.4), ("b", None))]
     rows += [row(sample, "chefer", None, ap) for sample, ap in (("a", 0.3), ("b", 0.9))]
-    table = pa.Table.from_pylist([dict(one) for one in rows])
-    (first, second) = summarise_attend(table).to_pylist()
+    (first, second) = tabled("attend", rows)
     assert (first["method"], first["ap"], first["n"], first["n_undefined"]) == (
         *("attention", 0.4),
         *(2, 1),
     )
     assert second["ap"] == pytest.approx(0.6)
-    ap = [one for one in leaderboard(table).to_pylist() if one["measure"] == "ap"]
+    ap = leaders(rows)
     assert [(one["method"], one["n"], one["n_undefined"]) for one in ap] == [
         ("chefer", 2, 0),
         ("attention", 1, 1),

@@ -9,8 +9,8 @@ from ...report.blocks import Figure, Record
 from ...report.rows import interval, pick, values
 from ...report.scene_picture import WIDTH, Scene
 from ...report.style import BLUE, GREY, INK, MUTED, ORANGE, PAPER, figure_style, svg_of
+from .options import BASELINES
 
-BASELINES = ("centre", "random")
 MEASURE_NAMES = {
     "pointing": "largest value on the object",
     "mass": "positive mass on the object",

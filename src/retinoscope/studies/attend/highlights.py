@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ...report.blocks import Picture
 from ...report.rows import pick
 from ..runs import StudyRun
-from .figure import BASELINES, maps_figure
+from .figure import maps_figure
+from .options import BASELINES
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:

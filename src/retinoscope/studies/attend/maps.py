@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 from ...engine import VLM
 from ...errors import CapabilityError
 from ...saliency import METHODS, Goal, HeatMap, insertion_deletion
-from ...store import Json
+from ...store import Json, Scalar
 from .._map_options import AskedMaps, MethodAtLayer
-from .._tables import Cell
 
 if TYPE_CHECKING:
     from ...engine.fill import Fill
@@ -35,7 +34,7 @@ def maps_of(
 
 def curves_of(
     goal: Goal, maps: Mapping[MethodAtLayer, HeatMap], filling: Fill, steps: int, seed: int
-) -> dict[MethodAtLayer, dict[str, Cell]]:
+) -> dict[MethodAtLayer, dict[str, Scalar]]:
     """Insertion and deletion of each map; empty where they are undefined."""
     found = insertion_deletion(
         goal.origin,

@@ -7,7 +7,7 @@ observers looked (`studies/alignment`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 from ..ablation.options import Task
 from ..options import Covering, Intervening, ObjectBounds
@@ -29,6 +29,9 @@ MapMethod = Literal[
 ]
 AnyMethod = Literal[MapMethod, "similarity", "cross-attention"]
 """Of models of any kind; each kind refuses the others' by naming its own."""
+MAP_METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
+CENTRE, RANDOM = BASELINES = ("centre", "random")
+"""Maps that look at no model: a bump in the middle of the image, and noise."""
 
 OF_MASKS = (
     *("tasks", "controls", "curve_steps", "max_objects", "min_area", "max_area"),

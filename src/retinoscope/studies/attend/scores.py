@@ -7,12 +7,10 @@ from jaxtyping import Bool
 
 from ...saliency import HeatMap
 from ...stats import maps
+from ...store import Scalar
 from .._study import rng_of
-from .._tables import Cell
+from .options import RANDOM
 
-CENTRE, RANDOM = "centre", "random"
-BASELINES = (CENTRE, RANDOM)
-"""Maps that look at no model: a bump in the middle of the image, and noise."""
 _SPREAD = 0.25
 """Standard deviation of the bump, in widths and heights of the image."""
 
@@ -32,7 +30,7 @@ def baseline(name: str, like: HeatMap, seed: int, *labels: str) -> HeatMap:
     return HeatMap(like.image, like.boxes, values, name, like.target, positions=like.positions)
 
 
-def scores(heat: HeatMap, mask: Mask, other: Mask | None) -> dict[str, Cell]:
+def scores(heat: HeatMap, mask: Mask, other: Mask | None) -> dict[str, Scalar]:
     """The localisation scores of a map, at pixels, with what is undefined left out and why.
 
     Args:
@@ -57,7 +55,7 @@ def scores(heat: HeatMap, mask: Mask, other: Mask | None) -> dict[str, Cell]:
             "shuffled_mass": maps.mass_inside(values, other, negatives="clip"),
             "shuffled_ap": maps.average_precision(values, other),
         }
-    cells: dict[str, Cell] = {
+    cells: dict[str, Scalar] = {
         name: score.value if score.defined else None for name, score in found.items()
     }
     reasons = {score.reason for score in found.values() if score.reason}

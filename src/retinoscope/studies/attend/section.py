@@ -19,7 +19,8 @@ from ...report.blocks import (
 from ...report.findings import Finding, chosen_of, make_finding, paired_test
 from ...report.rows import first, interval, known_first, number, pick, values
 from ..runs import StudyRun
-from .figure import BASELINES, MEASURE_NAMES, SHORT, layers_figure, leaders_figure
+from .figure import MEASURE_NAMES, SHORT, layers_figure, leaders_figure
+from .options import BASELINES
 
 NOUN = "attribution maps"
 TABLE_NOTE = "How well each map finds its object, by metric, with 95% intervals over images."

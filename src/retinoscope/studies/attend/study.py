@@ -14,20 +14,21 @@ from ...data import Sample
 from ...engine import VLM, fill
 from ...errors import InputError
 from ...saliency import HeatMap, TargetScore, methods_named, saliency_model, weight_dependence
+from ...store import Scalar
 from .._examples import example_of
 from .._map_options import COMPLETENESS, AskedMaps, MethodAtLayer, Steps, asked_maps
 from .._needs import Need
 from .._sets import ImageTokens, object_sets
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
-from .._tables import Cell
 from .._untrained import untrained_copy
 from ..alignment.gaze_targets import Rules
 from ..alignment.observers import provenances
 from ..alignment.study import AttentionAlignment
 from .maps import curves_of, maps_as_json, maps_of, refuse_other_kinds
-from .options import OF_MASKS, OF_OBSERVERS, AttendOptions
-from .scores import BASELINES, baseline, scores
+from .options import BASELINES, OF_MASKS, OF_OBSERVERS, AttendOptions
+from .scores import baseline, scores
+from .summary import COLUMNS
 from .targets import Explained, explained
 
 if TYPE_CHECKING:
@@ -98,12 +99,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
         "min_cover": (0, 1),
     }
     schema: ClassVar[int] = 1
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "task", "object", "target", "weights", "method", "layer"),
-        *("value", "n_tokens", "area", "pointing", "mass", "ap", "iou_best", "iou_area"),
-        *("iou_otsu", "shuffled_pointing", "shuffled_mass", "shuffled_ap"),
-        *("insertion", "deletion", "spearman", COMPLETENESS, "reason"),
-    )
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         unknown = [task for task in self.tasks if task not in TASKS]
@@ -159,7 +155,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
             self.vlm, sample, self.tasks, self.prompts, self.score, self.max_new_tokens
         )
         for one in asked:
-            base: dict[str, Cell] = {
+            base: dict[str, Scalar] = {
                 "sample": sample.id,
                 "item": one.item,
                 "task": one.task,
@@ -192,7 +188,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
         some = next(iter(heats.values()))
         for name in BASELINES:
             heats[name, None] = baseline(name, some, self.seed, sample.id, str(one.item))
-        more: dict[MethodAtLayer, dict[str, Cell]] = {key: {} for key in heats}
+        more: dict[MethodAtLayer, dict[str, Scalar]] = {key: {} for key in heats}
         bare: dict[MethodAtLayer, HeatMap] = {}
         value = goal.value
         if index < self.controls:
