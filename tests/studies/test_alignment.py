@@ -20,6 +20,7 @@ from retinoscope.saliency import ImageTextPair, SaliencyModel, saliency_model
 from retinoscope.studies import AlignmentRules, AttentionAlignment, Results
 from retinoscope.studies.alignment.gaze_targets import gaze_targets_of
 from retinoscope.studies.alignment.rows import ranked
+from tests.studies.tabled import tabled
 
 METHODS = ("ablation-effect", "lens-probability")
 FEW = {"methods": METHODS, "untrained": False, "distractors": 0, "granularities": ("word",)}
@@ -138,6 +139,30 @@ def test_people_bound_it_and_nobody_at_all_is_undefined(tmp_path: Path) -> None:
     assert nobody["dropped"] == 8
     assert (seen[0].id, "people") not in rows
     assert rows[seen[2].id, "people"]["nss"] > 1
+
+
+def test_bounds_are_over_the_segments_that_the_map_has_a_score_of() -> None:
+    """Each value stands beside those of the same segment, whatever the order of the rows."""
+
+    def row(item: int, condition: str, ncc: float | None, method: str | None = None) -> dict:
+        base = {"sample": f"s{item}", "item": item, "error": None, "condition": condition}
+        base |= {"provenance": "human", "granularity": "word", "ncc": ncc, "method": method}
+        base |= {"kind": method and "VLM", "weights": method and "trained", "layer": None}
+        return base | {"reason": None if ncc is not None else "ncc, nss: the map is constant"}
+
+    own = {"attention": (0.5, 0.7, None), "chefer": (None, None, None)}
+    rows = [row(k, "own", x, method) for method in own for k, x in enumerate(own[method])]
+    rows += [row(k, "people", x) for k, x in ((2, 0.0), (1, 0.9))]
+    rows += [row(0, "other-text", 0.1, "attention"), row(1, "other-text", 0.4, "chefer")]
+    table = tabled("alignment", rows)
+    assert {r["metric"] for r in table} == {"ncc", "nss"}, "no other was asked for"
+    first, second = (r for r in table if r["metric"] == "ncc")
+    assert (first["method"], first["n"], first["n_undefined"]) == ("attention", 2, 1)
+    assert (first["own"], first["people"], first["n_people"]) == (pytest.approx(0.6), 0.9, 1)
+    assert first["under_people"] == pytest.approx(-0.2)
+    assert (first["other_text"], first["gain"]) == (0.1, pytest.approx(0.4))
+    assert (second["method"], second["n"], second["n_undefined"]) == ("chefer", 0, 3)
+    assert second["own"] is second["people"] is second["gain"] is None
 
 
 def test_a_map_is_made_without_knowing_where_anybody_looked() -> None:

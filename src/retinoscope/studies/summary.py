@@ -234,14 +234,19 @@ class Summary(SummaryTable):
 
     Attributes:
         first: columns that are equal in all rows of a record.
-        means: further numbers by name, as expressions over all rows of a record.
-        measures: columns; instead of one record there is one for each that has values, which are
-            `VALUE`; the column "measure" says which.
+        means: further numbers by name, or others in place of the `sizes`, as expressions over all
+            rows of a record.
+        measures: columns; instead of one record there is one for each that was `measured`, whose
+            values are `VALUE`; the column `measure` says which.
+        measured: whether a row has a measure; by default where it is defined.
+        own: what a record's own rows hold besides its key; all others are only compared with them.
+        beside: further columns by name, of a summary with `measures`: `VALUE` of the same item in
+            the rows whose key, or what is in `own`, differs so.
         curve: columns or expressions; records that agree in them are looked over together, and
             their p values and bands corrected for how many there are.
         sizes: names of the columns with the numbers of rows and of images.
         interval: the name of the column that says how the intervals were made.
-        interval_of: the estimate that it speaks of, of a record; by default the first.
+        interval_of: the estimate that it speaks of, of a record, if any; by default the first.
         known: the paper's number for a record and its source, in "paper" and "paper_source".
     """
 
@@ -251,37 +256,51 @@ class Summary(SummaryTable):
     first: tuple[str, ...] = ()
     means: Mapping[str, pl.Expr] = field(default_factory=dict)
     measures: tuple[str, ...] = ()
+    measure: str = "measure"
+    measured: Callable[[str], pl.Expr] = lambda measure: c(measure).is_not_null()
+    own: Mapping[str, Scalar] = field(default_factory=dict)
+    beside: Mapping[str, Mapping[str, Scalar]] = field(default_factory=dict)
     curve: tuple[str | pl.Expr, ...] = ()
     sizes: tuple[str, str] = ("n", "n_samples")
     interval: str = "method"
-    interval_of: Callable[[Record], str] | None = None
+    interval_of: Callable[[Record], str | None] | None = None
     known: Callable[[Record], tuple[float, str] | None] | None = None
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        return (*self.by, *self.first, *(("measure",) if self.measures else ()))
+        return (*self.by, *self.first, *((self.measure,) if self.measures else ()))
 
     def _together(self) -> list[str]:
-        apart = {name for one in self.differences for name in _changed(one.minus)}
+        apart = {name for changed in self._controls for name in changed}
         return [name for name in self.by if name not in apart]
+
+    @property
+    def _controls(self) -> list[Mapping[str, Scalar]]:
+        """What differs in the keys of other rows that records are compared with."""
+        changed = (_changed(one.minus) for one in self.differences)
+        return [one for one in (*changed, *self.beside.values()) if one]
 
     def _columns(self) -> Iterable[str]:
         used = [*(one.of for one in self.estimates), *self.means.values()]
         used += [one.total for one in self.estimates if one.total is not None]
         used += [one.of for one in self.differences]
         used += [one.minus for one in self.differences if isinstance(one.minus, pl.Expr)]
+        used += map(self.measured, self.measures)
         named = chain.from_iterable(expression.meta.root_names() for expression in used)
-        items = ITEM if any(_changed(one.minus) for one in self.differences) else ()
-        return (*self.by, *self.first, *self.measures, *items, *named)
+        items = ITEM if self._controls else ()
+        return (*self.by, *self.own, *self.first, *self.measures, *items, *named)
 
     def _kinds(self, kinds: Columns, empty: pl.DataFrame) -> dict[str, Kind]:
         found: dict[str, Kind] = {name: kinds[name] for name in (*self.by, *self.first)}
-        found |= {"measure": TEXT} if self.measures else {}
+        found |= {self.measure: TEXT} if self.measures else {}
         for one in self.estimates:
             found |= one.kinds
         found |= dict.fromkeys(self.sizes, WHOLE)
-        made = empty.with_columns(pl.lit(0, pl.UInt32).alias(_CODE)).select(**self.means).schema
-        found |= {name: WHOLE if made[name].is_integer() else NUMBER for name in self.means}
+        values = ("value", *self.beside) if self.measures else ()
+        made = empty.with_columns(
+            pl.lit(0, pl.UInt32).alias(_CODE), *(pl.lit(None, pl.Float64).alias(x) for x in values)
+        ).select(**self.means)
+        found |= {x: WHOLE if kind.is_integer() else NUMBER for x, kind in made.schema.items()}
         for one in self.differences:
             found |= one.kinds
             found |= {f"{one.name}_p_corrected": NUMBER} if self.curve else {}
@@ -289,24 +308,34 @@ class Summary(SummaryTable):
         return found | ({"paper": NUMBER, "paper_source": TEXT} if self.known else {})
 
     def _records(self, rows: pl.DataFrame) -> Iterable[Record]:
-        groups = rows.partition_by(self.by, maintain_order=True, as_dict=True)
+        names = (*self.by, *self.own)
+        groups = rows.partition_by(names, maintain_order=True, as_dict=True)
+        valued = {
+            measure: {
+                values: items.with_columns(c(measure).alias("value"))
+                for values, items in groups.items()
+            }
+            for measure in self.measures
+        }
         for values, items in groups.items():
-            key: Record = dict(zip(self.by, values, strict=True))
+            key: Record = dict(zip(names, values, strict=True))
+            if key != {**key, **self.own}:
+                continue
             if not self.measures:
-                yield self._record(key, items, groups)
-            for measure in self.measures:
-                if items[measure].null_count() < items.height:
-                    several = {
-                        name: group.with_columns(c(measure).alias("value"))
-                        for name, group in groups.items()
-                    }
-                    yield self._record(key, several[values], several) | {"measure": measure}
+                yield self._record(key, groups)
+            for measure, of_measure in valued.items():
+                if items.select(self.measured(measure).any()).item():
+                    yield self._record(key, of_measure) | {self.measure: measure}
 
-    def _record(
-        self, key: Record, rows: pl.DataFrame, groups: Mapping[tuple, pl.DataFrame]
-    ) -> Record:
+    def _record(self, key: Record, groups: Mapping[tuple, pl.DataFrame]) -> Record:
+        rows = groups[tuple(key.values())]
+        for name, changed in self.beside.items():
+            other = groups.get(tuple({**key, **changed}.values()), rows.clear())
+            values = other.select(*ITEM, c("value").alias(name)).unique(ITEM, keep="last")
+            rows = rows.join(values, ITEM, "left", nulls_equal=True, maintain_order="left")
         found = {one.name: one.over(rows) for one in self.estimates}
-        record = key | {name: rows[name][0] for name in self.first}
+        record = {name: key[name] for name in self.by}
+        record |= {name: rows[name][0] for name in self.first}
         for one in self.estimates:
             record |= one.columns(found[one.name])
         record |= dict(zip(self.sizes, (rows.height, rows["sample"].n_unique()), strict=True))
@@ -314,12 +343,11 @@ class Summary(SummaryTable):
         for one in self.differences:
             if one.has_control(key):
                 changed = {**key, **_changed(one.minus)}
-                other = groups.get(tuple(changed[name] for name in self.by))
                 # Nothing is its own control.
-                other = None if changed == key else other
+                other = None if changed == key else groups.get(tuple(changed.values()))
                 record |= one.columns(one.over(key, rows, other))
         of = self.estimates[0].name if self.interval_of is None else self.interval_of(record)
-        record[self.interval] = found[of].method
+        record[self.interval] = None if of is None else found[of].method
         number = None if self.known is None else self.known(record)
         return (
             record if number is None else record | {"paper": number[0], "paper_source": number[1]}

@@ -8,12 +8,13 @@ from ...data import Sample
 from ...errors import RetinoscopeError, one_line
 from ...saliency import ImageTextPair, SaliencyModel
 from ...stats.maps import MapScore
+from ...store import Scalar
+from .._best import number
 from .._executor import Rows
-from .._tables import Cell, number
 from .gaze_targets import GazeTarget
 
 
-def row_of(sample: Sample, target: GazeTarget, condition: str | None = None) -> dict[str, Cell]:
+def row_of(sample: Sample, target: GazeTarget, condition: str | None = None) -> dict[str, Scalar]:
     """What is known of a segment before any map of it is scored."""
     return {
         "sample": sample.id,
@@ -28,7 +29,7 @@ def row_of(sample: Sample, target: GazeTarget, condition: str | None = None) -> 
     }
 
 
-def cells_of(scores: Mapping[str, MapScore]) -> dict[str, Cell]:
+def cells_of(scores: Mapping[str, MapScore]) -> dict[str, Scalar]:
     """Scores by metric, and why some are undefined."""
     why: dict[str, list[str]] = {}
     for name, score in scores.items():
@@ -40,7 +41,7 @@ def cells_of(scores: Mapping[str, MapScore]) -> dict[str, Cell]:
     }
 
 
-def ranked(values: Sequence[float]) -> dict[str, Cell]:
+def ranked(values: Sequence[float]) -> dict[str, Scalar]:
     """The first value's rank from 1, and its share of the first place."""
     first, best = values[0], max(values)
     ties = sum(value == first for value in values)

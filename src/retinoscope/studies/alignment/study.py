@@ -21,13 +21,13 @@ from ...data import Sample, Segment
 from ...errors import InputError, RetinoscopeError, one_line
 from ...saliency import HeatMap, ImageTextPair, SaliencyModel, TargetScore, saliency_model
 from ...stats.maps import METRICS
+from ...store import Scalar
 from .._map_options import COMPLETENESS, AskedMaps, MethodAtLayer, Steps, asked_maps, check_exact
 from .._models import Model
 from .._needs import Need
 from .._readable import Prints
 from .._shuffled import partners
 from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell
 from .._untrained import untrained_model
 from .bounds import bound_rows, other_image
 from .examples import alignment_example
@@ -42,6 +42,7 @@ from .gaze_targets import (
 from .observers import provenances
 from .other_texts import distractors, other_text
 from .rows import cells_of, ranked, read_text, row_of
+from .summary import COLUMNS
 
 _OTHERS = 100
 """Samples whose fixations are the negatives of the shuffled AUC."""
@@ -118,12 +119,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
     uses: ClassVar[tuple[Need, ...]] = (Need("gazes", "gazes", "maps against observers"),)
     limits: ClassVar[Limits] = {"distractors": (0, None)}
     schema: ClassVar[int] = 3
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "segment", "granularity", "provenance", "observers"),
-        *("n_fixations", "dropped", "kind", "reads", "weights", "method", "layer", "condition"),
-        *("covered", COMPLETENESS),
-        *(*METRICS, "reason", "candidates", "preferred", "rank"),
-    )
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         if self.rules.resolution < 8:
@@ -222,7 +218,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
         for one in self._asked.at:
             method, layer = one
             pixels: dict[int, np.ndarray] = {}
-            facts: dict[int, dict[str, Cell]] = {}
+            facts: dict[int, dict[str, Scalar]] = {}
             asked = self._by(weights) | {"method": method, "layer": layer}
             for target in targets:
                 try:
@@ -246,7 +242,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
                         rows.append(row_of(sample, target, condition) | base | cells_of(scores))
         return rows, kept
 
-    def _by(self, weights: str) -> dict[str, Cell]:
+    def _by(self, weights: str) -> dict[str, Scalar]:
         return {"kind": self._model.kind, "reads": self._model.reads, "weights": weights}
 
     def _rankings(self, context: _AlignmentContext, index: int, sample: Sample) -> Rows:
@@ -277,7 +273,7 @@ class AttentionAlignment(Study[_AlignmentContext]):
 
     def _ranking(
         self, target: GazeTarget, read: Sequence[ImageTextPair], asked: MethodAtLayer
-    ) -> dict[str, Cell]:
+    ) -> dict[str, Scalar]:
         only_ncc = Rules(("ncc",), self.rules.resolution)
         likeness = []
         for one in read:

@@ -1,38 +1,102 @@
-"""Which rows each summary of the study looks at together."""
+"""How far maps agree with where people looked, beside what bounds that from above and below."""
 
 from __future__ import annotations
 
-from ...stats.maps import METRICS as MAP_METRICS
-from .._partition import ITEM, Part, Partition
-from .._tables import Cell
-from .estimates import alignment_order, ranking_order, summarise_alignment, summarise_ranking
+import polars as pl
+
+from ...stats.maps import METRICS
+from .._map_options import COMPLETENESS
+from ..columns import NUMBER, TEXT, WHOLE, Columns, columns
+from ..summary import VALUE, Contrast, Estimate, Summary, c
+from .names import GRANULARITIES
+
+COLUMNS: Columns = {
+    **columns(TEXT, "sample error"),
+    "item": WHOLE,
+    **columns(TEXT, "segment granularity provenance"),
+    **columns(WHOLE, "observers n_fixations dropped"),
+    **columns(TEXT, "kind reads weights method"),
+    "layer": WHOLE,
+    "condition": TEXT,
+    **columns(NUMBER, f"covered {COMPLETENESS}"),
+    **dict.fromkeys(METRICS, NUMBER),
+    "reason": TEXT,
+    "candidates": WHOLE,
+    **columns(NUMBER, "preferred rank"),
+}
+BOUNDS = ("people", "mask", "centre", "other-image")
+"""Conditions without a method."""
+_MAP = ("kind", "weights", "method", "layer")
+_BESIDE = {"other_text": {"condition": "other-text"}} | {
+    bound.replace("-", "_"): {"condition": bound, **dict.fromkeys(_MAP)} for bound in BOUNDS
+}
+_MAP_ORDER = {"weights": ("trained", "untrained"), "method": None, "layer": None}
 
 
-def _aligned(provenance: Cell, granularity: Cell, condition: Cell) -> Part | None:
-    # A map is compared with its bounds, which have no method.
-    return None if condition in (None, "ranking") else (provenance, granularity)
+def _defined(value: pl.Expr) -> dict[str, pl.Expr]:
+    """How many rows and images have the value, and how many rows have not."""
+    return {
+        "n": value.count(),
+        "n_samples": c("sample").filter(value.is_not_null()).n_unique(),
+        "n_undefined": value.null_count(),
+    }
 
 
-def _ranked(condition: Cell) -> Part | None:
-    return "all" if condition == "ranking" else None
+def _asked(metric: str) -> pl.Expr:
+    """The metric is there, or the reason ("ncc, sim: why; nss: why") says why it is not."""
+    undefined = c("reason").cast(pl.String).str.contains(rf"(^|; |, ){metric}[,:]")
+    return c(metric).is_not_null() | undefined
 
 
-SUMMARY = Partition(
-    summarise_alignment,
-    ("provenance", "granularity", "condition"),
-    _aligned,
-    (*ITEM, "kind", "weights", "method", "layer", *MAP_METRICS, "reason"),
-    alignment_order,
+def _where_defined(name: str) -> pl.Expr:
+    return pl.when(VALUE.is_not_null()).then(c(name))
+
+
+SUMMARY = Summary(
+    by=("provenance", "granularity", *_MAP),
+    where=c("condition") != "ranking",
+    own={"condition": "own"},
+    beside=_BESIDE,
+    measures=tuple(METRICS),
+    measure="metric",
+    measured=_asked,
+    estimates=(
+        Estimate("own", VALUE, share=False),
+        *(Estimate(name, _where_defined(name), share=False) for name in _BESIDE),
+    ),
+    means=_defined(VALUE) | {"n_people": _where_defined("people").count()},
+    differences=(
+        Contrast("gain", VALUE, minus=c("other_text")),
+        Contrast("over_centre", VALUE, minus=c("centre")),
+        Contrast("under_people", VALUE, minus=c("people")),
+    ),
+    curve=("provenance", "granularity", "metric", "weights"),
+    order={
+        "provenance": None,
+        "granularity": tuple(GRANULARITIES),
+        "metric": tuple(METRICS),
+        **_MAP_ORDER,
+    },
+    interval="interval",
+    interval_of=lambda record: "own" if record["n"] else None,
 )
-EXTRAS: dict[str, Partition] = {
-    "ranking": Partition(
-        summarise_ranking,
-        ("condition",),
-        _ranked,
-        (
-            *("sample", "error", "provenance", "kind", "weights", "method", "layer"),
-            *("candidates", "preferred", "rank"),
-        ),
-        ranking_order,
+"""One record per provenance, granularity, kind of model, weights, method, layer and metric.
+
+`own` and the conditions beside it are means over the segments that have an own score; `gain` is own
+minus other-text, `over_centre` own minus centre, `under_people` own minus people, each over the
+segments that have both. `n_undefined` counts segments for which the metric is not defined. All maps
+of a metric are looked over together.
+"""
+EXTRAS = {
+    "ranking": Summary(
+        by=("provenance", *_MAP),
+        where=c("condition") == "ranking",
+        estimates=(Estimate("preferred", c("preferred")), Estimate("rank", c("rank"), share=False)),
+        means=_defined(c("preferred")) | {"chance": (1 / c("candidates")).mean()},
+        differences=(Contrast("over_chance", c("preferred"), minus=1 / c("candidates")),),
+        order={"provenance": None, **_MAP_ORDER},
+        interval="interval",
     )
 }
+"""How often the image's description has the map that is most like where people looked, among
+`candidates`; `chance` is the mean of one over their number."""
