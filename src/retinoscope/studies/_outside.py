@@ -66,32 +66,22 @@ def examples_in(file: Path) -> list[dict[str, Any]]:
 
 _KINDS = {
     "texts": """
-        sample error answer answer_after answer_before background cells color condition content
-        counts edges encoder fill granularity group kind labels layers layers_kind method
-        mode model object of provenance question reading reads reason row segment selector
-        source target task text text_after text_before unknown_words weights window
-        words
+        sample error background cells content counts encoder kind labels method model of task
+        weights
     """,
     "whole numbers": """
-        any_kind colour context_bytes depth dropped first_layer fn fp item last_layer lenient n
-        n_classes n_context n_edges n_fixations n_generated_keys n_groups n_kept n_layers
-        n_parameters n_positions n_source n_tokens n_train n_undefined n_visual observers place
-        rank_after rank_before sample_row seed strict tp whole_bytes
+        depth item n n_classes n_groups n_parameters n_train n_undefined place seed
     """,
     "numbers": """
-        ap area auc_borji auc_judd auc_shuffled best bottom bound_best_iou bound_iou bound_miou
-        bound_pq chance completeness cover covered deletion emd f1 information_gain
-        information_gain_mit insertion inside iou_area iou_best iou_otsu judge_f1 judge_precision
-        judge_recall kl mass matched ncc nss peak pointing precision preferred probability
-        probability_after probability_before rank recall seen share shuffled_ap shuffled_inside
-        shuffled_mass shuffled_peak shuffled_pointing sim sim_mit spearman strength to_image top
-        truth_f1 truth_precision truth_recall union val value
+        best bottom bound_best_iou bound_iou bound_miou bound_pq chance completeness matched
+        seen strength top val
     """,
     "true or false": """
-        baseline_correct changed converged correct correct_after correct_before
+        converged correct
     """,
 }
-"""Columns that hold one kind of value in every study; a column that is empty holds none."""
+"""Columns that hold one kind of value in every study that does not say so itself; an empty one
+holds none."""
 _KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
 
 
