@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
+# A file's tests share what they have made, so one process runs them all.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo test coverage check docs bench bench-peers clean
 
@@ -11,11 +13,11 @@ demo: $(VENV)/.ready
 	$(BIN)/retinoscope demo
 
 test: $(VENV)/.ready-dev frontend/node_modules/.ready
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST)
 
 # Not a part of `test`: tracing takes half as much time again.
 coverage: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -n 2 --cov=retinoscope --cov-report=term:skip-covered
+	$(PYTEST) --cov=retinoscope --cov-report=term:skip-covered
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

@@ -8,6 +8,7 @@ import os
 # on two cores wait for one another, and take several times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,18 @@ from . import shapes
 
 # Names of the package are loaded on first use, so nothing that it checks is loaded yet.
 shapes.install()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that no worker is alone with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    """Millions of objects of modules and tests stay to the end: no collection looks at them."""
+    gc.freeze()
+
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<image>")
 WORDS = (
