@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +14,17 @@ import torch
 
 pytest.importorskip("ray", reason="needs the extra 'scale'")
 
+import ray
+
 from retinoscope import load
+from retinoscope.cli import main
 from retinoscope.errors import InputError, StudyError
 from retinoscope.scale import RayWorkers
+from retinoscope.scale._cluster import connect
 from retinoscope.sources import open_source
 from retinoscope.studies import AttentionKnockout, LogitLens, Study, TokenAblation
 
+pytestmark = pytest.mark.slow
 SCENES = "scenes:12"
 RESULTS = "results.parquet"
 FILES = (RESULTS, "examples.json")
@@ -36,6 +40,21 @@ def ablation(vlm, samples) -> Study:
 
 def lens(vlm, samples) -> Study:
     return LogitLens(vlm, samples[:4], untrained=False)
+
+
+def test_a_cluster_without_room_is_refused_and_ended() -> None:
+    """Before the others, which share a cluster: here it is started for the workers alone."""
+    with pytest.raises(InputError, match="room for a worker"):
+        RayWorkers(partial(load, "pocket"), partial(open_source, SCENES), gpus=8)
+    assert not ray.is_initialized()
+
+
+@pytest.fixture(scope="module")
+def _cluster() -> Iterator[None]:
+    """One that is there already, and stays when workers end."""
+    assert connect(ray, None)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture
@@ -58,8 +77,7 @@ def _by_value():
     cloudpickle.unregister_pickle_by_value(module)
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("_one_thread")
+@pytest.mark.usefixtures("_cluster", "_one_thread")
 def test_a_killed_worker_changes_no_byte(tmp_path: Path) -> None:
     samples = open_source(SCENES)
     vlm = load("pocket")
@@ -107,12 +125,11 @@ class Deadly(Sequence):
         return self.scenes[index]
 
 
-@pytest.mark.slow
-@pytest.mark.usefixtures("_by_value")
+@pytest.mark.usefixtures("_cluster", "_by_value")
 def test_a_sample_that_costs_several_workers_becomes_a_row(tmp_path: Path) -> None:
     samples = Deadly(os.getpid())
     with RayWorkers(
-        partial(load, "pocket"), partial(Deadly, os.getpid()), workers=2, threads=1, tries=2
+        partial(load, "pocket"), partial(Deadly, os.getpid()), workers=1, threads=1, tries=2
     ) as workers:
         study = knockout(workers.model(), samples)
         results = study.run(tmp_path / "run", executor=workers)
@@ -121,7 +138,7 @@ def test_a_sample_that_costs_several_workers_becomes_a_row(tmp_path: Path) -> No
     assert results.n_samples == 3
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("_cluster")
 def test_workers_that_are_lost_before_they_are_ready_end_the_study() -> None:
     with (
         RayWorkers(partial(os._exit, 1), partial(open_source, SCENES), tries=2) as workers,
@@ -135,33 +152,21 @@ COMMANDS = (
     "group small:contrastive-max scenes:2 --no-untrained --groupings kmeans",
     "probe small:contrastive-max scenes:16 --seeds 1 --tasks name foreground --no-controls",
 )
-SESSION = """
-import sys
-import ray
-from retinoscope.cli import main
-
-ray.init(include_dashboard=False, log_to_driver=False)
-out, *commands = sys.argv[1:]
-for number, command in enumerate(commands):
-    for scale in ([], ["--scale", "ray", "--workers", "2"]):
-        folder = f"{out}/{number}-{len(scale)}"
-        assert main([*command.split(), "--out", folder, *scale]) == 0
-"""
 
 
-@pytest.mark.slow
-def test_the_command_line_spreads_studies_of_every_kind_of_model(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", SESSION, str(tmp_path), *COMMANDS]
-    subprocess.run(command, check=True, timeout=600)
-    for number, asked in enumerate(COMMANDS):
-        first, second = ((tmp_path / f"{number}-{n}" / RESULTS).read_bytes() for n in (0, 4))
-        assert first == second, asked
+@pytest.mark.usefixtures("_cluster", "_one_thread")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_line_spreads_studies_of_every_kind_of_model(
+    command: str, tmp_path: Path
+) -> None:
+    for name, scale in (("here", ()), ("there", ("--scale", "ray", "--workers", "2"))):
+        assert main([*command.split(), "--out", str(tmp_path / name), *scale]) == 0
+    here, there = ((tmp_path / name / RESULTS).read_bytes() for name in ("here", "there"))
+    assert here == there
 
 
-@pytest.mark.slow
-def test_a_cluster_without_room_and_a_bad_model_are_refused() -> None:
-    with pytest.raises(InputError, match="room for a worker"):
-        RayWorkers(partial(load, "pocket"), partial(open_source, SCENES), gpus=8)
+@pytest.mark.usefixtures("_cluster")
+def test_a_bad_model_is_refused() -> None:
     with (
         RayWorkers(partial(load, "/no/such/model"), partial(open_source, SCENES)) as workers,
         pytest.raises(InputError, match="no such folder"),

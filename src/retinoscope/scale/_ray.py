@@ -67,17 +67,21 @@ class RayWorkers:
             raise InputError(f"gpus must be 0 or more, got {gpus}")
         self._ray: Any = ray
         self._threads = threads or torch.get_num_threads()
+        self._workers: list[Any] = []
         self._started = connect(ray, address)
         if gpus is None:
             gpus = min(1, ray.cluster_resources().get("GPU", 0))
         self._needs = {"num_cpus": self._threads if not gpus else 1, "num_gpus": gpus}
-        self._most = self._room(workers)
+        try:
+            self._most = self._room(workers)
+        except InputError:
+            self.close()
+            raise
         self._kind: Any = ray.remote(Worker).options(
             **self._needs, max_restarts=-1, max_task_retries=tries - 1
         )
         self._given = (load, samples, self._threads, os.getcwd())
         self._tries = tries
-        self._workers: list[Any] = []
         self._pids: dict[Any, int] = {}
 
     def __enter__(self) -> Self:
