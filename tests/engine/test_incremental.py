@@ -19,7 +19,7 @@ from tests.conftest import make_processor
 from tests.engine.decoders import KINDS, decoder_model, decoder_vlm
 
 QUICK = settings(
-    max_examples=12,
+    max_examples=8,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],

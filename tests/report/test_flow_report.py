@@ -14,11 +14,14 @@ from retinoscope.reporting import compose, write_report
 from retinoscope.studies import CHECKS
 from retinoscope.studies.flow.names import edge_names
 
+SQUARES = ("squares:6", "--max-new-tokens", "16")
+"""As few images as a finding needs, and as many words as a description of them has."""
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("flow") / "run"
-    assert main(["flow", "planted:via-query", "squares:8", "--out", str(out)]) == 0
+    assert main(["flow", "planted:via-query", *SQUARES, "--out", str(out)]) == 0
     write_report(out)
     return out
 
@@ -30,7 +33,7 @@ def test_the_claim_says_which_path_was_planted(folder: Path, tmp_path: Path) -> 
     assert "random edges" in finding.sentence
     out = tmp_path / "direct"
     options = ["--layers", "all", "--tasks", "description", "--no-untrained"]
-    assert main(["flow", "planted:direct", "squares:8", "--out", str(out), *options]) == 0
+    assert main(["flow", "planted:direct", *SQUARES, "--out", str(out), *options]) == 0
     assert compose(out).findings[0].title == "The words read the image directly"
 
 

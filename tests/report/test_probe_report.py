@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import runpy
 from xml.etree import ElementTree
 
 import pytest
@@ -53,14 +52,12 @@ def test_the_page_has_both_axes_and_pictures(probed) -> None:
     assert all(row["same"] for row in sums.records)
 
 
-def test_the_python_lines_of_a_figure_run(probed) -> None:
+def test_the_python_lines_of_a_figure_run(probed, monkeypatch) -> None:
     write_report(probed)
-    names = ("probe-axes", "probe-layers", "probe-semantic-0")
-    programs = [(probed / "figures" / f"{name}.py").read_text("utf-8") for name in names]
-    code = "import matplotlib; matplotlib.use('svg')\n" + "plt.close('all')\n".join(programs)
-    done = subprocess.run([sys.executable, "-c", code], cwd=probed, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    for name in names:
+    monkeypatch.chdir(probed)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    for name in ("probe-axes", "probe-layers", "probe-semantic-0"):
+        runpy.run_path(str(probed / "figures" / f"{name}.py"))
         assert (probed / f"{name}.svg").is_file()
 
 
