@@ -34,6 +34,8 @@ from . import shapes
 
 # Names of the package are loaded on first use, so nothing that it checks is loaded yet.
 shapes.install()
+# Until all tests are collected: these objects stay to the end.
+gc.disable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,8 +45,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Millions of objects of modules and tests stay to the end: no collection looks at them."""
+    """From here on objects are collected; no collection looks at the millions from before."""
     gc.freeze()
+    gc.enable()
 
 
 SPECIAL = ("<pad>", "<unk>", "<s>", "</s>", "<image>")
