@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ...report.blocks import (
     PAPER,
-    Column,
     Interval,
     Record,
     Section,
@@ -18,6 +17,7 @@ from ...report.blocks import (
 )
 from ...report.findings import Finding, make_finding, paired_test, told
 from ...report.rows import first, interval, known_first, number, pick, values
+from ...report.tables import Write, cell, table
 from ...tokens import COMPLETE
 from .._run_tables import extra_tables
 from ..runs import StudyRun
@@ -195,39 +195,49 @@ def _integration(run: StudyRun) -> tuple[str, ...]:
 
 def _table(run: StudyRun, mode: str, folded: bool) -> Table:
     rows = pick(run.summary, mode=mode)
-    tasks = known_first(values(rows, "task"), TASKS)
-    shown: list[tuple[str, ...]] = []
-    for tokens in dict.fromkeys(NamedSet.of(row) for row in pick(rows, is_control=False)):
-        cells = [tokens.label]
-        sizes = [
-            size
-            for row in pick(rows, **tokens.columns)
-            if (size := number(row, "n_tokens")) is not None
-        ]
-        cells.append(f"{sum(sizes) / len(sizes):.1f}" if sizes else "")
-        if sizes and not any(sizes):
-            shown.append((*cells, *("none found", "") * len(tasks)))
-            continue
-        for task in tasks:
-            ours = decrease(rows, task, tokens)
-            control = decrease(rows, task, tokens.control)
+
+    def size(tokens: NamedSet) -> float | None:
+        found = (number(row, "n_tokens") for row in pick(rows, **tokens.columns))
+        sizes = [one for one in found if one is not None]
+        return sum(sizes) / len(sizes) if sizes else None
+
+    def lost(task: str) -> Write:
+        def of(tokens: NamedSet) -> str:
+            if size(tokens) == 0:
+                return "none found"
+            ours, control = (decrease(rows, task, one) for one in (tokens, tokens.control))
+            beside = f"\n{percent_interval(control)}" if control else ""
+            return percent_interval(ours) + beside if ours else ""
+
+        return of
+
+    def paper(task: str) -> Write:
+        def of(tokens: NamedSet) -> str:
             known = number(first(rows, task=task, **tokens.columns) or {}, "paper")
-            shown_control = f"\n{percent_interval(control)}" if control else ""
-            cells.append(percent_interval(ours) + shown_control if ours else "")
-            cells.append("" if known is None else percent(known))
-        shown.append(tuple(cells))
-    columns = [Column("tokens replaced", numeric=False), Column("how many,\non average")]
-    for task in tasks:
-        columns += [
-            Column(f"{_SHORT.get(task, task)}\nrandom control"),
-            Column("paper", hint=PAPER),
-        ]
-    return Table(
-        name=file_name("ablation", run.label, mode),
-        caption=f"{run.label}, mode “{mode}”: share of right answers lost, with 95% intervals. "
-        "Second line: as many random tokens elsewhere.",
-        columns=tuple(columns),
-        rows=tuple(shown),
-        records=tuple(rows),
-        folded=folded,
+            return "" if known is None or size(tokens) == 0 else percent(known)
+
+        return of
+
+    return table(
+        file_name("ablation", run.label, mode),
+        f"{run.label}, mode “{mode}”: share of right answers lost, with 95% intervals. Second "
+        "line: as many random tokens elsewhere.",
+        dict.fromkeys(NamedSet.of(row) for row in pick(rows, is_control=False)),
+        (
+            cell("tokens replaced", lambda tokens: tokens.label, numeric=False),
+            cell(
+                "how many,\non average",
+                lambda tokens: "" if (n := size(tokens)) is None else f"{n:.1f}",
+            ),
+            *(
+                spec
+                for task in known_first(values(rows, "task"), TASKS)
+                for spec in (
+                    cell(f"{_SHORT.get(task, task)}\nrandom control", lost(task)),
+                    cell("paper", paper(task), hint=PAPER),
+                )
+            ),
+        ),
+        rows,
+        folded,
     )

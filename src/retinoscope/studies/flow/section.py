@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...report.blocks import Column, Interval, Record, Section, Table, file_name, number_interval
+from ...report.blocks import Interval, Record, Section, Table, file_name, number_interval
 from ...report.findings import Finding, PairedTest, make_finding, paired_test, weakest
 from ...report.rows import first, interval, known_first, pick, values
-from .._run_tables import generic_table
+from ...report.tables import cell, count, numbers, table, text, whole_table
 from ..runs import StudyRun
 from .figure import edges_figure, layers_figure, windows_figure
 from .names import DIRECT, READING_NAMES, READINGS, VIA_QUERY, WHOLE, edge_names
@@ -55,7 +55,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             ),
             *_examples(main),
             *(
-                generic_table(
+                whole_table(
                     file_name("flow", run.label, "baseline"),
                     f"{run.label}: what is said untouched, and by a copy with random weights.",
                     run.extra("baseline"),
@@ -200,43 +200,42 @@ def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
 
 def _table(run: StudyRun, task: str, folded: bool) -> Table:
     rows = pick(run.summary, task=task)
-    measures = (
-        (("f1", "F1"), ("precision", "precision"), ("recall", "recall"), ("truth_f1", "F1, truth"))
-        + ((("judge_f1", "F1, judge"),) if any(r.get("judge_f1") is not None for r in rows) else ())
-        if task == "description"
-        else (("probability_change", "probability"), ("rank_change", "rank"), ("correct", "right"))
-    )
-    shown = []
-    for row in pick(rows, layers="all"):
-        cells = [interval(row, name) for name, _ in measures]
-        difference = interval(row, "difference", "difference_n")
-        shown.append(
-            (
-                edge_names(str(row["edges"]), bool(row["is_control"])),
-                READING_NAMES[str(row["reading"])],
-                str(row["weights"]),
-                *("" if x is None else number_interval(x) for x in cells),
-                "" if difference is None else number_interval(difference),
-                str(row["n"]),
-            )
-        )
-    what = "objects that are still named" if task == "description" else "change of the right answer"
-    return Table(
-        name=file_name("flow", run.label, task),
-        caption=f"{run.label}: {what}, edges blocked in all layers, with 95% intervals. Windows of "
-        "layers are in the CSV file.",
-        columns=(
-            Column("blocked", numeric=False),
-            Column("last position", numeric=False),
-            Column("weights", numeric=False),
-            *(Column(label) for _, label in measures),
-            Column("minus random edges"),
-            Column("n"),
+    judged = any(row.get("judge_f1") is not None for row in rows)
+    measures = {
+        "description": (
+            numbers("f1", "F1"),
+            numbers("precision"),
+            numbers("recall"),
+            numbers("truth_f1", "F1, truth"),
+            *([numbers("judge_f1", "F1, judge")] if judged else []),
         ),
-        rows=tuple(shown),
-        records=tuple(rows),
-        folded=folded,
+        "question": (
+            numbers("probability_change", "probability"),
+            numbers("rank_change", "rank"),
+            numbers("correct", "right"),
+        ),
+    }[task]
+    what = "objects that are still named" if task == "description" else "change of the right answer"
+    return table(
+        file_name("flow", run.label, task),
+        f"{run.label}: {what}, edges blocked in all layers, with 95% intervals. Windows of layers "
+        "are in the CSV file.",
+        pick(rows, layers="all"),
+        (
+            cell("blocked", _edges, numeric=False),
+            text("reading", "last position", READING_NAMES),
+            text("weights"),
+            *measures,
+            numbers("difference", "minus random edges"),
+            count("n"),
+        ),
+        rows,
+        folded,
     )
+
+
+def _edges(row: Record) -> str:
+    return edge_names(str(row["edges"]), bool(row["is_control"]))
 
 
 def _examples(run: StudyRun) -> list[Table]:
@@ -258,7 +257,7 @@ def _examples(run: StudyRun) -> list[Table]:
                     }
                 )
         caption = f"What {run.label} writes about image {facts['sample']}: “{facts['question']}”"
-        return [generic_table(file_name("flow", run.label, "example"), caption, rows)]
+        return [whole_table(file_name("flow", run.label, "example"), caption, rows)]
     return []
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from ...report.blocks import (
     PAPER,
-    Column,
     Interval,
     Record,
     Section,
@@ -17,6 +16,7 @@ from ...report.blocks import (
 )
 from ...report.findings import Finding, make_finding, paired_test, told
 from ...report.rows import first, interval, known_first, number, pick, values
+from ...report.tables import Write, cell, table
 from .._run_tables import extra_tables
 from ..runs import StudyRun
 from ..token_sets import RING_1, NamedSet
@@ -219,26 +219,30 @@ def _strongest_window(run: StudyRun) -> str:
 def _table(run: StudyRun, folded: bool) -> Table:
     rows = [row for row in run.summary if row["window"] != SLIDING]
     windows = known_first(values(rows, "window"), WINDOWS)
-    shown = []
-    for target in known_first(values(rows, "target"), TARGETS):
-        for source in dict.fromkeys(NamedSet.of(row) for row in pick(rows, target=target)):
-            cells = [source.label, TARGET_LABELS.get(target, target)]
-            for window in windows:
-                x = accuracy(rows, source, target, window)
-                known = _paper(rows, source, target, window)
-                text = number_interval(x).replace(" (", "\n(") if x else ""
-                cells.append(text if known is None else f"{text}\npaper {known:.2f}")
-            shown.append(tuple(cells))
-    return Table(
-        name=file_name("knockout", run.label),
-        caption=f"{run.label}: relative accuracy (1.00 = no impact) with 95% intervals, by window "
-        "of layers. Sliding windows are in the CSV file.",
-        columns=(
-            Column("from", numeric=False),
-            Column("to", numeric=False),
-            *(Column(window) for window in windows),
+    edges = [
+        (source, target)
+        for target in known_first(values(rows, "target"), TARGETS)
+        for source in dict.fromkeys(NamedSet.of(row) for row in pick(rows, target=target))
+    ]
+
+    def write(window: str) -> Write:
+        def at(edge: tuple[NamedSet, str]) -> str:
+            x, known = accuracy(rows, *edge, window), _paper(rows, *edge, window)
+            text = number_interval(x).replace(" (", "\n(") if x else ""
+            return text if known is None else f"{text}\npaper {known:.2f}"
+
+        return at
+
+    return table(
+        file_name("knockout", run.label),
+        f"{run.label}: relative accuracy (1.00 = no impact) with 95% intervals, by window of "
+        "layers. Sliding windows are in the CSV file.",
+        edges,
+        (
+            cell("from", lambda edge: edge[0].label, numeric=False),
+            cell("to", lambda edge: TARGET_LABELS.get(edge[1]) or edge[1], numeric=False),
+            *(cell(window, write(window)) for window in windows),
         ),
-        rows=tuple(shown),
-        records=tuple(run.summary),
-        folded=folded,
+        run.summary,
+        folded,
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...report.blocks import Column, Interval, Record, Section, Table, file_name, percent_interval
+from ...report.blocks import Interval, Record, Section, Table, file_name, percent_interval
 from ...report.findings import Finding, make_finding, paired_test
 from ...report.rows import first, interval, known_first, pick, values
+from ...report.tables import count, shares, table, text
 from ..runs import StudyRun
 from .figure import MEAN, ROW_NAMES, heads_figure, layers_figure
 
@@ -103,37 +104,23 @@ def look_finding(run: StudyRun, kinds: Sequence[str]) -> Finding | None:
 
 def _table(run: StudyRun, kind: str, folded: bool) -> Table:
     rows = pick(run.summary, row=kind)
-    columns = (
-        ("to_image", "to the image"),
-        ("inside", "mass inside"),
-        ("peak", "peak inside"),
-        ("chance", "chance"),
-        ("shuffled_inside", "mass, shuffled mask"),
-        ("shuffled_peak", "peak, shuffled mask"),
-        ("difference", "mass minus shuffled"),
-    )
-    shown = []
-    for row in pick(rows, head=MEAN):
-        cells = [interval(row, name) for name, _ in columns]
-        shown.append(
-            (
-                str(row["layer"]),
-                str(row["weights"]),
-                *("" if x is None else percent_interval(x) for x in cells),
-                str(row["n"]),
-            )
-        )
-    return Table(
-        name=file_name("look", run.label, kind),
-        caption=f"{run.label}: attention of object words, {ROW_NAMES[kind]}, mean of all heads, by "
-        "block, with 95% intervals. Single heads are in the CSV file.",
-        columns=(
-            Column("block"),
-            Column("weights", numeric=False),
-            *(Column(label) for _, label in columns),
-            Column("words"),
+    return table(
+        file_name("look", run.label, kind),
+        f"{run.label}: attention of object words, {ROW_NAMES[kind]}, mean of all heads, by block, "
+        "with 95% intervals. Single heads are in the CSV file.",
+        pick(rows, head=MEAN),
+        (
+            count("layer", "block"),
+            text("weights"),
+            shares("to_image", "to the image"),
+            shares("inside", "mass inside"),
+            shares("peak", "peak inside"),
+            shares("chance"),
+            shares("shuffled_inside", "mass, shuffled mask"),
+            shares("shuffled_peak", "peak, shuffled mask"),
+            shares("difference", "mass minus shuffled"),
+            count("n", "words"),
         ),
-        rows=tuple(shown),
-        records=tuple(rows),
-        folded=folded,
+        rows,
+        folded,
     )

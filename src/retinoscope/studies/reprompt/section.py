@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...report.blocks import (
-    Column,
     Figure,
     Interval,
     Record,
@@ -20,6 +19,7 @@ from ...report.charts import SHARE, Axis, Level, Look, Panel, Series, small_mult
 from ...report.findings import Finding, make_finding, paired_test, told
 from ...report.rows import first, interval, number, pick
 from ...report.style import BLUE, GREEN, ORANGE
+from ...report.tables import count, plain_number, share, shares, table, text
 from ..runs import StudyRun
 
 NOUN = "image re-prompting"
@@ -161,38 +161,21 @@ def _curve(rows: Sequence[Record]) -> Figure:
 
 
 def _table(run: StudyRun, folded: bool) -> Table:
-    shown = []
-    for row in run.summary:
-        cells = [interval(row, name) for name in ("accuracy", "pairs_right")]
-        difference = interval(row, "difference", "difference_n")
-        shown.append(
-            (
-                _NAMES[str(row["selector"])],
-                percent(number(row, "share") or 0),
-                f"{number(row, 'n_kept'):.0f}",
-                percent(number(row, "union") or 0),
-                percent(number(row, "bytes_share") or 0),
-                *("" if x is None else percent_interval(x) for x in cells),
-                "" if difference is None else percent_interval(difference),
-                str(row["n"]),
-            )
-        )
-    return Table(
-        name=file_name("reprompt", run.label),
-        caption=f"{run.label}: new questions from a context with some of the visual tokens, with "
-        "95% intervals.",
-        columns=(
-            Column("kept by", numeric=False),
-            Column("share"),
-            Column("tokens a block"),
-            Column("union"),
-            Column("cache"),
-            Column("questions right"),
-            Column("images all right"),
-            Column("minus random"),
-            Column("n"),
+    return table(
+        file_name("reprompt", run.label),
+        f"{run.label}: new questions from a context with some of the visual tokens, with 95% "
+        "intervals.",
+        run.summary,
+        (
+            text("selector", "kept by", _NAMES),
+            share("share"),
+            plain_number("n_kept", "tokens a block", 0),
+            share("union"),
+            share("bytes_share", "cache"),
+            shares("accuracy", "questions right"),
+            shares("pairs_right", "images all right"),
+            shares("difference", "minus random"),
+            count("n"),
         ),
-        rows=tuple(shown),
-        records=tuple(run.summary),
         folded=folded,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from retinoscope.report.blocks import Section
-from retinoscope.studies._run_tables import generic_table
+from retinoscope.report.tables import whole_table
 from retinoscope.studies.runs import StudyRun
 
 NOUN = "length of descriptions"
@@ -17,5 +17,5 @@ def section(runs: Sequence[StudyRun]) -> Section:
         key="length",
         title="Length of descriptions",
         question="Does a description get shorter without an object?",
-        tables=tuple(generic_table("length", run.label, run.summary, folded=False) for run in runs),
+        tables=tuple(whole_table("length", run.label, run.summary, folded=False) for run in runs),
     )
