@@ -261,11 +261,12 @@ def _draw(axes: Axes, series: Series, sideways: bool) -> None:
             axes.plot(*line, color=look.color, lw=1.8, alpha=0.75)
         for x, middle in zip(series.along, value, strict=False):
             axes.plot([x.low, x.high], [middle, middle], color=look.color, lw=1.8, alpha=0.75)
-    else:
+    elif not sideways:
         # Bands of shares of 0 would all lie on each other.
         seen = [middle != 0 for middle in value]
         axes.fill_between(places, low, high, where=seen, color=look.color, alpha=0.14, lw=0)
     more: dict[str, Any] = {"mfc": PAPER, "mew": 1.6} if look.hollow else {}
+    more |= {"ms": 11, "mew": 2} if look.mark == "|" else {}
     axes.plot(
         *((value, places) if sideways else (places, value)),
         color=look.color,

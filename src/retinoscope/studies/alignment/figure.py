@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from typing import cast
 
 from ...report.blocks import Figure, Interval, Record
-from ...report.rows import interval, pick
+from ...report.charts import SHARE, Axis, Level, Look, Panel, Points, Series, small_multiples
+from ...report.rows import first, interval, pick
 from ...report.scene_picture import WIDTH, Scene
-from ...report.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, figure_style, svg_of
+from ...report.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE
 from .names import FITS, GRANULARITIES, ONE, UNTRAINED, WHO, method_name, ranked_by
 
 MAPS_SHOWN = 4
@@ -19,100 +20,102 @@ _HEAT = "#b3261e"
 
 def agreement_figure(rows: Sequence[Record], provenance: str, granularity: str) -> Figure:
     """NCC of each method, its control and what bounds it."""
-    from matplotlib.figure import Figure as Drawing
+    trained = [row for row in pick(rows, weights="trained", metric="ncc") if interval(row, "own")]
+    trained.sort(key=lambda row: -float(row["own"] or 0))
+    fresh = [
+        first(rows, weights="untrained", metric="ncc", method=row["method"], layer=row["layer"])
+        for row in trained
+    ]
 
-    trained = pick(rows, weights="trained", metric="ncc")
-    trained = sorted(
-        (row for row in trained if interval(row, "own")),
-        key=lambda row: float(row["own"] or 0),
-    )
+    def points(of: Sequence[Record | None], column: str, shift: float) -> Points:
+        found = ((place, interval(row, column)) for place, row in enumerate(of))
+        return [(place + shift, x) for place, x in found if x]
+
+    series = [
+        Series("own text's map", points(trained, "own", 0.0), Look(BLUE, ""), bars=True),
+        Series(
+            "another text's map",
+            points(trained, "other_text", 0.18),
+            Look(ORANGE, "", "s"),
+            bars=True,
+        ),
+        Series(UNTRAINED, points(fresh, "own", 0.34), Look(GREY, "", "D"), bars=True),
+    ]
+    levels = [Level(0.0, color=GREY)]
+    for column, color, dash, label in (
+        ("people", GREEN, "-", f"{ONE[provenance]} against the others"),
+        ("mask", PURPLE, "--", "true mask of the object"),
+        ("centre", INK, ":", "centre of the image"),
+    ):
+        bound = next((x for row in trained if (x := interval(row, column))), None)
+        if bound is not None:
+            levels.append(Level(bound.value, label, color, dash, (bound.low, bound.high)))
+    facts = [f"{method_name(row)} {float(row['own'] or 0):.2f}" for row in reversed(trained)]
+    facts += [f"{level.label} {level.value:.2f}" for level in levels[1:]]
     name = f"alignment-{provenance}-{granularity}"
-    facts: list[str] = []
-    with figure_style(name):
-        drawing = Drawing(figsize=(8.6, 1.7 + 0.42 * max(1, len(trained))))
-        panel = drawing.subplots()
-        for place, row in enumerate(trained):
-            same = {"method": row["method"], "layer": row["layer"]}
-            fresh = pick(rows, weights="untrained", metric="ncc", **same)
-            _dot(panel, interval(row, "own"), place, BLUE, "o", "own text's map")
-            other = interval(row, "other_text")
-            _dot(panel, other, place - 0.18, ORANGE, "s", "another text's map")
-            for one in fresh[:1]:
-                _dot(panel, interval(one, "own"), place - 0.34, GREY, "D", UNTRAINED)
-            facts.append(f"{method_name(row)} {float(row['own'] or 0):.2f}")
-        for column, color, dash, label in (
-            ("people", GREEN, "-", f"{ONE[provenance]} against the others"),
-            ("mask", PURPLE, "--", "true mask of the object"),
-            ("centre", INK, ":", "centre of the image"),
-        ):
-            bound = next((x for row in trained if (x := interval(row, column))), None)
-            if bound is not None:
-                panel.axvspan(bound.low, bound.high, color=color, alpha=0.1, lw=0)
-                panel.axvline(bound.value, color=color, ls=dash, lw=1.6, label=label)
-                facts.append(f"{label} {bound.value:.2f}")
-        panel.axvline(0, color=GREY, lw=0.8)
-        panel.set_yticks(range(len(trained)), [method_name(row) for row in trained])
-        panel.set_ylim(-0.7, len(trained) - 0.4)
-        panel.tick_params(labelcolor=INK)
-        panel.grid(visible=False, axis="y")
-        panel.set_xlabel("NCC with where they looked", loc="left")
-        handles, labels = panel.get_legend_handles_labels()
-        unique = dict(zip(labels, handles, strict=True))
-        panel.legend(
-            unique.values(), unique, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0
-        )
-        svg = svg_of(drawing)
     caption = (
         f"Agreement of maps of {GRANULARITIES[granularity]} with {WHO[provenance]}: mean NCC over "
         "segments. Bars and bands are 95% intervals over images."
     )
-    return Figure(name=name, svg=svg, alt=f"{caption} {'; '.join(facts)}.", caption=caption)
-
-
-def _dot(panel, x: Interval | None, place: float, color: str, mark: str, label: str) -> None:
-    if x is None:
-        return
-    panel.plot([x.low, x.high], [place, place], color=color, lw=2, alpha=0.6)
-    panel.plot([x.value], [place], mark, color=color, label=label)
+    return Figure(
+        name=name,
+        svg=small_multiples(
+            name,
+            [Panel(series, levels=levels)],
+            Axis("NCC with where they looked"),
+            Axis(
+                limits=(len(trained) - 0.4, -0.7),
+                ticks={place: method_name(row) for place, row in enumerate(trained)},
+            ),
+            size=(8.6, 1.7 + 0.42 * max(1, len(trained))),
+            sideways=True,
+            legend=3,
+        ),
+        alt=f"{caption} {'; '.join(facts)}.",
+        caption=caption,
+    )
 
 
 def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
     """Share of images whose own description ranks first."""
-    from matplotlib.figure import Figure as Drawing
-    from matplotlib.ticker import PercentFormatter
-
-    trained = [
-        (row, x) for row in pick(rows, weights="trained") if (x := interval(row, "preferred"))
-    ]
-    trained.sort(key=lambda pair: pair[1].value)
+    found = [(row, x) for row in pick(rows, weights="trained") if (x := interval(row, "preferred"))]
+    found.sort(key=lambda pair: -pair[1].value)
+    points: dict[bool, list[tuple[float, Interval]]] = {True: [], False: []}
+    for place, (row, x) in enumerate(found):
+        points[row["method"] in FITS].append((place, x))
+    chances = [float(row["chance"] or 0) for row, _ in found]
+    level = [Level(sum(chances) / len(chances), "chance", dash=":")] if chances else []
+    facts = [f"{ranked_by(row)} {x.value:.2f}" for row, x in reversed(found)]
     name = f"alignment-ranking-{provenance}"
-    with figure_style(name):
-        drawing = Drawing(figsize=(7.0, 1.4 + 0.34 * max(1, len(trained))))
-        panel = drawing.subplots()
-        for place, (row, x) in enumerate(trained):
-            own = row["method"] in FITS
-            _dot(panel, x, place, GREEN if own else BLUE, "D" if own else "o", "")
-        chances = [float(row["chance"] or 0) for row, _ in trained]
-        if chances:
-            panel.axvline(sum(chances) / len(chances), color=INK, ls=":", lw=1.6, label="chance")
-            panel.legend(loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0)
-        labels = [ranked_by(row) for row, _ in trained]
-        panel.set_yticks(range(len(trained)), labels)
-        panel.set_ylim(-0.6, len(trained) - 0.4)
-        panel.set_xlim(-0.03, 1.03)
-        panel.xaxis.set_major_formatter(PercentFormatter(1.0))
-        panel.tick_params(labelcolor=INK)
-        panel.grid(visible=False, axis="y")
-        panel.set_xlabel("images whose own description comes first", loc="left")
-        svg = svg_of(drawing)
-    told = "; ".join(
-        f"{label} {x.value:.2f}" for label, (_, x) in zip(labels, trained, strict=True)
-    )
     caption = (
         "How often the image's description, among those of others, has the map that is most like "
         f"where {WHO[provenance]} looked. Bars are 95% intervals over images."
     )
-    return Figure(name=name, svg=svg, alt=f"{caption} {told}.", caption=caption, wide=False)
+    return Figure(
+        name=name,
+        svg=small_multiples(
+            name,
+            [
+                Panel(
+                    [
+                        Series("", points[False], Look(BLUE, ""), bars=True),
+                        Series("", points[True], Look(GREEN, "", "D"), bars=True),
+                    ],
+                    levels=level,
+                )
+            ],
+            Axis("images whose own description comes first", SHARE, share=True),
+            Axis(
+                limits=(len(found) - 0.4, -0.6),
+                ticks={place: ranked_by(row) for place, (row, _) in enumerate(found)},
+            ),
+            size=(7.0, 1.4 + 0.34 * max(1, len(found))),
+            sideways=True,
+        ),
+        alt=f"{caption} {'; '.join(facts)}.",
+        caption=caption,
+        wide=False,
+    )
 
 
 def gaze_figure(scene: Scene, name: str) -> Figure | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...report.blocks import (
-    Column,
     Interval,
     Record,
     Section,
@@ -16,6 +15,7 @@ from ...report.blocks import (
 )
 from ...report.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
 from ...report.rows import interval, known_first, pick, values
+from ...report.tables import Write, cell, count, numbers, shares, table, text
 from ...stats.maps import METRICS
 from ..runs import StudyRun
 from .figure import agreement_figure, ranking_figure
@@ -171,40 +171,32 @@ def alignment_finding(
 
 def _table(run: StudyRun, provenance: str, granularity: str, folded: bool) -> Table:
     rows = pick(run.summary, provenance=provenance, granularity=granularity)
-    shown = []
-    for row in pick(rows, metric="ncc"):
-        same = {key: row[key] for key in ("weights", "method", "layer")}
-        cells = [_cell(row, name) for name, _ in _BESIDE]
-        cells += [_cell(row, "gain")]
-        for metric in SHOWN[1:]:
-            cells.append(next((_cell(r, "own") for r in pick(rows, metric=metric, **same)), ""))
-        shown.append(
-            (
-                method_name(row),
-                str(row["weights"]),
-                *cells,
-                str(row["n"]),
-                str(row["n_undefined"]),
-            )
-        )
-    return Table(
-        name=file_name("alignment", run.label, provenance, granularity),
-        caption=f"{run.label}, a {KINDS[kind_of(rows)]}: agreement of maps of "
+
+    def own(metric: str) -> Write:
+        def of(row: Record) -> str:
+            same = {key: row[key] for key in ("weights", "method", "layer")}
+            return next((_cell(one, "own") for one in pick(rows, metric=metric, **same)), "")
+
+        return of
+
+    return table(
+        file_name("alignment", run.label, provenance, granularity),
+        f"{run.label}, a {KINDS[kind_of(rows)]}: agreement of maps of "
         f"{GRANULARITIES[granularity]} with {WHO[provenance]} (NCC unless said otherwise), with "
         f"95% intervals. All metrics ({', '.join(one.label for one in METRICS.values())}) are in "
         "the CSV file.",
-        columns=(
-            Column("method", numeric=False),
-            Column("weights", numeric=False),
-            *(Column(label.format(one=ONE[provenance])) for _, label in _BESIDE),
-            Column("own minus other text"),
-            *(Column(METRICS[metric].label) for metric in SHOWN[1:]),
-            Column("segments"),
-            Column("undefined"),
+        pick(rows, metric="ncc"),
+        (
+            cell("method", method_name, numeric=False),
+            text("weights"),
+            *(numbers(name, label.format(one=ONE[provenance])) for name, label in _BESIDE),
+            numbers("gain", "own minus other text"),
+            *(cell(METRICS[metric].label, own(metric)) for metric in SHOWN[1:]),
+            count("n", "segments"),
+            count("n_undefined", "undefined"),
         ),
-        rows=tuple(shown),
-        records=tuple(rows),
-        folded=folded,
+        rows,
+        folded,
     )
 
 
@@ -253,35 +245,25 @@ def _ranking_tables(run: StudyRun) -> list[Table]:
     if not rows:
         return []
     return [
-        Table(
-            name=file_name("alignment", run.label, "ranking"),
-            caption=f"{run.label}, a {KINDS[kind_of(rows)]}: which of several descriptions has the "
-            "map that is most like where the observers looked, with 95% intervals; ties share the "
+        table(
+            file_name("alignment", run.label, "ranking"),
+            f"{run.label}, a {KINDS[kind_of(rows)]}: which of several descriptions has the map "
+            "that is most like where the observers looked, with 95% intervals; ties share the "
             "first place.",
-            columns=(
-                Column("method", numeric=False),
-                Column("weights", numeric=False),
-                Column("observers", numeric=False),
-                Column("own one first"),
-                Column("chance"),
-                Column("mean rank"),
-                Column("images"),
-                Column("undefined"),
+            rows,
+            (
+                cell("method", ranked_by, numeric=False),
+                text("weights"),
+                text("provenance", "observers", WHO),
+                shares("preferred", "own one first"),
+                cell(
+                    "chance",
+                    lambda row: "" if row["chance"] is None else f"{100 * row['chance']:.0f}%",
+                ),
+                numbers("rank", "mean rank"),
+                count("n", "images"),
+                count("n_undefined", "undefined"),
             ),
-            rows=tuple(
-                (
-                    ranked_by(row),
-                    str(row["weights"]),
-                    WHO[str(row["provenance"])],
-                    "" if (x := interval(row, "preferred")) is None else percent_interval(x),
-                    "" if row["chance"] is None else f"{100 * float(row['chance']):.0f}%",
-                    "" if (y := interval(row, "rank")) is None else number_interval(y),
-                    str(row["n"]),
-                    str(row["n_undefined"]),
-                )
-                for row in rows
-            ),
-            records=tuple(rows),
             folded=True,
         )
     ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import cast
 
-from ...report.blocks import Figure, Record
+from ...report.blocks import Figure, Interval, Record
+from ...report.charts import Axis, Look, Panel, Series, heat_map, small_multiples
 from ...report.rows import interval, pick, values
 from ...report.scene_picture import WIDTH, Scene
-from ...report.style import BLUE, GREY, INK, MUTED, ORANGE, PAPER, figure_style, svg_of
+from ...report.style import BLUE, GREY, INK, MUTED, ORANGE
 from .options import BASELINES
 
 MEASURE_NAMES = {
@@ -32,39 +33,49 @@ _TITLE = 30.0
 def leaders_figure(rows: Sequence[Record], task: str) -> Figure | None:
     """A forest plot: methods by a measure, beside their controls; one panel a measure. None where
     every map is constant, so that no measure of the figure is defined."""
-    from matplotlib.figure import Figure as Drawing
-
     measures = [name for name in ("pointing", "ap") if pick(rows, measure=name)]
     if not measures:
         return None
     order = [str(row["method"]) for row in pick(rows, measure=measures[0])]
     order += [m for m in dict.fromkeys(str(row["method"]) for row in rows) if m not in order]
-    facts: list[str] = []
-    with figure_style(f"attend-leaders-{task}"):
-        drawing = Drawing(figsize=(9.2, 1.1 + 0.3 * len(order)))
-        panels = drawing.subplots(1, len(measures), sharey=True, squeeze=False)[0]
-        for panel, measure in zip(panels, measures, strict=True):
-            for row in pick(rows, measure=measure):
-                x, control = interval(row, "value"), interval(row, "control")
-                place = order.index(str(row["method"]))
-                color = GREY if row["method"] in BASELINES else BLUE
-                if control:
-                    panel.plot(control.value, place, "|", color=ORANGE, ms=11, mew=2)
-                if x:
-                    panel.plot([x.low, x.high], [place, place], color=color, lw=2.2)
-                    panel.plot(x.value, place, "o", color=color)
-                    facts.append(f"{row['method']}, {SHORT[measure]} {x.value:.2f}")
-            panel.set_title(MEASURE_NAMES[measure])
-            panel.set_xlim(-0.02, 1.02)
-            panel.tick_params(labelcolor=INK)
-            panel.grid(visible=False, axis="y")
-        panels[0].set_yticks(range(len(order)), order)
-        panels[0].set_ylim(len(order) - 0.5, -0.5)
-        drawing.tight_layout(w_pad=1.6)
-        svg = svg_of(drawing)
+    asked = [name for name in order if name not in BASELINES]
+
+    def points(measure: str, column: str, methods: Collection[str]) -> list[tuple[float, Interval]]:
+        return [
+            (order.index(str(row["method"])), x)
+            for row in pick(rows, measure=measure)
+            if row["method"] in methods and (x := interval(row, column))
+        ]
+
+    def series(measure: str) -> list[Series]:
+        return [
+            # Only where they lie: their intervals would hide the methods'.
+            Series(
+                "under another image's mask",
+                points(measure, "control", order),
+                Look(ORANGE, "", "|"),
+            ),
+            Series("method", points(measure, "value", asked), Look(BLUE, ""), bars=True),
+            Series(
+                "looks at no model", points(measure, "value", BASELINES), Look(GREY, ""), bars=True
+            ),
+        ]
+
+    facts = [
+        f"{order[int(place)]}, {SHORT[measure]} {x.value:.2f}"
+        for measure in measures
+        for place, x in points(measure, "value", order)
+    ]
     return Figure(
         name=f"attend-leaders-{task}",
-        svg=svg,
+        svg=small_multiples(
+            f"attend-leaders-{task}",
+            [Panel(series(measure), MEASURE_NAMES[measure]) for measure in measures],
+            Axis(limits=(-0.02, 1.02)),
+            Axis(limits=(len(order) - 0.5, -0.5), ticks=dict(enumerate(order))),
+            size=(9.2, 1.1 + 0.3 * len(order)),
+            sideways=True,
+        ),
         alt="Methods from best to worst. " + "; ".join(facts) + ".",
         caption="Methods from best to worst, each at the layer that was best on the other half of "
         "the images. Points with 95% intervals over images; the upright orange bar is the same "
@@ -74,8 +85,6 @@ def leaders_figure(rows: Sequence[Record], task: str) -> Figure | None:
 
 def layers_figure(rows: Sequence[Record], task: str, measure: str) -> Figure | None:
     """A heat map: methods that take a layer, by layer; None if there are none."""
-    from matplotlib.figure import Figure as Drawing
-
     rows = [row for row in pick(rows, task=task, weights="trained") if row["layer"] is not None]
     if not rows:
         return None
@@ -86,45 +95,23 @@ def layers_figure(rows: Sequence[Record], task: str, measure: str) -> Figure | N
         for row in rows
         if (x := interval(row, measure))
     }
-    cells = [[found.get((name, layer), float("nan")) for layer in layers] for name in methods]
-    name = f"attend-layers-{task}"
-    with figure_style(name):
-        width = min(9.2, 2.6 + 0.52 * len(layers))
-        drawing = Drawing(figsize=(width, 1.2 + 0.36 * len(methods)))
-        panel = drawing.subplots()
-        # A mesh and no image: the figure stays a vector drawing.
-        mesh = panel.pcolormesh(
-            cells, cmap="cividis", vmin=0, vmax=1, edgecolor=PAPER, linewidth=0.4
-        )
-        step = max(1, len(layers) // 16)
-        panel.set_xticks(
-            [k + 0.5 for k in range(0, len(layers), step)], [str(x) for x in layers[::step]]
-        )
-        panel.set_yticks([k + 0.5 for k in range(len(methods))], methods)
-        panel.invert_yaxis()
-        if len(layers) <= 12:
-            for y, line in enumerate(cells):
-                for x, value in enumerate(line):
-                    if value == value:
-                        color = PAPER if value < 0.55 else INK
-                        text = f"{value:.2f}"
-                        at = {"ha": "center", "va": "center", "fontsize": 8}
-                        panel.text(x + 0.5, y + 0.5, text, color=color, **at)
-        panel.tick_params(labelcolor=INK)
-        panel.grid(visible=False)
-        panel.set_xlabel("layer", loc="left")
-        bar = drawing.colorbar(mesh, ax=panel, label=SHORT[measure])
-        if bar.solids is not None:
-            bar.solids.set_rasterized(False)
-        svg = svg_of(drawing)
     best = max(found, key=lambda key: found[key]) if found else None
-    told = "" if best is None else f" Highest: {best[0]} at layer {best[1]}, {found[best]:.2f}."
+    most = "" if best is None else f" Highest: {best[0]} at layer {best[1]}, {found[best]:.2f}."
+    name = f"attend-layers-{task}"
     return Figure(
         name=name,
-        svg=svg,
-        alt=f"{MEASURE_NAMES[measure]} by method and layer.{told}",
+        svg=heat_map(
+            name,
+            [[found.get((method, layer)) for layer in layers] for method in methods],
+            methods,
+            [str(layer) for layer in layers],
+            label=SHORT[measure],
+            x="layer",
+            width=min(9.2, 2.6 + 0.52 * len(layers)),
+        ),
+        alt=f"{MEASURE_NAMES[measure]} by method and layer.{most}",
         caption=f"{MEASURE_NAMES[measure][0].upper()}{MEASURE_NAMES[measure][1:]}, by layer, of "
-        f"the methods that take one; all images.{told} Layers of attention, rollout and Grad-CAM "
+        f"the methods that take one; all images.{most} Layers of attention, rollout and Grad-CAM "
         "are blocks from 0; 0 of the lens is the decoder's input. Empty: undefined.",
         wide=False,
     )

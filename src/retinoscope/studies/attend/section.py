@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from ...report.blocks import (
-    Column,
     Interval,
     Record,
     Section,
@@ -18,6 +18,7 @@ from ...report.blocks import (
 )
 from ...report.findings import Finding, chosen_of, make_finding, paired_test
 from ...report.rows import first, interval, known_first, number, pick, values
+from ...report.tables import Spec, cell, count, plain_number, table, text
 from ..runs import StudyRun
 from .figure import MEASURE_NAMES, SHORT, layers_figure, leaders_figure
 from .options import BASELINES
@@ -244,81 +245,52 @@ def _tables(run: StudyRun, task: str, folded: bool) -> list[Table]:
 def _leaders_table(
     run: StudyRun, rows: Sequence[Record], task: str, measure: str, folded: bool
 ) -> Table:
-    shown = []
-    for row in rows:
-        cells = [interval(row, name) for name in ("value", "control")]
-        gaps = [interval(row, name) for name in ("above", "behind")]
-        shown.append(
-            (
-                str(row["method"]),
-                str(row["layers"] or ""),
-                *("" if x is None else _value(x, measure) for x in cells),
-                *("" if x is None else signed(x) for x in gaps),
-                str(row["n"]),
-                str(row["n_undefined"]),
-            )
-        )
-    control = "map “random”" if measure == "iou_best" else "other mask"
-    return Table(
-        name=file_name("attend", run.label, task, measure),
-        caption=f"{run.label}, {TASK_NAMES.get(task, task)}: {MEASURE_NAMES[measure]}, best method "
-        "first, with 95% intervals. Differences are of the same targets; the other mask is another "
+    def defined(of: str, label: str, write: Callable[[Interval], str]) -> Spec:
+        return cell(label, lambda row: "" if (x := interval(row, of)) is None else write(x))
+
+    value = partial(_value, measure=measure)
+    return table(
+        file_name("attend", run.label, task, measure),
+        f"{run.label}, {TASK_NAMES.get(task, task)}: {MEASURE_NAMES[measure]}, best method first, "
+        "with 95% intervals. Differences are of the same targets; the other mask is another "
         "image's.",
-        columns=(
-            Column("method", numeric=False),
-            Column("layers"),
-            Column(SHORT[measure]),
-            Column(control),
-            Column("minus that"),
-            Column("minus the best"),
-            Column("targets"),
-            Column("undefined"),
+        rows,
+        (
+            text("method"),
+            cell("layers", lambda row: str(row["layers"] or "")),
+            defined("value", SHORT[measure], value),
+            defined("control", "map “random”" if measure == "iou_best" else "other mask", value),
+            defined("above", "minus that", signed),
+            defined("behind", "minus the best", signed),
+            count("n", "targets"),
+            count("n_undefined", "undefined"),
         ),
-        rows=tuple(shown),
-        records=tuple(rows),
         folded=folded or measure not in ("pointing", "ap"),
     )
 
 
 def _layers_table(run: StudyRun, task: str) -> Table:
-    columns = (
-        ("pointing", "pointing"),
-        ("mass", "mass"),
-        ("ap", "average precision"),
-        ("iou_best", "best IoU"),
-        ("iou_area", "IoU, same area"),
-        ("iou_otsu", "IoU, Otsu"),
-        ("insertion", "insertion"),
-        ("deletion", "deletion"),
-        ("spearman", "as untrained"),
-        ("completeness", "error of completeness"),
-    )
-    rows = pick(run.summary, task=task)
-    shown = []
-    for row in rows:
-        cells = [interval(row, name) for name, _ in columns]
-        shown.append(
-            (
-                str(row["method"]),
-                "" if row["layer"] is None else str(row["layer"]),
-                str(row["weights"]),
-                *("" if x is None else f"{x.value:.2f}" for x in cells),
-                str(row["n"]),
-            )
-        )
-    return Table(
-        name=file_name("attend", run.label, task, "layers"),
-        caption=f"{run.label}, {TASK_NAMES.get(task, task)}: every method, layer and set of "
-        "weights. “As untrained”: Spearman's correlation with the map of a copy with random "
-        "weights, which should be near 0. Intervals are in the CSV file.",
-        columns=(
-            Column("method", numeric=False),
-            Column("layer"),
-            Column("weights", numeric=False),
-            *(Column(label) for _, label in columns),
-            Column("targets"),
+    return table(
+        file_name("attend", run.label, task, "layers"),
+        f"{run.label}, {TASK_NAMES.get(task, task)}: every method, layer and set of weights. “As "
+        "untrained”: Spearman's correlation with the map of a copy with random weights, which "
+        "should be near 0. Intervals are in the CSV file.",
+        pick(run.summary, task=task),
+        (
+            text("method"),
+            count("layer"),
+            text("weights"),
+            plain_number("pointing"),
+            plain_number("mass"),
+            plain_number("ap", "average precision"),
+            plain_number("iou_best", "best IoU"),
+            plain_number("iou_area", "IoU, same area"),
+            plain_number("iou_otsu", "IoU, Otsu"),
+            plain_number("insertion"),
+            plain_number("deletion"),
+            plain_number("spearman", "as untrained"),
+            plain_number("completeness", "error of completeness"),
+            count("n", "targets"),
         ),
-        rows=tuple(shown),
-        records=tuple(rows),
         folded=True,
     )
