@@ -27,7 +27,7 @@ from retinoscope.encoders.small_tower import (
     encode,
 )
 from retinoscope.errors import CapabilityError, InputError
-from retinoscope.recipes.encoders import EncoderRecipe, train_encoders
+from retinoscope.recipes.encoders import EncoderRecipe, _pairs, train_encoders
 from retinoscope.recipes.encoders import _train as training
 from retinoscope.recipes.encoders._objectives import Contrastive, Supervised, info_nce
 from retinoscope.recipes.encoders._pairs import PairBatch, Pairs, named_kinds, open_pairs
@@ -193,7 +193,9 @@ def test_the_package_is_one_seed_of_some(trained, tmp_path) -> None:
     assert all(torch.equal(one["tower"][key], two["tower"][key]) for key in two["tower"])
 
 
-def test_a_loader_gives_images_and_captions_only(tmp_path) -> None:
+def test_a_loader_gives_images_and_captions_only(tmp_path, monkeypatch) -> None:
+    # Two processes draw them.
+    monkeypatch.setattr(_pairs, "_CHUNK", 3)
     pairs = open_pairs(
         tmp_path, 6, grounded=False, tokens=40, device=torch.device("cpu"), report=lambda *_: None
     )

@@ -78,7 +78,7 @@ def test_it_ends_in_a_folder_that_transformers_loads(trained):
 
 @pytest.fixture
 def begun(trained, tmp_path):
-    """A folder in which the scenes are drawn, for which a training starts processes."""
+    """A folder in which the scenes are drawn."""
     for scenes_of in (trained[0] / "work-a").glob("scenes-*"):
         shutil.copytree(scenes_of, tmp_path / "work-a" / scenes_of.name)
     return tmp_path

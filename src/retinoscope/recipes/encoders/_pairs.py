@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from torch import Tensor
 from ...data.scenes import KINDS, SceneOptions, draw_pairs
 from ...encoders.captions import GROUNDED_SEED, TRAIN_SEED, caption_ids
 from ...pocket.vocabulary import build_tokenizer
+from .._processes import spread
 from ..pocket import Report
 
 CORRELATION = 0.95
@@ -95,12 +93,10 @@ def _draw(folder: Path, n: int, seed: int, correlation: float | None, report: Re
     )
     captions: list[str] = []
     jobs = [(start, min(n, start + _CHUNK), seed, correlation) for start in range(0, n, _CHUNK)]
-    workers = min(len(jobs), os.cpu_count() or 1)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        chunks = zip(jobs, pool.map(draw_pairs, jobs), strict=True)
-        for (start, stop, *_), (chunk_images, chunk_captions) in chunks:
-            images[start:stop] = chunk_images
-            captions.extend(chunk_captions)
+    with spread(draw_pairs, jobs) as chunks:
+        for (start, stop, *_), (drawn, texts) in zip(jobs, chunks, strict=True):
+            images[start:stop] = drawn
+            captions.extend(texts)
             report(folder.name, stop, n, float("nan"))
     images.flush()
     (folder / "captions.json").write_text(json.dumps(captions))

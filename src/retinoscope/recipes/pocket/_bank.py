@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +12,7 @@ from jaxtyping import UInt8
 
 from ...data import Question
 from ...data.scenes import SceneOptions, draw_arrays, scene_texts
+from .._processes import spread
 from ._loop import Report
 
 BACKGROUND = 0
@@ -87,10 +85,10 @@ def _draw(
     starts = range(0, n, _CHUNK)
     jobs = [(start, min(n, start + _CHUNK), seed, patch, options) for start in starts]
     with (
-        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool,
+        spread(_draw_chunk, jobs) as chunks,
         (folder / "texts.jsonl").open("w", encoding="utf-8") as lines,
     ):
-        for (start, stop, *_), drawn in zip(jobs, pool.map(_draw_chunk, jobs), strict=True):
+        for (start, stop, *_), drawn in zip(jobs, chunks, strict=True):
             images[start:stop], kinds[start:stop], colors[start:stop], texts = drawn
             lines.writelines(f"{text}\n" for text in texts)
             report("scenes", stop, n, float("nan"))

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from ...pocket.smol.language import IMAGE_TOKEN
+from .._processes import spread
 from ..pocket._bank import SceneTexts
 from ..pocket._loop import Report
 from ..pocket._packing import IGNORED, TokenBatch, Turn, lay_out, mask_of
@@ -134,9 +133,8 @@ def build_rows(
             for at in starts
         ]
         chunks: list[PackedRows] = []
-        workers = min(os.cpu_count() or 1, len(jobs))
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-            for start, rows in zip(starts, pool.map(_chunk, jobs), strict=True):
+        with spread(_chunk, jobs) as built:
+            for start, rows in zip(starts, built, strict=True):
                 chunks.append(rows)
                 report("conversations", start + len(jobs[0][2]), len(texts), float("nan"))
         tensors = {name: torch.cat([getattr(rows, name) for rows in chunks]) for name in _FIELDS}
