@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import gc
-import subprocess
 import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -105,16 +105,15 @@ def test_other_things_are_refused() -> None:
         rs.show(3)
 
 
-def test_without_the_extra_it_names_the_command() -> None:
-    code = (
-        "import sys; sys.modules['anywidget'] = None; sys.modules['uvicorn'] = None\n"
-        "import retinoscope as rs\n"
-        "vlm = rs.load('pocket'); run = vlm.run(vlm.prompt(rs.data.scenes(1)[0].image, 'x'))\n"
-        "for make in (lambda: rs.show(run), lambda: rs.viewer.serve(vlm)):\n"
-        "    try: make()\n"
-        "    except rs.MissingExtraError as error: print(error)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def test_without_the_extra_it_names_the_command(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rs, "viewer", rs.viewer)
+    for name in [name for name in sys.modules if name.startswith("retinoscope.viewer")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("anywidget", "uvicorn"):
+        monkeypatch.setitem(sys.modules, name, None)
+    viewer = import_module("retinoscope.viewer")
     assert issubclass(MissingExtraError, rs.RetinoscopeError)
-    assert "retinoscope[notebook]" in done.stdout, done.stderr
-    assert "retinoscope[serve]" in done.stdout
+    with pytest.raises(MissingExtraError, match=r"retinoscope\[notebook\]"):
+        viewer.show(run)
+    with pytest.raises(MissingExtraError, match=r"retinoscope\[serve\]"):
+        viewer.serve(run.vlm)
