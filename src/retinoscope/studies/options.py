@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +32,11 @@ class StudyOptions:
     def resolved(self, model: str) -> tuple[str, Self]:
         """The model that MODEL names first, and options that name the others it stands for."""
         return model, self
+
+    def shared_with(self, made: type) -> dict[str, Any]:
+        """Options that a dataclass, such as the study, has under the same names."""
+        known = {one.name for one in fields(made)}
+        return {one.name: getattr(self, one.name) for one in fields(self) if one.name in known}
 
     def refuse_changed(self, names: Collection[str], why: str) -> None:
         """Raises `InputError`, which says why, for the first of these that is not its default."""

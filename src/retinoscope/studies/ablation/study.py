@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import groupby
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...answers.hallucination import HallucinationFilter
 from ...answers.matching import MODES
@@ -483,25 +483,7 @@ def make(
     vlm: VLM, samples: Sequence[Sample], options: AblationOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
-    return TokenAblation(
-        vlm,
-        samples,
-        seed=seed,
-        n_examples=n_examples,
-        exact=options.exact,
-        tasks=options.tasks,
-        modes=options.modes,
-        prompts=PromptOptions(
-            min_area=options.min_area,
-            max_area=options.max_area,
-            max_objects=options.max_objects,
-            max_questions=options.max_questions,
-            prefill=options.prefill,
-        ),
-        conditions=options.conditions,
-        sizes=options.sizes,
-        fill=options.fill,
-        min_cover=options.min_cover,
-        gradient_steps=options.gradient_steps,
-        hallucination_filter=HallucinationFilter() if options.hallucination_filter else None,
-    )
+    kept = HallucinationFilter() if options.hallucination_filter else None
+    given: dict[str, Any] = options.shared_with(TokenAblation) | {"hallucination_filter": kept}
+    prompts = PromptOptions(**options.shared_with(PromptOptions))
+    return TokenAblation(vlm, samples, seed=seed, n_examples=n_examples, prompts=prompts, **given)

@@ -237,18 +237,7 @@ def make(
             "gaze:FOLDER with texts, collected:FOLDER or simulated:N, or --against masks"
         )
     chosen = _against_observers if known and options.against != "masks" else _against_masks
-    return chosen(
-        vlm,
-        samples,
-        options,
-        seed=seed,
-        n_examples=n_examples,
-        exact=options.exact,
-        methods=options.methods,
-        layers=options.layers or None,
-        score=options.score,
-        steps=options.steps,
-    )
+    return chosen(vlm, samples, options, seed=seed, n_examples=n_examples)
 
 
 def _against_observers(
@@ -259,15 +248,11 @@ def _against_observers(
         "is about objects' masks, and maps are compared with where observers looked (--against "
         "masks compares with masks)",
     )
-    return AttentionAlignment(
-        vlm,
-        samples,
-        **common,
-        granularities=options.granularities,
-        rules=Rules(resolution=options.resolution),
-        distractors=options.distractors,
-        untrained=options.untrained,
-    )
+    given: dict[str, Any] = options.shared_with(AttentionAlignment) | {
+        "layers": options.layers or None
+    }
+    rules = Rules(resolution=options.resolution)
+    return AttentionAlignment(vlm, samples, rules=rules, **common, **given)
 
 
 def _against_masks(
@@ -277,20 +262,8 @@ def _against_masks(
         OF_OBSERVERS, "is about where observers looked, and maps are compared with objects' masks"
     )
     refuse_other_kinds(vlm)
-    return AttributionLocalisation(
-        vlm,
-        samples,
-        **common,
-        tasks=options.tasks,
-        prompts=PromptOptions(
-            min_area=options.min_area,
-            max_area=options.max_area,
-            max_objects=options.max_objects,
-            max_questions=options.max_questions,
-            absent=False,
-        ),
-        controls=options.controls,
-        curve_steps=options.curve_steps,
-        max_new_tokens=options.max_new_tokens,
-        min_cover=options.min_cover,
-    )
+    given: dict[str, Any] = options.shared_with(AttributionLocalisation) | {
+        "layers": options.layers or None
+    }
+    prompts = PromptOptions(**options.shared_with(PromptOptions), absent=False)
+    return AttributionLocalisation(vlm, samples, prompts=prompts, **common, **given)

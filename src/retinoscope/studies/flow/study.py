@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import torch
 
@@ -410,23 +410,10 @@ def make(
 ) -> Study:
     """The study that these options ask for."""
     usual = PRESETS[options.preset]
-    return InformationFlow(
-        vlm,
-        samples,
-        seed=seed,
-        n_examples=n_examples,
-        exact=options.exact,
-        edges=options.edges or usual.edges,
-        readings=options.last_prompt_as or usual.readings,
-        layers=options.layers,
-        width=options.width,
-        step=options.step,
-        tasks=options.tasks,
-        max_questions=options.max_questions,
-        prefill=options.prefill,
-        description_tokens=options.max_new_tokens,
-        controls=options.controls,
-        untrained=options.untrained,
-        min_cover=options.min_cover,
-        judge=options.judge(),
-    )
+    given: dict[str, Any] = options.shared_with(InformationFlow) | {
+        "edges": options.edges or usual.edges,
+        "readings": options.last_prompt_as or usual.readings,
+        "description_tokens": options.max_new_tokens,
+        "judge": options.judge(),
+    }
+    return InformationFlow(vlm, samples, seed=seed, n_examples=n_examples, **given)

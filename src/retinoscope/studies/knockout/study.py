@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ...answers.pieces import Answers
 from ...answers.scoring import ModelOutput, Score, Scorer
@@ -290,19 +290,5 @@ def make(
     vlm: VLM, samples: Sequence[Sample], options: KnockoutOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
-    return AttentionKnockout(
-        vlm,
-        samples,
-        seed=seed,
-        n_examples=n_examples,
-        exact=options.exact,
-        sources=options.sources,
-        targets=options.targets,
-        windows=options.windows,
-        slide=options.slide,
-        slide_step=options.slide_step,
-        max_questions=options.max_questions,
-        prefill=options.prefill,
-        mode=options.mode,
-        min_cover=options.min_cover,
-    )
+    given: dict[str, Any] = options.shared_with(AttentionKnockout)
+    return AttentionKnockout(vlm, samples, seed=seed, n_examples=n_examples, **given)

@@ -293,17 +293,6 @@ def make(
     vlm: VLM, samples: Sequence[Sample], options: LensOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
-    return LogitLens(
-        vlm,
-        samples,
-        seed=seed,
-        n_examples=n_examples,
-        objects=PromptOptions(
-            min_area=options.min_area, max_area=options.max_area, max_objects=options.max_objects
-        ),
-        covers=options.covers,
-        untrained=options.untrained,
-        near=options.near,
-        parts=options.parts,
-        example_layers=options.example_layers,
-    )
+    given: dict[str, Any] = options.shared_with(LogitLens)
+    objects = PromptOptions(**options.shared_with(PromptOptions))
+    return LogitLens(vlm, samples, seed=seed, n_examples=n_examples, objects=objects, **given)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -191,15 +191,6 @@ def make(
     vlm: VLM, samples: Sequence[Sample], options: LookOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
-    return WordAttention(
-        vlm,
-        samples,
-        seed=seed,
-        n_examples=n_examples,
-        objects=PromptOptions(
-            min_area=options.min_area, max_area=options.max_area, max_objects=options.max_objects
-        ),
-        max_new_tokens=options.max_new_tokens,
-        untrained=options.untrained,
-        min_cover=options.min_cover,
-    )
+    given: dict[str, Any] = options.shared_with(WordAttention)
+    objects = PromptOptions(**options.shared_with(PromptOptions))
+    return WordAttention(vlm, samples, seed=seed, n_examples=n_examples, objects=objects, **given)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -266,13 +266,6 @@ def make(
     vlm: VLM, samples: Sequence[Sample], options: RepromptOptions, *, seed: int, n_examples: int
 ) -> Study:
     """The study that these options ask for."""
-    return ImageReprompting(
-        vlm,
-        samples,
-        seed=seed,
-        n_examples=n_examples,
-        exact=options.exact,
-        shares=options.shares,
-        max_questions=options.max_questions,
-        description_tokens=options.max_new_tokens,
-    )
+    given: dict[str, Any] = options.shared_with(ImageReprompting)
+    given["description_tokens"] = options.max_new_tokens
+    return ImageReprompting(vlm, samples, seed=seed, n_examples=n_examples, **given)
