@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from retinoscope.answers.hallucination import HallucinationFilter, replace_pixels
-from retinoscope.data import Object
+from retinoscope.data import Object, Sample
 from retinoscope.errors import InputError
 from retinoscope.models import Layout
 
@@ -11,6 +11,13 @@ IMAGE = Image.fromarray(np.arange(20 * 30 * 3, dtype=np.uint8).reshape(20, 30, 3
 MASK = np.zeros((20, 30), bool)
 MASK[2:9, 12:14] = True
 CAR = Object("car", MASK, (12, 2, 14, 9))
+
+
+def sample_of(obj):
+    return Sample("one", IMAGE, (obj,))
+
+
+SAMPLE = sample_of(CAR)
 BOXES = [(0.0, 0.0, 5.0, 5.0), (5.0, 0.0, 10.0, 5.0), (float("nan"),) * 4]
 
 
@@ -60,8 +67,9 @@ def test_nothing_to_replace_is_refused():
 )
 def test_kept_if_right_before_and_wrong_after(captions, kept):
     said = iter(captions)
-    outcome = HallucinationFilter().keep(lambda _: next(said), IMAGE, CAR, grid(4), "one")
+    outcome = HallucinationFilter().outcome(lambda _: next(said), SAMPLE, 0, grid(4))
     assert outcome.kept is kept
+    assert outcome.captions == captions[: 1 + outcome.before]
 
 
 def test_paper_mode_takes_substrings_and_a_known_caption_is_not_asked_again():
@@ -69,10 +77,10 @@ def test_paper_mode_takes_substrings_and_a_known_caption_is_not_asked_again():
         assert image is not IMAGE
         return "nothing"
 
-    keep = HallucinationFilter(mode="paper").keep
-    assert keep(describe, IMAGE, CAR, grid(4), "one", original="carrying").kept
-    corrected = HallucinationFilter().keep
-    assert not corrected(describe, IMAGE, CAR, grid(4), "one", original="carrying").kept
+    paper = HallucinationFilter(mode="paper").outcome
+    assert paper(describe, SAMPLE, 0, grid(4), original="carrying").kept
+    corrected = HallucinationFilter().outcome
+    assert not corrected(describe, SAMPLE, 0, grid(4), original="carrying").kept
 
 
 def test_paper_mode_replaces_its_patches_in_the_centre_square():
@@ -100,8 +108,8 @@ def test_an_object_without_a_patch_is_dropped_in_paper_mode_as_nothing_is_replac
     mask[2:9, 23:25] = True
     beyond = Object("car", mask, (23, 2, 25, 9))
     shown = []
-    outcome = HallucinationFilter(mode="paper").keep(
-        lambda image: shown.append(image) or "a car", IMAGE, beyond, grid(3), "one", "a car"
+    outcome = HallucinationFilter(mode="paper").outcome(
+        lambda image: shown.append(image) or "a car", sample_of(beyond), 0, grid(3), "a car"
     )
     assert not outcome.kept
     assert shown[0].tobytes() == IMAGE.crop((5, 0, 25, 20)).tobytes()

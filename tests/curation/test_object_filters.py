@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 from stand_in import Model, sample
 
+from retinoscope.answers.hallucination import HallucinationFilter
 from retinoscope.curation import (
     Area,
     AtMost,
@@ -108,6 +109,9 @@ def test_hallucination_keeps_what_is_seen_and_drops_what_is_said_anyway():
     assert kept(Hallucination(), given, Model({"car": "car and a fish"})) == [0]
     assert kept(Hallucination(), given, Model({"car": "scarf"})) == [1]
     assert kept(Hallucination("paper"), given, Model({"car": "scarf"})) == [0, 1]
+    settings = {"mode": "paper", "fill": "grey", "seed": 3}
+    assert Hallucination("paper", "grey", 3).settings == settings
+    assert asdict(HallucinationFilter("paper", "grey", 3)) == settings
 
 
 def test_captions_are_recorded():

@@ -12,21 +12,21 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from PIL import Image
 
+from .. import arguments
 from ..errors import CapabilityError, InputError
 from ..tokens import region_cover
 from ..tokens.released import cropped, patch_boxes, released_side, released_tokens
 from .matching import names_object, paper_names_object
 
 if TYPE_CHECKING:
-    from ..data import Object
+    from ..data import Object, Sample
     from ..tokens import Layout
 
-FILLS = ("noise", "grey")
 GREY = 128
 
 Box = tuple[float, float, float, float]
@@ -41,61 +41,58 @@ class Describe(Protocol):
 
 @dataclass(frozen=True)
 class HallucinationFilter:
-    """Settings of the filter.
+    """Keeps objects that the caption names, and no longer once their pixels are replaced.
 
     Args:
-        fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
         mode: "corrected" (whole words; the boxes of the object's tokens in the whole image) or
             "paper" (the released code's substring rule; its patches, in the centre square alone).
+        fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
         seed: of the noise; the paper's is unseeded.
     """
 
-    fill: str = "noise"
-    mode: str = "corrected"
+    mode: Literal["corrected", "paper"] = "corrected"
+    fill: Literal["noise", "grey"] = "noise"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.fill not in FILLS:
-            raise InputError(f"fill must be one of {', '.join(FILLS)}, got {self.fill!r}")
-        if self.mode not in ("corrected", "paper"):
-            raise InputError(f"mode must be 'corrected' or 'paper', got {self.mode!r}")
+        arguments.checked_fields(self)
+        arguments.seed(self.seed)
 
     def correct(self, caption: str, name: str) -> bool:
         """Whether the caption identifies the object under this filter's rules."""
         return (paper_names_object if self.mode == "paper" else names_object)(caption, name)
 
-    def keep(
+    def outcome(
         self,
         describe: Describe,
-        image: Image.Image,
-        obj: Object,
+        sample: Sample,
+        index: int,
         layout: Layout,
-        key: str,
         original: str | None = None,
     ) -> FilterOutcome:
-        """Whether `obj` passes.
+        """Whether an object passes.
 
         Args:
             describe: caption of an image.
-            image: the original.
-            layout: where its visual tokens come from.
-            key: seeds the noise together with `seed`, e.g. the sample's id and the object's number.
+            index: of the object among the sample's; it seeds the noise together with `seed` and the
+                sample's id.
+            layout: where the image's visual tokens come from.
             original: the caption of the original image, if it is known already.
 
         Raises:
             InputError: the object's mask is empty.
             MissingExtraError: as `released_tokens`.
         """
-        caption = describe(image) if original is None else original
-        before = self.correct(caption, obj.name)
-        if not before:
-            return FilterOutcome(False, False, None)
-        seen, boxes = self.seen(image, obj, layout)
-        seed = zlib.crc32(f"{self.seed}/{key}".encode())
+        obj = sample.objects[index]
+        caption = describe(sample.image) if original is None else original
+        if not self.correct(caption, obj.name):
+            return FilterOutcome((caption,), False, None)
+        seen, boxes = self.seen(sample.image, obj, layout)
+        seed = zlib.crc32(f"{self.seed}/{sample.id}/{index}".encode())
         if boxes:
             seen = replace_pixels(seen, boxes, self.fill, seed)
-        after = self.correct(describe(seen), obj.name)
-        return FilterOutcome(not after, True, after)
+        replaced = describe(seen)
+        return FilterOutcome((caption, replaced), True, self.correct(replaced, obj.name))
 
     def seen(self, image: Image.Image, obj: Object, layout: Layout) -> tuple[Image.Image, Boxes]:
         """The image that is shown without the object, and the boxes in it that are replaced.
@@ -117,11 +114,20 @@ class HallucinationFilter:
 
 @dataclass(frozen=True)
 class FilterOutcome:
-    """`before` and `after`: correct on the original and on the replaced image (None: not asked)."""
+    """What the captions say of one object.
 
-    kept: bool
+    Attributes:
+        captions: of the original image and, where that one is correct, of the replaced one.
+        before, after: whether each identifies the object; None where there is none.
+    """
+
+    captions: tuple[str, ...]
     before: bool
     after: bool | None
+
+    @property
+    def kept(self) -> bool:
+        return self.before and not self.after
 
 
 def replace_pixels(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from .. import arguments
 from ..answers.hallucination import HallucinationFilter
 from ..answers.tasks import DESCRIBE, PREFILL, TASKS, Ask, polling_text, question_asks
 from ..errors import InputError
@@ -17,27 +16,14 @@ CAPTION, REPLACED = "caption", "caption_replaced"
 
 
 @dataclass(frozen=True)
-class Hallucination(Filter):
-    """Objects that the caption names, and no longer once their pixels are replaced.
+class Hallucination(HallucinationFilter, Filter):
+    """`HallucinationFilter` as a filter of a curation, with the same settings.
 
-    Args:
-        mode: "corrected" (whole words; the boxes of the object's tokens) or "paper" (the released
-            code's substring rule; its patches in the centre square); see `HallucinationFilter`.
-        fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
-        seed: of the noise; the paper's is unseeded.
+    An object without a visual token is dropped by the corrected rule.
     """
-
-    mode: Mode = "corrected"
-    fill: Literal["noise", "grey"] = "noise"
-    seed: int = 0
 
     name: ClassVar[str] = "hallucination"
     needs_model: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        arguments.one_of(self.fill, ("noise", "grey"), "fill")
-        arguments.seed(self.seed)
-        self._rule()
 
     @property
     def text(self) -> str:
@@ -47,29 +33,13 @@ class Hallucination(Filter):
         return f"the caption has it ({rule}), and not once {what} are {self.fill}"
 
     def judge(self, view: SampleView, index: int) -> Verdict:
-        obj = view.sample.objects[index]
         if self.mode == "corrected" and not len(view.tokens(index)):
             return Verdict(False, "no visual token on the object")
-        heard = {CAPTION: view.answers.caption}
-
-        def describe(image) -> str:
-            heard[REPLACED] = view.answers.describe(image)
-            return heard[REPLACED]
-
-        outcome = self._rule().keep(
-            describe,
-            view.sample.image,
-            obj,
-            view.layout,
-            f"{view.sample.id}/{index}",
-            view.answers.caption,
-        )
-        if not outcome.before:
-            return Verdict(False, "not named", heard)
-        return Verdict(outcome.kept, "named also without it" if outcome.after else "named", heard)
-
-    def _rule(self) -> HallucinationFilter:
-        return HallucinationFilter(fill=self.fill, mode=self.mode, seed=self.seed)
+        answers = view.answers
+        outcome = self.outcome(answers.describe, view.sample, index, view.layout, answers.caption)
+        reason = "named" if outcome.kept else "named also without it"
+        heard: dict[str, str] = dict(zip((CAPTION, REPLACED), outcome.captions, strict=False))
+        return Verdict(outcome.kept, reason if outcome.before else "not named", heard)
 
 
 @dataclass(frozen=True)

@@ -328,12 +328,11 @@ class TokenAblation(Study[_AblationContext]):
         assert self.hallucination_filter is not None
         (index,) = ask.objects
         if index not in memo.kept:
-            memo.kept[index] = self.hallucination_filter.keep(
+            memo.kept[index] = self.hallucination_filter.outcome(
                 self._describe,
-                sample.image,
-                sample.objects[index],
+                sample,
+                index,
                 image.run.image.layout,
-                f"{sample.id}/{index}",
                 memo.caption.get(DESCRIBE),
             ).kept
         return memo.kept[index]
