@@ -19,8 +19,7 @@ import ray
 from retinoscope import load
 from retinoscope.cli import main
 from retinoscope.errors import InputError, StudyError
-from retinoscope.scale import RayWorkers
-from retinoscope.scale._cluster import connect
+from retinoscope.scale import RayWorkers, _ray
 from retinoscope.sources import open_source
 from retinoscope.studies import AttentionKnockout, LogitLens, Study, TokenAblation
 
@@ -42,19 +41,14 @@ def lens(vlm, samples) -> Study:
     return LogitLens(vlm, samples[:4], untrained=False)
 
 
-def test_a_cluster_without_room_is_refused_and_ended() -> None:
-    """Before the others, which share a cluster: here it is started for the workers alone."""
-    with pytest.raises(InputError, match="room for a worker"):
-        RayWorkers(partial(load, "pocket"), partial(open_source, SCENES), gpus=8)
-    assert not ray.is_initialized()
-
-
 @pytest.fixture(scope="module")
 def _cluster() -> Iterator[None]:
-    """One that is there already, and stays when workers end."""
-    assert connect(ray, None)
-    yield
-    ray.shutdown()
+    """One that the tests' workers join and leave as it is; who started it ends it."""
+    assert not ray.is_initialized()
+    with RayWorkers(partial(load, "pocket"), partial(open_source, SCENES)):
+        yield
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
 
 
 @pytest.fixture
@@ -148,9 +142,9 @@ def test_workers_that_are_lost_before_they_are_ready_end_the_study() -> None:
 
 
 COMMANDS = (
-    "lens pocket scenes:4 --no-untrained",
-    "group small:contrastive-max scenes:2 --no-untrained --groupings kmeans",
-    "probe small:contrastive-max scenes:16 --seeds 1 --tasks name foreground --no-controls",
+    "1 lens pocket scenes:4 --no-untrained",
+    "1 group small:contrastive-max scenes:2 --no-untrained --groupings kmeans",
+    "2 probe small:contrastive-max scenes:16 --seeds 1 --tasks name foreground --no-controls",
 )
 
 
@@ -159,10 +153,23 @@ COMMANDS = (
 def test_the_command_line_spreads_studies_of_every_kind_of_model(
     command: str, tmp_path: Path
 ) -> None:
-    for name, scale in (("here", ()), ("there", ("--scale", "ray", "--workers", "2"))):
-        assert main([*command.split(), "--out", str(tmp_path / name), *scale]) == 0
+    workers, *given = command.split()
+    for name, scale in (("here", ()), ("there", ("--scale", "ray", "--workers", workers))):
+        assert main([*given, "--out", str(tmp_path / name), *scale]) == 0
     here, there = ((tmp_path / name / RESULTS).read_bytes() for name in ("here", "there"))
     assert here == there
+
+
+@pytest.mark.usefixtures("_cluster")
+@pytest.mark.parametrize("started", [False, True])
+def test_a_cluster_without_room_is_refused(started: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was started for these workers alone is ended."""
+    ended: list[bool] = []
+    monkeypatch.setattr(_ray, "connect", lambda *_: started)
+    monkeypatch.setattr(ray, "shutdown", lambda: ended.append(True))
+    with pytest.raises(InputError, match="room for a worker"):
+        RayWorkers(partial(load, "pocket"), partial(open_source, SCENES), gpus=8)
+    assert ended == [True] * started
 
 
 @pytest.mark.usefixtures("_cluster")
