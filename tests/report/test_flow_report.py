@@ -10,24 +10,26 @@ import pytest
 
 from retinoscope.cli import main
 from retinoscope.cli._check import Method
-from retinoscope.reporting import compose, write_report
+from retinoscope.reporting import compose
 from retinoscope.studies import CHECKS
 from retinoscope.studies.flow.names import edge_names
+from retinoscope.studies.report import Report
 
-SQUARES = ("squares:6", "--max-new-tokens", "16")
-"""As few images as a finding needs, and as many words as a description of them has."""
+SQUARES = ("squares:6", "--max-new-tokens", "16", "--width", "2")
+"""As few images as a finding needs, as many words as a description of them has, wide windows."""
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     out = tmp_path_factory.mktemp("flow") / "run"
     assert main(["flow", "planted:via-query", *SQUARES, "--out", str(out)]) == 0
-    write_report(out)
-    return out
+    composed = compose(out)
+    composed.write()
+    return composed
 
 
-def test_the_claim_says_which_path_was_planted(folder: Path, tmp_path: Path) -> None:
-    (finding,) = compose(folder).findings
+def test_the_claim_says_which_path_was_planted(report: Report, tmp_path: Path) -> None:
+    (finding,) = report.findings
     assert finding.title == "The question's tokens carry the image to the words"
     assert finding.significant
     assert "random edges" in finding.sentence
@@ -37,7 +39,8 @@ def test_the_claim_says_which_path_was_planted(folder: Path, tmp_path: Path) -> 
     assert compose(out).findings[0].title == "The words read the image directly"
 
 
-def test_figures_are_vectors_and_tables_whole(folder: Path) -> None:
+def test_figures_are_vectors_and_tables_whole(report: Report) -> None:
+    folder = report.folder
     figures = {file.stem: file.read_text("utf-8") for file in (folder / "figures").glob("*.svg")}
     assert set(figures) == {
         *("flow-edges-description", "flow-edges-question"),
@@ -48,8 +51,8 @@ def test_figures_are_vectors_and_tables_whole(folder: Path) -> None:
         ),
     }
     assert all("<image" not in svg for svg in figures.values())
-    (section,) = compose(folder).sections
-    summary = compose(folder).runs[0].summary
+    (section,) = report.sections
+    summary = report.runs[0].summary
     for table in section.tables[:2]:
         with (folder / "tables" / f"{table.name}.csv").open() as file:
             rows = list(csv.DictReader(file))
