@@ -25,7 +25,8 @@ COMMANDS = (
 
 
 def _at(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sets the Hub's address."""
+    """Sets the Hub's address, and asks it even where HF_HUB_OFFLINE is set."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     rest = "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", address + rest)
