@@ -87,7 +87,7 @@ def test_windows_that_leave_as_much_are_not_told_apart(tmp_path: Path) -> None:
     write_run(tmp_path, "knockout", "m", rows, samples=24)
     (section,) = compose(tmp_path).sections
     to_last, to_row, to_question, rest = section.sentences
-    assert "windows mid and late;" in to_last
+    assert "blocking mid and late layers" in to_last
     for text in (to_row, to_question, rest):
         assert "no window stands out" in text
         assert not re.search(r"window (early|mid|late)", text)
@@ -109,9 +109,9 @@ def test_the_lens_says_which_tokens_carry_its_figure(tmp_path: Path) -> None:
     assert re.fullmatch(r"\d+% / \d+%", border.figure)
     (inside,) = compose(tmp_path / "b").findings
     assert inside.title == "Tokens become words"
-    assert "mostly on the object carry the figure" in inside.sentence
+    assert "rests on tokens that lie mostly on the object" in inside.sentence
     (alike,) = compose(tmp_path / "c").findings
-    assert "makes no significant difference" in alike.sentence
+    assert "do not differ significantly" in alike.sentence
     report = compose(tmp_path / "a")
     (section,) = report.sections
     table = next(t for t in section.tables if t.name.endswith("covers"))

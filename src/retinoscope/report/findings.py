@@ -315,13 +315,18 @@ def _verdict(
 ) -> str:
     if not tests:
         return "No control was run, so nothing can be concluded."
+    shared = tests[0].against if len({test.against for test in tests}) == 1 else ""
     differences = listing(
-        [" ".join(filter(None, (str(test), test.about, test.against))) for test in tests]
+        [
+            " ".join(filter(None, (str(test), test.about, "" if shared else test.against)))
+            for test in tests
+        ]
     )
     sizes = sorted({test.n_images for test in tests})
     n = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
     images = f"{n} image{'s' if sizes[-1] != 1 else ''}"
-    text = f"Paired difference{'s' if len(tests) > 1 else ''} over {images}: {differences}."
+    what = f"Paired difference{'s' if len(tests) > 1 else ''} {shared}".rstrip()
+    text = f"{what} over {images}: {differences}."
     if outcome == "too few":
         return f"{text} Nothing can be concluded from so few images: a test needs {FEWEST} or more."
     if outcome == "significant":

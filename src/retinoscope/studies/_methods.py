@@ -18,12 +18,12 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     (
         "Object tokens, rings",
         "All visual tokens whose box overlaps the object's mask (or is covered to the stated "
-        "share); “+1” and “+2” add one or two rings of neighbours, diagonal ones included.",
+        "share); a ring adds all neighbours, including diagonal ones.",
     ),
     (
         "Mean ablation",
         "The chosen embeddings are replaced by the mean visual token of the data set before the "
-        "first decoder layer. Everything after that, generation included, sees the edited image.",
+        "first decoder layer. Everything after that, including generation, sees the edited image.",
     ),
     (
         "Controls",
@@ -34,22 +34,22 @@ DEFINITIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "Intervals",
-        "95%. The unit is the image. A share has Wilson's interval, where one image gives several "
-        "cases with the number of independent ones that they are worth; other means have Student's "
-        "over images. A difference is tested on the same images by flipping signs, and its "
-        "interval holds what that test would not reject.",
+        "95%. The unit is the image. A share has Wilson's interval, with the effective number of "
+        "independent cases where one image gives several; other means have Student's interval over "
+        "images. A difference is tested on the same images by flipping signs, and its interval is "
+        "the set of values that this test does not reject.",
     ),
     (
         "Verdicts",
         "An effect and its control are measured on the same items, and the paired test decides "
         "whether they differ: p below 0.05 is called significant. Titles and sentences follow "
-        "that test; whether two intervals overlap decides nothing. A finding that rests on several "
+        "that test; whether two intervals overlap plays no part. A finding that rests on several "
         "tests needs all of them; where only some hold, they are named after Holm's correction. "
         "With fewer than 6 images no such test can be significant, and the finding says so.",
     ),
     (
         "Numbers of the paper",
-        "Quoted for orientation where they are known; where none stands, none is known to us. "
+        "Quoted for orientation where they are known; where none is given, none could be found. "
         "They belong to LLaVA-1.5-7B on COCO: another model on other data.",
     ),
 )

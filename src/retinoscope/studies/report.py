@@ -108,8 +108,8 @@ def _lead(runs: Sequence[StudyRun], models: Sequence[str]) -> str:
     n = max(run.n_samples for run in runs)
     others = f"; contrast models: {listing(models[1:])}" if len(models) > 1 else ""
     return (
-        f"How {models[0]} sees {n} images{others}. Each effect stands beside its control, with "
-        "its sample size and a 95% interval; a paired test decides what is said to show."
+        f"How {models[0]} sees {n} images{others}. Each effect is reported with its control, its "
+        "sample size and a 95% interval; a paired test decides what is claimed."
     )
 
 

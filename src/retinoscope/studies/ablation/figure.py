@@ -13,7 +13,7 @@ from ..token_sets import OBJECT, RING_1, RING_2, NamedSet
 REGISTERS = NamedSet("registers")
 SETS = (OBJECT, RING_1, RING_2, REGISTERS)
 TITLES = {"generative": "Caption", "polling": "Yes/no", "question": "Question"}
-_LOST = "right answers lost"
+_LOST = "correct answers lost"
 
 
 def _decrease(rows: Sequence[Record], task: str, tokens: NamedSet) -> Interval | None:
@@ -64,9 +64,9 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
             size=(9.2, 0.9 + 0.62 * len(sets)),
             sideways=True,
         ),
-        alt="Right answers lost, by token set and task. " + "; ".join(facts) + ".",
-        caption="Right answers lost when tokens are replaced by the mean token. Filled: the named "
-        "tokens; hollow: as many random tokens elsewhere. Bars are 95% intervals.",
+        alt="Correct answers lost, by token set and task. " + "; ".join(facts) + ".",
+        caption="Correct answers lost when tokens are replaced by the mean token. Filled: the "
+        "named tokens; hollow: as many random tokens elsewhere. Bars are 95% intervals.",
     )
 
 
@@ -107,8 +107,8 @@ def count_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
             Axis(_LOST, SHARE, (0, 0.5, 1), share=True),
             size=(9.2, 3.1),
         ),
-        alt="Right answers lost against the number of replaced tokens, for tokens with high "
+        alt="Correct answers lost against the number of replaced tokens, for tokens with high "
         "integrated gradients, random tokens, and the object's tokens. Numbers in the table.",
-        caption="The same loss against how many tokens are replaced: chosen by integrated "
-        "gradients, at random, or because they show the object (0, 1, 2 rings).",
+        caption="The same loss by the number of replaced tokens: those of highest integrated "
+        "gradients, random ones, and the object's with 0, 1 and 2 rings.",
     )

@@ -27,7 +27,7 @@ from .options import TASKS
 
 NOUN = "token ablation"
 TABLE_NOTE = (
-    "decrease: share of initially right answers that became wrong, with its 95% interval; "
+    "decrease: share of initially correct answers that became wrong, with its 95% interval; "
     "difference: minus the same for as many random tokens outside the set."
 )
 
@@ -56,8 +56,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         title="Where an object is: replacing tokens by the mean",
         question=(
             "Some visual tokens are replaced by one mean token before the language model reads "
-            "them. How many answers that were right become wrong, and how many do when as many "
-            "tokens are replaced elsewhere?"
+            "them. How many correct answers become wrong, and how many when as many tokens are "
+            "replaced elsewhere?"
         ),
         sentences=tuple(_sentence(rows, task) for task in tasks)
         + _registers(rows, tasks)
@@ -71,15 +71,15 @@ def section(runs: Sequence[StudyRun]) -> Section:
         + extra_tables(runs, "ablation", "baseline", "accuracy before any edit."),
         notes=(
             *_integration(main),
-            "Decrease: the share of answers that were right on the untouched run and are wrong on "
-            "the edited one. Random tokens are drawn outside the set they are compared with, as "
-            "many as it has, for each image anew.",
+            "Decrease: the share of answers that were correct on the clean run and are wrong on "
+            "the edited one. For each image, as many random tokens are drawn outside the set that "
+            "they are compared with.",
             "Mode “corrected” matches whole words with plurals and synonyms and decides yes or no "
             "by comparing the two logits; mode “paper” keeps the rules of the paper's released "
-            "code, substring matching among them; mode “whole-word” looks for the answer to a "
-            "question in generated text instead of its first token.",
-            "Intervals: Wilson's; where an image gives several cases, with the number of "
-            "independent ones that they are worth.",
+            "code, such as substring matching; mode “whole-word” looks for the answer to a "
+            "question in the generated text instead of comparing its first token.",
+            "Intervals: Wilson's, with the effective number of independent cases where an image "
+            "gives several.",
         ),
         finding=ablation_finding(rows, tasks, main.label),
     )
@@ -134,12 +134,12 @@ def _sentence(rows: Sequence[Record], task: str) -> str:
     ours, control = decrease(rows, task, MAIN), decrease(rows, task, MAIN.control)
     name = TASK_NAMES.get(task, task)
     if row is None or ours is None:
-        return f"{_capital(name)}: no answer was right to begin with, so nothing can be lost."
+        return f"{_capital(name)}: no answer was correct to begin with, so nothing can be lost."
     tokens = number(row, "n_tokens")
     size = f" ({tokens:.0f} tokens on average)" if tokens else ""
     text = (
         f"{_capital(name)}: without the object's tokens and one ring{size}, "
-        f"{percent_interval(ours)} of {ours.n} right answers become wrong"
+        f"{percent_interval(ours)} of {ours.n} correct answers become wrong"
     )
     if control is None:
         return text + "; no control was run."
@@ -173,10 +173,11 @@ def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
     if not found or not sizes:
         return ()
     if not any(sizes):
-        return ("No visual token stands out by its norm, so there are no register tokens to lose.",)
+        return ("No visual token stands out by its norm, so there are no register tokens.",)
     return (
         f"Register tokens (norm above the mean by more than two standard deviations; "
-        f"{sum(sizes) / len(sizes):.1f} per image) lose {_span([x.value for x in found])}.",
+        f"{sum(sizes) / len(sizes):.1f} per image): replacing them loses "
+        f"{_span([x.value for x in found])}.",
     )
 
 
@@ -186,10 +187,10 @@ def _integration(run: StudyRun) -> tuple[str, ...]:
     if not count:
         return ()
     return (
-        "Integrated gradients: their sum over the visual tokens should be the difference that the "
-        f"integral is of. In {count} of {every} rows of gradient sets it is off by more than "
-        f"{COMPLETE:.0%}, so that these sets are only roughly those of highest gradient. More "
-        "steps (--gradient-steps) bring the sum nearer.",
+        "Integrated gradients: summed over the visual tokens they should equal the change of the "
+        f"logit. In {count} of {every} rows of gradient sets the sum is off by more than "
+        f"{COMPLETE:.0%}, so these sets are only roughly those of highest gradient. More steps "
+        "(--gradient-steps) reduce the error.",
     )
 
 
@@ -220,7 +221,7 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
 
     return table(
         file_name("ablation", run.label, mode),
-        f"{run.label}, mode “{mode}”: share of right answers lost, with 95% intervals. Second "
+        f"{run.label}, mode “{mode}”: share of correct answers lost, with 95% intervals. Second "
         "line: as many random tokens elsewhere.",
         dict.fromkeys(NamedSet.of(row) for row in pick(rows, is_control=False)),
         (

@@ -12,7 +12,7 @@ from .names import READING_NAMES, WHOLE, edge_names, edges_in
 
 _MEASURES = {
     "description": ("f1", "F1 of the objects named", 1.0),
-    "question": ("probability_change", "change of the right answer's probability", 0.0),
+    "question": ("probability_change", "change of the correct answer's probability", 0.0),
 }
 _READINGS = {"query": Look(BLUE, "", "o"), "generated": Look(ORANGE, "", "s")}
 _DASHES = ("-", "--", "-.", ":", "-", "--")
@@ -104,7 +104,7 @@ def windows_figure(rows: Sequence[Record], reading: str) -> Figure | None:
         ),
         alt=f"F1 by window of layers, last position {READING_NAMES[reading]}. Numbers in the CSV "
         "file.",
-        caption=f"{where}{both} Bands hold a whole curve at 95%.",
+        caption=f"{where}{both} Bands cover a whole curve with 95% confidence.",
     )
 
 

@@ -33,7 +33,7 @@ _MEASURES = {
         "knockout-probability",
         Axis("change of probability"),
         0.0,
-        "The same blocks, measured by the mean change of the right answer's probability; 0 is no "
+        "The same, measured by the mean change of the correct answer's probability; 0 is no "
         "impact.",
     ),
 }
@@ -97,8 +97,8 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
         ),
         alt=f"Relative accuracy against the first layer of a window of {width} layers. Numbers in "
         "the CSV file.",
-        caption=f"The same with a window of {width} layers that slides through the decoder. Bands "
-        "hold a whole curve at 95%.",
+        caption=f"The same with a window of {width} layers that slides through the decoder. "
+        "Bands cover a whole curve with 95% confidence.",
     )
 
 

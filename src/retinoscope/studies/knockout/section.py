@@ -27,7 +27,7 @@ from .options import TARGET_LABELS, TARGETS, WINDOWS
 NOUN = "attention knockout"
 VIEWS = ("flow",)
 TABLE_NOTE = (
-    "accuracy: share of initially right answers that stay right, 1.00 meaning no impact, with"
+    "accuracy: share of initially correct answers that stay correct, 1.00 meaning no impact, with"
     " its 95% interval."
 )
 
@@ -61,11 +61,10 @@ def section(runs: Sequence[StudyRun]) -> Section:
         tables=tuple(_table(run, folded=run is not main) for run in runs)
         + extra_tables(runs, "knockout", "baseline", "accuracy before any edit."),
         notes=(
-            "Relative accuracy: right answers after the block over right answers before it; 1.00 "
+            "Relative accuracy: the share of initially correct answers that stay correct; 1.00 "
             "means no impact. Blocked pairs are masked before the softmax, in every head, so the "
-            "other weights sum to one.",
-            "Windows are the paper's fractions of the depth, applied to this model's number of "
-            "layers.",
+            "other weights still sum to one.",
+            "Windows are those of the paper, scaled to this model's number of layers.",
         ),
         finding=knockout_finding(main),
     )
@@ -124,8 +123,8 @@ def _least(run: StudyRun, row: Record, x: Interval) -> str:
     if every:
         return f"no window stands out; each leaves {number_interval(x)}"
     return (
-        f"least accuracy stays in window{'s' if len(tied) > 1 else ''} {listing(tied)}; on images "
-        f"that did not choose the window {number_interval(x)}"
+        f"blocking {listing(tied)} layers leaves the least accuracy, {number_interval(x)} on "
+        "images that did not choose the window"
     )
 
 
@@ -136,7 +135,7 @@ def _last_row(run: StudyRun) -> str:
         return ""
     text = (
         f"From all other visual tokens to the last visual row: {_least(run, row, x)}. The answer "
-        "would need this path if it were summarised in the last row."
+        "would need this path if the image were summarised in the last row."
     )
     known = _paper(run.summary, REST, "last-row", str(row["place"]))
     return text if known is None else f"{text} The paper: {known:.2f} ({PAPER})."
@@ -207,12 +206,12 @@ def _strongest_window(run: StudyRun) -> str:
         return f"No single window stands out: each leaves {beside}"
     if len(tied) > 1:
         return (
-            f"Of single windows {listing(tied)} matter most, and as much as each other: on images "
-            f"that did not choose the window, {beside}"
+            f"Of the single windows {listing(tied)} matter most, equally: on images that did not "
+            f"choose the window they leave {beside}"
         )
     return (
-        f"Of single windows {tied[0]} matters most: on images that did not choose it, it leaves "
-        f"{beside}"
+        f"Of the single windows {tied[0]} matters most: on images that did not choose it, "
+        f"it leaves {beside}"
     )
 
 

@@ -120,5 +120,5 @@ def _series(lines: Mapping[Any, tuple[str, Look]], curves: Mapping[Any, Curve]) 
 
 def _bands(curves: Iterable[Curve]) -> str:
     zeros = [x.high for curve in curves for x in curve.bands if x.value == 0 and x.high == x.high]
-    none = f"; that of a share of 0% ends at {percent(max(zeros))} at most" if zeros else ""
-    return f"Bands hold a whole curve at 95%, over images{none}."
+    none = f"; a share of 0% has a band up to {percent(max(zeros))}" if zeros else ""
+    return f"Bands cover a whole curve with 95% confidence, over images{none}."

@@ -69,12 +69,12 @@ def _follows(runs: Sequence[StudyRun]) -> str:
     parts = []
     if told:
         parts.append(
-            f"{_capital(listing(told))} every difference is significant: the models share "
-            "architecture, images and conversations, so this result depends on what the language "
-            "model read before it saw an image."
+            f"{_capital(listing(told))} all differences are significant; as the models share "
+            "everything else, the result depends on what the language model read before it saw any "
+            "image."
         )
     if rest:
-        parts.append(f"{_capital(listing(rest))} not every difference is significant.")
+        parts.append(f"{_capital(listing(rest))} not all differences are significant.")
     return " ".join(parts)
 
 

@@ -16,22 +16,21 @@ SHORT = {
 }
 
 READ = SHORT | {
-    "smol": "language model read text at large (SmolLM2), frozen",
-    "smol-lora": "language model read text at large, then trained on",
+    "smol": "language model read general text (SmolLM2), frozen",
+    "smol-lora": "language model read general text, then was trained",
 }
 """The same, and for the models of pretrained parts, which share scenes but not architecture."""
 
 OF_PARTS = (
-    "smol is put together from a language model and a vision tower that were pretrained apart and "
-    "stayed as they were; only the two layers between them were trained, on captions and "
-    "questions. Beside the pocket models it differs in size, vocabulary, vision tower and training "
-    "too: what differs between the curves is not the language model's reading alone."
+    "smol consists of a language model and a vision tower that were pretrained separately and "
+    "stayed frozen; only the two layers between them were trained, on captions and questions. It "
+    "also differs from the pocket models in size, vocabulary, vision tower and training, so the "
+    "difference between the curves is not due to the language model's reading alone."
 )
 
 BUILT_IN = (
-    "The curve of “pocket” must not be read as a discovery about language models in general. Its "
-    "language model read maps of words before it ever saw an image, and such texts train it to "
-    "predict an object's word while it stands on that object's place in a raster. The two contrast "
-    "models have the same size and the same training on images; only what their language model "
-    "read first differs."
+    "The curve of “pocket” says nothing about language models in general. Its language model read "
+    "maps of words before it saw any image, and such texts train it to predict an object's word at "
+    "that object's position in a grid. The two contrast models have the same size and the same "
+    "training on images and differ only in what their language model read first."
 )

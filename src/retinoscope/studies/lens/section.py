@@ -141,16 +141,16 @@ def _border(run: StudyRun) -> str:
         if test.sign == "lower":
             lower = paired_test(row, images="n_images", sign=-1)
             return (
-                "The figure rests on tokens at the object's border: on the same objects it is "
+                "The result rests on tokens at the object's border: on the same objects it is "
                 f"{lower} lower {here}."
             )
         if test.sign == "higher":
             return (
-                "Tokens that lie mostly on the object carry the figure: on the same objects it is "
-                f"{test} higher {here}."
+                "The result rests on tokens that lie mostly on the object: on the same objects it "
+                f"is {test} higher {here}."
             )
         minus = f"{here.removeprefix('at ')} minus {there.removeprefix('at ')}"
-        return f"Which tokens count makes no significant difference ({minus}: {test})."
+        return f"The two kinds of tokens do not differ significantly ({minus}: {test})."
     return ""
 
 
@@ -174,7 +174,7 @@ def _best_layer(run: StudyRun, cover: float | None) -> str:
         f"{percent_interval(share)}, on average at layer {layer.value:.1f} of {last}"
     )
     if hitting := interval(first(own, images="hitting"), "share"):
-        text += f" ({percent_interval(hitting)} without objects that no layer names)"
+        text += f" ({percent_interval(hitting)} without objects that are named at no layer)"
     if bias := interval(first(rows, group="background", images="all"), "share"):
         text += (
             f". Choosing the best of several layers can only raise a share; for background tokens "
@@ -192,15 +192,15 @@ def _notes(runs: Sequence[StudyRun], near: bool) -> tuple[str, ...]:
     return (
         "Read out: the final norm and the unembedding applied to the residual stream of a visual "
         "token after each layer. Layer 0 is what the decoder receives; the last layer is the "
-        "model's own output there, normed once.",
+        "model's own output, normalised once.",
         "Cover: how much of a token's box the object's mask must cover for the token to count. "
-        "Under any overlap tokens at the object's border count, which show more of what lies "
-        "beside it; under half cover only those that lie mostly on it. The paper's rule is not "
+        "With any overlap, tokens at the object's border count, which may show mostly background; "
+        "with half cover, only tokens that lie mostly on the object. The paper's rule is not "
         "certain, so both are given.",
         "Controls: the same count on tokens outside every object, on the object tokens of another "
-        "image's mask, and on a copy of the model with random weights. A peak that is found by "
-        "looking is too high for the images that were looked at; so each image counts at the "
-        "layer that was best on the other half of the images.",
+        "image's mask, and on a copy of the model with random weights. A peak is biased upwards on "
+        "the images that selected it, so each image counts at the layer that was best on the other "
+        "half of the images.",
         *((BUILT_IN,) if "pocket" in known else ()),
         *((OF_PARTS,) if any(run.label.startswith("smol") for run in runs) else ()),
         *((_near_note(runs[0]),) if near else ()),
@@ -211,7 +211,7 @@ def _near_note(run: StudyRun) -> str:
     options = run.manifest["parameters"]
     near = options.get("near") if isinstance(options, dict) else None
     return (
-        f"“Near” are the {near} entries of the vocabulary that are nearest to a name by the "
-        "language model's own input embeddings (cosine, less what all entries share), the name "
-        "itself among them. The control is the same count for the name of another object."
+        f"“Near” are the {near} entries of the vocabulary that are closest to a name by the "
+        "language model's own input embeddings (cosine, without what all entries share), including "
+        "the name itself. The control is the same count for the name of another object."
     )

@@ -42,18 +42,18 @@ def peak_table(run: StudyRun, folded: bool) -> Table | None:
 
         return of
 
-    columns = [cell("beside", lambda control: control[2], numeric=False)]
+    columns = [cell("control", lambda control: control[2], numeric=False)]
     for cover in covers_of(run):
         columns += [
             cell(f"object tokens\n{cover_name(cover)}", at(cover, shares("share")[1])),
-            cell("control", at(cover, shares("control_share")[1])),
+            cell("the control", at(cover, shares("control_share")[1])),
             cell("difference,\npoints", at(cover, _points)),
         ]
     return table(
         file_name("lens", run.label, "covers"),
         f"{run.label}: share of an object's tokens whose top word is its name, at each cover and "
         "against each control, mean over objects. Each image counts at the layer that was best on "
-        "the other half of the images; differences are of the same objects.",
+        "the other half of the images; differences are over the same objects.",
         controls,
         columns,
         rows,
@@ -115,9 +115,8 @@ def words_table(run: StudyRun) -> Table | None:
 
     return table(
         file_name("lens", run.label, "words"),
-        f"{run.label}: the words that stand on top most often, with their share of all tokens of "
-        "objects, and of tokens of no object. The file has every layer, and under which objects a "
-        "word stands.",
+        f"{run.label}: the most frequent top words, with their share of all tokens of objects, and "
+        "of tokens of no object. The CSV file has every layer, and the objects under each word.",
         sorted({0, last // 4, last // 2, 3 * last // 4, own.layers[own.best], last}),
         [
             cell("layer", str),

@@ -56,7 +56,7 @@ def layers_figure(rows: Sequence[Record], kinds: Sequence[str]) -> Figure:
         + "; ".join(facts)
         + ".",
         caption="Share of a word's attention to the image that lies on the object that it names, "
-        "mean of all heads, by block. Bands hold a whole curve at 95%.",
+        "mean of all heads, by block. Bands cover a whole curve with 95% confidence.",
     )
 
 
