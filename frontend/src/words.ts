@@ -21,3 +21,10 @@ export function visible(token: string): string {
 export function several(count: number, one: string, more = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : more}`;
 }
+
+const TARGETS: Readonly<Record<string, string>> = { last: "the last token", "last-row": "the last visual row", question: "the question" };
+
+/** A knockout's target in words. */
+export function targetName(target: string): string {
+  return Object.hasOwn(TARGETS, target) ? (TARGETS[target] as string) : target;
+}

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { linesOf } from "../src/charts/label";
 import { literal } from "../src/export/python";
 import type { EffectDocument, SampleFacts } from "../src/documents";
 import { compared } from "../src/panels/compare";
@@ -10,7 +11,7 @@ import { Latest } from "../src/session/latest";
 import { jsonLines } from "../src/sources/live";
 import { Kept, safeSrc } from "../src/sources/source";
 import { widgetSource } from "../src/sources/widget";
-import { percent, visible } from "../src/words";
+import { percent, targetName, visible } from "../src/words";
 
 const samples: SampleFacts[] = [
   { index: 0, id: "s0", title: "Kitchen", thumb: null, objects: ["cup"], outcomes: { a: { baseline: true, broken: ["object", "object to last, mid"] } } },
@@ -184,4 +185,15 @@ test("text for people and for Python", () => {
   expect([0, 0.0004, 0.0123, 0.5, 0.9995, 1, NaN].map(percent)).toEqual(["0.0%", "<0.1%", "1.2%", "50%", ">99.9%", "100%", "–"]);
   expect(visible(" a\n")).toBe("·a↵");
   expect(literal('a"b\\ é\u2028')).toBe('"a\\"b\\\\ \\u00e9\\u2028"');
+});
+
+test("a row's name is put on two lines before it is cut", () => {
+  expect(linesOf("object", 10)).toEqual(["object"]);
+  expect(linesOf("as many random tokens as object + 1 ring", 23)).toEqual(["as many random tokens", "as object + 1 ring"]);
+  expect(linesOf("as many random tokens as object + 1 ring", 15)).toEqual(["as many random…", "as object + 1 …"]);
+  expect(linesOf("scene-0-000000", 8)).toEqual(["scene-0…"]);
+});
+
+test("a target that has no words keeps its name", () => {
+  expect([targetName("last-row"), targetName("other")]).toEqual(["the last visual row", "other"]);
 });

@@ -1,5 +1,6 @@
 import { type ColourMap, colourOf, css, inkOn } from "../colour/maps";
 import { s } from "../dom";
+import { rowLabel as labelled } from "./label";
 
 export interface GridFacts {
   label: string;
@@ -20,7 +21,9 @@ export interface GridFacts {
 /** A heat map whose cells can be reached with the arrow keys and pressed. */
 export function gridChart(facts: GridFacts, pick: (row: number, column: number) => void): SVGSVGElement {
   const { rows, columns, width, rowLabel, cellHeight } = facts;
-  const cell = Math.max(3, (width - rowLabel) / Math.max(1, columns.length));
+  // The last slanted name leans beyond its column.
+  const tail = facts.slanted ? Math.max(0, 4.7 * (columns.at(-1)?.length ?? 0) - 14) : 0;
+  const cell = Math.max(3, (width - rowLabel - tail) / Math.max(1, columns.length));
   const longest = Math.max(0, ...columns.map((name) => name.length));
   const head = facts.slanted ? Math.min(76, 18 + 4.3 * longest) : 20;
   const height = head + rows.length * cellHeight + 2;
@@ -43,7 +46,7 @@ export function gridChart(facts: GridFacts, pick: (row: number, column: number) 
   rows.forEach((name, row) => {
     const y = head + row * cellHeight;
     const line = s("g", { role: "row" });
-    line.append(s("text", { x: rowLabel - 8, y: y + cellHeight / 2, class: "word", "text-anchor": "end", "dominant-baseline": "central" }, shortened(name, rowLabel)));
+    line.append(labelled(name, rowLabel - 8, y + cellHeight / 2, rowLabel - 10));
     columns.forEach((_, column) => line.append(cellOf(facts, row, column, cell, y, pick, chart)));
     chart.append(line);
   });
@@ -52,11 +55,6 @@ export function gridChart(facts: GridFacts, pick: (row: number, column: number) 
     chart.append(s("rect", { ...at, class: "chosen-under" }), s("rect", { ...at, class: "chosen" }));
   }
   return chart;
-}
-
-function shortened(name: string, room: number): string {
-  const most = Math.max(3, Math.floor((room - 10) / 6.9));
-  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
 }
 
 function cellOf(

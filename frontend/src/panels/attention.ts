@@ -69,10 +69,10 @@ export class AttentionPanel implements Panel {
     const last = (sample?.prompt?.tokens.length ?? 0) - 1;
     const query = state.query < 0 ? last : state.query;
     for (const chip of this.prompt.querySelectorAll("button")) chip.setAttribute("aria-pressed", `${chip.dataset["position"] === `${query}`}`);
-    say(this.promptHint, source.live ? "Press the token whose attention you want to see; the last one predicts the answer." : "The attention of the last token, which predicts the answer, was written.");
+    say(this.promptHint, source.live ? "Press the token whose attention you want to see; the last one predicts the answer." : "Recorded for the last token, which predicts the answer.");
     show(this.body, attention !== null);
     const why = this.session.can("attention").why;
-    const missing = sample && !sample.has.attention ? `No attention was written for this image${why ? ` (${why})` : ""}.` : "";
+    const missing = sample && !sample.has.attention ? `No attention was recorded for this image${why ? ` (${why})` : ""}.` : "";
     say(this.note, attention ? "" : (problems.attention ?? (missing || "Reading the attention…")));
     this.note.hidden = this.note.textContent === "";
     if (!attention) return;
@@ -134,7 +134,7 @@ export class AttentionPanel implements Panel {
     const image = mean((one) => attention.onImage(block, one));
     const first = mean((one) => attention.onFirst(block, one));
     const rest = Number.isNaN(first) ? "" : `, ${percent(first)} on the first token`;
-    const who = head === null ? `Block ${block}, mean of its heads` : `Block ${block}, head ${head}`;
+    const who = head === null ? `Block ${block}, all heads` : `Block ${block}, head ${head}`;
     say(this.sum, `${who}: ${percent(image)} of the attention is on the image${rest}, the rest on text.`);
   }
 

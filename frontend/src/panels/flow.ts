@@ -6,7 +6,7 @@ import type { FlowDocument } from "../documents";
 import { studyPython } from "../export/python";
 import type { Session } from "../session/session";
 import type { State } from "../state/state";
-import { several } from "../words";
+import { several, targetName } from "../words";
 import { type Panel, roomIn } from "./panel";
 import { sampleButtons } from "./thumbs";
 
@@ -61,10 +61,11 @@ export class FlowPanel implements Panel {
     const says = (source: number, target: number, window: number) => {
       const i = at(source, target, window);
       const part = flow.windows[window];
-      if (Number.isNaN(value[i])) return `${flow.sources[source]} to ${flow.targets[target]}, ${part?.name}: not run`;
-      return `${flow.sources[source]} to ${flow.targets[target]}, ${part?.name} (layers ${part?.first} to ${part?.last}): ${value[i]?.toFixed(2)} of the accuracy stays, 95% interval ${low[i]?.toFixed(2)} to ${high[i]?.toFixed(2)}, n = ${n[i]}`;
+      const edges = `${flow.sources[source]} to ${targetName(flow.targets[target] ?? "")}, ${part?.name}`;
+      if (Number.isNaN(value[i])) return `${edges}: not run`;
+      return `${edges} (layers ${part?.first} to ${part?.last}): ${value[i]?.toFixed(2)} of the accuracy stays, 95% interval ${low[i]?.toFixed(2)} to ${high[i]?.toFixed(2)}, n = ${n[i]}`;
     };
-    const label = Math.min(130, Math.max(...flow.sources.map((one) => one.length)) * 7.4 + 14);
+    const label = Math.min(0.3 * width, Math.max(...flow.sources.map((one) => one.length)) * 7.4 + 14);
     const targets = flow.targets.map((_, target) => target).filter((target) => flow.sources.some((__, source) => flow.windows.some((___, window) => !Number.isNaN(value[at(source, target, window)]))));
     fill(
       this.grids,
@@ -72,10 +73,10 @@ export class FlowPanel implements Panel {
         h(
           "div",
           {},
-          h("h3", {}, `Edges cut to ${flow.targets[target] === "last" ? "the last token" : flow.targets[target]}`),
+          h("h3", {}, `Edges cut to ${targetName(flow.targets[target] ?? "")}`),
           gridChart(
             {
-              label: `Relative accuracy with edges cut to ${flow.targets[target]}`,
+              label: `Relative accuracy with edges cut to ${targetName(flow.targets[target] ?? "")}`,
               rows: flow.sources,
               columns: flow.windows.map((one) => one.name),
               shade: (source, window) => value[at(source, target, window)] as number,

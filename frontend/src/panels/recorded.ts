@@ -4,7 +4,7 @@ import { Once, h, say, show } from "../dom";
 import type { Row } from "../documents";
 import type { Session } from "../session/session";
 import type { State } from "../state/state";
-import { percent } from "../words";
+import { percent, targetName } from "../words";
 import { roomIn } from "./panel";
 import { type Recorded, recordedOf } from "./recorded_rows";
 import { Step } from "./step";
@@ -59,7 +59,7 @@ export class RecordedSteps {
     this.record.value = told.record;
     show(this.recordBox, told.records.length > 1);
     const targets = told.targets;
-    offer(this.target, targets);
+    offer(this.target, targets, targetName);
     show(this.targetBox, targets.length > 1);
     const hint = told.edits.length + told.windows.length === 0
       ? "The studies recorded no edit for this question."
@@ -118,9 +118,9 @@ export class RecordedSteps {
   }
 }
 
-function offer(select: HTMLSelectElement, values: readonly string[]): void {
+function offer(select: HTMLSelectElement, values: readonly string[], name = (value: string) => value): void {
   if ([...select.options].map((one) => one.value).join("\n") === values.join("\n")) return;
-  select.replaceChildren(...values.map((one) => h("option", { value: one }, one)));
+  select.replaceChildren(...values.map((one) => h("option", { value: one }, name(one))));
 }
 
 const SOURCES = [
@@ -144,7 +144,8 @@ function sentence(row: Row, object: string): string {
   const [before, after] = [String(row["before"] ?? ""), String(row["after"] ?? "")];
   const p = typeof row["p_after"] === "number" ? ` (${percent(Number(row["p_before"]))} to ${percent(Number(row["p_after"]))})` : "";
   const what = isObject(row, 1) ? `the ${object} and one ring around it` : `the ${object}`;
-  return before === after ? `Without ${what} the answer stays "${before}"${p}.` : `Without ${what} the answer changes from "${before}" to "${after}"${p}.`;
+  const text = before === after ? `Without ${what} the answer stays "${before}"${p}` : `Without ${what} the answer changes from "${before}" to "${after}"${p}`;
+  return /[.!?]"$/.test(text) ? text : `${text}.`;
 }
 
 function editLine(row: Row): HTMLElement {

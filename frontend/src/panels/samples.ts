@@ -51,7 +51,8 @@ export class SamplesPanel implements Panel {
     say(this.count, `${found.length} of ${several(manifest.samples.length, "image")}`);
     show(this.more, found.length > this.shown);
     this.drawn.when([manifest, state.search, state.filter, this.shown], () => {
-      const names = new Map(manifest.studies.map((one) => [one.id, one.name]));
+      const times = (name: string) => manifest.studies.filter((one) => one.name === name).length;
+      const names = new Map(manifest.studies.map((one) => [one.id, times(one.name) > 1 ? one.id : one.name]));
       fill(
         this.list,
         ...found.slice(0, this.shown).map((facts) => {

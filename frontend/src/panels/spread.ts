@@ -1,3 +1,4 @@
+import { rowLabel } from "../charts/label";
 import { s } from "../dom";
 
 const ROW = 26;
@@ -16,9 +17,7 @@ export function spreadChart(spread: readonly { key: string; values: readonly num
   }
   shown.forEach(({ key, values }, row) => {
     const y = row * ROW + ROW / 2;
-    const room = Math.floor(label / 6.6);
-    const text = key.length > room ? `${key.slice(0, room - 1)}…` : key;
-    chart.append(s("text", { x: label - 6, y, class: "word", "text-anchor": "end", "dominant-baseline": "central" }, text, s("title", {}, key)));
+    chart.append(rowLabel(key, label - 6, y, label - 6));
     values.forEach((value, i) => {
       // Spread over the row by turn, the same each time: dots on one place stay apart.
       const off = ((((i * 7) % 11) - 5) / 5) * 7;

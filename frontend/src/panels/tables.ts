@@ -24,7 +24,7 @@ export class TablesPanel implements Panel {
     const { store } = session;
     this.select.addEventListener("change", () => store.set({ study: this.select.value, other: "" }));
     this.other.addEventListener("change", () => store.set({ other: this.other.value }));
-    this.picks = h("div", { class: "row" }, this.select, h("label", { class: "inline" }, "beside ", this.other));
+    this.picks = h("div", { class: "row" }, this.select, h("label", { class: "inline" }, "compare with ", this.other));
     this.el = h("div", { class: "panel-body stack-y" }, this.note, this.picks, this.body);
   }
 
