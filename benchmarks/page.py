@@ -28,57 +28,57 @@ TITLES = {
 }
 PROSE = {
     "knockouts": """\
-The opponent is the released code's way (Neo et al. 2024): for each condition one full pass from the
-pixels on. It is written with `transformers` alone and is faster than the original in four respects:
-one mask instead of a write for each edge, the unembedding at the last position only, no cache, and
-the image preprocessed once. The engine's time includes its clean run, and each of its turns starts
-with a model that has encoded no image yet. One plain pass is the model's own forward pass, from the
-pixels on, without hooks, with the unembedding at the last position.
+The baseline works like the released code (Neo et al. 2024): one full pass per condition, starting from
+the pixels. It is written with `transformers` alone and is faster than the original in four respects:
+one mask instead of one write per edge, the unembedding at the last position only, no cache, and the
+image preprocessed once. The engine's time includes its clean run, and each repetition starts with a
+model that has not encoded the image yet. One plain pass is the model's own forward pass from the
+pixels, without hooks, with the unembedding at the last position.
 
-**The limit.** A knockout into the last position changes one row from its first layer on. One into
-the last row of the image changes that row and, from the next layer on, all behind it. Beside the
-clean run nothing else has to be computed; the last block needs only the prompt's last position.
-Weights have to be read twice, once for the clean run and once for the sweep.""",
+**The limit.** A knockout to the last position changes one row from its first layer on. A knockout to
+the last row of the image changes that row and, from the next layer on, everything after it. Apart
+from the clean run nothing else has to be computed, and the last block needs only the prompt's last
+position. The weights have to be read twice, once for the clean run and once for the sweep.""",
     "ablations": """\
 The paper's 18 sets of visual tokens, each replaced by zeros under three prompts: register tokens,
-the object and its two rings, seven sizes of high-gradient and of random tokens. Random weights have
-no register tokens, so these sets are drawn at random; computing gradients is part of neither way.
-The opponent is one full pass, or one call of `generate`, for each set and prompt, pixels included.
+the object with 0, 1 and 2 rings, and seven sizes of high-gradient and of random sets. A model with random
+weights has no register tokens, so these sets are drawn at random; neither side computes gradients.
+The baseline is one full pass, or one call of `generate`, per set and prompt, starting from the pixels.
 
-**The limit.** An ablation changes every position from its first token on, and most of the sets
-begin near the image's first token, so nearly a whole pass has to be computed for each set. What the
-prompts have in common, the image under the same ablation, counts once. Generation adds one position
-for each further token of each row; its weights have to be read once for each step of the whole
-batch. Where text is short beside the image, no exact way can gain much more than the number of
-prompts, apart from the vision tower.""",
+**The limit.** An ablation changes every position from its first token on, and most sets begin near
+the image's first token, so nearly a whole pass has to be computed for each set. The image under the
+same ablation is common to all prompts and counts once. Generation adds one position per token and
+row; the weights have to be read once for each step of the whole batch. If the text is short compared
+with the image, no exact method can gain much more than the number of prompts, apart from the vision
+tower.""",
     "lens": """\
-Top 5 at every layer and visual token, against the bare matrix products with the unembedding. The
-limit is these products: without them no token's rank is known.""",
+The top 5 at every layer and visual token, compared with the bare matrix products with the unembedding.
+These products are the limit: without them no token's rank is known.""",
     "overhead": """\
-The three studies on the large model, which the floor is for, and on the packaged one, whose blocks
-take less time than the calls that lead to them. Inside the model is: the forward passes of its
-modules, hooks and the attention over shared keys included, backward passes, and the lens's products
-with the unembedding. Outside is everything else: drawing the scenes, prompts, token sets, planning,
-scoring, writing. The ablation study runs without its high-gradient sets: their integrated gradients
-are arithmetic and would make the share look better. On the large model there are fewer scenes, with
-one question each, answered as the random model answers it: studies leave wrong answers alone. What
-is done once in a study weighs more there than among 200 scenes.
+The three studies on the large model, to which the target applies, and on the packaged one, whose
+blocks take less time than the Python calls around them. "Inside the model" are the forward passes of
+its modules, including hooks and the attention over shared keys, backward passes, and the lens's
+products with the unembedding. "Outside" is everything else: drawing scenes, prompts, token sets,
+planning, scoring, writing. The ablation study runs without its high-gradient sets, because their
+integrated gradients are pure arithmetic and would make the share look better. The large model gets
+fewer scenes, so one-time costs weigh more; each has one question, whose expected answer is what the
+random model says, since studies skip questions that are answered wrongly.
 
-The breakdown comes from looking at the stack every few milliseconds; it names the innermost file of
-the library, and "model" where that was inside a module.""",
+The breakdown samples the stack every few milliseconds and names the innermost file of retinoscope, or
+"model" inside a module.""",
     "state": """\
-Before each computation the engine asks whether the model is still in the state in which what it
-holds was computed ([engine](engine.md)). Here that question is put against a run that finds its
-image encoded, which is the shortest run there is.""",
+Before each computation the engine checks whether the model is still in the state in which its stored
+results were computed ([engine](engine.md#when-the-model-changes)). This check is compared with a run
+whose image is already encoded, which is the shortest run there is.""",
     "rows": """\
-A study of COCO's size with 300 conditions, with everything real but the model, which draws its
-answers: fingerprints, keys, the resumable loop, the merge into one table, the summary.""",
+A study of COCO's size with 300 conditions. Everything is real (fingerprints, keys, the resumable loop,
+the merge into one table, the summary) except the model, which draws random answers.""",
     "peers": """\
-The same decoder on a text of as many positions as the image prompt has, since TransformerLens takes
-token ids; no vision tower runs. nnsight makes one trace for each condition, with a mask put in
-place of the attention's own. TransformerLens makes one `run_with_hooks` for each, with the scores
-overwritten; it always computes attention openly and the logits of all positions. Both are used as
-their pages show; neither shares work between conditions.""",
+The same decoder on a text with as many positions as the image prompt, since TransformerLens takes token
+ids; no vision tower runs. nnsight makes one trace per condition and replaces the attention's mask.
+TransformerLens makes one `run_with_hooks` per condition and overwrites the attention scores; it always
+computes the full attention matrix and the logits at all positions. Both are used as in their
+documentation; neither shares work between conditions.""",
 }
 
 
@@ -95,10 +95,10 @@ def page_of(results: Mapping[str, Result]) -> str:
     parts = [
         "# Performance",
         "*This page is made by `python -m benchmarks.page` from `benchmarks/results/`. "
-        "`make bench` measures everything anew and writes it.*",
-        "All that is compared on this page ran in one process, in turns, and medians are compared. "
-        "Before any time was taken, the results of both ways were compared as well. Times depend "
-        "on the machine; ratios do much less.",
+        "`make bench` measures everything again and rewrites it.*",
+        "The methods compared here ran alternately in one process, and medians are compared. Before "
+        "timing, the results of both were checked to be equal. Times depend on the machine, ratios "
+        "much less.",
         *_floors(results),
     ]
     for name in ORDER:
@@ -130,13 +130,13 @@ def _floors(results: Mapping[str, Result]) -> Iterator[str]:
                 ]
     if rows:
         missed = sum(row[-1] != "met" for row in rows)
-        yield "## What was to be reached"
+        yield "## Targets"
         yield (
-            f"{len(rows) - missed} of {len(rows)} figures meet their floor."
+            f"{len(rows) - missed} of {len(rows)} figures meet their target."
             if missed
-            else "Every floor is met."
+            else "All targets are met."
         )
-        yield _table(["work", "figure", "floor", "measured", ""], rows)
+        yield _table(["task", "figure", "target", "measured", ""], rows)
 
 
 def _section(stem: str, result: Result) -> Iterator[str]:
@@ -204,7 +204,7 @@ def _times(case: Mapping[str, Any]) -> str:
     timings = case["timings"]
     apart = any(any(one["aside"]) for one in timings.values())
     several = any(one["units"] > 1 or len(one["seconds"]) > 1 for one in timings.values())
-    header = ["way", "seconds"]
+    header = ["method", "seconds"]
     header += ["without the tower"] if apart else []
     header += ["one unit: median (least to most)", "units measured"] if several else []
     rows = []
@@ -228,7 +228,7 @@ def _figures(case: Mapping[str, Any]) -> str:
     rows = [
         [one["what"], _number(one["value"]), _floor(one), _verdict(one)] for one in case["measures"]
     ]
-    return _table(["figure", "measured", "floor", ""], rows)
+    return _table(["figure", "measured", "target", ""], rows)
 
 
 def _limit(limit: Mapping[str, Any]) -> Iterator[str]:
@@ -237,13 +237,13 @@ def _limit(limit: Mapping[str, Any]) -> Iterator[str]:
         said.append(
             f"Position x block pairs: {limit['token_layers_of_full_passes']:,} in full passes, "
             f"{limit['token_layers_fewest']:,} have to be computed, "
-            f"{limit['token_layers_computed']:,} were (clean runs included). Were all pairs "
-            "equally dear, no exact way could be more than "
+            f"{limit['token_layers_computed']:,} were (including clean runs). If all pairs "
+            "cost the same, no exact method could be more than "
             f"{limit['token_layers_of_full_passes'] / limit['token_layers_fewest']:.2f} times "
             "faster without the vision tower."
         )
         said.append(
-            "At the plain pass's speed the fewest would take "
+            "At the plain pass's speed this minimum would take "
             f"{limit['token_layers_fewest_in_plain_passes']:.2f} plain passes; without the vision "
             f"tower the engine takes {limit['engine_times_limit']:.2f} times as long as that."
         )

@@ -22,7 +22,7 @@ def test_a_floor_that_is_not_met_is_marked() -> None:
     measure |= {"value": 1.25, "met": False}
     page = page_of(results)
     assert "| at least 15 | 1.25 | **not met** |" in page
-    assert "Every floor is met." not in page
+    assert "All targets are met." not in page
 
 
 def test_a_peer_that_failed_is_on_the_page() -> None:

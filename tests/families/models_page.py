@@ -20,19 +20,19 @@ METHODS = (
 )
 HEAD = """# Model families
 
-Each family is tested with a tiny model of random weights, built from its own configuration and
-processor classes. This page is what those models say, and a test fails when it is stale;
-`python -m tests.families.models_page > docs/models.md` writes it. A number points to the reason
-below; layers and windows that are named are those of the tiny model.
+Each family is tested with a tiny model with random weights, built from its own configuration and
+processor classes. This page is generated from these models by
+`python -m tests.families.models_page > docs/models.md`, and a test fails if it is out of date.
+Numbers refer to the reasons below; layers and windows mentioned there are those of the tiny model.
 
-The visual tokens of a family lie in one grid, in tiles, or are unplaced (learned queries: see
-`run.soft_origin()`). `tests/families/test_families.py` holds every family against the library, and
-the places (those of the patches, for learned queries) against changed pixels; the last column names
-tests of what is special about one.
+The visual tokens of a family form one grid or several tiles, or have no position (learned queries:
+see `run.soft_origin()`). `tests/families/test_families.py` compares every family with
+`transformers`, and the positions of its tokens (for learned queries, of the patches) with changes of
+single pixels. The last column names tests of what is special about a family.
 
-A family that is not in the list loads through the generic adapter where its self-check passes, as
-the last row's does, and is refused with the reason where it does not. `retinoscope doctor MODEL`
-says the same of one model.
+A family that is not in the list is loaded by the generic adapter if its self-check passes, as for
+the last row, and is otherwise refused with the reason. `retinoscope doctor MODEL` reports the same
+for a single model.
 
 """
 
