@@ -28,57 +28,59 @@ TITLES = {
 }
 PROSE = {
     "knockouts": """\
-The baseline works like the released code (Neo et al. 2024): one full pass per condition, starting from
-the pixels. It is written with `transformers` alone and is faster than the original in four respects:
-one mask instead of one write per edge, the unembedding at the last position only, no cache, and the
-image preprocessed once. The engine's time includes its clean run, and each repetition starts with a
-model that has not encoded the image yet. One plain pass is the model's own forward pass from the
-pixels, without hooks, with the unembedding at the last position.
+The baseline works like the released code (Neo et al. 2024): one full pass per condition, starting
+from the pixels. It is written with `transformers` alone and is faster than the original in four
+respects: one mask instead of one write per edge, the unembedding at the last position only, no
+cache, and the image preprocessed once. The engine's time includes its clean run, and each
+repetition starts with a model that has not encoded the image yet. One plain pass is the model's own
+forward pass from the pixels, without hooks, with the unembedding at the last position.
 
-**The limit.** A knockout to the last position changes one row from its first layer on. A knockout to
-the last row of the image changes that row and, from the next layer on, everything after it. Apart
-from the clean run nothing else has to be computed, and the last block needs only the prompt's last
-position. The weights have to be read twice, once for the clean run and once for the sweep.""",
+**The limit.** A knockout to the last position changes one row from its first layer on. A knockout
+to the last row of the image changes that row and, from the next layer on, everything after it.
+Apart from the clean run nothing else has to be computed, and the last block needs only the
+prompt's last position. The weights have to be read twice, once for the clean run and once for the
+sweep.""",
     "ablations": """\
 The paper's 18 sets of visual tokens, each replaced by zeros under three prompts: register tokens,
-the object with 0, 1 and 2 rings, and seven sizes of high-gradient and of random sets. A model with random
-weights has no register tokens, so these sets are drawn at random; neither side computes gradients.
-The baseline is one full pass, or one call of `generate`, per set and prompt, starting from the pixels.
+the object with 0, 1 and 2 rings, and seven sizes of high-gradient and of random sets. A model with
+random weights has no register tokens, so these sets are drawn at random; neither side computes
+gradients. The baseline is one full pass, or one call of `generate`, per set and prompt, starting
+from the pixels.
 
 **The limit.** An ablation changes every position from its first token on, and most sets begin near
-the image's first token, so nearly a whole pass has to be computed for each set. The image under the
-same ablation is common to all prompts and counts once. Generation adds one position per token and
-row; the weights have to be read once for each step of the whole batch. If the text is short compared
-with the image, no exact method can gain much more than the number of prompts, apart from the vision
-tower.""",
+the image's first token, so nearly a whole pass has to be computed for each set. The image under
+the same ablation is common to all prompts and counts once. Generation adds one position per token
+and row; the weights have to be read once for each step of the whole batch. If the text is short
+compared with the image, no exact method can gain much more than the number of prompts, apart from
+the vision tower.""",
     "lens": """\
-The top 5 at every layer and visual token, compared with the bare matrix products with the unembedding.
-These products are the limit: without them no token's rank is known.""",
+The top 5 at every layer and visual token, compared with the bare matrix products with the
+unembedding. These products are the limit: without them no token's rank is known.""",
     "overhead": """\
 The three studies on the large model, to which the target applies, and on the packaged one, whose
-blocks take less time than the Python calls around them. "Inside the model" are the forward passes of
-its modules, including hooks and the attention over shared keys, backward passes, and the lens's
+blocks take less time than the Python calls around them. "Inside the model" are the forward passes
+of its modules, including hooks and the attention over shared keys, backward passes, and the lens's
 products with the unembedding. "Outside" is everything else: drawing scenes, prompts, token sets,
 planning, scoring, writing. The ablation study runs without its high-gradient sets, because their
 integrated gradients are pure arithmetic and would make the share look better. The large model gets
 fewer scenes, so one-time costs weigh more; each has one question, whose expected answer is what the
 random model says, since studies skip questions that are answered wrongly.
 
-The breakdown samples the stack every few milliseconds and names the innermost file of retinoscope, or
-"model" inside a module.""",
+The breakdown samples the stack every few milliseconds and names the innermost file of retinoscope,
+or "model" inside a module.""",
     "state": """\
-Before each computation the engine checks whether the model is still in the state in which its stored
-results were computed ([engine](engine.md#when-the-model-changes)). This check is compared with a run
-whose image is already encoded, which is the shortest run there is.""",
+Before each computation the engine checks whether the model is still in the state in which its
+stored results were computed ([engine](engine.md#when-the-model-changes)). This check is compared
+with a run whose image is already encoded, which is the shortest run there is.""",
     "rows": """\
-A study of COCO's size with 300 conditions. Everything is real (fingerprints, keys, the resumable loop,
-the merge into one table, the summary) except the model, which draws random answers.""",
+A study of COCO's size with 300 conditions. Everything is real (fingerprints, keys, the resumable
+loop, the merge into one table, the summary) except the model, which draws random answers.""",
     "peers": """\
-The same decoder on a text with as many positions as the image prompt, since TransformerLens takes token
-ids; no vision tower runs. nnsight makes one trace per condition and replaces the attention's mask.
-TransformerLens makes one `run_with_hooks` per condition and overwrites the attention scores; it always
-computes the full attention matrix and the logits at all positions. Both are used as in their
-documentation; neither shares work between conditions.""",
+The same decoder on a text with as many positions as the image prompt, since TransformerLens takes
+token ids; no vision tower runs. nnsight makes one trace per condition and replaces the attention's
+mask. TransformerLens makes one `run_with_hooks` per condition and overwrites the attention scores;
+it always computes the full attention matrix and the logits at all positions. Both are used as in
+their documentation; neither shares work between conditions.""",
 }
 
 
@@ -96,9 +98,9 @@ def page_of(results: Mapping[str, Result]) -> str:
         "# Performance",
         "*This page is made by `python -m benchmarks.page` from `benchmarks/results/`. "
         "`make bench` measures everything again and rewrites it.*",
-        "The methods compared here ran alternately in one process, and medians are compared. Before "
-        "timing, the results of both were checked to be equal. Times depend on the machine, ratios "
-        "much less.",
+        "The methods compared here ran alternately in one process, and medians are compared. "
+        "Before timing, the results of both were checked to be equal. Times depend on the machine, "
+        "ratios much less.",
         *_floors(results),
     ]
     for name in ORDER:

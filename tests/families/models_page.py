@@ -25,10 +25,10 @@ processor classes. This page is generated from these models by
 `python -m tests.families.models_page > docs/models.md`, and a test fails if it is out of date.
 Numbers refer to the reasons below; layers and windows mentioned there are those of the tiny model.
 
-The visual tokens of a family form one grid or several tiles, or have no position (learned queries:
-see `run.soft_origin()`). `tests/families/test_families.py` compares every family with
-`transformers`, and the positions of its tokens (for learned queries, of the patches) with changes of
-single pixels. The last column names tests of what is special about a family.
+The visual tokens of a family form one grid or several tiles, or have no position (learned
+queries: see `run.soft_origin()`). `tests/families/test_families.py` compares every family with
+`transformers`, and the positions of its tokens (for learned queries, of the patches) with changes
+of single pixels. The last column names tests of what is special about a family.
 
 A family that is not in the list is loaded by the generic adapter if its self-check passes, as for
 the last row, and is otherwise refused with the reason. `retinoscope doctor MODEL` reports the same
