@@ -104,10 +104,9 @@ def group_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
         best = _near(rng, {"kmeans": 0.8 if effect else 0.3, "bound": 0.95}.get(method, 0.3))
         rows.append(
             {"sample": sample, "error": None, "item": 0, "kind": "bottom-up", "model": "m"}
-            | {"weights": "trained", "method": method, "layer": "vision.6", "best": 2 * best}
-            | {"matched": 2 * best, "n": 2, "n_undefined": 0, "n_groups": 4, "seen": 1.0}
-            | dict.fromkeys(("background", "candidates", "counts", "cells", "left_out"))
-            | dict.fromkeys(("correct", "chance"))
+            | {"weights": "trained", "method": method, "layer": "vision.6", "part": "vision"}
+            | {"layer_number": 6, "best": 2 * best, "matched": 2 * best, "n": 2}
+            | {"n_undefined": 0, "n_groups": 4, "seen": 1.0}
         )
     return rows
 

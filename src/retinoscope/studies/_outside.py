@@ -12,6 +12,7 @@ from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from ..errors import InputError, RetinoscopeError
+from .columns import LISTS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,7 +101,12 @@ def check_kinds(schema: pa.Schema, file: Path, kinds: Columns) -> None:
         expected = (kinds or _KIND_OF).get(field.name)
         if expected is None or is_.is_null(field.type):
             continue
-        if not any(one(field.type) for one in known[expected]):
+        of, held = expected, field.type
+        if expected in LISTS and is_.is_list(field.type):
+            of, held = LISTS[expected], field.type.value_type
+            if is_.is_null(held):
+                continue
+        if not any(one(held) for one in known.get(of, ())):
             raise InputError(
                 f"{file}: column {field.name!r}: expected {expected}, got {field.type}: restore "
                 "the file"

@@ -16,12 +16,18 @@ import polars as pl
 import pyarrow as pa
 
 from ..store import ResultsScan
-from .columns import NUMBER, TEXT, TRUTH, WHOLE, Columns
+from .columns import LISTS, NUMBER, TEXT, TRUTH, WHOLE, Columns, Kind
 
 BLOCK_ROWS = 250_000
 """Rows that are held at once, of some dozen columns; one part is never cut."""
 
-TYPES = {TEXT: pl.String(), WHOLE: pl.Int64(), NUMBER: pl.Float64(), TRUTH: pl.Boolean()}
+TYPES: dict[Kind, pl.DataType] = {
+    TEXT: pl.String(),
+    WHOLE: pl.Int64(),
+    NUMBER: pl.Float64(),
+    TRUTH: pl.Boolean(),
+}
+TYPES |= {kind: pl.List(TYPES[of]) for kind, of in LISTS.items()}
 _HELD = TYPES | {TEXT: pl.Categorical()}
 """Millions of rows have a few thousand texts."""
 

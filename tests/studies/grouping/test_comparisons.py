@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
 from retinoscope.data import grounded, squares
 from retinoscope.data.scenes import AT_HOME
 from retinoscope.encoders import Encoder, Features, TwoTower, load
+from retinoscope.encoders.comparison import OBJECTIVES
 from retinoscope.errors import InputError
 from retinoscope.sources import open_source
 from retinoscope.studies import SpuriousGround, aggregation_specs, grounded_specs
-from retinoscope.studies.group.aggregation import against_of, aggregation_table
+from retinoscope.studies.group.aggregation import REFERENCE
 from retinoscope.studies.spurious.study import KINDS
+from tests.studies.tabled import tabled
 
 
-def _row(model: str, sample: int, right: int, correct: bool) -> list[dict]:
-    told = {"sample": f"s{sample}", "model": model, "weights": "trained", "error": None}
-    counts = json.dumps({"car": [right, 10, 10], "cup": [right, 10, 10]})
-    blank = dict.fromkeys(("layer", "background", "candidates", "counts", "correct", "best", "n"))
-    labels = {"kind": "top-down", "method": "text", "background": "none", "candidates": "all"}
+def _row(
+    objective: str | None, seed: int | None, sample: int, right: int, correct: bool
+) -> list[dict]:
+    told = {"sample": f"s{sample}", "model": f"{objective}/{seed}", "weights": "trained"}
+    told |= {"objective": objective, "training_seed": seed}
+    labels = {"kind": "top-down", "method": "text", "is_control": False, "background": "none"}
+    labels |= {"candidates": "all", "classes": ["car", "cup"], "right": [right, right]}
+    labels |= {"predicted": [10, 10], "there": [10, 10]}
     return [
-        blank | told | labels | {"counts": counts},
-        blank | told | {"kind": "classification", "method": "text", "correct": correct},
-        blank
-        | told
-        | {"kind": "bottom-up", "method": "kmeans", "layer": "joint", "best": 0.5, "n": 1},
+        told | labels,
+        told | {"kind": "classification", "method": "text", "correct": correct},
+        told | {"kind": "bottom-up", "method": "kmeans", "layer": "joint", "best": 0.5, "n": 1},
     ]
 
 
@@ -37,12 +39,10 @@ def test_the_table_is_paired_over_images_and_seeds() -> None:
     rows = []
     for seed, better in ((0, 8), (1, 6)):
         for sample in range(20):
-            name = "small:contrastive-{}/{}"
-            rows += _row(name.format("max", seed), sample, better, sample % 2 == 0)
-            rows += _row(name.format("class", seed), sample, better - 3, sample % 2 == 0)
+            rows += _row("contrastive-max", seed, sample, better, sample % 2 == 0)
+            rows += _row("contrastive-class", seed, sample, better - 3, sample % 2 == 0)
     found = {
-        (row["objective"], row["measure"]): row
-        for row in aggregation_table(pa.Table.from_pylist(rows)).to_pylist()
+        (row["objective"], row["measure"]): row for row in tabled("group", rows, "aggregation")
     }
     labels = found["contrastive-max", "mean IoU of labels from text"]
     assert labels["value"] == pytest.approx((8 / 12 + 6 / 14) / 2)
@@ -61,13 +61,17 @@ def test_the_table_is_paired_over_images_and_seeds() -> None:
 
 
 def test_models_that_are_no_seeds_make_no_table() -> None:
-    assert aggregation_table(pa.Table.from_pylist(_row("pocket", 0, 5, True))).num_rows == 0
+    assert tabled("group", _row(None, None, 0, 5, True), "aggregation") == []
 
 
 def test_each_objective_is_compared_with_its_own_start() -> None:
-    assert against_of("contrastive-max") == "contrastive-class"
-    assert against_of("contrastive-max-self") == "contrastive-class-self"
-    assert against_of("contrastive-max-self-drop") == "contrastive-max-self"
+    for name, reference in REFERENCE.items():
+        own = OBJECTIVES[name]
+        change = {"kept": 1.0} if own.kept < 1 else {"aggregation": "class"}
+        assert replace(own, **change, what="") == replace(OBJECTIVES[reference], what="")
+    assert {*REFERENCE, *REFERENCE.values()} == {
+        name for name, one in OBJECTIVES.items() if one.kind == "contrastive"
+    }
 
 
 class Reader(TwoTower):

@@ -7,40 +7,51 @@ to another model on other data.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 import numpy as np
+import polars as pl
 
 from ...arguments import checked
-from ...encoders import SMALL, small_names
+from ...encoders import small_names
+from ...encoders.comparison import OBJECTIVES
 from ...errors import InputError
-from ...stats import class_iou, over_seeds, resampled_mean_iou, resampled_ratio
-from .._tables import Cell, Record, estimate, grouped, interval_columns, make_table, records
+from ...stats import class_iou, resampled_mean_iou, resampled_ratio
+from .._training_runs import Draws, TrainingRuns, compared
+from ..summary import Record, c
 from .bottom_up import BOTTOM_UP
-from .estimates import Rows, counts_by_class
+from .estimates import label_counts
+from .subjects import JOINT
 from .top_down import ALL, CLASSIFICATION, TOP_DOWN, WITHOUT
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-BASE = "contrastive"
-_TABLE = {
-    **dict.fromkeys(("objective", "measure", "against"), "string"),
-    **estimate("value"),
-    **estimate("difference"),
-    "paper": "float",
-    **dict.fromkeys(("seeds", "images"), "int"),
-    "method_of_interval": "string",
+REFERENCE: Mapping[str, str] = {
+    "contrastive-average": "contrastive-class",
+    "contrastive-max": "contrastive-class",
+    "contrastive-average-self": "contrastive-class-self",
+    "contrastive-max-self": "contrastive-class-self",
+    "contrastive-max-self-drop": "contrastive-max-self",
+    "grounded-max": "grounded-class",
 }
+"""What an objective is compared with: the same start with the class token's vector; of
+sub-sampling, the same without it."""
 ACCURACY, LABELS, GROUPS, COMPONENTS = (
     "accuracy",
     "mean IoU of labels from text",
     "overlap of groups by k-means",
     "overlap of groups by principal components",
 )
-MEASURES = (ACCURACY, LABELS, GROUPS, COMPONENTS)
+_OF_GROUPS = (c("kind") == BOTTOM_UP) & (c("layer") == JOINT)
+MEASURES: Mapping[str, pl.Expr] = {
+    ACCURACY: c("kind") == CLASSIFICATION,
+    LABELS: (c("kind") == TOP_DOWN)
+    & (c("method") == "text")
+    & ~c("is_control")
+    & (c("background") == WITHOUT)
+    & (c("candidates") == ALL),
+    GROUPS: _OF_GROUPS & (c("method") == "kmeans"),
+    COMPONENTS: _OF_GROUPS & (c("method") == "pc"),
+}
+"""Measure -> the rows that it is made of."""
 PAPER: Mapping[tuple[str, str], float] = {
     ("contrastive-max-self", ACCURACY): 0.423,
     ("contrastive-max-self", LABELS): 0.508,
@@ -66,7 +77,10 @@ def aggregation_specs(folder: str) -> tuple[str, ...]:
     Raises:
         InputError: no such folder, or no contrastive encoder in it.
     """
-    found = tuple(name for name in small_names(folder) if objective_of(name).startswith(BASE))
+    wanted = [
+        name for name, one in OBJECTIVES.items() if one.kind == "contrastive" and not one.grounded
+    ]
+    found = small_names(folder, wanted)
     if not found:
         raise InputError(
             f"{folder}: expected contrastive encoders, got none: train them with `retinoscope "
@@ -75,116 +89,27 @@ def aggregation_specs(folder: str) -> tuple[str, ...]:
     return found
 
 
-def objective_of(name: str) -> str:
-    """ "small:contrastive-max/0@FOLDER" -> "contrastive-max"; "" for another model."""
-    if not name.startswith(SMALL) or "/" not in name:
-        return ""
-    return name.removeprefix(SMALL).split("/", 1)[0]
-
-
-def against_of(objective: str) -> str:
-    """What an objective is compared with: the same start with the class token's vector; of
-    sub-sampling, the same without it."""
-    if objective.endswith("-drop"):
-        return objective.removesuffix("-drop")
-    parts = objective.split("-")
-    return "-".join([parts[0], "class", *parts[2:]])
-
-
-@dataclass(frozen=True)
-class _Seeds:
-    """One measure of one objective: values by seed, on the same images."""
-
-    values: dict[str, float]
-    draws: dict[str, np.ndarray]
-    images: int
-
-
-def aggregation_table(table: pa.Table) -> pa.Table:
-    """One row per objective and measure: mean over seeds, difference from the class token's.
-
-    Intervals are over images and seeds, paired by both. Empty unless several models of the form
-    "small:OBJECTIVE/SEED" were run.
-    """
-    found: dict[tuple[str, str], _Seeds] = {}
-    by_objective: dict[str, dict[str, Rows]] = {}
-    for (model,), rows in grouped(records(table, weights="trained"), ("model",)).items():
-        objective = objective_of(str(model))
-        if objective:
-            seed = str(model).split("/", 1)[1].split("@")[0]
-            by_objective.setdefault(objective, {})[seed] = rows
-    for objective, seeds in by_objective.items():
-        for measure in MEASURES:
-            one = _measured(measure, seeds)
-            if one is not None:
-                found[objective, measure] = one
-    made = [_record(found, *key) for key in found]
-    order = list(by_objective)
-    made.sort(key=lambda r: (order.index(str(r["objective"])), MEASURES.index(str(r["measure"]))))
-    return make_table(made, _TABLE)
-
-
-def aggregation_order(record: Record) -> tuple[str, int]:
-    """Sorts the records of `aggregation_table`."""
-    return str(record["objective"]), MEASURES.index(str(record["measure"]))
-
-
-def _record(found: Mapping[tuple[str, str], _Seeds], objective: str, measure: str) -> Record:
-    mine = found[objective, measure]
-    interval = over_seeds(
-        np.array([*mine.values.values()]), np.stack([*mine.draws.values()]), mine.images
-    )
-    record: dict[str, Cell] = {
-        "objective": objective,
-        "measure": measure,
-        **interval_columns("value", interval),
-        "paper": PAPER.get((objective, measure)),
-        "seeds": len(mine.values),
-        "images": mine.images,
-        "method_of_interval": interval.method,
+def aggregation(rows: pl.DataFrame) -> Iterator[Record]:
+    """A record for each objective and measure, of training runs' rows of one kind."""
+    runs = {
+        (objective, measure): TrainingRuns.of(
+            own, lambda some, measure=measure: _measured(some, measure)
+        )
+        for measure, chosen in MEASURES.items()
+        for (objective,), own in rows.filter(chosen)
+        .partition_by("objective", maintain_order=True, as_dict=True)
+        .items()
     }
-    against = against_of(objective)
-    other = found.get((against, measure))
-    if other is not None and against != objective and other.images == mine.images:
-        both = [seed for seed in mine.values if seed in other.values]
-        if both:
-            change = over_seeds(
-                np.array([mine.values[seed] - other.values[seed] for seed in both]),
-                np.stack([mine.draws[seed] - other.draws[seed] for seed in both]),
-                mine.images,
-            )
-            record |= {"against": against, **interval_columns("difference", change)}
-    return record
+    for record in compared(runs, ("objective", "measure"), REFERENCE.get):
+        paper = PAPER.get((str(record["objective"]), str(record["measure"])))
+        yield record | {"paper": paper}
 
 
-def _measured(measure: str, seeds: Mapping[str, Rows]) -> _Seeds | None:
-    values: dict[str, float] = {}
-    draws: dict[str, np.ndarray] = {}
-    images = 0
-    for seed, rows in seeds.items():
-        chosen = _chosen(measure, rows)
-        if not chosen:
-            continue
-        samples = [str(row["sample"]) for row in chosen]
-        images = len(set(samples))
-        if measure == LABELS:
-            counts = counts_by_class(chosen)[1]
-            values[seed] = float(np.nanmean(class_iou(counts.sum(0))))
-            draws[seed] = resampled_mean_iou(counts, samples)
-        else:
-            top = [float(row["correct" if measure == ACCURACY else "best"] or 0) for row in chosen]
-            n = [1.0 if measure == ACCURACY else float(row["n"] or 0) for row in chosen]
-            values[seed] = sum(top) / sum(n)
-            draws[seed] = resampled_ratio(np.array(top), np.array(n), samples)
-    return _Seeds(values, draws, images) if values else None
-
-
-def _chosen(measure: str, rows: Sequence[dict[str, Cell]]) -> Rows:
-    wanted: dict[str, dict[str, Cell]] = {
-        ACCURACY: {"kind": CLASSIFICATION},
-        LABELS: {"kind": TOP_DOWN, "method": "text", "background": WITHOUT, "candidates": ALL},
-        GROUPS: {"kind": BOTTOM_UP, "method": "kmeans", "layer": "joint"},
-        COMPONENTS: {"kind": BOTTOM_UP, "method": "pc", "layer": "joint"},
-    }
-    keys = wanted[measure]
-    return [row for row in rows if all(row.get(k) == v for k, v in keys.items())]
+def _measured(rows: pl.DataFrame, measure: str) -> tuple[float, Draws]:
+    images = rows["sample"].to_numpy()
+    if measure == LABELS:
+        (counts,) = label_counts(rows)
+        return float(np.nanmean(class_iou(counts.sum(0)))), resampled_mean_iou(counts, images)
+    ratio = ("correct", pl.lit(1.0)) if measure == ACCURACY else ("best", c("n"))
+    top, n = rows.select(top=c(ratio[0]).cast(float), n=ratio[1].cast(float)).to_numpy().T
+    return float(top.sum() / n.sum()), resampled_ratio(top, n, images)

@@ -83,7 +83,7 @@ def aggregation_parts(run: StudyRun) -> tuple[list[str], list[Figure], list[Tabl
                     (
                         objective,
                         *(_cell(first(rows, objective=objective, measure=m)) for m in measures),
-                        str(number(pick(rows, objective=objective)[0], "seeds") or 0).split(".")[0],
+                        f"{number(pick(rows, objective=objective)[0], 'seeds') or 0:.0f}",
                     )
                     for objective in objectives
                 ),

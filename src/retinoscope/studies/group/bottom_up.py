@@ -17,7 +17,7 @@ from ...grouping import (
     voronoi_groups,
 )
 from .._executor import Rows
-from .._tables import Cell
+from ..summary import Record
 from .view import View
 
 BOTTOM_UP = "bottom-up"
@@ -50,7 +50,7 @@ def null_rows(view: View, n_groups: int, seed: int) -> Rows:
 
 def overlap_row(
     view: View, method: str, layer: str, groups: Int[np.ndarray, " location"]
-) -> dict[str, Cell]:
+) -> Record:
     """The overlap of some groups with the image's instances: sums over instances."""
     found = jaccard(view.instances, view.whole, groups)
     return _row(view, method, layer, found.best, found.matched, int(groups.max()) + 1)
@@ -58,7 +58,7 @@ def overlap_row(
 
 def _row(
     view: View, method: str, layer: str, best: np.ndarray, matched: np.ndarray, n_groups: int
-) -> dict[str, Cell]:
+) -> Record:
     there = ~np.isnan(best)
     return {
         "kind": BOTTOM_UP,

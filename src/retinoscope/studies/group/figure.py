@@ -102,7 +102,7 @@ def _by_layer(panel: Any, rows: Sequence[Record]) -> list[str]:
         ("untrained", "value", GREY, "-.", "D", "random weights"),
     ):
         points = [
-            (int(str(row["layer"]).split(".")[-1]), x)
+            (int(row["layer_number"] or 0), x)
             for row in pick(rows, method="lens", weights=weights)
             if (x := interval(row, key))
         ]

@@ -45,8 +45,13 @@ def picture_of(
             labels["text, with background prompts"] = np.where(
                 won, 0, 1 + scores.argmax(0)
             ).tolist()
+    shown: list[Json] = [method for method in labels if method != "majority"]
     if subject.vlm is not None and subject.words is not None and subject.words.ids:
-        labels |= _lens_labels(subject, sample, view)
+        lens = _lens_labels(subject, sample, view)
+        labels |= lens
+        layers = [*lens]
+        # The middle layer and the last.
+        shown += dict.fromkeys([*layers[len(layers) // 2 :][:1], *layers[-1:]])
     groups: dict[str, Json] = {}
     for layer, one in features.items():
         if one.boxes.shape == features[name].boxes.shape:
@@ -54,10 +59,7 @@ def picture_of(
             for kind in asked.groupings:
                 found = group(values, kind, asked.n_groups, asked.seed)
                 groups[f"{kind}, {layer}"] = found.tolist()
-    lens = [method for method in labels if method.startswith("lens, ")]
-    hidden = {*lens} - {*lens[len(lens) // 2 : len(lens) // 2 + 1], *lens[-1:]}
-    shown: list[Json] = [method for method in labels if method not in {*hidden, "majority"}]
-    shown += [one for one in groups if one.endswith(f", {name}")]
+                shown += [f"{kind}, {layer}"] if layer == name else []
     return Example(
         {
             "sample": sample.id,

@@ -21,12 +21,12 @@ from ...saliency import methods_named
 from ...store import RunDirectory
 from .._categories import Categories, write_categories
 from .._executor import Example, Rows
-from .._map_options import COMPLETENESS
 from .._models import describe, shown_name
 from .._needs import Need
 from .._readable import Readable
 from .._results import Results
 from .._study import Limits, Study
+from .._training_runs import run_columns
 from ..spurious.study import SpuriousGround
 from .image_rows import GroupingTask, subject_rows
 from .options import GroupOptions
@@ -41,6 +41,7 @@ from .subjects import (
     subject_of,
     untrained,
 )
+from .summary import COLUMNS
 from .view import Upsample
 
 METHODS = ("gradient-input", "grad-cam", "chefer")
@@ -107,12 +108,8 @@ class Grouping(Study[tuple[Subject, ...]]):
         "n_groups": (1, None),
         "attribution_images": (0, None),
     }
-    schema: ClassVar[int] = 2
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "item", "kind", "model", "weights", "method", "layer"),
-        *("background", "candidates", "counts", "cells", "left_out", "correct", "chance"),
-        *("best", "matched", "n", "n_undefined", "n_groups", "seen", COMPLETENESS),
-    )
+    schema: ClassVar[int] = 3
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
@@ -228,7 +225,8 @@ class Grouping(Study[tuple[Subject, ...]]):
             attributed = index < self.attribution_images
             found, features = subject_rows(self._asked, subject, sample, attributed, limits)
             told = {"sample": sample.id, "model": subject.name, "weights": subject.weights}
-            rows += [told | row for row in found]
+            told |= run_columns(subject.encoder)
+            rows += [told | subject.place(row.get("layer")) | row for row in found]
             if keep and features and subject.weights == TRAINED:
                 pictures.append(picture_of(sample, self._asked, subject, features))
         return rows, pictures

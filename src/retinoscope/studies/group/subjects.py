@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from ...encoders import Encoder, Matcher, TwoTower, load
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
 from ...grouping import BACKGROUNDS, check_different, prompts_for, shuffled
+from ...store import Scalar
 from .._models import describe, open_subject, shown_name
 from .._untrained import untrained_encoder, untrained_two_tower
+from ..summary import Record
 
 TRAINED, UNTRAINED = "trained", "untrained"
 JOINT = "joint"
@@ -73,6 +76,18 @@ class Subject:
     words: Words | None = None
     texts: Texts | None = None
 
+    def place(self, layer: Scalar) -> Record:
+        """The columns "part" and "layer_number" of a layer, by its name."""
+        return self._places.get(layer, {"part": layer or None})
+
+    @cached_property
+    def _places(self) -> Mapping[Scalar, Record]:
+        return {
+            name: {"part": part, "layer_number": number}
+            for part, names in self.encoder.parts.items()
+            for number, name in enumerate(names)
+        }
+
 
 def opened(specs: Sequence[Any]) -> tuple[Grouped, ...]:
     """The models that `specs` name, as `open_subject` says.
@@ -112,8 +127,7 @@ def subject_of(
         return Subject(name, TRAINED, model.encoder, chosen, two=model, texts=texts)
     encoder = load(model)
     if isinstance(model, VLM):
-        vision = [layer for layer in encoder.layers if layer.startswith("vision.")]
-        usual = (*vision[-1:], "projector", encoder.layers[-1])
+        usual = [names[-1] for names in encoder.parts.values()]
         chosen = _chosen(encoder.layers, layers, usual)
         return Subject(name, TRAINED, encoder, chosen, vlm=model, words=_words(model, names))
     chosen = _chosen(encoder.layers, layers, encoder.layers[-1:])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -13,7 +12,7 @@ from ...grouping import counts_of, shuffled, text_scores
 from ...saliency import Exact, Method, Target, resolve
 from .._executor import Rows
 from .._map_options import COMPLETENESS
-from .._tables import Cell
+from ..summary import Record
 from .subjects import JOINT, Subject, Texts
 from .view import Counts, Upsample, View
 
@@ -32,22 +31,6 @@ QUESTION = "What is in this image?"
 Scores = Float[np.ndarray, "label location"]
 
 
-def packed(view: View, counts: Counts) -> str:
-    """Counts by class as JSON ("" is the background), without what is not there nor predicted."""
-    kept = {view.name(label): row.tolist() for label, row in enumerate(counts) if row.any()}
-    return json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
-
-
-def packed_cells(view: View) -> str:
-    """Pixels by class at each location as JSON; locations without any are left out."""
-    rows = [
-        {view.name(label): int(row[label]) for label in np.flatnonzero(row).tolist()}
-        for row in view.cells
-        if row.any()
-    ]
-    return json.dumps(rows, separators=(",", ":"), ensure_ascii=False)
-
-
 def text_rows(
     subject: Subject, view: View, locations: np.ndarray, seed: int, upsample: Upsample
 ) -> Rows:
@@ -56,20 +39,19 @@ def text_rows(
     assert texts is not None
     every = range(view.n_classes)
     rows: Rows = []
-    pairs: list[tuple[str, Texts]] = [("text", texts)]
+    pairs: list[tuple[bool, Texts]] = [(False, texts)]
     if subject.weights == "trained" and view.n_classes > 1:
-        pairs.append(("text, shuffled", texts.swapped(seed)))
-    for method, vectors in pairs:
+        pairs.append((True, texts.swapped(seed)))
+    for swapped, vectors in pairs:
         scores = _joint_scores(locations, vectors.classes)
-        rows.append(
-            _row(view, method, JOINT, WITHOUT, ALL, view.counts(scores, every, 0, upsample))
-        )
+        counts = view.counts(scores, every, 0, upsample)
+        rows.append(_row(view, "text", JOINT, WITHOUT, ALL, counts, swapped))
         if vectors.background is not None:
             # Each prompt by itself: the largest of interpolated scores is not that of the largest.
             behind = _joint_scores(locations, vectors.background)
             with_it = np.concatenate([behind, scores])
             counts = view.counts(with_it, every, len(behind), upsample)
-            rows.append(_row(view, method, JOINT, WITH, ALL, counts))
+            rows.append(_row(view, "text", JOINT, WITH, ALL, counts, swapped))
     return rows
 
 
@@ -102,13 +84,13 @@ def lens_rows(
     for layer in range(probs.shape[1]):
         ours, behind = probs[:, layer], rest[:, layer]
         name = f"decoder.{layer}"
-        for method, scores in (("lens", ours), ("lens, shuffled", ours[order])):
-            if method != "lens" and (subject.weights != "trained" or len(words.ids) < 2):
+        for swapped, scores in ((False, ours), (True, ours[order])):
+            if swapped and (subject.weights != "trained" or len(words.ids) < 2):
                 continue
             counts = view.counts(scores, words.places, 0, upsample)
-            rows.append(_row(view, method, name, WITHOUT, ALL, counts))
+            rows.append(_row(view, "lens", name, WITHOUT, ALL, counts, swapped))
             counts = view.counts(np.concatenate([behind, scores]), words.places, 1, upsample)
-            rows.append(_row(view, method, name, REST, ALL, counts))
+            rows.append(_row(view, "lens", name, REST, ALL, counts, swapped))
         rows += _present(view, "lens", name, ours, words.places, upsample) if restricted else []
     for row in rows:
         row["left_out"] = ", ".join(words.left_out) or None
@@ -166,17 +148,25 @@ def attribution_rows(
         maps = np.stack([heat.values for heat in heats])[:, view.placed]
         errors = [heat.completeness for heat in heats if heat.completeness is not None]
         name = "" if layer is None else f"decoder.{layer}"
-        for told, scores in ((method.name, maps), (f"{method.name}, shuffled", maps[order])):
+        for swapped, scores in ((False, maps), (True, maps[order])):
             counts = view.counts(scores, chosen, 0, upsample)
-            row = _row(view, told, name, WITHOUT, PRESENT, counts)
+            row = _row(view, method.name, name, WITHOUT, PRESENT, counts, swapped)
             rows.append(row | {COMPLETENESS: max(errors, default=None)})
     return rows
 
 
 def bound_rows(view: View) -> Rows:
     """What each location shows, which bounds every label map; and the most frequent label there."""
-    rows: Rows = [
-        {"kind": TOP_DOWN, "method": BOUND, "cells": packed_cells(view), "seen": view.seen}
+    location, label = np.nonzero(view.cells)
+    rows: list[dict[str, Any]] = [
+        {
+            "kind": TOP_DOWN,
+            "method": BOUND,
+            "classes": [view.name(one) for one in label.tolist()],
+            "there": view.cells[location, label].tolist(),
+            "locations": location.tolist(),
+            "seen": view.seen,
+        }
     ]
     for rule, cells in ((TRUTH, view.cells), (WITHOUT, view.foreground)):
         labels = cells.argmax(1)
@@ -186,7 +176,7 @@ def bound_rows(view: View) -> Rows:
     return rows
 
 
-def classification_row(subject: Subject, vector: np.ndarray, view: View) -> dict[str, Cell] | None:
+def classification_row(subject: Subject, vector: np.ndarray, view: View) -> Record | None:
     """Whether the prompt most similar to the whole image names one of its objects.
 
     Args:
@@ -210,14 +200,26 @@ def classification_row(subject: Subject, vector: np.ndarray, view: View) -> dict
 
 
 def _row(
-    view: View, method: str, layer: str, background: str, candidates: str, counts: Counts
-) -> dict[str, Cell]:
+    view: View,
+    method: str,
+    layer: str,
+    background: str,
+    candidates: str,
+    counts: Counts,
+    is_control: bool = False,
+) -> dict[str, Any]:
+    labels = np.flatnonzero(counts.any(1))
+    right, predicted, there = counts[labels].T.tolist()
     return {
         "kind": TOP_DOWN,
         "method": method,
+        "is_control": is_control,
         "layer": layer,
         "background": background,
         "candidates": candidates,
-        "counts": packed(view, counts),
+        "classes": [view.name(label) for label in labels.tolist()],
+        "right": right,
+        "predicted": predicted,
+        "there": there,
         "seen": view.seen,
     }
