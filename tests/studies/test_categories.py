@@ -13,7 +13,8 @@ BOXES = np.array([[0, 0, 4, 4], [4, 0, 8, 4], [np.nan] * 4])
 
 
 def _categories(values) -> Categories:
-    return Categories("groups", ("a", "b"), ("x", "truth"), np.array(values), BOXES, (1, 2), "so")
+    layers = ("x", "truth")
+    return Categories("groups", ("a", "b"), layers, np.array(values), BOXES, (1, 2), "so", "parts")
 
 
 def test_what_was_kept_comes_back(tmp_path) -> None:
@@ -25,7 +26,7 @@ def test_what_was_kept_comes_back(tmp_path) -> None:
     (found,) = read_categories(tmp_path / "run", "a/../b")
     assert found.values.tolist() == [[0, 1, -1], [1, 1, -1]]
     assert (found.name, found.classes, found.layers) == ("groups", ("a", "b"), ("x", "truth"))
-    assert (found.grid, found.note) == ((1, 2), "so")
+    assert (found.grid, found.note, found.task) == ((1, 2), "so", "parts")
     np.testing.assert_array_equal(found.boxes, BOXES)
     assert read_categories(tmp_path / "run", "another") == ()
     (file,) = (tmp_path / "run" / "categories").iterdir()

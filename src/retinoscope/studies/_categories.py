@@ -38,6 +38,7 @@ class Categories:
         boxes: (n, 4) x0 y0 x1 y1 of the locations in pixels of the image, NaN where unplaced.
         grid: (rows, columns) where the locations are one grid in row-major order, else None.
         note: one sentence for the reader.
+        task: what a probe was asked; "" where nothing was.
 
     Raises:
         InputError: another number of layers or locations, or a value that is no class.
@@ -50,6 +51,7 @@ class Categories:
     boxes: Float[np.ndarray, "n 4"]
     grid: tuple[int, int] | None = None
     note: str = ""
+    task: str = ""
 
     def __post_init__(self) -> None:
         shape = (len(self.layers), len(self.boxes))
@@ -83,6 +85,7 @@ def write_categories(directory: RunDirectory, sample: str, maps: Sequence[Catego
                 ],
                 "grid": None if one.grid is None else list(one.grid),
                 "note": one.note,
+                "task": one.task,
             }
             for one in maps
         ],
@@ -118,6 +121,7 @@ def _categories(facts: dict) -> Categories:
         np.array(boxes, np.float64).reshape(-1, 4),
         None if facts["grid"] is None else (facts["grid"][0], facts["grid"][1]),
         facts["note"],
+        facts["task"],
     )
 
 

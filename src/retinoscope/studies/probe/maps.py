@@ -71,6 +71,7 @@ def write_maps(directory: RunDirectory, setup: Setup, n_examples: int) -> None:
                     boxes,
                     _grid(boxes),
                     "Predicted by a light head on each layer; the image was not trained on.",
+                    one.task,
                 )
             )
         for name in starts:

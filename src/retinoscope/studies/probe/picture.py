@@ -48,7 +48,7 @@ def dense_figures(run: StudyRun, tasks: Sequence[str]) -> tuple[Figure, ...]:
             continue
         maps = read_categories(Path(run.path), scene.sample)
         for task in tasks:
-            one = next((one for one in maps if one.name.startswith(f"{task}, ")), None)
+            one = next((one for one in maps if one.task == task), None)
             if one is not None:
                 found.append(_figure(run, scene, one, task, number))
     return tuple(found)
