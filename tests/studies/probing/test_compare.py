@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from retinoscope.studies.probe.compare import average_probes, compare_probes, group_of
+from tests.studies.tabled import tabled
 
 N = 60
 
 
-def _rows(encoder: str, right: float, layer: str = "vision.1", val: float = 0.5) -> list[dict]:
+def _rows(
+    name: str, run: int | None, right: float, layer: str = "vision.1", val: float = 0.5
+) -> list[dict]:
     """One probe of names with two classes, right in so many cases."""
+    encoder = name if run is None else f"{name}/{run}"
     rng = np.random.default_rng(3)
     rows = []
     for image in range(N):
@@ -24,6 +26,8 @@ def _rows(encoder: str, right: float, layer: str = "vision.1", val: float = 0.5)
                 "encoder": encoder,
                 "kind": "encoder",
                 "of": encoder,
+                "objective": None if run is None else name,
+                "training_seed": run,
                 "place": 0,
                 "layer": layer,
                 "depth": 0,
@@ -45,29 +49,33 @@ def _rows(encoder: str, right: float, layer: str = "vision.1", val: float = 0.5)
 
 
 def _compared(*rows: list[dict]) -> list[dict]:
-    table = pa.Table.from_pylist([row for part in rows for row in part])
-    found = compare_probes(table).to_pylist()
+    found = tabled("probe", [row for part in rows for row in part], "comparison")
     return [row for row in found if row["measure"] == "accuracy"]
 
 
-def test_seeds_of_training_are_not_part_of_a_name() -> None:
-    assert [group_of(name) for name in ("mae/0", "mae/12", "small:mae", "org/model")] == [
-        *("mae", "mae", "small:mae"),
-        "org/model",
-    ]
+def _averaged(rows: list[dict]) -> list[dict]:
+    return [row for row in tabled("probe", rows, "groups") if row["measure"] == "accuracy"]
+
+
+def test_encoders_that_are_no_training_runs_stand_alone() -> None:
+    rows = [*_rows("mae", 0, 0.9), *_rows("mae", 12, 0.9), *_rows("org/1", None, 0.9)]
+    found = [(row["encoder"], row["n_runs"]) for row in _averaged(rows)]
+    assert found == [("mae", 2), ("org/1", 1)]
+    whole = [row["encoder"] for row in tabled("probe", rows) if row["measure"] == "accuracy"]
+    assert whole == ["mae/0", "mae/12", "org/1"]
 
 
 def test_runs_that_agree_are_told_apart_and_runs_that_do_not_are_not() -> None:
     same = _compared(
-        *(_rows(f"a/{k}", 0.9) for k in range(3)), *(_rows(f"b/{k}", 0.6) for k in range(3))
+        *(_rows("a", k, 0.9) for k in range(3)), *(_rows("b", k, 0.6) for k in range(3))
     )
     (row,) = same
     assert (row["a"], row["b"], row["a_runs"], row["b_runs"]) == ("a", "b", 3, 3)
     assert row["verdict"] == "higher"
     # As much apart on average, and more between the runs of one than between the two.
     wide = _compared(
-        *(_rows(f"a/{k}", right) for k, right in enumerate((1.0, 0.9, 0.8))),
-        *(_rows(f"b/{k}", right) for k, right in enumerate((1.0, 0.8, 0.0))),
+        *(_rows("a", k, right) for k, right in enumerate((1.0, 0.9, 0.8))),
+        *(_rows("b", k, right) for k, right in enumerate((1.0, 0.8, 0.0))),
     )
     assert wide[0]["verdict"] == "not told apart"
     assert wide[0]["difference_high"] - wide[0]["difference_low"] > 2 * (
@@ -77,11 +85,11 @@ def test_runs_that_agree_are_told_apart_and_runs_that_do_not_are_not() -> None:
 
 def test_the_layer_is_chosen_by_validation_and_one_for_all_runs() -> None:
     rows = [
-        *_rows("a/0", 0.2, "vision.0", val=0.9),
-        *_rows("a/1", 0.2, "vision.0", val=0.6),
-        *_rows("a/0", 1.0, "vision.1", val=0.1),
-        *_rows("a/1", 1.0, "vision.1", val=0.7),
-        *_rows("b", 0.5),
+        *_rows("a", 0, 0.2, "vision.0", val=0.9),
+        *_rows("a", 1, 0.2, "vision.0", val=0.6),
+        *_rows("a", 0, 1.0, "vision.1", val=0.1),
+        *_rows("a", 1, 1.0, "vision.1", val=0.7),
+        *_rows("b", None, 0.5),
     ]
     (row,) = _compared(rows)
     assert (row["a_layer"], row["b_layer"]) == ("vision.0", "vision.1")
@@ -89,13 +97,9 @@ def test_the_layer_is_chosen_by_validation_and_one_for_all_runs() -> None:
 
 
 def test_the_mean_over_runs_has_their_spread() -> None:
-    table = pa.Table.from_pylist([*_rows("a/0", 0.6), *_rows("a/1", 0.9)])
-    (row,) = (r for r in average_probes(table).to_pylist() if r["measure"] == "accuracy")
+    (row,) = _averaged([*_rows("a", 0, 0.6), *_rows("a", 1, 0.9)])
     single = [
-        r["value"]
-        for k, right in ((0, 0.6), (1, 0.9))
-        for r in average_probes(pa.Table.from_pylist(_rows(f"a/{k}", right))).to_pylist()
-        if r["measure"] == "accuracy"
+        one["value"] for k, right in ((0, 0.6), (1, 0.9)) for one in _averaged(_rows("a", k, right))
     ]
     assert row["value"] == pytest.approx(np.mean(single))
     assert row["run_sd"] == pytest.approx(np.std(single, ddof=1))

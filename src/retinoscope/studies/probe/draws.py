@@ -2,41 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
+import polars as pl
 
 from ...stats import Interval
-from .._tables import Cell
+from .._training_runs import RUN_COLUMNS
+from ..summary import c
 from .rows import COUNTS, SCORES
 from .scores import OF_SUMS, Draws, average_precision, interval_of, weights_of
-from .tasks import TASKS
+from .tasks import TASKS, Task
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-COLUMNS = (
-    *("sample", "error", "encoder", "kind", "of", "place", "layer", "depth", "labels", "seed"),
-    "content",
-    *("classes", "right", "said", "there", "scores", "top", "bottom", "head", "n_parameters"),
-    *("n_train", "strength", "val", "n_classes"),
-    *(f"bound_{name}" for name in ("miou", "iou", "pq", "best_iou")),
-)
-"""What the summaries read besides the task."""
 CONSTANT = "constant"
 """In place of an encoder: the constant answer."""
+BOUNDS = ("bound_miou", "bound_iou", "bound_pq", "bound_best_iou")
+_FACTS = ("encoder", "kind", "of", *RUN_COLUMNS, "place", "layer", "depth", "head", "n_parameters")
+_RATIOS = ("boundary_iou", "pq", "best_iou")
+_COUNTS = ("right", "said", "there")
+COLUMNS = (
+    *(*_FACTS, "labels", "seed", "n_train", "val", "n_classes", *BOUNDS),
+    *("content", "classes", *_COUNTS, "scores", "top", "bottom"),
+)
+"""What is read besides the task."""
 
 
 @dataclass(frozen=True, eq=False)
 class Probed:
     """One layer under one kind of labels: the draws of each measure, one a probe seed."""
 
-    facts: Mapping[str, Cell]
+    facts: Mapping[str, Any]
     draws: Mapping[str, Mapping[int, Draws]]
     n: int
     n_images: int
+
+    @property
+    def group(self) -> str:
+        """What the encoder is called with the other training runs of its objective."""
+        return self.facts["objective"] or self.facts["encoder"]
 
     def mean(self, measure: str, seeds: Sequence[int] | None = None) -> Draws | None:
         found = self.draws.get(measure, {})
@@ -48,79 +53,54 @@ class Probed:
         return None if draws is None else interval_of(draws, self.n, self.n_images)
 
 
-def probes_of(table: pa.Table) -> Iterator[tuple[str, dict[tuple[str, str, str], Probed]]]:
-    """The probes of each task, with their draws."""
-    if "task" not in table.column_names:
-        return
-    by_task: dict[str, list[dict]] = {}
-    for row in table.to_pylist():
-        if row.get("task") is not None:
-            by_task.setdefault(row["task"], []).append(row)
-    for task, rows in by_task.items():
-        images = {name: k for k, name in enumerate(sorted({row["sample"] for row in rows}))}
-        weights = weights_of(len(images))
-        units: dict[tuple[str, str, str], dict[int, list[dict]]] = {}
-        for row in rows:
-            key = (row["encoder"], row["layer"], row["labels"])
-            units.setdefault(key, {}).setdefault(row["seed"], []).append(row)
-        yield task, {key: _probed(own, images, weights) for key, own in units.items()}
+def probes_of(rows: pl.DataFrame) -> dict[tuple[str, str, str], Probed]:
+    """The probes of one task by encoder, layer and labels, with their draws."""
+    task = TASKS[rows["task"][0]]
+    weights = weights_of(rows["sample"].n_unique())
+    units = rows.with_columns(image=c("sample").rank("dense") - 1).partition_by(
+        "encoder", "layer", "labels", maintain_order=True, as_dict=True
+    )
+    return {
+        (encoder, layer, labels): _probed(task, own, weights)
+        for (encoder, layer, labels), own in units.items()
+    }
 
 
-def _probed(
-    by_seed: Mapping[int, list[dict]], images: Mapping[str, int], weights: np.ndarray
-) -> Probed:
+def _probed(task: Task, rows: pl.DataFrame, weights: np.ndarray) -> Probed:
     draws: dict[str, dict[int, Draws]] = {}
     n = 0
-    for seed, rows in by_seed.items():
-        task = TASKS[rows[0]["task"]]
+    for (seed,), own in rows.partition_by("seed", maintain_order=True, as_dict=True).items():
         for measure in task.measures:
-            found, n_items = _measured(measure, rows, images, weights)
+            found, n_items = _measured(task, measure, own, weights)
             if found is not None:
                 draws.setdefault(measure, {})[seed] = found
                 n = max(n, n_items)
-    first = by_seed[min(by_seed)]
-    facts = {
-        name: first[0].get(name) for name in ("encoder", "kind", "of", "place", "layer", "depth")
-    }
-    facts |= {name: first[0].get(name) for name in ("head", "n_parameters", "n_classes")}
-    facts |= {name: first[0].get(name) for name in first[0] if name.startswith("bound_")}
-    facts["n_train"] = max(int(rows[0].get("n_train") or 0) for rows in by_seed.values())
-    chosen = [rows[0].get("val") for rows in by_seed.values()]
-    known = [float(value) for value in chosen if value is not None]
-    facts["val"] = float(np.mean(known)) if known else None
-    return Probed(
-        facts, draws, n, len({row["sample"] for rows in by_seed.values() for row in rows})
-    )
+    firsts = rows.group_by("seed").first().sort("seed")
+    facts = firsts.select(*_FACTS, "n_classes", *BOUNDS).row(0, named=True)
+    facts |= firsts.select(c("n_train").max(), c("val").mean()).row(0, named=True)
+    return Probed(facts, draws, n, rows["sample"].n_unique())
 
 
 def _measured(
-    measure: str, rows: Sequence[dict], images: Mapping[str, int], weights: np.ndarray
+    task: Task, measure: str, rows: pl.DataFrame, weights: np.ndarray
 ) -> tuple[Draws | None, int]:
     """The measure of the images and of every resample, and how many items are behind it."""
-    if measure == "map":
-        own = [row for row in rows if row["content"] == SCORES]
-        if not own:
-            return None, 0
-        scores = np.array([row["scores"] for row in own])
-        there = np.array([row["there"] for row in own], float)
-        places = [images[row["sample"]] for row in own]
-        return average_precision(scores, there, weights[:, places]), len(own)
-    if measure in ("boundary_iou", "pq", "best_iou"):
-        own = [row for row in rows if row["content"] == measure]
-        if not own:
-            return None, 0
-        sums = np.zeros((len(images), 2))
-        for row in own:
-            sums[images[row["sample"]]] += row["top"], row["bottom"]
-        return OF_SUMS[measure](weights @ sums), len(own)
-    own = [row for row in rows if row["content"] == COUNTS]
-    if not own:
+    content = measure if measure in _RATIOS else SCORES if measure == "map" else COUNTS
+    own = rows.filter(c("content") == content)
+    if own.is_empty():
         return None, 0
-    n_classes = int(own[0]["n_classes"])
-    counts = np.zeros((len(images), n_classes, 3))
-    for row in own:
-        place = images[row["sample"]]
-        counts[place, row["classes"]] += np.stack([row["right"], row["said"], row["there"]], 1)
-    sums = (weights @ counts.reshape(len(images), -1)).reshape(len(weights), n_classes, 3)
-    dense = TASKS[own[0]["task"]].scope == "location"
-    return OF_SUMS[measure](sums), len(own) if dense else int(counts[..., 2].sum())
+    images, n_images = own["image"].to_numpy(), weights.shape[1]
+    if content == SCORES:
+        scores, there = (np.array(own[name].to_list(), float) for name in ("scores", "there"))
+        return average_precision(scores, there, weights[:, images]), own.height
+    if content != COUNTS:
+        sums = np.zeros((n_images, 2))
+        np.add.at(sums, images, own.select("top", "bottom").to_numpy())
+        return OF_SUMS[measure](weights @ sums), own.height
+    classes = own.explode("classes", *_COUNTS)
+    counts = np.zeros((n_images, own["n_classes"][0], 3))
+    at = classes["image"].to_numpy(), classes["classes"].to_numpy()
+    np.add.at(counts, at, classes.select(_COUNTS).to_numpy())
+    sums = (weights @ counts.reshape(n_images, -1)).reshape(len(weights), *counts.shape[1:])
+    n = own.height if task.scope == "location" else int(counts[..., 2].sum())
+    return OF_SUMS[measure](sums), n

@@ -27,14 +27,10 @@ def encoders_named(name: str) -> tuple[str, ...]:
     what, _, folder = name.partition("@")
     if what != ALL:
         return (name,)
-    kept = tuple(one for one in small_names(folder or None) if _objective(one) in OBJECTIVES)
+    kept = small_names(folder or None, OBJECTIVES)
     if not kept:
         raise InputError(
             f"expected trained encoders ({', '.join(OBJECTIVES)}) in {folder or 'the package'}, "
             "got none: train them with `retinoscope train encoders`"
         )
     return kept
-
-
-def _objective(name: str) -> str:
-    return name.removeprefix(SMALL).partition("@")[0].partition("/")[0]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from .._best import number
 from .._executor import Outcome, Rows
-from .._tables import number
 from .cases import constant_cases, probe_cases
 from .draws import CONSTANT
 from .grids import Grids
@@ -75,6 +75,7 @@ class Setup:
             "encoder": unit.source or CONSTANT,
             "kind": CONSTANT if source is None else source.kind,
             "of": None if source is None else source.of,
+            **({} if source is None else source.run_columns),
             "place": -1 if source is None else list(self.sources).index(unit.source),
             "layer": unit.layer,
             "depth": -1 if source is None else source.layers.index(unit.layer),

@@ -12,7 +12,9 @@ from PIL import Image
 
 from ...encoders import SMALL, CachedFeatures, Encoder, Matcher, TwoTower, load
 from ...errors import CapabilityError, InputError
+from .._training_runs import run_columns
 from .._untrained import untrained_encoder
+from ..summary import Record
 from .labels import LeftOut
 
 if TYPE_CHECKING:
@@ -54,6 +56,11 @@ class Source:
         if self.kind == "pixels":
             return f"pixels-{SIDE}"
         return self.encoder.fingerprint
+
+    @property
+    def run_columns(self) -> Record:
+        """Which training run an encoder is; nothing of a baseline."""
+        return run_columns(self.encoder) if self.kind == "encoder" else {}
 
     def boxes(self, image: Image.Image) -> Float[np.ndarray, "n 4"]:
         """Where the locations of an image lie."""
@@ -116,14 +123,11 @@ def short_name(name: str) -> str:
     return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
 
 
-def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
+def default_layers(parts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The first, the middle and the last layer of each part of an encoder.
 
     A decoder receives what the projector gives: where there is one, only the middle and the last.
     """
-    parts: dict[str, list[str]] = {}
-    for name in layers:
-        parts.setdefault(name.split(".")[0], []).append(name)
     kept: list[str] = []
     for part, names in parts.items():
         places = np.linspace(0, len(names) - 1, min(_FEW, len(names))).round().astype(int).tolist()
@@ -133,9 +137,11 @@ def default_layers(layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def last_layers(layers: Sequence[str]) -> tuple[str, ...]:
-    """The last layer of each part."""
-    return tuple({name.split(".")[0]: name for name in layers}.values())
+def last_layers(source: Source) -> tuple[str, ...]:
+    """The last layer of each part that is probed."""
+    parts = source.encoder.parts.values()
+    probed = [[name for name in names if name in source.layers] for names in parts]
+    return tuple(names[-1] for names in probed if names)
 
 
 def sources_of(models: Sequence[Any], layers: Sequence[str] | None) -> tuple[Source, ...]:
@@ -157,7 +163,7 @@ def sources_of(models: Sequence[Any], layers: Sequence[str] | None) -> tuple[Sou
             raise InputError(f"expected different encoders, got {name!r} twice")
         known |= dict.fromkeys(encoder.layers)
         chosen = (
-            default_layers(encoder.layers)
+            default_layers(encoder.parts)
             if layers is None
             else tuple(one for one in encoder.layers if one in layers)
         )
@@ -191,7 +197,7 @@ def baselines_of(
             left.append(LeftOut("all", name, str(error), 1))
             continue
         if fresh.fingerprint != source.fingerprint:
-            found.append(Source(name, "untrained", source.name, last_layers(source.layers), fresh))
+            found.append(Source(name, "untrained", source.name, last_layers(source), fresh))
     first = sources[0]
     found.append(Source(PIXELS, "pixels", first.name, (PIXELS,), first.encoder))
     return tuple(found), tuple(left)

@@ -40,6 +40,7 @@ from .read import read_data
 from .setup import Setup
 from .sources import Source, baselines_of, checksums_of, sources_of
 from .split import splits_of
+from .summary import COLUMNS
 from .tasks import TASKS
 from .truth import check_masks, truth_of
 from .units import ProbeUnit, units_of
@@ -106,13 +107,8 @@ class Probe(Study[Setup]):
         "dense_images": (2, None),
         "most_classes": (2, None),
     }
-    schema: ClassVar[int] = 2
-    columns: ClassVar[tuple[str, ...]] = (
-        *("sample", "error", "encoder", "kind", "of", "place", "layer", "depth", "task", "labels"),
-        *("seed", "head", "n_parameters", "n_train", "strength", "val", "converged", "n_classes"),
-        *("content", "classes", "right", "said", "there", "scores", "top", "bottom"),
-        *("bound_miou", "bound_iou", "bound_pq", "bound_best_iou"),
-    )
+    schema: ClassVar[int] = 3
+    columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
         for task in self.tasks:

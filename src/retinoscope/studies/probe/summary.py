@@ -1,31 +1,76 @@
-"""Which rows each summary of the study looks at together."""
+"""What probes read from each layer; encoders against each other; training runs as one encoder."""
 
 from __future__ import annotations
 
-from .._partition import Partition
+from .._training_runs import RUN_COLUMNS
+from ..columns import NUMBER, NUMBERS, TEXT, TRUTH, WHOLE, WHOLES, Columns, columns
+from ..summary import Computed, Order, c
 from . import compare, draws
-from .estimates import summarise_probe, summary_order
+from .estimates import KINDS, estimates
+from .tasks import MEASURES, TASKS
 
-SUMMARY = Partition(
-    summarise_probe,
-    ("task",),
-    lambda task: task,
-    draws.COLUMNS,
-    summary_order,
+COLUMNS: Columns = {
+    **columns(TEXT, "sample error encoder kind of"),
+    **RUN_COLUMNS,
+    "place": WHOLE,
+    "layer": TEXT,
+    "depth": WHOLE,
+    **columns(TEXT, "task labels"),
+    "seed": WHOLE,
+    "head": TEXT,
+    **columns(WHOLE, "n_parameters n_train"),
+    **columns(NUMBER, "strength val"),
+    "converged": TRUTH,
+    "n_classes": WHOLE,
+    "content": TEXT,
+    **columns(WHOLES, "classes right said there"),
+    "scores": NUMBERS,
+    **columns(NUMBER, "top bottom"),
+    **dict.fromkeys(draws.BOUNDS, NUMBER),
+}
+_MEASURED: Order = {"task": tuple(TASKS), "measure": tuple(MEASURES)}
+_PLACED: Order = {
+    "kind": ("encoder", "untrained", "pixels"),
+    **dict.fromkeys(("place", "depth")),
+}
+SUMMARY = Computed(
+    make=estimates,
+    by=("task", "measure", "encoder", "kind", "of", "layer"),
+    together=("task",),
+    where=c("task").is_not_null(),
+    columns=draws.COLUMNS,
+    kinds=KINDS,
+    order=_MEASURED | _PLACED,
 )
-EXTRAS: dict[str, Partition] = {
-    "comparison": Partition(
-        compare.compare_probes,
-        ("task",),
-        lambda task: task,
-        draws.COLUMNS,
-        compare.comparison_order,
+"""One record per task, measure, encoder and layer.
+
+`value` is the mean over probe seeds, its interval from images resampled together for all seeds;
+`seed_sd` the standard deviation over seeds. `selectivity` is the value minus that with control
+labels, of the first seed, paired over images. `bound` is the best that one answer per location can
+reach; `constant` the constant answer.
+"""
+EXTRAS = {
+    "comparison": Computed(
+        make=compare.comparison,
+        by=("task", "measure", "a", "b"),
+        together=("task",),
+        where=c("task").is_not_null(),
+        columns=draws.COLUMNS,
+        kinds=compare.COMPARISON,
+        order=_MEASURED | dict.fromkeys(("a", "b")),
     ),
-    "groups": Partition(
-        compare.average_probes,
-        ("task",),
-        lambda task: task,
-        draws.COLUMNS,
-        summary_order,
+    "groups": Computed(
+        make=compare.groups,
+        by=("task", "measure", "encoder", "kind", "layer"),
+        together=("task",),
+        where=c("task").is_not_null(),
+        columns=draws.COLUMNS,
+        kinds=compare.GROUPS,
+        order=_MEASURED | _PLACED,
     ),
 }
+"""Of two encoders, or of an encoder and a baseline of its own, each at its best layer by the
+validation images, the difference: its interval is from images resampled for both together, and from
+training runs; the verdict says "higher" or "lower" only where it excludes 0. And encoders that are
+training runs of one objective as a group: the mean over them, its interval from images and training
+runs resampled together."""
