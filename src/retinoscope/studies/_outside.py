@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from typing_extensions import TypedDict
 
 from ..errors import InputError, RetinoscopeError
-from .columns import LISTS
+from .columns import LISTS, NUMBER, TEXT, TRUTH, WHOLE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,40 +65,19 @@ def examples_in(file: Path) -> list[dict[str, Any]]:
     return content
 
 
-_KINDS = {
-    "texts": """
-        sample error background cells content counts encoder kind labels method model of task
-        weights
-    """,
-    "whole numbers": """
-        depth item n n_classes n_groups n_parameters n_train n_undefined place seed
-    """,
-    "numbers": """
-        best bottom bound_best_iou bound_iou bound_miou bound_pq chance completeness matched
-        seen strength top val
-    """,
-    "true or false": """
-        converged correct
-    """,
-}
-"""Columns that hold one kind of value in every study that does not say so itself; an empty one
-holds none."""
-_KIND_OF = {name: kind for kind, names in _KINDS.items() for name in names.split()}
-
-
 def check_kinds(schema: pa.Schema, file: Path, kinds: Columns) -> None:
     """Raises InputError for a column that holds another kind of value than a study writes."""
     import pyarrow as pa
 
     is_ = pa.types
     known = {
-        "texts": (is_.is_string, is_.is_large_string),
-        "whole numbers": (is_.is_integer,),
-        "numbers": (is_.is_floating, is_.is_integer),
-        "true or false": (is_.is_boolean,),
+        TEXT: (is_.is_string, is_.is_large_string),
+        WHOLE: (is_.is_integer,),
+        NUMBER: (is_.is_floating, is_.is_integer),
+        TRUTH: (is_.is_boolean,),
     }
     for field in schema:
-        expected = (kinds or _KIND_OF).get(field.name)
+        expected = kinds.get(field.name)
         if expected is None or is_.is_null(field.type):
             continue
         of, held = expected, field.type

@@ -59,8 +59,7 @@ def options_of(study: str) -> type[StudyOptions]:
 
 def columns_of(study: str) -> Columns:
     """What kind of value each column of its rows holds."""
-    found = getattr(part(study, "summary"), "COLUMNS", {})
-    return found if isinstance(found, dict) else {}
+    return part(study, "summary").COLUMNS
 
 
 def condition_of(study: str) -> Callable[[Mapping[str, object]], str | None]:
