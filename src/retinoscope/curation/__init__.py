@@ -19,9 +19,9 @@ from ._filters import (
     HasQuestion,
     OneInstance,
     Verdict,
-    paper_filters,
 )
 from ._model_filters import BaselineCorrect, Hallucination
+from ._paper_filters import paper_filters
 from ._view import SampleView
 
 __all__ = [
