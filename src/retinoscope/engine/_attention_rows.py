@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..errors import CapabilityError
 from ..models import attending, finite, not_finite
 from ._clean import Clean
-from ._resolve import BlockedEdges, blocked_mask
+from ._resolved import BlockedEdges, blocked_mask
 
 
 @dataclass(frozen=True, eq=False)

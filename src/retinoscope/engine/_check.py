@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,40 +17,39 @@ from ._clean import Clean, clean_pass
 from ._forward import ConditionBatch, forward, new_cache
 from ._incremental import Incremental
 from ._recompute import RecomputePlanner
-from ._resolve import BlockedEdges, Replacement, ResolvedCondition
+from ._resolved import BlockedEdges, Replacement, ResolvedCondition
 from ._steps import IncrementalSteps, PlainSteps
-
-if TYPE_CHECKING:
-    from ._vlm import VLM
 
 _N = 8
 _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 
 
-@in_turn(lambda vlm: vlm.model)
+@in_turn(lambda adapter: adapter.model)
 @torch.no_grad()
-def self_check(vlm: VLM) -> Capabilities:
+def self_check(adapter: Adapter, capabilities: Capabilities) -> Capabilities:
     """A few passes over 8 positions of the model's own vocabulary, without an image.
 
     Our logits equal those of the model's own forward pass; the lens of the last layer equals them
     too; a knocked-out edge reads exactly 0 in the attention row and changes the logits; incremental
     counterfactuals and their continuations equal the reference path's.
 
+    Args:
+        capabilities: what the adapter says of the model.
+
     Returns:
-        The model's capabilities, without the incremental path where that is not exact.
+        The capabilities, without the incremental path where that is not exact.
 
     Raises:
         CapabilityError: naming what else does not hold.
     """
-    adapter = vlm.adapter
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, adapter.embedding.num_embeddings, (_N,), generator=generator)
     inputs = Inputs(ids, (), (), (), None)
     embeds = adapter.embedding(ids.to(adapter.device))
     clean = clean_pass(adapter, inputs, embeds)
-    _check_logits(vlm, clean)
-    if not vlm.capabilities.supports("knockout"):
-        return vlm.capabilities
+    _check_logits(clean)
+    if not capabilities.supports("knockout"):
+        return capabilities
     layer = _attending(adapter)
     edges = BlockedEdges(np.array([_N - 1]), np.array([1, 2]), frozenset([layer]), None, False)
     conditions = [
@@ -60,46 +58,49 @@ def self_check(vlm: VLM) -> Capabilities:
         _ablation(embeds),
     ]
     wanted = _plain(clean, conditions)
-    _same(vlm, wanted[0][1], clean.logits, "a row without interventions", "the plain forward pass")
+    _same(
+        adapter, wanted[0][1], clean.logits, "a row without interventions", "the plain forward pass"
+    )
     if torch.equal(wanted[0][0], wanted[0][1]):
         raise CapabilityError(
-            f"{vlm.capabilities.architecture}: a knocked-out edge changed nothing, so its "
+            f"{_name(adapter)}: a knocked-out edge changed nothing, so its "
             "attention ignores the mask: load it with attention='eager'"
         )
-    if adapter.device.type == "cpu" and quantized(vlm.model) == "4 bits":
+    if adapter.device.type == "cpu" and quantized(adapter.model) == "4 bits":
         why = (
             "products with 4-bit weights on a CPU depend on how many rows there are: the "
             "reference path is used"
         )
-        vlm.capabilities = vlm.capabilities.refusing("incremental", why)
-    single = [name for name in ("attention", "incremental") if vlm.capabilities.supports(name)]
+        capabilities = capabilities.refusing("incremental", why)
+    single = [name for name in ("attention", "incremental") if capabilities.supports(name)]
     if single:
         try:
             clean.arguments(layer, torch.arange(1))
         except CapabilityError as error:
-            done = vlm.capabilities
             for name in single:
-                done = done.refusing(name, str(error))
-            return done
-    if vlm.capabilities.supports("attention"):
-        _check_rows(vlm, clean, layer, edges)
-    if vlm.capabilities.supports("incremental"):
-        return _check_incremental(vlm, clean, conditions, wanted)
-    return vlm.capabilities
+                capabilities = capabilities.refusing(name, str(error))
+            return capabilities
+    if capabilities.supports("attention"):
+        _check_rows(clean, layer, edges)
+    if capabilities.supports("incremental"):
+        return _check_incremental(capabilities, clean, conditions, wanted)
+    return capabilities
 
 
-def _check_logits(vlm: VLM, clean: Clean) -> None:
+def _check_logits(clean: Clean) -> None:
     """Raises `CapabilityError` unless the pass's logits are the model's own, and the lens's."""
-    adapter = vlm.adapter
+    adapter = clean.adapter
     with adapter.length_rule.fresh():
         plain = adapter.plain_logits(clean.embeddings[None])
-    _same(vlm, clean.logits, plain, "the logits of the adapter's forward pass", "the model's own")
+    _same(
+        adapter, clean.logits, plain, "the logits of the adapter's forward pass", "the model's own"
+    )
     lens = adapter.read_out(clean.states(adapter.n_layers)[-1])
-    _same(vlm, lens, clean.logits, "the lens of the last layer", "the logits")
+    _same(adapter, lens, clean.logits, "the lens of the last layer", "the logits")
 
 
 def _check_incremental(
-    vlm: VLM,
+    capabilities: Capabilities,
     clean: Clean,
     conditions: Sequence[ResolvedCondition],
     reference: tuple[Tensor, Tensor],
@@ -108,12 +109,12 @@ def _check_incremental(
     try:
         found = _incremental(clean, conditions)
         for what, ours, theirs in zip(("a prompt", "a next token"), found, reference, strict=True):
-            _same(vlm, ours, theirs, f"the incremental pass over {what}", "the plain one")
+            _same(clean.adapter, ours, theirs, f"the incremental pass over {what}", "the plain one")
     # A block that is called in a way it does not expect can fail with anything.
     except Exception as error:
         why = f"the self-check at load failed ({error}): the reference path is used"
-        return vlm.capabilities.refusing("incremental", why)
-    return vlm.capabilities
+        return capabilities.refusing("incremental", why)
+    return capabilities
 
 
 def _attending(adapter: Adapter) -> int:
@@ -155,27 +156,33 @@ def _incremental(clean: Clean, conditions: Sequence[ResolvedCondition]) -> tuple
     return logits, IncrementalSteps(prompt, 1).next(clean.inputs.input_ids[: len(conditions)])
 
 
-def _check_rows(vlm: VLM, clean: Clean, layer: int, edges: BlockedEdges) -> None:
+def _check_rows(clean: Clean, layer: int, edges: BlockedEdges) -> None:
     row = attention_rows(clean, layer, (_N - 1,), (edges,))[:, 0]
     if row[:, 1:3].abs().max() != 0 or not torch.allclose(
         row.float().sum(-1), torch.ones(len(row), device=row.device), atol=1e-2
     ):
         raise CapabilityError(
-            f"{vlm.capabilities.architecture}: a knocked-out edge does not read 0 in the "
+            f"{_name(clean.adapter)}: a knocked-out edge does not read 0 in the "
             "attention row, so knockouts are not exact on this model"
         )
 
 
-def _same(vlm: VLM, found: torch.Tensor, wanted: torch.Tensor, what: str, than: str) -> None:
+def _same(
+    adapter: Adapter, found: torch.Tensor, wanted: torch.Tensor, what: str, than: str
+) -> None:
     error = difference(found, wanted)
     # In half precision two batch shapes already differ in the third digit.
-    if not error <= _TOLERANCE.get(vlm.dtype, 5e-2):
+    if not error <= _TOLERANCE.get(adapter.dtype, 5e-2):
         raise CapabilityError(
-            f"{vlm.capabilities.architecture}: {what} differs from {than} by {error:.1e} of the "
+            f"{_name(adapter)}: {what} differs from {than} by {error:.1e} of the "
             "largest logit: "
             + (
                 "its quantised weights give a row another result beside other rows"
-                if quantized(vlm.model)
+                if quantized(adapter.model)
                 else "this family needs an adapter of its own"
             )
         )
+
+
+def _name(adapter: Adapter) -> str:
+    return type(adapter.model).__name__

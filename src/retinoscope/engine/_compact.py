@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -19,9 +19,7 @@ from ._clean import Clean
 from ._forward import forward, keys_and_values, new_cache
 from ._generate import Generation, continue_greedily
 from ._greedy import greedy
-
-if TYPE_CHECKING:
-    from ._run import Run
+from ._vlm import Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +41,7 @@ class CompactContext:
     @torch.no_grad()
     def answer(
         self, question: Run, max_new_tokens: int = 64, *, keep_logits: bool = False
-    ) -> Generation:
+    ) -> Generation[Run]:
         """Goes on greedily from the context and the rest of `question`'s prompt.
 
         Kept tokens stay at their old positions, and the rest of the prompt has those of `question`.

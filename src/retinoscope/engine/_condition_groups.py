@@ -15,7 +15,7 @@ from torch import Tensor
 from ._clean import Clean
 from ._condition_cache import ConditionCache, KVBlock
 from ._recompute import Rows
-from ._resolve import ResolvedCondition, blocked_mask
+from ._resolved import ResolvedCondition, blocked_mask
 from ._segment_attention import Allowed, KVSegment, RaggedSegment
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ._clean import Clean
 from ._forward import ConditionBatch, Trace, forward, new_cache
-from ._resolve import ResolvedCondition
+from ._resolved import ResolvedCondition
 
 
 def edited_pass(clean: Clean, condition: ResolvedCondition) -> Clean:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -14,22 +14,21 @@ from torch import Tensor
 from .. import memory
 from ..arguments import one_of, whole
 from ..models import entering
+from ._base_run import RunT
+from ._base_vlm import BaseVLM
 from ._forward import ConditionBatch, forward, new_cache
 from ._generate import Generation, Generations, continue_greedily
 from ._greedy import greedy
 from ._incremental import Incremental
 from ._interventions import Ablate, Condition, Knockout, Patch
 from ._recompute import Recomputation, RecomputePlanner
-from ._resolve import ResolvedCondition
+from ._resolved import ResolvedCondition
+from ._shared_prefix import SharedPrefix
 from ._steps import IncrementalSteps, PlainSteps, Steps
 
 if TYPE_CHECKING:
     import pyarrow
 
-    from ._clean import Clean
-    from ._run import Run
-    from ._shared_prefix import SharedPrefix
-    from ._vlm import VLM
 
 T = TypeVar("T")
 
@@ -52,7 +51,7 @@ class Execution:
 
 
 def execution_for(
-    vlm: VLM, exact: str, amount: str | int | None, batch_size: int | None
+    vlm: BaseVLM, exact: str, amount: str | int | None, batch_size: int | None
 ) -> Execution:
     """Checks the user's settings; a model without the fast path takes the other one.
 
@@ -70,7 +69,7 @@ def execution_for(
     return Execution(path, memory.budget(amount, vlm.device), batch_size)
 
 
-class Effects:
+class Effects(Generic[RunT]):
     """A run under interventions. Made by `run.counterfactuals`; computed on first use.
 
     Attributes:
@@ -84,8 +83,7 @@ class Effects:
 
     def __init__(
         self,
-        run: Run,
-        clean: Clean,
+        run: RunT,
         conditions: Sequence[Condition],
         resolved: Sequence[ResolvedCondition],
         execution: Execution,
@@ -95,7 +93,7 @@ class Effects:
         self.conditions = tuple(conditions)
         self.path = (execution.path,) * len(conditions)
         self.token_layers = 0
-        self._clean = clean
+        self._clean = run._clean
         self._resolved = tuple(resolved)
         self._execution = execution
         self._prefix = prefix
@@ -109,7 +107,7 @@ class Effects:
         self.run.require_current()
         return torch.cat(self._in_batches(lambda batch: self._prompt(batch, 0)[0], 0))
 
-    def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations:
+    def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations[RunT]:
         """Greedy continuations with the interventions active.
 
         Ablations and patches act on the prompt, whose keys and values carry them on. A knockout
@@ -125,7 +123,7 @@ class Effects:
         rule = greedy(self.run, max_new_tokens)
         self.run.require_current()
 
-        def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation]]:
+        def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation[RunT]]]:
             logits, steps = self._prompt(batch, max_new_tokens)
             assert steps is not None
             done = continue_greedily(self.run, logits, steps, rule, max_new_tokens, keep_logits)

@@ -16,7 +16,7 @@ from transformers import Cache, DynamicCache
 from ..errors import CapabilityError, NonFiniteError
 from ..models import Adapter, finite_logits, hooked, not_finite
 from ._hooks import all_of, on_attention_mask, on_input, on_output
-from ._resolve import ResolvedCondition, blocked_mask
+from ._resolved import ResolvedCondition, blocked_mask
 
 
 @dataclass(eq=False)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Generic
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from ._base_run import RunT
 from ._greedy import Greedy
 from ._steps import Steps
 
-if TYPE_CHECKING:
-    from ._run import Run
-
 
 @dataclass(frozen=True, eq=False)
-class Generation:
+class Generation(Generic[RunT]):
     """What the model wrote greedily.
 
     Attributes:
@@ -31,20 +29,19 @@ class Generation:
     text: str
     token_ids: Int[Tensor, " step"]
     logits: Float[Tensor, "step vocab"] | None = field(repr=False)
-    _run: Run = field(repr=False)
+    _run: RunT = field(repr=False)
 
-    def run(self) -> Run:
+    def run(self) -> RunT:
         """The clean pass over the prompt and what was written, `positions["generated"]` filled."""
-        run = self._run
-        run.require_current()
-        return run.vlm.run(run.prompt, continuation=self.token_ids.tolist())
+        self._run.require_current()
+        return self._run.with_continuation(self.token_ids.tolist())
 
 
 @dataclass(frozen=True, eq=False)
-class Generations:
+class Generations(Generic[RunT]):
     """What the model wrote, one item per condition."""
 
-    items: tuple[Generation, ...]
+    items: tuple[Generation[RunT], ...]
 
     @property
     def texts(self) -> list[str]:
@@ -53,22 +50,22 @@ class Generations:
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, index: int) -> Generation:
+    def __getitem__(self, index: int) -> Generation[RunT]:
         return self.items[index]
 
-    def __iter__(self) -> Iterator[Generation]:
+    def __iter__(self) -> Iterator[Generation[RunT]]:
         return iter(self.items)
 
 
 @torch.no_grad()
 def continue_greedily(
-    run: Run,
+    run: RunT,
     logits: Float[Tensor, "batch vocab"],
     steps: Steps,
     rule: Greedy,
     max_new_tokens: int,
     keep_logits: bool,
-) -> list[Generation]:
+) -> list[Generation[RunT]]:
     """Goes on from the logits of the prompt's last position.
 
     Finished conditions leave the batch.
@@ -93,7 +90,7 @@ def continue_greedily(
     return [_finished(run, row, kept[i]) for i, row in enumerate(ids)]
 
 
-def _finished(run: Run, ids: Sequence[int], kept: Sequence[Tensor]) -> Generation:
+def _finished(run: RunT, ids: Sequence[int], kept: Sequence[Tensor]) -> Generation[RunT]:
     text = run.adapter.tokenizer.decode(ids, skip_special_tokens=True).strip()
     logits = torch.stack(list(kept)) if kept else None
     return Generation(text, torch.tensor(ids), logits, run)

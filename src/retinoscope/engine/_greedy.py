@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -14,10 +14,8 @@ from torch import Tensor
 
 from ..arguments import whole
 from ..errors import CapabilityError
+from ._base_run import BaseRun
 from ._prompt import refuse_longer
-
-if TYPE_CHECKING:
-    from ._run import Run
 
 _CHANGE_NOTHING = frozenset(
     (
@@ -78,7 +76,7 @@ class Greedy:
         return self._processors(ids, logits.clone()).argmax(-1)
 
 
-def greedy(run: Run, max_new_tokens: int) -> Greedy:
+def greedy(run: BaseRun, max_new_tokens: int) -> Greedy:
     """The rule by which `run` is continued.
 
     Raises:
@@ -125,7 +123,7 @@ def _ends(config: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset([found] if isinstance(found, int) else found)
 
 
-def _processors(run: Run, ends: frozenset[int], max_new_tokens: int) -> Any:
+def _processors(run: BaseRun, ends: frozenset[int], max_new_tokens: int) -> Any:
     """The library's own logits processors for this prompt, as its `generate` makes them."""
     model: Any = run.adapter.generator
     device = run.logits.device

@@ -31,7 +31,7 @@ from ._condition_cache import ConditionCache, KVBlock
 from ._condition_groups import ConditionGroup, KVSource, packed_slices
 from ._forward import ConditionBatch, forward
 from ._recompute import Recomputation, Rows
-from ._resolve import ResolvedCondition
+from ._resolved import ResolvedCondition
 from ._segment_attention import (
     KVSegment,
     PackedBatch,

@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ..arguments import wholes
 from ..errors import InputError
 from ..tokens import TokenSet, VisualTokens, require_run
+from ._base_run import BaseRun
 from .fill import Fill, zero
-
-if TYPE_CHECKING:
-    from ._run import Run
 
 Target: TypeAlias = TokenSet | Literal["last", "generated", "last+generated"]
 TARGETS = ("last", "generated", "last+generated")
@@ -104,7 +102,7 @@ class Patch:
 
     positions: TokenSet
     layers: Iterable[int] | int
-    donor: Run
+    donor: BaseRun
     donor_positions: TokenSet | None = None
 
     def __post_init__(self) -> None:

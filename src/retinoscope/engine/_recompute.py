@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from ._clean import Clean
-from ._resolve import Replacement, ResolvedCondition
+from ._resolved import Replacement, ResolvedCondition
 
 _STRIDE = 16
 """Recomputed image rows begin at multiples of this, so that similar conditions share a batch."""

@@ -4,67 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from ..arguments import wholes
 from ..errors import CapabilityError, InputError
 from ..tokens import TokenSet
+from ._base_run import BaseRun
 from ._edges import Edges
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
-
-if TYPE_CHECKING:
-    from ._run import Run
-    from .fill import Fill
+from ._resolved import BlockedEdges, Replacement, ResolvedCondition, blocked_mask
+from .fill import Fill
 
 
-@dataclass(frozen=True, eq=False)
-class Replacement:
-    """Positions whose states are replaced, and their new states.
-
-    Attributes:
-        added: for replaced embeddings, what the model adds to them after each of the blocks after
-            which it adds something (DeepStack).
-    """
-
-    positions: Int[Tensor, " token"]
-    values: Float[Tensor, "token d_model"]
-    added: tuple[Float[Tensor, "token d_model"], ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class BlockedEdges:
-    """Attention edges that are blocked: every query x key, at some layers and heads.
-
-    Attributes:
-        queries, keys: positions of the prompt.
-        layers: blocks of the decoder.
-        heads: query heads; None for all.
-        generated: whether the queries after the prompt lose these keys as well.
-    """
-
-    queries: Int[np.ndarray, " query"]
-    keys: Int[np.ndarray, " key"]
-    layers: frozenset[int]
-    heads: tuple[int, ...] | None
-    generated: bool
-
-
-@dataclass(frozen=True, eq=False)
-class ResolvedCondition:
-    """One condition of a run, ready for the forward pass."""
-
-    inputs: Replacement | None
-    blocked: tuple[BlockedEdges, ...]
-    patches: dict[int, tuple[Replacement, ...]]
-
-
-def resolve(run: Run, condition: Condition) -> ResolvedCondition:
+def resolve(run: BaseRun, condition: Condition) -> ResolvedCondition:
     """Checks and resolves one condition.
 
     Raises:
@@ -87,6 +42,18 @@ def resolve(run: Run, condition: Condition) -> ResolvedCondition:
                 patches[layer] = (*patches.get(layer, ()), replaced)
     _refuse_overlaps(inputs, patches)
     return ResolvedCondition(inputs, blocked, patches)
+
+
+def resolve_all(run: BaseRun, conditions: Sequence[Condition]) -> tuple[ResolvedCondition, ...]:
+    """As `resolve`, for several.
+
+    Raises:
+        InputError: also no conditions, or a model that changed since the run was made.
+    """
+    if not len(conditions):
+        raise InputError("expected at least one intervention, got none")
+    run.require_current(values=False)
+    return tuple(resolve(run, condition) for condition in conditions)
 
 
 def _refuse_overlaps(
@@ -115,7 +82,7 @@ def _flat(condition: Condition) -> list[Intervention]:
     return together
 
 
-def _checked(run: Run, tokens: TokenSet, what: str) -> TokenSet:
+def _checked(run: BaseRun, tokens: TokenSet, what: str) -> TokenSet:
     if tokens.sequence is not run.sequence:
         raise InputError(f"expected {what} of this run, got a token set of another run")
     if not len(tokens):
@@ -125,7 +92,7 @@ def _checked(run: Run, tokens: TokenSet, what: str) -> TokenSet:
     return tokens
 
 
-def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replacement | None:
+def _ablations(run: BaseRun, ablations: Sequence[Ablate]) -> Replacement | None:
     if not ablations:
         return None
     taken: set[int] = set()
@@ -151,7 +118,7 @@ def _ablations(run: Run, ablations: Sequence[Ablate]) -> Replacement | None:
     )
 
 
-def _added(run: Run, fill: Fill, positions: tuple[int, ...]) -> tuple[Tensor, ...]:
+def _added(run: BaseRun, fill: Fill, positions: tuple[int, ...]) -> tuple[Tensor, ...]:
     """What the model adds after each of its first blocks to the embeddings of a fill."""
     own = run._clean.added
     found = fill.added(run, positions)
@@ -173,7 +140,7 @@ def _numbers(values: Iterable[int] | int | None, count: int, what: str) -> tuple
     return chosen
 
 
-def _blocked_edges(run: Run, knockout: Knockout) -> BlockedEdges:
+def _blocked_edges(run: BaseRun, knockout: Knockout) -> BlockedEdges:
     keys = np.array(_checked(run, knockout.source, "the source of a knockout").positions)
     generated = False
     if isinstance(knockout.target, str):
@@ -196,7 +163,7 @@ def _blocked_edges(run: Run, knockout: Knockout) -> BlockedEdges:
     )
 
 
-def _masks(run: Run) -> Sequence[Edges]:
+def _masks(run: BaseRun) -> Sequence[Edges]:
     """What each block's own mask lets its queries read, where the engine can read that mask."""
     try:
         return [run._clean.edges(layer) for layer in range(run.adapter.n_layers)]
@@ -204,7 +171,7 @@ def _masks(run: Run) -> Sequence[Edges]:
         return [Edges(None)] * run.adapter.n_layers
 
 
-def _refuse_empty_rows(run: Run, blocked: Sequence[BlockedEdges]) -> None:
+def _refuse_empty_rows(run: BaseRun, blocked: Sequence[BlockedEdges]) -> None:
     masks = _masks(run)
     # Every row of a causal decoder reads position 0, which is seldom hidden from any.
     plain = all(one.allowed is None for one in masks)
@@ -228,41 +195,7 @@ def _refuse_empty_rows(run: Run, blocked: Sequence[BlockedEdges]) -> None:
             )
 
 
-def blocked_mask(
-    blocked: Sequence[BlockedEdges],
-    rows: Int[np.ndarray, " query"],
-    n_keys: int,
-    n: int,
-    n_heads: int,
-) -> Bool[np.ndarray, "head query key"]:
-    """True where an edge is blocked; one head stands for all where none of `blocked` names heads.
-
-    Args:
-        rows: positions of the queries; those from `n` on are generated.
-        n_keys: keys before and at the last query.
-        n: length of the prompt.
-    """
-    per_head = any(edges.heads is not None for edges in blocked)
-    mask = np.zeros((n_heads if per_head else 1, len(rows), n_keys), dtype=bool)
-    for edges in blocked:
-        hit = _among(rows, edges.queries) | (edges.generated & (rows >= n))
-        if hit.any():
-            heads = np.arange(len(mask)) if edges.heads is None else np.array(edges.heads)
-            mask[np.ix_(heads, np.flatnonzero(hit), edges.keys)] = True
-    return mask
-
-
-def _among(
-    rows: Int[np.ndarray, " query"], ascending: Int[np.ndarray, " token"]
-) -> Bool[np.ndarray, " query"]:
-    """As `np.isin`, several times faster for a few rows."""
-    if not len(ascending):
-        return np.zeros(len(rows), dtype=bool)
-    place = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
-    return ascending[place] == rows
-
-
-def _patched(run: Run, patch: Patch) -> list[tuple[int, Replacement]]:
+def _patched(run: BaseRun, patch: Patch) -> list[tuple[int, Replacement]]:
     here = _checked(run, patch.positions, "the positions to patch")
     donor = patch.donor
     if patch.donor_positions is None:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal, overload
+from typing import Literal, overload
 
 from ..arguments import several, wholes
 from ..errors import InputError
 from ..tokens import TokenSet
+from ._base_run import RunT
 from ._effects import Effects, execution_for
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
+from ._resolve import resolve_all
 from ._shared_prefix import SharedPrefix
-
-if TYPE_CHECKING:
-    from ._run import Run
-
-Conditions = Sequence[Condition] | Callable[["Run"], Sequence[Condition]]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Runs(Sequence["Run"]):
+class Runs(Sequence[RunT]):
     """Clean passes of several prompts. Made by `vlm.run_many(image, prompts)`.
 
     The prompts form a tree: what they begin with in common (the images and the text before the
@@ -30,23 +27,23 @@ class Runs(Sequence["Run"]):
         shared: number of positions that all prompts begin with; 0 if each was run by itself.
     """
 
-    items: tuple[Run, ...]
+    items: tuple[RunT, ...]
     shared: int
 
     @overload
-    def __getitem__(self, index: int) -> Run: ...
+    def __getitem__(self, index: int) -> RunT: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Run, ...]: ...
-    def __getitem__(self, index: int | slice) -> Run | tuple[Run, ...]:
+    def __getitem__(self, index: slice) -> tuple[RunT, ...]: ...
+    def __getitem__(self, index: int | slice) -> RunT | tuple[RunT, ...]:
         return self.items[index]
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def __iter__(self) -> Iterator[Run]:
+    def __iter__(self) -> Iterator[RunT]:
         return iter(self.items)
 
-    def only(self, indices: Sequence[int]) -> Runs:
+    def only(self, indices: Sequence[int]) -> Runs[RunT]:
         """Some of the runs, which still share what all of them share.
 
         Raises:
@@ -57,12 +54,12 @@ class Runs(Sequence["Run"]):
 
     def counterfactuals(
         self,
-        conditions: Conditions,
+        conditions: Sequence[Condition] | Callable[[RunT], Sequence[Condition]],
         *,
         exact: Literal["incremental", "reference"] = "incremental",
         memory: str | int | None = None,
         batch_size: int | None = None,
-    ) -> tuple[Effects, ...]:
+    ) -> tuple[Effects[RunT], ...]:
         """Every prompt under interventions; the shared prefix of conditions is computed once, too.
 
         Args:
@@ -80,23 +77,23 @@ class Runs(Sequence["Run"]):
         else:
             given = several(conditions, "conditions")
             asked = [tuple(self._of(one, run) for one in given) for run in self.items]
-        resolved = [run.resolve(one) for run, one in zip(self.items, asked, strict=True)]
+        resolved = [resolve_all(run, one) for run, one in zip(self.items, asked, strict=True)]
         execution = execution_for(self.items[0].vlm, exact, memory, batch_size)
         prefix = None
         if self.shared and execution.path == "incremental":
             prefix = SharedPrefix(self.shared, [run._clean for run in self.items], resolved)
         return tuple(
-            Effects(run, run._clean, conditions, of_run, execution, prefix)
+            Effects(run, conditions, of_run, execution, prefix)
             for run, conditions, of_run in zip(self.items, asked, resolved, strict=True)
         )
 
-    def _of(self, condition: Condition, run: Run) -> Condition:
+    def _of(self, condition: Condition, run: RunT) -> Condition:
         """The same condition with its token sets on `run`."""
         if isinstance(condition, Sequence):
             return [self._moved(one, run) for one in condition]
         return self._moved(condition, run)
 
-    def _moved(self, one: Intervention, run: Run) -> Intervention:
+    def _moved(self, one: Intervention, run: RunT) -> Intervention:
         if isinstance(one, Ablate):
             return replace(one, tokens=self._set(one.tokens, run))
         if isinstance(one, Patch):
@@ -107,7 +104,7 @@ class Runs(Sequence["Run"]):
             return replace(one, source=self._set(one.source, run), target=moved)
         return one
 
-    def _set(self, tokens: TokenSet, run: Run) -> TokenSet:
+    def _set(self, tokens: TokenSet, run: RunT) -> TokenSet:
         # What is no token set at all is refused with the condition's other faults.
         if not isinstance(tokens, TokenSet) or tokens.sequence is run.sequence:
             return tokens

@@ -13,7 +13,7 @@ from ._clean import Clean
 from ._condition_cache import ConditionCache
 from ._incremental import Incremental
 from ._recompute import RecomputePlanner
-from ._resolve import ResolvedCondition
+from ._resolved import ResolvedCondition
 
 
 @dataclass(eq=False)

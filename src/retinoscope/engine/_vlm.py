@@ -1,48 +1,131 @@
-"""`VLM`: a loaded vision-language model."""
+"""`VLM`, a loaded vision-language model, and `Run`, one clean forward pass of it.
+
+Each gives the other (`vlm.run(prompt)`, `run.vlm`), so both stand here.
+"""
 
 from __future__ import annotations
 
-import warnings
-from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
-import xxhash
 from jaxtyping import Float
 from torch import Tensor
-from transformers import PreTrainedModel, ProcessorMixin
 
 from .. import arguments
-from ..data import ImageSource, open_image, several_images
-from ..errors import CapabilityError, InputError, UnknownWordsWarning
-from ..models import (
-    Adapter,
-    Capabilities,
-    EncodedImage,
-    Formatted,
-    Inputs,
-    ModelState,
-    described,
-    digest_of,
-    encoded,
-    in_turn,
-    length_warning_held,
-    processor_facts,
-)
-from ..pocket import KnownWorld, world_of
+from ..data import ImageSource
+from ..errors import InputError
+from ..models import Inputs, entering, in_turn
 from ..tokens import Positions
-from ._check import self_check
+from ._attention_rows import attention_rows
+from ._base_run import BaseRun, Where
+from ._base_vlm import BaseVLM
 from ._clean import Clean, clean_pass, common_start
-from ._prompt import Prompt, refuse_longer, unknown_words
-from ._run import Run
+from ._edited import edited_pass
+from ._effects import Effects, execution_for
+from ._generate import Generation
+from ._interventions import Condition
+from ._prompt import Prompt, refuse_longer
+from ._resolve import resolve, resolve_all
+from ._resolved import ResolvedCondition
 from ._runs import Runs
 
-_KEPT_IMAGES = 64
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(BaseRun):
+    """One clean forward pass of a prompt. Made by `vlm.run(prompt)`.
+
+    Attributes:
+        vlm, prompt, inputs: what was run.
+        sequence: its positions, which token sets belong to.
+    """
+
+    vlm: VLM
+
+    def attention(
+        self, layer: int, queries: Where = "last", under: Condition = ()
+    ) -> Float[Tensor, "head query key"]:
+        """Attention weights of one block for the rows asked for, computed on demand.
+
+        Args:
+            layer: 0-based block.
+            queries: positions of the rows.
+            under: interventions under which the weights are read; costs a forward pass.
+
+        Raises:
+            InputError: no such layer or position, or an intervention that is refused.
+            CapabilityError: a family whose attention cannot be read.
+        """
+        layer = arguments.whole(layer, "blocks", 0, self.adapter.n_layers - 1)
+        self.vlm.capabilities.require("attention")
+        self.require_current()
+        rows = self._places("last" if queries is None else queries)
+        resolved = resolve(self, under)
+        with entering(self.vlm.model):
+            clean = edited_pass(self._clean, resolved) if under else self._clean
+            return attention_rows(clean, layer, rows, resolved.blocked)
+
+    def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation[Run]:
+        """Greedy continuation of the prompt.
+
+        As the library's `generate(do_sample=False, num_beams=1)`: from the model's
+        generation_config come the tokens that end the text and what changes scores (repetition and
+        n-gram penalties, suppressed, forced and bad tokens, biases, the shortest length), by the
+        library's own logits processors. Sampling, beams and lengths are not taken from it.
+
+        Raises:
+            InputError: `max_new_tokens` below 1.
+            CapabilityError: generation_config sets what is not known here (guidance, stop strings,
+                a time limit, a watermark, constraints).
+        """
+        nothing = self.counterfactuals([()])
+        return nothing.generate(max_new_tokens, keep_logits=keep_logits)[0]
+
+    def counterfactuals(
+        self,
+        conditions: Sequence[Condition],
+        *,
+        exact: Literal["incremental", "reference"] = "incremental",
+        memory: str | int | None = None,
+        batch_size: int | None = None,
+    ) -> Effects[Run]:
+        """This run under interventions, one row per condition.
+
+        Args:
+            conditions: interventions, or lists of interventions that are applied together; an empty
+                list changes nothing.
+            exact: "incremental" computes only what an intervention can reach, and equals the full
+                forward pass within rounding; "reference" is that full forward pass. A model that
+                does not allow the first takes the second; `effects.path` says so.
+            memory: what a batch of conditions may take, such as "4GB"; half of what is free if
+                None. A batch that runs out of memory all the same is halved.
+            batch_size: the largest number of conditions in a batch; as many as fit if None.
+
+        Raises:
+            InputError: no conditions, one that is not in a list, no such path or amount of memory,
+                or an intervention that would change nothing or cannot be carried out; nothing is
+                computed then.
+            CapabilityError: an intervention that this model does not allow exactly.
+        """
+        execution = execution_for(self.vlm, exact, memory, batch_size)
+        conditions = arguments.several(conditions, "conditions")
+        return Effects(self, conditions, self.resolve(conditions), execution)
+
+    def resolve(self, conditions: Sequence[Condition]) -> tuple[ResolvedCondition, ...]:
+        """The conditions, checked and resolved; see `counterfactuals`."""
+        return resolve_all(self, conditions)
+
+    def with_continuation(self, token_ids: Sequence[int]) -> Run:
+        """The clean pass over the same prompt and these tokens, in place of what followed it.
+
+        Raises:
+            InputError: as `VLM.run`.
+        """
+        return self.vlm.run(self.prompt, continuation=token_ids)
 
 
-class VLM:
+class VLM(BaseVLM):
     """A vision-language model and its processor. Made by `load`.
 
     Attributes:
@@ -51,132 +134,6 @@ class VLM:
         capabilities: what is supported and what is refused, and why; prints as a table.
         name: what it was loaded from.
     """
-
-    def __init__(self, adapter: Adapter, name: str) -> None:
-        self.adapter = adapter
-        self.name = name
-        self.model: PreTrainedModel = adapter.model
-        self.processor: ProcessorMixin = adapter.processor
-        self.tokenizer: Any = adapter.tokenizer
-        self.capabilities: Capabilities = adapter.capabilities()
-        self._images: OrderedDict[object, EncodedImage] = OrderedDict()
-        self._checked = False
-        self._state = adapter.state()
-
-    def check(self) -> None:
-        """Checks the model against its adapter and records in `capabilities` what is exact.
-
-        Done by `load`, and again by itself when modules or the configuration change.
-
-        Raises:
-            CapabilityError: what does not hold.
-        """
-        self._checked = True
-        self.capabilities = self_check(self)
-
-    def state(self) -> ModelState:
-        """The state that the model is in now: which weights, modules, configuration and hooks.
-
-        Raises:
-            InputError: a module is in training mode.
-            CapabilityError: modules or configuration changed, and the check at load fails now.
-        """
-        now, before = self.adapter.state(), self._state
-        if now is not before:
-            self._state = now
-            if (now.structure, now.settings) != (before.structure, before.settings):
-                self.capabilities = self.adapter.capabilities()
-                if self._checked:
-                    self.check()
-        return now
-
-    def weights_changed(self) -> None:
-        """Tells that weights were edited in a way that cannot be detected; see `docs/engine.md`.
-
-        What was computed before is then treated as of another model. Also lets go of the weights of
-        before, which are held until the next run otherwise.
-        """
-        self.adapter.watch.changed()
-
-    @property
-    def knows(self) -> KnownWorld | None:
-        """The pictures and words that an embedded model was made for; None for other models."""
-        return world_of(self.name)
-
-    @property
-    def n_layers(self) -> int:
-        """Blocks of the decoder."""
-        return self.adapter.n_layers
-
-    @property
-    def n_heads(self) -> int:
-        """Query heads of a block."""
-        return self.adapter.n_heads
-
-    @property
-    def d_model(self) -> int:
-        """Width of the residual stream."""
-        return self.adapter.d_model
-
-    @property
-    def vocab_size(self) -> int:
-        """Length of a row of logits."""
-        return self.adapter.vocab_size
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return self.adapter.dtype
-
-    @property
-    def device(self) -> torch.device:
-        return self.adapter.device
-
-    def prompt(
-        self,
-        image: ImageSource | Sequence[ImageSource] | None,
-        text: str,
-        prefill: str | None = None,
-        *,
-        raw: bool = False,
-    ) -> Prompt:
-        """A prompt in the model's conversation format.
-
-        Args:
-            image: a path, PIL image, array or bytes; several of them; or None for text only.
-            text: the user's words.
-            prefill: the beginning of the answer, which the model goes on from.
-            raw: `text` is the whole prompt already, with one image placeholder per image; the
-                question is then everything after the last image.
-
-        Raises:
-            InputError: an image that cannot be read, a text or prefill that is none or an empty
-                one, special tokens in a text that is not raw, another number of image placeholders
-                than of images, or more positions than the model's context has.
-            CapabilityError: a chat template that changes the text.
-
-        Warns:
-            UnknownWordsWarning: the tokenizer does not know a word; see `Prompt.unknown`.
-        """
-        if not arguments.text(text, "the prompt's text").strip():
-            raise InputError("expected a text for the prompt, got an empty one")
-        if prefill is not None:
-            arguments.text(prefill, "the prefill")
-        many = isinstance(image, list | tuple)
-        sources: Sequence[Any] = [] if image is None else image if many else [image]
-        images = tuple(open_image(source) for source in sources)
-        if arguments.flag(raw, "raw"):
-            if prefill is not None:
-                raise InputError("expected no prefill beside a raw prompt: write it into the text")
-            formatted = Formatted(text, (self.adapter.after_images(text), len(text)))
-        else:
-            formatted = self.adapter.format(text, len(images), prefill)
-        with length_warning_held():
-            inputs = self.adapter.prepare(images, formatted)
-            refuse_longer(self.adapter, inputs)
-        unknown = self.adapter.vocabulary.unknown(" ".join((text, prefill or "")))
-        if unknown:
-            warnings.warn(unknown_words(unknown), UnknownWordsWarning, stacklevel=2)
-        return Prompt(images, text, prefill, formatted.text, inputs, unknown)
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
@@ -205,7 +162,7 @@ class VLM:
         self,
         image: ImageSource | Sequence[ImageSource] | None,
         prompts: Sequence[str | Prompt],
-    ) -> Runs:
+    ) -> Runs[Run]:
         """One run for each prompt about the same image; their shared prefix is computed once.
 
         Args:
@@ -242,80 +199,6 @@ class VLM:
         sequence = Positions(len(inputs.input_ids), tuple(places))
         return Run(self, prompt, inputs, sequence, clean)
 
-    def _embedded(self, inputs: Inputs) -> Float[Tensor, "token d_model"]:
-        """The decoder's input: the tokens' embeddings, the images in their places."""
-        embeddings = self.adapter.embedding(inputs.input_ids.to(self.device)).clone()
-        # A family may read its images elsewhere than at positions.
-        images = inputs.encoded if inputs.image_positions else ()
-        for positions, image in zip(inputs.image_positions, images, strict=True):
-            n_tokens = len(image.embeddings)
-            if n_tokens != len(positions):
-                raise InputError(
-                    f"expected {len(positions)} visual tokens, got {n_tokens} from the vision "
-                    "tower: the processor belongs to another model"
-                )
-            embeddings[list(positions)] = image.embeddings
-        return embeddings
-
-    @in_turn(lambda self: self.model)
-    @torch.no_grad()
-    def encode(self, images: Sequence[ImageSource]) -> list[Float[Tensor, "token d_model"]]:
-        """The visual tokens of each image, all encoded as one batch; nothing is kept.
-
-        Only what stands at the images' positions: `encode_whole` gives what else belongs to them.
-
-        Raises:
-            InputError: one image that is not in a list, one that cannot be read, or a model in
-                training mode.
-            CapabilityError: a family that reads its images elsewhere than at positions.
-        """
-        found = self.encode_whole(images)
-        if any(image.read is not None for image in found):
-            raise CapabilityError(
-                f"{self.capabilities.architecture} has no visual tokens in its decoder's input: "
-                "vlm.encode_whole gives what its cross-attention blocks read"
-            )
-        return [image.embeddings for image in found]
-
-    @in_turn(lambda self: self.model)
-    @torch.no_grad()
-    def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
-        """As `encode`, with everything else that the decoder receives of each image."""
-        given = several_images(images)
-        self.state()
-        pixels = [self.adapter.preprocess(open_image(one)) for one in given]
-        return encoded(self.adapter, pixels)
-
-    def _with_images(self, inputs: Inputs, state: ModelState) -> Inputs:
-        images = tuple(self._one_image(pixels, state) for pixels in inputs.pixels)
-        return replace(inputs, encoded=images)
-
-    def _one_image(self, pixels: Mapping[str, Tensor], state: ModelState) -> EncodedImage:
-        # What was made in inference mode cannot be part of a pass with gradients later.
-        key = (_digest(pixels), state, torch.is_inference_mode_enabled())
-        if key not in self._images:
-            # One by one: what an image becomes must not depend on the images beside it.
-            self._images[key] = encoded(self.adapter, [pixels])[0]
-            if len(self._images) > _KEPT_IMAGES:
-                self._images.popitem(last=False)
-        self._images.move_to_end(key)
-        return self._images[key]
-
-    @property
-    def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with the weights, the architecture or the processor.
-
-        Every byte of the weights is read, once for each state of the model; of the processor
-        everything that prompts and pixels depend on, tokenizer and image processor included, at
-        each call. Another dtype of the same weights gives another fingerprint.
-        """
-        weights = sorted(self.adapter.watch.content().items())
-        facts = [described(self.model.config), processor_facts(self.processor)]
-        return digest_of([*facts, weights])
-
-    def __repr__(self) -> str:
-        return f"VLM({self.name!r}, {self.capabilities.family}, {self.dtype}, {self.device})"
-
 
 def _made_by_prompt(prompt: object) -> Prompt:
     if isinstance(prompt, Prompt):
@@ -325,11 +208,3 @@ def _made_by_prompt(prompt: object) -> Prompt:
         f"expected a prompt, got {got}: vlm.prompt(image, text) makes one, with None as image for "
         "text only"
     )
-
-
-def _digest(pixels: Mapping[str, Tensor]) -> bytes:
-    digest = xxhash.xxh3_128()
-    for name, value in sorted(pixels.items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(value.contiguous().numpy().data)
-    return digest.digest()

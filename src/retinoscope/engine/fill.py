@@ -21,11 +21,10 @@ from .. import arguments
 from ..data import ImageSource, Sample, open_image, several_images
 from ..errors import InputError
 from ..tokens import RunLike, require_run
+from ._base_vlm import BaseVLM
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from ._vlm import VLM
 
 __all__ = ["Donor", "Fill", "Mean", "Noise", "Zero", "donor", "mean", "noise", "zero"]
 
@@ -173,7 +172,7 @@ def donor(run: RunLike) -> Donor:
 
 
 def mean(
-    vlm: VLM,
+    vlm: BaseVLM,
     samples: Sequence[Sample | ImageSource],
     *,
     cache: bool = True,
@@ -232,7 +231,7 @@ def _images(samples: Sequence[Sample | ImageSource]) -> Iterator[Image.Image]:
         yield open_image(one.image if isinstance(one, Sample) else one)
 
 
-def _cache_file(vlm: VLM, samples: Sequence[Sample | ImageSource]) -> Path:
+def _cache_file(vlm: BaseVLM, samples: Sequence[Sample | ImageSource]) -> Path:
     digest = hashlib.sha256(f"{vlm.fingerprint} {vlm.dtype}".encode())
     for image in _images(samples):
         digest.update(repr(image.size).encode())

@@ -1,47 +1,35 @@
-"""`Run`: one clean forward pass and what later experiments need of it."""
+"""What a clean forward pass holds, and what can be read from it without another pass."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, Self, TypeVar
 from weakref import ref
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..arguments import several, whole, wholes
+from ..arguments import whole, wholes
 from ..errors import CapabilityError, InputError
 from ..lens import Lens, logit_lens
-from ..models import Adapter, Inputs, SoftOrigin, entering
+from ..models import Adapter, Inputs, SoftOrigin
 from ..tokens import Position, Positions, TokenSet, VisualTokens
-from ._attention_rows import attention_rows
+from ._base_vlm import BaseVLM
 from ._clean import Clean
-from ._edited import edited_pass
-from ._effects import Effects, execution_for
-from ._generate import Generation
-from ._interventions import Condition
 from ._prompt import Prompt
-from ._resolve import ResolvedCondition, resolve
-
-if TYPE_CHECKING:
-    from ._vlm import VLM
 
 Where = TokenSet | int | Iterable[int] | Literal["last"] | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Run:
-    """One clean forward pass of a prompt. Made by `vlm.run(prompt)`.
+class BaseRun(ABC):
+    """What one clean forward pass of a prompt holds; `Run` also computes with it."""
 
-    Attributes:
-        vlm, prompt, inputs: what was run.
-        sequence: its positions, which token sets belong to.
-    """
-
-    vlm: VLM
+    vlm: BaseVLM
     prompt: Prompt
     inputs: Inputs
     sequence: Positions
@@ -149,29 +137,6 @@ class Run:
         states = self._clean.states(layer)
         return states if positions is None else states[list(self._places(positions))]
 
-    def attention(
-        self, layer: int, queries: Where = "last", under: Condition = ()
-    ) -> Float[Tensor, "head query key"]:
-        """Attention weights of one block for the rows asked for, computed on demand.
-
-        Args:
-            layer: 0-based block.
-            queries: positions of the rows.
-            under: interventions under which the weights are read; costs a forward pass.
-
-        Raises:
-            InputError: no such layer or position, or an intervention that is refused.
-            CapabilityError: a family whose attention cannot be read.
-        """
-        layer = whole(layer, "blocks", 0, self.adapter.n_layers - 1)
-        self.vlm.capabilities.require("attention")
-        self.require_current()
-        rows = self._places("last" if queries is None else queries)
-        resolved = resolve(self, under)
-        with entering(self.vlm.model):
-            clean = edited_pass(self._clean, resolved) if under else self._clean
-            return attention_rows(clean, layer, rows, resolved.blocked)
-
     def lens(
         self,
         top_k: int = 5,
@@ -197,60 +162,6 @@ class Run:
         # Weakly: many lenses must not keep the caches of their runs.
         return replace(lens, _sequence=self.sequence, _of=ref(self), _state=self._clean.state)
 
-    def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation:
-        """Greedy continuation of the prompt.
-
-        As the library's `generate(do_sample=False, num_beams=1)`: from the model's
-        generation_config come the tokens that end the text and what changes scores (repetition and
-        n-gram penalties, suppressed, forced and bad tokens, biases, the shortest length), by the
-        library's own logits processors. Sampling, beams and lengths are not taken from it.
-
-        Raises:
-            InputError: `max_new_tokens` below 1.
-            CapabilityError: generation_config sets what is not known here (guidance, stop strings,
-                a time limit, a watermark, constraints).
-        """
-        nothing = self.counterfactuals([()])
-        return nothing.generate(max_new_tokens, keep_logits=keep_logits)[0]
-
-    def counterfactuals(
-        self,
-        conditions: Sequence[Condition],
-        *,
-        exact: Literal["incremental", "reference"] = "incremental",
-        memory: str | int | None = None,
-        batch_size: int | None = None,
-    ) -> Effects:
-        """This run under interventions, one row per condition.
-
-        Args:
-            conditions: interventions, or lists of interventions that are applied together; an empty
-                list changes nothing.
-            exact: "incremental" computes only what an intervention can reach, and equals the full
-                forward pass within rounding; "reference" is that full forward pass. A model that
-                does not allow the first takes the second; `effects.path` says so.
-            memory: what a batch of conditions may take, such as "4GB"; half of what is free if
-                None. A batch that runs out of memory all the same is halved.
-            batch_size: the largest number of conditions in a batch; as many as fit if None.
-
-        Raises:
-            InputError: no conditions, one that is not in a list, no such path or amount of memory,
-                or an intervention that would change nothing or cannot be carried out; nothing is
-                computed then.
-            CapabilityError: an intervention that this model does not allow exactly.
-        """
-        execution = execution_for(self.vlm, exact, memory, batch_size)
-        conditions = several(conditions, "conditions")
-        resolved = self.resolve(conditions)
-        return Effects(self, self._clean, conditions, resolved, execution)
-
-    def resolve(self, conditions: Sequence[Condition]) -> tuple[ResolvedCondition, ...]:
-        """The conditions, checked and resolved; see `counterfactuals`."""
-        if not len(conditions):
-            raise InputError("expected at least one intervention, got none")
-        self.require_current(values=False)
-        return tuple(resolve(self, condition) for condition in conditions)
-
     def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
         if isinstance(where, str):
             where = self.positions[where]
@@ -264,8 +175,16 @@ class Run:
             raise InputError(f"expected positions from 0 to {self.n - 1}, got none")
         return found
 
+    @abstractmethod
+    def with_continuation(self, token_ids: Sequence[int]) -> Self:
+        """See `Run.with_continuation`."""
+
     def __repr__(self) -> str:
         return f"Run({self.n} positions, {len(self.images)} images, {self.prompt.text!r})"
+
+
+RunT = TypeVar("RunT", bound=BaseRun)
+"""The kind of run that effects and continuations belong to."""
 
 
 class NamedPositions(Mapping[str, TokenSet]):

@@ -1,0 +1,85 @@
+"""A condition as the forward passes take it: positions and values, and the edges it blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Replacement:
+    """Positions whose states are replaced, and their new states.
+
+    Attributes:
+        added: for replaced embeddings, what the model adds to them after each of the blocks after
+            which it adds something (DeepStack).
+    """
+
+    positions: Int[Tensor, " token"]
+    values: Float[Tensor, "token d_model"]
+    added: tuple[Float[Tensor, "token d_model"], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class BlockedEdges:
+    """Attention edges that are blocked: every query x key, at some layers and heads.
+
+    Attributes:
+        queries, keys: positions of the prompt.
+        layers: blocks of the decoder.
+        heads: query heads; None for all.
+        generated: whether the queries after the prompt lose these keys as well.
+    """
+
+    queries: Int[np.ndarray, " query"]
+    keys: Int[np.ndarray, " key"]
+    layers: frozenset[int]
+    heads: tuple[int, ...] | None
+    generated: bool
+
+
+@dataclass(frozen=True, eq=False)
+class ResolvedCondition:
+    """One condition of a run, ready for the forward pass."""
+
+    inputs: Replacement | None
+    blocked: tuple[BlockedEdges, ...]
+    patches: dict[int, tuple[Replacement, ...]]
+
+
+def blocked_mask(
+    blocked: Sequence[BlockedEdges],
+    rows: Int[np.ndarray, " query"],
+    n_keys: int,
+    n: int,
+    n_heads: int,
+) -> Bool[np.ndarray, "head query key"]:
+    """True where an edge is blocked; one head stands for all where none of `blocked` names heads.
+
+    Args:
+        rows: positions of the queries; those from `n` on are generated.
+        n_keys: keys before and at the last query.
+        n: length of the prompt.
+    """
+    per_head = any(edges.heads is not None for edges in blocked)
+    mask = np.zeros((n_heads if per_head else 1, len(rows), n_keys), dtype=bool)
+    for edges in blocked:
+        hit = _among(rows, edges.queries) | (edges.generated & (rows >= n))
+        if hit.any():
+            heads = np.arange(len(mask)) if edges.heads is None else np.array(edges.heads)
+            mask[np.ix_(heads, np.flatnonzero(hit), edges.keys)] = True
+    return mask
+
+
+def _among(
+    rows: Int[np.ndarray, " query"], ascending: Int[np.ndarray, " token"]
+) -> Bool[np.ndarray, " query"]:
+    """As `np.isin`, several times faster for a few rows."""
+    if not len(ascending):
+        return np.zeros(len(rows), dtype=bool)
+    place = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
+    return ascending[place] == rows
