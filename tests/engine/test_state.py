@@ -375,6 +375,27 @@ def test_replaced_blocks_are_found(vlm: rs.VLM, square: Image.Image) -> None:
     assert len(vlm.run(vlm.prompt(square, TEXT))._clean.hidden) == 2
 
 
+class _Noisy(torch.nn.Module):
+    """An activation that is another one at each call."""
+
+    def forward(self, hidden: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.silu(hidden) + torch.randn_like(hidden)
+
+
+def test_a_model_that_fails_the_check_anew_is_refused_until_it_is_mended(
+    vlm: rs.VLM, square: Image.Image
+) -> None:
+    before, capabilities = vlm.run(vlm.prompt(square, TEXT)).logits, vlm.capabilities
+    mlp: Any = _block(vlm.model).mlp
+    plain, mlp.act_fn = mlp.act_fn, _Noisy().eval()
+    for _ in range(2):
+        with pytest.raises(rs.CapabilityError, match="differs from"):
+            vlm.run(vlm.prompt(square, TEXT))
+    mlp.act_fn = plain
+    assert torch.equal(vlm.run(vlm.prompt(square, TEXT)).logits, before)
+    assert vlm.capabilities == capabilities
+
+
 def test_the_one_edit_that_is_not_seen_can_be_said(vlm: rs.VLM, square: Image.Image) -> None:
     """docs/engine.md names it: single elements through `.data`, off the lines that are read."""
     run = vlm.run(vlm.prompt(square, TEXT))

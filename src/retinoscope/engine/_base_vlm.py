@@ -72,11 +72,12 @@ class BaseVLM:
         """
         now, before = self.adapter.state(), self._state
         if now is not before:
-            self._state = now
             if (now.structure, now.settings) != (before.structure, before.settings):
-                self.capabilities = self.adapter.capabilities()
+                capabilities = self.adapter.capabilities()
                 if self._checked:
-                    self.check()
+                    capabilities = self_check(self.adapter, capabilities)
+                self.capabilities = capabilities
+            self._state = now
         return now
 
     def weights_changed(self) -> None:
