@@ -8,7 +8,8 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Set
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,50 @@ def test_rooms_use_only_the_public_names_of_others() -> None:
         if parts[1] != room_of(path) and any(part.startswith("_") for part in parts[2:])
     ]
     assert wrong == []
+
+
+def _files() -> dict[str, set[str]]:
+    """Dotted names of files, and of those that each imports, also lazily or for types alone."""
+    paths = {
+        ".".join([*_package(path), path.stem]).removesuffix(".__init__"): path
+        for path in [SOURCE / "__init__.py", *_modules()]
+    }
+
+    def file_of(parts: list[str]) -> str | None:
+        whole, package = ".".join(parts), ".".join(parts[:-1])
+        return whole if whole in paths else package if package in paths else None
+
+    return {
+        name: {
+            found
+            for _, parts in imported(ast.parse(path.read_text("utf-8")), _package(path))
+            if (found := file_of(parts)) not in (None, name)
+        }
+        for name, path in paths.items()
+    }
+
+
+def _circle(files: Mapping[str, Set[str]]) -> str:
+    """Files that import one another in a circle, each the next; empty where none do."""
+    try:
+        TopologicalSorter(files).prepare()
+    except CycleError as error:
+        return " imports ".join(reversed(error.args[1]))
+    return ""
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    assert _circle(_files()) == ""
+
+
+def test_a_circle_is_found_and_named() -> None:
+    files = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": set()}
+    assert _circle(files) in {
+        "a imports b imports c imports a",
+        "b imports c imports a imports b",
+        "c imports a imports b imports c",
+    }
+    assert _circle(files | {"c": {"d"}}) == ""
 
 
 def test_the_import_reader_sees_lazy_and_relative_imports() -> None:
