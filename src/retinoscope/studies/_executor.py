@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..store import Json
-from ._tables import Cell
+from ..store import Json, Scalar
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from ._readable import Readable
 
-Rows = list[dict[str, Cell]]
+Rows = list[dict[str, Scalar]]
 
 Unit = int | tuple[str | int, ...]
 """What is evaluated and written as a whole: a sample, by its number, or what a study calls one."""

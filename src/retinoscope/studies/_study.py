@@ -17,13 +17,12 @@ from ..data import Sample
 from ..errors import InputError, one_line
 from ..memory import free_memory, is_out_of_memory
 from ..sources import source_name, source_of
-from ..store import Json, new_manifest, sample_key
+from ..store import Json, Scalar, new_manifest, sample_key
 from ._executor import Example, Executor, Outcome, Progress, Rows, Tell, Unit
 from ._models import describe_together
 from ._readable import Prints, Readable, changed, sample_fingerprint, unreadable
 from ._results import Results
 from ._resumable import Resumable
-from ._tables import Cell
 from ._unknown_words import with_unknown_words
 
 if TYPE_CHECKING:
@@ -273,7 +272,7 @@ class Study(Resumable, Generic[Context]):
 
     def _full(self, rows: Rows) -> Rows:
         """Rows with all columns."""
-        blank: dict[str, Cell] = dict.fromkeys(self.columns)
+        blank: dict[str, Scalar] = dict.fromkeys(self.columns)
         full = [blank | row for row in rows]
         assert all(len(row) == len(blank) for row in full), set().union(*rows) - set(blank)
         return with_unknown_words(full, self.vlm) if "question" in self.columns else full

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..store import Scalar
 from ._executor import Rows
-from ._tables import Cell
 
 if TYPE_CHECKING:
     from ..engine import VLM
@@ -21,7 +21,7 @@ def with_unknown_words(rows: Rows, vlm: VLM) -> Rows:
     return [row | {UNKNOWN: unknown[row["question"]]} for row in rows]
 
 
-def _unknown(question: Cell, vlm: VLM) -> str | None:
+def _unknown(question: Scalar, vlm: VLM) -> str | None:
     if not isinstance(question, str):
         return None
     return ", ".join(vlm.adapter.vocabulary.unknown(question)) or None

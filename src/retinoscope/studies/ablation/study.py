@@ -33,14 +33,13 @@ from ...data import Sample
 from ...engine import Ablate, fill
 from ...engine.fill import Mean
 from ...errors import InputError
-from ...store import Json, fingerprint_array
+from ...store import Json, Scalar, fingerprint_array
 from .._examples import example_of
 from .._map_options import COMPLETENESS
 from .._needs import Need
 from .._readable import Readable
 from .._sets import ImageTokens, Indices, Ranking
 from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell
 from ..token_sets import NOTHING, NamedSet
 from .conditions import Condition, conditions_for
 from .options import CONDITIONS, SIZES, AblationOptions
@@ -380,7 +379,7 @@ class TokenAblation(Study[_AblationContext]):
         one: _AblatedQuestion,
         outcomes: dict[Indices, ModelOutput],
     ) -> Rows:
-        base: dict[str, Cell] = {
+        base: dict[str, Scalar] = {
             "sample": sample.id,
             "object": object_label(sample, one.ask),
             "task": one.ask.task,

@@ -22,13 +22,12 @@ from ...answers.scoring import refuse_nan
 from ...answers.tasks import DESCRIBE, Ask, known_names, question_asks
 from ...data import Sample
 from ...errors import InputError
-from ...store import Json
+from ...store import Json, Scalar
 from .._examples import example_of
 from .._needs import Need
 from .._readable import Readable
 from .._sets import ImageTokens
 from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell
 from .._untrained import untrained_copy
 from ..token_sets import NOTHING
 from .edges import (
@@ -68,7 +67,7 @@ class _FlowCut:
     is_control: bool = False
 
     @property
-    def facts(self) -> dict[str, Cell]:
+    def facts(self) -> dict[str, Scalar]:
         return {
             "edges": self.edges,
             "is_control": self.is_control,
@@ -264,12 +263,12 @@ class InformationFlow(Study[_FlowContext]):
         clean = run.generate(longest, keep_logits=False)
         before = _FlowOutput(clean.text, run.logits)
 
-        def measured(said: _FlowOutput) -> dict[str, Cell]:
+        def measured(said: _FlowOutput) -> dict[str, Scalar]:
             if ask is None:
                 return _described(context.names, sample, before, said)
             return _answered(words, ask, before, said, run.ending)
 
-        untouched: dict[str, Cell] = {"edges": NOTHING, "is_control": False}
+        untouched: dict[str, Scalar] = {"edges": NOTHING, "is_control": False}
         rows: Rows = [untouched | measured(before)]
         cuts, refused = self._cuts(context, sample, image, ask, weights, len(clean.token_ids) - 1)
         rows += refused
@@ -352,7 +351,7 @@ def _of_object(edges: Sequence[tuple[str, str]]) -> bool:
     return any(source in OBJECTS for source, _ in edges)
 
 
-def _facts(ask: Ask | None) -> dict[str, Cell]:
+def _facts(ask: Ask | None) -> dict[str, Scalar]:
     if ask is None:
         return {"task": "description", "question": DESCRIBE}
     return {"task": "question", "question": ask.text, "answer": ask.answer, "kind": ask.kind}
@@ -360,7 +359,7 @@ def _facts(ask: Ask | None) -> dict[str, Cell]:
 
 def _described(
     names: Sequence[str], sample: Sample, before: _FlowOutput, after: _FlowOutput
-) -> dict[str, Cell]:
+) -> dict[str, Scalar]:
     """What of the untouched description survives, and what of the truth is named."""
     truth = frozenset(obj.name for obj in (*sample.objects, *sample.others))
     named = objects_named(after.text, names)
@@ -384,7 +383,7 @@ def _described(
 
 def _answered(
     words: Answers, ask: Ask, before: _FlowOutput, after: _FlowOutput, ending: str
-) -> dict[str, Cell]:
+) -> dict[str, Scalar]:
     """Probability and rank of the right answer's first piece, and whether the text holds it."""
     pieces = words.first_pieces(ask.answer, ending)
     return {

@@ -18,12 +18,11 @@ from ...answers.tasks import Ask, object_label, question_asks
 from ...data import Sample
 from ...engine import Knockout
 from ...errors import InputError
-from ...store import Json
+from ...store import Json, Scalar
 from .._examples import example_of
 from .._needs import Need
 from .._sets import ImageTokens, object_sets
 from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell
 from ..token_sets import NOTHING, OBJECT_SETS, NamedSet
 from ..windows import PAPER_WINDOWS, Window, windows_for
 from .edges import (
@@ -62,7 +61,7 @@ class _KnockoutCut:
         return count_edges(self.keys, self.queries) * len(self.window.layers)
 
     @property
-    def columns(self) -> dict[str, Cell]:
+    def columns(self) -> dict[str, Scalar]:
         """The knockout as columns of a row."""
         return {
             **self.source.columns,
@@ -187,7 +186,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
         for item, (ask, run) in enumerate(
             zip(asks, self.vlm.run_many(sample.image, prompts), strict=True)
         ):
-            base: dict[str, Cell] = {
+            base: dict[str, Scalar] = {
                 "sample": sample.id,
                 "item": item,
                 "object": object_label(sample, ask),
@@ -230,7 +229,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
         ]
         return rows, self._example(sample, image, ask, before, cuts, after)
 
-    def _scores(self, before: Score, after: Score) -> dict[str, Cell]:
+    def _scores(self, before: Score, after: Score) -> dict[str, Scalar]:
         return {
             "mode": self.mode,
             "baseline_correct": before.correct,

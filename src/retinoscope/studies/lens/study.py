@@ -30,14 +30,13 @@ from ...answers.tasks import (
 )
 from ...data import Sample
 from ...errors import CapabilityError, InputError
-from ...store import Json
+from ...store import Json, Scalar
 from .._examples import example_of
 from .._needs import Need
 from .._readable import Readable
 from .._sets import ImageTokens, Indices, object_sets
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
-from .._tables import Cell
 from .._untrained import random_adapter, untrained_copy, untrained_language
 from .options import COVERS, LensOptions
 from .summary import COLUMNS
@@ -188,7 +187,7 @@ class LogitLens(Study[_LensContext]):
     ) -> Rows:
         """Counts of one object's words; `top` is (layers + 1, n) top-1 ids."""
         obj = sample.objects[item]
-        base: dict[str, Cell] = {
+        base: dict[str, Scalar] = {
             "sample": sample.id,
             "item": item,
             "object": obj.name,

@@ -19,12 +19,12 @@ from ...answers.scoring import refuse_nan
 from ...answers.tasks import DEFAULT_PROMPTS, DESCRIBE, PromptOptions, recorded, studied_objects
 from ...data import Sample
 from ...errors import InputError
+from ...store import Scalar
 from .._examples import example_of
 from .._needs import Need
 from .._sets import ImageTokens, Indices, object_sets
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
-from .._tables import Cell
 from .._untrained import untrained_copy
 from .options import LookOptions
 from .summary import COLUMNS, ROWS
@@ -122,7 +122,7 @@ class WordAttention(Study[_LookContext]):
             )
             image = ImageTokens(read)
             for item, span in spans.items():
-                base: dict[str, Cell] = {
+                base: dict[str, Scalar] = {
                     "sample": sample.id,
                     "item": item,
                     "object": sample.objects[item].name,
@@ -172,9 +172,9 @@ def _looks(
     return rows
 
 
-def _measures(values: torch.Tensor, here: Indices, other: Indices) -> dict[str, Cell]:
+def _measures(values: torch.Tensor, here: Indices, other: Indices) -> dict[str, Scalar]:
     whole = float(values.sum())
-    found: dict[str, Cell] = {"to_image": whole, "chance": len(here) / len(values)}
+    found: dict[str, Scalar] = {"to_image": whole, "chance": len(here) / len(values)}
     # A head that does not look at the image looks nowhere in it: undefined, not 0.
     if whole == 0:
         return found

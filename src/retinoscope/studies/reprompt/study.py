@@ -20,10 +20,10 @@ from ...answers.tasks import DESCRIBE
 from ...data import Question, Sample
 from ...engine import Knockout, context_bytes
 from ...errors import CapabilityError, InputError
+from ...store import Scalar
 from ...tokens import TokenSet
 from .._needs import Need
 from .._study import Example, Limits, Rows, Study, rng_of
-from .._tables import Cell
 from .options import RepromptOptions
 from .summary import ATTENTION, COLUMNS, NAIVE, RANDOM, SELECTORS
 
@@ -98,7 +98,7 @@ class ImageReprompting(Study[Answers]):
         kept = self._kept(sample, first)
         rows: Rows = []
         for item, question in enumerate(asked):
-            base: dict[str, Cell] = {
+            base: dict[str, Scalar] = {
                 "sample": sample.id,
                 "item": item,
                 "question": question.question,
@@ -148,7 +148,7 @@ class ImageReprompting(Study[Answers]):
         own = naive.generate(self.answer_tokens, keep_logits=False).text
         n = len(first.image.positions)
         whole = context_bytes(first, [first.n] * self.vlm.n_layers)
-        common: dict[str, Cell] = {"n_visual": n, "whole_bytes": whole}
+        common: dict[str, Scalar] = {"n_visual": n, "whole_bytes": whole}
         rows: Rows = []
         for ((selector, share), one), text, logits in zip(
             kept.items(), texts, effects.logits, strict=True
