@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import cast
@@ -12,8 +12,9 @@ from typing import cast
 from ..arguments import checked
 from ..curation import Curated
 from ..errors import InputError
-from ..report.blocks import PAPER, Column, Record, Section, Table
+from ..report.blocks import PAPER, Record, Section
 from ..report.rows import pick
+from ..report.tables import count, table, text
 from ..studies.ablation import section as _ablation
 from ..studies.knockout import section as _knockout
 from ..studies.lens import section as _lens
@@ -154,21 +155,15 @@ def _curation(facts: Facts) -> Section:
     tables = []
     sentences = [f"{name}: left out. {why}." for name, why in facts.notes.items()]
     for name, curated in facts.curated.items():
-        rows = tuple((c.text, str(c.images), str(c.objects)) for c in curated.counts)
-        records = tuple(
-            {"filter": c.filter, "text": c.text, "images": c.images, "objects": c.objects}
-            for c in curated.counts
-        )
         stopped = curated.limit is not None and len(curated.kept) >= curated.limit
         more = f", stopped at {curated.limit} kept" if stopped else ""
         tables.append(
-            Table(
-                name=f"curation-{name.replace('/', '-')}",
-                caption=f"{name}: {curated.examined} of {curated.data['samples']} images of "
+            table(
+                f"curation-{name.replace('/', '-')}",
+                f"{name}: {curated.examined} of {curated.data['samples']} images of "
                 f"{curated.data['name']} looked at{more}.",
-                columns=(Column("left after", numeric=False), Column("images"), Column("objects")),
-                rows=rows,
-                records=records,
+                [asdict(counted) for counted in curated.counts],
+                (text("text", "left after"), count("images"), count("objects")),
             )
         )
     return Section(
@@ -188,32 +183,6 @@ def _curation(facts: Facts) -> Section:
 
 def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
     known_differences = differences(facts, runs)
-    rows = tuple(
-        (
-            one.what,
-            one.paper,
-            one.corrected,
-            one.effect,
-            one.on_small_models or "nothing to measure",
-            one.measured or "not measured here",
-        )
-        for one in known_differences
-    )
-    records = tuple(
-        {
-            "what": one.what,
-            "paper": one.paper,
-            "corrected": one.corrected,
-            "effect": one.effect,
-            "on_small_models": one.on_small_models,
-            "measured": one.measured,
-        }
-        for one in known_differences
-    )
-    labels = (
-        *("what", "released code", "corrected", "what it does"),
-        *("measured on small models", "measured in this run"),
-    )
     return Section(
         key="differences",
         title="Paper mode and corrected mode",
@@ -221,14 +190,20 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
         "what it does to the result.",
         sentences=tuple(f"{one.what}: {one.measured}" for one in known_differences if one.measured),
         tables=(
-            Table(
+            table(
                 "neo2024-differences",
                 "Known differences. “Not in either mode” marks what the released code does and "
                 "paper mode does not repeat. What was measured on small models comes from "
                 "python -m benchmarks.differences.",
-                tuple(Column(label, numeric=False) for label in labels),
-                rows,
-                records,
+                [asdict(one) for one in known_differences],
+                (
+                    text("what"),
+                    text("paper", "released code"),
+                    text("corrected"),
+                    text("effect", "what it does"),
+                    text("on_small_models", "measured on small models", {"": "nothing to measure"}),
+                    text("measured", "measured in this run", {"": "not measured here"}),
+                ),
             ),
         ),
     )
