@@ -77,7 +77,7 @@ def label_counts(*frames: pl.DataFrame) -> list[Int[np.ndarray, "image label 3"]
     return found
 
 
-def _told(rows: pl.DataFrame) -> Record:
+def _condition(rows: pl.DataFrame) -> Record:
     """What the rows of one condition are of."""
     return rows.select("kind", "model", *CONDITION).row(0, named=True)
 
@@ -87,27 +87,29 @@ def _labels(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
     cells = cells.explode("locations", "classes", "there")
     limits: dict[tuple[tuple[str, ...], bool], Record] = {}
     for own in conditions.values():
-        told = _told(own)
-        if told["method"] == BOUND or told["is_control"]:
+        condition = _condition(own)
+        if condition["method"] == BOUND or condition["is_control"]:
             continue
         (counts,) = label_counts(own)
         found = mean_iou(counts, own["sample"].to_numpy())
-        whole = tuple(own["sample"]), told["background"] != WITHOUT
-        if whole not in limits:
+        key = tuple(own["sample"]), condition["background"] != WITHOUT
+        if key not in limits:
             seen = cells.join(own, on="sample", how="semi")
-            limits[whole] = _limits(seen if whole[1] else seen.filter(c("classes") != ""))
+            limits[key] = _limits(seen if key[1] else seen.filter(c("classes") != ""))
         record: Record = {
-            **told,
+            **condition,
             "measure": "mean IoU",
             **interval_columns("value", found),
-            **limits[whole],
+            **limits[key],
             **own.select(**LABEL_MEANS).row(0, named=True),
             "n_classes": int((counts.sum((0, 2)) > 0).sum()),
             "method_of_interval": found.method,
         }
-        if told["candidates"] == PRESENT:
+        if condition["candidates"] == PRESENT:
             record["constant"] = None
-        control = conditions.get(tuple({**told, "is_control": True}[name] for name in CONDITION))
+        control = conditions.get(
+            tuple({**condition, "is_control": True}[name] for name in CONDITION)
+        )
         yield record | ({} if control is None else _beside_shuffled(own, control))
 
 
@@ -150,13 +152,13 @@ def _groups(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
     # The one that overlaps most with the instances.
     strongest = max(nulls, key=lambda name: BEST.over(nulls[name]).value)
     for own in conditions.values():
-        told = _told(own)
-        if told["method"] == BOUND:
+        condition = _condition(own)
+        if condition["method"] == BOUND:
             continue
         best = BEST.over(own)
         bound = rows.filter(c("method") == BOUND).join(own, on="sample", how="semi")
         record: Record = {
-            **told,
+            **condition,
             "measure": "Jaccard index of instances",
             **BEST.columns(best),
             **MATCHED.columns(MATCHED.over(own)),
@@ -164,7 +166,7 @@ def _groups(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
             **own.select(**GROUP_MEANS).row(0, named=True),
             "method_of_interval": best.method,
         }
-        if told["method"] not in NULLS:
+        if condition["method"] not in NULLS:
             record |= _above_null(own, strongest[0], nulls[strongest])
         yield record
 
@@ -190,7 +192,7 @@ def _named(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
     for own in conditions.values():
         accuracy = ACCURACY.over(own)
         yield {
-            **_told(own),
+            **_condition(own),
             "measure": "accuracy",
             **ACCURACY.columns(accuracy),
             **ABOVE_CHANCE.columns(ABOVE_CHANCE.over({}, own, None)),

@@ -42,8 +42,8 @@ def groups(rows: pl.DataFrame) -> Iterator[Record]:
         for measure in task.measures:
             draws = _of_group(members, measure, group)
             if draws is not None:
-                told: Record = {"task": task.name, "axis": task.axis, "measure": measure}
-                yield told | _averaged(measure, group, members, draws)
+                measured: Record = {"task": task.name, "axis": task.axis, "measure": measure}
+                yield measured | _averaged(measure, group, members, draws)
 
 
 def comparison(rows: pl.DataFrame) -> Iterator[Record]:

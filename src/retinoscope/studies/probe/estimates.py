@@ -41,8 +41,8 @@ def estimates(rows: pl.DataFrame) -> Iterator[Record]:
         if labels == "true" and encoder != CONSTANT:
             others = {name: probed.get((encoder, layer, name)) for name in _OTHERS}
             for measure in own.draws:
-                told: Record = {"task": task.name, "axis": task.axis, "measure": measure}
-                yield told | _record(measure, own, constant, others)
+                measured: Record = {"task": task.name, "axis": task.axis, "measure": measure}
+                yield measured | _record(measure, own, constant, others)
 
 
 def _record(
