@@ -17,7 +17,7 @@ def test_every_cell_of_every_table(study: str, tmp_path: Path) -> None:
     assert set(found) == kept
     for name, rows in found.items():
         before = (golden.TABLES / f"{study}.{name}.csv").read_text("utf-8")
-        assert golden.differences(golden.written(rows), before) == [], name
+        assert golden.differences(study, golden.written(rows), before) == [], name
 
 
 def test_the_commands_options() -> None:
