@@ -68,12 +68,11 @@ def serve(
         asset(name)
     _check(port, timeout)
     session = Session(vlm, data)
-    library = _library(vlm, runs, data)
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     app = make_app(
         vlm,
-        library,
+        _library(vlm, runs, data),
         token=token,
         names=host_names(host),
         any_address=not local,
