@@ -1,5 +1,7 @@
 """The errors that a user can meet. Each message says what was expected, what it got, what to do."""
 
+from importlib.util import find_spec
+
 
 class RetinoscopeError(Exception):
     """Base of every error that retinoscope raises deliberately.
@@ -47,6 +49,12 @@ class MissingExtraError(RetinoscopeError, ImportError):
             f"this needs the package {package!r}, which is not installed: "
             f"run `pip install 'retinoscope[{extra}]'`"
         )
+
+
+def require(module: str, package: str, extra: str) -> None:
+    """Raises `MissingExtraError` unless a module can be imported; does not import it."""
+    if find_spec(module) is None:
+        raise MissingExtraError(package, extra)
 
 
 def one_line(error: Exception) -> str:

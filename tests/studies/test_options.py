@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -102,3 +103,12 @@ def test_prompts_are_checked_too(options: dict[str, Any]) -> None:
     (name,) = options
     with pytest.raises(rs.InputError, match=name):
         PromptOptions(**options)
+
+
+@pytest.mark.parametrize("study", [Grouping, Probe])
+def test_a_package_that_is_missing_is_named_before_there_is_a_model(
+    study: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(rs.MissingExtraError, match=r"retinoscope\[probe\]"):
+        study(None, SAMPLES)

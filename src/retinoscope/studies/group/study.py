@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from ...data import Sample, class_names
 from ...encoders import check_unseen
 from ...engine import VLM
-from ...errors import CapabilityError, InputError
+from ...errors import CapabilityError, InputError, require
 from ...grouping import GROUPINGS, prompts_for
 from ...grouping import Grouping as Kind
 from ...saliency import methods_named
@@ -112,6 +112,7 @@ class Grouping(Study[tuple[Subject, ...]]):
     columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
+        require("sklearn", "scikit-learn", "probe")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)
             raise InputError(f"expected different classes, got {twice!r} twice: leave one out")

@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from ...data import Sample
 from ...encoders import check_unseen
-from ...errors import InputError, MissingExtraError, StudyError
+from ...errors import InputError, StudyError, require
 from ...store import RunDirectory
 from .._executor import Example, Outcome, Rows, Tell, Unit
 from .._models import open_subject
@@ -111,6 +111,7 @@ class Probe(Study[Setup]):
     columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
+        require("sklearn", "scikit-learn", "probe")
         for task in self.tasks:
             if task not in TASKS:
                 raise InputError(f"expected tasks of {', '.join(TASKS)}, got {task!r}")
@@ -259,11 +260,8 @@ def _layer_of(unit: Unit) -> tuple[str, str] | None:
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
     """Heads are fitted with one thread each, which gives the same bits wherever it is done."""
-    try:
-        import sklearn  # noqa: F401 (the heads need it, and threadpoolctl comes with it)
-        from threadpoolctl import threadpool_limits
-    except ImportError:
-        raise MissingExtraError("scikit-learn", "probe") from None
+    from threadpoolctl import threadpool_limits  # scikit-learn brings it
+
     with warnings.catch_warnings(), threadpool_limits(1):
         # Whether it converged is recorded.
         warnings.filterwarnings("ignore", "lbfgs failed to converge")
