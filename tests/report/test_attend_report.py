@@ -47,7 +47,7 @@ def test_attend_reports_which_map_finds_the_planted_object(tmp_path: Path) -> No
     page = (out / "report.html").read_text("utf-8")
     assert "Which heat map finds the object" in page
     assert "random order" in page
-    assert "and so undefined: all of attention" in page
+    assert "undefined: all of attention" in page
     assert len(set(re.findall(r'id="(maps-\d-picture)"', page))) == 3
     with (out / "tables" / "attend-planted-direct-generative-layers.csv").open() as file:
         rows = list(csv.DictReader(file))
@@ -78,5 +78,5 @@ def test_maps_that_are_all_constant_are_a_report_of_nothing_found(tmp_path: Path
     assert main([*command, "--methods", "attention", "--out", str(out)]) == 0
     (section,) = compose(out).sections
     assert section.finding is None
-    assert "the same everywhere and so undefined: all of attention" in section.sentences[-1]
+    assert "constant maps, whose scores are undefined: all of attention" in section.sentences[-1]
     assert [figure.name for figure in section.figures if "leaders" in figure.name] == []

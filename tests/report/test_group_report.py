@@ -17,7 +17,7 @@ def test_group_reports_labels_groups_and_pictures(tmp_path: Path, capsys, monkey
     command = ["group", "planted:one-hot-patch", "squares:12", "--out", str(out), *options]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "Locations say which class they show: 1.00 against 0.00 with swapped prompts" in said
+    assert "Locations tell which class they show: 1.00 against 0.00 with swapped prompts" in said
     write_report(out)
     page = (out / "report.html").read_text("utf-8")
     assert "bound of the grid 1.00" in page

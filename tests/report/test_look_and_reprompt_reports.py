@@ -19,7 +19,7 @@ def test_look_reports_the_planted_head(tmp_path: Path) -> None:
     assert "Most in block 2, head 2: 1.00." in page
     (finding,) = compose(out).findings
     assert finding.figure == "0.56"
-    assert "in block 2" in finding.sentence
+    assert "block 2" in finding.sentence
     blind = tmp_path / "blind"
     options = ["--no-untrained"]
     assert main(["look", "planted:via-query", "squares:3", "--out", str(blind), *options]) == 0

@@ -30,7 +30,7 @@ class Hallucination(HallucinationFilter, Filter):
         paper = self.mode == "paper"
         rule = "as a substring" if paper else "as a whole word"
         what = "its patches of the centre square" if paper else "its pixels"
-        return f"the caption has it ({rule}), and not once {what} are {self.fill}"
+        return f"the caption names it ({rule}), but no longer once {what} are {self.fill}"
 
     def judge(self, view: SampleView, index: int) -> Verdict:
         if self.mode == "corrected" and not len(view.tokens(index)):

@@ -51,8 +51,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
             else f"Does the model look where {WHO[parts[0][0]]} look?"
         ),
         question=(
-            "For a word, a phrase or a sentence of a description: how far does a method's map of "
-            "the model agree with where the one who said or read it was looking just then?"
+            "For a word, a phrase or a sentence of a description: how well does a method's map "
+            "agree with where the person was looking while saying or reading it?"
         ),
         sentences=(
             *(
@@ -91,16 +91,16 @@ def _notes(rows: Sequence[Record]) -> tuple[str, ...]:
     told = (
         f"{READS[kind_of(rows)]} NCC is Pearson's correlation over pixels with the density of "
         "fixations; the shuffled AUC ranks fixations against those of other images, so that a "
-        "bias to the centre earns nothing.",
+        "bias to the centre gains nothing.",
         "Another text's map is the same method's map of another segment of the same description: a "
         "map that does not depend on the text scores the same there. Every map is scored against "
-        "each observer, then averaged; segments without a fixation are undefined and counted. "
-        "Intervals are over images.",
+        "each observer, and the scores are averaged; segments without a fixation are undefined and "
+        "counted. Intervals are over images.",
         "After Harshit and Tasdizen 2024, VISTA (arXiv 2410.04609).",
     )
     if {"human"} != set(values(rows, "provenance")):
         return (
-            "Not everything here is of people: simulated observers are drawn from the scenes' own "
+            "Not all observers here are people: simulated observers are drawn from the scenes' "
             "ground truth, and say nothing about where people look.",
             *told,
         )
@@ -222,9 +222,9 @@ def _ranking_sentences(run: StudyRun) -> list[str]:
             continue
         row, x = max(maps, key=lambda pair: pair[1].value)
         text = (
-            f"{run.label}: among an image's description and those of other images, its own has "
-            f"the map that is most like where {WHO[provenance]} looked for {percent_interval(x)} "
-            f"of the images with {method_name(row)} (chance {100 * float(row['chance'] or 0):.0f}%"
+            f"{run.label}: among the descriptions of this and other images, the map of its own is "
+            f"closest to where {WHO[provenance]} looked in {percent_interval(x)} of the images "
+            f"with {method_name(row)} (chance {100 * float(row['chance'] or 0):.0f}%"
         )
         known = [(FITS[str(r["method"])], y) for r, y in able if r["method"] in FITS]
         found.append(
@@ -247,15 +247,14 @@ def _ranking_tables(run: StudyRun) -> list[Table]:
     return [
         table(
             file_name("alignment", run.label, "ranking"),
-            f"{run.label}, a {KINDS[kind_of(rows)]}: which of several descriptions has the map "
-            "that is most like where the observers looked, with 95% intervals; ties share the "
-            "first place.",
+            f"{run.label}, a {KINDS[kind_of(rows)]}: the description whose map is closest to "
+            "where the observers looked, with 95% intervals; ties share the first place.",
             rows,
             (
                 cell("method", ranked_by, numeric=False),
                 text("weights"),
                 text("provenance", "observers", WHO),
-                shares("preferred", "own one first"),
+                shares("preferred", "own text first"),
                 cell(
                     "chance",
                     lambda row: "" if row["chance"] is None else f"{100 * row['chance']:.0f}%",

@@ -23,7 +23,7 @@ from ..runs import StudyRun
 from .figure import MEASURE_NAMES, SHORT, layers_figure, leaders_figure
 from .options import BASELINES
 
-NOUN = "attribution maps"
+NOUN = "saliency maps"
 TABLE_NOTE = "How well each map finds its object, by metric, with 95% intervals over images."
 
 TASK_NAMES = {
@@ -51,7 +51,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
         title="Which heat map finds the object",
         question=(
             "A map says which visual tokens an answer depends on. Of all methods and layers, "
-            "whose map lies on the object that the answer is about?"
+            "which one's map lies on the object that the answer is about?"
         ),
         sentences=tuple(sentence for task in tasks for sentence in _sentences(main, leaders, task)),
         figures=tuple(figures),
@@ -62,18 +62,18 @@ def section(runs: Sequence[StudyRun]) -> Section:
             for table in _tables(run, task, run is not main)
         ),
         notes=(
-            "Pointing: the map's largest value lies on the object (of several equal ones the share "
-            "that does). Mass: the share of the positive part that does. Average precision: of the "
-            "object's pixels, ordered by the map. Chance is the object's share of the pixels for "
-            "all three. Best IoU takes the threshold that suits the mask best: an upper bound.",
-            "Of methods that take a layer, an image counts at the layer that was best on the other "
-            "half of the images. Maps that are the same everywhere point nowhere: they are "
-            "undefined, left out and counted.",
-            "Finding the object is not the same as being faithful: an answer may well "
-            "depend on what lies around it. Insertion and deletion ask the model; the order of "
-            "the map “random” is their control. Attention, rollout, gradient times input and "
-            "SmoothGrad do not tell the planted models apart that any map should (retinoscope "
-            "check METHOD).",
+            "Pointing: the map's largest value lies on the object (among ties, the share that "
+            "does). Mass: the share of the positive part that lies on it. Average precision: of "
+            "the object's pixels, ordered by the map. Chance is the object's share of the pixels "
+            "for all three. Best IoU takes the threshold that suits the mask best: an upper bound.",
+            "For methods that take a layer, each image counts at the layer that was best on the "
+            "other half of the images. A constant map points nowhere: its scores are undefined, "
+            "left out and counted.",
+            "Finding the object is not the same as being faithful: an answer may well depend on "
+            "what surrounds it. Insertion and deletion test the model itself; their control is "
+            "the order of the map “random”. Attention, rollout, gradient times input and "
+            "SmoothGrad fail to tell planted models apart that every map should distinguish "
+            "(retinoscope check METHOD).",
         ),
         finding=attend_finding(main, leaders, tasks[0]) if tasks else None,
     )
@@ -167,7 +167,7 @@ def _faithful(summary: Sequence[Record], task: str) -> str:
         chance = interval(first(rows, method="random"), measure, "n_controls")
         parts.append(text + ("" if chance is None else f", random order {number_interval(chance)}"))
     n = max(int(number(row, "n_controls") or 0) for row in rows)
-    return f"curves of {n} targets: {'; '.join(parts)}"
+    return f"insertion and deletion over {n} targets: {'; '.join(parts)}"
 
 
 def _unchanged(summary: Sequence[Record], task: str) -> str:
@@ -184,8 +184,8 @@ def _unchanged(summary: Sequence[Record], task: str) -> str:
         values_of = [x.value for row, x in found if row["method"] == name]
         parts.append(f"{name} ({min(values_of):.2f} to {max(values_of):.2f} by layer)")
     return (
-        f"much the same map with random weights, which shows the architecture: {listing(parts)}, "
-        "Spearman's correlation"
+        "much the same map with random weights, so that it shows the architecture (Spearman's "
+        f"correlation): {listing(parts)}"
     )
 
 
@@ -198,7 +198,7 @@ def _undefined(leaders: Sequence[Record], summary: Sequence[Record], task: str) 
     parts += [f"all of {name}" for name in asked if name not in placed]
     if not parts:
         return ""
-    return f"maps that are the same everywhere and so undefined: {listing(parts)}"
+    return f"constant maps, whose scores are undefined: {listing(parts)}"
 
 
 def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Finding | None:
@@ -208,7 +208,7 @@ def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Findi
     if best is None or x is None:
         return None
     n = len(_followers(leaders, task, "pointing")) + 1
-    above = paired_test(best, "above", against="above another image's mask")
+    above = paired_test(best, "above", against="against another image's mask")
     together = _not_told_apart(leaders, task, "pointing")
     names = [str(row["method"]) for row in together]
     text = (
@@ -252,7 +252,7 @@ def _leaders_table(
     return table(
         file_name("attend", run.label, task, measure),
         f"{run.label}, {TASK_NAMES.get(task, task)}: {MEASURE_NAMES[measure]}, best method first, "
-        "with 95% intervals. Differences are of the same targets; the other mask is another "
+        "with 95% intervals. Differences are over the same targets; the other mask is another "
         "image's.",
         rows,
         (

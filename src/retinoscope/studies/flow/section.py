@@ -57,21 +57,21 @@ def section(runs: Sequence[StudyRun]) -> Section:
             *(
                 whole_table(
                     file_name("flow", run.label, "baseline"),
-                    f"{run.label}: what is said untouched, and by a copy with random weights.",
+                    f"{run.label}: the clean run, and that of a copy with random weights.",
                     run.extra("baseline"),
                 )
                 for run in runs
             ),
         ),
         notes=(
-            "F1: objects named under the block against objects named untouched, by whole words "
-            "with synonyms; 1.00 means that nothing is lost. Where both name none it is undefined "
-            "and left out.",
-            "The prompt's last position writes the first word. It counts either as part of the "
+            "F1: objects named under the block against those named in the clean run, as whole "
+            "words with synonyms; 1.00 means that nothing is lost. Where neither names any it is "
+            "undefined and left out.",
+            "The prompt's last position predicts the first word. It counts either as part of the "
             "question or as the first generated position; both readings are shown. Under the "
             "first, blocking image → generated cannot change an answer of one word.",
-            "Tokens before the image cannot hold any of it and belong to neither group. Random "
-            "edges: as many others, drawn from all of the prompt.",
+            "Tokens before the image cannot contain anything of it and belong to neither group. "
+            "Random edges: as many others, drawn from the whole prompt.",
             "After Kaduri et al. 2024 (arXiv 2411.17491) and Zhang et al. 2024 (arXiv 2411.18620).",
         ),
         finding=flow_finding(main, readings),
@@ -117,8 +117,9 @@ def _enough(run: StudyRun, readings: Sequence[str]) -> str:
     if row is None or x is None:
         return ""
     return (
-        f"With all edges from the image to text blocked but in one window of layers, most is kept "
-        f"by {row['place']}; on images that did not choose it, F1 is {number_interval(x)}."
+        "If all edges from the image to text are blocked except in one window of layers, "
+        f"{row['place']} keep most: F1 {number_interval(x)} on images that did not choose the "
+        "window."
     )
 
 
@@ -131,7 +132,7 @@ def _questions(rows: Sequence[Record], readings: Sequence[str]) -> str:
     if not parts:
         return ""
     return (
-        "Change of the right answer's probability at the last position "
+        "Change of the correct answer's probability at the last position "
         f"({READING_NAMES[readings[-1]]}): {', '.join(parts)}."
     )
 
@@ -146,8 +147,8 @@ def _untrained(run: StudyRun) -> str:
     if trained is None or untrained is None:
         return ""
     return (
-        f"Untouched, {run.label} names what is there with F1 {number_interval(trained)}; a copy "
-        f"with random weights {number_interval(untrained)}."
+        f"In the clean run, {run.label} names the objects of the image with F1 "
+        f"{number_interval(trained)}; a copy with random weights {number_interval(untrained)}."
     )
 
 
@@ -212,10 +213,12 @@ def _table(run: StudyRun, task: str, folded: bool) -> Table:
         "question": (
             numbers("probability_change", "probability"),
             numbers("rank_change", "rank"),
-            numbers("correct", "right"),
+            numbers("correct", "correct"),
         ),
     }[task]
-    what = "objects that are still named" if task == "description" else "change of the right answer"
+    what = (
+        "objects that are still named" if task == "description" else "change of the correct answer"
+    )
     return table(
         file_name("flow", run.label, task),
         f"{run.label}: {what}, edges blocked in all layers, with 95% intervals. Windows of layers "

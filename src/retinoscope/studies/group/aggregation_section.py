@@ -20,7 +20,7 @@ from ...report.style import SERIES
 from ..runs import StudyRun
 
 PAPER_NOTE = (
-    "Figures of the paper are those of Ranasinghe et al. 2022: other models on other data, for "
+    "The paper's numbers are those of Ranasinghe et al. 2022: other models on other data, for "
     "orientation. Its text tower starts from Sentence-T5, ours from random weights."
 )
 _SHORT = {
@@ -73,7 +73,7 @@ def aggregation_parts(run: StudyRun) -> tuple[list[str], list[Figure], list[Tabl
                 name="group-aggregation",
                 caption="By way of aggregation: mean over seeds, 95% intervals over images and "
                 "seeds. Below, the difference from the class token's with the same start (of "
-                "sub-sampling: from the same without it), and the paper's figure.",
+                "sub-sampling: from the same without it), and the paper's number.",
                 columns=(
                     Column("objective", numeric=False),
                     *(Column(_SHORT.get(measure, measure)) for measure in measures),

@@ -30,7 +30,7 @@ TABLE_NOTE = (
 _BACKGROUND = {
     "none": "pixels without an object do not count",
     "prompts": "background prompts compete",
-    "rest": "background is what the class words leave",
+    "rest": "background has the probability that the class words leave",
     "truth": "background is a class",
 }
 
@@ -57,8 +57,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         key="group",
         title="What belongs together",
         question=(
-            "Which class does each location of an image get from text, and which locations do "
-            "features put together without any?"
+            "Which class does each location of an image get from text, and which locations are "
+            "grouped by their features without text?"
         ),
         sentences=(*told, *sentences),
         figures=(*drawn, *figures),
@@ -72,17 +72,18 @@ def section(runs: Sequence[StudyRun]) -> Section:
             ),
         ),
         notes=(
-            "Mean IoU is that of the data set's confusion matrix. A class that is nowhere in truth "
-            "and predictions is left out; one that is predicted and nowhere counts 0. Ignored "
-            "pixels, and those that no location shows, count on neither side.",
-            "The bound is the largest IoU that each class can reach with one label for each whole "
-            "location; no method that is constant on locations can pass it. Constant is the best "
-            "single label for all pixels. Both use the truth.",
+            "Mean IoU is that of the data set's confusion matrix. A class that occurs neither in "
+            "the truth nor in predictions is left out; one that is predicted but never occurs "
+            "counts as 0. Ignored pixels, and those that no location covers, count on neither "
+            "side.",
+            "The bound is the largest IoU that each class can reach with one label per location; "
+            "no method with one label per location can exceed it. Constant is the best single "
+            "label for all pixels. Both use the truth.",
             "Swapped prompts give each class the prompt (or word, or map) of another one.",
             "Overlap of groups is the Jaccard index of an instance with the group that fits it "
-            "best (the truth chooses it) and with the one it gets in a one-to-one matching. Groups "
-            "that know nothing of features overlap too: the difference is taken from the strongest "
-            "of random groups, Voronoi blobs and superpixels.",
+            "best (chosen with the truth) and with its group in a one-to-one matching. Groups "
+            "made without features overlap, too: the difference is taken from the strongest of "
+            "random groups, Voronoi blobs and superpixels.",
             "After Ranasinghe et al. 2022 (arXiv 2210.09996).",
             *((PAPER_NOTE,) if told else ()),
         ),
@@ -156,8 +157,8 @@ def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> 
 def grouping_finding(rows: Sequence[Record]) -> Finding | None:
     """Against the strongest null; top-down where there is text, else bottom-up."""
     for kind, claim, said in (
-        ("top-down", "locations say which class they show", _of_labels),
-        ("bottom-up", "features put objects together", _of_groups),
+        ("top-down", "locations tell which class they show", _of_labels),
+        ("bottom-up", "features group the pixels of objects", _of_groups),
     ):
         asked = [row for row in _asked(rows, kind) if row["candidates"] in (None, "all")]
         best = _best(asked)
@@ -239,7 +240,7 @@ def _bottom_up(rows: Sequence[Record]) -> tuple[tuple[Column, ...], tuple[tuple[
     columns = (
         *(Column(name, numeric=False) for name in ("groups", "weights")),
         *(Column(name) for name in ("best match", "one to one", "minus strongest null")),
-        *(Column(name) for name in ("bound", "groups an image", "instances", "undefined")),
+        *(Column(name) for name in ("bound", "groups per image", "instances", "undefined")),
     )
     shown = tuple(
         (

@@ -27,8 +27,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         key="look",
         title="Where a word looks while it is written",
         question=(
-            "Of the attention that a generated word gives to the image, how much lies on the "
-            "object that it names, and in which blocks and heads?"
+            "Of the attention from a generated word to the image, how much lies on the object that "
+            "the word names, and in which blocks and heads?"
         ),
         sentences=tuple(_sentence(main, kind) for kind in kinds),
         figures=(
@@ -37,9 +37,9 @@ def section(runs: Sequence[StudyRun]) -> Section:
         ),
         tables=tuple(_table(run, kind, run is not main) for run in runs for kind in kinds),
         notes=(
-            "Attention to the visual tokens is scaled to add up to 1 in each row, head and word. "
+            "Attention to the visual tokens is scaled to sum to 1 in each row, head and word. "
             "Chance is the object's share of the visual tokens; the shuffled mask is another "
-            "image's. A head that gives the image nothing is left out and counted.",
+            "image's. A head without attention to the image is left out and counted.",
             "The row that predicts a word and the row of the word itself are both shown: a method "
             "that reads attention at a generation step reads one or the other.",
             "After Kaduri et al. 2024 (arXiv 2411.17491).",
@@ -60,12 +60,15 @@ def _sentence(run: StudyRun, kind: str) -> str:
     if found is None:
         return f"{run.label}, {ROW_NAMES[kind]}: no attention to the image at all."
     row, x = found
-    text = f"{run.label}, {ROW_NAMES[kind]}: most mass on the object in {_block(row['place'])}; on "
-    text += f"images that did not choose the block {percent_interval(x)}"
+    text = f"{run.label}, {ROW_NAMES[kind]}: {_block(row['place'])} has the largest share of the "
+    text += f"attention on the object, {percent_interval(x)} on images that did not choose it"
     if control := interval(row, "control"):
         text += f", another image's mask {percent_interval(control)}"
     own = _in_block(run.summary, kind, row)
-    for name, label in (("chance", "chance"), ("peak", "the largest token lies on it for")):
+    for name, label in (
+        ("chance", "chance"),
+        ("peak", "the token with most attention is on the object for"),
+    ):
         if other := interval(own, name):
             text += f"; {label} {percent_interval(other)}"
             text += " of the words" if name == "peak" else ""
@@ -113,12 +116,12 @@ def _table(run: StudyRun, kind: str, folded: bool) -> Table:
             count("layer", "block"),
             text("weights"),
             shares("to_image", "to the image"),
-            shares("inside", "mass inside"),
+            shares("inside", "share inside"),
             shares("peak", "peak inside"),
             shares("chance"),
-            shares("shuffled_inside", "mass, shuffled mask"),
+            shares("shuffled_inside", "share, shuffled mask"),
             shares("shuffled_peak", "peak, shuffled mask"),
-            shares("difference", "mass minus shuffled"),
+            shares("difference", "share minus shuffled"),
             count("n", "words"),
         ),
         rows,

@@ -55,8 +55,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
         key="probe",
         title="What is where",
         question=(
-            "What do frozen layers say of what is shown, and what of where it is, when light heads "
-            "of one size read both?"
+            "What do frozen layers hold about what is shown, and what about where it is, as read "
+            "by light heads of one size?"
         ),
         sentences=tuple(_sentences(main)),
         figures=tuple(figure for figure in figures if figure is not None),
@@ -81,7 +81,7 @@ def _best(run: StudyRun, task: tuple[str, str]) -> Record | None:
 def _sentences(run: StudyRun) -> list[str]:
     found = _verdicts(run)
     for task, measure, what in (
-        (*SEMANTICS, "the name of an object, its mask given"),
+        (*SEMANTICS, "the name of an object, given its mask"),
         ("present", "map", "the names in an image, from the mean of its locations"),
         (*LOCALISATION, "object or background at each location"),
         ("instances", "pq", "which locations belong to one object"),
@@ -158,7 +158,7 @@ def _verdicts(run: StudyRun) -> list[str]:
         if rows:
             best = [f"{name} {percent(value)}" for name, value in _from_the_best(rows)]
             found.append(
-                f"Of {len(rows)} pairs of encoders, {len(_apart(rows))} are told apart by {axis} "
+                f"Of {len(rows)} pairs of encoders, {len(_apart(rows))} differ in {axis} "
                 f"({task[0]}); from the highest: {listing(best)}."
             )
     return found
@@ -193,7 +193,7 @@ def probe_finding(run: StudyRun) -> Finding | None:
         sentence,
         tests,
         figure=percent(x.value),
-        versus=f"of names right, foreground IoU {percent(y.value)}",
+        versus=f"of names correct, foreground IoU {percent(y.value)}",
     )
 
 
@@ -215,8 +215,8 @@ def _compared(run: StudyRun) -> Finding | None:
     sentence = (
         f"Highest in names: {best[0][0]}, {percent(best[0][1])}; lowest: {best[-1][0]}, "
         f"{percent(best[-1][1])}. Highest in places: {where[0][0]}, {percent(where[0][1])} IoU; "
-        f"lowest: {where[-1][0]}, {percent(where[-1][1])}. Pairs whose 95% interval excludes 0, "
-        f"one by one: {len(_apart(names))} of {len(names)} by names, {len(_apart(places))} of "
+        f"lowest: {where[-1][0]}, {percent(where[-1][1])}. Pairs whose 95% interval excludes 0 "
+        f"(uncorrected): {len(_apart(names))} of {len(names)} by names, {len(_apart(places))} of "
         f"{len(places)} by places"
     )
     return make_finding(
@@ -342,7 +342,7 @@ def _left_out(run: StudyRun) -> Table | None:
     keys = ("task", "what", "why", "n")
     return Table(
         file_name("probe", run.label, "left-out"),
-        f"{run.label}: what was not asked about, and why; it is in no average.",
+        f"{run.label}: what was left out of all averages, and why.",
         (*(Column(name, numeric=False) for name in keys[:3]), Column("cases")),
         tuple(tuple(str(one[key]) for key in keys) for one in found[:_SHOWN]),
         tuple(found),
@@ -387,19 +387,19 @@ def _notes(run: StudyRun) -> tuple[str, ...]:
     images = facts.get("images") or {}
     used = {str(row["measure"]) for row in run.summary}
     return (
-        f"Images: {images.get('train')} train, {images.get('val')} choose the penalty, "
+        f"Images: {images.get('train')} train, {images.get('val')} choose the regularisation, "
         f"{images.get('test')} are scored once ({images.get('dense_test')} of them at every "
         f"location). Features are brought to {facts.get('width')} dimensions by a fixed random "
-        "matrix where they are wider, so that all heads of a task have one size, and are scaled by "
-        "the training images.",
+        "matrix where they are wider, so that all heads of a task have one size, and are "
+        "standardised with the training images.",
         "Measures: "
         + "; ".join(f"{name}: {what}" for name, what in PROBE_MEASURES.items() if name in used)
         + ". Classes without positives in a split are left out and listed, never averaged in.",
-        "Control labels are random ones, one for each kind of case (Hewitt and Liang 2019, arXiv "
-        "1909.03368): what a head can only memorise. Where a name has one look, they are as easy "
-        "as the name itself. Random weights, raw pixels and these labels are of the first probe "
-        "seed.",
-        "After Li et al. 2022 (arXiv 2212.00281). No number of that paper is known to us.",
+        "Control labels are random, one for each kind of case (Hewitt and Liang 2019, arXiv "
+        "1909.03368), so a head can only memorise them. Where a name has one appearance, they are "
+        "as easy as the name itself. Random weights, raw pixels and these labels are run with the "
+        "first probe seed only.",
+        "After Li et al. 2022 (arXiv 2212.00281). None of that paper's numbers could be found.",
     )
 
 

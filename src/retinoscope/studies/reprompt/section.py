@@ -23,9 +23,7 @@ from ...report.tables import count, plain_number, share, shares, table, text
 from ..runs import StudyRun
 
 NOUN = "image re-prompting"
-TABLE_NOTE = (
-    "accuracy: share of right answers from what is kept of the context, with its 95% interval."
-)
+TABLE_NOTE = "accuracy: share of correct answers from the reduced context, with its 95% interval."
 
 _NAMES = {
     "attention": "most attention",
@@ -42,17 +40,16 @@ def section(runs: Sequence[StudyRun]) -> Section:
         title="How few visual tokens are enough: image re-prompting",
         question=(
             "After a description, only the text and the visual tokens that it attended to most "
-            "stay in the context. How many new questions are still answered?"
+            "stay in the context. How many new questions are still answered correctly?"
         ),
         sentences=tuple(_sentences(main.summary, main.label)),
         figures=(_curve(main.summary),),
         tables=tuple(_table(run, run is not main) for run in runs),
         notes=(
-            "In each block the tokens with most attention there are kept, so that the union over "
-            "blocks is larger than the share. The description itself is not kept. “Asked on its "
-            "own” is the ordinary prompt, without a description before it. A share counts as "
-            "enough where, on the same questions, its accuracy is not significantly below the "
-            "whole context's.",
+            "Each block keeps the tokens with most attention there, so the union over blocks is "
+            "larger than the share. The description itself is not kept. “Asked on its own” is the "
+            "ordinary prompt, without a description before it. A share counts as enough if its "
+            "accuracy on the same questions is not significantly below that of the whole context.",
             "After Kaduri et al. 2024 (arXiv 2411.17491).",
         ),
         finding=reprompt_finding(main.summary, main.label),
@@ -130,7 +127,7 @@ def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
         f"{sentence}. {enough}",
         tests,
         figure=percent(x.value),
-        versus=f"of new questions right with {percent(share)} of the visual tokens, "
+        versus=f"of new questions correct with {percent(share)} of the visual tokens, "
         f"{percent(number(row, 'bytes_share') or 0)} of the cache",
     )
 
@@ -172,8 +169,8 @@ def _table(run: StudyRun, folded: bool) -> Table:
             plain_number("n_kept", "tokens a block", 0),
             share("union"),
             share("bytes_share", "cache"),
-            shares("accuracy", "questions right"),
-            shares("pairs_right", "images all right"),
+            shares("accuracy", "questions correct"),
+            shares("pairs_right", "images all correct"),
             shares("difference", "minus random"),
             count("n"),
         ),

@@ -16,9 +16,9 @@ from ...report.rows import first, interval, number, pick
 from ..group.aggregation_section import PAPER_NOTE
 from ..runs import StudyRun
 
-NOUN = "objects on other grounds"
+NOUN = "objects on other backgrounds"
 TABLE_NOTE = (
-    "value: accuracy on matched and mismatched grounds, their gap, and the worst group, with "
+    "value: accuracy on matched and mismatched backgrounds, their gap, and the worst group, with "
     "95% intervals over images and seeds."
 )
 
@@ -42,25 +42,27 @@ def section(runs: Sequence[StudyRun]) -> Section:
             )
         )
     sentences = [
-        f"{row['objective']}, gap of a right {row['group']} between grounds: {number_interval(x)}."
+        f"{row['objective']}, gap of a correct {row['group']} between backgrounds: "
+        f"{number_interval(x)}."
         for row in pick(rows, measure="gap")
         if (x := interval(row, "value"))
     ]
     return Section(
         key="spurious",
-        title="The object or the ground",
+        title="The object or the background",
         question=(
-            "Trained where objects and grounds go together in 95 of 100 scenes: what does a model "
-            "name when the ground is swapped?"
+            "A model was trained where object and background match in 95 of 100 scenes. What does "
+            "it name when the background is swapped?"
         ),
         sentences=tuple(sentences),
         tables=(
             Table(
                 name="spurious",
-                caption="Accuracy by ground, mean over seeds, 95% intervals over images and seeds.",
+                caption="Accuracy by background: mean over seeds, 95% intervals over images and "
+                "seeds.",
                 columns=(
                     Column("objective", numeric=False),
-                    Column("right is", numeric=False),
+                    Column("correct is", numeric=False),
                     Column("measure", numeric=False),
                     Column("value"),
                     Column("minus grounded-class"),
@@ -71,10 +73,10 @@ def section(runs: Sequence[StudyRun]) -> Section:
             ),
         ),
         notes=(
-            "Matched is the ground that the object goes with, mismatched the other; the same "
+            "Matched is the background that the object goes with, mismatched the other; the same "
             "objects are shown on both, pixel for pixel. The worst group is the least accurate of "
-            "the four of side and ground.",
-            PAPER_NOTE + " They are the paper's for waterbirds (Waterbirds, zero-shot).",
+            "the four groups of side and background.",
+            PAPER_NOTE + " They are those for waterbirds (Waterbirds, zero-shot).",
         ),
         finding=spurious_finding(rows),
     )
@@ -89,9 +91,9 @@ def spurious_finding(rows: Sequence[Record]) -> Finding | None:
     other = first(rows, objective="grounded-class", measure="gap", group="side")
     theirs = interval(other, "value")
     return make_finding(
-        "the maximum depends less on the ground",
-        f"Gap in accuracy between an object's own ground and the other: {number_interval(mine)} "
-        "with the maximum"
+        "the maximum depends less on the background",
+        "Gap in accuracy between an object's own background and the other: "
+        f"{number_interval(mine)} with the maximum"
         + (f", {number_interval(theirs)} with the class token" if theirs else "")
         + f", over images and {gap['seeds']} seeds",
         [test],
