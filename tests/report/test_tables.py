@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from retinoscope.report.blocks import TO
+from retinoscope.report.blocks import TO, Interval, number_interval
 from retinoscope.report.tables import (
     cell,
     count,
@@ -70,3 +70,8 @@ def test_a_summary_is_shown_as_it_is() -> None:
     assert made.rows[0] == ("trained", "0.5", "0.4", "0.6", "3", "")
     assert not made.columns[0].numeric
     assert whole_table("name", "", []).rows == ()
+
+
+def test_an_interval_below_zero_has_no_dash_between_its_ends() -> None:
+    assert number_interval(Interval(0.45, 0.38, 0.52, 9, 9, 0.95, "")) == f"0.45 (0.38{TO}0.52)"
+    assert number_interval(Interval(-0.001, -0.52, 0.38, 9, 9, 0.95, "")) == "0.00 (-0.52 to 0.38)"

@@ -148,8 +148,11 @@ def percent_interval(x: Interval) -> str:
 
 
 def number_interval(x: Interval, digits: int = 2) -> str:
-    """ "0.45 (0.38-0.52)", with an en dash."""
-    return f"{x.value:.{digits}f} ({x.low:.{digits}f}{TO}{x.high:.{digits}f})"
+    """ "0.45 (0.38-0.52)", with an en dash; "-0.45 (-0.52 to -0.38)"."""
+    # Avoids "-0".
+    value, low, high = (round(end, digits) + 0.0 for end in (x.value, x.low, x.high))
+    to = " to " if low < 0 else TO
+    return f"{value:.{digits}f} ({low:.{digits}f}{to}{high:.{digits}f})"
 
 
 def signed(x: Interval, digits: int = 2, scale: float = 1.0) -> str:
