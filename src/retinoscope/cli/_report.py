@@ -10,9 +10,9 @@ from ._say import say
 def report(folder: Path, /) -> None:
     """Write the report of a finished study, of a reproduction, or of a folder of studies.
 
-    Writes report.html (a single file that opens offline), tables/*.csv and figures/*.svg into the
-    folder. All studies in it go into one report, several models side by side; the report of a
-    reproduction also gives the paper's numbers.
+    Writes report.html (a single file that opens offline), the tables (CSV) and the figures (SVG)
+    into the folder. All studies in it go into one report, several models side by side; the report
+    of a reproduction also gives the paper's numbers.
 
     For example:
 
