@@ -3,6 +3,8 @@
 import json
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from retinoscope.answers.hallucination import HallucinationFilter
@@ -297,6 +299,11 @@ def test_results_open_from_the_folder_alone(name, seer, make_samples, tmp_path):
         assert example["sets"]
     assert len({example["sample"] for example in read.examples()}) == 2
     json.dumps(read.manifest)
+    # As another version wrote it.
+    older = read.table.append_column("condition", pa.array(["object"] * read.n_rows))
+    pq.write_table(older, tmp_path / "run" / "results.parquet")
+    with pytest.raises(InputError, match=r"'condition'.* again with another --out"):
+        open_results(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,11 @@ from retinoscope.store._fingerprint import (
 )
 from retinoscope.store._manifest import installed_versions, new_manifest, read_manifest
 from retinoscope.store._read import ResultsScan, read_results, scan_results
-from retinoscope.store._rows import Row, Scalar, Value
+from retinoscope.store._rows import ROW_KEYS, Row, Scalar, Value
 from retinoscope.store._schema import first_fault
 
 __all__ = [
+    "ROW_KEYS",
     "Json",
     "ResultsScan",
     "Row",

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from retinoscope.errors import InputError
 
-KEY, ROW = "sample_key", "sample_row"
+KEY, ROW = ROW_KEYS = "sample_key", "sample_row"
 """Columns added by the store: the sample's key, and the row's number within the sample."""
 
 Scalar = None | bool | int | float | str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .. import arguments
 from ..errors import InputError
-from ..store import Json, ResultsScan, read_manifest, read_results, scan_results
+from ..store import ROW_KEYS, Json, ResultsScan, read_manifest, read_results, scan_results
 from ._outside import check_kinds, evaluating, examples_in
 from .registry import STUDIES, columns_of, summaries_of
 
@@ -186,6 +186,14 @@ def open_results(path: str | Path) -> Results:
         raise InputError(
             f"{results.scan.file}: expected the columns 'sample' and 'error', got none called "
             f"{lacking[0]!r}: restore the file"
+        )
+    from ._unknown_words import UNKNOWN
+
+    known = {*columns_of(results.study), UNKNOWN, *ROW_KEYS}
+    if strange := [name for name in results.scan.schema.names if name not in known]:
+        raise InputError(
+            f"{results.scan.file}: expected the columns of this version, got one called "
+            f"{strange[0]!r}: give the study's command again with another --out"
         )
     check_kinds(results.scan.schema, results.scan.file, columns_of(results.study))
     return results
