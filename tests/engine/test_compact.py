@@ -74,10 +74,10 @@ def test_what_cannot_be_kept_or_asked_is_refused(turns: tuple[Run, Run]) -> None
         with pytest.raises(InputError, match="block 7"):
             compact_context(first, [*everything[:7], wrong])
     context = compact_context(first, everything)
-    with pytest.raises(InputError, match="goes on"):
+    with pytest.raises(InputError, match="continues"):
         context.answer(first)
     other = first.vlm.run(first.vlm.prompt(scenes(1)[0].image, "What color is the car in this?"))
-    with pytest.raises(InputError, match="begins with"):
+    with pytest.raises(InputError, match="starts with"):
         compact_context(first, everything).answer(other)
     # The same words, and another image in the same places.
     elsewhere = first.vlm.run(first.vlm.prompt(scenes(2)[1].image, "Describe this image."))

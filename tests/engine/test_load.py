@@ -97,7 +97,7 @@ def test_a_folder_without_a_processor(copied: Path) -> None:
 def test_wrong_use(tiny: rs.VLM) -> None:
     _refused(None, "got neither")
     _refused("pocket", "got both", model=tiny.model)
-    with pytest.raises(rs.InputError, match="beside a loaded model"):
+    with pytest.raises(rs.InputError, match="with a loaded model"):
         rs.load(model=tiny.model, processor=tiny.processor, device="cpu")
 
 

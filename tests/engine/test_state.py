@@ -240,7 +240,7 @@ def test_what_mixes_two_states_is_refused(vlm: rs.VLM, square: Image.Image) -> N
     assert new.counterfactuals([rs.Ablate(new.image.at([1]), mean)]).logits.isfinite().all()
     _projector(vlm.model).weight[3] = 0
     newest = vlm.run(vlm.prompt(square, TEXT))
-    with pytest.raises(rs.InputError, match="taken with other weights"):
+    with pytest.raises(rs.InputError, match="computed with other weights"):
         newest.counterfactuals([rs.Ablate(newest.image.at([1]), mean)])
 
 

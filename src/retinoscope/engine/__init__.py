@@ -7,7 +7,7 @@
     effects.logits, effects.generate().texts
 
 A counterfactual computes only the rows that its interventions can change; the rest is read from the
-clean run. `exact="reference"` is the plain full forward pass with hooks, its oracle.
+clean run. `exact="reference"` runs the plain full forward pass with hooks, the oracle in tests.
 
 From the outside in: `_load` and `_check` make a `VLM`; a `Run` is one `_clean` pass. What both hold
 lies in `_base_vlm` and `_base_run`, on which everything else builds: `_resolve` turns interventions

@@ -1,4 +1,4 @@
-"""Attention rows on demand: only the rows asked for, from a pass's keys and residuals."""
+"""Attention rows on demand: only those asked for, from a pass's keys and residuals."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._resolved import BlockedEdges, blocked_mask
 
 @dataclass(frozen=True, eq=False)
 class _ReadableKeys:
-    """Keys that rows can read, and which of them each row may read."""
+    """Keys that the rows can read, and which of them each row may read."""
 
     keys: Float[Tensor, "kv_head key d_head"]
     allowed: Bool[Tensor, "head query key"]
@@ -37,16 +37,17 @@ class _StopWithWeights(Exception):
 def attention_rows(
     clean: Clean, layer: int, rows: tuple[int, ...], blocked: tuple[BlockedEdges, ...] = ()
 ) -> Float[Tensor, "head query key"]:
-    """Attention weights of one block for some queries, after the softmax.
+    """Returns the attention weights of one block for some queries, after the softmax.
 
     Args:
-        clean: the pass, which may itself have been one under interventions.
+        clean: the pass, which may itself have run under interventions.
+        layer: the block.
         rows: positions of the queries.
         blocked: edges that were blocked in that pass.
 
     Raises:
-        CapabilityError: the block's attention does not go through the library's interface.
-        NonFiniteError: weights that are NaN.
+        CapabilityError: the block's attention does not use the library's interface.
+        NonFiniteError: the weights are NaN.
     """
     adapter = clean.adapter
     index = torch.tensor(rows)
@@ -65,8 +66,8 @@ def attention_rows(
             raise not_finite(adapter.model, where) from None
         return stop.weights
     raise CapabilityError(
-        f"layer {layer} ({type(adapter.decoder.layers[layer]).__name__}) does not attend through "
-        "the library's attention interface, so its weights cannot be read: choose other layers"
+        f"layer {layer} ({type(adapter.decoder.layers[layer]).__name__}) does not use the "
+        "library's attention interface, so its weights cannot be read: choose other layers"
     )
 
 

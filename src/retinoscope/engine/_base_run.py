@@ -57,12 +57,12 @@ class BaseRun(ABC):
 
     @cached_property
     def tokens(self) -> list[str]:
-        """The token at each position as text, a leading space kept."""
+        """The token at each position as text, with its leading space."""
         return self.adapter.vocabulary.texts(self.inputs.input_ids.tolist())
 
     @property
     def ending(self) -> str:
-        """The text of the last few tokens, which the continuation follows."""
+        """The text of the last few tokens, before the continuation."""
         return self.adapter.vocabulary.ending(self.inputs.input_ids.tolist())
 
     @property
@@ -82,19 +82,19 @@ class BaseRun(ABC):
         """The visual tokens of the first image.
 
         Raises:
-            InputError: a prompt without an image.
-            CapabilityError: a family whose visual tokens have no positions.
+            InputError: the prompt has no image.
+            CapabilityError: the family's visual tokens have no positions.
         """
         if not self.images:
             raise self.adapter.no_visual(self.inputs)
         return self.images[0]
 
     def soft_origin(self, image: int = 0) -> SoftOrigin:
-        """The patches that the learned queries of an image's visual tokens attended to.
+        """Returns the patches to which the learned queries of an image's visual tokens attended.
 
         Raises:
-            InputError: no such image.
-            CapabilityError: a family whose visual tokens have boxes.
+            InputError: there is no such image.
+            CapabilityError: the family's visual tokens have boxes.
         """
         if not self.images:
             raise self.adapter.no_visual(self.inputs)
@@ -103,17 +103,17 @@ class BaseRun(ABC):
         return self.adapter.soft_origin(self.images[image].size, self.inputs.pixels[image])
 
     def require_current(self, *, values: bool = True) -> None:
-        """Refuses to mix what this run holds with another state of the model.
+        """Refuses to combine this run's results with another state of the model.
 
-        What a run holds (logits, hidden states, embeddings) can be read at any time; whatever else
-        is computed of it calls this first.
+        What a run holds (logits, hidden states, embeddings) can be read at any time; everything
+        else that is computed from it calls this first.
 
         Args:
-            values: also compare values of the weights, as whatever computes does.
+            values: also compare the values of the weights, which everything that computes needs.
 
         Raises:
-            InputError: weights, modules, configuration or autocast changed since the run was made,
-                or hooks that do not only look on were put on or taken off.
+            InputError: weights, modules, configuration or autocast have changed since the run was
+                made, or hooks that do more than read were added or removed.
         """
         self.adapter.require(self._clean.state, "run", self._clean.alike_under, values=values)
 
@@ -123,15 +123,15 @@ class BaseRun(ABC):
         return NamedPositions(self.sequence, self.inputs)
 
     def hidden(self, layer: int, positions: Where = None) -> Float[Tensor, "token d_model"]:
-        """Residual stream at `positions` (all by default).
+        """Returns the residual stream at `positions` (all by default).
 
         Layer 0 is the decoder's input, layer L the output of the last block, before the final norm.
-        Layer l is what block l reads: what the model adds between two blocks (DeepStack of
-        Qwen3-VL) is in it. The library's `output_hidden_states` is the same but for that: it keeps
-        what block l - 1 handed on, before anything is added.
+        Layer l is the input of block l, including what the model adds between two blocks
+        (DeepStack of Qwen3-VL). The library's `output_hidden_states` differs only there: it holds
+        the output of block l - 1, before anything is added.
 
         Raises:
-            InputError: no such layer or position.
+            InputError: there is no such layer or position.
         """
         layer = whole(layer, "layers", 0, self.adapter.n_layers)
         states = self._clean.states(layer)
@@ -144,14 +144,17 @@ class BaseRun(ABC):
         *,
         kernel: Literal["torch", "triton"] = "torch",
     ) -> Lens:
-        """The logit lens at `positions` (all by default); see `Lens`.
+        """Returns the logit lens at `positions` (all by default); see `Lens`.
 
         Args:
+            top_k: number of words per position.
+            positions: where to read.
             kernel: "triton" is one fused kernel on CUDA.
 
         Raises:
-            InputError: no such position, or `top_k` below 1 or above the vocabulary's size.
-            CapabilityError: a kernel that this device or model does not allow.
+            InputError: there is no such position, or `top_k` is not between 1 and the vocabulary's
+                size.
+            CapabilityError: this device or model does not support the kernel.
         """
         rows = tuple(range(self.n)) if positions is None else self._places(positions)
         self.require_current()
@@ -159,7 +162,7 @@ class BaseRun(ABC):
             [self._clean.states(layer)[list(rows)] for layer in range(self.adapter.n_layers + 1)]
         )
         lens = logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
-        # Weakly: many lenses must not keep the caches of their runs.
+        # A weak reference: many lenses must not keep the caches of their runs alive.
         return replace(lens, _sequence=self.sequence, _of=ref(self), _state=self._clean.state)
 
     def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
@@ -168,12 +171,12 @@ class BaseRun(ABC):
         if isinstance(where, TokenSet):
             if where.sequence is not self.sequence:
                 raise InputError("expected positions of this run, got a token set of another run")
-            found = where.positions
+            places = where.positions
         else:
-            found = wholes(where, "positions", 0, self.n - 1, Position)
-        if not found:
+            places = wholes(where, "positions", 0, self.n - 1, Position)
+        if not places:
             raise InputError(f"expected positions from 0 to {self.n - 1}, got none")
-        return found
+        return places
 
     @abstractmethod
     def with_continuation(self, token_ids: Sequence[int]) -> Self:
@@ -191,12 +194,12 @@ class NamedPositions(Mapping[str, TokenSet]):
     """Token sets of a run by name.
 
     "last": the last position. "image": all visual tokens. "text": all others. "question": the
-    user's own words, without the conversation's markers (of a raw prompt: everything after the last
-    image). "generated": what the model wrote itself, empty unless the run came from
+    user's own text, without the conversation's markers (of a raw prompt: everything after the last
+    image). "generated": the model's own tokens, empty unless the run was made by
     `generation.run()`.
 
     Raises:
-        CapabilityError: "question" with a tokenizer that cannot tell.
+        CapabilityError: "question", if the tokenizer does not report where it is.
         InputError: another name.
     """
 
@@ -219,7 +222,7 @@ class NamedPositions(Mapping[str, TokenSet]):
         if name == "question":
             if inputs.question is None:
                 raise CapabilityError(
-                    "this tokenizer does not say where the question's tokens are: use "
+                    "this tokenizer does not report where the question's tokens are: use "
                     "run.positions['text']"
                 )
             return TokenSet.of(self._sequence, inputs.question)

@@ -1,4 +1,4 @@
-"""What a vision-language model is and reads, before anything is run."""
+"""A vision-language model with its prompts and images, before it runs anything."""
 
 from __future__ import annotations
 
@@ -55,20 +55,20 @@ class BaseVLM:
     def check(self) -> None:
         """Checks the model against its adapter and records in `capabilities` what is exact.
 
-        Done by `load`, and again by itself when modules or the configuration change.
+        Called by `load`, and again automatically when modules or the configuration change.
 
         Raises:
-            CapabilityError: what does not hold.
+            CapabilityError: a check failed.
         """
         self._checked = True
         self.capabilities = self_check(self.adapter, self.capabilities)
 
     def state(self) -> ModelState:
-        """The state that the model is in now: which weights, modules, configuration and hooks.
+        """Returns the model's current state: weights, modules, configuration and hooks.
 
         Raises:
             InputError: a module is in training mode.
-            CapabilityError: modules or configuration changed, and the check at load fails now.
+            CapabilityError: modules or configuration have changed, and now a check fails.
         """
         now, before = self.adapter.state(), self._state
         if now is not before:
@@ -81,16 +81,16 @@ class BaseVLM:
         return now
 
     def weights_changed(self) -> None:
-        """Tells that weights were edited in a way that cannot be detected; see `docs/engine.md`.
+        """Declares that weights were edited in a way that cannot be detected; see `docs/engine.md`.
 
-        What was computed before is then treated as of another model. Also lets go of the weights of
-        before, which are held until the next run otherwise.
+        Earlier results are then treated as those of another model. Also releases the old weights,
+        which are otherwise held until the next run.
         """
         self.adapter.watch.changed()
 
     @property
     def knows(self) -> KnownWorld | None:
-        """The pictures and words that an embedded model was made for; None for other models."""
+        """The pictures and words for which an embedded model was made; None for other models."""
         return world_of(self.name)
 
     @property
@@ -129,20 +129,20 @@ class BaseVLM:
         *,
         raw: bool = False,
     ) -> Prompt:
-        """A prompt in the model's conversation format.
+        """Makes a prompt in the model's conversation format.
 
         Args:
             image: a path, PIL image, array or bytes; several of them; or None for text only.
-            text: the user's words.
-            prefill: the beginning of the answer, which the model goes on from.
+            text: the user's text.
+            prefill: the beginning of the answer, which the model continues.
             raw: `text` is the whole prompt already, with one image placeholder per image; the
                 question is then everything after the last image.
 
         Raises:
-            InputError: an image that cannot be read, a text or prefill that is none or an empty
-                one, special tokens in a text that is not raw, another number of image placeholders
-                than of images, or more positions than the model's context has.
-            CapabilityError: a chat template that changes the text.
+            InputError: an image cannot be read, text or prefill are empty or not a text, a text
+                that is not raw contains special tokens, the numbers of image placeholders and
+                images differ, or the prompt exceeds the model's context.
+            CapabilityError: the chat template changes the text.
 
         Warns:
             UnknownWordsWarning: the tokenizer does not know a word; see `Prompt.unknown`.
@@ -156,7 +156,7 @@ class BaseVLM:
         images = tuple(open_image(source) for source in sources)
         if arguments.flag(raw, "raw"):
             if prefill is not None:
-                raise InputError("expected no prefill beside a raw prompt: write it into the text")
+                raise InputError("expected no prefill with a raw prompt: write it into the text")
             formatted = Formatted(text, (self.adapter.after_images(text), len(text)))
         else:
             formatted = self.adapter.format(text, len(images), prefill)
@@ -169,9 +169,9 @@ class BaseVLM:
         return Prompt(images, text, prefill, formatted.text, inputs, unknown)
 
     def _embedded(self, inputs: Inputs) -> Float[Tensor, "token d_model"]:
-        """The decoder's input: the tokens' embeddings, the images in their places."""
+        """Returns the decoder's input: token embeddings with the images in their places."""
         embeddings = self.adapter.embedding(inputs.input_ids.to(self.device)).clone()
-        # A family may read its images elsewhere than at positions.
+        # Some families read their images elsewhere than at positions.
         images = inputs.encoded if inputs.image_positions else ()
         for positions, image in zip(inputs.image_positions, images, strict=True):
             n_tokens = len(image.embeddings)
@@ -186,27 +186,27 @@ class BaseVLM:
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def encode(self, images: Sequence[ImageSource]) -> list[Float[Tensor, "token d_model"]]:
-        """The visual tokens of each image, all encoded as one batch; nothing is kept.
+        """Returns the visual tokens of each image, encoded as one batch and not cached.
 
-        Only what stands at the images' positions: `encode_whole` gives what else belongs to them.
+        Only the embeddings at the images' positions: `encode_whole` returns everything else too.
 
         Raises:
-            InputError: one image that is not in a list, one that cannot be read, or a model in
-                training mode.
-            CapabilityError: a family that reads its images elsewhere than at positions.
+            InputError: `images` is not a list, an image cannot be read, or the model is in training
+                mode.
+            CapabilityError: the family reads its images elsewhere than at positions.
         """
-        found = self.encode_whole(images)
-        if any(image.read is not None for image in found):
+        whole = self.encode_whole(images)
+        if any(image.read is not None for image in whole):
             raise CapabilityError(
                 f"{self.capabilities.architecture} has no visual tokens in its decoder's input: "
-                "vlm.encode_whole gives what its cross-attention blocks read"
+                "vlm.encode_whole returns what its cross-attention blocks read"
             )
-        return [image.embeddings for image in found]
+        return [image.embeddings for image in whole]
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def encode_whole(self, images: Sequence[ImageSource]) -> list[EncodedImage]:
-        """As `encode`, with everything else that the decoder receives of each image."""
+        """Like `encode`, with everything else that the decoder receives from each image."""
         given = several_images(images)
         self.state()
         pixels = [self.adapter.preprocess(open_image(one)) for one in given]
@@ -217,10 +217,10 @@ class BaseVLM:
         return replace(inputs, encoded=images)
 
     def _one_image(self, pixels: Mapping[str, Tensor], state: ModelState) -> EncodedImage:
-        # What was made in inference mode cannot be part of a pass with gradients later.
+        # Tensors made in inference mode cannot take part in a pass with gradients later.
         key = (_digest(pixels), state, torch.is_inference_mode_enabled())
         if key not in self._images:
-            # One by one: what an image becomes must not depend on the images beside it.
+            # One at a time: the encoding must not depend on other images in a batch.
             self._images[key] = encoded(self.adapter, [pixels])[0]
             if len(self._images) > _KEPT_IMAGES:
                 self._images.popitem(last=False)
@@ -231,9 +231,9 @@ class BaseVLM:
     def fingerprint(self) -> str:
         """32 hexadecimal digits that change with the weights, the architecture or the processor.
 
-        Every byte of the weights is read, once for each state of the model; of the processor
-        everything that prompts and pixels depend on, tokenizer and image processor included, at
-        each call. Another dtype of the same weights gives another fingerprint.
+        Every byte of the weights is read, once for each state of the model; of the processor,
+        everything that prompts and pixels depend on is read at each call, including tokenizer and
+        image processor. The same weights in another dtype have another fingerprint.
         """
         weights = sorted(self.adapter.watch.content().items())
         facts = [described(self.model.config), processor_facts(self.processor)]

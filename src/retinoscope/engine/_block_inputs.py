@@ -1,4 +1,4 @@
-"""The first block's input, and what every block receives besides the hidden states."""
+"""The first block's input, and the other arguments that every block receives."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ..models import Adapter
 from ._hooks import on_input, skipping
 
 CACHES = ("past_key_values", "past_key_value", "layer_past", "use_cache")
-"""Names of the arguments that hand a cache to a block."""
+"""Names of the arguments that pass a cache to a block."""
 
 
 @dataclass(frozen=True, eq=False)
 class BlockInputs:
-    """One call of the decoder up to its first block.
+    """What the blocks receive in one call of the decoder.
 
     Attributes:
         hidden: (batch, n, d_model) the first block's input: the embeddings after scaling, learned
             positions, or whatever else the family does to them.
-        arguments: what each block receives besides hidden states and cache: rotary angles, masks.
+        arguments: each block's arguments besides hidden states and cache: rotary angles, masks.
     """
 
     hidden: Float[Tensor, "batch token d_model"]
@@ -43,13 +43,15 @@ def block_inputs(
     """Calls the decoder with all of its blocks skipped, and records what they receive.
 
     Args:
+        adapter: the model's adapter.
         embeds: the decoder's input from position `start` on.
         arguments: further arguments of the decoder's forward pass.
-        in_tuples: the decoder takes what a block returns out of a tuple.
+        start: position of the first embedding.
+        in_tuples: whether the decoder takes a block's output out of a tuple.
     """
     first: list[Tensor] = []
     layers = adapter.decoder.layers
-    # Before other hooks on the first block, which act again when that block itself is called.
+    # Runs before other hooks on the first block; those act when the block itself is called.
     entering = on_input(layers[0], lambda hidden, _: first.append(hidden))
     with skipping(layers, in_tuples) as seen, entering:
         adapter.decode(embeds, _cache_of_length(adapter, start), **arguments)
@@ -57,7 +59,7 @@ def block_inputs(
 
 
 def _without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A block's arguments without hidden states and cache."""
+    """Returns a block's arguments without hidden states and cache."""
     return {
         name: value
         for name, value in arguments.items()
@@ -66,7 +68,7 @@ def _without_cache(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cache_of_length(adapter: Adapter, length: int) -> DynamicCache | None:
-    """A cache that says it holds `length` positions, for decoders that number them by it."""
+    """Returns a cache that appears to hold `length` positions, which some decoders count from."""
     if not length:
         return None
     cache = DynamicCache()

@@ -1,4 +1,4 @@
-"""The self-check at load: the model at hand behaves as its adapter says."""
+"""The self-check at load: the model behaves as its adapter says."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ _TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-6}
 @in_turn(lambda adapter: adapter.model)
 @torch.no_grad()
 def self_check(adapter: Adapter, capabilities: Capabilities) -> Capabilities:
-    """A few passes over 8 positions of the model's own vocabulary, without an image.
+    """Runs a few passes over 8 positions of the model's own vocabulary, without an image.
 
-    Our logits equal those of the model's own forward pass; the lens of the last layer equals them
-    too; a knocked-out edge reads exactly 0 in the attention row and changes the logits; incremental
-    counterfactuals and their continuations equal the reference path's.
+    The adapter's logits must equal those of the model's own forward pass, and so must the lens of
+    the last layer; a knocked-out edge must read exactly 0 in the attention row and change the
+    logits; incremental counterfactuals and their continuations must equal the reference path's.
 
     Args:
-        capabilities: what the adapter says of the model.
+        adapter: the model's adapter.
+        capabilities: the capabilities that the adapter declares.
 
     Returns:
-        The capabilities, without the incremental path where that is not exact.
+        The capabilities, without the incremental path if that is not exact.
 
     Raises:
-        CapabilityError: naming what else does not hold.
+        CapabilityError: another check failed; the message names it.
     """
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, adapter.embedding.num_embeddings, (_N,), generator=generator)
@@ -57,18 +58,22 @@ def self_check(adapter: Adapter, capabilities: Capabilities) -> Capabilities:
         ResolvedCondition(None, (), {}),
         _ablation(embeds),
     ]
-    wanted = _plain(clean, conditions)
-    _same(
-        adapter, wanted[0][1], clean.logits, "a row without interventions", "the plain forward pass"
+    reference = _plain(clean, conditions)
+    _check_same(
+        adapter,
+        reference[0][1],
+        clean.logits,
+        "a row without interventions",
+        "the plain forward pass",
     )
-    if torch.equal(wanted[0][0], wanted[0][1]):
+    if torch.equal(reference[0][0], reference[0][1]):
         raise CapabilityError(
             f"{_name(adapter)}: a knocked-out edge changed nothing, so its "
             "attention ignores the mask: load it with attention='eager'"
         )
     if adapter.device.type == "cpu" and quantized(adapter.model) == "4 bits":
         why = (
-            "products with 4-bit weights on a CPU depend on how many rows there are: the "
+            "products with 4-bit weights on a CPU depend on the number of rows: the "
             "reference path is used"
         )
         capabilities = capabilities.refusing("incremental", why)
@@ -83,20 +88,20 @@ def self_check(adapter: Adapter, capabilities: Capabilities) -> Capabilities:
     if capabilities.supports("attention"):
         _check_rows(clean, layer, edges)
     if capabilities.supports("incremental"):
-        return _check_incremental(capabilities, clean, conditions, wanted)
+        return _check_incremental(capabilities, clean, conditions, reference)
     return capabilities
 
 
 def _check_logits(clean: Clean) -> None:
-    """Raises `CapabilityError` unless the pass's logits are the model's own, and the lens's."""
+    """Raises `CapabilityError` unless the pass's logits equal the model's own, and the lens's."""
     adapter = clean.adapter
     with adapter.length_rule.fresh():
         plain = adapter.plain_logits(clean.embeddings[None])
-    _same(
+    _check_same(
         adapter, clean.logits, plain, "the logits of the adapter's forward pass", "the model's own"
     )
     lens = adapter.read_out(clean.states(adapter.n_layers)[-1])
-    _same(adapter, lens, clean.logits, "the lens of the last layer", "the logits")
+    _check_same(adapter, lens, clean.logits, "the lens of the last layer", "the logits")
 
 
 def _check_incremental(
@@ -105,12 +110,20 @@ def _check_incremental(
     conditions: Sequence[ResolvedCondition],
     reference: tuple[Tensor, Tensor],
 ) -> Capabilities:
-    """The capabilities, without the incremental path where it differs from the reference."""
+    """Returns the capabilities, without the incremental path if it differs from the reference."""
     try:
-        found = _incremental(clean, conditions)
-        for what, ours, theirs in zip(("a prompt", "a next token"), found, reference, strict=True):
-            _same(clean.adapter, ours, theirs, f"the incremental pass over {what}", "the plain one")
-    # A block that is called in a way it does not expect can fail with anything.
+        passes = zip(
+            ("a prompt", "a next token"), _incremental(clean, conditions), reference, strict=True
+        )
+        for what, logits, expected in passes:
+            _check_same(
+                clean.adapter,
+                logits,
+                expected,
+                f"the incremental pass over {what}",
+                "the plain one",
+            )
+    # A block called in an unexpected way can raise anything.
     except Exception as error:
         why = f"the self-check at load failed ({error}): the reference path is used"
         return capabilities.refusing("incremental", why)
@@ -118,7 +131,7 @@ def _check_incremental(
 
 
 def _attending(adapter: Adapter) -> int:
-    """A layer with attention, as near to the middle as there is one.
+    """Returns the layer with attention that is nearest to the middle.
 
     Raises:
         CapabilityError: no layer has an attention module under a known name.
@@ -138,7 +151,7 @@ def _ablation(embeds: Float[Tensor, "token d_model"]) -> ResolvedCondition:
 
 
 def _plain(clean: Clean, conditions: Sequence[ResolvedCondition]) -> tuple[Tensor, Tensor]:
-    """Logits of the prompt's last position, and of one token after it."""
+    """Returns logits of the prompt's last position, and of one token after it."""
     adapter, inputs = clean.adapter, clean.inputs
     batch, cache = ConditionBatch(adapter, clean.n, conditions), new_cache(adapter)
     arguments = adapter.arguments(inputs, 0, clean.n)
@@ -149,9 +162,10 @@ def _plain(clean: Clean, conditions: Sequence[ResolvedCondition]) -> tuple[Tenso
 
 
 def _incremental(clean: Clean, conditions: Sequence[ResolvedCondition]) -> tuple[Tensor, Tensor]:
-    """The same on the incremental path."""
+    """Returns the same on the incremental path."""
     planner = RecomputePlanner(clean)
-    prompt = Incremental(clean, conditions, [planner.plan(one) for one in conditions])
+    needed = [planner.plan(condition) for condition in conditions]
+    prompt = Incremental(clean, conditions, needed)
     logits = prompt.logits(keep=True)
     return logits, IncrementalSteps(prompt, 1).next(clean.inputs.input_ids[: len(conditions)])
 
@@ -167,17 +181,15 @@ def _check_rows(clean: Clean, layer: int, edges: BlockedEdges) -> None:
         )
 
 
-def _same(
-    adapter: Adapter, found: torch.Tensor, wanted: torch.Tensor, what: str, than: str
-) -> None:
-    error = difference(found, wanted)
-    # In half precision two batch shapes already differ in the third digit.
+def _check_same(adapter: Adapter, logits: Tensor, expected: Tensor, what: str, than: str) -> None:
+    error = difference(logits, expected)
+    # In half precision, two batch shapes already differ in the third digit.
     if not error <= _TOLERANCE.get(adapter.dtype, 5e-2):
         raise CapabilityError(
             f"{_name(adapter)}: {what} differs from {than} by {error:.1e} of the "
             "largest logit: "
             + (
-                "its quantised weights give a row another result beside other rows"
+                "its quantised weights give a row different results next to different rows"
                 if quantized(adapter.model)
                 else "this family needs an adapter of its own"
             )

@@ -1,4 +1,4 @@
-"""The clean pass, and what later computations read from it."""
+"""The clean pass, and the quantities that later computations read from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ._edges import Edges, read_edges
 from ._forward import Trace, forward, keys_and_values, new_cache
 
 _ROUNDING = {torch.float32: 1e-4, torch.float64: 1e-9}
-"""By how much passes over different parts differ, of the largest number; 2e-2 below float32."""
+"""Tolerance between passes over different parts, relative to the largest number; else 2e-2."""
 
 
 @dataclass(eq=False)
@@ -27,15 +27,15 @@ class Clean:
     """One prompt's forward pass without interventions.
 
     Attributes:
-        adapter: of the model.
+        adapter: the model's adapter.
         inputs: the prompt.
         embeddings: (n, d_model) the decoder's input.
-        logits: (vocab,) float32 of the last position.
+        logits: (vocab,) float32 logits of the last position.
         hidden: layers + 1 tensors (1, n, d_model) before the final norm.
         cache: the keys and values of every block, with a batch of 1.
-        state: of the model in that pass.
-        shared: positions that were taken from another pass.
-        in_tuples: whether the decoder takes what a block returns out of a tuple.
+        state: the model's state in that pass.
+        shared: number of leading positions taken from another pass.
+        in_tuples: whether the decoder takes a block's output out of a tuple.
     """
 
     adapter: Adapter
@@ -74,7 +74,7 @@ class Clean:
     def keys_and_values(
         self, layer: int
     ) -> tuple[Float[Tensor, "kv_head key d_head"], Float[Tensor, "kv_head key d_head"]]:
-        """Keys and values of one block, as its attention reads them.
+        """Returns keys and values of one block, as its attention reads them.
 
         Raises:
             CapabilityError: the layer keeps none.
@@ -84,15 +84,15 @@ class Clean:
 
     @property
     def key_width(self) -> int:
-        """The number of values in one position's key, in a block that keeps keys."""
+        """Number of values in one position's key, in a block that keeps keys."""
         held = (getattr(layer, "keys", None) for layer in self.cache.layers)
         return next((keys[0, :, 0].numel() for keys in held if isinstance(keys, Tensor)), 0)
 
     def alike_under(self, state: ModelState) -> bool:
-        """Whether the pass gives the same under the hooks that are on the model now.
+        """Whether the pass gives the same results under the hooks that are on the model now.
 
         The first call for these hooks costs one more pass. A hook that only reads changes no bit;
-        after a pass over some of the positions, rounding may.
+        after a pass over some of the positions, rounding may differ.
         """
         if state not in self._alike:
             with entering(self.adapter.model):
@@ -105,10 +105,10 @@ class Clean:
             )
         return self._alike[state]
 
-    # Beside the hidden states
+    # Arguments other than the hidden states
 
     def reserve(self, n: int) -> None:
-        """Makes `arguments` and `edges` cover positions up to `n`, which may lie after the prompt.
+        """Makes `arguments` and `edges` cover positions up to `n`, which may be after the prompt.
 
         Where rotary angles depend on the length, `arguments` computes those after the prompt.
         """
@@ -120,10 +120,10 @@ class Clean:
         self._edges.clear()
 
     def arguments(self, layer: int, rows: Int[Tensor, " row"]) -> dict[str, Any]:
-        """What a block receives at these positions besides hidden states, cache and mask.
+        """Returns a block's arguments at these positions besides hidden states, cache and mask.
 
         Raises:
-            CapabilityError: a tensor that is not known to belong to positions.
+            CapabilityError: a tensor is not known to belong to positions.
         """
         per_block, first = self._inputs_at(rows)
         return {
@@ -133,10 +133,10 @@ class Clean:
         }
 
     def _inputs_at(self, rows: Int[Tensor, " row"]) -> tuple[BlockInputs, int]:
-        """Block inputs that cover these positions, and the position that they begin with."""
+        """Returns block inputs that cover these positions, and their first position."""
         if self.adapter.length_rule:
             position = int(rows[-1])
-            return (self._prompt_alone, 0) if position < self.n else self._behind(position)
+            return (self._prompt_alone, 0) if position < self.n else self._after_prompt(position)
         self.reserve(self.n)
         assert self._block_inputs is not None
         return self._block_inputs, 0
@@ -147,8 +147,8 @@ class Clean:
             self.adapter, self.embeddings[None], self.adapter.arguments(self.inputs, 0, self.n)
         )
 
-    def _behind(self, position: int) -> tuple[BlockInputs, int]:
-        """One position after the prompt, as the library's generation calls the decoder for it."""
+    def _after_prompt(self, position: int) -> tuple[BlockInputs, int]:
+        """Inputs at one position after the prompt, as generation calls the decoder."""
         if self._step is None or self._step[1] != position:
             arguments = self.adapter.arguments(self.inputs, position, position + 1)
             embeds = self.embeddings[None, :1]
@@ -156,15 +156,15 @@ class Clean:
         return self._step
 
     def _at(self, name: str, value: Any, rows: Int[Tensor, " row"], first: int) -> Any:
-        # Most blocks get the same arguments, for the same rows.
-        before = self._taken.get(name)
-        if before is None or before[0] is not value or before[1] is not rows:
-            before = self._taken[name] = (
+        # Most blocks receive the same arguments, for the same rows.
+        last = self._taken.get(name)
+        if last is None or last[0] is not value or last[1] is not rows:
+            last = self._taken[name] = (
                 value,
                 rows,
                 _at(name, value, rows - first if first else rows),
             )
-        return before[2]
+        return last[2]
 
     @cached_property
     def added(self) -> tuple[Float[Tensor, "token d_model"], ...]:
@@ -172,25 +172,25 @@ class Clean:
         return self.inputs.added()
 
     def edges(self, layer: int) -> Edges:
-        """Which edges the block's own mask allows."""
+        """Returns the edges that the block's own mask allows."""
         self.reserve(self.n)
         assert self._block_inputs is not None
         mask = self._block_inputs.arguments[layer].get("attention_mask")
-        # One mask serves all blocks, or all of one kind: it is read once.
+        # One mask serves all blocks, or all of one kind, so it is read once.
         name = 0 if mask is None else id(mask)
         if name not in self._edges:
             self._edges[name] = read_edges(mask)
         return self._edges[name]
 
     def closed(self, stop: int) -> bool:
-        """Whether no position before `stop` reads one from there on, in any block."""
+        """Whether no position before `stop` reads one at or after it, in any block."""
         layers = range(self.adapter.n_layers)
         return all(self.edges(layer).first_reader(stop) >= stop for layer in layers)
 
     def entering(
         self, embeddings: Float[Tensor, "token d_model"], positions: Int[Tensor, " token"]
     ) -> Float[Tensor, "token d_model"]:
-        """The first block's input at `positions` with these embeddings there."""
+        """Returns the first block's input at `positions` with these embeddings there."""
         if self._enters_unchanged:
             return embeddings
         embeds = self.embeddings.clone()
@@ -200,7 +200,7 @@ class Clean:
     def entering_next(
         self, embeddings: Float[Tensor, "batch d_model"], position: int
     ) -> Float[Tensor, "batch d_model"]:
-        """As `entering`, for each of several tokens at one position after the prompt."""
+        """As `entering`, for several tokens at one position after the prompt."""
         if self._enters_unchanged:
             return embeddings
         return self._entering(embeddings[:, None], position, position + 1).hidden[:, 0]
@@ -226,8 +226,11 @@ def clean_pass(
     """Runs the decoder once over `embeddings`.
 
     Args:
-        state: of the model, where it has just been read.
+        adapter: the model's adapter.
+        inputs: the prompt.
+        embeddings: the decoder's input.
         prefix: a pass with the same beginning, and how many positions are taken from it.
+        state: the model's state, if it has just been read.
     """
     state = state or adapter.state()
     trace, cache = Trace(), new_cache(adapter)
@@ -258,32 +261,32 @@ def clean_pass(
 
 
 def common_start(inputs: Sequence[Inputs]) -> int:
-    """How many leading positions several prompts share and can take from one pass.
+    """Returns how many leading positions several prompts share and can take from one pass.
 
-    0 where they differ before the end of an image: image tokens may read each other both ways. At
-    least one position of each prompt is not shared.
+    0 if they differ before the end of an image: image tokens may read each other in both
+    directions. At least one position of each prompt is not shared.
     """
     first = inputs[0]
-    shared = min(len(one.input_ids) for one in inputs) - 1
-    for one in inputs[1:]:
-        # The same images, not equal numbers: one image is encoded once and is one object.
-        if list(map(id, one.encoded)) != list(map(id, first.encoded)):
+    shared = min(len(prompt.input_ids) for prompt in inputs) - 1
+    for other in inputs[1:]:
+        # Compare identity, not values: an image is encoded once and is one object.
+        if list(map(id, other.encoded)) != list(map(id, first.encoded)):
             return 0
-        same = one.input_ids[:shared] == first.input_ids[:shared]
+        same = other.input_ids[:shared] == first.input_ids[:shared]
         shared = int(same.long().cumprod(0).sum())
-    ends = [positions[-1] + 1 for one in inputs for positions in one.image_positions]
+    ends = [positions[-1] + 1 for prompt in inputs for positions in prompt.image_positions]
     return shared if shared >= max(ends, default=0) else 0
 
 
 def _at(name: str, value: Any, rows: Int[Tensor, " row"]) -> Any:
-    """A block's argument at some positions."""
+    """Returns a block's argument at some positions."""
     if name == "position_embeddings":
         return tuple(part.index_select(-2, rows.to(part.device)) for part in value)
     if name in ("position_ids", "cache_position"):
         return value.index_select(-1, rows.to(value.device))
     if isinstance(value, Tensor):
         raise CapabilityError(
-            f"the blocks of this model get a tensor {name!r} that is not known to belong to "
+            f"the blocks of this model receive a tensor {name!r} that is not known to belong to "
             "positions: its counterfactuals go through the reference path"
         )
     return value

@@ -1,4 +1,4 @@
-"""A cache that holds only some of a prompt's positions, and the answers given from it."""
+"""A cache that holds only some of a prompt's positions, and answers generated from it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class CompactContext:
     """Keys and values of some of a run's positions. Made by `compact_context`.
 
     Attributes:
-        run: whose context it is.
+        run: the run.
         kept: for each block the positions that are kept, ascending.
         n_bytes: the size of their keys and values.
     """
@@ -44,30 +44,32 @@ class CompactContext:
     ) -> Generation[Run]:
         """Goes on greedily from the context and the rest of `question`'s prompt.
 
-        Kept tokens stay at their old positions, and the rest of the prompt has those of `question`.
-        The context can be used again.
+        Kept tokens stay at their positions, and the rest of the prompt has those of `question`. The
+        context can be used again.
 
         Args:
-            question: a run whose prompt begins with this context's.
+            question: a run whose prompt starts with this context's prompt and continues it.
+            max_new_tokens: maximum length of the answer.
+            keep_logits: keep the logits of every step.
 
         Raises:
-            InputError: a prompt that does not, or does not go on after it, or has other images; or
-                the model changed since either run was made.
-            CapabilityError: a model whose keys depend on how long the text is, and a question past
-                the length where they change.
+            InputError: the prompt does not start with the context's, ends with it or has other
+                images; or the model has changed since either run was made.
+            CapabilityError: the model's keys depend on the length of the text, and the question is
+                past the length at which they change.
         """
         rule = greedy(question, max_new_tokens)
         n = self.run.n
         ids = question.inputs.input_ids
         if question.n <= n or not torch.equal(ids[:n], self.run.inputs.input_ids):
             raise InputError(
-                f"expected a prompt that begins with the {n} positions of this context and goes "
-                f"on, got one of {question.n} positions"
+                f"expected a prompt that starts with the {n} positions of this context and "
+                f"continues, got one of {question.n} positions"
             )
         if not _same_pixels(question.inputs, self.run.inputs):
             raise InputError("expected a prompt with the images of this context, got others")
-        mine, other = (self.run.adapter.angles(one.inputs, one.n) for one in (self.run, question))
-        if mine != other:
+        angles, longer = (run.adapter.angles(run.inputs, run.n) for run in (self.run, question))
+        if angles != longer:
             raise CapabilityError(
                 f"a text of {question.n} positions has other rotary angles than one of {n} in this "
                 f"model (they change past {self.run.adapter.length_rule.original}), so their "
@@ -87,17 +89,17 @@ class CompactContext:
 
 
 class _CompactSteps:
-    """As `PlainSteps`, over a cache that is shorter than the positions it stands for."""
+    """As `PlainSteps`, over a cache shorter than the number of positions it represents."""
 
     def __init__(self, adapter: Adapter, inputs: Inputs, cache: DynamicCache, start: int) -> None:
         self._adapter, self._inputs, self._cache, self._next = adapter, inputs, cache, start
 
     def read(self, embeds: Float[Tensor, "batch token d_model"]) -> Float[Tensor, "batch vocab"]:
-        """float32 logits after these embeddings."""
+        """Returns float32 logits after these embeddings."""
         start, self._next = self._next, self._next + embeds.shape[1]
         arguments: dict[str, Any] = self._adapter.arguments(self._inputs, start, self._next)
         if "position_ids" not in arguments:
-            # By default the library would count from the cache's length.
+            # The library would otherwise count from the cache's length.
             positions = torch.arange(start, self._next, device=embeds.device)
             arguments["position_ids"] = positions[None]
         return forward(self._adapter, embeds, arguments, cache=self._cache)
@@ -112,15 +114,17 @@ class _CompactSteps:
 @in_turn(lambda run: run.vlm.model)
 @torch.no_grad()
 def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
-    """The context of a run with only some of its positions, which may differ from block to block.
+    """Returns the context of a run with only some of its positions, chosen block by block.
 
     Args:
+        run: the run.
         kept: for each block the positions whose keys and values are kept.
 
     Raises:
-        InputError: another number of blocks, no position in one of them, or one that is not there.
-        CapabilityError: a model whose blocks do not all attend causally to everything before, since
-            a shorter cache moves what its masks count.
+        InputError: `kept` has another number of blocks, a block without positions, or a position
+            that does not exist.
+        CapabilityError: not all blocks of the model attend causally to everything before, so a
+            shorter cache would shift what its masks count.
 
     Source: Kaduri et al. 2024 (arXiv 2411.17491).
     """
@@ -155,15 +159,15 @@ def compact_context(run: Run, kept: Sequence[Sequence[int]]) -> CompactContext:
 
 @checked
 def context_bytes(run: Run, sizes: Sequence[int]) -> int:
-    """Bytes that keys and values take, with so many positions in each block.
+    """Returns the bytes of keys and values with so many positions in each block.
 
     Raises:
         CapabilityError: a block keeps none.
     """
     total = 0
     for layer, size in enumerate(sizes):
-        for held in run._clean.keys_and_values(layer):
-            total += size * held[:, 0].numel() * held.element_size()
+        for tensor in run._clean.keys_and_values(layer):
+            total += size * tensor[:, 0].numel() * tensor.element_size()
     return total
 
 

@@ -1,4 +1,4 @@
-"""The keys and values that conditions computed themselves, block by block."""
+"""Keys and values that conditions computed themselves, block by block."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class KVBlock:
 
     Attributes:
         members: indices of the conditions.
-        positions: the same for all of them.
+        positions: positions of the keys, the same for all conditions.
     """
 
     members: tuple[int, ...]
@@ -26,7 +26,7 @@ class KVBlock:
     values: Float[Tensor, "batch kv_head key d_head"]
 
     def select(self, members: Sequence[int]) -> KVBlock:
-        """The keys and values of some of the conditions, in this order."""
+        """Returns the keys and values of some of the conditions, in this order."""
         if tuple(members) == self.members:
             return self
         row_of = {member: row for row, member in enumerate(self.members)}
@@ -36,10 +36,10 @@ class KVBlock:
 
 @dataclass(frozen=True, eq=False)
 class ConditionCache:
-    """What conditions computed so far: per condition, pass and decoder block at most one `KVBlock`.
+    """What conditions have computed: per condition, pass and decoder block at most one `KVBlock`.
 
     Attributes:
-        kv_blocks: for each decoder block, all that were computed there.
+        kv_blocks: for each decoder block, everything computed there.
     """
 
     kv_blocks: tuple[list[KVBlock], ...]
@@ -47,22 +47,22 @@ class ConditionCache:
 
     @classmethod
     def empty(cls, n_layers: int) -> ConditionCache:
-        """The cache of conditions that have computed nothing yet."""
+        """Returns the cache of conditions that have computed nothing yet."""
         return cls(tuple([] for _ in range(n_layers)), tuple({} for _ in range(n_layers)))
 
     def add(self, layer: int, kv: KVBlock) -> None:
-        """Keeps what one pass computed at one decoder block."""
+        """Adds what one pass computed at one decoder block."""
         self.kv_blocks[layer].append(kv)
         by_member = self._by_member[layer]
         for member in kv.members:
             by_member[member] = (*by_member.get(member, ()), kv)
 
     def of(self, layer: int, member: int) -> tuple[KVBlock, ...]:
-        """What one condition computed at one decoder block, oldest first."""
+        """Returns what one condition computed at one decoder block, oldest first."""
         return self._by_member[layer].get(member, ())
 
     def reindexed(self, sources: Sequence[int | None]) -> ConditionCache:
-        """The cache of other conditions: condition i takes that of `sources[i]`, or nothing."""
+        """Returns the cache of other conditions: i takes that of `sources[i]`, or nothing."""
         takers: dict[int, list[int]] = {}
         for member, source in enumerate(sources):
             if source is not None:

@@ -1,4 +1,4 @@
-"""Conditions that compute the same rows of a block, and the keys and values which these read."""
+"""Conditions that compute the same rows of a block, and the keys and values that these read."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class ConditionGroup(NamedTuple):
 
 
 def packed_slices(groups: Sequence[ConditionGroup]) -> list[slice]:
-    """Where each group's rows lie in the packed batch."""
+    """Returns where each group's rows are in the packed batch."""
     ends = np.cumsum([0, *(group.n_packed for group in groups)])
     return [slice(a, b) for a, b in pairwise(ends.tolist())]
 
 
 @dataclass(eq=False)
 class KVSource:
-    """Finds the keys and values that rows read, and which of them they may read."""
+    """Provides the keys and values that rows read, and which of them they may read."""
 
     clean: Clean
     conditions: Sequence[ResolvedCondition]
@@ -56,16 +56,18 @@ class KVSource:
     def segments(
         self, layer: int, group: ConditionGroup, queries: Rows, computed: Rows | None
     ) -> list[KVSegment | RaggedSegment]:
-        """Keys of the clean run, then those that earlier passes computed.
+        """Returns keys of the clean run, then those that earlier passes computed.
 
         Args:
+            layer: the block.
+            group: the conditions.
             queries: the rows that read.
             computed: rows whose keys this block computes, so that the clean ones are not read.
         """
         cached = [self.cache.of(layer, member) for member in group.members]
         clean = self._clean_segment(layer, group, queries, computed, cached)
         earlier = [
-            self._cached_segment(layer, group, queries, [one[i : i + 1] for one in cached])
+            self._cached_segment(layer, group, queries, [blocks[i : i + 1] for blocks in cached])
             for i in range(max(map(len, cached)))
         ]
         return [*([] if clean is None else [clean]), *earlier]
@@ -77,11 +79,11 @@ class KVSource:
         queries: Rows,
         cached: Sequence[tuple[KVBlock, ...]],
     ) -> KVSegment | RaggedSegment:
-        """What one earlier pass computed: at most one KVBlock of each condition."""
+        """Returns what one earlier pass computed: at most one KVBlock of each condition."""
         indices: dict[int, list[int]] = {}
         kv_by_id: dict[int, KVBlock] = {}
-        for index, one in enumerate(cached):
-            for kv in one:
+        for index, blocks in enumerate(cached):
+            for kv in blocks:
                 kv_by_id[id(kv)] = kv
                 indices.setdefault(id(kv), []).append(index)
         segments = []
@@ -105,21 +107,21 @@ class KVSource:
         computed: Rows | None,
         cached: Sequence[tuple[KVBlock, ...]],
     ) -> KVSegment | None:
-        """The clean run's keys up to the last one that is read, without the recomputed ones."""
+        """Returns the clean run's keys up to the last one read, without the recomputed ones."""
         n = self.clean.n
         causal = self.clean.edges(layer).allowed is None
         end = min(n, int(queries.positions[-1]) + 1) if causal else n
-        # Conditions that computed the same keys are looked at once.
+        # Conditions that computed the same keys are handled once.
         recomputed: dict[tuple[int, ...], np.ndarray] = {}
-        for one in cached:
-            key = tuple(map(id, one))
+        for blocks in cached:
+            key = tuple(map(id, blocks))
             if key not in recomputed:
-                positions = [kv.positions for kv in one]
+                positions = [kv.positions for kv in blocks]
                 positions += [computed.positions] if computed is not None else []
                 joined = np.concatenate(positions) if positions else np.arange(0)
                 recomputed[key] = joined[joined < end]
         first = min(int(positions.min(initial=end)) for positions in recomputed.values())
-        # Where all conditions recomputed every key from `first` on, a slice says it without a mask.
+        # If all conditions recomputed every key from `first` on, a slice replaces the mask.
         if all(len(positions) == end - first for positions in recomputed.values()):
             end, recomputed = first, {}
         if not end:
@@ -128,8 +130,8 @@ class KVSource:
         hidden: Bool[np.ndarray, "batch key"] | None = None
         if recomputed:
             hidden = np.zeros((len(cached), end), dtype=bool)
-            for index, one in enumerate(cached):
-                hidden[index, recomputed[tuple(map(id, one))]] = True
+            for index, blocks in enumerate(cached):
+                hidden[index, recomputed[tuple(map(id, blocks))]] = True
         allowed = self.allowed(layer, group, queries, np.arange(end), hidden)
         return KVSegment(keys[:, :end], values[:, :end], allowed)
 
@@ -141,7 +143,7 @@ class KVSource:
         keys: Int[np.ndarray, " key"],
         hidden: Bool[np.ndarray, "batch key"] | None = None,
     ) -> Allowed:
-        """Which of the keys at positions `keys` the rows read; never the `hidden` ones."""
+        """Returns which keys at positions `keys` the rows read; never the `hidden` ones."""
         edges = self.clean.edges(layer)
         same = keys is queries.positions
         plain = edges.allowed is None and (same or keys[-1] <= queries.first)

@@ -1,4 +1,4 @@
-"""Which key each query of a block may read, by the model's own mask."""
+"""The edges that a model's own attention mask allows."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..errors import CapabilityError
 
 @dataclass(frozen=True, eq=False)
 class Edges:
-    """Which key each query of a block may read, by the model's own mask.
+    """Which keys each query of a block may read, by the model's own mask.
 
     Attributes:
-        allowed: (n, n) or None for plain causal attention.
+        allowed: (n, n), or None for plain causal attention.
     """
 
     allowed: Bool[np.ndarray, "query key"] | None
 
     def first_reader(self, start: int) -> int:
-        """The first position that reads a key from `start` on."""
+        """Returns the first position that reads a key at or after `start`."""
         if self.allowed is None:
             return start
         reads = self.allowed[:start, start:].any(-1)
@@ -39,23 +39,23 @@ class Edges:
     def between(
         self, rows: Int[np.ndarray, " query"], keys: Int[np.ndarray, " key"]
     ) -> Bool[np.ndarray, "query key"]:
-        """True where the row reads the key."""
+        """Returns (query, key), True where the row reads the key."""
         if self.allowed is None:
             return keys[None, :] <= rows[:, None]
         return self.allowed[np.ix_(rows, keys)]
 
 
 def read_edges(mask: Any) -> Edges:
-    """The edges that an attention mask allows.
+    """Returns the edges that an attention mask allows.
 
     Raises:
-        CapabilityError: a mask of another form than (1, 1, query, key).
+        CapabilityError: the mask's shape is not (1, 1, query, key).
     """
     if mask is None:
         return Edges(None)
     if not isinstance(mask, Tensor) or mask.ndim != 4 or len(mask) != 1 or mask.shape[1] != 1:
         raise CapabilityError(
-            "the blocks of this model get an attention mask that is not (1, 1, query, key): its "
+            "the blocks of this model receive an attention mask other than (1, 1, query, key): its "
             "counterfactuals go through the reference path"
         )
     square = mask[0, 0]

@@ -1,4 +1,4 @@
-"""A whole pass under interventions, whose states and attention can be read."""
+"""A whole pass under interventions, with readable states and attention."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from ._resolved import ResolvedCondition
 
 
 def edited_pass(clean: Clean, condition: ResolvedCondition) -> Clean:
-    """The plain forward pass of one prompt under one condition."""
+    """Runs the plain forward pass of one prompt under one condition."""
     adapter, trace, cache = clean.adapter, Trace(), new_cache(clean.adapter)
     batch = ConditionBatch(adapter, clean.n, [condition])
     embeds = batch.embeds(clean.embeddings)

@@ -41,8 +41,8 @@ class Execution:
 
     Attributes:
         path: one of `PATHS`.
-        memory: bytes that a batch of conditions may take.
-        batch_size: the largest number of conditions in a batch; None for as many as fit.
+        memory: maximum bytes of a batch of conditions.
+        batch_size: largest number of conditions in a batch; None for as many as fit.
     """
 
     path: str
@@ -53,16 +53,16 @@ class Execution:
 def execution_for(
     vlm: BaseVLM, exact: str, amount: str | int | None, batch_size: int | None
 ) -> Execution:
-    """Checks the user's settings; a model without the fast path takes the other one.
+    """Checks the user's settings; a model without the incremental path takes the other one.
 
     Raises:
-        InputError: no such path, amount of memory, or batch size.
+        InputError: an unknown path, or an impossible amount of memory or batch size.
     """
     exact = one_of(exact, PATHS, "exact")
     if batch_size is not None:
         whole(batch_size, "batch_size", 1)
     supported = vlm.capabilities.supports("incremental")
-    # Under autocast a block computes in other dtypes than its weights have.
+    # Under autocast a block computes in other dtypes than those of its weights.
     if torch.is_autocast_enabled(vlm.device.type):
         supported = False
     path = exact if supported else "reference"
@@ -74,10 +74,10 @@ class Effects(Generic[RunT]):
 
     Attributes:
         run: the clean run.
-        conditions: what was asked for, in order.
-        path: which path computes each row: "incremental", or "reference", the plain full forward
+        conditions: the conditions, in order.
+        path: the path that computes each row: "incremental", or "reference", the plain full forward
             pass.
-        token_layers: position x block pairs that were computed so far for these conditions; a plain
+        token_layers: number of position-block pairs computed so far for these conditions; a plain
             forward pass computes n x blocks for each.
     """
 
@@ -110,14 +110,14 @@ class Effects(Generic[RunT]):
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations[RunT]:
         """Greedy continuations with the interventions active.
 
-        Ablations and patches act on the prompt, whose keys and values carry them on. A knockout
-        goes on where its target names generated positions ("generated", "last+generated"); the
-        target "last" is the prompt's last position only.
+        Ablations and patches act on the prompt, whose keys and values carry their effect on. A
+        knockout continues if its target names generated positions ("generated", "last+generated");
+        the target "last" is the prompt's last position only.
 
-        What `Run.generate` takes from the model's generation_config holds here too.
+        Settings that `Run.generate` takes from the model's generation_config apply here too.
 
         Raises:
-            InputError: `max_new_tokens` below 1.
+            InputError: `max_new_tokens` is below 1.
             CapabilityError: as `Run.generate`.
         """
         rule = greedy(self.run, max_new_tokens)
@@ -126,33 +126,36 @@ class Effects(Generic[RunT]):
         def work(batch: Sequence[int]) -> tuple[Tensor, list[Generation[RunT]]]:
             logits, steps = self._prompt(batch, max_new_tokens)
             assert steps is not None
-            done = continue_greedily(self.run, logits, steps, rule, max_new_tokens, keep_logits)
-            return logits, done
+            return logits, continue_greedily(
+                self.run, logits, steps, rule, max_new_tokens, keep_logits
+            )
 
         parts = self._in_batches(work, max_new_tokens)
-        # The prompt's pass gave the logits as well: a later `effects.logits` costs nothing.
+        # The prompt's pass gave the logits as well, so a later `effects.logits` costs nothing.
         self.__dict__.setdefault("logits", torch.cat([logits for logits, _ in parts]))
-        return Generations(tuple(one for _, part in parts for one in part))
+        return Generations(tuple(text for _, part in parts for text in part))
 
     def to_frame(self) -> pyarrow.Table:
-        """One row per condition.
+        """Returns a table with one row per condition.
 
         Columns: intervention (its number), kind, n_tokens (ablated, patched or hidden positions),
-        layers (first and last of the knockouts and patches), path, top_id, top_token, top_prob, and
-        clean_prob, the clean run's probability of that token.
+        first_layer and last_layer of the knockouts and patches, path, top_id, top_token, top_prob,
+        and clean_prob, the clean run's probability of that token.
         """
         import pyarrow as pa
 
         probs = self.logits.softmax(-1)
         top = probs.max(-1)
         clean = self.run.logits.softmax(-1)[top.indices]
-        flat = [_together(condition) for condition in self.conditions]
-        spans = [_layers(together) for together in flat]
+        flat = [_flattened(condition) for condition in self.conditions]
+        spans = [_layers(interventions) for interventions in flat]
         return pa.table(
             {
                 "intervention": list(range(len(self))),
-                "kind": ["+".join(type(one).__name__ for one in part) or "none" for part in flat],
-                "n_tokens": [sum(_count(one) for one in part) for part in flat],
+                "kind": [
+                    "+".join(type(edit).__name__ for edit in edits) or "none" for edits in flat
+                ],
+                "n_tokens": [sum(_count(edit) for edit in edits) for edits in flat],
                 "first_layer": pa.array([span[0] for span in spans], pa.int64()),
                 "last_layer": pa.array([span[1] for span in spans], pa.int64()),
                 "path": list(self.path),
@@ -176,12 +179,15 @@ class Effects(Generic[RunT]):
             )
 
     def _cost(self, condition: int, n_new: int) -> int:
-        """An upper bound of the bytes that a condition takes."""
+        """Returns an upper bound of the bytes that a condition takes."""
         adapter = self.run.adapter
         if self._execution.path == "reference":
             rows = [self.run.n] * adapter.n_layers
         else:
-            rows = [0 if one is None else len(one) for one in self._recomputations[condition].rows]
+            rows = [
+                0 if recomputed is None else len(recomputed)
+                for recomputed in self._recomputations[condition].rows
+            ]
         config = adapter.text_config
         inner = int(getattr(config, "intermediate_size", 0) or 4 * adapter.d_model)
         numbers = max(rows) * (3 * inner + 8 * adapter.d_model + 2 * adapter.n_heads * self.run.n)
@@ -193,10 +199,10 @@ class Effects(Generic[RunT]):
     @cached_property
     def _recomputations(self) -> tuple[Recomputation, ...]:
         planner = RecomputePlanner(self._clean)
-        return tuple(planner.plan(one) for one in self._resolved)
+        return tuple(planner.plan(condition) for condition in self._resolved)
 
     def _prompt(self, batch: Sequence[int], n_new: int) -> tuple[Tensor, Steps | None]:
-        """Logits of some conditions, and the steps after them if tokens are to follow."""
+        """Returns logits of some conditions, and the steps after them if tokens are to follow."""
         resolved = [self._resolved[condition] for condition in batch]
         if self._execution.path == "reference":
             return self._plain_prompt(resolved, n_new)
@@ -227,17 +233,17 @@ class Effects(Generic[RunT]):
         return f"Effects({len(self)} conditions of {self.run!r})"
 
 
-def _together(condition: Condition) -> tuple[Ablate | Knockout | Patch, ...]:
+def _flattened(condition: Condition) -> tuple[Ablate | Knockout | Patch, ...]:
     return tuple(condition) if isinstance(condition, Sequence) else (condition,)
 
 
-def _count(one: Ablate | Knockout | Patch) -> int:
-    if isinstance(one, Ablate):
-        return len(one.tokens)
-    return len(one.source if isinstance(one, Knockout) else one.positions)
+def _count(edit: Ablate | Knockout | Patch) -> int:
+    if isinstance(edit, Ablate):
+        return len(edit.tokens)
+    return len(edit.source if isinstance(edit, Knockout) else edit.positions)
 
 
-def _layers(together: Sequence[Ablate | Knockout | Patch]) -> tuple[int | None, int | None]:
-    named = [one.layers for one in together if not isinstance(one, Ablate)]
+def _layers(edits: Sequence[Ablate | Knockout | Patch]) -> tuple[int | None, int | None]:
+    named = [edit.layers for edit in edits if not isinstance(edit, Ablate)]
     numbers = [n for layers in named if isinstance(layers, tuple) for n in layers]
     return (min(numbers), max(numbers)) if numbers else (None, None)

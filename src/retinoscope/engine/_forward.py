@@ -21,11 +21,11 @@ from ._resolved import ResolvedCondition, blocked_mask
 
 @dataclass(eq=False)
 class Trace:
-    """What is recorded of a forward pass.
+    """A record of a forward pass.
 
     Attributes:
         hidden: layers + 1 tensors (batch, token, d_model) before the final norm.
-        in_tuples: whether the decoder takes what a block returns out of a tuple.
+        in_tuples: whether the decoder takes a block's output out of a tuple.
     """
 
     hidden: list[Tensor] = field(default_factory=list)
@@ -33,10 +33,10 @@ class Trace:
 
 
 def new_cache(adapter: Adapter) -> DynamicCache:
-    """An empty cache of keys and values.
+    """Returns an empty cache of keys and values.
 
-    Where all blocks attend, every one of them keeps all keys: what a sliding window hides is hidden
-    by the mask, so that the window can be read back. Other blocks need their own kind of cache.
+    If all blocks attend, each of them caches all keys: a sliding window is applied by the mask
+    alone, so that it can be read back. Other blocks need their own kind of cache.
     """
     kinds = getattr(adapter.text_config, "layer_types", None) or ()
     if all(str(kind).endswith("attention") and "linear" not in str(kind) for kind in kinds):
@@ -45,13 +45,13 @@ def new_cache(adapter: Adapter) -> DynamicCache:
 
 
 def keys_and_values(cache: DynamicCache, layer: int) -> tuple[Tensor, Tensor]:
-    """(batch, head, token, d_head) each, as one attention layer left them.
+    """Returns (batch, head, token, d_head) keys and values of one attention layer.
 
     Raises:
-        CapabilityError: the layer keeps something else (it is recurrent or convolutional).
+        CapabilityError: the layer caches something else (it is recurrent or convolutional).
     """
-    held = cache.layers[layer]
-    keys, values = getattr(held, "keys", None), getattr(held, "values", None)
+    cached = cache.layers[layer]
+    keys, values = getattr(cached, "keys", None), getattr(cached, "values", None)
     if not isinstance(keys, Tensor) or not isinstance(values, Tensor):
         raise CapabilityError(f"layer {layer} keeps no keys and values: choose other layers")
     return keys, values
@@ -60,8 +60,8 @@ def keys_and_values(cache: DynamicCache, layer: int) -> tuple[Tensor, Tensor]:
 class ConditionBatch:
     """Conditions that go through the decoder together, one batch row each.
 
-    Their edits act on the prompt's pass and while tokens are generated: `start` says how many
-    positions the cache already holds.
+    Their edits act on the prompt's pass and while tokens are generated; `start` is the number of
+    positions already in the cache.
     """
 
     def __init__(self, adapter: Adapter, n: int, conditions: Sequence[ResolvedCondition]) -> None:
@@ -74,7 +74,7 @@ class ConditionBatch:
     def embeds(
         self, embeddings: Float[Tensor, "token d_model"]
     ) -> Float[Tensor, "batch token d_model"]:
-        """The decoder's input under the ablations."""
+        """Returns the decoder's input under the ablations."""
         embeds = embeddings.repeat(len(self.conditions), 1, 1)
         for row, condition in enumerate(self.conditions):
             if condition.inputs is not None:
@@ -82,7 +82,7 @@ class ConditionBatch:
         return embeds
 
     def arguments(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The decoder's other arguments, with what belongs to ablated embeddings replaced."""
+        """Returns the decoder's other arguments, with those of ablated embeddings replaced."""
         deepstack = given.get("deepstack")
         edits = [
             (row, condition.inputs.positions, condition.inputs.added)
@@ -94,23 +94,24 @@ class ConditionBatch:
         return {**given, "deepstack": deepstack.replaced(len(self.conditions), edits)}
 
     def advance(self, start: int) -> None:
-        """The next pass begins at position `start`."""
+        """Sets the first position of the next pass."""
         self.start = start
         self._masks.clear()
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Only these conditions go on."""
+        """Keeps only these conditions."""
         self.conditions = [self.conditions[row] for row in rows]
         self._masks.clear()
 
     def managers(self) -> list[AbstractContextManager[None]]:
-        """The hooks that the knockouts and patches need, and no others."""
+        """Returns the hooks that the knockouts and patches need, and no others."""
         decoder = self.adapter.decoder
         hooks: list[AbstractContextManager[None]] = []
         for layer in range(self.adapter.n_layers + 1):
-            if any(layer in one.patches for one in self.conditions):
+            if any(layer in condition.patches for condition in self.conditions):
                 hooks.append(self._patch(layer))
-            if any(layer in edges.layers for one in self.conditions for edges in one.blocked):
+            blocked = [edges for condition in self.conditions for edges in condition.blocked]
+            if any(layer in edges.layers for edges in blocked):
                 hooks.append(
                     on_attention_mask(
                         decoder.attention(layer),
@@ -170,7 +171,7 @@ def join_masks(
     start: int,
     like: Tensor,
 ) -> Tensor:
-    """The model's own mask with edges blocked, in the form that the model uses.
+    """Returns the model's own mask with edges blocked, in the form that the model uses.
 
     No mask means causal attention under scaled-dot-product attention; a bool mask is True where
     attention is allowed; a float mask is added to the scores, so False would *allow* an edge.
@@ -180,7 +181,7 @@ def join_masks(
         queries = torch.arange(start, start + n_queries, device=blocked.device)
         keys = torch.arange(n_keys, device=blocked.device)
         return (keys <= queries[:, None]) & ~blocked
-    # A cache of fixed size has more keys than there are so far.
+    # A cache of fixed size has more keys than have been computed so far.
     if mask.shape[-1] > n_keys:
         blocked = torch.nn.functional.pad(blocked, (0, mask.shape[-1] - n_keys))
     if mask.dtype == torch.bool:
@@ -199,20 +200,25 @@ def forward(
     cache: Cache | None = None,
     trace: Trace | None = None,
 ) -> Float[Tensor, "batch vocab"]:
-    """float32 logits of the last position; fills `cache` and `trace` if given.
+    """Returns float32 logits of the last position; fills `cache` and `trace` if given.
 
     Args:
-        arguments: other arguments of the decoder, as `Adapter.arguments` gives them.
+        adapter: the model's adapter.
+        embeds: the decoder's input.
+        arguments: other arguments of the decoder, from `Adapter.arguments`.
+        batch: the conditions of the batch rows.
+        cache: keys and values of earlier positions.
+        trace: record of the pass.
 
     Raises:
-        NonFiniteError: logits that are NaN or infinite, naming the module where that began.
+        NonFiniteError: the logits are NaN or infinite; the message names the module where it began.
     """
     given = arguments if batch is None else batch.arguments(arguments)
     before = 0 if cache is None else cache.get_seq_length()
 
     def called(cache: Cache | None, trace: Trace | None) -> Float[Tensor, "batch vocab"]:
         edits = [] if batch is None else batch.managers()
-        # States are kept after the edits, which take the inputs of blocks first if put on last.
+        # States must be recorded after the edits: of input hooks, the one added last runs first.
         inputs, last = ([], []) if trace is None else _tracing(adapter, trace)
         with all_of([*inputs, *edits, *last]):
             hidden = adapter.decode(embeds, cache, **given)
@@ -236,14 +242,14 @@ def _not_finite(
     logits: Float[Tensor, "batch vocab"],
     again: Callable[[], None],
 ) -> NonFiniteError:
-    """The error for a pass whose logits are not finite, with where that began."""
+    """Returns the error for logits that are not finite, saying where that began."""
     wrong = (~torch.isfinite(embeds)).any(-1).nonzero()
     if len(wrong):
         row, place = wrong[0].tolist()
         return NonFiniteError(
-            f"what the decoder receives at position {place} of row {row} is not finite (NaN or "
+            f"the decoder's input at position {place} of row {row} is not finite (NaN or "
             f"infinite, {str(embeds.dtype).removeprefix('torch.')}): look at the embedding there, "
-            "or at the fill or donor that was put in its place"
+            "or at the fill or donor that replaced it"
         )
     rows = (~torch.isfinite(logits.amax(-1))).nonzero().flatten().tolist()
     what = "the logits" if len(logits) == 1 else f"the logits of row {rows[0]} of {len(logits)}"
@@ -253,7 +259,7 @@ def _not_finite(
 def _tracing(
     adapter: Adapter, trace: Trace
 ) -> tuple[list[AbstractContextManager[None]], list[AbstractContextManager[None]]]:
-    """Hooks that keep what each block receives, and what the last one returns."""
+    """Returns hooks that record each block's input, and the last one's output."""
     layers = adapter.decoder.layers
 
     def last(_: nn.Module, __: Any, output: Any) -> None:

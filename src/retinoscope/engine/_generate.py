@@ -21,9 +21,9 @@ class Generation(Generic[RunT]):
 
     Attributes:
         text: without special tokens, stripped.
-        token_ids: (m,) with the end token where it came.
-        logits: (m, vocab) float32 of the model, row i is what token i was chosen from, before what
-            generation_config makes of it (a repetition penalty, say); None if not kept.
+        token_ids: (m,) including the end token if it was generated.
+        logits: (m, vocab) float32; row i holds the model's logits for token i, before
+            generation_config changes them (by a repetition penalty, say); None if not kept.
     """
 
     text: str
@@ -32,14 +32,14 @@ class Generation(Generic[RunT]):
     _run: RunT = field(repr=False)
 
     def run(self) -> RunT:
-        """The clean pass over the prompt and what was written, `positions["generated"]` filled."""
+        """Runs the prompt and the answer without interventions; fills `positions["generated"]`."""
         self._run.require_current()
         return self._run.with_continuation(self.token_ids.tolist())
 
 
 @dataclass(frozen=True, eq=False)
 class Generations(Generic[RunT]):
-    """What the model wrote, one item per condition."""
+    """Greedy answers, one per condition."""
 
     items: tuple[Generation[RunT], ...]
 
@@ -66,7 +66,7 @@ def continue_greedily(
     max_new_tokens: int,
     keep_logits: bool,
 ) -> list[Generation[RunT]]:
-    """Goes on from the logits of the prompt's last position.
+    """Continues from the logits of the prompt's last position.
 
     Finished conditions leave the batch.
     """

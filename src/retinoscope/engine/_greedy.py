@@ -30,13 +30,13 @@ _CHANGE_NOTHING = frozenset(
         *("assistant_confidence_threshold", "assistant_lookbehind", "target_lookbehind"),
     )
 )
-"""Entries that say how tokens are drawn or kept, not which of them scores highest."""
+"""Entries that affect how tokens are drawn or cached, not which of them scores highest."""
 
 _REFUSED = {
     "guidance_scale": "it takes a second pass without the prompt",
-    "max_time": "what is written would depend on the machine's speed",
+    "max_time": "the answer would depend on the machine's speed",
     "stop_strings": "it ends in the middle of a text: cut the text where you want it to end",
-    "watermarking_config": "its scores depend on what else is in the batch",
+    "watermarking_config": "its scores depend on the other rows of the batch",
     "constraints": "it needs beams",
     "force_words_ids": "it needs beams",
 }
@@ -45,19 +45,19 @@ _NEUTRAL = {
     **dict.fromkeys(("no_repeat_ngram_size", "encoder_no_repeat_ngram_size"), 0),
     **dict.fromkeys(("min_length", "min_new_tokens"), 0),
 }
-"""Values of entries that change nothing, beside None and False."""
+"""Values of entries that change nothing, besides None and False."""
 
 
 @dataclass(frozen=True, eq=False)
 class Greedy:
     """The rule by which the next token is chosen and the text ends.
 
-    The library's greedy `generate` with the model's own generation_config: the token with the
-    highest score after its logits processors (repetition penalty, suppressed, forced and bad
-    tokens, repeated n-grams, shortest lengths, biases). Sampling and beams are left out.
+    The same as the library's greedy `generate` with the model's own generation_config: the token
+    with the highest score after its logits processors (repetition penalty, suppressed, forced and
+    bad tokens, repeated n-grams, minimum lengths, biases). Sampling and beams are ignored.
 
     Attributes:
-        ends: ids after which a text ends; the tokenizer's if generation_config names none.
+        ends: ids that end a text; the tokenizer's if generation_config names none.
     """
 
     ends: frozenset[int]
@@ -67,12 +67,12 @@ class Greedy:
     def choose(
         self, logits: Float[Tensor, "batch vocab"], written: Sequence[Sequence[int]]
     ) -> Int[Tensor, " batch"]:
-        """The next token of each row, after the prompt and `written`."""
+        """Returns the next token of each row, after the prompt and `written`."""
         if self._processors is None:
             return logits.argmax(-1)
-        behind = torch.tensor(written, dtype=torch.long, device=logits.device)
-        before = self._prompt.to(logits.device).expand(len(logits), -1)
-        ids = torch.cat([before, behind.reshape(len(logits), -1)], 1)
+        new = torch.tensor(written, dtype=torch.long, device=logits.device)
+        prompt = self._prompt.to(logits.device).expand(len(logits), -1)
+        ids = torch.cat([prompt, new.reshape(len(logits), -1)], 1)
         return self._processors(ids, logits.clone()).argmax(-1)
 
 
@@ -80,28 +80,28 @@ def greedy(run: BaseRun, max_new_tokens: int) -> Greedy:
     """The rule by which `run` is continued.
 
     Raises:
-        InputError: `max_new_tokens` below 1, or more than fit the context.
-        CapabilityError: an entry of generation_config that has no exact counterpart here.
+        InputError: `max_new_tokens` is below 1, or more than fit into the context.
+        CapabilityError: an entry of generation_config has no exact counterpart here.
     """
     whole(max_new_tokens, "max_new_tokens", 1)
     refuse_longer(run.adapter, run.inputs, max_new_tokens)
     config: Any = getattr(run.adapter.generator, "generation_config", None)
     ends = _ends(config, run.adapter.tokenizer)
-    wanted = {} if config is None else _set(config)
+    entries = {} if config is None else _set(config)
     for name, why in _REFUSED.items():
-        if name in wanted:
+        if name in entries:
             raise CapabilityError(
-                f"the model's generation_config sets {name}={wanted[name]!r}, which is not known "
-                f"here: {why}; set model.generation_config.{name} = None"
+                f"the model's generation_config sets {name}={entries[name]!r}, which is not "
+                f"supported here: {why}; set model.generation_config.{name} = None"
             )
-    beams = int(wanted.get("num_beams", 1))
+    beams = int(entries.get("num_beams", 1))
     if beams > 1:
         warnings.warn(
-            f"the model's generation_config asks for {beams} beams: what is written "
-            "here is greedy, one token after the other",
+            f"the model's generation_config asks for {beams} beams: generation here is greedy, "
+            "one token after the other",
             stacklevel=3,
         )
-    some = wanted.keys() - _CHANGE_NOTHING
+    some = entries.keys() - _CHANGE_NOTHING
     processors = _processors(run, ends, max_new_tokens) if some else None
     return Greedy(ends, run.inputs.input_ids, processors or None)
 
@@ -115,16 +115,16 @@ def _set(config: Any) -> dict[str, Any]:
 
 
 def _ends(config: Any, tokenizer: Any) -> frozenset[int]:
-    found: Any = getattr(config, "eos_token_id", None)
-    if found is None:
-        found = getattr(tokenizer, "eos_token_id", None)
-    if found is None:
+    ids: Any = getattr(config, "eos_token_id", None)
+    if ids is None:
+        ids = getattr(tokenizer, "eos_token_id", None)
+    if ids is None:
         return frozenset()
-    return frozenset([found] if isinstance(found, int) else found)
+    return frozenset([ids] if isinstance(ids, int) else ids)
 
 
 def _processors(run: BaseRun, ends: frozenset[int], max_new_tokens: int) -> Any:
-    """The library's own logits processors for this prompt, as its `generate` makes them."""
+    """Returns the library's own logits processors for this prompt, as its `generate` makes them."""
     model: Any = run.adapter.generator
     device = run.logits.device
     config, _ = model._prepare_generation_config(None, do_sample=False, num_beams=1)

@@ -1,4 +1,4 @@
-"""Forward hooks that a context manager always takes off, and that act in one thread only."""
+"""Forward hooks, removed by a context manager, that act in one thread only."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ HiddenEdit = Callable[[Tensor], Tensor | None]
 
 @contextmanager
 def on_input(module: nn.Module, edit: Callable[[Tensor, dict[str, Any]], Tensor | None]):
-    """`edit(hidden, kwargs)` sees what `module` receives; a tensor it returns replaces `hidden`.
+    """Calls `edit(hidden, kwargs)` on the input of `module`; a returned tensor replaces `hidden`.
 
-    It comes before the hooks that are there already: what they do belongs to the module. Of several
-    the one that was put on last comes first.
+    Runs before the hooks that are there already, since they belong to the module. Of several, the
+    one added last runs first.
     """
 
     def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]):
@@ -39,7 +39,7 @@ def on_input(module: nn.Module, edit: Callable[[Tensor, dict[str, Any]], Tensor 
 
 @contextmanager
 def on_output(module: nn.Module, edit: HiddenEdit) -> Iterator[None]:
-    """`edit(hidden)` sees the first output of `module`; a tensor it returns replaces it."""
+    """Calls `edit(hidden)` on the first output of `module`; a returned tensor replaces it."""
 
     def hook(_: nn.Module, __: tuple[Any, ...], output: Any):
         several = isinstance(output, tuple)
@@ -56,7 +56,7 @@ def on_output(module: nn.Module, edit: HiddenEdit) -> Iterator[None]:
 def on_attention_mask(
     module: nn.Module, edit: Callable[[Tensor, Tensor | None], Tensor | None]
 ) -> Iterator[None]:
-    """`edit(hidden, mask)` sees an attention module's input and mask; a mask it returns is used.
+    """Calls `edit(hidden, mask)` on an attention module's input; a returned mask replaces its own.
 
     Raises:
         CapabilityError: the attention module takes no argument `attention_mask`.
@@ -83,7 +83,7 @@ class _Skip:
     """A forward that returns its input unchanged, in the threads that asked for it."""
 
     def __init__(self, module: nn.Module) -> None:
-        # A module may carry a forward of its own already (models spread over devices do).
+        # A module may already have its own forward (in models spread over devices).
         self.replaced = vars(module).get("forward")
         self.threads: dict[int, tuple[Seen, bool]] = {}
         self._forward = module.forward
@@ -91,10 +91,10 @@ class _Skip:
         self._module = module
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        asked = self.threads.get(threading.get_ident())
-        if asked is None:
+        request = self.threads.get(threading.get_ident())
+        if request is None:
             return self._forward(*args, **kwargs)
-        seen, in_tuple = asked
+        seen, in_tuple = request
         given = self._signature.bind(self._module, *args, **kwargs).arguments
         _, hidden, *rest = given.items()
         named = dict(rest)
@@ -112,27 +112,27 @@ _SKIPPING = threading.Lock()
 def skipping(modules: Sequence[nn.Module], in_tuples: bool = False) -> Iterator[Seen]:
     """Makes `modules` return their input unchanged inside, and lists what each received.
 
-    Calls from other threads go through. However these come and go, the last to leave takes off
-    what the first put on.
+    Calls from other threads pass through. In whatever order threads enter and leave, the last one
+    to leave restores the modules.
     """
     seen: Seen = []
-    me = threading.get_ident()
-    put_on: list[tuple[nn.Module, _Skip]] = []
+    thread = threading.get_ident()
+    skips: list[tuple[nn.Module, _Skip]] = []
     try:
         with _SKIPPING:
             for module in modules:
                 skip = vars(module).get("forward")
                 if not isinstance(skip, _Skip):
                     skip = _Skip(module)
-                put_on.append((module, skip))
-                skip.threads[me] = seen, in_tuples
+                skips.append((module, skip))
+                skip.threads[thread] = seen, in_tuples
                 module.forward = skip
         yield seen
     finally:
         with _SKIPPING:
-            for module, skip in put_on:
-                skip.threads.pop(me, None)
-                # Somebody else's forward may lie over ours by now; ours only passes on then.
+            for module, skip in skips:
+                skip.threads.pop(thread, None)
+                # If another forward has been put over this one, leave it: it passes calls through.
                 if skip.threads or vars(module).get("forward") is not skip:
                     continue
                 if skip.replaced is None:
@@ -143,7 +143,7 @@ def skipping(modules: Sequence[nn.Module], in_tuples: bool = False) -> Iterator[
 
 @contextmanager
 def all_of(managers: list[Any]) -> Iterator[None]:
-    """Enters all; leaves all, whatever happens."""
+    """Enters all managers, and leaves them all whatever happens."""
     with ExitStack() as stack:
         for manager in managers:
             stack.enter_context(manager)

@@ -2,15 +2,15 @@
 
 All conditions go through the decoder's blocks together. At each block:
 
-1. `RecomputePlanner` has said which rows each condition recomputes there. Conditions with the same
-   rows form a `ConditionGroup`; a condition joins at the first block where it differs.
+1. `RecomputePlanner` has determined the rows that each condition recomputes. Conditions with the
+   same rows form a `ConditionGroup`; a condition joins at the first block where it differs.
 2. The rows of all groups are packed into one batch, so that each weight matrix is multiplied once.
-   A row's state is what the block before computed; where that did not compute it, the clean run's.
+   A row's state is the output of the block before or, if that did not compute it, the clean run's.
 3. Patches and ablations overwrite states.
 4. The block is called. Its attention reads `KVSegment`s: the clean run's keys, which all conditions
    share; those of earlier passes (`ConditionCache`); and those just computed from the rows.
 
-The last block computes only the prompt's last position in full. docs/engine.md has a picture.
+The last block computes only the prompt's last position in full. docs/engine.md has a diagram.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _PackedStates:
     """Residual states of condition groups, one row after the other.
 
     Attributes:
-        groups: whose rows these are, in this order.
+        groups: the groups, in the order of their rows.
         row_ids: (packed,) condition x n + position.
         positions: (packed,) position of each row.
         hidden: (packed, d_model) the residual stream.
@@ -65,11 +65,11 @@ class Incremental:
         clean: the run without interventions.
         conditions, recomputations: what each condition does, and what it has to recompute.
         cache: keys and values that the conditions computed in an earlier pass.
-        done: that pass computed the positions before this one.
+        done: number of leading positions which that pass computed.
 
     Attributes:
         cache: keys and values of all conditions, where they differ from the clean run's.
-        token_layers: row x block pairs that were computed; a full pass computes n x blocks.
+        token_layers: number of row-block pairs computed; a full pass computes n x blocks.
     """
 
     def __init__(
@@ -97,13 +97,13 @@ class Incremental:
 
     @torch.no_grad()
     def logits(self, *, keep: bool) -> Float[Tensor, "intervention vocab"]:
-        """float32 logits of the prompt's last position, one row per condition.
+        """Returns float32 logits of the prompt's last position, one row per condition.
 
         Args:
-            keep: cache the keys and values, so that `Steps` can go on from here.
+            keep: cache the keys and values, so that `Steps` can continue from here.
 
         Raises:
-            NonFiniteError: logits that are NaN or infinite.
+            NonFiniteError: the logits are NaN or infinite.
         """
         logits = self._read_out(self._pass(self.clean.n, keep=keep, output=True))
         if not finite_logits(logits):
@@ -111,7 +111,7 @@ class Incremental:
         return logits
 
     def _not_finite(self, logits: Float[Tensor, "intervention vocab"]) -> NonFiniteError:
-        """The error for logits that are not finite; the plain pass says where that begins."""
+        """Returns the error for logits that are not finite; a plain pass locates the beginning."""
         clean, adapter = self.clean, self.clean.adapter
         member = int((~torch.isfinite(logits.amax(-1))).nonzero()[0])
         batch = ConditionBatch(adapter, clean.n, [self.conditions[member]])
@@ -124,7 +124,7 @@ class Incremental:
         return not_finite(adapter.model, what)
 
     def _pass(self, stop: int, *, keep: bool, output: bool) -> _PackedStates | None:
-        """The rows from `done` to `stop` through all blocks; None where the last computes none."""
+        """Takes the rows from `done` to `stop` through all blocks; None if the last has none."""
         states: _PackedStates | None = None
         n_layers = self.clean.adapter.n_layers
         for layer in range(n_layers):
@@ -146,7 +146,7 @@ class Incremental:
     # 1. Which rows
 
     def _groups(self, layer: int, stop: int) -> list[ConditionGroup]:
-        """Conditions by the rows that they compute of this block, from `done` to `stop`."""
+        """Groups conditions by the rows that they compute in this block, from `done` to `stop`."""
         members: dict[object, list[int]] = {}
         kinds: dict[object, tuple[Rows, bool]] = {}
         for member, recomputation in enumerate(self.recomputations):
@@ -174,7 +174,7 @@ class Incremental:
     def _pack(
         self, layer: int, groups: list[ConditionGroup], before: _PackedStates | None
     ) -> _PackedStates:
-        """States of the groups' rows: those `before` where it has them, else the clean run's."""
+        """States of the groups' rows: from `before` if it has them, else the clean run's."""
         if before is not None and _same_rows(before.groups, groups):
             return _PackedStates(groups, before.row_ids, before.positions, before.hidden)
         n, device = self.clean.n, self.clean.device
@@ -193,13 +193,13 @@ class Incremental:
         return _PackedStates(groups, row_ids, positions, hidden)
 
     def _overwrite(self, layer: int, states: _PackedStates) -> None:
-        """Puts the conditions' own states at the positions that they patch or ablate here."""
+        """Overwrites states at the positions that the conditions patch or ablate here."""
         start = 0
         for group in states.groups:
             for member in group.members:
                 for edit in self.recomputations[member].edits.get(layer, ()):
                     positions = edit.positions.cpu().numpy()
-                    # An edited row that is not recomputed already has the state it is given.
+                    # An edited row that is not recomputed already has the given state.
                     inside = np.isin(positions, group.rows.positions)
                     at = start + np.searchsorted(group.rows.positions, positions[inside])
                     chosen = torch.from_numpy(np.flatnonzero(inside)).to(edit.values.device)
@@ -225,7 +225,7 @@ class Incremental:
         return packed
 
     def _last_block(self, layer: int, states: _PackedStates, keep: bool) -> _PackedStates:
-        """Takes the prompt's last position through the last block, of other rows only the keys."""
+        """Takes the last position through the last block; of other rows only the keys."""
         if all(len(group.rows) == 1 for group in states.groups):
             self._block(layer, states, keep)
             return states
@@ -234,19 +234,19 @@ class Incremental:
         reduced: list[PackedGroup] = []
         ends: list[int] = []
         start = 0
-        for group, its_keys in zip(states.groups, packed, strict=True):
+        for group, packed_group in zip(states.groups, packed, strict=True):
             size, n_rows = len(group.members), len(group.rows)
             if group.rows.positions[-1] == self._last.first:
-                assert its_keys.computed is not None
+                assert packed_group.computed is not None
                 allowed = self._kv.allowed(layer, group, self._last, group.rows.positions)
                 segments = self._kv.segments(layer, group, self._last, group.rows)
-                segments.append(KVSegment(*its_keys.computed, allowed))
+                segments.append(KVSegment(*packed_group.computed, allowed))
                 where = slice(len(ends), len(ends) + size)
                 reduced.append(PackedGroup(where, size, segments, None))
                 groups.append(group._replace(rows=self._last))
                 ends += range(start + n_rows - 1, start + size * n_rows, n_rows)
             start += size * n_rows
-        # Not before `segments`, which takes whatever is cached for the keys of an earlier pass.
+        # Only after `segments`, which takes everything cached for the keys of an earlier pass.
         if keep:
             self._keep(layer, states.groups, packed)
         last = _PackedStates(
@@ -275,7 +275,7 @@ class Incremental:
         return call_block(self.clean, layer, states.hidden, states.positions, batch)
 
     def _add_after(self, layer: int, states: _PackedStates) -> None:
-        """Adds what the decoder adds after this block (DeepStack), as each condition has it."""
+        """Adds what the decoder adds after this block (DeepStack), edited by condition."""
         if layer >= len(self.clean.added):
             return
         table = self.clean.added[layer]
@@ -291,9 +291,9 @@ class Incremental:
         states.hidden = states.hidden + values.to(states.hidden)
 
     def _keep(self, layer: int, groups: list[ConditionGroup], packed: list[PackedGroup]) -> None:
-        for group, its_keys in zip(groups, packed, strict=True):
-            assert its_keys.computed is not None
-            keys, values = its_keys.computed
+        for group, packed_group in zip(groups, packed, strict=True):
+            assert packed_group.computed is not None
+            keys, values = packed_group.computed
             self.cache.add(layer, KVBlock(group.members, group.rows.positions, keys, values))
 
     # Logits
@@ -309,7 +309,7 @@ class Incremental:
                 for index in (edit.positions == clean.n - 1).nonzero().flatten():
                     last[member] = edit.values[index].to(last)
         logits = clean.logits.repeat(len(self.conditions), 1)
-        changed = [i for i, one in enumerate(self.recomputations) if one.changes_output]
+        changed = [i for i, plan in enumerate(self.recomputations) if plan.changes_output]
         if changed:
             logits[changed] = clean.adapter.read_out(last[changed])
         return logits
@@ -322,7 +322,7 @@ def call_block(
     positions: Int[Tensor, " packed"],
     batch: PackedBatch,
 ) -> Float[Tensor, "packed d_model"]:
-    """One block of the model over packed rows of any conditions."""
+    """Runs one block of the model over packed rows of any conditions."""
     adapter = clean.adapter
     with packed_attention(adapter.text_config, batch):
         output = adapter.decoder.layers[layer](
@@ -333,6 +333,6 @@ def call_block(
 
 def _same_rows(a: list[ConditionGroup], b: list[ConditionGroup]) -> bool:
     return len(a) == len(b) and all(
-        one.members == other.members and one.rows is other.rows
-        for one, other in zip(a, b, strict=True)
+        group.members == other.members and group.rows is other.rows
+        for group, other in zip(a, b, strict=True)
     )

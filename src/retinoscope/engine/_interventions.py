@@ -1,8 +1,8 @@
-"""The interventions: one described change each.
+"""The interventions, each describing one change.
 
-Those that are applied together act in one order: `Ablate` at the decoder's input, then block by
-block `Knockout` inside the block and `Patch` on what comes out of it. Two of them that would set
-the state of one position at one layer are refused; knockouts may overlap, an edge is blocked once.
+Interventions applied together act in one order: `Ablate` at the decoder's input, then block by
+block `Knockout` inside the block and `Patch` on its output. Two that would set the state of one
+position at one layer are refused; knockouts may overlap, an edge is then blocked once.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Ablate:
     """Replaces the decoder's input at `tokens`, before its first layer.
 
     Attributes:
-        tokens: whose embeddings are replaced.
-        fill: with what: `fill.mean(vlm, samples)`, `fill.zero()`, `fill.noise(seed)` or
+        tokens: the tokens whose embeddings are replaced.
+        fill: the replacement: `fill.mean(vlm, samples)`, `fill.zero()`, `fill.noise(seed)` or
             `fill.donor(run)`.
 
     Source: Neo et al. 2024, section 3.
@@ -46,15 +46,15 @@ class Ablate:
 class Knockout:
     """Blocks attention from the queries at `target` to the keys at `source`.
 
-    The edges are blocked before the softmax, so the remaining weights of a row add up to 1.
+    Edges are blocked before the softmax, so the remaining weights of a row add up to 1.
 
     Attributes:
-        source: the keys that are hidden.
-        target: the queries they are hidden from: a token set; "last", the last position of the
-            prompt only; "generated", the positions that the model writes while generating; or
+        source: the keys to hide.
+        target: the queries from which they are hidden: a token set; "last", only the last position
+            of the prompt; "generated", the positions that the model generates; or
             "last+generated", both.
-        layers: 0-based decoder blocks, one or several; None is all.
-        heads: 0-based query heads, one or several; None is all.
+        layers: 0-based decoder blocks, one or several; None for all.
+        heads: 0-based query heads, one or several; None for all.
 
     Source: Geva et al. 2023; Neo et al. 2024, section 4.2.
     """
@@ -66,7 +66,7 @@ class Knockout:
 
     def __post_init__(self) -> None:
         _refuse_others(self.source, "the source of a knockout")
-        # An iterator would be empty at its second use.
+        # Store tuples: an iterator would be empty at its second use.
         for name in ("layers", "heads"):
             value = getattr(self, name)
             if value is not None:
@@ -85,17 +85,17 @@ class Knockout:
 class Patch:
     """Replaces the residual stream by a donor run's.
 
-    The state and nothing else: what the model adds to these positions after later blocks
-    (DeepStack) stays this run's. `Ablate` with `fill.donor(run)` puts another image's tokens in
+    Only the state is replaced: what the model adds to these positions after later blocks
+    (DeepStack) stays this run's. `Ablate` with `fill.donor(run)` inserts another image's tokens
     with everything that belongs to them.
 
     Attributes:
-        positions: where it is replaced.
-        layers: at which layers, one or several, numbered as in `run.hidden`: 0 is the decoder's
-            input, L the output of the last block.
-        donor: the run that the states are taken from.
-        donor_positions: where they are taken from; None is the same positions of a donor of the
-            same length.
+        positions: the positions to overwrite.
+        layers: the layers, one or several, numbered as in `run.hidden`: 0 is the decoder's input, L
+            the output of the last block.
+        donor: the run that provides the states.
+        donor_positions: the positions of these states; None for the same positions of a donor of
+            the same length.
 
     Source: Meng et al. 2022 (causal tracing).
     """

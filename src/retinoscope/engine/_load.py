@@ -1,4 +1,4 @@
-"""`load`: a model by name, folder, Hub id, or as Hugging Face objects."""
+"""`load`: a model by name, folder or Hub id, or from Hugging Face objects."""
 
 from __future__ import annotations
 
@@ -40,26 +40,28 @@ def load(
 
     Args:
         source: "pocket", "pocket-sentences" or "pocket-none" (packaged), "planted:NAME" (see
-            `pocket.planted`), "smol" or "smol-lora" (see `pocket.smol`; `retinoscope fetch smol`
-            first), a folder that `retinoscope train smol` or `save_pretrained` wrote, or a Hub id.
+            `pocket.planted`), "smol" or "smol-lora" (see `pocket.smol`; run `retinoscope fetch
+            smol` first), a folder written by `retinoscope train smol` or `save_pretrained`, or a
+            Hub id.
         model, processor: Hugging Face objects instead of a source. Of a PEFT model with adapters in
-            its layers, or a compiled one, the model inside is taken: it is `vlm.model`.
-        dtype: float32 on the CPU unless given; elsewhere the dtype that the weights are saved in.
-        device: "cpu" unless given.
+            its layers, or a compiled one, the inner model is used: it is `vlm.model`.
+        dtype: float32 on the CPU by default; elsewhere the dtype in which the weights are saved.
+        device: "cpu" by default.
         device_map: spreads the weights over devices, as `transformers` does, in place of `device`:
-            "auto", or a device, "cpu" or "disk" by module. Only the decoder's blocks may wait on
-            the CPU or on disk for their turn.
-        quantization: "4bit" or "8bit" weights by bitsandbytes. Everything is then exact for the
-            quantised model; the fast path is claimed where the self-check finds it so.
+            "auto", or a device, "cpu" or "disk" by module. Only the decoder's blocks may be
+            offloaded to the CPU or to disk.
+        quantization: "4bit" or "8bit" weights by bitsandbytes. Results are then exact for the
+            quantised model; the incremental path is used if the self-check finds it exact.
         allow_pickle: also load weights in pickle format, which can run any code.
-        attention: "sdpa" or "eager"; the model's own choice unless given.
+        attention: "sdpa" or "eager"; the model's own choice by default.
         check: run the self-check, a few forward passes over 8 positions.
 
     Raises:
-        InputError: neither a source nor model and processor, or a source that cannot be loaded.
-        CapabilityError: a family without an adapter, a model that fails the self-check, or weights
-            that are kept in a way that is not exact.
-        MissingExtraError: a package that `device_map` or `quantization` needs is not installed.
+        InputError: there is neither a source nor a model with its processor, or the source cannot
+            be loaded.
+        CapabilityError: the family has no adapter, the model fails the self-check, or its weights
+            are stored in a way that does not allow exact results.
+        MissingExtraError: a package needed by `device_map` or `quantization` is not installed.
     """
     settings = _LoadSettings(dtype, device, device_map, quantization, attention, allow_pickle)
     if source is not None:
@@ -72,13 +74,13 @@ def load(
         model = _loaded(model, processor, settings)
         name = str(getattr(model.config, "name_or_path", "") or type(model).__name__)
     try:
-        # What holds at load must not depend on where the model is loaded.
+        # The result of the checks must not depend on an active autocast.
         place = "cpu" if model.device.type == "meta" else model.device.type
         with torch.autocast(place, enabled=False):
             vlm = VLM(adapter_for(model, processor), name)
             if check:
                 vlm.check()
-    # A model that is called in a way it does not expect can fail with anything.
+    # A model called in an unexpected way can raise anything.
     except Exception as error:
         raise failed(model, error) from error
     return vlm
@@ -86,7 +88,7 @@ def load(
 
 @dataclass(frozen=True)
 class _LoadSettings:
-    """How weights are opened; see `load`."""
+    """Settings for opening weights; see `load`."""
 
     dtype: torch.dtype | None = None
     device: str | torch.device | None = None
@@ -96,7 +98,7 @@ class _LoadSettings:
     allow_pickle: bool = False
 
     def refuse_placement(self, name: str) -> None:
-        """Raises `InputError` for settings that only a model of the library takes."""
+        """Raises `InputError` for settings that only the library's models accept."""
         if self.device_map is not None or self.quantization is not None:
             raise InputError(f"expected no device_map and no quantization for {name}")
 
@@ -104,11 +106,11 @@ class _LoadSettings:
 def _loaded(
     model: PreTrainedModel, processor: ProcessorMixin, settings: _LoadSettings
 ) -> PreTrainedModel:
-    """The plain model of Hugging Face objects, which take no settings any more."""
+    """Returns the plain model of Hugging Face objects, for which no setting may be given."""
     if settings != _LoadSettings():
         raise InputError(
             "expected no dtype, device, device_map, quantization, attention or allow_pickle "
-            "beside a loaded model: set them on the model"
+            "with a loaded model: set them on the model"
         )
     plain = plain_model(model)
     check_processor(processor)
@@ -116,7 +118,7 @@ def _loaded(
 
 
 def _opened(source: object, settings: _LoadSettings) -> tuple[str, PreTrainedModel, ProcessorMixin]:
-    """Name, model and processor of a source."""
+    """Returns name, model and processor of a source."""
     if not isinstance(source, str | os.PathLike):
         raise InputError(
             f"expected a name or a folder, got a {type(source).__name__}: give a loaded model "

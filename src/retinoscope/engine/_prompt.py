@@ -17,11 +17,11 @@ class Prompt:
 
     Attributes:
         images: upright RGB, in the order in which the model reads them.
-        text: the user's words (of a raw prompt: the whole of it).
-        prefill: the beginning of the answer that the model goes on from, or None.
-        formatted: what the tokenizer reads, with one placeholder per image.
+        text: the user's text (the whole of a raw prompt).
+        prefill: the beginning of the answer that the model continues, or None.
+        formatted: the tokenizer's input, with one placeholder per image.
         inputs: token ids, pixels and layouts.
-        unknown: words of the text and the prefill that hold a piece unknown to the tokenizer.
+        unknown: words of the text and the prefill with a piece that the tokenizer does not know.
     """
 
     images: tuple[Image.Image, ...] = field(repr=False)
@@ -33,10 +33,12 @@ class Prompt:
 
 
 def refuse_longer(adapter: Adapter, inputs: Inputs, n_new: int = 1) -> None:
-    """Raises `InputError` for more positions than the model's context has.
+    """Raises `InputError` if there are more positions than the model's context has.
 
     Args:
-        n_new: tokens that are to be generated after them; nothing reads the last one.
+        adapter: the model's adapter.
+        inputs: the prompt.
+        n_new: number of tokens to generate after it; the last one is never read.
     """
     n, context = len(inputs.input_ids), adapter.context
     if context is None or n + n_new - 1 <= context:
@@ -54,7 +56,7 @@ def refuse_longer(adapter: Adapter, inputs: Inputs, n_new: int = 1) -> None:
 
 
 def unknown_words(words: Sequence[str]) -> str:
-    """The warning for a prompt with unknown words."""
+    """Returns the warning for a prompt with unknown words."""
     return (
         f"the model's tokenizer does not know {', '.join(map(repr, words))}, so the model cannot "
         "read that part of the prompt, whatever it answers: choose words that it knows"

@@ -3,7 +3,7 @@
 A block's row has to be recomputed if its input changed, if one of its attention edges is blocked
 there, or if it may read a key that changed: in a causal decoder, every row after the first changed
 one. Everything else equals the clean run and is read from it. Some rows may be recomputed although
-they do not change (from unchanged inputs they come out as before); no changed row is left out.
+they do not change (with unchanged inputs, the result is the same); no changed row is left out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ._clean import Clean
 from ._resolved import Replacement, ResolvedCondition
 
 _STRIDE = 16
-"""Recomputed image rows begin at multiples of this, so that similar conditions share a batch."""
+"""Recomputed image rows start at multiples of this, so that similar conditions share a batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Recomputation:
     """What one condition has to recompute.
 
     Attributes:
-        rows: for each block the rows to compute; None where nothing changes.
+        rows: for each block the rows to compute; None if nothing changes there.
         edits: residual layer -> states to overwrite there before the block reads them.
         changes_output: whether the last position's output can differ at all.
     """
@@ -56,17 +56,17 @@ class Recomputation:
 
 @dataclass(eq=False)
 class RecomputePlanner:
-    """Works out what conditions of one clean run have to recompute."""
+    """Determines what the conditions of one clean run have to recompute."""
 
     clean: Clean
     _rows: dict[bytes, Rows] = field(default_factory=dict)
 
     def plan(self, condition: ResolvedCondition) -> Recomputation:
-        """The rows that `condition` can change, block by block."""
+        """Returns the rows that `condition` can change, block by block."""
         clean = self.clean
         n, n_layers = clean.n, clean.adapter.n_layers
         edits = self._edits(condition)
-        start = self._first_added_anew(condition)
+        start = self._first_new_addition(condition)
         rows: list[Rows | None] = []
         for layer in range(n_layers):
             start = self._start(layer, min(start, self._first_changed(edits, layer)))
@@ -85,7 +85,7 @@ class RecomputePlanner:
         return edits
 
     def _first_changed(self, edits: dict[int, tuple[Replacement, ...]], layer: int) -> int:
-        """The first position whose state differs from the clean run's; n if none does."""
+        """Returns the first position whose state differs from the clean run's; n if none does."""
         first = self.clean.n
         for edit in edits.get(layer, ()):
             clean = self.clean.states(layer)[edit.positions.to(self.clean.device)]
@@ -94,8 +94,8 @@ class RecomputePlanner:
             first = min(first, int(changed.min()) if len(changed) else first)
         return first
 
-    def _first_added_anew(self, condition: ResolvedCondition) -> int:
-        """The first position to which the model adds something else than in the clean run."""
+    def _first_new_addition(self, condition: ResolvedCondition) -> int:
+        """The first position at which the model adds something other than in the clean run."""
         first = self.clean.n
         inputs = condition.inputs
         if inputs is not None:
@@ -119,7 +119,7 @@ class RecomputePlanner:
     def _blocked_rows(
         self, condition: ResolvedCondition, layer: int, before: int
     ) -> Int[np.ndarray, " row"]:
-        """Rows before position `before` that lose an edge which the model's own mask allows."""
+        """Returns rows before position `before` that lose an edge allowed by the model's mask."""
         lost: set[int] = set()
         for edges in condition.blocked:
             if layer in edges.layers:

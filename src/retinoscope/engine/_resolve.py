@@ -1,4 +1,4 @@
-"""A condition (interventions applied together), checked and resolved to positions and values."""
+"""Conditions (interventions applied together), checked and resolved to positions and values."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ def resolve(run: BaseRun, condition: Condition) -> ResolvedCondition:
     """Checks and resolves one condition.
 
     Raises:
-        InputError: an intervention that would change nothing or cannot be carried out: an empty
-            set, a set of another run, a layer or head that the model lacks, only edges that a
-            causal decoder does not have, a row left without any key, two values for the state of
-            one position at one layer, a donor of another length.
-        CapabilityError: knockouts on an attention implementation that takes no masks.
+        InputError: an intervention would change nothing or cannot be carried out: an empty set, a
+            set of another run, a layer or head that the model lacks, only edges that a causal
+            decoder does not have, a row without any key left, two values for the state of one
+            position at one layer, or a donor of another length.
+        CapabilityError: a knockout on an attention implementation that takes no masks.
     """
-    together = _flat(condition)
-    inputs = _ablations(run, [one for one in together if isinstance(one, Ablate)])
-    blocked = tuple(_blocked_edges(run, one) for one in together if isinstance(one, Knockout))
+    edits = _flat(condition)
+    inputs = _ablations(run, [edit for edit in edits if isinstance(edit, Ablate)])
+    blocked = tuple(_blocked_edges(run, edit) for edit in edits if isinstance(edit, Knockout))
     if blocked:
         run.vlm.capabilities.require("knockout")
         _refuse_empty_rows(run, blocked)
     patches: dict[int, tuple[Replacement, ...]] = {}
-    for one in together:
-        if isinstance(one, Patch):
-            for layer, replaced in _patched(run, one):
+    for edit in edits:
+        if isinstance(edit, Patch):
+            for layer, replaced in _patched(run, edit):
                 patches[layer] = (*patches.get(layer, ()), replaced)
     _refuse_overlaps(inputs, patches)
     return ResolvedCondition(inputs, blocked, patches)
@@ -59,13 +59,13 @@ def resolve_all(run: BaseRun, conditions: Sequence[Condition]) -> tuple[Resolved
 def _refuse_overlaps(
     inputs: Replacement | None, patches: Mapping[int, Sequence[Replacement]]
 ) -> None:
-    """Refuses two values for one state: the last one would win, and nobody could see which."""
-    for layer, several in patches.items():
-        setting = [] if inputs is None or layer else [inputs]
-        places = [place for one in (*setting, *several) for place in one.positions.tolist()]
+    """Refuses two values for one state: the last one would silently win."""
+    for layer, patched in patches.items():
+        ablated = [] if inputs is None or layer else [inputs]
+        places = [place for edit in (*ablated, *patched) for place in edit.positions.tolist()]
         twice = [place for place, count in Counter(places).items() if count > 1]
         if twice:
-            what = "an ablation and a patch" if setting else "two patches"
+            what = "an ablation and a patch" if ablated else "two patches"
             raise InputError(
                 f"expected one value for the state of a position at a layer, got {what} for "
                 f"position {min(twice)} at layer {layer}: subtract one token set from the other"
@@ -73,13 +73,13 @@ def _refuse_overlaps(
 
 
 def _flat(condition: Condition) -> list[Intervention]:
-    together = list(condition) if isinstance(condition, Sequence) else [condition]
-    for one in together:
-        if not isinstance(one, Ablate | Knockout | Patch):
+    edits = list(condition) if isinstance(condition, Sequence) else [condition]
+    for edit in edits:
+        if not isinstance(edit, Ablate | Knockout | Patch):
             raise InputError(
-                f"expected Ablate, Knockout, Patch or a list of them, got a {type(one).__name__}"
+                f"expected Ablate, Knockout, Patch or a list of them, got a {type(edit).__name__}"
             )
-    return together
+    return edits
 
 
 def _checked(run: BaseRun, tokens: TokenSet, what: str) -> TokenSet:
@@ -99,8 +99,8 @@ def _ablations(run: BaseRun, ablations: Sequence[Ablate]) -> Replacement | None:
     positions: list[int] = []
     values: list[Tensor] = []
     added: list[tuple[Tensor, ...]] = []
-    for one in ablations:
-        tokens = _checked(run, one.tokens, "the tokens to ablate")
+    for ablation in ablations:
+        tokens = _checked(run, ablation.tokens, "the tokens to ablate")
         twice = taken & set(tokens.positions)
         if twice:
             raise InputError(
@@ -109,8 +109,8 @@ def _ablations(run: BaseRun, ablations: Sequence[Ablate]) -> Replacement | None:
             )
         taken |= set(tokens.positions)
         positions += tokens.positions
-        values.append(one.fill.values(run, tokens.positions))
-        added.append(_added(run, one.fill, tokens.positions))
+        values.append(ablation.fill.values(run, tokens.positions))
+        added.append(_added(run, ablation.fill, tokens.positions))
     return Replacement(
         torch.tensor(positions, device=run.embeddings.device),
         torch.cat(values).to(run.embeddings),
@@ -119,16 +119,16 @@ def _ablations(run: BaseRun, ablations: Sequence[Ablate]) -> Replacement | None:
 
 
 def _added(run: BaseRun, fill: Fill, positions: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """What the model adds after each of its first blocks to the embeddings of a fill."""
+    """Returns the features that the model adds to a fill's embeddings after its first blocks."""
     own = run._clean.added
-    found = fill.added(run, positions)
-    if found and len(found) != len(own):
+    features = fill.added(run, positions)
+    if features and len(features) != len(own):
         raise InputError(
             f"expected a fill with features for {len(own)} blocks of the decoder, got one for "
-            f"{len(found)}: it belongs to another model"
+            f"{len(features)}: it belongs to another model"
         )
     nothing = [part.new_zeros(len(positions), part.shape[1]) for part in own]
-    return tuple(part.to(like) for part, like in zip(found or nothing, own, strict=True))
+    return tuple(part.to(like) for part, like in zip(features or nothing, own, strict=True))
 
 
 def _numbers(values: Iterable[int] | int | None, count: int, what: str) -> tuple[int, ...] | None:
@@ -164,7 +164,7 @@ def _blocked_edges(run: BaseRun, knockout: Knockout) -> BlockedEdges:
 
 
 def _masks(run: BaseRun) -> Sequence[Edges]:
-    """What each block's own mask lets its queries read, where the engine can read that mask."""
+    """Returns the edges that each block's own mask allows; causal ones if it cannot be read."""
     try:
         return [run._clean.edges(layer) for layer in range(run.adapter.n_layers)]
     except CapabilityError:
@@ -173,8 +173,8 @@ def _masks(run: BaseRun) -> Sequence[Edges]:
 
 def _refuse_empty_rows(run: BaseRun, blocked: Sequence[BlockedEdges]) -> None:
     masks = _masks(run)
-    # Every row of a causal decoder reads position 0, which is seldom hidden from any.
-    plain = all(one.allowed is None for one in masks)
+    # In a causal decoder every row reads position 0, which is seldom hidden from any.
+    plain = all(mask.allowed is None for mask in masks)
     if plain and all(0 not in edges.keys for edges in blocked):
         return
     rows = np.unique(np.concatenate([edges.queries for edges in blocked]))
@@ -191,7 +191,7 @@ def _refuse_empty_rows(run: BaseRun, blocked: Sequence[BlockedEdges]) -> None:
         if len(empty):
             raise InputError(
                 f"expected at least one key for every row, got none for position {empty[0]} at "
-                f"layer {layer}: leave some of its keys, or that row, out"
+                f"layer {layer}: leave out some of its keys, or that row"
             )
 
 

@@ -15,8 +15,8 @@ class Replacement:
     """Positions whose states are replaced, and their new states.
 
     Attributes:
-        added: for replaced embeddings, what the model adds to them after each of the blocks after
-            which it adds something (DeepStack).
+        added: for replaced embeddings, the features that the model adds to them after some of its
+            blocks (DeepStack), one tensor for each of these.
     """
 
     positions: Int[Tensor, " token"]
@@ -26,13 +26,13 @@ class Replacement:
 
 @dataclass(frozen=True, eq=False)
 class BlockedEdges:
-    """Attention edges that are blocked: every query x key, at some layers and heads.
+    """Blocked attention edges: every query x key, at some layers and heads.
 
     Attributes:
         queries, keys: positions of the prompt.
         layers: blocks of the decoder.
         heads: query heads; None for all.
-        generated: whether the queries after the prompt lose these keys as well.
+        generated: whether queries after the prompt lose these keys as well.
     """
 
     queries: Int[np.ndarray, " query"]
@@ -58,12 +58,14 @@ def blocked_mask(
     n: int,
     n_heads: int,
 ) -> Bool[np.ndarray, "head query key"]:
-    """True where an edge is blocked; one head stands for all where none of `blocked` names heads.
+    """Returns True where an edge is blocked; a single head applies to all heads.
 
     Args:
+        blocked: the edges.
         rows: positions of the queries; those from `n` on are generated.
-        n_keys: keys before and at the last query.
+        n_keys: number of keys up to and including the last query.
         n: length of the prompt.
+        n_heads: number of query heads, used if any of `blocked` names heads.
     """
     per_head = any(edges.heads is not None for edges in blocked)
     mask = np.zeros((n_heads if per_head else 1, len(rows), n_keys), dtype=bool)

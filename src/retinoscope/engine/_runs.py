@@ -20,11 +20,12 @@ from ._shared_prefix import SharedPrefix
 class Runs(Sequence[RunT]):
     """Clean passes of several prompts. Made by `vlm.run_many(image, prompts)`.
 
-    The prompts form a tree: what they begin with in common (the images and the text before the
-    first difference) is computed once, and each prompt adds its own rest.
+    The prompts form a tree: their common start (the images and the text before the first
+    difference) is computed once, and each prompt adds its own rest.
 
     Attributes:
-        shared: number of positions that all prompts begin with; 0 if each was run by itself.
+        items: the runs.
+        shared: number of leading positions that all prompts share; 0 if each was run by itself.
     """
 
     items: tuple[RunT, ...]
@@ -47,7 +48,7 @@ class Runs(Sequence[RunT]):
         """Some of the runs, which still share what all of them share.
 
         Raises:
-            InputError: no such run.
+            InputError: there is no such run.
         """
         chosen = wholes(indices, "runs", 0, len(self) - 1)
         return Runs(tuple(self.items[index] for index in chosen), self.shared)
@@ -63,49 +64,52 @@ class Runs(Sequence[RunT]):
         """Every prompt under interventions; the shared prefix of conditions is computed once, too.
 
         Args:
-            conditions: as for `run.counterfactuals`, with token sets of any of these runs that lie
-                in the shared part (those of an image, say); or a function that gives the conditions
-                of each run.
+            conditions: as for `run.counterfactuals`, with token sets of any of these runs inside
+                the shared positions (those of an image, say); or a function that returns the
+                conditions of each run.
             exact, memory, batch_size: as for `run.counterfactuals`.
 
         Raises:
-            InputError: also a token set that is not in the shared part.
+            InputError: as for `run.counterfactuals`, or a token set reaches past the shared
+                positions.
             CapabilityError: as for `run.counterfactuals`.
         """
         if callable(conditions):
-            asked = [several(conditions(run), "conditions") for run in self.items]
+            by_run = [several(conditions(run), "conditions") for run in self.items]
         else:
             given = several(conditions, "conditions")
-            asked = [tuple(self._of(one, run) for one in given) for run in self.items]
-        resolved = [resolve_all(run, one) for run, one in zip(self.items, asked, strict=True)]
+            by_run = [tuple(self._of(one, run) for one in given) for run in self.items]
+        resolved = [
+            resolve_all(run, of_run) for run, of_run in zip(self.items, by_run, strict=True)
+        ]
         execution = execution_for(self.items[0].vlm, exact, memory, batch_size)
         prefix = None
         if self.shared and execution.path == "incremental":
             prefix = SharedPrefix(self.shared, [run._clean for run in self.items], resolved)
         return tuple(
             Effects(run, conditions, of_run, execution, prefix)
-            for run, conditions, of_run in zip(self.items, asked, resolved, strict=True)
+            for run, conditions, of_run in zip(self.items, by_run, resolved, strict=True)
         )
 
     def _of(self, condition: Condition, run: RunT) -> Condition:
-        """The same condition with its token sets on `run`."""
+        """Returns the same condition with its token sets on `run`."""
         if isinstance(condition, Sequence):
-            return [self._moved(one, run) for one in condition]
+            return [self._moved(edit, run) for edit in condition]
         return self._moved(condition, run)
 
-    def _moved(self, one: Intervention, run: RunT) -> Intervention:
-        if isinstance(one, Ablate):
-            return replace(one, tokens=self._set(one.tokens, run))
-        if isinstance(one, Patch):
-            return replace(one, positions=self._set(one.positions, run))
-        if isinstance(one, Knockout):
-            target = one.target
+    def _moved(self, edit: Intervention, run: RunT) -> Intervention:
+        if isinstance(edit, Ablate):
+            return replace(edit, tokens=self._set(edit.tokens, run))
+        if isinstance(edit, Patch):
+            return replace(edit, positions=self._set(edit.positions, run))
+        if isinstance(edit, Knockout):
+            target = edit.target
             moved = target if isinstance(target, str) else self._set(target, run)
-            return replace(one, source=self._set(one.source, run), target=moved)
-        return one
+            return replace(edit, source=self._set(edit.source, run), target=moved)
+        return edit
 
     def _set(self, tokens: TokenSet, run: RunT) -> TokenSet:
-        # What is no token set at all is refused with the condition's other faults.
+        # Anything that is not a token set is refused by `resolve`.
         if not isinstance(tokens, TokenSet) or tokens.sequence is run.sequence:
             return tokens
         if not any(tokens.sequence is other.sequence for other in self.items):

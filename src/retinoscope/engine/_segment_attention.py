@@ -1,10 +1,10 @@
-"""Attention of packed rows over keys and values that lie in several segments.
+"""Attention of packed rows over keys and values in several segments.
 
-The keys that a recomputed row reads are not in one tensor: those of the clean run are held once for
-all conditions; a condition's own ones come from an earlier pass; the newest are computed in the
-block at hand. Attention runs over each segment separately, with the rows of all conditions stacked
-into one matrix product for the clean one, and the results are joined by their log-sum-exp. That is
-exactly one softmax over all keys.
+The keys that a recomputed row reads are not in one tensor: those of the clean run are stored once
+for all conditions; a condition's own come from an earlier pass; the newest are computed in the
+current block. Attention runs over each segment separately, with the rows of all conditions stacked
+into one matrix product for the clean one, and the results are combined by their log-sum-exp. This
+is exactly one softmax over all keys.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Allowed = Bool[Tensor, "batch head row key"] | Literal["causal"] | None
 
 @dataclass(frozen=True, eq=False)
 class KVSegment:
-    """Keys and values that lie in one tensor, and which rows may read them.
+    """Keys and values in one tensor, and which rows may read them.
 
     Attributes:
-        keys, values: (kv_head, key, d_head) where all conditions share them, otherwise with a
-            leading batch axis.
+        keys, values: (kv_head, key, d_head) if all conditions share them, otherwise with a leading
+            batch axis.
         allowed: (batch or 1, head or 1, row, key), or see `Allowed`.
     """
 
@@ -43,7 +43,7 @@ class KVSegment:
 
 @dataclass(frozen=True, eq=False)
 class RaggedSegment:
-    """Disjoint segments, each for some conditions of a group: together they count as one.
+    """Disjoint segments, each for some conditions of a group; together they count as one.
 
     Attributes:
         segments: each with the indices of its conditions within the group.
@@ -57,12 +57,12 @@ class PackedGroup:
     """Conditions that compute the same rows: a contiguous part of the packed batch.
 
     Attributes:
-        rows: where their rows lie in the batch, condition by condition.
-        n_conditions: how many conditions there are.
+        rows: the slice of their rows in the batch, condition by condition.
+        n_conditions: number of conditions.
         segments: what the rows read besides the keys computed from them.
         allowed: which of those computed keys they read.
         computed: the keys and values that the block computed from the rows, each
-            (batch, kv_head, row, d_head); None until it has.
+            (batch, kv_head, row, d_head); None before.
     """
 
     rows: slice
@@ -78,13 +78,13 @@ class StopForward(Exception):
 
 @dataclass(eq=False)
 class PackedBatch:
-    """What goes through one block in one call.
+    """The rows that go through one block in one call.
 
     Attributes:
-        groups: in the order of their rows.
+        groups: the groups, in the order of their rows.
         keys_only: stop with `StopForward` once every group has its keys and values.
-        read_computed: whether rows read the keys computed from them; False where `segments`
-            contain those.
+        read_computed: whether rows read the keys computed from them; False if `segments` contain
+            those.
     """
 
     groups: Sequence[PackedGroup]
@@ -140,7 +140,7 @@ _Attended = tuple[Float[Tensor, "batch head row d_head"], Float[Tensor, "batch h
 
 
 def _joined(attended: Sequence[_Attended]) -> Float[Tensor, "batch head row d_head"]:
-    """One softmax over the keys of all segments, from each one's output and log-sum-exp."""
+    """Combines each segment's output and log-sum-exp into one softmax over all keys."""
     if len(attended) == 1:
         return attended[0][0]
     sums = torch.stack([lse for _, lse in attended])
@@ -157,7 +157,7 @@ def _attend(
     scale: float,
     softcap: float | None,
 ) -> _Attended:
-    """Output and log-sum-exp over one segment; zeros and -inf for a row that reads none of it."""
+    """Returns output and log-sum-exp over one segment; 0 and -inf for a row that reads none."""
     if isinstance(segment, RaggedSegment):
         width = segment.segments[0][1].values.shape[-1]
         out = query.new_zeros(*query.shape[:3], width)
@@ -199,7 +199,7 @@ def _causal(query: Tensor, keys: Tensor) -> Bool[Tensor, "1 1 row key"]:
 
 
 _FEW_ROWS = 8
-"""With fewer rows than this, computing the scores is cheaper than copying the keys for a kernel
+"""Below this number of rows, computing the scores is cheaper than copying the keys for a kernel
 that does not support grouped heads."""
 
 
@@ -214,7 +214,7 @@ def _fusible(query: Tensor) -> bool:
 def _fused(
     query: Float[Tensor, "batch head row d_head"], segment: KVSegment, scale: float
 ) -> _Attended:
-    """As `_attend`, by torch's own kernel, which returns the log-sum-exp but keeps no scores."""
+    """As `_attend`, by torch's own kernel, which returns the log-sum-exp but stores no scores."""
     batch, heads, rows, _ = query.shape
     keys, values = segment.keys, segment.values
     shared = keys.ndim == 3

@@ -1,4 +1,4 @@
-"""The prefix that several prompts share, computed once, under interventions as well."""
+"""The common start of several prompts, computed once, under interventions as well."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class SharedPrefix:
     Attributes:
         stop: the prompts are the same before this position.
         cleans: the clean pass of each prompt.
-        conditions: for each prompt its conditions.
-        token_layers: position x block pairs that were computed for the prefix so far.
+        conditions: each prompt's conditions.
+        token_layers: number of position-block pairs computed for the prefix so far.
     """
 
     stop: int
@@ -35,14 +35,14 @@ class SharedPrefix:
     _indices: dict[int, list[int]] = field(default_factory=dict)
 
     def cache_for(self, clean: Clean, conditions: Sequence[int]) -> ConditionCache:
-        """What these conditions of one prompt computed before `stop`."""
+        """Returns what these conditions of one prompt computed before `stop`."""
         if self._cache is None:
             self._cache = self._computed()
         indices = self._indices[id(clean)]
         return self._cache.reindexed([indices[condition] for condition in conditions])
 
     def _computed(self) -> ConditionCache:
-        """One pass over all conditions that differ before `stop`, of whichever prompt."""
+        """Runs one pass over all conditions, of any prompt, that differ before `stop`."""
         index_of: dict[bytes, int] = {}
         distinct: list[ResolvedCondition] = []
         for clean, conditions in zip(self.cleans, self.conditions, strict=True):
@@ -56,23 +56,24 @@ class SharedPrefix:
             self._indices[id(clean)] = indices
         first = self.cleans[0]
         planner = RecomputePlanner(first)
-        prefix = Incremental(first, distinct, [planner.plan(one) for one in distinct])
+        plans = [planner.plan(condition) for condition in distinct]
+        prefix = Incremental(first, distinct, plans)
         prefix.compute_keys(self.stop)
         self.token_layers = prefix.token_layers
         return prefix.cache
 
 
 def _digest_before(condition: ResolvedCondition, stop: int) -> bytes:
-    """Equal for conditions that do the same before position `stop`."""
+    """Returns a digest that is equal for conditions that do the same before position `stop`."""
     digest = hashlib.blake2b()
     replaced = {0: (condition.inputs,)} if condition.inputs is not None else {}
     for name, edits in (("inputs", replaced), ("patches", condition.patches)):
-        for layer, several in sorted(edits.items()):
-            for one in several:
-                inside = one.positions < stop
-                digest.update(f"{name} {layer} {one.positions[inside].tolist()}".encode())
-                digest.update(_bytes(one.values[inside]))
-                for added in one.added:
+        for layer, replacements in sorted(edits.items()):
+            for replacement in replacements:
+                inside = replacement.positions < stop
+                digest.update(f"{name} {layer} {replacement.positions[inside].tolist()}".encode())
+                digest.update(_bytes(replacement.values[inside]))
+                for added in replacement.added:
                     digest.update(_bytes(added[inside]))
     for edges in condition.blocked:
         queries = edges.queries[edges.queries < stop].tolist()

@@ -20,19 +20,19 @@ from ._segment_attention import KVSegment, PackedBatch, PackedGroup, RaggedSegme
 
 
 class Steps(Protocol):
-    """Goes on after the prompt, for the conditions whose text has not ended."""
+    """Continues after the prompt, for the conditions whose text has not ended."""
 
     def next(self, tokens: Int[Tensor, " batch"]) -> Float[Tensor, "batch vocab"]:
-        """float32 logits after one more token for each condition."""
+        """Returns float32 logits after one more token for each condition."""
         ...
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Only the conditions at these indices go on."""
+        """Keeps only the conditions at these indices."""
         ...
 
 
 class PlainSteps:
-    """Over a cache that holds every condition's keys and values: the reference path."""
+    """Steps over a cache with every condition's keys and values: the reference path."""
 
     def __init__(
         self, adapter: Adapter, inputs: Inputs, cache: DynamicCache, batch: ConditionBatch
@@ -55,11 +55,11 @@ class PlainSteps:
 
 
 class IncrementalSteps:
-    """Over the clean run's keys and values, held once, and what each condition computed itself.
+    """Steps over the clean run's keys and values, stored once, and each condition's own.
 
     Args:
         prompt: has gone through the prompt with `keep=True`.
-        most: the largest number of steps.
+        most: maximum number of steps.
     """
 
     def __init__(self, prompt: Incremental, most: int) -> None:
@@ -110,7 +110,7 @@ class _GeneratedKV:
         self._of_prompt: list[KVSegment | RaggedSegment] | None = None
 
     def packed(self, alive: tuple[int, ...], rows: Rows, n_done: int) -> PackedGroup:
-        """The next row of each condition, with what it reads."""
+        """Returns the next row of each condition, with what it reads."""
         source, layer = self._source, self._layer
         blocked = any(
             edges.generated and layer in edges.layers
@@ -119,7 +119,7 @@ class _GeneratedKV:
         )
         group = ConditionGroup(alive, rows, blocked)
         segments = self._of_prompt or source.segments(layer, group, rows, None)
-        # Where generated rows read everything before them, all of them read the same segments.
+        # If generated rows read everything before them, all of them read the same segments.
         if not blocked and source.clean.edges(layer).allowed is None:
             self._of_prompt = segments
         segments = list(segments)
@@ -131,7 +131,7 @@ class _GeneratedKV:
         return PackedGroup(slice(0, len(alive)), len(alive), segments, None)
 
     def write(self, packed: PackedGroup, n_done: int) -> None:
-        """Keeps the keys and values that the block has just computed."""
+        """Stores the keys and values that the block has just computed."""
         assert packed.computed is not None
         if self._generated is None:
             keys, values = packed.computed
@@ -144,7 +144,7 @@ class _GeneratedKV:
         return like.new_empty(batch, heads, self._most, width)
 
     def keep(self, indices: Sequence[int]) -> None:
-        """Only the conditions at these indices go on."""
+        """Keeps only the conditions at these indices."""
         self._of_prompt = None
         if self._generated is not None:
             keys, values = self._generated

@@ -1,6 +1,6 @@
 """`VLM`, a loaded vision-language model, and `Run`, one clean forward pass of it.
 
-Each gives the other (`vlm.run(prompt)`, `run.vlm`), so both stand here.
+They create and refer to each other (`vlm.run(prompt)`, `run.vlm`), so both are defined here.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ class Run(BaseRun):
     """One clean forward pass of a prompt. Made by `vlm.run(prompt)`.
 
     Attributes:
-        vlm, prompt, inputs: what was run.
-        sequence: its positions, which token sets belong to.
+        vlm: the model.
+        prompt, inputs: the prompt, and the inputs with its encoded images.
+        sequence: the positions; token sets belong to it.
     """
 
     vlm: VLM
@@ -46,7 +47,7 @@ class Run(BaseRun):
     def attention(
         self, layer: int, queries: Where = "last", under: Condition = ()
     ) -> Float[Tensor, "head query key"]:
-        """Attention weights of one block for the rows asked for, computed on demand.
+        """Returns attention weights of one block for some rows, computed on demand.
 
         Args:
             layer: 0-based block.
@@ -54,8 +55,8 @@ class Run(BaseRun):
             under: interventions under which the weights are read; costs a forward pass.
 
         Raises:
-            InputError: no such layer or position, or an intervention that is refused.
-            CapabilityError: a family whose attention cannot be read.
+            InputError: there is no such layer or position, or an intervention is refused.
+            CapabilityError: the family's attention cannot be read.
         """
         layer = arguments.whole(layer, "blocks", 0, self.adapter.n_layers - 1)
         self.vlm.capabilities.require("attention")
@@ -67,20 +68,19 @@ class Run(BaseRun):
             return attention_rows(clean, layer, rows, resolved.blocked)
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = True) -> Generation[Run]:
-        """Greedy continuation of the prompt.
+        """Continues the prompt greedily.
 
-        As the library's `generate(do_sample=False, num_beams=1)`: from the model's
-        generation_config come the tokens that end the text and what changes scores (repetition and
-        n-gram penalties, suppressed, forced and bad tokens, biases, the shortest length), by the
-        library's own logits processors. Sampling, beams and lengths are not taken from it.
+        As the library's `generate(do_sample=False, num_beams=1)`: the model's generation_config
+        provides the end tokens and everything that changes scores (repetition and n-gram penalties,
+        suppressed, forced and bad tokens, biases, minimum lengths), applied by the library's own
+        logits processors. Its settings for sampling, beams and maximum length are ignored.
 
         Raises:
-            InputError: `max_new_tokens` below 1.
-            CapabilityError: generation_config sets what is not known here (guidance, stop strings,
-                a time limit, a watermark, constraints).
+            InputError: `max_new_tokens` is below 1.
+            CapabilityError: generation_config sets something that is not supported here (guidance,
+                stop strings, a time limit, a watermark, constraints).
         """
-        nothing = self.counterfactuals([()])
-        return nothing.generate(max_new_tokens, keep_logits=keep_logits)[0]
+        return self.counterfactuals([()]).generate(max_new_tokens, keep_logits=keep_logits)[0]
 
     def counterfactuals(
         self,
@@ -90,30 +90,30 @@ class Run(BaseRun):
         memory: str | int | None = None,
         batch_size: int | None = None,
     ) -> Effects[Run]:
-        """This run under interventions, one row per condition.
+        """Returns this run under interventions, one row per condition.
 
         Args:
             conditions: interventions, or lists of interventions that are applied together; an empty
                 list changes nothing.
-            exact: "incremental" computes only what an intervention can reach, and equals the full
+            exact: "incremental" computes only what an intervention can affect, and equals the full
                 forward pass within rounding; "reference" is that full forward pass. A model that
-                does not allow the first takes the second; `effects.path` says so.
-            memory: what a batch of conditions may take, such as "4GB"; half of what is free if
+                does not support the former uses the latter; `effects.path` reports which.
+            memory: maximum memory for a batch of conditions, such as "4GB"; half of what is free if
                 None. A batch that runs out of memory all the same is halved.
-            batch_size: the largest number of conditions in a batch; as many as fit if None.
+            batch_size: largest number of conditions in a batch; as many as fit if None.
 
         Raises:
-            InputError: no conditions, one that is not in a list, no such path or amount of memory,
-                or an intervention that would change nothing or cannot be carried out; nothing is
-                computed then.
-            CapabilityError: an intervention that this model does not allow exactly.
+            InputError: there are no conditions, `conditions` is not a list, path or memory are
+                invalid, or an intervention would change nothing or cannot be carried out; nothing
+                has been computed then.
+            CapabilityError: this model does not allow an intervention exactly.
         """
         execution = execution_for(self.vlm, exact, memory, batch_size)
         conditions = arguments.several(conditions, "conditions")
         return Effects(self, conditions, self.resolve(conditions), execution)
 
     def resolve(self, conditions: Sequence[Condition]) -> tuple[ResolvedCondition, ...]:
-        """The conditions, checked and resolved; see `counterfactuals`."""
+        """Checks and resolves the conditions; see `counterfactuals`."""
         return resolve_all(self, conditions)
 
     def with_continuation(self, token_ids: Sequence[int]) -> Run:
@@ -130,24 +130,25 @@ class VLM(BaseVLM):
 
     Attributes:
         model, processor: the Hugging Face objects, untouched.
-        adapter: what retinoscope knows of the model's family.
-        capabilities: what is supported and what is refused, and why; prints as a table.
-        name: what it was loaded from.
+        adapter: the adapter of the model's family.
+        capabilities: what is supported, and why the rest is not; prints as a table.
+        name: the name it was loaded from.
     """
 
     @in_turn(lambda self: self.model)
     @torch.no_grad()
     def run(self, prompt: Prompt, *, continuation: Sequence[int] = ()) -> Run:
-        """The clean forward pass of a prompt; the vision tower runs once per image.
+        """Runs the clean forward pass of a prompt; the vision tower runs once per image.
 
         Args:
-            continuation: token ids after the prompt that the model wrote itself.
+            prompt: from `prompt`.
+            continuation: token ids of the model's own answer, appended to the prompt.
 
         Raises:
-            InputError: what is no prompt, token ids outside the vocabulary, more positions than the
-                model's context has, or a model in training mode.
+            InputError: `prompt` is not a prompt, token ids are outside the vocabulary, there are
+                more positions than the model's context has, or the model is in training mode.
         """
-        prompt = _made_by_prompt(prompt)
+        prompt = _require_prompt(prompt)
         ids = arguments.wholes(continuation, "token ids as continuation", 0, self.vocab_size - 1)
         inputs = prompt.inputs.followed_by(ids) if ids else prompt.inputs
         refuse_longer(self.adapter, inputs)
@@ -167,30 +168,30 @@ class VLM(BaseVLM):
 
         Args:
             image: as for `prompt`.
-            prompts: texts, or prompts that were made of the same image.
+            prompts: texts, or prompts made from the same image.
 
         Raises:
-            InputError: no prompts, one that is not in a list, or what `prompt` raises.
+            InputError: there are no prompts, `prompts` is not a list, or as for `prompt`.
         """
         given = arguments.several(prompts, "prompts")
         if not given:
             raise InputError("expected at least one prompt, got none")
-        asked = [one if isinstance(one, Prompt) else self.prompt(image, one) for one in given]
+        asked = [p if isinstance(p, Prompt) else self.prompt(image, p) for p in given]
         state = self.state()
         inputs = [self._with_images(prompt.inputs, state) for prompt in asked]
         alone = torch.is_autocast_enabled(self.device.type)
         alone = alone or not self.capabilities.supports("incremental")
         shared = 0 if alone else common_start(inputs)
-        if len({self.adapter.angles(one, len(one.input_ids)) for one in inputs}) > 1:
+        if len({self.adapter.angles(prompt, len(prompt.input_ids)) for prompt in inputs}) > 1:
             # Keys are rotated by angles that depend on each prompt's length.
             shared = 0
         cleans: list[Clean] = []
-        for one in inputs:
+        for prompt in inputs:
             if len(cleans) == 1 and not cleans[0].closed(shared):
-                # The whole prompt attends both ways: what comes before is not the same in each.
+                # The prompt attends in both directions, so the common start differs in each.
                 shared = 0
             prefix = (cleans[0], shared) if cleans and shared else None
-            cleans.append(clean_pass(self.adapter, one, self._embedded(one), prefix, state))
+            cleans.append(clean_pass(self.adapter, prompt, self._embedded(prompt), prefix, state))
         runs = (self._run(*parts) for parts in zip(asked, inputs, cleans, strict=True))
         return Runs(tuple(runs), shared)
 
@@ -200,11 +201,11 @@ class VLM(BaseVLM):
         return Run(self, prompt, inputs, sequence, clean)
 
 
-def _made_by_prompt(prompt: object) -> Prompt:
+def _require_prompt(prompt: object) -> Prompt:
     if isinstance(prompt, Prompt):
         return prompt
     got = repr(prompt) if isinstance(prompt, str) else f"a {type(prompt).__name__}"
     raise InputError(
-        f"expected a prompt, got {got}: vlm.prompt(image, text) makes one, with None as image for "
-        "text only"
+        f"expected a prompt, got {got}: make one with vlm.prompt(image, text), with None as image "
+        "for text only"
     )

@@ -30,19 +30,19 @@ __all__ = ["Donor", "Fill", "Mean", "Noise", "Zero", "donor", "mean", "noise", "
 
 
 class Fill(ABC):
-    """What takes the place of ablated embeddings."""
+    """Replacement for ablated embeddings."""
 
     @abstractmethod
     def values(self, run: RunLike, positions: tuple[int, ...]) -> Float[Tensor, "token d_model"]:
-        """One embedding for each of `positions` of `run`."""
+        """Returns one embedding for each of `positions` of `run`."""
 
     def added(
         self, run: RunLike, positions: tuple[int, ...]
     ) -> tuple[Float[Tensor, "token d_model"], ...]:
-        """What the model adds to these embeddings after its first blocks (DeepStack).
+        """Returns what the model adds to these embeddings after its first blocks (DeepStack).
 
-        Nothing, unless a fill takes an image's own tokens: an ablated token then leaves nothing
-        behind. Empty is nothing.
+        Empty for nothing. Only a fill that takes an image's own tokens has any, so that an ablated
+        token leaves nothing behind.
         """
         return ()
 
@@ -61,8 +61,8 @@ class Mean(Fill):
 
     Attributes:
         vector: (d_model,) float32.
-        n_images, n_tokens: how many it is the mean of.
-        weights: a digest of what it was made with, `adapter.image_weights()`; None if unknown.
+        n_images, n_tokens: numbers of images and visual tokens in the mean.
+        weights: `adapter.image_weights()` of the model that encoded them; None if unknown.
     """
 
     vector: Float[Tensor, " d_model"] = field(repr=False)
@@ -74,12 +74,12 @@ class Mean(Fill):
         if self.vector.shape != run.embeddings.shape[1:]:
             raise InputError(
                 f"expected a mean token of {run.embeddings.shape[1]} numbers, got one of "
-                f"{len(self.vector)}: it was taken with another model"
+                f"{len(self.vector)}: it was computed with another model"
             )
         if self.weights not in (None, run.adapter.image_weights()):
             raise InputError(
-                "expected a mean token of this model, got one that was taken with other weights "
-                "(another model, or this one before it changed): take it again with fill.mean"
+                "expected a mean token of this model, got one computed with other weights "
+                "(another model, or this one before it changed): compute it again with fill.mean"
             )
         return self.vector.to(run.embeddings).expand(len(positions), -1)
 
@@ -88,7 +88,7 @@ class Mean(Fill):
 class Noise(Fill):
     """Normal noise with the mean and standard deviation, per dimension, of the run's visual tokens.
 
-    The noise of a position depends only on the seed and the position, not on which other positions
+    The noise at a position depends only on the seed and the position, not on which other positions
     are replaced.
     """
 
@@ -101,18 +101,18 @@ class Noise(Fill):
         places = [position for image in run.images for position in image.positions]
         if len(places) < 2:
             raise InputError("expected a run with visual tokens to take the noise's scale from")
-        seen = run.embeddings[torch.tensor(places, device=run.embeddings.device)].float()
+        visual = run.embeddings[torch.tensor(places, device=run.embeddings.device)].float()
         generator = torch.Generator().manual_seed(self.seed)
         drawn = torch.randn(run.embeddings.shape, generator=generator)
-        drawn = drawn[torch.tensor(positions)].to(seen.device)
-        return (seen.mean(0) + drawn * seen.std(0)).to(run.embeddings.dtype)
+        drawn = drawn[torch.tensor(positions)].to(visual.device)
+        return (visual.mean(0) + drawn * visual.std(0)).to(run.embeddings.dtype)
 
 
 @dataclass(frozen=True, eq=False)
 class Donor(Fill):
     """The visual tokens of another run, by their index among the visual tokens.
 
-    What the model adds to them after its first blocks (DeepStack) is the other run's as well.
+    What the model adds to them after its first blocks (DeepStack) is the other run's too.
     """
 
     run: RunLike
@@ -127,17 +127,17 @@ class Donor(Fill):
     def added(
         self, run: RunLike, positions: tuple[int, ...]
     ) -> tuple[Float[Tensor, "token d_model"], ...]:
-        own, found = run.inputs.added(), self.run.inputs.added()
-        if len(own) != len(found):
+        here, features = run.inputs.added(), self.run.inputs.added()
+        if len(here) != len(features):
             raise InputError(
-                f"expected a donor whose model adds features after {len(own)} blocks of the "
-                f"decoder, as this one does, got one that adds them after {len(found)}"
+                f"expected a donor whose model adds features after {len(here)} blocks of the "
+                f"decoder, as this one does, got one that adds them after {len(features)}"
             )
         chosen = self._chosen(run, positions)
-        return tuple(table[chosen.to(table.device)] for table in found)
+        return tuple(table[chosen.to(table.device)] for table in features)
 
     def _chosen(self, run: RunLike, positions: tuple[int, ...]) -> Int[Tensor, " token"]:
-        """The donor's position for each of the run's."""
+        """Returns the donor's position for each of the run's."""
         if self.run.adapter.watch is run.adapter.watch:
             self.run.require_current()
         here = [position for image in run.images for position in image.positions]
@@ -157,7 +157,7 @@ class Donor(Fill):
 
 
 def zero() -> Zero:
-    """Zeros. They lie far from any visual token's norm; the paper prefers the mean."""
+    """Zeros, far from any visual token's norm; the paper prefers the mean."""
     return Zero()
 
 
@@ -178,25 +178,26 @@ def mean(
     cache: bool = True,
     batch_size: int = 16,
 ) -> Mean:
-    """The mean visual token over all images of `samples`, as a running sum in float64.
+    """Computes the mean visual token over all images of `samples`, as a running sum in float64.
 
-    It is kept on disk under a fingerprint of the model and the images, in the folder
+    It is cached on disk under a fingerprint of the model and the images, in the folder
     `$RETINOSCOPE_CACHE` or `~/.cache/retinoscope`.
 
     Args:
+        vlm: from `retinoscope.load`.
         samples: samples or images.
-        cache: read and write the folder.
-        batch_size: images encoded together.
+        cache: read and write the cache.
+        batch_size: number of images encoded together.
 
     Raises:
-        InputError: no samples, one that is not in a list, an image that cannot be read, what is no
-            model of `load`, or a model that changed meanwhile.
+        InputError: there are no samples, `samples` is not a list, an image cannot be read, `vlm` is
+            not from `load`, or the model changed meanwhile.
 
     Source: Neo et al. 2024, section 3: the mean over 50,000 ImageNet validation images.
     """
     arguments.whole(batch_size, "batch_size", 1)
     if not hasattr(vlm, "adapter"):
-        raise InputError(f"expected a model of retinoscope.load, got {arguments.shown(vlm)}")
+        raise InputError(f"expected a model from retinoscope.load, got {arguments.shown(vlm)}")
     samples = several_images(samples, "samples")
     if not len(samples):
         raise InputError("expected samples to take the mean over, got none")
@@ -204,9 +205,9 @@ def mean(
     weights = vlm.adapter.image_weights()
     place = _cache_file(vlm, samples) if cache else None
     if place is not None:
-        found = _read(place, vlm.d_model, weights)
-        if found is not None:
-            return found
+        cached = _read(place, vlm.d_model, weights)
+        if cached is not None:
+            return cached
     total = torch.zeros(vlm.d_model, dtype=torch.float64)
     n_images = n_tokens = 0
     batch: list[Image.Image] = []
@@ -219,16 +220,16 @@ def mean(
                 n_tokens += len(embeddings)
             batch = []
     vlm.adapter.require(state, "mean")
-    done = Mean((total / n_tokens).float(), n_images, n_tokens, weights)
+    result = Mean((total / n_tokens).float(), n_images, n_tokens, weights)
     if place is not None:
-        _write(place, done)
-    return done
+        _write(place, result)
+    return result
 
 
 def _images(samples: Sequence[Sample | ImageSource]) -> Iterator[Image.Image]:
     for index in range(len(samples)):
-        one = samples[index]
-        yield open_image(one.image if isinstance(one, Sample) else one)
+        sample = samples[index]
+        yield open_image(sample.image if isinstance(sample, Sample) else sample)
 
 
 def _cache_file(vlm: BaseVLM, samples: Sequence[Sample | ImageSource]) -> Path:
@@ -242,19 +243,19 @@ def _cache_file(vlm: BaseVLM, samples: Sequence[Sample | ImageSource]) -> Path:
 
 def _read(path: Path, d_model: int, weights: str) -> Mean | None:
     try:
-        found = load_file(path)
-        n_images, n_tokens = (int(count) for count in found["counts"])
-        vector = found["vector"]
+        tensors = load_file(path)
+        n_images, n_tokens = (int(count) for count in tensors["counts"])
+        vector = tensors["vector"]
         return Mean(vector, n_images, n_tokens, weights) if len(vector) == d_model else None
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
 
 
-def _write(path: Path, done: Mean) -> None:
-    # A folder that cannot be written costs time at the next call, nothing else.
+def _write(path: Path, result: Mean) -> None:
+    # If the cache cannot be written, the next call takes longer, nothing else.
     with suppress(OSError, SafetensorError):
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_suffix(f".{os.getpid()}.new")
-        counts = torch.tensor([done.n_images, done.n_tokens])
-        save_file({"vector": done.vector.contiguous(), "counts": counts}, new)
+        counts = torch.tensor([result.n_images, result.n_tokens])
+        save_file({"vector": result.vector.contiguous(), "counts": counts}, new)
         os.replace(new, path)
