@@ -1,22 +1,20 @@
 """Saliency maps: how much each visual token matters for an answer, by thirteen methods.
 
-    from retinoscope import saliency
-
     goal = saliency.resolve(run, saliency.Target.difference("yes", "no"))
-    found = saliency.integrated_gradients(run, goal)
-    found.values               # (n,) one per visual token
-    found.pixels()             # (height, width) of the original image
-    found.plot().savefig("map.svg")
+    heat_map = saliency.integrated_gradients(run, goal)
+    heat_map.values               # (n,) one per visual token
+    heat_map.pixels()             # (height, width) of the original image
+    heat_map.plot().savefig("map.svg")
 
     for name, method in saliency.METHODS.items():
         for layer in method.layers_of(run.vlm):
             method(run, goal, layer=layer)
 
-A map explains a `Target`: a token, a word of several, a part of a text, the difference of two
-logits. It is read where the target is *predicted*. `contrastive` and `matching` have the methods of
-CLIP, SigLIP and BLIP's image-text matching; `saliency_model` asks a model of any of these kinds for
-maps of texts. `attribution_patching` is the one estimate that
-carries its rank correlation with exact effects.
+A map explains a `Target`: a token, a word of several tokens, a part of a text, the difference of
+two logits. It is read where the target is *predicted*. `contrastive` and `matching` have the
+methods for CLIP, SigLIP and BLIP's image-text matching; `saliency_model` wraps a model of any of
+these kinds to make maps of texts. `attribution_patching` is the one estimate that comes with its
+rank correlation with exact effects.
 """
 
 from . import contrastive, matching

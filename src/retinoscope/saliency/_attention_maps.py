@@ -1,4 +1,4 @@
-"""Maps made of attention weights: one row of them, their rollout, their relevancy."""
+"""Maps made from attention weights: the weights themselves, their rollout, their relevancy."""
 
 from __future__ import annotations
 
@@ -29,22 +29,24 @@ def attention(
 ) -> HeatMap:
     """Attention weights from the positions that predict the target to the visual tokens.
 
-    They say where a row reads, not what of it mattered, and know the target only through the
-    position at which it is predicted: two targets at one position have one map.
+    They show where a row reads, not what of it mattered, and depend on the target only through the
+    position that predicts it: two targets at one position have the same map.
 
     Args:
-        layer: a block; None is the mean of all.
-        head: a head; None joins all of them by `heads`.
-        heads: the mean of the heads, or of each token the largest.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        layer: a block; None for the mean of all.
+        head: a head; None combines all of them by `heads`.
+        heads: "mean" of the heads, or "max", each token's largest weight.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) weights from 0 to 1, the mean of the target's positions; with the text's share a row
+        (n,) weights from 0 to 1, averaged over the target's positions; with the text's share a row
         adds up to 1.
 
     Raises:
-        InputError: what `resolve` raises, or no such layer, head, way to join heads, or image.
-        CapabilityError: a family whose attention cannot be read.
+        InputError: as `resolve`, or there is no such layer, head, way to combine heads, or image.
+        CapabilityError: the family's attention cannot be read.
     """
     if heads not in ("mean", "max"):
         raise InputError(f"expected heads 'mean' or 'max', got {heads!r}")
@@ -52,30 +54,33 @@ def attention(
     places = list(places_of(goal, image))
     if head is not None and not 0 <= head < run.vlm.n_heads:
         raise InputError(f"expected heads from 0 to {run.vlm.n_heads - 1}, got {head}")
-    found = []
+    by_block = []
     for block in layers_in(layer, run.vlm.n_layers, "blocks"):
         rows = goal.run.attention(block, goal.positions)[:, :, places].float()
         if head is not None:
             joined = rows[head]
         else:
             joined = rows.mean(0) if heads == "mean" else rows.amax(0)
-        found.append(joined.mean(0).cpu())
+        by_block.append(joined.mean(0).cpu())
     which = heads if head is None else head
-    return map_of(goal, image, torch.stack(found).mean(0), "attention", layer=layer, head=which)
+    values = torch.stack(by_block).mean(0)
+    return map_of(goal, image, values, "attention", layer=layer, head=which)
 
 
 def rollout(run: Run, target: AnyTarget, *, layer: int | None = None, image: int = 0) -> HeatMap:
-    """Attention rollout: what reaches the target's positions if attention only mixed tokens.
+    """Attention rollout: flow to the target's positions if attention did nothing but mix tokens.
 
     R = A_l ... A_0 with A = (mean of the heads + 1) / row sum, over all positions; the rows that
-    predict the target are read at the visual tokens. Values, MLPs and signs are left out.
+    predict the target are read at the visual tokens. Values, MLPs and signs are ignored.
 
     Args:
-        layer: the last block that counts; None is the last of all.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        layer: the last block included; None for all.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) shares from 0 to 1, the mean of the target's positions.
+        (n,) shares from 0 to 1, averaged over the target's positions.
 
     Raises as `attention` does.
 
@@ -89,7 +94,7 @@ def rollout(run: Run, target: AnyTarget, *, layer: int | None = None, image: int
 
 
 def rollout_rows(goal: Goal, layer: int) -> Float[Tensor, "row key"]:
-    """The target's rows of the rollout up to block `layer`; each adds up to 1."""
+    """Returns the target's rows of the rollout up to block `layer`; each adds up to 1."""
     rows = torch.eye(goal.run.n)[list(goal.positions)]
     return rolled_out(rows, goal.attention[: layer + 1])
 
@@ -99,19 +104,21 @@ def chefer(run: Run, target: AnyTarget, *, start: int = 0, image: int = 0) -> He
 
     R = 1; for each block R <- R + mean over heads of (gradient x weights)+ times R. A decoder has
     one stream of tokens, so only the self-attention rule is needed, and its rows need no
-    normalisation. Where a gradient is 0 nothing is added.
+    normalisation. Where a gradient is 0, nothing is added.
 
     Args:
-        start: the first block that counts.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        start: the first block included.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) relevancies from 0 up, the mean of the target's positions; in the score's units times
-        attention, so that maps of different targets have no common scale.
+        (n,) non-negative relevancies, averaged over the target's positions; in the score's units
+        times attention, so that maps of different targets have no common scale.
 
     Raises:
-        InputError: what `resolve` raises, or no such block or image.
-        CapabilityError: a model that does not allow gradients, or none to its attention weights.
+        InputError: as `resolve`, or there is no such block or image.
+        CapabilityError: the model does not allow gradients, or none of its attention weights.
 
     Source: Chefer et al. 2021b (arXiv 2103.15679), section 3, equations 5 and 6.
     """

@@ -1,4 +1,4 @@
-"""Steps that all methods share: choosing an image's tokens and making a map of their values."""
+"""Steps shared by all methods: choosing an image's tokens and making a map from their values."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from ._target import Goal
 
 
 def places_of(goal: Goal, image: int) -> tuple[int, ...]:
-    """The positions of the visual tokens of one of the prompt's images.
+    """Returns the positions of the visual tokens of one of the prompt's images.
 
     Raises:
-        InputError: a run without an image, or no such image.
+        InputError: the run has no image, or there is no such image.
     """
     visual(goal.origin)
     images = goal.origin.images
@@ -35,7 +35,7 @@ def places_of(goal: Goal, image: int) -> tuple[int, ...]:
 def map_of(
     goal: Goal, image: int, values: Tensor | np.ndarray, method: str, **settings: Any
 ) -> HeatMap:
-    """A map of one image from the values of its tokens, in their order."""
+    """Makes a map of one image from the values of its tokens, in order."""
     if isinstance(values, Tensor):
         values = values.detach().to("cpu", torch.float64).numpy()
     return HeatMap(
@@ -50,16 +50,16 @@ def map_of(
 
 
 def slice_of(goal: Goal, image: int) -> slice:
-    """Where an image's tokens lie among the visual tokens of all images."""
+    """Returns the slice of an image's tokens among the visual tokens of all images."""
     count = len(places_of(goal, image))
     start = sum(len(other) for other in goal.origin.images[:image])
     return slice(start, start + count)
 
 
 def fill_of(goal: Goal, given: Fill | None) -> Fill:
-    """The fill, or the mean of the run's own visual tokens."""
+    """Returns the fill, or by default the mean of the run's own visual tokens."""
     if given is None:
-        places = [place for one in goal.origin.images for place in one.positions]
+        places = [place for image in goal.origin.images for place in image.positions]
         return Mean(goal.origin.embeddings[places].float().mean(0), 1, len(places))
     if not isinstance(given, fill.Fill):
         raise InputError(f"expected a fill such as fill.zero(), got a {type(given).__name__}")
@@ -67,15 +67,15 @@ def fill_of(goal: Goal, given: Fill | None) -> Fill:
 
 
 def named(given: Fill | None) -> str:
-    """The name under which a fill is recorded."""
+    """Returns the name under which a fill is recorded."""
     return "mean of this run's visual tokens" if given is None else type(given).__name__.lower()
 
 
 def layers_in(layer: int | None, stop: int, what: str) -> tuple[int, ...]:
-    """The layer itself, or all of them.
+    """Returns the given layer alone, or all of them.
 
     Raises:
-        InputError: no such layer.
+        InputError: there is no such layer.
     """
     if layer is None:
         return tuple(range(stop))
@@ -83,19 +83,20 @@ def layers_in(layer: int | None, stop: int, what: str) -> tuple[int, ...]:
 
 
 def painted(image: Image.Image, boxes: Float[np.ndarray, "n 4"]) -> Image.Image:
-    """The image with every pixel that a box touches in the image's mean colour.
+    """Returns the image with every pixel that a box touches painted in the image's mean colour.
 
     Args:
-        boxes: in pixels; those without a place (NaN: padding) cover nothing.
+        image: the image.
+        boxes: in pixels; those with NaN (padding) cover nothing.
     """
     pixels = np.asarray(image.convert("RGB")).copy()
     mean = pixels.mean((0, 1)).round()
-    # One by one: tokens that follow each other may end a row and begin the next.
+    # One at a time: consecutive tokens may end a row and begin the next.
     for x0, y0, x1, y1 in boxes[~np.isnan(boxes[:, 0])]:
         pixels[math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)] = mean
     return Image.fromarray(pixels)
 
 
 def tokens_at(run: Run, places: Sequence[int]) -> TokenSet:
-    """A token set of these positions."""
+    """Returns a token set of these positions."""
     return TokenSet.of(run.sequence, places)

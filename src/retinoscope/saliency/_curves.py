@@ -18,8 +18,8 @@ from ._common import fill_of, places_of, tokens_at
 from ._target import AnyTarget, Goal, resolve
 
 EPSILON = 1e-3
-"""Of a probability, or of a logit: with less between the whole and the blank image there is nothing
-to divide."""
+"""Minimum difference, of a probability or a logit, between the whole and the blank image; below it
+the curves are not normalised."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,28 +53,31 @@ def insertion_deletion(
     seed: int = 0,
     image: int = 0,
 ) -> list[Curves]:
-    """The curves of several maps of one target; all their token sets are one batch of the engine.
+    """Computes curves of several maps of one target, with all their token sets in one batch.
 
-    Tokens go whole, so that a step is a number of tokens, and none twice: what is measured is a
-    forward pass of the model itself, on what it would read without these tokens. Equal values are
-    put in a seeded random order, the same for all maps; a constant map is thus a random order,
-    which is also what chance means here.
+    Tokens are removed whole, a number of them per step and none twice: what is measured is a
+    forward pass of the model itself on its input without these tokens. Equal values are put in a
+    seeded random order, the same for all maps; a constant map is thus a random order, which is also
+    the chance level here.
 
-    The target is its probability (of several tokens that of all of them), or the logit or
-    difference of logits where its score is one.
+    The target is its probability (of several tokens, that of all of them), or the logit or
+    difference of logits if that is its score.
 
     Args:
-        values: of each map the (n,) values of the image's tokens.
-        fill: what tokens become; None is the mean of this run's visual tokens.
-        steps: how many steps from the whole image to the blank one.
-        seed: of the order of equal values.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what the maps explain.
+        values: for each map, the (n,) values of the image's tokens.
+        fill: the replacement of tokens; None for the mean of this run's visual tokens.
+        steps: number of steps from the whole image to the blank one.
+        seed: seed of the order of equal values.
+        image: index of the image in the prompt.
 
     Raises:
-        InputError: what `resolve` raises, another number of values than of tokens, a value that is
-            not finite, no steps or more than tokens, no fill, or no such image.
+        InputError: as `resolve`, the numbers of values and tokens differ, a value is not finite,
+            `steps` is not between 1 and the number of tokens, `fill` is not a fill, or there is no
+            such image.
 
-    Source: Petsiuk et al. 2018 (arXiv 1806.07421), section 4.3, at tokens in place of pixels.
+    Source: Petsiuk et al. 2018 (arXiv 1806.07421), section 4.3, with tokens in place of pixels.
     """
     goal = resolve(run, target)
     places = places_of(goal, image)
@@ -82,20 +85,25 @@ def insertion_deletion(
     arguments.whole(steps, "steps", 1, n)
     arguments.seed(seed)
     counts = np.round(np.linspace(0, n, steps + 1)).astype(int)
-    orders = [_order(one, n, seed) for one in arguments.several(values, "values of tokens")]
+    orders = [_order(given, n, seed) for given in arguments.several(values, "values of tokens")]
     deleted = [[_set(order[:count]) for count in counts] for order in orders]
     inserted = [[_set(order[count:]) for count in counts] for order in orders]
     # Both ends of all curves are the same two sets.
-    every = list(dict.fromkeys(one for curves in (deleted, inserted) for c in curves for one in c))
-    found = dict(zip(every, _targets(goal, every, places, fill_of(goal, fill)), strict=True))
+    distinct = list(
+        dict.fromkeys(
+            tokens for curves in (deleted, inserted) for curve in curves for tokens in curve
+        )
+    )
+    targets = _targets(goal, distinct, places, fill_of(goal, fill))
+    score_of = dict(zip(distinct, targets, strict=True))
     return [
-        _curves(counts / n, *(np.array([found[one] for one in curve]) for curve in pair))
+        _curves(counts / n, *(np.array([score_of[tokens] for tokens in curve]) for curve in pair))
         for pair in zip(deleted, inserted, strict=True)
     ]
 
 
 def _order(values: Float[np.ndarray, " token"], n: int, seed: int) -> np.ndarray:
-    """Tokens, the highest value first."""
+    """Returns tokens sorted by value, highest first."""
     given = np.asarray(values, np.float64)
     if given.shape != (n,) or not np.isfinite(given).all():
         raise InputError(f"expected {n} finite values, one per token, got {given.shape}")
@@ -111,8 +119,8 @@ def _targets(
 ) -> list[float]:
     def without(run: Run) -> list[Condition]:
         return [
-            Ablate(tokens_at(run, sorted(places[i] for i in one)), filling) if one else ()
-            for one in sets
+            Ablate(tokens_at(run, sorted(places[i] for i in tokens)), filling) if tokens else ()
+            for tokens in sets
         ]
 
     scores = goal.under(without)

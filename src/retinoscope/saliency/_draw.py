@@ -1,4 +1,4 @@
-"""A number for each visual token, drawn over the image."""
+"""Draws a number for each visual token over the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class DrawnMap(NamedTuple):
-    """A heat map that was drawn."""
+    """A drawn heat map."""
 
     figure: Figure
     axes: Axes
@@ -30,11 +30,13 @@ def draw_tokens(
     values: Float[np.ndarray, " token"],
     ax: Axes | None = None,
 ) -> DrawnMap:
-    """Each token's box in the colour of its value: red above 0, blue below, white at 0.
+    """Draws each token's box in the colour of its value: red above 0, blue below, white at 0.
 
     Args:
-        boxes: (n, 4) x0 y0 x1 y1 in pixels of `image`; tokens with NaN are left out.
+        image: the image.
+        boxes: (n, 4) x0 y0 x1 y1 in pixels of `image`; tokens with NaN are not drawn.
         values: (n,) numbers.
+        ax: where to draw; a new figure if None.
 
     Raises:
         InputError: no token has a box.
@@ -50,7 +52,7 @@ def draw_tokens(
         )
     if ax is None:
         ax = Figure(figsize=(5.6, 4.4), layout="constrained").subplots()
-    # Grey below the colours, so that a colour is never the image's own.
+    # The image in grey, so that its own colours cannot be mistaken for the map's.
     ax.imshow(np.asarray(image.convert("L")), cmap="gray", extent=(0, image.width, image.height, 0))
     x0, y0, x1, y1 = boxes[placed].T
     corners = np.stack([np.stack([x0, x1, x1, x0], 1), np.stack([y0, y0, y1, y1], 1)], 2)
@@ -60,6 +62,6 @@ def draw_tokens(
     tiles.set_clim(-most, most)
     ax.add_collection(tiles)
     ax.set_axis_off()
-    # A figure inside a figure has the same methods.
+    # A SubFigure has the same methods as a Figure.
     figure = cast("Figure", ax.figure)
     return DrawnMap(figure, ax, figure.colorbar(tiles, ax=ax, shrink=0.85))

@@ -1,6 +1,6 @@
-"""Maps of exact effects: tokens are hidden or ablated one by one, in windows or at random.
+"""Maps of exact effects: tokens are hidden or ablated one at a time, in windows or at random.
 
-All conditions of a map are one batch of the engine, which computes only what they can reach.
+All conditions of a map are one batch of the engine, which computes only what they can affect.
 """
 
 from __future__ import annotations
@@ -36,18 +36,20 @@ def knockout_effect(
     """The exact drop of the score when one visual token is hidden.
 
     Args:
-        readers: who cannot read the token any more, in all blocks: "predicting", the positions that
-            predict the target (what goes through the question's tokens stays); or "text", all
-            positions after the image.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        readers: the positions that can no longer read the token, in any block: "predicting", those
+            that predict the target (the path through the question's tokens stays open); or "text",
+            all positions after the image.
+        image: index of the image in the prompt.
 
     Returns:
         (n,) the score minus the score without the edges of that token.
 
     Raises:
-        InputError: what `resolve` raises, other readers, no such image, or no text after the
+        InputError: as `resolve`, unknown `readers`, there is no such image, or no text after the
             image.
-        CapabilityError: a model whose attention cannot be masked.
+        CapabilityError: the model's attention cannot be masked.
 
     Source: Geva et al. 2023 (arXiv 2304.14767), with single tokens as sources.
     """
@@ -74,15 +76,17 @@ def ablation_effect(
     """The exact drop of the score when one visual token is ablated.
 
     Args:
-        fill: what the token becomes; None is the mean of this run's visual tokens.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        fill: the replacement of the token; None for the mean of this run's visual tokens.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) the score minus the score without that token. What several tokens hold alike is worth
-        little here: one of them is enough.
+        (n,) the score minus the score without that token. Information that several tokens share
+        counts little here: one of them suffices.
 
     Raises:
-        InputError: what `resolve` raises, no fill, or no such image.
+        InputError: as `resolve`, `fill` is not a fill, or there is no such image.
     """
     goal = resolve(run, target)
     filling, places = fill_of(goal, fill), places_of(goal, image)
@@ -93,21 +97,24 @@ def ablation_effect(
 def ablation_estimate(
     run: Run, target: AnyTarget, *, fill: Fill | None = None, image: int = 0
 ) -> HeatMap:
-    """Attribution patching: `ablation_effect` to first order, of one pass.
+    """Attribution patching: `ablation_effect` to first order, from one pass.
 
-    `attribution_patching` gives the same of a logit, with its rank correlation with exact effects.
+    `attribution_patching` computes the same for a logit, with its rank correlation with exact
+    effects.
 
     Args:
-        fill: what a token becomes; None is the mean of this run's visual tokens.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        fill: the replacement of a token; None for the mean of this run's visual tokens.
+        image: index of the image in the prompt.
 
     Returns:
         (n,) (embedding - fill) times gradient: the score minus the score without that token, if the
         model were linear in between.
 
     Raises:
-        InputError: what `resolve` raises, no fill, or no such image.
-        CapabilityError: a model that does not allow gradients.
+        InputError: as `resolve`, `fill` is not a fill, or there is no such image.
+        CapabilityError: the model does not allow gradients.
 
     Source: Nanda 2023, "Attribution Patching"; Syed et al. 2023 (arXiv 2310.10348), section 3.
     """
@@ -132,25 +139,27 @@ def rise(
 ) -> HeatMap:
     """RISE on visual tokens: the mean score of random masks that keep a token, minus that of all.
 
-    A mask is a coarse grid of cells, each kept or not, laid on the tokens with a random shift.
-    Unlike RISE's, whose masks are smooth and dim pixels, a token is either kept or ablated; where
-    tokens have no grid each is drawn by itself.
+    A mask is a coarse grid of cells, each kept or not, laid over the tokens with a random shift.
+    RISE's own masks are smooth and dim pixels; here a token is either kept or ablated. If tokens
+    have no grid, each is drawn separately.
 
     Args:
-        masks: how many, at least 8.
+        run: the run.
+        target: what to explain.
+        masks: number of masks, at least 8.
         keep: probability that a cell is kept.
-        cells: cells along a side; None is a third of the grid's longer side.
-        fill: what a token becomes; None is the mean of this run's visual tokens.
-        seed: of the masks.
-        image: which of the prompt's images, from 0.
+        cells: cells along a side; None for a third of the grid's longer side.
+        fill: the replacement of a token; None for the mean of this run's visual tokens.
+        seed: seed of the masks.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) the mean score over the masks that keep the token, minus that over all masks; the same
-        for all tokens (0) where the score does not change.
+        (n,) the mean score over the masks that keep the token, minus that over all masks; 0 for all
+        tokens if the score does not change.
 
     Raises:
-        InputError: what `resolve` raises, too few masks, a probability that is not between 0 and 1,
-            no such image, or a token that no mask keeps.
+        InputError: as `resolve`, too few masks, `keep` is not between 0 and 1, there is no such
+            image, or no mask keeps some token.
 
     Source: Petsiuk et al. 2018 (arXiv 1806.07421), section 3.
     """
@@ -159,7 +168,7 @@ def rise(
     if cells is not None:
         arguments.whole(cells, "cells along a side", 1)
     if not 0 < keep < 1:
-        raise InputError(f"expected a share that is kept between 0 and 1, got {keep}")
+        raise InputError(f"expected keep, a share, between 0 and 1, got {keep}")
     goal = resolve(run, target)
     filling, places = fill_of(goal, fill), places_of(goal, image)
     kept = _masks(goal, image, masks, keep, cells, seed)
@@ -209,43 +218,46 @@ def occlusion(
     """The drop of the score when a window of the image is hidden; the window slides by one token.
 
     Args:
-        window: side of the window in tokens of the grid; where tokens have no grid, so many that
-            follow each other.
-        where: "tokens": their embeddings are ablated. "pixels": the part of the image that the
-            window's boxes cover is painted in the image's mean colour, and the image is encoded
-            again, so that what other tokens hold of it is gone too. A window of padding covers
+        run: the run.
+        target: what to explain.
+        window: side of the window in tokens of the grid; if tokens have no grid, the number of
+            consecutive tokens.
+        where: "tokens": their embeddings are ablated. "pixels": the part of the image covered by
+            the window's boxes is painted in the image's mean colour, and the image is encoded
+            again, which also removes its traces in other tokens. A window of padding covers
             nothing.
-        fill: what tokens become; None is the mean of this run's visual tokens.
-        image: which of the prompt's images, from 0.
+        fill: the replacement of tokens; None for the mean of this run's visual tokens.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) the mean, over the windows that a token is in, of the score minus the score without
+        (n,) the mean, over the windows that contain a token, of the score minus the score without
         the window.
 
     Raises:
-        InputError: what `resolve` raises, a window that does not fit, another place, a fill for
-            pixels, no such image, or no token with a box.
+        InputError: as `resolve`, the window does not fit, `where` is unknown, a fill is given for
+            pixels, there is no such image, or no token has a box.
 
     Source: Zeiler and Fergus 2013 (arXiv 1311.2901), section 4.2.
     """
     if where not in ("tokens", "pixels"):
         raise InputError(f"expected where 'tokens' or 'pixels', got {where!r}")
     if where == "pixels" and fill is not None:
-        raise InputError("expected no fill for pixels, which take the image's mean colour")
+        raise InputError("expected no fill for pixels, which become the image's mean colour")
     goal = resolve(run, target)
     places = np.array(places_of(goal, image))
     windows = _windows(goal, image, window)
     if where == "tokens":
         filling = fill_of(goal, fill)
         drops = _drops(
-            goal, lambda part: [_without(part, places[one].tolist(), filling) for one in windows]
+            goal,
+            lambda part: [_without(part, places[tokens].tolist(), filling) for tokens in windows],
         )
     else:
         drops = _drops_of_painted(goal, image, places.tolist(), windows)
     total, count = np.zeros(len(places)), np.zeros(len(places))
-    for one, drop in zip(windows, drops.tolist(), strict=True):
-        total[one] += drop
-        count[one] += 1
+    for tokens, drop in zip(windows, drops.tolist(), strict=True):
+        total[tokens] += drop
+        count[tokens] += 1
     settings = {"window": window, "where": where}
     if where == "tokens":
         settings["fill"] = named(fill)
@@ -255,7 +267,7 @@ def occlusion(
 def _drops_of_painted(
     goal: Goal, image: int, places: list[int], windows: Sequence[np.ndarray]
 ) -> Float[Tensor, " window"]:
-    """The drop of the score with the pixels of each window painted over."""
+    """Returns the drop of the score with the pixels of each window painted over."""
     boxes, whole = goal.origin.images[image].boxes, goal.origin.prompt.images[image]
     if np.isnan(boxes[:, 0]).all():
         raise InputError(
@@ -263,24 +275,24 @@ def _drops_of_painted(
             "where='tokens'"
         )
     vlm = goal.origin.vlm
-    encoded = vlm.encode_whole([painted(whole, boxes[one]) for one in windows])
+    encoded = vlm.encode_whole([painted(whole, boxes[tokens]) for tokens in windows])
     return _drops(
-        goal, lambda part: [_without(part, places, _Encoded(places, one)) for one in encoded]
+        goal, lambda part: [_without(part, places, _Encoded(places, image)) for image in encoded]
     )
 
 
 def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
-    """The tokens of each window, as indices; every token is in one."""
+    """Returns the tokens of each window, as indices; every token is in at least one."""
     layout = goal.origin.images[image].layout
     grid = layout.grid
     if grid is None or (layout.rows < 0).any():
         most = len(layout)
         starts = range(most - window + 1) if 1 <= window <= most else range(0)
-        found = [np.arange(start, start + window) for start in starts]
+        windows = [np.arange(start, start + window) for start in starts]
     else:
         most = min(grid)
         steps = [range(size - window + 1) if 1 <= window <= most else range(0) for size in grid]
-        found = [
+        windows = [
             np.flatnonzero(
                 (layout.rows >= row)
                 & (layout.rows < row + window)
@@ -290,9 +302,9 @@ def _windows(goal: Goal, image: int, window: int) -> list[np.ndarray]:
             for row in steps[0]
             for column in steps[1]
         ]
-    if not found:
+    if not windows:
         raise InputError(f"expected a window from 1 to {most} tokens, got {window}")
-    return found
+    return windows
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,6 +332,6 @@ def _without(run: Run, places: Sequence[int], filling: Fill) -> Condition:
 
 
 def _drops(goal: Goal, conditions) -> Float[Tensor, " condition"]:
-    """The score minus the score under each condition; both by the same path."""
+    """Returns the score minus the score under each condition, both computed on the same path."""
     scores = goal.under(lambda run: [(), *conditions(run)])
     return scores[0] - scores[1:]

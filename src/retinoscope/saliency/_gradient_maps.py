@@ -1,4 +1,4 @@
-"""Maps of gradients: at the decoder's input, along a path, under noise, at a layer."""
+"""Maps from gradients: at the decoder's input, along a path, under noise, at a layer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,18 @@ _BATCH = 8
 def gradient_input(run: Run, target: AnyTarget, *, image: int = 0) -> HeatMap:
     """Gradient times input, at the visual embeddings that the decoder receives.
 
+    Args:
+        run: the run.
+        target: what to explain.
+        image: index of the image in the prompt.
+
     Returns:
         (n,) in the score's units: sum over d_model of embedding times gradient; positive where the
-        token as it is raises the score, to first order and against zeros.
+        token raises the score compared with zeros, to first order.
 
     Raises:
-        InputError: what `resolve` raises, or no such image.
-        CapabilityError: a model that does not allow gradients.
+        InputError: as `resolve`, or there is no such image.
+        CapabilityError: the model does not allow gradients.
 
     Source: Shrikumar et al. 2016 (arXiv 1605.01713).
     """
@@ -53,11 +58,13 @@ def integrated_gradients(
     """Integrated gradients at the visual embeddings, from a baseline to the run's own.
 
     Args:
-        baseline: where the path begins, for the tokens of all images: a fill; a tensor (d_model,)
-            or (n, d_model); "zero"; or None for the mean of this run's visual tokens.
-        steps: intervals, at least 2.
+        run: the run.
+        target: what to explain.
+        baseline: start of the path, for the tokens of all images: a fill; a tensor (d_model,) or
+            (n, d_model); "zero"; or None for the mean of this run's visual tokens.
+        steps: number of intervals, at least 2.
         batch_size, memory: as in `retinoscope.tokens.integrated_gradients`.
-        image: which of the prompt's images, from 0.
+        image: index of the image in the prompt.
 
     Returns:
         (n,) in the score's units: sum over d_model. Over all images they add up to `change`, the
@@ -65,8 +72,8 @@ def integrated_gradients(
         `settings`. More steps lower the error.
 
     Raises:
-        InputError: what `resolve` raises, too few steps, no such image, or another baseline.
-        CapabilityError: a model that does not allow gradients.
+        InputError: as `resolve`, too few steps, there is no such image, or an unknown baseline.
+        CapabilityError: the model does not allow gradients.
 
     Warns:
         IntegrationWarning: `completeness` is above 0.1.
@@ -75,17 +82,17 @@ def integrated_gradients(
     """
     goal = resolve(run, target)
     chosen = slice_of(goal, image)
-    found = along_path(
+    result = along_path(
         goal.gradient, baseline=baseline, steps=steps, batch_size=batch_size, memory=memory
     )
     return map_of(
         goal,
         image,
-        found.attributions.sum(-1)[chosen],
+        result.attributions.sum(-1)[chosen],
         "integrated-gradients",
         steps=steps,
-        change=found.change,
-        completeness=found.completeness,
+        change=result.change,
+        completeness=result.completeness,
     )
 
 
@@ -103,20 +110,22 @@ def smooth_grad(
     """SmoothGrad: the mean gradient over noisy copies of the visual embeddings.
 
     Args:
-        samples: noisy copies.
+        run: the run.
+        target: what to explain.
+        samples: number of noisy copies.
         level: standard deviation of the noise, as a share of the embeddings' range (largest minus
             smallest number).
-        seed: of the noise.
+        seed: seed of the noise.
         batch_size, memory: as in `integrated_gradients`.
-        image: which of the prompt's images, from 0.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) from 0 up: sum over d_model of the absolute mean gradient. It says how sensitive the
-        score is to a token, not whether the token speaks for it.
+        (n,) non-negative: sum over d_model of the absolute mean gradient. It shows how sensitive
+        the score is to a token, not whether the token speaks for the target.
 
     Raises:
-        InputError: what `resolve` raises, no copies, no noise, or no such image.
-        CapabilityError: a model that does not allow gradients.
+        InputError: as `resolve`, no copies, no noise, or there is no such image.
+        CapabilityError: the model does not allow gradients.
 
     Source: Smilkov et al. 2017 (arXiv 1706.03825), section 3.
     """
@@ -143,7 +152,7 @@ def smooth_grad(
 
 
 def _noise(shape: Sequence[int], seed: int, number: int) -> Float[Tensor, "token d_model"]:
-    """The noise of one copy, which does not depend on its batch."""
+    """Returns the noise of one copy, which does not depend on its batch."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     return torch.randn(tuple(shape), generator=generator)
 
@@ -154,26 +163,27 @@ def grad_cam(run: Run, target: AnyTarget, *, layer: int, image: int = 0) -> Heat
     ReLU(sum over d_model of mean gradient x state), the mean over the image's tokens.
 
     Args:
-        layer: as in `run.hidden`: 0 is the decoder's input. The last layer is left out: nothing
+        run: the run.
+        target: what to explain.
+        layer: as in `run.hidden`: 0 is the decoder's input. The last layer is excluded: nothing
             after it reads the visual tokens.
-        image: which of the prompt's images, from 0.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) from 0 up; all 0 where nothing speaks for the target, which is then undefined as a
-        place in the image.
+        (n,) non-negative; all 0 if nothing speaks for the target, whose location is then undefined.
 
     Raises:
-        InputError: what `resolve` raises, or no such layer or image.
-        CapabilityError: a model that does not allow gradients.
+        InputError: as `resolve`, or there is no such layer or image.
+        CapabilityError: the model does not allow gradients.
 
-    Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3, with tokens as places.
+    Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3, with tokens as locations.
     """
     goal = resolve(run, target)
     places = list(places_of(goal, image))
     if layer is None:
         raise InputError(
             f"expected a layer from 0 to {run.vlm.n_layers - 1} for Grad-CAM, got none: each layer "
-            "has a map of its own"
+            "has its own map"
         )
     layers_in(layer, run.vlm.n_layers, "layers")
     states, gradients = (

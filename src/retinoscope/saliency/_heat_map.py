@@ -27,21 +27,20 @@ _PICTURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True, eq=False)
 class HeatMap:
-    """One method's value of each visual token of an image, for one target.
+    """One method's value for each visual token of an image, for one target.
 
-    It stands by itself: nothing in it needs the run or the model that it came from, so that a map
-    of any other origin (an encoder, a person) can be made, scored and drawn in the same way.
+    It needs neither the run nor the model it came from, so that maps of any other origin (an
+    encoder, a person) can be made, scored and drawn in the same way.
 
     Attributes:
         image: the original image.
-        boxes: (n, 4) x0 y0 x1 y1 in pixels of `image`, NaN where a token has no place.
-        values: (n,) float64, one per token, in the method's own units. Where the method has a sign,
-            a positive number speaks for the target.
-        method: its name, as in `METHODS`.
+        boxes: (n, 4) x0 y0 x1 y1 in pixels of `image`, NaN for a token without a location.
+        values: (n,) float64, one per token, in the method's own units. If the method is signed,
+            positive numbers speak for the target.
+        method: name of the method, as in `METHODS`.
         target: what is explained, in words.
-        settings: the method's settings, and what it says about itself (such as the error of an
-            integration).
-        positions: (n,) of the tokens in the decoder's sequence; None where there is no decoder.
+        settings: the method's settings and diagnostics (such as the error of an integration).
+        positions: (n,) positions of the tokens in the decoder's sequence; None without a decoder.
     """
 
     image: Image.Image = field(repr=False)
@@ -79,26 +78,25 @@ class HeatMap:
 
     @property
     def completeness(self) -> float | None:
-        """The relative error of the sum of integrated gradients; None of any other method."""
+        """The relative error of the sum of integrated gradients; None for other methods."""
         return self.settings.get("completeness")
 
     @property
     def covered(self) -> Bool[np.ndarray, "height width"]:
-        """True for each pixel whose centre lies in a token's box: what the model saw of it."""
+        """True for each pixel whose centre is in a token's box: the part that the model saw."""
         across, down = self._inside()
         return (down.T @ across) > 0
 
     def pixels(self, mode: Mode = "bilinear") -> Float[np.ndarray, "height width"]:
-        """The map in pixels of the original image, float64.
+        """Returns the map in pixels of the original image, float64.
 
-        "nearest": a pixel has the value of the token whose box holds its centre. "bilinear":
-        between the centres of boxes, weights fall off linearly in both directions over one box's
-        width and height, which on a grid is bilinear interpolation. Where boxes of several tiles
-        lie on each other, their (weighted) mean. A pixel that no box holds is 0: the model has
-        nothing of it.
+        "nearest": a pixel has the value of the token whose box contains its centre. "bilinear":
+        weights fall off linearly in both directions from a box's centre, to 0 at one box's width
+        and height, which on a grid is bilinear interpolation. Where boxes of several tiles overlap,
+        their (weighted) mean. A pixel outside all boxes is 0: the model has seen nothing of it.
 
         Raises:
-            InputError: another mode, or no token with a place in the image.
+            InputError: an unknown mode, or no token has a location in the image.
         """
         if mode not in ("bilinear", "nearest"):
             raise InputError(f"expected mode 'bilinear' or 'nearest', got {mode!r}")
@@ -112,19 +110,19 @@ class HeatMap:
             across, down = self._tents()
         values = self.values[self.placed]
         weights = down.T @ across
-        found = (down.T * values) @ across
+        total = (down.T * values) @ across
         seen = (inside[1].T @ inside[0]) > 0 if mode == "bilinear" else weights > 0
-        return np.where(seen & (weights > 0), found / np.where(weights > 0, weights, 1.0), 0.0)
+        return np.where(seen & (weights > 0), total / np.where(weights > 0, weights, 1.0), 0.0)
 
     def _inside(self) -> tuple[Float[np.ndarray, "token width"], Float[np.ndarray, "token height"]]:
-        """1 where the centre of a column (row) of pixels lies between a box's edges."""
+        """Returns 1 where the centre of a column (row) of pixels is between a box's edges."""
         x0, y0, x1, y1 = self.boxes[self.placed].T[..., None]
         columns, rows = (np.arange(size) + 0.5 for size in self.image.size)
         across, down = (columns >= x0) & (columns < x1), (rows >= y0) & (rows < y1)
         return across.astype(np.float64), down.astype(np.float64)
 
     def _tents(self) -> tuple[Float[np.ndarray, "token width"], Float[np.ndarray, "token height"]]:
-        """1 at a box's centre, 0 from one box's size on."""
+        """Returns weights that fall from 1 at a box's centre to 0 at one box's size from it."""
         x0, y0, x1, y1 = self.boxes[self.placed].T[..., None]
         columns, rows = (np.arange(size) + 0.5 for size in self.image.size)
         return (
@@ -133,11 +131,11 @@ class HeatMap:
         )
 
     def to_frame(self) -> pyarrow.Table:
-        """One row per token.
+        """Returns a table with one row per token.
 
         Columns: index (among the image's visual tokens), position (in the decoder's sequence; null
-        where there is none), x0, y0, x1, y1 (null where unplaced), value. The table's metadata has
-        the method, the target, the settings and the image's size.
+        without one), x0, y0, x1, y1 (null where unplaced), value. The table's metadata has the
+        method, the target, the settings and the image's size.
         """
         import pyarrow as pa
 
@@ -184,10 +182,10 @@ class HeatMap:
         return goal
 
     def plot(self, ax: Axes | None = None) -> Figure:
-        """The values over the image: red above 0, blue below, white at 0.
+        """Draws the values over the image: red above 0, blue below, white at 0.
 
         Raises:
-            InputError: no token has a place in the image.
+            InputError: no token has a location in the image.
         """
         drawn = draw_tokens(self.image, self.boxes, self.values, ax)
         drawn.bar.set_label(self.method)

@@ -1,4 +1,4 @@
-"""A map of the logit lens: the probability of a word at each visual token."""
+"""A map from the logit lens: the probability of a word at each visual token."""
 
 from __future__ import annotations
 
@@ -13,19 +13,21 @@ def lens_probability(
 ) -> HeatMap:
     """The probability of the target's tokens in the logit lens at each visual token.
 
-    It asks what a token says, not whether the answer reads it. Visual tokens do not see the text
-    after them: the map is that of the word, whatever was asked.
+    It shows what a token encodes, not whether the answer reads it. Visual tokens do not see the
+    text after them: the map is that of the word, whatever the question.
 
     Args:
-        layer: as in `run.hidden`, 0 to L; None is of each token the largest of all layers.
-        image: which of the prompt's images, from 0.
+        run: the run.
+        target: what to explain.
+        layer: as in `run.hidden`, 0 to L; None for each token's largest value over all layers.
+        image: index of the image in the prompt.
 
     Returns:
-        (n,) probabilities, the mean of the target's distinct tokens; of a difference that of the
-        one minus that of the other.
+        (n,) probabilities, averaged over the target's distinct tokens; for a difference, that of
+        one token minus that of the other.
 
     Raises:
-        InputError: what `resolve` raises, or no such layer or image.
+        InputError: as `resolve`, or there is no such layer or image.
 
     Source: Neo et al. 2024 (arXiv 2410.07149), section 4.1; a map of one word: Jiang et al. 2024
     (arXiv 2410.02762), section 5.

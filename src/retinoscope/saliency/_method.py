@@ -17,39 +17,40 @@ Unit = Literal["score", "share"]
 
 
 def by_name(*methods: Method[M]) -> dict[str, Method[M]]:
-    """A kind's table."""
+    """Returns a table of methods by name."""
     return {method.name: method for method in methods}
 
 
 def middle(depth: int) -> int:
-    """The layer in the middle of so many."""
+    """Returns the middle one of `depth` layers."""
     return depth // 2
 
 
 def allowed(model: Any) -> None:
-    """Refuses no model."""
+    """A `refusal` that refuses no model."""
 
 
 @dataclass(frozen=True)
 class Method(Generic[M]):
-    """One method of a kind's table, as a study calls it.
+    """One method for models of one kind, as studies call it.
 
-    `METHODS[name](run, target, ...)` of a VLM, `contrastive.METHODS[name](two, image, text, ...)`,
+    `METHODS[name](run, target, ...)` for a VLM, `contrastive.METHODS[name](two, image, text, ...)`,
     `matching.METHODS[name](model, processor, image, text, ...)`.
 
     Attributes:
         name: as in the table and in `HeatMap.method`.
-        function: the method itself, with all its own settings.
-        what: in one sentence.
-        unit: what its values are on the scale of: the target's score, or shares from 0 to 1.
-        depth: how many layers of a model its `layer` counts, from 0; None if it takes no layer.
-        reads_at: at which of so many layers it is read where it must be given one and nobody chose.
-        fills: the name of the setting that a fill goes to, or None.
+        function: the method itself, with all its settings.
+        what: description in a few words.
+        unit: scale of its values: the target's score, or shares from 0 to 1.
+        depth: returns how many layers of a model its `layer` counts, from 0; None if it takes no
+            layer.
+        reads_at: returns the default layer for so many layers, if one must be given.
+        fills: name of the setting that takes a fill, or None.
         seeded: whether it takes a seed.
-        steps: the name of the setting that makes it better and dearer, or None; and
-        usual: its value in a study.
-        intervenes: whether it runs the model under interventions, which `Goal.exact` is about.
-        refusal: gives the reason why a model does not allow it; None if it does.
+        steps: name of the setting that makes it more accurate and more expensive, or None.
+        usual: value of that setting in a study.
+        intervenes: whether it runs the model under interventions, to which `Goal.exact` applies.
+        refusal: returns the reason why a model does not support it; None if it does.
     """
 
     name: str
@@ -66,10 +67,11 @@ class Method(Generic[M]):
     refusal: Callable[[M], str | None] = allowed
 
     def layers_of(self, model: M, chosen: Iterable[int] | None = None) -> tuple[int | None, ...]:
-        """The layers that the method can be applied to; (None,) where it takes none.
+        """Returns the layers to which the method can be applied; (None,) if it takes none.
 
         Args:
-            chosen: only those of these that it has.
+            model: the model.
+            chosen: only those of these that the model has.
         """
         if self.depth is None:
             return (None,)
@@ -77,7 +79,7 @@ class Method(Generic[M]):
         return tuple(every if chosen is None else sorted(set(chosen) & set(every)))
 
     def usual_layers(self, model: M) -> tuple[int | None]:
-        """The layer where nobody chose any; None is the method's own choice."""
+        """Returns the default layer; None for the method's own choice."""
         if self.depth is None or self.reads_at is None:
             return (None,)
         return (self.reads_at(self.depth(model)),)
@@ -91,15 +93,17 @@ class Method(Generic[M]):
         seed: int = 0,
         **more: Any,
     ) -> HeatMap:
-        """The map of one target; of these arguments those that a method lacks are not passed on.
+        """Makes the map of one target; arguments that the method does not take are ignored.
 
         Args:
-            explained: what its function explains. Give several methods of a VLM one
+            explained: what the function explains. Give several methods of a VLM the same
                 `resolve(run, target)` as their target, so that they share passes.
-            layer: from 0 up to `depth`; None is the method's own choice (a mean or the last,
+            layer: from 0 up to `depth`; None for the method's own choice (a mean or the last,
                 mostly).
+            fill: replacement of tokens, if the method takes one.
             steps: `usual` if None.
-            more: other settings of its function.
+            seed: seed, if the method takes one.
+            more: other settings of the function.
 
         Raises as the method itself does.
         """

@@ -27,7 +27,7 @@ def _states(vlm: VLM) -> int:
 
 
 def _without(*capabilities: str) -> Callable[[VLM], str | None]:
-    """Refuses a model that lacks one of these."""
+    """Returns a refusal of models that lack one of these capabilities."""
 
     def refusal(vlm: VLM) -> str | None:
         try:
@@ -141,17 +141,17 @@ METHODS: dict[str, Method[VLM]] = by_name(
         intervenes=True,
     ),
 )
-"""Name -> method; `grad_cam` alone must be given a layer."""
+"""Name -> method; only `grad_cam` requires a layer."""
 
 
 def methods_named(names: Iterable[str]) -> tuple[Method, ...]:
-    """The methods of these names, in the order of `METHODS`; all if there are none.
+    """Returns the methods with these names, in the order of `METHODS`; all if there are none.
 
     Raises:
         InputError: an unknown name.
     """
-    wanted = several(names, "names of methods") or tuple(METHODS)
-    for name in wanted:
+    chosen = several(names, "names of methods") or tuple(METHODS)
+    for name in chosen:
         if not isinstance(name, str) or name not in METHODS:
             raise InputError(f"expected methods of {', '.join(METHODS)}, got {shown(name)}")
-    return tuple(method for name, method in METHODS.items() if name in wanted)
+    return tuple(method for name, method in METHODS.items() if name in chosen)

@@ -1,4 +1,4 @@
-"""Models of every kind, asked for maps of texts in one way.
+"""One interface for maps of texts by models of every kind.
 
 model = saliency.saliency_model(rs.load("pocket"))
 pair = model.read(image, "a red car on a road")
@@ -28,16 +28,16 @@ from ._target import SCORES, Exact, Goal, Target, TargetScore, resolve
 
 @dataclass(frozen=True, eq=False)
 class SaliencyModel(Generic[M]):
-    """A model and the maps that it can be asked for. Made by `saliency_model`.
+    """A model and the maps that it supports. Made by `saliency_model`.
 
     Attributes:
         model: the VLM, two-tower model or matcher itself.
-        explains: what of a segment a map explains.
+        explains: what a map of a segment explains.
         kind: "VLM", "contrastive" or "matching".
-        methods: those of its kind, by name.
-        reads: what it is given for the map of a segment: "description", all of it, the map being of
-            the segment's tokens; or "segment", its words alone.
-        fits_by: what `ImageTextPair.fit` is: "likelihood", "cosine" or "match-probability".
+        methods: the methods of its kind, by name.
+        reads: its input for the map of a segment: "description", the whole text, with a map of the
+            segment's tokens; or "segment", its words alone.
+        fits_by: meaning of `ImageTextPair.fit`: "likelihood", "cosine" or "match-probability".
     """
 
     model: M
@@ -49,7 +49,7 @@ class SaliencyModel(Generic[M]):
     _pair: ClassVar[type[ImageTextPair[Any]]]
 
     def refusal(self, method: str) -> str | None:
-        """The reason why this model does not allow a method; None if it does."""
+        """Returns the reason why this model does not support a method; None if it does."""
         return self.methods[method].refusal(self.model)
 
     def layers_of(self, method: str, chosen: Iterable[int] | None = None) -> tuple[int | None, ...]:
@@ -61,20 +61,19 @@ class SaliencyModel(Generic[M]):
         return self.methods[method].usual_layers(self.model)
 
     def read(self, image: Image.Image, text: str) -> ImageTextPair[M]:
-        """Raises `InputError` for a text that the model cannot read at all."""
+        """Reads a text over an image; raises `InputError` for a text that it cannot read."""
         return self._pair(self, image, text)
 
 
 @dataclass(frozen=True, eq=False)
 class ImageTextPair(ABC, Generic[M]):
-    """One text over one image, as a model reads the two. Made by `SaliencyModel.read`.
+    """One text over one image, as read by a model. Made by `SaliencyModel.read`.
 
-    Maps are made from the model, the image and the text alone: where people looked is not known
-    here.
+    Maps are made from the model, the image and the text alone, without knowing where people looked.
     """
 
     by: SaliencyModel[M]
-    """What reads them."""
+    """The model that reads them."""
     image: Image.Image
     text: str
 
@@ -86,7 +85,7 @@ class ImageTextPair(ABC, Generic[M]):
     @property
     @abstractmethod
     def fit(self) -> float:
-        """How well the whole text fits the image, by the model itself; see `fits_by`."""
+        """How well the whole text fits the image, according to the model; see `fits_by`."""
 
     @abstractmethod
     def check(self, segment: Segment) -> None:
@@ -94,7 +93,7 @@ class ImageTextPair(ABC, Generic[M]):
 
     @abstractmethod
     def _explained(self, segment: Segment) -> tuple[Any, ...]:
-        """What the methods of this kind are called with."""
+        """Returns the arguments for the methods of this kind."""
 
     def heat_map(
         self,
@@ -105,7 +104,7 @@ class ImageTextPair(ABC, Generic[M]):
         steps: int | None = None,
         seed: int = 0,
     ) -> HeatMap:
-        """The map of one segment; see `Method`. Raises as the method does."""
+        """Makes the map of one segment; see `Method`. Raises as the method does."""
         explained = self._explained(segment)
         return self.by.methods[method](*explained, layer=layer, steps=steps, seed=seed)
 
@@ -115,7 +114,7 @@ class _VlmPair(ImageTextPair[VLM]):
     by: _VlmModel
     run: Run
     _goals: dict[tuple[int, int], Goal] = field(default_factory=dict)
-    """By characters of the text: maps of one segment share the passes of its goal."""
+    """By span of characters: maps of one segment share the passes of its goal."""
 
     @property
     def grid(self) -> tuple[int, int] | None:
@@ -123,7 +122,7 @@ class _VlmPair(ImageTextPair[VLM]):
 
     @property
     def fit(self) -> float:
-        """The log-probability of the whole text, mean over its tokens; in nats."""
+        """The log-probability of the whole text, averaged over its tokens; in nats."""
         goal = resolve(self.run, Target.segment((0, len(self.text.strip()))))
         return goal.value / len(goal.ids)
 
@@ -141,7 +140,7 @@ class _VlmPair(ImageTextPair[VLM]):
 
 @dataclass(frozen=True, eq=False)
 class _VlmModel(SaliencyModel[VLM]):
-    """Reads a text as its own answer."""
+    """Reads a text as the model's own answer."""
 
     explains: TargetScore = "log-probability"
     exact: Exact = "incremental"
@@ -156,7 +155,7 @@ class _VlmModel(SaliencyModel[VLM]):
         vlm = self.model
         prompt = vlm.prompt(image, self.question)
         asked = prompt.inputs.input_ids.tolist()
-        # The family's own way to put an answer behind a prompt decides about blanks.
+        # The family decides how an answer follows a prompt, blanks included.
         whole = vlm.prompt(image, self.question, prefill=text).inputs.input_ids.tolist()
         if whole[: len(asked)] != asked:
             raise InputError(
@@ -194,7 +193,7 @@ class _TwoTowerPair(ImageTextPair[TwoTower]):
 
 @dataclass(frozen=True, eq=False)
 class _TwoTowerModel(SaliencyModel[TwoTower]):
-    """Has one vector for a text and none for its parts."""
+    """Has one vector for a text, and none for its parts."""
 
     explains: str = "cosine"
 
@@ -230,7 +229,7 @@ class _MatcherPair(ImageTextPair[Matcher]):
 
 @dataclass(frozen=True, eq=False)
 class _MatcherModel(SaliencyModel[Matcher]):
-    """Says of a text whether it matches."""
+    """Scores whether a text matches."""
 
     explains: str = "match-logit"
 
@@ -246,25 +245,25 @@ def saliency_model(
     exact: Exact = "incremental",
     question: str = "Describe this image.",
 ) -> SaliencyModel:
-    """A model as it is asked for maps of texts.
+    """Wraps a model to make maps of texts.
 
     Args:
-        model: a VLM, or what `retinoscope.encoders.load_contrastive` or `.load_matching` gives.
-        score: what is explained of a VLM's words.
+        model: a VLM, or a model from `retinoscope.encoders.load_contrastive` or `.load_matching`.
+        score: score of a VLM's words that maps explain.
         exact: how a VLM's interventions are computed, as in `run.counterfactuals`.
-        question: what a text answers when a VLM reads it.
+        question: question that a text answers when a VLM reads it.
 
     Raises:
-        InputError: an unknown score, or one of words for a model that has no probabilities of them.
-        CapabilityError: a model that reads no texts.
+        InputError: an unknown score, or a score of words for a model without probabilities of them.
+        CapabilityError: the model reads no texts.
     """
     arguments.one_of(score, SCORES, "score")
     if isinstance(model, VLM):
         return _VlmModel(model, score, exact, question)
     if isinstance(model, TwoTower):
-        found: SaliencyModel = _TwoTowerModel(model)
+        wrapped: SaliencyModel = _TwoTowerModel(model)
     elif isinstance(model, Matcher):
-        found = _MatcherModel(model)
+        wrapped = _MatcherModel(model)
     else:
         raise CapabilityError(
             f"{model.name}: reads no texts, so it has no maps of them: give a VLM, a CLIP, a "
@@ -273,6 +272,6 @@ def saliency_model(
     if score != "log-probability":
         raise InputError(
             f"score {score!r} is about a VLM's words, and maps of {model.name} explain its "
-            f"{found.explains}: leave score out"
+            f"{wrapped.explains}: leave score out"
         )
-    return found
+    return wrapped

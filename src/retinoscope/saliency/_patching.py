@@ -33,21 +33,20 @@ _LEAST = 3
 class AttributionPatching:
     """The first-order estimate of how ablating each visual token alone changes a logit.
 
-    A negative number: the logit falls when the token is ablated, so the token speaks for the
-    target. All numbers are in logits; where `versus` is given they are changes of the difference of
-    two logits, which is that of the log odds of the two tokens.
+    A negative number means that the logit falls when the token is ablated, so the token speaks for
+    the target. All numbers are in logits; with `versus` they are changes of the difference of two
+    logits, which equals the log odds of the two tokens.
 
     Attributes:
         run: the clean run.
-        target, versus: token ids; what is measured is logit(target) or logit(target) -
+        target, versus: token ids; the measured quantity is logit(target) or logit(target) -
             logit(versus).
-        fill: what an ablated token becomes.
-        estimates: (n,) one per visual token of all images, in their order; float32.
-        sampled: (m,) places in `estimates`, ascending, of the tokens that were also ablated for
-            real.
-        exact: (m,) their true effects; float32.
-        rank_correlation: of estimates and exact effects over the sample.
-        path: how the exact effects were computed; see `Effects`.
+        fill: the replacement of an ablated token.
+        estimates: (n,) float32, one per visual token of all images, in order.
+        sampled: (m,) ascending indices in `estimates` of the tokens that were also ablated exactly.
+        exact: (m,) float32, their exact effects.
+        rank_correlation: between estimates and exact effects over the sample.
+        path: path of the engine that computed the exact effects; see `Effects`.
     """
 
     run: Run = field(repr=False)
@@ -61,7 +60,7 @@ class AttributionPatching:
     path: str
 
     def to_frame(self) -> pyarrow.Table:
-        """One row per visual token.
+        """Returns a table with one row per visual token.
 
         Columns: image, index (among that image's visual tokens), position (in the decoder's
         sequence), row and column (null without a place in a grid), estimate, and exact (null unless
@@ -107,14 +106,14 @@ class AttributionPatching:
         return goal
 
     def plot(self, image: int = 0, ax: Axes | None = None) -> Figure:
-        """The estimates of one image's tokens over that image, with the rank correlation.
+        """Draws the estimates over one image, with the rank correlation as the title.
 
         Args:
-            image: which of the prompt's images, from 0.
-            ax: where to draw; a figure of its own if None.
+            image: index of the image in the prompt.
+            ax: where to draw; a new figure if None.
 
         Raises:
-            InputError: no such image, or tokens without a place in it.
+            InputError: there is no such image, or its tokens have no location in it.
         """
         images = self.run.images
         if not 0 <= image < len(images):
@@ -124,7 +123,7 @@ class AttributionPatching:
         logit = f"logit of {text(self.target).strip()!r}"
         if self.versus is not None:
             logit += f" minus {text(self.versus).strip()!r}"
-        found = self.rank_correlation
+        correlation = self.rank_correlation
         drawn = draw_tokens(
             self.run.prompt.images[image],
             images[image].boxes,
@@ -133,27 +132,27 @@ class AttributionPatching:
         )
         drawn.bar.set_label(f"estimated change of the {logit}\nwhen the token is ablated")
         drawn.axes.set_title(
-            f"rank correlation with {found.n} exact ablations: {found.value:.2f} "
-            f"({found.low:.2f} to {found.high:.2f})",
+            f"rank correlation with {correlation.n} exact ablations: {correlation.value:.2f} "
+            f"({correlation.low:.2f} to {correlation.high:.2f})",
             fontsize="small",
         )
         return drawn.figure
 
     def _facts(self) -> dict[str, object]:
-        found = self.rank_correlation
+        correlation = self.rank_correlation
         return {
             "target": self.target,
             "versus": self.versus,
             "fill": repr(self.fill),
             "path": self.path,
             "rank_correlation": {
-                "value": _number(found.value),
-                "low": _number(found.low),
-                "high": _number(found.high),
-                "p": _number(found.p),
-                "n": found.n,
-                "method": found.method,
-                "reason": found.reason,
+                "value": _number(correlation.value),
+                "low": _number(correlation.low),
+                "high": _number(correlation.high),
+                "p": _number(correlation.p),
+                "n": correlation.n,
+                "method": correlation.method,
+                "reason": correlation.reason,
             },
         }
 
@@ -174,25 +173,26 @@ def attribution_patching(
         estimate_i = (fill_i - embedding_i) . d logit / d embedding_i,
 
     in logits; negative where the ablation lowers the logit. They are exact for a model that is
-    linear in the token between its embedding and the fill, and no decoder is. So `sample` tokens
-    are also ablated for real, one at a time, and the result carries the rank correlation. The
-    sample is uniform, without replacement: one chosen by the estimates, to have high and low ones
-    in it, would flatter the correlation.
+    linear in the token between its embedding and the fill, which no decoder is. So `sample` tokens
+    are also ablated exactly, one at a time, and the result includes the rank correlation. The
+    sample is uniform, without replacement: choosing it by the estimates, so that it has high and
+    low ones, would inflate the correlation.
 
-    Zeros are a poor fill here: blocks begin with a norm that takes a token's scale away, so the
-    slope along `0 - embedding` is small up to the point where the norm jumps.
+    Zeros are a poor fill here: blocks begin with a norm that removes a token's scale, so the slope
+    along `0 - embedding` is small up to the point where the norm jumps.
 
     Args:
-        target: a word, of which the first piece is taken, or a token id.
-        fill: what an ablated token becomes, as in `Ablate`.
-        versus: another word or token id, whose logit is taken off the target's.
-        sample: how many tokens are ablated for real, at least 3; all if there are not more.
-        seed: of the sample, and of the interval.
+        run: the run.
+        target: a word, of which the first piece is used, or a token id.
+        fill: the replacement of an ablated token, as in `Ablate`.
+        versus: another word or token id, whose logit is subtracted from the target's.
+        sample: number of tokens to ablate exactly, at least 3; all if there are not more.
+        seed: seed of the sample and of the interval.
 
     Raises:
-        InputError: an unknown word, one token twice, no fill, fewer than 3 tokens or a sample below
-            3, or a run without an image.
-        CapabilityError: a model that does not allow gradients.
+        InputError: an unknown word, one token twice, `fill` is not a fill, fewer than 3 tokens, a
+            sample below 3, or the run has no image.
+        CapabilityError: the model does not allow gradients.
 
     Source: Nanda 2023, "Attribution Patching: Activation Patching At Industrial Scale"; Syed et al.
     2023 (arXiv 2310.10348), section 3; when it fails: Kramar et al. 2024 (arXiv 2403.00745).
@@ -221,7 +221,7 @@ def attribution_patching(
 
 
 def _checked(run: Run, fill: Fill, sample: int, seed: int) -> int:
-    """The number of visual tokens; raises as `attribution_patching` does."""
+    """Returns the number of visual tokens; raises as `attribution_patching` does."""
     if not isinstance(fill, Fill):
         raise InputError(f"expected a fill such as fill.zero(), got a {type(fill).__name__}")
     n = len(visual(run))
@@ -237,8 +237,8 @@ def _checked(run: Run, fill: Fill, sample: int, seed: int) -> int:
 def _ablated(
     run: Run, logit: LogitGradient, fill: Fill, chosen: Int[np.ndarray, " sample"]
 ) -> tuple[Float[Tensor, " sample"], str]:
-    """How the logit changes with each of these tokens ablated alone, and the path that says so."""
-    # The empty condition is the clean run as the same path computes it.
+    """Returns the exact change of the logit for each of these tokens, and the engine's path."""
+    # The empty condition is the clean run, computed on the same path.
     effects = run.counterfactuals(
         [(), *(Ablate(_one(run, logit.places[index]), fill) for index in chosen)]
     )
@@ -253,5 +253,5 @@ def _one(run: Run, position: int) -> TokenSet:
 
 
 def _number(value: float) -> float | None:
-    """JSON has no NaN."""
+    """Replaces NaN, which JSON lacks, by None."""
     return None if np.isnan(value) else value

@@ -1,4 +1,4 @@
-"""Agreement of two orders of the same tokens."""
+"""Rank correlation of two values of the same tokens."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RankCorrelation(Interval):
     """Spearman's rank correlation with an interval over resampled tokens.
 
     Attributes:
-        p: two-sided, of no association, by the t distribution; NaN where undefined.
+        p: two-sided p-value for no association, by the t distribution; NaN where undefined.
     """
 
     p: float = math.nan
@@ -36,23 +36,24 @@ def rank_correlation(
     n_resamples: int = 1000,
     seed: int = 0,
 ) -> RankCorrelation:
-    """Spearman's correlation of two values of each token, tied values at their mean rank.
+    """Spearman's correlation of two values of each token, with tied values at their mean rank.
 
-    The tokens are of one image: the interval says how the correlation would vary over other samples
-    of its tokens, not over images. Resamples in which one side is constant are left out.
+    The tokens belong to one image: the interval shows how the correlation would vary over other
+    samples of its tokens, not over images. Resamples in which one side is constant are skipped.
 
     Args:
         estimates, exact: (n,) NumPy arrays.
-        n_resamples: of the percentile bootstrap.
+        n_resamples: number of resamples of the percentile bootstrap.
+        seed: seed of the resamples.
 
     Raises:
-        InputError: other lengths, fewer than 3 tokens, or a value that is not finite.
+        InputError: the lengths differ, there are fewer than 3 tokens, or a value is not finite.
 
     Source: Spearman 1904; Efron and Tibshirani 1993, chapter 13.
     """
     arguments.whole(n_resamples, "n_resamples", 1)
     arguments.seed(seed)
-    # Here, so that importing the room does not load it.
+    # Imported here, so that importing the room does not load it.
     from scipy import stats
 
     first, second = np.asarray(estimates, float), np.asarray(exact, float)
@@ -86,14 +87,14 @@ def _correlations(
     second: Float[np.ndarray, " token"],
     drawn: Int[np.ndarray, "resample token"],
 ) -> Float[np.ndarray, " resample"]:
-    """Spearman's correlation of each resample, NaN where one side of it is constant."""
+    """Returns Spearman's correlation of each resample, NaN where one side of it is constant."""
     from scipy import stats
 
     centred = []
     for values in (first, second):
         ranks = stats.rankdata(values[drawn], axis=1)
         centred.append(ranks - ranks.mean(1, keepdims=True))
-    one, other = centred
-    spread = np.sqrt((one**2).sum(1) * (other**2).sum(1))
+    a, b = centred
+    spread = np.sqrt((a**2).sum(1) * (b**2).sum(1))
     safe = np.where(spread > 0, spread, 1.0)
-    return np.where(spread > 0, (one * other).sum(1) / safe, math.nan)
+    return np.where(spread > 0, (a * b).sum(1) / safe, math.nan)

@@ -12,11 +12,11 @@ from torch import Tensor
 def rolled_out(
     rows: Float[Tensor, "row token"], weights: Sequence[Float[Tensor, "query key"]]
 ) -> Float[Tensor, "row token"]:
-    """Rows multiplied back through all blocks, each of them averaged with the identity.
+    """Multiplies rows back through all blocks, each averaged with the identity.
 
     Args:
-        rows: what is read after the last block; each adds up to 1.
-        weights: of each block the mean of its heads, the first block first.
+        rows: weights read after the last block; each row adds up to 1.
+        weights: for each block the mean of its heads, the first block first.
 
     Returns:
         `rows` times A_l ... A_0, A = (weights + 1) / row sum; each row adds up to 1.
@@ -32,7 +32,7 @@ def rolled_out(
 def positive_part(
     weights: Float[Tensor, "head query key"], gradients: Float[Tensor, "head query key"]
 ) -> Float[Tensor, "query key"]:
-    """Mean over heads of (gradient x weights)+, float32 on the CPU."""
+    """Returns the mean over heads of (gradient x weights)+, float32 on the CPU."""
     return (weights.float() * gradients.float()).clamp(min=0).mean(0).cpu()
 
 
@@ -41,11 +41,11 @@ def relevancy_of(
     gradients: Sequence[Float[Tensor, "head query key"]],
     n: int,
 ) -> Float[Tensor, "query key"]:
-    """R = 1, then for each block R <- R + (gradient x weights)+ R; never below the identity.
+    """Computes R = 1, then for each block R <- R + (gradient x weights)+ R.
 
     Args:
         weights, gradients: of each block, the first block first.
-        n: tokens.
+        n: number of tokens.
 
     Source: Chefer et al. 2021b (arXiv 2103.15679), section 3, equations 5 and 6.
     """

@@ -1,7 +1,7 @@
 """The target of a map: `Target` names it, `resolve` finds the positions that predict it.
 
 A decoder chooses a token at the position *before* it. A map of the word "cat" in a caption is
-therefore read at the position in front of "cat"; the row of "cat" itself explains the next word.
+therefore read at the position before "cat"; the row of "cat" itself explains the next word.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ class Target:
         kind: which of these.
         of: token ids; a word; a segment as text or as (start, stop) in characters; or the two
             words or token ids of a difference.
-        score: "log-probability", which several pieces add up; or "logit", their logits added up.
-            Of a model that is sure, log-probabilities have hardly any slope (none at all where a
-            probability rounds to 1); logits have one. A difference of two logits is that of the
-            log-probabilities too.
+        score: "log-probability", summed over pieces; or "logit", likewise summed. If a model is
+            certain, log-probabilities have hardly any slope (none at all where a probability rounds
+            to 1), but logits do. A difference of two logits equals that of the log-probabilities.
         occurrence: which occurrence of a segment's text, from 0.
     """
 
@@ -63,32 +62,33 @@ class Target:
     @classmethod
     def tokens(cls, ids: Sequence[int], score: TargetScore = "log-probability") -> Target:
         """Consecutive tokens after the run's last position."""
-        found = arguments.wholes(ids, "token ids", 0)
-        if not found:
+        token_ids = arguments.wholes(ids, "token ids", 0)
+        if not token_ids:
             raise InputError("expected at least one token to explain, got none")
-        return cls("tokens", found, score)
+        return cls("tokens", token_ids, score)
 
     @classmethod
     def word(cls, word: str, score: TargetScore = "log-probability") -> Target:
-        """A word after the run's last position, all its pieces: each is read at the position
-        before it, with the pieces before it as they are. A leading space matters to most
-        tokenizers: " cat" is the word inside a sentence."""
+        """A word after the run's last position, all its pieces: each is read at the position before
+        it, after the pieces before it. A leading space matters to most tokenizers: " cat" is the
+        word inside a sentence."""
         return cls("word", arguments.text(word, "a word"), score)
 
     @classmethod
     def segment(
         cls, of: str | Span, score: TargetScore = "log-probability", occurrence: int = 0
     ) -> Target:
-        """A part of the text that the run's "generated" positions hold, as the model wrote it
-        (`generation.run()`) or as it was given one to read (`vlm.run(prompt, continuation=ids)`).
+        """A part of the text at the run's "generated" positions, written by the model
+        (`generation.run()`) or given to it to read (`vlm.run(prompt, continuation=ids)`).
 
         Args:
-            of: the part itself; or the first character and the one after the last, in the text
-                without special tokens and without blanks at its ends. Every token with a character
-                of it that is not blank is part of it.
-            occurrence: which one, where the text has the part several times; as in
-                `retinoscope.gaze.segment_of`, "car" is not a part of "scarf" where it also
-                stands as a word.
+            of: the part itself; or its first character and the one after its last, in the text
+                without special tokens and without blanks at its ends. Every token with a non-blank
+                character of it belongs to it.
+            score: see `Target`.
+            occurrence: which one, if the text contains the part several times; as in
+                `retinoscope.gaze.segment_of`, "car" is not found in "scarf" if it also occurs as a
+                word.
         """
         return cls("segment", of, score, occurrence)
 
@@ -100,19 +100,19 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Goal:
-    """A target of one run, resolved. Made by `resolve`; every method takes it as its target.
+    """A target of one run, resolved. Made by `resolve`; every method accepts it as its target.
 
     Methods that are given the same goal share its passes with gradients.
 
     Attributes:
-        origin: the run that it was resolved for.
-        run: the positions that it needs: the origin's own run, with pieces of the target after
-            it, or without what follows the target.
+        origin: the run for which it was resolved.
+        run: the run that the target needs: the origin with pieces of the target after it, or
+            without what follows the target.
         ids: (k,) the target's tokens; token i is read at position n - k + i of `run`.
-        versus: the token that is taken off, or None.
+        versus: the token whose logit is subtracted, or None.
         score: as in `Target`.
         text: the target in words.
-        exact: which path of the engine computes effects; as in `run.counterfactuals`.
+        exact: path of the engine that computes effects, as in `run.counterfactuals`.
     """
 
     origin: Run
@@ -134,24 +134,24 @@ class Goal:
         return float(self.under(lambda run: [_NOTHING])[0])
 
     def read(self, normed: Float[Tensor, "batch k d_model"]) -> Float[Tensor, " batch"]:
-        """The score from the states at `positions` after the final norm; can be differentiated."""
+        """The score as a differentiable function of the final-norm states at `positions`."""
         adapter = self.run.adapter
         if self.score == "logit":
-            wanted = [*self.ids] if self.versus is None else [*self.ids, self.versus]
-            logits = logits_of(adapter, normed, wanted)
-            own = logits[..., : len(self.ids)].diagonal(dim1=-2, dim2=-1).sum(-1)
-            return own if self.versus is None else own - logits[:, 0, -1]
+            ids = [*self.ids] if self.versus is None else [*self.ids, self.versus]
+            logits = logits_of(adapter, normed, ids)
+            total = logits[..., : len(self.ids)].diagonal(dim1=-2, dim2=-1).sum(-1)
+            return total if self.versus is None else total - logits[:, 0, -1]
         index = torch.tensor(self.ids, device=normed.device).expand(len(normed), -1)
         return adapter.unembed(normed).log_softmax(-1).gather(-1, index[..., None])[..., 0].sum(-1)
 
     def under(
         self, conditions: Callable[[Run], Sequence[Condition]]
     ) -> Float[Tensor, " condition"]:
-        """The score under interventions, all of them as one batch for each token of the target.
+        """Computes the score under interventions, as one batch for each token of the target.
 
         Args:
-            conditions: makes the conditions for a run; it is called for each token of the target
-                with a run whose last position predicts that token, and which begins as `run` does.
+            conditions: makes the conditions for a run; called for each token of the target with a
+                run that starts as `run` does and whose last position predicts that token.
 
         Raises as `run.counterfactuals` does.
         """
@@ -163,17 +163,17 @@ class Goal:
 
     @cached_property
     def gradient(self) -> EmbeddingGradient:
-        """The score by the visual embeddings; raises as `EmbeddingGradient` does."""
+        """Gradient of the score at the visual embeddings; raises as `EmbeddingGradient` does."""
         return EmbeddingGradient(self.run, self.positions, self.read)
 
     @cached_property
     def states(self) -> StateTrace:
-        """The residual stream of every layer, and the score's gradients to it."""
+        """The residual stream of every layer, and the score's gradients at it."""
         return state_trace(self.run, self.positions, self.read)
 
     @cached_property
     def weights(self) -> AttentionTrace:
-        """The attention weights of every block, and the score's gradients to them."""
+        """The attention weights of every block, and the score's gradients at them."""
         return attention_trace(self.run, self.positions, self.read)
 
     @cached_property
@@ -184,10 +184,10 @@ class Goal:
 
     @cached_property
     def attention(self) -> tuple[Float[Tensor, "query key"], ...]:
-        """Of every block the mean of its heads over all positions, float32 on the CPU.
+        """For each block the mean of its heads over all positions, float32 on the CPU.
 
         Raises:
-            CapabilityError: a family whose attention cannot be read.
+            CapabilityError: the family's attention cannot be read.
         """
         every = range(self.run.n)
         blocks = range(self.run.vlm.n_layers)
@@ -195,7 +195,7 @@ class Goal:
 
     @cached_property
     def _runs(self) -> tuple[Run, ...]:
-        """For each token of the target a run that ends where it is predicted."""
+        """For each token of the target, a run that ends where it is predicted."""
         ids, count = _generated(self.run), len(self.ids)
         first = len(ids) - count + 1
         before = [ids[: first + number] for number in range(count - 1)]
@@ -203,8 +203,8 @@ class Goal:
 
     def _scored(self, logits: Float[Tensor, "n vocab"], index: int) -> Float[Tensor, " n"]:
         if self.score == "logit":
-            found = logits[:, index]
-            return found if self.versus is None else found - logits[:, self.versus]
+            chosen = logits[:, index]
+            return chosen if self.versus is None else chosen - logits[:, self.versus]
         return logits.log_softmax(-1)[:, index]
 
 
@@ -215,19 +215,20 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
     """Finds the tokens of a target and the positions that predict them.
 
     Args:
+        run: the run.
         target: a `Target`; a word as `Target.word` takes it; a token id; or a goal of this run,
-            which is returned as it is.
-        exact: which path of the engine computes effects; as in `run.counterfactuals`.
+            which is returned unchanged.
+        exact: path of the engine that computes effects, as in `run.counterfactuals`.
 
     Raises:
-        InputError: an unknown word or token, a goal of another run, two words of a difference that
-            are not one token each or are the same, or a segment that the text does not have.
+        InputError: an unknown word or token, a goal of another run, words of a difference that are
+            equal or not one token each, or a segment that the text does not contain.
     """
     require_run(run)
     arguments.one_of(exact, ("incremental", "reference"), "exact")
     if isinstance(target, Goal):
         if run is not target.origin and run is not target.run:
-            raise InputError("expected a target of this run, got one that another was resolved for")
+            raise InputError("expected a target of this run, got one resolved for another run")
         return target
     if isinstance(target, str):
         target = Target.word(target)
@@ -237,11 +238,11 @@ def resolve(run: Run, target: AnyTarget, exact: Exact = "incremental") -> Goal:
     if target.kind == "segment":
         return _segment(run, target, exact)
     if target.kind == "difference":
-        one, other = (_single(run, word) for word in target.of)
-        if one == other:
-            raise InputError(f"expected two different tokens, got {one} twice")
-        text = f"{_quoted(run, [one])} minus {_quoted(run, [other])}"
-        return Goal(run, run, (one,), other, target.score, text, exact)
+        index, versus = (_single(run, word) for word in target.of)
+        if index == versus:
+            raise InputError(f"expected two different tokens, got {index} twice")
+        text = f"{_quoted(run, [index])} minus {_quoted(run, [versus])}"
+        return Goal(run, run, (index,), versus, target.score, text, exact)
     if target.kind == "tokens":
         ids = tuple(_known(run, index) for index in target.of)
     else:
@@ -254,7 +255,7 @@ def _segment(run: Run, target: Target, exact: Exact) -> Goal:
     ids = _generated(run)
     if not ids:
         raise InputError(
-            "expected a run over a text that the model wrote, got one of a prompt only: take "
+            "expected a run over a text that the model wrote, got one of a prompt only: use "
             "generation.run(), or vlm.run(prompt, continuation=ids)"
         )
     first, last = _tokens_of(run, ids, target)
@@ -270,7 +271,7 @@ def _segment(run: Run, target: Target, exact: Exact) -> Goal:
 
 
 def _tokens_of(run: Run, ids: Sequence[int], target: Target) -> Span:
-    """First and last token (exclusive) of a segment."""
+    """Returns first and last token (exclusive) of a segment."""
     special = set(run.adapter.tokenizer.all_special_ids)
     texts = run.adapter.vocabulary.texts(ids)
     texts = ["" if index in special else text for index, text in zip(ids, texts, strict=True)]
@@ -298,8 +299,8 @@ def _characters(text: str, target: Target) -> Span:
                 f"{target.of!r}"
             )
         return start, stop
-    found = segment_of(text, target.of, occurrence=target.occurrence)
-    return found.start, found.end
+    segment = segment_of(text, target.of, occurrence=target.occurrence)
+    return segment.start, segment.end
 
 
 def _generated(run: Run) -> list[int]:

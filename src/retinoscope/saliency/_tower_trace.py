@@ -24,11 +24,11 @@ class TowerTrace:
 
     Attributes:
         score: the cosine.
-        weights, gradients: of each block's attention, (head, n, n); n counts a class token where
-            there is one, in front.
-        states, state_gradients: of each block's input, (n, d).
-        pool, pool_gradient: (head, n) attention that makes one vector of the last states: of
-            SigLIP's pooling head; None for CLIP, which takes the class token.
+        weights, gradients: attention of each block, (head, n, n); n includes a leading class token
+            if there is one.
+        states, state_gradients: input of each block, (n, d).
+        pool, pool_gradient: (head, n) attention of SigLIP's pooling head, which makes one vector of
+            the last states; None for CLIP, which uses the class token.
     """
 
     score: float
@@ -41,19 +41,19 @@ class TowerTrace:
 
 
 def unknown(two: TwoTower) -> str | None:
-    """The reason why attention and gradients of this model cannot be read; None if they can."""
+    """Returns the reason why this model's attention and gradients cannot be read, or None."""
     if isinstance(getattr(two, "model", None), CLIPModel | SiglipModel):
         return None
-    return f"{two.name}: gradients and attention are known of CLIP and SigLIP only"
+    return f"{two.name}: gradients and attention can be read of CLIP and SigLIP only"
 
 
 def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
-    """One forward and one backward pass.
+    """Runs one forward and one backward pass.
 
     Raises:
-        InputError: no text, or an image that cannot be read.
-        CapabilityError: another model than CLIP or SigLIP of transformers, or one whose image
-            vector is not found again.
+        InputError: the text is empty, or the image cannot be read.
+        CapabilityError: the model is not CLIP or SigLIP of transformers, or this pass does not
+            reproduce its image vector.
     """
     why = unknown(two)
     if why is not None:
@@ -71,8 +71,8 @@ def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
     def keep_state(module: nn.Module, args: tuple, kwargs: dict) -> None:
         states.append(args[0] if args else kwargs["hidden_states"])
 
-    goal = torch.from_numpy(two.text([text])[0]).to(model.device)
-    wanted = torch.from_numpy(two.image(image)).to(model.device)
+    text_vector = torch.from_numpy(two.text([text])[0]).to(model.device)
+    image_vector = torch.from_numpy(two.image(image)).to(model.device)
     pixels = encoder.pixels(open_image(image))
     with (
         entering(model),
@@ -89,26 +89,26 @@ def tower_trace(two: TwoTower, image: ImageSource, text: str) -> TowerTrace:
         else:
             pool, vector = _pooled(tower.head, output.last_hidden_state)
         unit = F.normalize(vector.float(), dim=-1)
-        if not close(unit.detach(), wanted):
-            raise CapabilityError(f"{two.name}: the image's vector is not found again")
-        score = unit @ goal.float()
+        if not close(unit.detach(), image_vector):
+            raise CapabilityError(f"{two.name}: this pass does not reproduce the image's vector")
+        score = unit @ text_vector.float()
         inner = [*weights, *states, *([] if pool is None else [pool])]
-        found = torch.autograd.grad(score, inner, materialize_grads=True)
-    check_gradients(model, score.detach(), *found)
+        gradients = torch.autograd.grad(score, inner, materialize_grads=True)
+    check_gradients(model, score.detach(), *gradients)
     n = len(weights)
     return TowerTrace(
         float(score.detach()),
-        tuple(one.detach()[0] for one in weights),
-        tuple(one[0] for one in found[:n]),
-        tuple(one.detach()[0] for one in states),
-        tuple(one[0] for one in found[n : n + len(states)]),
+        tuple(tensor.detach()[0] for tensor in weights),
+        tuple(gradient[0] for gradient in gradients[:n]),
+        tuple(tensor.detach()[0] for tensor in states),
+        tuple(gradient[0] for gradient in gradients[n : n + len(states)]),
         None if pool is None else pool.detach()[:, 0],
-        None if pool is None else found[-1][:, 0],
+        None if pool is None else gradients[-1][:, 0],
     )
 
 
 def _pooled(head: Any, hidden: Float[Tensor, "1 token d"]) -> tuple[Tensor, Tensor]:
-    """SigLIP's pooling head with its attention weights (head, 1, token) in the way."""
+    """Runs SigLIP's pooling head; returns its attention weights (head, 1, token) and the vector."""
     attention: nn.MultiheadAttention = head.attention
     heads = attention.num_heads
     query, key, value = attention.in_proj_weight.chunk(3)

@@ -19,7 +19,7 @@ Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
 
 @dataclass(frozen=True, eq=False)
 class StateTrace:
-    """Residual streams, and a score's gradients to them; both have one item a layer.
+    """Residual streams, and a score's gradients at them; one item per layer.
 
     Attributes:
         states, gradients: layers 0 (the decoder's input) to L - 1 (the last block's input), each
@@ -32,7 +32,7 @@ class StateTrace:
 
 @dataclass(frozen=True, eq=False)
 class AttentionTrace:
-    """Attention weights after the softmax, and a score's gradients to them; one item a block.
+    """Attention weights after the softmax, and a score's gradients at them; one item per block.
 
     Attributes:
         weights, gradients: each (head, n, n), query by key.
@@ -43,12 +43,12 @@ class AttentionTrace:
 
 
 def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
-    """One forward and one backward pass over the whole run.
+    """Runs one forward and one backward pass over the whole run.
 
     Raises:
-        InputError: a run without an image.
+        InputError: the run has no image.
         CapabilityError: the model does not allow gradients, or its decoder called by itself does
-            not give the run's states.
+            not reproduce the run's states.
     """
     run.vlm.capabilities.require("gradients")
     visual(run)
@@ -64,16 +64,16 @@ def state_trace(run: Run, rows: tuple[int, ...], read: Read) -> StateTrace:
         value = _value(run, rows, read)
         gradients = torch.autograd.grad(value, states, materialize_grads=True)
     check_gradients(model, value.detach(), *gradients)
-    return StateTrace(tuple(one.detach()[0] for one in states), tuple(one[0] for one in gradients))
+    return StateTrace(tuple(state.detach()[0] for state in states), tuple(g[0] for g in gradients))
 
 
 def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTrace:
     """As `state_trace` for attention weights, by the library's eager attention, which returns them.
 
     Raises:
-        InputError: a run without an image.
-        CapabilityError: also where attention cannot be read, or a block does not attend or returns
-            no weights.
+        InputError: the run has no image.
+        CapabilityError: as `state_trace`, or attention cannot be read, or a block does not attend
+            or returns no weights.
     """
     for method in ("gradients", "attention"):
         run.vlm.capabilities.require(method)
@@ -82,13 +82,13 @@ def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTra
     decoder, weights = run.adapter.decoder, []
 
     def keep(module: nn.Module, args: tuple, output: object) -> None:
-        found = output[1] if isinstance(output, tuple) and len(output) > 1 else None
-        if not isinstance(found, Tensor):
+        returned = output[1] if isinstance(output, tuple) and len(output) > 1 else None
+        if not isinstance(returned, Tensor):
             raise CapabilityError(
                 f"{type(module).__name__} returns no attention weights, so that gradients cannot "
                 "be taken to them: choose another method"
             )
-        weights.append(found)
+        weights.append(returned)
 
     modules = [decoder.attention(layer) for layer in range(run.adapter.n_layers)]
     model = run.adapter.model
@@ -103,22 +103,22 @@ def attention_trace(run: Run, rows: tuple[int, ...], read: Read) -> AttentionTra
         gradients = torch.autograd.grad(value, weights, materialize_grads=True)
     check_gradients(model, value.detach(), *gradients)
     return AttentionTrace(
-        tuple(one.detach()[0] for one in weights), tuple(one[0] for one in gradients)
+        tuple(tensor.detach()[0] for tensor in weights), tuple(g[0] for g in gradients)
     )
 
 
 def _value(run: Run, rows: tuple[int, ...], read: Read) -> Tensor:
-    """What is read at the run's own embeddings. Only a pass that gives the run's own last states
-    has the run's gradients."""
+    """Reads the score at the run's own embeddings; checks that the pass reproduces the run's last
+    states, since otherwise its gradients are not the run's."""
     adapter = run.adapter
     with torch.no_grad():
-        wanted = adapter.decoder.final_norm(run.hidden(adapter.n_layers)[list(rows)])
+        expected = adapter.decoder.final_norm(run.hidden(adapter.n_layers)[list(rows)])
     leaf = run.embeddings.detach()[None].clone().requires_grad_(True)
-    done = adapter.decode(leaf, None, **adapter.arguments(run.inputs, 0, run.n))
-    last = done[:, list(rows)]
-    if not close(last[0].detach(), wanted):
+    output = adapter.decode(leaf, None, **adapter.arguments(run.inputs, 0, run.n))
+    last = output[:, list(rows)]
+    if not close(last[0].detach(), expected):
         raise CapabilityError(
             f"{type(adapter.model).__name__}: the decoder called with the run's input does not "
-            "give the run's states, so its gradients would be another function's"
+            "reproduce the run's states, so its gradients would not be the run's"
         )
     return read(last)[0]

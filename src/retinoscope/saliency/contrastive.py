@@ -3,9 +3,9 @@
     two = retinoscope.encoders.load_contrastive("openai/clip-vit-base-patch16")
     contrastive.similarity(two, image, "a photo of a cat").plot()
 
-The score that is explained is the cosine of the image's vector and the text's; only the vision
-tower is explained. `similarity` and `occlusion` take any model of `load_contrastive`, the others
-CLIP and SigLIP of transformers.
+Maps explain the cosine of the image's vector and the text's, and only the vision tower's part in
+it. `similarity` and `occlusion` accept any model of `load_contrastive`, the others CLIP and SigLIP
+of transformers.
 """
 
 from __future__ import annotations
@@ -40,69 +40,74 @@ def similarity(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
         (n,) cosines, -1 to 1.
 
     Raises:
-        InputError: no text, or an image that cannot be read.
+        InputError: the text is empty, or the image cannot be read.
 
     Source: Zhou et al. 2022 (arXiv 2112.01071); Ranasinghe et al. 2022 (arXiv 2210.09996).
     """
     opened = open_image(image)
-    found = two.locations(opened)
-    vectors = found["joint"].astype(np.float64)
+    locations = two.locations(opened)
+    vectors = locations["joint"].astype(np.float64)
     lengths = np.linalg.norm(vectors, axis=-1)
     if not lengths.all():
         raise InputError(f"{two.name}: a location's vector is 0, so it has no direction")
     values = vectors @ two.text([text])[0].astype(np.float64) / lengths
-    return HeatMap(opened, found.boxes, values, "similarity", repr(text), {"model": two.name})
+    settings = {"model": two.name}
+    return HeatMap(opened, locations.boxes, values, "similarity", repr(text), settings)
 
 
 def occlusion(two: TwoTower, image: ImageSource, text: str, *, window: int = 2) -> HeatMap:
     """The drop of the image-text cosine when a window is painted in the image's mean colour.
 
     Args:
-        window: side in locations of the grid; it slides by one.
+        two: the model.
+        image: the image.
+        text: the text.
+        window: side of the window in locations of the grid; it slides by one.
 
     Returns:
-        (n,) the mean, over the windows that a location is in, of the cosine minus that without the
-        window.
+        (n,) the mean, over the windows that contain a location, of the cosine minus that without
+        the window.
 
     Raises:
-        InputError: no text, an image that cannot be read, or a window that does not fit.
-        CapabilityError: locations that are not one grid.
+        InputError: the text is empty, the image cannot be read, or the window does not fit.
+        CapabilityError: the locations do not form one grid.
 
     Source: Zeiler and Fergus 2013 (arXiv 1311.2901), section 4.2.
     """
     opened = open_image(image)
-    found = two.locations(opened)
-    if found.grid is None:
-        raise CapabilityError(f"{two.name}: its locations are not one grid: use similarity")
-    rows, columns = found.grid
+    locations = two.locations(opened)
+    if locations.grid is None:
+        raise CapabilityError(f"{two.name}: its locations do not form one grid: use similarity")
+    rows, columns = locations.grid
     if not 1 <= window <= min(rows, columns):
         raise InputError(f"expected a window from 1 to {min(rows, columns)}, got {window}")
-    goal = two.text([text])[0].astype(np.float64)
-    whole = float(two.image(opened) @ goal)
+    text_vector = two.text([text])[0].astype(np.float64)
+    whole = float(two.image(opened) @ text_vector)
     total, count = np.zeros((rows, columns)), np.zeros((rows, columns))
-    boxes = found.boxes.reshape(rows, columns, 4)
+    boxes = locations.boxes.reshape(rows, columns, 4)
     for row in range(rows - window + 1):
         for column in range(columns - window + 1):
             here = (slice(row, row + window), slice(column, column + window))
-            drop = whole - float(two.image(painted(opened, boxes[here].reshape(-1, 4))) @ goal)
+            hidden = painted(opened, boxes[here].reshape(-1, 4))
+            drop = whole - float(two.image(hidden) @ text_vector)
             total[here] += drop
             count[here] += 1
     values = (total / count).ravel()
     settings = {"model": two.name, "window": window}
-    return HeatMap(opened, found.boxes, values, "occlusion", repr(text), settings)
+    return HeatMap(opened, locations.boxes, values, "occlusion", repr(text), settings)
 
 
 def rollout(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
     """Attention rollout of the vision tower; it does not depend on the text.
 
-    The row of CLIP's class token, or what SigLIP's pooling head reads (mean of its heads).
+    Read at CLIP's class token, or through SigLIP's pooling head (mean of its heads).
 
     Returns:
         (n,) shares from 0 to 1.
 
     Raises:
-        InputError: no text, or an image that cannot be read.
-        CapabilityError: another model than CLIP or SigLIP of transformers.
+        InputError: the text is empty, or the image cannot be read.
+        CapabilityError: the model is not CLIP or SigLIP of transformers.
 
     Source: Abnar and Zuidema 2020 (arXiv 2005.00928), section 3.
     """
@@ -120,11 +125,11 @@ def chefer(two: TwoTower, image: ImageSource, text: str) -> HeatMap:
     token, or through the positive part of gradient x weights of SigLIP's pooling head.
 
     Returns:
-        (n,) from 0 up.
+        (n,) non-negative relevancies.
 
     Raises:
-        InputError: no text, or an image that cannot be read.
-        CapabilityError: another model than CLIP or SigLIP of transformers.
+        InputError: the text is empty, or the image cannot be read.
+        CapabilityError: the model is not CLIP or SigLIP of transformers.
 
     Source: Chefer et al. 2021b (arXiv 2103.15679), section 3, and its released CLIP example.
     """
@@ -141,14 +146,17 @@ def grad_cam(two: TwoTower, image: ImageSource, text: str, *, layer: int) -> Hea
     """Grad-CAM on the patches' states at the input of one block of the vision tower.
 
     Args:
+        two: the model.
+        image: the image.
+        text: the text.
         layer: block, from 0; negative numbers count from the last.
 
     Returns:
-        (n,) from 0 up; all 0 where nothing speaks for the text.
+        (n,) non-negative; all 0 if nothing speaks for the text.
 
     Raises:
-        InputError: no text, an image that cannot be read, or no such block.
-        CapabilityError: another model than CLIP or SigLIP of transformers.
+        InputError: the text is empty, the image cannot be read, or there is no such block.
+        CapabilityError: the model is not CLIP or SigLIP of transformers.
 
     Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3.
     """
@@ -188,7 +196,7 @@ METHODS: Mapping[str, Method[TwoTower]] = by_name(
     ),
     Method("occlusion", occlusion, "drop of the cosine without a window of two by two locations"),
 )
-"""Name -> method; `grad_cam` alone takes a layer, and must be given one."""
+"""Name -> method; only `grad_cam` takes a layer, and requires one."""
 
 
 def _map(
@@ -200,7 +208,7 @@ def _map(
     trace: TowerTrace,
     **settings: int,
 ) -> HeatMap:
-    """A map of the patches, which are the last tokens."""
+    """Makes a map of the patches, which are the last tokens."""
     opened = open_image(image)
     boxes = two.locations(opened).boxes
     values = row[-len(boxes) :].double().numpy()

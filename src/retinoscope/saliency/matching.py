@@ -2,8 +2,8 @@
 
     matching.cross_attention(model, processor, image, "a cat on a sofa", layer=7, word="cat")
 
-`model` is transformers' `BlipForImageTextRetrieval`, which reads text and image together; the score
-that is explained is the logit of "they match" of its matching head.
+`model` is transformers' `BlipForImageTextRetrieval`, which reads text and image together; maps
+explain its matching head's logit of a match.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from ._method import Method, by_name, middle
 __all__ = ["METHODS", "cross_attention", "grad_cam", "probability"]
 
 _MATCH = 1
-"""Of the matching head's two logits."""
+"""Index of a match among the matching head's two logits."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """Cross-attention of each block (head, text, image), image states, their gradients."""
+    """Cross-attention of each block (head, text, image), image states, and their gradients."""
 
     logits: Tensor
     weights: list[Tensor]
@@ -60,15 +60,15 @@ class _Pass:
 def probability(
     model: BlipForImageTextRetrieval, processor: Any, image: ImageSource, text: str
 ) -> float:
-    """The probability that image and text match: the softmax of the matching head.
+    """Returns the probability that image and text match: the softmax of the matching head.
 
     Raises:
-        InputError: another model, no text, or an image that cannot be read.
-        CapabilityError: patches whose places are not known.
+        InputError: the model is another one, the text is empty, or the image cannot be read.
+        CapabilityError: the locations of the patches are not known.
     """
     with entering(_checked(model)), torch.no_grad():
-        found = _run(model, processor, open_image(image), text)
-    return float(found.logits.double().softmax(-1)[_MATCH])
+        forward = _run(model, processor, open_image(image), text)
+    return float(forward.logits.double().softmax(-1)[_MATCH])
 
 
 def cross_attention(
@@ -82,38 +82,41 @@ def cross_attention(
 ) -> HeatMap:
     """Cross-attention times its gradient's positive part, the mean of the heads.
 
-    This is Grad-CAM with attention maps in the place of features, as ALBEF and BLIP show it; they
-    take block 8 of 12 (`layer=7`).
+    This is Grad-CAM with attention maps in place of features, as shown by ALBEF and BLIP, which
+    use block 8 of 12 (`layer=7`).
 
     Args:
+        model: the model.
         processor: the model's own, for images and text.
-        layer: block of the text encoder, from 0. Of the last block the matching head reads the
-            first token only: all other rows, and so the map, are 0 there.
-        word: the part of the text whose rows are read, by all tokens that it has there; None is
-            the mean of all tokens but the special ones.
+        image: the image.
+        text: the text.
+        layer: block of the text encoder, from 0. In the last block, the matching head reads only
+            the first token: all other rows, and so the map, are 0 there.
+        word: the part of the text whose rows are read, with all its tokens; None for the mean of
+            all tokens except the special ones.
 
     Returns:
-        (n,) from 0 up, one per patch; the class token is left out.
+        (n,) non-negative, one per patch; without the class token.
 
     Raises:
-        InputError: another model, no text, an image that cannot be read, no such block, or a word
-            that the text does not have.
-        CapabilityError: patches whose places are not known.
+        InputError: the model is another one, the text is empty, the image cannot be read, there is
+            no such block, or the text does not contain the word.
+        CapabilityError: the locations of the patches are not known.
 
     Source: Li et al. 2021 (ALBEF, arXiv 2107.07651), section 5.2 and appendix.
     """
     opened = open_image(image)
     with entering(_checked(model)), frozen(model), torch.enable_grad():
-        found = _run(model, processor, opened, text)
-        layer = arguments.whole(layer, "blocks", 0, len(found.weights) - 1)
-        rows = _rows(processor, found.ids, text, word)
-        (gradient,) = torch.autograd.grad(found.score, found.weights[layer])
+        forward = _run(model, processor, opened, text)
+        layer = arguments.whole(layer, "blocks", 0, len(forward.weights) - 1)
+        rows = _rows(processor, forward.ids, text, word)
+        (gradient,) = torch.autograd.grad(forward.score, forward.weights[layer])
     check_gradients(model, gradient)
-    product = found.weights[layer].detach()[0] * gradient[0].clamp(min=0)
-    values = product[:, rows].float().mean((0, 1))[-len(found.boxes) :]
+    product = forward.weights[layer].detach()[0] * gradient[0].clamp(min=0)
+    values = product[:, rows].float().mean((0, 1))[-len(forward.boxes) :]
     target = repr(text) if word is None else f"{word!r} in {text!r}"
-    settings = {"layer": layer, "match": float(found.score.detach())}
-    return HeatMap(opened, found.boxes, values.cpu().numpy(), "cross-attention", target, settings)
+    settings = {"layer": layer, "match": float(forward.score.detach())}
+    return HeatMap(opened, forward.boxes, values.cpu().numpy(), "cross-attention", target, settings)
 
 
 def grad_cam(
@@ -127,29 +130,33 @@ def grad_cam(
     """Grad-CAM on the patches' states at the input of one block of the vision tower.
 
     Args:
+        model: the model.
         processor: the model's own, for images and text.
+        image: the image.
+        text: the text.
         layer: block, from 0.
 
     Returns:
-        (n,) from 0 up; all 0 where nothing speaks for a match.
+        (n,) non-negative; all 0 if nothing speaks for a match.
 
     Raises:
-        InputError: another model, no text, an image that cannot be read, or no such block.
-        CapabilityError: patches whose places are not known.
+        InputError: the model is another one, the text is empty, the image cannot be read, or there
+            is no such block.
+        CapabilityError: the locations of the patches are not known.
 
     Source: Selvaraju et al. 2017 (arXiv 1610.02391), section 3.
     """
     opened = open_image(image)
     with entering(_checked(model)), frozen(model), torch.enable_grad():
-        found = _run(model, processor, opened, text)
-        layer = arguments.whole(layer, "blocks", 0, len(found.states) - 1)
-        (gradient,) = torch.autograd.grad(found.score, found.states[layer])
+        forward = _run(model, processor, opened, text)
+        layer = arguments.whole(layer, "blocks", 0, len(forward.states) - 1)
+        (gradient,) = torch.autograd.grad(forward.score, forward.states[layer])
     check_gradients(model, gradient)
-    n = len(found.boxes)
-    states, slopes = found.states[layer].detach()[0, -n:], gradient[0, -n:]
+    n = len(forward.boxes)
+    states, slopes = forward.states[layer].detach()[0, -n:], gradient[0, -n:]
     values = (states.float() @ slopes.float().mean(0)).clamp(min=0)
-    settings = {"layer": layer, "match": float(found.score.detach())}
-    return HeatMap(opened, found.boxes, values.cpu().numpy(), "grad-cam", repr(text), settings)
+    settings = {"layer": layer, "match": float(forward.score.detach())}
+    return HeatMap(opened, forward.boxes, values.cpu().numpy(), "grad-cam", repr(text), settings)
 
 
 METHODS: Mapping[str, Method[Matcher]] = by_name(
@@ -169,7 +176,7 @@ METHODS: Mapping[str, Method[Matcher]] = by_name(
         reads_at=middle,
     ),
 )
-"""Name -> method; each takes a layer, and must be given one."""
+"""Name -> method; each takes a layer, and requires one."""
 
 
 def _checked(model: Any) -> BlipForImageTextRetrieval:
@@ -203,21 +210,21 @@ def _run(model: BlipForImageTextRetrieval, processor: Any, image: Any, text: str
     with hooked(texts, after=keep_weights), hooked(towers, before=keep_state):
         pixels = pixels.to(model.device, model.dtype).requires_grad_(True)
         given = {"input_ids": ids.to(model.device), "pixel_values": pixels}
-        done = model(**given, use_itm_head=True)
-    if not finite(done.itm_score):
+        output = model(**given, use_itm_head=True)
+    if not finite(output.itm_score):
         what = "the logits of a match"
         raise not_finite(model, what, lambda: model(**given, use_itm_head=True))
     patch = int(parts.config.vision_config.patch_size)
     grid = pixels.shape[-2] // patch, pixels.shape[-1] // patch
     n = grid[0] * grid[1]
-    if any(one.shape[-1] != n + 1 for one in weights):
+    if any(tensor.shape[-1] != n + 1 for tensor in weights):
         raise CapabilityError(f"expected {n} patches and a class token, got {weights[0].shape[-1]}")
     layout = grid_layout(image.size, clip_frame(image.size, images), grid, float(patch))
-    return _Pass(done.itm_score[0], weights, states, ids[0].tolist(), layout.boxes)
+    return _Pass(output.itm_score[0], weights, states, ids[0].tolist(), layout.boxes)
 
 
 def _rows(processor: Any, ids: Sequence[int], text: str, word: str | None) -> list[int]:
-    """The text's tokens without the special ones, or those of a word."""
+    """Returns indices of the text's tokens without the special ones, or of a word's."""
     special = set(processor.tokenizer.all_special_ids)
     plain = [place for place, index in enumerate(ids) if index not in special]
     if word is None:
