@@ -1,7 +1,7 @@
 """One question to a chat-completions server, with a key that never leaves the request.
 
-The client is httpx. Redirects are not followed, since they would carry the key to another host; an
-answer is bounded in bytes and seconds; whatever goes wrong is a `StudyError` without the key.
+The client is httpx. Redirects are not followed, since they would carry the key to another host; the
+answer is limited in bytes and seconds; every failure is a `StudyError` without the key.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from urllib.parse import quote, urlsplit
 from ..errors import InputError, StudyError
 
 LARGEST = 4_000_000
-"""Bytes of the largest answer that is read."""
+"""Maximum size of an answer in bytes."""
 SHORTEST_KEY = 4
-"""Characters: a shorter key would be found in any text, so it could not be taken out of one."""
+"""Minimum number of characters: a shorter key occurs in ordinary text and cannot be redacted."""
 REDACTED = "[redacted]"
 _LONGEST = 200
 
 
 def redact(text: str, key: str | None) -> str:
-    """`text` without `key`, also as JSON, a URL, HTML or base64 write it."""
+    """Removes `key` from `text`, also as JSON, a URL, HTML or base64 would write it."""
     if not key:
         return text
     escaped = key.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -39,16 +39,16 @@ def redact(text: str, key: str | None) -> str:
 
 
 def shortened(text: str) -> str:
-    """The beginning of `text`, quoted, with control characters escaped."""
+    """Returns the beginning of `text`, quoted, with control characters escaped."""
     flat = " ".join(text.split())
     return repr(flat if len(flat) <= _LONGEST else flat[:_LONGEST] + "...")
 
 
 def read_key(variable: str) -> str:
-    """The key in an environment variable, without spaces around it.
+    """Returns the key in an environment variable, stripped of surrounding spaces.
 
     Raises:
-        InputError: it is empty, too short to be redacted, or holds characters that no header may.
+        InputError: it is empty, too short to be redacted, or has characters not allowed in headers.
     """
     key = os.environ.get(variable, "").strip()
     if not key:
@@ -69,37 +69,37 @@ def read_key(variable: str) -> str:
 
 
 def check_address(url: str) -> None:
-    """Refuses addresses that are none, or that hold what belongs into no record.
+    """Refuses invalid addresses, and those that contain secrets, since addresses are recorded.
 
     Raises:
-        InputError: which part is wrong; the parts that may be secret are not repeated.
+        InputError: names the wrong part, but does not repeat parts that may be secret.
     """
-    wanted = "expected a judge's address such as http://localhost:8000/v1"
+    expected = "expected a judge's address such as http://localhost:8000/v1"
     secret = "put the key in an environment variable and name it"
     if not re.fullmatch(r"[!-~]+", url):
-        raise InputError(f"{wanted} in printable ASCII characters, got others")
+        raise InputError(f"{expected} in printable ASCII characters, got others")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise InputError(f"{wanted}, got one that cannot be read") from None
-    # Only once a password is ruled out may an address be repeated.
+        raise InputError(f"{expected}, got one that cannot be read") from None
+    # An address may be repeated only once a password is ruled out.
     if "@" in url:
-        raise InputError(f"{wanted}, got one with '@' (a name or a password): {secret}")
+        raise InputError(f"{expected}, got one with '@' (a name or a password): {secret}")
     if "?" in url or "#" in url:
-        raise InputError(f"{wanted}, got one with '?' or '#': {secret}")
+        raise InputError(f"{expected}, got one with '?' or '#': {secret}")
     if parts.scheme not in ("http", "https") or not host:
-        raise InputError(f"{wanted}, got {url!r}")
+        raise InputError(f"{expected}, got {url!r}")
 
 
 @dataclass(frozen=True)
 class ChatServer:
-    """Where questions are sent.
+    """A server that answers questions.
 
     Attributes:
-        url: of the API, without what follows "/chat/completions".
+        url: address of the API, without "/chat/completions".
         key: sent as a bearer token; not in the repr.
-        timeout: seconds for the whole answer.
+        timeout: maximum seconds for the whole answer.
     """
 
     url: str
@@ -107,10 +107,10 @@ class ChatServer:
     timeout: float
 
     def ask(self, body: dict[str, Any]) -> tuple[Any, str]:
-        """The parsed JSON of the answer, and its text; the key is in neither.
+        """Returns the parsed JSON of the answer, and its text; the key is in neither.
 
         Raises:
-            StudyError: it cannot be reached, refuses, redirects, or sends no JSON.
+            StudyError: the server cannot be reached, refuses, redirects, or does not send JSON.
         """
         text = redact(self._post(body).decode("utf-8", "replace"), self.key)
         try:
@@ -125,7 +125,7 @@ class ChatServer:
         if self.key is not None:
             headers["Authorization"] = f"Bearer {self.key}"
         where = f"{self.url.rstrip('/')}/chat/completions"
-        begun = time.monotonic()
+        started = time.monotonic()
         try:
             with (
                 httpx.Client(timeout=self.timeout, follow_redirects=False) as client,
@@ -140,19 +140,19 @@ class ChatServer:
                         raise StudyError(
                             f"expected at most {LARGEST:,} bytes from the judge, got more"
                         )
-                    if time.monotonic() - begun > self.timeout:
+                    if time.monotonic() - started > self.timeout:
                         raise httpx.ReadTimeout(f"no whole answer within {self.timeout:g} s")
                 return bytes(content)
-        # Besides its own errors httpx lets some of the socket's and of the URL's through.
+        # Besides its own errors, httpx lets some of the socket's and the URL parser's through.
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, ValueError) as error:
             why = redact(str(error), self.key) or type(error).__name__
-            # Its cause holds the same text with the key, and --debug would print it.
+            # No cause: it holds the same text with the key, and --debug would print it.
             raise StudyError(
                 f"the judge at {self.url} cannot be reached: {' '.join(why.split())}"
             ) from None
 
     def _refused(self, status: int, reason: str) -> StudyError:
-        told = redact(f"the judge at {self.url} answered {status} {reason}".rstrip(), self.key)
+        text = redact(f"the judge at {self.url} answered {status} {reason}".rstrip(), self.key)
         if 300 <= status < 400:
-            told += ": redirects are not followed, give the address that it points to"
-        return StudyError(told)
+            text += ": redirects are not followed, give the address that it points to"
+        return StudyError(text)

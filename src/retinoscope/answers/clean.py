@@ -1,4 +1,4 @@
-"""What a model answers about one image without any edit; every prompt is run once."""
+"""A model's answers about one image without any edit; every prompt is run once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class CleanAnswers:
-    """The clean answers of one model about one image.
+    """One model's answers about one image, without any edit.
 
     Args:
         vlm: from `retinoscope.load`.
-        image: the original.
-        caption_tokens, polling_tokens, answer_tokens: longest answers, as for `TokenAblation`.
+        image: the image.
+        caption_tokens, polling_tokens, answer_tokens: maximum lengths, as for `TokenAblation`.
     """
 
     def __init__(
@@ -39,15 +39,15 @@ class CleanAnswers:
             "question": answer_tokens,
         }
         self._scorer = Scorer(Answers(vlm.tokenizer))
-        self._found: dict[tuple[str, str | None, bool], ModelOutput] = {}
+        self._outputs: dict[tuple[str, str | None, bool], ModelOutput] = {}
 
     @cached_property
     def caption(self) -> str:
-        """What it generates for "Describe this image."."""
+        """The model's answer to "Describe this image."."""
         return self.describe(self.image)
 
     def describe(self, image: Image) -> str:
-        """As `caption`, of another image; nothing is kept.
+        """As `caption`, for another image; nothing is cached.
 
         Raises:
             StudyError: a logit is NaN.
@@ -57,7 +57,7 @@ class CleanAnswers:
         return ModelOutput(run.logits, text).text or ""
 
     def score(self, ask: Ask, mode: str) -> Score:
-        """Whether the model's answer to `ask` is correct under `mode` (see `MODES`).
+        """Scores the model's answer to `ask` under `mode` (see `MODES`).
 
         Raises:
             InputError: the tokenizer does not know the expected answer.
@@ -67,12 +67,12 @@ class CleanAnswers:
 
     def _outcome(self, ask: Ask, text: bool) -> ModelOutput:
         key = (ask.text, ask.prefill, text)
-        if key not in self._found:
+        if key not in self._outputs:
             run = self.vlm.run(self.vlm.prompt(self.image, ask.text, prefill=ask.prefill))
-            said = None
+            answer = None
             if ask.task == "generative" and ask.text == DESCRIBE:
-                said = self.caption
+                answer = self.caption
             elif text:
-                said = run.generate(max_new_tokens=self._longest[ask.task]).text
-            self._found[key] = ModelOutput(run.logits, said, run.ending)
-        return self._found[key]
+                answer = run.generate(max_new_tokens=self._longest[ask.task]).text
+            self._outputs[key] = ModelOutput(run.logits, answer, run.ending)
+        return self._outputs[key]

@@ -1,10 +1,10 @@
 """The paper's hallucination filter: does the model see the object, or only expect it?
 
-An object is kept if the model identifies it on the original image and no longer does once the
-object's pixels are replaced (Neo et al. 2024, section 3). The released code cuts the image to its
-centre square, overwrites every patch of floor(side / 24) pixels that the object touches with one
-tile of uniform random RGB, and shows the model that square; it has an unused variant in grey 128.
-Only the generative answer decides.
+An object is kept if the model identifies it in the original image but not once the object's pixels
+are replaced (Neo et al. 2024, section 3). The released code crops the image to its centre square,
+overwrites every patch of floor(side / 24) pixels that the object touches with one tile of uniform
+random RGB, and shows the model that square; it has an unused variant in grey 128. Only the
+generative answer decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Boxes = Sequence[Box]
 
 
 class Describe(Protocol):
-    """Gives the caption that a model generates for an image."""
+    """Returns the caption that a model generates for an image."""
 
     def __call__(self, image: Image.Image) -> str: ...
 
@@ -47,7 +47,7 @@ class HallucinationFilter:
         mode: "corrected" (whole words; the boxes of the object's tokens in the whole image) or
             "paper" (the released code's substring rule; its patches, in the centre square alone).
         fill: "noise" (one random tile per object, from `seed` and the sample) or "grey".
-        seed: of the noise; the paper's is unseeded.
+        seed: seed of the noise; the paper's is unseeded.
     """
 
     mode: Literal["corrected", "paper"] = "corrected"
@@ -70,12 +70,13 @@ class HallucinationFilter:
         layout: Layout,
         original: str | None = None,
     ) -> FilterOutcome:
-        """Whether an object passes.
+        """Decides whether an object passes.
 
         Args:
-            describe: caption of an image.
-            index: of the object among the sample's; it seeds the noise together with `seed` and the
-                sample's id.
+            describe: captions an image.
+            sample: the sample.
+            index: of the object among the sample's; with `seed` and the sample's id it seeds the
+                noise.
             layout: where the image's visual tokens come from.
             original: the caption of the original image, if it is known already.
 
@@ -95,30 +96,30 @@ class HallucinationFilter:
         return FilterOutcome((caption, replaced), True, self.correct(replaced, obj.name))
 
     def seen(self, image: Image.Image, obj: Object, layout: Layout) -> tuple[Image.Image, Boxes]:
-        """The image that is shown without the object, and the boxes in it that are replaced.
+        """Returns the image shown without the object, and the boxes in it that are replaced.
 
-        Where the visual tokens are no square grid, the released code's patches do not exist, and
-        paper mode replaces the exact boxes, too.
+        If the visual tokens do not form a square grid, the released code's patches do not exist,
+        and paper mode replaces the exact boxes too.
         """
         if self.mode == "paper":
             try:
-                found = released_tokens(obj, image.size, released_side(layout))
+                released = released_tokens(obj, image.size, released_side(layout))
             except CapabilityError:
                 pass
             else:
                 square = cropped(image)
-                return square, patch_boxes(found, square.width)
+                return square, patch_boxes(released, square.width)
         cover = region_cover(obj.mask, layout.size, layout.boxes)
         return image, [tuple(box) for box in layout.boxes[cover > 0].tolist()]
 
 
 @dataclass(frozen=True)
 class FilterOutcome:
-    """What the captions say of one object.
+    """Whether the object is named before and after its pixels are replaced.
 
     Attributes:
-        captions: of the original image and, where that one is correct, of the replaced one.
-        before, after: whether each identifies the object; None where there is none.
+        captions: of the original image and, if that one is correct, of the image with replacement.
+        before, after: whether each caption names the object; None without the second caption.
     """
 
     captions: tuple[str, ...]
@@ -136,14 +137,18 @@ def replace_pixels(
     fill: str = "noise",
     seed: int = 0,
 ) -> Image.Image:
-    """A copy of `image` (as RGB) with every box overwritten.
+    """Returns a copy of `image` (as RGB) with every box overwritten.
 
     Args:
+        image: the image.
         boxes: x0, y0, x1, y1 in pixels; a pixel belongs to a box if the box covers part of it.
-            Boxes with NaN (unplaced tokens) are passed over.
+            Boxes with NaN (unplaced tokens) are skipped.
         fill: "noise": one tile of uniform random RGB (0 to 254, as the paper's) as large as the
-            largest box, laid into each; "grey": 128.
-        seed: of the tile.
+            largest box, placed in each; "grey": 128.
+        seed: seed of the tile.
+
+    Raises:
+        InputError: no box is inside the image.
     """
     pixels = np.array(image.convert("RGB"))
     height, width = pixels.shape[:2]

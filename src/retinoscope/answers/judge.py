@@ -1,8 +1,8 @@
 """A language model as judge: which objects do two descriptions name, and which do they share?
 
-Any server that speaks the chat-completions protocol, in the cloud or on this machine. Every prompt
-and raw answer is recorded with the tokens that it cost. An answer that is not what was asked for is
-an error, never a guess.
+Works with any server that speaks the chat-completions protocol, in the cloud or on this machine.
+Every prompt and raw answer is recorded with its cost in tokens. An answer in another format than
+requested is an error, never a guess.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Answer with one JSON object and nothing else:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge said.
+    """A judge's answer.
 
     Attributes:
         overlap: the candidate's objects against the reference's.
         prompt, answer: as sent and as received.
-        n_tokens: read and written, as the server counts them; None if it does not.
+        n_tokens: tokens read and written, as counted by the server; None if it does not count.
     """
 
     overlap: Overlap
@@ -52,7 +52,7 @@ class Judge(Protocol):
     """Compares two descriptions."""
 
     def describe(self) -> dict[str, str]:
-        """What identifies it, for the record of a run; no secrets."""
+        """Returns what identifies the judge in the record of a run, without secrets."""
         ...
 
     def check(self) -> None:
@@ -60,10 +60,10 @@ class Judge(Protocol):
         ...
 
     def compare(self, reference: str, candidate: str) -> Judgement:
-        """The objects of `candidate` against those of `reference`.
+        """Compares the objects of `candidate` with those of `reference`.
 
         Raises:
-            StudyError: it cannot be reached, or its answer is not what was asked for.
+            StudyError: the judge cannot be reached, or its answer has the wrong format.
         """
         ...
 
@@ -73,10 +73,10 @@ class ChatJudge:
     """A judge behind a chat-completions endpoint.
 
     Args:
-        url: of the API, such as "http://localhost:8000/v1"; "/chat/completions" is added.
-        model: the name that the server knows it by.
-        key_variable: environment variable that holds the key, or None for a server without one.
-        timeout: seconds to wait for an answer.
+        url: address of the API, such as "http://localhost:8000/v1"; "/chat/completions" is added.
+        model: the server's name of the model.
+        key_variable: environment variable that holds the key; None for a server without one.
+        timeout: maximum seconds to wait for an answer.
         seed: sent along; servers may ignore it.
     """
 
@@ -89,7 +89,7 @@ class ChatJudge:
     def __post_init__(self) -> None:
         check_address(self.url)
         name = self.key_variable
-        # A key given in place of the variable's name must not be repeated.
+        # A key given by mistake in place of the variable's name must not be repeated.
         if name is not None and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise InputError(
                 "expected the name of an environment variable that holds the judge's key, got "
@@ -98,8 +98,8 @@ class ChatJudge:
 
     def check(self) -> None:
         key = None if self.key_variable is None else read_key(self.key_variable)
-        told = json.dumps(self.describe())
-        if redact(told, key) != told:
+        recorded = json.dumps(self.describe())
+        if redact(recorded, key) != recorded:
             raise InputError(
                 "expected a judge's address and model without the key, got it in one of them: both "
                 "are recorded"
@@ -111,7 +111,7 @@ class ChatJudge:
     def compare(self, reference: str, candidate: str) -> Judgement:
         prompt = INSTRUCTION.format(reference=reference, candidate=candidate)
         try:
-            # Read at each question: workers have the environment, and no file ever has the key.
+            # Read for each question: workers have the environment, and no file ever has the key.
             key = None if self.key_variable is None else read_key(self.key_variable)
         except InputError as error:
             raise StudyError(str(error)) from None
@@ -128,7 +128,7 @@ class ChatJudge:
             answer = None
         if not isinstance(answer, str):
             raise StudyError(f"expected a chat completion from the judge, got {shortened(text)}")
-        # Half a surrogate pair, which JSON may hold, cannot be stored; an escape may hide a key.
+        # Lone surrogates, which JSON may hold, cannot be stored; an escape may hide a key.
         answer = redact(answer.encode("utf-8", "replace").decode("utf-8"), key)
         usage = reply.get("usage") if isinstance(reply, dict) else None
         total = usage.get("total_tokens") if isinstance(usage, dict) else None
@@ -139,7 +139,7 @@ class ChatJudge:
 
 
 def judge_rows(judge: Judge, rows: Sequence[dict[str, Scalar]]) -> list[dict[str, Scalar]]:
-    """Adds a judge's counts to the rows that have texts; returns a row for each that failed.
+    """Adds a judge's counts to the rows that have texts; returns a row for each failure.
 
     Equal pairs of texts are asked about once, and only the first of them carries the tokens.
     """
@@ -151,51 +151,51 @@ def judge_rows(judge: Judge, rows: Sequence[dict[str, Scalar]]) -> list[dict[str
         pair = str(row["text_before"]), str(row["text_after"])
         asked = pair in known
         if not asked:
-            known[pair] = _said(judge, *pair)
-        found = known[pair]
-        if "error" in found:
+            known[pair] = _asked(judge, *pair)
+        counts = known[pair]
+        if "error" in counts:
             keys = ("edges", "is_control", "reading", "layers", "first_layer", "last_layer")
-            failed.append({key: row.get(key) for key in keys} | found)
+            failed.append({key: row.get(key) for key in keys} | counts)
         else:
-            row |= found | ({"judge_tokens": None} if asked else {})
+            row |= counts | ({"judge_tokens": None} if asked else {})
     return failed
 
 
-def _said(judge: Judge, before: str, after: str) -> dict[str, Scalar]:
+def _asked(judge: Judge, before: str, after: str) -> dict[str, Scalar]:
     try:
-        said = judge.compare(before, after)
+        judgement = judge.compare(before, after)
     except StudyError as error:
         return {"error": str(error)}
     except Exception as error:
-        # Whatever a judge raises, the rows beside it are computed and stay.
+        # Whatever a judge raises, the other rows are computed and kept.
         return {"error": one_line(error)}
-    overlap = said.overlap
+    overlap = judgement.overlap
     return {
         "judge_precision": overlap.precision,
         "judge_recall": overlap.recall,
         "judge_f1": overlap.f1,
-        "judge_tokens": said.n_tokens,
-        "judge_prompt": said.prompt,
-        "judge_answer": said.answer,
+        "judge_tokens": judgement.n_tokens,
+        "judge_prompt": judgement.prompt,
+        "judge_answer": judgement.answer,
     }
 
 
 def read_judgement(answer: str) -> Overlap:
-    """The counts in a judge's answer.
+    """Parses the counts in a judge's answer.
 
     Raises:
-        StudyError: no JSON of the form asked for, a name twice, or a shared name that is not in the
-            lists.
+        StudyError: the answer is not JSON in the requested form, repeats a name, or shares a name
+            that is not in the lists.
     """
-    found = re.search(r"\{.*\}", answer, re.DOTALL)
+    match = re.search(r"\{.*\}", answer, re.DOTALL)
     try:
-        said: Any = json.loads(found.group()) if found else None
+        content: Any = json.loads(match.group()) if match else None
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+        content = None
+    if not isinstance(content, dict):
         raise StudyError(f"expected the judge's answer as JSON, got {shortened(answer)}")
-    names = {key: said.get(key) for key in ("reference", "candidate")}
-    shared = said.get("shared")
+    names = {key: content.get(key) for key in ("reference", "candidate")}
+    shared = content.get("shared")
     good = all(_are_names(value) for value in names.values()) and isinstance(shared, list)
     if not good or not all(_are_names(pair) and len(pair) == 2 for pair in shared or ()):
         raise StudyError(

@@ -5,8 +5,8 @@ answer is read from the two logits; a question's answer is its first token, or a
 generated text.
 
 `paper` rules: those of the released code of Neo et al. 2024 (clemneo/llava-interp,
-scripts/ablation_experiment.py and the question scripts, state of 2024-10-15), kept with their
-defects so that its numbers can be compared:
+scripts/ablation_experiment.py and the question scripts, state of 2024-10-15), with their defects,
+so that its numbers can be compared:
 
 - caption: case-sensitive substring, in a text that includes the prompt ("cat" is in "located");
 - polling: "yes" anywhere in the lower-cased text, which includes the prompt;
@@ -21,7 +21,7 @@ from ..arguments import checked
 from .words import names_any, words_of
 
 MODES = ("paper", "corrected", "whole-word")
-"""`whole-word` exists for questions only: the answer is looked for in generated text."""
+"""`whole-word` exists for questions only: the generated text is searched for the answer."""
 
 
 @checked
@@ -46,12 +46,12 @@ def paper_first_piece(predicted: str, first_piece: str) -> bool:
 
     Args:
         predicted: the predicted token's text, special tokens skipped.
-        first_piece: of the name in lower case, as the tokenizer writes it.
+        first_piece: first piece of the name in lower case, as the tokenizer writes it.
     """
     return first_piece.strip().lstrip("Ġ▁").lower().startswith(predicted.strip().lower())
 
 
 @checked
 def answers(text: str, answer: str) -> bool:
-    """Whole-word rule for questions: the generated text holds the answer as a whole word."""
+    """Whole-word rule for questions: the generated text contains the answer as a whole word."""
     return names_any(text, words_of(answer))

@@ -1,4 +1,4 @@
-"""Which tokens of a text that the model wrote name an object."""
+"""The tokens of a generated text that name an object."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from ..engine import VLM, Generation
 
 
-def named_tokens(vlm: VLM, said: Generation, name: str) -> tuple[int, int] | None:
-    """First and last token (exclusive) of the first word in a text that names an object; None where
-    no whole word does."""
-    texts = vlm.adapter.vocabulary.texts(said.token_ids.tolist())
+def named_tokens(vlm: VLM, generation: Generation, name: str) -> tuple[int, int] | None:
+    """Returns first and last token (exclusive) of the first word that names an object; None if no
+    whole word does."""
+    texts = vlm.adapter.vocabulary.texts(generation.token_ids.tolist())
     ends = np.cumsum([len(text) for text in texts])
-    found = first_span("".join(texts), words_of(name))
-    if found is None:
+    span = first_span("".join(texts), words_of(name))
+    if span is None:
         return None
     first, last = (
-        int(np.searchsorted(ends, place, side="right")) for place in (found[0], found[1] - 1)
+        int(np.searchsorted(ends, place, side="right")) for place in (span[0], span[1] - 1)
     )
     return first, last + 1

@@ -11,25 +11,25 @@ from .words import names_any, without, words_of
 
 @checked
 def objects_named(text: str, known: Iterable[str]) -> frozenset[str]:
-    """Which of the `known` names `text` names by a whole word, a synonym or a plural.
+    """Returns the `known` names that `text` names by a whole word, a synonym or a plural.
 
-    Longer names first: a "hot dog" is no dog.
+    Longer names are matched first: a "hot dog" is not a dog.
     """
-    found: set[str] = set()
+    named: set[str] = set()
     for name in sorted(known, key=lambda name: (-len(name.split()), name)):
         if names_any(text, words_of(name)):
-            found.add(name)
+            named.add(name)
             if " " in name:
                 text = without(text, words_of(name))
-    return frozenset(found)
+    return frozenset(named)
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Objects of a candidate against a reference's.
+    """A candidate's objects compared with a reference's.
 
-    Both empty: nothing is defined. An empty candidate has no precision, an empty reference no
-    recall; F1 is 0 in both cases.
+    An empty candidate has no precision, an empty reference no recall, and F1 is 0 in both cases; if
+    both are empty, nothing is defined.
 
     Source: Kaduri et al. 2024, who take the unedited description as the reference.
     """

@@ -1,4 +1,4 @@
-"""Token ids of answers, and what a row of logits says about them."""
+"""Token ids of answers, and their probability in a row of logits."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Answers:
     """Looks up first pieces of answers in one tokenizer.
 
     A word has up to four first pieces: with and without a leading space, as written and
-    capitalised; which of them a model uses depends on its tokenizer and on where the answer
-    stands: behind a line break many tokenizers have another piece than at the beginning of a text.
-    The paper's code uses only one, and for its integrated gradients that one is by mistake the
+    capitalised. Which of them a model uses depends on its tokenizer and on the answer's position:
+    after a line break many tokenizers have another piece than at the beginning of a text. The
+    paper's code uses only one, and for its integrated gradients that one is, by mistake, the
     beginning-of-text token.
     """
 
@@ -30,20 +30,21 @@ class Answers:
     _texts: dict[int, str] = field(default_factory=dict, repr=False)
 
     def first_pieces(self, word: str, after: str = "") -> tuple[int, ...]:
-        """Ids of the first non-blank pieces of `word` in its spellings, without repeats.
+        """Returns ids of the first non-blank pieces of `word` in its spellings, without repeats.
 
         Args:
-            after: the text that they follow (`run.ending`); "" for the beginning of a text.
+            word: the answer.
+            after: the text before it (`run.ending`); "" for the beginning of a text.
 
         Raises:
-            InputError: if the tokenizer knows none of them.
+            InputError: the tokenizer knows none of them.
         """
-        # Studies ask for the same few words at every row.
+        # Studies look up the same few words at every row.
         if (word, after) not in self._pieces:
-            self._pieces[word, after] = self._found(word, after)
+            self._pieces[word, after] = self._looked_up(word, after)
         return self._pieces[word, after]
 
-    def _found(self, word: str, after: str) -> tuple[int, ...]:
+    def _looked_up(self, word: str, after: str) -> tuple[int, ...]:
         ids = [
             self._first(f"{space}{form}", after) for form in _spellings(word) for space in (" ", "")
         ]
@@ -56,28 +57,28 @@ class Answers:
         return known
 
     def every_piece(self, word: str) -> tuple[int, ...]:
-        """Ids of all pieces of `word` in its spellings that hold at least two letters."""
-        found: dict[int, None] = {}
+        """Returns ids of all pieces of `word`, in its spellings, that have at least two letters."""
+        pieces: dict[int, None] = {}
         for form in _spellings(word):
             for space in (" ", ""):
                 ids = self.tokenizer(f"{space}{form}", add_special_tokens=False)["input_ids"]  # type: ignore[operator]
-                found |= dict.fromkeys(int(i) for i in ids if len(self.piece(i)) > 1)
-        return tuple(found)
+                pieces |= dict.fromkeys(int(i) for i in ids if len(self.piece(i)) > 1)
+        return tuple(pieces)
 
     def piece(self, token_id: int) -> str:
-        """The token's text without its leading-space marker."""
+        """Returns the token's text without its leading-space marker."""
         if token_id not in self._texts:
             text = self.tokenizer.decode([int(token_id)])  # type: ignore[attr-defined]
             self._texts[token_id] = text.strip(_MARKERS)
         return self._texts[token_id]
 
     def paper_first(self, name: str) -> str:
-        """The piece that the released code of Neo et al. 2024 compares with: of the bare name in
-        lower case, with its marker, be it the unknown token or a leading space alone."""
+        """Returns the piece that the released code of Neo et al. 2024 compares with: the first of
+        the bare lower-case name, with its marker, even if it is unknown or a single space."""
         return self.tokenizer.tokenize(name.lower())[0]  # type: ignore[attr-defined]
 
     def paper_text(self, token_id: int) -> str:
-        """A predicted token as the released code decodes it; "" where it is a special token."""
+        """Returns a predicted token as the released code decodes it; "" for a special token."""
         return self.tokenizer.decode(  # type: ignore[attr-defined]
             [token_id], skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
@@ -87,7 +88,7 @@ class Answers:
         for index in pieces_after(self.tokenizer, text, after):
             if index == unknown:
                 return None
-            # Some tokenizers write a leading space as a piece of its own.
+            # Some tokenizers write a leading space as a separate piece.
             if self.piece(index):
                 return int(index)
         return None
@@ -98,11 +99,11 @@ def _spellings(word: str) -> Iterable[str]:
 
 
 def probability(logits: Float[torch.Tensor, " vocab"], ids: Iterable[int]) -> float:
-    """Softmax mass on `ids`."""
+    """Returns the softmax mass on `ids`."""
     probs = torch.softmax(logits.float(), dim=-1)
     return float(probs[list(ids)].sum())
 
 
 def says_yes(logits: Float[torch.Tensor, " vocab"], yes: Iterable[int], no: Iterable[int]) -> bool:
-    """Corrected polling rule: the largest logit of a "yes" is above the largest of a "no"."""
+    """Corrected polling rule: the largest logit of a "yes" exceeds the largest of a "no"."""
     return bool(logits[list(yes)].max() > logits[list(no)].max())

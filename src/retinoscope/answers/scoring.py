@@ -1,4 +1,4 @@
-"""Turns a model's output into correct or not, under each rule set."""
+"""Scores a model's output under each rule set."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _MODES_OF = {
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """The logits at the last position (vocab,) and, where it was asked for, the generated text.
+    """The logits at the last position (vocab,) and, if requested, the generated text.
 
-    `after` is the end of the prompt, which the answer follows (`run.ending`).
+    `after` is the end of the prompt, before the answer (`run.ending`).
 
     Raises:
-        StudyError: a logit is NaN, which every comparison would take for some answer.
+        StudyError: a logit is NaN, which comparisons would silently take for some answer.
     """
 
     logits: Float[torch.Tensor, " vocab"]
@@ -58,7 +58,7 @@ class Score:
 
 
 def modes_of(task: str, modes: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of `modes` that exist for `task`."""
+    """Returns the `modes` that exist for `task`."""
     return tuple(mode for mode in modes if mode in _MODES_OF[task])
 
 
@@ -71,15 +71,15 @@ def needs_text(task: str, modes: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Scorer:
-    """Scores outcomes of one model."""
+    """Scores the outputs of one model."""
 
     answers: Answers
 
     def score(self, ask: Ask, mode: str, outcome: ModelOutput) -> Score:
-        """Whether `outcome` answers `ask` under `mode`.
+        """Returns whether `outcome` answers `ask` under `mode`.
 
         Raises:
-            InputError: if the tokenizer does not know the expected answer.
+            InputError: the tokenizer does not know the expected answer.
         """
         if ask.task == "generative":
             return self._caption(ask, mode, outcome)
@@ -100,18 +100,17 @@ class Scorer:
         if mode == "paper":
             text = outcome.text or ""
             return Score(paper_says_yes(ask.decoded(text)) == expected, chance, text)
-        said = says_yes(outcome.logits, yes, no)
-        return Score(said == expected, chance, "yes" if said else "no")
+        is_yes = says_yes(outcome.logits, yes, no)
+        return Score(is_yes == expected, chance, "yes" if is_yes else "no")
 
     def _question(self, ask: Ask, mode: str, outcome: ModelOutput) -> Score:
         pieces = self.answers.first_pieces(ask.answer, outcome.after)
         chance = probability(outcome.logits, pieces)
         top = int(outcome.logits.argmax())
-        said = self.answers.piece(top)
         if mode == "paper":
             first, shown = self.answers.paper_first(ask.answer), self.answers.paper_text(top)
             return Score(paper_first_piece(shown, first), chance, shown)
         if mode == "whole-word":
             text = outcome.text or ""
             return Score(answers(text, ask.answer), chance, text)
-        return Score(top in pieces, chance, said)
+        return Score(top in pieces, chance, self.answers.piece(top))

@@ -1,4 +1,4 @@
-"""What is asked about a sample: the paper's three tasks, and who carries each answer."""
+"""The prompts about a sample: the paper's three tasks, and the objects that carry each answer."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ TASKS = ("generative", "polling", "question")
 NO_OBJECT: tuple[int, ...] = ()
 
 DESCRIBE = "Describe this image."
-"""The generative prompt of the paper, letter by letter."""
+"""The paper's generative prompt, verbatim."""
 DESCRIBE_LENS = "Describe the image."
-"""The lens viewer's prompt in the released code says "the", not "this"."""
+"""The lens viewer's prompt in the released code; it says "the", not "this"."""
 PREFILL = "It is a"
-"""What the paper puts in the assistant's mouth before a question's answer."""
+"""The paper's prefill of a question's answer."""
 _NAMED_BY_KIND = frozenset({"kind", "relation", "question"})
 """Kinds of questions whose answer is an object's name, so that `PREFILL` fits before it."""
 
@@ -27,8 +27,8 @@ _NAMED_BY_KIND = frozenset({"kind", "relation", "question"})
 class Ask:
     """One prompt about one sample, and the answer that counts as correct.
 
-    `objects` indexes the objects of the sample that carry the answer; empty for a polling question
-    about something absent. `text` and `prefill` go to `vlm.prompt`.
+    `objects` are the indices of the sample's objects that carry the answer; empty for a polling
+    question about something absent. `text` and `prefill` are passed to `vlm.prompt`.
     """
 
     task: str
@@ -39,7 +39,7 @@ class Ask:
     prefill: str | None = None
 
     def decoded(self, generated: str) -> str:
-        """The text the paper's rules look at: it includes the prompt."""
+        """Returns the text to which the paper's rules apply: it includes the prompt."""
         return " ".join(part for part in (self.text, self.prefill, generated) if part)
 
 
@@ -52,14 +52,14 @@ class PromptOptions:
             instance the answer survives the loss of the first.
         min_area, max_area: visible pixels of an object, exclusive bounds (the paper: 1000, 2000);
             None for no bound.
-        max_instances: only images with at most so many objects (the paper: 3); None for any.
-        max_objects: at most so many objects of an image for the first two tasks (the first ones).
+        max_instances: only images with at most this many objects (the paper: 3); None for any.
+        max_objects: maximum number of objects per image for the first two tasks (the first ones).
         article: "a" as in the paper, or "auto" for a or an.
         question_kinds: kinds of `Question` to ask (see `Question.kind`).
-        max_questions: at most so many questions of an image (the first ones).
-        prefill: put before the answer of questions that ask for an object's name.
-        absent: also ask polling questions about what is not there, for the balanced accuracy.
-        unlocated: also ask questions that do not say which objects they are about.
+        max_questions: maximum number of questions per image (the first ones).
+        prefill: put before the answer to questions that ask for an object's name.
+        absent: also ask polling questions about absent objects, for the balanced accuracy.
+        unlocated: also ask questions that do not name the objects they are about.
     """
 
     unique: bool = True
@@ -80,12 +80,12 @@ class PromptOptions:
 
 
 def recorded(options: PromptOptions) -> dict[str, object]:
-    """As they are recorded; later options only where they are used, so that runs of before stay
-    the same runs."""
-    told = asdict(options)
+    """Returns the options as recorded; later ones only if used, so that earlier runs keep their
+    identity."""
+    record = asdict(options)
     if not options.unlocated:
-        del told["unlocated"]
-    return told
+        del record["unlocated"]
+    return record
 
 
 DEFAULT_PROMPTS = PromptOptions()
@@ -97,7 +97,7 @@ annotations, and the first category with exactly one instance, of 1,000 to 2,000
 
 
 def studied_objects(sample: Sample, options: PromptOptions) -> tuple[int, ...]:
-    """Indices of the objects that the generative and the polling task are about."""
+    """Returns indices of the objects that the generative and the polling task are about."""
     everything = (*sample.objects, *sample.others)
     if options.max_instances is not None and len(everything) > options.max_instances:
         return ()
@@ -121,7 +121,7 @@ def polling_text(name: str, article: str = "a") -> str:
 
 
 def asks_of(sample: Sample, tasks: Sequence[str], options: PromptOptions) -> tuple[Ask, ...]:
-    """All prompts about `sample`, generative ones first; equal prompts stand next to each other."""
+    """Returns all prompts about `sample`, generative ones first; equal prompts are adjacent."""
     asks: list[Ask] = []
     objects = studied_objects(sample, options)
     names = [sample.objects[index].name for index in objects]
@@ -155,10 +155,14 @@ def question_asks(
     limit: int | None = None,
     unlocated: bool = False,
 ) -> tuple[Ask, ...]:
-    """The sample's own questions of these kinds that say which objects carry their answer.
+    """Returns the sample's questions of these kinds that name the objects carrying their answer.
 
     Args:
-        unlocated: also those that do not say it.
+        sample: the sample.
+        kinds: kinds of questions.
+        prefill: put before the answer to questions that ask for a name.
+        limit: maximum number of questions.
+        unlocated: also return those that name no object.
     """
     asks = [
         Ask(
@@ -187,10 +191,10 @@ def _absent(sample: Sample, article: str) -> list[Ask]:
 
 
 def object_label(sample: Sample, ask: Ask) -> str:
-    """The names of the objects that carry the answer, joined by "+"."""
+    """Returns the names of the objects that carry the answer, joined by "+"."""
     return "+".join(sample.objects[index].name for index in ask.objects)
 
 
 def known_names(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """Every object name that occurs, sorted."""
+    """Returns all object names, sorted."""
     return tuple(sorted({obj.name for sample in samples for obj in sample.objects}))

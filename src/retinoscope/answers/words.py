@@ -53,7 +53,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "ski": ("skis",),
     "skis": ("ski",),
 }
-"""Other names of COCO's categories. Broader words (animal, vehicle, food) are left out on purpose:
+"""Other names of COCO's categories. Broader words (animal, vehicle, food) are deliberately absent:
 a text that says only "animal" does not identify a cat."""
 
 _IRREGULAR = {
@@ -78,7 +78,7 @@ _ALREADY_PLURAL = frozenset({*_IRREGULAR.values(), *_SAME})
 
 @checked
 def plural(word: str) -> str:
-    """The English plural of the last word of `word` ("wine glass" gives "wine glasses")."""
+    """Returns `word` with its last word in the plural ("wine glass" gives "wine glasses")."""
     head, space, last = word.rpartition(" ")
     if last in _ALREADY_PLURAL:
         form = last
@@ -96,7 +96,7 @@ def plural(word: str) -> str:
 @checked
 @lru_cache(maxsize=4096)
 def words_of(name: str) -> tuple[str, ...]:
-    """Every accepted form of an object's name, lower case: itself, its synonyms, their plurals."""
+    """Returns every accepted form of an object's name, lower case: name, synonyms, plurals."""
     base = (name.lower().strip(), *SYNONYMS.get(name.lower().strip(), ()))
     return tuple(dict.fromkeys(form for word in base for form in (word, plural(word))))
 
@@ -105,22 +105,22 @@ def words_of(name: str) -> tuple[str, ...]:
 def _pattern(forms: tuple[str, ...]) -> re.Pattern[str]:
     longest_first = sorted(forms, key=len, reverse=True)
     choice = "|".join(r"\s+".join(map(re.escape, form.split())) for form in longest_first)
-    # Not \b alone: a hyphen or an apostrophe inside a compound ("cat-like") is still that word,
-    # but letters and digits on either side are another word.
+    # Not \b alone: a hyphen or an apostrophe in a compound ("cat-like") still leaves that word, but
+    # letters and digits on either side make it another word.
     return re.compile(rf"(?<![^\W_])(?:{choice})(?![^\W_])", re.IGNORECASE)
 
 
 def names_any(text: str, forms: Iterable[str]) -> bool:
-    """Whether one of `forms` stands in `text` as a whole word."""
+    """Whether `text` contains one of `forms` as a whole word."""
     return _pattern(tuple(forms)).search(text) is not None
 
 
 def without(text: str, forms: Iterable[str]) -> str:
-    """`text` less what `names_any` finds in it."""
+    """Returns `text` without the words that `names_any` would find."""
     return _pattern(tuple(forms)).sub(" ", text)
 
 
 def first_span(text: str, forms: Iterable[str]) -> tuple[int, int] | None:
-    """Where in `text` the first of what `names_any` finds begins and ends."""
-    found = _pattern(tuple(forms)).search(text)
-    return None if found is None else found.span()
+    """Returns start and end of the first word that `names_any` would find."""
+    match = _pattern(tuple(forms)).search(text)
+    return None if match is None else match.span()

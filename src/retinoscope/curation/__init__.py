@@ -1,10 +1,10 @@
-"""Choosing the objects to study: named filters, counted at each step, kept in a file.
+"""Choosing the objects to study: named filters, counted at each step, stored in a file.
 
     curated = Curation(vlm, samples, filters=paper_filters(), limit=1000).run("runs/curation")
     print(curated)                             # images and objects left after each filter
     TokenAblation(vlm, curated.apply(samples))
 
-The file `curation.json` can be shared: `Curated.load(file).apply(samples)` gives the same objects
+The file `curation.json` can be shared: `Curated.load(file).apply(samples)` selects the same objects
 of the same data on another machine.
 """
 

@@ -17,16 +17,16 @@ from ._view import SampleView
 
 @dataclass(frozen=True)
 class SurvivesCrop(Filter):
-    """Objects of which at least one visual token is left.
+    """Objects with at least one visual token left.
 
     Args:
-        mode: "corrected" asks whether the box of a token overlaps the object. "paper" asks what the
-            released code asks for: of one polygon at least three vertices inside the centre square
-            of the image (0 <= x < side); and that one of its patches touches what they enclose,
-            which it does not ask, and then ablates nothing. Objects that have no polygons (run
-            lengths, which the released code cannot read) are judged by the corners of their mask's
-            outline. Where a model's tokens are no square grid, its patches do not exist, and the
-            exact boxes are asked.
+        mode: "corrected" requires the box of a token to overlap the object. "paper" requires what
+            the released code requires: at least three vertices of one polygon inside the centre
+            square of the image (0 <= x < side); and also that one of its patches touches the area
+            they enclose, without which the released code ablates nothing. Objects without polygons
+            (run lengths, which the released code cannot read) are judged by the corners of their
+            mask's outline. If a model's tokens do not form a square grid, the patches do not exist
+            and the exact boxes are used.
     """
 
     mode: Mode = "corrected"
@@ -62,9 +62,10 @@ class SurvivesCrop(Filter):
 
 
 def vertices_inside(obj: Object, size: tuple[int, int]) -> int:
-    """The most vertices of one polygon of `obj` inside the centre square of an image.
+    """Returns the largest number of vertices of a polygon of `obj` inside the centre square.
 
     Args:
+        obj: the object.
         size: width and height of the image in pixels.
 
     Source: correct_annotations_for_crop in the released code of Neo et al. 2024, which drops the
@@ -80,7 +81,7 @@ def vertices_inside(obj: Object, size: tuple[int, int]) -> int:
 
 
 def corners(mask: Bool[np.ndarray, "height width"]) -> Float[np.ndarray, "corner 2"]:
-    """x, y of the corners of a mask's outline: where it turns."""
+    """Returns x, y of the corners of a mask's outline, where it turns."""
     padded = np.pad(mask, 1).astype(int)
     upper = padded[:-1, :-1], padded[:-1, 1:]
     lower = padded[1:, :-1], padded[1:, 1:]

@@ -1,4 +1,4 @@
-"""`Curated`: which objects were kept and why; a file that can be shared and applied again."""
+"""`Curated`: which objects were kept and why, as a file that can be shared and applied again."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Count:
-    """Images and objects that are left after one filter; the first count is before all of them."""
+    """Images and objects left after one filter; the first count is before all filters."""
 
     filter: str
     text: str
@@ -36,7 +36,7 @@ class Count:
 
 @dataclass(frozen=True)
 class KeptObject:
-    """`index` among the sample's objects; `reasons` by filter: what each found."""
+    """`index` among the sample's objects; `reasons` by filter."""
 
     index: int
     name: str
@@ -45,7 +45,7 @@ class KeptObject:
 
 @dataclass(frozen=True)
 class Kept:
-    """`index` of the sample in the data, its id, and which of its objects are kept."""
+    """`index` of the sample in the data, its id, and its kept objects."""
 
     index: int
     id: str
@@ -53,7 +53,7 @@ class Kept:
 
 
 def _each_once(entries: list[Any]) -> list[Any]:
-    if len({one["index"] for one in entries}) < len(entries):
+    if len({entry["index"] for entry in entries}) < len(entries):
         raise ValueError("each once, got one twice")
     return entries
 
@@ -93,7 +93,7 @@ class _DataIdentity(TypedDict):
 
 @with_config(_STRICT)
 class _File(TypedDict):
-    """What `Curated.content` writes."""
+    """The format that `Curated.content` writes."""
 
     data: _DataIdentity
     model: dict[str, Any] | None
@@ -111,18 +111,18 @@ _FILE = TypeAdapter(_File)
 
 @dataclass(frozen=True)
 class Curated:
-    """The result of a curation; `str()` of it is the table of counts.
+    """The result of a curation; its `str()` is the table of counts.
 
     Attributes:
         data: "name", "fingerprint" and number of "samples" of the data.
-        model: "name", "fingerprint" and "dtype"; None where no filter needed one.
+        model: "name", "fingerprint" and "dtype"; None if no filter needed one.
         filters: "name", "text" and "settings" of each.
         counts: before all filters, then after each.
         kept: in the order of the data.
-        examined: samples that were looked at; with `limit` not always all.
-        failed: samples among them that could not be judged; the run directory says why.
-        limit: it stopped after so many kept samples.
-        answers: longest answers in tokens, by task.
+        examined: number of samples examined; with `limit` not always all.
+        failed: number of these that could not be judged; the run directory has the errors.
+        limit: number of kept samples after which it stopped.
+        answers: maximum lengths of answers in tokens, by task.
     """
 
     data: Mapping[str, Json]
@@ -137,17 +137,17 @@ class Curated:
 
     @property
     def content(self) -> bytes:
-        """The file: JSON, the same bytes for the same result."""
+        """The file's content: JSON, the same bytes for the same result."""
         facts = {"format": FORMAT, "version": VERSION, **asdict(self)}
         text = json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=True)
         return (text + "\n").encode("utf-8")
 
     @classmethod
     def load(cls, file: str | Path) -> Curated:
-        """Reads `curation.json`, or that file of a run directory.
+        """Reads `curation.json`, given itself or its run directory.
 
         Raises:
-            InputError: no such file, another format, or one of another version.
+            InputError: the file does not exist, or has another format or version.
         """
         path = Path(file).expanduser()
         path = path / FILE if path.is_dir() else path
@@ -161,7 +161,7 @@ class Curated:
         except ValueError as error:
             raise InputError(f"{path}: expected JSON, got something else ({error})") from error
         if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise InputError(f"{path}: expected a curation as retinoscope curate writes it")
+            raise InputError(f"{path}: expected a curation written by retinoscope curate")
         if facts.get("version") != VERSION:
             raise InputError(
                 f"{path} has version {facts.get('version')!r} of the format, this version of "
@@ -177,8 +177,8 @@ class Curated:
     @classmethod
     def _of(cls, facts: _File) -> Curated:
         kept = tuple(
-            Kept(one["index"], one["id"], tuple(KeptObject(**o) for o in one["objects"]))
-            for one in facts["kept"]
+            Kept(entry["index"], entry["id"], tuple(KeptObject(**o) for o in entry["objects"]))
+            for entry in facts["kept"]
         )
         return cls(
             data=cast("Mapping[str, Json]", facts["data"]),
@@ -193,23 +193,23 @@ class Curated:
         )
 
     def apply(self, samples: Sequence[Sample]) -> LazySamples:
-        """The kept samples of `samples`, read when asked for, restricted to their kept objects.
+        """Selects the kept samples of `samples`, read on access, with their kept objects only.
 
-        The other objects become `Sample.others`; questions and relations about them are left out.
+        The other objects become `Sample.others`; questions and relations about them are dropped.
 
         Raises:
-            InputError: other data (its fingerprint differs); on access, a sample with another id
-                or without the kept object.
+            InputError: `samples` are other data (the fingerprint differs); on access, a sample has
+                another id or lacks the kept object.
         """
-        found = data_fingerprint(samples)
-        if found != self.data["fingerprint"]:
+        fingerprint = data_fingerprint(samples)
+        if fingerprint != self.data["fingerprint"]:
             raise InputError(
                 f"the curation is of other data ({self.data['name']}, {self.data['samples']} "
                 f"samples, fingerprint {str(self.data['fingerprint'])[:12]}) than the given one "
-                f"({len(samples)} samples, fingerprint {found[:12]}): give the data that was "
+                f"({len(samples)} samples, fingerprint {fingerprint[:12]}): give the data that was "
                 "curated, whole, or curate this one"
             )
-        beyond = next((one for one in self.kept if not 0 <= one.index < len(samples)), None)
+        beyond = next((kept for kept in self.kept if not 0 <= kept.index < len(samples)), None)
         if beyond is not None:
             raise InputError(
                 f"the curation keeps sample {beyond.index} ({beyond.id}) of data that has "
@@ -218,16 +218,16 @@ class Curated:
         return LazySamples(
             f"{self.data['name']}, curated",
             partial(_read, samples, self.kept),
-            partial(_describe, found, self.kept),
+            partial(_describe, fingerprint, self.kept),
             range(len(self.kept)),
         )
 
     def __str__(self) -> str:
         rows = [("filter", "images", "objects")]
         rows += [(count.text, str(count.images), str(count.objects)) for count in self.counts]
-        wide = [max(len(row[column]) for row in rows) for column in range(3)]
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
         lines = [
-            f"{what:<{wide[0]}}  {images:>{wide[1]}}  {objects:>{wide[2]}}"
+            f"{what:<{widths[0]}}  {images:>{widths[1]}}  {objects:>{widths[2]}}"
             for what, images, objects in rows
         ]
         if self.examined < int(str(self.data["samples"])):
@@ -241,7 +241,7 @@ class Curated:
 
 
 def data_fingerprint(samples: Sequence[Sample]) -> str:
-    """The source's own fingerprint, or that of all samples where it has none (reads them all)."""
+    """Returns the source's own fingerprint, or one over all samples (which reads them all)."""
     source = getattr(samples, "fingerprint", None)
     if source is not None:
         return str(source)
@@ -249,7 +249,7 @@ def data_fingerprint(samples: Sequence[Sample]) -> str:
 
 
 def restricted(sample: Sample, objects: Sequence[int]) -> Sample:
-    """`sample` with these of its objects; the others are `others`."""
+    """Returns `sample` with only these of its objects; the rest become `others`."""
     place = {index: number for number, index in enumerate(objects)}
 
     def known(about: Sequence[int]) -> bool:
@@ -281,21 +281,21 @@ def restricted(sample: Sample, objects: Sequence[int]) -> Sample:
 
 
 def _read(samples: Sequence[Sample], kept: Sequence[Kept], place: int) -> Sample:
-    one = kept[place]
-    sample = samples[one.index]
-    if sample.id != one.id:
+    entry = kept[place]
+    sample = samples[entry.index]
+    if sample.id != entry.id:
         raise InputError(
-            f"the curation keeps {one.id!r} as sample {one.index}, the data has {sample.id!r} "
+            f"the curation keeps {entry.id!r} as sample {entry.index}, the data has {sample.id!r} "
             "there: give the data that was curated"
         )
-    for obj in one.objects:
+    for obj in entry.objects:
         there = sample.objects[obj.index].name if obj.index < len(sample.objects) else "nothing"
         if there != obj.name:
             raise InputError(
-                f"the curation keeps object {obj.index} of {one.id!r} as {obj.name!r}, the data "
+                f"the curation keeps object {obj.index} of {entry.id!r} as {obj.name!r}, the data "
                 f"has {there!r} there: give the data that was curated"
             )
-    return restricted(sample, [obj.index for obj in one.objects])
+    return restricted(sample, [obj.index for obj in entry.objects])
 
 
 def _describe(fingerprint: str, kept: Sequence[Kept], places: Sequence[int]) -> object:
@@ -303,5 +303,5 @@ def _describe(fingerprint: str, kept: Sequence[Kept], places: Sequence[int]) -> 
     return {
         "source": "curation",
         "data": fingerprint,
-        "kept": [[one.index, one.id, [obj.index for obj in one.objects]] for one in chosen],
+        "kept": [[entry.index, entry.id, [o.index for o in entry.objects]] for entry in chosen],
     }

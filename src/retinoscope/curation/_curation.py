@@ -28,10 +28,10 @@ COLUMNS = (
     *("sample", "error", "item", "object", "area", "kept", "dropped", "reasons", "left"),
     "heard",
 )
-"""One row per object that was kept or that the model was asked about, or one row without an
-`item`. `dropped`: the filter that dropped the object, or after which none was left. `left`:
-objects before all filters and after each, the same in all rows of a sample. `reasons`, `left` and
-`heard` are JSON."""
+"""One row per object that was kept or about which the model was asked, or one row without an
+`item`. `dropped`: the filter that dropped the object, or after which none was left. `left`: number
+of objects before all filters and after each, the same in all rows of a sample. `reasons`, `left`
+and `heard` (the model's answers) are JSON."""
 
 Row = dict[str, Any]
 
@@ -41,11 +41,12 @@ class Curation:
     """Filters over a data set, in order.
 
     Args:
-        vlm: from `retinoscope.load`; None where no filter needs a model.
+        vlm: from `retinoscope.load`; None if no filter needs a model.
         samples: a sequence of `Sample`, read one at a time.
         filters: from `retinoscope.curation`, cheap ones first.
-        limit: stop after so many kept samples; None for all. A run goes on with a larger one.
-        caption_tokens, polling_tokens, answer_tokens: longest answers (the paper: 200 and 10).
+        limit: stop after this many kept samples; None for all. A run can be resumed with a larger
+            one.
+        caption_tokens, polling_tokens, answer_tokens: maximum lengths (the paper: 200 and 10).
         max_failures: largest share of the samples that may fail, as for a study.
     """
 
@@ -59,7 +60,7 @@ class Curation:
     max_failures: float = 0.5
 
     def __post_init__(self) -> None:
-        """Raises InputError for a number below 1, or what is no list."""
+        """Raises InputError for a number below 1, or for filters that are not in a list."""
         arguments.checked_fields(self)
         if self.limit is not None:
             arguments.whole(self.limit, "limit", 1)
@@ -73,15 +74,15 @@ class Curation:
         *,
         retry_failed: bool = False,
     ) -> Curated:
-        """Curates, or goes on with it, in the run directory `out`; writes `curation.json` there.
+        """Runs or resumes the curation in the run directory `out`; writes `curation.json` there.
 
         A sample that fails becomes a row with its error. SIGTERM and SIGHUP end it as Ctrl-C does.
 
         Raises:
-            InputError: no samples, no filters, a filter that needs a model without one, or `out`
-                holds another run.
-            StudyError: the disk is full, the model changed meanwhile, or too many samples failed,
-                or all of them.
+            InputError: there are no samples or no filters, a filter needs a model and there is
+                none, or `out` holds another run.
+            StudyError: the disk is full, the model changed meanwhile, or too many or all of the
+                samples failed.
         """
         self._check()
         fingerprint = data_fingerprint(self.samples)
@@ -112,9 +113,9 @@ class Curation:
         require_objects(self.samples, "a curation")
         if not self.filters:
             raise InputError("a curation needs at least one filter, got none")
-        asking = [one.name for one in self.filters if one.needs_model]
-        if asking and self.vlm is None:
-            raise InputError(f"the filter {asking[0]} needs a model, got None: give one")
+        need_model = [filter_.name for filter_ in self.filters if filter_.needs_model]
+        if need_model and self.vlm is None:
+            raise InputError(f"the filter {need_model[0]} needs a model, got None: give one")
 
     def _manifest(self, fingerprint: str) -> dict[str, Json]:
         return new_manifest(
@@ -150,7 +151,7 @@ class Curation:
         progress: Progress | None,
         unchanged: Unchanged,
     ) -> dict[int, list[Row]]:
-        """The rows of every sample that was looked at, by its number."""
+        """Returns the rows of every examined sample, by its number."""
         show = progress or (lambda done, total, what: None)
         known: dict[str, list[Row]] = {}
         for row in directory.rows().to_pylist():
@@ -182,7 +183,7 @@ class Curation:
             label = sample.id
             return self._judge(sample)
         except Exception as error:
-            # One bad image must not cost the others; Ctrl-C is no Exception and ends the run.
+            # One bad image must not cost the others; Ctrl-C is not an Exception and ends the run.
             if is_out_of_memory(error):
                 free_memory()
             return [_row(sample=label, error=one_line(error), kept=False)]
@@ -193,19 +194,19 @@ class Curation:
         )
         left = list(range(len(sample.objects)))
         counts = [len(left)]
-        found: dict[int, dict[str, Verdict]] = {index: {} for index in left}
+        verdicts_of: dict[int, dict[str, Verdict]] = {index: {} for index in left}
         dropped: dict[int, str] = {}
         last = None
-        for number, one in enumerate(self.filters):
-            verdicts = one.keep(view, left) if left else {}
+        for number, filter_ in enumerate(self.filters):
+            verdicts = filter_.keep(view, left) if left else {}
             for index, verdict in verdicts.items():
-                found[index][_label(self.filters, number)] = verdict
+                verdicts_of[index][_label(self.filters, number)] = verdict
                 if not verdict.kept:
                     dropped[index] = last = _label(self.filters, number)
             left = [index for index in left if verdicts[index].kept]
             counts.append(len(left))
         rows = []
-        for index, verdicts in found.items():
+        for index, verdicts in verdicts_of.items():
             heard = {
                 what: text for verdict in verdicts.values() for what, text in verdict.heard.items()
             }
@@ -235,7 +236,7 @@ class Curation:
             Count(
                 name,
                 text,
-                # Before all filters an image counts whether or not it has objects.
+                # Before all filters, images without objects count too.
                 sum(left[step] > 0 for left in lefts) if step else len(judged),
                 sum(left[step] for left in lefts),
             )
@@ -247,7 +248,7 @@ class Curation:
             if (objects := tuple(_object(row) for row in rows if row["kept"]))
         )
         model = None
-        if self.vlm is not None and any(one.needs_model for one in self.filters):
+        if self.vlm is not None and any(filter_.needs_model for filter_ in self.filters):
             dtype = str(self.vlm.dtype).removeprefix("torch.")
             model = {**describe_model(self.vlm), "dtype": dtype}
         return Curated(
@@ -257,8 +258,8 @@ class Curation:
                 "samples": len(self.samples),
             },
             model=model,
-            # As they are when they are read again: tuples are lists in JSON.
-            filters=tuple(json.loads(_text(one)) for one in self._described()),
+            # As they are read back: tuples are lists in JSON.
+            filters=tuple(json.loads(_text(filter_)) for filter_ in self._described()),
             counts=counts,
             kept=kept,
             examined=len(judged),
@@ -269,13 +270,13 @@ class Curation:
 
 
 def _key(index: int) -> str:
-    # The manifest says which data, model and filters; keys in the order of the data sort so.
+    # The manifest identifies data, model and filters; these keys sort in the order of the data.
     return f"{index:09d}"
 
 
 def _label(filters: Sequence[Filter], number: int) -> str:
-    """The filter's name, with a number where an earlier one has the same."""
-    before = sum(one.name == filters[number].name for one in filters[:number])
+    """Returns the filter's name, numbered if an earlier one has the same name."""
+    before = sum(filter_.name == filters[number].name for filter_ in filters[:number])
     return filters[number].name + (f"-{before + 1}" if before else "")
 
 
@@ -292,7 +293,7 @@ def _text(value: object) -> str:
 
 
 def _name(samples: Sequence[Sample]) -> str:
-    """The name of the data; a folder goes by its last part, wherever it lies."""
+    """Returns the name of the data; of a folder's path only the last part."""
     name = source_name(samples)
     kind, colon, rest = name.partition(":")
     return f"{kind}{colon}{Path(rest).name}" if colon else name

@@ -20,10 +20,10 @@ class Verdict:
     """Whether one object passes one filter.
 
     Attributes:
-        kept: whether it does.
-        reason: what was found, in a few words.
-        heard: what the model said, by what it was asked; recorded for every object that was asked
-            about, also a dropped one.
+        kept: whether it passes.
+        reason: the reason, in a few words.
+        heard: the model's answers, by question; recorded for every object about which it was asked,
+            even a dropped one.
     """
 
     kept: bool
@@ -35,7 +35,7 @@ class Verdict:
 class Filter(ABC):
     """Base of the filters: frozen dataclasses whose fields are their settings.
 
-    A filter judges the objects that the filters before it have left; `name` stands in files, so it
+    A filter judges the objects left by the filters before it. `name` is written to files, so it
     must not change.
     """
 
@@ -53,17 +53,17 @@ class Filter(ABC):
         return asdict(self)
 
     def keep(self, view: SampleView, objects: Sequence[int]) -> dict[int, Verdict]:
-        """A verdict for each of `objects` (indices among the sample's objects)."""
+        """Returns a verdict for each of `objects` (indices among the sample's objects)."""
         return {index: self.judge(view, index) for index in objects}
 
     @abstractmethod
     def judge(self, view: SampleView, index: int) -> Verdict:
-        """The verdict on one object."""
+        """Returns the verdict on one object."""
 
 
 @dataclass(frozen=True)
 class OneInstance(Filter):
-    """Objects whose category occurs exactly once in the image, crowd regions counted."""
+    """Objects whose category occurs exactly once in the image, crowd regions included."""
 
     name: ClassVar[str] = "one-instance"
 
@@ -73,19 +73,20 @@ class OneInstance(Filter):
 
     def judge(self, view: SampleView, index: int) -> Verdict:
         name = view.sample.objects[index].name
-        found = [*(obj.name for obj in present(view.sample)), *crowds(view.sample)].count(name)
-        return Verdict(found == 1, f"{found} of {name}")
+        count = [*(obj.name for obj in present(view.sample)), *crowds(view.sample)].count(name)
+        return Verdict(count == 1, f"{count} of {name}")
 
 
 @dataclass(frozen=True)
 class Area(Filter):
     """Objects of more than `low` and less than `high` visible pixels of the original image.
 
-    The paper: 1,000 and 2,000, both excluded; for its lens 20,000 and 30,000. None is no bound.
+    The paper: 1,000 and 2,000, both excluded; for its lens 20,000 and 30,000.
 
     Args:
-        mode: "paper" takes the area that the annotation states (COCO's field, as the released code
-            does) where it states one; "corrected" counts the mask's pixels.
+        low, high: exclusive bounds; None for no bound.
+        mode: "paper" uses the annotation's own area field if it has one (as the released code does
+            with COCO's); "corrected" counts the mask's pixels.
     """
 
     low: float | None = 1000
@@ -120,7 +121,7 @@ class Area(Filter):
 
 @dataclass(frozen=True)
 class AtMost(Filter):
-    """Images with at most `k` annotations, crowds and what covers no pixel counted."""
+    """Images with at most `k` annotations, including crowds and those that cover no pixel."""
 
     k: int = 3
 
@@ -136,13 +137,13 @@ class AtMost(Filter):
     def judge(self, view: SampleView, index: int) -> Verdict:
         sample = view.sample
         unseen = sample.meta.get("unseen", ())
-        found = len(present(sample)) + len(crowds(sample)) + len(unseen)
-        return Verdict(found <= self.k, f"{found} annotations")
+        count = len(present(sample)) + len(crowds(sample)) + len(unseen)
+        return Verdict(count <= self.k, f"{count} annotations")
 
 
 @dataclass(frozen=True)
 class First(Filter):
-    """The first `n` objects, in the order of the annotations, of those that are left."""
+    """The first `n` of the objects that are left, in the order of the annotations."""
 
     n: int = 1
 
@@ -167,7 +168,7 @@ class First(Filter):
 
 @dataclass(frozen=True)
 class HasQuestion(Filter):
-    """Objects that carry the answer to one of the data's own questions, alone."""
+    """Objects that alone carry the answer to one of the data's own questions."""
 
     kinds: tuple[str, ...] = ("color", "kind", "relation", "question")
 
@@ -178,19 +179,19 @@ class HasQuestion(Filter):
         return "a question of the data's is about it"
 
     def judge(self, view: SampleView, index: int) -> Verdict:
-        found = [
+        questions = [
             question.question
             for question in view.sample.questions
             if question.kind in self.kinds and question.about == (index,)
         ]
-        return Verdict(bool(found), found[0] if found else "no question")
+        return Verdict(bool(questions), questions[0] if questions else "no question")
 
 
 def present(sample: Sample) -> tuple[Object, ...]:
-    """All objects, whether they are to be studied or not."""
+    """Returns all objects, including those that are not to be studied."""
     return (*sample.objects, *sample.others)
 
 
 def crowds(sample: Sample) -> tuple[str, ...]:
-    """Names of crowd regions that the source left out."""
+    """Returns the names of crowd regions that the source left out."""
     return tuple(sample.meta.get("crowds", ()))

@@ -12,14 +12,14 @@ from ._filters import Filter, Mode, Verdict
 from ._view import SampleView
 
 CAPTION, REPLACED = "caption", "caption_replaced"
-"""What is recorded of the hallucination filter: the captions of both images."""
+"""Keys of the hallucination filter's record: the captions of both images."""
 
 
 @dataclass(frozen=True)
 class Hallucination(HallucinationFilter, Filter):
     """`HallucinationFilter` as a filter of a curation, with the same settings.
 
-    An object without a visual token is dropped by the corrected rule.
+    The corrected rule drops an object without a visual token.
     """
 
     name: ClassVar[str] = "hallucination"
@@ -50,7 +50,7 @@ class BaselineCorrect(Filter):
         task: "generative" (the caption names it), "polling" (it says yes) or "question" (one of
             the data's questions about this object alone is answered right).
         mode: rule for correctness, "corrected" or "paper".
-        prefill: put before the answer of questions that ask for a name; None for nothing.
+        prefill: put before the answer to questions that ask for a name; None for none.
     """
 
     task: Literal["generative", "polling", "question"] = "generative"
@@ -79,13 +79,13 @@ class BaselineCorrect(Filter):
         asks = self._asks(view, index)
         if not asks:
             return Verdict(False, "no question")
-        said = ""
+        answer = ""
         for ask in asks:
             score = view.answers.score(ask, self.mode)
-            said = score.answer
+            answer = score.answer
             if score.correct:
-                return Verdict(True, f"right: {_short(said)}", {self.task: said})
-        return Verdict(False, f"wrong: {_short(said)}", {self.task: said})
+                return Verdict(True, f"right: {_short(answer)}", {self.task: answer})
+        return Verdict(False, f"wrong: {_short(answer)}", {self.task: answer})
 
     def _asks(self, view: SampleView, index: int) -> tuple[Ask, ...]:
         name = view.sample.objects[index].name

@@ -20,7 +20,7 @@ def paper_filters(
     Args:
         mode: "paper" for the released rules of area, crop and caption, or "corrected".
         min_area, max_area, at_most: the paper's by default; other data have other sizes.
-        seed: of the noise of the hallucination filter.
+        seed: seed of the hallucination filter's noise.
     """
     return (
         OneInstance(),

@@ -1,4 +1,4 @@
-"""What filters can ask about one sample; a forward pass is run at most once."""
+"""What filters can ask about one sample; each forward pass is run at most once."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class SampleView:
 
     Args:
         sample: the sample.
-        vlm: the model; None where only filters of the data are asked.
-        caption_tokens, polling_tokens, answer_tokens: longest answers, in tokens.
+        vlm: the model; None if all filters read the data only.
+        caption_tokens, polling_tokens, answer_tokens: maximum lengths of answers, in tokens.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class SampleView:
 
     @property
     def vlm(self) -> VLM:
-        """The model. Raises `InputError` where there is none."""
+        """The model; raises `InputError` if there is none."""
         if self._vlm is None:
             raise InputError("expected a model for this filter, got None: give Curation a model")
         return self._vlm
@@ -54,11 +54,11 @@ class SampleView:
 
     @cached_property
     def answers(self) -> CleanAnswers:
-        """The model's clean answers about the image."""
+        """The model's answers about the image, without any edit."""
         return CleanAnswers(self.vlm, self.sample.image, *self._longest)
 
     def tokens(self, index: int) -> Int[np.ndarray, " token"]:
-        """Indices of the visual tokens whose box object `index` overlaps; empty where none does."""
+        """Returns indices of the visual tokens whose box object `index` overlaps."""
         mask = self.sample.objects[index].mask
         if not mask.any():
             return np.zeros(0, int)
