@@ -95,7 +95,7 @@ def test_the_report_shows_the_words(results):
     section = next(one for one in compose(results.path).sections if one.key == "lens")
     table = next(one for one in section.tables if one.name.endswith("words"))
     assert len(table.records) > 10
-    assert any("nearest to a name" in note for note in section.notes)
+    assert any("“Near”" in note for note in section.notes)
 
 
 def test_random_parts_leave_the_others_alone(vlm):

@@ -63,9 +63,9 @@ _load = cache(load)
 @pytest.mark.parametrize("method", CHECKS)
 def test_a_method_tells_the_planted_models_apart(method: str) -> None:
     found = _found(method, IMAGES if method in (*METHODS, "flow") else 12)
-    missed = {pair for pair, by in found.told.items() if by is None}
+    missed = {pair for pair, by in found.distinguished.items() if by is None}
     assert missed == MISSED.get(method, set()), str(found)
-    assert set(found.told) == set(PAIRS)
+    assert set(found.distinguished) == set(PAIRS)
     assert str(found).count("tell") == len(PAIRS)
     if method not in NOISY:
         blind, placed = found.measured["blind"], found.measured["position-only"]

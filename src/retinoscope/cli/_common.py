@@ -181,7 +181,7 @@ def run_study(
         # Before the model is loaded, which takes longer: what the data holds, and what it lacks.
         draft = make(None, samples)
         survey = draft.survey(common.out, progress.stage(f"reading {data}"))
-        for line in draft.told(survey):
+        for line in draft.data_lines(survey):
             progress.say(line)
         draft.fitted(survey)
         with common.executors(model, loading, opened)(opens) as workers:

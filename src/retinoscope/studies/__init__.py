@@ -2,7 +2,7 @@
 
 `TokenAblation`, `LogitLens` and `AttentionKnockout` are those of Neo et al. 2024;
 `InformationFlow`, `WordAttention` and `ImageReprompting` those of Kaduri et al. 2024 and Zhang et
-al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (Harshit and Tasdizen
+al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` follows VISTA (Harshit and Tasdizen
 2024). `AttributionLocalisation` compares the methods of `retinoscope.saliency`.
 
     results = TokenAblation(vlm, samples).run("runs/ablation")
@@ -10,7 +10,7 @@ al. 2024; `Probe` that of Li et al. 2022; `AttentionAlignment` is after VISTA (H
 
 A study writes a run directory (see `retinoscope.store`); reports are made from that alone.
 
-Names are loaded on first use, so that the options of a study cost nothing to read.
+Names are imported on first use, so that reading a study's options costs nothing.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ _WHERE = {
     "sliding_windows": ".windows",
     "windows_for": ".windows",
 }
-"""The module of each name; behind a colon, what it is called there."""
+"""Name -> module, and after a colon the name there if it differs."""
 
 
 def __getattr__(name: str) -> Any:

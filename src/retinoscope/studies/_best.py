@@ -1,8 +1,8 @@
-"""The best of several, judged on images that did not choose it, and curves that are looked over.
+"""The best of several candidates, judged on images that did not choose it; corrected curves.
 
-A layer, window, head or map that was picked because its estimate is the largest has an estimate
-that is too large. `peak` picks it on one half of the images and judges it on the other, both ways
-round. `corrected` corrects the records of a curve for how many there are: p values (Holm) and bands
+The estimate of a layer, window, head or map that was chosen because its estimate is the largest is
+biased upwards. `peak` chooses on one half of the images and judges on the other, in both
+directions. `corrected` corrects the records of a curve for their number: p values (Holm) and bands
 that hold the whole curve (Bonferroni).
 """
 
@@ -44,12 +44,12 @@ PEAK: dict[str, Kind] = {
 }
 """Columns of `peak`."""
 Sums = tuple[Float[np.ndarray, "image candidate"], Float[np.ndarray, "image candidate"]]
-"""Numerators and denominators of a ratio, each image's sum at each candidate."""
+"""Numerators and denominators of a ratio: each image's sums at each candidate."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """Values of the columns `columns`, in rows that `where` holds for, and how they are called."""
+    """Candidates by the columns `columns`, in rows where `where` holds, with labels."""
 
     columns: tuple[str, ...]
     where: pl.Expr = field(default_factory=lambda: pl.lit(True))
@@ -57,9 +57,9 @@ class Candidates:
 
 
 class CandidateSums:
-    """Each image's sum at each candidate, from the rows of a part a few at a time.
+    """Each image's sum at each candidate, accumulated over frames of rows.
 
-    Memory goes with images times candidates, whatever the number of rows.
+    Memory grows with images times candidates, whatever the number of rows.
     """
 
     def __init__(self, candidates: Candidates) -> None:
@@ -69,7 +69,7 @@ class CandidateSums:
         self._sums: dict[tuple, Float[np.ndarray, "2 image"]] = {}
 
     def add(self, rows: pl.DataFrame, value: pl.Expr) -> None:
-        """Counts the rows of these candidates; their column "sample" is a polars.Categorical."""
+        """Adds the rows of these candidates; their column "sample" is a polars.Categorical."""
         chosen = rows.filter(self._candidates.where)
         self.n_rows += chosen.height
         columns = self._candidates.columns
@@ -91,16 +91,16 @@ class CandidateSums:
 
     @property
     def candidates(self) -> list[tuple]:
-        """Those that have a value, in their order."""
-        return sorted(self._sums, key=lambda one: [(value is not None, value) for value in one])
+        """The candidates that have a value, sorted; undefined columns come first."""
+        return sorted(self._sums, key=lambda key: [(value is not None, value) for value in key])
 
     @property
     def images(self) -> dict[int, str]:
-        """Names of the images by the numbers that polars gives them."""
+        """Image names by their polars category number."""
         return self._names
 
     def of(self, candidates: Sequence[tuple], images: Sequence[int]) -> Sums:
-        """The sums of these candidates and images; 0 where there is no row."""
+        """Returns the sums of these candidates and images; 0 where there is no row."""
         top, bottom = np.zeros((2, len(images), len(candidates)), np.float32)
         order = np.array(images, np.int64)
         for place, candidate in enumerate(candidates):
@@ -112,22 +112,22 @@ class CandidateSums:
 
 def peak(
     candidates: Candidates,
-    ours: CandidateSums,
+    measured: CandidateSums,
     control: CandidateSums | None,
     smallest: bool = False,
 ) -> dict[str, Scalar]:
-    """`best` of the candidates."""
-    known = ours.candidates
+    """Returns `best` of the candidates."""
+    known = measured.candidates
     if not known:
         return {"n_candidates": 0}
     if control is not None and not control.candidates:
         control = None
-    images = ours.images | ({} if control is None else control.images)
+    images = measured.images | ({} if control is None else control.images)
     order = sorted(images, key=images.__getitem__)
     return best(
         [images[image] for image in order],
-        [candidates.label(*one) for one in known],
-        ours.of(known, order),
+        [candidates.label(*candidate) for candidate in known],
+        measured.of(known, order),
         None if control is None else control.of(known, order),
         smallest,
     )
@@ -136,20 +136,23 @@ def peak(
 def best(
     images: Sequence[str],
     labels: Sequence[str],
-    ours: Sums,
+    measured: Sums,
     control: Sums | None = None,
     smallest: bool = False,
 ) -> dict[str, Scalar]:
-    """The best candidate: which it is, and what is left of it on other images.
+    """Returns the best candidate, and its value on images that did not choose it.
 
-    `place` is the best of all images, `chosen` what each half of the images is judged with (one
-    name where both agree). `value`, `control` and their `difference` are over all images, each at
-    the candidate that the other half chose; the difference over images that have both.
+    `place` is the best over all images, `chosen` the one with which each half of the images is
+    judged (one name if both agree). `value`, `control` and their `difference` are over all images,
+    each at the candidate chosen by the other half; the difference is over images that have both.
 
     Args:
-        smallest: the smallest is the best.
+        images: names of the images.
+        labels: names of the candidates.
+        measured, control: sums by image and candidate.
+        smallest: whether the smallest value is the best.
     """
-    top, bottom = ours
+    top, bottom = measured
     used = (bottom > 0).any(0)
     record: dict[str, Scalar] = {"n_candidates": int(used.sum())}
     if not used.any():
@@ -157,29 +160,29 @@ def best(
     sums = top.sum(0, np.float64), bottom.sum(0, np.float64)
     whole = np.divide(*sums, out=np.full(len(labels), np.inf if smallest else -np.inf), where=used)
     record["place"] = labels[int(whole.argmin() if smallest else whole.argmax())]
-    # Halves of the images that count, so that neither is empty.
+    # Split only images that count, so that neither half is empty.
     order = half_of([images[image] for image in np.flatnonzero((bottom > 0).any(1)).tolist()])
     if len(order) < 2:
         return record
     halves = np.array([order.get(name, 0) for name in images])
-    found = cross_fitted(top, bottom, halves, smallest)
-    estimated = cluster_share(found.numerator, found.denominator)
+    fitted = cross_fitted(top, bottom, halves, smallest)
+    estimated = cluster_share(fitted.numerator, fitted.denominator)
     record |= interval_columns("value", estimated) | {
-        "chosen": "; ".join(dict.fromkeys(labels[place] for place in found.favourites)),
-        "n": round(float(found.denominator.sum())),
-        "n_samples": int((found.denominator > 0).sum()),
+        "chosen": "; ".join(dict.fromkeys(labels[place] for place in fitted.favourites)),
+        "n": round(float(fitted.denominator.sum())),
+        "n_samples": int((fitted.denominator > 0).sum()),
         "method": f"{estimated.method}; chosen on the other half of the images",
     }
     if control is None:
         return record
     rows = np.arange(len(images))
-    above, below = (one[rows, found.chosen] for one in control)
-    both = (found.denominator > 0) & (below > 0)
+    above, below = (sums[rows, fitted.chosen] for sums in control)
+    both = (fitted.denominator > 0) & (below > 0)
     if not both.any():
         return record
-    size = found.denominator[both]
+    size = fitted.denominator[both]
     difference = paired_difference(
-        found.numerator[both], above[both] / below[both] * size, sizes=size
+        fitted.numerator[both], above[both] / below[both] * size, sizes=size
     )
     record |= interval_columns("control", cluster_share(above[both], below[both]))
     return (
@@ -193,17 +196,18 @@ def corrected(
     tests: Sequence[str],
     bands: Sequence[str],
 ) -> list[dict[str, Scalar]]:
-    """Records with p values corrected within each curve and a band that holds all of it.
+    """Returns records with p values corrected within each curve and a band that holds all of it.
 
     Args:
-        curves: which curve each record belongs to.
-        tests: names whose column `_p` gets a `_p_corrected` beside it.
-        bands: names of estimates that get `_band_low` and `_band_high`; their columns `_size` (of a
-            share, else None) and `_freedom` are needed; see `stats.Interval`.
+        records: the records.
+        curves: the curve to which each record belongs.
+        tests: names whose column `_p` gets a corrected one, `_p_corrected`.
+        bands: names of estimates that get `_band_low` and `_band_high`, from their columns `_size`
+            (None unless a share) and `_freedom`; see `stats.Interval`.
     """
-    found = [dict(record) for record in records]
+    results = [dict(record) for record in records]
     of_curve: dict[Hashable, list[dict[str, Scalar]]] = {}
-    for record, curve in zip(found, curves, strict=True):
+    for record, curve in zip(results, curves, strict=True):
         of_curve.setdefault(curve, []).append(record)
     for rows in of_curve.values():
         for name in tests:
@@ -214,22 +218,22 @@ def corrected(
             for row in known:
                 ends = _widened(row, name, simultaneous_level(len(known)))
                 row[f"{name}_band_low"], row[f"{name}_band_high"] = ends
-    return found
+    return results
 
 
 def interval_columns(name: str, interval: Interval) -> dict[str, Scalar]:
-    """`name`, `name`_low and `name`_high; None in place of NaN."""
+    """Returns the columns `name`, `name`_low and `name`_high; None in place of NaN."""
     values = {"": interval.value, "_low": interval.low, "_high": interval.high}
     return {name + end: number(value) for end, value in values.items()}
 
 
 def interval_kinds(name: str) -> dict[str, Kind]:
-    """What the columns of `interval_columns` hold."""
+    """Returns the kinds of the columns of `interval_columns`."""
     return dict.fromkeys((name, f"{name}_low", f"{name}_high"), NUMBER)
 
 
 def test_columns(name: str, difference: PairedDifference) -> dict[str, Scalar]:
-    """`interval_columns`, the p value `name`_p, and the number of pairs `name`_n."""
+    """Returns `interval_columns`, the p value `name`_p, and the number of pairs `name`_n."""
     return interval_columns(name, difference) | {
         f"{name}_p": number(difference.p),
         f"{name}_n": difference.n,
@@ -237,12 +241,12 @@ def test_columns(name: str, difference: PairedDifference) -> dict[str, Scalar]:
 
 
 def test_kinds(name: str) -> dict[str, Kind]:
-    """What the columns of `test_columns` hold."""
+    """Returns the kinds of the columns of `test_columns`."""
     return interval_kinds(name) | {f"{name}_p": NUMBER, f"{name}_n": WHOLE}
 
 
 def number(value: float | None) -> float | None:
-    """None in place of NaN."""
+    """Returns the number, or None in place of NaN."""
     return None if value is None or math.isnan(value) else float(value)
 
 

@@ -1,8 +1,8 @@
-"""Categories of an image's locations, kept for the microscope: predictions of probes, groups.
+"""Categories of an image's locations, stored for the microscope: predictions of probes, groups.
 
-    categories/NAME.json    one file an image, in the run directory of a study
+    categories/NAME.json    one file per image, in the run directory of a study
 
-A study writes them with `write_categories`; the microscope shows them as colours of tokens.
+Studies write them with `write_categories`; the microscope shows them as colours of tokens.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from ..store import RunDirectory, fingerprint_json
 
 FOLDER = "categories"
 TRUTH = "truth"
-"""Name of the layer that holds what is there, the last one of a map."""
+"""Name of the layer with the ground truth, the last one of a map."""
 BACKGROUND = "background"
-"""A first class of this name stays without colour."""
+"""Name of a first class that is not coloured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +31,17 @@ class Categories:
     """One class per location of an image, in several layers.
 
     Attributes:
-        name: what the classes say, such as "semantic, pocket".
-        classes: their names; a first one called "background" stays without colour.
-        layers: names of the layers; a last one called "truth" holds what is there.
+        name: what the classes mean, such as "semantic, pocket".
+        classes: their names; a first one called "background" is not coloured.
+        layers: names of the layers; a last one called "truth" holds the ground truth.
         values: (layers, n) index in `classes`, -1 for none.
         boxes: (n, 4) x0 y0 x1 y1 of the locations in pixels of the image, NaN where unplaced.
-        grid: (rows, columns) where the locations are one grid in row-major order, else None.
+        grid: (rows, columns) if the locations are one grid in row-major order, else None.
         note: one sentence for the reader.
         task: what a probe was asked; "" where nothing was.
 
     Raises:
-        InputError: another number of layers or locations, or a value that is no class.
+        InputError: the numbers of layers or locations differ, or a value is not a class.
     """
 
     name: str
@@ -70,24 +70,24 @@ class Categories:
 
 
 def write_categories(directory: RunDirectory, sample: str, maps: Sequence[Categories]) -> Path:
-    """Keeps the maps of one image, whose id is `sample`; an older file of it is replaced."""
+    """Writes the maps of the image with the id `sample`, replacing an older file of it."""
     facts = {
         "sample": sample,
         "maps": [
             {
-                "name": one.name,
-                "classes": list(one.classes),
-                "layers": list(one.layers),
-                "values": one.values.tolist(),
+                "name": categories.name,
+                "classes": list(categories.classes),
+                "layers": list(categories.layers),
+                "values": categories.values.tolist(),
                 "boxes": [
                     None if np.isnan(box).any() else [round(float(x), 3) for x in box]
-                    for box in one.boxes
+                    for box in categories.boxes
                 ],
-                "grid": None if one.grid is None else list(one.grid),
-                "note": one.note,
-                "task": one.task,
+                "grid": None if categories.grid is None else list(categories.grid),
+                "note": categories.note,
+                "task": categories.task,
             }
-            for one in maps
+            for categories in maps
         ],
     }
     text = json.dumps(facts, ensure_ascii=False, separators=(",", ":")) + "\n"
@@ -96,17 +96,17 @@ def write_categories(directory: RunDirectory, sample: str, maps: Sequence[Catego
 
 @checked
 def read_categories(path: str | Path, sample: str) -> tuple[Categories, ...]:
-    """The maps of one image in a run directory; none where none were kept.
+    """Reads the maps of one image in a run directory; empty if there are none.
 
     Raises:
-        InputError: a damaged file.
+        InputError: the file is damaged.
     """
     file = Path(path) / _file(sample)
     if not file.is_file():
         return ()
     try:
         facts = json.loads(file.read_bytes())
-        return tuple(_categories(one) for one in facts["maps"])
+        return tuple(_categories(stored) for stored in facts["maps"])
     except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise InputError(f"{file} is damaged ({error}): give the study's command again") from None
 
@@ -126,5 +126,5 @@ def _categories(facts: dict) -> Categories:
 
 
 def _file(sample: str) -> str:
-    # Whatever a sample is called.
+    # A fingerprint, since a sample's id may not be a valid file name.
     return f"{FOLDER}/{fingerprint_json(sample)}.json"

@@ -1,4 +1,4 @@
-"""What the report shows of one sample."""
+"""Pictures of single samples for the report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ._study import Example
 
 
 class Places(Protocol):
-    """Where a model's locations lie: `ImageTokens` of a VLM, or others.
+    """The locations of a model: `ImageTokens` of a VLM, or others.
 
     Attributes:
         grid: rows and columns, or None.
-        boxes: of four pixels each, or of four None where unplaced.
-        positions: of the locations in the decoder's sequence; None where there is no decoder.
+        boxes: four pixel coordinates each, or four None if unplaced.
+        positions: positions of the locations in the decoder's sequence; None without a decoder.
     """
 
     @property
@@ -31,11 +31,11 @@ class Places(Protocol):
 def example_of(
     sample: Sample, image: Places, sets: Mapping[str, Indices], facts: Mapping[str, Json]
 ) -> Example:
-    """`facts` with the picture's size, the token grid and the token sets that are shown.
+    """Returns a picture and `facts`, with the picture's size, the token grid and token sets added.
 
-    The keys added: "sample", "size" (width, height in pixels), "grid" (rows, columns, or None),
-    "boxes" (one of four pixels or four None per visual token), "positions" (one per visual token,
-    or None), "sets" (name to indices among the visual tokens).
+    The added keys: "sample", "size" (width, height in pixels), "grid" (rows, columns, or None),
+    "boxes" (four pixel coordinates or four None per visual token), "positions" (one per visual
+    token, or None), "sets" (name to indices among the visual tokens).
     """
     grid = image.grid
     return Example(

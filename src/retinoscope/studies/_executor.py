@@ -1,4 +1,4 @@
-"""Where a study's units are evaluated: here one after the other, or by workers elsewhere."""
+"""Where a study's units are evaluated: one after the other in this process, or by workers."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 Rows = list[dict[str, Scalar]]
 
 Unit = int | tuple[str | int, ...]
-"""What is evaluated and written as a whole: a sample, by its number, or what a study calls one."""
+"""A part of a study that is evaluated and written as a whole: a sample's index, or another key."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with units done, units in all, and what was just done."""
+"""Called with the number of units done, their total, and the name of the last one."""
 
 Tell = Callable[[str], None]
 """Called with what is being done while no unit is finished."""
@@ -37,14 +37,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one unit.
+    """The result of one unit.
 
     Attributes:
-        label: the sample's id, "sample 7" where it could not be read, or another unit's name.
-        rows: in full; of a unit that failed one row with its error.
+        label: the sample's id, "sample 7" if it could not be read, or another unit's name.
+        rows: rows with all columns; if the unit failed, one row with its error.
         examples: pictures of it.
-        error: why it failed as a whole; None where it did not.
-        arrays: by the name of the file that keeps them.
+        error: why it failed as a whole; None if it did not.
+        arrays: arrays by the name of their file.
     """
 
     label: str
@@ -55,7 +55,7 @@ class Outcome:
 
 
 class Evaluating(Protocol):
-    """What an executor needs of a study; see `Study`."""
+    """The methods of a study that an executor needs; see `Study`."""
 
     def measure(self, readable: Readable) -> Any: ...
     def context(self, readable: Readable, measured: Any) -> Any: ...
@@ -65,7 +65,7 @@ class Evaluating(Protocol):
 
 
 class Executor(Protocol):
-    """Evaluates units; the study's own process keys, counts and writes what comes back."""
+    """Evaluates units; the study's own process keys, counts and writes the outcomes."""
 
     def outcomes(
         self,
@@ -74,22 +74,23 @@ class Executor(Protocol):
         expected: Mapping[Unit, str | None],
         tell: Tell,
     ) -> Generator[tuple[Unit, Outcome], None, None]:
-        """The outcome of each unit in `expected`, in any order.
+        """Yields the outcome of each unit in `expected`, in any order.
 
         Args:
             study: a `Study`.
             readable: the samples that can be read.
-            expected: by unit, the fingerprint that a sample must still have; None where it has
-                just been taken, and for other units.
+            expected: by unit, the fingerprint that a sample must still have; None if it has just
+                been taken, and for other units.
+            tell: called with what is being done.
 
         Raises:
-            StudyError: a sample is no longer the same, or the work cannot go on.
+            StudyError: a sample has changed, or the work cannot continue.
         """
         ...
 
 
 class Serial:
-    """All units in this process."""
+    """Evaluates all units in this process."""
 
     def outcomes(
         self,

@@ -1,4 +1,4 @@
-"""Which maps a study asks a model for, and what only some methods of maps take or tell."""
+"""Choice of the maps that a study asks a model for, and of method-specific options."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from ..errors import CapabilityError, InputError
 from ..saliency import SaliencyModel
 
 Steps = int | Mapping[str, int] | None
-"""Of every method that takes some, or by its name; None is the usual number."""
+"""Number of steps for every method that takes some, or by method; None for the usual number."""
 MethodAtLayer = tuple[str, int | None]
-"""A method's name, and the layer that it was asked at."""
+"""A method's name, and the layer at which it is applied."""
 
 COMPLETENESS = "completeness"
-"""Column of studies that take integrated gradients: the relative error of their sum."""
+"""Column of studies that use integrated gradients: the relative error of their sum."""
 
 _OPTIONS = {
     "exact": ("intervenes", "makes interventions, which it is about"),
     "layers": ("depth", "takes a layer"),
     "steps": ("steps", "takes a number of them"),
 }
-"""The attribute of a `Method` that says whether it takes the option; what such a method does."""
+"""Option -> the `Method` attribute that says whether it takes it, and what such a method does."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class AskedMaps:
 
     Attributes:
         at: methods, each with a layer.
-        steps: steps, samples or masks of a method, by its name, where they are not the usual ones.
+        steps: numbers of steps, samples or masks by method, where not the usual ones.
     """
 
     at: tuple[MethodAtLayer, ...]
@@ -38,7 +38,7 @@ class AskedMaps:
 
     @property
     def methods(self) -> list[str]:
-        """Their names."""
+        """The names of the methods."""
         return list(dict.fromkeys(name for name, _ in self.at))
 
 
@@ -50,17 +50,20 @@ def asked_maps(
     usual: Iterable[str],
     usual_layers: Callable[[str], Sequence[int | None]],
 ) -> AskedMaps:
-    """What is asked of a model.
+    """Chooses the maps to ask a model for.
 
     Args:
-        methods: if empty the usual ones, as far as this model allows them.
-        layers: of methods that take one; if None the usual ones of each.
+        model: the model.
+        methods: names of methods; if empty, the usual ones that this model supports.
+        layers: layers for methods that take one; if None, each one's usual layers.
+        steps: numbers of steps.
+        usual: names of the usual methods.
+        usual_layers: returns the usual layers of a method.
 
     Raises:
-        InputError: an unknown method, a layer that no method has, a named method without any of
-            the layers, or layers or steps where no method takes them.
-        CapabilityError: a named method that this model does not allow, or no usual one that it
-            does.
+        InputError: a method is unknown, no method has some layer, a named method has none of the
+            layers, or layers or steps are given and no method takes them.
+        CapabilityError: this model does not support a named method, or none of the usual ones.
     """
     chosen = _allowed(model, methods, [name for name in usual if name in model.methods])
     if layers is None:
@@ -68,22 +71,24 @@ def asked_maps(
     else:
         at = {name: model.layers_of(name, layers) for name in chosen}
         _check_layers(model, at, layers, named=bool(methods))
-    pairs = tuple((name, layer) for name, found in at.items() for layer in found)
+    pairs = tuple((name, layer) for name, its_layers in at.items() for layer in its_layers)
     return AskedMaps(pairs, _steps(model, steps, chosen))
 
 
 def check_exact(exact: str, model: SaliencyModel, asked: AskedMaps) -> None:
-    """Raises `InputError` for another path than the usual one where no method goes along it.
+    """Raises `InputError` for another path than the usual one if no method makes interventions.
 
     Args:
-        exact: as of `Study`.
+        exact: as for `Study`.
+        model: the model.
+        asked: the maps.
     """
     if exact != "incremental":
         _taking("exact", model, asked.methods)
 
 
 def _allowed(model: SaliencyModel, named: Sequence[str], usual: Sequence[str]) -> list[str]:
-    """Methods in the order of the model's."""
+    """Returns the named or usual methods that the model supports, in the model's order."""
     allowed = [name for name in model.methods if model.refusal(name) is None]
     names = ", ".join(allowed)
     for name in named:
@@ -91,9 +96,9 @@ def _allowed(model: SaliencyModel, named: Sequence[str], usual: Sequence[str]) -
             raise InputError(
                 f"expected methods of {names}, which a {model.kind} model has, got {name!r}"
             )
-    wanted = named or usual
-    chosen = [name for name in allowed if name in wanted]
-    refused = [name for name in wanted if name not in allowed]
+    requested = named or usual
+    chosen = [name for name in allowed if name in requested]
+    refused = [name for name in requested if name not in allowed]
     if refused and (named or not chosen):
         advice = f"choose from {names}" if allowed else "give another model"
         raise CapabilityError(
@@ -110,7 +115,7 @@ def _check_layers(
 ) -> None:
     taking = _taking("layers", model, list(at))
     deepest = max(taking, key=lambda name: len(model.layers_of(name)))
-    # Of methods that nobody named, those without such a layer are left out.
+    # Unless methods were named, those without any of these layers are dropped.
     lacking = [name for name in taking if named and not at[name]]
     unknown = [layer for layer in layers if layer not in model.layers_of(deepest)]
     if lacking or unknown or not layers:
@@ -138,7 +143,7 @@ def _steps(model: SaliencyModel, steps: Steps, asked: Sequence[str]) -> dict[str
 
 
 def _taking(option: str, model: SaliencyModel, asked: Sequence[str]) -> list[str]:
-    """Those of the methods asked that take an option; raises `InputError` where none does."""
+    """Returns the methods that take an option; raises `InputError` if there are none."""
     attribute, does = _OPTIONS[option]
     able = [name for name, method in model.methods.items() if getattr(method, attribute)]
     taking = [name for name in asked if name in able]

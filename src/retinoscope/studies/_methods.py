@@ -1,4 +1,4 @@
-"""Definitions, and what was run: all that is needed to check or repeat a report."""
+"""Definitions, and what was run: everything needed to check or repeat a report."""
 
 from __future__ import annotations
 

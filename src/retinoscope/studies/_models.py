@@ -1,4 +1,4 @@
-"""Models of any kind, as studies take them: opened by name, and described for the manifest."""
+"""Models of any kind, as studies use them: opened by name, and described for the manifest."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from ..store import Json, fingerprint_json
 
 _ENCODERS_ONLY = (SMALL, "timm:")
 _MANY = 4
-"""Models from which on only the first one is named."""
+"""From this number of models on, only the first is named."""
 
 Model = VLM | Encoder | TwoTower | Matcher
 
 
 def open_subject(spec: Any, load_vlm: Callable[[str], VLM] | None = None) -> Model:
-    """The model that `spec` names: a VLM, a contrastive or a matching model, or an encoder alone.
+    """Opens the model that `spec` names: a VLM, contrastive or matching model, or an encoder.
 
     Args:
-        spec: what `retinoscope.load`, `retinoscope.encoders.load`, `.load_contrastive` or
-            `.load_matching` take, or what they give.
-        load_vlm: how a VLM is loaded; as `retinoscope.load` if None.
+        spec: anything that `retinoscope.load`, `retinoscope.encoders.load`, `.load_contrastive` or
+            `.load_matching` accept or return.
+        load_vlm: loads a VLM; `retinoscope.load` if None.
 
     Raises as these functions do.
     """
@@ -60,26 +60,26 @@ def _is_vlm(name: str) -> bool:
 
 
 def modules_of(model: object) -> tuple[nn.Module, ...]:
-    """The modules that a model of any kind computes with; none of a stand-in without any."""
+    """Returns the modules with which a model of any kind computes; none for a stand-in."""
     inner = getattr(model, "encoder", None)
     parts = [getattr(model, name, None) for name in ("model", "texts")]
-    found = [*getattr(model, "modules", ()), *getattr(inner, "modules", ()), *parts]
-    return tuple({id(one): one for one in found if isinstance(one, nn.Module)}.values())
+    modules = [*getattr(model, "modules", ()), *getattr(inner, "modules", ()), *parts]
+    return tuple({id(m): m for m in modules if isinstance(m, nn.Module)}.values())
 
 
 class Unchanged:
-    """Holds that models are still in the state in which a study began.
+    """Checks that models are still in the state in which a study began.
 
-    Rows and keys name the weights by the fingerprint that was taken then.
+    Rows and keys identify the weights by the fingerprint taken then.
     """
 
     def __init__(self, models: Iterable[object]) -> None:
-        """Raises `InputError` where a module is in training mode."""
-        self._watches = [watch_of(module) for one in models for module in modules_of(one)]
+        """Raises `InputError` if a module is in training mode."""
+        self._watches = [watch_of(module) for model in models for module in modules_of(model)]
         self._states = [watch.look() for watch in self._watches]
 
     def check(self) -> None:
-        """Raises `StudyError` where one changed."""
+        """Raises `StudyError` if a model has changed."""
         for watch, before in zip(self._watches, self._states, strict=True):
             now = watch.look()
             if now != before:
@@ -90,20 +90,20 @@ class Unchanged:
 
 
 def shown_name(name: str) -> str:
-    """Of a path its last part; of a trained encoder its name without the folder; else all of it."""
+    """Returns the last part of a path, a trained encoder's name without the folder, or the name."""
     if name.startswith(SMALL):
         return name.partition("@")[0]
     return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
 
 
 def describe_together(models: Sequence[Any]) -> tuple[str, str, str, str]:
-    """As `describe`, of several models as one."""
-    told = [describe(model) for model in models]
-    if len(told) == 1:
-        return told[0]
-    names = [shown_name(name) for name, *_ in told]
+    """As `describe`, for several models as one."""
+    described = [describe(model) for model in models]
+    if len(described) == 1:
+        return described[0]
+    names = [shown_name(name) for name, *_ in described]
     few = names if len(names) < _MANY else [names[0], f"{len(names) - 1} more"]
-    _, prints, dtypes, devices = zip(*told, strict=True)
+    _, prints, dtypes, devices = zip(*described, strict=True)
     return (
         " + ".join(few),
         fingerprint_json(prints),
@@ -113,13 +113,13 @@ def describe_together(models: Sequence[Any]) -> tuple[str, str, str, str]:
 
 
 def describe_model(vlm: VLM) -> dict[str, Json]:
-    """Name and fingerprint of a model, for the manifest."""
+    """Returns name and fingerprint of a model, for the manifest."""
     name, fingerprint, *_ = describe(vlm)
     return {"name": name, "fingerprint": fingerprint}
 
 
 def describe(model: Model) -> tuple[str, str, str, str]:
-    """Name, fingerprint, type of numbers and device of a model."""
+    """Returns name, fingerprint, dtype and device of a model."""
     if isinstance(model, Matcher):
         modules = (model.model,)
     elif isinstance(model, TwoTower | Encoder):

@@ -1,4 +1,4 @@
-"""What a study needs of its data, declared; what becomes of its parts without it."""
+"""What a study needs from its data, declared, and the effect of what is missing."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..sources import Contents, advice
 
 @dataclass(frozen=True)
 class Need:
-    """One thing that a study asks of data.
+    """One thing that a study needs from data.
 
     Attributes:
-        name: under which the study counts it, sample by sample (`Study.asks`).
-        part: what of the data it rests on: "objects", "questions" or "gazes".
+        name: the name under which the study counts it, sample by sample (`Study.asks`).
+        part: the part of the data it comes from: "objects", "questions" or "gazes".
         gives: what the study does with it, as in "captions are asked".
-        instead: a makeshift: counted and used only where all others are missing.
+        instead: a makeshift, counted and used only if everything else is missing.
     """
 
     name: str
@@ -27,22 +27,22 @@ class Need:
 
 
 def fitting(needs: Sequence[Need], contents: Contents) -> tuple[list[Need], list[Need]]:
-    """Which needs the data meets, and which it does not.
+    """Returns the needs that the data meets, and those that it does not.
 
-    A makeshift is met where nothing else is, and neither met nor missing elsewhere; what the
-    study's options leave out is neither.
+    A makeshift is met if nothing else is; otherwise, as whatever the study's options exclude, it is
+    in neither list.
     """
-    first = [one for one in needs if not one.instead and one.name in contents.asked]
-    met = [one for one in first if contents.asked.get(one.name)]
+    regular = [need for need in needs if not need.instead and need.name in contents.asked]
+    met = [need for need in regular if contents.asked.get(need.name)]
     if not met:
-        met = [one for one in needs if one.instead and contents.asked.get(one.name)]
-    return met, [one for one in first if one not in met]
+        met = [need for need in needs if need.instead and contents.asked.get(need.name)]
+    return met, [need for need in regular if need not in met]
 
 
 def refuse(study: str, text: str, needs: Sequence[Need], contents: Contents, source: str) -> None:
-    """Raises InputError: nothing of the data can be used; says what there is, and what adds it."""
-    wanted = [one for one in needs if one.name in contents.asked] or needs
-    parts = list(dict.fromkeys(one.part for one in wanted))
+    """Raises InputError if no data can be used; says what the data has, and how to add the rest."""
+    relevant = [need for need in needs if need.name in contents.asked] or needs
+    parts = list(dict.fromkeys(need.part for need in relevant))
     lacking = [part for part in parts if not contents.counts.get(part)]
     if len(lacking) == len(parts):
         todo = "; or ".join(advice(source, part) for part in parts)
@@ -55,11 +55,11 @@ def refuse(study: str, text: str, needs: Sequence[Need], contents: Contents, sou
 
 
 def missing_lines(missing: Sequence[Need], contents: Contents, source: str) -> list[str]:
-    """A line for each need that is not met: what is left out, and what adds it."""
+    """Returns a line for each need that is not met: what is left out, and how to add it."""
     lines = [
-        f"left out: {one.gives} "
-        f"({'none that fits' if contents.counts.get(one.part) else f'no {one.part}'})"
-        for one in missing
+        f"left out: {need.gives} "
+        f"({'none that fits' if contents.counts.get(need.part) else f'no {need.part}'})"
+        for need in missing
     ]
-    parts = dict.fromkeys(one.part for one in missing if not contents.counts.get(one.part))
+    parts = dict.fromkeys(need.part for need in missing if not contents.counts.get(need.part))
     return [*lines, *(f"for {part}: {advice(source, part)}" for part in parts)]

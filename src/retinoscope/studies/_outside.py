@@ -1,4 +1,4 @@
-"""What is read from a run directory is not taken on trust: it may be damaged, or someone else's."""
+"""Checks on the content of run directories, which may be damaged or someone else's."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _EXAMPLES = TypeAdapter(list[_RecordedExample])
 
 
 def examples_in(file: Path) -> list[dict[str, Any]]:
-    """The examples that a study kept.
+    """Reads the examples that a study stored.
 
     Raises:
-        InputError: no JSON, or an example with a field of another type or out of its bounds.
+        InputError: the file is not JSON, or an example has a field of another type or out of range.
     """
     from ..store import first_fault
 
@@ -66,7 +66,7 @@ def examples_in(file: Path) -> list[dict[str, Any]]:
 
 
 def check_kinds(schema: pa.Schema, file: Path, kinds: Columns) -> None:
-    """Raises InputError for a column that holds another kind of value than a study writes."""
+    """Raises InputError for a column that holds another kind of value than the study writes."""
     import pyarrow as pa
 
     is_ = pa.types
@@ -94,10 +94,10 @@ def check_kinds(schema: pa.Schema, file: Path, kinds: Columns) -> None:
 
 @contextmanager
 def evaluating(path: str | Path) -> Iterator[None]:
-    """What a run directory at `path` holds is evaluated here, and may be anything.
+    """Turns every unforeseen error of the block, which evaluates a run directory, into InputError.
 
     Raises:
-        InputError: in place of every error of Python that unforeseen content leads to.
+        InputError: in place of any Python error that unforeseen content leads to.
     """
     import pyarrow as pa
 
@@ -108,9 +108,9 @@ def evaluating(path: str | Path) -> Iterator[None]:
     except (Exception, RecursionError) as error:
         if isinstance(error, pa.ArrowMemoryError | MemoryError):
             raise InputError(f"{path}: its files do not fit into memory: restore them") from error
-        told = " ".join(str(error).split())[:120]
+        text = " ".join(str(error).split())[:120]
         raise InputError(
-            f"{path}: expected what a study writes, got content that cannot be evaluated "
-            f"({type(error).__name__}: {told}): restore the folder, or give the study's command "
+            f"{path}: expected a study's files, got content that cannot be evaluated "
+            f"({type(error).__name__}: {text}): restore the folder, or give the study's command "
             "again with another --out"
         ) from error

@@ -1,9 +1,9 @@
-"""Numbers that are known from a paper, each with its source. What is not here is not known.
+"""Numbers that are known from a paper, each with its source; others are not known.
 
-A study's own stand in its folder's paper.py. The paper of all of them is Neo et al. 2024, "Towards
-Interpreting Visual Information Processing in VLMs" (arXiv 2410.07149). Its model and data
-(LLaVA-1.5-7B on COCO) are others than the pocket model and drawn scenes: a number stands beside a
-result for orientation, never as a target. "replication" marks a number that a public replication on
+Each study's numbers are in its folder's paper.py. All are from Neo et al. 2024, "Towards
+Interpreting Visual Information Processing in VLMs" (arXiv 2410.07149), whose model and data
+(LLaVA-1.5-7B on COCO) differ from the pocket model and drawn scenes: a number next to a result is
+for orientation, never a target. "replication" marks a number that a public replication on
 LFM2.5-VL-3B quotes from the paper's tables.
 """
 
@@ -19,14 +19,14 @@ SOURCES = {
     "R": "a public replication on LFM2.5-VL-3B that quotes the paper by section and table",
     "P": "a public summary of the paper",
 }
-"""Where numbers come from: none of the tables could be read in the paper itself."""
+"""Tag -> where numbers come from: none of the tables could be read in the paper itself."""
 
 
 @dataclass(frozen=True)
 class PaperNumber:
     """`value` in the unit of the study's summary (shares 0..1, relative accuracy, layer).
 
-    `row` are columns of that summary's record, `tag` says who reports it; see `SOURCES`.
+    `row` are columns of the summary's record to which it belongs; `tag` is a key of `SOURCES`.
     """
 
     row: Mapping[str, object]
@@ -36,14 +36,14 @@ class PaperNumber:
 
 
 def find(numbers: Iterable[PaperNumber], row: Mapping[str, object]) -> PaperNumber | None:
-    """The number of a record with these columns, maybe among others; None where it is not known."""
+    """Returns the number of a record with (at least) these columns; None if it is not known."""
     return next((number for number in numbers if number.row.items() <= row.items()), None)
 
 
 def known(
     numbers: Iterable[PaperNumber], *names: str
 ) -> Callable[[Mapping[str, Any]], tuple[float, str] | None]:
-    """Finds the paper's number for a record, and its source, by these of its columns."""
+    """Returns a function that finds a record's number and its source by these columns."""
 
     def of(record: Mapping[str, Any]) -> tuple[float, str] | None:
         number = find(numbers, {name: record[name] for name in names})

@@ -1,8 +1,8 @@
-"""The rows of results.parquet a part at a time: what a summary has to see together.
+"""Reads results.parquet part by part, so that a summary sees related rows together.
 
-Where the rows do not fit, they are sorted on disk: the file is read once to count the rows of each
-part, and once to write them anew, those of some parts together, so that memory is bounded however
-many rows there are.
+If the rows do not fit into memory, they are sorted on disk: the file is read once to count the rows
+of each part, and once to write them grouped by part, so that memory is bounded however many rows
+there are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..store import ResultsScan
 from .columns import LISTS, NUMBER, TEXT, TRUTH, WHOLE, Columns, Kind
 
 BLOCK_ROWS = 250_000
-"""Rows that are held at once, of some dozen columns; one part is never cut."""
+"""Maximum number of rows held at once, of some dozen columns; one part is never split."""
 
 TYPES: dict[Kind, pl.DataType] = {
     TEXT: pl.String(),
@@ -29,7 +29,7 @@ TYPES: dict[Kind, pl.DataType] = {
 }
 TYPES |= {kind: pl.List(TYPES[of]) for kind, of in LISTS.items()}
 _HELD = TYPES | {TEXT: pl.Categorical()}
-"""Millions of rows have a few thousand texts."""
+"""Polars types in memory; millions of rows have a few thousand distinct texts."""
 
 
 def parts(
@@ -39,13 +39,13 @@ def parts(
     together: list[str],
     where: pl.Expr,
 ) -> Iterator[Iterable[pl.DataFrame]]:
-    """The rows that `where` holds for, those with equal values of the columns `together` at a time.
+    """Yields the rows where `where` holds, grouped by equal values of the columns `together`.
 
     Parts come in the order of their first rows, rows in their own order; a large part comes in
     several frames, which need not be held together.
 
     Raises:
-        InputError: a damaged file.
+        InputError: the file is damaged.
     """
     filtered = where.meta.root_names()
     chosen = list(dict.fromkeys((*together, *columns, *filtered)))
@@ -83,11 +83,11 @@ def parts(
 
 
 def _together(tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """The same rows, about `BLOCK_ROWS` at a time."""
+    """Yields the same rows, about `BLOCK_ROWS` at a time."""
     held: list[pl.DataFrame] = []
     for table in tables:
         held.append(table)
-        if sum(one.height for one in held) >= BLOCK_ROWS / 2:
+        if sum(frame.height for frame in held) >= BLOCK_ROWS / 2:
             yield pl.concat(held)
             held.clear()
     if held:
@@ -95,22 +95,22 @@ def _together(tables: Iterator[pl.DataFrame]) -> Iterator[pl.DataFrame]:
 
 
 def frame_of(table: pa.Table, kinds: Columns, names: Sequence[str]) -> pl.DataFrame:
-    """The named columns, each of its kind; one that the table lacks is empty."""
-    found = table.select([name for name in names if name in table.column_names])
+    """Returns the named columns, each of its kind; missing ones are empty."""
+    chosen = table.select([name for name in names if name in table.column_names])
     for name in names:
-        if name not in found.column_names:
-            found = found.append_column(name, pa.nulls(table.num_rows))
-    frame = cast("pl.DataFrame", pl.from_arrow(found))
+        if name not in chosen.column_names:
+            chosen = chosen.append_column(name, pa.nulls(table.num_rows))
+    frame = cast("pl.DataFrame", pl.from_arrow(chosen))
     return frame.select(pl.col(name).cast(_HELD[kinds[name]]) for name in names)
 
 
 def _split(rows: pl.DataFrame, together: list[str]) -> Iterator[list[pl.DataFrame]]:
-    # One after the other: all at once would be a second copy of all rows.
+    # One at a time: all at once would be a second copy of all rows.
     yield from ([part] for _, part in rows.group_by(together, maintain_order=True))
 
 
 def _blocks(counts: pl.DataFrame) -> pl.DataFrame:
-    """The parts, numbered; those of one number have `BLOCK_ROWS` rows or fewer, or are one."""
+    """Numbers the parts; one number stands for at most `BLOCK_ROWS` rows, or for a single part."""
     number = held = 0
     numbers = []
     for size in counts["len"]:

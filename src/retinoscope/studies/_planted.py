@@ -1,4 +1,4 @@
-"""What a study's folder needs to be tried on the planted models, in its planted.py."""
+"""Helpers for checking studies on the planted models, in their planted.py."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..store import Scalar
 from ._study import Study
 
 Measured = Mapping[str, float | None]
-"""Measure -> its value from 0 to 1; None where it is undefined."""
+"""Measure -> its value from 0 to 1; None if it is undefined."""
 Records = Sequence[Mapping[str, Scalar]]
 
 
 def summary_of(study: Study[Any]) -> Records:
-    """The records of a study that is run for nothing else."""
+    """Runs a study in a temporary folder and returns its summary."""
     with TemporaryDirectory() as folder:
         return study.run(Path(folder) / "run").summary().to_pylist()
 
 
 def largest(rows: Records, column: str, **where: Scalar) -> float | None:
-    """The largest value of a column in the rows that have these values; None without any."""
+    """Returns the largest value of a column in the rows with these values; None without any."""
     values = (
         float(value)
         for row in rows

@@ -1,6 +1,6 @@
-"""What a method finds on the planted models, whose mechanism is known.
+"""Checks of methods on the planted models, whose mechanism is known.
 
-A method that cannot tell two models apart that work differently does not measure the difference,
+A method that cannot distinguish two models that work differently does not measure the difference,
 whatever figures it draws.
 """
 
@@ -25,23 +25,25 @@ if TYPE_CHECKING:
     from ..engine import VLM
 
 CHECKS = (*PLANTED, *METHODS)
-"""What can be tried: studies, and methods that make heat maps."""
-TOLD = 0.5
-"""Two models are told apart by a measure that differs by at least this much."""
+"""What can be checked: studies, and methods that make heat maps."""
+LEAST_GAP = 0.5
+"""Two models are distinguished by a measure that differs by at least this much."""
 PAIRS = (
     ("via-query", "direct"),
     ("one-hot-patch", "global-broadcast"),
     *((name, "blind") for name in ("via-query", "direct", "one-hot-patch", "global-broadcast")),
 )
-"""Models that differ in how words reach the answer, in what a visual token holds, in whether the
+"""Models that differ in how words reach the answer, in what a visual token holds, or in whether the
 image is seen at all."""
 
 
 @dataclass(frozen=True)
 class PlantedCheck:
-    """The table of one method.
+    """The measures of one method on all planted models.
 
     Attributes:
+        method: name of the method.
+        n: number of images.
         measured: model -> measure -> value.
     """
 
@@ -50,34 +52,34 @@ class PlantedCheck:
     measured: Mapping[str, Measured]
 
     @property
-    def told(self) -> dict[tuple[str, str], str | None]:
-        """For each of `PAIRS` the measure that differs most if it does by `TOLD`, else None."""
-        found: dict[tuple[str, str], str | None] = {}
-        for one, other in PAIRS:
+    def distinguished(self) -> dict[tuple[str, str], str | None]:
+        """For each of `PAIRS` the measure that differs most, if by `LEAST_GAP`; else None."""
+        by: dict[tuple[str, str], str | None] = {}
+        for first, second in PAIRS:
             gaps = {
-                name: abs(value - theirs)
-                for name, value in self.measured[one].items()
-                if value is not None and (theirs := self.measured[other][name]) is not None
+                name: abs(value - other)
+                for name, value in self.measured[first].items()
+                if value is not None and (other := self.measured[second][name]) is not None
             }
             best = max(gaps, key=lambda name: gaps[name], default=None)
-            found[one, other] = best if best is not None and gaps[best] >= TOLD else None
-        return found
+            by[first, second] = best if best is not None and gaps[best] >= LEAST_GAP else None
+        return by
 
     def __str__(self) -> str:
         measures = list(next(iter(self.measured.values())))
-        wide = max(map(len, self.measured))
+        width = max(map(len, self.measured))
         lines = [f"{self.method} on the planted models, {self.n} images of squares", ""]
         lines += [f"  ({number}) {name}" for number, name in enumerate(measures, 1)]
         heads = "".join(f"{f'({number})':>8}" for number in range(1, len(measures) + 1))
-        lines += ["", f"  {'':<{wide}}{heads}"]
+        lines += ["", f"  {'':<{width}}{heads}"]
         for model, values in self.measured.items():
             cells = ("-" if value is None else f"{value:.2f}" for value in values.values())
-            lines.append(f"  {model:<{wide}}" + "".join(f"{cell:>8}" for cell in cells))
+            lines.append(f"  {model:<{width}}" + "".join(f"{cell:>8}" for cell in cells))
         lines.append("")
-        for (one, other), by in self.told.items():
-            told = "does not tell" if by is None else "tells"
+        for (first, second), by in self.distinguished.items():
+            verdict = "does not tell" if by is None else "tells"
             end = "" if by is None else f" by ({measures.index(by) + 1})"
-            lines.append(f"  {told} {one} from {other}{end}")
+            lines.append(f"  {verdict} {first} from {second}{end}")
         return "\n".join(lines)
 
 
@@ -85,12 +87,12 @@ def check_planted(method: str, n: int = 24, seed: int = 0) -> PlantedCheck:
     """Runs a method on every planted model.
 
     Args:
-        method: of `CHECKS`.
-        n: images of squares; ten times as many for what has to be trained first.
-        seed: of the images.
+        method: one of `CHECKS`.
+        n: number of images of squares; ten times as many for a method that has to be trained.
+        seed: seed of the images.
 
     Raises:
-        InputError: no such method, or no images.
+        InputError: the method is unknown, or `n` is below 1.
     """
     if method not in CHECKS:
         raise InputError(f"expected a method ({', '.join(CHECKS)}), got {method!r}")

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from ..engine import VLM
 
 _NOTHING = 1e-3
-"""Of the logit itself (of a share: absolute): rounding leaves a millionth of it in every token."""
+"""Relative to the logit (for a share, absolute); rounding leaves a millionth in every token."""
 
 
 def measure_maps(method: Method, vlm: VLM, samples: Sequence[Sample]) -> Measured:
-    """Of maps of the first word's logit, at the best layer of each measure: how many are not zero,
-    their positive mass on the object, and whether their largest token lies on it (of equal ones the
-    share that does)."""
+    """Measures maps of the first word's logit, each at its best layer: how many are not zero, their
+    positive mass on the object, and whether their largest token is on it (of equal ones, the share
+    that is)."""
     mean = fill.mean(vlm, samples)
     layers = method.layers_of(vlm)
     inside: list[list[float]] = [[] for _ in layers]
@@ -33,14 +33,14 @@ def measure_maps(method: Method, vlm: VLM, samples: Sequence[Sample]) -> Measure
         image = ImageTokens(run)
         obj = list(object_sets(image, [sample.objects[0].mask])["object"])
         target = vlm.tokenizer.encode(sample.objects[0].name)[-1]
-        # The model is sure: of its log-probability there is no slope left.
+        # The model is certain, so its log-probability has no slope left.
         goal = resolve(run, Target.token(target, "logit"))
         least = _NOTHING * (1.0 if method.unit == "share" else abs(goal.value))
         for number, layer in enumerate(layers):
             positive = np.maximum(method(run, goal, layer=layer, fill=mean).values, 0.0)
             if positive.sum() > least:
                 inside[number].append(float(positive[obj].sum() / positive.sum()))
-                # Equal but for rounding.
+                # Ties up to rounding.
                 largest = np.flatnonzero(positive > positive.max() * (1 - _NOTHING))
                 peaks[number].append(float(np.isin(largest, obj).mean()))
     return {
@@ -50,5 +50,5 @@ def measure_maps(method: Method, vlm: VLM, samples: Sequence[Sample]) -> Measure
     }
 
 
-def _best(found: list[list[float]]) -> float | None:
-    return max((float(np.mean(values)) for values in found if values), default=None)
+def _best(by_layer: list[list[float]]) -> float | None:
+    return max((float(np.mean(values)) for values in by_layer if values), default=None)

@@ -1,4 +1,4 @@
-"""Fingerprints of samples, kept in the run directory so that going on does not read all data."""
+"""Fingerprints of samples, stored in the run directory so that resuming does not read all data."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Prints:
 
     Attributes:
         texts: in the order of the samples.
-        source: the data source's own fingerprint; None where it has none.
+        source: the data source's own fingerprint; None if it has none.
         kept: taken from the run directory, so that each sample is checked when it is read.
-        contents: what the data holds; None where a run directory of before does not say.
+        contents: what the data holds; None if an older run directory does not record it.
     """
 
     texts: tuple[str, ...]
@@ -38,7 +38,7 @@ class Prints:
 
     @property
     def file(self) -> bytes:
-        """What is kept in the run directory."""
+        """The content of the file in the run directory."""
         facts: dict[str, object] = {"source": self.source, "samples": list(self.texts)}
         if self.contents is not None:
             facts["contents"] = self.contents.as_json()
@@ -46,11 +46,11 @@ class Prints:
 
     @property
     def unreadable(self) -> list[int]:
-        """The samples that cannot be read."""
+        """The indices of the samples that cannot be read."""
         return [i for i, text in enumerate(self.texts) if text.startswith(_UNREADABLE)]
 
     def expected(self, index: int) -> str | None:
-        """The fingerprint that sample `index` must have when it is read again."""
+        """Returns the fingerprint that sample `index` must have when it is read again."""
         return self.texts[index] if self.kept else None
 
 
@@ -60,22 +60,25 @@ def prints_of(
     asked: Callable[[Sample], Mapping[str, int]] = lambda sample: {},
     show: Callable[[int, int, str], None] = lambda done, total, what: None,
 ) -> Prints:
-    """Fingerprints of all samples: those kept in `out` if they are of this data source.
+    """Returns fingerprints of all samples, from `out` if it holds those of this data source.
 
-    A source's own fingerprint (`samples.fingerprint`, where there is one) sees names and sizes of
-    images, and is there at once; fingerprints of samples see every pixel, and read everything.
+    A source's own fingerprint (`samples.fingerprint`, if it has one) depends on names and sizes of
+    images and is available at once; fingerprints of samples depend on every pixel, and read
+    everything.
 
     Args:
-        asked: what a study can ask of a sample, counted by its own names.
-        show: is called with the samples that were read, their number, and the last one's id.
+        samples: the samples.
+        out: the run directory.
+        asked: what a study can ask about a sample, counted by its own names.
+        show: called with the number of samples read, their total, and the last one's id.
     """
     source = getattr(samples, "fingerprint", None)
     kept = _kept(out / SAMPLES, source, len(samples)) if source is not None else None
     if kept is not None:
         return kept
     contents = Contents()
-    for one in getattr(samples, "skipped", ()):
-        contents.skip(one)
+    for skipped in getattr(samples, "skipped", ()):
+        contents.skip(skipped)
     texts: list[str] = []
     for index in range(len(samples)):
         label = f"sample {index}"
@@ -85,7 +88,7 @@ def prints_of(
             texts.append(sample_fingerprint(sample))
             contents.add(sample, asked(sample))
         except Exception as error:
-            # Evaluating it will fail as well and leave a row that says why.
+            # Evaluating it will fail as well and leave a row with the error.
             texts[index:] = [unreadable(error)]
             contents.unreadable(one_line(error))
         show(index + 1, len(samples), label)
@@ -93,22 +96,22 @@ def prints_of(
 
 
 def unreadable(error: Exception) -> str:
-    """What stands in place of the fingerprint of a sample that cannot be read."""
+    """Returns the entry in place of the fingerprint of a sample that cannot be read."""
     return f"{_UNREADABLE}{one_line(error)}"
 
 
 def sample_fingerprint(sample: Sample) -> str:
-    """A hash of whatever of a sample a study can see.
+    """Returns a hash of everything in a sample that a study can see.
 
     Raises:
-        InputError: what is no sample.
+        InputError: `sample` is not a sample.
     """
     if not isinstance(sample, Sample):
         raise InputError(
             f"expected a retinoscope.data.Sample, got {shown(sample)}: retinoscope.data.folder "
             "makes samples of images"
         )
-    seen: dict[str, object] = {
+    facts: dict[str, object] = {
         "id": sample.id,
         "image": fingerprint_array(np.asarray(sample.image)),
         "mode": sample.image.mode,
@@ -116,12 +119,12 @@ def sample_fingerprint(sample: Sample) -> str:
         "questions": [[q.question, q.answer, q.kind, q.about] for q in sample.questions],
     }
     if sample.others:
-        seen["others"] = _objects(sample.others)
+        facts["others"] = _objects(sample.others)
     if sample.ignore is not None:
-        seen["ignore"] = fingerprint_array(np.asarray(sample.ignore))
+        facts["ignore"] = fingerprint_array(np.asarray(sample.ignore))
     if sample.attention:
-        seen["attention"] = [_gaze(one) for one in sample.attention]
-    return fingerprint_json(seen)
+        facts["attention"] = [_gaze(gaze) for gaze in sample.attention]
+    return fingerprint_json(facts)
 
 
 def _gaze(gaze: Gaze) -> list[object]:
@@ -142,7 +145,7 @@ def _objects(objects: Sequence[Object]) -> list[list[str | None]]:
 
 @dataclass(frozen=True, eq=False)
 class Readable(Sequence[Sample]):
-    """Those of `samples` whose fingerprint could be taken."""
+    """The `samples` whose fingerprint could be taken."""
 
     samples: Sequence[Sample]
     prints: Sequence[str] = field(repr=False)
@@ -166,10 +169,10 @@ class Readable(Sequence[Sample]):
         return self.samples[self._places[index]]
 
     def checked(self) -> Iterator[tuple[int, Sample]]:
-        """Each sample behind its number among all, as it was when the run was started.
+        """Yields each sample with its index among all, checked to be unchanged.
 
         Raises:
-            StudyError: one is not.
+            StudyError: a sample has changed since the run was started.
         """
         for place in self._places:
             try:
@@ -183,7 +186,7 @@ class Readable(Sequence[Sample]):
 
 
 def changed(index: int) -> StudyError:
-    """Says that a sample is another one than before."""
+    """Returns the error for a sample that has changed."""
     return StudyError(
         f"sample {index} is not what it was when the run was started: restore the data, or give "
         "another output folder"
@@ -194,10 +197,10 @@ def _kept(file: Path, source: str, n: int) -> Prints | None:
     try:
         facts = json.loads(file.read_bytes())
         texts = facts["samples"] if facts["source"] == source else []
-        told = facts.get("contents")
-        contents = None if told is None else Contents.from_json(told)
+        stored = facts.get("contents")
+        contents = None if stored is None else Contents.from_json(stored)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        # Nothing is lost without it: the samples are read once more.
+        # Nothing is lost: the samples are read once more.
         return None
     right = len(texts) == n and all(isinstance(text, str) for text in texts)
     return Prints(tuple(texts), source, True, contents) if right else None

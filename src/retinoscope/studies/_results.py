@@ -21,11 +21,11 @@ EXAMPLES = "examples.json"
 
 @dataclass(frozen=True)
 class Results:
-    """What a study found. Everything is read from `path`; nothing needs the model.
+    """The results of a study, read from `path`; nothing needs the model.
 
-    `manifest` says what was run, `table` holds one row per sample and condition, `summary()` the
-    shares with their intervals, `examples()` a few pictures. Only `table` (and `to_frame`) holds
-    all rows in memory; `scan` is for runs of tens of millions of them.
+    `manifest` records what was run, `table` holds one row per sample and condition, `summary()` the
+    shares with their intervals, `examples()` a few pictures. Only `table` (and `to_frame`) loads
+    all rows into memory; `scan` is for runs of tens of millions of them.
     """
 
     path: Path
@@ -36,7 +36,7 @@ class Results:
 
     @property
     def study(self) -> str:
-        """Its name: "ablation", "lens", "knockout", "flow", "look", "alignment" and so on."""
+        """Name of the study: "ablation", "lens", "knockout", "flow", "look", "alignment" etc."""
         return str(self.manifest["study"])
 
     @cached_property
@@ -59,11 +59,11 @@ class Results:
 
     @property
     def n_rows(self) -> int:
-        """Rows of the table."""
+        """Number of rows of the table."""
         return self.scan.num_rows
 
     def to_frame(self) -> pa.Table:
-        """The same as `table`; `.to_pandas()` of it gives a pandas frame."""
+        """As `table`; its `.to_pandas()` returns a pandas frame."""
         return self.table
 
     def summary(self) -> pa.Table:
@@ -72,7 +72,7 @@ class Results:
 
     @cached_property
     def _summary(self) -> pa.Table:
-        # A bootstrap per row takes seconds on a large run, and a report asks more than once.
+        # Cached: a bootstrap per row takes seconds on a large run, and a report asks repeatedly.
         with evaluating(self.path):
             return summaries_of(self.study)[0].over(self.scan, columns_of(self.study))
 
@@ -88,7 +88,7 @@ class Results:
             return {name: table.over(self.scan, kinds) for name, table in tables.items()}
 
     def errors(self) -> list[tuple[str, str]]:
-        """Sample and message of what failed: whole samples, and single items of samples."""
+        """Returns sample and message of all errors: of whole samples, and of their items."""
         return self._errors
 
     @cached_property
@@ -101,7 +101,7 @@ class Results:
 
     @cached_property
     def unknown_words(self) -> tuple[int, tuple[str, ...]]:
-        """How many questions hold words that the model's tokenizer does not know, and these words.
+        """Number of questions with words unknown to the model's tokenizer, and these words.
 
         Raises:
             InputError: the study is not finished, or its file is damaged.
@@ -117,17 +117,17 @@ class Results:
             raise InputError(
                 f"{self.path}: column {UNKNOWN!r}: expected texts, got {kind}: restore the file"
             )
-        found = {
+        unknown = {
             (row["sample"], row["question"]): row[UNKNOWN]
             for table in self.scan.tables(["sample", "question", UNKNOWN])
             for row in table.filter(table[UNKNOWN].is_valid()).to_pylist()
         }
-        words = dict.fromkeys(word for text in found.values() for word in text.split(", "))
-        return len(found), tuple(words)
+        words = dict.fromkeys(word for text in unknown.values() for word in text.split(", "))
+        return len(unknown), tuple(words)
 
     @cached_property
     def incomplete(self) -> tuple[int, int]:
-        """How many rows rest on integrated gradients that do not add up, and on any at all.
+        """Number of rows whose integrated gradients do not add up, and of rows with any at all.
 
         The bound is that of `retinoscope.tokens.COMPLETE`.
 
@@ -147,7 +147,7 @@ class Results:
         return sum(map(incomplete, errors)), len(errors)
 
     def failures(self) -> list[tuple[str, str]]:
-        """Sample and message of the samples that failed as a whole."""
+        """Returns sample and message of the samples that failed as a whole."""
         from ._survival import failed_rows
 
         return [
@@ -158,23 +158,23 @@ class Results:
 
     @cached_property
     def n_samples(self) -> int:
-        """Samples that were asked about; the others had nothing to ask about (or did not fit)."""
-        found: set[str] = set()
+        """Number of samples that were asked about; the others offered nothing to ask about."""
+        names: set[str] = set()
         for table in self.scan.tables(["sample"]):
-            found.update(table["sample"].unique().to_pylist())
-        return len(found)
+            names.update(table["sample"].unique().to_pylist())
+        return len(names)
 
     def examples(self) -> list[dict[str, Json]]:
-        """Pictures for a report; `image` is a file name relative to `path`."""
+        """Returns pictures for a report; `image` is a file name relative to `path`."""
         file = self.path / EXAMPLES
         return examples_in(file) if file.exists() else []
 
 
 def open_results(path: str | Path) -> Results:
-    """The results of a finished study.
+    """Opens the results of a finished study.
 
     Raises:
-        InputError: `path` is no run directory of a study, or the study is not finished.
+        InputError: `path` is not a study's run directory, or the study is not finished.
     """
     results = Results(arguments.path(path, "a run directory"))
     if results.study not in STUDIES:

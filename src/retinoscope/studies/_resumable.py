@@ -1,4 +1,4 @@
-"""The loop of every study: units with keys, evaluated, counted, written, and gone on with."""
+"""The loop of every study: units are keyed, evaluated, counted and written, and can be resumed."""
 
 from __future__ import annotations
 
@@ -23,43 +23,44 @@ from ._survival import Failures
 
 
 class Resumable(Surveying):
-    """A study's units, and what becomes of them in a run directory."""
+    """A study's units and their evaluation in a run directory."""
 
     max_failures: float
     schema: ClassVar[int]
 
     def units(self, prints: Prints) -> Sequence[Unit]:
-        """What is evaluated and written as a whole, in the order of the results: the samples.
+        """Returns what is evaluated and written as a whole, in the order of the results.
 
-        A study whose unit is another names those, and the samples that cannot be read.
+        By default the samples. A study with other units returns those, and the samples that cannot
+        be read.
         """
         return range(len(prints.texts))
 
     def measure(self, readable: Readable) -> Any:
-        """What is measured once over all samples; small, and sent to all workers."""
+        """Measures something once over all samples; small, and sent to all workers."""
         return None
 
     @abstractmethod
     def context(self, readable: Readable, measured: Any) -> Any:
-        """What all units share; `measured` is what `measure` gave, in whatever process."""
+        """Returns what all units share; `measured` is the result of `measure`."""
 
     @abstractmethod
     def outcomes(
         self, context: Any, expected: Mapping[Unit, str | None], tell: Tell
     ) -> Generator[tuple[Unit, Outcome], None, None]:
-        """The outcome of each unit, in this process; see `Executor`."""
+        """Yields the outcome of each unit, in this process; see `Executor`."""
 
     @abstractmethod
     def studied(self) -> Sequence[object]:
-        """The models whose rows these are; they must not change while the study runs."""
+        """Returns the studied models, which must not change while the study runs."""
 
     @abstractmethod
     def _manifest(self, data: str) -> dict[str, Json]:
-        """What is run; `data` is the data set's fingerprint."""
+        """Returns the run's manifest; `data` is the data set's fingerprint."""
 
     @abstractmethod
     def _key(self, manifest: Mapping[str, Json], unit: Unit, prints: Sequence[str]) -> str:
-        """A hash of whatever a unit's rows depend on."""
+        """Returns a hash of everything that a unit's rows depend on."""
 
     def _run(
         self,
@@ -73,8 +74,8 @@ class Resumable(Surveying):
         unchanged = Unchanged(self.studied())
         manifest = self._manifest(fingerprint_json(prints.texts))
         if prints.contents is not None:
-            told = prints.contents.as_json()
-            manifest["data"] = {**cast("dict[str, Json]", manifest["data"]), "contents": told}
+            stored = prints.contents.as_json()
+            manifest["data"] = {**cast("dict[str, Json]", manifest["data"]), "contents": stored}
         keys = {unit: self._key(manifest, unit, prints.texts) for unit in self.units(prints)}
         with (
             warnings.catch_warnings(),
@@ -83,8 +84,8 @@ class Resumable(Surveying):
                 out, manifest, schema=self.schema, order=list(keys.values())
             ) as directory,
         ):
-            # The rows say which words a model does not know and how far integrated gradients are
-            # from adding up; one warning a question says no more.
+            # The rows record the words that a model does not know and the errors of integrated
+            # gradients; a warning per question adds nothing.
             warnings.simplefilter("ignore", UnknownWordsWarning)
             warnings.simplefilter("ignore", IntegrationWarning)
             if prints.source is not None and not prints.kept:
@@ -95,7 +96,7 @@ class Resumable(Surveying):
             )
             directory.finish()
             self._finish(directory, readable)
-            # Inside, so that a run that found nothing takes back its claim.
+            # Inside the block, so that a run that found nothing gives up its directory.
             results = Results(out)
             self._refuse_if_nothing_worked(results)
         return results
@@ -107,9 +108,9 @@ class Resumable(Surveying):
         prints: Prints,
         retry_failed: bool,
     ) -> Failures:
-        """What earlier sessions counted; with `retry_failed` their failures are forgotten.
+        """Returns the failures of earlier sessions; with `retry_failed` they are forgotten.
 
-        Samples that are no unit have not failed.
+        Samples that are not units have not failed.
         """
         others = len(prints.texts) - sum(isinstance(unit, int) for unit in keys)
         failures = Failures(self.max_failures, others)
@@ -148,8 +149,8 @@ class Resumable(Surveying):
             show(done, total, what)
 
         tell("preparing")
-        found = (executor or Serial()).outcomes(self, readable, expected, tell)
-        with closing(found) as outcomes:
+        evaluated = (executor or Serial()).outcomes(self, readable, expected, tell)
+        with closing(evaluated) as outcomes:
             for unit, outcome in outcomes:
                 unchanged.check()
                 for number, example in enumerate(outcome.examples):
@@ -162,7 +163,7 @@ class Resumable(Surveying):
                 failures.add(keys[unit], outcome.error)
 
     def _finish(self, directory: RunDirectory, readable: Readable) -> None:
-        """Writes what is made of all units together."""
+        """Writes what is made from all units together."""
         files = sorted((directory.path / "examples").glob("*.json"))
         merged = [json.loads(file.read_text("utf-8")) for file in files]
         text = json.dumps(merged, ensure_ascii=False, sort_keys=True) + "\n"
@@ -183,7 +184,7 @@ class Resumable(Surveying):
 
 
 def write_example(directory: RunDirectory, name: str, example: Example) -> None:
-    """Keeps a picture and its facts until the run is finished."""
+    """Stores a picture and its facts until the run is finished."""
     stem = f"examples/{name}"
     buffer = io.BytesIO()
     example.image.convert("RGB").save(buffer, format="PNG")

@@ -1,4 +1,4 @@
-"""Tables that show a summary of each run as it is."""
+"""Tables that show a summary of each run unchanged."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .runs import StudyRun
 def extra_tables(
     runs: Sequence[StudyRun], section: str, extra: str, caption: str
 ) -> tuple[Table, ...]:
-    """A further summary of each run that has it, as it is; `caption` follows the run's label."""
+    """Returns the tables of a further summary of each run that has it, captioned by run."""
     return tuple(
         whole_table(
             file_name(section, run.label, extra.replace("_", "-")), f"{run.label}: {caption}", rows

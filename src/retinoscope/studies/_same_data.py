@@ -15,7 +15,7 @@ from ._readable import Prints, prints_of, sample_fingerprint
 
 @dataclass(frozen=True, eq=False)
 class SameSamples(Sequence[Sample]):
-    """The samples that a run was made of. Made by `same_samples`."""
+    """The samples of an earlier run. Made by `same_samples`."""
 
     samples: Sequence[Sample]
     _prints: Prints = field(repr=False)
@@ -28,7 +28,7 @@ class SameSamples(Sequence[Sample]):
     @overload
     def __getitem__(self, index: slice) -> list[Sample]: ...
     def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
-        """Raises StudyError for a sample that changed since the run."""
+        """Raises StudyError for a sample that has changed since the run."""
         if isinstance(index, slice):
             return [self[place] for place in range(len(self))[index]]
         sample = self.samples[index]
@@ -39,20 +39,20 @@ class SameSamples(Sequence[Sample]):
 
 
 def same_samples(path: str | Path, samples: Sequence[Sample]) -> SameSamples:
-    """`samples`, checked to be those of the run directory `path`.
+    """Checks that `samples` are those of the run directory `path`.
 
-    Fingerprints that the run kept are compared with each sample as it is read; a run that kept
-    none has all its samples read once now.
+    If the run stored fingerprints, each sample is compared as it is read; otherwise all samples are
+    read once now.
 
     Raises:
-        InputError: other samples, or no run directory.
+        InputError: they are other samples, or `path` is not a run directory.
     """
     data = read_manifest(path)["data"]
-    wanted = data.get("fingerprint") if isinstance(data, dict) else data
+    expected = data.get("fingerprint") if isinstance(data, dict) else data
     count = data.get("samples") if isinstance(data, dict) else None
     if isinstance(count, int) and count != len(samples):
         raise InputError(f"expected the {count} samples of {path}, got {len(samples)}")
     prints = prints_of(samples, Path(path))
-    if fingerprint_json(prints.texts) != wanted:
+    if fingerprint_json(prints.texts) != expected:
         raise InputError(f"expected the samples that {path} was made of, got others")
     return SameSamples(samples, prints)

@@ -1,8 +1,8 @@
 """Token sets of one run as indices among the image's visual tokens, 0 to n - 1.
 
-Studies ask several prompts about one image; an index among the visual tokens means the same in all
-of them, a position of the decoder's input does not have to. One more index, n, is the position
-after the image, which the gradient sets of the released code can hold.
+Studies put several prompts to one image; an index among the visual tokens means the same in all of
+them, a position in the decoder's input may not. One more index, n, is the position after the image,
+which the released code's gradient sets can include.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Ranking(NamedTuple):
     """Visual tokens by attribution, the largest first.
 
     Attributes:
-        completeness: relative error of the integration; None where the rule has no such sum.
+        order: the tokens.
+        completeness: relative error of the integration; None if the rule has no such sum.
     """
 
     order: Indices
@@ -47,12 +48,12 @@ class ImageTokens:
         self.n = len(self._place)
 
     def indices(self, tokens: TokenSet) -> Indices:
-        """Sorted indices of the members of `tokens` that are visual tokens of this image."""
-        found = (self._place.get(position) for position in positions_of(tokens))
-        return tuple(sorted(index for index in found if index is not None))
+        """Returns sorted indices of those `tokens` that are visual tokens of this image."""
+        places = (self._place.get(position) for position in positions_of(tokens))
+        return tuple(sorted(place for place in places if place is not None))
 
     def tokens(self, indices: Iterable[int]) -> TokenSet:
-        """The token set of these indices."""
+        """Returns the token set of these indices."""
         chosen = tuple(indices)
         if self.n not in chosen:
             return self.run.image.at(chosen)
@@ -64,19 +65,19 @@ class ImageTokens:
         return self.run.image.covering(mask, min_cover=min_cover)
 
     def registers(self) -> Indices:
-        """Tokens whose norm is above mean + 2 standard deviations (Darcet et al. 2023)."""
+        """Returns tokens whose norm exceeds mean + 2 standard deviations (Darcet et al. 2023)."""
         return self.indices(registers(self.run, sigmas=2.0))
 
     def by_gradient(self, target: int, baseline: Fill, steps: int) -> Ranking:
-        """All visual tokens by their attribution to the logit of token `target`, largest first.
+        """Ranks all visual tokens by their attribution to the logit of token `target`.
 
         Integrated gradients from `baseline`, as in the paper, with the correct target token.
         """
-        found = integrated_gradients(self.run, target, baseline=baseline, steps=steps)
-        return Ranking(_descending(found.scores), found.completeness)
+        result = integrated_gradients(self.run, target, baseline=baseline, steps=steps)
+        return Ranking(_descending(result.scores), result.completeness)
 
     def by_released_gradient(self, target: int, baseline: Fill, steps: int) -> Ranking:
-        """The same as the released code ranks them: also index n, the position after the image."""
+        """As the released code ranks them, including index n, the position after the image."""
         return Ranking(_descending(released_scores(self.run, target, baseline, steps)), None)
 
     @cached_property
@@ -86,12 +87,12 @@ class ImageTokens:
 
     @property
     def grid(self) -> tuple[int, int] | None:
-        """Rows and columns, where the tokens have a grid."""
+        """Rows and columns, if the tokens have a grid."""
         return self.run.image.grid
 
     @property
     def positions(self) -> list[int]:
-        """Where each visual token stands in the decoder's sequence."""
+        """Position of each visual token in the decoder's sequence."""
         return list(self._place)
 
     @property
@@ -103,13 +104,13 @@ class ImageTokens:
 def object_sets(
     image: ImageTokens, masks: Sequence[np.ndarray], min_cover: float = 0.0
 ) -> dict[str, Indices]:
-    """The object's tokens (all `masks` together), and grown by one and by two rings.
+    """Returns the object's tokens (all `masks` together), and these grown by one and two rings.
 
     Raises:
-        InputError: if the masks are empty or no visual token covers them.
+        InputError: the masks are empty, or no visual token covers them.
     """
     if not masks or not any(np.asarray(mask).any() for mask in masks):
-        raise InputError("the object's mask is empty: leave the object out, or mend its mask")
+        raise InputError("the object's mask is empty: leave the object out, or fix its mask")
     mask = np.logical_or.reduce([np.asarray(mask, dtype=bool) for mask in masks])
     tokens = image.covering(mask, min_cover)
     if not len(tokens):
@@ -118,13 +119,13 @@ def object_sets(
             "the crop that the model sees, or min_cover is too high"
         )
     return {
-        name: image.indices(tokens.grow(one.rings) if one.rings else tokens)
-        for name, one in OBJECT_SETS.items()
+        name: image.indices(tokens.grow(named.rings) if named.rings else tokens)
+        for name, named in OBJECT_SETS.items()
     }
 
 
 def control_of(tokens: Indices, n: int, rng: np.random.Generator) -> Indices | None:
-    """As many random tokens outside `tokens`, or None where fewer than that are left."""
+    """Returns as many random tokens outside `tokens`, or None if fewer than that are left."""
     outside = np.setdiff1d(np.arange(n), np.asarray(tokens, dtype=int))
     if len(outside) < len(tokens):
         return None
@@ -132,7 +133,7 @@ def control_of(tokens: Indices, n: int, rng: np.random.Generator) -> Indices | N
 
 
 def as_indices(values: Sequence[int] | np.ndarray) -> Indices:
-    """Sorted Python integers: hashable, and equal sets compare equal."""
+    """Returns sorted Python integers: hashable, and comparable as sets."""
     return tuple(sorted(int(value) for value in values))
 
 
@@ -141,11 +142,11 @@ def _descending(scores: Float[Tensor, " token"]) -> Indices:
 
 
 def plain_boxes(boxes: Float[np.ndarray, "token 4"]) -> list[list[float | None]]:
-    """None in place of NaN (unplaced)."""
+    """Returns boxes as lists, with None in place of NaN (unplaced)."""
     values = np.asarray(boxes, dtype=float)
     return [[None if np.isnan(x) else float(x) for x in box] for box in values]
 
 
 def positions_of(tokens: TokenSet) -> list[int]:
-    """Positions as sorted integers."""
+    """Returns the positions as sorted integers."""
     return sorted(int(position) for position in tokens.positions)

@@ -1,4 +1,4 @@
-"""Masks laid on another image: a control for whatever is measured inside an object's mask."""
+"""Masks of another image: a control for whatever is measured inside an object's mask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ._study import rng_of
 
 
 def partners(n: int, seed: int) -> dict[int, int]:
-    """The image whose masks are laid on each: one step along a seeded random cycle."""
+    """Returns, for each image, the one whose masks it gets: the next on a seeded random cycle."""
     if n < 2:
         return {}
     order = rng_of(seed, "derangement").permutation(n).tolist()
@@ -23,11 +23,11 @@ def partners(n: int, seed: int) -> dict[int, int]:
 def other_mask(
     samples: Sequence[Sample], partner: int, item: int, sample: Sample, objects: PromptOptions
 ) -> np.ndarray | None:
-    """A mask of sample `partner`, scaled to this sample's size; None if it has none."""
+    """Returns a mask of sample `partner`, scaled to this sample's size; None if it has none."""
     try:
         other = samples[partner]
     except Exception:
-        # The partner cannot be read; it has an error row of its own.
+        # The partner cannot be read, and has an error row of its own.
         return None
     masks = [other.objects[i].mask for i in studied_objects(other, objects)]
     masks = [mask for mask in masks if mask.any()]

@@ -1,4 +1,4 @@
-"""The base of the studies: their options and models, and what becomes of one sample."""
+"""The base of the studies: their options and models, and the evaluation of one sample."""
 
 from __future__ import annotations
 
@@ -41,13 +41,12 @@ class Study(Resumable, Generic[Context]):
     Args:
         vlm: from `retinoscope.load`.
         samples: a sequence of `Sample`, read one at a time.
-        seed: of everything random (token sets, shuffles, noise).
-        n_examples: so many samples, the first ones, are kept as pictures for the report.
+        seed: seed of everything random (token sets, shuffles, noise).
+        n_examples: number of samples, from the first, that are kept as pictures for the report.
         exact: "incremental", or "reference" for one plain full forward pass per intervention, which
             gives the same tables.
-        max_failures: largest share of the samples that may fail as a whole; from 20 finished
-            samples on, more of them stop the run. It changes no row, and may differ when a run
-            goes on.
+        max_failures: largest share of the samples that may fail as a whole; checked from 20
+            finished samples on. It changes no row, and may differ when a run is resumed.
     """
 
     vlm: VLM
@@ -59,21 +58,21 @@ class Study(Resumable, Generic[Context]):
 
     columns: ClassVar[tuple[str, ...]]
     what: ClassVar[str] = "images"
-    """What its units are, in a message."""
+    """What its units are called in messages."""
     limits: ClassVar[Limits] = {}
     intervenes: ClassVar[bool] = True
     opens: ClassVar[bool] = False
-    """Whether `vlm` may also be what names a model, which the study opens itself."""
+    """Whether `vlm` may also be the name of a model, which the study opens itself."""
 
     def __post_init__(self) -> None:
         if not self.opens and isinstance(self.vlm, str | os.PathLike | Sequence):
             raise InputError(
-                f"expected a model of retinoscope.load, got {arguments.shown(self.vlm)}: load it "
-                "first, and give the samples behind it"
+                f"expected a model from retinoscope.load, got {arguments.shown(self.vlm)}: load it "
+                "first, and give the samples after it"
             )
         if isinstance(self.samples, str):
             raise InputError(
-                f"expected samples, got {self.samples!r}: rs.sources.open_source opens them"
+                f"expected samples, got {self.samples!r}: open them with rs.sources.open_source"
             )
         arguments.listed(self.samples, "samples")
         arguments.checked_fields(self)
@@ -90,7 +89,7 @@ class Study(Resumable, Generic[Context]):
             if value is not None:
                 arguments.number(value, name, least, most)
         self._check()
-        if not any(one is None or isinstance(one, str | os.PathLike) for one in self._given()):
+        if not any(m is None or isinstance(m, str | os.PathLike) for m in self._given()):
             self._check_model()
 
     def run(
@@ -102,37 +101,39 @@ class Study(Resumable, Generic[Context]):
         retry_failed: bool = False,
         survey: Prints | None = None,
     ) -> Results:
-        """Runs the study, or goes on with it, in the run directory `out`.
+        """Runs the study in the run directory `out`, or resumes it there.
 
         A sample (or another of its `units`) that fails becomes one row with its error; the others
-        go on. A sample that has nothing to ask about (no object within the bounds, no fitting
-        question) has no rows. SIGTERM and SIGHUP end it as Ctrl-C does: what is finished is kept.
+        continue. A sample that has nothing to ask about (no object within the bounds, no fitting
+        question) has no rows. SIGTERM and SIGHUP end it as Ctrl-C does: finished work is kept.
 
         Args:
+            out: the run directory.
+            progress: called after each unit.
             executor: where units are evaluated; by default in this process.
             retry_failed: evaluate units again that failed before.
-            survey: what `survey` found in the same samples; otherwise they are read once here.
+            survey: result of `survey` for the same samples; otherwise they are read once here.
 
         Raises:
-            InputError: no samples, nothing to ask about in any of them, or `out` holds something
-                else (another study, other options).
+            InputError: there are no samples, nothing to ask about in any of them, or `out` holds
+                something else (another study, other options).
             StudyError: the disk is full, too many samples failed (`max_failures`) or all of them,
-                or the data or the model changed since the run was started.
+                or the data or the model has changed since the run was started.
         """
         folder = arguments.path(out, "a run directory")
         if self.vlm is None:
-            raise InputError("expected a model of retinoscope.load, got None: load it first")
+            raise InputError("expected a model from retinoscope.load, got None: load it first")
         self._check_model()
         prints = self.survey(folder) if survey is None else survey
         study = self.fitted(prints)._placed(folder)
         return study._run(folder, prints, progress, executor, retry_failed)
 
     def context(self, readable: Readable, measured: Any) -> Context:
-        """What all samples share: fill vectors, answers' ids, a second model.
+        """Returns what all samples share: fill vectors, answers' ids, a second model.
 
         Args:
             readable: the samples that can be read; the others have a row with their error.
-            measured: what `measure` gave, in this process or in another.
+            measured: result of `measure`, from this process or another.
         """
         return self._prepare(readable)
 
@@ -143,13 +144,15 @@ class Study(Resumable, Generic[Context]):
             yield unit, self.evaluate(context, unit, fingerprint)
 
     def evaluate(self, context: Context, unit: Unit, expected: str | None = None) -> Outcome:
-        """The outcome of one unit.
+        """Returns the outcome of one unit.
 
         Args:
+            context: from `context`.
+            unit: the unit.
             expected: the fingerprint that a sample must have.
 
         Raises:
-            StudyError: the sample has another one.
+            StudyError: the sample has another fingerprint.
         """
         if isinstance(unit, int):
             return self._evaluate_sample(context, unit, expected)
@@ -159,16 +162,16 @@ class Study(Resumable, Generic[Context]):
             return self.failed(str(unit), error)
 
     def _evaluate_sample(self, context: Context, index: int, expected: str | None) -> Outcome:
-        sample, found, unread = None, None, None
+        sample, fingerprint, unread = None, None, None
         try:
             sample = self.samples[index]
             if expected is not None:
-                found = sample_fingerprint(sample)
-                # What cannot be asked could not be read in the survey either.
+                fingerprint = sample_fingerprint(sample)
+                # A sample for which `asks` fails counts as unreadable, as in the survey.
                 self.asks(sample)
         except Exception as error:
-            unread, found = error, unreadable(error)
-        if expected is not None and found != expected:
+            unread, fingerprint = error, unreadable(error)
+        if expected is not None and fingerprint != expected:
             raise changed(index)
         if sample is None or unread is not None:
             assert unread is not None
@@ -176,70 +179,71 @@ class Study(Resumable, Generic[Context]):
         try:
             rows, examples = self._rows(context, index, sample, keep=index < self.n_examples)
         except Exception as error:
-            # One bad image must not cost the others; Ctrl-C is no Exception and ends the study.
+            # One bad image must not cost the others; Ctrl-C is not an Exception and ends the study.
             return self.failed(sample.id, error)
         return Outcome(sample.id, self._full(rows), examples)
 
     def failed(self, label: str, error: Exception) -> Outcome:
-        """The outcome of a unit that failed as a whole: one row with the error."""
+        """Returns the outcome of a unit that failed as a whole: one row with the error."""
         if is_out_of_memory(error):
             free_memory()
         text = one_line(error)
         return Outcome(label, self._full([{"sample": label, "error": text}]), [], text)
 
     def _prepare(self, readable: Sequence[Sample]) -> Context:
-        """As `context`, of a study that measures nothing over all samples."""
+        """As `context`, for a study that measures nothing over all samples."""
         raise NotImplementedError("a study defines _prepare, or measure and context")
 
     @abstractmethod
     def _rows(
         self, context: Context, index: int, sample: Sample, keep: bool
     ) -> tuple[Rows, list[Example]]:
-        """The rows of one sample, and pictures of it if `keep`."""
+        """Returns the rows of one sample, and pictures of it if `keep`."""
 
     def _evaluate_unit(self, context: Context, unit: Unit) -> Outcome:
-        """The outcome of a unit that is no sample."""
-        raise NotImplementedError("a study that names such units evaluates them")
+        """Returns the outcome of a unit that is not a sample."""
+        raise NotImplementedError("a study with units other than samples evaluates them itself")
 
     def _given(self) -> Sequence[object]:
-        """The models as they were given: objects, names of models, or None for one to come."""
+        """Returns the models as given: objects, names, or None for one that comes later."""
         return (self.vlm,)
 
     def _check(self) -> None:
-        """Refuses options that no model and no data could make work."""
+        """Refuses options that cannot work with any model and data."""
 
     def _check_model(self) -> None:
         """Refuses options that cannot work with this model, before anything is written.
 
-        Asked where the study is made, if its models are there, and again when it is run.
+        Called when the study is made, if its models are given, and again when it is run.
         """
 
     def studied(self) -> Sequence[Any]:
         return (self.vlm,)
 
     def _placed(self, out: Path) -> Self:
-        """The study as it works in its run directory."""
+        """Returns the study, adapted to its run directory."""
         return self
 
     def _parameters(self) -> dict[str, object]:
-        """The options as they are recorded; they are part of the run's identity."""
+        """Returns the options as they are recorded, as part of the run's identity."""
         common = ("vlm", "samples", "seed", "max_failures")
         return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in common}
 
     def _depends_on(self, index: Any, prints: Sequence[str], data: str) -> object:
-        """What the rows of a sample, or of another unit, depend on besides itself.
+        """Returns what the rows of a sample, or of another unit, depend on besides itself.
 
         Args:
-            index: of the sample, or the unit.
+            index: index of the sample, or the unit.
+            prints: the samples' fingerprints.
             data: the data set's fingerprint.
         """
         return None
 
     def _manifest(self, data: str) -> dict[str, Json]:
         name, fingerprint, dtype, device = describe_together(self.studied())
-        # The viewer opens the images again; of `data` only the fingerprint tells runs apart.
+        # The viewer opens the images again; only the fingerprint of `data` identifies the run.
         source = source_of(self.samples)
-        told = {} if source is None else {"source": source}
+        source_entry = {} if source is None else {"source": source}
         return new_manifest(
             study=self.name,
             parameters=self._parameters(),
@@ -249,7 +253,7 @@ class Study(Resumable, Generic[Context]):
                 "fingerprint": data,
                 "samples": len(self.samples),
             }
-            | told,
+            | source_entry,
             seeds={"study": self.seed},
             dtype=dtype,
             device=device,
@@ -279,10 +283,10 @@ class Study(Resumable, Generic[Context]):
 
 
 def rng_of(seed: int, *names: str) -> np.random.Generator:
-    """A generator that depends on the seed and on names only, not on what ran before."""
+    """Returns a generator that depends only on the seed and the names, not on what ran before."""
     return np.random.default_rng([seed, *(zlib.crc32(name.encode()) for name in names)])
 
 
 def seed_of(seed: int, *names: str) -> int:
-    """As `rng_of`, as one number for functions that take a seed."""
+    """As `rng_of`, but one number, for functions that take a seed."""
     return int(rng_of(seed, *names).integers(2**31))

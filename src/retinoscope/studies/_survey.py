@@ -1,4 +1,4 @@
-"""What a study needs of its data, and what the data has for it."""
+"""What a study needs from its data, and what the data has for it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._readable import Prints, Readable, prints_of
 
 
 class Surveying(ABC):
-    """A study before its model is loaded: its samples are read once, and held against its needs."""
+    """A study before its model is loaded: reads its samples once, and checks that they suffice."""
 
     samples: Sequence[Sample]
     name: ClassVar[str]
@@ -24,10 +24,10 @@ class Surveying(ABC):
     uses: ClassVar[tuple[Need, ...]]
 
     def survey(self, out: str | Path, progress: Progress | None = None) -> Prints:
-        """Reads all samples once, or what `out` keeps of them; needs no model.
+        """Reads all samples once, or the stored survey in `out`; needs no model.
 
         Raises:
-            InputError: no samples, or none that can be read.
+            InputError: there are no samples, or none that can be read.
         """
         if not len(self.samples):
             raise InputError(
@@ -45,16 +45,16 @@ class Surveying(ABC):
 
     @abstractmethod
     def asks(self, sample: Sample) -> Mapping[str, int]:
-        """How much of a sample each of `uses` can use; needs no model.
+        """Counts what each of `uses` can use of a sample; needs no model.
 
-        What the options leave out is not among them.
+        Uses that the options exclude are not included.
         """
 
     def fitted(self, prints: Prints) -> Self:
-        """The study as far as its data allows it; needs no model.
+        """Returns the study as far as its data allows it; needs no model.
 
         Raises:
-            InputError: nothing of it can be run; says what the data holds and what adds the rest.
+            InputError: nothing of it can be run; says what the data has and how to add the rest.
         """
         contents = prints.contents
         if contents is None:
@@ -62,10 +62,10 @@ class Surveying(ABC):
         met, _ = fitting(self.uses, contents)
         if not met:
             refuse(self.name, self.needs, self.uses, contents, source_name(self.samples))
-        return self._instead() if all(one.instead for one in met) else self
+        return self._instead() if all(need.instead for need in met) else self
 
-    def told(self, prints: Prints) -> list[str]:
-        """What the data offers to the study, what it does not, and what was left out of it."""
+    def data_lines(self, prints: Prints) -> list[str]:
+        """Returns lines on what the data offers to the study, what it lacks, and what is unused."""
         contents, name = prints.contents, source_name(self.samples)
         if contents is None:
             return []
@@ -73,11 +73,11 @@ class Surveying(ABC):
         return [
             f"data: {name}, {contents.line}",
             *(f"  {line}" for line in contents.left_out),
-            *(f"  {one.gives}" for one in met if one.instead),
-            # Where nothing is met, the refusal says it all.
+            *(f"  {need.gives}" for need in met if need.instead),
+            # If nothing is met, the refusal says it all.
             *(f"  {line}" for line in missing_lines(missing if met else (), contents, name)),
         ]
 
     def _instead(self) -> Self:
-        """The study with what it asks where the data has nothing better."""
+        """Returns the study with its makeshift, for data that has nothing better."""
         return self

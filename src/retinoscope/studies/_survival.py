@@ -11,7 +11,7 @@ from ..errors import StudyError
 from ..store import RunDirectory
 
 FROM_SAMPLES = 20
-"""Fewer finished samples than this say nothing about a share."""
+"""Minimum number of finished samples for a meaningful share."""
 
 
 @dataclass
@@ -20,8 +20,8 @@ class Failures:
 
     Attributes:
         most: the largest share of the finished samples that may fail.
-        finished: samples so far.
-        keys: of the failed ones.
+        finished: number of finished samples.
+        keys: keys of the failed ones.
         first: error of one of them.
     """
 
@@ -60,12 +60,12 @@ class Failures:
         raise StudyError(
             f"{len(self.keys)} of the first {self.finished} samples failed, which is more than "
             f"max_failures ({self.most:g}) allows; one error: {self.first}; what is finished is "
-            "kept: mend the cause and try the failed ones again (retry_failed), or allow more"
+            "kept: fix the cause and try the failed ones again (retry_failed), or allow more"
         )
 
 
 def failed_rows(table: pa.Table) -> pa.Table:
-    """The rows of samples that failed as a whole: an error that is about no item of a sample."""
+    """Returns the rows of samples that failed as a whole: errors that are not about an item."""
     if "error" not in table.column_names:
         return table.slice(0, 0)
     failed = table.filter(table["error"].is_valid())

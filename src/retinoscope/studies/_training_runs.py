@@ -1,4 +1,4 @@
-"""Models that were trained several times for one objective: estimates over images and seeds."""
+"""Models trained several times for one objective: estimates over images and seeds."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 Draws = Float[np.ndarray, " draw"]
 
 RUN_COLUMNS: Columns = {"objective": TEXT, "training_seed": WHOLE}
-"""Which training run a row's model is; empty of a model that is none."""
+"""The training run of a row's model; empty for a model without one."""
 KINDS: Columns = {
     "against": TEXT,
     **columns(NUMBER, "value value_low value_high difference difference_low difference_high paper"),
     **columns(WHOLE, "seeds images"),
     "method_of_interval": TEXT,
 }
-"""The columns of `compared`, and the paper's number."""
+"""Columns of `compared`, and the paper's number."""
 
 
 def run_columns(encoder: Encoder) -> dict[str, Scalar]:
-    """`RUN_COLUMNS` of an encoder."""
+    """Returns `RUN_COLUMNS` of an encoder."""
     run = encoder.training
     values = (None, None) if run is None else (run.objective, run.seed)
     return dict(zip(RUN_COLUMNS, values, strict=True))
@@ -44,8 +44,9 @@ class TrainingRuns:
     """A measure of one objective by seed, on the same images.
 
     Attributes:
-        values: of all images.
-        draws: of each resample of the images.
+        values: by seed, over all images.
+        draws: by seed, for each resample of the images.
+        n_images: number of images.
     """
 
     values: Mapping[int, float]
@@ -56,15 +57,15 @@ class TrainingRuns:
     def of(
         cls, rows: pl.DataFrame, measured: Callable[[pl.DataFrame], tuple[float, Draws]]
     ) -> TrainingRuns:
-        """The value and the draws that `measured` makes of each seed's rows."""
+        """Computes value and draws from each seed's rows by `measured`."""
         runs = rows.partition_by("training_seed", maintain_order=True, as_dict=True)
-        found = {seed: measured(some) for (seed,), some in runs.items()}
-        values = {seed: value for seed, (value, _) in found.items()}
-        draws = {seed: draws for seed, (_, draws) in found.items()}
+        results = {seed: measured(some) for (seed,), some in runs.items()}
+        values = {seed: value for seed, (value, _) in results.items()}
+        draws = {seed: draws for seed, (_, draws) in results.items()}
         return cls(values, draws, rows["sample"].n_unique())
 
     def interval(self, minus: TrainingRuns | None = None) -> Interval | None:
-        """The mean over seeds, or its difference over the seeds that both have; None without."""
+        """Returns the mean over seeds, or its difference over common seeds; None without seeds."""
         seeds = [seed for seed in self.values if minus is None or seed in minus.values]
         if not seeds:
             return None
@@ -82,24 +83,25 @@ def compared(
     names: tuple[str, ...],
     reference: Callable[[str], str | None],
 ) -> Iterator[Record]:
-    """A record for each of `runs`: its value and the difference from another objective's.
+    """Yields a record for each of `runs`: its value and the difference from another objective's.
 
     Args:
-        names: the columns of the keys of `runs`; the first one is the objective.
-        reference: the objective that one is compared with.
+        runs: the runs by key.
+        names: the columns of the keys of `runs`; the first is the objective.
+        reference: returns the objective with which one is compared.
     """
-    for key, own in runs.items():
-        interval = own.interval()
+    for key, run in runs.items():
+        interval = run.interval()
         assert interval is not None
         record: Record = dict(zip(names, key, strict=True)) | interval_columns("value", interval)
         against = reference(key[0])
         other = None if against in (None, key[0]) else runs.get((against, *key[1:]))
-        if other is not None and other.n_images == own.n_images:
-            change = own.interval(other)
-            if change is not None:
-                record |= {"against": against} | interval_columns("difference", change)
+        if other is not None and other.n_images == run.n_images:
+            difference = run.interval(other)
+            if difference is not None:
+                record |= {"against": against} | interval_columns("difference", difference)
         yield record | {
-            "seeds": len(own.values),
-            "images": own.n_images,
+            "seeds": len(run.values),
+            "images": run.n_images,
             "method_of_interval": interval.method,
         }

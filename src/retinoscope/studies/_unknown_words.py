@@ -1,4 +1,4 @@
-"""Words of questions that a model's tokenizer does not know."""
+"""Words in questions that a model's tokenizer does not know."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ UNKNOWN = "unknown_words"
 
 
 def with_unknown_words(rows: Rows, vlm: VLM) -> Rows:
-    """Rows with the words of their question that the tokenizer does not know; None for none."""
+    """Adds the words of each row's question that the tokenizer does not know; None for none."""
     # Hundreds of conditions share a question.
-    unknown = {one: _unknown(one, vlm) for one in {row["question"] for row in rows}}
+    unknown = {question: _unknown(question, vlm) for question in {row["question"] for row in rows}}
     return [row | {UNKNOWN: unknown[row["question"]]} for row in rows]
 
 

@@ -1,4 +1,4 @@
-"""Copies of a model with random weights, all or a part of them; the rest is as it was."""
+"""Copies of a model with random weights, all or some of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def untrained_model(model: Model, seed: int) -> Model:
-    """A copy of a model of any kind with random weights; see the functions of each kind."""
+    """Returns a copy of a model of any kind with random weights; see the functions of each kind."""
     if isinstance(model, VLM):
         return untrained_copy(model, seed)
     if isinstance(model, TwoTower):
@@ -30,38 +30,38 @@ def untrained_model(model: Model, seed: int) -> Model:
 
 
 def untrained_copy(vlm: VLM, seed: int = 0) -> VLM:
-    """The model as its class initialises it from its configuration, vision tower included."""
-    # Not the bare seed: a model that was never trained may have been made with just that.
+    """Returns the model as its class initialises it, vision tower included."""
+    # Not the bare seed, with which a never trained model may have been made itself.
     fresh = _fresh(vlm.model, seed_of(seed, "untrained"), vlm)
     return load(model=fresh, processor=vlm.processor)
 
 
 def untrained_encoder(encoder: Encoder, seed: int) -> Encoder:
-    """The same architecture with random weights.
+    """Returns the same architecture with random weights.
 
     Raises:
-        CapabilityError: an encoder that cannot be made anew from its configuration.
+        CapabilityError: the encoder cannot be built from its configuration.
     """
     vlm = getattr(encoder, "vlm", None)
     if vlm is not None:
         return encoders.load(untrained_copy(vlm, seed))
-    model, again = getattr(encoder, "model", None), getattr(encoder, "with_model", None)
-    if model is None or again is None:
-        raise CapabilityError(f"{encoder.name} cannot be made anew with random weights")
-    return again(_fresh(model, seed + 1, next(model.parameters())))
+    model, with_model = getattr(encoder, "model", None), getattr(encoder, "with_model", None)
+    if model is None or with_model is None:
+        raise CapabilityError(f"{encoder.name} cannot be rebuilt with random weights")
+    return with_model(_fresh(model, seed + 1, next(model.parameters())))
 
 
 def untrained_two_tower(two: TwoTower, seed: int) -> TwoTower:
-    """A contrastive model whose vision tower has random weights; texts keep their vectors.
+    """Returns a contrastive model whose vision tower has random weights; text vectors are kept.
 
     Raises:
-        CapabilityError: a vision tower that cannot be made anew from its configuration.
+        CapabilityError: the vision tower cannot be built from its configuration.
     """
     fresh: Any = copy(two)
     fresh.encoder = untrained_encoder(two.encoder, seed)
     model: Any = getattr(two, "model", None)
     if model is not None:
-        # Locations go through the new model's projection, texts through the old one's tower.
+        # Locations go through the new model's projection, texts through the old text tower.
         fresh.model = getattr(fresh.encoder, "model")  # noqa: B009
         for part in ("text_model", "text_projection"):
             if hasattr(model, part):
@@ -70,33 +70,35 @@ def untrained_two_tower(two: TwoTower, seed: int) -> TwoTower:
 
 
 def untrained_matcher(matcher: Matcher, seed: int) -> Matcher:
-    """The same architecture with random weights."""
+    """Returns the same architecture with random weights."""
     fresh = _fresh(matcher.model, seed + 1, next(matcher.model.parameters()))
     return Matcher(fresh, matcher.processor, matcher.name)
 
 
 def _fresh(model: Any, seed: int, like: Any) -> Any:
-    """As its class initialises it; torch's own random state is left as it was.
+    """Returns the model as its class initialises it, without touching torch's random state.
 
     Args:
-        like: has the device and the type of numbers.
+        model: the model.
+        seed: seed of the weights.
+        like: has the device and dtype.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        made: Any = type(model)(deepcopy(model.config))
-    return made.to(like.device, like.dtype).eval()
+        fresh: Any = type(model)(deepcopy(model.config))
+    return fresh.to(like.device, like.dtype).eval()
 
 
 def random_adapter(vlm: VLM, seed: int = 0) -> VLM:
-    """The model with its projector's weights drawn anew, each tensor with the mean and the spread
-    that it has; language model and vision tower are shared with the original.
+    """Returns the model with a random projector, each tensor with its own mean and spread; language
+    model and vision tower are shared with the original.
 
     Raises:
-        CapabilityError: a model without a separate projector.
+        CapabilityError: the model has no separate projector.
     """
     model: Any = vlm.model
     language, tower, _ = _pieces(vlm)
-    # The configuration too: the shared blocks read how to attend from that very object.
+    # The configuration is shared too: the shared blocks read from that object how to attend.
     shared = (language, tower, model.lm_head, model.config)
     drawn = deepcopy(model, {id(part): part for part in shared})
     generator = torch.Generator().manual_seed(seed_of(seed, "random adapter"))
@@ -109,10 +111,10 @@ def random_adapter(vlm: VLM, seed: int = 0) -> VLM:
 
 
 def untrained_language(vlm: VLM, seed: int = 0) -> VLM:
-    """The model with a language model of random weights; tower and projector are shared.
+    """Returns the model with a random language model; tower and projector are shared.
 
     Raises:
-        CapabilityError: a model without a separate projector.
+        CapabilityError: the model has no separate projector.
     """
     _, tower, projector = _pieces(vlm)
     fresh: Any = untrained_copy(vlm, seed).model
@@ -123,11 +125,11 @@ def untrained_language(vlm: VLM, seed: int = 0) -> VLM:
 def _pieces(vlm: VLM) -> tuple[nn.Module, nn.Module, nn.Module]:
     core: Any = getattr(vlm.model, "model", None)
     names = ("language_model", "vision_tower", "multi_modal_projector")
-    found = [getattr(core, name, None) for name in names]
-    if not all(isinstance(part, nn.Module) for part in found):
+    pieces = [getattr(core, name, None) for name in names]
+    if not all(isinstance(piece, nn.Module) for piece in pieces):
         raise CapabilityError(
-            f"{vlm.name}: expected a vision tower, a projector and a language model as parts of "
-            "their own, as LLaVA has them: leave these controls out"
+            f"{vlm.name}: expected separate parts for vision tower, projector and language model, "
+            "as in LLaVA: leave these controls out"
         )
-    language, tower, projector = found
+    language, tower, projector = pieces
     return language, tower, projector  # type: ignore[return-value]

@@ -1,13 +1,13 @@
-"""What kind of value each column of a study's rows holds; standard library only."""
+"""The kinds of values in the columns of a study's rows; standard library only."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 Kind = str
-"""One of those below, as it is called where a column holds another."""
+"""One of the kinds below; error messages use its value."""
 Columns = Mapping[str, Kind]
-"""In the order in which they stand in results.parquet. A column that no row fills holds nothing."""
+"""Column -> kind, in the order of results.parquet. A column that no row fills has no kind."""
 
 TEXT: Kind = "texts"
 WHOLE: Kind = "whole numbers"
@@ -17,9 +17,9 @@ TEXTS: Kind = "lists of texts"
 WHOLES: Kind = "lists of whole numbers"
 NUMBERS: Kind = "lists of numbers"
 LISTS: Mapping[Kind, Kind] = {TEXTS: TEXT, WHOLES: WHOLE, NUMBERS: NUMBER}
-"""What each kind of list holds."""
+"""Kind of list -> the kind of its items."""
 
 
 def columns(kind: Kind, names: str) -> dict[str, Kind]:
-    """Columns of one kind, their names separated by blanks."""
+    """Returns columns of one kind; names are separated by blanks."""
     return dict.fromkeys(names.split(), kind)

@@ -1,4 +1,4 @@
-"""What can be chosen of a study, and options that several share; standard library only.
+"""Options of studies, and options that several share; standard library only.
 
 `studies/NAME/options.py` has OPTIONS, a dataclass whose docstring is the help of the command.
 """
@@ -15,22 +15,22 @@ class StudyOptions:
     """Options of a study."""
 
     MODEL: ClassVar[str] = "pocket, a Hub id, or a folder with a Hugging Face model."
-    """Which models it takes, for the help."""
+    """Help on the models that it accepts."""
     DATA: ClassVar[str] = (
         "scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME."
     )
     ANY_MODEL: ClassVar[bool] = False
     """Whether MODEL may also be a contrastive or a matching model, or an encoder alone."""
     ALSO: ClassVar[Mapping[str, str]] = {}
-    """Further names that options go by on the command line."""
+    """Alternative names of options on the command line."""
     LEAST: ClassVar[Mapping[str, int]] = {}
-    """The least value of options that are counts."""
+    """Minimum values of options that are counts."""
 
     def check(self) -> None:
-        """Refuses, before data and model are opened, what cannot be run."""
+        """Refuses impossible options before data and model are opened."""
 
     def resolved(self, model: str) -> tuple[str, Self]:
-        """The model that MODEL names first, and options that name the others it stands for."""
+        """Returns the first model that MODEL names, and options that name the others."""
         return model, self
 
     def shared_with(self, made: type) -> dict[str, Any]:
@@ -39,19 +39,20 @@ class StudyOptions:
         return {one.name: getattr(self, one.name) for one in fields(self) if one.name in known}
 
     def refuse_changed(self, names: Collection[str], why: str) -> None:
-        """Raises `InputError`, which says why, for the first of these that is not its default."""
+        """Raises `InputError` for the first of these options that is not its default."""
         from ..errors import InputError
 
-        for one in fields(self):
-            given = getattr(self, one.name)
-            if one.name in names and given != one.default:
-                option = f"--{'no-' if given is False else ''}{one.name.replace('_', '-')}"
+        for option_field in fields(self):
+            given = getattr(self, option_field.name)
+            if option_field.name in names and given != option_field.default:
+                name = option_field.name.replace("_", "-")
+                option = f"--{'no-' if given is False else ''}{name}"
                 raise InputError(f"{option} {why}: leave {option} out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Covering(StudyOptions):
-    """Of studies that look for an object's tokens.
+    """Options of studies that use an object's tokens.
 
     Args:
         min_cover: share of a token's box that a mask must cover; 0 is any overlap.
@@ -62,10 +63,10 @@ class Covering(StudyOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Intervening(StudyOptions):
-    """Of studies that make interventions.
+    """Options of studies that make interventions.
 
     Args:
-        exact: how interventions are computed: only what they can reach, or one full forward pass
+        exact: how interventions are computed: only what they can affect, or one full forward pass
             each; the tables are the same.
     """
 
@@ -77,9 +78,9 @@ class ObjectBounds(StudyOptions):
     """Which objects are studied.
 
     Args:
-        min_area: only objects of more visible pixels (the paper: 1000).
-        max_area: only objects of fewer visible pixels (the paper: 2000).
-        max_objects: at most so many objects an image.
+        min_area: only objects with more visible pixels (the paper: 1000).
+        max_area: only objects with fewer visible pixels (the paper: 2000).
+        max_objects: maximum number of objects per image.
     """
 
     min_area: float | None = None

@@ -2,20 +2,20 @@
 
 A folder holds the parts that the rest of the package finds here:
 
-options.py    OPTIONS, a dataclass of what can be chosen; its docstring is the command's help
-study.py      the `Study`: what is asked of one sample, and the rows that come of it;
+options.py    OPTIONS, a dataclass of its options; its docstring is the command's help
+study.py      the `Study`: what is asked about a sample, and the rows that result;
               `make` makes it from options
 summary.py    COLUMNS of its rows; SUMMARY and EXTRAS, its tables
-section.py    NOUN, its name in a title; TABLE_NOTE, what the columns are; and `section`,
-              what the report says and shows; VIEWS, what the viewer can show besides tables
+section.py    NOUN, its name in a title; TABLE_NOTE, the meaning of the columns; and `section`,
+              its part of the report; VIEWS, what the viewer can show besides tables
 
-and, where it has them,
+and, optionally,
 
 highlights.py `highlights`: images of a run for the top of the report
 paper.py      NUMBERS that a paper gives for it
-planted.py    `measure`: what it finds on a model whose mechanism is known
+planted.py    `measure`: its results on a model whose mechanism is known
 
-They are imported when they are asked for, so that a report of one study does not load the others.
+They are imported on demand, so that a report of one study does not load the others.
 """
 
 from __future__ import annotations
@@ -44,60 +44,61 @@ STUDIES: dict[str, str | None] = {
     "alignment": None,
     "attend": "attend",
 }
-"""Each study's command, made from its options; None where another study's command runs it too
+"""Each study's command, made from its options; None if another study's command runs it too
 (`group --preset spurious`, `attend` on data with gazes)."""
 
 Planted = Literal["flow", "knockout", "ablation", "lens", "probe", "group"]
 PLANTED: tuple[str, ...] = get_args(Planted)
-"""Studies that are tried on the planted models, by their planted.py."""
+"""Studies that are checked on the planted models, by their planted.py."""
 
 
 def options_of(study: str) -> type[StudyOptions]:
-    """What can be chosen."""
+    """Returns the study's class of options."""
     return part(study, "options").OPTIONS
 
 
 def columns_of(study: str) -> Columns:
-    """What kind of value each column of its rows holds."""
+    """Returns the kind of each column of the study's rows."""
     return part(study, "summary").COLUMNS
 
 
 def condition_of(study: str) -> Callable[[Mapping[str, object]], str | None]:
-    """Names the edit of a row or a record; None for a row before any, and where there are none."""
+    """Returns a function that names the edit of a row; None for a row without an edit."""
     return getattr(part(study, "options"), "condition", lambda row: None)
 
 
 def summaries_of(study: str) -> tuple[SummaryTable, dict[str, SummaryTable]]:
-    """The study's main summary, and its further ones by name."""
+    """Returns the study's main summary, and its further ones by name."""
     summary = part(study, "summary")
     return summary.SUMMARY, summary.EXTRAS
 
 
 def noun_of(study: str) -> str:
-    """The study's name in a title."""
+    """Returns the study's name in a title."""
     return part(study, "section").NOUN
 
 
 def table_note_of(study: str) -> str:
-    """What the columns of its summary are, for the viewer."""
+    """Returns the meaning of its summary's columns, for the viewer."""
     return part(study, "section").TABLE_NOTE
 
 
 def views_of(study: str) -> tuple[str, ...]:
-    """What the viewer can show of it besides tables: "flow", "maps"."""
+    """Returns what the viewer can show of it besides tables: "flow", "maps"."""
     return getattr(part(study, "section"), "VIEWS", ())
 
 
 def paper_numbers(study: str) -> tuple[PaperNumber, ...]:
-    """What a paper reports for a study's summary; empty where nothing is known."""
+    """Returns what a paper reports for a study's summary; empty if nothing is known."""
     return part(study, "paper").NUMBERS if has_part(study, "paper") else ()
 
 
 def paper_number(study: str, **row: object) -> PaperNumber | None:
-    """The paper's number for one record of a summary, or None where it is not known.
+    """Returns the paper's number for one record of a summary, or None if it is not known.
 
     Args:
-        row: columns of the record, all that the number is of and maybe others.
+        study: name of the study.
+        row: columns of the record, at least those that identify the number.
     """
     from ._paper import find
 
@@ -105,7 +106,7 @@ def paper_number(study: str, **row: object) -> PaperNumber | None:
 
 
 def part(study: str, name: str) -> Any:
-    """A module of the study's folder."""
+    """Returns a module of the study's folder."""
     return import_module(f".{study}.{name}", __package__)
 
 

@@ -21,10 +21,10 @@ NOTHING = "no answer was right before any edit, so there was nothing to lose"
 
 @dataclass(frozen=True)
 class Report:
-    """A report that is composed and not written yet.
+    """A report that is composed but not written yet.
 
-    `failures` are run, sample and reason of whatever could not be evaluated; `title` and `lead`
-    stand at the top, made from the studies where they are empty.
+    `failures` are run, sample and reason of everything that could not be evaluated; `title` and
+    `lead` are at the top, made from the studies if empty.
     """
 
     folder: Path
@@ -41,7 +41,7 @@ class Report:
 
     @property
     def page(self) -> Page:
-        """All that is written."""
+        """The page to be written."""
         models = list(dict.fromkeys(run.model for run in self.runs))
         return Page(
             title=self.title or _title(self.sections),
@@ -65,10 +65,11 @@ class Report:
 
 
 def of_studies(root: Path) -> Report:
-    """The report of the studies in `root`, whatever they belong to.
+    """Composes the report of the studies in `root`.
 
     Raises:
-        InputError: no run directory, an unfinished or a damaged one, or nothing was measured.
+        InputError: there is no run directory, an unfinished or damaged one, or nothing was
+            measured.
     """
     runs = collect(root)
     failures = [(run.place, s, why) for run in runs for s, why in run.results.errors()]
@@ -77,9 +78,11 @@ def of_studies(root: Path) -> Report:
 
 
 def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
-    """One section per study that was run, in the paper's order."""
-    found = {study: [run for run in of_study(runs, study) if run.summary] for study in STUDIES}
-    sections = tuple(part(study, "section").section(some) for study, some in found.items() if some)
+    """Returns one section per study that was run, in the paper's order."""
+    by_study = {study: [run for run in of_study(runs, study) if run.summary] for study in STUDIES}
+    sections = tuple(
+        part(study, "section").section(measured) for study, measured in by_study.items() if measured
+    )
     if not sections:
         raise InputError(
             "expected at least one study with results, but no answer was right before any edit: "
@@ -89,7 +92,7 @@ def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
 
 
 def _pictures(runs: Sequence[StudyRun]) -> tuple[Picture, ...]:
-    """Images of the first run of each study that has any."""
+    """Returns images of the first run of each study that has any."""
     return tuple(
         picture
         for study in STUDIES
@@ -131,23 +134,23 @@ def _facts(runs: Sequence[StudyRun], models: Sequence[str]) -> list[tuple[str, s
 
 
 def _unknown(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
-    """What models were asked that they cannot read."""
-    told = [(run.label, *run.results.unknown_words) for run in runs]
+    """Returns the fact on questions that models cannot read."""
+    unknown = [(run.label, *run.results.unknown_words) for run in runs]
     lines = [
         f"{count} questions of {label} ({', '.join(words[:WORDS_SHOWN])}"
         f"{', ...' if len(words) > WORDS_SHOWN else ''})"
-        for label, count, words in told
+        for label, count, words in unknown
         if count
     ]
     return [("words that the model does not know", "; ".join(lines))] if lines else []
 
 
 def _incomplete(runs: Sequence[StudyRun]) -> list[tuple[str, str]]:
-    """What rests on integrated gradients that do not add up."""
-    told = [(run, *run.incomplete) for run in runs]
+    """Returns the fact on integrated gradients that do not add up."""
+    counts = [(run, *run.incomplete) for run in runs]
     lines = [
         f"{count} of {every} rows of {run.label} ({run.study})"
-        for run, count, every in told
+        for run, count, every in counts
         if count
     ]
     return [(f"integrated gradients off by over {COMPLETE:.0%}", "; ".join(lines))] if lines else []

@@ -1,4 +1,4 @@
-"""Which finished studies lie in a folder, and which model each is of."""
+"""The finished studies in a folder, and the model of each."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .registry import STUDIES
 MANIFEST = "run.json"
 DEPTH = 3
 NO_STUDIES = ("curation", "mean")
-"""Run directories that hold no study; a report passes over them."""
+"""Run directories that hold no study; a report skips them."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class StudyRun:
     """One finished study.
 
     `place` is its folder relative to the report's, "." for the same. `label` is the model's name,
-    with `place` where one model has several runs of one study.
+    with `place` if one model has several runs of one study.
     """
 
     results: Results
@@ -62,17 +62,17 @@ class StudyRun:
         return {name: cast("list[Record]", table.to_pylist()) for name, table in tables.items()}
 
     def extra(self, name: str) -> list[Record]:
-        """A further summary by name; empty if the study has none of that name."""
+        """Returns a further summary by name; empty if the study has none of that name."""
         return self._extras.get(name, [])
 
     def scenes(self) -> list[Scene]:
-        """The examples that the study kept, those that can be drawn."""
-        found = (scene_of(facts, self.path) for facts in self.results.examples())
-        return [scene for scene in found if scene]
+        """Returns the study's examples that can be drawn."""
+        scenes = (scene_of(facts, self.path) for facts in self.results.examples())
+        return [scene for scene in scenes if scene]
 
     @property
     def incomplete(self) -> tuple[int, int]:
-        """Rows that rest on integrated gradients that do not add up, and on any at all."""
+        """Number of rows whose integrated gradients do not add up, and of rows with any at all."""
         return self.results.incomplete
 
     @property
@@ -88,10 +88,10 @@ class StudyRun:
 
 
 def collect(folder: Path) -> tuple[StudyRun, ...]:
-    """The finished studies in `folder` and up to three levels below; the main model's first.
+    """Returns the finished studies in `folder` and up to three levels below, main model first.
 
     Raises:
-        InputError: `folder` is no folder, holds no run, or holds an unfinished or damaged one.
+        InputError: `folder` is not a folder, holds no run, or holds an unfinished or damaged one.
     """
     with evaluating(folder):
         return _found(folder)
@@ -100,24 +100,26 @@ def collect(folder: Path) -> tuple[StudyRun, ...]:
 def _found(folder: Path) -> tuple[StudyRun, ...]:
     if not folder.is_dir():
         raise InputError(
-            f"expected a run directory or a folder of them, but {folder} is no folder: "
+            f"expected a run directory or a folder of them, but {folder} is not a folder: "
             "give what a study wrote with --out"
         )
-    found = [
+    manifests = [
         place
         for depth in range(DEPTH + 1)
         for place in sorted(folder.glob("/".join(["*"] * depth + [MANIFEST])))
     ]
-    if not found:
+    if not manifests:
         raise InputError(
             f"expected a run directory or a folder of them, but there is no {MANIFEST} in {folder} "
             "or below: give what a study wrote with --out"
         )
-    found = [place for place in found if read_manifest(place.parent)["study"] not in NO_STUDIES]
-    if not found:
+    manifests = [
+        place for place in manifests if read_manifest(place.parent)["study"] not in NO_STUDIES
+    ]
+    if not manifests:
         raise InputError(f"expected a finished study in {folder}, but there is none")
-    results = [open_results(manifest.parent) for manifest in found]
-    places = [str(manifest.parent.relative_to(folder)) for manifest in found]
+    results = [open_results(manifest.parent) for manifest in manifests]
+    places = [str(manifest.parent.relative_to(folder)) for manifest in manifests]
     count = Counter((r.study, model_name(r)) for r in results)
     runs = [
         StudyRun(r, place, _label(r, place, count[r.study, model_name(r)]))
@@ -129,7 +131,7 @@ def _found(folder: Path) -> tuple[StudyRun, ...]:
 
 
 def model_name(results: Results) -> str:
-    """The model's name as it was given; of a path its last part."""
+    """Returns the model's name as given; of a path, its last part."""
     model = results.manifest["model"]
     name = str(model.get("name", "")) if isinstance(model, dict) else str(model)
     return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name or "model"
@@ -141,7 +143,7 @@ def _label(results: Results, place: str, n: int) -> str:
 
 
 def model_order(runs: Sequence[StudyRun]) -> list[str]:
-    """Models by how many studies they have, the packaged ones in their own order."""
+    """Returns models by their number of studies, the packaged ones in their own order."""
     count: dict[str, int] = {}
     for run in runs:
         count[run.model] = count.get(run.model, 0) + 1

@@ -1,4 +1,4 @@
-"""Summaries as declarations: which rows stand together, what is estimated of them, beside what.
+"""Summaries as declarations: which rows belong together, their estimates, and their controls.
 
     SUMMARY = Summary(
         by=("source", "target", "window"),
@@ -8,7 +8,7 @@
     )
 
 `Summary` has one record for each combination of `by`, `Peaks` the best of several candidates,
-`Computed` what a function makes of the rows of a part. `over` reads results.parquet in bounded
+`Computed` the results of a function on the rows of a part. `over` reads results.parquet in bounded
 memory (see `_parts`) and returns a table whose columns and types do not depend on the rows.
 """
 
@@ -42,13 +42,13 @@ from .columns import NUMBER, TEXT, WHOLE, Columns, Kind
 Record = dict[str, Scalar]
 Order = Mapping[str, Sequence[Scalar] | None]
 SEEN: Sequence[Scalar] = ()
-"""As an order: values in the order in which they appear in the rows."""
+"""As an order: values in the order of their first appearance."""
 
 c = pl.col
 VALUE = c("value")
-"""In a summary with `measures`: the value of the measure that a record is of."""
+"""In a summary with `measures`: the value of a record's measure."""
 ITEM = ("sample", "item")
-"""What two rows have in common that are of one item under two conditions."""
+"""Columns in which two rows of one item under two conditions agree."""
 _CODE = "_image"
 
 
@@ -57,12 +57,12 @@ class Estimate:
     """A mean with its 95% interval, which takes images as the independent units.
 
     Attributes:
-        name: of the column; `name`_low and `name`_high hold the interval.
-        of: each row's value; rows where it is undefined are left out.
-        total: what it is divided by, where the mean is one sum over another.
-        share: the values lie between 0 and 1 (or 0 and the total).
-        every: one value for each image: the least of its rows.
-        band: the records of a curve also get a band that holds all of it.
+        name: name of the column; `name`_low and `name`_high hold the interval.
+        of: each row's value; rows where it is undefined are ignored.
+        total: denominator, if the mean is one sum over another.
+        share: whether the values are between 0 and 1 (or 0 and the total).
+        every: whether each image has one value, the smallest of its rows.
+        band: whether the records of a curve also get a band that holds all of it.
     """
 
     name: str
@@ -73,21 +73,21 @@ class Estimate:
     band: bool = False
 
     def over(self, rows: pl.DataFrame) -> Interval:
-        """The estimate of these rows."""
+        """Returns the estimate of these rows."""
         total = pl.lit(1.0) if self.total is None else self.total.cast(pl.Float64)
-        found = rows.select(_CODE, value=self.of.cast(pl.Float64), total=total).drop_nulls()
+        chosen = rows.select(_CODE, value=self.of.cast(pl.Float64), total=total).drop_nulls()
         if self.every:
-            found = found.group_by(_CODE, maintain_order=True).min()
-        values, images = found["value"].to_numpy(), found[_CODE].to_numpy()
+            chosen = chosen.group_by(_CODE, maintain_order=True).min()
+        values, images = chosen["value"].to_numpy(), chosen[_CODE].to_numpy()
         if self.share:
-            totals = None if self.total is None else found["total"].to_numpy()
+            totals = None if self.total is None else chosen["total"].to_numpy()
             return cluster_share(values, totals, images)
         return cluster_mean(values, images)
 
-    def columns(self, found: Interval) -> Record:
-        """The columns of the estimate."""
-        width = {f"{self.name}_size": found.size, f"{self.name}_freedom": found.freedom}
-        return interval_columns(self.name, found) | (width if self.band else {})
+    def columns(self, interval: Interval) -> Record:
+        """Returns the columns of the estimate."""
+        width = {f"{self.name}_size": interval.size, f"{self.name}_freedom": interval.freedom}
+        return interval_columns(self.name, interval) | (width if self.band else {})
 
     @property
     def kinds(self) -> dict[str, Kind]:
@@ -100,11 +100,11 @@ class Contrast:
     """A mean of differences on the same items, with its interval and a sign-flip test over images.
 
     Attributes:
-        name: of the column; `name`_low, `name`_high, the p value `name`_p and, where records are
-            looked over together, `name`_p_corrected stand beside it.
+        name: name of the column; with `name`_low, `name`_high, the p value `name`_p and, for
+            records corrected together, `name`_p_corrected.
         of: each row's value.
-        minus: the control: what differs in its key, or another value of the same row.
-        where: what a record's key must be to have a control.
+        minus: the control: the columns in which its key differs, or another value of the same row.
+        where: values that a record's key must have for it to have a control.
         control: the control's name, in the column "control".
         reverse: the control's value minus the row's.
     """
@@ -119,7 +119,7 @@ class Contrast:
     def over(
         self, key: Mapping[str, Scalar], rows: pl.DataFrame, other: pl.DataFrame | None
     ) -> PairedDifference | None:
-        """The difference of the rows of `key` and those of its control; None without pairs."""
+        """The difference between the rows of `key` and those of its control; None without pairs."""
         if isinstance(self.minus, pl.Expr):
             pairs = rows.select(_CODE, a=self.of.cast(pl.Float64), b=self.minus.cast(pl.Float64))
         elif other is None:
@@ -136,21 +136,21 @@ class Contrast:
         a, b = (pairs[side].to_numpy() for side in ("ba" if self.reverse else "ab"))
         return paired_difference(a, b, pairs[_CODE].to_numpy())
 
-    def columns(self, found: PairedDifference | None) -> Record:
-        """The columns of the difference; none where there are no pairs."""
-        if found is None:
+    def columns(self, difference: PairedDifference | None) -> Record:
+        """Returns the columns of the difference; none without pairs."""
+        if difference is None:
             return {}
-        record = test_columns(self.name, found)
+        record = test_columns(self.name, difference)
         return record if self.control is None else {"control": self.control, **record}
 
     def has_control(self, key: Mapping[str, Scalar]) -> bool:
-        """Whether the rows of this key are compared with anything."""
+        """Whether the rows of this key are compared with a control."""
         return all(key[name] == value for name, value in self.where.items())
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        found: dict[str, Kind] = {} if self.control is None else {"control": TEXT}
-        return found | test_kinds(self.name)
+        control: dict[str, Kind] = {} if self.control is None else {"control": TEXT}
+        return control | test_kinds(self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,8 +159,8 @@ class SummaryTable(ABC):
 
     Attributes:
         where: which rows count; those with an error never do.
-        order: columns that sort the records, each by the order of its values where one is given,
-            else ascending; undefined values come first.
+        order: columns that sort the records, each by the order of its values if one is given, else
+            ascending; undefined values come first.
     """
 
     where: pl.Expr = field(default_factory=lambda: pl.lit(True))
@@ -169,34 +169,39 @@ class SummaryTable(ABC):
     @property
     @abstractmethod
     def conditions(self) -> tuple[str, ...]:
-        """The columns that say what a record is of."""
+        """The columns that identify a record."""
 
     def over(self, scan: ResultsScan, kinds: Columns) -> pa.Table:
-        """The table of all rows.
+        """Returns the table of all rows.
 
         Args:
-            kinds: of the study's columns.
+            scan: the rows.
+            kinds: kinds of the study's columns.
 
         Raises:
-            InputError: a damaged file.
+            InputError: the file is damaged.
         """
         used = [name for name in dict.fromkeys(("sample", *self._columns())) if name in kinds]
-        found = [
+        records = [
             record
             for part in parts(
                 scan, kinds, used, self._together(), c("error").is_null() & self.where
             )
             for record in self._of_part(part)
         ]
-        found = self._finished(found)
+        records = self._finished(records)
         order = {
-            name: [*dict.fromkeys(record[name] for record in found)] if known is SEEN else known
+            name: [*dict.fromkeys(record[name] for record in records)] if known is SEEN else known
             for name, known in self.order.items()
         }
-        found.sort(key=lambda record: [_rank(record[name], known) for name, known in order.items()])
+        records.sort(
+            key=lambda record: [_rank(record[name], known) for name, known in order.items()]
+        )
         empty = frame_of(scan.schema.empty_table(), kinds, used)
         types = {name: TYPES[kind] for name, kind in self._kinds(kinds, empty).items()}
-        table = pl.DataFrame(found, types, orient="row") if found else pl.DataFrame(schema=types)
+        table = (
+            pl.DataFrame(records, types, orient="row") if records else pl.DataFrame(schema=types)
+        )
         return _plain(table.to_arrow())
 
     def _finished(self, records: list[Record]) -> list[Record]:
@@ -204,24 +209,24 @@ class SummaryTable(ABC):
 
     @abstractmethod
     def _together(self) -> list[str]:
-        """Columns whose values are equal in all rows that are looked at together."""
+        """Returns the columns in which rows agree that have to be seen together."""
 
     @abstractmethod
     def _columns(self) -> Iterable[str]:
-        """The columns that are read besides those of `where`."""
+        """Returns the columns that are read besides those of `where`."""
 
     @abstractmethod
     def _kinds(self, kinds: Columns, empty: pl.DataFrame) -> dict[str, Kind]:
-        """What each column of the table holds, in their order."""
+        """Returns the kind of each column of the table, in order."""
 
     def _of_part(self, part: Iterable[pl.DataFrame]) -> Iterable[Record]:
-        """The records of one part."""
+        """Returns the records of one part."""
         rows = pl.concat(part)
         image = c("sample").rank("dense").alias(_CODE)
         return self._records(rows.with_columns(image)) if rows.height else ()
 
     def _records(self, rows: pl.DataFrame) -> Iterable[Record]:
-        """The records of one part whose rows are held together."""
+        """Returns the records of one part that fits into one frame."""
         raise NotImplementedError
 
 
@@ -230,24 +235,30 @@ class Summary(SummaryTable):
     """A record for each combination of the columns `by`.
 
     A record holds these, then `first`, the estimates, `n` (rows) and `n_samples` (images), `means`,
-    the differences, how the intervals were made, and what the paper reports.
+    the differences, the method of the intervals, and the paper's number.
 
     Attributes:
+        by: the columns.
+        estimates: the estimates.
+        differences: comparisons with controls.
         first: columns that are equal in all rows of a record.
-        means: further numbers by name, or others in place of the `sizes`, as expressions over all
-            rows of a record.
-        measures: columns; instead of one record there is one for each that was `measured`, whose
-            values are `VALUE`; the column `measure` says which.
-        measured: whether a row has a measure; by default where it is defined.
-        own: what a record's own rows hold besides its key; all others are only compared with them.
-        beside: further columns by name, of a summary with `measures`: `VALUE` of the same item in
-            the rows whose key, or what is in `own`, differs so.
-        curve: columns or expressions; records that agree in them are looked over together, and
-            their p values and bands corrected for how many there are.
+        means: further numbers by name, which may replace the `sizes`, as expressions over all rows
+            of a record.
+        measures: columns; each one that was `measured` gets a record of its own, whose values are
+            `VALUE`.
+        measure: name of the column that holds the measure's name.
+        measured: whether a row has a measure; by default if its value is defined.
+        own: values that a record's own rows have besides its key; others only serve as controls.
+        beside: further columns by name, for a summary with `measures`: `VALUE` of the same item in
+            the rows whose key (including `own`) differs in these values.
+        curve: columns or expressions; records that agree in them form a curve, and their p values
+            and bands are corrected for the number of records.
         sizes: names of the columns with the numbers of rows and of images.
-        interval: the name of the column that says how the intervals were made.
-        interval_of: the estimate that it speaks of, of a record, if any; by default the first.
-        known: the paper's number for a record and its source, in "paper" and "paper_source".
+        interval: name of the column with the method of the intervals.
+        interval_of: returns the estimate to which that refers, for a record, if any; by default the
+            first.
+        known: returns the paper's number for a record and its source, for "paper" and
+            "paper_source".
     """
 
     by: tuple[str, ...]
@@ -271,41 +282,41 @@ class Summary(SummaryTable):
         return (*self.by, *self.first, *((self.measure,) if self.measures else ()))
 
     def _together(self) -> list[str]:
-        apart = {name for changed in self._controls for name in changed}
-        return [name for name in self.by if name not in apart]
+        varied = {name for changed in self._controls for name in changed}
+        return [name for name in self.by if name not in varied]
 
     @property
     def _controls(self) -> list[Mapping[str, Scalar]]:
-        """What differs in the keys of other rows that records are compared with."""
-        changed = (_changed(one.minus) for one in self.differences)
-        return [one for one in (*changed, *self.beside.values()) if one]
+        """The changes to a record's key that lead to the rows with which it is compared."""
+        changes = (_changed(contrast.minus) for contrast in self.differences)
+        return [change for change in (*changes, *self.beside.values()) if change]
 
     def _columns(self) -> Iterable[str]:
-        used = [*(one.of for one in self.estimates), *self.means.values()]
-        used += [one.total for one in self.estimates if one.total is not None]
-        used += [one.of for one in self.differences]
-        used += [one.minus for one in self.differences if isinstance(one.minus, pl.Expr)]
+        used = [*(estimate.of for estimate in self.estimates), *self.means.values()]
+        used += [e.total for e in self.estimates if e.total is not None]
+        used += [contrast.of for contrast in self.differences]
+        used += [d.minus for d in self.differences if isinstance(d.minus, pl.Expr)]
         used += map(self.measured, self.measures)
         named = chain.from_iterable(expression.meta.root_names() for expression in used)
         items = ITEM if self._controls else ()
         return (*self.by, *self.own, *self.first, *self.measures, *items, *named)
 
     def _kinds(self, kinds: Columns, empty: pl.DataFrame) -> dict[str, Kind]:
-        found: dict[str, Kind] = {name: kinds[name] for name in (*self.by, *self.first)}
-        found |= {self.measure: TEXT} if self.measures else {}
-        for one in self.estimates:
-            found |= one.kinds
-        found |= dict.fromkeys(self.sizes, WHOLE)
+        columns: dict[str, Kind] = {name: kinds[name] for name in (*self.by, *self.first)}
+        columns |= {self.measure: TEXT} if self.measures else {}
+        for estimate in self.estimates:
+            columns |= estimate.kinds
+        columns |= dict.fromkeys(self.sizes, WHOLE)
         values = ("value", *self.beside) if self.measures else ()
-        made = empty.with_columns(
+        means = empty.with_columns(
             pl.lit(0, pl.UInt32).alias(_CODE), *(pl.lit(None, pl.Float64).alias(x) for x in values)
         ).select(**self.means)
-        found |= {x: WHOLE if kind.is_integer() else NUMBER for x, kind in made.schema.items()}
-        for one in self.differences:
-            found |= one.kinds
-            found |= {f"{one.name}_p_corrected": NUMBER} if self.curve else {}
-        found |= {self.interval: TEXT}
-        return found | ({"paper": NUMBER, "paper_source": TEXT} if self.known else {})
+        columns |= {x: WHOLE if kind.is_integer() else NUMBER for x, kind in means.schema.items()}
+        for contrast in self.differences:
+            columns |= contrast.kinds
+            columns |= {f"{contrast.name}_p_corrected": NUMBER} if self.curve else {}
+        columns |= {self.interval: TEXT}
+        return columns | ({"paper": NUMBER, "paper_source": TEXT} if self.known else {})
 
     def _records(self, rows: pl.DataFrame) -> Iterable[Record]:
         names = (*self.by, *self.own)
@@ -333,21 +344,21 @@ class Summary(SummaryTable):
             other = groups.get(tuple({**key, **changed}.values()), rows.clear())
             values = other.select(*ITEM, c("value").alias(name)).unique(ITEM, keep="last")
             rows = rows.join(values, ITEM, "left", nulls_equal=True, maintain_order="left")
-        found = {one.name: one.over(rows) for one in self.estimates}
+        intervals = {estimate.name: estimate.over(rows) for estimate in self.estimates}
         record = {name: key[name] for name in self.by}
         record |= {name: rows[name][0] for name in self.first}
-        for one in self.estimates:
-            record |= one.columns(found[one.name])
+        for estimate in self.estimates:
+            record |= estimate.columns(intervals[estimate.name])
         record |= dict(zip(self.sizes, (rows.height, rows["sample"].n_unique()), strict=True))
         record |= rows.select(**self.means).row(0, named=True) if self.means else {}
-        for one in self.differences:
-            if one.has_control(key):
-                changed = {**key, **_changed(one.minus)}
+        for contrast in self.differences:
+            if contrast.has_control(key):
+                control = {**key, **_changed(contrast.minus)}
                 # Nothing is its own control.
-                other = None if changed == key else groups.get(tuple(changed.values()))
-                record |= one.columns(one.over(key, rows, other))
+                other = None if control == key else groups.get(tuple(control.values()))
+                record |= contrast.columns(contrast.over(key, rows, other))
         of = self.estimates[0].name if self.interval_of is None else self.interval_of(record)
-        record[self.interval] = None if of is None else found[of].method
+        record[self.interval] = None if of is None else intervals[of].method
         number = None if self.known is None else self.known(record)
         return (
             record if number is None else record | {"paper": number[0], "paper_source": number[1]}
@@ -356,10 +367,10 @@ class Summary(SummaryTable):
     def _finished(self, records: list[Record]) -> list[Record]:
         if not self.curve or not records:
             return records
-        tests = [one.name for one in self.differences]
-        bands = [one.name for one in self.estimates if one.band]
+        tests = [contrast.name for contrast in self.differences]
+        bands = [estimate.name for estimate in self.estimates if estimate.band]
         curves = pl.DataFrame(records, infer_schema_length=None).select(
-            c(one) if isinstance(one, str) else one for one in self.curve
+            c(column) if isinstance(column, str) else column for column in self.curve
         )
         return corrected(records, curves.rows(), tests, bands)
 
@@ -371,11 +382,12 @@ class Peaks(SummaryTable):
     It is chosen on one half of the images and judged on the other; see `_best.best`.
 
     Attributes:
+        by: the columns.
+        of: each row's value; rows where it is undefined are ignored.
         among: the candidates, by the value of the column `kind`.
-        kind: the name of that column; without one there is one kind.
-        of: each row's value; rows where it is undefined are left out.
-        minus: the control, as of `Contrast`; it has no record of its own.
-        smallest: whether the least is the best, for a record's key.
+        kind: name of that column; without one there is one kind.
+        minus: the control, as in `Contrast`; it has no record of its own.
+        smallest: whether the smallest is the best, given a record's key.
     """
 
     by: tuple[str, ...]
@@ -393,14 +405,14 @@ class Peaks(SummaryTable):
         return [name for name in self.by if name not in _changed(self.minus)]
 
     def _columns(self) -> Iterable[str]:
-        used = [self.of, *(one.where for one in self.among.values())]
+        used = [self.of, *(candidates.where for candidates in self.among.values())]
         used += [self.minus] if isinstance(self.minus, pl.Expr) else []
-        candidates = chain.from_iterable(one.columns for one in self.among.values())
+        candidates = chain.from_iterable(kind.columns for kind in self.among.values())
         return (*self.by, *candidates, *chain.from_iterable(x.meta.root_names() for x in used))
 
     def _kinds(self, kinds: Columns, empty: pl.DataFrame) -> dict[str, Kind]:
-        found: dict[str, Kind] = {name: kinds[name] for name in self.by}
-        return found | ({} if self.kind is None else {self.kind: TEXT}) | PEAK
+        columns: dict[str, Kind] = {name: kinds[name] for name in self.by}
+        return columns | ({} if self.kind is None else {self.kind: TEXT}) | PEAK
 
     def _of_part(self, part: Iterable[pl.DataFrame]) -> Iterable[Record]:
         expressions = [self.of, *([self.minus] if isinstance(self.minus, pl.Expr) else [])]
@@ -409,12 +421,12 @@ class Peaks(SummaryTable):
             groups = rows.partition_by(self.by, maintain_order=True, as_dict=True)
             for values, items in groups.items():
                 new = {
-                    name: [CandidateSums(one) for _ in expressions]
-                    for name, one in self.among.items()
+                    name: [CandidateSums(candidates) for _ in expressions]
+                    for name, candidates in self.among.items()
                 }
-                for held in sums.setdefault(values, new).values():
-                    for one, expression in zip(held, expressions, strict=True):
-                        one.add(items, expression)
+                for of_expressions in sums.setdefault(values, new).values():
+                    for held, expression in zip(of_expressions, expressions, strict=True):
+                        held.add(items, expression)
         changed = _changed(self.minus)
         for values, of_kind in sums.items():
             key: Record = dict(zip(self.by, values, strict=True))
@@ -423,24 +435,24 @@ class Peaks(SummaryTable):
                 continue
             controls = sums.get(tuple(other.values()), {})
             for name, candidates in self.among.items():
-                ours, *control = of_kind[name]
-                if changed:
-                    control = controls.get(name, [])
-                if ours.n_rows:
+                measured, *of_same_rows = of_kind[name]
+                of_control = controls.get(name, []) if changed else of_same_rows
+                if measured.n_rows:
                     kind: Record = {} if self.kind is None else {self.kind: name}
-                    beside = control[0] if control else None
-                    yield key | kind | peak(candidates, ours, beside, self.smallest(key))
+                    control = of_control[0] if of_control else None
+                    yield key | kind | peak(candidates, measured, control, self.smallest(key))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Computed(SummaryTable):
-    """What a function makes of the rows of each part.
+    """The results of a function on the rows of each part.
 
     Attributes:
-        make: the records of rows that agree in the columns `together`.
-        columns: which columns it reads besides these.
-        kinds: of the columns of the records, in their order.
-        by: the columns that say what a record is of.
+        make: returns the records of rows that agree in the columns `together`.
+        by: the columns that identify a record.
+        kinds: kinds of the records' columns, in order.
+        columns: columns that it reads besides `together`.
+        together: the columns in which the rows of a part agree.
     """
 
     make: Callable[[pl.DataFrame], Iterable[Record]]
@@ -477,7 +489,7 @@ def _rank(value: Scalar, known: Sequence[Scalar] | None) -> tuple[int, Any]:
 
 
 def _plain(table: pa.Table) -> pa.Table:
-    """Text as `string`, which is what other libraries take it for."""
+    """Converts text to `string`, which other libraries expect."""
     types = {pa.large_string(): pa.string(), pa.string_view(): pa.string()}
-    fields = [pa.field(one.name, types.get(one.type, one.type)) for one in table.schema]
+    fields = [pa.field(f.name, types.get(f.type, f.type)) for f in table.schema]
     return table.cast(pa.schema(fields))

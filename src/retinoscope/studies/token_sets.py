@@ -1,4 +1,4 @@
-"""Token sets as a study's table names them: columns, never a text; standard library only."""
+"""Token sets as columns of a study's table, never as one text; standard library only."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from .columns import TEXT, TRUTH, WHOLE, Kind
 
 NOTHING = "none"
-"""The token set of rows without any edit."""
+"""The token set of rows without an edit."""
 _LABELS = {
     "rest": "all other visual tokens",
     "visual": "all visual tokens",
@@ -23,9 +23,9 @@ class NamedSet:
     """One token set of an image.
 
     Attributes:
-        token_set: what its tokens are.
-        rings: by how many rings of neighbours the object's tokens were grown.
-        n_drawn: how many tokens were asked for, of a set of a chosen size.
+        token_set: kind of its tokens.
+        rings: number of rings of neighbours by which the object's tokens were grown.
+        n_drawn: number of tokens requested, for a set of a chosen size.
         is_control: as many random tokens outside the set, in its place.
     """
 
@@ -36,8 +36,8 @@ class NamedSet:
 
     @classmethod
     def of(cls, row: Mapping[str, object]) -> NamedSet:
-        """The set that a row or a record is of."""
-        return cls(**{one.name: row.get(one.name) for one in fields(cls)})  # type: ignore[arg-type]
+        """Returns the set of a row or a record."""
+        return cls(**{column.name: row.get(column.name) for column in fields(cls)})  # type: ignore[arg-type]
 
     @property
     def columns(self) -> dict[str, str | int | bool | None]:
@@ -46,7 +46,7 @@ class NamedSet:
 
     @property
     def defined(self) -> dict[str, str | int | bool]:
-        """Those of its columns that are not empty."""
+        """Its columns that are not empty."""
         return {name: value for name, value in self.columns.items() if value is not None}
 
     @property
@@ -73,4 +73,4 @@ SET_COLUMNS: dict[str, Kind] = {
 }
 OBJECT, RING_1, RING_2 = (NamedSet("object", rings) for rings in (0, 1, 2))
 OBJECT_SETS = {"object": OBJECT, "object+1": RING_1, "object+2": RING_2}
-"""An object's tokens, and these grown by rings of neighbours, by the names that options take."""
+"""An object's tokens, and these grown by rings of neighbours, by the names used in options."""

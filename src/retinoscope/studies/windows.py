@@ -21,7 +21,7 @@ PAPER_WINDOWS = {
     "late": (21, 31),
     "all": (0, 31),
 }
-"""First and last layer, 0-based and inclusive, on LLaVA-1.5-7B's 32 layers (Neo et al. 2024,
+"""First and last layer, 0-based and inclusive, of LLaVA-1.5-7B's 32 layers (Neo et al. 2024,
 section 4.2; these indices are the released code's: layer 10 belongs to neither early nor mid, and
 late has eleven layers)."""
 
@@ -31,7 +31,7 @@ SLIDING = "sliding"
 
 @dataclass(frozen=True)
 class Window:
-    """Decoder layers `first` to `last`, 0-based and both included.
+    """Decoder layers `first` to `last`, 0-based and inclusive.
 
     `name` is one of `PAPER_WINDOWS`, or "sliding".
     """
@@ -56,7 +56,7 @@ class Window:
 
     @property
     def label(self) -> str:
-        """Its name, or the layers of one that slides."""
+        """Its name, or the layers of a sliding window."""
         return layers_label(self.first, self.last) if self.name == SLIDING else self.name
 
 
@@ -69,17 +69,17 @@ WINDOW_COLUMNS: dict[str, Kind] = {
 
 
 def window_label(row: Mapping[str, Any]) -> str:
-    """The window that a row is of, in words."""
+    """Returns the window of a row in words."""
     return Window(row["window"], row["first_layer"], row["last_layer"]).label
 
 
 def layers_label(first: int, last: int) -> str:
-    """Layers in words: "layer 3", "layers 3 to 5"."""
+    """Returns layers in words: "layer 3", "layers 3 to 5"."""
     return f"layer {first}" if first == last else f"layers {first} to {last}"
 
 
 def paper_windows(depth: int) -> tuple[Window, ...]:
-    """The paper's six windows, their borders scaled to `depth` layers.
+    """Returns the paper's six windows, their borders scaled to `depth` layers.
 
     A border b of the 32 layers becomes b * depth / 32, rounded half up; a window keeps at least one
     layer. On 32 layers the result is the paper's own.
@@ -95,10 +95,10 @@ def paper_windows(depth: int) -> tuple[Window, ...]:
 
 @checked
 def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]:
-    """All windows of `width` layers, named "sliding".
+    """Returns all windows of `width` layers, named "sliding".
 
     Raises:
-        InputError: if `width` is not between 1 and `depth`, or `step` is below 1.
+        InputError: `width` is not between 1 and `depth`, or `step` is below 1.
     """
     _check_depth(depth)
     if not 1 <= width <= depth:
@@ -116,7 +116,7 @@ def sliding_windows(depth: int, width: int, step: int = 1) -> tuple[Window, ...]
 def windows_for(
     depth: int, names: Sequence[str], slide: int | None = None, step: int = 1
 ) -> tuple[Window, ...]:
-    """The named windows of the paper, then sliding windows of width `slide` if it is given."""
+    """Returns the named windows of the paper, then sliding windows of width `slide` if given."""
     known = {window.name: window for window in paper_windows(depth)}
     chosen = []
     for name in names:

@@ -15,7 +15,7 @@ from retinoscope.stats import class_iou
 from retinoscope.studies.probe import scores as scores
 from retinoscope.studies.probe.dense import Dense, band_of, boundary_overlap
 from retinoscope.studies.probe.instances import best_cover, group_votes, overlaps, panoptic
-from retinoscope.studies.probe.location_probes import _at
+from retinoscope.studies.probe.location_probes import _foreground_iou
 from retinoscope.studies.probe.truth import Cells
 
 
@@ -156,4 +156,4 @@ def test_a_threshold_is_scored_as_the_counts_are() -> None:
     for cut in (-9.0, 0.0, 0.7, 9.0):
         said = (logits[:, 1] > cut).astype(int)
         wanted = float(scores.iou(dense.counts(said).sum(0)[None])[0])
-        assert _at(dense.table(), logits, cut) == pytest.approx(wanted)
+        assert _foreground_iou(dense.table(), logits, cut) == pytest.approx(wanted)

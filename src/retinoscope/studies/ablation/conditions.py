@@ -13,9 +13,9 @@ from ..token_sets import OBJECT_SETS, NamedSet
 
 @dataclass(frozen=True)
 class Condition:
-    """`tokens` are sorted indices among the visual tokens; empty where the image has none.
+    """A token set to ablate. `tokens` are sorted indices among the visual tokens; may be empty.
 
-    `completeness` is the error of the integrated gradients that chose them, where these did.
+    `completeness` is the error of the integrated gradients that chose them, if any did.
     """
 
     name: NamedSet
@@ -33,18 +33,22 @@ def conditions_for(
     label: str,
     by_gradient: Callable[[], Ranking],
 ) -> list[Condition]:
-    """The conditions named by `wanted`, in the paper's order, controls last.
+    """Returns the conditions named by `wanted`, in the paper's order, controls last.
 
     Args:
-        masks: of the objects that carry the answer; without any there are no object sets, and no
-            controls of them.
-        rng: a generator per purpose, so that one condition's draw does not move another's. The
-            random sets of one image are the same for all its prompts and are run once for each.
-        label: of these objects; their controls are their own.
-        by_gradient: all visual tokens, the largest attribution first; called at most once.
+        image: the visual tokens.
+        masks: masks of the objects that carry the answer; without any there are no object sets and
+            no controls of them.
+        wanted: names of conditions.
+        sizes: sizes of the random and gradient sets.
+        min_cover: share of a token's box that a mask must cover.
+        rng: returns a generator per purpose, so that one condition's draw does not affect
+            another's. The random sets of an image are the same for all its prompts.
+        label: name of these objects, on which their controls depend.
+        by_gradient: returns all visual tokens, the largest attribution first; called at most once.
 
     Raises:
-        InputError: if no visual token covers the objects.
+        InputError: no visual token covers the objects.
     """
     objects = object_sets(image, masks, min_cover) if masks else {}
     sets = [
@@ -65,8 +69,8 @@ def conditions_for(
             for n in fitting
         ]
     if "control" in wanted:
-        for name, one in zip(objects, sets, strict=False):
-            drawn = control_of(one.tokens, image.n, rng(f"control of {name} of {label}"))
+        for name, condition in zip(objects, sets, strict=False):
+            drawn = control_of(condition.tokens, image.n, rng(f"control of {name} of {label}"))
             if drawn is not None:
-                conditions.append(Condition(one.name.control, drawn))
+                conditions.append(Condition(condition.name.control, drawn))
     return conditions

@@ -21,8 +21,8 @@ def _decrease(rows: Sequence[Record], task: str, tokens: NamedSet) -> Interval |
 
 
 def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
-    """One panel a task: each token set beside its matched random control; None without sets."""
-    sets = [one for one in SETS if pick(rows, **one.columns)]
+    """One panel per task: each token set next to its random control; None without sets."""
+    sets = [tokens for tokens in SETS if pick(rows, **tokens.columns)]
     if not sets:
         return None
 
@@ -30,9 +30,10 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
         points: dict[bool, list[tuple[float, Interval]]] = {False: [], True: []}
         for place, tokens in enumerate(sets):
             control = _decrease(rows, task, tokens.control)
-            for one, is_control in ((_decrease(rows, task, tokens), False), (control, True)):
+            pairs = ((_decrease(rows, task, tokens), False), (control, True))
+            for measured, is_control in pairs:
                 shift = 0.17 * (1 if is_control else -1) if control else 0.0
-                points[is_control] += [(place + shift, one)] if one else []
+                points[is_control] += [(place + shift, measured)] if measured else []
         return [
             Series("these tokens", points[False], Look(BLUE, ""), bars=True),
             Series(
@@ -44,12 +45,12 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
         ]
 
     facts = [
-        f"{task}, {one.label}: {percent(a.value)}"
+        f"{task}, {tokens.label}: {percent(a.value)}"
         + (f" against {percent(b.value)} for random tokens" if b else "")
         for task in tasks
-        for one in sets
-        if (a := _decrease(rows, task, one))
-        for b in [_decrease(rows, task, one.control)]
+        for tokens in sets
+        if (a := _decrease(rows, task, tokens))
+        for b in [_decrease(rows, task, tokens.control)]
     ]
     return Figure(
         name="ablation",
@@ -59,7 +60,7 @@ def conditions_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | 
             Axis(_LOST, SHARE, (0, 0.5, 1), share=True),
             Axis(
                 limits=(len(sets) - 0.5, -0.5),
-                ticks={place: one.label for place, one in enumerate(sets)},
+                ticks={place: tokens.label for place, tokens in enumerate(sets)},
             ),
             size=(9.2, 0.9 + 0.62 * len(sets)),
             sideways=True,
@@ -77,16 +78,16 @@ def count_figure(rows: Sequence[Record], tasks: Sequence[str]) -> Figure | None:
         return None
 
     def drawn(task: str, kind: str) -> list[tuple[float, Interval]]:
-        found = ((n, _decrease(rows, task, NamedSet(kind, n_drawn=n))) for n in sizes)
-        return [(n, x) for n, x in found if x]
+        measured = ((n, _decrease(rows, task, NamedSet(kind, n_drawn=n))) for n in sizes)
+        return [(n, x) for n, x in measured if x]
 
     def counted(task: str, sets: Sequence[NamedSet]) -> list[tuple[float, Interval]]:
-        found = []
+        points = []
         for tokens in sets:
             row = first(rows, task=task, **tokens.columns)
             n, x = number(row, "n_tokens") if row else None, interval(row, "decrease")
-            found += [(n, x)] if n and x else []
-        return found
+            points += [(n, x)] if n and x else []
+        return points
 
     def series(task: str) -> list[Series]:
         objects = counted(task, (OBJECT, RING_1, RING_2))

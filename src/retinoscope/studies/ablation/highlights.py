@@ -1,4 +1,4 @@
-"""What the report shows of an ablation at its top."""
+"""Pictures of an ablation for the top of the report."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _EDITS = {
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
-    """One image, the tokens of one object, and what is said without them."""
+    """Returns one image, the tokens of one object, and the answers without them."""
     scenes = [scene for scene in run.scenes() if scene.sets.get("object")]
-    # A caption shows best what is lost and what stays.
+    # Captions show best what is lost and what remains.
     scenes.sort(key=lambda scene: scene.facts.get("task") != "generative")
     if not scenes:
         return ()

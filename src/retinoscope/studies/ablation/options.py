@@ -1,4 +1,4 @@
-"""What can be chosen of token ablation; standard library only."""
+"""Options of token ablation; standard library only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class AblationOptions(ObjectBounds, Covering, Intervening):
     """Replace an object's visual tokens: which right answers become wrong?
 
     For every prompt that the model answers correctly, sets of visual tokens are replaced by the
-    mean visual token and the prompt is asked again. Each object set stands beside as many random
+    mean visual token and the prompt is asked again. Each object set is compared with as many random
     tokens outside it.
 
     For example:
@@ -36,16 +36,16 @@ class AblationOptions(ObjectBounds, Covering, Intervening):
 
     Args:
         tasks: prompts to ask: a caption, "Is there a ...?", the data's own questions.
-        modes: rules for what counts as correct; "paper" keeps those of the paper's released code.
-        conditions: token sets; random and gradient ones in each of --sizes, control for the object
-            sets' random controls.
+        modes: rules for correct answers; "paper" keeps those of the paper's released code.
+        conditions: token sets; random and gradient ones in each of --sizes, control for random
+            controls of the object sets.
         sizes: numbers of tokens of the random and gradient sets.
-        fill: what replaces a token.
+        fill: replacement of a token.
         gradient_steps: steps of integrated gradients (the paper: 50).
         hallucination_filter: keep an object only if its caption is right, and wrong once its pixels
             are replaced.
-        max_questions: at most so many questions an image.
-        prefill: put before the answer of questions that ask for a name (the paper: "It is a").
+        max_questions: maximum number of questions per image.
+        prefill: put before the answer to questions that ask for a name (the paper: "It is a").
     """
 
     tasks: tuple[Task, ...] = TASKS
@@ -63,6 +63,6 @@ OPTIONS = AblationOptions
 
 
 def condition(row: Mapping[str, object]) -> str | None:
-    """The token set of a row in words; None for the answer before any edit."""
+    """Returns the token set of a row in words; None for the answer before any edit."""
     tokens = NamedSet.of(row)
     return None if tokens.token_set in (None, NOTHING) else tokens.label

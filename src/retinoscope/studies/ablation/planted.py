@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 _MOST = 32
-"""Visual tokens, of 36, without which hardly anything is left to see."""
+"""Number of visual tokens, of 36, without which hardly anything is left to see."""
 
 
 def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:

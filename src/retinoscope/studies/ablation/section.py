@@ -44,11 +44,11 @@ MAIN = RING_1
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, every further model as one table of its own."""
+    """Makes the section: the main model in full, every further model as a table."""
     main = runs[0]
     rows = pick(main.summary, mode=MODE) or main.summary
     tasks = known_first(values(rows, "task"), TASKS)
-    # A set that was empty everywhere replaced nothing, so that its 0% is no measurement.
+    # A set that was empty everywhere replaced nothing, so its 0% measures nothing.
     filled = [row for row in rows if number(row, "n_tokens") != 0]
     figures = [conditions_figure(filled, tasks), count_figure(rows, tasks)]
     return Section(
@@ -131,15 +131,15 @@ def _span(shares: Sequence[float]) -> str:
 
 def _sentence(rows: Sequence[Record], task: str) -> str:
     row = first(rows, task=task, **MAIN.columns)
-    ours, control = decrease(rows, task, MAIN), decrease(rows, task, MAIN.control)
+    measured, control = decrease(rows, task, MAIN), decrease(rows, task, MAIN.control)
     name = TASK_NAMES.get(task, task)
-    if row is None or ours is None:
+    if row is None or measured is None:
         return f"{_capital(name)}: no answer was correct to begin with, so nothing can be lost."
     tokens = number(row, "n_tokens")
     size = f" ({tokens:.0f} tokens on average)" if tokens else ""
     text = (
         f"{_capital(name)}: without the object's tokens and one ring{size}, "
-        f"{percent_interval(ours)} of {ours.n} correct answers become wrong"
+        f"{percent_interval(measured)} of {measured.n} correct answers become wrong"
     )
     if control is None:
         return text + "; no control was run."
@@ -153,36 +153,36 @@ def _capital(text: str) -> str:
 
 
 def _others(runs: Sequence[StudyRun]) -> tuple[str, ...]:
-    """The result of every further model in one sentence."""
-    found = []
+    """Returns the result of every further model in one sentence."""
+    sentences = []
     for run in runs:
         rows = pick(run.summary, mode=MODE) or run.summary
         finding = ablation_finding(rows, known_first(values(rows, "task"), TASKS), run.label)
-        found += [finding.sentence] if finding else []
-    return tuple(found)
+        sentences += [finding.sentence] if finding else []
+    return tuple(sentences)
 
 
 def _registers(rows: Sequence[Record], tasks: Sequence[str]) -> tuple[str, ...]:
-    found = [x for task in tasks if (x := decrease(rows, task, NamedSet("registers")))]
+    decreases = [x for task in tasks if (x := decrease(rows, task, NamedSet("registers")))]
     sizes = [
         size
         for task in tasks
         if (row := first(rows, task=task, token_set="registers"))
         and (size := number(row, "n_tokens")) is not None
     ]
-    if not found or not sizes:
+    if not decreases or not sizes:
         return ()
     if not any(sizes):
         return ("No visual token stands out by its norm, so there are no register tokens.",)
     return (
         f"Register tokens (norm above the mean by more than two standard deviations; "
         f"{sum(sizes) / len(sizes):.1f} per image): replacing them loses "
-        f"{_span([x.value for x in found])}.",
+        f"{_span([x.value for x in decreases])}.",
     )
 
 
 def _integration(run: StudyRun) -> tuple[str, ...]:
-    """What it means that integrated gradients are off."""
+    """Returns a note on integrated gradients that do not add up."""
     count, every = run.incomplete
     if not count:
         return ()
@@ -198,17 +198,18 @@ def _table(run: StudyRun, mode: str, folded: bool) -> Table:
     rows = pick(run.summary, mode=mode)
 
     def size(tokens: NamedSet) -> float | None:
-        found = (number(row, "n_tokens") for row in pick(rows, **tokens.columns))
-        sizes = [one for one in found if one is not None]
+        numbers = (number(row, "n_tokens") for row in pick(rows, **tokens.columns))
+        sizes = [n for n in numbers if n is not None]
         return sum(sizes) / len(sizes) if sizes else None
 
     def lost(task: str) -> Write:
         def of(tokens: NamedSet) -> str:
             if size(tokens) == 0:
                 return "none found"
-            ours, control = (decrease(rows, task, one) for one in (tokens, tokens.control))
-            beside = f"\n{percent_interval(control)}" if control else ""
-            return percent_interval(ours) + beside if ours else ""
+            loss, control = (decrease(rows, task, t) for t in (tokens, tokens.control))
+            if loss is None:
+                return ""
+            return percent_interval(loss) + (f"\n{percent_interval(control)}" if control else "")
 
         return of
 

@@ -57,7 +57,7 @@ CLEAN = Condition(NamedSet(NOTHING), ())
 
 @dataclass(frozen=True)
 class _AblationContext:
-    """Shared by all samples."""
+    """State shared by all samples."""
 
     scorer: Scorer
     fill: Fill
@@ -65,7 +65,7 @@ class _AblationContext:
 
 @dataclass(frozen=True)
 class _AblatedQuestion:
-    """One prompt about one object: correct or not by mode, and what will be ablated."""
+    """One prompt about one object: whether it was correct, by mode, and its ablations."""
 
     ask: Ask
     correct: dict[str, bool]
@@ -79,12 +79,12 @@ class TokenAblation(Study[_AblationContext]):
     """The paper's ablation experiment, with controls.
 
     For every prompt that the model answers correctly, the token sets of `conditions` are ablated,
-    all of them in one batch. Rows whose `token_set` is "none" are the clean answers, also the wrong
-    ones and those about absent objects. A sample without registers has a row with `n_tokens` 0
-    whose answer is the clean one, as in the released code. Rows of gradient sets have
+    all of them in one batch. Rows whose `token_set` is "none" are the clean answers, including
+    wrong ones and those about absent objects. A sample without registers has a row with `n_tokens`
+    0 whose answer is the clean one, as in the released code. Rows of gradient sets have
     `completeness`, the relative error of the integrated gradients that chose them (none with the
-    paper's target). Sizes that are not smaller than the number of visual tokens are left out, and
-    so is a control for which too few tokens are left.
+    paper's target). Sizes that are not smaller than the number of visual tokens are skipped, and so
+    is a control for which too few tokens are left.
 
     Args:
         tasks: of "generative", "polling", "question".
@@ -98,20 +98,21 @@ class TokenAblation(Study[_AblationContext]):
         sizes: token counts of the random and the gradient sets (the paper's by default).
         fill: "mean" (over the visual tokens of `samples`; the paper: of 50,000 ImageNet images),
             "zero" or "noise".
-        min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
-        gradient_steps: of integrated gradients (the paper: 50).
+        min_cover: share of a token's box that a mask must cover; 0 for any overlap, as in the
+            paper.
+        gradient_steps: steps of integrated gradients (the paper: 50).
         gradient_target: "answer" explains the answer's logit; "paper" chooses as the released code
-            does: whatever is asked, the gradient is that of "Is there a NAME in this image?", to
-            the first id of the encoded "Yes", special tokens included (for LLaVA-1.5 the
-            beginning-of-text token), summed as `retinoscope.tokens.released_scores` says; the
+            does: whatever the question, the gradient is that of "Is there a NAME in this image?",
+            at the first id of the encoded "Yes", special tokens included (for LLaVA-1.5 the
+            beginning-of-text token), summed as in `retinoscope.tokens.released_scores`; the
             position after the image may be among the tokens.
-        mean: the mean visual token of other images, with fill "mean"; None takes it over `samples`.
+        mean: the mean visual token of other images, for fill "mean"; None for that of `samples`.
         hallucination_filter: keeps an object, for the first two tasks, only if its caption is right
-            on the original and wrong once the object's pixels are replaced. The paper filters so;
-            here it is off by default, for it takes another run per object.
-        caption_tokens: longest generated caption (the paper: 200).
-        polling_tokens: longest polling answer under the paper's rules (the paper: 10).
-        answer_tokens: longest answer to a question under the whole-word rule.
+            on the original and wrong once the object's pixels are replaced. The paper does this;
+            here it is off by default, since it takes another run per object.
+        caption_tokens: maximum length of a generated caption (the paper: 200).
+        polling_tokens: maximum length of a polling answer under the paper's rules (the paper: 10).
+        answer_tokens: maximum length of an answer to a question under the whole-word rule.
     """
 
     tasks: tuple[str, ...] = TASKS
@@ -172,9 +173,9 @@ class TokenAblation(Study[_AblationContext]):
         free = any(name in self.conditions for name in ("registers", "random", "gradient"))
         able = "question" in self.tasks and free
         every = question_asks(sample, self.prompts.question_kinds, unlocated=True) if able else ()
-        found = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
+        counts = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
         more = {"located": located, "questions": len(every)} if "question" in self.tasks else {}
-        return found | more
+        return counts | more
 
     def _instead(self) -> Self:
         return replace(self, prompts=replace(self.prompts, unlocated=True))
@@ -185,7 +186,7 @@ class TokenAblation(Study[_AblationContext]):
             "prompts": recorded(self.prompts),
             "hallucination_filter": None if kept is None else asdict(kept),
         }
-        # Only where they are used, so that runs of before stay the same runs.
+        # Only if used, so that earlier runs keep their identity.
         mean, target = options.pop("mean"), options.pop("gradient_target")
         if isinstance(mean, Mean):
             vector = fingerprint_array(mean.vector.cpu().numpy())
@@ -238,13 +239,14 @@ class TokenAblation(Study[_AblationContext]):
         rows: Rows = []
         examples: dict[str, Example] = {}
         number = 0
-        for image, same, found in zip(images, asked, outcomes, strict=True):
-            for item, one in enumerate(same, number):
-                rows += [row | {"item": item} for row in self._rows_of(context, sample, one, found)]
+        for image, same, of_prompt in zip(images, asked, outcomes, strict=True):
+            for item, question in enumerate(same, number):
+                new = self._rows_of(context, sample, question, of_prompt)
+                rows += [row | {"item": item} for row in new]
             number += len(same)
-            shown = next((one for one in same if one.plan), None)
+            shown = next((question for question in same if question.plan), None)
             if keep and shown is not None and shown.ask.task not in examples:
-                example = self._example(context, sample, image, shown, found)
+                example = self._example(context, sample, image, shown, of_prompt)
                 examples[shown.ask.task] = example
         return rows, list(examples.values())
 
@@ -263,9 +265,9 @@ class TokenAblation(Study[_AblationContext]):
         asked: Sequence[Sequence[_AblatedQuestion]],
         outcomes: Sequence[dict[Indices, ModelOutput]],
     ) -> None:
-        """All ablations of all prompts; those of equal tokens share their work on the image."""
+        """Runs all ablations of all prompts; equal token sets share their work on the image."""
         sets = {
-            number: tuple(dict.fromkeys(c.tokens for one in same for c in one.plan if c.tokens))
+            number: tuple(dict.fromkeys(c.tokens for q in same for c in q.plan if c.tokens))
             for number, same in enumerate(asked)
         }
         chosen = [number for number, tokens in sets.items() if tokens]
@@ -296,19 +298,19 @@ class TokenAblation(Study[_AblationContext]):
         clean: ModelOutput,
         memo: _Memo,
     ) -> _AblatedQuestion:
-        """The clean scores, and the conditions unless nothing could get worse."""
+        """Scores the clean answer, and plans its ablations if it can get worse."""
         modes = modes_of(ask.task, self.modes)
         try:
             correct = {mode: context.scorer.score(ask, mode, clean).correct for mode in modes}
-            one = _AblatedQuestion(ask, correct)
+            question = _AblatedQuestion(ask, correct)
             if ask.task != "question" and not ask.objects:
-                return one
+                return question
             if not any(correct.values()):
-                return one
+                return question
             if self.hallucination_filter is not None and ask.task != "question":
-                one = replace(one, kept=self._kept(sample, image, ask, memo))
-                if not one.kept:
-                    return one
+                question = replace(question, kept=self._kept(sample, image, ask, memo))
+                if not question.kept:
+                    return question
             plan = conditions_for(
                 image,
                 [sample.objects[index].mask for index in ask.objects],
@@ -319,7 +321,7 @@ class TokenAblation(Study[_AblationContext]):
                 object_label(sample, ask),
                 partial(self._by_gradient, context, sample, image, ask, memo),
             )
-            return replace(one, plan=tuple(plan))
+            return replace(question, plan=tuple(plan))
         except InputError as error:
             return _AblatedQuestion(ask, {}, error=str(error))
 
@@ -343,7 +345,7 @@ class TokenAblation(Study[_AblationContext]):
     def _by_gradient(
         self, context: _AblationContext, sample: Sample, image: ImageTokens, ask: Ask, memo: _Memo
     ) -> Ranking:
-        """Visual tokens by attribution to the answer's logit.
+        """Ranks visual tokens by attribution to the answer's logit.
 
         As in the paper, a caption's object is attributed through its polling question; in the
         released code, and with gradient_target "paper" here, so is a question's.
@@ -353,7 +355,7 @@ class TokenAblation(Study[_AblationContext]):
             return self._ranked(context, image, ask.answer)
         index = ask.objects[0]
         name = sample.objects[index].name
-        # The released scripts for questions write the name in lower case, the others do not.
+        # The released scripts write the name in lower case for questions only.
         name = name.lower() if paper and ask.task == "question" else name
         text = polling_text(name, self.prompts.article)
         if text not in memo.order:
@@ -364,7 +366,7 @@ class TokenAblation(Study[_AblationContext]):
         return memo.order[text]
 
     def _ranked(self, context: _AblationContext, image: ImageTokens, answer: str) -> Ranking:
-        """Of the answer's spellings, the logit of the likeliest one is explained."""
+        """Ranks tokens by the logit of the most probable of the answer's spellings."""
         if self.gradient_target == "paper":
             target = int(self.vlm.tokenizer("Yes")["input_ids"][0])
             return image.by_released_gradient(target, context.fill, self.gradient_steps)
@@ -376,26 +378,26 @@ class TokenAblation(Study[_AblationContext]):
         self,
         context: _AblationContext,
         sample: Sample,
-        one: _AblatedQuestion,
+        question: _AblatedQuestion,
         outcomes: dict[Indices, ModelOutput],
     ) -> Rows:
         base: dict[str, Scalar] = {
             "sample": sample.id,
-            "object": object_label(sample, one.ask),
-            "task": one.ask.task,
-            "kind": one.ask.kind,
-            "question": one.ask.text,
-            "answer": one.ask.answer,
+            "object": object_label(sample, question.ask),
+            "task": question.ask.task,
+            "kind": question.ask.kind,
+            "question": question.ask.text,
+            "answer": question.ask.answer,
         }
-        if one.error is not None:
-            return [base | {"error": one.error}]
-        base |= {"fill": self.fill, "kept": one.kept}
+        if question.error is not None:
+            return [base | {"error": question.error}]
+        base |= {"fill": self.fill, "kept": question.kept}
         rows: Rows = []
-        for mode, was_correct in one.correct.items():
-            before = context.scorer.score(one.ask, mode, outcomes[()])
-            plan = one.plan if was_correct else ()
+        for mode, was_correct in question.correct.items():
+            before = context.scorer.score(question.ask, mode, outcomes[()])
+            plan = question.plan if was_correct else ()
             for condition in (CLEAN, *plan):
-                after = context.scorer.score(one.ask, mode, outcomes[condition.tokens])
+                after = context.scorer.score(question.ask, mode, outcomes[condition.tokens])
                 rows.append(
                     base
                     | condition.name.columns
@@ -418,31 +420,31 @@ class TokenAblation(Study[_AblationContext]):
         context: _AblationContext,
         sample: Sample,
         image: ImageTokens,
-        one: _AblatedQuestion,
+        question: _AblatedQuestion,
         outcomes: dict[Indices, ModelOutput],
     ) -> Example:
-        mode = next(mode for mode, correct in one.correct.items() if correct)
-        mode = "corrected" if one.correct.get("corrected") else mode
-        before = context.scorer.score(one.ask, mode, outcomes[()])
+        mode = next(mode for mode, correct in question.correct.items() if correct)
+        mode = "corrected" if question.correct.get("corrected") else mode
+        before = context.scorer.score(question.ask, mode, outcomes[()])
         after: dict[str, Json] = {
-            c.name.label: context.scorer.score(one.ask, mode, outcomes[c.tokens]).answer
-            for c in one.plan
+            c.name.label: context.scorer.score(question.ask, mode, outcomes[c.tokens]).answer
+            for c in question.plan
         }
         facts: dict[str, Json] = {
-            "task": one.ask.task,
-            "object": object_label(sample, one.ask),
-            "question": one.ask.text,
-            "prefill": one.ask.prefill,
-            "answer": one.ask.answer,
+            "task": question.ask.task,
+            "object": object_label(sample, question.ask),
+            "question": question.ask.text,
+            "prefill": question.ask.prefill,
+            "answer": question.ask.answer,
             "mode": mode,
             "before": before.answer,
             "after": after,
         }
-        sets = {c.name.label: c.tokens for c in one.plan if c.name.n_drawn is None}
+        sets = {c.name.label: c.tokens for c in question.plan if c.name.n_drawn is None}
         return example_of(sample, image, sets, facts)
 
     def _longest(self, task: str) -> int:
-        """New tokens to generate; 0 where the logits are enough."""
+        """Returns the number of tokens to generate; 0 if the logits suffice."""
         if not needs_text(task, self.modes):
             return 0
         return {
@@ -454,13 +456,13 @@ class TokenAblation(Study[_AblationContext]):
 
 @dataclass(frozen=True)
 class _Memo:
-    """Of one sample.
+    """Intermediate results for one sample.
 
     Attributes:
         images: the visual tokens under each prompt.
-        kept: which objects the filter kept.
+        kept: whether the filter kept each object.
         order: the visual tokens by attribution, by prompt.
-        caption: by prompt.
+        caption: captions by prompt.
     """
 
     images: dict[str, ImageTokens]
@@ -480,7 +482,7 @@ def _known(what: str, given: Sequence[str], known: Sequence[str]) -> None:
 def make(
     vlm: VLM, samples: Sequence[Sample], options: AblationOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """Makes the study from its options."""
     kept = HallucinationFilter() if options.hallucination_filter else None
     given: dict[str, Any] = options.shared_with(TokenAblation) | {"hallucination_filter": kept}
     prompts = PromptOptions(**options.shared_with(PromptOptions))

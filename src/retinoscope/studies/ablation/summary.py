@@ -56,13 +56,13 @@ SUMMARY = Summary(
 
 `decrease` is the share of initially correct answers that became incorrect. For the object's sets,
 `difference` is the decrease minus that of as many random tokens outside the set, on the same
-prompts. `paper` is the paper's number for LLaVA-1.5-7B on COCO where one is known.
+prompts. `paper` is the paper's number for LLaVA-1.5-7B on COCO, if known.
 """
 
 
 def _accuracy(rows: pl.DataFrame) -> Iterator[Record]:
-    """Accuracy over all clean answers; of yes/no questions also over present and absent objects
-    alone, and balanced: the mean of these two."""
+    """Yields accuracy over all clean answers; of yes/no questions also over present and absent
+    objects separately, and balanced: the mean of these two."""
     yield _part(rows, "all")
     if rows["task"][0] != "polling":
         return
@@ -79,23 +79,23 @@ def _accuracy(rows: pl.DataFrame) -> Iterator[Record]:
             for some in asked.values()
         )
         weight = weighted["weight"].to_numpy()
-        found = cluster_share(
+        balanced = cluster_share(
             weighted["correct"].to_numpy() * weight, weight, weighted["sample"].to_numpy()
         )
-        yield _record(rows, "balanced", found, f"balanced {found.method}")
+        yield _record(rows, "balanced", balanced, f"balanced {balanced.method}")
 
 
 def _part(rows: pl.DataFrame, part: str) -> Record:
-    found = ACCURACY.over(rows)
-    return _record(rows, part, found, found.method)
+    accuracy = ACCURACY.over(rows)
+    return _record(rows, part, accuracy, accuracy.method)
 
 
-def _record(rows: pl.DataFrame, part: str, found: Interval, method: str) -> Record:
+def _record(rows: pl.DataFrame, part: str, accuracy: Interval, method: str) -> Record:
     return {
         "task": rows["task"][0],
         "mode": rows["mode"][0],
         "part": part,
-        **ACCURACY.columns(found),
+        **ACCURACY.columns(accuracy),
         "n": rows.height,
         "n_samples": rows["sample"].n_unique(),
         "method": method,

@@ -1,4 +1,4 @@
-"""What the agreement of any map lies between: other observers, the centre, another image."""
+"""Bounds on the agreement of any map: other observers, the centre, another image."""
 
 from __future__ import annotations
 
@@ -14,22 +14,24 @@ from .rows import cells_of, row_of
 
 
 def bound_rows(sample: Sample, target: GazeTarget, rules: Rules, other: np.ndarray | None) -> Rows:
-    """One row for each that the data knows.
+    """One row for each bound that the data allows.
 
     Args:
-        other: where people looked in another image, from `other_image`.
+        other: density of gazes at another image, from `other_image`.
     """
     height, width = target.shape
-    found = {"centre": target.scores(centre_prior((width, height)), rules)}
+    scores_by_bound = {"centre": target.scores(centre_prior((width, height)), rules)}
     people = target.people(rules)
     if people is not None:
-        found["people"] = people
+        scores_by_bound["people"] = people
     if other is not None:
-        found["other-image"] = target.scores(other, rules)
+        scores_by_bound["other-image"] = target.scores(other, rules)
     mask = _mask(sample, target.segment) if target.provenance != "mask" else None
     if mask is not None:
-        found["mask"] = target.scores(mask, rules)
-    return [row_of(sample, target, name) | cells_of(scores) for name, scores in found.items()]
+        scores_by_bound["mask"] = target.scores(mask, rules)
+    return [
+        row_of(sample, target, name) | cells_of(scores) for name, scores in scores_by_bound.items()
+    ]
 
 
 def other_image(
@@ -38,36 +40,36 @@ def other_image(
     """Where people looked in another image during a segment of the same granularity.
 
     Args:
-        partner: number of that image; None where there is none.
+        partner: index of that image; None if there is none.
     """
     if partner is None:
         return None
     try:
         other = samples[partner]
     except Exception:
-        # The partner cannot be read; it has an error row of its own.
+        # An unreadable partner has an error row of its own.
         return None
-    found = [
-        one
-        for one in other.attention
-        if one.segment is not None
-        and one.segment.granularity == target.segment.granularity
-        and one.nothing is None
+    gazes = [
+        gaze
+        for gaze in other.attention
+        if gaze.segment is not None
+        and gaze.segment.granularity == target.segment.granularity
+        and gaze.nothing is None
     ]
-    if not found:
+    if not gazes:
         return None
-    density = found[target.number % len(found)].density()
+    density = gazes[target.number % len(gazes)].density()
     return None if density is None else target.fitted(density)
 
 
 def _mask(sample: Sample, segment: Segment) -> np.ndarray | None:
-    """The true mask of what a word of the first caption names, where that is known."""
+    """The true mask of the object that a word of the first caption names, if known."""
     if not sample.objects or segment.description not in sample.captions[:1]:
         return None
-    for one in mask_attention(sample):
-        if one.segment is not None and (one.segment.start, one.segment.end) == (
+    for labelled in mask_attention(sample):
+        if labelled.segment is not None and (labelled.segment.start, labelled.segment.end) == (
             segment.start,
             segment.end,
         ):
-            return one.density()
+            return labelled.density()
     return None

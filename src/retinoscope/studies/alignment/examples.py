@@ -1,4 +1,4 @@
-"""What the report shows of one image: where people looked beside the models' maps."""
+"""Examples for the report: where people looked, beside the models' maps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .._study import Example
 from .gaze_targets import GazeTarget
 
 CELLS = 32
-"""Along the longer side, of the density that is drawn."""
+"""Number of cells along the longer side of the drawn density."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,22 @@ def alignment_example(
     pair: ImageTextPair,
     maps: Mapping[tuple[str, int], HeatMap],
 ) -> list[Example]:
-    """One example: the phrase (or else the word, the sentence) with most fixations."""
+    """One example: the phrase with most fixations, or else the word, the sentence."""
     order = {"phrase": 0, "word": 1, "sentence": 2, "text": 3}
-    able = [aim for aim in aims if aim.seen and any(number == aim.number for _, number in maps)]
-    if not able:
+    scored = [aim for aim in aims if aim.seen and any(number == aim.number for _, number in maps)]
+    if not scored:
         return []
-    chosen = min(able, key=lambda aim: (order[aim.segment.granularity], -aim.n_fixations))
+    chosen = min(scored, key=lambda aim: (order[aim.segment.granularity], -aim.n_fixations))
     gaze = pool(chosen.seen)
     density = gaze.density()
     assert density is not None
     scale = max(density.shape) / CELLS
     shape = tuple(max(1, round(side / scale)) for side in density.shape)
     cells = resample(density, (shape[0], shape[1]), "area")
-    own = {name: heat for (name, number), heat in maps.items() if number == chosen.number}
-    drawn: dict[str, Json] = {name: _shares(heat.values) for name, heat in own.items()}
+    maps_of_chosen = {
+        name: heat for (name, number), heat in maps.items() if number == chosen.number
+    }
+    drawn: dict[str, Json] = {name: _shares(heat.values) for name, heat in maps_of_chosen.items()}
     facts: dict[str, Json] = {
         "description": chosen.segment.description,
         "segment": chosen.segment.text,
@@ -57,12 +59,12 @@ def alignment_example(
         "density": [[round(float(x), 4) for x in row] for row in cells / cells.max()],
         "maps": drawn,
     }
-    first = next(iter(own.values()))
+    first = next(iter(maps_of_chosen.values()))
     places = _Locations(pair.grid, plain_boxes(first.boxes), first.positions)
     return [example_of(sample, places, {}, facts)]
 
 
 def _shares(values: np.ndarray) -> list[Json]:
-    """Positive parts as shares of the largest, short."""
+    """Positive parts as shares of the largest value, rounded."""
     top = float(np.max(values))
     return [round(max(float(value), 0.0) / top, 4) if top > 0 else 0.0 for value in values]

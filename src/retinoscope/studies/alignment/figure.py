@@ -15,11 +15,11 @@ from .names import FITS, GRANULARITIES, ONE, UNTRAINED, WHO, method_name, ranked
 
 MAPS_SHOWN = 4
 _HEAT = "#b3261e"
-"""Not one of the page's colours: what lies below is the image, in the dark as well."""
+"""Not a page colour: what lies below is the image, in dark mode too."""
 
 
 def agreement_figure(rows: Sequence[Record], provenance: str, granularity: str) -> Figure:
-    """NCC of each method, its control and what bounds it."""
+    """NCC of each method, its controls and its bounds."""
     trained = [row for row in pick(rows, weights="trained", metric="ncc") if interval(row, "own")]
     trained.sort(key=lambda row: -float(row["own"] or 0))
     fresh = [
@@ -28,8 +28,8 @@ def agreement_figure(rows: Sequence[Record], provenance: str, granularity: str) 
     ]
 
     def points(of: Sequence[Record | None], column: str, shift: float) -> Points:
-        found = ((place, interval(row, column)) for place, row in enumerate(of))
-        return [(place + shift, x) for place, x in found if x]
+        estimates = ((place, interval(row, column)) for place, row in enumerate(of))
+        return [(place + shift, x) for place, x in estimates if x]
 
     series = [
         Series("own text's map", points(trained, "own", 0.0), Look(BLUE, ""), bars=True),
@@ -78,14 +78,16 @@ def agreement_figure(rows: Sequence[Record], provenance: str, granularity: str) 
 
 def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
     """Share of images whose own description ranks first."""
-    found = [(row, x) for row in pick(rows, weights="trained") if (x := interval(row, "preferred"))]
-    found.sort(key=lambda pair: -pair[1].value)
+    ranked = [
+        (row, x) for row in pick(rows, weights="trained") if (x := interval(row, "preferred"))
+    ]
+    ranked.sort(key=lambda pair: -pair[1].value)
     points: dict[bool, list[tuple[float, Interval]]] = {True: [], False: []}
-    for place, (row, x) in enumerate(found):
+    for place, (row, x) in enumerate(ranked):
         points[row["method"] in FITS].append((place, x))
-    chances = [float(row["chance"] or 0) for row, _ in found]
+    chances = [float(row["chance"] or 0) for row, _ in ranked]
     level = [Level(sum(chances) / len(chances), "chance", dash=":")] if chances else []
-    facts = [f"{ranked_by(row)} {x.value:.2f}" for row, x in reversed(found)]
+    facts = [f"{ranked_by(row)} {x.value:.2f}" for row, x in reversed(ranked)]
     name = f"alignment-ranking-{provenance}"
     caption = (
         "How often the image's description, among those of others, has the map that is most like "
@@ -106,10 +108,10 @@ def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
             ],
             Axis("images whose own description comes first", SHARE, share=True),
             Axis(
-                limits=(len(found) - 0.4, -0.6),
-                ticks={place: ranked_by(row) for place, (row, _) in enumerate(found)},
+                limits=(len(ranked) - 0.4, -0.6),
+                ticks={place: ranked_by(row) for place, (row, _) in enumerate(ranked)},
             ),
-            size=(7.0, 1.4 + 0.34 * max(1, len(found))),
+            size=(7.0, 1.4 + 0.34 * max(1, len(ranked))),
             sideways=True,
         ),
         alt=f"{caption} {'; '.join(facts)}.",
@@ -119,7 +121,7 @@ def ranking_figure(rows: Sequence[Record], provenance: str) -> Figure:
 
 
 def gaze_figure(scene: Scene, name: str) -> Figure | None:
-    """Where the observers looked: density and fixations over the image."""
+    """Where the observers looked: density and fixations, drawn over the image."""
     density = scene.facts.get("density")
     if not isinstance(density, list) or not density:
         return None
@@ -151,11 +153,11 @@ def gaze_figure(scene: Scene, name: str) -> Figure | None:
 
 
 def map_figures(scene: Scene, name: str, methods: Sequence[str]) -> list[Figure]:
-    """Maps of some methods for the same segment."""
+    """Maps of these methods for the same segment."""
     maps = scene.facts.get("maps")
     if not isinstance(maps, dict):
         return []
-    found = []
+    figures = []
     for method in methods:
         values = maps.get(method)
         if not isinstance(values, list):
@@ -166,7 +168,7 @@ def map_figures(scene: Scene, name: str, methods: Sequence[str]) -> list[Figure]
             if float(cast(float, v)) > 0.02
         )
         caption = f"The model: {method}."
-        found.append(
+        figures.append(
             Figure(
                 name=f"{name}-{method}",
                 svg=scene.document(shapes),
@@ -175,7 +177,7 @@ def map_figures(scene: Scene, name: str, methods: Sequence[str]) -> list[Figure]
                 wide=False,
             )
         )
-    return found
+    return figures
 
 
 def _opacity(share: float) -> float:

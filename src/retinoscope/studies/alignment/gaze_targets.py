@@ -1,4 +1,4 @@
-"""What a map for a text segment is held against: where each observer looked."""
+"""Targets that a segment's map is compared with: where each observer looked."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Rules:
 
     Attributes:
         metrics: keys of `retinoscope.stats.maps.METRICS`.
-        resolution: maps and densities are compared with at most so many pixels along the longer
-            side (means over areas), which saves time on large images.
-        negatives: what metrics that need a density do with a map's negative values.
+        resolution: limit on the pixels along the longer side; larger maps and densities are
+            averaged down to it, which saves time on large images.
+        negatives: how metrics that need a density treat a map's negative values.
         repeats: whether a pixel that is fixated twice counts twice (not in AUC-Judd).
         grid: of the earth mover's distance.
     """
@@ -44,10 +44,10 @@ class GazeTarget:
     """One segment of one sample, and where its observers looked.
 
     Attributes:
-        number: which one of the sample.
+        number: of the segment within the sample.
         observers: one `Gaze` each.
         shape: rows and columns at which maps are compared.
-        others: fixations of other images, in pixels at that size.
+        others: fixations on other images, in pixels at `shape`.
     """
 
     number: int
@@ -62,28 +62,28 @@ class GazeTarget:
 
     @property
     def n_fixations(self) -> int:
-        return sum(len(one.fixations) for one in self.observers)
+        return sum(len(gaze.fixations) for gaze in self.observers)
 
     @property
     def dropped(self) -> int:
-        return sum(one.dropped for one in self.observers)
+        return sum(gaze.dropped for gaze in self.observers)
 
     @property
     def seen(self) -> tuple[Gaze, ...]:
-        """Observers who looked at the image during the segment."""
-        return tuple(one for one in self.observers if one.nothing is None)
+        """Observers with a fixation on the image during the segment."""
+        return tuple(gaze for gaze in self.observers if gaze.nothing is None)
 
     def fitted(self, values: Float[np.ndarray, "height width"]) -> np.ndarray:
-        """A map of any image at the size at which maps are compared."""
+        """Resamples a map of an image to `shape`."""
         return values if values.shape == self.shape else resample(values, self.shape, "area")
 
     def density(self, gaze: Gaze) -> Float[np.ndarray, "height width"] | None:
-        """Where one observer looked, at that size."""
-        found = gaze.density()
-        return None if found is None else self.fitted(found)
+        """The density of one observer's fixations at `shape`."""
+        density = gaze.density()
+        return None if density is None else self.fitted(density)
 
     def reference(self, gaze: Gaze) -> Reference:
-        """What maps are compared with, of one observer."""
+        """The comparison data of one observer."""
         points = _scaled(gaze.fixations, gaze.size, self.shape) if len(gaze.fixations) else None
         return Reference(
             self.density(gaze), points, self.others, centre_prior((self.shape[1], self.shape[0]))
@@ -92,32 +92,34 @@ class GazeTarget:
     def scores(
         self, values: Float[np.ndarray, "height width"], rules: Rules
     ) -> dict[str, MapScore]:
-        """A map against each observer, then the mean over observers; NaN with a reason where no
-        observer allows the metric."""
+        """Scores a map against each observer and averages over observers.
+
+        The score is NaN with a reason where no observer allows the metric.
+        """
         if not self.seen:
             why = str(self.observers[0].nothing)
             return {name: MapScore(name, math.nan, 0, {}, why) for name in rules.metrics}
-        ours = self.fitted(values)
+        fitted = self.fitted(values)
         return _mean(
-            [_compared(ours, self.reference(one), rules) for one in self.seen], rules.metrics
+            [_compared(fitted, self.reference(gaze), rules) for gaze in self.seen], rules.metrics
         )
 
     def people(self, rules: Rules) -> dict[str, MapScore] | None:
-        """Each observer's own fixations against the map of all others; None with fewer than two."""
+        """Each observer's fixations against the map of all others; None with fewer than two."""
         if len(self.seen) < 2:
             return None
-        found = []
-        for one in self.seen:
-            rest = pool([other for other in self.seen if other is not one])
-            ours = self.density(rest)
-            assert ours is not None
-            found.append(_compared(ours, self.reference(one), rules))
-        return _mean(found, rules.metrics)
+        scores = []
+        for gaze in self.seen:
+            rest = pool([other for other in self.seen if other is not gaze])
+            density = self.density(rest)
+            assert density is not None
+            scores.append(_compared(density, self.reference(gaze), rules))
+        return _mean(scores, rules.metrics)
 
 
-def _compared(ours: np.ndarray, reference: Reference, rules: Rules) -> dict[str, MapScore]:
+def _compared(values: np.ndarray, reference: Reference, rules: Rules) -> dict[str, MapScore]:
     return compare(
-        ours,
+        values,
         reference,
         rules.metrics,
         repeats=rules.repeats,
@@ -126,14 +128,16 @@ def _compared(ours: np.ndarray, reference: Reference, rules: Rules) -> dict[str,
     )
 
 
-def _mean(found: Sequence[dict[str, MapScore]], metrics: Sequence[str]) -> dict[str, MapScore]:
+def _mean(
+    scores_by_observer: Sequence[dict[str, MapScore]], metrics: Sequence[str]
+) -> dict[str, MapScore]:
     joined = {}
     for name in metrics:
-        scores = [one[name] for one in found]
-        good = [one for one in scores if one.defined]
+        scores = [of_observer[name] for of_observer in scores_by_observer]
+        good = [score for score in scores if score.defined]
         if good:
-            value = math.fsum(one.value for one in good) / len(good)
-            joined[name] = replace(good[0], value=value, n=sum(one.n for one in good))
+            value = math.fsum(score.value for score in good) / len(good)
+            joined[name] = replace(good[0], value=value, n=sum(score.n for score in good))
         else:
             joined[name] = scores[0]
     return joined
@@ -160,7 +164,7 @@ def gaze_targets_of(
             )
             groups.setdefault(key, []).append(gaze)
     shape = shape_at(sample.image.size, resolution)
-    found = []
+    targets = []
     for number, gazes in enumerate(groups.values()):
         segment = gazes[0].segment
         assert segment is not None
@@ -169,7 +173,7 @@ def gaze_targets_of(
             for name, points in others.get(segment.granularity, {}).items()
             if name != sample.id
         ]
-        found.append(
+        targets.append(
             GazeTarget(
                 number=number,
                 segment=segment,
@@ -178,11 +182,11 @@ def gaze_targets_of(
                 others=np.concatenate(away) * shape[::-1] if away else None,
             )
         )
-    return tuple(found)
+    return tuple(targets)
 
 
 def shape_at(size: tuple[int, int], resolution: int) -> tuple[int, int]:
-    """Rows and columns of an image (width, height) with at most so many along the longer side."""
+    """Rows and columns for an image (width, height), at most `resolution` along its longer side."""
     scale = min(1.0, resolution / max(size))
     return max(1, round(size[1] * scale)), max(1, round(size[0] * scale))
 
@@ -194,23 +198,23 @@ def relative_fixations(
     places = range(len(samples))
     if len(samples) > most:
         places = sorted(rng.choice(len(samples), most, replace=False).tolist())
-    found: dict[str, dict[str, Points]] = {name: {} for name in granularities}
+    fixations: dict[str, dict[str, Points]] = {name: {} for name in granularities}
     for place in places:
         sample = samples[place]
-        for granularity, by_id in found.items():
+        for granularity, by_id in fixations.items():
             points = [
-                one.fixations / one.size
-                for one in sample.attention
-                if one.segment is not None
-                and one.segment.granularity == granularity
-                and len(one.fixations)
+                gaze.fixations / gaze.size
+                for gaze in sample.attention
+                if gaze.segment is not None
+                and gaze.segment.granularity == granularity
+                and len(gaze.fixations)
             ]
             if points:
                 by_id[sample.id] = np.concatenate(points)
-    return found
+    return fixations
 
 
 def _scaled(points: Points, size: tuple[int, int], shape: tuple[int, int]) -> Points:
     scaled = points / size * (shape[1], shape[0])
-    # Rounding can carry a point on the last pixel's edge over it.
+    # Rounding can push a point beyond the last pixel's edge.
     return np.minimum(scaled, np.nextafter((shape[1], shape[0]), 0))

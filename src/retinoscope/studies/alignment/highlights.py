@@ -1,4 +1,4 @@
-"""What the report shows at its top of where observers and model looked."""
+"""Pictures for the top of the report: where observers and model looked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .names import WHO
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
-    """Where the observers looked, beside the model's maps that agree best."""
+    """Where the observers looked, beside the best agreeing maps of the model."""
     for scene in run.scenes():
         gaze = gaze_figure(scene, "looking")
         if gaze is None:

@@ -1,4 +1,4 @@
-"""Who looked, in words: only people are ever called people."""
+"""Names for who looked; only people are called people."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FITS = {
     "cosine": "the cosine of image and text",
     "match-probability": "the probability that they match",
 }
-"""In place of a method, what the model itself ranks descriptions by."""
+"""How the model itself ranks descriptions, used in place of a method."""
 UNTRAINED = "untrained copy"
 
 
@@ -42,7 +42,7 @@ def kind_of(rows: Sequence[Record]) -> str:
 
 
 def method_name(row: object) -> str:
-    """A method with its layer, where it was asked at one."""
+    """A method, with its layer if it has one."""
     get = row.get  # type: ignore[attr-defined]
     layer = get("layer")
     name = str(get("method"))
@@ -50,5 +50,5 @@ def method_name(row: object) -> str:
 
 
 def ranked_by(row: Record) -> str:
-    """What a row of the ranking ranks descriptions by."""
+    """The score by which a row of the ranking ranks descriptions."""
     return FITS.get(str(row["method"])) or method_name(row)

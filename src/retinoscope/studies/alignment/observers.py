@@ -1,4 +1,4 @@
-"""Whose looking the data knows."""
+"""Finds out whose gaze the data holds."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _LOOKED_AT = 20
 
 
 def provenances(samples: Sequence[Sample]) -> list[str]:
-    """Provenances in the first samples that can be read; none where nobody looked."""
+    """Provenances in the first readable samples; empty if there is no gaze."""
     for index in islice(range(len(samples)), _LOOKED_AT):
         try:
             attention = samples[index].attention
         except Exception:
-            # It gets its row with the error from the study.
+            # The study writes a row with the error.
             continue
         if attention:
-            return sorted({one.provenance for one in attention})
+            return sorted({gaze.provenance for gaze in attention})
     return []

@@ -1,4 +1,4 @@
-"""Texts that stand against a segment or a description: the controls for what the words change."""
+"""Controls for what the words change: other texts for a segment or a description."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from .gaze_targets import GazeTarget
 def other_text(
     sample: Sample, target: GazeTarget, targets: Sequence[GazeTarget], seed: int
 ) -> GazeTarget | None:
-    """Another segment of the same granularity that shares no letter with this one."""
-    able = [
-        one
-        for one in targets
-        if one.segment.granularity == target.segment.granularity
-        and one.segment.start != target.segment.start
-        and not one.segment.overlaps(target.segment)
-        and one.segment.text.lower() != target.segment.text.lower()
+    """Another segment of the same granularity, which does not overlap this one."""
+    candidates = [
+        other
+        for other in targets
+        if other.segment.granularity == target.segment.granularity
+        and other.segment.start != target.segment.start
+        and not other.segment.overlaps(target.segment)
+        and other.segment.text.lower() != target.segment.text.lower()
     ]
-    if not able:
+    if not candidates:
         return None
     rng = rng_of(seed, "other text", sample.id, str(target.segment.start))
-    return able[int(rng.integers(len(able)))]
+    return candidates[int(rng.integers(len(candidates)))]
 
 
 def distractors(samples: Sequence[Sample], index: int, text: str, n: int, seed: int) -> list[str]:
-    """At most `n` descriptions of other images than `index`, drawn by the seed."""
+    """Up to `n` descriptions of images other than `index`, drawn by the seed."""
     rng = rng_of(seed, "distractors", str(index))
-    found: list[str] = []
+    texts: list[str] = []
     for place in rng.permutation(len(samples)).tolist():
-        if len(found) == n:
+        if len(texts) == n:
             break
         if place == index:
             continue
@@ -40,6 +40,6 @@ def distractors(samples: Sequence[Sample], index: int, text: str, n: int, seed: 
             captions = samples[place].captions
         except Exception:
             continue
-        if captions and captions[0].lower() not in {one.lower() for one in [text, *found]}:
-            found.append(captions[0])
-    return found
+        if captions and captions[0].lower() not in {known.lower() for known in [text, *texts]}:
+            texts.append(captions[0])
+    return texts

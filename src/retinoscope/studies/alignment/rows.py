@@ -1,4 +1,4 @@
-"""Rows of the study: one segment, map and condition."""
+"""Rows of the study: one per segment, map and condition."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .gaze_targets import GazeTarget
 
 
 def row_of(sample: Sample, target: GazeTarget, condition: str | None = None) -> dict[str, Scalar]:
-    """What is known of a segment before any map of it is scored."""
+    """The columns of a segment that do not depend on a map."""
     return {
         "sample": sample.id,
         "item": target.number,
@@ -42,7 +42,7 @@ def cells_of(scores: Mapping[str, MapScore]) -> dict[str, Scalar]:
 
 
 def ranked(values: Sequence[float]) -> dict[str, Scalar]:
-    """The first value's rank from 1, and its share of the first place."""
+    """The first value's rank (from 1), and its share of first place."""
     first, best = values[0], max(values)
     ties = sum(value == first for value in values)
     above = sum(value > first for value in values)
@@ -56,17 +56,17 @@ def ranked(values: Sequence[float]) -> dict[str, Scalar]:
 def read_text(
     model: SaliencyModel, sample: Sample, text: str, targets: Sequence[GazeTarget]
 ) -> tuple[ImageTextPair | None, list[GazeTarget], Rows]:
-    """A text, the segments of it that the model can read, and a row for each that it cannot."""
+    """A text, its segments that the model can read, and an error row for each of the others."""
     try:
         pair = model.read(sample.image, text)
     except RetinoscopeError as error:
         return None, [], [row_of(sample, target) | {"error": one_line(error)} for target in targets]
-    able: list[GazeTarget] = []
+    readable: list[GazeTarget] = []
     unread: Rows = []
     for target in targets:
         try:
             pair.check(target.segment)
-            able.append(target)
+            readable.append(target)
         except RetinoscopeError as error:
             unread.append(row_of(sample, target) | {"error": one_line(error)})
-    return pair, able, unread
+    return pair, readable, unread

@@ -1,4 +1,4 @@
-"""Whether maps for text segments agree with where people looked while they said or read them."""
+"""Whether maps for text segments agree with where people looked while saying or reading them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TABLE_NOTE = (
 )
 
 SHOWN = ("ncc", "auc_shuffled", "nss")
-"""Metrics on the page; all of them are in the CSV file."""
+"""Metrics on the page; the CSV file has all."""
 _BESIDE = (
     ("own", "its own"),
     ("other_text", "another text's map"),
@@ -39,7 +39,7 @@ _BESIDE = (
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, further models as tables."""
+    """Makes the section: the main model in full, further models as tables."""
     main = runs[0]
     rows = main.summary
     parts = _parts(rows)
@@ -79,16 +79,16 @@ def section(runs: Sequence[StudyRun]) -> Section:
 
 
 def _parts(rows: Sequence[Record]) -> list[tuple[str, str]]:
-    found = []
+    parts = []
     for provenance in known_first(values(rows, "provenance"), tuple(WHO)):
-        own = pick(rows, provenance=provenance)
-        for granularity in known_first(values(own, "granularity"), tuple(GRANULARITIES)):
-            found.append((provenance, granularity))
-    return found
+        of_provenance = pick(rows, provenance=provenance)
+        for granularity in known_first(values(of_provenance, "granularity"), tuple(GRANULARITIES)):
+            parts.append((provenance, granularity))
+    return parts
 
 
 def _notes(rows: Sequence[Record]) -> tuple[str, ...]:
-    told = (
+    notes = (
         f"{READS[kind_of(rows)]} NCC is Pearson's correlation over pixels with the density of "
         "fixations; the shuffled AUC ranks fixations against those of other images, so that a "
         "bias to the centre gains nothing.",
@@ -102,27 +102,27 @@ def _notes(rows: Sequence[Record]) -> tuple[str, ...]:
         return (
             "Not all observers here are people: simulated observers are drawn from the scenes' "
             "ground truth, and say nothing about where people look.",
-            *told,
+            *notes,
         )
-    return told
+    return notes
 
 
 def _best(rows: Sequence[Record], metric: str = "ncc") -> tuple[Record, Interval] | None:
-    found = [
+    candidates = [
         (row, x)
         for row in pick(rows, weights="trained", metric=metric)
         if (x := interval(row, "own"))
     ]
-    return max(found, key=lambda pair: pair[1].value) if found else None
+    return max(candidates, key=lambda pair: pair[1].value) if candidates else None
 
 
 def _sentence(rows: Sequence[Record], provenance: str, granularity: str, model: str) -> str:
-    found = _best(rows)
+    best = _best(rows)
     where = f"{model} ({KINDS[kind_of(rows)]}), {GRANULARITIES[granularity]}, {WHO[provenance]}"
-    if found is None:
+    if best is None:
         undefined = sum(int(row["n_undefined"] or 0) for row in rows)
         return f"{where}: no map could be compared ({undefined} undefined)."
-    row, x = found
+    row, x = best
     text = f"{where}: {method_name(row)} agrees best, NCC {number_interval(x)}"
     for name, label in _BESIDE[1:]:
         if other := interval(row, name):
@@ -134,7 +134,7 @@ def _sentence(rows: Sequence[Record], provenance: str, granularity: str, model: 
 
 
 def _over_other_text(rows: Sequence[Record], row: Record) -> PairedTest | None:
-    """The test of the best of several maps, corrected for their number."""
+    """The gain's test, corrected for choosing the best of several maps."""
     test = paired_test(row, "gain", scale=1)
     asked = pick(rows, weights="trained", metric=row["metric"])
     return None if test is None else chosen_of(test, len(asked))
@@ -144,18 +144,18 @@ def alignment_finding(
     rows: Sequence[Record], parts: Sequence[tuple[str, str]], model: str
 ) -> Finding | None:
     """Whether a map depends on the text as the observers' gaze does."""
-    found = [
+    candidates = [
         (p, g, *best)
         for p, g in parts
         if (best := _best(pick(rows, provenance=p, granularity=g))) and interval(best[0], "gain")
     ]
-    if not found:
+    if not candidates:
         return None
-    provenance, granularity, row, x = max(found, key=lambda one: one[3].value)
-    mine = pick(rows, provenance=provenance, granularity=granularity)
-    other, test = interval(row, "other_text"), _over_other_text(mine, row)
+    provenance, granularity, row, x = max(candidates, key=lambda candidate: candidate[3].value)
+    asked = pick(rows, provenance=provenance, granularity=granularity)
+    other, test = interval(row, "other_text"), _over_other_text(asked, row)
     if test is not None:
-        test = chosen_of(test, len(found))
+        test = chosen_of(test, len(candidates))
     text = f"{model} ({KINDS[kind_of(rows)]}), {GRANULARITIES[granularity]}: "
     text += f"{method_name(row)} agrees best with {WHO[provenance]}, NCC {number_interval(x)}"
     if other is not None:
@@ -172,10 +172,10 @@ def alignment_finding(
 def _table(run: StudyRun, provenance: str, granularity: str, folded: bool) -> Table:
     rows = pick(run.summary, provenance=provenance, granularity=granularity)
 
-    def own(metric: str) -> Write:
+    def of_metric(metric: str) -> Write:
         def of(row: Record) -> str:
             same = {key: row[key] for key in ("weights", "method", "layer")}
-            return next((_cell(one, "own") for one in pick(rows, metric=metric, **same)), "")
+            return next((_cell(other, "own") for other in pick(rows, metric=metric, **same)), "")
 
         return of
 
@@ -191,7 +191,7 @@ def _table(run: StudyRun, provenance: str, granularity: str, folded: bool) -> Ta
             text("weights"),
             *(numbers(name, label.format(one=ONE[provenance])) for name, label in _BESIDE),
             numbers("gain", "own minus other text"),
-            *(cell(METRICS[metric].label, own(metric)) for metric in SHOWN[1:]),
+            *(cell(METRICS[metric].label, of_metric(metric)) for metric in SHOWN[1:]),
             count("n", "segments"),
             count("n_undefined", "undefined"),
         ),
@@ -201,8 +201,8 @@ def _table(run: StudyRun, provenance: str, granularity: str, folded: bool) -> Ta
 
 
 def _cell(row: Record, name: str) -> str:
-    found = interval(row, name)
-    return "" if found is None else number_interval(found)
+    estimate = interval(row, name)
+    return "" if estimate is None else number_interval(estimate)
 
 
 # Which description the map prefers
@@ -213,11 +213,11 @@ def _ranking(run: StudyRun) -> list[Record]:
 
 
 def _ranking_sentences(run: StudyRun) -> list[str]:
-    found = []
+    sentences = []
     for provenance in known_first(values(_ranking(run), "provenance"), tuple(WHO)):
         rows = pick(_ranking(run), provenance=provenance, weights="trained")
-        able = [(row, x) for row in rows if (x := interval(row, "preferred"))]
-        maps = [pair for pair in able if pair[0]["method"] not in FITS]
+        defined = [(row, x) for row in rows if (x := interval(row, "preferred"))]
+        maps = [pair for pair in defined if pair[0]["method"] not in FITS]
         if not maps:
             continue
         row, x = max(maps, key=lambda pair: pair[1].value)
@@ -226,11 +226,11 @@ def _ranking_sentences(run: StudyRun) -> list[str]:
             f"closest to where {WHO[provenance]} looked in {percent_interval(x)} of the images "
             f"with {method_name(row)} (chance {100 * float(row['chance'] or 0):.0f}%"
         )
-        known = [(FITS[str(r["method"])], y) for r, y in able if r["method"] in FITS]
-        found.append(
+        known = [(FITS[str(r["method"])], y) for r, y in defined if r["method"] in FITS]
+        sentences.append(
             text + (f"; by {known[0][0]} {percent_interval(known[0][1])})." if known else ").")
         )
-    return found
+    return sentences
 
 
 def _ranking_figures(run: StudyRun):

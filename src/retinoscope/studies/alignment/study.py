@@ -1,10 +1,9 @@
 """Do models look where people look? Maps for text segments against human attention.
 
-Harshit and Tasdizen 2024, "VISTA" (arXiv 2410.04609). A VLM reads the description that a person
-gave as if it were its own; each method makes a map for a word, a phrase or a sentence of it; the
-map is compared with where that person looked while they said it. Contrastive models (CLIP, SigLIP)
-and image-text matching (BLIP), which say nothing themselves, are given the segment's words as a
-prompt.
+After Harshit and Tasdizen 2024, "VISTA" (arXiv 2410.04609). A VLM reads the description that a
+person gave as if it were its own; each method makes a map for a word, a phrase or a sentence of it;
+the map is compared with where that person looked while they said it. Contrastive models (CLIP,
+SigLIP) and image-text matching (BLIP), which generate no text, get the segment's words as a prompt.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ _USUAL = (
     *("attention", "rollout", "chefer", "grad-cam", "gradient-input"),
     *("similarity", "cross-attention"),
 )
-"""Of models of any kind; none takes more than two passes a segment."""
+"""Default methods for models of any kind; none takes more than two passes per segment."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ class _AlignmentContext:
 class AttentionAlignment(Study[_AlignmentContext]):
     """Agreement of maps for text segments with where people looked while they said or read them.
 
-    The samples are those with `Sample.attention`, whoever it is of: each row has its `provenance`
+    It uses samples with `Sample.attention`, whatever its source: each row has its `provenance`
     ("human", "simulated", "mask"). A row is one segment, map and condition:
 
     - "own": the method's map for the segment;
@@ -73,32 +72,31 @@ class AttentionAlignment(Study[_AlignmentContext]):
     - "centre": a Gaussian at the centre; "other-image": where people looked in another image during
       a segment of the same granularity; the lower bounds;
     - "mask": the true mask of the object that a word names, where the data has one;
-    - "ranking": among the image's description and those of others, each read over this image:
-      whether its own has the map that is most like where people looked (`preferred`, which is
-      shared among ties). In place of a method, "likelihood" ranks by a VLM's probability of the
-      text, "cosine" and "match-probability" by what the other kinds of models say of it.
+    - "ranking": among the image's description and those of other images, each read over this image:
+      whether its own has the map most like where people looked (`preferred`, which ties share). In
+      place of a method, "likelihood" ranks by a VLM's probability of the text, "cosine" and
+      "match-probability" by the scores of the other kinds of models.
 
-    Each map is scored against each observer, and the mean over observers is taken, so that all
-    conditions have the same targets. What a metric is not defined for is empty, with `reason`.
+    Each map is scored against each observer and averaged over observers, so that all conditions
+    have the same targets. Undefined metrics are empty, with a `reason`.
 
-    `kind` is the model's ("VLM", "contrastive", "matching"), and `reads` what it was given for a
-    map: a VLM the whole "description", of which the segment's tokens are explained; the others the
-    "segment", whose words alone are the prompt. A word that depends on its sentence is another
-    question to them.
+    `kind` is the model's ("VLM", "contrastive", "matching"), and `reads` is what it was given for a
+    map: a VLM gets the whole "description", and the segment's tokens are explained; the others get
+    the "segment", whose words alone are the prompt, so they lose a word's context.
 
     Args:
         vlm: a VLM, or a contrastive or matching model (`retinoscope.encoders.load_contrastive`,
-            `.load_matching`). Of a contrastive model's copy with random weights the texts keep
-            their vectors.
+            `.load_matching`). In the untrained copy of a contrastive model, texts keep their
+            vectors.
         methods: names in `retinoscope.saliency.METHODS`, or in `METHODS` of its `contrastive` or
-            `matching`; by default some that take no more than two passes a segment.
-        layers: for methods that take one; each method's own choice if None, and the block in the
-            middle for Grad-CAM.
+            `matching`; by default some that take no more than two passes per segment.
+        layers: for methods that take one; if None, each method's default, and the middle block for
+            Grad-CAM.
         granularities: of the segments, among "word", "phrase", "sentence" and "text".
         rules: how maps are compared.
         score: what is explained of a VLM's segment, see `retinoscope.saliency.Target`.
-        steps: as of `AttributionLocalisation`. Like `exact` refused where no method takes it.
-        distractors: descriptions of other images in the ranking; 0 for none.
+        steps: as in `AttributionLocalisation`. Like `exact`, refused where no method takes it.
+        distractors: number of descriptions of other images in the ranking; 0 for no ranking.
         untrained: also a copy of the model with random weights.
     """
 
@@ -132,27 +130,27 @@ class AttentionAlignment(Study[_AlignmentContext]):
         check_exact(self.exact, self._model, self._asked)
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
-        return {"gazes": sum(one.segment is not None for one in sample.attention)}
+        return {"gazes": sum(gaze.segment is not None for gaze in sample.attention)}
 
-    def told(self, prints: Prints) -> list[str]:
+    def data_lines(self, prints: Prints) -> list[str]:
         whose = ", ".join(provenances(self.samples))
         return [
-            *super().told(prints),
+            *super().data_lines(prints),
             f"comparing with where observers looked ({whose}); --against masks compares with "
             "objects' masks",
         ]
 
     def _parameters(self) -> dict[str, object]:
-        told = {
+        parameters = {
             "rules": vars(self.rules),
             "methods": self._asked.methods,
             "score": self._model.explains,
             "steps": self._asked.steps,
         }
-        return super()._parameters() | told
+        return super()._parameters() | parameters
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
-        # Other images' fixations and descriptions stand against this one's.
+        # Other images' fixations and descriptions serve as controls for this one.
         return data
 
     @cached_property
@@ -194,17 +192,17 @@ class AttentionAlignment(Study[_AlignmentContext]):
             other = other_image(self.samples, self._partners.get(index), target)
             rows += bound_rows(sample, target, self.rules, other)
         for text in dict.fromkeys(target.segment.description for target in targets):
-            own = [target for target in targets if target.segment.description == text]
+            targets_of_text = [target for target in targets if target.segment.description == text]
             for weights, model in context.models.items():
-                pair, able, unread = read_text(model, sample, text, own)
-                # The same text fails in the same way whatever the weights are.
+                pair, readable, unread = read_text(model, sample, text, targets_of_text)
+                # Which segments cannot be read does not depend on the weights.
                 rows += unread if weights == "trained" else []
                 if pair is None:
                     break
-                found, maps = self._scored(sample, able, pair, weights)
-                rows += found
+                of_model, maps = self._scored(sample, readable, pair, weights)
+                rows += of_model
                 if keep and weights == "trained":
-                    examples += alignment_example(sample, able, pair, maps)
+                    examples += alignment_example(sample, readable, pair, maps)
         if self.distractors:
             rows += self._rankings(context, index, sample)
         return rows, examples
@@ -215,14 +213,14 @@ class AttentionAlignment(Study[_AlignmentContext]):
         """Rows of all methods, and their maps by method and target."""
         rows: Rows = []
         kept: dict[tuple[str, int], HeatMap] = {}
-        for one in self._asked.at:
-            method, layer = one
+        for at in self._asked.at:
+            method, layer = at
             pixels: dict[int, np.ndarray] = {}
             facts: dict[int, dict[str, Scalar]] = {}
             asked = self._by(weights) | {"method": method, "layer": layer}
             for target in targets:
                 try:
-                    heat = self._map(pair, one, target.segment)
+                    heat = self._map(pair, at, target.segment)
                     pixels[target.number] = target.fitted(heat.pixels())
                 except RetinoscopeError as error:
                     rows.append(row_of(sample, target) | asked | {"error": one_line(error)})
@@ -232,9 +230,9 @@ class AttentionAlignment(Study[_AlignmentContext]):
                     "covered": float(heat.covered.mean()),
                     COMPLETENESS: heat.completeness,
                 }
-            able = [target for target in targets if target.number in pixels]
-            for target in able:
-                shown = {"own": target, "other-text": other_text(sample, target, able, self.seed)}
+            mapped = [target for target in targets if target.number in pixels]
+            for target in mapped:
+                shown = {"own": target, "other-text": other_text(sample, target, mapped, self.seed)}
                 for condition, read in shown.items():
                     if read is not None:
                         scores = target.scores(pixels[read.number], self.rules)
@@ -260,15 +258,15 @@ class AttentionAlignment(Study[_AlignmentContext]):
                 base = row_of(sample, target, "ranking") | self._by(weights)
                 try:
                     read = [model.read(sample.image, text) for text in texts]
-                    fits = ranked([one.fit for one in read])
+                    fits = ranked([pair.fit for pair in read])
                     rows.append(base | {"method": model.fits_by} | fits)
                 except RetinoscopeError as error:
                     if weights == "trained":
                         rows.append(base | {"error": one_line(error)})
                     break
-                for one in self._asked.at:
-                    asked = {"method": one[0], "layer": one[1]}
-                    rows.append(base | asked | self._ranking(target, read, one))
+                for at in self._asked.at:
+                    asked = {"method": at[0], "layer": at[1]}
+                    rows.append(base | asked | self._ranking(target, read, at))
         return rows
 
     def _ranking(
@@ -276,10 +274,10 @@ class AttentionAlignment(Study[_AlignmentContext]):
     ) -> dict[str, Scalar]:
         only_ncc = Rules(("ncc",), self.rules.resolution)
         likeness = []
-        for one in read:
-            whole = Segment(one.text, one.text, 0, len(one.text), "text")
+        for pair in read:
+            whole = Segment(pair.text, pair.text, 0, len(pair.text), "text")
             try:
-                pixels = self._map(one, asked, whole).pixels()
+                pixels = self._map(pair, asked, whole).pixels()
             except RetinoscopeError as error:
                 return {"error": one_line(error)}
             score = target.scores(pixels, only_ncc)["ncc"]

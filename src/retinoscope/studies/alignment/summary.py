@@ -1,4 +1,4 @@
-"""How far maps agree with where people looked, beside what bounds that from above and below."""
+"""Summaries: how far maps agree with where people looked, beside the bounds."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAP_ORDER = {"weights": ("trained", "untrained"), "method": None, "layer": None
 
 
 def _defined(value: pl.Expr) -> dict[str, pl.Expr]:
-    """How many rows and images have the value, and how many rows have not."""
+    """Numbers of rows and of images that have the value, and of rows that lack it."""
     return {
         "n": value.count(),
         "n_samples": c("sample").filter(value.is_not_null()).n_unique(),
@@ -43,7 +43,7 @@ def _defined(value: pl.Expr) -> dict[str, pl.Expr]:
 
 
 def _asked(metric: str) -> pl.Expr:
-    """The metric is there, or the reason ("ncc, sim: why; nss: why") says why it is not."""
+    """Whether the row has the metric, or a reason ("ncc, sim: why; nss: why") why it does not."""
     undefined = c("reason").cast(pl.String).str.contains(rf"(^|; |, ){metric}[,:]")
     return c(metric).is_not_null() | undefined
 
@@ -84,8 +84,8 @@ SUMMARY = Summary(
 
 `own` and the conditions beside it are means over the segments that have an own score; `gain` is own
 minus other-text, `over_centre` own minus centre, `under_people` own minus people, each over the
-segments that have both. `n_undefined` counts segments for which the metric is not defined. All maps
-of a metric are looked over together.
+segments that have both. `n_undefined` counts segments for which the metric is undefined. P values
+and bands are corrected for the number of maps of a metric.
 """
 EXTRAS = {
     "ranking": Summary(
@@ -98,5 +98,7 @@ EXTRAS = {
         interval="interval",
     )
 }
-"""How often the image's description has the map that is most like where people looked, among
-`candidates`; `chance` is the mean of one over their number."""
+"""How often the image's own description has the map most like where people looked.
+
+The comparison is among `candidates` descriptions; `chance` is the mean of 1 / `candidates`.
+"""

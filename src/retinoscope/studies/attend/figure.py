@@ -31,8 +31,10 @@ _TITLE = 30.0
 
 
 def leaders_figure(rows: Sequence[Record], task: str) -> Figure | None:
-    """A forest plot: methods by a measure, beside their controls; one panel a measure. None where
-    every map is constant, so that no measure of the figure is defined."""
+    """A forest plot of methods and their controls, one panel per measure.
+
+    None if no measure is defined because every map is constant.
+    """
     measures = [name for name in ("pointing", "ap") if pick(rows, measure=name)]
     if not measures:
         return None
@@ -49,7 +51,7 @@ def leaders_figure(rows: Sequence[Record], task: str) -> Figure | None:
 
     def series(measure: str) -> list[Series]:
         return [
-            # Only where they lie: their intervals would hide the methods'.
+            # Without intervals, which would hide those of the methods.
             Series(
                 "under another image's mask",
                 points(measure, "control", order),
@@ -90,19 +92,19 @@ def layers_figure(rows: Sequence[Record], task: str, measure: str) -> Figure | N
         return None
     methods = [str(name) for name in values(rows, "method")]
     layers = sorted({int(cast(int, row["layer"])) for row in rows})
-    found = {
+    of_cell = {
         (str(row["method"]), int(cast(int, row["layer"]))): x.value
         for row in rows
         if (x := interval(row, measure))
     }
-    best = max(found, key=lambda key: found[key]) if found else None
-    most = "" if best is None else f" Highest: {best[0]} at layer {best[1]}, {found[best]:.2f}."
+    best = max(of_cell, key=lambda key: of_cell[key]) if of_cell else None
+    most = "" if best is None else f" Highest: {best[0]} at layer {best[1]}, {of_cell[best]:.2f}."
     name = f"attend-layers-{task}"
     return Figure(
         name=name,
         svg=heat_map(
             name,
-            [[found.get((method, layer)) for layer in layers] for method in methods],
+            [[of_cell.get((method, layer)) for layer in layers] for method in methods],
             methods,
             [str(layer) for layer in layers],
             label=SHORT[measure],
@@ -120,11 +122,11 @@ def layers_figure(rows: Sequence[Record], task: str, measure: str) -> Figure | N
 def maps_figure(scene: Scene, name: str, shown: Sequence[tuple[str, int | None]]) -> Figure | None:
     """The maps of one target side by side over the image, the object's tokens outlined."""
     facts = scene.facts.get("maps")
-    found = {
-        (str(one["method"]), one.get("layer")): cast("list[float]", one["values"])
-        for one in cast("list[dict]", facts if isinstance(facts, list) else [])
+    maps = {
+        (str(entry["method"]), entry.get("layer")): cast("list[float]", entry["values"])
+        for entry in cast("list[dict]", facts if isinstance(facts, list) else [])
     }
-    chosen = [key for key in shown if key in found]
+    chosen = [key for key in shown if key in maps]
     if not chosen:
         return None
     width = (WIDTH * 2 - _GAP * (_COLUMNS - 1)) / _COLUMNS
@@ -141,7 +143,7 @@ def maps_figure(scene: Scene, name: str, shown: Sequence[tuple[str, int | None]]
             f'<g transform="translate({x:.2f} {y:.2f})"><text x="0" y="20" '
             f'style="font-size:15px;font-family:sans-serif;fill:{INK}">{label}</text>'
             f'<g transform="translate(0 {_TITLE:g}) scale({scale:.4f})">'
-            f'<use href="#picture"/>{_heat(scene, found[key])}</g></g>'
+            f'<use href="#picture"/>{_heat(scene, maps[key])}</g></g>'
         )
     picture = (
         f'<defs><g id="picture"><image href="{scene.data}" x="0" y="0" width="{WIDTH:g}" '
@@ -162,7 +164,7 @@ def maps_figure(scene: Scene, name: str, shown: Sequence[tuple[str, int | None]]
 
 
 def _heat(scene: Scene, numbers: Sequence[float]) -> str:
-    """The image stepped back, tokens tinted, the object's outlined."""
+    """Draws the image faded, tokens tinted, and the object's tokens outlined."""
     height = scene.height * scene.scale
     most = max((abs(x) for x in numbers), default=0.0)
     shapes = [

@@ -1,4 +1,4 @@
-"""What the report shows of heat maps at its top."""
+"""Pictures of heat maps for the top of the report."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .options import BASELINES
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
-    """Each method's map at its layer of the leaderboard, best first."""
-    found = []
+    """Returns each method's map at its layer of the leaderboard, best first."""
+    pictures = []
     for number, scene in enumerate(run.scenes()):
         leaders = pick(
             run.extra("leaderboard"), measure="pointing", task=str(scene.facts.get("task"))
@@ -30,5 +30,5 @@ def highlights(run: StudyRun) -> Sequence[Picture]:
             f"Image {scene.sample} of {run.model}'s run, best method first, at the layers of the "
             f"leaderboard. Asked: “{scene.facts.get('question', '')}”"
         )
-        found.append(Picture(f"Maps of {scene.facts.get('target', '')}", text, (figure,)))
-    return found
+        pictures.append(Picture(f"Maps of {scene.facts.get('target', '')}", text, (figure,)))
+    return pictures

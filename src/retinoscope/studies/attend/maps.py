@@ -1,4 +1,4 @@
-"""The maps and curves that the study asks of a model for one target."""
+"""The maps and curves that the study makes with a model for one target."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def maps_of(
     goal: Goal, asked: AskedMaps, filling: Fill | None, seed: int
 ) -> dict[MethodAtLayer, HeatMap]:
-    """The map of each method and layer."""
+    """Returns the map of each method and layer."""
     return {
         (name, layer): METHODS[name](
             goal.origin,
@@ -35,8 +35,8 @@ def maps_of(
 def curves_of(
     goal: Goal, maps: Mapping[MethodAtLayer, HeatMap], filling: Fill, steps: int, seed: int
 ) -> dict[MethodAtLayer, dict[str, Scalar]]:
-    """Insertion and deletion of each map; empty where they are undefined."""
-    found = insertion_deletion(
+    """Returns insertion and deletion of each map; empty where they are undefined."""
+    curves = insertion_deletion(
         goal.origin,
         goal,
         [heat.values for heat in maps.values()],
@@ -45,13 +45,13 @@ def curves_of(
         seed=seed,
     )
     return {
-        key: {} if curves.reason else {"insertion": curves.insertion, "deletion": curves.deletion}
-        for key, curves in zip(maps, found, strict=True)
+        key: {} if curve.reason else {"insertion": curve.insertion, "deletion": curve.deletion}
+        for key, curve in zip(maps, curves, strict=True)
     }
 
 
 def refuse_other_kinds(model: object) -> None:
-    """Raises `CapabilityError` for what is no VLM; None stands for one that is not loaded yet."""
+    """Raises `CapabilityError` for a model that is not a VLM; None for one not loaded yet."""
     if model is not None and not isinstance(model, VLM):
         raise CapabilityError(
             f"{getattr(model, 'name', model)}: only a VLM names objects itself, so only its maps "
@@ -61,7 +61,7 @@ def refuse_other_kinds(model: object) -> None:
 
 
 def maps_as_json(maps: Mapping[MethodAtLayer, HeatMap]) -> list[Json]:
-    """The maps of a picture, in four digits."""
+    """Returns the maps of a picture, in four digits."""
     return [
         {"method": name, "layer": layer, "values": [float(f"{x:.4g}") for x in heat.values]}
         for (name, layer), heat in maps.items()

@@ -1,6 +1,6 @@
-"""What can be chosen of the comparison of heat maps; standard library only.
+"""Options of the comparison of heat maps; standard library only.
 
-The data decides what maps are compared with: objects' masks (the study of this folder) or where
+The data determines what maps are compared with: objects' masks (the study of this folder) or where
 observers looked (`studies/alignment`).
 """
 
@@ -28,33 +28,33 @@ MapMethod = Literal[
     "occlusion",
 ]
 AnyMethod = Literal[MapMethod, "similarity", "cross-attention"]
-"""Of models of any kind; each kind refuses the others' by naming its own."""
+"""Methods of models of any kind; each kind refuses the others' and lists its own."""
 MAP_METHODS: tuple[MapMethod, ...] = get_args(MapMethod)
 CENTRE, RANDOM = BASELINES = ("centre", "random")
-"""Maps that look at no model: a bump in the middle of the image, and noise."""
+"""Maps that do not depend on a model: a bump in the middle of the image, and noise."""
 
 OF_MASKS = (
     *("tasks", "controls", "curve_steps", "max_objects", "min_area", "max_area"),
     *("max_questions", "max_new_tokens", "min_cover"),
 )
-"""Options that say nothing about observers."""
+"""Options that do not apply to observers."""
 OF_OBSERVERS = ("granularities", "distractors", "untrained", "resolution")
-"""Options that say nothing about masks."""
+"""Options that do not apply to masks."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AttendOptions(ObjectBounds, Covering, Intervening):
     """Draw heat maps by every method and layer: which finds the object that the model names?
 
-    Each map is held against the object's mask: does its largest value lie there, how much of it
-    does, how well does it order the pixels? Beside it stand another image's mask, a bump in the
-    middle of the image, noise, and a copy with random weights.
+    Each map is compared with the object's mask: does its largest value lie there, how much of it
+    does, how well does it order the pixels? Controls are another image's mask, a bump in the middle
+    of the image, noise, and a copy with random weights.
 
-    On data that knows where people looked while they said or read a description, maps of its words,
-    phrases and sentences are compared with that instead (--against masks does not). Beside it stand
-    people against people, the centre, another text's map, and a copy with random weights. MODEL may
-    be contrastive (CLIP, SigLIP) or match images and texts (BLIP) then: the words alone are its
-    prompt.
+    On data that records where people looked while they said or read a description, maps of its
+    words, phrases and sentences are compared with that instead (unless --against masks is given).
+    Controls are then people against people, the centre, another text's map, and a copy with random
+    weights; and MODEL may be contrastive (CLIP, SigLIP) or match images and texts (BLIP), with the
+    words alone as its prompt.
 
     For example:
 
@@ -71,22 +71,23 @@ class AttendOptions(ObjectBounds, Covering, Intervening):
         retinoscope attend small:contrastive-max simulated:20 --out runs/contrastive
 
     Args:
-        methods: only these; by default all that the model allows, or against observers those that
+        methods: only these; by default all that the model supports, or against observers those that
             take a few passes.
-        layers: at which methods that take a layer are asked; by default all.
+        layers: layers for methods that take one; by default all.
         tasks: words of a description, polling questions, the data's own questions.
-        score: what is explained of a word: its log-probability, or its logit, which has a slope
-            where the model is sure.
+        score: the explained score of a word: its log-probability, or its logit, which has a slope
+            even if the model is certain.
         steps: of integrated gradients, noisy copies of SmoothGrad, and masks of RISE; by default
             16, 8 and 64.
-        controls: images, the first ones, with insertion and deletion curves and the untrained copy.
+        controls: number of images, from the first, with insertion and deletion curves and the
+            untrained copy.
         curve_steps: steps of these curves.
-        min_area: only objects of more visible pixels.
-        max_area: only objects of fewer visible pixels.
-        max_questions: at most so many questions an image.
-        max_new_tokens: longest description.
+        min_area: only objects with more visible pixels.
+        max_area: only objects with fewer visible pixels.
+        max_questions: maximum number of questions per image.
+        max_new_tokens: maximum length of a description.
         against: observers (where people looked while they said or read a text) or masks (of
-            objects); by default observers where the data has any.
+            objects); by default observers if the data has any.
         granularities: parts of the text (with observers only).
         distractors: descriptions of other images in the ranking (with observers only).
         untrained: also a copy with random weights (with observers only).

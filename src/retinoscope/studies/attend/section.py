@@ -33,11 +33,11 @@ TASK_NAMES = {
 }
 LEADERBOARD = "leaderboard"
 _SAME = 0.5
-"""Of Spearman's correlation with the untrained copy's map, the whole interval above it."""
+"""Minimum of the interval of Spearman's correlation with the untrained copy's map."""
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, further models as tables."""
+    """Makes the section: the main model in full, further models as tables."""
     main = runs[0]
     leaders = main.extra(LEADERBOARD)
     tasks = known_first(values(leaders, "task"), tuple(TASK_NAMES))
@@ -89,12 +89,12 @@ def _best(leaders: Sequence[Record], task: str, measure: str) -> Record | None:
 
 
 def _sentences(run: StudyRun, leaders: Sequence[Record], task: str) -> list[str]:
-    found = []
+    sentences = []
     for measure in ("pointing", "ap", "mass"):
         best = _best(leaders, task, measure)
         if best is None or (x := interval(best, "value")) is None:
             continue
-        together = _not_told_apart(leaders, task, measure)
+        together = _indistinguishable(leaders, task, measure)
         lead = (
             "best" if len(together) == 1 else f"{len(together)} methods not told apart, among them"
         )
@@ -106,14 +106,14 @@ def _sentences(run: StudyRun, leaders: Sequence[Record], task: str) -> list[str]
             text += f" (another image's mask {_value(control, measure)})"
         parts = [_behind(row, measure) for row in _followers(leaders, task, measure)[:3]]
         text += f"; then {listing(parts)}" if parts else ""
-        found.append(text + ".")
+        sentences.append(text + ".")
     if faithful := _faithful(run.summary, task):
-        found.append(f"{run.label}: {faithful}.")
+        sentences.append(f"{run.label}: {faithful}.")
     if same := _unchanged(run.summary, task):
-        found.append(f"{run.label}: {same}.")
+        sentences.append(f"{run.label}: {same}.")
     if undefined := _undefined(leaders, run.summary, task):
-        found.append(f"{run.label}: {undefined}.")
-    return found
+        sentences.append(f"{run.label}: {undefined}.")
+    return sentences
 
 
 def _followers(leaders: Sequence[Record], task: str, measure: str) -> list[Record]:
@@ -131,10 +131,10 @@ def _behind(row: Record, measure: str) -> str:
     return text if test is None else f"{text}, behind by {test}"
 
 
-def _not_told_apart(leaders: Sequence[Record], task: str, measure: str) -> list[Record]:
-    """The best method and those that its paired test does not put behind it.
+def _indistinguishable(leaders: Sequence[Record], task: str, measure: str) -> list[Record]:
+    """Returns the best method and those that its paired test does not put behind it.
 
-    The best one was found by looking, so p values are corrected for all pairs of methods.
+    The best one was chosen by its estimate, so p values are corrected for all pairs of methods.
     """
     best, followers = _best(leaders, task, measure), _followers(leaders, task, measure)
     if best is None:
@@ -149,18 +149,18 @@ def _not_told_apart(leaders: Sequence[Record], task: str, measure: str) -> list[
 
 
 def _faithful(summary: Sequence[Record], task: str) -> str:
-    """What insertion and deletion say, of each at its best."""
+    """Returns the best insertion and deletion."""
     rows = pick(summary, task=task, weights="trained")
     parts = []
     for measure, sign in (("insertion", 1), ("deletion", -1)):
-        found = [
+        scored = [
             (sign * x.value, row, x)
             for row in rows
             if row["method"] not in BASELINES and (x := interval(row, measure, "n_controls"))
         ]
-        if not found:
+        if not scored:
             return ""
-        _, row, x = max(found, key=lambda one: one[0])
+        _, row, x = max(scored, key=lambda entry: entry[0])
         layer = "" if row["layer"] is None else f" (layer {row['layer']})"
         text = f"{'highest' if sign > 0 else 'lowest'} {measure} {row['method']}{layer} "
         text += number_interval(x)
@@ -171,17 +171,17 @@ def _faithful(summary: Sequence[Record], task: str) -> str:
 
 
 def _unchanged(summary: Sequence[Record], task: str) -> str:
-    """Maps that do not need the trained weights."""
+    """Returns the methods whose maps do not need the trained weights."""
     rows = pick(summary, task=task, weights="trained")
-    found = [
+    unchanged = [
         (row, x) for row in rows if (x := interval(row, "spearman", "n_controls")) and x.low > _SAME
     ]
-    if not found:
+    if not unchanged:
         return ""
-    methods = list(dict.fromkeys(str(row["method"]) for row, _ in found))
+    methods = list(dict.fromkeys(str(row["method"]) for row, _ in unchanged))
     parts = []
     for name in methods:
-        values_of = [x.value for row, x in found if row["method"] == name]
+        values_of = [x.value for row, x in unchanged if row["method"] == name]
         parts.append(f"{name} ({min(values_of):.2f} to {max(values_of):.2f} by layer)")
     return (
         "much the same map with random weights, so that it shows the architecture (Spearman's "
@@ -192,7 +192,7 @@ def _unchanged(summary: Sequence[Record], task: str) -> str:
 def _undefined(leaders: Sequence[Record], summary: Sequence[Record], task: str) -> str:
     board = pick(leaders, task=task, measure="ap")
     parts = [f"{r['n_undefined']} of {r['method']}" for r in board if number(r, "n_undefined")]
-    # A method all of whose maps are constant is on no leaderboard.
+    # A method whose maps are all constant is missing from the leaderboard.
     asked = values(pick(summary, task=task, weights="trained"), "method")
     placed = {*values(board, "method"), *BASELINES}
     parts += [f"all of {name}" for name in asked if name not in placed]
@@ -209,7 +209,7 @@ def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Findi
         return None
     n = len(_followers(leaders, task, "pointing")) + 1
     above = paired_test(best, "above", against="against another image's mask")
-    together = _not_told_apart(leaders, task, "pointing")
+    together = _indistinguishable(leaders, task, "pointing")
     names = [str(row["method"]) for row in together]
     text = (
         f"{run.label}, {TASK_NAMES.get(task, task)}: the largest value of {_named(best)} lies on "
@@ -222,7 +222,7 @@ def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Findi
             f"Each of the {n - 1} other methods is significantly behind it (all pairs corrected)."
         )
     else:
-        # Only the best map is tested against the control, so that no more is claimed than one.
+        # Only the best map is tested against the control, so claim no more than one.
         claim = "a map finds the object"
         follows = f"Not told apart: {listing(names)}." if n > 1 else ""
     return make_finding(
@@ -238,8 +238,8 @@ def attend_finding(run: StudyRun, leaders: Sequence[Record], task: str) -> Findi
 
 def _tables(run: StudyRun, task: str, folded: bool) -> list[Table]:
     leaders = pick(run.extra(LEADERBOARD), task=task)
-    found = [_leaders_table(run, pick(leaders, measure=m), task, m, folded) for m in MEASURE_NAMES]
-    return [table for table in found if table.rows] + [_layers_table(run, task)]
+    tables = [_leaders_table(run, pick(leaders, measure=m), task, m, folded) for m in MEASURE_NAMES]
+    return [table for table in tables if table.rows] + [_layers_table(run, task)]
 
 
 def _leaders_table(

@@ -46,33 +46,33 @@ class _AttributionContext:
 class AttributionLocalisation(Study[_AttributionContext]):
     """Heat maps of every method and layer, scored against the masks of the objects asked about.
 
-    One row per target, method and layer. Of a description the target is the first word that names
-    the object (an object that the model does not name has none); of a polling question the logit of
-    "yes" minus that of "no"; of the data's own questions the first piece of the right answer.
+    One row per target, method and layer. For a description the target is the first word that names
+    the object (an object that the model does not name has none); for a polling question the logit
+    of "yes" minus that of "no"; for the data's own questions the first piece of the right answer.
 
     Scores, all at pixels of the original image (`HeatMap.pixels`, bilinear): "pointing", "mass" (of
     the positive part), "ap", "iou_best" (the threshold is an oracle's), "iou_area" (as many pixels
     as the mask has), "iou_otsu"; see `retinoscope.stats.maps`. "area" is the mask's share of the
     pixels, which is chance for the first three. "shuffled_" scores are those under another image's
-    mask. The methods "centre" and "random" look at no model. On the first `controls` images also
-    "insertion" and "deletion" (see `insertion_deletion`; those of "random" are chance), maps of a
-    copy with random weights (weights "untrained"; its fill is the mean of each run's own tokens),
-    and "spearman", how far the map of the copy orders the tokens alike. "completeness" is the error
-    of integrated gradients. What is undefined is empty, and `reason` says why.
+    mask. The methods "centre" and "random" do not depend on the model. The first `controls` images
+    also have "insertion" and "deletion" (see `insertion_deletion`; those of "random" are chance),
+    maps of a copy with random weights (weights "untrained"; its fill is the mean of each run's own
+    tokens), and "spearman", the rank correlation with the copy's map. "completeness" is the error
+    of integrated gradients. Undefined values are empty, and `reason` gives the reason.
 
     Args:
         methods: names of `retinoscope.saliency.METHODS`; all if empty.
-        layers: at which the methods that take one are asked; all of them if None.
+        layers: layers for the methods that take one; all of them if None.
         tasks: of "generative", "polling", "question".
         prompts: which objects and questions.
         score: of words and answers, "log-probability" or "logit".
-        steps: steps, samples or masks in place of the usual number: of all methods that take some,
-            or name of a method -> its own.
-        controls: so many images, the first ones, get curves and the untrained copy; 0 is none.
-        curve_steps: of insertion and deletion.
-        max_new_tokens: longest description.
+        steps: steps, samples or masks in place of the usual number: for all methods that take some,
+            or by name of the method.
+        controls: number of images, from the first, with curves and the untrained copy; 0 for none.
+        curve_steps: steps of insertion and deletion.
+        max_new_tokens: maximum length of a description.
         min_cover: share of a token's box that a mask must cover for the object to be in the grid; 0
-            is any overlap.
+            for any overlap.
     """
 
     methods: tuple[str, ...] = ()
@@ -122,8 +122,8 @@ class AttributionLocalisation(Study[_AttributionContext]):
     def asks(self, sample: Sample) -> Mapping[str, int]:
         asked = [ask for ask in asks_of(sample, self.tasks, self.prompts) if ask.objects]
         located = sum(ask.task == "question" for ask in asked)
-        found = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
-        return found | ({"located": located} if "question" in self.tasks else {})
+        counts = {"objects": len(asked) - located} if set(self.tasks) - {"question"} else {}
+        return counts | ({"located": located} if "question" in self.tasks else {})
 
     def _parameters(self) -> dict[str, object]:
         options = super()._parameters() | {"prompts": recorded(self.prompts)}
@@ -132,7 +132,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
         return options
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
-        # The fill is a mean over all samples, and a mask of another one is laid on this.
+        # The fill is a mean over all samples, and the other mask comes from another sample.
         return data
 
     @cached_property
@@ -154,47 +154,47 @@ class AttributionLocalisation(Study[_AttributionContext]):
         asked = explained(
             self.vlm, sample, self.tasks, self.prompts, self.score, self.max_new_tokens
         )
-        for one in asked:
+        for target in asked:
             base: dict[str, Scalar] = {
                 "sample": sample.id,
-                "item": one.item,
-                "task": one.task,
-                "object": one.label,
+                "item": target.item,
+                "task": target.task,
+                "object": target.label,
             }
             try:
-                found, example = self._one(context, index, sample, one)
+                new, example = self._target(context, index, sample, target)
             except InputError as error:
                 rows.append(base | {"error": str(error)})
                 continue
-            rows += [base | row for row in found]
+            rows += [base | row for row in new]
             if keep and not examples:
                 examples.append(example)
         return rows, examples
 
-    def _one(
-        self, context: _AttributionContext, index: int, sample: Sample, one: Explained
+    def _target(
+        self, context: _AttributionContext, index: int, sample: Sample, target: Explained
     ) -> tuple[Rows, Example]:
-        """The rows of one target."""
-        goal = one.goal(self.vlm, sample, self.exact)
+        """Returns the rows of one target."""
+        goal = target.goal(self.vlm, sample, self.exact)
         image = ImageTokens(goal.origin)
-        own = [sample.objects[i].mask for i in one.objects]
-        tokens = object_sets(image, own, self.min_cover)["object"]
-        mask = np.logical_or.reduce(own)
+        masks = [sample.objects[i].mask for i in target.objects]
+        tokens = object_sets(image, masks, self.min_cover)["object"]
+        mask = np.logical_or.reduce(masks)
         partner = self._partners.get(index)
         other = None
         if partner is not None:
-            other = other_mask(self.samples, partner, one.objects[0], sample, self.prompts)
+            other = other_mask(self.samples, partner, target.objects[0], sample, self.prompts)
         heats = maps_of(goal, self._asked, context.fill, self.seed)
         some = next(iter(heats.values()))
         for name in BASELINES:
-            heats[name, None] = baseline(name, some, self.seed, sample.id, str(one.item))
+            heats[name, None] = baseline(name, some, self.seed, sample.id, str(target.item))
         more: dict[MethodAtLayer, dict[str, Scalar]] = {key: {} for key in heats}
         bare: dict[MethodAtLayer, HeatMap] = {}
         value = goal.value
         if index < self.controls:
             more = curves_of(goal, heats, context.fill, self.curve_steps, self.seed)
             if context.untrained is not None:
-                fresh = one.goal(context.untrained, sample, self.exact)
+                fresh = target.goal(context.untrained, sample, self.exact)
                 bare = maps_of(fresh, self._asked, None, self.seed)
                 for key, heat in bare.items():
                     same = weight_dependence(heats[key], heat)
@@ -215,7 +215,12 @@ class AttributionLocalisation(Study[_AttributionContext]):
                     | scores(heat, mask, other)
                     | (more[key] if weights == "trained" else {})
                 )
-        facts = {"task": one.task, "question": one.text, "target": goal.text, "object": one.label}
+        facts = {
+            "task": target.task,
+            "question": target.text,
+            "target": goal.text,
+            "object": target.label,
+        }
         return rows, example_of(
             sample, image, {"object": tokens}, facts | {"maps": maps_as_json(heats)}
         )
@@ -224,11 +229,12 @@ class AttributionLocalisation(Study[_AttributionContext]):
 def make(
     vlm: Any, samples: Sequence[Sample], options: AttendOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study of observers where the data knows any, and of masks elsewhere or if asked for.
+    """Makes the study of observers if the data has any, or of masks otherwise or on request.
 
     Raises:
-        InputError: observers are asked for, and the data has none; or an option of the other study.
-        CapabilityError: masks, and a model that is no VLM.
+        InputError: observers are requested and the data has none, or an option of the other study
+            is given.
+        CapabilityError: masks are used, and the model is not a VLM.
     """
     known = bool(provenances(samples))
     if options.against == "observers" and not known:

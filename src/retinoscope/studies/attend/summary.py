@@ -13,9 +13,9 @@ from ..summary import VALUE, Computed, Contrast, Estimate, Record, Summary, c
 from .options import BASELINES, MAP_METHODS, RANDOM
 
 RANKED = ("pointing", "mass", "ap", "iou_best")
-"""What the leaderboard is made for; higher is better."""
+"""Measures of the leaderboard; higher is better."""
 UNBOUNDED = ("insertion", "deletion", "spearman", COMPLETENESS)
-"""Measures that are no shares: they can leave 0 to 1."""
+"""Measures that are not shares: they can leave 0 to 1."""
 MEASURES = (
     *(*RANKED, "iou_area", "iou_otsu"),
     *("shuffled_pointing", "shuffled_mass", "shuffled_ap", "area"),
@@ -49,22 +49,22 @@ SUMMARY = Summary(
     interval="method_of_interval",
     interval_of=lambda record: "area",
 )
-"""One record per task, weights, method and layer (null where the method takes none).
+"""One record per task, weights, method and layer (null if the method takes none).
 
 `difference` is "ap" minus "shuffled_ap" on the same targets. `n_undefined` counts targets whose map
 points nowhere (it is constant), which are in no mean; `n_controls` those with curves. All methods
-and layers of a task are looked over together.
+and layers of a task are corrected together.
 """
 _SCORE, _CONTROL = Estimate("value", VALUE), Estimate("control", VALUE)
 _ABOVE, _BEHIND = (Contrast(name, VALUE, minus={}) for name in ("above", "behind"))
 
 
 def _leaders(rows: pl.DataFrame) -> Iterator[Record]:
-    """The methods of a task, best first, by each measure.
+    """Yields the methods of a task, best first, by each measure.
 
-    Of a method that takes a layer each target counts at the layer that was best on the *other* half
-    of the images (every second one), so that no layer is chosen on the images that it is judged by
-    (with one image there is no other half: its own layer counts); `layers` says which they are.
+    For a method that takes a layer, each target counts at the layer that was best on the *other*
+    half of the images (every second one), so that no layer is judged on the images that chose it
+    (a single image has no other half and counts at its own best layer); `layers` lists the layers.
     `above` is the measure minus its control on the same targets: that under another image's mask,
     or for "iou_best" that of the map "random". `behind` is the measure minus the best method's, on
     targets where both are defined; empty for the best.
@@ -74,20 +74,20 @@ def _leaders(rows: pl.DataFrame) -> Iterator[Record]:
         methods = rows.with_columns(value=c(measure)).partition_by(
             "method", maintain_order=True, as_dict=True
         )
-        own = {str(method): _at_best_layers(some) for (method,), some in methods.items()}
-        scores = {method: _SCORE.over(some) for method, some in own.items()}
+        chosen = {str(method): _at_best_layers(some) for (method,), some in methods.items()}
+        scores = {method: _SCORE.over(some) for method, some in chosen.items()}
         placed = sorted(
-            (method for method in own if scores[method].n), key=lambda name: -scores[name].value
+            (method for method in chosen if scores[method].n), key=lambda name: -scores[name].value
         )
         best = next((method for method in placed if method not in BASELINES), None)
         if best is None:
             continue
         for place, method in enumerate(placed):
-            some, score, shuffled = own[method], scores[method], f"shuffled_{measure}"
+            some, score, shuffled = chosen[method], scores[method], f"shuffled_{measure}"
             control = (
                 some.with_columns(value=c(shuffled))
                 if shuffled in MEASURES
-                else own.get(RANDOM, some.clear())
+                else chosen.get(RANDOM, some.clear())
             )
             yield {
                 "task": rows["task"][0],
@@ -97,7 +97,7 @@ def _leaders(rows: pl.DataFrame) -> Iterator[Record]:
                 **_SCORE.columns(score),
                 **_CONTROL.columns(_CONTROL.over(control)),
                 **_ABOVE.columns(_ABOVE.over({}, some, control)),
-                **_BEHIND.columns(None if method == best else _BEHIND.over({}, some, own[best])),
+                **_BEHIND.columns(None if method == best else _BEHIND.over({}, some, chosen[best])),
                 "best": best,
                 "place": place,
                 "n": score.n,
@@ -107,16 +107,16 @@ def _leaders(rows: pl.DataFrame) -> Iterator[Record]:
 
 
 def _at_best_layers(rows: pl.DataFrame) -> pl.DataFrame:
-    """Each target of a method at the layer with the largest mean on the other half of the images,
-    or on all of them where that half has no value."""
+    """Returns each target of a method at the layer with the largest mean on the other half of the
+    images, or on all of them if that half has no value."""
     best = {}
     for half in (0, 1):
         other = rows.filter(c("half") != half)
         means = (
             (other if other["value"].count() else rows)
             .group_by("layer", maintain_order=True)
-            # A map that is mostly undefined must not win by the few where it is not, nor one of
-            # equal ones by how its sum was rounded.
+            # A mostly undefined map must not win by its few defined values, nor one of equal means
+            # by how its sum was rounded.
             .agg(mean=pl.when(VALUE.count() > 0).then((VALUE.sum() / pl.len()).round(12)))
             .sort("mean", descending=True, nulls_last=True, maintain_order=True)
         )

@@ -1,4 +1,4 @@
-"""What the maps of a sample explain: words of a description, answers to questions."""
+"""The targets of a sample's maps: words of a description, answers to questions."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Explained:
         label: the names of the objects that it is about.
         objects: their indices.
         text, prefill: the prompt.
-        continuation: what the model wrote before the target.
-        target: behind that.
+        continuation: token ids of the model's text before the target.
+        target: the target after that.
     """
 
     item: int
@@ -41,7 +41,7 @@ class Explained:
     target: Target
 
     def goal(self, model: VLM, sample: Sample, exact: Exact) -> Goal:
-        """The target in a run of `model`."""
+        """Resolves the target in a run of `model`."""
         prompt = model.prompt(sample.image, self.text, self.prefill)
         return resolve(model.run(prompt, continuation=self.continuation), self.target, exact)
 
@@ -54,15 +54,15 @@ def explained(
     score: TargetScore,
     max_new_tokens: int,
 ) -> tuple[Explained, ...]:
-    """All targets of a sample.
+    """Returns all targets of a sample.
 
     "generative": the first word of the model's own description that names the object; an object
     that it does not name has none. "polling": the logit of "yes" minus that of "no". "question":
-    the first piece of the answer. Of several spellings the one with the largest logit is taken.
+    the first piece of the answer. Of several spellings, the one with the largest logit is used.
     """
     asks = [ask for ask in asks_of(sample, tasks, prompts) if ask.objects]
     answers = Answers(vlm.tokenizer)
-    found: list[Explained] = []
+    targets: list[Explained] = []
     for ask in asks:
         if ask.task == "generative":
             continue
@@ -77,21 +77,21 @@ def explained(
             target = Target.difference(likely("yes"), likely("no"))
         else:
             target = Target.token(likely(ask.answer), score)
-        found.append(_one(sample, ask, target))
+        targets.append(_target_of(sample, ask, target))
     described = [ask for ask in asks if ask.task == "generative"]
     if described:
         run = vlm.run(vlm.prompt(sample.image, DESCRIBE))
         refuse_nan(run.logits)
-        said = run.generate(max_new_tokens, keep_logits=False)
-        ids = said.token_ids.tolist()
+        description = run.generate(max_new_tokens, keep_logits=False)
+        ids = description.token_ids.tolist()
         for ask in described:
-            span = named_tokens(vlm, said, sample.objects[ask.objects[0]].name)
+            span = named_tokens(vlm, description, sample.objects[ask.objects[0]].name)
             if span is not None:
                 target = Target.tokens(ids[span[0] : span[1]], score)
-                found.append(_one(sample, ask, target, ids[: span[0]]))
-    return tuple(replace(one, item=number) for number, one in enumerate(found))
+                targets.append(_target_of(sample, ask, target, ids[: span[0]]))
+    return tuple(replace(target, item=number) for number, target in enumerate(targets))
 
 
-def _one(sample: Sample, ask: Ask, target: Target, before: Sequence[int] = ()) -> Explained:
+def _target_of(sample: Sample, ask: Ask, target: Target, before: Sequence[int] = ()) -> Explained:
     label = object_label(sample, ask)
     return Explained(0, ask.task, label, ask.objects, ask.text, ask.prefill, tuple(before), target)

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from ...engine import Run
 
 SOURCES = ("before", "image", "query", "last", "object", "object+1", "rest")
-"""Keys that are hidden: text before the image (which cannot hold any of it), visual tokens, text
-behind the image, the prompt's last position, the tokens of the question's object (and one ring),
-and all other visual tokens."""
+"""Names of keys to hide: text before the image (which cannot hold any of it), visual tokens, text
+after the image, the prompt's last position, the tokens of the question's object (and one ring), and
+all other visual tokens."""
 TARGETS = ("image", "query", "last", "generated")
-"""Queries that they are hidden from; "generated" is what the model writes."""
+"""Names of queries from which they are hidden; "generated" is the model's own text."""
 READINGS = ("query", "generated")
-"""What the prompt's last position counts as: it belongs to the question, and it writes the first
-word. An explicit "last" is that position in both."""
+"""The roles of the prompt's last position: it belongs to the question, and it writes the first
+word. An explicit "last" is that position under both."""
 OBJECTS = frozenset({"object", "object+1", "rest"})
 
 KADURI = (
@@ -48,14 +48,13 @@ ZHANG = (
     "rest:query",
     "rest:last",
 )
-"""The edges of Zhang et al. 2024 (arXiv 2411.18620), whose question does not hold the last
-position."""
+"""The edges of Zhang et al. 2024 (arXiv 2411.18620), whose question excludes the last position."""
 Edge = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Preset:
-    """Edges of a paper, and what the prompt's last position counts as in it."""
+    """Edges of a paper, and the roles of the prompt's last position in it."""
 
     edges: tuple[str, ...]
     readings: tuple[str, ...]
@@ -66,14 +65,14 @@ PRESETS = {"kaduri": Preset(KADURI, READINGS), "zhang": Preset(ZHANG, ("generate
 
 @checked
 def parse_edges(text: str) -> tuple[Edge, ...]:
-    """ "SOURCE:TARGET", or several joined by commas.
+    """Parses "SOURCE:TARGET", or several joined by commas.
 
     Raises:
         InputError: another form, an unknown name, or one edge twice.
     """
     edges: list[Edge] = []
-    for one in text.split(","):
-        source, colon, target = one.strip().partition(":")
+    for edge in text.split(","):
+        source, colon, target = edge.strip().partition(":")
         if not colon or source not in SOURCES or target not in TARGETS:
             raise InputError(
                 f"expected edges as SOURCE:TARGET[,SOURCE:TARGET...] with sources of "
@@ -88,9 +87,9 @@ def parse_edges(text: str) -> tuple[Edge, ...]:
 def name_positions(
     image: ImageTokens, reading: str, masks: Sequence[np.ndarray] = (), min_cover: float = 0.0
 ) -> dict[str, TokenSet]:
-    """The named positions of a run; those of the object only where `masks` are given.
+    """Returns the named positions of a run; those of the object only if `masks` are given.
 
-    "generated" holds the prompt's last position if it counts as such: what is written comes after.
+    "generated" holds the prompt's last position if that is its role; generated text comes after it.
 
     Raises:
         InputError: no visual token covers the masks.
@@ -99,11 +98,11 @@ def name_positions(
     visual = positions_of(run.positions["image"])
     text = positions_of(run.positions["text"])
     last = run.n - 1
-    behind = [p for p in text if p > visual[0] and (p != last or reading == "query")]
+    after = [p for p in text if p > visual[0] and (p != last or reading == "query")]
     named = {
         "before": TokenSet.of(run.sequence, [p for p in text if p < visual[0]]),
         "image": run.positions["image"],
-        "query": TokenSet.of(run.sequence, behind),
+        "query": TokenSet.of(run.sequence, after),
         "last": run.positions["last"],
         "generated": TokenSet.of(run.sequence, [last] if reading == "generated" else []),
     }
@@ -118,11 +117,11 @@ def name_positions(
 
 @dataclass(frozen=True)
 class Blocked:
-    """Edges of one run, in every layer in which they are blocked.
+    """Edges of one run, blocked in each of some layers.
 
     Attributes:
-        prompt: keys that are hidden from a position of the prompt.
-        generated: keys that are hidden from every position behind the prompt.
+        prompt: keys hidden from each position of the prompt.
+        generated: keys hidden from every position after the prompt.
     """
 
     prompt: Mapping[int, frozenset[int]]
@@ -130,28 +129,28 @@ class Blocked:
 
     @property
     def n_edges(self) -> int:
-        """Blocked pairs within the prompt, per layer and head."""
+        """Number of blocked pairs within the prompt, per layer and head."""
         return sum(len(keys) for keys in self.prompt.values())
 
     def knockouts(self, run: Run, layers: Sequence[int]) -> list[Knockout]:
-        """The interventions that block them; rows with the same keys share one."""
+        """Returns interventions that block them; rows with the same keys share one."""
         by_keys: dict[frozenset[int], list[int]] = {}
         for row, keys in self.prompt.items():
             by_keys.setdefault(keys, []).append(row)
-        found = [
+        knockouts = [
             Knockout(_tokens(run, keys), TokenSet.of(run.sequence, rows), layers)
             for keys, rows in by_keys.items()
         ]
         if self.generated:
-            found.append(Knockout(_tokens(run, self.generated), "generated", layers))
-        return found
+            knockouts.append(Knockout(_tokens(run, self.generated), "generated", layers))
+        return knockouts
 
 
 def block(edges: Sequence[Edge], positions: Mapping[str, TokenSet]) -> Blocked | None:
-    """The edges between named positions; None where there is none.
+    """Returns the edges between named positions; None if there are none.
 
-    A source without a name here (the object of a description) has no edges, neither has one behind
-    its target. A position keeps the edge to itself, unless that edge is named ("last:last").
+    A source that is not in `positions` (the object of a description) has no edges, nor has one
+    after its target. A position keeps the edge to itself, unless that edge is named ("last:last").
     """
     prompt: dict[int, set[int]] = {}
     generated: set[int] = set()
@@ -162,24 +161,26 @@ def block(edges: Sequence[Edge], positions: Mapping[str, TokenSet]) -> Blocked |
         if target == "generated":
             generated |= set(keys)
         for row in positions_of(positions[target]):
-            own = (source, target) == ("last", "last")
-            found = {key for key in keys if key < row or (own and key == row)}
-            if found:
-                prompt[row] = prompt.get(row, set()) | found
+            to_itself = (source, target) == ("last", "last")
+            hidden = {key for key in keys if key < row or (to_itself and key == row)}
+            if hidden:
+                prompt[row] = prompt.get(row, set()) | hidden
     if not prompt and not generated:
         return None
     return Blocked({row: frozenset(keys) for row, keys in prompt.items()}, frozenset(generated))
 
 
 def random_instead(blocked: Blocked, n: int, written: int, rng: np.random.Generator) -> Blocked:
-    """As many other edges, drawn from all of the prompt.
+    """Returns as many other edges, drawn from all of the prompt.
 
     Edges to the first position and from a position to itself are not drawn, so that no row is left
-    without a key; where the prompt has too few others, all of them are blocked.
+    without a key; if the prompt has too few others, all of them are blocked.
 
     Args:
+        blocked: the edges.
         n: length of the prompt.
-        written: rows behind the prompt; each loses `blocked.generated`.
+        written: number of rows after the prompt; each loses `blocked.generated`.
+        rng: source of the draws.
     """
     rows, keys = np.tril_indices(n, -1)
     free = np.ones((n, n), dtype=bool)

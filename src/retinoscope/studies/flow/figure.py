@@ -26,16 +26,16 @@ def edges_figure(rows: Sequence[Record], task: str, readings: Sequence[str]) -> 
     edges = edges_in(rows)
 
     def effects(reading: str, is_control: bool) -> list[tuple[int, Interval]]:
-        found = (_of(rows, measure, reading, one, is_control) for one in edges)
-        return [(i, x) for i, x in enumerate(found) if x]
+        intervals = (_of(rows, measure, reading, names, is_control) for names in edges)
+        return [(i, x) for i, x in enumerate(intervals) if x]
 
     series, facts = [], []
     for k, reading in enumerate(readings):
         shift = spread(k, len(readings), 0.3)
         text = f"last position {READING_NAMES[reading]}"
-        own, control = effects(reading, False), effects(reading, True)
+        measured, control = effects(reading, False), effects(reading, True)
         series += [
-            Series(text, [(i + shift, x) for i, x in own], _READINGS[reading], bars=True),
+            Series(text, [(i + shift, x) for i, x in measured], _READINGS[reading], bars=True),
             Series(
                 "" if k else "as many random edges",
                 [(i + shift + 0.1, x) for i, x in control],
@@ -44,7 +44,7 @@ def edges_figure(rows: Sequence[Record], task: str, readings: Sequence[str]) -> 
             ),
         ]
         facts += [
-            f"{edge_names(edges[i])} ({READING_NAMES[reading]}): {x.value:.2f}" for i, x in own
+            f"{edge_names(edges[i])} ({READING_NAMES[reading]}): {x.value:.2f}" for i, x in measured
         ]
     name = f"flow-edges-{task}"
     return Figure(
@@ -53,7 +53,7 @@ def edges_figure(rows: Sequence[Record], task: str, readings: Sequence[str]) -> 
             name,
             [Panel(series, levels=[Level(none)])],
             Axis(label),
-            Axis(ticks={i: _wrapped(one) for i, one in enumerate(edges)}),
+            Axis(ticks={i: _wrapped(names) for i, names in enumerate(edges)}),
             size=(9.2, 1.0 + 0.52 * len(edges)),
             sideways=True,
         ),
@@ -69,15 +69,16 @@ def windows_figure(rows: Sequence[Record], reading: str) -> Figure | None:
     kinds = [kind for kind in _KINDS if pick(rows, layers=kind)]
     if not kinds:
         return None
-    lines = [one for one in edges_in(rows) if "," not in one or one == WHOLE][: len(SERIES)]
+    lines = [names for names in edges_in(rows) if "," not in names or names == WHOLE]
+    lines = lines[: len(SERIES)]
 
     def points(edges: str, kind: str) -> list[tuple[float, Interval]]:
-        found = [
+        measured = [
             (int(row["first_layer"] or 0), x)
             for row in pick(rows, edges=edges, layers=kind)
             if (x := band(row, "f1"))
         ]
-        return sorted(found, key=lambda point: point[0])
+        return sorted(measured, key=lambda point: point[0])
 
     panels = [
         Panel(
@@ -121,15 +122,17 @@ def layers_figure(rows: Sequence[Record], reading: str) -> Figure | None:
     edges = edges_in(rows)
     cells = [
         [
-            interval(first(rows, edges=one, layers=kind, first_layer=start, last_layer=stop), "f1")
+            interval(
+                first(rows, edges=names, layers=kind, first_layer=start, last_layer=stop), "f1"
+            )
             for kind, start, stop in windows
         ]
-        for one in edges
+        for names in edges
     ]
     names = [_window_name(*window) for window in windows]
     facts = [
-        f"{edge_names(one)}, {window}: {x.value:.2f}"
-        for one, line in zip(edges, cells, strict=True)
+        f"{edge_names(blocked)}, {window}: {x.value:.2f}"
+        for blocked, line in zip(edges, cells, strict=True)
         for window, x in zip(names, line, strict=True)
         if x
     ]

@@ -11,7 +11,7 @@ from ..windows import SLIDING, Window, sliding_windows
 
 KINDS = ("all", "slide", "keep", "from")
 """All layers; a sliding window; all but a sliding window (Kaduri et al.: which part of the layers
-is enough?); and from one layer on (their sweep)."""
+suffices?); and from one layer on (their sweep)."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,12 @@ class LayerSet:
 def layer_sets(
     depth: int, kinds: Sequence[str], width: int | None = None, step: int | None = None
 ) -> tuple[LayerSet, ...]:
-    """The layer sets of these kinds for a decoder of `depth` blocks.
+    """Returns the layer sets of these kinds for a decoder of `depth` blocks.
 
     Args:
-        width: of sliding windows; a quarter of the depth, at least 1, if None.
+        depth: number of blocks.
+        kinds: of `KINDS`.
+        width: width of sliding windows; a quarter of the depth, at least 1, if None.
         step: layers between two windows; `width` if None, so that they do not overlap.
 
     Raises:
@@ -60,17 +62,17 @@ def layer_sets(
         raise InputError(f"expected kinds of layer sets ({', '.join(KINDS)}), got {got}")
     width = max(1, round(depth / 4)) if width is None else width
     windows = sliding_windows(depth, width, width if step is None else step)
-    found: list[LayerSet] = []
+    sets: list[LayerSet] = []
     for kind in chosen:
         if kind == "all":
-            found.append(LayerSet(kind, tuple(range(depth)), Window("all", 0, depth - 1)))
+            sets.append(LayerSet(kind, tuple(range(depth)), Window("all", 0, depth - 1)))
         if kind == "slide":
-            found += [LayerSet(kind, tuple(w.layers), w) for w in windows]
+            sets += [LayerSet(kind, tuple(w.layers), w) for w in windows]
         if kind == "keep":
-            found += [_all_but(window, depth) for window in windows]
+            sets += [_all_but(window, depth) for window in windows]
         if kind == "from":
-            found += [_from(window.first, depth) for window in windows if window.first]
-    return tuple(found)
+            sets += [_from(window.first, depth) for window in windows if window.first]
+    return tuple(sets)
 
 
 def _all_but(window: Window, depth: int) -> LayerSet:

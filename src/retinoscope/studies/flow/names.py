@@ -1,4 +1,4 @@
-"""The words of the information-flow section."""
+"""Names used in the information-flow section."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ WHOLE = f"{VIA_QUERY},{DIRECT}"
 
 
 def edge_names(edges: str, is_control: bool = False) -> str:
-    """ "image:query,image:last" -> "image → query, image → last"."""
+    """Turns "image:query,image:last" into "image → query, image → last"."""
     text = edges.replace(":", " → ").replace(",", ", ")
     return f"as many random edges as {text}" if is_control else text
 
 
 def edges_in(rows: Iterable[Record]) -> list[str]:
-    """The edges that were blocked, in the study's order."""
+    """Returns the blocked edges, in the study's order."""
     return list(dict.fromkeys(str(row["edges"]) for row in rows))

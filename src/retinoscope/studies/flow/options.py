@@ -1,4 +1,4 @@
-"""What can be chosen of information flow; standard library only."""
+"""Options of information flow; standard library only."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class FlowOptions(Covering, Intervening):
     """Block attention while the model writes: along which edges does the image reach the words?
 
     Edges between image, question and generated words are blocked while the prompt is read and while
-    the model writes. Of a description it is counted which objects it still names, of an answer how
-    its probability and rank change. As many random edges and an untrained copy stand beside it.
+    the model writes. For descriptions, the objects still named are counted; for answers, the change
+    of probability and rank is measured. Controls are as many random edges and an untrained copy.
 
     For example:
 
@@ -37,15 +37,15 @@ class FlowOptions(Covering, Intervening):
         preset: the edges of Kaduri et al. 2024 in all combinations, or those of Zhang et al. 2024.
         edges: other edges instead, as SOURCE:TARGET, joined by commas to block them together, such
             as image:query,image:generated.
-        last_prompt_as: what the prompt's last position counts as; it writes the first word. By
-            default both are run; of the edges of Zhang et al., which name it, only "generated".
+        last_prompt_as: role of the prompt's last position, which writes the first word. By default
+            both are run; for the edges of Zhang et al., which name it, only "generated".
         layers: in all layers, in a sliding window, in all but a window (keep), from a layer on.
-        width: of the windows, in layers; a quarter of the depth by default.
+        width: width of the windows in layers; a quarter of the depth by default.
         step: layers between two windows; by default they do not overlap.
         tasks: a description, the data's own questions.
-        max_questions: at most so many questions an image.
-        prefill: put before the answer of questions that ask for a name.
-        max_new_tokens: longest description.
+        max_questions: maximum number of questions per image.
+        prefill: put before the answer to questions that ask for a name.
+        max_new_tokens: maximum length of a description.
         controls: also block as many random edges.
         untrained: also run a copy with random weights, which needs the model's memory again.
         judge_url: address of a chat-completions API, such as http://localhost:8000/v1, that is also
@@ -74,7 +74,7 @@ class FlowOptions(Covering, Intervening):
     judge_key_variable: str | None = None
 
     def judge(self) -> ChatJudge | None:
-        """The judge that they describe.
+        """Returns the judge that they describe, if any.
 
         Raises:
             InputError: a part of its address is missing.
@@ -92,7 +92,7 @@ class FlowOptions(Covering, Intervening):
         return ChatJudge(self.judge_url, self.judge_model, self.judge_key_variable)
 
     def check(self) -> None:
-        """Asks whether the judge's address and key can be used."""
+        """Checks that the judge's address and key can be used."""
         if (judge := self.judge()) is not None:
             judge.check()
 

@@ -1,4 +1,4 @@
-"""Information flow: which attention edges the words need to get what the image shows."""
+"""Information flow: the attention edges through which the words get what the image shows."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _EXAMPLE_TEXT = 160
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, further models as tables."""
+    """Makes the section: the main model in full, further models as tables."""
     main = runs[0]
     rows = pick(main.summary, weights="trained")
     readings = known_first(values(rows, "reading"), READINGS)
     figures = [edges_figure(pick(rows, task=t), t, readings) for t in _tasks(rows)]
     described = pick(rows, task="description")
     for reading in readings:
-        if found := windows_figure(pick(described, reading=reading), reading):
-            figures.append(found)
-        if found := layers_figure(pick(described, reading=reading), reading):
-            figures.append(found)
+        if figure := windows_figure(pick(described, reading=reading), reading):
+            figures.append(figure)
+        if figure := layers_figure(pick(described, reading=reading), reading):
+            figures.append(figure)
     sentences = [_paths(rows, reading, main.label) for reading in readings]
     sentences += [_enough(main, readings), _questions(rows, readings)]
     sentences.append(_untrained(main))
@@ -110,7 +110,7 @@ def _paths(rows: Sequence[Record], reading: str, model: str) -> str:
 
 
 def _enough(run: StudyRun, readings: Sequence[str]) -> str:
-    """The window that keeps most when only it is left open."""
+    """Returns a sentence on the window that keeps most when only it is left open."""
     kept = {"weights": "trained", "edges": WHOLE, "layers": "keep", "reading": readings[-1]}
     row = first(run.extra("peaks"), **kept)
     x = interval(row, "value", "n_samples")
@@ -153,7 +153,7 @@ def _untrained(run: StudyRun) -> str:
 
 
 def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
-    """Which of the image's two ways to the words matters more, in pairs of the same prompts."""
+    """Which of the image's two paths to the words matters more, in pairs of the same prompts."""
     rows = pick(run.summary, weights="trained")
     reading = "generated" if "generated" in readings else readings[0]
     direct = _score(rows, "description", reading, DIRECT)
@@ -171,16 +171,16 @@ def flow_finding(run: StudyRun, readings: Sequence[str]) -> Finding | None:
         claim, edges = "the question's tokens carry the image to the words", VIA_QUERY
         turned = paired_test(paths, against="between the two paths", scale=1, sign=-1)
         tests = [] if turned is None else [turned]
-    told = between is not None and between.sign in ("higher", "lower")
-    own = paired_test(
+    decided = between is not None and between.sign in ("higher", "lower")
+    effect = paired_test(
         first(rows, **same, edges=edges, is_control=False),
         against="against random edges",
         scale=1,
         sign=-1,
     )
-    # The larger effect also has to be more than as many random edges have.
-    if told and own is not None:
-        weaker = weakest([*tests, own])
+    # The larger effect also has to exceed that of as many random edges.
+    if decided and effect is not None:
+        weaker = weakest([*tests, effect])
         tests = [] if weaker is None else [weaker]
     sentence = (
         f"Blocking image → generated leaves {number_interval(direct)} of the F1 of the objects "
@@ -242,7 +242,7 @@ def _edges(row: Record) -> str:
 
 
 def _examples(run: StudyRun) -> list[Table]:
-    """What is written under each block, for the first image."""
+    """Returns what is written under each block, for the first image."""
     for facts in run.results.examples():
         after = facts.get("after")
         if not isinstance(after, list):
@@ -250,13 +250,13 @@ def _examples(run: StudyRun) -> list[Table]:
         rows: list[Record] = [
             {"blocked": "nothing", "last position": "", "text": _cut(facts["before"])}
         ]
-        for one in after:
-            if isinstance(one, dict):
+        for written in after:
+            if isinstance(written, dict):
                 rows.append(
                     {
-                        "blocked": edge_names(str(one["edges"]), bool(one["is_control"])),
-                        "last position": READING_NAMES[str(one["reading"])],
-                        "text": _cut(one["text"]),
+                        "blocked": edge_names(str(written["edges"]), bool(written["is_control"])),
+                        "last position": READING_NAMES[str(written["reading"])],
+                        "text": _cut(written["text"]),
                     }
                 )
         caption = f"What {run.label} writes about image {facts['sample']}: “{facts['question']}”"

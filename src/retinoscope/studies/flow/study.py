@@ -2,8 +2,8 @@
 
 Kaduri et al. 2024, "What's in the Image?" (arXiv 2411.17491), and Zhang et al. 2024 (arXiv
 2411.18620). Attention between named groups of tokens is blocked while the prompt is read *and*
-while the model writes, in all layers, in a window, or in all but a window. What is measured: which
-objects a description still names, and how an answer's probability and rank change.
+while the model writes, in all layers, in a window, or in all but a window. Measured are the objects
+that a description still names, and the change of an answer's probability and rank.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _FlowCut:
 
 @dataclass(frozen=True)
 class _FlowOutput:
-    """What came out under one condition."""
+    """The text and logits under one condition."""
 
     text: str
     logits: torch.Tensor
@@ -91,31 +91,31 @@ class _FlowOutput:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class InformationFlow(Study[_FlowContext]):
-    """Knockouts that hold during generation, between named groups of tokens.
+    """Knockouts that persist during generation, between named groups of tokens.
 
-    One batch per prompt holds all edges x readings x layer sets. Rows with edges "none" are what
-    the model says untouched. Rows with `is_control` have as many other edges of the prompt, drawn
-    at random, blocked in all layers. A copy with random weights answers the same under
-    edges in all layers ("untrained").
+    One batch per prompt holds all edges x readings x layer sets. Rows with edges "none" are the
+    unedited texts. Rows with `is_control` have as many other, random edges of the prompt blocked in
+    all layers. A copy with random weights ("untrained") is asked the same with edges blocked in all
+    layers.
 
     Args:
         edges: names as for `parse_edges`; edges from an object apply to questions only.
-        readings: what the prompt's last position counts as, see `READINGS`. An answer of one token
-            is written at that position, so that "image:generated" under the reading "query"
-            cannot change it.
+        readings: roles of the prompt's last position, see `READINGS`. An answer of one token is
+            written at that position, so that "image:generated" under the reading "query" cannot
+            change it.
         layers: kinds of layer sets, of `layer_sets`.
-        width, step: of its windows.
+        width, step: width and step of its windows.
         tasks: "description" (`DESCRIBE`), "question" (the sample's own).
         question_kinds: kinds of questions to ask.
-        max_questions: at most so many questions of a sample (the first ones).
-        prefill: put before the answer of questions that ask for an object's name.
-        description_tokens, answer_tokens: longest texts.
+        max_questions: maximum number of questions per sample (the first ones).
+        prefill: put before the answer to questions that ask for an object's name.
+        description_tokens, answer_tokens: maximum lengths of texts.
         controls: also block random edges.
         untrained: also run a copy with random weights.
-        min_cover: share of a token's box that a mask must cover; 0 is any overlap.
-        judge: also asked about every description of the model itself; where it fails there is one
-            more row with its error. None for whole words only.
-        unlocated: also ask questions that do not say which objects they are about.
+        min_cover: share of a token's box that a mask must cover; 0 for any overlap.
+        judge: also asked about every description of the trained model; a failure adds a row with
+            its error. None for whole words only.
+        unlocated: also ask questions that do not name the objects they are about.
     """
 
     edges: tuple[str, ...] = KADURI
@@ -184,19 +184,19 @@ class InformationFlow(Study[_FlowContext]):
         layer_sets(self.vlm.n_layers, self.layers, self.width, self.step)
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
-        # Which words count as an object depends on all samples.
+        # The known names of objects depend on all samples.
         return data
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
-        found = {"objects": min(1, len(sample.objects))} if "description" in self.tasks else {}
+        counts = {"objects": min(1, len(sample.objects))} if "description" in self.tasks else {}
         if "question" not in self.tasks:
-            return found
+            return counts
         located, every = (
             len(question_asks(sample, self.question_kinds, unlocated=unlocated))
             for unlocated in (False, True)
         )
         free = any(not _of_object(parse_edges(edges)) for edges in self.edges)
-        return found | {"located": located, "questions": every if free else 0}
+        return counts | {"located": located, "questions": every if free else 0}
 
     def _instead(self) -> Self:
         return replace(self, unlocated=True)
@@ -204,7 +204,7 @@ class InformationFlow(Study[_FlowContext]):
     def _parameters(self) -> dict[str, object]:
         judge = None if self.judge is None else self.judge.describe()
         options = super()._parameters() | {"judge": judge}
-        # Only where it is used, so that runs of before stay the same runs.
+        # Only if used, so that earlier runs keep their identity.
         if not self.unlocated:
             del options["unlocated"]
         return options
@@ -263,17 +263,17 @@ class InformationFlow(Study[_FlowContext]):
         clean = run.generate(longest, keep_logits=False)
         before = _FlowOutput(clean.text, run.logits)
 
-        def measured(said: _FlowOutput) -> dict[str, Scalar]:
+        def measured(output: _FlowOutput) -> dict[str, Scalar]:
             if ask is None:
-                return _described(context.names, sample, before, said)
-            return _answered(words, ask, before, said, run.ending)
+                return _described(context.names, sample, before, output)
+            return _answered(words, ask, before, output, run.ending)
 
         untouched: dict[str, Scalar] = {"edges": NOTHING, "is_control": False}
         rows: Rows = [untouched | measured(before)]
         cuts, refused = self._cuts(context, sample, image, ask, weights, len(clean.token_ids) - 1)
         rows += refused
         after = self._under(run, cuts, longest)
-        rows += [cut.facts | measured(said) for cut, said in zip(cuts, after, strict=True)]
+        rows += [cut.facts | measured(output) for cut, output in zip(cuts, after, strict=True)]
         if self.judge is not None and ask is None and weights == "trained":
             rows += judge_rows(self.judge, rows)
         facts: dict[str, Json] = {
@@ -285,9 +285,9 @@ class InformationFlow(Study[_FlowContext]):
                     "edges": cut.edges,
                     "is_control": cut.is_control,
                     "reading": cut.reading,
-                    "text": said.text,
+                    "text": output.text,
                 }
-                for cut, said in zip(cuts, after, strict=True)
+                for cut, output in zip(cuts, after, strict=True)
                 if cut.where.kind == "all"
             ],
         }
@@ -300,7 +300,7 @@ class InformationFlow(Study[_FlowContext]):
             [cut.blocked.knockouts(run, cut.where.layers) for cut in cuts], exact=self.exact
         )
         texts = effects.generate(longest).texts
-        return [_FlowOutput(*one) for one in zip(texts, effects.logits, strict=True)]
+        return [_FlowOutput(*output) for output in zip(texts, effects.logits, strict=True)]
 
     def _cuts(
         self,
@@ -311,16 +311,16 @@ class InformationFlow(Study[_FlowContext]):
         weights: str,
         written: int,
     ) -> tuple[list[_FlowCut], Rows]:
-        """All conditions of one prompt, and one row with its error for each that is refused.
+        """Returns all conditions of one prompt, and a row with its error for each refused one.
 
         Args:
-            written: tokens of the untouched text that were read again.
+            written: number of tokens of the unedited text that were read again.
         """
         masks = [] if ask is None else [sample.objects[index].mask for index in ask.objects]
         run = image.run
         rng = rng_of(self.seed, sample.id, DESCRIBE if ask is None else ask.text, "edges")
         everywhere = layer_sets(run.vlm.n_layers, ("all",))
-        found: list[_FlowCut] = []
+        planned: list[_FlowCut] = []
         for reading in self.readings:
             positions = name_positions(image, reading, masks, self.min_cover)
             for edges in self.edges:
@@ -328,16 +328,16 @@ class InformationFlow(Study[_FlowContext]):
                 if blocked is None:
                     continue
                 where = context.layers if weights == "trained" else everywhere
-                found += [_FlowCut(edges, reading, layers, blocked) for layers in where]
+                planned += [_FlowCut(edges, reading, layers, blocked) for layers in where]
                 if self.controls and weights == "trained":
                     random = random_instead(blocked, run.n, written, rng)
                     if random.prompt:
-                        found.append(
+                        planned.append(
                             _FlowCut(edges, reading, everywhere[0], random, is_control=True)
                         )
         good: list[_FlowCut] = []
         refused: Rows = []
-        for cut in found:
+        for cut in planned:
             try:
                 run.resolve([cut.blocked.knockouts(run, cut.where.layers)])
             except InputError as error:
@@ -400,14 +400,14 @@ def _answered(
 
 
 def _rank(logits: torch.Tensor, pieces: Sequence[int]) -> int:
-    """1 for the most probable token; of several pieces the best."""
+    """Returns the best rank of the pieces; 1 is the most probable token."""
     return 1 + int((logits > logits[list(pieces)].max()).sum())
 
 
 def make(
     vlm: VLM, samples: Sequence[Sample], options: FlowOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """Makes the study from its options."""
     usual = PRESETS[options.preset]
     given: dict[str, Any] = options.shared_with(InformationFlow) | {
         "edges": options.edges or usual.edges,

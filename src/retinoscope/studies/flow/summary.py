@@ -33,9 +33,9 @@ COLUMNS: Columns = {
     **columns(TRUTH, "correct_before correct_after"),
 }
 PATHS = ("image:query", "image:generated")
-"""The image's ways to the words: through the question's tokens, and directly."""
+"""The image's paths to the words: through the question's tokens, and directly."""
 SCORES = {"description": "f1", "question": "probability_change"}
-"""What an effect and its control are compared by."""
+"""The score by which an effect is compared with its control."""
 
 _CHANGE = {name: c(f"{name}_after") - c(f"{name}_before") for name in ("probability", "rank")}
 _SCORE = pl.when(c("task") == "description").then(c("f1")).otherwise(_CHANGE["probability"])
@@ -83,13 +83,13 @@ SUMMARY = Summary(
 )
 """One record per task, weights, reading, edges and layer set.
 
-Of descriptions: precision, recall and F1 of the objects that are still named, against those of the
-untouched description and (`truth_...`) against those that are in the image; values that are
-undefined are left out of the means, `n_undefined` counts those of F1. Of questions: the mean change
-of the right answer's probability and rank at the prompt's last position, over all questions, and
-the share of texts that hold the answer. `changed` is the share of texts that differ from the
-untouched ones. `difference` is F1 (of questions: the change of probability) minus that under as
-many random edges, on the same prompts: negative where the edges matter more.
+For descriptions: precision, recall and F1 of the objects still named, against those of the unedited
+description and (`truth_...`) against those in the image; undefined values are excluded from the
+means, `n_undefined` counts those of F1. For questions: the mean change of the right answer's
+probability and rank at the prompt's last position, over all questions, and the share of texts that
+contain the answer. `changed` is the share of texts that differ from the unedited ones. `difference`
+is F1 (for questions: the change of probability) minus that under as many random edges, on the same
+prompts: negative if the edges matter more.
 """
 _BASELINE = Summary(
     by=("task", "weights"),
@@ -103,7 +103,7 @@ _BASELINE = Summary(
     order={"task": TASKS, "weights": _WEIGHTS},
     interval_of=lambda record: "truth_f1" if record["task"] == "description" else "correct",
 )
-"""The untouched model: how well it describes the images and answers the questions."""
+"""The unedited model: how well it describes the images and answers the questions."""
 _PEAKS = Peaks(
     by=("weights", "reading", "edges", "layers"),
     where=(c("task") == "description")
@@ -115,24 +115,24 @@ _PEAKS = Peaks(
     smallest=lambda key: key["layers"] != "keep",
     order={"weights": _WEIGHTS, "reading": None, "edges": SEEN, "layers": KINDS},
 )
-"""The layers where blocking matters most (of kinds "slide" and "from": least F1) or that keep most
-when only they stay open ("keep": most F1), of descriptions; chosen on one half of the images and
+"""The layers where blocking matters most (for kinds "slide" and "from": least F1) or that keep most
+when only they stay open ("keep": most F1), for descriptions; chosen on one half of the images and
 judged on the other."""
 _BETWEEN = Contrast("difference", _SCORE, minus={"edges": PATHS[1]})
 
 
 def _paths(rows: pl.DataFrame) -> Iterator[Record]:
-    """What is left without image:query minus what is left without image:generated, on the same
-    prompts: positive where the direct way matters more."""
+    """Yields F1 without image:query minus F1 without image:generated, on the same prompts: positive
+    if the direct path matters more."""
     through, direct = (rows.filter(c("edges") == edges) for edges in PATHS)
-    found = _BETWEEN.over({}, through, direct)
-    if found is not None:
+    difference = _BETWEEN.over({}, through, direct)
+    if difference is not None:
         yield {
             **rows.select("task", "weights", "reading", *_AT).row(0, named=True),
-            **_BETWEEN.columns(found),
-            "n": found.n,
-            "n_samples": found.n_groups,
-            "method": found.method,
+            **_BETWEEN.columns(difference),
+            "n": difference.n,
+            "n_samples": difference.n_groups,
+            "method": difference.method,
         }
 
 

@@ -1,8 +1,8 @@
-"""The table of aggregation: what one vector per image is made of, by the seeds of each objective.
+"""Compares ways of aggregating locations into one vector per image, over training seeds.
 
 Ranasinghe et al. 2022 (arXiv 2210.09996), tables 4 to 7: class token, average, and channel-wise
-maximum; initialisation; token sub-sampling. The paper's own figures stand beside ours; they belong
-to another model on other data.
+maximum; initialisation; token sub-sampling. The paper's numbers are given for orientation; they are
+those of another model on other data.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ REFERENCE: Mapping[str, str] = {
     "contrastive-max-self-drop": "contrastive-max-self",
     "grounded-max": "grounded-class",
 }
-"""What an objective is compared with: the same start with the class token's vector; of
+"""Objective -> the one with which it is compared: the class token with the same start, or, for
 sub-sampling, the same without it."""
 ACCURACY, LABELS, GROUPS, COMPONENTS = (
     "accuracy",
@@ -51,7 +51,7 @@ MEASURES: Mapping[str, pl.Expr] = {
     GROUPS: _OF_GROUPS & (c("method") == "kmeans"),
     COMPONENTS: _OF_GROUPS & (c("method") == "pc"),
 }
-"""Measure -> the rows that it is made of."""
+"""Measure -> the rows from which it is computed."""
 PAPER: Mapping[tuple[str, str], float] = {
     ("contrastive-max-self", ACCURACY): 0.423,
     ("contrastive-max-self", LABELS): 0.508,
@@ -66,37 +66,39 @@ PAPER: Mapping[tuple[str, str], float] = {
     ("contrastive-max", LABELS): 0.329,
     ("contrastive-max", COMPONENTS): 0.436,
 }
-"""ImageNet accuracy, Pascal VOC mean IoU and Jaccard index of the paper's models that were trained
-on CC-12M: aggregation from a self-supervised start, and the maximum from random weights."""
+"""ImageNet accuracy, Pascal VOC mean IoU and Jaccard index of the paper's models trained on CC-12M:
+aggregation from a self-supervised start, and the maximum from random weights."""
 
 
 @checked
 def aggregation_specs(folder: str) -> tuple[str, ...]:
-    """The contrastive encoders in a folder of `retinoscope train encoders`, all seeds of each.
+    """All seeds of the contrastive encoders in a folder of `retinoscope train encoders`.
 
     Raises:
-        InputError: no such folder, or no contrastive encoder in it.
+        InputError: the folder does not exist, or has no contrastive encoder.
     """
-    wanted = [
-        name for name, one in OBJECTIVES.items() if one.kind == "contrastive" and not one.grounded
+    contrastive = [
+        name
+        for name, objective in OBJECTIVES.items()
+        if objective.kind == "contrastive" and not objective.grounded
     ]
-    found = small_names(folder, wanted)
-    if not found:
+    specs = small_names(folder, contrastive)
+    if not specs:
         raise InputError(
             f"{folder}: expected contrastive encoders, got none: train them with `retinoscope "
             "train encoders`"
         )
-    return found
+    return specs
 
 
 def aggregation(rows: pl.DataFrame) -> Iterator[Record]:
-    """A record for each objective and measure, of training runs' rows of one kind."""
+    """A record for each objective and measure, from the training runs' rows of one kind."""
     runs = {
         (objective, measure): TrainingRuns.of(
-            own, lambda some, measure=measure: _measured(some, measure)
+            of_objective, lambda of_seed, measure=measure: _measured(of_seed, measure)
         )
         for measure, chosen in MEASURES.items()
-        for (objective,), own in rows.filter(chosen)
+        for (objective,), of_objective in rows.filter(chosen)
         .partition_by("objective", maintain_order=True, as_dict=True)
         .items()
     }

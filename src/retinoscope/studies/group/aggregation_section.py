@@ -1,4 +1,4 @@
-"""The comparison of trained encoders by their way of aggregation, over seeds."""
+"""The comparison of trained encoders by their aggregation, over seeds."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ _SHORT = {
 
 
 def aggregation_finding(run: StudyRun) -> Finding | None:
-    """Whether the maximum's locations know more of classes than the class token's."""
-    measure, ours = "mean IoU of labels from text", "contrastive-max-self"
+    """Whether the maximum's locations know more about classes than the class token's."""
+    measure, preferred = "mean IoU of labels from text", "contrastive-max-self"
     rows = run.extra("aggregation")
-    row = first(rows, objective=ours, measure=measure) or first(
+    row = first(rows, objective=preferred, measure=measure) or first(
         rows, objective="contrastive-max", measure=measure
     )
     x, test = interval(row, "value"), paired_test(row, images="images", scale=1)
     if row is None or x is None or test is None:
         return None
-    theirs = interval(first(rows, objective=row["against"], measure=measure), "value")
+    reference = interval(first(rows, objective=row["against"], measure=measure), "value")
     return make_finding(
         "locations know more of classes under the maximum",
         f"{row['objective']} against {row['against']}, {measure}: {number_interval(x)}"
-        + (f" against {number_interval(theirs)}" if theirs else "")
+        + (f" against {number_interval(reference)}" if reference else "")
         + f", over images and {row['seeds']} seeds",
         [test],
         figure=f"{x.value:.2f}",
-        versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
+        versus=f"against {reference.value:.2f} with the class token" if reference else "",
     )
 
 
@@ -58,8 +58,8 @@ def aggregation_parts(run: StudyRun) -> tuple[list[str], list[Figure], list[Tabl
     rows = run.extra("aggregation")
     if not rows:
         return [], [], []
-    measures = [str(one) for one in values(rows, "measure")]
-    objectives = [str(one) for one in values(rows, "objective")]
+    measures = [str(name) for name in values(rows, "measure")]
+    objectives = [str(name) for name in values(rows, "objective")]
     sentences = [
         text
         for row in rows
@@ -113,7 +113,7 @@ def _cell(row: Record | None) -> str:
 
 
 def _aggregation_figure(run: StudyRun, rows: Sequence[Record], objectives: Sequence[str]) -> Figure:
-    """Labels from text against accuracy, and groups against accuracy; one mark an objective."""
+    """Labels from text against accuracy, and groups against accuracy; one mark per objective."""
     panels, facts = [], []
     for measure in ("mean IoU of labels from text", "overlap of groups by k-means"):
         series = []

@@ -32,12 +32,12 @@ def group_rows(
     n_groups: int,
     seed: int,
 ) -> Rows:
-    """One row per way of grouping a layer's features."""
+    """Returns one row per way of grouping a layer's features."""
     return [overlap_row(view, kind, layer, group(features, kind, n_groups, seed)) for kind in kinds]
 
 
 def null_rows(view: View, n_groups: int, seed: int) -> Rows:
-    """Groups that no feature had a part in, and the best that any union of locations can reach."""
+    """Returns rows of groups made without features, and of the best possible union of locations."""
     nulls = {
         "random": random_groups(view.n, n_groups, seed),
         "voronoi": voronoi_groups(view.boxes, n_groups, seed),
@@ -51,7 +51,7 @@ def null_rows(view: View, n_groups: int, seed: int) -> Rows:
 def overlap_row(
     view: View, method: str, layer: str, groups: Int[np.ndarray, " location"]
 ) -> Record:
-    """The overlap of some groups with the image's instances: sums over instances."""
+    """Measures the overlap of groups with the image's instances, as sums over instances."""
     found = jaccard(view.instances, view.whole, groups)
     return _row(view, method, layer, found.best, found.matched, int(groups.max()) + 1)
 
@@ -59,15 +59,15 @@ def overlap_row(
 def _row(
     view: View, method: str, layer: str, best: np.ndarray, matched: np.ndarray, n_groups: int
 ) -> Record:
-    there = ~np.isnan(best)
+    defined = ~np.isnan(best)
     return {
         "kind": BOTTOM_UP,
         "method": method,
         "layer": layer,
-        "best": float(best[there].sum()),
-        "matched": float(matched[there].sum()),
-        "n": int(there.sum()),
-        "n_undefined": int((~there).sum()),
+        "best": float(best[defined].sum()),
+        "matched": float(matched[defined].sum()),
+        "n": int(defined.sum()),
+        "n_undefined": int((~defined).sum()),
         "n_groups": n_groups,
         "seen": view.seen,
     }

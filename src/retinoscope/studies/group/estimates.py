@@ -24,7 +24,7 @@ CONDITION: Columns = {
     **columns(TEXT, "background candidates"),
 }
 LABELS = ("classes", "right", "predicted", "there")
-"""Of the labels in an image: each class, and its pixels that are right, predicted and there."""
+"""Columns of an image's labels: each class, and its pixels that are right, predicted and there."""
 USED = (*CONDITION, *LABELS, "locations", "left_out", "correct", "chance", "best", "matched")
 USED += ("n", "n_undefined", "n_groups", "seen")
 KINDS: Columns = {
@@ -51,34 +51,34 @@ GROUP_MEANS = MEANS | {
     **{name: c(name).sum() for name in ("n", "n_undefined")},
 }
 NAME_MEANS = MEANS | {"n": pl.len(), "control_value": c("chance").mean()}
-"""Further numbers of a record of each kind."""
+"""Further numbers in the records of each kind."""
 
 Groups = Mapping[tuple, pl.DataFrame]
 
 
 def estimates(rows: pl.DataFrame) -> Iterator[Record]:
-    """A record for each condition of one kind of one model, beside its control."""
+    """A record, with its control, for each condition of one kind and one model."""
     make = {TOP_DOWN: _labels, BOTTOM_UP: _groups, CLASSIFICATION: _named}[rows["kind"][0]]
     yield from make(rows, rows.partition_by(*CONDITION, maintain_order=True, as_dict=True))
 
 
 def label_counts(*frames: pl.DataFrame) -> list[Int[np.ndarray, "image label 3"]]:
-    """Pixels of each row and class, as of `stats.class_counts`; the classes are those of all."""
+    """Pixels of each row and class, as in `stats.class_counts`, over the classes of all frames."""
     long = [
         frame.select(LABELS).with_row_index("row").explode(LABELS).drop_nulls() for frame in frames
     ]
-    names = pl.concat(one.select("classes") for one in long).unique().sort("classes")
-    found = []
-    for frame, one in zip(frames, long, strict=True):
+    names = pl.concat(frame_rows.select("classes") for frame_rows in long).unique().sort("classes")
+    counts_of_frames = []
+    for frame, frame_rows in zip(frames, long, strict=True):
         counts = np.zeros((frame.height, names.height, 3), np.int64)
-        placed = one.join(names.with_row_index("label"), on="classes")
+        placed = frame_rows.join(names.with_row_index("label"), on="classes")
         counts[placed["row"], placed["label"]] = placed.select(LABELS[1:]).to_numpy()
-        found.append(counts)
-    return found
+        counts_of_frames.append(counts)
+    return counts_of_frames
 
 
 def _condition(rows: pl.DataFrame) -> Record:
-    """What the rows of one condition are of."""
+    """The columns that identify the condition of these rows."""
     return rows.select("kind", "model", *CONDITION).row(0, named=True)
 
 
@@ -86,35 +86,36 @@ def _labels(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
     cells = rows.filter(c("method") == BOUND).select("sample", "locations", "classes", "there")
     cells = cells.explode("locations", "classes", "there")
     limits: dict[tuple[tuple[str, ...], bool], Record] = {}
-    for own in conditions.values():
-        condition = _condition(own)
+    for of_condition in conditions.values():
+        condition = _condition(of_condition)
         if condition["method"] == BOUND or condition["is_control"]:
             continue
-        (counts,) = label_counts(own)
-        found = mean_iou(counts, own["sample"].to_numpy())
-        key = tuple(own["sample"]), condition["background"] != WITHOUT
+        (counts,) = label_counts(of_condition)
+        estimate = mean_iou(counts, of_condition["sample"].to_numpy())
+        # Samples, and whether the background counts.
+        key = tuple(of_condition["sample"]), condition["background"] != WITHOUT
         if key not in limits:
-            seen = cells.join(own, on="sample", how="semi")
-            limits[key] = _limits(seen if key[1] else seen.filter(c("classes") != ""))
+            bounding = cells.join(of_condition, on="sample", how="semi")
+            limits[key] = _limits(bounding if key[1] else bounding.filter(c("classes") != ""))
         record: Record = {
             **condition,
             "measure": "mean IoU",
-            **interval_columns("value", found),
+            **interval_columns("value", estimate),
             **limits[key],
-            **own.select(**LABEL_MEANS).row(0, named=True),
+            **of_condition.select(**LABEL_MEANS).row(0, named=True),
             "n_classes": int((counts.sum((0, 2)) > 0).sum()),
-            "method_of_interval": found.method,
+            "method_of_interval": estimate.method,
         }
         if condition["candidates"] == PRESENT:
             record["constant"] = None
         control = conditions.get(
             tuple({**condition, "is_control": True}[name] for name in CONDITION)
         )
-        yield record | ({} if control is None else _beside_shuffled(own, control))
+        yield record | ({} if control is None else _beside_shuffled(of_condition, control))
 
 
 def _limits(cells: pl.DataFrame) -> Record:
-    """The bound of labels that are constant on locations, and the best label for everything."""
+    """The bound of labels that are constant on locations, and that of one label for all pixels."""
     if cells.is_empty():
         return {}
     pixels = (
@@ -123,25 +124,25 @@ def _limits(cells: pl.DataFrame) -> Record:
         .fill_null(0)
         .to_numpy()
     )
-    there = pixels.sum(0)
+    of_class = pixels.sum(0)
     return {
         "bound": number(float(np.nanmean(cell_bound(pixels)))),
-        "constant": float((there / there.sum()).max() / (there > 0).sum()),
+        "constant": float((of_class / of_class.sum()).max() / (of_class > 0).sum()),
     }
 
 
-def _beside_shuffled(own: pl.DataFrame, control: pl.DataFrame) -> Record:
-    """Columns of the same with another class's prompt, word or map, on the same images."""
-    pairs = own.select("sample", *LABELS).join(
+def _beside_shuffled(of_condition: pl.DataFrame, control: pl.DataFrame) -> Record:
+    """The control with another class's prompt, word or map, on the same images."""
+    pairs = of_condition.select("sample", *LABELS).join(
         control.select("sample", *LABELS), on="sample", maintain_order="left", suffix="_shuffled"
     )
     shuffled = pairs.select(c(f"{name}_shuffled").alias(name) for name in LABELS)
-    ours, theirs = label_counts(pairs, shuffled)
+    measured, of_control = label_counts(pairs, shuffled)
     images = pairs["sample"].to_numpy()
     return {
         "control": "shuffled",
-        **interval_columns("control_value", mean_iou(theirs, images)),
-        **test_columns("difference", mean_iou_difference(ours, theirs, images)),
+        **interval_columns("control_value", mean_iou(of_control, images)),
+        **test_columns("difference", mean_iou_difference(measured, of_control, images)),
     }
 
 
@@ -149,54 +150,54 @@ def _groups(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
     nulls = rows.filter(c("method").is_in(NULLS)).partition_by(
         "method", maintain_order=True, as_dict=True
     )
-    # The one that overlaps most with the instances.
+    # The null that overlaps most with the instances.
     strongest = max(nulls, key=lambda name: BEST.over(nulls[name]).value)
-    for own in conditions.values():
-        condition = _condition(own)
+    for of_condition in conditions.values():
+        condition = _condition(of_condition)
         if condition["method"] == BOUND:
             continue
-        best = BEST.over(own)
-        bound = rows.filter(c("method") == BOUND).join(own, on="sample", how="semi")
+        best = BEST.over(of_condition)
+        bound = rows.filter(c("method") == BOUND).join(of_condition, on="sample", how="semi")
         record: Record = {
             **condition,
             "measure": "Jaccard index of instances",
             **BEST.columns(best),
-            **MATCHED.columns(MATCHED.over(own)),
+            **MATCHED.columns(MATCHED.over(of_condition)),
             "bound": number(BEST.over(bound).value),
-            **own.select(**GROUP_MEANS).row(0, named=True),
+            **of_condition.select(**GROUP_MEANS).row(0, named=True),
             "method_of_interval": best.method,
         }
         if condition["method"] not in NULLS:
-            record |= _above_null(own, strongest[0], nulls[strongest])
+            record |= _above_null(of_condition, strongest[0], nulls[strongest])
         yield record
 
 
-def _above_null(own: pl.DataFrame, name: str, null: pl.DataFrame) -> Record:
-    """Columns of groups that know nothing of features, on the same images."""
-    pairs = own.filter(c("n") > 0).join(
+def _above_null(of_condition: pl.DataFrame, name: str, null: pl.DataFrame) -> Record:
+    """The null, groups that ignore the features, on the same images."""
+    pairs = of_condition.filter(c("n") > 0).join(
         null.select("sample", null="best"), on="sample", maintain_order="left"
     )
     if pairs.is_empty():
         return {}
-    # The same instances in both: a weight per image makes it the mean over instances.
-    best, theirs, sizes = pairs.select("best", "null", "n").to_numpy().T
-    found = paired_difference(best, theirs, pairs["sample"].to_numpy(), sizes=sizes)
+    # Both have the same instances, so weights per image give the mean over instances.
+    best, of_null, sizes = pairs.select("best", "null", "n").to_numpy().T
+    difference = paired_difference(best, of_null, pairs["sample"].to_numpy(), sizes=sizes)
     return {
         "control": name,
         **NULL.columns(NULL.over(pairs)),
-        **test_columns("difference", found),
+        **test_columns("difference", difference),
     }
 
 
 def _named(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
-    for own in conditions.values():
-        accuracy = ACCURACY.over(own)
+    for of_condition in conditions.values():
+        accuracy = ACCURACY.over(of_condition)
         yield {
-            **_condition(own),
+            **_condition(of_condition),
             "measure": "accuracy",
             **ACCURACY.columns(accuracy),
-            **ABOVE_CHANCE.columns(ABOVE_CHANCE.over({}, own, None)),
-            **own.select(**NAME_MEANS).row(0, named=True),
+            **ABOVE_CHANCE.columns(ABOVE_CHANCE.over({}, of_condition, None)),
+            **of_condition.select(**NAME_MEANS).row(0, named=True),
             "method_of_interval": accuracy.method,
         }
 

@@ -19,7 +19,7 @@ _NULLS = ("superpixels", "voronoi", "random")
 
 
 def top_down_figure(run: StudyRun, rows: Sequence[Record], model: str) -> Figure | None:
-    """Mean IoU by layer of the decoder, or one point per method; a panel a background rule."""
+    """Mean IoU by layer of the decoder, or one point per method; one panel per background rule."""
     rows = [row for row in pick(rows, kind="top-down", candidates="all") if _trial(row)]
     rules = [rule for rule in _RULES if pick(rows, background=rule)]
     if not rules:
@@ -33,9 +33,9 @@ def top_down_figure(run: StudyRun, rows: Sequence[Record], model: str) -> Figure
         drawing = Drawing(figsize=(9.2 if len(rules) > 1 else 6.0, 3.5))
         panels = drawing.subplots(1, len(rules), squeeze=False)[0]
         for panel, rule in zip(panels, rules, strict=True):
-            mine = pick(rows, background=rule)
-            facts += _by_layer(panel, mine) if lens else _by_method(panel, mine)
-            limits = mine[0]
+            of_rule = pick(rows, background=rule)
+            facts += _by_layer(panel, of_rule) if lens else _by_method(panel, of_rule)
+            limits = of_rule[0]
             for key, color, dash, label in (
                 ("bound", INK, "-.", "bound of the grid"),
                 ("constant", INK, ":", "one label for everything"),

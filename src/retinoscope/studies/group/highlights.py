@@ -1,4 +1,4 @@
-"""What the report shows of groups at its top."""
+"""Pictures of groups for the top of the report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from ..runs import StudyRun
 from .picture import group_figures
 
 GROUPED = 2
-"""Images of each model that are shown with labels and groups."""
+"""Number of images of each model that are shown with labels and groups."""
 FEW = 3
-"""Of more models one image each is shown."""
+"""Number of models beyond which only one image each is shown."""
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
-    """Images with labels and groups, of each model."""
+    """Returns images with labels and groups, of each model."""
     scenes = [scene for scene in run.scenes() if isinstance(scene.facts.get("groups"), dict)]
     models = list(dict.fromkeys(str(scene.facts.get("model", "")) for scene in scenes))
-    # Of encoders that are compared by seed, one seed each.
+    # Of encoders that are compared by seed, show one seed each.
     models = [
         name
         for name in models
@@ -27,11 +27,11 @@ def highlights(run: StudyRun) -> Sequence[Picture]:
         or name.endswith("/0")
     ]
     many = len(models) > FEW
-    made = []
+    pictures = []
     for model in models:
-        mine = [scene for scene in scenes if scene.facts.get("model") == model]
-        mine = mine[: 1 if many else GROUPED]
-        made += [
+        of_model = [scene for scene in scenes if scene.facts.get("model") == model]
+        of_model = of_model[: 1 if many else GROUPED]
+        pictures += [
             Picture(
                 title=f"What {model} puts where",
                 text=(
@@ -40,6 +40,6 @@ def highlights(run: StudyRun) -> Sequence[Picture]:
                 ),
                 figures=group_figures(scene, f"group-{model}-{number}"),
             )
-            for number, scene in enumerate(mine)
+            for number, scene in enumerate(of_model)
         ]
-    return made
+    return pictures

@@ -1,4 +1,4 @@
-"""What one model says of one image: every row of it, and the features behind them."""
+"""The rows of one model about one image, and the features behind them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class GroupingTask:
-    """What is asked of every model and image; see `Grouping`."""
+    """The task given to every model and image; see `Grouping`."""
 
     classes: tuple[str, ...]
     methods: tuple[Method, ...]
@@ -51,18 +51,21 @@ def subject_rows(
     attributed: bool,
     limits: dict[bytes, Rows],
 ) -> tuple[Rows, dict[str, Features]]:
-    """All rows of one model about one image, and the features that they were made of.
+    """Returns all rows of one model about one image, and the features from which they were made.
 
     Args:
-        attributed: whether the image is also asked by attribution.
-        limits: bounds and nulls by the locations that they hold for; filled where missing.
+        asked: the task.
+        subject: the model.
+        sample: the image.
+        attributed: whether attribution methods are applied to the image too.
+        limits: bounds and nulls by the locations for which they hold; filled where missing.
     """
     rows: Rows = []
     features = _features(subject, sample)
     if not features:
         return rows, features
     seed = seed_of(asked.seed, sample.id)
-    views = {name: View.on(sample, asked.classes, one) for name, one in features.items()}
+    views = {name: View.on(sample, asked.classes, f) for name, f in features.items()}
     first = next(iter(views.values()))
     if subject.weights == TRAINED:
         where = first.boxes.tobytes()
@@ -77,15 +80,15 @@ def subject_rows(
         joint = features[JOINT][JOINT][view.placed]
         rows += text_rows(subject, view, joint, asked.seed, asked.upsample)
         rows += text_present_rows(subject, view, joint, asked.upsample) if attributed else []
-        found = classification_row(subject, subject.two.image(sample.image), view)
-        rows += [] if found is None else [found]
+        row = classification_row(subject, subject.two.image(sample.image), view)
+        rows += [] if row is None else [row]
     if subject.vlm is not None:
         rows += _vlm_rows(asked, subject, sample, attributed)
     return rows, features
 
 
 def _features(subject: Subject, sample: Sample) -> dict[str, Features]:
-    """By layer; those in the space of texts under "joint"."""
+    """Returns features by layer; those in the space of texts are under "joint"."""
     features: dict[str, Features] = {}
     inner = [layer for layer in subject.layers if layer != JOINT]
     if inner:

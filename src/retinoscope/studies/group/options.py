@@ -1,4 +1,4 @@
-"""What can be chosen of perceptual grouping; standard library only."""
+"""Options of perceptual grouping; standard library only."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..options import Intervening
 class GroupOptions(Intervening):
     """Label the locations of images from text, and group them without: do they find the objects?
 
-    Each location of an image is given the class whose prompt (or word, in the lens of a VLM) fits
-    it best, and each image is cut into groups by features alone. Both are held against the objects'
-    masks, beside what the grid allows at best, swapped prompts, Voronoi blobs and models with
-    random weights.
+    Each location of an image gets the class whose prompt (or word, in the lens of a VLM) fits it
+    best, and each image is divided into groups by features alone. Both are compared with the
+    objects' masks. Controls are the best that the grid allows, swapped prompts, Voronoi blobs and
+    models with random weights.
 
     For example:
 
@@ -27,18 +27,19 @@ class GroupOptions(Intervening):
     Args:
         encoders: further models, compared on the same images.
         classes: names to look for; by default the data's own list.
-        template: of prompts, such as "a photo of {article} {name}"; by default the model's own.
-        background: what stands behind objects, such as sky and grass, in place of the default.
+        template: template of prompts, such as "a photo of {article} {name}"; by default the model's
+            own.
+        background: names of backgrounds, such as sky and grass, in place of the default.
         layers: layers whose features are grouped, such as vision.6; by default the last ones.
         groupings: ways to group; all by default.
-        n_groups: groups of each image.
+        n_groups: number of groups in each image.
         methods: attribution methods, by default gradient-input, grad-cam and chefer.
-        attribution_images: so many images are also asked by attribution.
+        attribution_images: number of images, from the first, for attribution methods.
         upsample: how locations become pixels; the bound holds for nearest.
         untrained: also copies with random weights.
         preset: MODEL is a folder of `retinoscope train encoders`: aggregation compares all of its
             contrastive encoders, seed by seed; spurious asks those that were trained on grounds
-            (DATA is grounded:N) what they take for the object.
+            (DATA is grounded:N) to name the object.
     """
 
     MODEL: ClassVar[str] = (
@@ -71,13 +72,13 @@ class GroupOptions(Intervening):
     preset: Literal["aggregation", "spurious"] | None = None
 
     def check(self) -> None:
-        """Refuses what a preset says itself."""
+        """Refuses options that a preset determines."""
         if self.preset is not None:
-            names = {one.name for one in fields(self)} - {"preset"}
-            self.refuse_changed(names, f"is said by --preset {self.preset}")
+            names = {option.name for option in fields(self)} - {"preset"}
+            self.refuse_changed(names, f"is set by --preset {self.preset}")
 
     def resolved(self, model: str) -> tuple[str, Self]:
-        """The first encoder in a preset's folder, and the others."""
+        """Returns the first encoder in a preset's folder, and options with the others."""
         if self.preset is None:
             return model, self
         from ..spurious.study import grounded_specs

@@ -1,4 +1,4 @@
-"""Labels and groups of locations as colours over their image, beside the truth."""
+"""Labels and groups of locations as colours over their image, with the truth."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ _OPACITY = 0.62
 
 
 def group_figures(scene: Scene, name: str) -> tuple[Figure, ...]:
-    """The image's truth, one figure per way of labelling, one per way of grouping.
+    """Draws the image's truth, one figure per way of labelling, one per way of grouping.
 
-    `scene.facts` are those of the study: "classes", "truth", "labels", "groups" and "shown".
+    `scene.facts` are the study's: "classes", "truth", "labels", "groups" and "shown".
     """
     shown = cast("Sequence[str]", scene.facts.get("shown") or ())
-    classes = [str(one) for one in cast("Sequence[str]", scene.facts.get("classes") or ())]
+    classes = [str(name) for name in cast("Sequence[str]", scene.facts.get("classes") or ())]
     labels = cast("Mapping[str, list[int]]", scene.facts.get("labels") or {})
     groups = cast("Mapping[str, list[int]]", scene.facts.get("groups") or {})
     present = sorted({label for label in labels.get("majority", ()) if label})
     figures = [_truth(scene, classes, present, name)]
-    for method, found in labels.items():
+    for method, by_location in labels.items():
         if method in shown:
-            figures.append(_labels(scene, classes, method, found, labels.get("majority", []), name))
+            truth = labels.get("majority", [])
+            figures.append(_labels(scene, classes, method, by_location, truth, name))
     figures += [
         _groups(scene, method, groups[method], name) for method in groups if method in shown
     ]
@@ -40,7 +41,7 @@ def group_figures(scene: Scene, name: str) -> tuple[Figure, ...]:
 
 
 def color_of(number: int) -> str:
-    """A colour for a label or group; neighbouring numbers lie far apart on the wheel."""
+    """Returns a colour for a label or group; consecutive numbers have distant hues."""
     hue = (number * _GOLDEN) % 1.0
     light = (0.48, 0.62, 0.38)[number % 3]
     red, green, blue = colorsys.hls_to_rgb(hue, light, 0.72)
@@ -61,7 +62,7 @@ def _truth(scene: Scene, classes: Sequence[str], present: Sequence[int], name: s
 
 
 def _label_map(text: str, scene: Scene) -> str:
-    """The map of labels as a picture of colours; the background shows the image."""
+    """Renders the map of labels as a coloured picture; the background shows the image."""
     from PIL import Image
 
     try:
@@ -90,42 +91,42 @@ def _labels(
     scene: Scene,
     classes: Sequence[str],
     method: str,
-    found: Sequence[int],
+    predicted: Sequence[int],
     truth: Sequence[int],
     name: str,
 ) -> Figure:
-    there = [k for k, label in enumerate(truth) if label]
-    right = sum(found[k] == truth[k] for k in there if k < len(found))
-    count = {label: found.count(label) for label in set(found) if label}
+    labelled = [k for k, label in enumerate(truth) if label]
+    right = sum(predicted[k] == truth[k] for k in labelled if k < len(predicted))
+    count = {label: predicted.count(label) for label in set(predicted) if label}
     most = sorted(count, key=lambda label: (-count[label], label))[:6]
-    body = _colored(scene, found, zero=False)
+    body = _colored(scene, predicted, zero=False)
     body += _legend(scene, [(color_of(label), classes[label - 1]) for label in most])
     return Figure(
         name=file_name(name, method),
         svg=scene.document(body),
-        alt=f"Image {scene.sample} with the labels by {method}: {right} of {len(there)} locations "
-        "on objects are right.",
-        caption=f"{method}: {right} of {len(there)} locations on objects are right.",
+        alt=f"Image {scene.sample} with the labels by {method}: {right} of {len(labelled)} "
+        "locations on objects are right.",
+        caption=f"{method}: {right} of {len(labelled)} locations on objects are right.",
         wide=False,
     )
 
 
-def _groups(scene: Scene, method: str, found: Sequence[int], name: str) -> Figure:
+def _groups(scene: Scene, method: str, groups: Sequence[int], name: str) -> Figure:
     return Figure(
         name=file_name(name, method),
-        svg=scene.document(_colored(scene, found, zero=True)),
-        alt=f"Image {scene.sample} in {len(set(found))} groups by {method}.",
-        caption=f"Groups by {method}: {len(set(found))}.",
+        svg=scene.document(_colored(scene, groups, zero=True)),
+        alt=f"Image {scene.sample} in {len(set(groups))} groups by {method}.",
+        caption=f"Groups by {method}: {len(set(groups))}.",
         wide=False,
     )
 
 
-def _colored(scene: Scene, found: Sequence[int], zero: bool) -> str:
-    """Locations in the colour of their number; 0 stays as it is unless it is a group."""
+def _colored(scene: Scene, numbers: Sequence[int], zero: bool) -> str:
+    """Paints locations in the colour of their number; 0 is left out unless it is a group."""
     parts = []
-    for number in sorted(set(found)):
+    for number in sorted(set(numbers)):
         if number or zero:
-            tokens = [k for k, one in enumerate(found) if one == number]
+            tokens = [k for k, other in enumerate(numbers) if other == number]
             color = color_of(number)
             style = f"fill:{color};fill-opacity:{_OPACITY};stroke:{color};stroke-width:.4"
             parts.append(scene.rects(tokens, style))

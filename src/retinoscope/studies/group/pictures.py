@@ -1,4 +1,4 @@
-"""What the report shows of one image: its truth, its labels and its groups, per location."""
+"""Pictures of single images for the report: truth, labels and groups by location."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def picture_of(
     subject: Subject,
     features: Mapping[str, Features],
 ) -> Example:
-    """Facts: "classes" by label, "truth" (a PNG of labels in base64), "boxes", "labels" (method ->
-    label of each location, 0 the background; "majority" is the truth) and "groups" (grouping and
-    layer -> group of each). The report shows those in "shown".
+    """Returns the facts "classes" by label, "truth" (a PNG of labels in base64), "boxes", "labels"
+    (method -> label of each location, 0 the background; "majority" is the truth) and "groups"
+    (grouping and layer -> group of each location). The report shows those listed in "shown".
     """
     name = JOINT if JOINT in features else list(features)[-1]
     view = View.on(sample, asked.classes, features[name])
@@ -53,9 +53,9 @@ def picture_of(
         # The middle layer and the last.
         shown += dict.fromkeys([*layers[len(layers) // 2 :][:1], *layers[-1:]])
     groups: dict[str, Json] = {}
-    for layer, one in features.items():
-        if one.boxes.shape == features[name].boxes.shape:
-            values = one[layer][view.placed]
+    for layer, of_layer in features.items():
+        if of_layer.boxes.shape == features[name].boxes.shape:
+            values = of_layer[layer][view.placed]
             for kind in asked.groupings:
                 found = group(values, kind, asked.n_groups, asked.seed)
                 groups[f"{kind}, {layer}"] = found.tolist()
@@ -89,24 +89,24 @@ def _lens_labels(subject: Subject, sample: Sample, view: View) -> dict[str, Json
         return {}
     positions = [run.image.positions[k] for k in order if k is not None]
     probs = run.lens(top_k=1, positions=positions).prob(list(words.ids)).double().cpu().numpy()
-    found: dict[str, Json] = {}
+    by_layer: dict[str, Json] = {}
     labels = 1 + np.array(words.places)
     for layer in range(len(probs[0])):
-        ours = probs[:, layer]
-        won = 1 - ours.sum(0) > ours.max(0)
-        found[f"lens, decoder.{layer}"] = np.where(won, 0, labels[ours.argmax(0)]).tolist()
-    return found
+        scores = probs[:, layer]
+        won = 1 - scores.sum(0) > scores.max(0)
+        by_layer[f"lens, decoder.{layer}"] = np.where(won, 0, labels[scores.argmax(0)]).tolist()
+    return by_layer
 
 
 def categories_of(facts: Mapping[str, Any]) -> list[Categories]:
-    """The labels and groups of one picture, for the microscope."""
+    """Returns the labels and groups of one picture, for the microscope."""
     boxes = np.array(facts["boxes"], np.float64).reshape(-1, 4)
     grid = None if facts["grid"] is None else (facts["grid"][0], facts["grid"][1])
     labels = {name: row for name, row in facts["labels"].items() if name != "majority"}
-    found: list[Categories] = []
+    categories: list[Categories] = []
     if labels:
         values = np.array([*labels.values(), facts["labels"]["majority"]], np.int64)
-        found.append(
+        categories.append(
             Categories(
                 f"labels from text, {facts['model']}",
                 (BACKGROUND, *facts["classes"]),
@@ -119,7 +119,7 @@ def categories_of(facts: Mapping[str, Any]) -> list[Categories]:
         )
     if facts["groups"]:
         values = np.array(list(facts["groups"].values()), np.int64)
-        found.append(
+        categories.append(
             Categories(
                 f"groups without text, {facts['model']}",
                 tuple(f"group {k + 1}" for k in range(int(values.max()) + 1)),
@@ -130,7 +130,7 @@ def categories_of(facts: Mapping[str, Any]) -> list[Categories]:
                 "Locations whose features go together; the numbers mean nothing.",
             )
         )
-    return found
+    return categories
 
 
 def _png(labels: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""What grouping finds on the planted encoders, whose features are known."""
+"""Results of grouping on the planted encoders, whose features are known."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ _GROUPS = 8
 
 
 def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
-    """Overlap of groups with objects, and mean IoU with text vectors that match, at the projector.
+    """Measures overlap of groups with objects, and mean IoU with matching text vectors.
 
-    The text vector of a class is what the projector of the model "one-hot-patch" has for a patch
-    of that class, minus what it has for one without any: the direction in which these models write
-    a label. The background's is that of no label: it wins where no class has a positive score.
+    At the projector. The text vector of a class is what the projector of the model "one-hot-patch"
+    outputs for a patch of that class, minus its output for one without any: the direction in which
+    these models write a label. The background has no label: it wins if no class has a positive
+    score.
     """
     classes = class_names(samples)
     encoder = load(vlm)
@@ -39,19 +40,19 @@ def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
         view = View.on(sample, classes, features)
         values = features[LAYER][view.placed].astype(np.float64)
         cells.append(view.cells)
-        # Of the whole image, as many classes as it has: those that fit its mean location best.
+        # The best classes of the mean location, as many as the image has.
         whole = vectors @ (values.mean(0) - middle)
         top = np.argsort(-whole, kind="stable")[: len(view.present)]
         named.append(float(np.isin(top, view.present).mean()))
         for name, chosen in (("text", vectors), ("shuffled", vectors[order])):
             scores = chosen @ (values - middle).T
-            # Half of a label's own length: what is below shows nothing of the class.
+            # Half of a label's own length: scores below it show nothing of the class.
             behind = np.full((1, view.n), 0.5 * (vectors**2).sum(1).mean())
             both = np.concatenate([behind, scores])
             counts[name].append(view.counts(both, range(len(classes)), 1, "nearest"))
-        for method, found in overlaps.items():
+        for method, of_method in overlaps.items():
             groups = group(values, method, _GROUPS)  # type: ignore[arg-type]
-            found += jaccard(view.instances, view.whole, groups).best.tolist()
+            of_method += jaccard(view.instances, view.whole, groups).best.tolist()
     bound = float(np.nanmean(cell_bound(np.concatenate(cells))))
     together = np.concatenate(cells).sum(0)
     constant = float((together / together.sum()).max() / (together > 0).sum())
@@ -75,7 +76,7 @@ def _value(counts: Sequence[np.ndarray]) -> float:
 def _label_directions(
     samples: Sequence[Sample], classes: Sequence[str]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Direction of each class, and where no class is, in the planted projector."""
+    """Each class's direction, and the output without any class, in the planted projector."""
     encoder = load(f"{PREFIX}one-hot-patch")
     sums = np.zeros((len(classes) + 1, encoder.features(samples[0].image, [LAYER])[LAYER].shape[1]))
     seen = np.zeros(len(classes) + 1)
@@ -86,5 +87,5 @@ def _label_directions(
         np.add.at(sums, labels, features[LAYER][view.placed])
         seen += np.bincount(labels, minlength=len(seen))
     means = sums / np.maximum(seen, 1)[:, None]
-    found = np.where(seen[1:, None] > 0, means[1:] - means[0], 0.0)
-    return found, means[0]
+    directions = np.where(seen[1:, None] > 0, means[1:] - means[0], 0.0)
+    return directions, means[0]

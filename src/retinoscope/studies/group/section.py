@@ -36,13 +36,13 @@ _BACKGROUND = {
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The first run in full, further runs as tables."""
+    """Makes the section: the first run in full, further runs as tables."""
     main = runs[0]
     rows = main.summary
     models = [str(model) for model in values(rows, "model")]
-    told, drawn, tables = aggregation_parts(main)
-    # Encoders that are compared by seed are shown together, and one by one in tables only.
-    models = models if not told else []
+    by_seed, drawn, tables = aggregation_parts(main)
+    # Encoders that are compared by seed are shown together, and separately in tables only.
+    models = models if not by_seed else []
     figures = [
         figure
         for model in models
@@ -60,7 +60,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "Which class does each location of an image get from text, and which locations are "
             "grouped by their features without text?"
         ),
-        sentences=(*told, *sentences),
+        sentences=(*by_seed, *sentences),
         figures=(*drawn, *figures),
         tables=(
             *tables,
@@ -68,7 +68,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
                 table
                 for run in runs
                 for model in values(run.summary, "model")
-                for table in _tables(run, str(model), run is not main or bool(told))
+                for table in _tables(run, str(model), run is not main or bool(by_seed))
             ),
         ),
         notes=(
@@ -85,40 +85,40 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "made without features overlap, too: the difference is taken from the strongest of "
             "random groups, Voronoi blobs and superpixels.",
             "After Ranasinghe et al. 2022 (arXiv 2210.09996).",
-            *((PAPER_NOTE,) if told else ()),
+            *((PAPER_NOTE,) if by_seed else ()),
         ),
-        finding=aggregation_finding(main) if told else grouping_finding(rows),
+        finding=aggregation_finding(main) if by_seed else grouping_finding(rows),
     )
 
 
 def _best(rows: Sequence[Record]) -> tuple[Record, Interval] | None:
-    found = [(row, x) for row in rows if (x := interval(row, "value"))]
-    return max(found, key=lambda pair: pair[1].value) if found else None
+    measured = [(row, x) for row in rows if (x := interval(row, "value"))]
+    return max(measured, key=lambda pair: pair[1].value) if measured else None
 
 
 def _asked(rows: Sequence[Record], kind: str) -> list[Record]:
-    """Trained models' own conditions: no nulls, no bounds."""
+    """Returns the trained models' own conditions, without nulls and bounds."""
     return [row for row in pick(rows, kind=kind, weights="trained") if row["control"] is not None]
 
 
 def _sentences(rows: Sequence[Record], model: str) -> list[str]:
-    found: list[str] = []
+    sentences: list[str] = []
     for background in values(_asked(rows, "top-down"), "background"):
         best = _best(pick(_asked(rows, "top-down"), background=background, candidates="all"))
         if best is not None:
-            found.append(_of_labels(rows, model, *best))
+            sentences.append(_of_labels(rows, model, *best))
     best = _best(_asked(rows, "bottom-up"))
     if best is not None:
-        found.append(_of_groups(rows, model, *best))
+        sentences.append(_of_groups(rows, model, *best))
     for row in pick(rows, kind="classification"):
         x = interval(row, "value")
         if x is not None:
-            found.append(
+            sentences.append(
                 f"{model}, {row['weights']}: the most similar prompt names an object of the image "
                 f"in {percent_interval(x)} of {row['n']} images; chance "
                 f"{_value(row, 'control_value')}."
             )
-    return found
+    return sentences
 
 
 def _of_labels(rows: Sequence[Record], model: str, row: Record, x: Interval) -> str:
@@ -155,8 +155,8 @@ def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> 
 
 
 def grouping_finding(rows: Sequence[Record]) -> Finding | None:
-    """Against the strongest null; top-down where there is text, else bottom-up."""
-    for kind, claim, said in (
+    """Tests against the strongest null; top-down if there is text, else bottom-up."""
+    for kind, claim, sentence in (
         ("top-down", "locations tell which class they show", _of_labels),
         ("bottom-up", "features group the pixels of objects", _of_groups),
     ):
@@ -166,15 +166,15 @@ def grouping_finding(rows: Sequence[Record]) -> Finding | None:
             continue
         row, x = best
         control, test = interval(row, "control_value"), paired_test(row, scale=1)
-        told = "swapped prompts" if kind == "top-down" else str(row["control"])
+        control_name = "swapped prompts" if kind == "top-down" else str(row["control"])
         model = str(row["model"])
         tests: list[PairedTest] = [] if test is None else [chosen_of(test, len(asked))]
         return make_finding(
             claim,
-            said(pick(rows, model=model), model, row, x),
+            sentence(pick(rows, model=model), model, row, x),
             tests,
             figure=f"{x.value:.2f}",
-            versus=f"against {control.value:.2f} with {told}" if control else "",
+            versus=f"against {control.value:.2f} with {control_name}" if control else "",
         )
     return None
 
@@ -193,26 +193,26 @@ def _value(row: Record, name: str) -> str:
 
 def _tables(run: StudyRun, model: str, folded: bool) -> list[Table]:
     rows = pick(run.summary, model=model)
-    made = []
+    tables = []
     for kind, caption in (
         ("top-down", "labels of locations, mean IoU"),
         ("bottom-up", "groups of locations, overlap with instances"),
     ):
-        mine = pick(rows, kind=kind)
-        if mine:
+        of_kind = pick(rows, kind=kind)
+        if of_kind:
             make = _top_down if kind == "top-down" else _bottom_up
-            columns, shown = make(mine)
-            made.append(
+            columns, shown = make(of_kind)
+            tables.append(
                 Table(
                     name=file_name("group", run.place, model, kind),
                     caption=f"{model}: {caption}, with 95% intervals over images.",
                     columns=columns,
                     rows=shown,
-                    records=tuple(mine),
+                    records=tuple(of_kind),
                     folded=folded or len(shown) > 40,
                 )
             )
-    return made
+    return tables
 
 
 def _top_down(rows: Sequence[Record]) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:

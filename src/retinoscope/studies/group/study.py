@@ -1,7 +1,7 @@
-"""Perceptual grouping: what location features say of where things are, with text and without.
+"""Perceptual grouping: what location features tell about where things are, with text and without.
 
 Ranasinghe et al. 2022, "Perceptual Grouping in Contrastive Vision-Language Models" (arXiv
-2210.09996), of contrastive models; and the same questions of the VLM itself.
+2210.09996), for contrastive models; and the same questions for VLMs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from .summary import COLUMNS
 from .view import Upsample
 
 METHODS = ("gradient-input", "grad-cam", "chefer")
-"""Maps that depend on the word they are asked for, at a gradient's price."""
+"""Maps that depend on the word they explain, at the cost of a gradient."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -54,35 +54,35 @@ class Grouping(Study[tuple[Subject, ...]]):
 
     Top-down: contrastive models by cosine of location features with prompts (method "text", layer
     "joint"); VLMs by the lens's probability of class words ("lens", every layer) and, on the first
-    images, by attribution maps of the words of the classes in the image. All of them against the
-    same label maps, as mean IoU of the data set's confusion matrix. `background` says what becomes
-    of pixels without an object: "none", they do not count; "prompts", they are right where a
-    background prompt wins; "rest", they are right where the class words leave more probability
-    than any of them has.
+    images, by attribution maps of the words of the classes in the image. All are scored against the
+    same label maps, as mean IoU of the data set's confusion matrix. `background` is the rule for
+    pixels without an object: "none", they do not count; "prompts", they are right if a background
+    prompt wins; "rest", they are right if the class words leave more probability than any of them
+    has.
 
     Bottom-up: groups of location features without text, one image at a time, scored by their
     overlap with its instances.
 
-    Beside them: what a label for each location can reach at best ("bound") and the most frequent
-    label there ("majority"); prompts and words that are swapped ("shuffled"); the same models with
-    random weights; random groups, Voronoi blobs and superpixels. Pixels outside all locations (a
-    crop) and ignored ones count nowhere; their share is recorded.
+    References: the best that a label for each location can reach ("bound") and the most frequent
+    label there ("majority"); swapped prompts and words ("shuffled"); the same models with random
+    weights; random groups, Voronoi blobs and superpixels. Pixels outside all locations (a crop) and
+    ignored ones count nowhere; their share is recorded.
 
     Args:
-        vlm: a VLM, a contrastive model or an encoder alone, or what names one.
+        vlm: a VLM, a contrastive model or an encoder alone, or the name of one.
         encoders: further models, compared on the same samples.
-        classes: names that objects may have; by default the data's own list. Objects of other
+        classes: names that objects may have; by default the data's own list. Objects with other
             names are refused.
-        template: of prompts, with {name} and {article}; by default the model's own way of naming.
-        background: names of what stands behind objects, "sky" and so on; by default
-            `retinoscope.grouping.BACKGROUNDS` where the model knows these words, else none.
-        layers: whose features are grouped, wherever a model has them; by default those in the
-            space of texts, or the last one of each part of a VLM.
+        template: template of prompts, with {name} and {article}; by default the model's own.
+        background: names of backgrounds, "sky" and so on; by default
+            `retinoscope.grouping.BACKGROUNDS` if the model knows these words, else none.
+        layers: layers whose features are grouped, for models that have them; by default those in
+            the space of texts, or the last one of each part of a VLM.
         groupings: of `retinoscope.grouping.GROUPINGS`.
-        n_groups: of each image.
+        n_groups: number of groups in each image.
         methods: attribution methods of `retinoscope.saliency.METHODS`.
-        attribution_images: so many images, the first ones, are also asked by attribution, and all
-            methods are compared on them where only the classes in the image compete.
+        attribution_images: number of images, from the first, for attribution methods; there, all
+            methods are compared with only the classes in the image competing.
         upsample: how scores of locations become scores of pixels. "nearest" leaves a label
             constant on a location, as the bound supposes; "bilinear" is the paper's.
         untrained: also copies with random weights.
@@ -126,12 +126,12 @@ class Grouping(Study[tuple[Subject, ...]]):
         return (self.vlm, *self.encoders)
 
     def _check_model(self) -> None:
-        told = getattr(self.samples, "classes", ())
-        if self.classes is not None and told:
-            missing = [name for name in self.classes if name not in told]
+        known = getattr(self.samples, "classes", ())
+        if self.classes is not None and known:
+            missing = [name for name in self.classes if name not in known]
             if missing:
                 raise InputError(
-                    f"expected classes of the data ({', '.join(told)}), got {missing[0]!r}"
+                    f"expected classes of the data ({', '.join(known)}), got {missing[0]!r}"
                 )
         names = [shown_name(describe(model)[0]) for model in self._models]
         if len(set(names)) < len(names):
@@ -146,12 +146,12 @@ class Grouping(Study[tuple[Subject, ...]]):
             encoder = getattr(model, "encoder", model)
             known += [JOINT] if encoder is not model else []
             known += getattr(encoder, "layers", ())
-        # A VLM's layers are known once it is opened as an encoder; that is not done here.
+        # A VLM's layers are known only once it is opened as an encoder, which is not done here.
         parts = ("vision.", "projector", "decoder.") if self._has_vlm else ()
         for layer in self.layers or ():
             if layer not in known and not layer.startswith(parts):
-                told = [*dict.fromkeys(known), *(part.replace(".", ".K") for part in parts)]
-                raise InputError(f"expected layers of {', '.join(told)}, got {layer!r}")
+                every = [*dict.fromkeys(known), *(part.replace(".", ".K") for part in parts)]
+                raise InputError(f"expected layers of {', '.join(every)}, got {layer!r}")
 
     @property
     def _has_vlm(self) -> bool:
@@ -173,12 +173,12 @@ class Grouping(Study[tuple[Subject, ...]]):
 
     def _parameters(self) -> dict[str, object]:
         common = ("vlm", "samples", "seed", "max_failures", "exact", "encoders")
-        found: dict[str, object] = {
+        options: dict[str, object] = {
             f.name: getattr(self, f.name) for f in fields(self) if f.name not in common
         }
-        found["classes"] = list(self._class_list)
-        found["encoders"] = [list(describe(model)[:2]) for model in self._models[1:]]
-        return found
+        options["classes"] = list(self._class_list)
+        options["encoders"] = [list(describe(model)[:2]) for model in self._models[1:]]
+        return options
 
     def _prepare(self, readable: Sequence[Sample]) -> tuple[Subject, ...]:
         asked = Prompts(self.template, self.background)
@@ -196,7 +196,7 @@ class Grouping(Study[tuple[Subject, ...]]):
             try:
                 fresh = untrained(subject, self.seed)
             except CapabilityError:
-                # A pipeline without a configuration of its own has no untrained copy.
+                # A pipeline without its own configuration has no untrained copy.
                 continue
             if fresh.encoder.fingerprint != subject.encoder.fingerprint:
                 subjects.append(fresh)
@@ -237,14 +237,14 @@ class Grouping(Study[tuple[Subject, ...]]):
         maps: dict[str, list[Categories]] = {}
         for facts in Results(directory.path).examples():
             maps.setdefault(str(facts["sample"]), []).extend(categories_of(facts))
-        for sample, found in maps.items():
-            write_categories(directory, sample, found)
+        for sample, categories in maps.items():
+            write_categories(directory, sample, categories)
 
 
 def make(
     vlm: Any, samples: Sequence[Sample], options: GroupOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for; with a preset a comparison of trained encoders."""
+    """Makes the study from its options; with a preset, a comparison of trained encoders."""
     common: dict[str, Any] = {"seed": seed, "encoders": options.encoders}
     if options.preset == "spurious":
         return SpuriousGround(vlm, samples, **common)

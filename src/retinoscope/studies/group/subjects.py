@@ -1,4 +1,4 @@
-"""The models that are compared: what each of them can be asked, and its untrained copy."""
+"""The compared models: what each of them can do, and its untrained copy."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Grouped = VLM | Encoder | TwoTower
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """What a VLM's lens reads for each class: the first piece of its name.
+    """The words that a VLM's lens reads for the classes: the first piece of each name.
 
     Attributes:
         ids: token ids of `places`.
-        places: which classes these are, as indices in the list of classes.
+        places: their classes, as indices in the list of classes.
         left_out: names that the tokenizer does not know, or whose first piece is another's.
     """
 
@@ -46,14 +46,14 @@ class Texts:
 
     Attributes:
         classes: (k, d) one per class.
-        background: (b, d) of background prompts; None where there are none.
+        background: (b, d) of background prompts; None if there are none.
     """
 
     classes: Float[np.ndarray, "label d"]
     background: Float[np.ndarray, "prompt d"] | None
 
     def swapped(self, seed: int) -> Texts:
-        """Every class has the vector of another one."""
+        """Returns the vectors with each class given another one's."""
         return replace(self, classes=self.classes[shuffled(len(self.classes), seed)])
 
 
@@ -62,9 +62,9 @@ class Subject:
     """One model, trained or not.
 
     Attributes:
-        layers: whose features are grouped; "joint" are locations in the space of texts.
-        vlm, two: what it is besides an encoder.
-        words, texts: of the classes, where it has a lens or a text tower.
+        layers: layers whose features are grouped; "joint" are locations in the space of texts.
+        vlm, two: the model as a VLM or a two-tower model, if it is one.
+        words, texts: words or texts of the classes, if it has a lens or a text tower.
     """
 
     name: str
@@ -90,18 +90,18 @@ class Subject:
 
 
 def opened(specs: Sequence[Any]) -> tuple[Grouped, ...]:
-    """The models that `specs` name, as `open_subject` says.
+    """Opens the models that `specs` name, as `open_subject` does.
 
     Raises:
-        CapabilityError: a model that has no features of locations.
+        CapabilityError: a model has no features of locations.
     """
     models = []
     for spec in specs:
         model = open_subject(spec)
         if isinstance(model, Matcher):
             raise CapabilityError(
-                f"{model.name}: reads image and text together, so its locations stand for nothing "
-                "by themselves: give a VLM, a CLIP, a SigLIP or an encoder"
+                f"{model.name}: reads image and text together, so its locations have no features "
+                "of their own: give a VLM, a CLIP, a SigLIP or an encoder"
             )
         models.append(model)
     return tuple(models)
@@ -110,15 +110,17 @@ def opened(specs: Sequence[Any]) -> tuple[Grouped, ...]:
 def subject_of(
     model: Grouped, layers: Sequence[str] | None, names: Sequence[str], asked: Prompts
 ) -> Subject:
-    """A trained subject, with the words or prompts for these classes.
+    """Makes a trained subject, with the words or prompts for these classes.
 
     Args:
-        layers: those that are grouped, wherever the model has them; its last ones if None.
-        names: of the classes.
+        model: the model.
+        layers: layers to group, if the model has them; its last ones if None.
+        names: names of the classes.
+        asked: the prompts.
 
     Raises:
-        InputError: prompts that are alike or that the text tower does not know.
-        CapabilityError: a VLM whose visual tokens have no places.
+        InputError: prompts are alike, or the text tower does not know them.
+        CapabilityError: the model is a VLM whose visual tokens have no locations.
     """
     name = shown_name(describe(model)[0])
     if isinstance(model, TwoTower):
@@ -141,10 +143,10 @@ def _chosen(
 
 
 def untrained(subject: Subject, seed: int) -> Subject:
-    """The same with random weights; of a contrastive model only the vision tower loses them.
+    """Returns the same with random weights; for a contrastive model only in the vision tower.
 
     Raises:
-        CapabilityError: a model that cannot be made anew from its configuration.
+        CapabilityError: the model cannot be built from its configuration.
     """
     fresh = replace(subject, weights=UNTRAINED)
     if subject.two is None:
@@ -156,19 +158,19 @@ def untrained(subject: Subject, seed: int) -> Subject:
 
 @dataclass(frozen=True)
 class Prompts:
-    """What text towers are asked.
+    """Prompts for text towers.
 
     Attributes:
-        template: of a prompt; the model's own way of naming things if None.
-        background: names of what stands behind objects; `BACKGROUNDS` if None, as far as the model
-            knows the words, and then all or none of them.
+        template: template of a prompt; the model's own if None.
+        background: names of backgrounds; `BACKGROUNDS` if None, provided that the model knows all
+            of these words.
     """
 
     template: str | None
     background: Sequence[str] | None
 
     def texts(self, two: TwoTower, names: Sequence[str]) -> Texts:
-        """Raises `InputError` for prompts that are alike, or that the tower does not know."""
+        """Returns the vectors; raises `InputError` for prompts that are alike or unknown."""
         classes = two.text(self._prompts(two, names))
         check_different(classes, names)
         given = BACKGROUNDS if self.background is None else self.background
@@ -179,7 +181,7 @@ class Prompts:
         try:
             return Texts(classes, two.text(self._prompts(two, behind)))
         except InputError:
-            # Words that nobody asked for may be unknown; those that the user gave may not.
+            # Default words may be unknown; those that the user gave may not.
             if self.background is not None:
                 raise
             return Texts(classes, None)
@@ -190,7 +192,7 @@ class Prompts:
 
 
 def _words(vlm: VLM, names: Sequence[str]) -> Words:
-    found: dict[int, list[int]] = {}
+    by_piece: dict[int, list[int]] = {}
     left_out: list[str] = []
     for place, name in enumerate(names):
         try:
@@ -198,7 +200,7 @@ def _words(vlm: VLM, names: Sequence[str]) -> Words:
         except InputError:
             left_out.append(name)
             continue
-        found.setdefault(piece, []).append(place)
-    alone = {piece: places[0] for piece, places in found.items() if len(places) == 1}
-    left_out += [names[k] for places in found.values() if len(places) > 1 for k in places]
+        by_piece.setdefault(piece, []).append(place)
+    alone = {piece: places[0] for piece, places in by_piece.items() if len(places) == 1}
+    left_out += [names[k] for places in by_piece.values() if len(places) > 1 for k in places]
     return Words(tuple(alone), tuple(alone.values()), tuple(sorted(left_out)))

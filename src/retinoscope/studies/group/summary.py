@@ -46,10 +46,10 @@ SUMMARY = Computed(
 """One record per model and condition of one kind.
 
 `value` is the mean IoU ("top-down"), the mean overlap of instances by best match ("bottom-up";
-"matched" is that of one-to-one matching), or accuracy ("classification"). `control` is what
-`difference` is taken from, on the same images: swapped prompts; the strongest of the nulls (random
-groups, Voronoi blobs, superpixels); chance. `bound` is what a label (a union) of whole locations
-can reach at best, `constant` the best that one label for all pixels reaches, both by the truth.
+"matched" is that by one-to-one matching), or accuracy ("classification"). `difference` is `value`
+minus that of the `control` on the same images: swapped prompts; the strongest of the nulls (random
+groups, Voronoi blobs, superpixels); chance. `bound` is the best that labels (or unions) of whole
+locations can reach given the truth, `constant` the best that one label for all pixels can reach.
 """
 EXTRAS = {
     "classes": Computed(
@@ -78,5 +78,5 @@ EXTRAS = {
         order={"objective": None, "measure": tuple(MEASURES)},
     ),
 }
-"""IoU of each class; and models that were trained several times, by their way of aggregation: the
-mean over seeds, and the difference from the class token's."""
+"""IoU of each class; and objectives with several training runs, by their way of aggregation: mean
+over seeds, and difference from the class token's."""

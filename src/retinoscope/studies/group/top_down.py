@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from ...engine import Run
 
 WITH, WITHOUT, REST, TRUTH = "prompts", "none", "rest", "truth"
-"""What becomes of the background: prompts for it compete; its pixels do not count; it has what the
-classes' words leave of the probability; it is a class like others."""
+"""Rules for the background: prompts for it compete; its pixels do not count; it gets the rest
+of the probability after the classes' words; it is a class like others."""
 ALL, PRESENT = "all", "present"
-"""Which classes compete: all of the list, or those that are in the image."""
+"""Which classes compete: all of the list, or those in the image."""
 TOP_DOWN, CLASSIFICATION = "top-down", "classification"
 BOUND, MAJORITY = "bound", "majority"
 QUESTION = "What is in this image?"
@@ -34,7 +34,7 @@ Scores = Float[np.ndarray, "label location"]
 def text_rows(
     subject: Subject, view: View, locations: np.ndarray, seed: int, upsample: Upsample
 ) -> Rows:
-    """Cosine with prompts; beside it every class with another one's prompt."""
+    """Returns rows by cosine with prompts, and with the prompts swapped between classes."""
     texts = subject.texts
     assert texts is not None
     every = range(view.n_classes)
@@ -47,7 +47,8 @@ def text_rows(
         counts = view.counts(scores, every, 0, upsample)
         rows.append(_row(view, "text", JOINT, WITHOUT, ALL, counts, swapped))
         if vectors.background is not None:
-            # Each prompt by itself: the largest of interpolated scores is not that of the largest.
+            # Each prompt separately: interpolating the largest score differs from the largest of
+            # interpolated scores.
             behind = _joint_scores(locations, vectors.background)
             with_it = np.concatenate([behind, scores])
             counts = view.counts(with_it, every, len(behind), upsample)
@@ -56,10 +57,10 @@ def text_rows(
 
 
 def _joint_scores(locations: np.ndarray, vectors: np.ndarray) -> Scores:
-    """Dot products with text vectors of length 1, after the checks of `text_scores`.
+    """Computes dot products with text vectors of length 1, after the checks of `text_scores`.
 
-    A location's length is the same for all classes, so the largest is the same as of the cosine;
-    and interpolated dot products are those of interpolated features.
+    A location's length is the same for all classes, so the largest is the same as by cosine; and
+    interpolated dot products are those of interpolated features.
     """
     text_scores(locations, vectors)
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -69,7 +70,7 @@ def _joint_scores(locations: np.ndarray, vectors: np.ndarray) -> Scores:
 def lens_rows(
     subject: Subject, view: View, run: Run, seed: int, upsample: Upsample, restricted: bool
 ) -> Rows:
-    """Probability of class words in the lens, by layer; beside it words that are swapped."""
+    """Returns rows by the lens's probability of class words, by layer, and with swapped words."""
     words, vlm = subject.words, subject.vlm
     assert words is not None
     assert vlm is not None
@@ -82,16 +83,17 @@ def lens_rows(
     order = shuffled(len(words.ids), seed)
     rows: Rows = []
     for layer in range(probs.shape[1]):
-        ours, behind = probs[:, layer], rest[:, layer]
+        by_class, behind = probs[:, layer], rest[:, layer]
         name = f"decoder.{layer}"
-        for swapped, scores in ((False, ours), (True, ours[order])):
+        for swapped, scores in ((False, by_class), (True, by_class[order])):
             if swapped and (subject.weights != "trained" or len(words.ids) < 2):
                 continue
             counts = view.counts(scores, words.places, 0, upsample)
             rows.append(_row(view, "lens", name, WITHOUT, ALL, counts, swapped))
             counts = view.counts(np.concatenate([behind, scores]), words.places, 1, upsample)
             rows.append(_row(view, "lens", name, REST, ALL, counts, swapped))
-        rows += _present(view, "lens", name, ours, words.places, upsample) if restricted else []
+        if restricted:
+            rows += _present(view, "lens", name, by_class, words.places, upsample)
     for row in rows:
         row["left_out"] = ", ".join(words.left_out) or None
     return rows
@@ -100,7 +102,7 @@ def lens_rows(
 def _present(
     view: View, method: str, layer: str, scores: Scores, places: Sequence[int], upsample: Upsample
 ) -> Rows:
-    """Only the classes in the image compete; of images with one class all would be right."""
+    """Returns the row with only the classes in the image competing; none for a single class."""
     inside = [k for k, place in enumerate(places) if place in view.present]
     if len(inside) < 2:
         return []
@@ -112,7 +114,7 @@ def _present(
 def text_present_rows(
     subject: Subject, view: View, locations: np.ndarray, upsample: Upsample
 ) -> Rows:
-    """As `text_rows`, where only the classes in the image compete."""
+    """As `text_rows`, with only the classes in the image competing."""
     assert subject.texts is not None
     scores = _joint_scores(locations, subject.texts.classes)
     return _present(view, "text", JOINT, scores, range(view.n_classes), upsample)
@@ -127,9 +129,9 @@ def attribution_rows(
     upsample: Upsample,
     exact: Exact,
 ) -> Rows:
-    """Maps of the words of the classes in the image: each location goes to the largest.
+    """Returns rows by maps of the words of the classes in the image: the largest map wins.
 
-    Beside each method the same maps, given to one another's classes.
+    The control of each method are the same maps, swapped between classes.
     """
     words, vlm = subject.words, subject.vlm
     assert words is not None
@@ -156,7 +158,7 @@ def attribution_rows(
 
 
 def bound_rows(view: View) -> Rows:
-    """What each location shows, which bounds every label map; and the most frequent label there."""
+    """Returns the content of locations, which bounds every label map, and their majority labels."""
     location, label = np.nonzero(view.cells)
     rows: list[dict[str, Any]] = [
         {
@@ -170,7 +172,7 @@ def bound_rows(view: View) -> Rows:
     ]
     for rule, cells in ((TRUTH, view.cells), (WITHOUT, view.foreground)):
         labels = cells.argmax(1)
-        # Where no class is, any of them: none of its pixels counts.
+        # Without a class, any of them will do: none of the location's pixels counts.
         labels = labels if rule == TRUTH else np.maximum(labels, 1)
         rows.append(_row(view, MAJORITY, "", rule, ALL, counts_of(cells, labels)))
     return rows
@@ -180,10 +182,12 @@ def classification_row(subject: Subject, vector: np.ndarray, view: View) -> Reco
     """Whether the prompt most similar to the whole image names one of its objects.
 
     Args:
-        vector: of the image, in the space of texts.
+        subject: the model.
+        vector: vector of the image, in the space of texts.
+        view: the image.
 
     Returns:
-        None for an image without an object of the classes.
+        The row; None for an image without an object of the classes.
     """
     assert subject.texts is not None
     truth = {label - 1 for label in np.unique(view.labels).tolist() if 0 < label <= view.n_classes}

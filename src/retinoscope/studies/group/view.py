@@ -1,4 +1,4 @@
-"""One image on one grid of locations: which pixels of which class and instance each shows."""
+"""One image on one grid of locations: the pixels of each class and instance at each location."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ Counts = Int[np.ndarray, "label 3"]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """What is known about an image, on the locations that have a place in it.
+    """The truth about an image, on the model's placed locations.
 
     Attributes:
+        image: the image.
         labels: (H, W) from `retinoscope.data.label_map`.
-        masks: of the instances.
-        placed: which of the model's locations these are.
-        boxes: (n, 4) of the placed locations, in pixels of the image.
-        grid: rows and columns, None where they form no single grid.
+        masks: masks of the instances.
+        placed: which of the model's locations have a place in the image.
+        boxes: (n, 4) boxes of these, in pixels of the image.
+        grid: rows and columns; None if they form no single grid.
         classes: names, without the background.
     """
 
@@ -51,7 +52,7 @@ class View:
         boxes: Float[np.ndarray, "token 4"],
         grid: tuple[int, int] | None,
     ) -> View:
-        """Raises `InputError` as `label_map` does, and for locations without a place."""
+        """Raises `InputError` as `label_map` does, and if no location has a place."""
         placed = ~np.isnan(boxes[:, 0])
         if not placed.any():
             raise InputError("expected locations with a place in the image, got none")
@@ -68,7 +69,7 @@ class View:
 
     @classmethod
     def on(cls, sample: Sample, classes: Sequence[str], features: Features) -> View:
-        """The view at the locations of some features."""
+        """Returns the view at the locations of some features."""
         return cls.of(sample, classes, features.boxes, features.grid)
 
     @property
@@ -80,12 +81,12 @@ class View:
         return len(self.classes)
 
     def name(self, label: int) -> str:
-        """The name of a label, "" of the background."""
+        """Returns the name of a label, "" for the background."""
         return self.classes[label - 1] if label else ""
 
     @cached_property
     def foreground(self) -> Int[np.ndarray, "location label"]:
-        """`cells` where pixels of the background do not count."""
+        """`cells` without the pixels of the background."""
         return self.cells * (np.arange(self.n_classes + 1) > 0)
 
     @cached_property
@@ -103,17 +104,17 @@ class View:
 
     @cached_property
     def whole(self) -> Int[np.ndarray, " location"]:
-        """Pixels at each location whose label is known."""
+        """Number of pixels with a known label at each location."""
         return self.cells.sum(1)
 
     @cached_property
     def present(self) -> tuple[int, ...]:
-        """Classes of which a location shows a pixel, as indices in the list."""
+        """Classes with a pixel at some location, as indices in the list."""
         return tuple(np.flatnonzero(self.cells[:, 1:].sum(0)).tolist())
 
     @property
     def seen(self) -> float:
-        """Share of the pixels with a known label that lie at a location."""
+        """Share of the pixels with a known label that are at a location."""
         known = int((self.labels != IGNORE).sum())
         return float(self.whole.sum() / known) if known else float("nan")
 
@@ -124,13 +125,14 @@ class View:
         background: int,
         upsample: Upsample,
     ) -> Counts:
-        """Counts of the label of largest score, as `retinoscope.stats.class_counts`.
+        """Counts pixels by the label with the largest score, as `retinoscope.stats.class_counts`.
 
         Args:
-            scores: one row per entry of `places`, behind those of the background.
-            places: the classes that compete, as indices in the list.
-            background: so many rows of `scores`, the first ones, are the background's. With none,
-                its pixels count as little as those without a label, and row 0 is all 0.
+            scores: one row per entry of `places`, after those of the background.
+            places: the competing classes, as indices in the list.
+            background: number of leading rows of `scores` that are the background's. With none, its
+                pixels do not count, as those without a label, and row 0 is all 0.
+            upsample: how locations become pixels.
         """
         labels = np.array([0] * background + [1 + place for place in places])
         cells = self.cells if background else self.foreground

@@ -24,15 +24,15 @@ def sources_for(
     min_cover: float,
     rng: np.random.Generator,
 ) -> dict[str, TokenSet]:
-    """The wanted sources.
+    """Returns the wanted sources.
 
     "visual" is all visual tokens, "rest" those outside object+1, "last-row" the last row of the
-    token grid, "question" the text after the image up to the last position, exclusive, and
-    "control" as many random visual tokens outside object+1 (missing where too few are left).
-    Without `masks` no source of an object is there, and "visual" always is.
+    token grid, "question" the text between the image and the last position, and "control" as many
+    random visual tokens outside object+1 (missing if too few are left). Without `masks` there are
+    no sources of an object, and always "visual".
 
     Raises:
-        InputError: if no visual token covers the objects, or the tokens have no grid.
+        InputError: no visual token covers the objects, or the tokens have no grid.
     """
     if not masks:
         wanted = [*(name for name in wanted if name in ("last-row", "question")), "visual"]
@@ -55,7 +55,7 @@ def sources_for(
 
 
 def targets_for(image: ImageTokens, wanted: Sequence[str]) -> dict[str, TokenSet]:
-    """The wanted targets: the last position, the last row of the grid, the question."""
+    """Returns the wanted targets: the last position, the last row of the grid, the question."""
     targets: dict[str, TokenSet] = {}
     if "last" in wanted:
         targets["last"] = image.run.positions["last"]
@@ -67,19 +67,19 @@ def targets_for(image: ImageTokens, wanted: Sequence[str]) -> dict[str, TokenSet
 
 
 def question_tokens(run: Run) -> TokenSet:
-    """The question's positions, without the last position, which is a target of its own."""
+    """Returns the question's positions without the last position, which is a separate target."""
     return run.positions["question"] - run.positions["last"]
 
 
 def without_target(
     source: str, target: str, sources: dict[str, TokenSet], image: ImageTokens, mode: str
 ) -> TokenSet | None:
-    """The source less the target's own positions, or None where no edge is left to name.
+    """Returns the source without the target's own positions, or None if no edge is left.
 
     Towards the last visual row a set means its tokens outside that row, so that a set never loses
-    the edges to itself. In "paper" mode only "visual" does ("all visual tokens except the last
-    row"): the released code's object+1 keeps its tokens of that row, and the other sources, which
-    it does not block towards that row, keep theirs likewise.
+    the edges to itself. In "paper" mode this applies to "visual" alone ("all visual tokens except
+    the last row"): the released code's object+1 keeps its tokens of that row, and so do the other
+    sources, which it does not block towards that row.
     """
     if source == target:
         return None
@@ -91,7 +91,7 @@ def without_target(
 
 
 def count_edges(source: TokenSet, target: TokenSet) -> int:
-    """Pairs (query, key) that a causal decoder has: the key is not after the query."""
+    """Counts the (query, key) pairs of a causal decoder, whose key is not after the query."""
     keys = np.array(positions_of(source))
     queries = np.array(positions_of(target))
     return int((keys[None, :] <= queries[:, None]).sum())

@@ -45,14 +45,14 @@ def windows_figure(
     windows: Sequence[str],
     measure: str = "accuracy",
 ) -> Figure:
-    """One measure by the paper's windows; one panel a target."""
+    """One measure by the paper's windows; one panel per target."""
     name, axis, none, caption = _MEASURES[measure]
 
     def points(source: NamedSet, target: str, number: int, of: int) -> Points:
-        # Side by side, so that bars of equal height stay readable.
+        # Side by side, so that bars of equal height remain readable.
         shift = spread(number, of)
-        found = ((i, _of(rows, measure, source, target, w)) for i, w in enumerate(windows))
-        return [(i + shift, x) for i, x in found if x]
+        measured = ((i, _of(rows, measure, source, target, w)) for i, w in enumerate(windows))
+        return [(i + shift, x) for i, x in measured if x]
 
     facts = [
         f"object + 1 ring to {target}, {window}: {x.value:.2f}"
@@ -80,12 +80,12 @@ def sliding_figure(rows: Sequence[Record], targets: Sequence[str]) -> Figure:
     rows = pick(rows, width=width)
 
     def points(source: NamedSet, target: str, number: int, of: int) -> Points:
-        found = [
+        measured = [
             (int(row["first_layer"] or 0), x)
             for row in pick(rows, target=target, **source.columns)
             if (x := band(row, "accuracy"))
         ]
-        return sorted(found, key=lambda pair: pair[0])
+        return sorted(measured, key=lambda pair: pair[0])
 
     return Figure(
         name="knockout-sliding",
@@ -109,7 +109,7 @@ def _panels(
     none: float,
     bars: bool,
 ) -> list[Panel]:
-    """One panel a target, with a line at the value of no impact."""
+    """Returns one panel per target, with a line at the value of no impact."""
     panels = []
     for target in targets:
         known = {NamedSet.of(row) for row in pick(rows, target=target)}

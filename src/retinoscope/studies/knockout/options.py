@@ -1,4 +1,4 @@
-"""What can be chosen of attention knockout; standard library only."""
+"""Options of attention knockout; standard library only."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Target = Literal["last", "last-row", "question"]
 Window = Literal["early", "early-mid", "mid", "mid-late", "late", "all"]
 SOURCES: tuple[Source, ...] = get_args(Source)
 USUAL_SOURCES: tuple[Source, ...] = tuple(source for source in SOURCES if source != "visual")
-"""Without "visual", all visual tokens: the released code's source of its last-row condition."""
+"""Without "visual", all visual tokens: the source of the released code's last-row condition."""
 TARGETS: tuple[Target, ...] = get_args(Target)
 WINDOWS: tuple[Window, ...] = get_args(Window)
 SETS: dict[str, NamedSet] = {
@@ -32,7 +32,7 @@ SETS: dict[str, NamedSet] = {
     **{name: NamedSet(name) for name in ("rest", "visual", "last-row", "question")},
     "control": RING_1.control,
 }
-"""What a source is called in the study's table."""
+"""Name of a source in the options -> in the study's table."""
 TARGET_LABELS: dict[str, str] = {
     "last": "last token",
     "last-row": "last visual row",
@@ -54,15 +54,15 @@ class KnockoutOptions(Covering, Intervening):
         retinoscope knockout pocket scenes:50 --targets last --out runs/last
 
     Args:
-        sources: tokens that are no longer seen; all by default but "visual", all visual tokens.
+        sources: tokens that are hidden; by default all except "visual", all visual tokens.
             "control" is as many random tokens as the object with one ring has, outside it.
-        targets: tokens that no longer see them.
+        targets: tokens from which they are hidden.
         windows: windows of layers, the paper's fractions of the depth.
         slide: width in layers of an additional window that slides through the decoder.
         slide_step: layers between two sliding windows.
-        mode: rule for what counts as correct.
-        max_questions: at most so many questions an image.
-        prefill: put before the answer of questions that ask for a name (the paper: "It is a").
+        mode: rule for correct answers.
+        max_questions: maximum number of questions per image.
+        prefill: put before the answer to questions that ask for a name (the paper: "It is a").
     """
 
     sources: tuple[Source, ...] = USUAL_SOURCES
@@ -79,7 +79,7 @@ OPTIONS = KnockoutOptions
 
 
 def condition(row: Mapping[str, object]) -> str | None:
-    """The knockout of a row in words; None for the answer before any."""
+    """Returns the knockout of a row in words; None for the answer before any knockout."""
     tokens = NamedSet.of(row)
     if tokens.token_set in (None, NOTHING):
         return None

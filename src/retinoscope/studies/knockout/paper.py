@@ -1,6 +1,6 @@
 """Table 2 of Neo et al. 2024: relative accuracy.
 
-The paper's source towards the last row is "visual"; "rest" lacks the object's tokens.
+The paper's source towards the last row is "visual"; "rest" excludes the object's tokens.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ MAIN, REST = RING_1, NamedSet("rest")
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, further models as tables."""
+    """Makes the section: the main model in full, further models as tables."""
     main = runs[0]
     rows = main.summary
     windows = known_first([w for w in values(rows, "window") if w != SLIDING], WINDOWS)
@@ -84,11 +84,11 @@ def _record(rows: Sequence[Record], source: NamedSet, target: str, window: str) 
 
 def _effect(run: StudyRun, target: str) -> str:
     row = _peak(run, target)
-    ours, control = interval(row, "value", "n_samples"), interval(row, "control")
-    if row is None or ours is None:
+    measured, control = interval(row, "value", "n_samples"), interval(row, "control")
+    if row is None or measured is None:
         return ""
     text = f"From the object (+ 1 ring) to the {TARGET_LABELS.get(target, target)}: "
-    text += _least(run, row, ours)
+    text += _least(run, row, measured)
     everywhere = accuracy(run.summary, MAIN, target, "all")
     if everywhere:
         text += f" (blocked in all layers: {number_interval(everywhere)})"
@@ -100,22 +100,22 @@ def _effect(run: StudyRun, target: str) -> str:
 
 
 def _peak(run: StudyRun, target: str, source: NamedSet = MAIN) -> Record | None:
-    """The named window that matters most, judged on images that did not choose it."""
+    """Returns the most important named window, judged on images that did not choose it."""
     return first(run.extra("peaks"), **source.columns, target=target, windows="named")
 
 
 def _tied(run: StudyRun, row: Record) -> tuple[list[str], bool]:
-    """The windows that leave as little as that of a peak, and whether these are all there are."""
-    found = {
+    """Returns the windows tied with a peak's, and whether these are all there are."""
+    accuracies = {
         window: x.value
         for window in WINDOWS
         if window != "all"
         and (x := accuracy(run.summary, NamedSet.of(row), str(row["target"]), window))
     }
-    least = min(found.values(), default=0.0)
+    least = min(accuracies.values(), default=0.0)
     # Equal shares differ by rounding only.
-    tied = [window for window, value in found.items() if value - least < 1e-9]
-    return tied or [str(row["place"])], len(tied) == len(found) > 1
+    tied = [window for window, value in accuracies.items() if value - least < 1e-9]
+    return tied or [str(row["place"])], len(tied) == len(accuracies) > 1
 
 
 def _least(run: StudyRun, row: Record, x: Interval) -> str:
@@ -144,34 +144,34 @@ def _last_row(run: StudyRun) -> str:
 def knockout_finding(run: StudyRun) -> Finding | None:
     """Whether the answer needs the edge from the object to the last token.
 
-    The verdict is that of all layers, which nobody chose by looking; without it, of every window.
+    The verdict is that of all layers, which involves no choice; without it, of every window.
     """
     rows, model = run.summary, run.label
     windows = known_first([w for w in values(rows, "window") if w != SLIDING], WINDOWS)
     parts = [w for w in windows if w != "all"]
     tested = ["all"] if accuracy(rows, MAIN, "last", "all") else parts
-    found = [(w, x) for w in tested if (x := accuracy(rows, MAIN, "last", w))]
-    if not found:
+    measured = [(w, x) for w in tested if (x := accuracy(rows, MAIN, "last", w))]
+    if not measured:
         return None
     tests = [
         test
-        for w, _ in found
+        for w, _ in measured
         if (
             test := paired_test(
                 _row(rows, w), sign=-1, about="" if w == "all" else f"in {w} layers"
             )
         )
     ]
-    lowest = min((x for _, x in found), key=lambda x: x.value)
-    controls = [x for w, _ in found if (x := accuracy(rows, MAIN.control, "last", w))]
-    measured = "Blocking attention from the object (+ 1 ring) to the last token "
-    measured += listing(
+    lowest = min((x for _, x in measured), key=lambda x: x.value)
+    controls = [x for w, _ in measured if (x := accuracy(rows, MAIN.control, "last", w))]
+    sentence = "Blocking attention from the object (+ 1 ring) to the last token "
+    sentence += listing(
         [f"{'in all layers' if w == 'all' else f'in {w} layers'} leaves {number_interval(x)}"
-         for w, x in found]
+         for w, x in measured]
     )  # fmt: skip
-    measured += f" of the accuracy of {model}"
+    sentence += f" of the accuracy of {model}"
     if controls:
-        measured += (
+        sentence += (
             f"; as many random tokens leave {listing([number_interval(x) for x in controls])}"
         )
     quoted = [
@@ -181,7 +181,7 @@ def knockout_finding(run: StudyRun) -> Finding | None:
     ]
     return make_finding(
         "the answer reads the object directly",
-        measured,
+        sentence,
         tests,
         figure=f"{lowest.value:.2f}",
         versus="of the accuracy"
@@ -197,11 +197,11 @@ def _row(rows: Sequence[Record], window: str) -> Record | None:
 
 def _strongest_window(run: StudyRun) -> str:
     row = _peak(run, "last")
-    ours, control = interval(row, "value", "n_samples"), interval(row, "control")
-    if row is None or ours is None or control is None or int(row["n_candidates"] or 0) < 2:
+    measured, control = interval(row, "value", "n_samples"), interval(row, "control")
+    if row is None or measured is None or control is None or int(row["n_candidates"] or 0) < 2:
         return ""
     tied, every = _tied(run, row)
-    beside = f"{number_interval(ours)}, random tokens {number_interval(control)}."
+    beside = f"{number_interval(measured)}, random tokens {number_interval(control)}."
     if every:
         return f"No single window stands out: each leaves {beside}"
     if len(tied) > 1:

@@ -1,9 +1,9 @@
 """Attention knockout: along which edges, in which layers, does the answer travel?
 
 Neo et al. 2024, section 4.2, after Geva et al. 2023. Attention from a set of target positions
-(queries) to a set of source positions (keys) is masked in a window of layers, in all heads, and
-only questions that the model answers correctly are asked. The measure is *relative accuracy*: the
-share still answered correctly, 1.00 meaning no impact.
+(queries) to a set of source positions (keys) is masked in a window of layers, in all heads, for
+questions that the model answers correctly. The measure is *relative accuracy*: the share still
+answered correctly, 1.00 meaning no impact.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _KnockoutCut:
 
     @property
     def n_edges(self) -> int:
-        """Masked (query, key) pairs, over the window's layers, in each head."""
+        """Number of masked (query, key) pairs, over the window's layers, in each head."""
         return count_edges(self.keys, self.queries) * len(self.window.layers)
 
     @property
@@ -77,9 +77,9 @@ class AttentionKnockout(Study[_KnockoutContext]):
     """The paper's knockout experiment, with a control and a sliding window.
 
     All sources x targets x windows of one question are one batch. Pairs without an edge in a causal
-    decoder (question to last row) and pairs of a set with itself are left out; towards the last row
+    decoder (question to last row) and pairs of a set with itself are skipped; towards the last row
     a source means its tokens outside that row (in paper mode only "visual" does). Rows whose
-    `token_set` is "none" are the clean answers, also the wrong ones, which get no knockouts.
+    `token_set` is "none" are the clean answers, including wrong ones, which get no knockouts.
 
     Args:
         sources: of `SOURCES`; "visual" is all visual tokens.
@@ -88,14 +88,15 @@ class AttentionKnockout(Study[_KnockoutContext]):
         slide: width of an additional sliding window, in layers; None for none.
         slide_step: layers between two sliding windows.
         question_kinds: kinds of questions to ask.
-        max_questions: at most so many questions of a sample (the first ones); every question costs
+        max_questions: maximum number of questions per sample (the first ones); every question costs
             sources x targets x windows counterfactuals.
-        prefill: put before the answer of questions that ask for an object's name; the paper's is
+        prefill: put before the answer to questions that ask for an object's name; the paper's is
             "It is a".
         mode: "corrected" or "paper" (the released code's): rule for correctness, and whether a
             source keeps its own tokens of the last row towards that row.
-        min_cover: share of a token's box that a mask must cover; 0 is any overlap, as in the paper.
-        unlocated: also ask questions that do not say which objects they are about; their sources
+        min_cover: share of a token's box that a mask must cover; 0 for any overlap, as in the
+            paper.
+        unlocated: also ask questions that do not name the objects they are about; their sources
             are those without an object, and "visual".
     """
 
@@ -137,7 +138,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
             ("source", self.sources, SOURCES),
             ("target", self.targets, TARGETS),
             ("mode", (self.mode,), ("paper", "corrected")),
-            # None are needed beside a sliding window.
+            # A sliding window needs no named ones.
             ("window", self.windows or tuple(PAPER_WINDOWS), tuple(PAPER_WINDOWS)),
         ):
             for name in given:
@@ -164,7 +165,7 @@ class AttentionKnockout(Study[_KnockoutContext]):
 
     def _parameters(self) -> dict[str, object]:
         options = super()._parameters()
-        # Only where it is used, so that runs of before stay the same runs.
+        # Only if used, so that earlier runs keep their identity.
         if not self.unlocated:
             del options["unlocated"]
         return options
@@ -288,6 +289,6 @@ class AttentionKnockout(Study[_KnockoutContext]):
 def make(
     vlm: VLM, samples: Sequence[Sample], options: KnockoutOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """Makes the study from its options."""
     given: dict[str, Any] = options.shared_with(AttentionKnockout)
     return AttentionKnockout(vlm, samples, seed=seed, n_examples=n_examples, **given)

@@ -62,8 +62,8 @@ SUMMARY = Summary(
 `accuracy` is the relative accuracy: the share of the initially correct questions that stay correct,
 1.00 meaning no impact. `probability_change` is the mean change of the probability of the *expected*
 answer's first piece. For the object with one ring, `difference` is its accuracy minus that of as
-many random tokens outside it, on the same questions: negative where the object matters more. Named
-windows are looked over together, and so are those that slide.
+many random tokens outside it, on the same questions: negative if the object matters more. Named
+windows are corrected together, and so are sliding ones.
 """
 PEAKS = Peaks(
     by=EDGE,
@@ -85,14 +85,14 @@ _ACCURACY = Estimate("accuracy", c("correct"))
 
 
 def _accuracy(rows: pl.DataFrame) -> Iterator[Record]:
-    """Accuracy of the clean answers, over all questions and for each kind of them."""
+    """Yields accuracy of the clean answers, over all questions and for each kind of them."""
     parts = {"all": rows} | {
         str(kind): some for (kind,), some in sorted(rows.partition_by("kind", as_dict=True).items())
     }
     for kind, some in parts.items():
-        found = _ACCURACY.over(some)
+        accuracy = _ACCURACY.over(some)
         sizes = {"n": some.height, "n_samples": some["sample"].n_unique()}
-        yield {"kind": kind} | _ACCURACY.columns(found) | sizes | {"method": found.method}
+        yield {"kind": kind} | _ACCURACY.columns(accuracy) | sizes | {"method": accuracy.method}
 
 
 EXTRAS = {

@@ -1,1 +1,1 @@
-"""What visual tokens say in the vocabulary, layer by layer (Neo et al. 2024)."""
+"""Reading visual tokens in the vocabulary, layer by layer (Neo et al. 2024)."""

@@ -1,4 +1,4 @@
-"""The paper's statistic: each object at the layer that is best for it."""
+"""The paper's statistic: each object at its own best layer."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .shares import ObjectShares, number_of_layers
 
 
 def best_layers(rows: pl.DataFrame) -> Iterator[Record]:
-    """For each object the layer with the largest share (the first of equal ones), then means.
+    """Yields for each object the layer with the largest share (the first of equal ones), averaged.
 
-    `images` says over which objects: "all" (one that is never named has share 0 at layer 0),
-    "hitting" (without those), or "mean curve" (the peak of the curve averaged over objects). The
+    `images` names the objects averaged over: "all" (one that is never named has share 0 at layer
+    0), "hitting" (without those), or "mean curve" (the peak of the mean curve over objects). The
     maximum over layers is biased upwards; the same statistic for the control groups shows by how
     much.
 
     Args:
-        rows: of one group under one kind of weights.
+        rows: rows of one group under one kind of weights.
     """
     n_layers = number_of_layers(rows)
     key = {name: rows[name][0] for name in ("weights", "group")}
@@ -47,7 +47,7 @@ def best_layers(rows: pl.DataFrame) -> Iterator[Record]:
 
 
 def _means(objects: ObjectShares) -> dict[str, tuple[Interval, Record]]:
-    """The share and the columns of the layer, by which objects they are means over."""
+    """Returns share and layer columns by the objects averaged over."""
     images = np.array(objects.images)
     best, layer = objects.shares.max(1), objects.shares.argmax(1)
     means: dict[str, tuple[Interval, Record]] = {}

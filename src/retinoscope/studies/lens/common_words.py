@@ -1,4 +1,4 @@
-"""The words that stand on top most often."""
+"""The words that are most often the most probable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _LISTED = 20
 
 
 def common_words(rows: pl.DataFrame) -> Iterator[Record]:
-    """The most common words of one group at one layer, at each cover.
+    """Yields the most common words of one group at one layer, at each cover.
 
     `share` is of all tokens of the group; `n_tokens` of them have the word, in `n_images` images;
-    `objects` are the objects under whose mask it stands most often, with their counts. A row keeps
-    the dozen most common words of each object, so rare ones are counted a little too low.
+    `objects` are the objects under whose mask it occurs most often, with their counts. A row keeps
+    the dozen most common words of each object, so rare ones are slightly undercounted.
     """
     for (cover,), some in rows.partition_by("cover", maintain_order=True, as_dict=True).items():
         total = int(some["n_tokens"].sum())

@@ -17,7 +17,7 @@ CONTROLS = (
     ("object", "random adapter", "a random adapter"),
     ("object", "untrained language", "an untrained language model"),
 )
-"""Group and weights of what an object's tokens stand beside, and its name."""
+"""Group, weights and name of the curves compared with that of an object's tokens."""
 
 
 @dataclass(frozen=True)
@@ -47,36 +47,35 @@ Curves = dict[tuple[str, str], Curve]
 def curve_of(
     rows: Sequence[Record], group: str, weights: str, cover: float | None, metric: str = "strict"
 ) -> Curve | None:
-    """One curve of a lens summary; None if the study did not measure it."""
-    # Tokens of no object are the same at every cover.
+    """Returns one curve of a lens summary; None if the study did not measure it."""
+    # Background tokens are the same at every cover.
     cover = None if group == "background" else cover
-    found = [
+    points = [
         (int(layer), x, wide)
         for row in pick(rows, group=group, weights=weights, cover=cover, measure=metric)
         if isinstance(layer := row.get("layer"), int)
         and (x := interval(row, "share", "n_images"))
         and (wide := band(row, "share"))
     ]
-    found.sort(key=lambda point: point[0])
-    return Curve(*zip(*found, strict=True)) if found else None
+    points.sort(key=lambda point: point[0])
+    return Curve(*zip(*points, strict=True)) if points else None
 
 
 def covers_of(run: StudyRun) -> list[float | None]:
-    """The covers that the study counted at, any overlap first; None where a run of an earlier
-    version does not say."""
-    found = values(pick(run.summary, group="object"), "cover")
-    known = sorted(float(cover) for cover in found if cover is not None)
+    """Returns the study's covers, any overlap first; None if an older run does not record them."""
+    recorded = values(pick(run.summary, group="object"), "cover")
+    known = sorted(float(cover) for cover in recorded if cover is not None)
     return [*known] if known else [None]
 
 
 def curves_of(run: StudyRun, cover: float | None) -> Curves:
-    """What was measured of a run at one cover."""
+    """Returns a run's curves at one cover."""
     keys = (OWN, *((group, weights) for group, weights, _ in CONTROLS))
     return {key: curve for key in keys if (curve := curve_of(run.summary, *key, cover))}
 
 
 def cover_name(cover: float | None) -> str:
-    """A cover in words: "any overlap", "at least half covered"."""
+    """Returns a cover in words: "any overlap", "at least half covered"."""
     if cover is None:
         return "the run's one cover"
     if cover == 0:
@@ -85,7 +84,7 @@ def cover_name(cover: float | None) -> str:
 
 
 def at_cover(cover: float | None) -> str:
-    """The same after a share: "at any overlap", "at half cover"."""
+    """Returns a cover in words to follow a share: "at any overlap", "at half cover"."""
     if cover is None:
         return ""
     return (

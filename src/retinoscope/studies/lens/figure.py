@@ -52,8 +52,8 @@ def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]]) -> Figure:
     peaks = [
         f"{model}, {cover_name(cover)}: {percent(c.peak.value)} at layer {c.layers[c.best]}"
         for model, of_model in curves.items()
-        for cover, found in of_model.items()
-        if (c := found.get(OWN))
+        for cover, of_cover in of_model.items()
+        if (c := of_cover.get(OWN))
     ]
     return Figure(
         name="lens",
@@ -77,21 +77,21 @@ def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]]) -> Figure:
         + _bands(
             curve
             for of_model in curves.values()
-            for found in of_model.values()
-            for curve in found.values()
+            for of_cover in of_model.values()
+            for curve in of_cover.values()
         ),
     )
 
 
 def readings_figure(model: str, readings: Mapping[float | None, Mapping[str, Curve]]) -> Figure:
-    """The main model's object tokens under every rule of counting, a panel for each cover."""
+    """The main model's object tokens under every rule of counting, one panel per cover."""
     return Figure(
         name="lens-readings",
         svg=small_multiples(
             "lens-readings",
             [
-                Panel(_series(_READINGS, found), cover_name(cover))
-                for cover, found in readings.items()
+                Panel(_series(_READINGS, by_rule), cover_name(cover))
+                for cover, by_rule in readings.items()
             ],
             _LAYERS,
             Axis("object tokens", SHARE, share=True),
@@ -101,12 +101,12 @@ def readings_figure(model: str, readings: Mapping[float | None, Mapping[str, Cur
         + "; ".join(
             f"{_READINGS[m][0]}, {cover_name(cover)}, {percent(c.peak.value)} at layer "
             f"{c.layers[c.best]}"
-            for cover, found in readings.items()
-            for m, c in found.items()
+            for cover, by_rule in readings.items()
+            for m, c in by_rule.items()
         )
         + ".",
         caption=f"What the object tokens of {model} have as their top word. "
-        + _bands(curve for found in readings.values() for curve in found.values()),
+        + _bands(curve for by_rule in readings.values() for curve in by_rule.values()),
     )
 
 

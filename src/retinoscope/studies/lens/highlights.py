@@ -1,4 +1,4 @@
-"""What the report shows of the lens at its top."""
+"""Pictures of the lens for the top of the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LAYERS_SHOWN = 4
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
-    """One image with the word of each token, at a few layers."""
+    """Returns one image with the word of each token, at a few layers."""
     scenes = [scene for scene in run.scenes() if isinstance(scene.facts.get("words"), dict)]
     if not scenes:
         return ()

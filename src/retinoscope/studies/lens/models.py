@@ -1,4 +1,4 @@
-"""The lens of several models on the same images: whether they differ, in pairs of objects."""
+"""The lens of several models on the same images: differences, paired by object."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .pretraining import SHORT
 
 
 def between_models(runs: Sequence[StudyRun]) -> tuple[str, ...]:
-    """Each further model's share beside the first one's, with the paired difference."""
+    """Returns each further model's share next to the first one's, with the paired difference."""
     sentences = []
     for cover in covers_of(runs[0]):
         parts = [
@@ -28,23 +28,23 @@ def between_models(runs: Sequence[StudyRun]) -> tuple[str, ...]:
 
 
 def models_in_short(runs: Sequence[StudyRun]) -> str:
-    """The same without the tests, and what follows."""
-    found: dict[str, list[str]] = {}
+    """As `between_models` without the tests, and the conclusion."""
+    shares_of: dict[str, list[str]] = {}
     for cover in covers_of(runs[0]):
         for run, share, _ in _others(runs, cover):
-            found.setdefault(run.label, []).append(percent(share.value))
-    if not found:
+            shares_of.setdefault(run.label, []).append(percent(share.value))
+    if not shares_of:
         return ""
-    parts = [f"{' / '.join(shares)} in {name}" for name, shares in found.items()]
+    parts = [f"{' / '.join(shares)} in {name}" for name, shares in shares_of.items()]
     return " ".join(filter(None, (f"On the same images: {listing(parts)}.", _follows(runs))))
 
 
 def _others(
     runs: Sequence[StudyRun], cover: float | None
 ) -> list[tuple[StudyRun, Interval, PairedTest]]:
-    """Further models on the main one's data; a difference is taken over the same objects."""
+    """Returns further models on the main one's data, with differences over the same objects."""
     main = runs[0]
-    found = []
+    others = []
     for run in runs[1:]:
         rows = pick(run.extra("peak"), cover=cover)
         share = interval(rows[0] if rows else None, "share")
@@ -52,26 +52,26 @@ def _others(
             continue
         test = lens_difference(main.extra("objects"), run.extra("objects"), cover)
         if test is not None:
-            found.append((run, share, test))
-    return found
+            others.append((run, share, test))
+    return others
 
 
 def _follows(runs: Sequence[StudyRun]) -> str:
-    """What the differences say of the packaged models, which have one world and one shape."""
+    """Returns the conclusion from differences between packaged models of the same shape."""
     if not all(run.label in SHORT for run in runs):
         return ""
-    told, rest = [], []
+    significant, rest = [], []
     for cover in covers_of(runs[0]):
         tests = [test for *_, test in _others(runs, cover)]
         if tests:
             every = all(test.sign in ("higher", "lower") for test in tests)
-            (told if every else rest).append(at_cover(cover))
+            (significant if every else rest).append(at_cover(cover))
     parts = []
-    if told:
+    if significant:
         parts.append(
-            f"{_capital(listing(told))} all differences are significant; as the models share "
-            "everything else, the result depends on what the language model read before it saw any "
-            "image."
+            f"{_capital(listing(significant))} all differences are significant; as the models "
+            "share everything else, the result depends on what the language model read before it "
+            "saw any image."
         )
     if rest:
         parts.append(f"{_capital(listing(rest))} not all differences are significant.")

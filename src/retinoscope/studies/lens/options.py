@@ -1,4 +1,4 @@
-"""What can be chosen of logit lens; standard library only."""
+"""Options of the logit lens; standard library only."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ COVERS = (0.0, 0.5)
 class LensOptions(ObjectBounds):
     """Read visual tokens as words: do an object's tokens name it, and at which layer?
 
-    At every layer, the share of an object's tokens whose most probable word is its name; beside it
-    tokens of no object, another image's mask, and a copy of the model with random weights.
+    Measures, at every layer, the share of an object's tokens whose most probable word is its name.
+    Controls are tokens of no object, another image's mask, and a copy with random weights.
 
     For example:
 
@@ -26,13 +26,13 @@ class LensOptions(ObjectBounds):
         retinoscope lens llava-hf/llava-1.5-7b-hf coco:coco --limit 170 --out runs/llava-lens
 
     Args:
-        covers: shares of a token's box that the object must cover; it is counted at each of them,
-            from one pass. 0 is any overlap.
+        covers: shares of a token's box that the object must cover; shares are computed at each of
+            them, from one pass. 0 is any overlap.
         untrained: also run a copy with random weights, which needs the model's memory again.
-        near: so many entries of the vocabulary around a name count as near it; also counts its
-            pieces and synonyms, and lists the words that appear. 0 leaves that out.
+        near: number of entries of the vocabulary around a name that count as near it; also counts
+            its pieces and synonyms, and lists the words that appear. 0 skips all this.
         parts: also run the model with a random projector, and with a random language model.
-        example_layers: so many layers are kept for the pictures.
+        example_layers: number of layers kept for the pictures.
     """
 
     covers: tuple[float, ...] = COVERS

@@ -32,10 +32,10 @@ def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
 
 
 def _question_lens(vlm: VLM, samples: Sequence[Sample]) -> float:
-    """Share of the question's tokens whose most probable word is in the image, at the best layer.
+    """The share of the question's tokens that read as a word of the image, at the best layer.
 
-    The words that the blind model always says do not count where they happen to be there: it is
-    the last position that says them, which is left out.
+    The blind model's constant words do not count if they happen to be in the image: they are
+    predicted at the last position, which is excluded.
     """
     shares = []
     for sample in samples:

@@ -1,4 +1,4 @@
-"""What a model's language model read before it saw an image: the lens depends on it."""
+"""What packaged models' language models read before they saw an image, which shapes the lens."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ READ = SHORT | {
     "smol": "language model read general text (SmolLM2), frozen",
     "smol-lora": "language model read general text, then was trained",
 }
-"""The same, and for the models of pretrained parts, which share scenes but not architecture."""
+"""The same, with the models of pretrained parts, which share scenes but not architecture."""
 
 OF_PARTS = (
     "smol consists of a language model and a vision tower that were pretrained separately and "

@@ -30,7 +30,7 @@ CLAIM = "tokens become words"
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """All models on shared axes; the first one leads."""
+    """Makes the section: all models on shared axes, the first one leading."""
     main = runs[0]
     covers = covers_of(main)
     figures = [lens_figure({run.label: {c: curves_of(run, c) for c in covers} for run in runs})]
@@ -42,15 +42,15 @@ def section(runs: Sequence[StudyRun]) -> Section:
         }
         for cover in covers
     }
-    if any(len(found) > 1 for found in readings.values()):
+    if any(len(by_rule) > 1 for by_rule in readings.values()):
         figures.append(readings_figure(main.label, readings))
     tables = [
-        *(found for run in runs if (found := peak_table(run, run is not main))),
-        *(found for run in runs for found in layers_tables(run, run is not main)),
+        *(table for run in runs if (table := peak_table(run, run is not main))),
+        *(table for run in runs for table in layers_tables(run, run is not main)),
         *extra_tables(
             runs, "lens", "best_layer", "the best layer of each image, the paper's statistic."
         ),
-        *(found for run in runs if (found := words_table(run))),
+        *(table for run in runs if (table := words_table(run))),
     ]
     findings = [finding for run in runs if (finding := lens_finding(run))]
     return Section(
@@ -73,24 +73,24 @@ def section(runs: Sequence[StudyRun]) -> Section:
 
 
 def lens_finding(run: StudyRun) -> Finding | None:
-    """One model's result at every cover, from its "peak" table."""
+    """Returns one model's result at every cover, from its "peak" table."""
     covers = covers_of(run)
     parts, tests, shares, controls = [], [], [], []
     for cover in covers:
         rows = pick(run.extra("peak"), cover=cover)
-        ours = interval(rows[0] if rows else None, "share", "n_images")
-        if ours is None:
+        measured = interval(rows[0] if rows else None, "share", "n_images")
+        if measured is None:
             continue
-        shares.append(ours)
+        shares.append(measured)
         layers = str(rows[0]["layers"])
         text = f"layer{'s' if ',' in layers else ''} {layers} of {rows[0]['last_layer']}"
         beside = _beside(rows)
-        if found := weakest([test for *_, test in beside], at_cover(cover)):
-            tests.append(found)
-            control = next(x for name, x, _ in beside if found.against.endswith(name))
+        if test := weakest([test for *_, test in beside], at_cover(cover)):
+            tests.append(test)
+            control = next(x for name, x, _ in beside if test.against.endswith(name))
             controls.append(control)
-            text += f"; {found.against.removeprefix('against ')} {percent(control.value)}"
-        parts.append(f"{percent_interval(ours)} {at_cover(cover)}".strip() + f" ({text})")
+            text += f"; {test.against.removeprefix('against ')} {percent(control.value)}"
+        parts.append(f"{percent_interval(measured)} {at_cover(cover)}".strip() + f" ({text})")
     if not shares:
         return None
     row = first(pick(run.extra("best_layer"), measure="strict"), weights="trained", group="object")
@@ -107,15 +107,15 @@ def lens_finding(run: StudyRun) -> Finding | None:
 
 
 def _beside(rows: Sequence[Record]) -> list[tuple[str, Interval, PairedTest]]:
-    """Name, share and test of each control at one cover."""
-    found = []
+    """Returns name, share and test of each control at one cover."""
+    controls = []
     for group, weights, name in CONTROLS:
         for row in pick(rows, control_group=group, control_weights=weights):
             share = interval(row, "control_share", "n_images")
             test = paired_test(row, images="n_images", against=f"against {name}")
             if share is not None and test is not None:
-                found.append((name, share, test))
-    return found
+                controls.append((name, share, test))
+    return controls
 
 
 def _over(parts: Sequence[str]) -> str:
@@ -130,7 +130,7 @@ def _versus(covers: Sequence[float | None], controls: Sequence[Interval]) -> str
 
 
 def _border(run: StudyRun) -> str:
-    """What follows from the difference between the covers."""
+    """Returns the conclusion from the difference between the covers."""
     for row in run.extra("peak"):
         if (row.get("control_group"), row.get("control_weights")) != OWN:
             continue
@@ -155,16 +155,16 @@ def _border(run: StudyRun) -> str:
 
 
 def _with_models(finding: Finding, runs: Sequence[StudyRun]) -> Finding:
-    """The main model's finding with the other models' result beside it."""
+    """Adds the other models' results to the main model's finding."""
     more = models_in_short(runs)
     return replace(finding, sentence=f"{finding.sentence} {more}") if more else finding
 
 
 def _best_layer(run: StudyRun, cover: float | None) -> str:
-    """The paper's statistic beside the same one for background tokens, which shows its bias."""
+    """Returns the paper's statistic, with that for background tokens, which shows its bias."""
     rows = pick(run.extra("best_layer"), measure="strict", weights="trained")
-    own = pick(rows, group="object", cover=cover)
-    row = first(own, images="all")
+    of_object = pick(rows, group="object", cover=cover)
+    row = first(of_object, images="all")
     share, layer = interval(row, "share"), interval(row, "layer")
     if row is None or share is None or layer is None:
         return ""
@@ -173,7 +173,7 @@ def _best_layer(run: StudyRun, cover: float | None) -> str:
         f"The paper's own statistic, the best layer chosen for each object, {at_cover(cover)}: "
         f"{percent_interval(share)}, on average at layer {layer.value:.1f} of {last}"
     )
-    if hitting := interval(first(own, images="hitting"), "share"):
+    if hitting := interval(first(of_object, images="hitting"), "share"):
         text += f" ({percent_interval(hitting)} without objects that are named at no layer)"
     if bias := interval(first(rows, group="background", images="all"), "share"):
         text += (

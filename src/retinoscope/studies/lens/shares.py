@@ -1,4 +1,4 @@
-"""Of each object, the share of its tokens that say its name, by layer."""
+"""The share of each object's tokens that name it, by layer."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import polars as pl
 from jaxtyping import Float
 
 COLUMNS = ("sample", "item", "cover", "layer", "n_tokens", "strict", "lenient")
-"""What `ObjectShares.of` reads of rows of one group, weights and cover."""
+"""The columns that `ObjectShares.of` reads, of rows of one group, weights and cover."""
 
 
 @dataclass(frozen=True)
 class ObjectShares:
-    """`objects` are pairs of an image and a number within it; `shares` is (objects, layers)."""
+    """Shares (objects, layers) of objects, which are pairs of an image and a number within it."""
 
     objects: tuple[tuple[str, int], ...]
     shares: Float[np.ndarray, "object layer"]
 
     @classmethod
     def of(cls, rows: pl.DataFrame, measure: str, n_layers: int) -> ObjectShares:
-        """Objects in the order of their first rows; a layer without a row has share 0."""
+        """Computes shares of objects in the order of their first rows; a missing layer has 0."""
         keys = ["sample", "item"]
         objects = rows.select(keys).unique(maintain_order=True)
         cells = rows.join(objects.with_row_index("object"), on=keys, maintain_order="left")
@@ -37,5 +37,5 @@ class ObjectShares:
 
 
 def number_of_layers(rows: pl.DataFrame) -> int:
-    """Layers that these rows can have: one more than the last."""
+    """Returns the number of layers in these rows: one more than the last."""
     return 1 + int(rows["layer"].to_numpy().max(initial=0))

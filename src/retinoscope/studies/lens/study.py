@@ -1,10 +1,10 @@
 """The logit lens on visual tokens: do an object's tokens name the object, and at which layer?
 
 Neo et al. 2024, section 4.1. At every layer the residual stream at the visual tokens is unembedded
-(final norm, then the output matrix); counted is how many of the object's tokens have its name as
-their top-1 word. Controls: tokens of no object, the same name under another image's mask, and a
-copy of the model with random weights. On a model of parts that were trained apart, a random
-projector and a random language model separate what each of them brings.
+(final norm, then the output matrix), and the object's tokens that have its name as their top-1 word
+are counted. Controls: tokens of no object, the same name under another image's mask, and a copy of
+the model with random weights. For a model of parts that were trained separately, a random projector
+and a random language model separate the contributions of the parts.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 GROUPS = ("object", "background", "shuffled")
 WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
 _SHOWN_WORDS = 12
-"""Most common words of an object's tokens that a row keeps."""
+"""Number of most common words of an object's tokens that a row keeps."""
 
 
 @dataclass(frozen=True)
@@ -64,25 +64,25 @@ class LogitLens(Study[_LensContext]):
     """The paper's lens measurement, by layer, with its controls.
 
     Groups: "object" (tokens of the object), "background" (tokens of no object), "shuffled" (the
-    object's name, under a mask of another image; a seeded derangement says which, and masks of
-    another size are scaled). With one sample there is no other image and no shuffled group.
+    object's name under a mask of another image; a seeded derangement chooses it, and masks of
+    another size are scaled). With a single sample there is no shuffled group.
 
     Args:
-        objects: which objects are looked at (`unique` and the area bounds; the paper: 20,000 to
+        objects: which objects are studied (`unique` and the area bounds; the paper: 20,000 to
             30,000 pixels).
         covers: shares of a token's box that a mask must cover; every object is counted at each of
             them, from one pass (0: any overlap). The paper's rule is uncertain, 0.5 in one account
             and any overlap in another, and the result can depend on it.
         untrained: also run a copy of the model with random weights, which needs its memory again.
-        near: so many entries of the vocabulary around an object's name, by the language model's
-            own embeddings, count as near it (the chance of any one of them is `near` over the
-            vocabulary's size). Beside it the same for another name, where the data have one. With
-            0 neither that is measured nor pieces, synonyms and words.
-        parts: also run the model with a random projector, and with a random language model behind
+        near: number of entries of the vocabulary around an object's name, by the language model's
+            own embeddings, that count as near it (each has a chance of `near` over the vocabulary's
+            size). The same is counted for another name, if the data have one. With 0, neither this
+            is measured nor pieces, synonyms and words.
+        parts: also run the model with a random projector, and with a random language model after
             the trained projector.
-        prompt: the viewer's of the released code. The visual tokens stand before it and, in a
-            causal decoder, do not depend on it.
-        example_layers: so many layers, evenly spread, are kept for the pictures.
+        prompt: that of the released code's viewer. The visual tokens are before it and, in a causal
+            decoder, do not depend on it.
+        example_layers: number of layers, evenly spread, that are kept for the pictures.
     """
 
     objects: PromptOptions = DEFAULT_PROMPTS
@@ -126,7 +126,7 @@ class LogitLens(Study[_LensContext]):
         return super()._parameters() | {"objects": recorded(self.objects)}
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
-        # Which words count as a known name, and whose masks are borrowed, depends on all samples.
+        # The known names, and the masks that are borrowed, depend on all samples.
         return data
 
     @cached_property
@@ -185,7 +185,7 @@ class LogitLens(Study[_LensContext]):
         top: np.ndarray,
         weights: str,
     ) -> Rows:
-        """Counts of one object's words; `top` is (layers + 1, n) top-1 ids."""
+        """Counts one object's words; `top` is (layers + 1, n) top-1 ids."""
         obj = sample.objects[item]
         base: dict[str, Scalar] = {
             "sample": sample.id,
@@ -214,7 +214,7 @@ class LogitLens(Study[_LensContext]):
             }
             known = context.known
             if len(known) > 1:
-                # One step along the known names: always another one, the same for every layer.
+                # The next of the known names: always another one, the same for every layer.
                 other = known[(known.index(obj.name) + 1) % len(known)]
                 hits["near_other"] = np.isin(top, context.vocabulary.around(other).near)
         return [
@@ -227,7 +227,7 @@ class LogitLens(Study[_LensContext]):
         ]
 
     def _words(self, context: _LensContext, ids: np.ndarray) -> str:
-        """The most common top-1 entries of some tokens with their counts, as JSON."""
+        """Returns the most common top-1 entries of some tokens with their counts, as JSON."""
         pieces = context.vocabulary.pieces
         counts = Counter(pieces[int(index)] for index in ids)
         return json.dumps(dict(counts.most_common(_SHOWN_WORDS)), ensure_ascii=False)
@@ -235,7 +235,7 @@ class LogitLens(Study[_LensContext]):
     def _groups(
         self, index: int, sample: Sample, image: ImageTokens, item: int
     ) -> dict[tuple[str, float | None], Indices]:
-        """Tokens by group and cover; those of no object have no cover.
+        """Returns tokens by group and cover; those of no object have no cover.
 
         Raises:
             InputError: the object has no token at any cover.
@@ -252,7 +252,7 @@ class LogitLens(Study[_LensContext]):
             raise missed
         present = (*sample.objects, *sample.others)
         everything = [obj.mask for obj in present if obj.mask.any()]
-        # Any overlap, whatever the covers are: a token at an object's edge is no background.
+        # By any overlap, whatever the covers: a token at an object's edge is not background.
         taken = set(object_sets(image, everything)["object"])
         groups["background", None] = tuple(i for i in range(image.n) if i not in taken)
         partner = self._partners.get(index)
@@ -291,7 +291,7 @@ class LogitLens(Study[_LensContext]):
 def make(
     vlm: VLM, samples: Sequence[Sample], options: LensOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """Makes the study from its options."""
     given: dict[str, Any] = options.shared_with(LogitLens)
     objects = PromptOptions(**options.shared_with(PromptOptions))
     return LogitLens(vlm, samples, seed=seed, n_examples=n_examples, objects=objects, **given)

@@ -14,7 +14,7 @@ MEASURES = (
     *("strict", "lenient", "colour", "any_kind"),
     *("piece", "synonym", "near", "near_other"),
 )
-"""What is counted; the second line only where the study measured what is near a name."""
+"""What is counted; the second line only if the study measured what is near a name."""
 WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
 GROUPS = ("object", "background", "shuffled")
 COUNTED = c("group").is_not_null()
@@ -58,10 +58,10 @@ SUMMARY = Summary(
 `cover` is the share of a token's box that a mask must cover, null for tokens of no object. `share`
 is hits over tokens of all objects together. For group "object", `difference` is the mean over
 objects of the share on the object's tokens minus that on the background's of the same image. Layer
-0 is what the decoder receives, layer L the output of its last block.
+0 is the decoder's input, layer L the output of its last block.
 
-Whoever looks for a layer reads `difference_p_corrected` and `share_band_low` to `share_band_high`:
-these hold for all layers of a curve together.
+To choose a layer, use `difference_p_corrected` and `share_band_low` to `share_band_high`, which
+hold for all layers of a curve together.
 """
 EXTRAS: dict[str, SummaryTable] = {
     "best_layer": Computed(
@@ -81,7 +81,7 @@ EXTRAS: dict[str, SummaryTable] = {
         },
         order={"weights": WEIGHTS, "measure": MEASURES, "group": GROUPS, "cover": None},
     ),
-    # Every control is read at the layers that the object's tokens choose.
+    # Every control is read at the layers chosen by the object's tokens.
     "peak": Computed(
         make=peaks,
         by=("cover", "control_group", "control_weights", "control_cover"),

@@ -1,4 +1,4 @@
-"""Tables of the lens: both covers side by side, every layer, and the words that appear."""
+"""Tables of the lens: all covers side by side, every layer, and the words that appear."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ...report.blocks import Record, Table, file_name, percent, percent_interval, signed
 from ...report.findings import written_p
-from ...report.rows import interval, number, pick
+from ...report.rows import first, interval, number, pick
 from ...report.tables import Write, cell, shares, table
 from ..runs import StudyRun
 from .curves import CONTROLS, OWN, Curve, cover_name, covers_of, curve_of, curves_of
@@ -24,7 +24,7 @@ _WORDS_SHOWN = 6
 
 
 def peak_table(run: StudyRun, folded: bool) -> Table | None:
-    """Every control at every cover, at the layer that other images chose."""
+    """Returns every control at every cover, at the layer that other images chose."""
     rows = run.extra("peak")
     if not rows or not run.summary:
         return None
@@ -37,8 +37,8 @@ def peak_table(run: StudyRun, folded: bool) -> Table | None:
     def at(cover: float | None, write: Callable[[Record], str]) -> Write:
         def of(control: tuple[str, str, str]) -> str:
             group, weights, _ = control
-            found = pick(rows, cover=cover, control_group=group, control_weights=weights)
-            return write(found[0]) if found else ""
+            row = first(rows, cover=cover, control_group=group, control_weights=weights)
+            return "" if row is None else write(row)
 
         return of
 
@@ -69,15 +69,15 @@ def _points(row: Record) -> str:
 
 
 def layers_tables(run: StudyRun, folded: bool) -> list[Table]:
-    """Every layer, one table a cover."""
+    """Returns every layer, one table per cover."""
     return [_layers_table(run, cover, folded or k > 0) for k, cover in enumerate(covers_of(run))]
 
 
 def _layers_table(run: StudyRun, cover: float | None, folded: bool) -> Table:
     rows, curves = run.summary, curves_of(run, cover)
     strict = [(OWN, "object tokens"), *((key, name) for *key, name in CONTROLS)]
-    found = {name: curve for key, name in strict if (curve := curves.get((key[0], key[1])))}
-    found |= {
+    columns = {name: curve for key, name in strict if (curve := curves.get((key[0], key[1])))}
+    columns |= {
         label: curve for metric, label in _COUNTED if (curve := curve_of(rows, *OWN, cover, metric))
     }
 
@@ -89,27 +89,27 @@ def _layers_table(run: StudyRun, cover: float | None, folded: bool) -> Table:
         file_name("lens", run.label, *(() if cover is None else (f"cover-{cover:g}",))),
         f"{run.label}, {cover_name(cover)}: share of tokens whose top word is the object's name, "
         "by layer, with 95% intervals over images.",
-        sorted({layer for curve in found.values() for layer in curve.layers}),
-        [cell("layer", str), *(cell(label, at(curve)) for label, curve in found.items())],
+        sorted({layer for curve in columns.values() for layer in curve.layers}),
+        [cell("layer", str), *(cell(label, at(curve)) for label, curve in columns.items())],
         [row for row in rows if row.get("cover") in (cover, None)],
         folded,
     )
 
 
 def words_table(run: StudyRun) -> Table | None:
-    """Which words stand on top, at some layers, on objects and beside them."""
+    """Returns the most probable words at some layers, on objects and in the background."""
     rows = pick(run.extra("words"), weights="trained")
     covers = covers_of(run)
-    own = curves_of(run, covers[0]).get(OWN)
-    if not rows or own is None:
+    curve = curves_of(run, covers[0]).get(OWN)
+    if not rows or curve is None:
         return None
-    last = own.layers[-1]
+    last = curve.layers[-1]
 
     def words(group: str, cover: float | None) -> Write:
         def of(layer: int) -> str:
-            found = pick(rows, group=group, cover=cover, layer=layer)
-            found.sort(key=lambda row: int(number(row, "rank") or 0))
-            return " · ".join(_word(row) for row in found[:_WORDS_SHOWN])
+            ranked = pick(rows, group=group, cover=cover, layer=layer)
+            ranked.sort(key=lambda row: int(number(row, "rank") or 0))
+            return " · ".join(_word(row) for row in ranked[:_WORDS_SHOWN])
 
         return of
 
@@ -117,7 +117,7 @@ def words_table(run: StudyRun) -> Table | None:
         file_name("lens", run.label, "words"),
         f"{run.label}: the most frequent top words, with their share of all tokens of objects, and "
         "of tokens of no object. The CSV file has every layer, and the objects under each word.",
-        sorted({0, last // 4, last // 2, 3 * last // 4, own.layers[own.best], last}),
+        sorted({0, last // 4, last // 2, 3 * last // 4, curve.layers[curve.best], last}),
         [
             cell("layer", str),
             *(

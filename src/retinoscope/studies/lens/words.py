@@ -1,4 +1,4 @@
-"""When does a visual token's top-1 say the object's name, or something near it?
+"""Whether a visual token's top-1 word is the object's name, or something near it.
 
 Judged once per vocabulary entry.
 """
@@ -15,7 +15,7 @@ from ...answers.pieces import Answers
 from ...answers.words import plural, words_of
 
 MIN_PREFIX = 3
-"""Shortest word piece that counts as the beginning of a name, as "swe" of "sweater"."""
+"""Minimum length of a word piece that counts as the beginning of a name, as "swe" of "sweater"."""
 
 
 MORE_SYNONYMS: dict[str, tuple[str, ...]] = {
@@ -39,16 +39,16 @@ MORE_SYNONYMS: dict[str, tuple[str, ...]] = {
     "tree": ("fir", "pine", "spruce", "conifer"),
     "umbrella": ("parasol",),
 }
-"""Other names of drawn kinds. Only the lens's measure of synonyms uses them: a caption that says
-"light" has not named a lamp."""
+"""Other names of drawn kinds, only for the lens's measure of synonyms: a caption that says "light"
+has not named a lamp."""
 
 
 @dataclass(frozen=True)
 class NearIds:
-    """NamedVocabulary entries around one object's name, as sorted ids.
+    """Vocabulary entries around one object's name, as sorted ids.
 
     `piece`: any piece of the name in any spelling; `synonym`: another word for it, whole; `near`:
-    the nearest entries by the language model's own embeddings, its name's pieces among them.
+    the nearest entries by the language model's own embeddings, including its name's pieces.
     """
 
     piece: np.ndarray
@@ -58,11 +58,11 @@ class NearIds:
 
 @dataclass(frozen=True)
 class NameIds:
-    """NamedVocabulary entries that name one object, as sorted ids.
+    """Vocabulary entries that name one object, as sorted ids.
 
-    `strict`: first piece of the name itself. `lenient`: also a whole word of the object (synonyms,
-    plurals) or a prefix, of at least three letters, of one. The paper does not state its rule;
-    its Figure 3 credits word pieces.
+    `strict`: first piece of the name itself. `lenient`: also a whole word for the object (synonyms,
+    plurals), or a prefix of one with at least three letters. The paper does not state its rule; its
+    Figure 3 credits word pieces.
     """
 
     strict: np.ndarray
@@ -70,7 +70,7 @@ class NameIds:
 
 
 class NamedVocabulary:
-    """NamedVocabulary entries as lower-case text, and which of them name what."""
+    """Vocabulary entries as lower-case text, and what they name."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class NamedVocabulary:
         embeddings: Float[np.ndarray, "vocab d_model"] | None = None,
         nearest: int = 0,
     ) -> None:
-        """With `embeddings` of the vocabulary, `around` knows the `nearest` entries of a name."""
+        """With `embeddings` of the vocabulary, `around` finds the `nearest` entries of a name."""
         self._answers = answers
         self._unit = None if embeddings is None else _directions(embeddings)
         self._nearest = nearest
@@ -89,39 +89,39 @@ class NamedVocabulary:
         self._names: dict[str, NameIds] = {}
 
     def name(self, name: str) -> NameIds:
-        """Entries for an object's name; empty arrays where the tokenizer has none."""
+        """Returns entries for an object's name; empty arrays if the tokenizer has none."""
         if name not in self._names:
             self._names[name] = NameIds(self._first_pieces(name), self._lenient(name))
         return self._names[name]
 
     def around(self, name: str) -> NearIds:
-        """Entries that are a part of an object's name, another word for it, or near it."""
+        """Returns entries that are a part of an object's name, another word for it, or near it."""
         if name not in self._around:
             synonyms = {*words_of(name), *MORE_SYNONYMS.get(name.lower(), ())}
             synonyms -= {name.lower(), plural(name.lower())}
-            found = [i for i, text in enumerate(self._lower) if text in synonyms]
+            whole = [i for i, text in enumerate(self._lower) if text in synonyms]
             pieces = np.array(sorted(self._answers.every_piece(name)), dtype=int)
-            self._around[name] = NearIds(pieces, np.array(found, dtype=int), self._near(name))
+            self._around[name] = NearIds(pieces, np.array(whole, dtype=int), self._near(name))
         return self._around[name]
 
     def _near(self, name: str) -> np.ndarray:
         if self._unit is None:
             return np.empty(0, int)
         whole = [i for i, text in enumerate(self._lower) if text == name.lower()]
-        own = whole or self.name(name).strict.tolist()
-        if not own:
+        entries = whole or self.name(name).strict.tolist()
+        if not entries:
             return np.empty(0, int)
-        cosines = self._unit @ self._unit[own].mean(0)
+        cosines = self._unit @ self._unit[entries].mean(0)
         return np.sort(np.argpartition(-cosines, self._nearest)[: self._nearest])
 
     def word(self, word: str | None) -> np.ndarray:
-        """First pieces of a plain word such as a colour; empty for None."""
+        """Returns first pieces of a plain word such as a colour; empty for None."""
         return np.empty(0, int) if word is None else self._first_pieces(word)
 
     def any_of(self, names: Sequence[str]) -> np.ndarray:
-        """Entries that are, strictly, one of `names`."""
-        found = [self.name(name).strict for name in names]
-        return np.unique(np.concatenate(found)) if found else np.empty(0, int)
+        """Returns entries that are, strictly, one of `names`."""
+        entries = [self.name(name).strict for name in names]
+        return np.unique(np.concatenate(entries)) if entries else np.empty(0, int)
 
     def _first_pieces(self, word: str) -> np.ndarray:
         from ...errors import InputError
@@ -133,20 +133,20 @@ class NamedVocabulary:
 
     def _lenient(self, name: str) -> np.ndarray:
         words = words_of(name)
-        found = set(self._first_pieces(name).tolist())
+        ids = set(self._first_pieces(name).tolist())
         for index, text in enumerate(self._lower):
             if text in words or (
                 len(text) >= MIN_PREFIX and any(word.startswith(text) for word in words)
             ):
-                found.add(index)
-        return np.array(sorted(found), dtype=int)
+                ids.add(index)
+        return np.array(sorted(ids), dtype=int)
 
 
 def _directions(embeddings: Float[np.ndarray, "vocab d_model"]) -> np.ndarray:
-    """Unit vectors, less what entries share: their mean and a hundredth of the directions.
+    """Returns unit vectors without their common part: the mean and a hundredth of the directions.
 
-    Without that, frequent words are near to everything. Source: Mu & Viswanath 2018, "All-but-the-
-    top", whose rule for how many directions this is.
+    With it, frequent words are near to everything. Source: Mu & Viswanath 2018, "All-but-the-top",
+    including the rule for the number of directions.
     """
     centred = embeddings - embeddings.mean(0)
     _, directions = np.linalg.eigh(centred.T @ centred)

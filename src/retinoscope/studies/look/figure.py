@@ -23,7 +23,7 @@ _LINES = {
 
 
 def layers_figure(rows: Sequence[Record], kinds: Sequence[str]) -> Figure:
-    """Mass on the object by block, mean of all heads; one panel a kind of row."""
+    """Mass on the object by block, mean of all heads; one panel per kind of row."""
 
     def points(kind: str, weights: str, measure: str) -> Points:
         return [

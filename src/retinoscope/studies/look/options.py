@@ -1,4 +1,4 @@
-"""What can be chosen of attention to words; standard library only."""
+"""Options of word attention; standard library only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class LookOptions(ObjectBounds, Covering):
     """Where does a word look? Attention of a description's words to the objects that they name.
 
     For every object that the description names, the word's attention to the image is compared with
-    the object's mask, by block and head; beside it the mask's area, another image's mask, and a
+    the object's mask, by block and head. Controls are the mask's area, another image's mask, and a
     copy with random weights.
 
     For example:
@@ -23,7 +23,7 @@ class LookOptions(ObjectBounds, Covering):
         retinoscope look planted:direct squares:20 --out runs/planted-look
 
     Args:
-        max_new_tokens: longest description.
+        max_new_tokens: maximum length of a description.
         untrained: also run a copy with random weights, which needs the model's memory again.
     """
 

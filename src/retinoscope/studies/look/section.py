@@ -19,7 +19,7 @@ TABLE_NOTE = (
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, further models as tables."""
+    """Makes the section: the main model in full, further models as tables."""
     main = runs[0]
     rows = main.summary
     kinds = known_first(values(rows, "row"), tuple(ROW_NAMES))
@@ -49,27 +49,27 @@ def section(runs: Sequence[StudyRun]) -> Section:
 
 
 def _best(run: StudyRun, kind: str) -> tuple[Record, Interval] | None:
-    """The block that looks most at the object, with its mass on images that did not choose it."""
+    """Returns the block that looks most at the object, with its mass on other images."""
     row = first(run.extra("peaks"), weights="trained", row=kind, among="blocks")
     x = interval(row, "value", "n_samples")
     return None if row is None or x is None else (row, x)
 
 
 def _sentence(run: StudyRun, kind: str) -> str:
-    found = _best(run, kind)
-    if found is None:
+    best = _best(run, kind)
+    if best is None:
         return f"{run.label}, {ROW_NAMES[kind]}: no attention to the image at all."
-    row, x = found
+    row, x = best
     text = f"{run.label}, {ROW_NAMES[kind]}: {_block(row['place'])} has the largest share of the "
     text += f"attention on the object, {percent_interval(x)} on images that did not choose it"
     if control := interval(row, "control"):
         text += f", another image's mask {percent_interval(control)}"
-    own = _in_block(run.summary, kind, row)
+    record = _in_block(run.summary, kind, row)
     for name, label in (
         ("chance", "chance"),
         ("peak", "the token with most attention is on the object for"),
     ):
-        if other := interval(own, name):
+        if other := interval(record, name):
             text += f"; {label} {percent_interval(other)}"
             text += " of the words" if name == "peak" else ""
     untrained = interval(_in_block(run.summary, kind, row, "untrained"), "inside")
@@ -88,16 +88,16 @@ def _in_block(
 
 
 def look_finding(run: StudyRun, kinds: Sequence[str]) -> Finding | None:
-    """Whether words look at their objects more than another image's mask would have it."""
-    found = [(kind, *best) for kind in kinds if (best := _best(run, kind))]
-    if not found:
+    """Whether words look at their objects more than at another image's mask."""
+    blocks = [(kind, *best) for kind in kinds if (best := _best(run, kind))]
+    if not blocks:
         return None
-    _, row, x = max(found, key=lambda one: one[2].value)
+    _, row, x = max(blocks, key=lambda block: block[2].value)
     control = interval(row, "control")
-    tests = [test for kind, one, _ in found if (test := paired_test(one, about=ROW_NAMES[kind]))]
+    tests = [test for kind, r, _ in blocks if (test := paired_test(r, about=ROW_NAMES[kind]))]
     return make_finding(
         "a word looks at the object that it names",
-        " ".join(_sentence(run, kind) for kind, *_ in found),
+        " ".join(_sentence(run, kind) for kind, *_ in blocks),
         tests,
         figure=f"{x.value:.2f}",
         versus="of its attention to the image"

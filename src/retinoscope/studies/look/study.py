@@ -45,19 +45,19 @@ class _LookContext:
 class WordAttention(Study[_LookContext]):
     """Attention of generated object words to the image, by block and head.
 
-    A word counts where the description names the object by a whole word, a synonym or a plural; the
-    first mention is taken, and of a word of several tokens the mean of their rows. Two rows can be
-    meant by "the word's attention" and both are measured: "predicting", at the position that
-    chooses the word, and "word", at the word itself. Attention to the image is scaled to add up to
-    1 there. "inside" is its mass on the object's tokens, "peak" whether its largest token is one of
-    them (of equal ones the share that is), "chance" the object's share of the visual tokens, and
+    A word counts if the description names the object by a whole word, a synonym or a plural; the
+    first mention is used, and for a word of several tokens the mean of their rows. "The word's
+    attention" can mean two rows, and both are measured: "predicting", at the position that chooses
+    the word, and "word", at the word itself. Attention to the image is scaled to add up to 1 there.
+    "inside" is its mass on the object's tokens, "peak" whether its largest token is one of them (of
+    equal ones, the share that is), "chance" the object's share of the visual tokens, and
     "shuffled_inside" and "shuffled_peak" the same under another image's mask. `head` -1 is the mean
     of all heads. The copy with random weights ("untrained") reads the same description.
 
     Args:
-        objects: which objects are looked for.
-        max_new_tokens: longest description.
-        min_cover: share of a token's box that a mask must cover; 0 is any overlap.
+        objects: which objects are studied.
+        max_new_tokens: maximum length of a description.
+        min_cover: share of a token's box that a mask must cover; 0 for any overlap.
         untrained: also run a copy with random weights.
     """
 
@@ -87,7 +87,7 @@ class WordAttention(Study[_LookContext]):
         return super()._parameters() | {"objects": recorded(self.objects)}
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
-        # Whose mask is laid on this image depends on all samples.
+        # The mask that is borrowed for this image depends on all samples.
         return data
 
     @cached_property
@@ -108,17 +108,17 @@ class WordAttention(Study[_LookContext]):
             return [], []
         run = self.vlm.run(self.vlm.prompt(sample.image, DESCRIBE))
         refuse_nan(run.logits)
-        said = run.generate(self.max_new_tokens, keep_logits=False)
+        description = run.generate(self.max_new_tokens, keep_logits=False)
         spans = {
             item: span
             for item in chosen
-            if (span := named_tokens(self.vlm, said, sample.objects[item].name)) is not None
+            if (span := named_tokens(self.vlm, description, sample.objects[item].name)) is not None
         }
         rows: Rows = []
         examples: list[Example] = []
         for weights, model in context.models.items() if spans else ():
             read = model.run(
-                model.prompt(sample.image, DESCRIBE), continuation=said.token_ids.tolist()
+                model.prompt(sample.image, DESCRIBE), continuation=description.token_ids.tolist()
             )
             image = ImageTokens(read)
             for item, span in spans.items():
@@ -135,14 +135,14 @@ class WordAttention(Study[_LookContext]):
                     continue
                 rows += [base | row for row in _looks(read, run.n, span, image, *masks)]
             if keep and weights == "trained":
-                facts = {"question": DESCRIBE, "before": said.text}
+                facts = {"question": DESCRIBE, "before": description.text}
                 examples.append(example_of(sample, image, {}, facts))
         return rows, examples
 
     def _masks(
         self, index: int, sample: Sample, image: ImageTokens, item: int
     ) -> tuple[Indices, Indices]:
-        """The object's tokens, and those under another image's mask (empty if there is none)."""
+        """Returns the object's tokens, and those under another image's mask (empty without one)."""
         here = object_sets(image, [sample.objects[item].mask], self.min_cover)["object"]
         partner = self._partners.get(index)
         if partner is None:
@@ -154,14 +154,14 @@ class WordAttention(Study[_LookContext]):
 def _looks(
     run: Run, n: int, span: tuple[int, int], image: ImageTokens, here: Indices, other: Indices
 ) -> Rows:
-    """One row per kind of row, block and head; `n` is the prompt's length."""
+    """Returns one row per kind of row, block and head; `n` is the prompt's length."""
     first, last = span
     places = list(range(n + first, n + last))
     visual = list(run.image.positions)
     rows: Rows = []
     for layer in range(run.vlm.n_layers):
         for kind, shift in zip(ROWS, (1, 0), strict=True):
-            # A word that is the end of the text was still read in: the run holds all of it.
+            # The last word of the text was still read: the run holds all of it.
             weights = run.attention(layer, [place - shift for place in places])
             to_image = weights[:, :, visual].float().mean(1).cpu()
             for head, values in [(MEAN, to_image.mean(0)), *enumerate(to_image)]:
@@ -174,23 +174,23 @@ def _looks(
 
 def _measures(values: torch.Tensor, here: Indices, other: Indices) -> dict[str, Scalar]:
     whole = float(values.sum())
-    found: dict[str, Scalar] = {"to_image": whole, "chance": len(here) / len(values)}
+    measures: dict[str, Scalar] = {"to_image": whole, "chance": len(here) / len(values)}
     # A head that does not look at the image looks nowhere in it: undefined, not 0.
     if whole == 0:
-        return found
+        return measures
     largest = (values == values.max()).nonzero()[:, 0].tolist()
     for prefix, tokens in (("", here), ("shuffled_", other)):
         if tokens:
             inside = set(tokens)
-            found[f"{prefix}inside"] = float(values[list(tokens)].sum()) / whole
-            found[f"{prefix}peak"] = sum(i in inside for i in largest) / len(largest)
-    return found
+            measures[f"{prefix}inside"] = float(values[list(tokens)].sum()) / whole
+            measures[f"{prefix}peak"] = sum(i in inside for i in largest) / len(largest)
+    return measures
 
 
 def make(
     vlm: VLM, samples: Sequence[Sample], options: LookOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """Makes the study from its options."""
     given: dict[str, Any] = options.shared_with(WordAttention)
     objects = PromptOptions(**options.shared_with(PromptOptions))
     return WordAttention(vlm, samples, seed=seed, n_examples=n_examples, objects=objects, **given)

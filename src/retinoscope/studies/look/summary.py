@@ -17,7 +17,7 @@ COLUMNS: Columns = {
 MEAN = c("head") == -1
 """The mean of a block's heads."""
 _BANDS = ("inside", "chance", "shuffled_inside")
-"""What is drawn as a curve over blocks."""
+"""Measures drawn as curves over blocks."""
 _ORDER = {"weights": ("trained", "untrained"), "row": ROWS}
 
 SUMMARY = Summary(
@@ -36,8 +36,8 @@ SUMMARY = Summary(
 """One record per weights, kind of row, block and head (-1: the mean of all heads).
 
 `difference` is "inside" minus "shuffled_inside" on the same words; rows that give the image no
-attention at all have neither and are counted in `n_undefined`. The blocks' means over heads are
-looked over together, and so are all single heads.
+attention have neither and are counted in `n_undefined`. The blocks' means over heads are corrected
+together, and so are all single heads.
 """
 EXTRAS = {
     "peaks": Peaks(

@@ -1,1 +1,1 @@
-"""Probes: what light heads read from frozen layers, of what is shown and of where it is."""
+"""Probes: what light heads read from frozen layers, about what is shown and where it is."""

@@ -1,4 +1,4 @@
-"""Probes of objects, pairs and images: one answer a case."""
+"""Probes of objects, pairs and images: one answer per case."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .tasks import Task
 
 Labels = Literal["true", "control", "shuffled"]
 CASES = 4000
-"""Most training cases; more are drawn from."""
+"""Limit on training cases; where there are more, they are sampled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,16 +33,16 @@ class Cases:
 def cases_of(
     labelled: Labelled, gathered: Gathered, images: np.ndarray, label: np.ndarray
 ) -> Cases:
-    """Those of some images, without objects that are in no location."""
+    """The cases of these images, without objects that lie in no location."""
     chosen = labelled.of(images)
     members = labelled.members[chosen]
     if members.shape[1]:
         x = np.concatenate([gathered.pooled[column] for column in members.T], 1)
     else:
         x = gathered.mean[labelled.image[chosen]]
-    seen = np.isfinite(x).all(1)
-    chosen = chosen[seen]
-    return Cases(x[seen], label[chosen], labelled.image[chosen])
+    finite = np.isfinite(x).all(1)
+    chosen = chosen[finite]
+    return Cases(x[finite], label[chosen], labelled.image[chosen])
 
 
 def probe_cases(
@@ -53,9 +53,9 @@ def probe_cases(
     labels: Labels,
     seed: int,
 ) -> Answer:
-    """Fits on the training images, chooses on the validation images, answers the test images.
+    """Fits on the training images, selects on the validation images, answers the test images.
 
-    Undefined where all training cases have one control label: there is nothing to memorise.
+    Undefined where all training cases share one control label: there is nothing to memorise.
     """
     n_classes = len(labelled.classes)
     label = labelled.label
@@ -83,13 +83,13 @@ def probe_cases(
     return _answer(task, head, test, split.test, n_classes, len(train.x))
 
 
-def drawn_cases(label: np.ndarray, most: int, rng: np.random.Generator) -> Int[np.ndarray, " case"]:
-    """`most` of the cases, and the first one of every answer that none of them has.
+def drawn_cases(label: np.ndarray, n: int, rng: np.random.Generator) -> Int[np.ndarray, " case"]:
+    """Draws `most` of the cases, then adds the first case of every answer that the draw misses.
 
     Args:
-        label: one class a case, or (n, classes) booleans: each class has the answers yes and no.
+        label: one class per case, or (n, classes) booleans, each class answered yes or no.
     """
-    kept = rng.choice(len(label), most, replace=False)
+    kept = rng.choice(len(label), n, replace=False)
     columns = [label] if label.ndim == 1 else list(label.T)
     rare = [
         int(np.flatnonzero(column == answer)[0])
@@ -127,7 +127,7 @@ def _answer(
 
 
 def constant_cases(task: Task, labelled: Labelled, split: Split) -> Answer:
-    """Always the most frequent training label; of several at once, equal scores."""
+    """The most frequent training label for every case; for several labels at once, equal scores."""
     n_classes = len(labelled.classes)
     train, test = labelled.of(split.train), labelled.of(split.test)
     place = np.searchsorted(split.test, labelled.image[test])
@@ -135,7 +135,9 @@ def constant_cases(task: Task, labelled: Labelled, split: Split) -> Answer:
         scores = np.zeros((len(test), n_classes), np.float32)
         rows = score_rows(scores, labelled.label[test], place)
     else:
-        most = int(np.bincount(labelled.label[train], minlength=n_classes).argmax())
-        said = np.full(len(test), most)
-        rows = count_rows(one_of(said, labelled.label[test], place, len(split.test), n_classes))
+        majority = int(np.bincount(labelled.label[train], minlength=n_classes).argmax())
+        predicted = np.full(len(test), majority)
+        rows = count_rows(
+            one_of(predicted, labelled.label[test], place, len(split.test), n_classes)
+        )
     return Answer(rows, head="constant", n_parameters=0, n_train=len(train))

@@ -1,4 +1,4 @@
-"""Encoders against each other: paired differences, and training runs taken together."""
+"""Compares encoders: paired differences, averaged over training runs."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def comparison(rows: pl.DataFrame) -> Iterator[Record]:
     probed = probes_of(rows)
     best = _best_layers(probed)
     for measure in task.measures:
-        for a, b in _pairs(best, {encoder: own.group for (encoder, *_), own in probed.items()}):
+        for a, b in _pairs(best, {encoder: probe.group for (encoder, *_), probe in probed.items()}):
             record = _compared(measure, (a, best[a]), (b, best[b]))
             if record is not None:
                 yield {"task": task.name, "axis": task.axis, "measure": measure, **record}
@@ -61,22 +61,24 @@ def comparison(rows: pl.DataFrame) -> Iterator[Record]:
 def _groups(
     probed: Mapping[tuple[str, str, str], Probed],
 ) -> dict[tuple[str, str], Members]:
-    """Group and layer -> its encoders, under the true labels."""
-    found: dict[tuple[str, str], Members] = {}
-    for (encoder, layer, labels), own in probed.items():
+    """(Group, layer) -> its encoders, under the true labels."""
+    groups: dict[tuple[str, str], Members] = {}
+    for (encoder, layer, labels), probe in probed.items():
         if labels == "true" and encoder != CONSTANT:
-            found.setdefault((own.group, layer), []).append(own)
-    return found
+            groups.setdefault((probe.group, layer), []).append(probe)
+    return groups
 
 
 def _of_group(
     members: Members, measure: str, group: str, seeds: Sequence[int] | None = None
 ) -> Draws | None:
-    """The draws of the mean over members; of several, they are drawn as well."""
-    found = [draws for one in members if (draws := one.mean(measure, seeds)) is not None]
-    if not found:
+    """Draws of the mean over members; where there are several, members are resampled too."""
+    draws_of_members = [
+        draws for member in members if (draws := member.mean(measure, seeds)) is not None
+    ]
+    if not draws_of_members:
         return None
-    table = np.stack(found)
+    table = np.stack(draws_of_members)
     if len(table) == 1:
         return table[0]
     n_draws = table.shape[1]
@@ -89,7 +91,9 @@ def _of_group(
 
 def _averaged(measure: str, group: str, members: Members, draws: Draws) -> Record:
     first = members[0]
-    values = [float(found[0]) for one in members if (found := one.mean(measure)) is not None]
+    values = [
+        float(of_member[0]) for member in members if (of_member := member.mean(measure)) is not None
+    ]
     return {
         "encoder": group,
         **{name: first.facts[name] for name in ("kind", "layer", "place", "depth")},
@@ -104,10 +108,10 @@ def _averaged(measure: str, group: str, members: Members, draws: Draws) -> Recor
 
 
 def _best_layers(probed: Mapping[tuple[str, str, str], Probed]) -> dict[str, Members]:
-    """Of each group the layer that is best on the validation images, averaged over members."""
+    """Per group, the layer that is best on the validation images, averaged over members."""
     best: dict[str, tuple[float, Members]] = {}
     for (group, _), members in _groups(probed).items():
-        value = float(np.mean([float(one.facts["val"] or 0) for one in members]))
+        value = float(np.mean([float(member.facts["val"] or 0) for member in members]))
         if group not in best or value > best[group][0]:
             best[group] = (value, members)
     return {group: members for group, (_, members) in best.items()}
@@ -115,29 +119,34 @@ def _best_layers(probed: Mapping[tuple[str, str, str], Probed]) -> dict[str, Mem
 
 def _pairs(best: Mapping[str, Members], group_of: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     kinds = {name: str(members[0].facts["kind"]) for name, members in best.items()}
-    own = [name for name, kind in kinds.items() if kind == "encoder"]
-    yield from combinations(own, 2)
-    for name in own:
+    encoders = [name for name, kind in kinds.items() if kind == "encoder"]
+    yield from combinations(encoders, 2)
+    for name in encoders:
         for other, members in best.items():
-            theirs = group_of.get(members[0].facts["of"]) == name
-            if kinds[other] == "pixels" or (kinds[other] == "untrained" and theirs):
+            is_baseline = group_of.get(members[0].facts["of"]) == name
+            if kinds[other] == "pixels" or (kinds[other] == "untrained" and is_baseline):
                 yield name, other
 
 
-def _compared(measure: str, one: tuple[str, Members], other: tuple[str, Members]) -> Record | None:
-    (a, ours), (b, theirs) = one, other
+def _compared(
+    measure: str, first_side: tuple[str, Members], second_side: tuple[str, Members]
+) -> Record | None:
+    (a, a_members), (b, b_members) = first_side, second_side
     seeds = sorted(
-        set.intersection(*(set(probed.draws.get(measure, {})) for probed in (*ours, *theirs)))
+        set.intersection(
+            *(set(probed.draws.get(measure, {})) for probed in (*a_members, *b_members))
+        )
     )
     if not seeds:
         return None
     first, second = (
-        _of_group(members, measure, name, seeds) for name, members in ((a, ours), (b, theirs))
+        _of_group(members, measure, name, seeds)
+        for name, members in ((a, a_members), (b, b_members))
     )
     assert first is not None
     assert second is not None
-    n_images = ours[0].n_images
-    difference = interval_of(first - second, ours[0].n, n_images, share=False)
+    n_images = a_members[0].n_images
+    difference = interval_of(first - second, a_members[0].n, n_images, share=False)
     verdict = "undefined"
     if difference.defined:
         verdict = "not told apart"
@@ -145,15 +154,15 @@ def _compared(measure: str, one: tuple[str, Members], other: tuple[str, Members]
             verdict = "higher" if difference.value > 0 else "lower"
     return {
         "a": a,
-        "a_layer": ours[0].facts["layer"],
+        "a_layer": a_members[0].facts["layer"],
         "b": b,
-        "b_layer": theirs[0].facts["layer"],
+        "b_layer": b_members[0].facts["layer"],
         "a_value": number(float(first[0])),
         "b_value": number(float(second[0])),
         **interval_columns("difference", difference),
         "n_images": n_images,
         "n_seeds": len(seeds),
-        "a_runs": len(ours),
-        "b_runs": len(theirs),
+        "a_runs": len(a_members),
+        "b_runs": len(b_members),
         "verdict": verdict,
     }

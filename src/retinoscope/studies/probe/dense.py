@@ -1,4 +1,4 @@
-"""Answers per location, scored in pixels: a location's answer holds for all of its pixels."""
+"""Answers per location, scored in pixels: each answer counts for all pixels of its location."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ BAND = 0.02
 """Width of the band inside a contour, in image diagonals (Cheng et al. 2021, arXiv 2103.16562)."""
 
 Relabel = Callable[[int, Located], Cells]
-"""An image's cells with the labels of one task."""
+"""Gives an image's cells the labels of one task."""
 
 
 def semantic_cells(truths: Mapping[int, Truth], classes: Mapping[str, int]) -> Relabel:
-    """0 is background; pixels of names that are left out are not known."""
+    """0 is background; pixels of objects whose name is left out are unknown."""
 
     def cells(image: int, located: Located) -> Cells:
         names = [item.name for item in truths[image].items]
@@ -34,7 +34,7 @@ def semantic_cells(truths: Mapping[int, Truth], classes: Mapping[str, int]) -> R
 
 
 def part_cells(truths: Mapping[int, Truth], classes: Mapping[str, int]) -> Relabel:
-    """As `semantic_cells`, of parts."""
+    """Like `semantic_cells`, for parts."""
 
     def cells(image: int, located: Located) -> Cells:
         labels = [0, *(classes.get(name, -2) + 1 for name in part_names(truths[image]))]
@@ -50,29 +50,29 @@ def foreground_cells(image: int, located: Located) -> Cells:
 
 
 def part_names(truth: Truth) -> list[str]:
-    """Object and part in one name, in the order of the image's parts."""
+    """Object and part as one name, in the order of the image's parts."""
     return [f"{truth.items[number].name} {name}" for number, name in truth.parts]
 
 
 def part_counts(truths: Mapping[int, Truth]) -> dict[int, Counter[str]]:
-    """Number of the image -> how often it has each part."""
+    """Image -> how often it has each part."""
     return {image: Counter(part_names(truth)) for image, truth in truths.items()}
 
 
 def majority(cells: Cells, n: int, n_classes: int) -> Int[np.ndarray, " n"]:
-    """The label with most pixels in each of n locations (of equal ones the first), or `UNKNOWN`."""
+    """The label with most pixels in each of n locations (ties: the first), or `UNKNOWN`."""
     table = tally((n + 1, n_classes), cells.place, cells.label, count=cells.count)[:n]
     return np.where(table.any(1), table.argmax(1), UNKNOWN)
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """The cells of several images, one after the other.
+    """The cells of several images, concatenated.
 
     Attributes:
-        n_locations: of all images together; predictions have as many.
-        image: (row,) place of the image in the list.
-        place: (row,) location among all, -1 for none.
+        n_locations: over all images; predictions have this length.
+        image: (row,) index of the image in the list.
+        place: (row,) index among all locations, -1 for none.
     """
 
     n_images: int
@@ -102,28 +102,28 @@ class Dense:
         joined = [np.concatenate(column) for column in zip(*rows, strict=True)]
         return cls(len(images), start, n_classes, *joined)
 
-    def counts(self, said: Int[np.ndarray, " location"]) -> Int[np.ndarray, "image label 3"]:
-        """Pixels that are right, predicted and there, as `retinoscope.stats.class_counts`.
+    def counts(self, predicted: Int[np.ndarray, " location"]) -> Int[np.ndarray, "image label 3"]:
+        """Pixels that are right, predicted and there, like `retinoscope.stats.class_counts`.
 
         Pixels in no location count as predicted background.
         """
-        answer = np.where(self.place >= 0, said[np.maximum(self.place, 0)], 0)
+        answer = np.where(self.place >= 0, predicted[np.maximum(self.place, 0)], 0)
         shape = (self.n_images, self.n_classes)
         right = answer == self.label
-        found = (
+        counts = (
             tally(shape, self.image, self.label, count=self.count * right),
             tally(shape, self.image, answer, count=self.count),
             tally(shape, self.image, self.label, count=self.count),
         )
-        return np.stack(found, -1)
+        return np.stack(counts, -1)
 
     def table(self) -> Int[np.ndarray, "location label"]:
-        """Pixels of each label in each location, and in the last row those of no location."""
+        """Pixels of each label in each location; the last row holds pixels in no location."""
         shape = (self.n_locations + 1, self.n_classes)
         return tally(shape, self.place, self.label, count=self.count)
 
     def bound(self) -> Float[np.ndarray, " label"]:
-        """The largest IoU of each class with one answer per location; NaN where it is nowhere.
+        """The largest IoU each class can reach with one answer per location; NaN if it is absent.
 
         As in `counts`, pixels in no location are predicted background.
         """
@@ -132,7 +132,7 @@ class Dense:
 
 
 def band_of(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height width"]:
-    """The pixels of a mask that lie within `BAND` of its contour; the image's edge is one too."""
+    """The pixels of a mask within `BAND` of its contour, of which the image's edge is part."""
     from scipy.ndimage import binary_erosion
 
     height, width = mask.shape
@@ -145,19 +145,19 @@ def band_of(mask: Bool[np.ndarray, "height width"]) -> Bool[np.ndarray, "height 
 
 def boundary_overlap(
     truth: Bool[np.ndarray, "height width"],
-    said: Bool[np.ndarray, "height width"],
+    predicted: Bool[np.ndarray, "height width"],
     known: Bool[np.ndarray, "height width"],
 ) -> tuple[int, int]:
-    """Pixels in both bands and in either, those that are not known left out.
+    """Pixels in both bands and in either one, without unknown pixels.
 
     Cheng et al. 2021 (arXiv 2103.16562), section 4.
 
     Raises:
-        InputError: masks of two sizes.
+        InputError: masks of different sizes.
     """
-    if not truth.shape == said.shape == known.shape:
+    if not truth.shape == predicted.shape == known.shape:
         raise InputError(
-            f"expected masks of one size, got {truth.shape}, {said.shape} and {known.shape}"
+            f"expected masks of one size, got {truth.shape}, {predicted.shape} and {known.shape}"
         )
-    own, other = band_of(truth) & known, band_of(said) & known
-    return int((own & other).sum()), int((own | other).sum())
+    true_band, predicted_band = band_of(truth) & known, band_of(predicted) & known
+    return int((true_band & predicted_band).sum()), int((true_band | predicted_band).sum())

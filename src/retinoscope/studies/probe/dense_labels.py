@@ -1,4 +1,4 @@
-"""The truth of tasks at locations, on one grid."""
+"""The truth of location tasks on one grid."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DenseLabels:
 
     Attributes:
         classes: names of the labels, background first.
-        boxes: of the locations of an image, by the image's size.
+        boxes: location boxes, by image size.
     """
 
     classes: tuple[str, ...]
@@ -32,28 +32,28 @@ class DenseLabels:
     boxes: Mapping[tuple[int, int], Float[np.ndarray, "n 4"]]
 
     def labels(self, image: int) -> Int[np.ndarray, " n"]:
-        """The label of most pixels in each location, `UNKNOWN` where none is known."""
-        found = self._labels.get(image)
-        if found is None:
+        """The majority label of each location, `UNKNOWN` where no pixel is known."""
+        labels = self._labels.get(image)
+        if labels is None:
             on = self.located[image]
-            found = majority(self.relabel(image, on), on.n, len(self.classes))
-            self._labels[image] = found
-        return found
+            labels = majority(self.relabel(image, on), on.n, len(self.classes))
+            self._labels[image] = labels
+        return labels
 
     @cached_property
     def _labels(self) -> dict[int, np.ndarray]:
         return {}
 
     def drawn(self, drawn: Drawn) -> Int[np.ndarray, " n"]:
-        """Labels of the locations drawn for training."""
-        found = np.empty(len(drawn.image), np.int64)
+        """Labels of the drawn training locations."""
+        labels = np.empty(len(drawn.image), np.int64)
         for image in np.unique(drawn.image):
             rows = drawn.image == image
-            found[rows] = self.labels(int(image))[drawn.place[rows]]
-        return found
+            labels[rows] = self.labels(int(image))[drawn.place[rows]]
+        return labels
 
     def of_images(self, images: np.ndarray, relabel: Relabel | None = None) -> Dense:
-        """The cells of some images, under other labels if given."""
+        """The cells of these images, with other labels if `relabel` is given."""
         chosen = self.relabel if relabel is None else relabel
         return Dense.of(images.tolist(), self.located, chosen, len(self.classes))
 
@@ -63,14 +63,14 @@ class DenseLabels:
 
     @cached_property
     def bound(self) -> dict[str, float]:
-        """What no map with one answer per location can pass, by measure."""
+        """The best that a map with one answer per location can reach, by measure."""
         by_class = self.test.bound()
         if len(self.classes) == 2:
             return {"iou": float(by_class[1])}
         return {"miou": float(np.nanmean(by_class))}
 
     def controlled(self, seed: int) -> DenseLabels:
-        """The same with a random label for each kind of location: its class and coarse colour."""
+        """A copy with a random label for each kind of location: its class and coarse colour."""
         images = sorted(self.located)
         labels = [self.labels(image) for image in images]
         flat = np.concatenate(labels)
@@ -81,9 +81,9 @@ class DenseLabels:
         table = dict(zip(kinds, drawn.tolist(), strict=True))
 
         def relabel(image: int, on: Located) -> Cells:
-            own = self.labels(image)
+            labels = self.labels(image)
             label = np.array(
-                [table.get((int(a), int(b)), UNKNOWN) for a, b in zip(own, on.hues, strict=True)]
+                [table.get((int(a), int(b)), UNKNOWN) for a, b in zip(labels, on.hues, strict=True)]
             )
             return whole_cells(on, label)
 
@@ -91,7 +91,7 @@ class DenseLabels:
 
 
 def whole_cells(on: Located, label: np.ndarray) -> Cells:
-    """Cells in which each location has one label, `UNKNOWN` ones left out."""
+    """Cells in which each location has one label; `UNKNOWN` locations are left out."""
     placed = on.objects.place >= 0
     pixels = np.bincount(on.objects.place[placed], on.objects.count[placed], on.n)
     kept = np.flatnonzero((label != UNKNOWN) & (pixels > 0))

@@ -1,4 +1,4 @@
-"""What probes answered, read back: the draws of every measure of every layer."""
+"""Reads probe answers back: the draws of every measure at every layer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .scores import OF_SUMS, Draws, average_precision, interval_of, weights_of
 from .tasks import TASKS, Task
 
 CONSTANT = "constant"
-"""In place of an encoder: the constant answer."""
+"""Stands in for an encoder: the constant answer."""
 BOUNDS = ("bound_miou", "bound_iou", "bound_pq", "bound_best_iou")
 _FACTS = ("encoder", "kind", "of", *RUN_COLUMNS, "place", "layer", "depth", "head", "n_parameters")
 _RATIOS = ("boundary_iou", "pq", "best_iou")
@@ -26,12 +26,12 @@ COLUMNS = (
     *(*_FACTS, "labels", "seed", "n_train", "val", "n_classes", *BOUNDS),
     *("content", "classes", *_COUNTS, "scores", "top", "bottom"),
 )
-"""What is read besides the task."""
+"""Columns that are read besides the task."""
 
 
 @dataclass(frozen=True, eq=False)
 class Probed:
-    """One layer under one kind of labels: the draws of each measure, one a probe seed."""
+    """One layer under one kind of labels: for each measure, draws by probe seed."""
 
     facts: Mapping[str, Any]
     draws: Mapping[str, Mapping[int, Draws]]
@@ -40,12 +40,12 @@ class Probed:
 
     @property
     def group(self) -> str:
-        """What the encoder is called with the other training runs of its objective."""
+        """Name of the encoder's group: all training runs of its objective, or itself."""
         return self.facts["objective"] or self.facts["encoder"]
 
     def mean(self, measure: str, seeds: Sequence[int] | None = None) -> Draws | None:
-        found = self.draws.get(measure, {})
-        chosen = [found[seed] for seed in (sorted(found) if seeds is None else seeds)]
+        by_seed = self.draws.get(measure, {})
+        chosen = [by_seed[seed] for seed in (sorted(by_seed) if seeds is None else seeds)]
         return np.mean(chosen, 0) if chosen else None
 
     def interval(self, measure: str) -> Interval | None:
@@ -61,19 +61,19 @@ def probes_of(rows: pl.DataFrame) -> dict[tuple[str, str, str], Probed]:
         "encoder", "layer", "labels", maintain_order=True, as_dict=True
     )
     return {
-        (encoder, layer, labels): _probed(task, own, weights)
-        for (encoder, layer, labels), own in units.items()
+        (encoder, layer, labels): _probed(task, of_unit, weights)
+        for (encoder, layer, labels), of_unit in units.items()
     }
 
 
 def _probed(task: Task, rows: pl.DataFrame, weights: np.ndarray) -> Probed:
     draws: dict[str, dict[int, Draws]] = {}
     n = 0
-    for (seed,), own in rows.partition_by("seed", maintain_order=True, as_dict=True).items():
+    for (seed,), of_seed in rows.partition_by("seed", maintain_order=True, as_dict=True).items():
         for measure in task.measures:
-            found, n_items = _measured(task, measure, own, weights)
-            if found is not None:
-                draws.setdefault(measure, {})[seed] = found
+            measured, n_items = _measured(task, measure, of_seed, weights)
+            if measured is not None:
+                draws.setdefault(measure, {})[seed] = measured
                 n = max(n, n_items)
     firsts = rows.group_by("seed").first().sort("seed")
     facts = firsts.select(*_FACTS, "n_classes", *BOUNDS).row(0, named=True)
@@ -84,23 +84,23 @@ def _probed(task: Task, rows: pl.DataFrame, weights: np.ndarray) -> Probed:
 def _measured(
     task: Task, measure: str, rows: pl.DataFrame, weights: np.ndarray
 ) -> tuple[Draws | None, int]:
-    """The measure of the images and of every resample, and how many items are behind it."""
+    """The measure on the images and on every resample, and the number of items behind it."""
     content = measure if measure in _RATIOS else SCORES if measure == "map" else COUNTS
-    own = rows.filter(c("content") == content)
-    if own.is_empty():
+    chosen = rows.filter(c("content") == content)
+    if chosen.is_empty():
         return None, 0
-    images, n_images = own["image"].to_numpy(), weights.shape[1]
+    images, n_images = chosen["image"].to_numpy(), weights.shape[1]
     if content == SCORES:
-        scores, there = (np.array(own[name].to_list(), float) for name in ("scores", "there"))
-        return average_precision(scores, there, weights[:, images]), own.height
+        scores, there = (np.array(chosen[name].to_list(), float) for name in ("scores", "there"))
+        return average_precision(scores, there, weights[:, images]), chosen.height
     if content != COUNTS:
         sums = np.zeros((n_images, 2))
-        np.add.at(sums, images, own.select("top", "bottom").to_numpy())
-        return OF_SUMS[measure](weights @ sums), own.height
-    classes = own.explode("classes", *_COUNTS)
-    counts = np.zeros((n_images, own["n_classes"][0], 3))
+        np.add.at(sums, images, chosen.select("top", "bottom").to_numpy())
+        return OF_SUMS[measure](weights @ sums), chosen.height
+    classes = chosen.explode("classes", *_COUNTS)
+    counts = np.zeros((n_images, chosen["n_classes"][0], 3))
     at = classes["image"].to_numpy(), classes["classes"].to_numpy()
     np.add.at(counts, at, classes.select(_COUNTS).to_numpy())
     sums = (weights @ counts.reshape(n_images, -1)).reshape(len(weights), *counts.shape[1:])
-    n = own.height if task.scope == "location" else int(counts[..., 2].sum())
+    n = chosen.height if task.scope == "location" else int(counts[..., 2].sum())
     return OF_SUMS[measure](sums), n

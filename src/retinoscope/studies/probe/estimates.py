@@ -1,4 +1,4 @@
-"""Estimates of every layer, with intervals and controls."""
+"""Summary of every layer, with intervals and controls."""
 
 from __future__ import annotations
 
@@ -37,40 +37,40 @@ def estimates(rows: pl.DataFrame) -> Iterator[Record]:
     task = TASKS[rows["task"][0]]
     probed = probes_of(rows)
     constant = probed.get((CONSTANT, "", "true"))
-    for (encoder, layer, labels), own in probed.items():
+    for (encoder, layer, labels), probe in probed.items():
         if labels == "true" and encoder != CONSTANT:
             others = {name: probed.get((encoder, layer, name)) for name in _OTHERS}
-            for measure in own.draws:
+            for measure in probe.draws:
                 measured: Record = {"task": task.name, "axis": task.axis, "measure": measure}
-                yield measured | _record(measure, own, constant, others)
+                yield measured | _record(measure, probe, constant, others)
 
 
 def _record(
-    measure: str, own: Probed, constant: Probed | None, others: Mapping[str, Probed | None]
+    measure: str, probe: Probed, constant: Probed | None, others: Mapping[str, Probed | None]
 ) -> Record:
-    by_seed = own.draws[measure]
+    by_seed = probe.draws[measure]
     values = [float(draws[0]) for draws in by_seed.values()]
-    interval = own.interval(measure)
+    interval = probe.interval(measure)
     assert interval is not None
     record: Record = {
-        **{name: own.facts[name] for name in _NAMED},
+        **{name: probe.facts[name] for name in _NAMED},
         **interval_columns("value", interval),
         "seed_sd": float(np.std(values, ddof=1)) if len(values) > 1 else None,
-        "bound": own.facts.get(f"bound_{measure}"),
-        "chance": 1 / own.facts["n_classes"] if measure == "class_accuracy" else None,
-        "n": own.n,
-        "n_images": own.n_images,
+        "bound": probe.facts.get(f"bound_{measure}"),
+        "chance": 1 / probe.facts["n_classes"] if measure == "class_accuracy" else None,
+        "n": probe.n,
+        "n_images": probe.n_images,
         "n_seeds": len(values),
         "method": interval.method,
     }
     base = None if constant is None else constant.mean(measure)
     record["constant"] = None if base is None else number(float(base[0]))
     for name, other in others.items():
-        found = None if other is None else other.interval(measure)
-        record |= {} if found is None else interval_columns(name, found)
+        if other is not None and (estimate := other.interval(measure)) is not None:
+            record |= interval_columns(name, estimate)
     control = others["control"]
     if control is not None and measure in control.draws and 0 in by_seed:
-        change = by_seed[0] - control.draws[measure][0]
-        found = interval_of(change, own.n, own.n_images, share=False)
-        record |= interval_columns("selectivity", found)
+        difference = by_seed[0] - control.draws[measure][0]
+        estimate = interval_of(difference, probe.n, probe.n_images, share=False)
+        record |= interval_columns("selectivity", estimate)
     return record

@@ -1,4 +1,4 @@
-"""The facts of a run that its rows do not hold, for the report."""
+"""Facts about a run that its rows do not hold, for the report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FACTS = "probe.json"
 
 
 def facts_of(setup: Setup) -> dict[str, Json]:
-    """Classes, what was left out, numbers of images, and what each encoder is.
+    """Classes, what was left out, numbers of images, and a description of each encoder.
 
     Raises:
         StudyError: an encoder's parameters changed while it was probed.

@@ -1,4 +1,4 @@
-"""Figures of the probes: both axes as paths over layers, and every task by layer."""
+"""Figures of the probes: the two axes as paths over layers, and every task by layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..runs import StudyRun
 
 SEMANTICS = ("name", "class_accuracy")
 LOCALISATION = ("foreground", "iou")
-"""Task and measure that stand for an axis in the scatter."""
+"""Task and measure that represent each axis in the scatter plot."""
 
 _SCATTER = """
 def points(task, measure):
@@ -42,12 +42,12 @@ panels[0].legend(); fig.savefig("probe-layers.svg")
 
 
 def groups_of(run: StudyRun) -> list[Record]:
-    """One row per encoder, its training runs taken together, and per baseline."""
+    """One row per encoder (averaged over training runs) and per baseline."""
     return run.extra("groups")
 
 
 def axes_figure(run: StudyRun) -> Figure | None:
-    """Semantics against localisation; a path is an encoder, its points are layers."""
+    """Semantics against localisation: a path per encoder, a point per layer."""
     rows = groups_of(run)
     across, up = _estimates(rows, SEMANTICS), _estimates(rows, LOCALISATION)
     shared = [key for key in across if key in up]
@@ -90,7 +90,7 @@ def axes_figure(run: StudyRun) -> Figure | None:
 
 
 def layers_figure(run: StudyRun, measures: Sequence[tuple[str, str, str]]) -> Figure | None:
-    """Every task by layer; one panel a task, one line an encoder.
+    """Every task by layer: one panel per task, one line per encoder.
 
     Args:
         measures: task, measure and title of each panel.
@@ -141,7 +141,7 @@ def _by_layer(run: StudyRun, rows: Sequence[Record], task: str, measure: str, ti
 
 
 def _looks(rows: Sequence[Record], encoders: Iterable[str]) -> dict[str, Look]:
-    """Grey for what an encoder is compared with."""
+    """Baselines are grey."""
     kinds = {str(row["encoder"]): str(row.get("kind")) for row in rows}
     looks: dict[str, Look] = {}
     for name in dict.fromkeys(encoders):
@@ -163,12 +163,12 @@ def _level(run: StudyRun, task: str, measure: str, name: str) -> float | None:
 
 
 def _order(row: Record) -> tuple[bool, int]:
-    """Layers come in the encoders' order; a baseline has some of them only."""
+    """Encoders first: they define the layer order, and baselines have only some of the layers."""
     return row.get("kind") != "encoder", int(row.get("depth") or 0)
 
 
 def _estimates(rows: Sequence[Record], task: tuple[str, str]) -> dict[tuple[str, str], Interval]:
-    """By encoder and layer."""
+    """(Encoder, layer) -> estimate."""
     return {
         (str(row["encoder"]), str(row["layer"])): x
         for row in _task(rows, task)

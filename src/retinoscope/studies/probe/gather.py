@@ -1,4 +1,4 @@
-"""The features that probes need of one layer, collected in one pass over the images."""
+"""Collects the features that probes need from one layer in a single pass over the images."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from .truth import Located, Truth
 
 @dataclass(frozen=True, eq=False)
 class Drawn:
-    """Locations of training images; half of them on objects, where there are as many.
+    """Locations of training images, half of them on objects if there are enough.
 
     Attributes:
-        weight: (n,) that gives objects and background their share of all locations back.
+        weight: (n,) restores the true proportion of object and background locations.
     """
 
     image: Int[np.ndarray, " n"]
@@ -32,12 +32,12 @@ class Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Which locations of a grid are used: drawn ones for training, whole images otherwise.
+    """The locations used on one grid: sampled ones for training, whole images otherwise.
 
     Attributes:
-        drawn: one a probe seed.
-        val: images whose locations choose, one array a probe seed.
-        test: images whose locations are scored.
+        drawn: one per probe seed.
+        val: validation images, one array per probe seed.
+        test: test images.
     """
 
     drawn: tuple[Drawn, ...]
@@ -46,7 +46,7 @@ class Plan:
 
     @property
     def whole(self) -> set[int]:
-        """Images of which all locations are needed."""
+        """Images whose locations are all needed."""
         return {int(image) for images in (*self.val, self.test) for image in images}
 
 
@@ -57,19 +57,19 @@ def plan_of(
     dense_images: int,
     seed: int,
 ) -> Plan:
-    """Draws the locations of a grid; the same ones for all encoders with this grid.
+    """Draws the locations of a grid, the same for all encoders that share it.
 
     Args:
-        locations: at most so many for training.
-        dense_images: at most so many images are scored, a quarter as many choose.
+        locations: limit on training locations.
+        dense_images: limit on test images; a quarter as many serve as validation images.
     """
     drawn: list[Drawn] = []
     for number, split in enumerate(splits):
         rng = np.random.default_rng([seed, 19, number])
         grids = [located[int(i)] for i in split.train]
-        image = np.repeat(split.train, [one.n for one in grids])
-        place = np.concatenate([np.arange(one.n) for one in grids])
-        label = np.concatenate([majority(foreground_cells(0, one), one.n, 2) for one in grids])
+        image = np.repeat(split.train, [on.n for on in grids])
+        place = np.concatenate([np.arange(on.n) for on in grids])
+        label = np.concatenate([majority(foreground_cells(0, on), on.n, 2) for on in grids])
         chosen: list[np.ndarray] = []
         weight: list[np.ndarray] = []
         groups = [np.flatnonzero(label == value) for value in (0, 1)]
@@ -95,15 +95,15 @@ def plan_of(
 
 @dataclass(frozen=True, eq=False)
 class Gathered:
-    """Features of one layer, all of one width.
+    """Features of one layer, all of the same width.
 
     Attributes:
-        pooled: (objects, width) mean over locations, weighted by the object's pixels in them; NaN
-            for an object that is in no location.
+        pooled: (objects, width) mean over locations, weighted by the object's pixels in each; NaN
+            for an object that lies in no location.
         mean: (images, width) mean over all locations of an image.
         whole: image -> (n, width).
-        drawn: (n, width), one a probe seed.
-        width: of the features before they were projected.
+        drawn: (n, width) per probe seed.
+        width: before projection.
     """
 
     pooled: Float[np.ndarray, "object width"]
@@ -113,7 +113,7 @@ class Gathered:
     width: int
 
     def of(self, images: Sequence[int] | np.ndarray) -> Float[np.ndarray, "n width"]:
-        """All locations of some images, one image after the other."""
+        """All locations of these images, concatenated."""
         return np.concatenate([self.whole[int(image)] for image in images])
 
 
@@ -128,11 +128,11 @@ def gather(
     """Reads the features of every image once.
 
     Args:
-        matrix: what features are multiplied with.
-        name: of encoder and layer, for errors.
+        matrix: projection of the features; None keeps them as they are.
+        name: encoder and layer, for error messages.
 
     Raises:
-        InputError: features that are not finite, or of another number of locations than the grid.
+        InputError: features that are not finite, or whose number differs from the grid's.
     """
     whole_images = plan.whole
     images = sorted(truths)
@@ -165,8 +165,8 @@ def gather(
         means.append(values.mean(0))
         if image in whole_images:
             whole[image] = values
-        for kept, own, (first, last) in zip(drawn, plan.drawn, bounds, strict=True):
-            places = own.place[first[number] : last[number]]
+        for kept, drawn_of_seed, (first, last) in zip(drawn, plan.drawn, bounds, strict=True):
+            places = drawn_of_seed.place[first[number] : last[number]]
             if len(places):
                 kept.append(values[places])
     assert len(objects_of(truths)) == sum(map(len, pooled))

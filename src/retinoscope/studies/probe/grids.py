@@ -1,4 +1,4 @@
-"""Which locations of each encoder are used, and their labels; encoders with one grid share them."""
+"""The locations used for each encoder, and their labels; encoders with the same grid share them."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .split import Split
 
 @dataclass(frozen=True, eq=False)
 class Grids:
-    """Plans and labels, made where they are first asked for.
+    """Plans and labels, made on first use.
 
     Attributes:
-        locations: at most so many train a task.
-        dense_images: at most so many test images are scored at every location.
+        locations: limit on training locations of a task.
+        dense_images: limit on test images scored at every location.
     """
 
     data: Data
@@ -30,7 +30,7 @@ class Grids:
     seed: int
 
     def plan(self, encoder: str) -> Plan:
-        """The locations that are drawn, and the images that are used whole."""
+        """The drawn locations, and the images used whole."""
         name = self._like(encoder)
         if name not in self._plans:
             self._plans[name] = plan_of(
@@ -54,7 +54,7 @@ class Grids:
         return self._labels[name, task]
 
     def complete(self, encoder: str) -> None:
-        """Makes all labels on the encoder's grid."""
+        """Computes all labels on the encoder's grid."""
         for task in self.questions.dense:
             labels = self.labels(encoder, task)
             _ = labels.test
@@ -62,13 +62,13 @@ class Grids:
                 labels.labels(image)
 
     def _like(self, encoder: str) -> str:
-        """The first encoder with this one's grid."""
+        """The first encoder that has the same grid."""
         if encoder not in self._first:
-            own = self.data.located[encoder]
+            by_image = self.data.located[encoder]
             self._first[encoder] = next(
                 name
                 for name, other in self.data.located.items()
-                if all(other[image] is on for image, on in own.items())
+                if all(other[image] is on for image, on in by_image.items())
             )
         return self._first[encoder]
 

@@ -1,7 +1,7 @@
-"""The light heads: linear ones by scikit-learn, and one small one for dense answers by torch.
+"""The heads: linear ones (scikit-learn), and a small network for dense answers (torch).
 
-Every encoder and layer gets the same: features projected to one width, scaled by the training
-split, and the same search over regularisation.
+They are the same for every encoder and layer: features projected to one width and scaled by the
+training split, and one search over regularisation.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from jaxtyping import Bool, Float, Int
 from ...errors import InputError, MissingExtraError
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
-"""Inverse strengths of the L2 penalty that are tried, as in scikit-learn (C)."""
+"""Inverse L2 penalties to search, as in scikit-learn (C)."""
 DECAYS = (0.1, 0.001)
-"""Weight decays that are tried for the small head."""
+"""Weight decays to search for the small head."""
 HIDDEN = 64
 ITERATIONS = 100
 _STEPS, _BATCH, _RATE = 200, 1024, 5e-3
@@ -27,24 +27,24 @@ Matrix = Float[np.ndarray, "n d"]
 
 @dataclass(frozen=True, eq=False)
 class Scaling:
-    """Z-scores by the training split; a dimension that is constant there becomes 0."""
+    """Z-scores relative to the training split; a dimension that is constant there becomes 0."""
 
     mean: Float[np.ndarray, " d"]
     factor: Float[np.ndarray, " d"]
 
     @classmethod
     def of(cls, x: Matrix) -> Scaling:
-        """From training features.
+        """Fits the scaling to training features.
 
         Raises:
-            InputError: no features, or a NaN or an infinity among them.
+            InputError: there are no features, or some are NaN or infinite.
         """
         if not len(x):
             raise InputError("expected training features, got none")
         if not np.isfinite(x).all():
             raise InputError("expected finite features, got a NaN or an infinity from the encoder")
         mean, spread = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-        # Rounding leaves a millionth of a large constant.
+        # A large constant varies by about a millionth through rounding.
         varied = spread > 1e-6 * np.maximum(1.0, np.abs(mean))
         factor = np.where(varied, 1.0 / np.where(varied, spread, 1.0), 0.0)
         return cls(mean.astype(np.float32), factor.astype(np.float32))
@@ -54,10 +54,10 @@ class Scaling:
 
 
 def projection(d: int, width: int, seed: int) -> Float[np.ndarray, "d width"] | None:
-    """The fixed random matrix that brings d dimensions to `width`; None where d is not larger.
+    """A fixed random matrix from d to `width` dimensions; None where d is not larger.
 
     Args:
-        seed: with `d` and `width` the matrix's only source.
+        seed: the matrix depends only on it, `d` and `width`.
     """
     if d <= width:
         return None
@@ -67,11 +67,12 @@ def projection(d: int, width: int, seed: int) -> Float[np.ndarray, "d width"] | 
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """A fitted linear head: `scores` of all classes.
+    """A fitted linear head.
 
     Attributes:
-        weight, bias: (d, classes) and (classes,), of features that are scaled already.
-        strength: the C that was chosen, with the value that it reached on the validation split.
+        weight, bias: (d, classes) and (classes,), for scaled features.
+        strength: the selected C.
+        val: the score that it reached on the validation split.
     """
 
     scaling: Scaling
@@ -90,7 +91,7 @@ class Linear:
 
 
 Score = Callable[[Float[np.ndarray, "n label"]], float]
-"""From the scores of the validation cases to the measure that decides, higher being better."""
+"""Maps scores of the validation cases to the selection measure, higher being better."""
 
 
 def fit_linear(
@@ -102,15 +103,16 @@ def fit_linear(
     weights: Float[np.ndarray, " n"] | None = None,
     strengths: Sequence[float] = STRENGTHS,
 ) -> Linear:
-    """Logistic regression, its penalty chosen on the validation split; of equals the strongest.
+    """Logistic regression; its penalty is selected on the validation split (ties: the strongest).
 
     Args:
-        label: one class a case (multinomial), or (n, classes) booleans (one regression a class).
+        label: one class per case (multinomial), or (n, classes) booleans (one regression per
+            class).
         weights: of the training cases.
 
     Raises:
         MissingExtraError: scikit-learn is not installed.
-        InputError: features that are not finite, or one class only.
+        InputError: features that are not finite, or a single class.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -129,10 +131,10 @@ def fit_linear(
             model.fit(inputs, column, sample_weight=weights)
         weight, bias = _stacked(models, np.ndim(label) == 1, n_classes)
         steps = max(int(model.n_iter_.max()) for model in models)
-        found = Linear(scaling, weight, bias, strength, 0.0, steps < ITERATIONS)
-        value = score(found.scores(x_val))
+        fitted = Linear(scaling, weight, bias, strength, 0.0, steps < ITERATIONS)
+        value = score(fitted.scores(x_val))
         if best is None or value > best.val:
-            best = replace(found, val=value)
+            best = replace(fitted, val=value)
     assert best is not None
     return best
 
@@ -149,7 +151,7 @@ def _stacked(models: Sequence, one_of: bool, n_classes: int) -> tuple[np.ndarray
             np.concatenate([-intercept, intercept]) / 2,
         )
     weight = np.zeros((coef.shape[1], n_classes), np.float32)
-    # A class without a training case is never said.
+    # A class without training cases is never predicted.
     bias = np.full(n_classes, -np.inf, np.float32)
     weight[:, model.classes_], bias[model.classes_] = coef.T, intercept
     return weight, bias
@@ -157,7 +159,7 @@ def _stacked(models: Sequence, one_of: bool, n_classes: int) -> tuple[np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Small:
-    """A fitted head with one hidden layer: the logit of foreground, and an offset."""
+    """A fitted head with one hidden layer: a foreground logit and an offset."""
 
     scaling: Scaling
     module: object
@@ -168,12 +170,12 @@ class Small:
         return sum(p.numel() for p in self.module.parameters())  # type: ignore[attr-defined]
 
     def __call__(self, x: Matrix) -> Float[np.ndarray, "n 3"]:
-        """Logit of foreground, and the way from the location to its object's centre."""
+        """Foreground logit, and the offset from the location to its object's centre."""
         import torch
 
         with torch.no_grad():
-            found = self.module(torch.from_numpy(self.scaling(x).astype(np.float32)))  # type: ignore[operator]
-        return found.numpy()
+            outputs = self.module(torch.from_numpy(self.scaling(x).astype(np.float32)))  # type: ignore[operator]
+        return outputs.numpy()
 
 
 def fit_small(
@@ -187,7 +189,7 @@ def fit_small(
     """Cross-entropy for object or background, absolute error for the offsets inside objects.
 
     Args:
-        offset: from each location to the centre of its object, in image sides.
+        offset: from each location to the centre of its object, in units of the longer image side.
         weights: of the cases.
     """
     import torch
@@ -197,7 +199,7 @@ def fit_small(
     rng = np.random.default_rng([seed, 17])
     layers = (nn.Linear(x.shape[1], HIDDEN), nn.Linear(HIDDEN, 3))
     with torch.no_grad():
-        # Torch's own random state is one for all threads.
+        # Torch's random state is shared between threads.
         for layer in layers:
             bound = 1 / np.sqrt(layer.in_features)
             for parameter in (layer.weight, layer.bias):
@@ -205,19 +207,19 @@ def fit_small(
                 parameter.copy_(torch.from_numpy(drawn))
     module = nn.Sequential(layers[0], nn.GELU(), layers[1])
     inputs = torch.from_numpy(scaling(x).astype(np.float32))
-    wanted = torch.from_numpy(inside.astype(np.float32))
-    way = torch.from_numpy(offset.astype(np.float32))
+    target = torch.from_numpy(inside.astype(np.float32))
+    target_offset = torch.from_numpy(offset.astype(np.float32))
     weight = torch.from_numpy((weights / weights.mean()).astype(np.float32))
     optimizer = torch.optim.AdamW(module.parameters(), lr=_RATE, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, _STEPS)
     for _ in range(_STEPS):
         drawn = torch.from_numpy(rng.integers(0, len(x), min(_BATCH, len(x))))
-        said = module(inputs[drawn])
-        own = nn.functional.binary_cross_entropy_with_logits(
-            said[:, 0], wanted[drawn], weight[drawn]
+        outputs = module(inputs[drawn])
+        classification = nn.functional.binary_cross_entropy_with_logits(
+            outputs[:, 0], target[drawn], weight[drawn]
         )
-        far = (said[:, 1:] - way[drawn]).abs().sum(1) * wanted[drawn]
-        loss = own + 4.0 * far.sum() / wanted[drawn].sum().clamp(min=1.0)
+        distance = (outputs[:, 1:] - target_offset[drawn]).abs().sum(1) * target[drawn]
+        loss = classification + 4.0 * distance.sum() / target[drawn].sum().clamp(min=1.0)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""Probes of instances: which locations belong to one object, whatever it is."""
+"""Probes of instances: which locations belong to the same object, whatever it is."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .labels import UNKNOWN
 from .rows import Answer, ratio_rows
 
 _RADII = (1.0, 1.5, 2.0, 3.0)
-"""Within how many sides of a location votes fall together, tried on the validation split."""
+"""Radii within which votes are grouped, in location sides; selected on the validation split."""
 
 
 def probe_instances(dense: DenseLabels, gathered: Gathered, number: int, seed: int) -> Answer:
-    """One small head: object or background, and the way to the object's centre."""
+    """One small head: object or background, and the offset to the object's centre."""
     plan = dense.plan
     drawn = plan.drawn[number]
-    owner, offset = _ways(dense, drawn)
+    owner, offset = _offsets(dense, drawn)
     known = owner != UNKNOWN
     x = gathered.drawn[number][known]
     best: tuple[float, float, Small] | None = None
@@ -28,10 +28,10 @@ def probe_instances(dense: DenseLabels, gathered: Gathered, number: int, seed: i
         head = fit_small(
             x, owner[known] > 0, offset[known], drawn.weight[known], decay, seed * 1000 + number
         )
-        said = _by_image(dense, gathered, plan.val[number], head)
+        outputs = _by_image(dense, gathered, plan.val[number], head)
         for radius in _RADII:
-            groups = [_grouped(dense, i, one, radius) for i, one in said.items()]
-            pairs = [_quality(dense, i, g) for i, g in zip(said, groups, strict=True)]
+            groups = [_grouped(dense, i, of_image, radius) for i, of_image in outputs.items()]
+            pairs = [_quality(dense, i, g) for i, g in zip(outputs, groups, strict=True)]
             top, bottom = np.sum([pair for pair, _ in pairs], 0)
             value = top / bottom if bottom else 0.0
             if best is None or value > best[0]:
@@ -41,8 +41,8 @@ def probe_instances(dense: DenseLabels, gathered: Gathered, number: int, seed: i
     pq: list[tuple[float, float]] = []
     covered: list[tuple[float, float]] = []
     groups: list[np.ndarray] = []
-    for image, one in _by_image(dense, gathered, plan.test, head).items():
-        group = _grouped(dense, image, one, radius)
+    for image, of_image in _by_image(dense, gathered, plan.test, head).items():
+        group = _grouped(dense, image, of_image, radius)
         pair, iou = _quality(dense, image, group)
         pq.append(pair)
         covered.append((float(iou.max(0, initial=0.0).sum()), float(iou.shape[1])))
@@ -59,37 +59,37 @@ def probe_instances(dense: DenseLabels, gathered: Gathered, number: int, seed: i
     )
 
 
-def _ways(dense: DenseLabels, drawn: Drawn) -> tuple[np.ndarray, np.ndarray]:
-    """The object on most pixels of each drawn location, and the way to its centre."""
+def _offsets(dense: DenseLabels, drawn: Drawn) -> tuple[np.ndarray, np.ndarray]:
+    """The majority object of each drawn location, and the offset to its centre."""
     owner = np.empty(len(drawn.image), np.int64)
     offset = np.zeros((len(drawn.image), 2))
     for image in np.unique(drawn.image).tolist():
         rows = np.flatnonzero(drawn.image == image)
         on, items = dense.located[image], dense.truths[image].items
-        every = majority(on.objects, on.n, len(items) + 1)
-        owner[rows] = every[drawn.place[rows]]
+        owners = majority(on.objects, on.n, len(items) + 1)
+        owner[rows] = owners[drawn.place[rows]]
         inside = rows[owner[rows] > 0]
         if len(inside):
             centers = np.array([items[k - 1].center for k in owner[inside]])
-            way = centers - on.centers[drawn.place[inside]]
-            offset[inside] = way / max(dense.truths[image].size)
+            distance = centers - on.centers[drawn.place[inside]]
+            offset[inside] = distance / max(dense.truths[image].size)
     return owner, offset
 
 
 def _by_image(
     dense: DenseLabels, gathered: Gathered, images: np.ndarray, head: Small
 ) -> dict[int, np.ndarray]:
-    every = head(gathered.of(images))
+    outputs = head(gathered.of(images))
     ends = np.cumsum([dense.located[int(image)].n for image in images])[:-1]
-    return dict(zip(images.tolist(), np.split(every, ends), strict=True))
+    return dict(zip(images.tolist(), np.split(outputs, ends), strict=True))
 
 
-def _grouped(dense: DenseLabels, image: int, said: np.ndarray, radius: float) -> np.ndarray:
+def _grouped(dense: DenseLabels, image: int, outputs: np.ndarray, radius: float) -> np.ndarray:
     on, size = dense.located[image], dense.truths[image].size
     boxes = dense.boxes[size]
     side = float(np.nanmedian(boxes[:, 2] - boxes[:, 0]))
-    votes = on.centers + said[:, 1:] * max(size)
-    return group_votes(said[:, 0] > 0, votes, radius * side)
+    votes = on.centers + outputs[:, 1:] * max(size)
+    return group_votes(outputs[:, 0] > 0, votes, radius * side)
 
 
 def _quality(
@@ -102,18 +102,18 @@ def _quality(
 
 
 def _studied(dense: DenseLabels, image: int) -> np.ndarray:
-    """Objects with pixels of their own; a box without an outline has none."""
+    """Objects with pixels of their own, which a box without an outline lacks."""
     cells = dense.located[image].objects
     return np.isin(np.arange(_n_objects(dense, image)) + 1, cells.label)
 
 
 def _instance_bound(dense: DenseLabels) -> dict[str, float]:
-    found = [
+    covers = [
         best_cover(on.objects, _n_objects(dense, image), on.n)[_studied(dense, image)]
         for image in dense.plan.test.tolist()
         if (on := dense.located[image])
     ]
-    best = np.concatenate(found) if found else np.zeros(0)
+    best = np.concatenate(covers) if covers else np.zeros(0)
     if not len(best):
         return {}
     hits = best > 0.5
@@ -122,16 +122,16 @@ def _instance_bound(dense: DenseLabels) -> dict[str, float]:
 
 
 def instance_truth(dense: DenseLabels) -> np.ndarray:
-    """The object on most pixels of each location of the test images, `NONE` on background."""
-    found = []
+    """The majority object of each location of the test images, `NONE` on background."""
+    owners = []
     for image in dense.plan.test.tolist():
         on = dense.located[image]
-        found.append(majority(on.objects, on.n, _n_objects(dense, image) + 1) - 1)
-    return np.maximum(np.concatenate(found), NONE)
+        owners.append(majority(on.objects, on.n, _n_objects(dense, image) + 1) - 1)
+    return np.maximum(np.concatenate(owners), NONE)
 
 
 def constant_instances(dense: DenseLabels) -> Answer:
-    """No object anywhere."""
+    """Answers that there is no object."""
     pairs = [panoptic(np.zeros((0, _n_objects(dense, i)))) for i in dense.plan.test.tolist()]
     best = [(0.0, float(_n_objects(dense, i))) for i in dense.plan.test.tolist()]
     rows = [*ratio_rows("pq", pairs), *ratio_rows("best_iou", best)]

@@ -1,4 +1,4 @@
-"""From votes to objects: locations whose votes for a centre fall together are one object."""
+"""Turns votes into objects: locations whose votes for a centre agree form one object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .tally import tally
 from .truth import Cells
 
 NONE = -1
-"""Number of the object of a location that belongs to none."""
+"""Marks a location that belongs to no object."""
 
 
 def group_votes(
@@ -18,11 +18,11 @@ def group_votes(
 ) -> Int[np.ndarray, " n"]:
     """The object of each location, `NONE` outside.
 
-    Again and again the vote with most free votes within `radius` makes an object of them (of equal
-    ones the first).
+    Repeatedly, the vote with the most free votes within `radius` turns them into an object (ties:
+    the first).
 
     Args:
-        votes: where each location believes its object's centre to be; NaN for no vote.
+        votes: predicted centre of each location's object; NaN for no vote.
         radius: in the unit of `votes`.
     """
     group = np.full(len(votes), NONE)
@@ -45,34 +45,39 @@ def overlaps(
     n_objects: int,
     pixels: Int[np.ndarray, " n"],
 ) -> tuple[Float[np.ndarray, "group object"], Bool[np.ndarray, " group"]]:
-    """IoU in pixels of each group of locations with each object of an image, and whether more than
-    half of the group's pixels are not known. Pixels that are not known count on neither side.
+    """Pixel IoU of each group of locations with each object, and whether each group is unknown.
+
+    A group is unknown if more than half of its pixels are. Unknown pixels do not count in the IoU.
 
     Args:
         objects: pixels by 1 + number of the object, 0 for background.
-        pixels: of each location, those included that are not known.
+        pixels: per location, unknown ones included.
     """
     n_groups = int(group.max(initial=NONE)) + 1
     placed = objects.place >= 0
-    mine = np.where(placed, group[np.maximum(objects.place, 0)], NONE)
-    table = tally((n_groups + 1, n_objects + 1), mine + 1, objects.label, count=objects.count)
-    both, whole = table[1:, 1:], table[1:].sum(1)
-    there = table.sum(0)[1:]
-    union = whole[:, None] + there[None] - both
-    iou = np.divide(both, union, out=np.zeros(both.shape), where=union > 0)
+    group_of_row = np.where(placed, group[np.maximum(objects.place, 0)], NONE)
+    table = tally(
+        (n_groups + 1, n_objects + 1), group_of_row + 1, objects.label, count=objects.count
+    )
+    intersection, group_pixels = table[1:, 1:], table[1:].sum(1)
+    object_pixels = table.sum(0)[1:]
+    union = group_pixels[:, None] + object_pixels[None] - intersection
+    iou = np.divide(intersection, union, out=np.zeros(intersection.shape), where=union > 0)
     inside = group != NONE
-    every = np.bincount(group[inside], pixels[inside], n_groups)
-    return iou, 2 * whole < every
+    all_pixels = np.bincount(group[inside], pixels[inside], n_groups)
+    return iou, 2 * group_pixels < all_pixels
 
 
 def panoptic(
     iou: Float[np.ndarray, "group object"], unknown: Bool[np.ndarray, " group"] | None = None
 ) -> tuple[float, float]:
-    """Numerator and denominator of one image's panoptic quality (Kirillov et al. 2019, arXiv
-    1801.00868, section 4), one class: pairs above one half are matched, and no other can be.
+    """Numerator and denominator of one image's panoptic quality, for one class.
+
+    Kirillov et al. 2019 (arXiv 1801.00868), section 4: pairs with an IoU above one half are
+    matched, and no object can have two of them.
 
     Args:
-        unknown: groups that are not wrong where they match nothing, from `overlaps`.
+        unknown: groups that are not counted as wrong if they match nothing, from `overlaps`.
     """
     if unknown is not None:
         iou = iou[~unknown | (iou > 0.5).any(1)]
@@ -83,6 +88,6 @@ def panoptic(
 
 
 def best_cover(objects: Cells, n_objects: int, n: int) -> Float[np.ndarray, " object"]:
-    """The largest IoU that each object can have with any set of the n locations."""
+    """The largest IoU that each object can reach with any set of the n locations."""
     table = tally((n + 1, n_objects + 1), objects.place, objects.label, count=objects.count)
     return np.nan_to_num(cell_bound(table[:n], table[n])[1:])

@@ -1,4 +1,4 @@
-"""Labels of objects, pairs and images, and the labels of the controls."""
+"""Labels of objects, pairs and images, and their control labels."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .tasks import ABOVE, BELOW, LEFT, RELATIONS, RIGHT, SIZES
 from .truth import Truth
 
 UNKNOWN = -1
-"""Label of what has none."""
+"""Stands for a missing label."""
 
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Something that could not be asked about, and why; `n` objects, images or classes."""
+    """Something that could not be asked about, and why; `n` counts objects, images or classes."""
 
     task: str
     what: str
@@ -33,11 +33,11 @@ class Labelled:
     """One task's cases.
 
     Attributes:
-        classes: names of the labels.
-        image: (n,) number of the image of each case.
+        classes: label names.
+        image: (n,) image of each case.
         members: (n, 1 or 2) numbers of its objects among all objects; (n, 0) for whole images.
-        label: (n,) index in `classes`; for several labels at once (n, classes) booleans.
-        kind: what of a case its control label depends on.
+        label: (n,) index in `classes`; (n, classes) booleans for several labels at once.
+        kind: what the control label of each case depends on.
     """
 
     classes: tuple[str, ...]
@@ -53,10 +53,10 @@ class Labelled:
 
 @dataclass(frozen=True, eq=False)
 class Names:
-    """The names that are asked about: those with a case in every training split and in the test.
+    """The names asked about: those with a case in every training split and in the test split.
 
     Attributes:
-        index: name -> its number; names that are left out are not in it.
+        index: name -> its number, without the names left out.
     """
 
     classes: tuple[str, ...]
@@ -68,22 +68,22 @@ class Names:
 
 def usable_classes(
     task: str,
-    found: Mapping[int, Counter[str]],
+    counts: Mapping[int, Counter[str]],
     splits: Sequence[Split],
     given: Sequence[str] | None = None,
     most: int | None = None,
 ) -> tuple[tuple[str, ...], list[LeftOut]]:
-    """Classes with positives where they are needed, in alphabetical order, and the others.
+    """Classes with positives in the splits that need them, in alphabetical order, and the others.
 
     Args:
-        found: number of the image -> how often it has each class.
-        given: the class list, where the user has one.
-        most: only so many classes, the most frequent.
+        counts: image -> how often it has each class.
+        given: the user's class list.
+        most: keep only this many classes, the most frequent ones.
 
     Raises:
         InputError: a label outside the class list, or a list that names a class twice.
     """
-    total = sum(found.values(), Counter())
+    total = sum(counts.values(), Counter())
     if given is not None:
         if len(set(given)) < len(given):
             raise InputError(f"expected different classes, got {sorted(given)}: name each once")
@@ -105,10 +105,10 @@ def usable_classes(
     parts = [("test split", splits[0].test)]
     parts += [(f"training split of seed {k}", split.train) for k, split in enumerate(splits)]
     for where, images in parts:
-        there = {name for image in images for name in found.get(int(image), ())}
-        for name in sorted(kept - there):
+        present = {name for image in images for name in counts.get(int(image), ())}
+        for name in sorted(kept - present):
             left.append(LeftOut(task, name, f"no positives in the {where}", total[name]))
-        kept &= there
+        kept &= present
     left += [
         LeftOut(task, name, "in the class list, and in no image", 0)
         for name in sorted(set(given or ()) - set(total))
@@ -117,7 +117,7 @@ def usable_classes(
 
 
 def objects_of(truths: Mapping[int, Truth]) -> list[tuple[int, int]]:
-    """Image and index of every object, in order; their place in this list is their number."""
+    """Image and index of every object, in order; its position in this list is its number."""
     return [(i, k) for i in sorted(truths) for k in range(len(truths[i].items))]
 
 
@@ -130,7 +130,7 @@ def label_objects(
     """The cases of "name", "color", "size" and "relation".
 
     Args:
-        names: what objects may be called; the others are not asked about.
+        names: objects with another name are not asked about.
     """
     known = set(names)
     places = objects_of(truths)
@@ -172,17 +172,17 @@ def _relations(
     texts: list[str] = []
     kinds: list[Hashable] = []
     for i, truth in sorted(truths.items()):
-        # Objects come in an order of their own (in scenes from left to right).
+        # Data lists objects in a systematic order (scenes: from left to right).
         flips = np.random.default_rng([7, i]).random((len(truth.items),) * 2) < 0.5
         for a in range(len(truth.items)):
             for b in range(a + 1, len(truth.items)):
-                one, other = (b, a) if flips[a, b] else (a, b)
-                first, second = truth.items[one], truth.items[other]
+                first_index, second_index = (b, a) if flips[a, b] else (a, b)
+                first, second = truth.items[first_index], truth.items[second_index]
                 text = _relation(first.center, second.center)
                 if text is None or not {first.name, second.name} <= known:
                     continue
                 image.append(i)
-                members.append((place[i, one], place[i, other]))
+                members.append((place[i, first_index], place[i, second_index]))
                 texts.append(text)
                 kinds.append((first.name, second.name))
     return _labelled(
@@ -197,7 +197,7 @@ def _relations(
 
 
 def _relation(one: tuple[float, float], other: tuple[float, float]) -> str | None:
-    """Of the axis along which two centres lie further apart; None for equal ones."""
+    """The relation along the axis on which the centres differ more; None if both differ equally."""
     dx, dy = one[0] - other[0], one[1] - other[1]
     if abs(dx) == abs(dy):
         return None
@@ -215,10 +215,10 @@ def _labelled(
     kinds: Sequence[Hashable],
     order: Sequence[str] | None,
 ) -> tuple[Labelled | None, list[LeftOut]]:
-    found: dict[int, Counter[str]] = {}
+    counts: dict[int, Counter[str]] = {}
     for i, text in zip(image.tolist(), texts, strict=True):
-        found.setdefault(i, Counter())[text] += 1
-    classes, left = usable_classes(task, found, splits)
+        counts.setdefault(i, Counter())[text] += 1
+    classes, left = usable_classes(task, counts, splits)
     if order is not None:
         classes = tuple(name for name in order if name in classes)
     if len(classes) < 2:
@@ -239,12 +239,12 @@ def _labelled(
 def label_images(
     truths: Mapping[int, Truth], splits: Sequence[Split], names: Sequence[str]
 ) -> tuple[Labelled | None, list[LeftOut]]:
-    """The cases of "present": of every image, which names are in it.
+    """The cases of "present": for every image, which names are in it.
 
     A name needs images with it and images without it, in training and in test.
     """
     images = np.array(sorted(truths), np.int64)
-    there = np.array(
+    present = np.array(
         [[any(item.name == name for item in truths[i].items) for name in names] for i in images]
     ).reshape(len(images), len(names))
     parts = [("test split", splits[0].test)]
@@ -252,7 +252,7 @@ def label_images(
     left: list[LeftOut] = []
     kept = list(range(len(names)))
     for where, chosen in parts:
-        inside = there[np.isin(images, chosen)]
+        inside = present[np.isin(images, chosen)]
         for number in list(kept):
             missing = [
                 w
@@ -261,22 +261,22 @@ def label_images(
             ]
             if missing:
                 why = f"no images {missing[0]} it in the {where}"
-                left.append(LeftOut("present", names[number], why, int(there[:, number].sum())))
+                left.append(LeftOut("present", names[number], why, int(present[:, number].sum())))
                 kept.remove(number)
     if not kept:
         return None, [*left, LeftOut("present", "all", "no name is in some images only", 0)]
     classes = tuple(names[number] for number in kept)
     empty = np.zeros((len(images), 0), np.int64)
-    return Labelled(classes, images, empty, there[:, kept], [0] * len(images)), left
+    return Labelled(classes, images, empty, present[:, kept], [0] * len(images)), left
 
 
 def control_labels(
     kinds: Sequence[Hashable], label: Int[np.ndarray, " n"], n_classes: int, seed: int
 ) -> Int[np.ndarray, " n"]:
-    """A random label for each kind of case, as often as in the real labels.
+    """A random label for each kind of case, distributed like the real labels.
 
-    After Hewitt and Liang 2019 (arXiv 1909.03368, section 2): equal inputs have equal labels, and
-    only memory can know them.
+    After Hewitt and Liang 2019 (arXiv 1909.03368, section 2): equal inputs get equal labels, which
+    can only be memorised.
     """
     share = np.bincount(label, minlength=n_classes) / max(1, len(label))
     rng = np.random.default_rng([seed, 11])

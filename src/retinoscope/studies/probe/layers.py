@@ -1,4 +1,4 @@
-"""The features of the layers that are probed: computed once, kept on disk, brought to one width."""
+"""Features of the probed layers: computed once, cached on disk, brought to one width."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from .sources import PIXELS, CachedLayer, Layer, PixelLayer, Source
 
 @dataclass(frozen=True, eq=False)
 class Layers:
-    """What probes read of each layer.
+    """The features of each layer, as probes read them.
 
     Attributes:
-        folder: where features are kept.
-        precision: in which.
+        folder: cache of the features.
+        precision: of the cache.
     """
 
     grids: Grids
@@ -32,32 +32,32 @@ class Layers:
 
     @cached_property
     def widths(self) -> dict[str, dict[str, int]]:
-        """Source -> layer -> its dimensions."""
+        """Source -> layer -> number of dimensions."""
         images = self.grids.data.images
-        found: dict[str, dict[str, int]] = {}
+        widths: dict[str, dict[str, int]] = {}
         for name, source in self.sources.items():
             if source.kind == "pixels":
-                found[name] = {PIXELS: self._pixels(source)[0].shape[1]}
+                widths[name] = {PIXELS: self._pixels(source)[0].shape[1]}
             else:
                 first = source.encoder.features(images[0], source.layers)
-                found[name] = {one: int(values.shape[1]) for one, values in first.layers.items()}
-        return found
+                widths[name] = {k: int(values.shape[1]) for k, values in first.layers.items()}
+        return widths
 
     @cached_property
     def width(self) -> int:
-        """What all features are brought to: the narrowest layer's."""
-        own = [name for name, source in self.sources.items() if source.kind == "encoder"]
-        return min(width for name in own for width in self.widths[name].values())
+        """The common width of all features: that of the narrowest layer."""
+        encoders = [name for name, source in self.sources.items() if source.kind == "encoder"]
+        return min(width for name in encoders for width in self.widths[name].values())
 
     def gathered(self, name: str, layer: str, tell: Tell | None = None) -> Gathered:
-        """The features of one layer of a source; those of the last one asked for are held.
+        """The features of one layer of a source; the latest is kept in memory.
 
         Raises:
             InputError: features that cannot be used.
         """
         if (name, layer) not in self._last:
             source = self.sources[name]
-            found = gather(
+            gathered = gather(
                 self._layer(source, layer, tell or (lambda what: None)),
                 self.grids.data.truths,
                 self.grids.data.located[source.of],
@@ -66,7 +66,7 @@ class Layers:
                 f"{name} {layer}",
             )
             self._last.clear()
-            self._last[name, layer] = found
+            self._last[name, layer] = gathered
         return self._last[name, layer]
 
     def _layer(self, source: Source, layer: str, tell: Tell) -> Layer:

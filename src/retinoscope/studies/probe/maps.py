@@ -1,4 +1,4 @@
-"""Predictions of dense probes, image by image, for the report and the microscope."""
+"""Stores predictions of dense probes per image, for the report and the microscope."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .units import said_at
 
 @dataclass(frozen=True)
 class _LayerAnswers:
-    """What the first probe of each layer said at all test locations, and the truth, one task."""
+    """Answers of each layer's first probe at all test locations, and the truth, for one task."""
 
     task: str
     source: Source
@@ -30,21 +30,21 @@ class _LayerAnswers:
     values: Int[np.ndarray, "layer_and_truth location"]
 
     def of(self, start: int, image: int) -> tuple[tuple[str, ...], Int[np.ndarray, "layer n"]]:
-        """Classes, and the answers in one image; instances under the numbers of true objects.
+        """Classes and answers of one image; instances are numbered like the true objects.
 
         Args:
             start: the image's first location.
         """
-        own = self.values[:, start : start + self.dense.located[image].n]
+        answers = self.values[:, start : start + self.dense.located[image].n]
         if self.task != "instances":
-            return self.dense.classes, own
-        own = np.stack([*(aligned(row, own[-1]) for row in own[:-1]), own[-1]])
-        n = int(own.max(initial=0)) + 1
-        return tuple(f"object {k + 1}" for k in range(n)), own
+            return self.dense.classes, answers
+        answers = np.stack([*(aligned(row, answers[-1]) for row in answers[:-1]), answers[-1]])
+        n = int(answers.max(initial=0)) + 1
+        return tuple(f"object {k + 1}" for k in range(n)), answers
 
 
 def write_maps(directory: RunDirectory, setup: Setup, n_examples: int) -> None:
-    """Keeps the categories of every test image, and pictures of the first ones."""
+    """Writes the categories of every test image, and pictures of the first `n_examples`."""
     data = setup.grids.data
     tables = [
         _layer_answers(directory, setup, source, task)
@@ -54,24 +54,24 @@ def write_maps(directory: RunDirectory, setup: Setup, n_examples: int) -> None:
     ]
     if not tables:
         return
-    starts = dict.fromkeys((one.source.name for one in tables), 0)
+    starts = dict.fromkeys((table.source.name for table in tables), 0)
     for number, image in enumerate(tables[0].dense.plan.test.tolist()):
         truth = data.truths[image]
         maps: list[Categories] = []
-        for one in tables:
-            name = one.source.name
-            classes, values = one.of(starts[name], image)
+        for table in tables:
+            name = table.source.name
+            classes, values = table.of(starts[name], image)
             boxes = data.boxes[name][truth.size]
             maps.append(
                 Categories(
-                    f"{one.task}, {name}",
+                    f"{table.task}, {name}",
                     classes,
-                    (*one.source.layers, TRUTH),
+                    (*table.source.layers, TRUTH),
                     values,
                     boxes,
                     _grid(boxes),
                     "Predicted by a light head on each layer; the image was not trained on.",
-                    one.task,
+                    table.task,
                 )
             )
         for name in starts:
@@ -118,11 +118,13 @@ def _truth(dense: DenseLabels, task: str) -> np.ndarray:
 
 
 def aligned(group: Int[np.ndarray, " n"], truth: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """Groups under the number of the object that they share most locations with, if it is free;
-    the others behind all objects."""
+    """Renumbers groups: each takes the number of the object that it shares most locations with.
+
+    Larger groups come first; where the object is taken, a group gets a number behind all objects.
+    """
     free = set(range(int(truth.max(initial=UNKNOWN)) + 1))
     spare = len(free)
-    found = np.full(len(group), UNKNOWN)
+    aligned_group = np.full(len(group), UNKNOWN)
     numbers, sizes = np.unique(group[group >= 0], return_counts=True)
     for number in numbers[np.argsort(-sizes, kind="stable")]:
         inside = group == number
@@ -131,12 +133,12 @@ def aligned(group: Int[np.ndarray, " n"], truth: Int[np.ndarray, " n"]) -> Int[n
         if best not in free:
             best, spare = spare, spare + 1
         free.discard(best)
-        found[inside] = best
-    return found
+        aligned_group[inside] = best
+    return aligned_group
 
 
 def _grid(boxes: Float[np.ndarray, "n 4"]) -> tuple[int, int] | None:
-    """Rows and columns, where the boxes are one grid in row-major order."""
+    """Rows and columns, if the boxes form one grid in row-major order."""
     if np.isnan(boxes).any():
         return None
     columns = len(np.unique(boxes[:, 0].round(3)))

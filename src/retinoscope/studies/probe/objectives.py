@@ -1,4 +1,4 @@
-"""Encoders of one architecture that were trained for different objectives, as one name."""
+"""One name for the encoders of one architecture that were trained for different objectives."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ OBJECTIVES = (
     "supervised",
     "random",
 )
-"""What `ALL` compares."""
+"""The objectives that `ALL` compares."""
 
 
 def encoders_named(name: str) -> tuple[str, ...]:
-    """The encoders that a name stands for: several of "small:objectives", of others itself.
+    """The encoders that a name stands for: several for "small:objectives", otherwise itself.
 
     Raises:
-        InputError: no encoder of any objective in the folder.
+        InputError: the folder holds no encoder of any of the objectives.
     """
-    what, _, folder = name.partition("@")
-    if what != ALL:
+    kind, _, folder = name.partition("@")
+    if kind != ALL:
         return (name,)
     kept = small_names(folder or None, OBJECTIVES)
     if not kept:

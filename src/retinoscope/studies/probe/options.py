@@ -1,4 +1,4 @@
-"""What can be chosen of probes; standard library only."""
+"""Options of probes; standard library only."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class ProbeOptions(StudyOptions):
     """Fit light heads to frozen layers: what do they hold of names and attributes, and of places?
 
     Every task is asked of every layer on equal terms: heads of one size, the same images, the same
-    search over regularisation on validation images, the test images scored once. Beside it stand
-    random weights, raw pixels, the constant answer, control and shuffled labels, and the best that
-    one answer per location can reach.
+    search over regularisation on validation images, one evaluation on the test images. The results
+    stand beside random weights, raw pixels, the constant answer, control and shuffled labels, and
+    the best that one answer per location can reach.
 
     For example:
 
@@ -41,21 +41,21 @@ class ProbeOptions(StudyOptions):
 
         retinoscope probe small:objectives scenes:2000 --no-controls --out runs/objectives
 
-    The last one asks whether language helps with all else equal: encoders of one small architecture
-    and one budget, trained on the same scenes for different objectives. With
-    small:objectives@FOLDER it takes all seeds that `retinoscope train encoders` wrote to FOLDER.
+    The last one asks whether language helps, all else being equal: encoders of one small
+    architecture and one budget, trained on the same scenes for different objectives.
+    small:objectives@FOLDER takes all seeds that `retinoscope train encoders` wrote to FOLDER.
 
     Args:
         encoders: further encoders to compare with.
-        tasks: what is asked.
+        tasks: questions to ask.
         layers: names such as vision.6, projector, decoder.4; by default the first, the middle and
             the last of each part.
-        seeds: how many times each head is trained, on other draws of training images.
-        classes: the names that objects may have; by default those that occur.
+        seeds: how many times each head is trained, on different draws of training images.
+        classes: names of objects to ask about; by default all that occur.
         controls: also random weights, raw pixels, control labels and shuffled labels.
-        locations: at most so many locations train a head.
+        locations: limit on the locations that train a head.
         cache: folder for features, shared by several runs; by default in the results' folder.
-        precision: in which features are kept.
+        precision: of the stored features.
     """
 
     MODEL: ClassVar[str] = (
@@ -78,10 +78,12 @@ class ProbeOptions(StudyOptions):
     precision: Literal["float16", "float32"] = "float16"
 
     def resolved(self, model: str) -> tuple[str, Self]:
-        """The first encoder, and the others, where a name stands for several."""
+        """The first encoder and the others, with a name that stands for several expanded."""
         from .objectives import encoders_named
 
-        first, *others = [one for name in (model, *self.encoders) for one in encoders_named(name)]
+        first, *others = [
+            encoder for name in (model, *self.encoders) for encoder in encoders_named(name)
+        ]
         return first, replace(self, encoders=tuple(others))
 
 

@@ -1,4 +1,4 @@
-"""Dense predictions over images beside the truth, as vectors over the image."""
+"""Dense predictions beside the truth, as vector graphics over the image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..runs import StudyRun
 
 GAP, LABEL, COLUMNS = 14.0, 24.0, 4
 _FEW = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
-"""Okabe and Ito's; not the page's own: what lies below is the image, in the dark as well."""
+"""Okabe and Ito's palette, not the page's: what lies below is the image, in dark mode too."""
 
 _CODE = """# In the folder of the report.
 import matplotlib.pyplot as plt

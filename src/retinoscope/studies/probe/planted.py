@@ -1,4 +1,4 @@
-"""Probes of the encoders whose mechanism is known."""
+"""Probes of the planted encoders, whose mechanism is known."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ if TYPE_CHECKING:
     from ...engine import VLM
 
 LAYER = "projector"
-"""What the decoder receives: the mechanism is planted in the vision side."""
+"""What the decoder receives: the mechanism is planted on the vision side."""
 TIMES = 10
-"""So many times as many images as other studies need: probes are trained first."""
+"""Factor on the number of images that other studies need, because probes must be trained."""
 PLANTED_TASKS = ("name", "present", "semantic", "foreground", "relation")
 
 
 def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
-    """Each axis as a share of the way from the constant answer to the best that is possible.
+    """Each axis as a share of the way from the constant answer to the best possible one.
 
-    The best is 1 where masks are given, and elsewhere what one answer per location can reach.
+    The best is 1 where masks are given; elsewhere it is what one answer per location can reach.
     """
     study = Probe(
         vlm, samples, tasks=PLANTED_TASKS, layers=(LAYER,), seeds=1, controls=False, n_examples=0
     )
-    found = {(row["task"], row["measure"]): row for row in summary_of(study)}
+    rows = {(row["task"], row["measure"]): row for row in summary_of(study)}
     return {
-        title: _gained(found.get(key))
+        title: _gained(rows.get(key))
         for title, key in {
             "names in the image, from the mean of its locations (mAP)": ("present", "map"),
             "names of objects, their masks given": ("name", "class_accuracy"),

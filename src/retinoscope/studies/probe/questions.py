@@ -1,4 +1,4 @@
-"""Which tasks the data can ask, with which classes, and what is left out."""
+"""Determines the tasks that the data can ask, their classes, and what is left out."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ def questions_of(
     classes: Sequence[str] | None,
     most: int,
 ) -> Questions:
-    """What the data can ask of `tasks`.
+    """The questions among `tasks` that the data can ask.
 
     Raises:
-        InputError: no object that can be asked about, or a name outside the class list.
+        InputError: no object can be asked about, or a name is outside the class list.
     """
     names = {i: Counter(item.name for item in t.items) for i, t in data.truths.items()}
     kept, left = usable_classes("name", names, splits, classes, most)
@@ -54,13 +54,13 @@ def questions_of(
             "expected objects with names in the training, validation and test images, got none "
             f"that can be asked about ({why}): give data with objects, or more of them"
         )
-    found = list(left) + data.left_out
+    left_out = list(left) + data.left_out
     labelled: dict[str, Labelled] = {}
     dense: dict[str, tuple[tuple[str, ...], Relabel]] = {}
     index = {name: number for number, name in enumerate(kept)}
     for task in (name for name in TASKS if name in tasks):
         if TASKS[task].scope == "location":
-            asked = _dense(task, data, splits, index, most, found)
+            asked = _dense(task, data, splits, index, most, left_out)
             if asked is not None:
                 dense[task] = asked
             continue
@@ -68,17 +68,17 @@ def questions_of(
             cases, missing = label_images(data.truths, splits, kept)
         else:
             cases, missing = label_objects(task, data.truths, splits, kept)
-        # Names that are left out everywhere are listed once.
-        found += [one for one in missing if one not in found]
+        # Names that are left out of every task are listed once.
+        left_out += [entry for entry in missing if entry not in left_out]
         if cases is not None:
             labelled[task] = cases
     asked_tasks = tuple(task for task in TASKS if task in labelled or task in dense)
     if not asked_tasks:
         raise InputError(
             f"expected data that can ask at least one of {', '.join(tasks)}, got none: "
-            + "; ".join(f"{one.task}: {one.why}" for one in found[-3:])
+            + "; ".join(f"{entry.task}: {entry.why}" for entry in left_out[-3:])
         )
-    return Questions(asked_tasks, labelled, dense, tuple(found))
+    return Questions(asked_tasks, labelled, dense, tuple(left_out))
 
 
 def _dense(
@@ -99,7 +99,9 @@ def _dense(
             return None
         places = {name: number for number, name in enumerate(kept)}
         return (BACKGROUND, *kept), part_cells(data.truths, places)
-    if not any(one.objects.label.any() for on in data.located.values() for one in on.values()):
+    if not any(
+        located.objects.label.any() for on in data.located.values() for located in on.values()
+    ):
         left.append(LeftOut(task, "all", "no object has an outline", 0))
         return None
     return (BACKGROUND, "object"), foreground_cells

@@ -1,7 +1,7 @@
-"""Reading the data set: its truth on every grid, and the images while they fit.
+"""Reads the data set: its truth on every grid, and the images as far as they fit in memory.
 
-Where the locations of an image lie depends on its size only, so that an encoder is asked once a
-size, and the pixels of masks need not be held.
+Where the locations of an image lie depends only on its size, so an encoder is asked once per size,
+and the pixels of masks need not be kept.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .labels import LeftOut
 from .truth import Located, Truth, first_of_each, locate, truth_of
 
 _KEPT_BYTES = 1 << 30
-"""Images are held in memory up to this many bytes of pixels, and read again beyond."""
+"""Images are kept in memory up to this many bytes of pixels; the others are read again."""
 
 
 @dataclass(frozen=True, eq=False)
 class Images(Sequence[Image.Image]):
-    """The images that are used, in the order of the data.
+    """The images used, in the order of the data.
 
     Attributes:
-        places: number of each among the samples.
+        places: index of each among the samples.
     """
 
     samples: Sequence[Sample]
@@ -52,12 +52,12 @@ class Images(Sequence[Image.Image]):
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a data set holds.
+    """A data set's images and truths.
 
     Attributes:
-        truths: of the images that are used, by their number in `images`.
-        located: name of the encoder -> the same on its grid; encoders with one grid share it.
-        boxes: name of the encoder -> size of an image -> its locations, in pixels.
+        truths: image number in `images` -> its truth.
+        located: encoder -> image number -> its truth on the grid; encoders with one grid share it.
+        boxes: encoder -> image size -> boxes of the locations, in pixels.
         left_out: images that are not used.
     """
 
@@ -69,15 +69,15 @@ class Data:
 
 
 Boxes = Callable[[Image.Image], Float[np.ndarray, "n 4"]]
-"""Where the locations of an image lie."""
+"""Gives the boxes of an image's locations."""
 
 
 def read_data(readable: Readable, encoders: Mapping[str, Boxes]) -> Data:
     """Reads all samples once.
 
     Raises:
-        InputError: two samples have one name.
-        StudyError: a sample is not what it was when the run was started.
+        InputError: two samples have the same name.
+        StudyError: a sample has changed since the run was started.
     """
     truths: dict[int, Truth] = {}
     located: dict[int, dict[str, Located]] = {}
@@ -89,15 +89,15 @@ def read_data(readable: Readable, encoders: Mapping[str, Boxes]) -> Data:
         for name, boxes_of in encoders.items():
             if truth.size not in boxes[name]:
                 boxes[name][truth.size] = boxes_of(sample.image)
-        own = {name: boxes[name][truth.size] for name in encoders}
-        on = {one.tobytes(): locate(truth, maps, one) for one in own.values()}
+        of_encoder = {name: boxes[name][truth.size] for name in encoders}
+        on = {box.tobytes(): locate(truth, maps, box) for box in of_encoder.values()}
         truths[place] = truth
-        located[place] = {name: on[one.tobytes()] for name, one in own.items()}
+        located[place] = {name: on[box.tobytes()] for name, box in of_encoder.items()}
         size += np.asarray(sample.image).nbytes
         if size <= _KEPT_BYTES:
             held[place] = sample.image
     places = first_of_each(truths)
-    twice = len(truths) - len(places)
+    n_repeated = len(truths) - len(places)
     return Data(
         Images(readable.samples, places, held),
         {number: truths[place] for number, place in enumerate(places)},
@@ -106,5 +106,7 @@ def read_data(readable: Readable, encoders: Mapping[str, Boxes]) -> Data:
             for name in encoders
         },
         boxes,
-        [LeftOut("all", "images", "show what another image shows", twice)] if twice else [],
+        [LeftOut("all", "images", "show what another image shows", n_repeated)]
+        if n_repeated
+        else [],
     )

@@ -1,4 +1,4 @@
-"""What a probe answered, as rows: one an image and kind of count."""
+"""The answers of a probe as rows: one per image and kind of content."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from jaxtyping import Bool, Float, Int
 from ...store import Value
 
 COUNTS, SCORES = "counts", "scores"
-"""What a row holds: counts of one answer a case, or scores of each class."""
+"""Content of a row: counts of right, predicted and true cases, or scores of each class."""
 
 Row = dict[str, Value]
 Rows = Sequence[tuple[int, Row]]
-"""Place of the image in the test split, and the row."""
+"""(Index of the image in the test split, row)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one probe said of the test images.
+    """A probe's answers on the test images.
 
     Attributes:
-        rows: none where the answer is undefined.
-        strength: of the penalty that was chosen (C, or the weight decay of the small head).
-        val: the deciding measure on the validation split.
-        said: (n,) class at each location of the test images, where the task is dense.
+        rows: empty where the answer is undefined.
+        strength: of the selected penalty (C, or the weight decay of the small head).
+        val: the selection measure on the validation split.
+        said: (n,) class at each location of the test images, for dense tasks.
     """
 
     rows: Rows
@@ -41,12 +41,12 @@ class Answer:
 
 
 def count_rows(counts: Int[np.ndarray, "image label 3"]) -> Rows:
-    """Images with something to answer; classes that are neither there nor said are left out."""
+    """Rows of the images that have cases; classes neither there nor predicted are left out."""
     rows: list[tuple[int, Row]] = []
-    for image, own in enumerate(counts):
-        classes = np.flatnonzero(own.any(1))
+    for image, counts_of_image in enumerate(counts):
+        classes = np.flatnonzero(counts_of_image.any(1))
         if len(classes):
-            right, said, there = own[classes].T
+            right, predicted, there = counts_of_image[classes].T
             rows.append(
                 (
                     image,
@@ -54,7 +54,7 @@ def count_rows(counts: Int[np.ndarray, "image label 3"]) -> Rows:
                         "content": COUNTS,
                         "classes": classes.tolist(),
                         "right": right.tolist(),
-                        "said": said.tolist(),
+                        "said": predicted.tolist(),
                         "there": there.tolist(),
                     },
                 )
@@ -67,23 +67,23 @@ def score_rows(
     there: Bool[np.ndarray, "n label"],
     place: Int[np.ndarray, " n"],
 ) -> Rows:
-    """One image a case: the score of each class, and whether it is there."""
+    """One image per case: the score of each class, and whether it is there."""
     return [
         (
             int(image),
             {
                 "content": SCORES,
-                "classes": list(range(len(own))),
-                "scores": [float(value) for value in own],
-                "there": [int(value) for value in real],
+                "classes": list(range(len(of_classes))),
+                "scores": [float(value) for value in of_classes],
+                "there": [int(value) for value in present],
             },
         )
-        for image, own, real in zip(place, scores, there, strict=True)
+        for image, of_classes, present in zip(place, scores, there, strict=True)
     ]
 
 
 def ratio_rows(measure: str, pairs: Sequence[tuple[float, float]]) -> Rows:
-    """A numerator and a denominator an image, those with nothing below left out."""
+    """A numerator and a denominator per image, without images whose denominator is 0."""
     return [
         (image, {"content": measure, "top": float(top), "bottom": float(bottom)})
         for image, (top, bottom) in enumerate(pairs)

@@ -1,8 +1,8 @@
-"""From counts per image to a measure, once and over resampled images.
+"""From counts per image to a measure, on all images and on resamples of them.
 
 A measure is a function of sums over images, so that a resample is a product with a matrix of
-weights. The same seed draws the same images for every encoder, layer and probe seed: differences of
-draws are paired.
+weights. One seed draws the same images for every encoder, layer and probe seed, which pairs the
+differences of draws.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ Draws = Float[np.ndarray, " draw"]
 def class_means(
     right: Float[np.ndarray, "draw label"], whole: Float[np.ndarray, "draw label"]
 ) -> Draws:
-    """Mean over classes of right / whole, those with nothing in `whole` left out; NaN for none."""
-    there = whole > 0
-    share = np.divide(right, whole, out=np.zeros(right.shape), where=there)
-    n = there.sum(-1)
+    """Mean of right / whole over classes with anything in `whole`; NaN if there is none."""
+    present = whole > 0
+    share = np.divide(right, whole, out=np.zeros(right.shape), where=present)
+    n = present.sum(-1)
     return np.where(n > 0, share.sum(-1) / np.maximum(n, 1), np.nan)
 
 
 def class_accuracy(sums: Float[np.ndarray, "draw label 3"]) -> Draws:
-    """Mean over classes that are there of the share answered right."""
+    """Share answered right, averaged over the classes that occur."""
     return class_means(sums[..., 0], sums[..., 2])
 
 
@@ -41,12 +41,12 @@ def accuracy(sums: Float[np.ndarray, "draw label 3"]) -> Draws:
 
 
 def miou(sums: Float[np.ndarray, "draw label 3"]) -> Draws:
-    """Mean over classes that are there or predicted of intersection over union."""
+    """Intersection over union, averaged over the classes that occur or are predicted."""
     return class_means(sums[..., 0], sums[..., 1] + sums[..., 2] - sums[..., 0])
 
 
 def iou(sums: Float[np.ndarray, "draw label 3"]) -> Draws:
-    """Of the last class alone."""
+    """Intersection over union of the last class."""
     return miou(sums[..., -1:, :])
 
 
@@ -67,24 +67,24 @@ OF_SUMS: dict[str, Callable[[np.ndarray], Draws]] = {
 
 
 def one_of(
-    said: Int[np.ndarray, " n"],
+    predicted: Int[np.ndarray, " n"],
     label: Int[np.ndarray, " n"],
     image: Int[np.ndarray, " n"],
     n_images: int,
     n_classes: int,
 ) -> Int[np.ndarray, "image label 3"]:
-    """Cases that are right, said and there, by image and class.
+    """Numbers of cases that are right, predicted and there, by image and class.
 
     Args:
-        image: place of each case's image among `n_images`.
+        image: index of each case's image among `n_images`.
     """
-    shape, right = (n_images, n_classes), said == label
-    found = (
+    shape, right = (n_images, n_classes), predicted == label
+    counts = (
         tally(shape, image[right], label[right]),
-        tally(shape, image, said),
+        tally(shape, image, predicted),
         tally(shape, image, label),
     )
-    return np.stack(found, -1)
+    return np.stack(counts, -1)
 
 
 def average_precision(
@@ -92,15 +92,15 @@ def average_precision(
     there: Float[np.ndarray, "n label"],
     weights: Float[np.ndarray, "draw n"],
 ) -> Draws:
-    """Mean over classes of the average precision, as scikit-learn's with sample weights.
+    """Average precision averaged over classes, as scikit-learn's with sample weights.
 
-    Classes without a positive in a draw are left out of it.
+    A draw leaves out the classes that have no positives in it.
     """
     total = np.zeros(len(weights))
     n = np.zeros(len(weights), np.int64)
     for score, positive in zip(scores.T, there.T, strict=True):
         order = np.argsort(-score, kind="stable")
-        # Equal scores are one threshold.
+        # Equal scores share one threshold.
         ends = np.flatnonzero(np.r_[np.diff(score[order]) != 0, True])
         drawn = weights[:, order]
         hits = np.cumsum(drawn * positive[order], 1)[:, ends]
@@ -108,14 +108,14 @@ def average_precision(
         precision = np.divide(hits, taken, out=np.zeros_like(hits), where=taken > 0)
         positives = hits[:, -1]
         gained = np.diff(hits, axis=1, prepend=0.0)
-        found = (precision * gained).sum(1) / np.where(positives > 0, positives, 1)
-        total += np.where(positives > 0, found, 0.0)
+        score_of_class = (precision * gained).sum(1) / np.where(positives > 0, positives, 1)
+        total += np.where(positives > 0, score_of_class, 0.0)
         n += positives > 0
     return np.where(n > 0, total / np.maximum(n, 1), np.nan)
 
 
 def weights_of(n_images: int) -> Float[np.ndarray, "draw image"]:
-    """First the images themselves, then how often each is drawn in each resample."""
+    """A row of ones for the images themselves, then the count of each image per resample."""
     drawn = np.concatenate(list(resample_weights(n_images, RESAMPLES, 0)))
     return np.concatenate([np.ones((1, n_images)), drawn])
 
@@ -124,17 +124,17 @@ def interval_of(draws: Draws, n: int, n_images: int, share: bool = True) -> Inte
     """Value and percentile interval; the first draw is the value itself.
 
     Args:
-        n: items behind it.
-        share: whether 0 and 1 are its ends. There every resample agrees, and the interval is
-            Wilson's with the number of images as sample size.
+        n: number of items behind it.
+        share: whether the value lies between 0 and 1. At either end all resamples agree, and the
+            interval is Wilson's with the number of images as sample size.
     """
     method = f"bootstrap over images, {RESAMPLES} resamples, seed 0"
-    value, found = float(draws[0]), draws[1:][np.isfinite(draws[1:])]
-    if not np.isfinite(value) or not len(found):
+    value, resampled = float(draws[0]), draws[1:][np.isfinite(draws[1:])]
+    if not np.isfinite(value) or not len(resampled):
         nan = float("nan")
         return Interval(nan, nan, nan, n, n_images, 0.95, method, "nothing to score")
     if share and value in (0.0, 1.0):
         edge = wilson(n_images if value else 0, n_images)
         return Interval(value, edge.low, edge.high, n, n_images, 0.95, "Wilson over images")
-    low, high = np.quantile(found, [0.025, 0.975])
+    low, high = np.quantile(resampled, [0.025, 0.975])
     return Interval(value, float(low), float(high), n, n_images, 0.95, method)

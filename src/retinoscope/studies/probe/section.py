@@ -39,11 +39,11 @@ _AXES = {
     "position": "control of position",
 }
 _SHOWN = 40
-"""Rows of what was left out on the page; the CSV file has all."""
+"""Rows of left-out items on the page; the CSV file has all."""
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The first run in full; further ones as tables."""
+    """The first run in full, further ones as tables."""
     main = runs[0]
     measures = [(task, one.measures[0], task) for task, one in PROBE_TASKS.items()]
     figures = (
@@ -72,14 +72,14 @@ def section(runs: Sequence[StudyRun]) -> Section:
 
 
 def _best(run: StudyRun, task: tuple[str, str]) -> Record | None:
-    """The layer of the first encoder that the validation images choose."""
+    """The layer of the first encoder that the validation images select."""
     rows = pick(run.summary, task=task[0], measure=task[1], kind="encoder")
-    own = [row for row in rows if row["encoder"] == rows[0]["encoder"]]
-    return max(own, key=lambda row: number(row, "val") or 0.0, default=None)
+    of_first = [row for row in rows if row["encoder"] == rows[0]["encoder"]]
+    return max(of_first, key=lambda row: number(row, "val") or 0.0, default=None)
 
 
 def _sentences(run: StudyRun) -> list[str]:
-    found = _verdicts(run)
+    sentences = _verdicts(run)
     for task, measure, what in (
         (*SEMANTICS, "the name of an object, given its mask"),
         ("present", "map", "the names in an image, from the mean of its locations"),
@@ -93,7 +93,7 @@ def _sentences(run: StudyRun) -> list[str]:
             continue
         text = f"{row['encoder']}, {what}: {percent_interval(x)} ({_SHORT[measure]}) from "
         text += f"{row['layer']}"
-        told = [
+        parts = [
             f"{label} {percent(value)}"
             for name, label in (
                 ("constant", "constant answer"),
@@ -105,9 +105,9 @@ def _sentences(run: StudyRun) -> list[str]:
         ]
         untrained = _untrained(run, row)
         if untrained is not None:
-            told.append(f"random weights {percent_interval(untrained)}")
-        found.append(text + (f"; {', '.join(told)}." if told else "."))
-    return found
+            parts.append(f"random weights {percent_interval(untrained)}")
+        sentences.append(text + (f"; {', '.join(parts)}." if parts else "."))
+    return sentences
 
 
 _SHORT = {
@@ -120,7 +120,7 @@ _SHORT = {
 
 
 def _untrained(run: StudyRun, row: Record) -> Interval | None:
-    """The same task from random weights, at the best of their layers."""
+    """The same task on random weights, at the best of their layers."""
     rows = pick(
         run.summary,
         task=row["task"],
@@ -128,15 +128,15 @@ def _untrained(run: StudyRun, row: Record) -> Interval | None:
         kind="untrained",
         of=row["encoder"],
     )
-    found = [x for row in rows if (x := interval(row, "value"))]
-    return max(found, key=lambda x: x.value, default=None)
+    values = [x for row in rows if (x := interval(row, "value"))]
+    return max(values, key=lambda x: x.value, default=None)
 
 
 def _own_pairs(run: StudyRun, task: tuple[str, str]) -> list[Record]:
-    """The pairs of encoders, without their baselines."""
-    own = {str(row["encoder"]) for row in pick(groups_of(run), kind="encoder")}
+    """Pairs of encoders, without baselines."""
+    encoders = {str(row["encoder"]) for row in pick(groups_of(run), kind="encoder")}
     rows = pick(run.extra("comparison"), task=task[0], measure=task[1])
-    return [row for row in rows if {row["a"], row["b"]} <= own]
+    return [row for row in rows if {row["a"], row["b"]} <= encoders]
 
 
 def _apart(rows: Sequence[Record]) -> list[Record]:
@@ -144,28 +144,28 @@ def _apart(rows: Sequence[Record]) -> list[Record]:
 
 
 def _from_the_best(rows: Sequence[Record]) -> list[tuple[str, float]]:
-    """Encoders with their values, the highest first."""
+    """Encoders and their values, highest first."""
     values = {str(row[side]): number(row, f"{side}_value") for row in rows for side in ("a", "b")}
     known = [(name, value) for name, value in values.items() if value is not None]
     return sorted(known, key=lambda pair: -pair[1])
 
 
 def _verdicts(run: StudyRun) -> list[str]:
-    """Of encoders that were compared: what is told apart, and what is not."""
-    found: list[str] = []
+    """For compared encoders: how many pairs differ, and their order."""
+    sentences: list[str] = []
     for task, axis in ((SEMANTICS, "names"), (LOCALISATION, "places")):
         rows = _own_pairs(run, task)
         if rows:
             best = [f"{name} {percent(value)}" for name, value in _from_the_best(rows)]
-            found.append(
+            sentences.append(
                 f"Of {len(rows)} pairs of encoders, {len(_apart(rows))} differ in {axis} "
                 f"({task[0]}); from the highest: {listing(best)}."
             )
-    return found
+    return sentences
 
 
 def probe_finding(run: StudyRun) -> Finding | None:
-    """Of several encoders whether they differ, of one whether training tells it what is where."""
+    """For several encoders, whether they differ; for one, whether training taught what is where."""
     if (compared := _compared(run)) is not None:
         return compared
     name, place = _best(run, SEMANTICS), _best(run, LOCALISATION)
@@ -202,7 +202,7 @@ def _is_untrained(run: StudyRun, encoder: object) -> bool:
 
 
 def _compared(run: StudyRun) -> Finding | None:
-    """Several encoders: whether the highest and the lowest differ on each axis."""
+    """For several encoders, whether the highest and the lowest differ on each axis."""
     names, places = _own_pairs(run, SEMANTICS), _own_pairs(run, LOCALISATION)
     best, where = _from_the_best(names), _from_the_best(places)
     if not best or not where:
@@ -288,12 +288,12 @@ def _layers_table(run: StudyRun) -> Table:
 
 
 def _pairs_table(run: StudyRun) -> Table | None:
-    found = run.extra("comparison")
-    if not found:
+    comparisons = run.extra("comparison")
+    if not comparisons:
         return None
     main = {(task, one.measures[0]) for task, one in PROBE_TASKS.items()}
     rows = []
-    for row in found:
+    for row in comparisons:
         difference = interval(row, "difference")
         if (row["task"], row["measure"]) in main and difference is not None:
             rows.append(
@@ -325,7 +325,7 @@ def _pairs_table(run: StudyRun) -> Table | None:
             Column("images"),
         ),
         tuple(rows),
-        tuple(found),
+        tuple(comparisons),
         folded=len(rows) > 24,
     )
 
@@ -336,33 +336,35 @@ def _facts(run: StudyRun) -> dict:
 
 
 def _left_out(run: StudyRun) -> Table | None:
-    found = _facts(run).get("left_out") or []
-    if not found:
+    left_out = _facts(run).get("left_out") or []
+    if not left_out:
         return None
     keys = ("task", "what", "why", "n")
     return Table(
         file_name("probe", run.label, "left-out"),
         f"{run.label}: what was left out of all averages, and why.",
         (*(Column(name, numeric=False) for name in keys[:3]), Column("cases")),
-        tuple(tuple(str(one[key]) for key in keys) for one in found[:_SHOWN]),
-        tuple(found),
+        tuple(tuple(str(entry[key]) for key in keys) for entry in left_out[:_SHOWN]),
+        tuple(left_out),
         folded=True,
     )
 
 
 def _untouched(run: StudyRun) -> Table | None:
-    found = [one for one in _facts(run).get("encoders") or [] if one["kind"] != "pixels"]
-    if not found:
+    encoders = [
+        encoder for encoder in _facts(run).get("encoders") or [] if encoder["kind"] != "pixels"
+    ]
+    if not encoders:
         return None
     rows = [
         {
-            "encoder": one["name"],
-            "parameters": one["n_parameters"],
-            "before": one["checksum"]["before"],
-            "after": one["checksum"]["after"],
-            "same": one["checksum"]["before"] == one["checksum"]["after"],
+            "encoder": encoder["name"],
+            "parameters": encoder["n_parameters"],
+            "before": encoder["checksum"]["before"],
+            "after": encoder["checksum"]["after"],
+            "same": encoder["checksum"]["before"] == encoder["checksum"]["after"],
         }
-        for one in found
+        for encoder in encoders
     ]
     return Table(
         file_name("probe", run.label, "checksums"),

@@ -1,4 +1,4 @@
-"""What all probes of a run share, and the answer of each."""
+"""The state that all probes of a run share, and the fitting of each."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from .units import ProbeUnit, said_at
 
 @dataclass(frozen=True, eq=False)
 class Setup:
-    """What is probed, on which grids, and from which features.
+    """The sources, grids and features of a run.
 
     Attributes:
         left_out: what cannot be asked or compared, and why.
-        checksums: of all parameters of each source, before they were probed.
+        checksums: of all parameters of each source, before probing.
     """
 
     sources: Mapping[str, Source]
@@ -39,7 +39,7 @@ class Setup:
     checksums: Mapping[str, str]
 
     def outcome(self, unit: ProbeUnit) -> Outcome:
-        """Fits one probe, and scores its answers; no rows where the data cannot ask its task."""
+        """Fits and scores one probe; has no rows where the data cannot ask its task."""
         if unit.task not in self.grids.questions.tasks:
             return Outcome(str(unit), [], [])
         answer = self._answer(unit) if unit.source else self._constant(unit)
@@ -98,7 +98,7 @@ class Setup:
         return rows
 
     def _tested(self, unit: ProbeUnit) -> list[int]:
-        """The images that the probe is scored on."""
+        """The images on which the probe is scored."""
         if TASKS[unit.task].scope != "location":
             return self.grids.splits[0].test.tolist()
         encoder = self.sources[unit.source].of if unit.source else next(iter(self.sources))

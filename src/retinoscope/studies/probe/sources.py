@@ -1,4 +1,4 @@
-"""What is probed: encoders, and the baselines beside them."""
+"""The probed sources: encoders, and their baselines."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Kind = Literal["encoder", "untrained", "pixels"]
 
 PIXELS = "pixels"
 SIDE = 6
-"""Raw patches are brought to this many pixels a side; its square times 3 are their dimensions."""
+"""Raw patches are resized to this many pixels a side; its square times 3 are their dimensions."""
 _FEW = 3
-"""Layers of a tower, and of a decoder, that are probed by default."""
+"""Number of layers of each part that are probed by default."""
 
 
 class Layer(Protocol):
-    """The features of one layer, by the number of the image."""
+    """The features of one layer, by image number."""
 
     def __getitem__(self, image: int, /) -> Float[np.ndarray, "n d"]: ...
 
@@ -40,9 +40,9 @@ class Source:
     """Something whose layers are probed.
 
     Attributes:
-        name: as it stands in tables.
-        of: the encoder that a baseline belongs to, by name; its own name for an encoder.
-        layers: those that are probed, from the image on.
+        name: as shown in tables.
+        of: name of the encoder that a baseline belongs to; an encoder's own name.
+        layers: those that are probed, starting at the image.
     """
 
     name: str
@@ -59,18 +59,18 @@ class Source:
 
     @property
     def run_columns(self) -> Record:
-        """Which training run an encoder is; nothing of a baseline."""
+        """The training run of an encoder; empty for a baseline."""
         return run_columns(self.encoder) if self.kind == "encoder" else {}
 
     def boxes(self, image: Image.Image) -> Float[np.ndarray, "n 4"]:
-        """Where the locations of an image lie."""
+        """Boxes of an image's locations."""
         layer = next((name for name in self.layers if name in self.encoder.layers), None)
         return self.encoder.features(image, [layer or self.encoder.layers[0]]).boxes
 
 
 @dataclass(frozen=True, eq=False)
 class CachedLayer:
-    """One layer of features that lie on disk."""
+    """One layer of the cached features."""
 
     features: CachedFeatures
     name: str
@@ -101,7 +101,7 @@ def raw_patches(
 ) -> Float[np.ndarray, "n d"]:
     """Each location's pixels averaged to `side` x `side`, three channels from 0 to 1."""
     rgb = image.convert("RGB")
-    found = np.zeros((len(boxes), side * side * 3), np.float32)
+    patches = np.zeros((len(boxes), side * side * 3), np.float32)
     for number, box in enumerate(boxes):
         if np.isfinite(box).all():
             edge = (
@@ -112,12 +112,12 @@ def raw_patches(
             )
             if edge[2] - edge[0] > 0 and edge[3] - edge[1] > 0:
                 small = rgb.resize((side, side), Image.Resampling.BOX, box=edge)
-                found[number] = np.asarray(small, np.float32).ravel() / 255
-    return found
+                patches[number] = np.asarray(small, np.float32).ravel() / 255
+    return patches
 
 
 def short_name(name: str) -> str:
-    """Of a path its last part; of a Hub id all of it; of the comparison's encoders no folder."""
+    """The last part of a path, all of a Hub id; encoders of the comparison lose their folder."""
     if name.startswith(SMALL):
         return name.removeprefix(SMALL).partition("@")[0]
     return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
@@ -126,7 +126,8 @@ def short_name(name: str) -> str:
 def default_layers(parts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     """The first, the middle and the last layer of each part of an encoder.
 
-    A decoder receives what the projector gives: where there is one, only the middle and the last.
+    The decoder's input is the projector's output: behind a projector, only its middle and last
+    layer.
     """
     kept: list[str] = []
     for part, names in parts.items():
@@ -145,33 +146,33 @@ def last_layers(source: Source) -> tuple[str, ...]:
 
 
 def sources_of(models: Sequence[Any], layers: Sequence[str] | None) -> tuple[Source, ...]:
-    """The encoders of some models, each with the layers that are probed.
+    """The encoders of these models, each with its probed layers.
 
     Args:
-        layers: names, wherever an encoder has them; by default `default_layers`.
+        layers: layer names, used wherever an encoder has them; by default `default_layers`.
 
     Raises:
-        InputError: one encoder twice, or a layer that none has.
-        CapabilityError: a model whose locations stand for nothing by themselves.
+        InputError: an encoder is given twice, or no encoder has a layer.
+        CapabilityError: the locations of a model have no meaning of their own.
     """
-    found: dict[str, Source] = {}
+    sources: dict[str, Source] = {}
     known: dict[str, None] = {}
     for model in models:
         encoder = _encoder_of(model)
         name = short_name(encoder.name)
-        if name in found:
+        if name in sources:
             raise InputError(f"expected different encoders, got {name!r} twice")
         known |= dict.fromkeys(encoder.layers)
         chosen = (
             default_layers(encoder.parts)
             if layers is None
-            else tuple(one for one in encoder.layers if one in layers)
+            else tuple(layer for layer in encoder.layers if layer in layers)
         )
-        found[name] = Source(name, "encoder", name, chosen, encoder)
+        sources[name] = Source(name, "encoder", name, chosen, encoder)
     missing = sorted(set(layers or ()) - set(known))
     if missing:
         raise InputError(f"expected layers of {', '.join(known)}, got {missing[0]!r}")
-    return tuple(found.values())
+    return tuple(sources.values())
 
 
 def _encoder_of(model: Any) -> Encoder:
@@ -186,8 +187,8 @@ def _encoder_of(model: Any) -> Encoder:
 def baselines_of(
     sources: Sequence[Source], seed: int
 ) -> tuple[tuple[Source, ...], tuple[LeftOut, ...]]:
-    """The encoders with random weights, and raw pixels; and what could not be made."""
-    found: list[Source] = []
+    """Encoders with random weights, and raw pixels; and those that could not be made."""
+    baselines: list[Source] = []
     left: list[LeftOut] = []
     for source in sources:
         name = f"{source.name}, untrained"
@@ -197,14 +198,14 @@ def baselines_of(
             left.append(LeftOut("all", name, str(error), 1))
             continue
         if fresh.fingerprint != source.fingerprint:
-            found.append(Source(name, "untrained", source.name, last_layers(source), fresh))
+            baselines.append(Source(name, "untrained", source.name, last_layers(source), fresh))
     first = sources[0]
-    found.append(Source(PIXELS, "pixels", first.name, (PIXELS,), first.encoder))
-    return tuple(found), tuple(left)
+    baselines.append(Source(PIXELS, "pixels", first.name, (PIXELS,), first.encoder))
+    return tuple(baselines), tuple(left)
 
 
 def checksums_of(sources: Mapping[str, Source]) -> dict[str, str]:
-    """Of all parameters of each source."""
-    known = {id(one.encoder): one.encoder for one in sources.values()}
-    found = {key: encoder.checksum() for key, encoder in known.items()}
-    return {name: found[id(source.encoder)] for name, source in sources.items()}
+    """Checksum of all parameters of each source."""
+    known = {id(source.encoder): source.encoder for source in sources.values()}
+    checksums = {key: encoder.checksum() for key, encoder in known.items()}
+    return {name: checksums[id(source.encoder)] for name, source in sources.items()}

@@ -1,4 +1,4 @@
-"""Which images train, which choose and which are scored; the three never share an image."""
+"""Divides the images into train, validation and test, which never share an image."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from ...errors import InputError
 
 SHARE = 0.2
-"""Of the images for the test, and of the rest for validation."""
+"""Share of all images for the test split, and of the rest for validation."""
 _LEAST = 10
 
 
@@ -30,10 +30,10 @@ class Split:
 
 
 def splits_of(usable: Sequence[int], n_seeds: int, seed: int) -> tuple[Split, ...]:
-    """One split a probe seed. All have the same test images, so that what is scored is paired.
+    """One split per probe seed. All have the same test images, which pairs their scores.
 
     Args:
-        usable: numbers of the images that can be used.
+        usable: numbers of the usable images.
 
     Raises:
         InputError: too few images, or no seeds.
@@ -50,8 +50,8 @@ def splits_of(usable: Sequence[int], n_seeds: int, seed: int) -> tuple[Split, ..
     n_test = max(2, round(SHARE * len(images)))
     test, rest = order[:n_test], order[n_test:]
     n_val = max(2, round(SHARE * len(rest)))
-    found = []
+    splits = []
     for number in range(n_seeds):
         mixed = np.random.default_rng([seed, 1, number]).permutation(rest)
-        found.append(Split(np.sort(mixed[n_val:]), np.sort(mixed[:n_val]), np.sort(test)))
-    return tuple(found)
+        splits.append(Split(np.sort(mixed[n_val:]), np.sort(mixed[:n_val]), np.sort(test)))
+    return tuple(splits)

@@ -1,8 +1,8 @@
-"""What is where: frozen layers probed for what is shown and for where it is.
+"""What is where: frozen layers, probed for what is shown and for where it is.
 
-Li et al. 2022, "Localization vs. Semantics" (arXiv 2212.00281), as far as it is known: frozen
-encoders, light heads, tasks that need names and tasks that need places. None of its numbers could
-be verified, and none is given.
+Follows Li et al. 2022, "Localization vs. Semantics" (arXiv 2212.00281), as far as it is known:
+frozen encoders, light heads, tasks that need names and tasks that need places. None of its numbers
+could be verified, and none is given.
 """
 
 from __future__ import annotations
@@ -50,37 +50,37 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Probe(Study[Setup]):
-    """Probes of frozen encoders, on equal terms.
+    """Probes frozen encoders on equal terms.
 
     Every task (`TASKS`) is answered by a light head on one layer: linear, or with one hidden layer
-    for instances. All heads of a task have one size: features that are wider than the narrowest
-    layer are brought to its width by a fixed random matrix. Features are scaled by the training
-    images; the penalty is chosen on the validation images, from the same values everywhere; the
-    test images are scored once. A probe seed divides the other images into training and validation
-    anew and draws locations and first weights; the test images are the same for all.
+    for instances. All heads of a task have one size: features wider than the narrowest layer are
+    brought to its width by a fixed random matrix. Features are scaled by the training images; the
+    penalty is selected on the validation images, from the same values everywhere; the test images
+    are scored once. Each probe seed divides the other images into training and validation anew and
+    draws locations and initial weights; the test images are the same for all.
 
-    Beside each encoder: the same architecture with random weights (the last layer of each part) and
-    the raw pixels of its locations, both with the first probe seed only; the constant answer; the
-    best that one answer per location can reach; control labels (a random label for each kind of
-    case, Hewitt and Liang 2019, arXiv 1909.03368; undefined where all cases get one) and shuffled
-    labels, first seed only. The encoder's parameters are compared before and after.
+    Each encoder has controls: the same architecture with random weights (the last layer of each
+    part) and the raw pixels of its locations, both with the first probe seed only; the constant
+    answer; the best that one answer per location can reach; control labels (a random label for each
+    kind of case, Hewitt and Liang 2019, arXiv 1909.03368; undefined where all cases get the same)
+    and shuffled labels, first seed only. The encoder's parameters are compared before and after.
 
-    Each probe (encoder, layer, task, labels, seed) is written as it is finished.
+    Each probe (encoder, layer, task, labels, seed) is written as soon as it is finished.
 
     Args:
-        vlm: a VLM, a contrastive model or an encoder alone, or what names one.
+        vlm: a VLM, a contrastive model or an encoder, or the name of one.
         encoders: further models, compared on the same samples.
-        tasks: names of `TASKS`; one that the data cannot ask is left out and listed.
-        layers: names, wherever an encoder has them; by default the first, the middle and the last
-            of each of its parts.
+        tasks: names of `TASKS`; those that the data cannot ask are left out and listed.
+        layers: layer names, used wherever an encoder has them; by default the first, the middle and
+            the last of each of its parts.
         seeds: number of probe seeds.
-        classes: names that objects may have; by default those that occur.
-        most_classes: only so many names, the most frequent.
+        classes: names of objects to ask about; by default all that occur.
+        most_classes: keep only this many names, the most frequent ones.
         controls: also the encoder with random weights, raw pixels, control and shuffled labels.
-        locations: at most so many locations train a dense task.
-        dense_images: at most so many test images are scored in dense tasks.
+        locations: limit on the locations that train a dense task.
+        dense_images: limit on the test images scored in dense tasks.
         cache: folder for features; by default in the run directory.
-        precision: in which features are kept.
+        precision: of the stored features.
     """
 
     encoders: tuple[Any, ...] = ()
@@ -126,7 +126,7 @@ class Probe(Study[Setup]):
 
     def _placed(self, out: Path) -> Self:
         placed = replace(self, cache=out / "features") if self.cache is None else self
-        # They are opened once.
+        # Models are opened only once.
         object.__setattr__(placed, "_models", self._models)
         object.__setattr__(placed, "_sources", self._sources)
         return placed
@@ -137,7 +137,7 @@ class Probe(Study[Setup]):
     @cached_property
     def _models(self) -> tuple[Any, ...]:
         opened = [open_subject(model) for model in self._given()]
-        # A VLM goes by its own fingerprint, so that the microscope knows it again.
+        # A VLM keeps its own fingerprint, so that the microscope recognises it.
         return tuple(getattr(model, "vlm", model) for model in opened)
 
     @cached_property
@@ -163,10 +163,12 @@ class Probe(Study[Setup]):
 
     def _parameters(self) -> dict[str, object]:
         names = ("tasks", "seeds", "classes", "most_classes", "controls", "locations")
-        found: dict[str, object] = {name: getattr(self, name) for name in names}
-        found |= {"dense_images": self.dense_images, "precision": self.precision}
-        found["encoders"] = [[one.name, one.fingerprint, one.layers] for one in self._sources]
-        return found
+        parameters: dict[str, object] = {name: getattr(self, name) for name in names}
+        parameters |= {"dense_images": self.dense_images, "precision": self.precision}
+        parameters["encoders"] = [
+            [source.name, source.fingerprint, source.layers] for source in self._sources
+        ]
+        return parameters
 
     def _depends_on(self, index: Any, prints: Sequence[str], data: str) -> object:
         source = self._by_name.get(index.source) if isinstance(index, ProbeUnit) else None
@@ -179,7 +181,7 @@ class Probe(Study[Setup]):
 
     @cached_property
     def _setups(self) -> WeakKeyDictionary[Readable, Setup]:
-        """What finishing a run needs once more, while that run lasts."""
+        """Setups by data; finishing a run needs its setup again."""
         return WeakKeyDictionary()
 
     def _setup(self, readable: Readable) -> Setup:
@@ -199,7 +201,7 @@ class Probe(Study[Setup]):
     def outcomes(
         self, context: Setup, expected: Mapping[Unit, str | None], tell: Tell
     ) -> Generator[tuple[Unit, Outcome], None, None]:
-        """The constant answers, then layer by layer, then the samples that cannot be read."""
+        """First the constant answers, then layer by layer, then the samples that are unreadable."""
         evaluate = super().evaluate
         for layer, group in groupby(expected, _layer_of):
             units = list(group)
@@ -209,22 +211,22 @@ class Probe(Study[Setup]):
             except Exception as error:
                 yield from ((unit, self.failed(str(unit), error)) for unit in units)
                 continue
-            # Side by side they use the cores better than one by one.
+            # In parallel they use the cores better than one by one.
             with _one_thread_each(), ThreadPoolExecutor(_THREADS) as pool:
                 waiting = [pool.submit(evaluate, context, u, expected[u]) for u in units]
                 try:
-                    for unit, one in zip(units, waiting, strict=True):
-                        yield unit, one.result()
+                    for unit, future in zip(units, waiting, strict=True):
+                        yield unit, future.result()
                 finally:
-                    for one in waiting:
-                        one.cancel()
+                    for future in waiting:
+                        future.cancel()
 
     def evaluate(self, context: Setup, unit: Unit, expected: str | None = None) -> Outcome:
         with _one_thread_each():
             return super().evaluate(context, unit, expected)
 
     def _make_ready(self, context: Setup, source: str, layer: str, tell: Tell) -> None:
-        """What the probes of a layer share, made before they run side by side."""
+        """Prepares what the probes of a layer share, before they run in parallel."""
         if source:
             tell(f"{source} {layer}")
             context.layers.gathered(source, layer, tell)
@@ -232,8 +234,8 @@ class Probe(Study[Setup]):
 
     def _evaluate_unit(self, context: Setup, unit: Unit) -> Outcome:
         assert isinstance(unit, ProbeUnit)
-        found = context.outcome(unit)
-        return replace(found, rows=self._full(found.rows))
+        outcome = context.outcome(unit)
+        return replace(outcome, rows=self._full(outcome.rows))
 
     def _rows(
         self, context: Setup, index: int, sample: Sample, keep: bool
@@ -259,11 +261,11 @@ def _layer_of(unit: Unit) -> tuple[str, str] | None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """Heads are fitted with one thread each, which gives the same bits wherever it is done."""
+    """Fits heads with one thread each, so that the bits do not depend on where they run."""
     from threadpoolctl import threadpool_limits  # scikit-learn brings it
 
     with warnings.catch_warnings(), threadpool_limits(1):
-        # Whether it converged is recorded.
+        # `converged` is recorded instead.
         warnings.filterwarnings("ignore", "lbfgs failed to converge")
         yield
 
@@ -271,7 +273,7 @@ def _one_thread_each() -> Iterator[None]:
 def make(
     vlm: Any, samples: Sequence[Sample], options: ProbeOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """The study for these options."""
     return Probe(
         vlm,
         samples,

@@ -1,4 +1,4 @@
-"""What probes read from each layer; encoders against each other; training runs as one encoder."""
+"""Summaries: scores of each layer, encoders against each other, training runs as one encoder."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ SUMMARY = Computed(
 )
 """One record per task, measure, encoder and layer.
 
-`value` is the mean over probe seeds, its interval from images resampled together for all seeds;
-`seed_sd` the standard deviation over seeds. `selectivity` is the value minus that with control
-labels, of the first seed, paired over images. `bound` is the best that one answer per location can
-reach; `constant` the constant answer.
+`value` is the mean over probe seeds, with an interval from resampling images, the same for all
+seeds; `seed_sd` is the standard deviation over seeds. `selectivity` is the value minus that with
+control labels, for the first seed, paired over images. `bound` is the best that one answer per
+location can reach; `constant` is the constant answer.
 """
 EXTRAS = {
     "comparison": Computed(
@@ -69,8 +69,12 @@ EXTRAS = {
         order=_MEASURED | _PLACED,
     ),
 }
-"""Of two encoders, or of an encoder and a baseline of its own, each at its best layer by the
-validation images, the difference: its interval is from images resampled for both together, and from
-training runs; the verdict says "higher" or "lower" only where it excludes 0. And encoders that are
-training runs of one objective as a group: the mean over them, its interval from images and training
-runs resampled together."""
+"""Comparisons of encoders, and groups of training runs.
+
+"comparison": two encoders, or an encoder and one of its baselines, each at the layer that is best
+on the validation images. The interval of the difference comes from resampling images, the same for
+both, and training runs; the verdict is "higher" or "lower" only where the interval excludes 0.
+
+"groups": the mean over the training runs of one objective, with an interval from resampling images
+and training runs together.
+"""

@@ -11,10 +11,10 @@ def tally(
     *places: Int[np.ndarray, " n"],
     count: Int[np.ndarray, " n"] | None = None,
 ) -> Int[np.ndarray, "..."]:
-    """A table of `shape` with how often each place is named, or with the sum of its counts.
+    """A table of `shape` that counts how often each cell is indexed, or sums `count` there.
 
     Args:
-        places: one index an axis; -1 is the last.
+        places: one index array per axis; -1 is the last index.
     """
     code = np.zeros(len(places[0]), np.int64)
     for size, place in zip(shape, places, strict=True):

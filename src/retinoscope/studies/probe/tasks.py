@@ -1,4 +1,4 @@
-"""What is probed: the tasks, the axis that each lies on, and how its answers are scored."""
+"""The probe tasks: the axis that each lies on, and how its answers are scored."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["object", "pair", "image", "location"]
-"""What one answer is about: an object whose mask is given, two of them, an image, a location."""
+"""What an answer is about: an object with its mask, a pair of them, an image, or a location."""
 
 Axis = Literal["semantics", "localisation", "both", "position"]
 
 
 @dataclass(frozen=True)
 class Task:
-    """One question put to the representations of a layer.
+    """One question asked of the representations of a layer.
 
     Attributes:
         scope: what is classified; objects and pairs come with their masks.
-        axis: which of the two axes it lies on; "both" needs both, "position" is a control.
-        measures: how it is scored, the first one decides on the validation split.
+        axis: which of the two axes it belongs to; "both" needs both, "position" is a control.
+        measures: how it is scored; the first one selects on the validation split.
         controlled: whether it also runs with control labels and with shuffled labels.
     """
 
@@ -120,7 +120,7 @@ MEASURES: dict[str, str] = {
     "rest",
     "best_iou": "IoU of each object with the best predicted one (an oracle's choice)",
 }
-"""Measure -> what it is."""
+"""Measure -> its description."""
 
 LEFT, RIGHT, ABOVE, BELOW = "left of", "right of", "above", "below"
 RELATIONS = (LEFT, RIGHT, ABOVE, BELOW)

@@ -1,8 +1,8 @@
-"""What is known of one image, and where it lies on a grid of locations.
+"""The truth about one image, and where it lies on a grid of locations.
 
-Pixels are read once per image. On a grid every pixel belongs to at most one location, so that what
-a map with one answer per location gets right can be counted from tables of (location, object,
-pixels) alone.
+Pixels are read once per image. On a grid every pixel belongs to at most one location, so the number
+of pixels that a map with one answer per location gets right follows from a table of (location,
+object, pixels) alone.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from ...store import fingerprint_array
 from ...tokens import token_map
 
 IGNORED = -1
-"""In a map of objects: pixels of which nothing is known (boxes without an outline, `others`)."""
+"""In a map of objects: pixels about which nothing is known (boxes without outline, `others`)."""
 
 _LEVELS = 3
-"""Steps of each colour channel where colours are told apart coarsely."""
+"""Levels per channel in coarse colours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class Truth:
     Attributes:
         pixels: fingerprint of the image's pixels.
         size: width and height.
-        parts: index of the object and name of each visible part.
+        parts: object index and name of each visible part.
         packed: `instance`, compressed.
     """
 
@@ -57,19 +57,19 @@ class Truth:
 
     @property
     def instance(self) -> Int[np.ndarray, "height width"]:
-        """1 + index of the object on top, 0 background, `IGNORED`."""
+        """1 + index of the topmost object, 0 for background, or `IGNORED`."""
         flat = np.frombuffer(zlib.decompress(self.packed), np.int16)
         return flat.reshape(self.size[::-1])
 
 
 @dataclass(frozen=True, eq=False)
 class Maps:
-    """One image's pixels, needed until it is laid on the grids of locations.
+    """One image's pixels, needed until the image is laid on its grids.
 
     Attributes:
-        instance: (H, W) 1 + index of the object on top, 0 background, `IGNORED`.
-        part: (H, W) 1 + index of the part, 0 none, `IGNORED`.
-        masks: (H, W) of each object, which may overlap.
+        instance: (H, W) 1 + index of the topmost object, 0 for background, or `IGNORED`.
+        part: (H, W) 1 + index of the part, 0 for none, or `IGNORED`.
+        masks: (H, W) of each object; they may overlap.
     """
 
     instance: Int[np.ndarray, "height width"]
@@ -79,10 +79,10 @@ class Maps:
 
 
 def truth_of(sample: Sample) -> tuple[Truth, Maps]:
-    """Reads one sample. Where masks overlap, the smaller object lies on top.
+    """Reads one sample. Where masks overlap, the smaller object is on top.
 
     Raises:
-        InputError: a mask of another size than the image, or without a pixel.
+        InputError: a mask that differs in size from the image, or is empty.
     """
     check_masks(sample)
     rgb = np.asarray(sample.image.convert("RGB"))
@@ -106,15 +106,15 @@ def _maps(sample: Sample, rgb: np.ndarray) -> Maps:
     for number in sorted(range(len(sample.objects)), key=lambda k: -sample.objects[k].area):
         obj = sample.objects[number]
         instance[obj.mask] = IGNORED if obj.boxed else 1 + number
-        # Of an object whose parts are not known, no pixel is known to belong to none.
+        # Unless an object's parts are known, any of its pixels may belong to one.
         part[obj.mask] = 0 if obj.parts else IGNORED
-        for label, one in enumerate(obj.parts, int(first[number])):
-            part[one.mask & obj.mask] = label
+        for label, object_part in enumerate(obj.parts, int(first[number])):
+            part[object_part.mask & obj.mask] = label
     return Maps(instance, part, tuple(obj.mask for obj in sample.objects), rgb)
 
 
 def check_masks(sample: Sample) -> None:
-    """Raises `InputError` for a mask of another size than the image, or without a pixel."""
+    """Raises `InputError` for a mask that differs in size from the image, or is empty."""
     width, height = sample.image.size
     shape = (height, width)
     for obj in sample.objects:
@@ -148,22 +148,24 @@ def _item(obj: Object, rgb: np.ndarray) -> Item:
 
 
 def hue_bins(rgb: Float[np.ndarray, "n 3"]) -> Int[np.ndarray, " n"]:
-    """A coarse bin of each colour (0 to 255), `_LEVELS` steps a channel."""
+    """The coarse bin of each colour (0 to 255), with `_LEVELS` levels per channel."""
     steps = np.minimum((rgb * _LEVELS / 256).astype(np.int64), _LEVELS - 1)
     return steps @ np.array([_LEVELS**2, _LEVELS, 1])
 
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """Pixels by location and label: row k says that location `place[k]` has `count[k]` pixels of
-    `label[k]`. `place` is -1 for pixels that belong to no location."""
+    """Pixel counts by location and label.
+
+    Row k: location `place[k]` (-1: none) has `count[k]` pixels of `label[k]`.
+    """
 
     place: Int[np.ndarray, " row"]
     label: Int[np.ndarray, " row"]
     count: Int[np.ndarray, " row"]
 
     def relabelled(self, labels: Int[np.ndarray, " label"]) -> Cells:
-        """With `labels[label]` in place of each label; rows that become negative are left out."""
+        """Replaces each label by `labels[label]`; rows whose label becomes negative are dropped."""
         label = labels[self.label]
         keep = label >= 0
         return Cells(self.place[keep], label[keep], self.count[keep])
@@ -174,12 +176,12 @@ class Located:
     """An image on a grid of n locations.
 
     Attributes:
-        pixels: (n,) of each location, those included of which nothing is known.
-        regions: pixels of each object's own mask, by index of the object.
-        objects: by 1 + index of the object on top, 0 for background.
+        pixels: (n,) number per location, unknown ones included.
+        regions: pixels of each object's whole mask, by index of the object.
+        objects: by 1 + index of the topmost object, 0 for background.
         parts: by 1 + index of the part, 0 for none.
         hues: (n,) coarse bin of each location's mean colour.
-        centers: (n, 2) x, y of each location in pixels, NaN where it has no place.
+        centers: (n, 2) x, y of each location in pixels, NaN where it is unplaced.
     """
 
     n: int
@@ -192,13 +194,13 @@ class Located:
 
 
 def locate(truth: Truth, maps: Maps, boxes: Float[np.ndarray, "n 4"]) -> Located:
-    """Puts an image's truth on the grid of locations with these boxes.
+    """Lays an image's truth on the grid with these boxes.
 
     Args:
         boxes: x0 y0 x1 y1 in pixels of the original image, NaN where unplaced.
 
     Raises:
-        InputError: no location has a place.
+        InputError: all locations are unplaced.
     """
     boxes = np.asarray(boxes, np.float64)
     owner = token_map(boxes, truth.size)
@@ -241,15 +243,15 @@ def _cells(owner: np.ndarray, labels: np.ndarray) -> Cells:
     owner, labels = owner[known], labels[known]
     width = int(labels.max(initial=0)) + 1
     codes = np.bincount((owner + 1) * width + labels)
-    found = np.flatnonzero(codes)
-    return Cells(found // width - 1, found % width, codes[found])
+    occupied = np.flatnonzero(codes)
+    return Cells(occupied // width - 1, occupied % width, codes[occupied])
 
 
 def first_of_each(truths: Mapping[int, Truth]) -> list[int]:
-    """Numbers of the images that show what no earlier one shows.
+    """Numbers of the images whose pixels no earlier one has.
 
     Raises:
-        InputError: two images have one name.
+        InputError: two images have the same name.
     """
     names: set[str] = set()
     first: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What is fitted and written as a whole: one probe."""
+"""The unit that is fitted and written as a whole: one probe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tasks import TASKS
 
 
 class ProbeUnit(NamedTuple):
-    """One probe; with no source and no layer the constant answer.
+    """One probe; the constant answer has neither source nor layer.
 
     Attributes:
         number: of the probe seed.
@@ -32,19 +32,19 @@ class ProbeUnit(NamedTuple):
 
     @property
     def shown(self) -> bool:
-        """Whether its answers at locations are kept for maps: only the first seed's."""
+        """Whether its answers at locations are kept for maps: only those of the first seed."""
         return self.labels == "true" and not self.number
 
 
 def said_at(source: str, layer: str, task: str) -> str:
-    """The name of the array with what the first probe said at all test locations."""
+    """The name of the array with the first probe's answers at all test locations."""
     return f"said/{slugify(source) or 'encoder'}/{layer}/{task}"
 
 
 def units_of(
     sources: Sequence[Source], tasks: Sequence[str], seeds: int, controls: bool
 ) -> Iterator[ProbeUnit]:
-    """All probes, those of one layer together.
+    """All probes, grouped by layer.
 
     Args:
         controls: also control labels and shuffled labels, with the first seed.

@@ -1,4 +1,4 @@
-"""What can be chosen of image re-prompting; standard library only."""
+"""Options of image re-prompting; standard library only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class RepromptOptions(Intervening):
     """How few visual tokens are enough to answer new questions?
 
     The model describes the image; then, of that context, only the text and the visual tokens that
-    the description attended to most are kept, in each block its own. New questions are answered
-    from these. Beside it as many random tokens, the whole context, and the question on its own.
+    the description attended to most are kept, chosen block by block. New questions are answered
+    from these. Controls are as many random tokens, the whole context, and the question on its own.
 
     For example:
 
@@ -25,9 +25,9 @@ class RepromptOptions(Intervening):
         retinoscope reprompt pocket scenes:100 --shares 0 0.02 0.1 1 --out runs/few
 
     Args:
-        shares: of the visual tokens that are kept, 0 for none; the curve of the report.
-        max_questions: at most so many questions an image.
-        max_new_tokens: longest description.
+        shares: shares of the visual tokens to keep, 0 for none; the curve of the report.
+        max_questions: maximum number of questions per image.
+        max_new_tokens: maximum length of a description.
     """
 
     MODEL: ClassVar[str] = "pocket, planted:NAME, a Hub id, or a folder with a Hugging Face model."

@@ -33,7 +33,7 @@ _NAMES = {
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """The main model in full, further models as tables."""
+    """Makes the section: the main model in full, further models as tables."""
     main = runs[0]
     return Section(
         key="reprompt",
@@ -61,16 +61,16 @@ def _accuracy(row: Record | None) -> Interval | None:
 
 
 def _curve_of(rows: Sequence[Record], selector: str) -> list[tuple[float, Interval]]:
-    found = [
+    points = [
         (share, x)
         for row in pick(rows, selector=selector)
         if (share := number(row, "share")) is not None and (x := _accuracy(row))
     ]
-    return sorted(found, key=lambda pair: pair[0])
+    return sorted(points, key=lambda pair: pair[0])
 
 
 def _smallest(rows: Sequence[Record]) -> Record | None:
-    """The smallest share whose accuracy is not significantly below the whole context's."""
+    """Returns the smallest share whose accuracy is not significantly below the whole context's."""
     for row in sorted(pick(rows, selector="attention"), key=lambda row: number(row, "share") or 0):
         loss = paired_test(row, "loss")
         if number(row, "share") == 1.0 or (loss is not None and loss.sign in ("none", "lower")):
@@ -79,18 +79,18 @@ def _smallest(rows: Sequence[Record]) -> Record | None:
 
 
 def _sentences(rows: Sequence[Record], model: str) -> list[str]:
-    found = []
+    sentences = []
     parts = [f"{percent(share)} {percent_interval(x)}" for share, x in _curve_of(rows, "attention")]
-    found.append(f"{model}, accuracy by share of visual tokens kept: {', '.join(parts)}.")
+    sentences.append(f"{model}, accuracy by share of visual tokens kept: {', '.join(parts)}.")
     for row in pick(rows, selector="attention"):
         test = paired_test(row)
         if test is not None and test.sign in ("higher", "lower"):
             share = percent(number(row, "share") or 0)
-            found.append(f"At {share}, attention against random tokens: {told(test)}")
-    own = _accuracy(first(rows, selector="naive"))
-    if own:
-        found.append(f"Asked on its own: {percent_interval(own)}.")
-    return found
+            sentences.append(f"At {share}, attention against random tokens: {told(test)}")
+    alone = _accuracy(first(rows, selector="naive"))
+    if alone:
+        sentences.append(f"Asked on its own: {percent_interval(alone)}.")
+    return sentences
 
 
 def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
@@ -100,21 +100,22 @@ def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
     if row is None or whole is None or x is None:
         return None
     share = number(row, "share") or 0.0
-    fewer = [one for one in pick(rows, selector="attention") if (number(one, "share") or 0) < 1]
+    fewer = [r for r in pick(rows, selector="attention") if (number(r, "share") or 0) < 1]
     tests = [
         test
-        for one in fewer
-        if (test := paired_test(one, about=f"at {percent(number(one, 'share') or 0)}"))
+        for r in fewer
+        if (test := paired_test(r, about=f"at {percent(number(r, 'share') or 0)}"))
     ]
     sentence = f"{model} answers {percent_interval(whole)} of new questions from the whole context"
-    told_shares = [
-        f"{percent_interval(ours)} with {percent(number(one, 'share') or 0)} of the visual tokens "
-        f"in each block" + (f" (as many random ones {percent(control.value)})" if control else "")
-        for one in fewer
-        if (ours := _accuracy(one))
-        for control in [_accuracy(first(rows, selector="random", share=one["share"]))]
+    accuracies = [
+        f"{percent_interval(accuracy)} with {percent(number(r, 'share') or 0)} of the visual "
+        "tokens in each block"
+        + (f" (as many random ones {percent(control.value)})" if control else "")
+        for r in fewer
+        if (accuracy := _accuracy(r))
+        for control in [_accuracy(first(rows, selector="random", share=r["share"]))]
     ]
-    sentence += f", {listing(told_shares)}" if told_shares else ""
+    sentence += f", {listing(accuracies)}" if accuracies else ""
     enough = (
         f"With {percent(share)} of them the accuracy is not significantly below that of the whole "
         "context."
@@ -134,7 +135,7 @@ def reprompt_finding(rows: Sequence[Record], model: str) -> Finding | None:
 
 def _curve(rows: Sequence[Record]) -> Figure:
     lines = (("attention", Look(BLUE)), ("random", Look(ORANGE, "--", "s")))
-    own = _accuracy(first(rows, selector="naive"))
+    alone = _accuracy(first(rows, selector="naive"))
     facts = [f"{percent(share)}: {percent(x.value)}" for share, x in _curve_of(rows, "attention")]
     return Figure(
         name="reprompt",
@@ -142,8 +143,8 @@ def _curve(rows: Sequence[Record]) -> Figure:
             "reprompt",
             [
                 Panel(
-                    [Series(_NAMES[one], _curve_of(rows, one), look) for one, look in lines],
-                    levels=[Level(own.value, _NAMES["naive"], GREEN, ":")] if own else [],
+                    [Series(_NAMES[name], _curve_of(rows, name), look) for name, look in lines],
+                    levels=[Level(alone.value, _NAMES["naive"], GREEN, ":")] if alone else [],
                 )
             ],
             Axis("visual tokens kept in each block", share=True),

@@ -39,18 +39,18 @@ class ImageReprompting(Study[Answers]):
     """Accuracy of new questions against the share of visual tokens that is kept.
 
     The prompt is "Describe this image.", then the new question as the next turn; the description
-    itself is not kept. Tokens that are left out are hidden from the new question and from the
-    answer, block by block, which gives the same numbers as a cache without them
-    (`engine.compact_context` builds that cache). Selectors: "attention" (most attention from the
-    description's positions, mean of all heads), "random" (as many, drawn per block), "naive" (the
-    question asked on its own, nothing left out). `share` 0 keeps the text only, 1 is the whole
-    context.
+    itself is not kept. Dropped tokens are hidden from the new question and from the answer, block
+    by block, which gives the same numbers as a cache without them (`engine.compact_context` builds
+    that cache). Selectors: "attention" (most attention from the description's positions, mean of
+    all heads), "random" (as many, drawn per block), "naive" (the question asked on its own, nothing
+    dropped). `share` 0 keeps the text only, 1 is the whole context.
 
     Args:
-        shares: of the visual tokens, from 0 to 1; each but 0 must be worth at least one token.
+        shares: shares of the visual tokens, from 0 to 1; each except 0 must be worth at least one
+            token.
         question_kinds: kinds of questions to ask.
-        max_questions: at most so many questions of a sample (the first ones).
-        description_tokens, answer_tokens: longest texts.
+        max_questions: maximum number of questions per sample (the first ones).
+        description_tokens, answer_tokens: maximum lengths of texts.
     """
 
     shares: tuple[float, ...] = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -81,7 +81,7 @@ class ImageReprompting(Study[Answers]):
             self.vlm.capabilities.require(capability)
 
     def asks(self, sample: Sample) -> Mapping[str, int]:
-        return {"questions": sum(one.kind in self.question_kinds for one in sample.questions)}
+        return {"questions": sum(q.kind in self.question_kinds for q in sample.questions)}
 
     def _prepare(self, readable: Sequence[Sample]) -> Answers:
         return Answers(self.vlm.tokenizer)
@@ -114,21 +114,21 @@ class ImageReprompting(Study[Answers]):
         return rows, []
 
     def _kept(self, sample: Sample, first: Run) -> dict[tuple[str, float], Kept]:
-        """What each selector keeps at each share."""
-        said = first.generate(self.description_tokens, keep_logits=False)
-        scores = description_attention(first, said.token_ids.tolist())
+        """Returns the tokens kept by each selector at each share."""
+        description = first.generate(self.description_tokens, keep_logits=False)
+        scores = description_attention(first, description.token_ids.tolist())
         n = scores.shape[1]
         order = np.argsort(-scores, axis=1, kind="stable")
         rng = rng_of(self.seed, sample.id, "reprompt")
         shuffled = np.array([rng.permutation(n) for _ in order])
-        found: dict[tuple[str, float], Kept] = {}
+        kept: dict[tuple[str, float], Kept] = {}
         for share in self.shares:
             size = budget(share, n)
-            found[ATTENTION, share] = _first(order, size)
-            # Where nothing or everything is kept there is nothing to draw.
+            kept[ATTENTION, share] = _first(order, size)
+            # If nothing or everything is kept, there is nothing to draw.
             if 0 < size < n:
-                found[RANDOM, share] = _first(shuffled, size)
-        return found
+                kept[RANDOM, share] = _first(shuffled, size)
+        return kept
 
     def _question(
         self,
@@ -141,21 +141,21 @@ class ImageReprompting(Study[Answers]):
         naive = self.vlm.run(self.vlm.prompt(sample.image, question.question))
         run = next_turn(first, question.question)
         effects = run.counterfactuals(
-            [without_dropped(run, first.n, one) for one in kept.values()], exact=self.exact
+            [without_dropped(run, first.n, tokens) for tokens in kept.values()], exact=self.exact
         )
         texts = effects.generate(self.answer_tokens).texts
         pieces = words.first_pieces(question.answer, run.ending)
-        own = naive.generate(self.answer_tokens, keep_logits=False).text
+        alone = naive.generate(self.answer_tokens, keep_logits=False).text
         n = len(first.image.positions)
         whole = context_bytes(first, [first.n] * self.vlm.n_layers)
         common: dict[str, Scalar] = {"n_visual": n, "whole_bytes": whole}
         rows: Rows = []
-        for ((selector, share), one), text, logits in zip(
+        for ((selector, share), by_block), text, logits in zip(
             kept.items(), texts, effects.logits, strict=True
         ):
             refuse_nan(logits)
-            sizes = [len(tokens) for tokens in one]
-            union = set().union(*one)
+            sizes = [len(tokens) for tokens in by_block]
+            union = set().union(*by_block)
             rows.append(
                 common
                 | {
@@ -182,8 +182,8 @@ class ImageReprompting(Study[Answers]):
                 "n_context": first.n,
                 "n_positions": naive.n,
                 "context_bytes": whole,
-                "text": own,
-                "correct": answers(own, question.answer),
+                "text": alone,
+                "correct": answers(alone, question.answer),
                 "probability": probability(naive.logits, pieces),
             }
         )
@@ -192,12 +192,12 @@ class ImageReprompting(Study[Answers]):
 
 
 def budget(share: float, n: int) -> int:
-    """How many of `n` visual tokens a share is, rounded down; 0 only for 0.
+    """Returns how many of `n` visual tokens a share is, rounded down; 0 only for 0.
 
     Raises:
-        InputError: a share that is worth less than one token.
+        InputError: the share is worth less than one token.
     """
-    # 0.29 * 100 is a little below 29.
+    # In floating point, 0.29 * 100 is slightly below 29.
     size = int(share * n + 1e-9)
     if share and not size:
         raise InputError(
@@ -208,8 +208,8 @@ def budget(share: float, n: int) -> int:
 
 
 def description_attention(first: Run, ids: Sequence[int]) -> np.ndarray:
-    """(layers, n) mean attention, over heads and over the positions that chose the words, to each
-    visual token of the image."""
+    """Returns (layers, n) mean attention to each visual token, over heads and over the positions
+    that chose the words."""
     run = first.vlm.run(first.prompt, continuation=ids)
     rows = range(first.n - 1, run.n - 1)
     visual = list(run.image.positions)
@@ -222,10 +222,10 @@ def description_attention(first: Run, ids: Sequence[int]) -> np.ndarray:
 
 
 def next_turn(first: Run, question: str) -> Run:
-    """The run of a prompt that `first` begins and another question goes on from.
+    """Runs a prompt that continues `first` with another question.
 
     Raises:
-        CapabilityError: the tokenizer joins the turns, so that the first is no beginning.
+        CapabilityError: the tokenizer joins the turns, so the prompt does not start as `first`.
     """
     vlm: VLM = first.vlm
     turn = vlm.adapter.format(question, 0, None).text
@@ -245,17 +245,17 @@ def next_turn(first: Run, question: str) -> Run:
 
 
 def without_dropped(run: Run, n_first: int, kept: Kept) -> list[Knockout]:
-    """Hides the visual tokens that are not kept from all that comes after the first turn."""
+    """Hides the visual tokens that are not kept from everything after the first turn."""
     visual = run.image.positions
     new = TokenSet.of(run.sequence, range(n_first, run.n))
-    found: list[Knockout] = []
+    knockouts: list[Knockout] = []
     for layer, tokens in enumerate(kept):
         here = set(tokens)
         dropped = [place for i, place in enumerate(visual) if i not in here]
         if dropped:
             hidden = TokenSet.of(run.sequence, dropped)
-            found += [Knockout(hidden, new, [layer]), Knockout(hidden, "generated", [layer])]
-    return found
+            knockouts += [Knockout(hidden, new, [layer]), Knockout(hidden, "generated", [layer])]
+    return knockouts
 
 
 def _first(order: np.ndarray, size: int) -> Kept:
@@ -265,7 +265,7 @@ def _first(order: np.ndarray, size: int) -> Kept:
 def make(
     vlm: VLM, samples: Sequence[Sample], options: RepromptOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """The study that these options ask for."""
+    """Makes the study from its options."""
     given: dict[str, Any] = options.shared_with(ImageReprompting)
     given["description_tokens"] = options.max_new_tokens
     return ImageReprompting(vlm, samples, seed=seed, n_examples=n_examples, **given)

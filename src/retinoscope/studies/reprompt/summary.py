@@ -43,9 +43,9 @@ SUMMARY = Summary(
 )
 """One record per selector and share.
 
-`accuracy` is the share of questions whose text holds the answer, `pairs_right` that of images all
-of whose questions are right. `n_kept` visual tokens are kept in each block, `union` is the share of
-them that any block keeps, `bytes_share` that of the whole context's keys and values. For
+`accuracy` is the share of questions whose text contains the answer, `pairs_right` that of images
+whose questions are all right. `n_kept` visual tokens are kept in each block, `union` is the share
+of them that any block keeps, `bytes_share` that of the whole context's keys and values. For
 "attention", `difference` is its accuracy minus that of as many random tokens, and `loss` that of
 the whole context minus its own, each on the same questions.
 """

@@ -1,4 +1,4 @@
-"""What the report says of objects on other grounds."""
+"""The report's section on objects on other grounds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TABLE_NOTE = (
 
 
 def section(runs: Sequence[StudyRun]) -> Section:
-    """Objects on the ground that they were trained with and on the other."""
+    """Makes the section: objects on the ground they were trained with, and on the other."""
     main = runs[0]
     rows = main.summary
     shown = []
@@ -83,20 +83,20 @@ def section(runs: Sequence[StudyRun]) -> Section:
 
 
 def spurious_finding(rows: Sequence[Record]) -> Finding | None:
-    """Whether the gap between an object's own ground and the other is smaller."""
+    """Whether the gap between an object's own ground and the other is smaller with the maximum."""
     gap = first(rows, objective="grounded-max", measure="gap", group="side")
-    mine, test = interval(gap, "value"), paired_test(gap, images="images", scale=1, sign=-1)
-    if gap is None or mine is None or test is None:
+    with_max, test = interval(gap, "value"), paired_test(gap, images="images", scale=1, sign=-1)
+    if gap is None or with_max is None or test is None:
         return None
     other = first(rows, objective="grounded-class", measure="gap", group="side")
-    theirs = interval(other, "value")
+    with_class = interval(other, "value")
     return make_finding(
         "the maximum depends less on the background",
         "Gap in accuracy between an object's own background and the other: "
-        f"{number_interval(mine)} with the maximum"
-        + (f", {number_interval(theirs)} with the class token" if theirs else "")
+        f"{number_interval(with_max)} with the maximum"
+        + (f", {number_interval(with_class)} with the class token" if with_class else "")
         + f", over images and {gap['seeds']} seeds",
         [test],
-        figure=f"{mine.value:.2f}",
-        versus=f"against {theirs.value:.2f} with the class token" if theirs else "",
+        figure=f"{with_max.value:.2f}",
+        versus=f"against {with_class.value:.2f} with the class token" if with_class else "",
     )

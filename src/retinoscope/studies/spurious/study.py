@@ -34,36 +34,37 @@ KINDS = tuple(kind for ground in GROUNDS for kind in AT_HOME[ground])
 
 @checked
 def grounded_specs(folder: str) -> tuple[str, ...]:
-    """The encoders in a folder that were trained on grounds, all seeds of each.
+    """Returns the encoders in a folder that were trained on grounds, all seeds of each.
 
     Raises:
-        InputError: no such folder, or none in it.
+        InputError: there is no such folder, or no such encoder in it.
     """
-    found = small_names(folder, [name for name, one in OBJECTIVES.items() if one.grounded])
-    if not found:
+    grounded = [name for name, objective in OBJECTIVES.items() if objective.grounded]
+    specs = small_names(folder, grounded)
+    if not specs:
         raise InputError(
             f"{folder}: expected encoders that were trained on grounds, got none: train them with "
             "`retinoscope train encoders`"
         )
-    return found
+    return specs
 
 
 @dataclass(frozen=True)
 class _GroundContext:
     towers: tuple[tuple[Record, TwoTower, np.ndarray], ...]
-    """What a row says of the model, the model, and the vectors of its prompts."""
+    """Columns of a model, the model, and the vectors of its prompts."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SpuriousGround(Study[_GroundContext]):
-    """Zero-shot naming of what a scene is about, on the ground it goes with and on the other.
+    """Zero-shot naming of a scene's object, on the ground it goes with and on the other.
 
-    Every scene is asked twice, with the same objects on both grounds: which of the kinds that go
-    with a ground (`retinoscope.data.scenes.AT_HOME`) does the most similar prompt name? "correct"
+    Every scene is shown twice, with the same objects on both grounds: of the kinds that go with a
+    ground (`retinoscope.data.scenes.AT_HOME`), which does the most similar prompt name? "correct"
     is the kind itself, "side_correct" a kind of the same side. Groups are side x ground.
 
     Args:
-        vlm: a contrastive model, or what names one.
+        vlm: a contrastive model, or the name of one.
         samples: `retinoscope.data.grounded(n, correlation=None)`, which is balanced.
         encoders: further models; training runs of one objective are estimated together.
     """
@@ -78,7 +79,7 @@ class SpuriousGround(Study[_GroundContext]):
     columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
-        # A worker puts its own samples in place of none.
+        # A worker replaces an empty sequence by its own samples.
         if len(self.samples) and not isinstance(self.samples, Grounded):
             raise InputError(
                 "expected scenes whose ground can be swapped, got other data: give grounded:N"
@@ -131,15 +132,15 @@ class SpuriousGround(Study[_GroundContext]):
         rows: Rows = []
         for shown in (sample, other):
             for named, tower, vectors in context.towers:
-                said = KINDS[int((vectors @ tower.image(shown.image)).argmax())]
+                predicted = KINDS[int((vectors @ tower.image(shown.image)).argmax())]
                 rows.append(
                     {
                         "sample": sample.id,
                         **named,
                         "side": side,
                         "ground": shown.meta["ground"],
-                        "correct": said == kind,
-                        "side_correct": said in AT_HOME[side],
+                        "correct": predicted == kind,
+                        "side_correct": predicted in AT_HOME[side],
                     }
                 )
         return rows, []

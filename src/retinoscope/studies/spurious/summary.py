@@ -22,7 +22,7 @@ COLUMNS: Columns = {
     **columns(TRUTH, "correct side_correct"),
 }
 CLASS = "grounded-class"
-"""The objective that the others are compared with."""
+"""The objective with which the others are compared."""
 MEASURES = MATCHED, MISMATCHED, GAP, WORST = ("matched", "mismatched", "gap", "worst group")
 PAPER: Mapping[tuple[str, str], float] = {
     (CLASS, MATCHED): 0.802,
@@ -32,21 +32,22 @@ PAPER: Mapping[tuple[str, str], float] = {
     ("grounded-max", MISMATCHED): 0.749,
     ("grounded-max", GAP): 0.020,
 }
-"""Waterbirds, birds of the water, of the paper: CLIP's class token and CLIPpy's maximum."""
+"""The paper's results on Waterbirds, water birds: CLIP's class token and CLIPpy's maximum."""
 _RIGHT = {"kind": "correct", "side": "side_correct"}
 _KEY = ("objective", "measure", "group")
 
 
 def _estimates(rows: pl.DataFrame) -> Iterator[Record]:
-    # A model that is no training run stands for itself.
+    # A model that is not a training run is its own objective.
     named = rows.with_columns(
         objective=pl.coalesce("objective", "model"), training_seed=c("training_seed").fill_null(0)
     )
     runs = {
         (objective, measure, group): TrainingRuns.of(
-            own, lambda some, measure=measure, correct=correct: _measured(some, measure, correct)
+            of_objective,
+            lambda some, measure=measure, correct=correct: _measured(some, measure, correct),
         )
-        for (objective,), own in named.partition_by(
+        for (objective,), of_objective in named.partition_by(
             "objective", maintain_order=True, as_dict=True
         ).items()
         for group, correct in _RIGHT.items()
@@ -69,9 +70,11 @@ def _measured(rows: pl.DataFrame, measure: str, correct: str) -> tuple[float, Dr
 
     if measure == WORST:
         groups = [
-            own & (rows["side"] == side).to_numpy() for own in (home, ~home) for side in GROUNDS
+            on_ground & (rows["side"] == side).to_numpy()
+            for on_ground in (home, ~home)
+            for side in GROUNDS
         ]
-        values, draws = zip(*(accuracy(one) for one in groups if one.any()), strict=True)
+        values, draws = zip(*(accuracy(group) for group in groups if group.any()), strict=True)
         return min(values), np.nanmin(np.stack(draws), 0)
     matched, mismatched = accuracy(home), accuracy(~home)
     gap = matched[0] - mismatched[0], matched[1] - mismatched[1]
@@ -89,7 +92,7 @@ SUMMARY = Computed(
 """One record per objective, measure and group; intervals over images and seeds.
 
 `measure` is "matched" (the object's own ground), "mismatched", "gap" (their difference, on the same
-objects) or "worst group" (the least accurate of side x ground); `group` "kind" or "side" says what
-counts as right. `difference` is from the objective "grounded-class".
+objects) or "worst group" (the least accurate of side x ground); `group` "kind" or "side" defines
+correct answers. `difference` is from the objective "grounded-class".
 """
 EXTRAS: dict[str, SummaryTable] = {}
