@@ -64,11 +64,11 @@ def _prefix() -> Any:
 MODELS: dict[str, tuple[Callable[[], Any], str]] = {
     "wrapped head": (
         lambda: _changed(lambda m: setattr(m, "lm_head", Wrapped(m.lm_head))),
-        r"head is a .*Wrapped.*nn\.Linear",
+        r"nn\.Linear.*as its head.*Wrapped",
     ),
     "wrapped embedding": (
         lambda: _changed(lambda m: m.set_input_embeddings(Wrapped(m.get_input_embeddings()))),
-        r"embedding of tokens is a .*Wrapped.*nn\.Embedding",
+        r"nn\.Embedding.*as its token embedding.*Wrapped",
     ),
     "adapter on the head": (lambda: _lora(target_modules=["lm_head"]), r"peft.*merge_and_unload"),
     "adapter on the embedding": (lambda: _lora(target_modules=["embed_tokens"]), r"peft.*merge"),
