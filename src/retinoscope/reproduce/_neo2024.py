@@ -75,8 +75,8 @@ def compose_neo2024(folder: str | Path) -> Report:
         title="Neo et al. 2024, reproduced",
         lead=(
             f"The experiments of “Towards Interpreting Visual Information Processing in "
-            f"Vision-Language Models” on {runs[0].model} ({modes} mode), each number beside the "
-            f"paper's where that is known. The paper's are of {PAPER}."
+            f"Vision-Language Models” on {runs[0].model} ({modes} mode), each number next to "
+            f"the paper's where it is known. The paper's numbers are for {PAPER}."
         ),
     )
 
@@ -161,7 +161,7 @@ def _curation(facts: Facts) -> Section:
             table(
                 f"curation-{name.replace('/', '-')}",
                 f"{name}: {curated.examined} of {curated.data['samples']} images of "
-                f"{curated.data['name']} looked at{more}.",
+                f"{curated.data['name']} examined{more}.",
                 [asdict(counted) for counted in curated.counts],
                 (text("text", "left after"), count("images"), count("objects")),
             )
@@ -169,8 +169,8 @@ def _curation(facts: Facts) -> Section:
     return Section(
         key="curation",
         title="Which images: curation",
-        question="Filters in order, and what each leaves. Three sets as in the paper: for captions "
-        "and yes/no questions, for open questions, and for the lens.",
+        question="The filters in order, and how much each one keeps. There are three sets, as in "
+        "the paper: for captions and yes/no questions, for open questions, and for the lens.",
         sentences=tuple(sentences),
         tables=tuple(tables),
         notes=(
@@ -193,8 +193,8 @@ def _differences(facts: Facts, runs: Sequence[StudyRun]) -> Section:
             table(
                 "neo2024-differences",
                 "Known differences. “Not in either mode” marks what the released code does and "
-                "paper mode does not repeat. What was measured on small models comes from "
-                "python -m benchmarks.differences.",
+                "paper mode does not repeat. The measurements on small models come from python -m "
+                "benchmarks.differences.",
                 [asdict(one) for one in known_differences],
                 (
                     text("what"),

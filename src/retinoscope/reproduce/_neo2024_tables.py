@@ -71,8 +71,8 @@ def table_1(summaries: Summaries) -> Section:
     return Section(
         key="table-1",
         title="Table 1: replacing tokens",
-        question="Share of right answers that become wrong when these tokens are replaced by the "
-        "mean visual token.",
+        question="The share of correct answers that become wrong when these tokens are replaced "
+        "by the mean visual token.",
         tables=(
             Table(
                 "neo2024-table-1",
@@ -84,9 +84,9 @@ def table_1(summaries: Summaries) -> Section:
         ),
         notes=(
             _sources(),
-            f"The paper's object with one ring has {TOKENS_OBJECT_1} of 576 tokens on average (R). "
-            "“Not known” is a number that the paper has and that could not be found; no row for "
-            "it is made up. “Not run”: not asked for, or this model has too few tokens.",
+            f"The paper's object with one ring has {TOKENS_OBJECT_1} of 576 tokens on average "
+            "(R). “Not known” marks a number of the paper that could not be found; none is made "
+            "up. “Not run”: not asked for, or this model has too few tokens.",
         ),
     )
 
@@ -128,14 +128,15 @@ def lens_numbers(runs: Sequence[StudyRun]) -> Section:
     return Section(
         key="lens-numbers",
         title="Section 4.1: the best layer of each image",
-        question="Share of the object's tokens whose most probable word is the object's name, at "
-        "the layer where that share is largest.",
+        question="The share of the object's tokens whose most probable word is its name, at the "
+        "layer where that share is largest.",
         sentences=() if rows else ("Not run: no image passed the lens's curation.",),
         tables=(
             Table(
                 "neo2024-lens",
-                "The paper does not state its rule for a match, how much of a token an object "
-                "must cover, nor whether images without any hit count: so all of them are here.",
+                "The paper states neither its rule for a match, nor how much of a token an object "
+                "must cover, nor whether images without any match count, so all variants are "
+                "given.",
                 (
                     Column("how it is counted", numeric=False),
                     *(Column("share, the paper", hint=PAPER), Column("share, here")),
@@ -203,7 +204,7 @@ def table_2(summaries: Summaries) -> Section:
     return Section(
         key="table-2",
         title="Table 2: blocking attention",
-        question="Share of the right answers that stay right while attention along a path is "
+        question="The share of correct answers that stay correct while attention along a path is "
         "blocked in a window of layers; 1.00 means no impact.",
         tables=(
             Table(
@@ -222,6 +223,6 @@ def table_2(summaries: Summaries) -> Section:
         notes=(
             _sources(),
             "Windows are the released code's, scaled to this model's depth. “Not run”: there were "
-            "no questions, none was answered right, or the tokens have no rows.",
+            "no questions, none was answered correctly, or the tokens have no rows.",
         ),
     )
