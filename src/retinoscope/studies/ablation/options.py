@@ -22,7 +22,7 @@ SIZES = (5, 10, 20, 40, 60, 100, 250)
 
 @dataclass(frozen=True, kw_only=True)
 class AblationOptions(ObjectBounds, Covering, Intervening):
-    """Replace an object's visual tokens: which right answers become wrong?
+    """Replace an object's visual tokens: which correct answers become wrong?
 
     For every prompt that the model answers correctly, sets of visual tokens are replaced by the
     mean visual token and the prompt is asked again. Each object set is compared with as many random
@@ -37,15 +37,15 @@ class AblationOptions(ObjectBounds, Covering, Intervening):
     Args:
         tasks: prompts to ask: a caption, "Is there a ...?", the data's own questions.
         modes: rules for correct answers; "paper" keeps those of the paper's released code.
-        conditions: token sets; random and gradient ones in each of --sizes, control for random
-            controls of the object sets.
+        conditions: token sets; random and gradient ones come in each of --sizes, and control adds
+            the random controls of the object sets.
         sizes: numbers of tokens of the random and gradient sets.
-        fill: replacement of a token.
+        fill: what replaces each token.
         gradient_steps: steps of integrated gradients (the paper: 50).
-        hallucination_filter: keep an object only if its caption is right, and wrong once its pixels
-            are replaced.
+        hallucination_filter: keep an object only if the caption names it, but no longer once its
+            pixels are replaced.
         max_questions: maximum number of questions per image.
-        prefill: put before the answer to questions that ask for a name (the paper: "It is a").
+        prefill: start of the answer to questions that ask for a name (the paper: "It is a").
     """
 
     tasks: tuple[Task, ...] = TASKS

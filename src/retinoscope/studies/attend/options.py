@@ -47,8 +47,8 @@ class AttendOptions(ObjectBounds, Covering, Intervening):
     """Draw heat maps by every method and layer: which finds the object that the model names?
 
     Each map is compared with the object's mask: does its largest value lie there, how much of it
-    does, how well does it order the pixels? Controls are another image's mask, a bump in the middle
-    of the image, noise, and a copy with random weights.
+    does, how well does it order the pixels? Controls are another image's mask, a Gaussian at the
+    centre of the image, noise, and a copy with random weights.
 
     On data that records where people looked while they said or read a description, maps of its
     words, phrases and sentences are compared with that instead (unless --against masks is given).
@@ -71,17 +71,17 @@ class AttendOptions(ObjectBounds, Covering, Intervening):
         retinoscope attend small:contrastive-max simulated:20 --out runs/contrastive
 
     Args:
-        methods: only these; by default all that the model supports, or against observers those that
-            take a few passes.
+        methods: by default all that the model supports, or against observers those that take only
+            a few passes.
         layers: layers for methods that take one; by default all.
         tasks: words of a description, polling questions, the data's own questions.
-        score: the explained score of a word: its log-probability, or its logit, which has a slope
-            even if the model is certain.
-        steps: of integrated gradients, noisy copies of SmoothGrad, and masks of RISE; by default
-            16, 8 and 64.
+        score: what is explained: the word's log-probability, or its logit, whose gradient does not
+            vanish if the model is certain.
+        steps: number of steps of integrated gradients, of noisy copies of SmoothGrad, and of masks
+            of RISE; by default 16, 8 and 64.
         controls: number of images, from the first, with insertion and deletion curves and the
             untrained copy.
-        curve_steps: steps of these curves.
+        curve_steps: number of steps of these curves.
         min_area: only objects with more visible pixels.
         max_area: only objects with fewer visible pixels.
         max_questions: maximum number of questions per image.
@@ -89,8 +89,8 @@ class AttendOptions(ObjectBounds, Covering, Intervening):
         against: observers (where people looked while they said or read a text) or masks (of
             objects); by default observers if the data has any.
         granularities: parts of the text (with observers only).
-        distractors: descriptions of other images in the ranking (with observers only).
-        untrained: also a copy with random weights (with observers only).
+        distractors: number of other images' descriptions in the ranking (with observers only).
+        untrained: also run a copy with random weights (with observers only).
         resolution: pixels along the longer side of compared maps (with observers only).
     """
 

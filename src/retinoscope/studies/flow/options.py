@@ -35,16 +35,17 @@ class FlowOptions(Covering, Intervening):
 
     Args:
         preset: the edges of Kaduri et al. 2024 in all combinations, or those of Zhang et al. 2024.
-        edges: other edges instead, as SOURCE:TARGET, joined by commas to block them together, such
-            as image:query,image:generated.
-        last_prompt_as: role of the prompt's last position, which writes the first word. By default
-            both are run; for the edges of Zhang et al., which name it, only "generated".
-        layers: in all layers, in a sliding window, in all but a window (keep), from a layer on.
+        edges: other edges instead, as SOURCE:TARGET; edges joined by commas are blocked together,
+            as in image:query,image:generated.
+        last_prompt_as: role of the prompt's last position, which predicts the first word. By
+            default both are run; for the edges of Zhang et al., which name it, only "generated".
+        layers: block in all layers, in a sliding window (slide), in all layers but a window (keep),
+            or from a layer on.
         width: width of the windows in layers; a quarter of the depth by default.
         step: layers between two windows; by default they do not overlap.
         tasks: a description, the data's own questions.
         max_questions: maximum number of questions per image.
-        prefill: put before the answer to questions that ask for a name.
+        prefill: start of the answer to questions that ask for a name.
         max_new_tokens: maximum length of a description.
         controls: also block as many random edges.
         untrained: also run a copy with random weights, which needs the model's memory again.

@@ -15,8 +15,8 @@ class GroupOptions(Intervening):
 
     Each location of an image gets the class whose prompt (or word, in the lens of a VLM) fits it
     best, and each image is divided into groups by features alone. Both are compared with the
-    objects' masks. Controls are the best that the grid allows, swapped prompts, Voronoi blobs and
-    models with random weights.
+    objects' masks. Controls are swapped prompts, Voronoi blobs and models with random weights; the
+    bound is the best that the grid allows. Needs the extra "probe" (scikit-learn).
 
     For example:
 
@@ -36,10 +36,10 @@ class GroupOptions(Intervening):
         methods: attribution methods, by default gradient-input, grad-cam and chefer.
         attribution_images: number of images, from the first, for attribution methods.
         upsample: how locations become pixels; the bound holds for nearest.
-        untrained: also copies with random weights.
+        untrained: also run copies with random weights.
         preset: MODEL is a folder of `retinoscope train encoders`: aggregation compares all of its
-            contrastive encoders, seed by seed; spurious asks those that were trained on grounds
-            (DATA is grounded:N) to name the object.
+            contrastive encoders, seed by seed; spurious tests those that were trained on scenes
+            with matching backgrounds (DATA is grounded:N).
     """
 
     MODEL: ClassVar[str] = (

@@ -54,15 +54,15 @@ class KnockoutOptions(Covering, Intervening):
         retinoscope knockout pocket scenes:50 --targets last --out runs/last
 
     Args:
-        sources: tokens that are hidden; by default all except "visual", all visual tokens.
-            "control" is as many random tokens as the object with one ring has, outside it.
+        sources: tokens that are hidden; by default all but "visual" (all visual tokens). "control"
+            is as many random tokens as the object with one ring has, outside it.
         targets: tokens from which they are hidden.
-        windows: windows of layers, the paper's fractions of the depth.
+        windows: windows of layers, those of the paper scaled to the model's depth.
         slide: width in layers of an additional window that slides through the decoder.
         slide_step: layers between two sliding windows.
         mode: rule for correct answers.
         max_questions: maximum number of questions per image.
-        prefill: put before the answer to questions that ask for a name (the paper: "It is a").
+        prefill: start of the answer to questions that ask for a name (the paper: "It is a").
     """
 
     sources: tuple[Source, ...] = USUAL_SOURCES

@@ -26,8 +26,8 @@ class LensOptions(ObjectBounds):
         retinoscope lens llava-hf/llava-1.5-7b-hf coco:coco --limit 170 --out runs/llava-lens
 
     Args:
-        covers: shares of a token's box that the object must cover; shares are computed at each of
-            them, from one pass. 0 is any overlap.
+        covers: how much of a token's box the object must cover, as shares; results are given for
+            each of them. 0 is any overlap.
         untrained: also run a copy with random weights, which needs the model's memory again.
         near: number of entries of the vocabulary around a name that count as near it; also counts
             its pieces and synonyms, and lists the words that appear. 0 skips all this.

@@ -25,12 +25,12 @@ TASKS: tuple[Task, ...] = get_args(Task)
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeOptions(StudyOptions):
-    """Fit light heads to frozen layers: what do they hold of names and attributes, and of places?
+    """Fit light heads to frozen layers: what do they know of names, attributes and positions?
 
     Every task is asked of every layer on equal terms: heads of one size, the same images, the same
     search over regularisation on validation images, one evaluation on the test images. The results
-    stand beside random weights, raw pixels, the constant answer, control and shuffled labels, and
-    the best that one answer per location can reach.
+    are compared with random weights, raw pixels, the constant answer, control and shuffled labels,
+    and the best that one answer per location can reach. Needs the extra "probe" (scikit-learn).
 
     For example:
 
@@ -47,15 +47,15 @@ class ProbeOptions(StudyOptions):
 
     Args:
         encoders: further encoders to compare with.
-        tasks: questions to ask.
+        tasks: what the heads predict.
         layers: names such as vision.6, projector, decoder.4; by default the first, the middle and
             the last of each part.
         seeds: how many times each head is trained, on different draws of training images.
         classes: names of objects to ask about; by default all that occur.
-        controls: also random weights, raw pixels, control labels and shuffled labels.
-        locations: limit on the locations that train a head.
+        controls: also run random weights, raw pixels, control labels and shuffled labels.
+        locations: maximum number of locations that train a head.
         cache: folder for features, shared by several runs; by default in the results' folder.
-        precision: of the stored features.
+        precision: precision of the stored features.
     """
 
     MODEL: ClassVar[str] = (
