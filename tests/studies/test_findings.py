@@ -10,7 +10,7 @@ from retinoscope.report.findings import (
     holm,
     make_finding,
     paired_test,
-    told,
+    sentence_of,
     weakest,
 )
 
@@ -103,7 +103,7 @@ def test_what_was_chosen_by_looking_is_corrected_for_how_many_there_were() -> No
     assert best.p == pytest.approx(0.08)
     assert best.sign == "none"
     assert (best.low, best.high) == (None, None)
-    assert "not significant" in told(best)
+    assert "not significant" in sentence_of(best)
     assert chosen_of(best, 1) == best
 
 

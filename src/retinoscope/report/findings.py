@@ -183,7 +183,7 @@ def paired_test(
     )
 
 
-def told(test: PairedTest) -> str:
+def sentence_of(test: PairedTest) -> str:
     """One test as a sentence: "The paired difference is ...: not significant." """
     text = f"The paired difference is {test}".rstrip()
     if test.sign == "higher":

@@ -15,7 +15,7 @@ from ...report.blocks import (
     percent,
     percent_interval,
 )
-from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.findings import Finding, make_finding, paired_test, sentence_of
 from ...report.rows import first, interval, known_first, number, pick, values
 from ...report.tables import Write, cell, table
 from ...tokens import COMPLETE
@@ -145,7 +145,7 @@ def _sentence(rows: Sequence[Record], task: str) -> str:
         return text + "; no control was run."
     text += f"; with as many random tokens, {percent_interval(control)}"
     test = paired_test(row)
-    return f"{text}." if test is None else f"{text}. {told(test)}"
+    return f"{text}." if test is None else f"{text}. {sentence_of(test)}"
 
 
 def _capital(text: str) -> str:

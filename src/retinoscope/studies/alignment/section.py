@@ -13,7 +13,14 @@ from ...report.blocks import (
     number_interval,
     percent_interval,
 )
-from ...report.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
+from ...report.findings import (
+    Finding,
+    PairedTest,
+    chosen_of,
+    make_finding,
+    paired_test,
+    sentence_of,
+)
 from ...report.rows import interval, known_first, pick, values
 from ...report.tables import Write, cell, count, numbers, shares, table, text
 from ...stats.maps import METRICS
@@ -129,7 +136,7 @@ def _sentence(rows: Sequence[Record], provenance: str, granularity: str, model: 
             text += f"; {label.format(one=ONE[provenance])} {number_interval(other)}"
     text += f" ({row['n']} segments of {row['n_samples']} images)."
     if test := _over_other_text(rows, row):
-        text += f" Over another text's map: {told(test)}"
+        text += f" Over another text's map: {sentence_of(test)}"
     return text
 
 

@@ -14,7 +14,7 @@ from ...report.blocks import (
     signed,
 )
 from ...report.charts import Axis, Panel, Series, look_of, small_multiples
-from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.findings import Finding, make_finding, paired_test, sentence_of
 from ...report.rows import first, interval, number, pick, values
 from ...report.style import SERIES
 from ..runs import StudyRun
@@ -97,7 +97,7 @@ def _difference(row: Record, measure: str) -> str:
     test = paired_test(row, images="images", scale=1)
     if test is None:
         return ""
-    return f"{row['objective']} against {row['against']}, {measure}: {told(test)}"
+    return f"{row['objective']} against {row['against']}, {measure}: {sentence_of(test)}"
 
 
 def _cell(row: Record | None) -> str:

@@ -14,7 +14,14 @@ from ...report.blocks import (
     number_interval,
     percent_interval,
 )
-from ...report.findings import Finding, PairedTest, chosen_of, make_finding, paired_test, told
+from ...report.findings import (
+    Finding,
+    PairedTest,
+    chosen_of,
+    make_finding,
+    paired_test,
+    sentence_of,
+)
 from ...report.rows import interval, number, pick, values
 from ..runs import StudyRun
 from .aggregation_section import PAPER_NOTE, aggregation_finding, aggregation_parts
@@ -151,7 +158,7 @@ def _of_groups(rows: Sequence[Record], model: str, row: Record, x: Interval) -> 
     text += f"; random weights at most {number_interval(fresh[1])}" if fresh else ""
     text += f"; bound of the grid {_value(row, 'bound')}."
     test = paired_test(row, scale=1)
-    return text if test is None else f"{text} Against {row['control']}: {told(test)}"
+    return text if test is None else f"{text} Against {row['control']}: {sentence_of(test)}"
 
 
 def grouping_finding(rows: Sequence[Record]) -> Finding | None:

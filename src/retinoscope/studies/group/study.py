@@ -225,9 +225,9 @@ class Grouping(Study[tuple[Subject, ...]]):
         for subject in context:
             attributed = index < self.attribution_images
             found, features = subject_rows(self._asked, subject, sample, attributed, limits)
-            told = {"sample": sample.id, "model": subject.name, "weights": subject.weights}
-            told |= run_columns(subject.encoder)
-            rows += [told | subject.place(row.get("layer")) | row for row in found]
+            common = {"sample": sample.id, "model": subject.name, "weights": subject.weights}
+            common |= run_columns(subject.encoder)
+            rows += [common | subject.place(row.get("layer")) | row for row in found]
             if keep and features and subject.weights == TRAINED:
                 pictures.append(picture_of(sample, self._asked, subject, features))
         return rows, pictures

@@ -14,7 +14,7 @@ from ...report.blocks import (
     listing,
     number_interval,
 )
-from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.findings import Finding, make_finding, paired_test, sentence_of
 from ...report.rows import first, interval, known_first, number, pick, values
 from ...report.tables import Write, cell, table
 from .._run_tables import extra_tables
@@ -96,7 +96,7 @@ def _effect(run: StudyRun, target: str) -> str:
         return text + "."
     test = paired_test(row, sign=-1)
     text += f", as many random tokens {number_interval(control)}."
-    return text if test is None else f"{text} {told(test)}"
+    return text if test is None else f"{text} {sentence_of(test)}"
 
 
 def _peak(run: StudyRun, target: str, source: NamedSet = MAIN) -> Record | None:

@@ -16,7 +16,7 @@ from ...report.blocks import (
     percent_interval,
 )
 from ...report.charts import SHARE, Axis, Level, Look, Panel, Series, small_multiples
-from ...report.findings import Finding, make_finding, paired_test, told
+from ...report.findings import Finding, make_finding, paired_test, sentence_of
 from ...report.rows import first, interval, number, pick
 from ...report.style import BLUE, GREEN, ORANGE
 from ...report.tables import count, plain_number, share, shares, table, text
@@ -86,7 +86,7 @@ def _sentences(rows: Sequence[Record], model: str) -> list[str]:
         test = paired_test(row)
         if test is not None and test.sign in ("higher", "lower"):
             share = percent(number(row, "share") or 0)
-            sentences.append(f"At {share}, attention against random tokens: {told(test)}")
+            sentences.append(f"At {share}, attention against random tokens: {sentence_of(test)}")
     alone = _accuracy(first(rows, selector="naive"))
     if alone:
         sentences.append(f"Asked on its own: {percent_interval(alone)}.")
