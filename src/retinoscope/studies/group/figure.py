@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ...report.blocks import Figure, Record, file_name, python_lines
+from ...report.charts import Axis, Level, Look, Panel, Series, look_of, small_multiples, spread
 from ...report.rows import interval, number, pick, values
-from ...report.style import BLUE, GREY, INK, MARKERS, ORANGE, SERIES, figure_style, svg_of
+from ...report.style import BLUE, GREY, ORANGE
 from ..runs import StudyRun
 
 _RULES = {
@@ -24,33 +24,33 @@ def top_down_figure(run: StudyRun, rows: Sequence[Record], model: str) -> Figure
     rules = [rule for rule in _RULES if pick(rows, background=rule)]
     if not rules:
         return None
-    from matplotlib.figure import Figure as Drawing
-
     name = file_name("group-labels", model)
     lens = bool(pick(rows, method="lens"))
-    facts: list[str] = []
-    with figure_style(name):
-        drawing = Drawing(figsize=(9.2 if len(rules) > 1 else 6.0, 3.5))
-        panels = drawing.subplots(1, len(rules), squeeze=False)[0]
-        for panel, rule in zip(panels, rules, strict=True):
-            of_rule = pick(rows, background=rule)
-            facts += _by_layer(panel, of_rule) if lens else _by_method(panel, of_rule)
-            limits = of_rule[0]
-            for key, color, dash, label in (
-                ("bound", INK, "-.", "bound of the grid"),
-                ("constant", INK, ":", "one label for everything"),
-            ):
-                at = number(limits, key)
-                if at is not None:
-                    panel.axhline(at, color=color, ls=dash, lw=1.2, label=label)
-            panel.set_title(_RULES[rule])
-            panel.set_ylim(0, 1.04)
-            panel.tick_params(labelcolor=INK)
-        panels[0].set_ylabel("mean IoU")
-        if lens:
-            panels[0].set_xlabel("layer of the decoder", loc="left")
-        _legend(drawing, panels)
-        svg = svg_of(drawing)
+    panels, facts = [], []
+    for rule in rules:
+        of_rule = pick(rows, background=rule)
+        levels = [
+            Level(at, label, dash=dash)
+            for key, dash, label in (
+                ("bound", "-.", "bound of the grid"),
+                ("constant", ":", "one label for everything"),
+            )
+            if (at := number(of_rule[0], key)) is not None
+        ]
+        series = _by_layer(of_rule) if lens else _by_method(of_rule)
+        ticks = {} if lens else {one.points[0][0]: one.label.replace(" ", "\n") for one in series}
+        panels.append(Panel(series, _RULES[rule], levels, ticks=ticks))
+        for one in series:
+            place, best = max(one.points, key=lambda point: point[1].value)
+            where = f", most at layer {place:.0f}" if lens else ""
+            facts.append(f"{one.label}{where}: {best.value:.2f}")
+    svg = small_multiples(
+        name,
+        panels,
+        Axis("layer of the decoder", whole=True) if lens else Axis(limits=(-0.5, 2.5)),
+        Axis("mean IoU", (0, 1.04)),
+        size=(9.2 if len(rules) > 1 else 6.0, 3.5),
+    )
     return Figure(
         name=name,
         svg=svg,
@@ -94,59 +94,38 @@ def _trial(row: Record) -> bool:
     return row["method"] in ("lens", "text")
 
 
-def _by_layer(panel: Any, rows: Sequence[Record]) -> list[str]:
-    facts = []
-    for weights, key, color, dash, mark, label in (
-        ("trained", "value", BLUE, "-", "o", "words"),
-        ("trained", "control_value", ORANGE, "--", "s", "words swapped"),
-        ("untrained", "value", GREY, "-.", "D", "random weights"),
-    ):
+def _by_layer(rows: Sequence[Record]) -> list[Series]:
+    series = []
+    for label, weights, key, look in _SHOWN:
         points = [
             (int(row["layer_number"] or 0), x)
             for row in pick(rows, method="lens", weights=weights)
             if (x := interval(row, key))
         ]
-        if not points:
-            continue
-        at = [layer for layer, _ in points]
-        panel.fill_between(
-            at,
-            [x.low for _, x in points],
-            [x.high for _, x in points],
-            color=color,
-            alpha=0.14,
-            lw=0,
-        )
-        panel.plot(at, [x.value for _, x in points], dash, marker=mark, color=color, label=label)
-        best = max(points, key=lambda point: point[1].value)
-        facts.append(f"{label}, most at layer {best[0]}: {best[1].value:.2f}")
-    panel.xaxis.get_major_locator().set_params(integer=True)
-    return facts
+        if points:
+            series.append(Series(label.replace("prompts", "words"), points, look))
+    return series
 
 
-def _by_method(panel: Any, rows: Sequence[Record]) -> list[str]:
-    facts, labels = [], []
-    for weights, key, color, mark, label in (
-        ("trained", "value", BLUE, "o", "prompts"),
-        ("trained", "control_value", ORANGE, "s", "prompts swapped"),
-        ("untrained", "value", GREY, "D", "random weights"),
-    ):
-        for row in pick(rows, weights=weights):
-            x = interval(row, key)
-            if x is not None:
-                labels.append(label)
-                _bar(panel, len(labels) - 1, x, color, mark)
-                facts.append(f"{label}: {x.value:.2f}")
-    panel.set_xticks(range(len(labels)), [label.replace(" ", "\n") for label in labels])
-    panel.set_xlim(-0.5, len(labels) - 0.5)
-    return facts
+def _by_method(rows: Sequence[Record]) -> list[Series]:
+    found = [
+        (label, x, look)
+        for label, weights, key, look in _SHOWN
+        for row in pick(rows, weights=weights)
+        if (x := interval(row, key))
+    ]
+    return [
+        Series(label, [(place, x)], look._replace(dash=""), bars=True)
+        for place, (label, x, look) in enumerate(found)
+    ]
 
 
-def _bar(panel: Any, at: float, x: Any, color: str, mark: str, label: str | None = None) -> None:
-    panel.errorbar(
-        [at], [x.value], [[x.value - x.low], [x.high - x.value]],
-        fmt=mark, color=color, lw=1.8, capsize=0, label=label,
-    )  # fmt: skip
+_SHOWN = (
+    ("prompts", "trained", "value", Look(BLUE)),
+    ("prompts swapped", "trained", "control_value", Look(ORANGE, "--", "s")),
+    ("random weights", "untrained", "value", Look(GREY, "-.", "D")),
+)
+"""Label, weights and column of each series of labels from text."""
 
 
 def bottom_up_figure(run: StudyRun, rows: Sequence[Record], model: str) -> Figure | None:
@@ -156,41 +135,39 @@ def bottom_up_figure(run: StudyRun, rows: Sequence[Record], model: str) -> Figur
     layers = [str(layer) for layer in values(asked, "layer")]
     if not layers:
         return None
-    from matplotlib.figure import Figure as Drawing
-
-    name = file_name("group-overlap", model)
     kinds = [str(kind) for kind in values(asked, "method")]
     weights = [str(one) for one in values(asked, "weights")]
-    facts: list[str] = []
-    with figure_style(name):
-        drawing = Drawing(figsize=(9.2 if len(weights) > 1 else 6.0, 3.6))
-        panels = drawing.subplots(1, len(weights), squeeze=False, sharey=True)[0]
-        for panel, which in zip(panels, weights, strict=True):
-            for k, kind in enumerate(kinds):
-                for place, layer in enumerate(layers):
-                    for row in pick(asked, weights=which, method=kind, layer=layer):
-                        x = interval(row, "value")
-                        if x is not None:
-                            shift = (k - (len(kinds) - 1) / 2) * 0.14
-                            label = kind if place == 0 else None
-                            _bar(panel, place + shift, x, SERIES[k % 6], MARKERS[k % 6], label)
-                            facts.append(f"{which}, {kind} of {layer}: {x.value:.2f}")
-            for null, dash in zip(_NULLS, ("-", "--", ":"), strict=True):
-                for row in pick(rows, method=null)[:1]:
-                    at = number(row, "value")
-                    if at is not None:
-                        panel.axhline(at, color=GREY, ls=dash, lw=1.3, label=null)
-            bound = number(asked[0], "bound")
-            if bound is not None:
-                panel.axhline(bound, color=INK, ls="-.", lw=1.2, label="bound of the grid")
-            panel.set_xticks(range(len(layers)), layers)
-            panel.set_xlim(-0.5, len(layers) - 0.5)
-            panel.set_ylim(0, 1.04)
-            panel.tick_params(labelcolor=INK)
-            panel.set_title({"trained": "trained", "untrained": "random weights"}[which])
-        panels[0].set_ylabel("overlap with instances")
-        _legend(drawing, panels)
-        svg = svg_of(drawing)
+    levels = [
+        Level(at, null, GREY, dash)
+        for null, dash in zip(_NULLS, ("-", "--", ":"), strict=True)
+        for row in pick(rows, method=null)[:1]
+        if (at := number(row, "value")) is not None
+    ]
+    if (bound := number(asked[0], "bound")) is not None:
+        levels.append(Level(bound, "bound of the grid", dash="-."))
+    panels, facts = [], []
+    for one in weights:
+        series = []
+        for k, kind in enumerate(kinds):
+            found = [
+                (layers.index(str(row["layer"])), x)
+                for row in pick(asked, weights=one, method=kind)
+                if (x := interval(row, "value"))
+            ]
+            shift = spread(k, len(kinds), 0.14)
+            points = [(place + shift, x) for place, x in found]
+            series.append(Series(kind, points, look_of(k)._replace(dash=""), bars=True))
+            facts += [f"{one}, {kind} of {layers[place]}: {x.value:.2f}" for place, x in found]
+        title = {"trained": "trained", "untrained": "random weights"}[one]
+        panels.append(Panel(series, title, levels))
+    name = file_name("group-overlap", model)
+    svg = small_multiples(
+        name,
+        panels,
+        Axis(limits=(-0.5, len(layers) - 0.5), ticks=dict(enumerate(layers))),
+        Axis("overlap with instances", (0, 1.04)),
+        size=(9.2 if len(weights) > 1 else 6.0, 3.6),
+    )
     return Figure(
         name=name,
         svg=svg,
@@ -224,14 +201,3 @@ for weights in ("trained", "untrained"):
     panel.legend()
 plt.show()
 """
-
-
-def _legend(drawing: Any, panels: Any) -> None:
-    drawing.tight_layout(w_pad=1.8)
-    handles = {
-        text: handle
-        for panel in panels
-        for handle, text in zip(*panel.get_legend_handles_labels(), strict=True)
-    }
-    place = {"loc": "upper left", "bbox_to_anchor": (0.05, 0.0)}
-    drawing.legend(handles.values(), handles, ncols=4, **place)

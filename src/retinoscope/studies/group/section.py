@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...report.blocks import (
-    Column,
     Interval,
     Record,
     Section,
@@ -23,6 +22,7 @@ from ...report.findings import (
     sentence_of,
 )
 from ...report.rows import interval, number, pick, values
+from ...report.tables import Spec, cell, count, table, text
 from ..runs import StudyRun
 from .aggregation_section import PAPER_NOTE, aggregation_finding, aggregation_parts
 from .figure import bottom_up_figure, top_down_figure
@@ -207,57 +207,56 @@ def _tables(run: StudyRun, model: str, folded: bool) -> list[Table]:
     ):
         of_kind = pick(rows, kind=kind)
         if of_kind:
-            make = _top_down if kind == "top-down" else _bottom_up
-            columns, shown = make(of_kind)
             tables.append(
-                Table(
-                    name=file_name("group", run.place, model, kind),
-                    caption=f"{model}: {caption}, with 95% intervals over images.",
-                    columns=columns,
-                    rows=shown,
-                    records=tuple(of_kind),
-                    folded=folded or len(shown) > 40,
+                table(
+                    file_name("group", run.place, model, kind),
+                    f"{model}: {caption}, with 95% intervals over images.",
+                    of_kind,
+                    _COLUMNS[kind],
+                    folded=folded or len(of_kind) > 40,
                 )
             )
     return tables
 
 
-def _top_down(rows: Sequence[Record]) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
-    columns = (
-        *(Column(name, numeric=False) for name in ("method", "weights", "background", "compete")),
-        *(Column(name) for name in ("mean IoU", "swapped", "difference", "constant", "bound")),
-        Column("images"),
-    )
-    shown = tuple(
-        (
-            _place(row),
-            str(row["weights"]) if row["method"] != "majority" else "the truth",
-            str(row["background"]),
-            f"{row['candidates']} classes" if row["candidates"] == "all" else "those in the image",
-            *(_value(row, name) for name in ("value", "control_value", "difference")),
-            *(_value(row, name) for name in ("constant", "bound")),
-            str(row["n"]),
-        )
-        for row in rows
-    )
-    return columns, shown
+def _estimate(of: str, label: str) -> Spec:
+    return cell(label, lambda row: _value(row, of))
 
 
-def _bottom_up(rows: Sequence[Record]) -> tuple[tuple[Column, ...], tuple[tuple[str, ...], ...]]:
-    columns = (
-        *(Column(name, numeric=False) for name in ("groups", "weights")),
-        *(Column(name) for name in ("best match", "one to one", "minus strongest null")),
-        *(Column(name) for name in ("bound", "groups per image", "instances", "undefined")),
-    )
-    shown = tuple(
-        (
-            _place(row),
-            "null" if row["control"] is None else str(row["weights"]),
-            *(_value(row, name) for name in ("value", "matched", "difference", "bound")),
-            f"{number(row, 'n_groups') or 0:.1f}",
-            str(row["n"]),
-            str(row["n_undefined"]),
-        )
-        for row in rows
-    )
-    return columns, shown
+_COLUMNS = {
+    "top-down": (
+        cell("method", _place, numeric=False),
+        cell(
+            "weights",
+            lambda row: "the truth" if row["method"] == "majority" else str(row["weights"]),
+            numeric=False,
+        ),
+        text("background"),
+        cell(
+            "compete",
+            lambda row: "all classes" if row["candidates"] == "all" else "those in the image",
+            numeric=False,
+        ),
+        _estimate("value", "mean IoU"),
+        _estimate("control_value", "swapped"),
+        _estimate("difference", "difference"),
+        _estimate("constant", "constant"),
+        _estimate("bound", "bound"),
+        count("n", "images"),
+    ),
+    "bottom-up": (
+        cell("groups", _place, numeric=False),
+        cell(
+            "weights",
+            lambda row: "null" if row["control"] is None else str(row["weights"]),
+            numeric=False,
+        ),
+        _estimate("value", "best match"),
+        _estimate("matched", "one to one"),
+        _estimate("difference", "minus strongest null"),
+        _estimate("bound", "bound"),
+        cell("groups per image", lambda row: f"{number(row, 'n_groups') or 0:.1f}"),
+        count("n", "instances"),
+        count("n_undefined", "undefined"),
+    ),
+}

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...report.blocks import (
-    Column,
     Record,
     Section,
-    Table,
     number_interval,
 )
 from ...report.findings import Finding, make_finding, paired_test
-from ...report.rows import first, interval, number, pick
+from ...report.rows import first, interval, pick
+from ...report.tables import numbers, plain_number, table, text
 from ..group.aggregation_section import PAPER_NOTE
 from ..runs import StudyRun
 
@@ -22,25 +21,13 @@ TABLE_NOTE = (
     "95% intervals over images and seeds."
 )
 
+_CORRECT = {"kind": "the kind", "side": "a kind of the same side"}
+
 
 def section(runs: Sequence[StudyRun]) -> Section:
     """Makes the section: objects on the ground they were trained with, and on the other."""
     main = runs[0]
     rows = main.summary
-    shown = []
-    for row in rows:
-        x = interval(row, "value")
-        paper = number(row, "paper")
-        shown.append(
-            (
-                str(row["objective"]),
-                "the kind" if row["group"] == "kind" else "a kind of the same side",
-                str(row["measure"]),
-                "" if x is None else number_interval(x),
-                "" if (d := interval(row, "difference")) is None else number_interval(d),
-                "" if paper is None else f"{paper:.2f}",
-            )
-        )
     sentences = [
         f"{row['objective']}, gap of a correct {row['group']} between backgrounds: "
         f"{number_interval(x)}."
@@ -56,20 +43,18 @@ def section(runs: Sequence[StudyRun]) -> Section:
         ),
         sentences=tuple(sentences),
         tables=(
-            Table(
-                name="spurious",
-                caption="Accuracy by background: mean over seeds, 95% intervals over images and "
-                "seeds.",
-                columns=(
-                    Column("objective", numeric=False),
-                    Column("correct is", numeric=False),
-                    Column("measure", numeric=False),
-                    Column("value"),
-                    Column("minus grounded-class"),
-                    Column("paper"),
+            table(
+                "spurious",
+                "Accuracy by background: mean over seeds, 95% intervals over images and seeds.",
+                rows,
+                (
+                    text("objective"),
+                    text("group", "correct is", _CORRECT),
+                    text("measure"),
+                    numbers("value"),
+                    numbers("difference", "minus grounded-class"),
+                    plain_number("paper"),
                 ),
-                rows=tuple(shown),
-                records=tuple(rows),
             ),
         ),
         notes=(
