@@ -111,7 +111,7 @@ def _results() -> dict[str, Mapping[str, Any]]:
 def page_of(results: Mapping[str, Mapping[str, Any]]) -> str:
     """The whole page; ends with a newline."""
     scaling, rows = results["scaling"], results["rows"]
-    write = rows["steps"]["study and merge"]["seconds"] / rows["images"]
+    write = rows["steps"]["study and merge"]["cpu_seconds"] / rows["images"]
     costs = {
         "knockout": _seconds(results["knockouts"], 0, "engine, clean run included"),
         "ablation": _seconds(results["ablations"], 1, "engine, clean runs included"),
@@ -125,7 +125,7 @@ def page_of(results: Mapping[str, Mapping[str, Any]]) -> str:
         write=write,
         conditions=rows["conditions"],
         rows=rows["rows"],
-        summary=rows["steps"]["summary"]["seconds"],
+        summary=rows["steps"]["summary"]["cpu_seconds"],
         machine=results["knockouts"]["machine"],
         table=_table(sum(costs.values()), write),
         scenes=scaling["scenes"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from ...report.blocks import Picture
 from ...report.rows import pick
@@ -18,11 +19,11 @@ def highlights(run: StudyRun) -> Sequence[Picture]:
         leaders = pick(
             run.extra("leaderboard"), measure="pointing", task=str(scene.facts.get("task"))
         )
-        shown: list[tuple[str, int | None]] = []
-        for row in leaders:
-            layer = str(row["layers"] or "").split(",")[0]
-            if row["method"] not in BASELINES:
-                shown.append((str(row["method"]), int(layer) if layer else None))
+        shown = [
+            (str(row["method"]), cast("int | None", row["first_layer"]))
+            for row in leaders
+            if row["method"] not in BASELINES
+        ]
         figure = maps_figure(scene, f"maps-{number}", shown)
         if figure is None:
             continue

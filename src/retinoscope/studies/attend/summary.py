@@ -84,6 +84,7 @@ def _leaders(rows: pl.DataFrame) -> Iterator[Record]:
             continue
         for place, method in enumerate(placed):
             some, score, shuffled = chosen[method], scores[method], f"shuffled_{measure}"
+            layers = some["layer"].drop_nulls().unique().sort().to_list()
             control = (
                 some.with_columns(value=c(shuffled))
                 if shuffled in MEASURES
@@ -93,7 +94,8 @@ def _leaders(rows: pl.DataFrame) -> Iterator[Record]:
                 "task": rows["task"][0],
                 "measure": measure,
                 "method": method,
-                "layers": ", ".join(map(str, some["layer"].drop_nulls().unique().sort())),
+                "layers": ", ".join(map(str, layers)),
+                "first_layer": layers[0] if layers else None,
                 **_SCORE.columns(score),
                 **_CONTROL.columns(_CONTROL.over(control)),
                 **_ABOVE.columns(_ABOVE.over({}, some, control)),
@@ -134,6 +136,7 @@ EXTRAS = {
         columns=("item", "method", "layer", *MEASURES),
         kinds={
             **columns(TEXT, "task measure method layers"),
+            "first_layer": WHOLE,
             **_SCORE.kinds,
             **_CONTROL.kinds,
             **_ABOVE.kinds,
