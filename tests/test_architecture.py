@@ -64,6 +64,7 @@ HEAVY = (
     "PIL",
     "psutil",
     "pydantic",
+    "polars",
     "pyarrow",
     "ray",
     "scipy",

@@ -104,6 +104,8 @@ def differences(study: str, now: str, before: str) -> list[str]:
 
 
 def _alike(value: str, was: str, rounding: float) -> bool:
+    if value.isdigit() and was.isdigit():
+        return value == was
     try:
         return math.isclose(float(value), float(was), rel_tol=rounding, abs_tol=1e-5)
     except ValueError:

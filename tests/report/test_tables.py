@@ -52,7 +52,7 @@ def test_each_column_writes_its_cells() -> None:
         "3",
         "6",
     )
-    assert second[:4] == ("random weights", "", "", "")
+    assert second[:5] == ("random weights", "", "", "", "")
     assert second[5:] == ("1", "0", "0")
     assert made.records == tuple(ROWS)
 

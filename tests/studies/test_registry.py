@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Literal, get_args, get_origin, get_type_hints
 
+import pytest
+
 import retinoscope
 from retinoscope.studies import registry
 
@@ -124,3 +126,12 @@ def test_what_is_said_of_a_study_stands_in_its_folder() -> None:
         if found := _constants(path) & names - OTHER_MEANINGS.get(place, set()):
             known[place] = found
     assert known == {}
+
+
+@pytest.mark.parametrize("study", registry.STUDIES)
+def test_every_study_names_the_edit_of_a_row_or_none(study: str) -> None:
+    assert registry.condition_of(study)({}) is None
+
+
+def test_the_planted_studies_are_those_with_a_planted_part() -> None:
+    assert {s for s in registry.STUDIES if registry.has_part(s, "planted")} == set(registry.PLANTED)

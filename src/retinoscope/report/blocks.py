@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -143,7 +144,9 @@ def percent(share: float) -> str:
 
 
 def percent_interval(x: Interval) -> str:
-    """ "93% (90-96)", with an en dash."""
+    """ "93% (90-96)", with an en dash; the value alone where there is no interval."""
+    if math.isnan(x.low):
+        return percent(x.value)
     return f"{percent(x.value)} ({percent(x.low)[:-1]}{TO}{percent(x.high)[:-1]})"
 
 
@@ -151,6 +154,8 @@ def number_interval(x: Interval, digits: int = 2) -> str:
     """ "0.45 (0.38-0.52)", with an en dash; "-0.45 (-0.52 to -0.38)"."""
     # Avoids "-0".
     value, low, high = (round(end, digits) + 0.0 for end in (x.value, x.low, x.high))
+    if math.isnan(low):
+        return f"{value:.{digits}f}"
     to = " to " if low < 0 else TO
     return f"{value:.{digits}f} ({low:.{digits}f}{to}{high:.{digits}f})"
 
@@ -159,6 +164,8 @@ def signed(x: Interval, digits: int = 2, scale: float = 1.0) -> str:
     """ "+0.13 (-0.01 to +0.17)", for a difference; an en dash between signs would be unreadable."""
     # Avoids "-0".
     value, low, high = (round(scale * end, digits) + 0.0 for end in (x.value, x.low, x.high))
+    if math.isnan(low):
+        return f"{value:+.{digits}f}"
     return f"{value:+.{digits}f} ({low:+.{digits}f} to {high:+.{digits}f})"
 
 

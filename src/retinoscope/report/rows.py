@@ -30,6 +30,8 @@ def number(row: Record, key: str) -> float | None:
 def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
     """Columns `name`, `name_low`, `name_high`; None where the study had nothing to estimate.
 
+    The ends are NaN where there are too few images for an interval.
+
     Args:
         n: the column that says of how many cases.
     """
@@ -40,10 +42,10 @@ def interval(row: Record | None, name: str, n: str = "n") -> Interval | None:
         return None
     return Interval(
         middle,
-        middle if low is None else low,
-        middle if high is None else high,
+        math.nan if low is None else low,
+        math.nan if high is None else high,
         int(number(row, n) or 0),
-        int(number(row, "n_images") or 0),
+        int(number(row, "n_images") or number(row, "n_samples") or 0),
         0.95,
         "as the summary has it",
     )

@@ -70,7 +70,9 @@ def count(of: str, label: str | None = None) -> Spec:
 
 def share(of: str, label: str | None = None) -> Spec:
     """A column of shares without intervals, as percentages."""
-    return Column(of if label is None else label), lambda row: percent(number(row, of) or 0)
+    return Column(
+        of if label is None else label
+    ), lambda row: "" if (x := number(row, of)) is None else percent(x)
 
 
 def shares(of: str, label: str | None = None, hint: str = "") -> Spec:

@@ -1,7 +1,8 @@
 """Numbers that are known from a paper, each with its source; others are not known.
 
-Each study's numbers are in its folder's paper.py. All are from Neo et al. 2024, "Towards
-Interpreting Visual Information Processing in VLMs" (arXiv 2410.07149), whose model and data
+Those of Neo et al. 2024, "Towards Interpreting Visual Information Processing in VLMs" (arXiv
+2410.07149), are in each study's paper.py; those of CLIPpy, by objective, in the summaries of
+`group` and `spurious`. The model and data of Neo et al.
 (LLaVA-1.5-7B on COCO) differ from the pocket model and drawn scenes: a number next to a result is
 for orientation, never a target. "replication" marks a number that a public replication on
 LFM2.5-VL-3B quotes from the paper's tables.

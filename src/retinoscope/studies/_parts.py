@@ -1,8 +1,8 @@
 """Reads results.parquet part by part, so that a summary sees related rows together.
 
 If the rows do not fit into memory, they are sorted on disk: the file is read once to count the rows
-of each part, and once to write them grouped by part, so that memory is bounded however many rows
-there are.
+of each part, and once to write them grouped by part. Memory is bounded by the largest part, not by
+the number of rows; a part that is larger than a block comes in several frames.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..store import ResultsScan
 from .columns import LISTS, NUMBER, TEXT, TRUTH, WHOLE, Columns, Kind
 
 BLOCK_ROWS = 250_000
-"""Maximum number of rows held at once, of some dozen columns; one part is never split."""
+"""Maximum number of rows held at once, of some dozen columns, of parts that fit."""
 
 TYPES: dict[Kind, pl.DataType] = {
     TEXT: pl.String(),

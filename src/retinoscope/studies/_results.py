@@ -77,8 +77,7 @@ class Results:
             return summaries_of(self.study)[0].over(self.scan, columns_of(self.study))
 
     def extras(self) -> dict[str, pa.Table]:
-        """Further summaries by name: "baseline" (ablation, knockout, flow), "best_layer",
-        "peak" and "words" (lens)."""
+        """Further summaries by name: the EXTRAS of the study's summary.py."""
         return self._extras
 
     @cached_property

@@ -46,12 +46,17 @@ class TrainingRuns:
     Attributes:
         values: by seed, over all images.
         draws: by seed, for each resample of the images.
-        n_images: number of images.
+        images: by seed; runs on other images cannot be compared draw by draw.
     """
 
     values: Mapping[int, float]
     draws: Mapping[int, Draws]
-    n_images: int
+    images: Mapping[int, frozenset[str]]
+
+    @property
+    def n_images(self) -> int:
+        """Number of images of all seeds."""
+        return len(frozenset().union(*self.images.values()))
 
     @classmethod
     def of(
@@ -62,11 +67,18 @@ class TrainingRuns:
         results = {seed: measured(some) for (seed,), some in runs.items()}
         values = {seed: value for seed, (value, _) in results.items()}
         draws = {seed: draws for seed, (_, draws) in results.items()}
-        return cls(values, draws, rows["sample"].n_unique())
+        images = {seed: frozenset(some["sample"].unique()) for (seed,), some in runs.items()}
+        return cls(values, draws, images)
 
     def interval(self, minus: TrainingRuns | None = None) -> Interval | None:
-        """Returns the mean over seeds, or its difference over common seeds; None without seeds."""
-        seeds = [seed for seed in self.values if minus is None or seed in minus.values]
+        """Returns the mean over seeds, or its difference over common seeds; None without seeds.
+
+        Seeds are common to two runs that were measured on the same images."""
+        seeds = [
+            seed
+            for seed in self.values
+            if minus is None or self.images[seed] == minus.images.get(seed)
+        ]
         if not seeds:
             return None
         values, draws = self._of(seeds)
@@ -96,7 +108,7 @@ def compared(
         record: Record = dict(zip(names, key, strict=True)) | interval_columns("value", interval)
         against = reference(key[0])
         other = None if against in (None, key[0]) else runs.get((against, *key[1:]))
-        if other is not None and other.n_images == run.n_images:
+        if other is not None:
             difference = run.interval(other)
             if difference is not None:
                 record |= {"against": against} | interval_columns("difference", difference)

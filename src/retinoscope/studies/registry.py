@@ -2,7 +2,8 @@
 
 A folder holds the parts that the rest of the package finds here:
 
-options.py    OPTIONS, a dataclass of its options; its docstring is the command's help
+options.py    OPTIONS, a dataclass of its options; its docstring is the command's help;
+              `condition`, if its rows are of edits: the edit of a row in words
 study.py      the `Study`: what is asked about a sample, and the rows that result;
               `make` makes it from options
 summary.py    COLUMNS of its rows; SUMMARY and EXTRAS, its tables
@@ -64,7 +65,8 @@ def columns_of(study: str) -> Columns:
 
 def condition_of(study: str) -> Callable[[Mapping[str, object]], str | None]:
     """Returns a function that names the edit of a row; None for a row without an edit."""
-    return getattr(part(study, "options"), "condition", lambda row: None)
+    options = part(study, "options") if has_part(study, "options") else None
+    return getattr(options, "condition", lambda row: None)
 
 
 def summaries_of(study: str) -> tuple[SummaryTable, dict[str, SummaryTable]]:

@@ -16,7 +16,7 @@ from .registry import STUDIES, has_part, noun_of, part
 from .runs import StudyRun, collect, of_study
 
 WORDS_SHOWN = 10
-NOTHING = "no answer was right before any edit, so there was nothing to lose"
+NOTHING = "nothing to report: no answer was right before any edit, or no measure was defined"
 
 
 @dataclass(frozen=True)
@@ -85,8 +85,8 @@ def sections_of(runs: Sequence[StudyRun]) -> tuple[Section, ...]:
     )
     if not sections:
         raise InputError(
-            "expected at least one study with results, but no answer was right before any edit: "
-            "check that the model fits the data (see results.parquet)"
+            "expected at least one study with results, but no answer was right before any edit, or "
+            "no measure was defined: check that the model fits the data (see results.parquet)"
         )
     return sections
 

@@ -8,8 +8,9 @@
     )
 
 `Summary` has one record for each combination of `by`, `Peaks` the best of several candidates,
-`Computed` the results of a function on the rows of a part. `over` reads results.parquet in bounded
-memory (see `_parts`) and returns a table whose columns and types do not depend on the rows.
+`Computed` the results of a function on the rows of a part. `over` reads results.parquet a part at
+a time (see `_parts`): `Summary` and `Computed` hold the rows of one part, `Peaks` only sums. The
+columns and types of the table do not depend on the rows.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class SummaryTable(ABC):
     Attributes:
         where: which rows count; those with an error never do.
         order: columns that sort the records, each by the order of its values if one is given, else
-            ascending; undefined values come first.
+            ascending, undefined values first.
     """
 
     where: pl.Expr = field(default_factory=lambda: pl.lit(True))

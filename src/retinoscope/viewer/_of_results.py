@@ -169,7 +169,7 @@ class StudyDocuments:
             key = ",".join(str(part) for part in cell)
             wrong, right = self._tallies.cells[edge]
             samples[key] = [index[sample] for sample in wrong if sample in index]
-            kept[key] = [index[sample] for sample in right if sample in index.keys() - wrong]
+            kept[key] = [index[one] for one in right if one in index and one not in wrong]
         return FlowDocument(
             sources, targets, list(windows.values()), value, low, high, n, samples, kept
         )

@@ -39,6 +39,7 @@ def distractors(samples: Sequence[Sample], index: int, text: str, n: int, seed: 
         try:
             captions = samples[place].captions
         except Exception:
+            # Unreadable samples have their own row; they lend no description.
             continue
         if captions and captions[0].lower() not in {known.lower() for known in [text, *texts]}:
             texts.append(captions[0])
