@@ -104,3 +104,9 @@ def test_series_differ_by_more_than_colour() -> None:
 @pytest.mark.parametrize("of", [1, 2, 5])
 def test_series_are_spread_around_their_place(of: int) -> None:
     assert sum(spread(number, of) for number in range(of)) == pytest.approx(0)
+
+
+def test_names_may_have_dollar_signs() -> None:
+    svg = small_multiples("x", [panel("a$x_{$b")], Axis("$"), Axis("$$"))
+    assert "a$x_{$b" in texts(svg)
+    assert "$a_{$" in texts(heat_map("x", [[0.5]], ["$a_{$"], ["$$"]))

@@ -63,3 +63,9 @@ def test_two_models_are_compared_over_the_same_objects() -> None:
     assert test is not None
     assert (test.difference, test.n_images) == (0.5, 1)
     assert lens_difference(first, second, 0.5) is None
+
+
+def test_a_control_of_other_images_is_no_control() -> None:
+    table = rows("a", "object", 0.0, [0, 4]) + rows("b", "object", 0.0, [0, 4])
+    table += rows("c", "background", None, [0, 0])
+    assert one(tabled("lens", table, "peak"), cover=0.0)["control_group"] is None

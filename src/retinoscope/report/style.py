@@ -47,6 +47,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 
 _RC = {
     "svg.fonttype": "none",
+    # Names of models and classes may have dollar signs.
+    "text.parse_math": False,
     "font.family": "sans-serif",
     "font.size": 10.5,
     "axes.titlesize": 11,

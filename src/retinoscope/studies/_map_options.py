@@ -145,7 +145,11 @@ def _steps(model: SaliencyModel, steps: Steps, asked: Sequence[str]) -> dict[str
 def _taking(option: str, model: SaliencyModel, asked: Sequence[str]) -> list[str]:
     """Returns the methods that take an option; raises `InputError` if there are none."""
     attribute, does = _OPTIONS[option]
-    able = [name for name, method in model.methods.items() if getattr(method, attribute)]
+    able = [
+        name
+        for name, method in model.methods.items()
+        if getattr(method, attribute) and model.refusal(name) is None
+    ]
     taking = [name for name in asked if name in able]
     if not taking:
         others = f", or ask for one of {', '.join(able)}" if able else ""

@@ -40,6 +40,10 @@ def peaks(rows: pl.DataFrame) -> Iterator[Record]:
             if key in shares:
                 others[key] = _at_best(shares[key], measured)
         others |= {(*OWN, less): at_best[less] for less in covers if less < cover}
+        # A control may have been measured in other images only.
+        others = {
+            key: found for key, found in others.items() if found.keys() & at_best[cover].keys()
+        }
         layers = sorted(set(_chosen_layers(measured).values()))
         for key, control in others.items() or [(None, {})]:
             yield {
