@@ -1,4 +1,4 @@
-"""`retinoscope attend` on data that knows where observers looked."""
+"""`retinoscope saliency` on data that knows where observers looked."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from retinoscope.cli._app import app
 from retinoscope.pocket import MODELS
 from retinoscope.studies.registry import STUDIES as COMMANDS_OF_STUDIES
 
-STUDIES = ("ablate", "lens", "knockout", "flow", "look", "reprompt", "attend")
-COMMANDS = ("demo", *STUDIES, "report", "models", "doctor", "check", "collect", "train")
+STUDIES = ("ablate", "lens", "knockout", "flow", "word-attention", "reprompt", "saliency")
+COMMANDS = ("demo", *STUDIES, "report", "models", "doctor", "known-answers", "collect", "train")
 
 
 def test_help_names_every_command_and_the_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,7 +39,9 @@ def test_no_stubs(command: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_no_two_commands_ask_the_same() -> None:
     heads = Counter(
-        re.split(r"[.:?,]", app[name].help)[0] for name in app if not name.startswith("-")
+        re.split(r"[.:?,]", app[name].help)[0]
+        for name in app
+        if not name.startswith("-") and app[name].show
     )
     assert max(heads.values()) == 1, heads.most_common(2)
 
@@ -89,3 +91,13 @@ def test_models_lists_the_packaged_ones(capsys: pytest.CaptureFixture[str]) -> N
     assert "pocket" in MODELS
     for name in MODELS:
         assert f"{name} " in text
+
+
+@pytest.mark.parametrize("former", ["look", "attend", "check"])
+def test_former_names_work_and_are_not_shown(
+    former: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([former, "--help"]) == 0
+    assert main(["--help"]) == 0
+    shown = capsys.readouterr().out.split("Studies", 1)[1]
+    assert not re.search(rf"[ │]{former} ", shown)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from cyclopts import App, Group
 
 from .. import __version__
-from ..studies.registry import STUDIES
-from ._check import check
+from ..studies.registry import FORMER_COMMANDS, STUDIES
+from ._check import known_answers
 from ._collect import collect
 from ._common import PARTLY
 from ._curate import curate
@@ -77,6 +77,9 @@ app.command(collect, group=_more)
 app.command(models, group=_more)
 app.command(fetch, group=_more)
 app.command(doctor, group=_more)
-app.command(check, group=_more)
+app.command(known_answers, group=_more)
+for _study, _name in FORMER_COMMANDS.items():
+    app.command(study_command(_study), name=_name, show=False, help_epilogue=_PARTLY)
+app.command(known_answers, name="check", show=False)
 train.group = (_more,)
 app.command(train)

@@ -1,4 +1,4 @@
-"""`retinoscope check`."""
+"""`retinoscope known-answers`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._say import say
 Method = Literal[Planted, MapMethod]
 
 
-def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
+def known_answers(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
     """Try a method on models with a known mechanism: can it tell them apart?
 
     Every weight of these tiny models was set by hand. In some, the question's tokens carry the
@@ -20,9 +20,9 @@ def check(method: Method, /, *, images: int = 24, seed: int = 0) -> None:
 
     For example:
 
-        retinoscope check flow
+        retinoscope known-answers flow
 
-        retinoscope check ablation --images 50
+        retinoscope known-answers ablation --images 50
 
     Args:
         method: the method to try.

@@ -59,7 +59,7 @@ def collect(
 
         retinoscope collect photos --out runs/people --task read --host 0.0.0.0
 
-    Then `retinoscope attend pocket collected:runs/people --out runs/attend` compares a model with
+    Then `retinoscope saliency pocket collected:runs/people --out runs/attend` compares a model with
     these people.
 
     Args:

@@ -37,16 +37,18 @@ STUDIES: dict[str, str | None] = {
     "lens": "lens",
     "knockout": "knockout",
     "flow": "flow",
-    "look": "look",
+    "look": "word-attention",
     "reprompt": "reprompt",
     "probe": "probe",
     "group": "group",
     "spurious": None,
     "alignment": None,
-    "attend": "attend",
+    "attend": "saliency",
 }
 """Each study's command, made from its options; None if another study's command runs it too
-(`group --preset spurious`, `attend` on data with gazes)."""
+(`group --preset spurious`, `saliency` on data with gazes)."""
+FORMER_COMMANDS = {"look": "look", "attend": "attend"}
+"""What the commands of some studies were called; these names still work and are not shown."""
 
 Planted = Literal["flow", "knockout", "ablation", "lens", "probe", "group"]
 PLANTED: tuple[str, ...] = get_args(Planted)

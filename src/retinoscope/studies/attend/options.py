@@ -58,17 +58,17 @@ class AttendOptions(ObjectBounds, Covering, Intervening):
 
     For example:
 
-        retinoscope attend pocket scenes:100 --out runs/attend
+        retinoscope saliency pocket scenes:100 --out runs/attend
 
-        retinoscope attend pocket scenes:40 --methods attention chefer --out runs/two-methods
+        retinoscope saliency pocket scenes:40 --methods attention chefer --out runs/two-methods
 
-        retinoscope attend planted:direct squares:20 --score logit --out runs/planted-attend
+        retinoscope saliency planted:direct squares:20 --score logit --out runs/planted-attend
 
-        retinoscope attend pocket vista:FOLDER --out runs/people
+        retinoscope saliency pocket vista:FOLDER --out runs/people
 
-        retinoscope attend pocket simulated:20 --methods attention chefer --out runs/simulated
+        retinoscope saliency pocket simulated:20 --methods attention chefer --out runs/simulated
 
-        retinoscope attend small:contrastive-max simulated:20 --out runs/contrastive
+        retinoscope saliency small:contrastive-max simulated:20 --out runs/contrastive
 
     Args:
         methods: by default all that the model supports, or against observers those that take only

@@ -73,7 +73,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "what surrounds it. Insertion and deletion test the model itself; their control is "
             "the order of the map “random”. Attention, rollout, gradient times input and "
             "SmoothGrad fail to tell planted models apart that every map should distinguish "
-            "(retinoscope check METHOD).",
+            "(retinoscope known-answers METHOD).",
         ),
         finding=attend_finding(main, leaders, tasks[0]) if tasks else None,
     )

@@ -18,9 +18,9 @@ class LookOptions(ObjectBounds, Covering):
 
     For example:
 
-        retinoscope look pocket scenes:100 --out runs/look
+        retinoscope word-attention pocket scenes:100 --out runs/look
 
-        retinoscope look planted:direct squares:20 --out runs/planted-look
+        retinoscope word-attention planted:direct squares:20 --out runs/planted-look
 
     Args:
         max_new_tokens: maximum length of a description.
