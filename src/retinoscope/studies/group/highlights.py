@@ -16,16 +16,13 @@ FEW = 3
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
     """Returns images with labels and groups, of each model."""
-    scenes = [scene for scene in run.scenes() if isinstance(scene.facts.get("groups"), dict)]
-    models = list(dict.fromkeys(str(scene.facts.get("model", "")) for scene in scenes))
     # Of encoders that are compared by seed, show one seed each.
-    models = [
-        name
-        for name in models
-        if "/" not in name.removeprefix("small:")
-        or not name.startswith("small:")
-        or name.endswith("/0")
+    scenes = [
+        scene
+        for scene in run.scenes()
+        if isinstance(scene.facts.get("groups"), dict) and not scene.facts.get("training_seed")
     ]
+    models = list(dict.fromkeys(str(scene.facts.get("model", "")) for scene in scenes))
     many = len(models) > FEW
     pictures = []
     for model in models:

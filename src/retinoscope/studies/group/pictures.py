@@ -16,6 +16,7 @@ from ...grouping import group
 from ...store import Json
 from .._categories import BACKGROUND, TRUTH, Categories
 from .._executor import Example
+from .._training_runs import run_columns
 from .image_rows import GroupingTask
 from .subjects import JOINT, Subject
 from .top_down import QUESTION
@@ -64,6 +65,7 @@ def picture_of(
         {
             "sample": sample.id,
             "model": subject.name,
+            **run_columns(subject.encoder),
             "size": list(sample.image.size),
             "grid": None if view.grid is None else list(view.grid),
             "boxes": [[float(edge) for edge in box] for box in view.boxes],
