@@ -117,10 +117,13 @@ class Contrast:
     control: str | None = None
     reverse: bool = False
 
-    def over(
-        self, key: Mapping[str, Scalar], rows: pl.DataFrame, other: pl.DataFrame | None
-    ) -> PairedDifference | None:
-        """The difference between the rows of `key` and those of its control; None without pairs."""
+    def over(self, rows: pl.DataFrame, other: pl.DataFrame | None) -> PairedDifference | None:
+        """The difference between these rows and those of their control; None without pairs.
+
+        Args:
+            rows: the rows.
+            other: the control's, unless `minus` is another value of the same rows.
+        """
         if isinstance(self.minus, pl.Expr):
             pairs = rows.select(_CODE, a=self.of.cast(pl.Float64), b=self.minus.cast(pl.Float64))
         elif other is None:
@@ -357,7 +360,7 @@ class Summary(SummaryTable):
                 control = {**key, **_changed(contrast.minus)}
                 # Nothing is its own control.
                 other = None if control == key else groups.get(tuple(control.values()))
-                record |= contrast.columns(contrast.over(key, rows, other))
+                record |= contrast.columns(contrast.over(rows, other))
         of = self.estimates[0].name if self.interval_of is None else self.interval_of(record)
         record[self.interval] = None if of is None else intervals[of].method
         number = None if self.known is None else self.known(record)

@@ -125,7 +125,7 @@ def _paths(rows: pl.DataFrame) -> Iterator[Record]:
     """Yields F1 without image:query minus F1 without image:generated, on the same prompts: positive
     if the direct path matters more."""
     through, direct = (rows.filter(c("edges") == edges) for edges in PATHS)
-    difference = _BETWEEN.over({}, through, direct)
+    difference = _BETWEEN.over(through, direct)
     if difference is not None:
         yield {
             **rows.select("task", "weights", "reading", *_AT).row(0, named=True),

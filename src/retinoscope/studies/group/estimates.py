@@ -196,7 +196,7 @@ def _named(rows: pl.DataFrame, conditions: Groups) -> Iterator[Record]:
             **_condition(of_condition),
             "measure": "accuracy",
             **ACCURACY.columns(accuracy),
-            **ABOVE_CHANCE.columns(ABOVE_CHANCE.over({}, of_condition, None)),
+            **ABOVE_CHANCE.columns(ABOVE_CHANCE.over(of_condition, None)),
             **of_condition.select(**NAME_MEANS).row(0, named=True),
             "method_of_interval": accuracy.method,
         }
