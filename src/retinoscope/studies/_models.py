@@ -19,6 +19,7 @@ from ..encoders import (
 from ..engine import VLM
 from ..errors import CapabilityError, StudyError
 from ..models import open_tower, watch_of
+from ..naming import last_part
 from ..pocket import MODELS
 from ..pocket.planted import PREFIX as PLANTED
 from ..store import Json, fingerprint_json
@@ -93,7 +94,7 @@ def shown_name(name: str) -> str:
     """Returns the last part of a path, a trained encoder's name without the folder, or the name."""
     if name.startswith(SMALL):
         return name.partition("@")[0]
-    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
+    return last_part(name)
 
 
 def describe_together(models: Sequence[Any]) -> tuple[str, str, str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from ..errors import InputError
+from ..naming import last_part
 from ..pocket import MODELS
 from ..report.blocks import Record
 from ..report.scene_picture import Scene, scene_of
@@ -134,7 +135,7 @@ def model_name(results: Results) -> str:
     """Returns the model's name as given; of a path, its last part."""
     model = results.manifest["model"]
     name = str(model.get("name", "")) if isinstance(model, dict) else str(model)
-    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name or "model"
+    return last_part(name) or "model"
 
 
 def _label(results: Results, place: str, n: int) -> str:

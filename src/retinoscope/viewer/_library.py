@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..errors import CapabilityError, RetinoscopeError
-from ..naming import slugify
+from ..naming import last_part, slugify
 from ..store import canonical_json
 from ..studies import evaluating, read_categories
 from ..studies.runs import StudyRun
@@ -346,7 +346,7 @@ def model_facts(vlm: VLM | None) -> ModelFacts | None:
     if vlm is None:
         return None
     return ModelFacts(
-        name=vlm.name.rstrip("/").split("/")[-1] if vlm.name.startswith(("/", ".")) else vlm.name,
+        name=last_part(vlm.name),
         family=vlm.capabilities.family,
         n_layers=vlm.n_layers,
         n_heads=vlm.n_heads,

@@ -12,6 +12,7 @@ from PIL import Image
 
 from ...encoders import SMALL, CachedFeatures, Encoder, Matcher, TwoTower, load
 from ...errors import CapabilityError, InputError
+from .._models import shown_name
 from .._training_runs import run_columns
 from .._untrained import untrained_encoder
 from ..summary import Record
@@ -118,9 +119,7 @@ def raw_patches(
 
 def short_name(name: str) -> str:
     """The last part of a path, all of a Hub id; encoders of the comparison lose their folder."""
-    if name.startswith(SMALL):
-        return name.removeprefix(SMALL).partition("@")[0]
-    return name.rstrip("/").split("/")[-1] if name.startswith(("/", ".")) else name
+    return shown_name(name).removeprefix(SMALL)
 
 
 def default_layers(parts: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
