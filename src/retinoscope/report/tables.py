@@ -58,42 +58,53 @@ def text(of: str, label: str | None = None, names: Mapping[str, str] | None = No
         names: what is written in place of some words.
     """
     known = names or {}
-    return Column(of if label is None else label, numeric=False), lambda row: known.get(
-        str(row[of]), str(row[of])
+    return cell(
+        of if label is None else label,
+        lambda row: known.get(str(row[of]), str(row[of])),
+        numeric=False,
     )
 
 
 def count(of: str, label: str | None = None) -> Spec:
     """A column of whole numbers."""
-    return Column(of if label is None else label), lambda row: _or_empty(row[of])
+    return _defined(of, label, lambda row: row[of], str)
 
 
 def share(of: str, label: str | None = None) -> Spec:
     """A column of shares without intervals, as percentages."""
-    return Column(
-        of if label is None else label
-    ), lambda row: "" if (x := number(row, of)) is None else percent(x)
+    return _defined(of, label, lambda row: number(row, of), percent)
 
 
 def shares(of: str, label: str | None = None, hint: str = "") -> Spec:
-    """A column of shares with their 95% intervals, as percentages; empty where undefined."""
-    return Column(
-        of if label is None else label, hint=hint
-    ), lambda row: "" if (x := interval(row, of)) is None else percent_interval(x)
+    """A column of shares with their 95% intervals, as percentages."""
+    return _defined(of, label, lambda row: interval(row, of), percent_interval, hint)
 
 
 def numbers(of: str, label: str | None = None, digits: int = 2, hint: str = "") -> Spec:
-    """A column of numbers with their 95% intervals; empty where undefined."""
-    return Column(
-        of if label is None else label, hint=hint
-    ), lambda row: "" if (x := interval(row, of)) is None else number_interval(x, digits)
+    """A column of numbers with their 95% intervals."""
+    return _defined(
+        of, label, lambda row: interval(row, of), lambda x: number_interval(x, digits), hint
+    )
 
 
 def plain_number(of: str, label: str | None = None, digits: int = 2, hint: str = "") -> Spec:
-    """A column of numbers without intervals; empty where undefined."""
-    return Column(
-        of if label is None else label, hint=hint
-    ), lambda row: "" if (x := number(row, of)) is None else f"{x:.{digits}f}"
+    """A column of numbers without intervals."""
+    return _defined(of, label, lambda row: number(row, of), lambda x: f"{x:.{digits}f}", hint)
+
+
+def _defined(
+    of: str,
+    label: str | None,
+    read: Callable[[Record], Any],
+    write: Callable[[Any], str],
+    hint: str = "",
+) -> Spec:
+    """A column named after `of`, whose cells are empty where `read` finds nothing."""
+    return cell(
+        of if label is None else label,
+        lambda row: "" if (value := read(row)) is None else write(value),
+        hint=hint,
+    )
 
 
 def whole_table(name: str, caption: str, rows: Sequence[Record], folded: bool = True) -> Table:
@@ -107,10 +118,6 @@ def whole_table(name: str, caption: str, rows: Sequence[Record], folded: bool = 
         for key in (rows[0] if rows else ())
     ]
     return table(name, caption, rows, columns, folded=folded)
-
-
-def _or_empty(value: object) -> str:
-    return "" if value is None else str(value)
 
 
 def _as_it_is(value: object) -> str:
