@@ -51,7 +51,7 @@ class Series:
     Attributes:
         label: its entry; empty for none.
         bars: intervals are bars at each point, in place of a band.
-        along: intervals of the places themselves, as further bars; of no points or of all.
+        along: intervals along the axis of places, drawn as further bars; for no points or for all.
     """
 
     label: str
@@ -100,10 +100,10 @@ class Panel:
     """One of the small multiples.
 
     Attributes:
-        levels: lines across it.
-        note: a line in small type below its title.
-        ticks: of the places, where its own differ from the other panels'.
-        texts: what stands beside a point.
+        levels: lines across the panel.
+        note: a line in small type below the title.
+        ticks: tick labels by place, if they differ from the other panels'.
+        texts: labels of points, by place and value.
     """
 
     series: Sequence[Series]

@@ -48,7 +48,7 @@ STUDIES: dict[str, str | None] = {
 """Each study's command, made from its options; None if another study's command runs it too
 (`group --preset spurious`, `saliency` on data with gazes)."""
 FORMER_COMMANDS = {"look": "look", "attend": "attend"}
-"""What the commands of some studies were called; these names still work and are not shown."""
+"""Former names of some commands; they still work, but `--help` does not list them."""
 
 Planted = Literal["flow", "knockout", "ablation", "lens", "probe", "group"]
 PLANTED: tuple[str, ...] = get_args(Planted)

@@ -40,7 +40,7 @@ def peaks(rows: pl.DataFrame) -> Iterator[Record]:
             if key in shares:
                 others[key] = _at_best(shares[key], measured)
         others |= {(*OWN, less): at_best[less] for less in covers if less < cover}
-        # A control may have been measured in other images only.
+        # A control may have been measured only on other images.
         others = {
             key: found for key, found in others.items() if found.keys() & at_best[cover].keys()
         }
