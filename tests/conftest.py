@@ -80,9 +80,14 @@ def make_processor(side: int = 28, patch: int = 4, **options: object) -> LlavaPr
 
 
 def make_model(
-    side: int = 28, patch: int = 4, attention: str = "sdpa", seed: int = 0, kv_heads: int = 2
+    side: int = 28,
+    patch: int = 4,
+    attention: str = "sdpa",
+    seed: int = 0,
+    kv_heads: int = 2,
+    layers: int = 4,
 ) -> LlavaForConditionalGeneration:
-    """4 decoder layers of width 32 with 4 heads; weights large enough that edits show."""
+    """Decoder layers of width 32 with 4 heads; weights large enough that edits show."""
     vision = CLIPVisionConfig(
         hidden_size=24,
         intermediate_size=32,
@@ -95,7 +100,7 @@ def make_model(
         vocab_size=len(SPECIAL) + len(WORDS),
         hidden_size=32,
         intermediate_size=48,
-        num_hidden_layers=4,
+        num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=kv_heads,
         max_position_embeddings=512,

@@ -93,28 +93,54 @@ class Patch:
         positions: the positions to overwrite.
         layers: the layers, one or several, numbered as in `run.hidden`: 0 is the decoder's input, L
             the output of the last block.
-        donor: the run that provides the states.
+        donor: the run that provides the states; of any model of the same width.
         donor_positions: the positions of these states; None for the same positions of a donor of
             the same length.
+        donor_layers: the layers of these states, one for each of `layers` and in their order; None
+            for the same layers.
 
-    Source: Meng et al. 2022 (causal tracing).
+    Source: Meng et al. 2022 (causal tracing); Ghandeharioun et al. 2024, section 3 (a donor of
+    another length, layer or model).
     """
 
     positions: TokenSet
     layers: Iterable[int] | int
     donor: BaseRun
     donor_positions: TokenSet | None = None
+    donor_layers: Iterable[int] | int | None = None
 
     def __post_init__(self) -> None:
         _refuse_others(self.positions, "the positions to patch")
         if self.donor_positions is not None:
             _refuse_others(self.donor_positions, "donor_positions")
         require_run(self.donor, "a run as donor")
-        object.__setattr__(self, "layers", tuple(dict.fromkeys(wholes(self.layers, "layers"))))
+        layers = wholes(self.layers, "layers")
+        if self.donor_layers is None:
+            # It stays None, or `replace(patch, layers=...)` would keep the donor's old ones.
+            object.__setattr__(self, "layers", tuple(dict.fromkeys(layers)))
+            return
+        pairs = _paired(layers, wholes(self.donor_layers, "donor_layers"))
+        object.__setattr__(self, "layers", tuple(pairs))
+        object.__setattr__(self, "donor_layers", tuple(pairs.values()))
 
 
 Intervention: TypeAlias = Ablate | Knockout | Patch
 Condition: TypeAlias = Intervention | Sequence[Intervention]
+
+
+def _paired(layers: Sequence[int], donor_layers: Sequence[int]) -> dict[int, int]:
+    """Returns the donor's layer for each layer."""
+    if len(donor_layers) != len(layers):
+        raise InputError(
+            f"expected one donor layer for each of {len(layers)} layers, got {len(donor_layers)}"
+        )
+    pairs: dict[int, int] = {}
+    for layer, donor_layer in zip(layers, donor_layers, strict=True):
+        if pairs.setdefault(layer, donor_layer) != donor_layer:
+            raise InputError(
+                f"expected one donor layer for layer {layer}, got {pairs[layer]} and {donor_layer}"
+            )
+    return pairs
 
 
 def _refuse_others(tokens: object, what: str) -> None:

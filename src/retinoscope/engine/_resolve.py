@@ -24,9 +24,9 @@ def resolve(run: BaseRun, condition: Condition) -> ResolvedCondition:
 
     Raises:
         InputError: an intervention would change nothing or cannot be carried out: an empty set, a
-            set of another run, a layer or head that the model lacks, only edges that a causal
-            decoder does not have, a row without any key left, two values for the state of one
-            position at one layer, or a donor of another length.
+            set of another run, a layer or head that the model (or the donor's) lacks, only edges
+            that a causal decoder does not have, a row without any key left, two values for the
+            state of one position at one layer, or a donor of another length.
         CapabilityError: a knockout on an attention implementation that takes no masks.
     """
     edits = _flat(condition)
@@ -215,10 +215,13 @@ def _patched(run: BaseRun, patch: Patch) -> list[tuple[int, Replacement]]:
         raise InputError(
             f"expected a donor of width {run.adapter.d_model}, got {donor.adapter.d_model}"
         )
-    layers = _numbers(patch.layers, run.adapter.n_layers + 1, "layers")
-    assert layers is not None
+    layers = wholes(patch.layers, "layers", 0, run.adapter.n_layers)
+    if not layers:
+        raise InputError("expected at least one of the layers, got none: it would change nothing")
+    named = layers if patch.donor_layers is None else patch.donor_layers
+    donor_layers = wholes(named, "layers of the donor", 0, donor.adapter.n_layers)
     index = torch.tensor(here.positions, device=run.embeddings.device)
     return [
-        (layer, Replacement(index, donor.hidden(layer)[list(there)].to(run.embeddings)))
-        for layer in layers
+        (layer, Replacement(index, donor.hidden(donor_layer)[list(there)].to(run.embeddings)))
+        for layer, donor_layer in zip(layers, donor_layers, strict=True)
     ]
