@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from retinoscope.lens import Lens, logit_lens
+from retinoscope.lens._head import VocabularyHead
 from retinoscope.lens._stream import Tiles
 from retinoscope.models import Adapter
 
@@ -58,7 +59,7 @@ class Work:
         self.head = Head(vocabulary, width, options)
         weight = self.head.unembedding.weight
         self.hidden = torch.randn(1, rows, width, device=weight.device).to(weight.dtype)
-        self.tiles = Tiles.of(cast(Adapter, self.head), rows, weight.device)
+        self.tiles = Tiles.of(VocabularyHead(cast(Adapter, self.head)), rows, weight.device)
 
     def lens(self, _: int = 0, rows: int | None = None, **options: Any) -> Lens:
         hidden = self.hidden[:, :rows]
@@ -164,6 +165,7 @@ def _case(options: Options, work: Work, rows: int, vocabulary: int, width: int) 
 def _equality(options: Options, work: Work) -> dict[str, float]:
     found = work.lens(rows=CHECKED)
     logits, sums = work.held(rows=CHECKED)
+    assert found.log_sums is not None
     probs = (logits - sums[:, None]).exp()
     scale = float(sums.abs().max())
     difference = max(
@@ -192,7 +194,9 @@ def _extra(work: Callable[[], Lens]) -> int:
     for event in sorted(events, key=lambda event: event.start_ns()):
         held += event.nbytes()
         most = max(most, held)
-    return most - sum(found.nbytes for found in (lens.ids, lens.probs, lens.log_sums))
+    return most - sum(
+        found.nbytes for found in (lens.ids, lens.probs, lens.log_sums) if found is not None
+    )
 
 
 if __name__ == "__main__":

@@ -9,13 +9,12 @@ from functools import cached_property
 from typing import Literal, Self, TypeVar
 from weakref import ref
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from ..arguments import whole, wholes
 from ..errors import CapabilityError, InputError
-from ..lens import Lens, logit_lens
+from ..lens import Kernel, Kind, Lens, kind_of
 from ..models import Adapter, Inputs, SoftOrigin
 from ..tokens import Position, Positions, TokenSet, VisualTokens
 from ._base_vlm import BaseVLM
@@ -142,28 +141,43 @@ class BaseRun(ABC):
         top_k: int = 5,
         positions: Where = None,
         *,
-        kernel: Literal["torch", "triton"] = "torch",
+        kind: str | Kind = "logit",
+        layers: Iterable[int] | int | None = None,
+        kernel: Kernel = "torch",
     ) -> Lens:
-        """Returns the logit lens at `positions` (all by default); see `Lens`.
+        """Reads states as words at `positions` (all by default); see `Lens`.
 
         Args:
             top_k: number of words per position.
             positions: where to read.
+            kind: "logit", "embedding" or another kind; see `retinoscope.lens`.
+            layers: the layers to read, numbered as in `hidden`; None for all that the kind reads.
             kernel: "triton" is one fused kernel on CUDA.
 
         Raises:
-            InputError: there is no such position, or `top_k` is not between 1 and the vocabulary's
-                size.
-            CapabilityError: this device or model does not support the kernel.
+            InputError: there is no such position, layer or kind, `top_k` is not between 1 and the
+                vocabulary's size, or the lens was fitted to another model.
+            CapabilityError: this device or model does not support the kernel or the kind.
         """
+        reader = kind_of(kind)
         rows = tuple(range(self.n)) if positions is None else self._places(positions)
         self.require_current()
-        hidden = torch.stack(
-            [self._clean.states(layer)[list(rows)] for layer in range(self.adapter.n_layers + 1)]
-        )
-        lens = logit_lens(self.adapter, hidden, rows, top_k, kernel=kernel)
+        lens = reader.read(self, rows, self._layers(reader, layers), top_k, kernel)
         # A weak reference: many lenses must not keep the caches of their runs alive.
         return replace(lens, _sequence=self.sequence, _of=ref(self), _state=self._clean.state)
+
+    def _layers(self, kind: Kind, layers: Iterable[int] | int | None) -> tuple[int, ...]:
+        known = kind.layers(self.adapter)
+        if layers is None:
+            return known
+        chosen = tuple(sorted(set(wholes(layers, "layers", 0, self.adapter.n_layers))))
+        missing = [layer for layer in chosen if layer not in known]
+        if missing or not chosen:
+            raise InputError(
+                f"expected layers that the {kind.name} lens reads ({known[0]} to {known[-1]}), got "
+                f"{missing[0] if missing else 'none'}"
+            )
+        return chosen
 
     def _places(self, where: TokenSet | int | Iterable[int] | str) -> tuple[int, ...]:
         if isinstance(where, str):

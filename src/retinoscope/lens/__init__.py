@@ -1,5 +1,25 @@
-"""The logit lens: hidden states read out in the vocabulary, layer by layer, in bounded memory."""
+"""Lenses: hidden states read as words, layer by layer, in bounded memory.
 
-from ._lens import Lens, logit_lens
+run.lens(kind="logit")          # or "embedding"
+"""
 
-__all__ = ["Lens", "logit_lens"]
+from ._head import Head, Unit
+from ._kinds import FITTED, NAMED, Embedding, Kind, Logit, OfStates, kind_of
+from ._lens import Kernel, Lens, Word, lens_of, logit_lens
+
+__all__ = [
+    "FITTED",
+    "NAMED",
+    "Embedding",
+    "Head",
+    "Kernel",
+    "Kind",
+    "Lens",
+    "Logit",
+    "OfStates",
+    "Unit",
+    "Word",
+    "kind_of",
+    "lens_of",
+    "logit_lens",
+]

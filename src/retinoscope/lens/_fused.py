@@ -11,8 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ..models import Adapter
-from ._head import sliceable
+from ._head import Head, VocabularyHead
 from ._stream import Readout, ranks_of
 
 _MOST = 32
@@ -24,7 +23,7 @@ _ROWS = 1 << 12
 
 @torch.no_grad()
 def fused_read_out(
-    adapter: Adapter,
+    head: Head,
     hidden: Float[Tensor, "row d_model"],
     top_k: int,
     words: Sequence[int] = (),
@@ -35,27 +34,29 @@ def fused_read_out(
         CapabilityError: no CUDA, no triton, a head that is not a plain `nn.Linear`, or a top-k that
             is too large.
     """
-    _require(adapter, hidden, top_k)
+    head = _required(head, hidden, top_k)
     from ._triton import top_k_and_log_sum
 
-    head, norm = adapter.unembedding, adapter.decoder.final_norm
+    linear = head.adapter.unembedding
     parts = [
         top_k_and_log_sum(
-            norm(part).to(head.weight.dtype).contiguous(),
-            head.weight,
-            head.bias,
-            adapter.soft_cap,
+            head.normed(part).to(linear.weight.dtype).contiguous(),
+            linear.weight,
+            linear.bias,
+            head.adapter.soft_cap,
             top_k,
         )
         for part in hidden.split(_ROWS)
     ]
     ids, logits, sums = (torch.cat(some) for some in zip(*parts, strict=True))
     none = torch.empty(0, len(hidden), dtype=torch.long, device=hidden.device)
-    return Readout(ids, logits, sums, ranks_of(adapter, hidden, words) if words else none)
+    return Readout(ids, logits, sums, ranks_of(head, hidden, words) if words else none)
 
 
-def _require(adapter: Adapter, hidden: Tensor, top_k: int) -> None:
+def _required(head: Head, hidden: Tensor, top_k: int) -> VocabularyHead:
     advice = "use kernel='torch'"
+    if not isinstance(head, VocabularyHead):
+        raise CapabilityError(f"the fused kernel reads logits, this lens gives cosines: {advice}")
     # triton's interpreter runs the kernel on the CPU, which tests it without a GPU.
     if not hidden.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         raise CapabilityError(
@@ -63,13 +64,14 @@ def _require(adapter: Adapter, hidden: Tensor, top_k: int) -> None:
         )
     if importlib.util.find_spec("triton") is None:
         raise CapabilityError(f"the fused kernel needs triton, which is not installed: {advice}")
-    if not sliceable(adapter) or adapter.unembedding.weight.stride(1) != 1:
+    if not head.sliceable or head.adapter.unembedding.weight.stride(1) != 1:
         raise CapabilityError(
             f"the fused kernel needs a plain nn.Linear as the head, got "
-            f"{type(adapter.unembedding).__name__} with hooks, a wrapper or a custom readout: "
+            f"{type(head.adapter.unembedding).__name__} with hooks, a wrapper or a custom readout: "
             f"{advice}"
         )
     if top_k > _MOST:
         raise CapabilityError(
             f"the fused kernel finds at most {_MOST} tokens, got top_k={top_k}: {advice}"
         )
+    return head

@@ -1,6 +1,6 @@
-"""The logit lens: each position's state after each layer, read out in the vocabulary.
+"""What a lens reads: at each layer and position, the nearest words and how near they are.
 
-The (layers + 1) x n x vocabulary logits are never stored; see `_stream`.
+The layers x n x vocabulary scores are never stored; see `_stream`.
 """
 
 from __future__ import annotations
@@ -17,47 +17,76 @@ from torch import Tensor
 
 from .. import arguments
 from ..arguments import one_of, several, whole, wholes
-from ..errors import InputError
+from ..errors import CapabilityError, InputError
 from ..models import Adapter, ModelState, finite, in_turn, not_finite
 from ..tokens import Index, Position, Positions
-from ._stream import ranks_of, read_out, word_logits
+from ._head import Head, Unit, VocabularyHead
+from ._stream import Readout, ranks_of, read_out, word_scores
 
 if TYPE_CHECKING:
     import pyarrow
 
+Kernel = Literal["torch", "triton"]
 Word = str | int
 """A word, whose first piece counts, or a token id."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lens:
-    """Top-k of the vocabulary at each layer and position.
+    """Top-k words at some layers and positions, by one kind of lens.
 
-    Layer 0 is the decoder's input, layer L the output of its last block; the final norm is applied
-    once at every layer, so the last layer gives the model's own distribution.
-
-    Column i of every array is the token at `positions[i]`, whose index among the visual tokens of
-    its image is `indices[i]`.
+    Layer 0 is the decoder's input, layer L the output of its last block. Row i of every array is
+    `layers[i]`; column i is the token at `positions[i]`, whose index among the visual tokens of its
+    image is `indices[i]`.
 
     Attributes:
-        ids: (layers + 1, n, top_k) token ids, the most probable first.
-        probs: (layers + 1, n, top_k) their softmax probabilities over the whole vocabulary.
+        ids: (layers, n, top_k) token ids, the nearest word first.
+        values: (layers, n, top_k) how near they are, in `unit`; see `probs` and `similarities`.
         positions: the n positions in the run.
-        log_sums: (layers + 1, n) log-sum-exp of the logits.
-
-    Source: nostalgebraist 2020; Neo et al. 2024, section 4.1.
+        layers: the layers that were read.
+        kind: the kind of lens.
+        unit: "probability" or "similarity".
+        log_sums: (layers, n) log-sum-exp of the logits; None for similarities.
     """
 
     ids: Int[Tensor, "layer token top_k"]
-    probs: Float[Tensor, "layer token top_k"]
+    values: Float[Tensor, "layer token top_k"]
     positions: tuple[int, ...]
-    log_sums: Float[Tensor, "layer token"] = field(repr=False)
+    layers: tuple[int, ...]
+    kind: str
+    log_sums: Float[Tensor, "layer token"] | None = field(repr=False)
     _hidden: Float[Tensor, "layer token d_model"] = field(repr=False)
+    _head: Head = field(repr=False)
     _adapter: Adapter = field(repr=False)
     _ranks: dict[int, Int[Tensor, " row"]] = field(default_factory=dict, repr=False)
     _sequence: Positions = field(default_factory=lambda: Positions(0), repr=False)
     _of: Callable[[], object] = field(default=lambda: None, repr=False)
     _state: ModelState | None = field(default=None, repr=False)
+
+    @property
+    def unit(self) -> Unit:
+        """What `values` are: "probability" or "similarity"."""
+        return self._head.unit
+
+    @property
+    def probs(self) -> Float[Tensor, "layer token top_k"]:
+        """(layers, n, top_k) softmax probabilities of `ids` over the whole vocabulary.
+
+        Raises:
+            CapabilityError: a lens of similarities.
+        """
+        self._require_unit("probability")
+        return self.values
+
+    @property
+    def similarities(self) -> Float[Tensor, "layer token top_k"]:
+        """(layers, n, top_k) cosines of `ids`, from -1 to 1.
+
+        Raises:
+            CapabilityError: a lens of probabilities.
+        """
+        self._require_unit("similarity")
+        return self.values
 
     @property
     def indices(self) -> tuple[Index | None, ...]:
@@ -90,22 +119,36 @@ class Lens:
         Raises:
             InputError: a word that the tokenizer does not know, no such token id, no words, or a
                 model that has changed since.
+            CapabilityError: a lens of similarities.
         """
-        ids, is_list = self._goals(word)
-        self._require_current()
-        return self._shaped(word_logits(self._adapter, self._rows, ids), is_list)
+        self._require_unit("probability")
+        return self._scores(word)
 
     def prob(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
         """Softmax probability of the first piece of `word` (or of a token id); see `logits`.
 
         Raises:
             InputError: see `logits`.
+            CapabilityError: a lens of similarities.
         """
-        return (self.logits(word) - self.log_sums).exp()
+        logits = self.logits(word)
+        assert self.log_sums is not None
+        return (logits - self.log_sums).exp()
+
+    @in_turn(lambda self: self._adapter.model)
+    def similarity(self, word: Word | Sequence[Word]) -> Float[Tensor, "*word layer token"]:
+        """Cosine of the first piece of `word` (or of a token id) at each layer and position.
+
+        Raises:
+            InputError: see `logits`.
+            CapabilityError: a lens of probabilities.
+        """
+        self._require_unit("similarity")
+        return self._scores(word)
 
     @in_turn(lambda self: self._adapter.model)
     def rank(self, word: Word | Sequence[Word]) -> Int[Tensor, "*word layer token"]:
-        """The number of tokens with a larger logit than the first piece of `word`: 0 is the top-1.
+        """The number of words that are nearer than the first piece of `word`: 0 is the top-1.
 
         Takes one pass over the vocabulary for all words together, none for words requested before.
         Several words give a leading axis.
@@ -117,21 +160,45 @@ class Lens:
         new = [index for index in dict.fromkeys(ids) if index not in self._ranks]
         if new:
             self._require_current()
-            self._ranks.update(zip(new, ranks_of(self._adapter, self._rows, new), strict=True))
+            self._ranks.update(zip(new, self._ranked(new), strict=True))
         return self._shaped(torch.stack([self._ranks[index] for index in ids]), is_list)
 
+    def _scores(self, word: Word | Sequence[Word]) -> Tensor:
+        ids, is_list = self._goals(word)
+        self._require_current()
+        return self._shaped(self._scored(ids), is_list)
+
+    def _scored(self, ids: Sequence[int]) -> Float[Tensor, "word row"]:
+        """Scores of tokens; a kind whose entries are not tokens has its own."""
+        return word_scores(self._head, self._rows, ids)
+
+    def _ranked(self, ids: Sequence[int]) -> Int[Tensor, "word row"]:
+        """Ranks of tokens; a kind whose entries are not tokens has its own."""
+        return ranks_of(self._head, self._rows, ids)
+
+    def _require_unit(self, unit: Unit) -> None:
+        if self.unit != unit:
+            has, method = (
+                ("similarities", "similarity") if unit == "probability" else ("probs", "prob")
+            )
+            raise CapabilityError(
+                f"the {self.kind} lens gives a {self.unit} of each word, not a {unit}: use "
+                f".{has} or .{method}(word)"
+            )
+
     def to_frame(self) -> pyarrow.Table:
-        """One row per layer, token and rank among its most probable words.
+        """One row per layer, token and rank among its nearest words.
 
         Columns: layer, image and index (among that image's visual tokens; both null for text),
-        position (in the decoder's sequence), place (0 is the most probable), token_id, token, prob.
+        position (in the decoder's sequence), place (0 is the nearest), token_id, token, and prob or
+        similarity.
         """
         import pyarrow as pa
 
-        n_layers, n, k = self.ids.shape
+        _, n, k = self.ids.shape
         ids = self.ids.cpu().flatten()
         layer, column, place = torch.meshgrid(
-            torch.arange(n_layers), torch.arange(n), torch.arange(k), indexing="ij"
+            torch.tensor(self.layers), torch.arange(n), torch.arange(k), indexing="ij"
         )
         text = self._texts(ids)
         where = self._sequence.columns(self.positions)
@@ -145,7 +212,9 @@ class Lens:
                 "place": place.flatten().numpy(),
                 "token_id": ids.numpy(),
                 "token": [text[index] for index in ids.tolist()],
-                "prob": self.probs.cpu().flatten().numpy(),
+                "prob" if self.unit == "probability" else "similarity": (
+                    self.values.cpu().flatten().numpy()
+                ),
             }
         )
 
@@ -175,9 +244,9 @@ class Lens:
         return self._of()
 
     def _require_current(self) -> None:
-        """Refuses a new readout if the unembedding has changed since the lens was made."""
+        """Refuses a new readout if the head has changed since the lens was made."""
         if self._state is not None:
-            modules = (self._adapter.decoder.final_norm, self._adapter.unembedding)
+            modules = self._head.modules
             before = self._state.hooks_on(modules)
             self._adapter.require(self._state, "lens", lambda now: now.hooks_on(modules) == before)
 
@@ -187,7 +256,7 @@ class Lens:
 
     def _shaped(self, values: Tensor, is_list: bool) -> Tensor:
         """Reshapes (word, row) to (word, layer, token), or (layer, token) for a single word."""
-        return (values if is_list else values[0]).unflatten(-1, self.log_sums.shape)
+        return (values if is_list else values[0]).unflatten(-1, self.ids.shape[:2])
 
     def _texts(self, ids: Tensor) -> dict[int, str]:
         """The string of each distinct id."""
@@ -220,57 +289,95 @@ def _token_id(adapter: Adapter, word: Word) -> int:
     return whole(word, "words or token ids", 0, adapter.vocab_size - 1)
 
 
-@in_turn(lambda adapter: adapter.model)
-@torch.no_grad()
 def logit_lens(
     adapter: Adapter,
     hidden: Float[Tensor, "layer token d_model"],
     positions: Sequence[int],
     top_k: int = 5,
     words: Sequence[Word] = (),
-    kernel: Literal["torch", "triton"] = "torch",
+    kernel: Kernel = "torch",
 ) -> Lens:
-    """Reads residual-stream states out in the vocabulary, in one pass over it.
+    """The logit lens of residual-stream states at all layers; see `lens_of`."""
+    layers = tuple(range(len(hidden)))
+    return lens_of(VocabularyHead(adapter), hidden, positions, layers, top_k, words, kernel)
+
+
+@in_turn(lambda head: head.adapter.model)
+@torch.no_grad()
+def lens_of(
+    head: Head,
+    hidden: Float[Tensor, "layer token d_model"],
+    positions: Sequence[int],
+    layers: Sequence[int],
+    top_k: int = 5,
+    words: Sequence[Word] = (),
+    kernel: Kernel = "torch",
+    *,
+    kind: str = "logit",
+) -> Lens:
+    """Reads states out by a head whose entries are tokens, in one pass over it.
 
     Besides its results and `hidden`, which it keeps, it takes less than a tenth of the memory of
-    all logits in float32.
+    all scores in float32.
 
     Args:
-        hidden: (layers + 1, n, d_model) before the final norm.
+        head: what the states are scored against.
+        hidden: (layers, n, d_model) states as the head takes them.
         positions: the n positions in their run.
+        layers: the layers' numbers.
+        top_k: number of words per state.
         words: words or token ids to rank in the same pass, which makes `Lens.rank` of them free.
         kernel: "triton" is the fused kernel on CUDA, which stores no logits at all. Both agree
             within rounding.
+        kind: the name of the lens.
 
     Raises:
-        InputError: no positions, `top_k` outside 1 to the size of the vocabulary, or an unknown
-            word.
+        InputError: no positions, `top_k` outside 1 to the number of entries, or an unknown word.
         CapabilityError: the kernel cannot run here, for this model or with this `top_k`.
         NonFiniteError: states whose readout is NaN or infinite.
     """
     n_layers, n, _ = hidden.shape
     if not n:
         raise InputError("expected at least one position, got none")
-    top_k = whole(top_k, "top_k", 1, adapter.vocab_size)
+    top_k = whole(top_k, "top_k", 1, head.size)
     one_of(kernel, ("torch", "triton"), "kernel")
-    goals = list(dict.fromkeys(token_ids(adapter, words))) if len(words) else []
+    goals = list(dict.fromkeys(token_ids(head.adapter, words))) if len(words) else []
     rows = hidden.flatten(0, 1)
     if kernel == "triton":
         from ._fused import fused_read_out
 
-        readout = fused_read_out(adapter, rows, top_k, goals)
+        readout = fused_read_out(head, rows, top_k, goals)
     else:
-        readout = read_out(adapter, rows, top_k, goals)
-    if not finite(readout.log_sums):
-        layer, place = (~torch.isfinite(readout.log_sums.view(n_layers, n))).nonzero()[0].tolist()
-        what = f"the lens of layer {layer} at position {positions[place]}"
-        raise not_finite(adapter.model, what, lambda: adapter.read_out(hidden[layer, place]))
+        readout = read_out(head, rows, top_k, goals)
+    _require_finite(head, hidden, readout, positions, layers)
+    scores, sums = readout.scores, readout.log_sums
     return Lens(
         ids=readout.ids.unflatten(0, (n_layers, n)),
-        probs=(readout.logits - readout.log_sums[:, None]).exp().unflatten(0, (n_layers, n)),
+        values=(scores if sums is None else (scores - sums[:, None]).exp()).unflatten(
+            0, (n_layers, n)
+        ),
         positions=tuple(map(Position, positions)),
-        log_sums=readout.log_sums.view(n_layers, n),
+        layers=tuple(layers),
+        kind=kind,
+        log_sums=None if sums is None else sums.view(n_layers, n),
         _hidden=hidden,
-        _adapter=adapter,
+        _head=head,
+        _adapter=head.adapter,
         _ranks=dict(zip(goals, readout.ranks, strict=True)),
     )
+
+
+def _require_finite(
+    head: Head,
+    hidden: Float[Tensor, "layer token d_model"],
+    readout: Readout,
+    positions: Sequence[int],
+    layers: Sequence[int],
+) -> None:
+    found = readout.scores[:, 0] if readout.log_sums is None else readout.log_sums
+    if not finite(found):
+        row, place = (~torch.isfinite(found.view(hidden.shape[:2]))).nonzero()[0].tolist()
+        what = f"the lens of layer {layers[row]} at position {positions[place]}"
+        raise not_finite(
+            head.adapter.model, what, lambda: head.adapter.read_out(hidden[row, place])
+        )

@@ -1,4 +1,4 @@
-"""One pass over the vocabulary in tiles: top-k, log-sum-exp and ranks, without storing the logits.
+"""One pass over a head in tiles: top-k, log-sum-exp and ranks, without storing the scores.
 
 A tile is a block of rows (states) times a stretch of the vocabulary. Everything needed from a tile
 is computed while it is in the cache, then the tile is dropped.
@@ -22,8 +22,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..models import Adapter
-from ._head import logits_of, sliceable
+from ._head import Head
 
 _WIDTH, _NUMBERS = 1 << 11, 1 << 21
 """Tokens per stretch and logits per tile: on the CPU 8 MB, which fit into its cache."""
@@ -46,18 +45,18 @@ _GROUP, _GROUPS = 64, 32
 
 @dataclass(frozen=True)
 class Readout:
-    """The results that are kept instead of the logits.
+    """The results that are kept instead of the scores.
 
     Attributes:
-        ids: (row, top_k) token ids, the largest logit first.
-        logits: (row, top_k) float32.
-        log_sums: (row,) float32 log-sum-exp over the vocabulary.
-        ranks: (word, row) the number of logits that are larger than the word's.
+        ids: (row, top_k) entries of the head, the largest score first.
+        scores: (row, top_k) float32.
+        log_sums: (row,) float32 log-sum-exp over all entries; None unless scores are logits.
+        ranks: (word, row) the number of scores that are larger than the word's.
     """
 
     ids: Int[Tensor, "row top_k"]
-    logits: Float[Tensor, "row top_k"]
-    log_sums: Float[Tensor, " row"]
+    scores: Float[Tensor, "row top_k"]
+    log_sums: Float[Tensor, " row"] | None
     ranks: Int[Tensor, "word row"]
 
 
@@ -76,11 +75,11 @@ class Tiles:
     vocabulary: int
 
     @classmethod
-    def of(cls, adapter: Adapter, n_rows: int, device: torch.device) -> Tiles:
+    def of(cls, head: Head, n_rows: int, device: torch.device) -> Tiles:
         """The tiles for this many rows on a device."""
-        size = adapter.vocab_size
+        size = head.size
         cpu = device.type == "cpu"
-        width = min(size, _WIDTH if cpu else _WIDTH_DEVICE) if sliceable(adapter) else size
+        width = min(size, _WIDTH if cpu else _WIDTH_DEVICE) if head.sliceable else size
         most = _NUMBERS if cpu else _NUMBERS_DEVICE
         numbers = min(most, max(_LEAST, n_rows * size // _SHARE))
         return cls(rows=max(1, min(n_rows, numbers // width)), width=width, vocabulary=size)
@@ -95,66 +94,68 @@ class Tiles:
 
 @torch.no_grad()
 def read_out(
-    adapter: Adapter,
+    head: Head,
     hidden: Float[Tensor, "row d_model"],
     top_k: int,
     words: Sequence[int] = (),
 ) -> Readout:
-    """Top-k, log-sum-exp and the ranks of `words` in one pass over the vocabulary."""
+    """Top-k, ranks of `words` and, of logits, log-sum-exp in one pass over the head's entries."""
     parts: list[Readout] = []
-    for tiles, normed in _blocks(adapter, hidden):
-        best, total, larger = _Best(top_k), _LogSum(), _Larger(adapter, normed, words, tiles)
+    for tiles, normed in _blocks(head, hidden):
+        best, larger = _Best(top_k), _Larger(head, normed, words, tiles)
+        total = _LogSum() if head.unit == "probability" else None
         for stretch in tiles.stretches:
-            logits = logits_of(adapter, normed, stretch)
-            best.add(logits, stretch.start)
-            larger.add(logits)
-            total.add_and_overwrite(logits)
+            scores = head.scores(normed, stretch)
+            best.add(scores, stretch.start)
+            larger.add(scores)
+            if total is not None:
+                total.add_and_overwrite(scores)
             # Otherwise it would live until the next tile exists, and two would be held.
-            del logits
-        parts.append(Readout(best.ids, best.values, total.value, larger.counts))
+            del scores
+        parts.append(Readout(best.ids, best.values, total and total.value, larger.counts))
+    sums = [part.log_sums for part in parts if part.log_sums is not None]
     return Readout(
         ids=torch.cat([part.ids for part in parts]),
-        logits=torch.cat([part.logits for part in parts]),
-        log_sums=torch.cat([part.log_sums for part in parts]),
+        scores=torch.cat([part.scores for part in parts]),
+        log_sums=torch.cat(sums) if sums else None,
         ranks=torch.cat([part.ranks for part in parts], 1),
     )
 
 
 @torch.no_grad()
 def ranks_of(
-    adapter: Adapter, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
+    head: Head, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
 ) -> Int[Tensor, "word row"]:
-    """The number of tokens with a larger logit than each word, in one pass over the vocabulary."""
+    """The number of entries with a larger score than each word, in one pass over all of them."""
     parts: list[Tensor] = []
-    for tiles, normed in _blocks(adapter, hidden):
-        larger = _Larger(adapter, normed, words, tiles)
+    for tiles, normed in _blocks(head, hidden):
+        larger = _Larger(head, normed, words, tiles)
         for stretch in tiles.stretches:
-            larger.add(logits_of(adapter, normed, stretch))
+            larger.add(head.scores(normed, stretch))
         parts.append(larger.counts)
     return torch.cat(parts, 1)
 
 
 @torch.no_grad()
-def word_logits(
-    adapter: Adapter, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
+def word_scores(
+    head: Head, hidden: Float[Tensor, "row d_model"], words: Sequence[int]
 ) -> Float[Tensor, "word row"]:
-    """float32 logits of the tokens `words`, from their rows of the head alone.
+    """float32 scores of the entries `words`, from their rows of the head alone.
 
-    All logits are computed, one block of rows at a time, only if the head must be called whole.
+    All scores are computed, one block of rows at a time, only if the head must be called whole.
     """
-    rows = _NORMED if sliceable(adapter) else Tiles.of(adapter, len(hidden), hidden.device).rows
+    rows = _NORMED if head.sliceable else Tiles.of(head, len(hidden), hidden.device).rows
     goals = torch.tensor(words, device=hidden.device)
-    norm = adapter.decoder.final_norm
-    return torch.cat([logits_of(adapter, norm(part), goals).T for part in hidden.split(rows)], 1)
+    return torch.cat([head.scores(head.normed(part), goals).T for part in hidden.split(rows)], 1)
 
 
 def _blocks(
-    adapter: Adapter, hidden: Float[Tensor, "row d_model"]
-) -> Iterator[tuple[Tiles, Float[Tensor, "row d_model"]]]:
-    """Yields normed blocks of rows; all normed rows could take a tenth of the logits' memory."""
-    tiles = Tiles.of(adapter, len(hidden), hidden.device)
+    head: Head, hidden: Float[Tensor, "row d_model"]
+) -> Iterator[tuple[Tiles, Float[Tensor, "row width"]]]:
+    """Yields normed blocks of rows; all normed rows could take a tenth of the scores' memory."""
+    tiles = Tiles.of(head, len(hidden), hidden.device)
     for part in hidden.split(tiles.rows):
-        yield tiles, adapter.decoder.final_norm(part)
+        yield tiles, head.normed(part)
 
 
 @dataclass
@@ -266,7 +267,7 @@ class _Larger:
 
     def __init__(
         self,
-        adapter: Adapter,
+        head: Head,
         normed: Float[Tensor, "row d_model"],
         words: Sequence[int],
         tiles: Tiles,
@@ -277,7 +278,7 @@ class _Larger:
             # Use the word's own tile, not its row alone: a product of another shape is rounded
             # differently, and the word could be larger than itself.
             stretch = tiles.stretches[number]
-            logits = logits_of(adapter, normed, stretch)
+            logits = head.scores(normed, stretch)
             for row, word in enumerate(words):
                 if word // tiles.width == number:
                     self._goals[row] = logits[:, word - stretch.start]

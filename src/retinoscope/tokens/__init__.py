@@ -11,6 +11,7 @@ from ._cover import Region, region_cover, region_mask
 from ._gradient import (
     EmbeddingGradient,
     LogitGradient,
+    RunWithStates,
     check_gradients,
     close,
     frozen,
@@ -49,6 +50,7 @@ __all__ = [
     "Positions",
     "Region",
     "RunLike",
+    "RunWithStates",
     "TokenSet",
     "VisualTokens",
     "along_path",
