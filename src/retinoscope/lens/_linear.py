@@ -1,0 +1,116 @@
+"""Lenses that carry each layer's states to the last one by an affine map."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from weakref import ReferenceType, ref
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from ..errors import InputError
+from ..models import Adapter, ModelState, finite
+from ._card import Card
+from ._kinds import OfStates
+
+
+class LinearLens(OfStates):
+    """One affine map per layer from its states to those of the last layer, then the model's head.
+
+    The last layer's map is the identity, which is not stored: there it is the logit lens exactly.
+
+    Attributes:
+        card: the model it belongs to, and how it was fitted.
+        matrices: for each fitted layer, numbered as in `run.hidden`, (d_model, d_model) float32
+            that maps states as columns.
+        biases: for each fitted layer, (d_model,) float32; empty without biases.
+    """
+
+    identity = "at the last layer, the logit lens: the model's own next-token distribution"
+
+    def __init__(
+        self,
+        matrices: Mapping[int, Float[Tensor, "d_model d_model"]],
+        card: Card,
+        biases: Mapping[int, Float[Tensor, " d_model"]] | None = None,
+    ) -> None:
+        """Keeps float32 copies on the CPU.
+
+        Raises:
+            InputError: no layers, other layers or another width than the card's, a layer below 0,
+                or numbers that are not finite.
+        """
+        biases = biases or {}
+        self.card = card
+        self.matrices = {layer: _float32(matrices[layer]) for layer in sorted(matrices)}
+        self.biases = {layer: _float32(biases[layer]) for layer in sorted(biases)}
+        self._moved: dict[tuple[int, torch.device], tuple[Tensor, Tensor | None]] = {}
+        self._checked: ReferenceType[ModelState] | None = None
+        _check(self)
+
+    @classmethod
+    @abstractmethod
+    def merge(cls, lenses: Sequence[LinearLens]) -> LinearLens:
+        """Joins lenses that were fitted on parts of one set of prompts."""
+
+    def check(self, adapter: Adapter) -> None:
+        """Refuses a model that the lens was not fitted to; see `Card.check`."""
+        state = adapter.watch.last
+        if self._checked is None or self._checked() is not state:
+            self.card.check(adapter)
+            self._checked = ref(state)
+
+    def layers(self, adapter: Adapter) -> tuple[int, ...]:
+        self.check(adapter)
+        return (*self.matrices, adapter.n_layers)
+
+    def carried(
+        self, adapter: Adapter, layer: int, states: Float[Tensor, "token d_model"]
+    ) -> Float[Tensor, "token d_model"]:
+        self.check(adapter)
+        if layer == adapter.n_layers:
+            return states
+        matrix, bias = self._on(layer, states.device)
+        return torch.nn.functional.linear(states.float(), matrix, bias).to(states.dtype)
+
+    def _on(self, layer: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
+        key = (layer, device)
+        if key not in self._moved:
+            bias = self.biases.get(layer)
+            self._moved[key] = (
+                self.matrices[layer].to(device),
+                None if bias is None else bias.to(device),
+            )
+        return self._moved[key]
+
+    def __repr__(self) -> str:
+        card = self.card
+        layers = f"layers {card.layers[0]} to {card.layers[-1]}"
+        return f"{type(self).__name__}({layers}, {card.n_prompts} prompts of {card.corpus!r})"
+
+
+def _float32(values: Tensor) -> Tensor:
+    return values.detach().to("cpu", torch.float32).contiguous()
+
+
+def _check(lens: LinearLens) -> None:
+    width, layers = lens.card.d_model, tuple(lens.matrices)
+    if not layers or layers[0] < 0 or layers != lens.card.layers:
+        raise InputError(
+            f"expected a matrix for each of the card's layers {list(lens.card.layers)}, got "
+            f"{list(layers)}"
+        )
+    for name, tensors, shape in (
+        ("matrix", lens.matrices, (width, width)),
+        ("bias", lens.biases, (width,)),
+    ):
+        for layer, tensor in tensors.items():
+            if tuple(tensor.shape) != shape or layer not in lens.matrices:
+                raise InputError(
+                    f"expected a {name} of {shape} per fitted layer, got {tuple(tensor.shape)} at "
+                    f"layer {layer}"
+                )
+            if not finite(tensor):
+                raise InputError(f"expected finite numbers, got NaN or infinity at layer {layer}")
