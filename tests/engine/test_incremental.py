@@ -110,6 +110,9 @@ def test_random_compositions(kind: str, seed: int, batch_size: int | None) -> No
     plain = run.counterfactuals(conditions, exact="reference", batch_size=4)
     assert set(fast.path) == {"incremental"}
     _close(fast.logits, plain.logits)
+    with torch.no_grad():
+        for effects in (fast, plain):
+            _close(vlm.adapter.read_out(effects.last_hidden), plain.logits)
     ours = fast.generate(5, keep_logits=True)
     theirs = plain.generate(5, keep_logits=True)
     assert ours.texts == theirs.texts
@@ -138,6 +141,8 @@ def test_prompts_on_one_image_form_a_tree(kind: str, seed: int) -> None:
         _close(run.logits, one.logits)
         plain = run.counterfactuals(effects.conditions, exact="reference")
         _close(effects.logits, plain.logits)
+        with torch.no_grad():
+            _close(vlm.adapter.read_out(effects.last_hidden), plain.logits)
         assert effects.generate(4).texts == plain.generate(4).texts
 
 

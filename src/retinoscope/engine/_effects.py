@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import DynamicCache
 
 from .. import memory
 from ..arguments import one_of, whole
 from ..models import entering
 from ._base_run import RunT
 from ._base_vlm import BaseVLM
-from ._forward import ConditionBatch, forward, new_cache
+from ._forward import ConditionBatch, Trace, forward, new_cache
 from ._generate import Generation, Generations, continue_greedily
 from ._greedy import greedy
 from ._incremental import Incremental
@@ -106,6 +107,16 @@ class Effects(Generic[RunT]):
         """float32 logits of the prompt's last position, one row per condition."""
         self.run.require_current()
         return torch.cat(self._in_batches(lambda batch: self._prompt(batch, 0)[0], 0))
+
+    @cached_property
+    def last_hidden(self) -> Float[Tensor, "intervention d_model"]:
+        """Residual stream of the prompt's last position after the last block; see `Run.hidden`.
+
+        The final norm and the head make `logits` of it, so a lens can read many conditions without
+        holding all of their logits.
+        """
+        self.run.require_current()
+        return torch.cat(self._in_batches(self._last_hidden, 0))
 
     def generate(self, max_new_tokens: int = 64, *, keep_logits: bool = False) -> Generations[RunT]:
         """Greedy continuations with the interventions active.
@@ -205,29 +216,50 @@ class Effects(Generic[RunT]):
         """Returns logits of some conditions, and the steps after them if tokens are to follow."""
         resolved = [self._resolved[condition] for condition in batch]
         if self._execution.path == "reference":
-            return self._plain_prompt(resolved, n_new)
-        needed = [self._recomputations[condition] for condition in batch]
-        if self._prefix is None:
-            incremental = Incremental(self._clean, resolved, needed)
-        else:
-            cache = self._prefix.cache_for(self._clean, batch)
-            incremental = Incremental(self._clean, resolved, needed, cache, self._prefix.stop)
+            cache = new_cache(self.run.adapter) if n_new else None
+            logits, plain = self._plain(resolved, cache)
+            if cache is None:
+                return logits, None
+            return logits, PlainSteps(self.run.adapter, self.run.inputs, cache, plain)
+        incremental = self._incremental(batch, resolved)
         logits = incremental.logits(keep=n_new > 0)
         self.token_layers += incremental.token_layers
         return logits, IncrementalSteps(incremental, n_new) if n_new else None
 
-    def _plain_prompt(
-        self, resolved: Sequence[ResolvedCondition], n_new: int
-    ) -> tuple[Tensor, Steps | None]:
+    def _last_hidden(self, batch: Sequence[int]) -> Float[Tensor, "batch d_model"]:
+        resolved = [self._resolved[condition] for condition in batch]
+        if self._execution.path == "reference":
+            trace = Trace(only_last=True)
+            self._plain(resolved, None, trace)
+            return trace.hidden[-1][:, -1]
+        incremental = self._incremental(batch, resolved)
+        states = incremental.last_hidden()
+        self.token_layers += incremental.token_layers
+        return states
+
+    def _incremental(
+        self, batch: Sequence[int], resolved: Sequence[ResolvedCondition]
+    ) -> Incremental:
+        needed = [self._recomputations[condition] for condition in batch]
+        if self._prefix is None:
+            return Incremental(self._clean, resolved, needed)
+        cache = self._prefix.cache_for(self._clean, batch)
+        return Incremental(self._clean, resolved, needed, cache, self._prefix.stop)
+
+    def _plain(
+        self,
+        resolved: Sequence[ResolvedCondition],
+        cache: DynamicCache | None,
+        trace: Trace | None = None,
+    ) -> tuple[Float[Tensor, "batch vocab"], ConditionBatch]:
+        """A plain pass over the prompt, which fills `cache` and `trace` if given."""
         run = self.run
         batch = ConditionBatch(run.adapter, run.n, resolved)
-        cache = new_cache(run.adapter) if n_new else None
         arguments = run.adapter.arguments(run.inputs, 0, run.n)
-        logits = forward(
-            run.adapter, batch.embeds(run.embeddings), arguments, batch=batch, cache=cache
-        )
+        embeds = batch.embeds(run.embeddings)
+        logits = forward(run.adapter, embeds, arguments, batch=batch, cache=cache, trace=trace)
         self.token_layers += len(resolved) * run.n * run.adapter.n_layers
-        return logits, None if cache is None else PlainSteps(run.adapter, run.inputs, cache, batch)
+        return logits, batch
 
     def __repr__(self) -> str:
         return f"Effects({len(self)} conditions of {self.run!r})"

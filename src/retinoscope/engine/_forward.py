@@ -24,12 +24,14 @@ class Trace:
     """A record of a forward pass.
 
     Attributes:
-        hidden: layers + 1 tensors (batch, token, d_model) before the final norm.
+        hidden: layers + 1 tensors (batch, token, d_model) before the final norm, or the last alone.
         in_tuples: whether the decoder takes a block's output out of a tuple.
+        only_last: record only the last block's output.
     """
 
     hidden: list[Tensor] = field(default_factory=list)
     in_tuples: bool = False
+    only_last: bool = False
 
 
 def new_cache(adapter: Adapter) -> DynamicCache:
@@ -267,6 +269,7 @@ def _tracing(
         trace.hidden.append(output[0] if trace.in_tuples else output)
 
     inputs: list[AbstractContextManager[None]] = [
-        on_input(layer, lambda hidden, _: trace.hidden.append(hidden)) for layer in layers
+        on_input(layer, lambda hidden, _: trace.hidden.append(hidden))
+        for layer in ([] if trace.only_last else layers)
     ]
     return inputs, [hooked(layers[-1:], after=last)]

@@ -110,6 +110,11 @@ class Incremental:
             raise self._not_finite(logits)
         return logits
 
+    @torch.no_grad()
+    def last_hidden(self) -> Float[Tensor, "intervention d_model"]:
+        """Returns the last position's states after the last block, before the final norm."""
+        return self._last_hidden(self._pass(self.clean.n, keep=False, output=True))
+
     def _not_finite(self, logits: Float[Tensor, "intervention vocab"]) -> NonFiniteError:
         """Returns the error for logits that are not finite; a plain pass locates the beginning."""
         clean, adapter = self.clean, self.clean.adapter
@@ -296,9 +301,9 @@ class Incremental:
             keys, values = packed_group.computed
             self.cache.add(layer, KVBlock(group.members, group.rows.positions, keys, values))
 
-    # Logits
+    # The output
 
-    def _read_out(self, states: _PackedStates | None) -> Float[Tensor, "intervention vocab"]:
+    def _last_hidden(self, states: _PackedStates | None) -> Float[Tensor, "intervention d_model"]:
         clean, n_layers = self.clean, self.clean.adapter.n_layers
         last = clean.states(n_layers)[-1].repeat(len(self.conditions), 1)
         if states is not None:
@@ -308,10 +313,14 @@ class Incremental:
             for edit in recomputation.edits.get(n_layers, ()):
                 for index in (edit.positions == clean.n - 1).nonzero().flatten():
                     last[member] = edit.values[index].to(last)
-        logits = clean.logits.repeat(len(self.conditions), 1)
+        return last
+
+    def _read_out(self, states: _PackedStates | None) -> Float[Tensor, "intervention vocab"]:
+        last = self._last_hidden(states)
+        logits = self.clean.logits.repeat(len(self.conditions), 1)
         changed = [i for i, plan in enumerate(self.recomputations) if plan.changes_output]
         if changed:
-            logits[changed] = clean.adapter.read_out(last[changed])
+            logits[changed] = self.clean.adapter.read_out(last[changed])
         return logits
 
 

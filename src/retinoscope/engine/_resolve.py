@@ -29,6 +29,11 @@ def resolve(run: BaseRun, condition: Condition) -> ResolvedCondition:
             state of one position at one layer, or a donor of another length.
         CapabilityError: a knockout on an attention implementation that takes no masks.
     """
+    _require_donors(run, [condition])
+    return _resolved(run, condition)
+
+
+def _resolved(run: BaseRun, condition: Condition) -> ResolvedCondition:
     edits = _flat(condition)
     inputs = _ablations(run, [edit for edit in edits if isinstance(edit, Ablate)])
     blocked = tuple(_blocked_edges(run, edit) for edit in edits if isinstance(edit, Knockout))
@@ -53,7 +58,17 @@ def resolve_all(run: BaseRun, conditions: Sequence[Condition]) -> tuple[Resolved
     if not len(conditions):
         raise InputError("expected at least one intervention, got none")
     run.require_current(values=False)
-    return tuple(resolve(run, condition) for condition in conditions)
+    _require_donors(run, conditions)
+    return tuple(_resolved(run, condition) for condition in conditions)
+
+
+def _require_donors(run: BaseRun, conditions: Sequence[Condition]) -> None:
+    """Refuses patches of this model's states from before it changed; looks once at each donor."""
+    edits = [edit for condition in conditions for edit in _flat(condition)]
+    donors = {id(edit.donor): edit.donor for edit in edits if isinstance(edit, Patch)}
+    for donor in donors.values():
+        if donor.adapter.watch is run.adapter.watch:
+            donor.require_current()
 
 
 def _refuse_overlaps(
@@ -209,8 +224,6 @@ def _patched(run: BaseRun, patch: Patch) -> list[tuple[int, Replacement]]:
         there = _checked(donor, patch.donor_positions, "donor_positions").positions
         if len(there) != len(here):
             raise InputError(f"expected {len(here)} donor positions, got {len(there)}")
-    if donor.adapter.watch is run.adapter.watch:
-        donor.require_current()
     if donor.adapter.d_model != run.adapter.d_model:
         raise InputError(
             f"expected a donor of width {run.adapter.d_model}, got {donor.adapter.d_model}"

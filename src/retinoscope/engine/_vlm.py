@@ -17,7 +17,7 @@ from .. import arguments
 from ..data import ImageSource
 from ..errors import InputError
 from ..models import Inputs, entering, in_turn
-from ..tokens import Positions
+from ..tokens import Position, Positions, TokenSet
 from ._attention_rows import attention_rows
 from ._base_run import BaseRun, Where
 from ._base_vlm import BaseVLM
@@ -25,7 +25,7 @@ from ._clean import Clean, clean_pass, common_start
 from ._edited import edited_pass
 from ._effects import Effects, execution_for
 from ._generate import Generation
-from ._interventions import Condition
+from ._interventions import Condition, Patch
 from ._prompt import Prompt, refuse_longer
 from ._resolve import resolve, resolve_all
 from ._resolved import ResolvedCondition
@@ -111,6 +111,33 @@ class Run(BaseRun):
         execution = execution_for(self.vlm, exact, memory, batch_size)
         conditions = arguments.several(conditions, "conditions")
         return Effects(self, conditions, self.resolve(conditions), execution)
+
+    def patched(
+        self,
+        position: int,
+        layer: int,
+        donor: BaseRun,
+        donor_layer: int,
+        donor_positions: Sequence[int],
+        memory: str | int | None = None,
+    ) -> Effects[Run]:
+        """Returns this run with the state at one position replaced, once by each of a donor's.
+
+        Args:
+            position, layer: the state that is replaced.
+            donor, donor_layer, donor_positions: the states that take its place, one per row.
+            memory: as for `counterfactuals`.
+
+        Raises:
+            InputError: there is no such position or layer, or as `Patch`.
+        """
+        here = TokenSet.of(self.sequence, [arguments.whole(position, "position", 0, self.n - 1)])
+        there = arguments.wholes(donor_positions, "donor_positions", 0, donor.n - 1, Position)
+        patches = [
+            Patch(here, layer, donor, TokenSet.of(donor.sequence, [place]), donor_layer)
+            for place in there
+        ]
+        return self.counterfactuals(patches, memory=memory)
 
     def resolve(self, conditions: Sequence[Condition]) -> tuple[ResolvedCondition, ...]:
         """Checks and resolves the conditions; see `counterfactuals`."""
