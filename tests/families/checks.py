@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from row import GRID, NONE, OUTSIDE, TILES, Row
 from torch import Tensor, nn
 
 import retinoscope as rs
+from retinoscope.lens import Patchscope
 from retinoscope.models import Layout
 from retinoscope.tokens import TokenSet
 
@@ -150,6 +152,30 @@ def check_paths(
         assert (moved > 1e-4 * scale).float().mean() > (0.4 if row.windows else 0.99)
         texts = [[one.token_ids.tolist() for one in kind.generate(4)] for kind in (found, wanted)]
         assert texts[0] == texts[1]
+
+
+def check_patchscope(row: Row, vlm: rs.VLM, images: Sequence[Image.Image]) -> None:
+    """States put into a prompt without an image, against the reference path; both identities."""
+    run, target = run_of(vlm, images), run_of(vlm, [])
+    word = QUESTION.split()[-1]
+    (place,) = [at for at, token in enumerate(target.tokens) if token.strip() == word]
+    lens = target.lens(positions=[place], kind=Patchscope(target, word))
+    own = target.logits.softmax(-1).topk(5).values
+    assert torch.allclose(lens.probs[:, 0], own.expand(vlm.n_layers + 1, -1), atol=1e-5)
+    tokens = run.positions["question" if row.places == OUTSIDE else "image"]
+    few = drawn(tokens, 2, np.random.default_rng(0))
+    read = run.lens(positions=few, kind=Patchscope(target, word, layer=1))
+    for layer, place_of in product(read.layers, range(2)):
+        source = TokenSet.of(run.sequence, few.positions[place_of : place_of + 1])
+        here = TokenSet.of(target.sequence, [place])
+        patch = rs.Patch(here, 1, run, source, layer)
+        plain = target.counterfactuals([patch], exact="reference").logits[0].softmax(-1)
+        assert torch.allclose(read.probs[layer, place_of], plain.topk(5).values, atol=1e-5)
+    assert not close(read.probs[0, 0], own, 1e-4)
+    end = vlm.run(vlm.prompt(None, QUESTION, raw=True))
+    assert end.tokens[-1].strip() == word
+    at_end = run.lens(positions=few, kind=Patchscope(end, word, layer=vlm.n_layers))
+    assert torch.allclose(at_end.probs, run.lens(positions=few).probs, atol=1e-5)
 
 
 def check_rows(row: Row, vlm: rs.VLM, images: Sequence[Image.Image]) -> None:

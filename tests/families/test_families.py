@@ -11,6 +11,7 @@ from checks import (
     check_forward,
     check_generate,
     check_layout,
+    check_patchscope,
     check_paths,
     check_rows,
     close,
@@ -112,6 +113,17 @@ def test_text_only(row):
 def test_a_prompt_without_an_image_is_refused(row):
     with pytest.raises(rs.CapabilityError, match="without an image"):
         run_of(loaded(row), [])
+
+
+@over([row for row in ROWS if row.text_only is not None], images=first)
+def test_patchscope(row, images):
+    check_patchscope(row, loaded(row), images)
+
+
+@over([row for row in ROWS if row.text_only is None], images=first)
+def test_a_patchscope_without_an_image_is_refused(row, images):
+    with pytest.raises(rs.CapabilityError, match="without an image"):
+        run_of(loaded(row), images).lens(kind="patchscope")
 
 
 @over(ALL, images=first)

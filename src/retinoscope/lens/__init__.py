@@ -1,14 +1,16 @@
 """Lenses: hidden states read as words, layer by layer, in bounded memory.
 
-run.lens(kind="logit")          # or "embedding"
+run.lens(kind="logit")          # or "embedding", "patchscope"
 """
 
 from ._card import At, Card, decoder_fingerprint
 from ._head import Head, Unit
 from ._jacobian import IMAGE_SKIP, TEXT_SKIP, Jacobian, JacobianFit
-from ._kinds import FITTED, NAMED, Embedding, Kind, Logit, OfStates, kind_of
+from ._kinds import Embedding, Kind, Logit, OfStates
 from ._lens import Kernel, Lens, Word, lens_of, logit_lens
 from ._linear import LinearLens
+from ._named import FITTED, NAMED, kind_of
+from ._patchscope import Patchscope
 
 __all__ = [
     "FITTED",
@@ -27,6 +29,7 @@ __all__ = [
     "LinearLens",
     "Logit",
     "OfStates",
+    "Patchscope",
     "Unit",
     "Word",
     "decoder_fingerprint",
