@@ -4,6 +4,19 @@ run.lens(kind="logit")          # or "embedding", "patchscope"
 """
 
 from ._card import At, Card, decoder_fingerprint
+from ._context_files import (
+    CARD,
+    ContextCard,
+    Entries,
+    Shard,
+    random_projection,
+    read_entries,
+    text_table,
+    write_projection,
+    write_shard,
+)
+from ._contexts import Contexts
+from ._contextual import Context, Contextual, ContextualLens
 from ._head import Head, Unit
 from ._jacobian import IMAGE_SKIP, TEXT_SKIP, Jacobian, JacobianFit
 from ._kinds import Embedding, Kind, Logit, OfStates
@@ -13,13 +26,20 @@ from ._named import FITTED, NAMED, kind_of
 from ._patchscope import Patchscope
 
 __all__ = [
+    "CARD",
     "FITTED",
     "IMAGE_SKIP",
     "NAMED",
     "TEXT_SKIP",
     "At",
     "Card",
+    "Context",
+    "ContextCard",
+    "Contexts",
+    "Contextual",
+    "ContextualLens",
     "Embedding",
+    "Entries",
     "Head",
     "Jacobian",
     "JacobianFit",
@@ -30,10 +50,16 @@ __all__ = [
     "Logit",
     "OfStates",
     "Patchscope",
+    "Shard",
     "Unit",
     "Word",
     "decoder_fingerprint",
     "kind_of",
     "lens_of",
     "logit_lens",
+    "random_projection",
+    "read_entries",
+    "text_table",
+    "write_projection",
+    "write_shard",
 ]

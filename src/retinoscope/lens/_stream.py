@@ -102,7 +102,7 @@ def read_out(
     """Top-k, ranks of `words` and, of logits, log-sum-exp in one pass over the head's entries."""
     parts: list[Readout] = []
     for tiles, normed in _blocks(head, hidden):
-        best, larger = _Best(top_k), _Larger(head, normed, words, tiles)
+        best, larger = Best(top_k), _Larger(head, normed, words, tiles)
         total = _LogSum() if head.unit == "probability" else None
         for stretch in tiles.stretches:
             scores = head.scores(normed, stretch)
@@ -159,7 +159,7 @@ def _blocks(
 
 
 @dataclass
-class _Best:
+class Best:
     """Running top-k of each row.
 
     Attributes:

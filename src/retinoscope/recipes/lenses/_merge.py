@@ -1,0 +1,84 @@
+"""Joins indices of the parts of a corpus."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from ... import arguments
+from ...arguments import several
+from ...engine import VLM
+from ...errors import InputError
+from ...lens import (
+    Contexts,
+    Contextual,
+    Entries,
+    Shard,
+    read_entries,
+    write_projection,
+    write_shard,
+)
+from ...store import fingerprint_bytes
+from ._admission import Admission
+from ._contexts import claimed
+
+
+def merge_contexts(
+    folders: Sequence[str | os.PathLike[str]], vlm: VLM, out: str | os.PathLike[str]
+) -> Contextual:
+    """Joins indices of the parts of a corpus, in its order, into that of the whole.
+
+    The result has the entries of one build of the whole: of each part the whole admits some of
+    those that the part admitted by itself.
+
+    Args:
+        folders: finished indices, made by this model with the same settings.
+        vlm: the model, whose vocabulary says which tokens are the same string.
+        out: the folder of the joint index.
+
+    Raises:
+        InputError: no indices, unfinished ones, other settings, or a folder with another index.
+        StudyError: the disk is full.
+    """
+    parts = [Contexts.open(arguments.path(folder)) for folder in several(folders, "folders")]
+    if len({replace(part.card.settings, corpus="") for part in parts}) != 1:
+        raise InputError(
+            "expected indices of one model with the same text layers, cap, question, width and "
+            f"seed, got {len(parts)} that differ: build them alike"
+        )
+    vlm.state()
+    Contextual(parts[0]).check(vlm.adapter)
+    texts = [text for part in parts for text in part.entries.table["text"].to_pylist()]
+    corpus = fingerprint_bytes(*(text.encode() for text in texts))
+    folder = arguments.path(out)
+    card = claimed(folder, replace(parts[0].card.settings, corpus=corpus))
+    if parts[0].projection is not None:
+        write_projection(folder, parts[0].projection)
+    admission = Admission(vlm.adapter, card.cap)
+    shards = [(part, number) for part in parts for number in range(len(part.card.shards))]
+    done = len(card.shards)
+    for place, (part, number) in enumerate(shards):
+        entries = read_entries(part.folder, number)
+        kept = _admitted(entries, admission)
+        if place < done:
+            continue
+        states = {layer: rows[kept] for layer, rows in part.shard(number).items()}
+        write_shard(folder, place, states, entries.only(kept))
+        size = Shard(len(entries.table), int(kept.sum()))
+        card = card.followed_by(size, complete=place == len(shards) - 1)
+        card.write(folder)
+    return Contextual(Contexts.open(folder))
+
+
+def _admitted(entries: Entries, admission: Admission) -> torch.Tensor:
+    """Which entries of a part are entries of the whole."""
+    admitted = {
+        (number, position)
+        for number, text in enumerate(entries.table.to_pylist())
+        for position in admission.of(text["token_ids"], text["start"])
+    }
+    places = zip(entries.texts.tolist(), entries.positions.tolist(), strict=True)
+    return torch.tensor([place in admitted for place in places], dtype=torch.bool)
