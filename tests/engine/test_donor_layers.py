@@ -100,6 +100,7 @@ def _check(run: Run, patch: rs.Patch, wanted: dict[int, int]) -> None:
     Args:
         wanted: the donor's layer by the run's.
     """
+    assert isinstance(patch.donor, Run)
     states = _states(patch.donor)
     there = list((patch.donor_positions or patch.positions).positions)
     places = list(patch.positions.positions)

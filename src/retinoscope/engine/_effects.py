@@ -108,13 +108,17 @@ class Effects(Generic[RunT]):
         self.run.require_current()
         return torch.cat(self._in_batches(lambda batch: self._prompt(batch, 0)[0], 0))
 
-    @cached_property
+    @property
     def last_hidden(self) -> Float[Tensor, "intervention d_model"]:
         """Residual stream of the prompt's last position after the last block; see `Run.hidden`.
 
         The final norm and the head make `logits` of it, so a lens can read many conditions without
         holding all of their logits.
         """
+        return self._ends
+
+    @cached_property
+    def _ends(self) -> Float[Tensor, "intervention d_model"]:
         self.run.require_current()
         return torch.cat(self._in_batches(self._last_hidden, 0))
 

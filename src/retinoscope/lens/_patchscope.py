@@ -40,8 +40,6 @@ class Patched(Protocol):
 class TargetRun(RunWithStates, Protocol):
     """A run whose states can be replaced by those of another."""
 
-    @property
-    def tokens(self) -> list[str]: ...
     def patched(
         self,
         position: int,
@@ -176,12 +174,13 @@ class Patchscope(Kind):
 
     def _place(self, target: TargetRun) -> int:
         """The position of the placeholder."""
-        tokens = [token.strip().casefold() for token in target.tokens]
+        texts = target.adapter.vocabulary.texts(target.inputs.input_ids.tolist())
+        tokens = [token.strip().casefold() for token in texts]
         wanted = self.placeholder.strip().casefold()
         if wanted not in tokens:
             raise InputError(
                 f"expected {self.placeholder!r} as one token of the target prompt, which ends in "
-                f"{' | '.join(target.tokens[-_SHOWN:])}: choose one of its tokens as placeholder"
+                f"{' | '.join(texts[-_SHOWN:])}: choose one of its tokens as placeholder"
             )
         return len(tokens) - 1 - tokens[::-1].index(wanted)
 
