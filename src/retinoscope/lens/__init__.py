@@ -1,6 +1,7 @@
 """Lenses: hidden states read as words, layer by layer, in bounded memory.
 
-run.lens(kind="logit")          # or "embedding", "patchscope"
+run.lens(kind="logit")                    # or "embedding", "patchscope"
+run.lens(kind=load("lens.safetensors"))   # fitted by `retinoscope fit-lens`
 """
 
 from ._card import At, Card, decoder_fingerprint
@@ -17,6 +18,7 @@ from ._context_files import (
 )
 from ._contexts import Contexts
 from ._contextual import Context, Contextual, ContextualLens
+from ._files import load, read_card
 from ._head import Head, Unit
 from ._jacobian import IMAGE_SKIP, TEXT_SKIP, Jacobian, JacobianFit
 from ._kinds import Embedding, Kind, Logit, OfStates
@@ -24,6 +26,7 @@ from ._lens import Kernel, Lens, Word, lens_of, logit_lens
 from ._linear import LinearLens
 from ._named import FITTED, NAMED, kind_of
 from ._patchscope import Patchscope
+from ._tuned import Tuned, TunedFit
 
 __all__ = [
     "CARD",
@@ -51,13 +54,17 @@ __all__ = [
     "OfStates",
     "Patchscope",
     "Shard",
+    "Tuned",
+    "TunedFit",
     "Unit",
     "Word",
     "decoder_fingerprint",
     "kind_of",
     "lens_of",
+    "load",
     "logit_lens",
     "random_projection",
+    "read_card",
     "read_entries",
     "text_table",
     "write_projection",

@@ -11,8 +11,10 @@ Circuits Thread).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,13 +22,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..arguments import one_of, whole
+from ..arguments import path as as_path
 from ..errors import CapabilityError, InputError
 from ..memory import budget, free_memory, is_out_of_memory
 from ..models import Adapter, ModelState, entering, finite, hooked, not_finite
-from ..store import fingerprint_json
+from ..store import fingerprint_json, write_bytes
 from ..tokens import RunWithStates, close, frozen
 from ._card import At, Card
 from ._linear import LinearLens
+from ._published import jacobian_archive
 
 TEXT_SKIP, IMAGE_SKIP = 16, 1
 """Leading positions to leave out: of a text, the published number; of an image prompt, whose first
@@ -40,6 +44,15 @@ class Jacobian(LinearLens):
     """`softmax(W_U norm(J_l h_l))`, with the matrix J_l of each layer fitted by `JacobianFit`."""
 
     name = "jacobian"
+    _others = ", or in .pt for the published format"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """As `LinearLens.save`; FILE.pt is the published format, which has no place for layer 0."""
+        file = as_path(path)
+        if file.suffix != ".pt":
+            return super().save(file)
+        write_bytes(file, jacobian_archive(self.matrices, self.card))
+        return file
 
     @classmethod
     def merge(cls, lenses: Sequence[LinearLens]) -> Jacobian:

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
 from weakref import ReferenceType, ref
 
 import torch
 from jaxtyping import Float
+from safetensors.torch import save
 from torch import Tensor
 
+from ..arguments import path as as_path
 from ..errors import InputError
 from ..models import Adapter, ModelState, finite
+from ..store import write_bytes
 from ._card import Card
 from ._kinds import OfStates
+
+CARD = "retinoscope_lens"
+"""The card's name in the metadata of a file."""
 
 
 class LinearLens(OfStates):
@@ -74,6 +83,25 @@ class LinearLens(OfStates):
             return states
         matrix, bias = self._on(layer, states.device)
         return torch.nn.functional.linear(states.float(), matrix, bias).to(states.dtype)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Writes FILE.safetensors whole or not at all, and returns its path.
+
+        Raises:
+            InputError: another name, or a folder that cannot be written.
+            StudyError: the disk is full.
+        """
+        file = as_path(path)
+        if file.suffix != ".safetensors":
+            raise InputError(
+                f"expected a file name that ends in .safetensors{self._others}, got {file.name!r}"
+            )
+        tensors = {f"matrix.{layer}": matrix for layer, matrix in self.matrices.items()}
+        tensors |= {f"bias.{layer}": bias for layer, bias in self.biases.items()}
+        write_bytes(file, save(tensors, {CARD: self.card.to_json()}))
+        return file
+
+    _others: ClassVar[str] = ""
 
     def _on(self, layer: int, device: torch.device) -> tuple[Tensor, Tensor | None]:
         key = (layer, device)

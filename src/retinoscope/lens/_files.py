@@ -1,0 +1,99 @@
+"""Fitted lenses in files; see `load`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..arguments import path as as_path
+from ..errors import InputError
+from ..models import Adapter
+from ._card import Card
+from ._context_files import CARD as CONTEXTS
+from ._contextual import Contextual
+from ._jacobian import Jacobian
+from ._linear import CARD, LinearLens
+from ._published import read_jacobian, read_tuned
+from ._tuned import Tuned
+
+_KINDS: dict[str, type[LinearLens]] = {kind.name: kind for kind in (Jacobian, Tuned)}
+
+
+def load(path: str | os.PathLike[str], model: Any = None) -> LinearLens | Contextual:
+    """Reads a fitted lens, for `run.lens(kind=...)`.
+
+    Args:
+        path: FILE.safetensors as written by `save` and `retinoscope fit-lens`; FILE.pt in the
+            published format of Jacobian lenses, or a checkpoint of such a fit; a folder of
+            tuned-lens; or one of contexts. Archives of PyTorch (.pt) are read as tensors, numbers
+            and texts alone.
+        model: a model from `retinoscope.load`, or its adapter, to which the lens must belong; None
+            to find out when it is used.
+
+    Raises:
+        InputError: no such lens, a damaged one, one that would run code, or one of another model.
+    """
+    file = as_path(path)
+    if (file / CONTEXTS).is_file():
+        lens = Contextual.open(file)
+    elif file.is_dir():
+        lens = Tuned(*read_tuned(file))
+    elif not file.is_file():
+        raise InputError(f"expected a lens, got {file}, which is not there")
+    elif file.suffix == ".safetensors":
+        lens = _read(file)
+    else:
+        lens = Jacobian(*read_jacobian(file))
+    if model is not None:
+        adapter: Adapter = getattr(model, "adapter", model)
+        adapter.state()
+        lens.check(adapter)
+    return lens
+
+
+def read_card(path: str | os.PathLike[str]) -> Card:
+    """The card of a lens, without reading its matrices where the format allows.
+
+    Raises:
+        InputError: as `load`.
+    """
+    file = as_path(path)
+    if file.suffix == ".safetensors" and file.is_file():
+        with _opened(file) as opened:
+            return _card_in(file, opened.metadata())
+    lens = load(file)
+    if isinstance(lens, Contextual):
+        raise InputError(f"{file}: expected a Jacobian or a tuned lens, got an index of contexts")
+    return lens.card
+
+
+def _opened(file: Path) -> Any:
+    try:
+        return safe_open(file, "pt")
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file}: expected a lens, got a damaged file: {error}") from error
+
+
+def _card_in(file: Path, metadata: Mapping[str, str] | None) -> Card:
+    if not metadata or CARD not in metadata:
+        raise InputError(f"{file}: expected a lens of `retinoscope fit-lens`, got other tensors")
+    return Card.from_json(metadata[CARD])
+
+
+def _read(file: Path) -> LinearLens:
+    with _opened(file) as opened:
+        card = _card_in(file, opened.metadata())
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    if card.kind not in _KINDS:
+        raise InputError(f"{file}: expected a {' or '.join(_KINDS)} lens, got {card.kind!r}")
+    return _KINDS[card.kind](_under(tensors, "matrix."), card, _under(tensors, "bias."))
+
+
+def _under(tensors: Mapping[str, Tensor], start: str) -> dict[int, Tensor]:
+    rests = {name.removeprefix(start): name for name in tensors if name.startswith(start)}
+    return {int(rest): tensors[name] for rest, name in rests.items() if rest.isdecimal()}

@@ -1,0 +1,316 @@
+"""The tuned lens: one affine map per layer, trained so that its words are the model's own.
+
+    fit = TunedFit(vlm.adapter)
+    for run in runs:
+        fit.add(run)
+    run.lens(kind=fit.train())
+
+Source: Belrose et al. 2023, "Eliciting latent predictions from transformers with the tuned lens"
+(arXiv 2303.08112).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from .. import arguments
+from ..arguments import one_of, whole
+from ..arguments import path as as_path
+from ..errors import CapabilityError, InputError
+from ..memory import budget
+from ..models import Adapter, ModelState, entering, finite, not_finite
+from ..tokens import RunWithStates, frozen
+from ._card import At, Card
+from ._head import VocabularyHead
+from ._linear import LinearLens
+from ._published import write_tuned
+
+STEPS, BATCH, RATE = 250, 256, 1e-3
+"""Steps of AdamW, positions per step, and the first step's learning rate, which falls to 0."""
+
+_HELD_OUT = 5
+"""One run in so many measures the result and takes no part in the training."""
+
+Report = Callable[[int, int, float], None]
+"""Called with the steps done, all steps, and the mean loss of the layers."""
+
+Checkpoint = Callable[[int, Callable[[], dict[str, Tensor]]], None]
+"""Called after each step with the steps done, and a function that returns what to keep of them."""
+
+
+class Tuned(LinearLens):
+    """`softmax(W_U norm(h + A_l h + b_l))`, with A_l and b_l of each layer fitted by `TunedFit`.
+
+    `matrices` are 1 + A_l.
+    """
+
+    name = "tuned"
+    _others = ", or a folder for tuned-lens"
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """As `LinearLens.save`; a name without an ending is a folder for tuned-lens."""
+        file = as_path(path)
+        if file.suffix:
+            return super().save(file)
+        write_tuned(file, self.matrices, self.card, self.biases)
+        return file
+
+    @classmethod
+    def merge(cls, lenses: Sequence[LinearLens]) -> Tuned:
+        """Raises `CapabilityError`: what was trained on parts is not what the whole gives."""
+        raise CapabilityError(
+            "tuned lenses are trained step by step, so that parts of the data do not add up to the "
+            "lens of the whole: fit one lens to all of it"
+        )
+
+
+class TunedFit:
+    """Collects states of runs, then trains a map per layer.
+
+    The loss at a position is KL(p || q) in nats, from the model's own final distribution p there,
+    also where the token is visual and no training made sense of it, to the lens's, q. A_l and b_l
+    begin at 0, which is the logit lens, and weight decay pulls them back there. One run in five is
+    held out: the card has the loss of each layer on them, before and after.
+
+    Attributes:
+        n_prompts: number of runs so far.
+    """
+
+    def __init__(
+        self,
+        adapter: Adapter,
+        *,
+        at: At | Literal["all"] = "all",
+        seed: int = 0,
+        steps: int = STEPS,
+        batch: int = BATCH,
+        rate: float = RATE,
+        memory: str | int | None = None,
+    ) -> None:
+        """Computes nothing yet.
+
+        Args:
+            adapter: of the model.
+            at: the positions that are collected.
+            seed: of the order of positions.
+            steps: number of steps.
+            batch: positions per step.
+            rate: the first step's learning rate.
+            memory: what the states may take, such as "4GB"; half of what is free if None.
+
+        Raises:
+            InputError: an impossible argument, or a model in training mode.
+        """
+        self.adapter = adapter
+        self.at = one_of(at, ("all", "text", "visual"), "at")
+        self.seed = arguments.seed(seed)
+        self.steps = whole(steps, "steps", 1)
+        self.batch = whole(batch, "batch", 1)
+        self.rate = arguments.number(rate, "rate", 0)
+        self._limit = budget(memory, torch.device("cpu"))
+        self._state: ModelState = adapter.state()
+        self._rows: list[Float[Tensor, "layer token d_model"]] = []
+        self._taken = 0
+
+    @property
+    def n_prompts(self) -> int:
+        return len(self._rows)
+
+    def sources(self, run: RunWithStates) -> tuple[int, ...]:
+        """The positions that are collected of a run."""
+        visual = {place for image in run.images for place in image.positions}
+        everywhere = range(len(run.embeddings))
+        if self.at == "all":
+            return tuple(everywhere)
+        return tuple(p for p in everywhere if (p in visual) == (self.at == "visual"))
+
+    @torch.no_grad()
+    def add(self, run: RunWithStates) -> None:
+        """Keeps a run's states in main memory, in their own precision.
+
+        Raises:
+            InputError: a run without such positions, of another model or another state of this one,
+                or more states than the memory holds.
+        """
+        run.require_current()
+        run.adapter.require(self._state, "fit")
+        places = list(self.sources(run))
+        if not places:
+            raise InputError(f"expected a run with {self.at} tokens, got one without any")
+        layers = range(self.adapter.n_layers + 1)
+        rows = torch.stack([run.hidden(layer)[places].cpu() for layer in layers])
+        self._taken += rows.numel() * rows.element_size()
+        if self._taken > self._limit:
+            raise InputError(
+                f"expected states of up to {self._limit / 1e9:.2g} GB, got more after "
+                f"{self.n_prompts} prompts: give fewer prompts, or more memory"
+            )
+        self._rows.append(rows)
+
+    def train(
+        self,
+        *,
+        begin: tuple[int, Mapping[str, Tensor]] | None = None,
+        checkpoint: Checkpoint | None = None,
+        progress: Report | None = None,
+        **more: Any,
+    ) -> Tuned:
+        """Trains all layers' maps; the same runs, seed and machine give the same lens.
+
+        Args:
+            begin: the steps done and what a checkpoint kept of them.
+            checkpoint: see `Checkpoint`.
+            progress: see `Report`.
+            more: further entries of the card: `model`, `corpus`, `corpus_hash`, `settings`.
+
+        Raises:
+            InputError: fewer than two runs, of which one is held out.
+            NonFiniteError: a loss that is NaN or infinite.
+        """
+        if self.n_prompts < 2:
+            raise InputError(
+                f"expected at least 2 runs to fit and to measure, got {self.n_prompts}"
+            )
+        self.adapter.require(self._state, "fit")
+        fitted, held_out = self._split()
+        with entering(self.adapter.model), frozen(self.adapter.model):
+            trainer = _Trainer(self, fitted)
+            before = trainer.losses(held_out, 0)
+            first = 0 if begin is None else trainer.restore(*begin)
+            for step in range(first, self.steps):
+                loss = trainer.step(step)
+                if progress is not None:
+                    progress(step + 1, self.steps, loss)
+                if checkpoint is not None:
+                    checkpoint(step + 1, trainer.kept)
+            after = trainer.losses(held_out)
+        return self._lens(trainer, before, after, more)
+
+    def _split(self) -> tuple[Tensor, Tensor]:
+        """The states to train on, and those of the runs that are held out."""
+        # The second of two runs is held out, then one in so many.
+        numbers = range(self.n_prompts)
+        out = [n for n in numbers if n % _HELD_OUT == 1]
+        kept = [n for n in numbers if n % _HELD_OUT != 1]
+        fitted, held_out = (torch.cat([self._rows[n] for n in some], 1) for some in (kept, out))
+        return fitted, held_out
+
+    def _lens(
+        self, trainer: _Trainer, before: list[float], after: list[float], more: dict[str, Any]
+    ) -> Tuned:
+        settings = {
+            "seed": self.seed,
+            "steps": self.steps,
+            "batch": self.batch,
+            "rate": self.rate,
+            "held_out_kl_before": [round(value, 6) for value in before],
+            "held_out_kl_after": [round(value, 6) for value in after],
+            **more.pop("settings", {}),
+        }
+        at = None if self.at == "all" else self.at
+        facts = {"n_prompts": self.n_prompts, "at": at, "settings": settings, **more}
+        card = Card.of(self.adapter, "tuned", tuple(range(self.adapter.n_layers)), **facts)
+        eye = torch.eye(self.adapter.d_model)
+        return Tuned(
+            {layer: eye + matrix.detach().cpu() for layer, matrix in enumerate(trainer.matrices)},
+            card,
+            {layer: bias.detach().cpu() for layer, bias in enumerate(trainer.biases)},
+        )
+
+
+class _Trainer:
+    """The maps of all layers, and the optimiser's state."""
+
+    def __init__(self, fit: TunedFit, states: Float[Tensor, "layer token d_model"]) -> None:
+        adapter, width = fit.adapter, fit.adapter.d_model
+        self._fit, self._states = fit, states
+        self._head = VocabularyHead(adapter)
+        device = adapter.unembedding.weight.device
+        self._device = device
+        layers = range(adapter.n_layers)
+        self.matrices = [torch.zeros(width, width, device=device) for _ in layers]
+        self.biases = [torch.zeros(width, device=device) for _ in layers]
+        self._parameters = [*self.matrices, *self.biases]
+        for parameter in self._parameters:
+            parameter.requires_grad_(True)
+        self._optimiser = torch.optim.AdamW(self._parameters, lr=fit.rate, weight_decay=1e-3)
+
+    def step(self, number: int) -> float:
+        """Takes one step with all layers; returns their mean loss before it."""
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._fit.rate * (1 - number / self._fit.steps)
+        # A step's positions depend on its number alone, so that a fit can be continued.
+        draw = np.random.default_rng([self._fit.seed, number])
+        some = torch.from_numpy(draw.integers(0, self._states.shape[1], self._fit.batch))
+        wanted, total = self._wanted(self._states[-1, some]), 0.0
+        self._optimiser.zero_grad()
+        with torch.enable_grad():
+            for layer in range(len(self.matrices)):
+                loss = self._loss(layer, self._states[layer, some], wanted).mean()
+                loss.backward()
+                total += float(loss.detach())
+        if not finite(torch.tensor(total)):
+            raise not_finite(self._fit.adapter.model, "the loss of a tuned lens")
+        self._optimiser.step()
+        return total / len(self.matrices)
+
+    @torch.no_grad()
+    def losses(self, states: Float[Tensor, "layer token d_model"], scale: float = 1) -> list[float]:
+        """The mean loss of each layer, with its map scaled (0 is the logit lens)."""
+        sums = [0.0] * len(self.matrices)
+        for part in states.split(self._fit.batch, 1):
+            wanted = self._wanted(part[-1])
+            for layer in range(len(sums)):
+                sums[layer] += float(self._loss(layer, part[layer], wanted, scale).sum())
+        return [total / states.shape[1] for total in sums]
+
+    @torch.no_grad()
+    def _wanted(self, states: Float[Tensor, "token d_model"]) -> Float[Tensor, "token vocab"]:
+        return self._log_probs(states.to(self._device))
+
+    def _loss(
+        self,
+        layer: int,
+        states: Float[Tensor, "token d_model"],
+        wanted: Float[Tensor, "token vocab"],
+        scale: float = 1,
+    ) -> Float[Tensor, " token"]:
+        given = states.to(self._device)
+        change = F.linear(given.float(), self.matrices[layer], self.biases[layer])
+        found = self._log_probs((given.float() + scale * change).to(given.dtype))
+        return F.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)
+
+    def _log_probs(self, states: Tensor) -> Float[Tensor, "token vocab"]:
+        return self._fit.adapter.unembed(self._head.normed(states)).log_softmax(-1)
+
+    def kept(self) -> dict[str, Tensor]:
+        """What `restore` needs: the maps and both moments of the optimiser."""
+        kept: dict[str, Tensor] = {}
+        for number, parameter in enumerate(self._parameters):
+            kept[f"{number}.value"] = parameter.detach().cpu().clone()
+            for name in ("exp_avg", "exp_avg_sq"):
+                kept[f"{number}.{name}"] = self._optimiser.state[parameter][name].cpu().clone()
+        return kept
+
+    def restore(self, step: int, kept: Mapping[str, Tensor]) -> int:
+        """Goes on after `step` steps; returns their number."""
+        for number, parameter in enumerate(self._parameters):
+            with torch.no_grad():
+                parameter.copy_(kept[f"{number}.value"])
+            self._optimiser.state[parameter] = {
+                "step": torch.tensor(float(step)),
+                **{
+                    name: kept[f"{number}.{name}"].to(parameter.device).clone()
+                    for name in ("exp_avg", "exp_avg_sq")
+                },
+            }
+        return step
