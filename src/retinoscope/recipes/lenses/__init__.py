@@ -1,11 +1,27 @@
-"""Lenses fitted to a model: so far indices of contexts, for the contextual lens.
+"""Lenses that are fitted to a model: Jacobian, tuned, and indices of contexts.
 
-index = build_contexts(vlm, captions(samples), "contexts", question="Describe this image.")
-run.lens(kind=index)
+lens = fit("jacobian", vlm, samples, out="lens.safetensors")
+run.lens(kind=lens)
 """
 
 from ._contexts import CAP, build_contexts, captions, published_layers
 from ._corpus import corpus
+from ._fit import KINDS, FittedKind, Settings, fit, merge
 from ._merge import merge_contexts
+from ._prompts import NEW_TOKENS, QUESTION
 
-__all__ = ["CAP", "build_contexts", "captions", "corpus", "merge_contexts", "published_layers"]
+__all__ = [
+    "CAP",
+    "KINDS",
+    "NEW_TOKENS",
+    "QUESTION",
+    "FittedKind",
+    "Settings",
+    "build_contexts",
+    "captions",
+    "corpus",
+    "fit",
+    "merge",
+    "merge_contexts",
+    "published_layers",
+]
