@@ -2,6 +2,7 @@ import { fill, h, icon, say, show } from "./dom";
 import { Export } from "./export/menu";
 import { Below } from "./image/below";
 import { DropZone } from "./image/dropzone";
+import { LensBar } from "./image/lens_bar";
 import { Stage } from "./image/stage";
 import { Toolbar } from "./image/toolbar";
 import { Help } from "./help";
@@ -36,6 +37,9 @@ export class App {
   readonly el: HTMLElement;
   readonly session: Session;
   readonly stage: Stage;
+  /** The same image as another lens reads it. */
+  private readonly beside: Stage;
+  private readonly lensBar: LensBar;
   private readonly ui = new Ui();
   private readonly toolbar: Toolbar;
   private readonly below: Below;
@@ -60,6 +64,8 @@ export class App {
     this.session = new Session(source, store);
     this.el = h("div", { class: `retinoscope ${place}` });
     this.stage = new Stage(this.session, this.ui);
+    this.beside = new Stage(this.session, this.ui, "other");
+    this.lensBar = new LensBar(this.session);
     this.toolbar = new Toolbar(this.session, this.ui);
     this.below = new Below(this.session, this.ui);
     this.drop = new DropZone(this.session, this.el);
@@ -72,7 +78,7 @@ export class App {
       tables: new TablesPanel(this.session),
       samples: new SamplesPanel(this.session),
     };
-    this.export = new Export(this.session, this.stage, () => this.panels[this.session.state.view]);
+    this.export = new Export(this.session, [this.stage, this.beside], () => this.panels[this.session.state.view]);
     this.tabs = Object.fromEntries(VIEWS.map((view) => [view, this.tab(view)])) as Record<ViewName, HTMLButtonElement>;
     const step = (label: string, by: number, sign: string) =>
       h("button", { type: "button", class: "round", "aria-label": label, title: label, onclick: () => this.move(by) }, sign);
@@ -129,7 +135,7 @@ export class App {
       h(
         "main",
         {},
-        h("section", { class: "image-side", "aria-label": "Image" }, this.drop.el, this.toolbar.el, this.empty, this.stage.el, this.below.el),
+        h("section", { class: "image-side", "aria-label": "Image" }, this.drop.el, this.toolbar.el, this.lensBar.el, this.empty, h("div", { class: "stages" }, this.stage.whole, this.beside.whole), this.below.el),
         h("section", { class: "panel-side", "aria-label": "View" }, h("div", { class: "tab-row" }, tablist, this.export.el), ...panels),
       ),
       this.help.el,
@@ -153,7 +159,7 @@ export class App {
     const { samples } = this.session.manifest;
     const at = samples.findIndex((one) => one.index === (this.session.sample?.index ?? 0));
     const next = samples[at + by];
-    if (next) this.store.set({ sample: next.index, tokens: new Set(), image: "", question: "", kept: [], query: -1 });
+    if (next) this.store.set({ sample: next.index, tokens: new Set(), follow: null, image: "", question: "", kept: [], query: -1 });
   }
 
   pick(tool: Ui["tool"]): void {
@@ -204,7 +210,10 @@ export class App {
     say(this.empty, session.loading ? "Loading…" : "There is no image to show.");
     this.drop.update();
     this.toolbar.update(state);
+    this.lensBar.update(state);
+    this.el.classList.toggle("comparing", session.readouts.versus(state) !== null);
     this.stage.update(state);
+    this.beside.update(state);
     this.below.update(state);
     for (const view of VIEWS) {
       const on = view === state.view;

@@ -12,6 +12,17 @@ export interface CapabilityFacts {
   why: string;
 }
 
+/** What the numbers of a lens are; a similarity is a cosine. */
+export type Unit = "probability" | "similarity";
+
+/** A kind of lens; `command` makes the file of one that is fitted to a model. */
+export interface LensFacts {
+  name: string;
+  ok: boolean;
+  why: string;
+  command: string;
+}
+
 export interface ModelFacts {
   name: string;
   family: string;
@@ -52,6 +63,7 @@ export interface ViewerManifest {
   capabilities: CapabilityFacts[];
   studies: StudyFacts[];
   samples: SampleFacts[];
+  lenses: LensFacts[];
   mean?: string;
   question?: string;
 }
@@ -120,19 +132,29 @@ export interface CategoryMap {
   values: Packed;
 }
 
+/** Words in sentences: a place is a sentence, the word's first character and its end, a text layer. */
+export interface Contexts {
+  sentences: string[];
+  places: Packed;
+  ids: Packed;
+}
+
 export interface LensDocument {
-  layers: number;
+  kind: string;
+  unit: Unit;
+  layers: number[];
   n: number;
   k: number;
   words: string[];
   ids: Packed;
-  probs: Packed;
+  values: Packed;
   positions: number[];
+  contexts: Contexts | null;
 }
 
 export interface WordDocument {
   word: string;
-  prob: Packed;
+  values: Packed;
   rank: Packed;
 }
 

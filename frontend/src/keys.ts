@@ -3,7 +3,7 @@ import { TOOLS, VIEWS } from "./state/state";
 
 export const KEYS: readonly [string, string][] = [
   ["arrows", "move between tokens (on the image)"],
-  ["space", "select or release the token"],
+  ["space", "select or release the token; in the lens view, follow it through the layers"],
   ["shift + arrows", "select while moving"],
   ["a / i / g / Escape", "all tokens / invert / grow by a ring / none (on the image)"],
   ["1 2 3 4", "click, brush, box, lasso"],
@@ -38,7 +38,8 @@ export function pageKey(event: KeyboardEvent, app: App): boolean {
 
 function layer(app: App, by: number): void {
   const { state, readouts } = app.session;
-  const now = readouts.layer(state);
-  const next = Math.max(0, Math.min(readouts.layers(state) - 1, now + by));
+  const layers = readouts.layers(state);
+  const next = layers[layers.indexOf(readouts.layer(state)) + by];
+  if (next === undefined) return;
   app.store.set(state.colouring === "attention" ? { block: next } : { layer: next });
 }

@@ -155,7 +155,7 @@ describe("sources", () => {
       send: (message) => sent.push(message as { id: number; path: string }),
       on: (_, listener) => (tell = listener),
     });
-    const [first, second] = [source.live?.word("run-1", "dog"), source.live?.lens("run-1")];
+    const [first, second] = [source.live?.word("run-1", "logit", "dog"), source.live?.lens("run-1", "logit", { signal: new AbortController().signal, progress: () => {} })];
     expect(sent.map((one) => one.path)).toEqual(["/api/word", "/api/lens"]);
     tell({ kind: "reply", id: sent[1]?.id, ok: true, body: "lens" });
     tell({ kind: "reply", id: sent[0]?.id, ok: false, body: { error: "no such word" } });

@@ -19,14 +19,14 @@ function serving(...answers: [status: number, body: unknown, retryAfter?: string
 describe("a server that is busy", () => {
   test("is asked again until it answers, and nothing is shown of it", async () => {
     const asked = serving([429, { error: "wait" }, "0.01"], [503, { error: "wait" }, "0.01"], [200, { ok: 1 }]);
-    await expect(liveSource().live?.lens("run")).resolves.toEqual({ ok: 1 });
-    expect(asked).toEqual(["api/lens", "api/lens", "api/lens"]);
+    await expect(liveSource().live?.attention("run", -1)).resolves.toEqual({ ok: 1 });
+    expect(asked).toEqual(["api/attention", "api/attention", "api/attention"]);
   });
 
   test("and what is no matter of waiting is shown at once", async () => {
     for (const status of [400, 404, 500, 504, 507]) {
       const asked = serving([status, { error: "in its own words" }, "1"]);
-      await expect(liveSource().live?.lens("run")).rejects.toThrow("in its own words");
+      await expect(liveSource().live?.attention("run", -1)).rejects.toThrow("in its own words");
       expect(asked).toHaveLength(1);
     }
   });

@@ -6,8 +6,9 @@ import { layerColours, rankScale, upToMost } from "../src/colour/quantity";
 import type { AttentionDocument, LensDocument } from "../src/documents";
 import { Attention } from "../src/session/attention";
 import { Categories } from "../src/session/categories";
-import { Lens, wordMap } from "../src/session/lens";
+import { Lens, agreement, wordMap } from "../src/session/lens";
 import type { Session } from "../src/session/session";
+import { valueOf } from "../src/words";
 import { START, type State } from "../src/state/state";
 
 test("arrays come back, and a wrong length is refused", () => {
@@ -20,13 +21,16 @@ test("arrays come back, and a wrong length is refused", () => {
 
 /** Two layers, two visual tokens and one text token, the best two of four words. */
 const DOCUMENT: LensDocument = {
-  layers: 2,
+  kind: "logit",
+  unit: "probability",
+  layers: [0, 1],
   n: 3,
   k: 2,
   words: [" dog", "Dog", " cat", "."],
   ids: pack(new Int32Array([0, 1, 2, 3, 0, 3, 2, 0, 3, 2, 3, 0]), [2, 3, 2]),
-  probs: pack(new Float32Array([0.5, 0.25, 0.6, 0.1, 0.9, 0.1, 0.7, 0.2, 0.4, 0.3, 0.8, 0.1]), [2, 3, 2]),
+  values: pack(new Float32Array([0.5, 0.25, 0.6, 0.1, 0.9, 0.1, 0.7, 0.2, 0.4, 0.3, 0.8, 0.1]), [2, 3, 2]),
   positions: [3, 4, 0],
+  contexts: null,
 };
 
 describe("lens", () => {
@@ -35,13 +39,13 @@ describe("lens", () => {
   test("the best words of a token", () => {
     expect(lens.top(0, 0).map(({ word }) => word)).toEqual([" dog", "Dog"]);
     expect(lens.firstWord(1, 1)).toBe(".");
-    expect(lens.top(1, 0)[1]?.prob).toBeCloseTo(0.2);
+    expect(lens.top(1, 0)[1]?.value).toBeCloseTo(0.2);
   });
 
   test("a word's pieces count together; elsewhere it is unknown, not zero", () => {
-    const { prob, rank, found } = lens.within("dog");
+    const { values, rank, found } = lens.within("dog");
     expect(found).toBe(true);
-    expect([...prob].map((p) => Number(p.toFixed(3)))).toEqual([0.75, NaN, 0.2, NaN]);
+    expect([...values].map((p) => Number(p.toFixed(3)))).toEqual([0.75, NaN, 0.2, NaN]);
     expect([...rank]).toEqual([0, -1, 1, -1]);
     expect(lens.within("horse").found).toBe(false);
   });
@@ -50,13 +54,46 @@ describe("lens", () => {
     expect(wordMap(lens, "dog", null, 92).within).toBe(2);
     const document = {
       word: "dog",
-      prob: pack(new Float32Array([1, 2, 9, 3, 4, 9]), [2, 3]),
+      values: pack(new Float32Array([1, 2, 9, 3, 4, 9]), [2, 3]),
       rank: pack(new Int32Array([1, 2, 9, 3, 4, 9]), [2, 3]),
     };
     const map = wordMap(lens, "dog", document, 92);
     expect(map.within).toBeNull();
-    expect([...map.prob.values]).toEqual([1, 2, 3, 4]);
+    expect([...map.value.values]).toEqual([1, 2, 3, 4]);
     expect([...map.rank.values]).toEqual([1, 2, 3, 4]);
+  });
+
+  test("similarities: of a word's pieces the largest counts, and colours span what there is", () => {
+    const near = new Lens({ ...DOCUMENT, kind: "embedding", unit: "similarity" }, 2);
+    expect([...near.within("dog").values].map((v) => Number(v.toFixed(3)))).toEqual([0.5, NaN, 0.2, NaN]);
+    const top = near.topQuantity();
+    expect(top.name).toBe("top-1 cosine similarity, embedding lens");
+    expect([top.scale.low, top.scale.high]).toEqual(["0.40", "0.70"]);
+    expect([top.scale.at(top.values[0] as number), top.scale.at(0.7)].map((v) => Number(v.toFixed(2)))).toEqual([0.33, 1]);
+    expect(lens.topQuantity().scale.high).toBe("1");
+    expect([valueOf(0.5, "probability"), valueOf(0.5, "similarity"), valueOf(-0.5, "similarity")]).toEqual(["50%", "0.50", "\u22120.50"]);
+  });
+
+  test("two lenses agree where their first words are the same but for case and spaces", () => {
+    const other = new Lens({ ...DOCUMENT, layers: [1, 3], words: ["dog", "x", "Cat ", "!"] }, 2);
+    expect(agreement(lens, other, 1, [0, 1])).toEqual({ same: 0, of: 2, differ: new Set([0, 1]) });
+    expect(agreement(other, other, 3, [0, 1])).toEqual({ same: 2, of: 2, differ: new Set() });
+    expect(agreement(lens, other, 0, [0, 1])).toBeNull();
+    const same = new Lens({ ...DOCUMENT, words: ["DOG", "x", "cat", "!"] }, 2);
+    expect(agreement(lens, same, 1, [0, 1])).toEqual({ same: 1, of: 2, differ: new Set([1]) });
+  });
+
+  test("a word's sentence comes with the word marked in it", () => {
+    const contexts = {
+      sentences: ["a red car", "the dog runs"],
+      places: pack(new Int32Array([1, 4, 7, 3, 0, 2, 5, 8]), [2, 4]),
+      ids: pack(new Int32Array([0, 1, -1, 0, 0, 0, 1, 1, 1, 1, 1, 1]), [2, 3, 2]),
+    };
+    const [first, second] = new Lens({ ...DOCUMENT, contexts }, 2).top(0, 0);
+    expect(first?.context).toEqual({ before: "the ", word: "dog", after: " runs", layer: 3 });
+    expect(second?.context).toEqual({ before: "a ", word: "red", after: " car", layer: 8 });
+    expect(new Lens({ ...DOCUMENT, contexts }, 2).top(0, 1)[0]?.context).toBeNull();
+    expect(lens.top(0, 0)[0]?.context).toBeNull();
   });
 
   test("fewer positions than visual tokens are refused", () => {

@@ -74,6 +74,28 @@ class Microscope(Visitor):
             "new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })); })()"
         )
 
+    def point(self, place: tuple[float, float], *, click: bool = False, stage: int = 0) -> None:
+        """Moves the pointer over an image, or clicks there; the place as shares of its sides."""
+        x, y, width, height = self.wait(
+            f"(() => {{ const r = document.querySelectorAll('.stage')[{stage}]"
+            "?.getBoundingClientRect(); return r?.width && [r.x, r.y, r.width, r.height]; })()"
+        )
+        at = {"x": x + place[0] * width, "y": y + place[1] * height}
+        button = {"button": "left", "clickCount": 1}
+        self.page.send("Input.dispatchMouseEvent", type="mouseMoved", **at)
+        if click:
+            self.page.send("Input.dispatchMouseEvent", type="mousePressed", **at, **button)
+            self.page.send("Input.dispatchMouseEvent", type="mouseReleased", **at, **button)
+
+    def choose(self, label: str, value: str) -> None:
+        """Chooses an option of the select box in a label."""
+        self.act(
+            f"{_VISIBLE.format(selector=json.dumps('label.inline'))}"
+            f".find((one) => one.textContent.startsWith({json.dumps(label)}))"
+            f"?.querySelector('option[value={json.dumps(value)}]')",
+            "one.selected = true; one.parentElement.dispatchEvent(new Event('change'))",
+        )
+
     def paint(self, box: tuple[float, float, float, float]) -> None:
         """Draws a box over a part of the image; its corners as shares of the image's sides."""
         self.press("Box")

@@ -36,7 +36,7 @@ def test_the_export_opens_from_disk_without_a_network(
     assert [one["id"] for one in manifest["samples"]] == [one.id for one in scenes]
     assert not [url for url in page.requested if "sample" in url]
     lens = page.run("stub.loaded('lens-0')")
-    floats = page.run(f"stub.floats({json.dumps(lens['probs'])})")
+    floats = page.run(f"stub.floats({json.dumps(lens['values'])})")
     run = pocket.run(
         pocket.prompt(scenes[0].image, page.run("stub.loaded('sample-0')")["prompt"]["text"])
     )

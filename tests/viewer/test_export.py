@@ -65,9 +65,28 @@ def test_an_exported_lens_is_the_runs(page: Path, pocket: rs.VLM, scenes: list) 
     sample, lens = read(page, "sample-1"), read(page, "lens-1")
     run = pocket.run(pocket.prompt(scenes[1].image, sample["prompt"]["text"]))
     wanted = run.lens(top_k=5, positions=lens["positions"])
-    assert unpacked(lens["probs"]) == pytest.approx(wanted.probs.numpy(), abs=1e-6)
+    assert unpacked(lens["values"]) == pytest.approx(wanted.probs.numpy(), abs=1e-6)
     assert sample["prompt"]["tokens"] == run.tokens
     assert unpacked(sample["visual"]["boxes"]) == pytest.approx(run.image.boxes)
+
+
+def test_an_export_has_the_kinds_that_are_asked_for(
+    runs: Path, pocket: rs.VLM, scenes: list, tmp_path: Path
+) -> None:
+    kinds = ("embedding", "logit")
+    page, _ = export_view(runs, tmp_path, load=lambda name: pocket, n_lens=1, kinds=kinds)
+    run = pocket.run(pocket.prompt(scenes[0].image, read(page, "sample-0")["prompt"]["text"]))
+    for key, kind in (("lens-0", "embedding"), ("lens-0-logit", "logit")):
+        lens = read(page, key)
+        wanted = run.lens(5, lens["positions"], kind=kind)
+        assert (lens["kind"], lens["unit"]) == (kind, wanted.unit)
+        assert unpacked(lens["values"]) == pytest.approx(wanted.values.numpy(), abs=1e-6)
+    assert [one["name"] for one in read(page, "manifest")["lenses"] if one["ok"]] == [*kinds]
+    # With the logit lens alone, the page says what it lacks and how to get it.
+    page, _ = export_view(runs, tmp_path, load=lambda name: pocket, n_lens=1)
+    lenses = {one["name"]: one for one in read(page, "manifest")["lenses"]}
+    assert read(page, "lens-0")["kind"] == "logit"
+    assert "--kinds" in lenses["embedding"]["why"]
 
 
 def test_it_goes_on_where_it_stopped_and_writes_only_what_changed(

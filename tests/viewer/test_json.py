@@ -42,7 +42,7 @@ def test_no_number_that_json_lacks(value: float) -> None:
 def test_dataclasses_become_mappings() -> None:
     assert plain(Has(True, False)) == {"lens": True, "attention": False}
     word = WordDocument("a", np.zeros((1, 2), np.float32), np.ones((1, 2), np.int32))
-    assert set(json.loads(text_of(word))) == {"word", "prob", "rank"}
+    assert set(json.loads(text_of(word))) == {"word", "values", "rank"}
 
 
 @pytest.mark.parametrize("text", ["</script><script>alert(1)</script>", "\u2028\u2029", "'\"\\\n"])

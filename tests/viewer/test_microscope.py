@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import numpy as np
 import pytest
@@ -14,10 +15,12 @@ from chromium import browser
 from microscope import Microscope, live
 
 import retinoscope as rs
+from retinoscope.engine import Run
 from retinoscope.viewer import export_view
 
 FISH = 3
 """A scene in which the fish's tokens decide its question."""
+QUESTION = "What color is the fish?"
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +116,100 @@ def test_the_lens_live(shown: Microscope, url: str) -> None:
         "one.value = 2; one.dispatchEvent(new Event('input', { bubbles: true }))",
     )
     shown.sees("layer 2 of 8")
+    assert shown.page.problems == []
+
+
+def run_behind(url: str, vlm: rs.VLM) -> Run:
+    """The run that the page shows: of the image as the server sends it."""
+    with urllib.request.urlopen(f"{url}api/samples/images/{FISH}.jpg") as answer:
+        return vlm.run(vlm.prompt(answer.read(), QUESTION))
+
+
+def test_kinds_of_lens_are_switched_over_the_image(shown: Microscope, url: str) -> None:
+    shown.open(f"{url}#s={FISH}&v=lens&c=top&l=3")
+    shown.sees("top-1 probability, logit lens")
+    shown.press("Embedding", "[role=radio]")
+    shown.sees("top-1 cosine similarity, embedding lens")
+    assert "lens=embedding" in shown.wait("location.hash.includes('lens=') && location.hash")
+    # What has to be fitted says how.
+    tuned = "[...document.querySelectorAll('[role=radio]')].find((o) => o.textContent === 'Tuned')"
+    assert shown.page.run(f"{tuned}.disabled")
+    assert "retinoscope fit-lens tuned MODEL DATA" in shown.page.run(f"{tuned}.title")
+    shown.act("document.querySelector('.unfitted')", "one.open = true")
+    shown.sees("retinoscope fit-lens jacobian MODEL DATA --out FILE")
+    assert shown.page.problems == []
+
+
+def test_two_lenses_side_by_side(shown: Microscope, url: str, pocket: rs.VLM) -> None:
+    shown.open(f"{url}#s={FISH}&v=lens&c=top&l=5&lens=embedding&ask={quote(QUESTION)}")
+    shown.choose("Compare with", "logit")
+    said = shown.wait(
+        "document.querySelector('.agreed')?.textContent.match(/at \\d+ of .*\\)/)?.[0]"
+    )
+    shown.wait("document.querySelectorAll('.stage:not([hidden])').length === 2")
+    run = run_behind(url, pocket)
+    first, second = (
+        [
+            words[0].strip().lower()
+            for words in run.lens(1, run.image.tokens, kind=kind, layers=5).tokens[0]
+        ]
+        for kind in ("embedding", "logit")
+    )
+    same = sum(a == b for a, b in zip(first, second, strict=True))
+    assert said.startswith(f"at {same} of 144 tokens")
+    # Pointing at a token of one image tells what both lenses say at it.
+    token = 12 * 8 + 1
+    shown.point((1.5 / 12, 8.5 / 12), stage=1)
+    card = shown.wait(
+        "[...document.querySelectorAll('.tip:not([hidden])')].map((o) => o.innerText)[0]"
+    )
+    assert f"index {token} " in card
+    for kind, words in (("embedding", first), ("logit", second)):
+        assert f"{kind} lens, layer 5" in card
+        assert words[token] in card
+    # The layer is one for both.
+    shown.act(
+        "document.querySelector('.layer-slider input')",
+        "one.value = 2; one.dispatchEvent(new Event('input'))",
+    )
+    shown.wait("document.querySelector('.agreed')?.textContent.startsWith('Layer 2:')")
+    assert shown.page.problems == []
+
+
+def test_one_token_is_followed_through_the_layers(
+    shown: Microscope, url: str, pocket: rs.VLM
+) -> None:
+    shown.open(f"{url}#s={FISH}&v=lens&c=top&l=5&vs=embedding&ask={quote(QUESTION)}")
+    shown.sees("the same top word")
+    shown.point((1.5 / 12, 8.5 / 12), click=True)
+    shown.wait("location.hash.includes('on=97')")
+    # It stays when the pointer goes elsewhere.
+    shown.point((7.5 / 12, 1.5 / 12))
+    shown.sees("Index 97 (position 100), row 9, column 2: the two lenses' best words by layer")
+    rows = "[...document.querySelectorAll('.token-table tbody tr')].map((o) => o.innerText)"
+    table = shown.page.run(rows)
+    run = run_behind(url, pocket)
+    position = run.image.positions[97]
+    words = {kind: run.lens(2, [position], kind=kind).tokens for kind in ("logit", "embedding")}
+    assert len(table) == 9
+    for layer, row in enumerate(reversed(table)):
+        assert row.split()[0] == f"{layer}"
+        for tokens in words.values():
+            missing = [token for token in tokens[layer][0] if token.strip() not in row]
+            assert missing == [], row
+    # The arrow keys move to the layer below, and the page follows.
+    layer = "document.activeElement?.dataset.layer"
+    shown.act("document.querySelector('[data-layer=\"5\"]')", "one.focus()")
+    press = "new KeyboardEvent('keydown', { key: 'ArrowDown', bubbles: true })"
+    shown.act("document.activeElement", f"one.dispatchEvent({press})")
+    shown.wait(f"location.hash.includes('l=4') && {layer} === '4'")
+    # From the keyboard alone: the next token, followed with space.
+    for key in ("ArrowRight", " "):
+        press = f"new KeyboardEvent('keydown', {{ key: {json.dumps(key)}, bubbles: true }})"
+        shown.act("document.querySelector('.stage')", f"one.focus(); one.dispatchEvent({press})")
+    shown.wait("/on=\\d+/.test(location.hash) && !location.hash.includes('on=97')")
+    shown.press("Stop following this token")
+    shown.wait("!location.hash.includes('on=')")
     assert shown.page.problems == []
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 
 import retinoscope as rs
 from retinoscope.engine import Run
@@ -13,38 +12,15 @@ from retinoscope.tokens import Positions
 from retinoscope.viewer._of_run import (
     attention_of,
     frames_of,
-    lens_of,
-    lens_positions,
     objects_of,
     prompt_facts,
     visual_of,
-    word_document,
 )
 
 
 @pytest.fixture(scope="module")
 def run(pocket: rs.VLM, scenes: rs.data.Scenes) -> Run:
     return pocket.run(pocket.prompt(scenes[0].image, "What color is the car?"))
-
-
-def test_lens_columns_are_the_visual_tokens_first(run: Run) -> None:
-    document, lens = lens_of(run, 3), run.lens(top_k=3)
-    assert document.positions[: len(run.image)] == list(run.image.positions)
-    assert sorted(document.positions) == list(range(run.n))
-    places = list(document.positions)
-    assert (document.layers, document.n, document.k) == (run.adapter.n_layers + 1, run.n, 3)
-    torch.testing.assert_close(torch.from_numpy(document.probs), lens.probs[:, places])
-    words = [[[document.words[i] for i in row] for row in layer] for layer in document.ids]
-    assert words == [[layer[place] for place in places] for layer in lens.tokens]
-    assert len(set(document.words)) == len(document.words)
-
-
-def test_a_words_probability_and_rank_are_the_lenses(run: Run) -> None:
-    lens = run.lens(top_k=1, positions=lens_positions(run.sequence))
-    document = word_document(lens, " red")
-    assert np.array_equal(document.prob, lens.prob(" red").numpy())
-    assert np.array_equal(document.rank, lens.rank(" red").numpy())
-    assert document.rank.min() >= 0
 
 
 @pytest.mark.parametrize("query", [-1, 150])

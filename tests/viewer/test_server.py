@@ -16,17 +16,19 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope import Ablate, Knockout, Patch, fill
+from retinoscope.lens import Logit
 from retinoscope.studies.runs import collect
 from retinoscope.viewer._json import unpacked
 from retinoscope.viewer._library import Library
+from retinoscope.viewer._of_lens import KEPT_WORDS
 from retinoscope.viewer._reopen import reopen
 
 pytest.importorskip("fastapi", reason="needs the extra 'serve'")
 testing = pytest.importorskip("fastapi.testclient", reason="needs httpx")
 
-from retinoscope.viewer._requests import AttentionRequest, RunRequest  # noqa: E402
+from retinoscope.viewer._requests import MAX_TOP_K, AttentionRequest, LensRequest, RunRequest  # noqa: E402
 from retinoscope.viewer._server import make_app  # noqa: E402
-from retinoscope.viewer._session import KEPT_WORDS, Session, _bytes_of  # noqa: E402
+from retinoscope.viewer._session import KEPT_LENSES, Session, _bytes_of  # noqa: E402
 
 QUESTION = "What color is the car?"
 
@@ -70,6 +72,16 @@ def post(client: Any, path: str, **body: object) -> dict:
     assert answer.status_code == 200, answer.text
     assert answer.json()["ms"] >= 0
     return answer.json()
+
+
+def read(client: Any, **body: object) -> dict:
+    """A lens, which is streamed."""
+    answer = client.post("/api/lens", json=body)
+    assert answer.status_code == 200, answer.text
+    job, *steps, last = [json.loads(line) for line in answer.text.splitlines()]
+    assert list(job) == ["job"]
+    assert [step["done"] for step in steps] == list(range(1, len(steps) + 1))
+    return last["result"]
 
 
 def test_an_answer_is_the_runs(client: Any, asked: dict, run: Any) -> None:
@@ -166,10 +178,10 @@ def test_the_python_lines_do_the_same(
 
 
 def test_lens_word_and_attention_are_the_runs(client: Any, asked: dict, run: Any) -> None:
-    lens = post(client, "lens", run=asked["run"], top_k=2)
+    lens = read(client, run=asked["run"], top_k=2)
     wanted = run.lens(top_k=2, positions=lens["positions"])
     torch.testing.assert_close(
-        torch.from_numpy(unpacked(lens["probs"]).copy()), wanted.probs, rtol=1e-3, atol=1e-6
+        torch.from_numpy(unpacked(lens["values"]).copy()), wanted.probs, rtol=1e-3, atol=1e-6
     )
     word = post(client, "word", run=asked["run"], word="red")
     assert (unpacked(word["rank"]) == wanted.rank("red").numpy()).mean() > 0.999
@@ -177,6 +189,28 @@ def test_lens_word_and_attention_are_the_runs(client: Any, asked: dict, run: Any
     row = run.attention(3, 5)[:, 0].numpy()
     found = unpacked(attention["weights"])[3]
     assert found == pytest.approx(row[:, list(run.image.positions)], abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["logit", "embedding"])
+def test_every_kind_of_lens_is_read_and_searched(
+    client: Any, asked: dict, run: Any, kind: str
+) -> None:
+    lens = read(client, run=asked["run"], kind=kind)
+    wanted = run.lens(5, lens["positions"], kind=kind)
+    assert (lens["kind"], lens["unit"], lens["layers"]) == (kind, wanted.unit, list(range(9)))
+    torch.testing.assert_close(
+        torch.from_numpy(unpacked(lens["values"]).copy()), wanted.values, rtol=1e-3, atol=1e-5
+    )
+    word = post(client, "word", run=asked["run"], kind=kind, word="red")
+    assert (unpacked(word["rank"]) == wanted.rank("red").numpy()).mean() > 0.999
+
+
+def test_the_page_knows_the_kinds_and_how_to_make_others(client: Any) -> None:
+    lenses = {one["name"]: one for one in client.get("/api/manifest").json()["lenses"]}
+    assert lenses["logit"]["ok"]
+    assert lenses["embedding"]["ok"]
+    assert not lenses["tuned"]["ok"]
+    assert lenses["tuned"]["command"].startswith("retinoscope fit-lens tuned")
 
 
 def test_a_sweep_streams_every_window(client: Any, asked: dict, run: Any) -> None:
@@ -221,6 +255,9 @@ def test_refusals_are_one_line(client: Any, asked: dict, image: str) -> None:
         ("effect", {"run": run, "edits": [{"kind": "delete"}]}, 400, "ablate"),
         ("effect", {"run": "gone", "edits": [cut]}, 404, "ask again"),
         ("word", {"run": run, "word": "xylophone"}, 400, "tokenizer knows"),
+        ("word", {"run": run, "word": "red", "kind": "tuned"}, 400, "logit, embedding"),
+        ("lens", {"run": run, "kind": "nope"}, 400, "expected a kind of lens (logit"),
+        ("lens", {"run": "gone"}, 404, "ask again"),
         ("attention", {"run": run, "query": 999}, 400, "positions from 0"),
         ("sweep", {"run": run, "tokens": [1], "width": 99}, 400, "1 to 8 layers"),
         ("ask", {"image": "nope", "question": "x"}, 404, "image is not kept"),
@@ -253,15 +290,20 @@ def _bytes_of_tensors() -> int:
 
 
 def test_a_run_holds_no_more_than_is_counted(pocket: rs.VLM, scenes: rs.data.Scenes) -> None:
-    """The lens's copy of the states and the words' ranks were not counted."""
-    session = Session(pocket, scenes)
+    """The lenses' copies of the states and the words' ranks were not counted."""
+    session = Session(pocket, scenes, [Logit()] * KEPT_LENSES)
     asked = RunRequest(image="x", question=QUESTION)
     session.ask(scenes[0].image, asked, "")
     before = _bytes_of_tensors()
     name, _, _ = session.ask(scenes[0].image, asked, "")
     for word in range(KEPT_WORDS):
-        session.runs[name].lens().rank(word)
+        for kind in list(session.kinds)[:KEPT_LENSES]:
+            session.runs[name].reading(kind, session.kinds, MAX_TOP_K).finish().word(word)
     session.attention(AttentionRequest(run=name))
     held = _bytes_of_tensors() - before
     counted = _bytes_of(session.runs[name])
     assert counted / 2 < held <= counted
+    # One more takes the place of the one that was read first.
+    last = list(session.kinds)[KEPT_LENSES]
+    session.lens(LensRequest(run=name, kind=last)).finish()
+    assert list(session.runs[name].readings) == list(session.kinds)[1 : KEPT_LENSES + 1]

@@ -43,7 +43,7 @@ def test_a_run_shows_its_image_tokens_and_words(run: Run) -> None:
     assert documents["sample-0"]["image"]["src"].startswith("data:image/png;base64,")
     lens = documents["lens-0"]
     wanted = run.lens(top_k=5, positions=lens["positions"]).probs.numpy()
-    assert np.array_equal(unpacked(lens["probs"]), wanted)
+    assert np.array_equal(unpacked(lens["values"]), wanted)
     assert widget.view == "image"
     assert "export default" in widget._esm
 

@@ -1,3 +1,4 @@
+import { valueOf } from "../words";
 import { type ColourMap, cividis, colourOf, viridis } from "./maps";
 
 /** One number per layer and token, and how to show it. */
@@ -22,6 +23,19 @@ export interface Scale {
 /** Probabilities between 0 and 1; the square root tells small ones apart. */
 export function probabilityScale(): Scale {
   return { map: viridis, at: (p) => Math.sqrt(p), low: "0", high: "1" };
+}
+
+/** Cosines, from the least to the most of what is shown. */
+export function similarityScale(values: ArrayLike<number>): Scale {
+  let [least, most] = [1, -1];
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i] as number;
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  const span = most - least;
+  const at = (value: number) => (span > 0 ? (value - least) / span : 0.5);
+  return { map: viridis, at, low: valueOf(least, "similarity"), high: valueOf(most, "similarity") };
 }
 
 /** Ranks: the first is bright, each factor of ten darker. */

@@ -15,7 +15,7 @@ export class Export {
 
   constructor(
     private readonly session: Session,
-    private readonly stage: Stage,
+    private readonly stages: readonly Stage[],
     private readonly panel: () => Panel,
   ) {
     const one = (label: string, title: string, act: () => Promise<string>) =>
@@ -45,13 +45,14 @@ export class Export {
     const panel = this.panel();
     const parts: SVGSVGElement[] = [];
     const aboutImage = ["answer", "lens", "attention"].includes(state.view);
-    const image = aboutImage ? imageFigure(this.stage, state) : null;
-    if (image) parts.push(image.figure);
+    const shown = aboutImage ? this.stages.filter((one) => !one.el.hidden) : [];
+    const images = shown.map((one) => imageFigure(one, state)).filter((one) => one !== null);
+    parts.push(...images.map((one) => one.figure));
     for (const canvas of panel.pictures?.() ?? []) parts.push(picture(canvas));
     parts.push(...panel.figures().map((chart) => (chart.isConnected ? standalone(chart) : chart)));
     if (parts.length === 0) throw new Error("there is nothing to save in this view");
     const ground = getComputedStyle(this.el.closest(".retinoscope") as Element).backgroundColor;
-    return { whole: stacked(parts, ground), photograph: image?.whole ?? true };
+    return { whole: stacked(parts, ground), photograph: images.every((one) => one.whole) };
   }
 
   private async save(kind: "png" | "svg"): Promise<string> {

@@ -34,11 +34,25 @@ export function answerPython(session: Session, state: State): string {
   ]);
 }
 
+/** A kind of lens; one that was fitted is in a file. */
+function kindPython(session: Session, kind: string): string {
+  const fitted = session.manifest.lenses.some((one) => one.name === kind && one.command !== "");
+  return fitted ? 'rs.lens.load("FILE")' : literal(kind);
+}
+
 export function lensPython(session: Session, state: State): string {
-  const layer = session.readouts.layer({ ...state, colouring: "top" });
-  const lines = [...opening(session), `lens = run.lens(top_k=5, positions=${chosen(state)})`];
-  if (state.word.trim() === "") lines.push(`print(lens.tokens[${layer}])`);
-  else lines.push(`print(lens.prob(${literal(state.word.trim())})[${layer}])`, `print(lens.rank(${literal(state.word.trim())})[${layer}])`);
+  const { readouts } = session;
+  const layer = readouts.layer({ ...state, colouring: "top" });
+  const lines = opening(session);
+  for (const side of ["chosen", "other"] as const) {
+    const kind = side === "chosen" ? readouts.kind(state) : readouts.versus(state);
+    if (kind === null) continue;
+    lines.push(`lens = run.lens(5, ${chosen(state)}, kind=${kindPython(session, kind)}, layers=[${layer}])`);
+    const word = literal(state.word.trim());
+    const near = readouts.on(side, state)?.lens?.unit === "similarity" ? "similarity" : "prob";
+    if (state.word.trim() === "") lines.push("print(lens.tokens[0])");
+    else lines.push(`print(lens.${near}(${word})[0])`, `print(lens.rank(${word})[0])`);
+  }
   return block(lines);
 }
 

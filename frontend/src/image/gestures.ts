@@ -62,6 +62,12 @@ export class Gesture {
     return this.touched;
   }
 
+  /** The one token that was clicked; null for anything longer or wider. */
+  clicked(): number | null {
+    const [token] = this.touched;
+    return this.tool === "click" && this.touched.size === 1 && token !== undefined ? token : null;
+  }
+
   selection(): Set<number> {
     const found = new Set(this.replaces ? [] : this.before);
     for (const token of this.covered()) {

@@ -2,6 +2,7 @@ import { neighbour } from "../geometry/hit";
 import { grow } from "../geometry/select";
 import type { Picture } from "../session/picture";
 import type { Session } from "../session/session";
+import { pressed } from "./follow";
 import type { Ui } from "../ui";
 
 const ARROWS: Record<string, "left" | "right" | "up" | "down"> = {
@@ -33,13 +34,11 @@ export function stageKey(
   }
   if (key === " " || key === "Enter") {
     if (ui.cursor === null) return true;
-    const tokens = new Set(state.tokens);
-    if (!tokens.delete(ui.cursor)) tokens.add(ui.cursor);
-    store.set({ tokens });
+    store.set(pressed(state, ui.cursor));
     return true;
   }
   if (key === "Escape") {
-    store.set({ tokens: new Set() });
+    store.set({ tokens: new Set(), follow: null });
     return true;
   }
   if (key === "a") store.set({ tokens: new Set(order) });

@@ -15,11 +15,16 @@ export interface Marks {
   grid: boolean;
   /** Darkens what is not selected. */
   spotlight: boolean;
+  /** The token that is followed through the layers. */
+  followed: number | null;
+  /** Tokens at which two lenses say different words; null without two. */
+  differ: ReadonlySet<number> | null;
   words: ((token: number) => { word: string; ink: string }) | null;
   gesture: { kind: "box" | "lasso" | "brush"; points: readonly Point[]; radius: number } | null;
 }
 
 const DARK = "rgba(8,12,16,.85)";
+const FOLLOWED = "#ff9a3d";
 
 /** Draws everything that lies over the image and the tokens' colours; `scale` is CSS pixels each. */
 export function drawMarks(
@@ -55,7 +60,16 @@ export function drawMarks(
   }
   if (marks.showObjects) drawObjects(context, scaleX, scaleY, marks);
   if (marks.words && side >= 22) drawWords(context, order, all, marks, marks.words);
+  if (marks.differ) drawDiffer(context, order, all, marks.differ);
   drawSelection(context, scaleX, scaleY, marks);
+  const followed = marks.followed === null ? null : place(marks.followed);
+  if (followed) {
+    for (const [width, colour] of [[5, DARK], [2.5, FOLLOWED]] as const) {
+      context.lineWidth = width;
+      context.strokeStyle = colour;
+      context.strokeRect(followed.x, followed.y, followed.w, followed.h);
+    }
+  }
   const cursor = marks.cursor === null ? null : place(marks.cursor);
   if (cursor) {
     for (const [width, colour] of [[4, DARK], [2, "#ffffff"]] as const) {
@@ -65,6 +79,31 @@ export function drawMarks(
     }
   }
   drawGesture(context, scaleX, scaleY, marks);
+}
+
+/** A corner of every token at which two lenses differ. */
+function drawDiffer(
+  context: CanvasRenderingContext2D,
+  order: readonly number[],
+  all: readonly ({ x: number; y: number; w: number; h: number } | null)[],
+  differ: ReadonlySet<number>,
+): void {
+  context.beginPath();
+  order.forEach((token, i) => {
+    const box = all[i];
+    if (!box || !differ.has(token)) return;
+    const side = Math.max(3, Math.min(9, 0.3 * Math.min(box.w, box.h)));
+    const right = box.x + box.w;
+    context.moveTo(right - side, box.y);
+    context.lineTo(right, box.y);
+    context.lineTo(right, box.y + side);
+    context.closePath();
+  });
+  context.lineWidth = 1;
+  context.strokeStyle = DARK;
+  context.stroke();
+  context.fillStyle = FOLLOWED;
+  context.fill();
 }
 
 function drawWords(

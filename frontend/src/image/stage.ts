@@ -1,11 +1,15 @@
-import { Once, h, say, show } from "../dom";
+import { Once, fill, h, say, show } from "../dom";
 import { inkOn } from "../colour/maps";
 import { type Point, typicalSide } from "../geometry/boxes";
 import { tokenAt } from "../geometry/hit";
 import type { Picture } from "../session/picture";
+import type { Side } from "../session/readouts";
 import type { Session } from "../session/session";
 import { patientImage } from "../sources/patient";
 import type { State } from "../state/state";
+import { sentenceCase } from "../words";
+import { card, spoken } from "./card";
+import { pressed } from "./follow";
 import { Gesture, type How } from "./gestures";
 import { drawMarks, type Marks } from "./marks";
 import { type Raster, paintRaster, rasterOf } from "./raster";
@@ -18,6 +22,9 @@ const ALPHA = 0.82;
 /** The image with its tokens: what is drawn, and what a pointer or the keyboard does to it. */
 export class Stage {
   readonly el: HTMLElement;
+  /** With the name of the lens above it. */
+  readonly whole: HTMLElement;
+  private readonly caption = h("p", { class: "facts of-lens" });
   private readonly image = patientImage(h("img", { alt: "", draggable: "false" }));
   private readonly colours = h("canvas", { class: "colours", "aria-hidden": "true" });
   private readonly marks = h("canvas", { class: "marks", "aria-hidden": "true" });
@@ -28,6 +35,7 @@ export class Stage {
   private gesture: Gesture | null = null;
   private readonly sized = new Once();
   private readonly pictured = new Once();
+  private readonly told = new Once();
   private marked = new Once();
   private painted: [Uint32Array | null, Raster | null] = [null, null];
   /** Milliseconds that the last painting of token colours took. */
@@ -36,6 +44,7 @@ export class Stage {
   constructor(
     private readonly session: Session,
     private readonly ui: Ui,
+    private readonly side: Side = "chosen",
   ) {
     this.el = h(
       "div",
@@ -44,7 +53,6 @@ export class Stage {
         tabindex: "0",
         role: "application",
         "aria-roledescription": "image with selectable tokens",
-        "aria-label": "Image. Arrow keys move between tokens, space selects, question mark lists all keys.",
       },
       this.image,
       this.colours,
@@ -54,6 +62,7 @@ export class Stage {
     this.image.addEventListener("error", () => this.el.classList.add("no-image"));
     this.image.addEventListener("load", () => this.el.classList.remove("no-image"));
     this.el.append(this.live);
+    this.whole = h("div", { class: "whole" }, this.caption, this.el);
     this.el.addEventListener("pointerdown", (event) => this.down(event));
     this.el.addEventListener("pointermove", (event) => this.move(event));
     this.el.addEventListener("pointerup", () => this.up());
@@ -72,8 +81,17 @@ export class Stage {
 
   update(state: State): void {
     const { picture } = this;
-    show(this.el, picture !== null);
-    if (!picture) return;
+    const shown = picture !== null && (this.side === "chosen" || this.session.readouts.versus(state) !== null);
+    show(this.el, shown);
+    show(this.whole, shown);
+    if (!shown) return;
+    const kind = this.side === "chosen" ? this.session.readouts.kind(state) : this.session.readouts.versus(state);
+    const read = state.view === "lens" ? `, ${kind} lens` : "";
+    const both = this.session.readouts.versus(state) !== null;
+    say(this.caption, both ? `${sentenceCase(kind ?? "")} lens` : "");
+    show(this.caption, both);
+    const label = `Image${read}. Arrow keys move between tokens, space selects, question mark lists all keys.`;
+    if (this.el.getAttribute("aria-label") !== label) this.el.setAttribute("aria-label", label);
     this.pictured.when([picture], () => {
       this.el.style.setProperty("--ratio", `${picture.width / picture.height}`);
       if (picture.src === null) this.image.removeAttribute("src");
@@ -89,6 +107,9 @@ export class Stage {
     this.sized.when([picture, order, width, height, ratio], () => this.resize(order, width, height, ratio));
     this.paint(state);
     this.draw(state, order, width, height, ratio);
+    const { readouts } = this.session;
+    const said = [state, readouts.lens, readouts.on("other", state)?.lens, readouts.word, this.ui.cursor];
+    if (!this.tip.hidden && this.ui.cursor !== null) this.told.when(said, () => this.showTip(this.ui.cursor as number));
   }
 
   private resize(order: readonly number[], width: number, height: number, ratio: number): void {
@@ -123,8 +144,9 @@ export class Stage {
     const marks = this.described(state, order);
     // Words are of one layer; without them the marks stay while the layer slides.
     const layer = marks.words ? this.session.readouts.layer(state) : null;
-    const { selected, cursor, object, showObjects, grid, spotlight } = marks;
-    const key = [this.raster, selected, cursor, object, showObjects, grid, spotlight, layer, this.gesture];
+    const { selected, cursor, object, showObjects, grid, spotlight, followed, differ } = marks;
+    const lens = marks.words ? this.session.readouts.on(this.side, state)?.lens : null;
+    const key = [this.raster, selected, cursor, object, showObjects, grid, spotlight, followed, differ, lens, layer, this.gesture];
     if (this.gesture) this.marked = new Once();
     this.marked.when(key, () => this.redraw(marks, width, height, ratio));
   }
@@ -142,13 +164,13 @@ export class Stage {
   described(state: State, order: readonly number[]): Marks {
     const { readouts } = this.session;
     const picture = this.picture as Picture;
-    const lens = readouts.lens;
-    const layer = readouts.layer(state);
+    const lens = readouts.on(this.side, state)?.lens;
+    const row = readouts.row(state, this.side);
     const colours = this.coloursOf(state);
     const words =
-      lens && state.colouring === "top" && this.ui.words && this.wordsFit(order)
+      lens && row >= 0 && state.colouring === "top" && this.ui.words && this.wordsFit(order)
         ? (token: number) => ({
-            word: lens.firstWord(layer, token).trim(),
+            word: lens.firstWord(row, token).trim(),
             ink: inkOn(colours?.[token] ?? 0),
           })
         : null;
@@ -162,6 +184,8 @@ export class Stage {
       showObjects: this.ui.objects || this.ui.object !== null,
       grid: this.ui.grid,
       spotlight: state.colouring === "none",
+      followed: state.view === "lens" ? state.follow : null,
+      differ: state.colouring === "top" ? (readouts.agreement(state)?.differ ?? null) : null,
       words,
       gesture:
         gesture && gesture.tool !== "click"
@@ -218,8 +242,10 @@ export class Stage {
     const { gesture } = this;
     if (!gesture) return;
     this.gesture = null;
-    this.session.store.set({ tokens: gesture.selection() });
-    this.session.store.touch();
+    const clicked = gesture.clicked();
+    const { store, state } = this.session;
+    store.set(clicked === null ? { tokens: gesture.selection() } : pressed(state, clicked));
+    store.touch();
   }
 
   private cancel(): void {
@@ -234,7 +260,7 @@ export class Stage {
     event.preventDefault();
     event.stopPropagation();
     if (this.ui.cursor !== null) this.showTip(this.ui.cursor);
-    say(this.live, this.ui.cursor === null ? "" : this.words(this.ui.cursor).join(". "));
+    say(this.live, this.ui.cursor === null ? "" : spoken(this.session, this.ui.cursor));
   }
 
   private hover(token: number | null, tip = true): void {
@@ -249,51 +275,26 @@ export class Stage {
     const { picture } = this;
     if (!picture) return;
     const [b0, b1, b2] = [0, 1, 2].map((i) => picture.boxes[4 * token + i] as number) as [number, number, number];
-    this.tip.replaceChildren(...this.words(token).map((line, i) => h(i === 0 ? "strong" : "span", {}, line)));
+    fill(this.tip, ...card(this.session, token));
     show(this.tip, !Number.isNaN(b0));
-    const right = b0 / picture.width > 0.6;
-    this.tip.classList.toggle("left", right);
-    this.tip.style.left = `${((right ? b0 : b2) / picture.width) * 100}%`;
+    // Beside the token, where there is room over the images: over another panel it hides words.
+    const [own, all] = [this.el.getBoundingClientRect(), (this.whole.parentElement ?? this.el).getBoundingClientRect()];
+    const before = own.left + (b0 / picture.width) * own.width - all.left;
+    const after = all.right - own.left - (b2 / picture.width) * own.width;
+    const left = after < this.tip.offsetWidth + 10 && before > after;
+    this.tip.classList.toggle("left", left);
+    this.tip.style.left = `${((left ? b0 : b2) / picture.width) * 100}%`;
     this.tip.style.top = `${(b1 / picture.height) * 100}%`;
-  }
-
-  /** A token in words: its place, and what the shown layer says about it. */
-  private words(token: number): string[] {
-    const { session } = this;
-    const { state, readouts } = session;
-    const lines = [session.picture?.tokenName(token) ?? ""];
-    if (state.tokens.has(token)) lines[0] += " (selected)";
-    const layer = readouts.layer(state);
-    if (readouts.lens && state.view === "lens") {
-      for (const { word, prob } of readouts.lens.top(layer, token)) {
-        lines.push(`${word.trim() || "␣"}  ${(100 * prob).toFixed(1)}%`);
-      }
-    }
-    if (state.colouring === "category") {
-      lines.push(session.categories.name(state, token) ?? "no category");
-    }
-    const quantity = readouts.quantity(state);
-    if (quantity && state.colouring !== "top") {
-      const value = quantity.values[layer * quantity.n + token] as number;
-      lines.push(`${quantity.name}: ${valueWords(value, state.colouring)}`);
-    }
-    return lines;
   }
 
   /** The tokens' colours at the shown layer; null where nothing colours them. */
   coloursOf(state: State): Uint32Array | null {
     const { categories, readouts } = this.session;
     if (state.colouring === "category") return categories.colours(state);
-    return readouts.layerColours(state)?.of(readouts.layer(state)) ?? null;
+    return readouts.tokenColours(state, this.side);
   }
 
   get imageElement(): HTMLImageElement {
     return this.image;
   }
 }
-
-function valueWords(value: number, colouring: string): string {
-  if (Number.isNaN(value) || (colouring === "rank" && value < 0)) return "not among the words kept";
-  return colouring === "rank" ? `${value + 1}` : value.toPrecision(3);
-}
-

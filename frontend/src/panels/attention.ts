@@ -64,7 +64,7 @@ export class AttentionPanel implements Panel {
 
   update(state: State): void {
     const { readouts, sample, source } = this.session;
-    const { attention, problems } = readouts;
+    const { attention, attentionProblem } = readouts;
     this.asked.when([sample], () => this.drawPrompt());
     const last = (sample?.prompt?.tokens.length ?? 0) - 1;
     const query = state.query < 0 ? last : state.query;
@@ -73,7 +73,7 @@ export class AttentionPanel implements Panel {
     show(this.body, attention !== null);
     const why = this.session.can("attention").why;
     const missing = sample && !sample.has.attention ? `No attention was recorded for this image${why ? ` (${why})` : ""}.` : "";
-    say(this.note, attention ? "" : (problems.attention ?? (missing || "Reading the attention…")));
+    say(this.note, attention ? "" : (attentionProblem ?? (missing || "Reading the attention…")));
     this.note.hidden = this.note.textContent === "";
     if (!attention) return;
     const block = readouts.layer({ ...state, colouring: "attention" });

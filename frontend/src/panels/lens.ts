@@ -6,7 +6,8 @@ import type { Colouring, State } from "../state/state";
 import type { Ui } from "../ui";
 import { Segmented, toggle } from "../widgets/controls";
 import { LayerSlider } from "../widgets/layers";
-import { percent, several, visible } from "../words";
+import { sentenceCase, several } from "../words";
+import { Followed } from "./followed";
 import type { Panel } from "./panel";
 import { Segmentation } from "./segmentation";
 
@@ -22,26 +23,26 @@ export class LensPanel implements Panel {
   private readonly strip: Strip;
   private readonly stripTitle = h("p", { class: "facts" });
   private readonly segmentation: Segmentation;
-  private readonly token = h("div", { class: "token-table" });
+  private readonly token: Followed;
   private readonly body: HTMLElement;
   private readonly known = new Once();
-  private readonly read = new Once();
   private readonly words: HTMLButtonElement;
+  private layers: readonly number[] = [];
 
   constructor(
     private readonly session: Session,
     private readonly ui: Ui,
   ) {
     const { store } = session;
-    this.slider = new LayerSlider("Layer", (value, most) => layerName(value, most), (layer) => store.set({ layer }));
+    this.slider = new LayerSlider("Layer", (place) => this.layerName(place), (place) => store.set({ layer: this.layers[place] ?? -1 }));
     this.input.addEventListener("change", () => this.search(this.input.value));
     this.input.addEventListener("input", () => this.input.value === "" && this.search(""));
     this.colouring = new Segmented<Colouring>(
       "Colour tokens by",
       [
         { value: "top", label: "top word" },
-        { value: "word", label: "probability" },
-        { value: "rank", label: "rank" },
+        { value: "word", label: "word" },
+        { value: "rank", label: "rank", title: "The word's place among all words" },
         { value: "none", label: "nothing" },
       ],
       (colouring) => store.set({ colouring }),
@@ -49,13 +50,14 @@ export class LensPanel implements Panel {
     this.words = toggle("Words", () => {
       ui.words = !ui.words;
       store.touch();
-    }, "Write each token's most probable word on it");
-    this.strip = new Strip((layer, token) => {
+    }, "Write each token's first word on it");
+    this.strip = new Strip((row, token) => {
       ui.cursor = token;
-      store.set({ layer });
+      store.set({ layer: session.readouts.lens?.layers[row] ?? -1 });
       store.touch();
     });
     this.segmentation = new Segmentation(session);
+    this.token = new Followed(session, ui);
     const search = h("div", { class: "search" }, this.input, this.options);
     this.body = h(
       "div",
@@ -66,7 +68,7 @@ export class LensPanel implements Panel {
       h("div", { class: "row" }, h("span", { class: "label-text" }, "Colour by"), this.colouring.el, this.words),
       h("div", {}, this.stripTitle, this.strip.el),
       this.segmentation.el,
-      this.token,
+      this.token.el,
     );
     this.el = h("div", { class: "panel-body" }, this.note, this.body);
   }
@@ -79,11 +81,12 @@ export class LensPanel implements Panel {
 
   update(state: State): void {
     const { readouts, sample, picture, source } = this.session;
-    const { lens, problems, word } = readouts;
+    const { lens, word } = readouts;
+    const reading = readouts.on("chosen", state);
     show(this.body, lens !== null);
     const why = this.session.can("lens").why;
     const missing = sample && !sample.has.lens ? `No lens was written for this image${why ? ` (${why})` : ""}.` : "";
-    say(this.note, lens ? (problems.word ?? "") : (problems.lens ?? (missing || "Reading the lens…")));
+    say(this.note, lens ? (reading?.wordProblem ?? "") : missing || reading?.problem || `Reading the ${readouts.kind(state)} lens…`);
     this.note.hidden = this.note.textContent === "";
     if (!lens || !picture) return;
     this.known.when([lens], () => {
@@ -97,36 +100,22 @@ export class LensPanel implements Panel {
     this.words.hidden = state.colouring !== "top";
     if (document.activeElement !== this.input) this.input.value = state.word;
     this.colouring.update(state.colouring, (value) => (["word", "rank"].includes(value) && state.word === "" ? "search a word first" : ""));
-    const layer = readouts.layer({ ...state, colouring: "top" });
-    this.slider.update(layer, lens.layers);
+    const shown = { ...state, colouring: "top" } as const;
+    this.layers = readouts.layers(shown);
+    this.slider.update(this.layers.indexOf(readouts.layer(shown)), this.layers.length);
     const quantity = readouts.quantity(state);
-    this.strip.update(quantity, readouts.layerColours(state), layer);
+    this.strip.update(quantity, readouts.layerColours(state), readouts.row(state));
     const within = word?.within && source.live === null ? ` Known only where it is among the first ${word.within} words.` : "";
-    say(this.stripTitle, quantity ? `${sentenceCase(quantity.name)}: all ${lens.layers} layers (up) by all ${several(picture.n, "token")} (across).${state.colouring === "top" ? "" : within}` : "");
+    say(this.stripTitle, quantity ? `${sentenceCase(quantity.name)}: all ${several(lens.rows, "layer")} (up) by all ${several(picture.n, "token")} (across).${state.colouring === "top" ? "" : within}` : "");
     this.segmentation.update(state, word);
-    const shown = this.ui.cursor ?? [...state.tokens][0] ?? null;
-    this.read.when([lens, shown, layer], () => this.draw(shown, layer));
+    this.token.update(state);
   }
 
-  private draw(token: number | null, current: number): void {
-    const { lens } = this.session.readouts;
-    const { picture } = this.session;
-    if (!lens || !picture || token === null) {
-      fill(this.token, h("p", { class: "hint" }, "Point at a token, or move to it with the arrow keys: its five best words at every layer."));
-      return;
-    }
-    const rows = Array.from({ length: lens.layers }, (_, i) => lens.layers - 1 - i).map((layer) =>
-      h(
-        "tr",
-        layer === current ? { class: "current", "aria-current": "true" } : {},
-        h("th", { scope: "row" }, `${layer}`),
-        ...lens.top(layer, token).map(({ word, prob }) =>
-          h("td", { style: { "--p": `${Math.round(100 * prob)}%` } }, h("span", {}, visible(word.trim() || word)), h("small", {}, percent(prob))),
-        ),
-      ),
-    );
-    const caption = h("caption", {}, `${sentenceCase(picture.tokenName(token))}: best words by layer`);
-    fill(this.token, h("table", {}, caption, h("tbody", {}, ...rows)));
+  private layerName(place: number): string {
+    const most = this.session.blocks;
+    const layer = this.layers[place] ?? 0;
+    if (layer === 0) return `layer 0 of ${most} (input)`;
+    return layer === most ? `layer ${layer} of ${most} (last)` : `layer ${layer} of ${most}`;
   }
 
   figures(): SVGSVGElement[] {
@@ -141,13 +130,3 @@ export class LensPanel implements Panel {
     return lensPython(this.session, state);
   }
 }
-
-export function layerName(value: number, most: number): string {
-  if (value === 0) return `layer 0 of ${most} (input)`;
-  return value === most ? `layer ${value} of ${most} (last)` : `layer ${value} of ${most}`;
-}
-
-export function sentenceCase(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-

@@ -5,14 +5,14 @@ import { type WordMap, plain } from "../session/lens";
 import { OBJECT_COLOURS, type Picture } from "../session/picture";
 import type { Session } from "../session/session";
 import type { State } from "../state/state";
-import { percent, several } from "../words";
+import { UNITS, several, valueOf } from "../words";
 
 const SIDE = 150;
 
 /** A coarse segmentation from the lens, beside the true mask. */
 export class Segmentation {
   readonly el: HTMLElement;
-  private readonly range = h("input", { type: "range", min: "0.005", max: "0.9", step: "0.005", "aria-label": "Least probability" });
+  private readonly range = h("input", { type: "range", min: "0.005", max: "0.9", step: "0.005" });
   private readonly ours = h("canvas", { "aria-hidden": "true" });
   private readonly truth = h("canvas", { "aria-hidden": "true" });
   private readonly text = h("p", { class: "facts", role: "status" });
@@ -42,22 +42,24 @@ export class Segmentation {
     const { word } = readouts;
     const tokens = new Set<number>();
     if (!word) return tokens;
-    const layer = readouts.layer({ ...state, colouring: "word" });
-    for (let token = 0; token < word.prob.n; token++) {
-      if ((word.prob.values[layer * word.prob.n + token] as number) >= state.threshold) tokens.add(token);
+    const row = readouts.row({ ...state, colouring: "word" });
+    for (let token = 0; token < word.value.n; token++) {
+      if ((word.value.values[row * word.value.n + token] as number) >= state.threshold) tokens.add(token);
     }
     return tokens;
   }
 
   update(state: State, word: WordMap | null): void {
-    const { picture } = this.session;
+    const { picture, readouts } = this.session;
     show(this.el, word !== null && picture !== null);
     if (!word || !picture) return;
     this.range.value = `${state.threshold}`;
     this.range.style.setProperty("--done", `${(100 * (state.threshold - 0.005)) / 0.895}%`);
-    say(this.least, percent(state.threshold));
+    const unit = readouts.lens?.unit ?? "probability";
+    this.range.setAttribute("aria-label", `Least ${UNITS[unit]}`);
+    say(this.least, valueOf(state.threshold, unit));
     const found = this.found();
-    const layer = this.session.readouts.layer({ ...state, colouring: "word" });
+    const layer = readouts.layer({ ...state, colouring: "word" });
     this.ourDrawn.when([picture, word, layer, state.threshold], () => this.drawTokens(picture, found));
     const objects = picture.shapes.map((shape, i) => ({ shape, i })).filter(({ shape }) => plain(shape.object.name) === plain(word.word));
     show(this.truthBox, objects.length > 0);

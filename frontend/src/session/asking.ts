@@ -47,7 +47,7 @@ export class Asking {
       if (!still()) return;
       this.image = image;
       this.objects = [];
-      this.session.store.set({ image, sample: null, tokens: new Set(), kept: [], cut: null });
+      this.session.store.set({ image, sample: null, tokens: new Set(), follow: null, kept: [], cut: null });
       await this.send(live, still);
     });
   }
@@ -59,6 +59,8 @@ export class Asking {
       this.keep(document);
       return;
     }
+    // Until the model has answered, nothing is asked of the run of the image before.
+    this.run = null;
     await this.work(async (live, still) => {
       const image = await live.upload(await (await fetch(src)).blob());
       if (!still()) return;

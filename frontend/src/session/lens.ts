@@ -1,99 +1,147 @@
 import { floats, ints } from "../arrays";
-import { type Quantity, probabilityScale, rankScale } from "../colour/quantity";
-import type { LensDocument, WordDocument } from "../documents";
+import { type Quantity, type Scale, probabilityScale, rankScale, similarityScale } from "../colour/quantity";
+import type { LensDocument, Unit, WordDocument } from "../documents";
+import { UNITS } from "../words";
 
-export interface Reading {
+/** A word, how near it is in the unit of its lens, and where it was read if that is known. */
+export interface Said {
   word: string;
-  prob: number;
+  value: number;
+  context: Context | null;
 }
 
-/** A lens whose numbers are unpacked; tokens are the visual ones, which come first. */
+/** A sentence around a word, and the layer of the text that it is from. */
+export interface Context {
+  before: string;
+  word: string;
+  after: string;
+  layer: number;
+}
+
+/**
+ * A lens whose numbers are unpacked; tokens are the visual ones, which come first. `rows` count the
+ * layers that it read, whose numbers are in `layers`.
+ */
 export class Lens {
-  readonly layers: number;
+  readonly kind: string;
+  readonly unit: Unit;
+  readonly layers: readonly number[];
+  readonly rows: number;
   readonly k: number;
   readonly words: readonly string[];
   private readonly ids: Int32Array;
-  private readonly probs: Float32Array;
+  private readonly values: Float32Array;
   private readonly all: number;
+  private readonly contexts: { sentences: readonly string[]; places: Int32Array; ids: Int32Array } | null;
+  private plainWords: readonly string[] | null = null;
 
   constructor(
     document: LensDocument,
     readonly n: number,
   ) {
-    [this.layers, this.k, this.words] = [document.layers, document.k, document.words];
-    this.all = document.n;
+    ({ kind: this.kind, unit: this.unit, layers: this.layers, k: this.k, words: this.words } = document);
+    [this.rows, this.all] = [document.layers.length, document.n];
     this.ids = ints(document.ids).values;
-    this.probs = floats(document.probs).values;
+    this.values = floats(document.values).values;
+    const { contexts } = document;
+    this.contexts = contexts && { sentences: contexts.sentences, places: ints(contexts.places).values, ids: ints(contexts.ids).values };
     if (document.n < n) throw new Error(`the lens has ${document.n} positions, the image ${n}`);
   }
 
-  /** The most probable words of a token at a layer, the first first. */
-  top(layer: number, token: number): Reading[] {
-    const first = (layer * this.all + token) * this.k;
+  /** The row of a layer; -1 where the lens did not read it. */
+  row(layer: number): number {
+    return this.layers.indexOf(layer);
+  }
+
+  private first(row: number, token: number): number {
+    return (row * this.all + token) * this.k;
+  }
+
+  /** The nearest words of a token, the first first. */
+  top(row: number, token: number): Said[] {
+    const first = this.first(row, token);
     return Array.from({ length: this.k }, (_, i) => ({
       word: this.words[this.ids[first + i] as number] ?? "?",
-      prob: this.probs[first + i] as number,
+      value: this.values[first + i] as number,
+      context: this.context(first + i),
     }));
   }
 
-  firstWord(layer: number, token: number): string {
-    return this.words[this.ids[(layer * this.all + token) * this.k] as number] ?? "?";
+  private context(place: number): Context | null {
+    const { contexts } = this;
+    const at = 4 * (contexts?.ids[place] ?? -1);
+    const text = contexts && at >= 0 ? contexts.sentences[contexts.places[at] as number] : undefined;
+    if (!contexts || text === undefined) return null;
+    const [start, end, layer] = [1, 2, 3].map((i) => contexts.places[at + i] as number) as [number, number, number];
+    return { before: text.slice(0, start), word: text.slice(start, end), after: text.slice(end), layer };
   }
 
-  /** The probability of every token's most probable word. */
+  firstWord(row: number, token: number): string {
+    return this.words[this.ids[this.first(row, token)] as number] ?? "?";
+  }
+
+  /** The same but for case and spaces. */
+  plainWord(row: number, token: number): string {
+    this.plainWords ??= this.words.map(plain);
+    return this.plainWords[this.ids[this.first(row, token)] as number] ?? "?";
+  }
+
+  /** How near every token's nearest word is. */
   topQuantity(): Quantity {
-    const values = new Float32Array(this.layers * this.n);
-    for (let layer = 0; layer < this.layers; layer++) {
+    const values = new Float32Array(this.rows * this.n);
+    for (let row = 0; row < this.rows; row++) {
       for (let token = 0; token < this.n; token++) {
-        values[layer * this.n + token] = this.probs[(layer * this.all + token) * this.k] as number;
+        values[row * this.n + token] = this.values[this.first(row, token)] as number;
       }
     }
-    return this.quantity("top-1 probability", values);
+    return this.quantity(`top-1 ${UNITS[this.unit]}, ${this.kind} lens`, values);
   }
 
   /**
-   * A word's probability and rank as far as the top k tell: elsewhere NaN and -1. Pieces that are
-   * the same word but for case and spaces count together.
+   * A word's value and rank as far as the top k tell: elsewhere NaN and -1. Pieces that are the same
+   * word but for case and spaces count together: their probabilities are added, of similarities the
+   * largest counts.
    */
-  within(word: string): { prob: Float32Array; rank: Int32Array; found: boolean } {
+  within(word: string): { values: Float32Array; rank: Int32Array; found: boolean } {
     const same = new Set<number>();
     this.words.forEach((one, id) => {
       if (plain(one) === plain(word)) same.add(id);
     });
-    const prob = new Float32Array(this.layers * this.n).fill(NaN);
-    const rank = new Int32Array(this.layers * this.n).fill(-1);
-    for (let layer = 0; layer < this.layers; layer++) {
+    const values = new Float32Array(this.rows * this.n).fill(NaN);
+    const rank = new Int32Array(this.rows * this.n).fill(-1);
+    for (let row = 0; row < this.rows; row++) {
       for (let token = 0; token < this.n; token++) {
-        const first = (layer * this.all + token) * this.k;
-        let sum = 0;
-        let best = -1;
-        for (let i = 0; i < this.k; i++) {
-          if (!same.has(this.ids[first + i] as number)) continue;
-          sum += this.probs[first + i] as number;
-          if (best < 0) best = i;
-        }
-        if (best < 0) continue;
-        prob[layer * this.n + token] = sum;
-        rank[layer * this.n + token] = best;
+        const first = this.first(row, token);
+        const places = Array.from({ length: this.k }, (_, i) => i).filter((i) => same.has(this.ids[first + i] as number));
+        const [best] = places;
+        if (best === undefined) continue;
+        const found = places.map((i) => this.values[first + i] as number);
+        const sum = this.unit === "probability" ? found.reduce((a, b) => a + b) : Math.max(...found);
+        values[row * this.n + token] = sum;
+        rank[row * this.n + token] = best;
       }
     }
-    return { prob, rank, found: same.size > 0 };
+    return { values, rank, found: same.size > 0 };
   }
 
   quantity(name: string, values: Float32Array): Quantity {
-    const scale = probabilityScale();
-    return { name, unit: "probability", layers: this.layers, n: this.n, values, scale };
+    return { name, unit: this.unit, layers: this.rows, n: this.n, values, scale: this.scale(values) };
+  }
+
+  private scale(values: Float32Array): Scale {
+    return this.unit === "probability" ? probabilityScale() : similarityScale(values);
   }
 
   /** Words that are first at some visual token, the most frequent first. */
   frequent(count: number): string[] {
     const times = new Map<string, number>();
-    for (let layer = 1; layer < this.layers; layer++) {
+    this.layers.forEach((layer, row) => {
+      if (layer === 0) return;
       for (let token = 0; token < this.n; token++) {
-        const word = this.firstWord(layer, token).trim();
+        const word = this.firstWord(row, token).trim();
         if (/\p{L}{3}/u.test(word)) times.set(word, (times.get(word) ?? 0) + 1);
       }
-    }
+    });
     return [...times].sort((a, b) => b[1] - a[1]).slice(0, count).map(([word]) => word);
   }
 }
@@ -105,7 +153,7 @@ export function plain(word: string): string {
 /** A word at every layer and visual token. */
 export interface WordMap {
   word: string;
-  prob: Quantity;
+  value: Quantity;
   rank: Quantity;
   /** Known only within the lens's top k. */
   within: number | null;
@@ -117,29 +165,23 @@ export function wordMap(
   document: WordDocument | null,
   vocabulary: number,
 ): WordMap {
-  const { layers, n } = lens;
-  let prob: Float32Array;
+  const { rows, n } = lens;
+  let values: Float32Array;
   let rank: Int32Array;
   if (document) {
-    const all = document.prob.shape[1] ?? n;
-    prob = visualOnly(floats(document.prob).values, layers, all, n);
-    rank = visualOnly(ints(document.rank).values, layers, all, n);
-  } else ({ prob, rank } = lens.within(word));
-  const shape = { layers, n };
+    const all = document.values.shape[1] ?? n;
+    values = visualOnly(floats(document.values).values, rows, all, n);
+    rank = visualOnly(ints(document.rank).values, rows, all, n);
+  } else ({ values, rank } = lens.within(word));
   const known = document ? vocabulary : lens.k;
   return {
     word,
     within: document ? null : lens.k,
-    prob: {
-      ...shape,
-      name: `probability of "${word}"`,
-      unit: "probability",
-      values: prob,
-      scale: probabilityScale(),
-    },
+    value: lens.quantity(`${UNITS[lens.unit]} of "${word}", ${lens.kind} lens`, values),
     rank: {
-      ...shape,
-      name: `rank of "${word}"`,
+      layers: rows,
+      n,
+      name: `rank of "${word}", ${lens.kind} lens`,
       unit: "rank",
       values: rank,
       scale: rankScale(Math.max(2, known)),
@@ -149,14 +191,34 @@ export function wordMap(
 
 function visualOnly<T extends Float32Array | Int32Array>(
   values: T,
-  layers: number,
+  rows: number,
   all: number,
   n: number,
 ): T {
   if (all === n) return values;
-  const out = new (values.constructor as new (length: number) => T)(layers * n);
-  for (let layer = 0; layer < layers; layer++) {
-    out.set(values.subarray(layer * all, layer * all + n) as never, layer * n);
+  const out = new (values.constructor as new (length: number) => T)(rows * n);
+  for (let row = 0; row < rows; row++) {
+    out.set(values.subarray(row * all, row * all + n) as never, row * n);
   }
   return out;
+}
+
+/** At how many tokens two lenses say the same first word, and at which they do not. */
+export interface Agreement {
+  same: number;
+  of: number;
+  differ: ReadonlySet<number>;
+}
+
+/** Compares the first words of two lenses at a layer; case and spaces do not count. */
+export function agreement(one: Lens, other: Lens, layer: number, tokens: Iterable<number>): Agreement | null {
+  const [row, otherRow] = [one.row(layer), other.row(layer)];
+  if (row < 0 || otherRow < 0) return null;
+  const differ = new Set<number>();
+  let of = 0;
+  for (const token of tokens) {
+    of += 1;
+    if (one.plainWord(row, token) !== other.plainWord(otherRow, token)) differ.add(token);
+  }
+  return { same: of - differ.size, of, differ };
 }

@@ -64,6 +64,12 @@ export class Picture {
     return found;
   }
 
+  /** All tokens of a frame, or of the image, placed or not. */
+  tokens(frame: number | null): number[] {
+    const one = frame === null ? undefined : this.frames[frame];
+    return Array.from({ length: one?.count ?? this.n }, (_, i) => (one?.first ?? 0) + i);
+  }
+
   /** What a person calls a token: its index among the visual tokens, its position in the sequence. */
   tokenName(token: number): string {
     const visual = this.document.visual;

@@ -1,135 +1,164 @@
 import { LayerColours, type Quantity } from "../colour/quantity";
-import type { AttentionDocument, LensDocument, WordDocument } from "../documents";
-import type { State } from "../state/state";
+import type { AttentionDocument } from "../documents";
+import type { Colouring, State } from "../state/state";
 import { Attention } from "./attention";
-import { Lens, type WordMap, wordMap } from "./lens";
+import { type Agreement, type Lens, type WordMap, agreement } from "./lens";
+import { Reading } from "./reading";
 import { type Session, asError } from "./session";
 
-/** What is read out of the run that is shown: its lens, one word in it, an attention row. */
+/** The chosen lens, or the one beside it. */
+export type Side = "chosen" | "other";
+
+const OF_LENSES: readonly Colouring[] = ["word", "rank", "top"];
+
+/** What is read out of the run that is shown: by lenses, and an attention row. */
 export class Readouts {
-  lens: Lens | null = null;
   attention: Attention | null = null;
-  word: WordMap | null = null;
-  readonly problems: { lens?: string; word?: string; attention?: string } = {};
-  private asked: { lens: boolean; word: string; attention: number | null } = fresh();
+  attentionProblem: string | null = null;
+  private readonly readings = new Map<string, Reading>();
+  private askedQuery: number | null = null;
   private turn = 0;
   private colours: LayerColours | null = null;
-  private top: Quantity | null = null;
+  private compared: { key: unknown[]; found: Agreement | null } | null = null;
 
   constructor(private readonly session: Session) {}
 
   forget(): void {
     this.turn += 1;
-    this.lens = this.attention = this.word = this.colours = this.top = null;
-    this.asked = fresh();
-    delete this.problems.lens;
-    delete this.problems.word;
-    delete this.problems.attention;
+    for (const reading of this.readings.values()) reading.cancel();
+    this.readings.clear();
+    this.attention = this.colours = this.compared = null;
+    this.askedQuery = this.attentionProblem = null;
+  }
+
+  /** The kinds of lens that can be read. */
+  get kinds(): readonly string[] {
+    const usable = this.session.manifest.lenses.filter((one) => one.ok).map((one) => one.name);
+    return usable.length > 0 ? usable : ["logit"];
+  }
+
+  kind(state: State): string {
+    return this.kinds.includes(state.lens) ? state.lens : (this.kinds[0] as string);
+  }
+
+  /** The kind that the chosen one is compared with; null if with none. */
+  versus(state: State): string | null {
+    const { versus } = state;
+    const usable = state.view === "lens" && versus !== this.kind(state);
+    return usable && this.kinds.includes(versus) ? versus : null;
+  }
+
+  /** The reading of a side; null where there is none yet. */
+  on(side: Side, state: State): Reading | null {
+    const kind = side === "chosen" ? this.kind(state) : this.versus(state);
+    return kind === null ? null : (this.readings.get(kind) ?? null);
+  }
+
+  get lens(): Lens | null {
+    return this.on("chosen", this.session.state)?.lens ?? null;
+  }
+
+  get word(): WordMap | null {
+    return this.on("chosen", this.session.state)?.word ?? null;
   }
 
   /** Asks for what a state shows and is not there. */
   need(state: State): void {
-    const { sample } = this.session;
-    if (!sample) return;
-    const lensWanted = state.view === "lens" || ["word", "rank", "top"].includes(state.colouring);
-    if (lensWanted && sample.has.lens && !this.asked.lens) {
-      this.asked.lens = true;
-      this.load("lens", () => this.loadLens());
+    const { asking, run, sample, source } = this.session;
+    // The run of this image will be there soon: what its documents say is not asked for first.
+    if (!sample || (source.live?.asks && run === null && asking.busy)) return;
+    const shown = state.view === "lens" || OF_LENSES.includes(state.colouring);
+    const wanted = shown && sample.has.lens ? [this.kind(state), this.versus(state)] : [];
+    for (const [kind, reading] of this.readings) {
+      if (!wanted.includes(kind)) reading.cancel();
     }
-    if (this.lens && this.asked.word !== state.word) {
-      this.asked.word = state.word;
-      this.load("word", () => this.loadWord(state.word));
+    for (const kind of wanted) {
+      if (kind === null) continue;
+      if (!this.readings.has(kind)) this.readings.set(kind, new Reading(this.session, kind));
+      this.readings.get(kind)?.need(state.word);
     }
     const attentionWanted = state.view === "attention" || state.colouring === "attention";
-    if (attentionWanted && sample.has.attention && this.asked.attention !== state.query) {
-      this.asked.attention = state.query;
-      this.load("attention", () => this.loadAttention(state.query));
+    if (attentionWanted && sample.has.attention && this.askedQuery !== state.query) {
+      this.askedQuery = state.query;
+      void this.loadAttention(state.query);
     }
   }
 
-  private load(what: "lens" | "word" | "attention", job: () => Promise<() => void>): void {
-    const turn = this.turn;
-    delete this.problems[what];
-    job()
-      .then((found) => {
-        if (turn === this.turn) found();
-      })
-      .catch((error: unknown) => {
-        if (turn === this.turn) this.problems[what] = asError(error).message;
-      })
-      .finally(() => this.session.store.touch());
-  }
-
-  private async loadLens(): Promise<() => void> {
-    const { run, source, sample, picture } = this.session;
-    const own = source.mode === "widget" ? await source.document("lens-0").catch(() => null) : null;
-    const document = (own ??
-      (source.live && run !== null
-        ? await source.live.lens(run)
-        : await source.document(`lens-${sample?.index}`))) as LensDocument;
-    const lens = new Lens(document, picture?.n ?? 0);
-    return () => {
-      this.lens = lens;
-    };
-  }
-
-  private async loadWord(word: string): Promise<() => void> {
-    const { run, source, manifest } = this.session;
-    const { lens } = this;
-    if (word.trim() === "" || !lens) {
-      return () => {
-        this.word = null;
-      };
+  private async loadAttention(query: number): Promise<void> {
+    const { run, source, sample, store } = this.session;
+    const { turn } = this;
+    this.attentionProblem = null;
+    try {
+      const document =
+        source.live && run !== null
+          ? await source.live.attention(run, query)
+          : await source.document<AttentionDocument>(`attention-${sample?.index}`);
+      if (turn === this.turn && this.askedQuery === query) this.attention = new Attention(document);
+    } catch (error) {
+      if (turn === this.turn) this.attentionProblem = asError(error).message;
+    } finally {
+      store.touch();
     }
-    const ask = source.live && run !== null ? source.live.word(run, word.trim()) : null;
-    const document: WordDocument | null = await ask;
-    const found = wordMap(lens, word.trim(), document, manifest.model?.vocab_size ?? 0);
-    return () => {
-      if (this.asked.word === word) this.word = found;
-    };
   }
 
-  private async loadAttention(query: number): Promise<() => void> {
-    const { run, source, sample } = this.session;
-    const document =
-      source.live && run !== null
-        ? await source.live.attention(run, query)
-        : await source.document<AttentionDocument>(`attention-${sample?.index}`);
-    return () => {
-      if (this.asked.attention === query) this.attention = new Attention(document);
-    };
+  /** What colours the tokens of a side. */
+  quantity(state: State, side: Side = "chosen"): Quantity | null {
+    if (state.colouring === "attention") return this.attention?.quantity(state.head) ?? null;
+    return this.on(side, state)?.quantity(state.colouring) ?? null;
   }
 
-  /** What colours the tokens, and at which layer of it. */
-  quantity(state: State): Quantity | null {
-    const { lens, word, attention } = this;
-    if (state.colouring === "word") return word?.prob ?? null;
-    if (state.colouring === "rank") return word?.rank ?? null;
-    if (state.colouring === "top") return lens ? (this.top ??= lens.topQuantity()) : null;
-    if (state.colouring === "attention") return attention?.quantity(state.head) ?? null;
-    return null;
-  }
-
-  layerColours(state: State): LayerColours | null {
+  layerColours(state: State, side: Side = "chosen"): LayerColours | null {
+    if (state.colouring !== "attention") return this.on(side, state)?.layerColours(state.colouring) ?? null;
     const quantity = this.quantity(state);
     if (!quantity) return null;
     if (this.colours?.quantity !== quantity) this.colours = new LayerColours(quantity);
     return this.colours;
   }
 
-  /** The shown layer of what is shown; the last where none was chosen. */
-  layer(state: State): number {
-    const ofAttention = state.colouring === "attention";
-    const most = this.layers(state) - 1;
-    const wanted = ofAttention ? state.block : state.layer;
-    return Math.max(0, wanted < 0 ? most : Math.min(wanted, most));
+  /** The numbers of the layers that can be shown: those that both lenses read, if there are any. */
+  layers(state: State): readonly number[] {
+    if (state.colouring === "attention") return upTo(this.attention?.layers ?? Math.max(1, this.session.blocks));
+    const [lens, other] = [this.on("chosen", state)?.lens, this.on("other", state)?.lens];
+    if (!lens) return upTo(this.session.blocks + 1);
+    const shared = other ? lens.layers.filter((layer) => other.row(layer) >= 0) : [];
+    return shared.length > 0 ? shared : lens.layers;
   }
 
-  layers(state: State): number {
-    const { blocks } = this.session;
-    if (state.colouring === "attention") return this.attention?.layers ?? Math.max(1, blocks);
-    return this.lens?.layers ?? blocks + 1;
+  /** The number of the shown layer: the wanted one or the nearest to it, the last where none was chosen. */
+  layer(state: State): number {
+    const layers = this.layers(state);
+    const wanted = state.colouring === "attention" ? state.block : state.layer;
+    const last = layers.at(-1) ?? 0;
+    if (wanted < 0) return last;
+    return layers.reduce((best, layer) => (Math.abs(layer - wanted) < Math.abs(best - wanted) ? layer : best), last);
+  }
+
+  /** The shown layer's row in a side's quantity; -1 where that lens did not read it. */
+  row(state: State, side: Side = "chosen"): number {
+    const layer = this.layer(state);
+    return state.colouring === "attention" ? layer : (this.on(side, state)?.lens?.row(layer) ?? -1);
+  }
+
+  /** The shown layer's colours by token. */
+  tokenColours(state: State, side: Side = "chosen"): Uint32Array | null {
+    const row = this.row(state, side);
+    return row < 0 ? null : (this.layerColours(state, side)?.of(row) ?? null);
+  }
+
+  /** Where the first words of the two lenses are the same at the shown layer; null without two. */
+  agreement(state: State): Agreement | null {
+    const [lens, other] = [this.on("chosen", state)?.lens, this.on("other", state)?.lens];
+    const { picture } = this.session;
+    if (!lens || !other || !picture) return null;
+    const layer = this.layer({ ...state, colouring: "top" });
+    const key = [lens, other, layer, picture, state.frame];
+    if (!this.compared || !key.every((one, i) => one === this.compared?.key[i])) {
+      this.compared = { key, found: agreement(lens, other, layer, picture.tokens(state.frame)) };
+    }
+    return this.compared.found;
   }
 }
 
-const fresh = () => ({ lens: false, word: "", attention: null as number | null });
+function upTo(count: number): number[] {
+  return Array.from({ length: count }, (_, i) => i);
+}

@@ -60,7 +60,7 @@ export class Session {
   /** Number of decoder blocks, as far as any document says. */
   get blocks(): number {
     const { lens, attention } = this.readouts;
-    return this.manifest.model?.n_layers ?? attention?.layers ?? (lens ? lens.layers - 1 : 0);
+    return this.manifest.model?.n_layers ?? attention?.layers ?? Math.max(0, ...(lens?.layers ?? []));
   }
 
   can(name: string): { ok: boolean; why: string } {
@@ -112,14 +112,14 @@ export class Session {
 
   show(document: SampleDocument): void {
     this.picture = new Picture(document);
-    const { tokens, frame } = this.state;
+    const { tokens, frame, follow } = this.state;
     const fits = [...tokens].filter((token) => token < this.picture!.n);
     if (fits.length < tokens.size) this.store.set({ tokens: new Set(fits) });
+    if (follow !== null && follow >= this.picture.n) this.store.set({ follow: null });
     if (frame !== null && frame >= this.picture.frames.length) this.store.set({ frame: null });
     this.readouts.forget();
     this.effects.forget();
     this.sweeping.forget();
-    this.readouts.need(this.state);
     this.store.touch();
   }
 
@@ -163,4 +163,5 @@ const EMPTY: ViewerManifest = {
   capabilities: [],
   studies: [],
   samples: [],
+  lenses: [],
 };

@@ -1,6 +1,6 @@
-import type { AnswerDocument, AskReply, SweepDocument } from "../documents";
+import type { AnswerDocument, AskReply, LensDocument, SweepDocument } from "../documents";
 import { patientFetch } from "./patient";
-import { Kept, type Live, type Source, type SweepAsk, type SweepJob } from "./source";
+import { type Job, Kept, type Live, type Source } from "./source";
 
 /** A server's refusal, in its own words where it gave any. */
 async function refusal(reply: Response): Promise<Error> {
@@ -49,42 +49,38 @@ export async function* jsonLines(stream: ReadableStream<Uint8Array>): AsyncGener
   }
 }
 
-type SweepLine = {
-  job?: string;
+type Line<T> = {
   done?: number;
   total?: number;
-  result?: SweepDocument;
+  result?: T;
   error?: string;
-  cancelled?: boolean;
 };
 
-async function sweep(run: string, ask: SweepAsk, job: SweepJob): Promise<SweepDocument | null> {
-  const reply = await reach("api/sweep", {
+/** A computation that the server does step by step; null if it was cancelled. */
+async function stream<T>(path: string, body: unknown, job: Job): Promise<T | null> {
+  try {
+    return await streamed<T>(path, body, job);
+  } catch (error) {
+    // The server notices that its reply is not read any more, and stops.
+    if (job.signal.aborted) return null;
+    throw error;
+  }
+}
+
+async function streamed<T>(path: string, body: unknown, job: Job): Promise<T> {
+  const reply = await reach(path, {
+    signal: job.signal,
     method: "POST",
     headers: { "Content-Type": "application/json" },
-    body: JSON.stringify({ run, ...ask }),
+    body: JSON.stringify(body),
   });
-  if (!reply.body) throw new Error("the server sent no sweep");
-  let name: string | null = null;
-  const cancel = () => {
-    if (name) void reach(`api/jobs/${encodeURIComponent(name)}`, { method: "DELETE" }).catch(() => {});
-  };
-  job.signal.addEventListener("abort", cancel);
-  try {
-    for await (const line of jsonLines(reply.body) as AsyncGenerator<SweepLine>) {
-      if (line.job !== undefined) {
-        name = line.job;
-        if (job.signal.aborted) cancel();
-      }
-      if (line.error !== undefined) throw new Error(line.error);
-      if (line.cancelled) return null;
-      if (line.result) return line.result;
-      if (line.total !== undefined) job.progress(line.done ?? 0, line.total);
-    }
-  } finally {
-    job.signal.removeEventListener("abort", cancel);
+  if (!reply.body) throw new Error("the server sent nothing");
+  for await (const line of jsonLines(reply.body) as AsyncGenerator<Line<T>>) {
+    if (line.error !== undefined) throw new Error(line.error);
+    if (line.result) return line.result;
+    if (line.total !== undefined) job.progress(line.done ?? 0, line.total);
   }
-  throw new Error("the sweep stopped before it was done");
+  throw new Error("the server stopped before it was done");
 }
 
 const live: Live = {
@@ -100,11 +96,11 @@ const live: Live = {
   imageSrc: (image) => `api/images/${encodeURIComponent(image)}.png`,
   ask: (image, question) => post<AskReply>("api/ask", { image, question }),
   generate: (run, edits) => post<AnswerDocument>("api/generate", { run, edits }),
-  lens: (run) => post("api/lens", { run, top_k: 5 }),
-  word: (run, word) => post("api/word", { run, word }),
+  lens: (run, kind, job) => stream<LensDocument>("api/lens", { run, kind, top_k: 5 }, job),
+  word: (run, kind, word) => post("api/word", { run, kind, word }),
   attention: (run, query) => post("api/attention", { run, query }),
   effect: (run, edits) => post("api/effect", { run, edits }),
-  sweep,
+  sweep: (run, ask, job) => stream<SweepDocument>("api/sweep", { run, ...ask }, job),
 };
 
 export function liveSource(): Source {

@@ -26,11 +26,12 @@ export interface Live {
   imageSrc(image: string): string;
   ask(image: string, question: string): Promise<AskReply>;
   generate(run: string, edits: readonly Edit[]): Promise<AnswerDocument>;
-  lens(run: string): Promise<LensDocument>;
-  word(run: string, word: string): Promise<WordDocument>;
+  /** Null if it was cancelled. */
+  lens(run: string, kind: string, job: Job): Promise<LensDocument | null>;
+  word(run: string, kind: string, word: string): Promise<WordDocument>;
   attention(run: string, query: number): Promise<AttentionDocument>;
   effect(run: string, edits: readonly Edit[]): Promise<EffectDocument>;
-  sweep(run: string, ask: SweepAsk, job: SweepJob): Promise<SweepDocument | null>;
+  sweep(run: string, ask: SweepAsk, job: Job): Promise<SweepDocument | null>;
 }
 
 export interface SweepAsk {
@@ -39,7 +40,8 @@ export interface SweepAsk {
   width: number;
 }
 
-export interface SweepJob {
+/** What somebody who waits for a long computation knows and does. */
+export interface Job {
   progress(done: number, total: number): void;
   signal: AbortSignal;
 }

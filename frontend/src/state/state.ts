@@ -22,6 +22,11 @@ export interface State {
   query: number;
   word: string;
   colouring: Colouring;
+  /** The kind of lens, and the one that it is compared with; the first there is, and none, if empty. */
+  lens: string;
+  versus: string;
+  /** The token that is followed through the layers. */
+  follow: number | null;
   frame: number | null;
   /** The map of categories, and its layer; -1 is the last. */
   map: number;
@@ -56,6 +61,9 @@ export const START: State = {
   query: -1,
   word: "",
   colouring: "none",
+  lens: "",
+  versus: "",
+  follow: null,
   frame: null,
   map: 0,
   mapLayer: -1,
@@ -93,7 +101,7 @@ const number = (key: "layer" | "query" | "block" | "width" | "map" | "mapLayer",
   },
 });
 
-const optional = (key: "sample" | "frame" | "head"): Text => ({
+const optional = (key: "sample" | "frame" | "head" | "follow"): Text => ({
   to: (state) => (state[key] === null ? "" : `${state[key]}`),
   from: (value) => {
     const found = whole(value);
@@ -111,7 +119,7 @@ function oneOf<K extends "view" | "colouring" | "kind" | "fill" | "target">(
   };
 }
 
-const name = (key: "image" | "donor"): Text => ({
+const name = (key: "image" | "donor" | "lens" | "versus"): Text => ({
   to: (state) => state[key],
   from: (value) => (/^[a-z0-9-]{1,40}$/.test(value) ? { [key]: value } : null),
 });
@@ -127,6 +135,9 @@ const FIELDS: Record<string, Text> = {
   q: number("query", -1),
   w: text("word"),
   c: oneOf("colouring", COLOURINGS),
+  lens: name("lens"),
+  vs: name("versus"),
+  on: optional("follow"),
   f: optional("frame"),
   m: number("map", 0),
   ml: number("mapLayer", 0),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float, Int
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,19 @@ class CapabilityFacts:
     name: str
     ok: bool
     why: str = ""
+
+
+@dataclass(frozen=True)
+class LensFacts:
+    """A kind of lens: whether the page can read it and, if not, why.
+
+    `command` makes the file of a kind that is fitted to a model; others have none.
+    """
+
+    name: str
+    ok: bool
+    why: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,6 +89,7 @@ class ViewerManifest:
     capabilities: Sequence[CapabilityFacts]
     studies: Sequence[StudyFacts]
     samples: Sequence[SampleFacts]
+    lenses: Sequence[LensFacts] = ()
     mean: str = ""
     version: int = VERSION
 
@@ -183,22 +197,43 @@ class SampleDocument:
 
 
 @dataclass(frozen=True, eq=False)
-class LensDocument:
-    """The lens at n positions; layer 0 is the decoder's input, `ids` index into `words`."""
+class Contexts:
+    """Where words stand in sentences: `ids` index into `places`.
 
-    layers: int
+    A place is the index of a sentence, the first character of the word in it and the one after its
+    last, and the layer of the text.
+    """
+
+    sentences: Sequence[str]
+    places: Int[np.ndarray, "place 4"]
+    ids: Int[np.ndarray, "layer token k"]
+
+
+@dataclass(frozen=True, eq=False)
+class LensDocument:
+    """A lens at n positions and some layers; `ids` index into `words`.
+
+    `unit` says what `values` are: "probability" or "similarity" (a cosine).
+    """
+
+    kind: str
+    unit: str
+    layers: Sequence[int]
     n: int
     k: int
     words: Sequence[str]
     ids: Int[np.ndarray, "layer token k"]
-    probs: Float[np.ndarray, "layer token k"]
+    values: Float[np.ndarray, "layer token k"]
     positions: Sequence[int]
+    contexts: Contexts | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class WordDocument:
+    """A word in the unit of its lens, at the lens's layers and positions."""
+
     word: str
-    prob: Float[np.ndarray, "layer token"]
+    values: Float[np.ndarray, "layer token"]
     rank: Int[np.ndarray, "layer token"]
 
 

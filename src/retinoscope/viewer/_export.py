@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from ._reopen import reopen
 if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
+    from ..lens import Kind
 
 VIEW = "view"
 Progress = Callable[[int, int, str], None]
@@ -32,6 +33,7 @@ def export_view(
     model: str | None = None,
     data: Sequence[Sample] | None = None,
     n_lens: int = 50,
+    kinds: Iterable[str | Kind] = ("logit",),
     progress: Progress | None = None,
 ) -> tuple[Path, tuple[CapabilityFacts, ...]]:
     """Writes the page of the finished studies in `folder`, or updates it.
@@ -44,7 +46,8 @@ def export_view(
         load: loads a model by name; None to do without a model.
         model: the name that the user gave; if None, the runs' own if it is a packaged model.
         data: the samples; if None, the drawn scenes that the runs name.
-        n_lens: number of samples, from the first, that get a lens and attention.
+        n_lens: number of samples, from the first, that get lenses and attention.
+        kinds: the kinds of lens, by name or fitted; the page begins with the first.
         progress: called after each document.
 
     Returns:
@@ -55,7 +58,7 @@ def export_view(
             copy of retinoscope lacks the front end.
     """
     with evaluating(folder):
-        return _exported(Path(folder), out, load, model, data, n_lens, progress)
+        return _exported(Path(folder), out, load, model, data, n_lens, kinds, progress)
 
 
 def _exported(
@@ -65,13 +68,14 @@ def _exported(
     model: str | None,
     data: Sequence[Sample] | None,
     n_lens: int,
+    kinds: Iterable[str | Kind],
     progress: Progress | None,
 ) -> tuple[Path, tuple[CapabilityFacts, ...]]:
     goal = root / VIEW if out is None else Path(out)
     for name in ASSETS:
         asset(name)
     runs = _same_model(collect(root))
-    library = Library(runs, reopen(runs, load, data, model), n_lens=n_lens)
+    library = Library(runs, reopen(runs, load, data, model), n_lens=n_lens, kinds=kinds)
     keys = library.keys()
     show = progress or (lambda done, total, what: None)
     show(0, len(keys), "preparing")

@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from ._documents import (
     VERSION,
     CapabilityFacts,
     Has,
+    LensFacts,
     ModelFacts,
     SampleDocument,
     SampleFacts,
@@ -30,11 +31,11 @@ from ._documents import (
     Visual,
 )
 from ._json import plain
+from ._of_lens import by_name, lens_facts, lens_of, name_of
 from ._of_results import StudyDocuments, questions_about, questions_of
 from ._of_run import (
     attention_of,
     image_facts,
-    lens_of,
     notes_on,
     objects_of,
     prompt_facts,
@@ -45,9 +46,11 @@ from ._reopen import Reopened
 if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM, Run
+    from ..lens import Kind
 
 KEY = re.compile(
-    r"(manifest|(?:sample|lens|attention)-\d{1,7}|(?:flow|table)-[A-Za-z0-9._-]{1,80})"
+    r"(manifest|(?:sample|lens|attention)-\d{1,7}|lens-\d{1,7}-[a-z0-9-]{1,40}"
+    r"|(?:flow|table)-[A-Za-z0-9._-]{1,80})"
 )
 DESCRIBE = "Describe the image."
 SHOWN, THUMB = 1280, 160
@@ -71,6 +74,7 @@ class Library:
         opened: their model and data, as far as they could be reopened.
         mode: "static" or "live".
         n_lens: number of samples, from the first, that have a lens and attention.
+        kinds: the kinds of lens that are read, the one of `lens-INDEX` first.
         image_src: returns the URL of the image or thumbnail of a sample, given folder and index.
     """
 
@@ -80,9 +84,11 @@ class Library:
         opened: Reopened,
         mode: str = "static",
         n_lens: int = 50,
+        kinds: Iterable[str | Kind] = ("logit",),
         image_src: Callable[[str, int], str] = lambda folder, index: f"{folder}/{index}.jpg",
     ) -> None:
         self.opened, self.mode, self.n_lens = opened, mode, n_lens
+        self.kinds = by_name(kinds)
         self.studies = [
             StudyDocuments(run, name) for run, name in zip(runs, _ids(runs), strict=True)
         ]
@@ -107,9 +113,16 @@ class Library:
         for index in range(len(self.ids)):
             keys.append(f"sample-{index}")
             if index < self.n_lens and self.opened.vlm and self.opened.samples:
-                keys += [f"lens-{index}"]
+                keys += [self._lens_key(index, name) for name in self.kinds]
                 keys += [f"attention-{index}"] * self._can_attend
         return [*keys, "manifest"]
+
+    def _kind(self, names: Sequence[str]) -> Kind | None:
+        """Returns the kind of lens of a key, the first if the key names none."""
+        return self.kinds.get(names[0]) if names else next(iter(self.kinds.values()))
+
+    def _lens_key(self, index: int, kind: str) -> str:
+        return f"lens-{index}" if kind == next(iter(self.kinds)) else f"lens-{index}-{kind}"
 
     def document(self, key: str) -> object:
         """Returns the document of a key; raises KeyError if there is none."""
@@ -132,19 +145,23 @@ class Library:
         if kind in ("flow", "table"):
             study = next((study for study in self.studies if study.id == rest), None)
             return None if study is None else self._of_study(kind, study)
-        return self._of_sample(kind, int(rest)) if int(rest) < len(self.ids) else None
+        number, *names = rest.split("-", 1)
+        return self._of_sample(kind, int(number), names) if int(number) < len(self.ids) else None
 
     def _of_study(self, kind: str, study: StudyDocuments) -> object | None:
         return study.table() if kind == "table" else study.flow(self._index)
 
-    def _of_sample(self, kind: str, index: int) -> object | None:
+    def _of_sample(self, kind: str, index: int, names: Sequence[str]) -> object | None:
         shown = self.shown(index)
         if kind == "sample":
             return shown.document
         has = shown.document.has
         if shown.run is None or not (has.lens if kind == "lens" else has.attention):
             return None
-        return lens_of(shown.run) if kind == "lens" else attention_of(shown.run)
+        if kind == "attention":
+            return attention_of(shown.run)
+        lens = self._kind(names)
+        return None if lens is None else lens_of(shown.run, lens)
 
     def manifest(self) -> ViewerManifest:
         names = list(dict.fromkeys(study.run.model for study in self.studies))
@@ -155,7 +172,11 @@ class Library:
             capabilities=self.capabilities(),
             studies=[study.facts() for study in self.studies],
             samples=[self._facts(index, name) for index, name in enumerate(self.ids)],
+            lenses=[] if self.opened.vlm is None else self._lenses(self.opened.vlm),
         )
+
+    def _lenses(self, vlm: VLM) -> list[LensFacts]:
+        return lens_facts(self.kinds, vlm.adapter, "it was not written: add it to --kinds")
 
     def capabilities(self) -> list[CapabilityFacts]:
         """Returns all views: whether each is available and, if not, why."""
@@ -319,16 +340,19 @@ class Library:
     def fingerprint(self, key: str) -> str:
         """Returns a fingerprint of everything that the document of `key` depends on."""
         if key == "manifest" or key.startswith(("table-", "flow-")):
-            inputs: list[object] = [self._content, plain(self.capabilities()), self.mode]
+            views = plain(self.capabilities())
+            inputs: list[object] = [self._content, views, [*self.kinds], self.mode]
         else:
             vlm = self.opened.vlm
             inputs = [
                 self._content,
                 None if vlm is None else vlm.fingerprint,
                 self.opened.no_data,
-                int(key.rpartition("-")[2]) < self.n_lens,
+                int(key.split("-")[1]) < self.n_lens,
                 self._can_attend,
             ]
+            if key.startswith("lens") and (kind := self._kind(key.split("-", 2)[2:])):
+                inputs.append(name_of(kind))
         return hashlib.sha256(canonical_json([VERSION, key, *inputs]).encode()).hexdigest()[:32]
 
     @cached_property

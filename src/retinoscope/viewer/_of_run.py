@@ -1,4 +1,4 @@
-"""Documents of one run: its image, prompt, lens and attention."""
+"""Documents of one run: its image, prompt and attention."""
 
 from __future__ import annotations
 
@@ -14,19 +14,16 @@ from ._documents import (
     AttentionDocument,
     FrameFacts,
     ImageFacts,
-    LensDocument,
     MissingLayer,
     ObjectFacts,
     PromptFacts,
     Unplaced,
     Visual,
-    WordDocument,
 )
 
 if TYPE_CHECKING:
     from ..data import Object, Sample
     from ..engine import Run
-    from ..lens import Lens
     from ..models import Inputs, Layout
 
 
@@ -120,46 +117,6 @@ def _object(obj: Object, layout: Layout | None) -> ObjectFacts:
 
 def image_facts(size: tuple[int, int], src: str | None) -> ImageFacts:
     return ImageFacts(src, int(size[0]), int(size[1]))
-
-
-def lens_positions(sequence: Positions) -> list[int]:
-    """Returns the first image's visual tokens in order, then all other positions."""
-    visual = [int(p) for p in sequence.images[0][0]] if sequence.images else []
-    known = set(visual)
-    return visual + [position for position in range(sequence.n) if position not in known]
-
-
-def lens_of(run: Run, top_k: int = 5) -> LensDocument:
-    """Reads the lens at all positions, visual tokens first."""
-    return lens_document(run.lens(top_k=top_k, positions=lens_positions(run.sequence)))
-
-
-def lens_document(lens: Lens) -> LensDocument:
-    """Converts a lens to a document that lists each word once."""
-    ids = lens.ids.cpu().numpy()
-    distinct, inverse = np.unique(ids, return_inverse=True)
-    return LensDocument(
-        layers=ids.shape[0],
-        n=ids.shape[1],
-        k=ids.shape[2],
-        words=lens.words(distinct.tolist()),
-        ids=inverse.reshape(ids.shape).astype(np.int32),
-        probs=lens.probs.float().cpu().numpy(),
-        positions=[int(position) for position in lens.positions],
-    )
-
-
-def word_document(lens: Lens, word: str | int) -> WordDocument:
-    """Returns probability and rank of a word's first piece at each layer and position of the lens.
-
-    Raises:
-        InputError: the tokenizer does not know the word, or there is no such token id.
-    """
-    return WordDocument(
-        word=str(word),
-        prob=lens.prob(word).float().cpu().numpy(),
-        rank=lens.rank(word).cpu().numpy().astype(np.int32),
-    )
 
 
 def attention_of(run: Run, query: int = -1) -> AttentionDocument:

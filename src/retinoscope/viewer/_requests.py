@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 MAX_TOKENS = 65_536
 MAX_TEXT = 4_000
+MAX_TOP_K = 20
 
 Index = Annotated[int, Field(ge=0, le=1_000_000)]
 Indices = Annotated[list[Index], Field(min_length=1, max_length=MAX_TOKENS)]
@@ -65,10 +66,12 @@ class GenerateRequest(OfRun):
 
 
 class LensRequest(OfRun):
-    top_k: Annotated[int, Field(ge=1, le=20)] = 5
+    kind: Name = "logit"
+    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] = 5
 
 
 class WordRequest(OfRun):
+    kind: Name = "logit"
     word: Annotated[str, Field(min_length=1, max_length=100)]
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..data import Sample
     from ..engine import VLM
+    from ..lens import Kind
     from ..studies.runs import StudyRun
     from ._library import Library
 
@@ -31,6 +32,7 @@ def serve(
     port: int = 8000,
     open_browser: bool = False,
     data: Sequence[Sample] | None = None,
+    lenses: Sequence[Kind] = (),
     timeout: float = 120.0,
     say: Callable[[str], None] = print,
 ) -> None:
@@ -48,11 +50,13 @@ def serve(
         data: the samples of `runs`, if these are not drawn; without runs, images to start with (the
             first `N_EXAMPLES`). A packaged model starts with drawn scenes. The mean visual token is
             taken over the first of them, or over drawn scenes if there is no `data`.
+        lenses: fitted lenses that the page offers besides those that need nothing but the model.
         timeout: maximum seconds for a request to the model, waiting included.
         say: called with the line that contains the address.
 
     Raises:
-        InputError: cannot listen on the address, or this copy lacks the front end.
+        InputError: cannot listen on the address, this copy lacks the front end, or a lens was
+            fitted to another model.
         MissingExtraError: the extra "serve" is not installed.
     """
     try:
@@ -67,7 +71,7 @@ def serve(
     for name in ASSETS:
         asset(name)
     _check(port, timeout)
-    session = Session(vlm, data)
+    session = Session(vlm, data, lenses)
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     app = make_app(

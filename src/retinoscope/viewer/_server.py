@@ -27,6 +27,7 @@ from ._documents import CapabilityFacts, ViewerManifest
 from ._guard import CLIENT_COOKIE, RETRY_AFTER, TOKEN_COOKIE, Guard, Limits, matches
 from ._json import plain, text_of
 from ._library import SHOWN, THUMB, Library, jpeg_of, model_facts
+from ._of_lens import lens_facts
 from ._page import ASSETS, asset, page
 from ._requests import (
     AttentionRequest,
@@ -37,7 +38,7 @@ from ._requests import (
     SweepRequest,
     WordRequest,
 )
-from ._session import ClientItems, GoneError, Session, Sweep
+from ._session import ClientItems, GoneError, Session, Work
 from ._worker import BusyError, LateError, LeftError, ModelWorker
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ KEPT_IMAGES, IMAGE_MEMORY = 12, 1_000_000_000
 """Maximum number of uploaded images of one client, and bytes of all clients' images."""
 KEPT_DOCUMENTS = 64
 KEPT_PICTURES = 256
-MAX_SWEEPS, SWEEPS_OF_ONE = 64, 4
+MAX_JOBS, JOBS_OF_ONE = 64, 4
+"""Maximum number of sweeps and readings under way, and of one client."""
 _log = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ class App:
         )
         self.pictures: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self.clients = Clients()
-        self.sweeps: Counter[str] = Counter()
+        self.busy: Counter[str] = Counter()
         self.documents: OrderedDict[str, bytes] = OrderedDict()
         self.jobs: dict[str, asyncio.Event] = {}
         self._decoding = asyncio.Semaphore(2)
@@ -151,6 +153,7 @@ class App:
             capabilities=[*methods, *more],
             studies=() if kept is None else kept.studies,
             samples=() if kept is None else kept.samples,
+            lenses=lens_facts(self.session.kinds, vlm.adapter, option="--lenses FILE"),
             mean=self.session.mean_of,
         )
 
@@ -197,7 +200,7 @@ def make_app(
     _pages(api, state, token)
     _library_routes(api, state)
     _live_routes(api, state)
-    _sweeps(api, state)
+    _jobs(api, state)
     # Outermost, so that error responses pass it as well.
     return Guard(
         api,
@@ -345,10 +348,6 @@ def _live_routes(api: FastAPI, state: App) -> None:
     async def generate(request: Request, asked: GenerateRequest) -> Response:
         return await timed(request, lambda: session.generate(asked))
 
-    @api.post("/api/lens")
-    async def lens(request: Request, asked: LensRequest) -> Response:
-        return await timed(request, lambda: session.lens(asked))
-
     @api.post("/api/word")
     async def word(request: Request, asked: WordRequest) -> Response:
         return await timed(request, lambda: session.word(asked))
@@ -376,16 +375,25 @@ def _png(image: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
-def _sweeps(api: FastAPI, state: App) -> None:
+def _jobs(api: FastAPI, state: App) -> None:
+    session = state.session
+
     @api.post("/api/sweep")
     async def sweep(request: Request, asked: SweepRequest) -> Response:
-        full = state.sweeps[state.client(request)] >= SWEEPS_OF_ONE
-        if full or len(state.jobs) >= MAX_SWEEPS:
-            raise HTTPException(429, "too many sweeps at once: wait for one, or cancel it")
-        work = await state.run(request, lambda: state.session.sweep(asked))
-        return StreamingResponse(
-            _stream(state, state.client(request), work), media_type="application/x-ndjson"
-        )
+        return await started(request, lambda: session.sweep(asked))
+
+    @api.post("/api/lens")
+    async def lens(request: Request, asked: LensRequest) -> Response:
+        return await started(request, lambda: session.lens(asked))
+
+    async def started(request: Request, prepare: Callable[[], Work]) -> Response:
+        client = state.client(request)
+        if state.busy[client] >= JOBS_OF_ONE or len(state.jobs) >= MAX_JOBS:
+            raise HTTPException(
+                429, "too many sweeps and lenses at once: wait for one, or cancel it"
+            )
+        work = await state.run(request, prepare)
+        return StreamingResponse(_stream(state, client, work), media_type="application/x-ndjson")
 
     @api.delete("/api/jobs/{name}")
     async def cancel(name: str) -> Response:
@@ -396,11 +404,11 @@ def _sweeps(api: FastAPI, state: App) -> None:
         return _json({"cancelled": name, "ms": 0})
 
 
-async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
+async def _stream(state: App, client: str, work: Work) -> AsyncIterator[bytes]:
     """Yields a line as each piece is done; ends when the client leaves."""
     name, cancelled = secrets.token_hex(8), asyncio.Event()
     state.jobs[name] = cancelled
-    state.sweeps[client] += 1
+    state.busy[client] += 1
     try:
         yield _line({"job": name})
         while work.done < work.total:
@@ -414,9 +422,9 @@ async def _stream(state: App, client: str, work: Sweep) -> AsyncIterator[bytes]:
         yield _line({"error": _status_of(error)[1]})
     finally:
         state.jobs.pop(name, None)
-        state.sweeps[client] -= 1
-        if not state.sweeps[client]:
-            del state.sweeps[client]
+        state.busy[client] -= 1
+        if not state.busy[client]:
+            del state.busy[client]
 
 
 def _line(document: dict[str, Any]) -> bytes:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -32,7 +32,6 @@ from ._documents import (
     Candidate,
     EffectDocument,
     Has,
-    LensDocument,
     SampleDocument,
     SweepDocument,
     WindowFacts,
@@ -40,17 +39,16 @@ from ._documents import (
     WordDocument,
 )
 from ._edits import interventions, lines, target_of
+from ._of_lens import KEPT_WORDS, Reading, by_name, named_kinds, reading_of
 from ._of_run import (
     attention_of,
     image_facts,
-    lens_document,
-    lens_positions,
     notes_on,
     prompt_facts,
     visual_of,
-    word_document,
 )
 from ._requests import (
+    MAX_TOP_K,
     AblateEdit,
     AttentionRequest,
     Edit,
@@ -66,12 +64,13 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM, Run
     from ..engine.fill import Mean
-    from ..lens import Lens
+    from ..lens import Kind
 
 N_CANDIDATES = 10
 KEPT_RUNS = 16
 """Maximum number of runs of one client."""
-KEPT_WORDS = 64
+KEPT_LENSES = 3
+"""Maximum number of kinds of lens that one run keeps."""
 MEAN_IMAGES = 32
 Item = TypeVar("Item")
 
@@ -143,16 +142,26 @@ class Live:
 
     run: Run
     ask: RunRequest
-    words: int = 0
-    _lens: Lens | None = field(default=None)
+    readings: OrderedDict[str, Reading] = field(default_factory=OrderedDict)
+    """By kind of lens, the one asked for last at the end."""
 
-    def lens(self) -> Lens:
-        """Returns a lens at all positions, for words' probabilities and ranks."""
-        if self._lens is None or self.words >= KEPT_WORDS:
-            self._lens = self.run.lens(top_k=1, positions=lens_positions(self.run.sequence))
-            self.words = 0
-        self.words += 1
-        return self._lens
+    def reading(self, name: str, kinds: Mapping[str, Kind], top_k: int = 1) -> Reading:
+        """Returns the reading of a kind of lens, which may be unfinished.
+
+        Raises:
+            InputError: there is no such kind.
+        """
+        known = self.readings.get(name)
+        if known is None or known.top_k < top_k:
+            if name not in kinds:
+                names = ", ".join(dict.fromkeys([*kinds, *self.readings]))
+                raise InputError(f"expected a kind of lens ({names}), got {name!r}")
+            self.readings[name] = reading_of(self.run, kinds[name], top_k)
+        self.readings.move_to_end(name)
+        old = [other for other in self.readings if other in kinds]
+        for other in old[: max(0, len(old) - KEPT_LENSES)]:
+            del self.readings[other]
+        return self.readings[name]
 
 
 class Session:
@@ -162,10 +171,19 @@ class Session:
         vlm: the model.
         data: the mean visual token is taken over the first `MEAN_IMAGES` of these samples, or
             over drawn scenes if it is None or cannot be reopened by name.
+        lenses: fitted lenses that are offered besides those that need nothing but the model.
+
+    Raises:
+        InputError: a lens was fitted to another model.
     """
 
-    def __init__(self, vlm: VLM, data: Sequence[Sample] | None = None) -> None:
+    def __init__(
+        self, vlm: VLM, data: Sequence[Sample] | None = None, lenses: Sequence[Kind] = ()
+    ) -> None:
         self.vlm = vlm
+        for lens in lenses:
+            lens.layers(vlm.adapter)
+        self.kinds = by_name([*named_kinds(), *lenses])
         self.runs: ClientItems[Live] = ClientItems(
             KEPT_RUNS, "run", budget(None, vlm.device), _bytes_of
         )
@@ -206,13 +224,12 @@ class Session:
         path = effects.path[0] if ask.edits else "clean"
         return self._answer(live.run, effects.logits[0], path, start, text)
 
-    def lens(self, ask: LensRequest) -> LensDocument:
-        run = self.runs[ask.run].run
-        top_k = min(ask.top_k, self.vlm.vocab_size)
-        return lens_document(run.lens(top_k=top_k, positions=lens_positions(run.sequence)))
+    def lens(self, ask: LensRequest) -> Reading:
+        """Returns the reading of a lens, computed step by step."""
+        return self.runs[ask.run].reading(ask.kind, self.kinds, ask.top_k)
 
     def word(self, ask: WordRequest) -> WordDocument:
-        return word_document(self.runs[ask.run].lens(), ask.word)
+        return self.runs[ask.run].reading(ask.kind, self.kinds).finish().word(ask.word)
 
     def attention(self, ask: AttentionRequest) -> AttentionDocument:
         return attention_of(self.runs[ask.run].run, ask.query)
@@ -276,6 +293,20 @@ class Session:
         ms = (time.perf_counter() - start) * 1000
         chosen = candidates[0]
         return AnswerDocument(chosen.word if text is None else text, candidates, chosen, ms, path)
+
+
+class Work(Protocol):
+    """A computation in steps, which other clients' requests may come between."""
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def done(self) -> int: ...
+
+    def step(self) -> None: ...
+
+    def document(self) -> object: ...
 
 
 class Sweep:
@@ -348,8 +379,11 @@ def _bytes_of(live: Live) -> int:
     results, and the image as given and as the model takes it.
     """
     run = live.run
-    # Per layer and position: four vectors; a lens's best word, and 64-bit ranks of its words.
-    place = 4 * run.adapter.d_model * run.embeddings.element_size() + 8 * (KEPT_WORDS + 3)
+    width = run.adapter.d_model
+    # Per layer and position: three vectors; for each lens a float32 one, its best words, and 64-bit
+    # ranks of others.
+    lens = 4 * width + 12 * MAX_TOP_K + 8 * (KEPT_WORDS + 1)
+    place = 3 * width * run.embeddings.element_size() + KEPT_LENSES * lens
     pixels = sum(3 * image.width * image.height for image in run.prompt.images)
     inputs = sum(tensor.nbytes for image in run.inputs.pixels for tensor in image.values())
     return place * (run.adapter.n_layers + 1) * run.n + pixels + inputs

@@ -13,18 +13,17 @@ from PIL import Image
 from ..engine import Effects, Run
 from ..errors import InputError, MissingExtraError, RetinoscopeError
 from ..lens import Lens
-from ._documents import CapabilityFacts, SampleFacts, ViewerManifest
+from ._documents import CapabilityFacts, LensFacts, SampleFacts, ViewerManifest
 from ._json import plain
 from ._library import SHOWN, model_facts
-from ._of_run import attention_of, lens_document, lens_of
+from ._of_lens import Reading, lens_document, lens_facts, lens_of
+from ._of_run import attention_of
 from ._page import asset
 
 if TYPE_CHECKING:
     from anywidget import AnyWidget
 
-    from ._session import Session
-
-TOP_K = 5
+    from ._session import Session, Work
 
 
 def show(thing: object) -> AnyWidget:
@@ -39,7 +38,7 @@ def show(thing: object) -> AnyWidget:
     if isinstance(thing, Effects):
         return _widget(thing.run, "effects", _of_effects(thing))
     if isinstance(thing, Run):
-        return _widget(thing, "image", {"lens-0": lens_of(thing, TOP_K)})
+        return _widget(thing, "image", {"lens-0": lens_of(thing)})
     if isinstance(thing, Lens):
         run = thing.of
         if not isinstance(run, Run):
@@ -47,13 +46,15 @@ def show(thing: object) -> AnyWidget:
                 "expected a lens whose run still exists, got one without: keep the run in a "
                 "variable"
             )
-        return _widget(run, "lens", {"lens-0": lens_document(thing)})
+        return _widget(run, "lens", {"lens-0": lens_document(thing)}, thing)
     raise InputError(
         f"expected a run, its lens or its effects to show, got a {type(thing).__name__}"
     )
 
 
-def documents_of(run: Run, more: Mapping[str, object], session: Session, name: str) -> dict:
+def documents_of(
+    run: Run, more: Mapping[str, object], session: Session, name: str, given: Lens | None
+) -> dict:
     """Returns all documents that the page reads at the start, by key."""
     from ._session import live_sample
 
@@ -66,12 +67,21 @@ def documents_of(run: Run, more: Mapping[str, object], session: Session, name: s
         capabilities=[CapabilityFacts(m.name, m.supported, m.why) for m in capabilities],
         studies=(),
         samples=[SampleFacts(0, name, run.prompt.text, None, (), {})],
+        lenses=_lenses(run, session, given),
         mean=session.mean_of,
     )
     documents: dict[str, object] = {"manifest": manifest, "sample-0": replace(sample, index=0)}
     if run.vlm.capabilities.supports("attention"):
         documents["attention-0"] = attention_of(run)
     return {key: plain(document) for key, document in (documents | dict(more)).items()}
+
+
+def _lenses(run: Run, session: Session, given: Lens | None) -> list[LensFacts]:
+    """Returns the kinds of lens; the page begins with the first, whose document is `lens-0`."""
+    facts = lens_facts(session.kinds, run.adapter)
+    if given is None:
+        return facts
+    return [LensFacts(given.kind, True), *(one for one in facts if one.name != given.kind)]
 
 
 def _of_effects(effects: Effects) -> dict[str, object]:
@@ -91,7 +101,9 @@ def _data_url(run: Run) -> str:
     return "data:image/png;base64," + b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
+def _widget(
+    run: Run, view: str, more: Mapping[str, object], given: Lens | None = None
+) -> AnyWidget:
     try:
         import anywidget
         import traitlets
@@ -116,8 +128,12 @@ def _widget(run: Run, view: str, more: Mapping[str, object]) -> AnyWidget:
     asked = RunRequest.model_construct(
         image="widget", question=prompt.text, prefill=prompt.prefill, raw=False
     )
-    name = session.runs.add(Live(run, asked))
-    widget = Microscope(documents=documents_of(run, more, session, name), view=view, run=name)
+    live = Live(run, asked)
+    if given is not None:
+        live.readings[given.kind] = Reading([lambda: given], given.ids.shape[-1])
+    name = session.runs.add(live)
+    documents = documents_of(run, more, session, name, given)
+    widget = Microscope(documents=documents, view=view, run=name)
     calls = calls_of(session)
 
     def answer(widget: Any, content: object, buffers: object) -> None:
@@ -138,14 +154,16 @@ def calls_of(session: Session) -> dict[str, Callable[[object], object]]:
         WordRequest,
     )
 
-    def sweep(body: object) -> object:
-        work = session.sweep(SweepRequest.model_validate(body))
+    def finished(work: Work) -> object:
         while work.done < work.total:
             work.step()
-        return {"result": work.document()}
+        return work.document()
+
+    def sweep(body: object) -> object:
+        return {"result": finished(session.sweep(SweepRequest.model_validate(body)))}
 
     return {
-        "/api/lens": lambda body: session.lens(LensRequest.model_validate(body)),
+        "/api/lens": lambda body: finished(session.lens(LensRequest.model_validate(body))),
         "/api/word": lambda body: session.word(WordRequest.model_validate(body)),
         "/api/attention": lambda body: session.attention(AttentionRequest.model_validate(body)),
         "/api/effect": lambda body: session.effect(EffectRequest.model_validate(body)),
