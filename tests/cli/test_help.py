@@ -14,7 +14,17 @@ from retinoscope.pocket import MODELS
 from retinoscope.studies.registry import STUDIES as COMMANDS_OF_STUDIES
 
 STUDIES = ("ablate", "lens", "knockout", "flow", "word-attention", "reprompt", "saliency")
-COMMANDS = ("demo", *STUDIES, "report", "models", "doctor", "known-answers", "collect", "train")
+COMMANDS = (
+    "demo",
+    *STUDIES,
+    "report",
+    "models",
+    "doctor",
+    "known-answers",
+    "collect",
+    "train",
+    "fit-lens",
+)
 
 
 def test_help_names_every_command_and_the_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +34,12 @@ def test_help_names_every_command_and_the_words(capsys: pytest.CaptureFixture[st
         assert word in text
 
 
-@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "train"] + ["train pocket"])
+@pytest.mark.parametrize(
+    "command",
+    [c for c in COMMANDS if c not in ("train", "fit-lens")]
+    + ["train pocket"]
+    + [f"fit-lens {kind}" for kind in ("jacobian", "tuned", "contextual", "merge", "show")],
+)
 def test_every_command_shows_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command.split(), "--help"]) == 0
     text = capsys.readouterr().out
@@ -50,7 +65,7 @@ PARTLY = {*filter(None, COMMANDS_OF_STUDIES.values()), "reproduce", "curate"}
 """Commands that go on where an image fails, and say so by their exit code."""
 
 
-@pytest.mark.parametrize("command", sorted({*COMMANDS, *PARTLY} - {"train"}))
+@pytest.mark.parametrize("command", sorted({*COMMANDS, *PARTLY} - {"train", "fit-lens"}))
 def test_exit_code_3_stands_in_the_help_of_commands_that_use_it(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,6 +16,7 @@ from ._curate import curate
 from ._demo import demo
 from ._doctor import doctor
 from ._fetch import fetch
+from ._fit_lens import fit_lens
 from ._models import models
 from ._report import report
 from ._reproduce import reproduce
@@ -81,5 +82,6 @@ app.command(known_answers, group=_more)
 for _study, _name in FORMER_COMMANDS.items():
     app.command(study_command(_study), name=_name, show=False, help_epilogue=_PARTLY)
 app.command(known_answers, name="check", show=False)
-train.group = (_more,)
-app.command(train)
+for _several in (fit_lens, train):
+    _several.group = (_more,)
+    app.command(_several)

@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..models import Adapter
 from ._card import Card
 from ._context_files import CARD as CONTEXTS
+from ._context_files import ContextCard
 from ._contextual import Contextual
 from ._jacobian import Jacobian
 from ._linear import CARD, LinearLens
@@ -39,21 +40,20 @@ def load(path: str | os.PathLike[str], model: Any = None) -> LinearLens | Contex
         InputError: no such lens, a damaged one, one that would run code, or one of another model.
     """
     file = as_path(path)
-    if (file / CONTEXTS).is_file():
-        lens = Contextual.open(file)
-    elif file.is_dir():
-        lens = Tuned(*read_tuned(file))
-    elif not file.is_file():
-        raise InputError(f"expected a lens, got {file}, which is not there")
-    elif file.suffix == ".safetensors":
-        lens = _read(file)
-    else:
-        lens = Jacobian(*read_jacobian(file))
+    lens = Contextual.open(file) if (file / CONTEXTS).is_file() else _linear(file)
     if model is not None:
         adapter: Adapter = getattr(model, "adapter", model)
         adapter.state()
         lens.check(adapter)
     return lens
+
+
+def _linear(file: Path) -> LinearLens:
+    if file.is_dir():
+        return Tuned(*read_tuned(file))
+    if not file.is_file():
+        raise InputError(f"expected a lens, got {file}, which is not there")
+    return _read(file) if file.suffix == ".safetensors" else Jacobian(*read_jacobian(file))
 
 
 def read_card(path: str | os.PathLike[str]) -> Card:
@@ -63,13 +63,12 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         InputError: as `load`.
     """
     file = as_path(path)
+    if (file / CONTEXTS).is_file():
+        return ContextCard.read(file).card
     if file.suffix == ".safetensors" and file.is_file():
         with _opened(file) as opened:
             return _card_in(file, opened.metadata())
-    lens = load(file)
-    if isinstance(lens, Contextual):
-        raise InputError(f"{file}: expected a Jacobian or a tuned lens, got an index of contexts")
-    return lens.card
+    return _linear(file).card
 
 
 def _opened(file: Path) -> Any:

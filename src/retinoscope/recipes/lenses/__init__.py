@@ -6,6 +6,7 @@ run.lens(kind=lens)
 
 from ._contexts import CAP, build_contexts, captions, published_layers
 from ._corpus import corpus
+from ._described import described
 from ._fit import KINDS, FittedKind, Settings, fit, merge
 from ._merge import merge_contexts
 from ._prompts import NEW_TOKENS, QUESTION
@@ -20,6 +21,7 @@ __all__ = [
     "build_contexts",
     "captions",
     "corpus",
+    "described",
     "fit",
     "merge",
     "merge_contexts",
