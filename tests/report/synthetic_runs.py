@@ -75,7 +75,11 @@ def ablation_rows(sample: str, rng: np.random.Generator, effect: bool = True) ->
 
 
 def lens_rows(
-    sample: str, rng: np.random.Generator, peak: float, half: float | None = None
+    sample: str,
+    rng: np.random.Generator,
+    peak: float,
+    half: float | None = None,
+    lens: str = "logit",
 ) -> Rows:
     """`half` is the peak of tokens that are covered at least half; the same by default."""
     places = [("object", 0.0), ("object", 0.5), ("background", None)]
@@ -96,6 +100,8 @@ def lens_rows(
                         "item": 0,
                         "object": "car",
                         "color": "red",
+                        "lens": lens,
+                        "other_lens": None,
                         "layer": layer,
                         "group": group,
                         "cover": cover,
@@ -198,7 +204,8 @@ def _example(study: str, name: str) -> dict[str, object]:
             ]
             for layer in (0, 2, 4, 6, 8)
         }
-        return shared | {"sets": {name: _disc(3, 3, 1), "fish": _disc(8, 9, 1)}, "words": words}
+        sets = {name: _disc(3, 3, 1), "fish": _disc(8, 9, 1)}
+        return shared | {"sets": sets, "words": {"logit": words}}
     return shared | {
         "task": "generative",
         "object": name,

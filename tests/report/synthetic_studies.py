@@ -107,6 +107,7 @@ def group_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
             | {"weights": "trained", "method": method, "layer": "vision.6", "part": "vision"}
             | {"layer_number": 6, "best": 2 * best, "matched": 2 * best, "n": 2}
             | {"n_undefined": 0, "n_groups": 4, "seen": 1.0}
+            | dict.fromkeys(("background", "candidates", "is_control"))
         )
     return rows
 

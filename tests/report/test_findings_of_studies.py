@@ -123,6 +123,46 @@ def test_the_lens_says_which_tokens_carry_its_figure(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "tables" / f"{table.name}.csv").exists()
 
 
+def _lenses(**shares: float) -> Any:
+    """Rows of several kinds of lens, by the peak of each."""
+    return lambda sample, rng: [
+        row for kind, peak in shares.items() for row in lens_rows(sample, rng, peak, lens=kind)
+    ]
+
+
+def test_several_lenses_are_judged_against_the_logit_lens(tmp_path: Path) -> None:
+    write_run(tmp_path, "lens", "m", _lenses(logit=0.05, embedding=0.8, jacobian=0.05))
+    report = compose(tmp_path)
+    (finding,) = report.findings
+    assert finding.title == (
+        "Tokens say more than the logit lens reads by the embedding lens, not shown by the "
+        "Jacobian lens"
+    )
+    assert re.fullmatch(r"\d+% by the embedding lens", finding.figure)
+    text = " ".join(report.sections[0].sentences)
+    assert "in m, at least half covered, lie on its name (embedding lens" in text
+    assert "but do not measurably cause it (Jacobian lens" in text
+    table = next(t for t in report.sections[0].tables if t.name.endswith("kinds"))
+    assert [row[0] for row in table.rows] == ["logit lens", "embedding lens", "Jacobian lens"]
+
+
+def test_models_differ_in_what_their_tokens_lie_on_and_cause(tmp_path: Path) -> None:
+    for model, shares in {
+        "pocket": {"embedding": 0.8, "jacobian": 0.7},
+        "pocket-none": {"embedding": 0.0, "jacobian": 0.7},
+        "pocket-sentences": {"embedding": 0.0, "jacobian": 0.0},
+    }.items():
+        write_run(tmp_path / model, "lens", model, _lenses(logit=0.05, **shares))
+    text = " ".join(compose(tmp_path).sections[0].sentences)
+    assert re.search(r"in pocket, [^.]*, lie on its name [^.]* and cause it", text)
+    none = re.search(r"in pocket-none, [^.]*, do not measurably lie on[^.]* but cause it", text)
+    assert none is not None
+    neither = (
+        r"in pocket-sentences, [^.]* do not measurably lie on[^.]* and do not measurably cause"
+    )
+    assert re.search(neither, text)
+
+
 def test_numbers_of_the_paper_name_their_tasks(tmp_path: Path) -> None:
     def two(sample: str, rng: Any) -> list[dict[str, object]]:
         rows = MAKERS["ablation"](True)(sample, rng)

@@ -83,7 +83,7 @@ def test_a_layer_that_no_model_has_takes_no_memory(layer: int, run: Path) -> Non
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200 * 1024
 
 
-@pytest.mark.parametrize("column", ["sample", "error"])
+@pytest.mark.parametrize("column", ["sample", "error", "lens"])
 def test_a_missing_column_is_named(column: str, run: Path) -> None:
     file = run / "results.parquet"
     pq.write_table(pq.read_table(file).drop_columns([column]), file)

@@ -176,13 +176,13 @@ class Seeing:
             return set(edit.source.positions) if whole and to_last else set()
         return set(getattr(edit, fields(edit)[0].name).positions)
 
-    def lens(self, top_k: int, positions: TokenSet) -> SimpleNamespace:
+    def lens(self, top_k: int, positions: TokenSet, kind: object) -> SimpleNamespace:
         """From layer 5 on, an object's tokens say its name; all else says "nothing"."""
         ids = torch.full((LAYERS + 1, len(positions), top_k), WORDS.index("nothing"))
         for obj in self.sample.objects:
             for p in self.covering(obj.mask).positions:
                 ids[5:, p - FIRST] = WORDS.index(obj.name)
-        return SimpleNamespace(ids=ids)
+        return SimpleNamespace(layers=tuple(range(LAYERS + 1)), ids=ids)
 
 
 class Effects:

@@ -11,7 +11,7 @@ from tests.studies.tabled import one, tabled
 
 def rows(sample, group, cover, hits, n_tokens=4, weights="trained"):
     base = {"sample": sample, "error": None, "item": 0, "group": group, "cover": cover}
-    base |= {"weights": weights, "n_tokens": n_tokens}
+    base |= {"lens": "logit", "weights": weights, "n_tokens": n_tokens}
     return [base | {"layer": k, "strict": n, "lenient": n} for k, n in enumerate(hits)]
 
 

@@ -45,8 +45,9 @@ def test_a_study_runs_and_is_the_same_after_an_interruption(name, tiny, samples,
     whole = make(name, tiny, samples).run(tmp_path / "whole")
     assert not whole.errors()
     assert whole.summary().num_rows
-    # Words are listed where `near` asks for them.
-    listed = {key: table for key, table in whole.extras().items() if key != "words"}
+    # Words are listed where `near` asks for them, agreement where there are several lenses.
+    asked_for = ("words", "agreement")
+    listed = {key: table for key, table in whole.extras().items() if key not in asked_for}
     assert all(table.num_rows for table in listed.values())
 
     def stop(done, total, what):
@@ -114,7 +115,7 @@ def test_the_lens_reads_every_layer_of_both_models(tiny, samples, tmp_path):
     assert {(r["weights"], r["layer"]) for r in rows} == {
         (weights, layer) for weights in ("trained", "untrained") for layer in range(5)
     }
-    assert {r["group"] for r in rows} == {"object", "background", "shuffled"}
+    assert {r["group"] for r in rows} == {"object", "inner", "border", "background", "shuffled"}
     for row in rows:
         assert 0 <= row["strict"] <= row["lenient"] <= row["n_tokens"]
 

@@ -121,3 +121,24 @@ def test_a_method_that_is_not_there_is_refused() -> None:
         check_planted("tea-leaves")
     with pytest.raises(InputError, match="images from 1 up"):
         check_planted("flow", 0)
+
+
+def test_lenses_tell_lying_on_words_from_causing_them() -> None:
+    found = _found("lens", 12).measured
+    kinds = ("logit lens", "embedding lens", "tuned lens", "Jacobian lens", "contextual lens")
+
+    def share(model: str, kind: str, group: str = "object") -> float:
+        name = f"{kind}: {group} tokens that name the object at their best layer"
+        return float(found[model][name] or 0.0)
+
+    for kind in ("logit lens", "tuned lens", "Jacobian lens", "patchscope"):
+        assert share("one-hot-patch", kind) == share("on-words", kind) == 1
+        assert share("idle-words", kind) < 0.2
+    for kind in ("embedding lens", "contextual lens"):
+        assert share("on-words", kind) == share("idle-words", kind) == 1
+        assert share("one-hot-patch", kind) < 0.2
+    for kind in (*kinds, "patchscope"):
+        # What every token holds, or none, shows no object.
+        for model in ("global-broadcast", "blind"):
+            assert share(model, kind) == pytest.approx(share(model, kind, "background"), abs=0.03)
+        assert share("on-words", kind, "background") < 0.2

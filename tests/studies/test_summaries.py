@@ -90,6 +90,7 @@ def lens_rows(sample, group, strict, n_tokens=4, weights="trained", item=0):
             "item": item,
             "object": "car",
             "layer": layer,
+            "lens": "logit",
             "group": group,
             "cover": None if group == "background" else 0.0,
             "weights": weights,

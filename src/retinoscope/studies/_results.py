@@ -188,11 +188,18 @@ def open_results(path: str | Path) -> Results:
         )
     from ._unknown_words import UNKNOWN
 
-    known = {*columns_of(results.study), UNKNOWN, *ROW_KEYS}
-    if strange := [name for name in results.scan.schema.names if name not in known]:
+    columns, names = columns_of(results.study), results.scan.schema.names
+    known = {*columns, UNKNOWN, *ROW_KEYS}
+    main, _ = summaries_of(results.study)
+    strange = [f"one called {name!r}" for name in names if name not in known]
+    # Rows whose condition is unknown would be pooled.
+    strange += [
+        f"none called {name!r}" for name in main.conditions if name in {*columns} - {*names}
+    ]
+    if strange and results.scan.num_rows:
         raise InputError(
-            f"{results.scan.file}: expected the columns of this version, got one called "
-            f"{strange[0]!r}: give the study's command again with another --out"
+            f"{results.scan.file}: expected the columns of this version, got {strange[0]}: give "
+            "the study's command again with another --out"
         )
-    check_kinds(results.scan.schema, results.scan.file, columns_of(results.study))
+    check_kinds(results.scan.schema, results.scan.file, columns)
     return results

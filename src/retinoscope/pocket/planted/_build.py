@@ -47,7 +47,7 @@ def build(
     for parameter in model.parameters():
         parameter.zero_()
     vision.plant_vision(model, planted)
-    bias = vision.plant_projector(model, planted, decoder.EVIDENCE, decoder.PLACES)
+    bias = vision.plant_projector(model, planted, decoder.EVIDENCE, decoder.WORD, decoder.PLACES)
     decoder.plant_image_bias(bias)
     decoder.plant_decoder(model, planted, tokenizer)
     model.generation_config.eos_token_id = tokenizer.eos_token_id

@@ -31,7 +31,7 @@ EVIDENCE = range(8, 16)
 _GATHERED = range(16, 24)
 _READ = range(24, 32)
 _NAMED = range(32, 40)
-_WORD = range(40, 48)
+WORD = range(40, 48)
 PLACES = range(48, 48 + 2 * SQUARE_GRID)
 
 GATHER, SPEAK = 1, 2
@@ -98,7 +98,7 @@ def _embed(weight: Any, planted: Planted, tokenizer: Any) -> None:
         weight[token, _ROLES[role]] = 1.0
         weight[token, _NOISE_IN] = token / len(weight)
     for label, token in enumerate(labels):
-        weight[token, _WORD[label]] = 1.0
+        weight[token, WORD[label]] = 1.0
         weight[token, _NAMED[0] : _NAMED[label] + 1] = 1.0
     if planted.blind:
         for label in (list(SQUARE_COLORS).index(name) for name in _PRIOR):
@@ -136,7 +136,7 @@ def _look(attention: Any, head: int) -> None:
     for label, color in enumerate(SQUARE_COLORS.values()):
         for place, channel in zip(_MATCH, color, strict=True):
             corner = channel / 127.5 - 1.0
-            attention.q_proj.weight[start + place, _WORD[label]] = _SHARP * corner
+            attention.q_proj.weight[start + place, WORD[label]] = _SHARP * corner
             attention.k_proj.weight[start + place, EVIDENCE[label]] = corner
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ...errors import InputError
 
-Encoder = Literal["one-hot", "broadcast", "constant", "position"]
+Encoder = Literal["one-hot", "broadcast", "constant", "position", "on-words", "idle-words"]
 Route = Literal["query", "direct", "either"]
 
 PREFIX = "planted:"
@@ -19,7 +19,8 @@ class Planted:
 
     Attributes:
         encoder: what a visual token holds: its own patch's label; the labels of the whole image;
-            nothing (all tokens are equal); or only its place in the grid.
+            nothing (all tokens are equal); only its place in the grid; its label, and beside it
+            most of the embedding of the label's word; or most of that embedding alone.
         route: how labels reach the words: the question's tokens read the image and later tokens
             read the question's; later tokens read the image themselves; or both, so that either
             path suffices.
@@ -34,7 +35,7 @@ class Planted:
 
     @property
     def blind(self) -> bool:
-        return self.encoder in ("constant", "position")
+        return self.encoder in ("constant", "position", "idle-words")
 
 
 PLANTED: dict[str, Planted] = {
@@ -77,6 +78,18 @@ PLANTED: dict[str, Planted] = {
             "each visual token holds its place in the grid and nothing that it shows",
         ),
         Planted("blind", "constant", "direct", "all visual tokens are the same"),
+        Planted(
+            "on-words",
+            "on-words",
+            "direct",
+            "each visual token causes its own patch's word, and lies near that word's embedding",
+        ),
+        Planted(
+            "idle-words",
+            "idle-words",
+            "direct",
+            "each visual token lies near its own patch's word, which nothing reads",
+        ),
     )
 }
 

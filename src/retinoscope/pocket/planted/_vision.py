@@ -27,6 +27,8 @@ _ALL = range(12, 12 + N_LABELS)
 _PLACE = range(20, 20 + 2 * SQUARE_GRID)
 _LARGE = 256.0
 _STEEP = 50.0
+_ON_WORD = 6.0
+"""Outweighs in what else the embedding of a word differs from a visual token."""
 _N_TOKENS = SQUARE_GRID**2 + 1
 _FIRST_PLACE = N_LABELS
 """Unit of the projector that reads the first place dimension; labels come before."""
@@ -53,20 +55,26 @@ def plant_vision(model: Any, planted: Planted) -> None:
         _average(tower.encoder.layers[1].self_attn)
 
 
-def plant_projector(model: Any, planted: Planted, evidence: range, places: range) -> Tensor:
+def plant_projector(
+    model: Any, planted: Planted, evidence: range, words: range, places: range
+) -> Tensor:
     """Sets the projector's weights, which must be zero before; returns its last bias, to be set.
 
     Args:
-        evidence, places: dimensions of the decoder's residual stream for labels and places.
+        evidence, words, places: dimensions of the decoder's residual stream for labels, for the
+            words that name them, and for places.
     """
     projector = model.model.multi_modal_projector
     first, second = projector.linear_1.weight, projector.linear_2.weight
     # For large inputs GELU is the identity within float32, and 0 for 0.
     steep = 1000.0
-    source = {"one-hot": _OWN, "broadcast": _ALL}.get(planted.encoder, ())
-    for unit, (read, write) in enumerate(zip(source, evidence, strict=False)):
+    source = {"broadcast": _ALL, "constant": (), "position": ()}.get(planted.encoder, _OWN)
+    for unit, (read, write, word) in enumerate(zip(source, evidence, words, strict=False)):
         first[unit, read] = steep
-        second[write, unit] = 1.0 / steep
+        if planted.encoder != "idle-words":
+            second[write, unit] = 1.0 / steep
+        if planted.encoder in ("on-words", "idle-words"):
+            second[word, unit] = _ON_WORD / steep
     if planted.encoder == "position":
         for unit, (read, write) in enumerate(zip(_PLACE, places, strict=True), _FIRST_PLACE):
             first[unit, read] = steep

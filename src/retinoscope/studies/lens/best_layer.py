@@ -24,11 +24,11 @@ def best_layers(rows: pl.DataFrame) -> Iterator[Record]:
     much.
 
     Args:
-        rows: rows of one group under one kind of weights.
+        rows: rows of one group by one kind of lens, under one kind of weights.
     """
     n_layers = number_of_layers(rows)
-    key = {name: rows[name][0] for name in ("weights", "group")}
-    known = _paper(**key)
+    key = {name: rows[name][0] for name in ("weights", "lens", "group")}
+    known = _paper(key)
     for (cover,), some in rows.partition_by("cover", maintain_order=True, as_dict=True).items():
         for measure in ("strict", "lenient"):
             shares = ObjectShares.of(some, measure, n_layers)
@@ -62,8 +62,8 @@ def _means(objects: ObjectShares) -> dict[str, tuple[Interval, Record]]:
     return means
 
 
-def _paper(weights: str, group: str) -> Record:
-    if (weights, group) != ("trained", "object"):
+def _paper(key: Record) -> Record:
+    if key != {"weights": "trained", "lens": "logit", "group": "object"}:
         return {}
     numbers = {name: find(NUMBERS, {"of": name}) for name in ("share", "layer")}
     return {f"paper_{name}": number and number.value for name, number in numbers.items()}

@@ -32,7 +32,7 @@ def common_words(rows: pl.DataFrame) -> Iterator[Record]:
                 objects[word][str(name)] += n
         for place, (word, n) in enumerate(counts.most_common(_LISTED), start=1):
             yield {
-                **{name: some[name][0] for name in ("weights", "group")},
+                **{name: some[name][0] for name in ("weights", "lens", "group")},
                 "cover": cover,
                 "layer": some["layer"][0],
                 "rank": place,

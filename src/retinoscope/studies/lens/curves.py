@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ...report.blocks import Interval, Record
 from ...report.rows import band, interval, pick, values
 from ..runs import StudyRun
+from .options import KINDS, MEASURES
 
 OWN = ("object", "trained")
 CONTROLS = (
@@ -18,6 +19,8 @@ CONTROLS = (
     ("object", "untrained language", "an untrained language model"),
 )
 """Group, weights and name of the curves compared with that of an object's tokens."""
+PARTS = (("inner", "inner tokens"), ("border", "border tokens"))
+"""The two groups into which an object's tokens are divided."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +48,19 @@ Curves = dict[tuple[str, str], Curve]
 
 
 def curve_of(
-    rows: Sequence[Record], group: str, weights: str, cover: float | None, metric: str = "strict"
+    rows: Sequence[Record],
+    group: str,
+    weights: str,
+    cover: float | None,
+    metric: str = "strict",
+    lens: str = "logit",
 ) -> Curve | None:
     """Returns one curve of a lens summary; None if the study did not measure it."""
     # Background tokens are the same at every cover.
     cover = None if group == "background" else cover
     points = [
         (int(layer), x, wide)
-        for row in pick(rows, group=group, weights=weights, cover=cover, measure=metric)
+        for row in pick(rows, lens=lens, group=group, weights=weights, cover=cover, measure=metric)
         if isinstance(layer := row.get("layer"), int)
         and (x := interval(row, "share", "n_images"))
         and (wide := band(row, "share"))
@@ -68,10 +76,25 @@ def covers_of(run: StudyRun) -> list[float | None]:
     return [*known] if known else [None]
 
 
-def curves_of(run: StudyRun, cover: float | None) -> Curves:
+def curves_of(run: StudyRun, cover: float | None, lens: str = "logit") -> Curves:
     """Returns a run's curves at one cover."""
     keys = (OWN, *((group, weights) for group, weights, _ in CONTROLS))
-    return {key: curve for key in keys if (curve := curve_of(run.summary, *key, cover))}
+    return {key: curve for key in keys if (curve := curve_of(run.summary, *key, cover, lens=lens))}
+
+
+def readings_of(run: StudyRun, cover: float | None, lens: str) -> dict[str, Curve]:
+    """Returns the curves of an object's tokens under every rule of counting."""
+    return {
+        measure: curve
+        for measure in MEASURES
+        if (curve := curve_of(run.summary, *OWN, cover, measure, lens))
+    }
+
+
+def kinds_of(run: StudyRun) -> list[str]:
+    """Returns the kinds of lens of a run, in the order of `KINDS`."""
+    known = set(values(run.summary, "lens"))
+    return [kind for kind in KINDS if kind in known]
 
 
 def cover_name(cover: float | None) -> str:

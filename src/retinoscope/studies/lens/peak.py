@@ -12,65 +12,80 @@ from ...stats import cluster_share, half_of, paired_difference
 from ...store import Scalar
 from .._best import interval_columns, number, test_columns
 from ..summary import Record
-from .curves import CONTROLS, OWN
+from .curves import CONTROLS, OWN, PARTS
+from .options import KINDS
 from .shares import ObjectShares, number_of_layers
 
 MEASURE = "strict"
-_Key = tuple[str, str, float | None]
+_Key = tuple[str, str, str, float | None]
+"""Kind of lens, group, weights and cover."""
+_CONTROL = ("control_lens", "control_group", "control_weights", "control_cover")
 _ByObject = Mapping[tuple[str, int], float]
 
 
 def peaks(rows: pl.DataFrame) -> Iterator[Record]:
-    """Yields the share of an object's tokens that name it, one record per cover and control.
+    """Yields the share of an object's tokens that name it, a record per lens, cover and control.
 
     A peak is biased upwards on the images on which it was chosen. So an image counts at the layer
     that was best on the *other* half of the images; `layers` lists the layers. `share` and
     `control_share` are means over the same objects, `difference` is their difference, with the p
-    value of a sign-flip test over images. The last records compare one cover with another
-    (`control_cover`) in place of a control.
+    value of a sign-flip test over images. Some records of a lens have something else in place of a
+    control: its inner or border tokens (`control_group`), the tokens at another cover
+    (`control_cover`), or another kind of lens (`control_lens`).
     """
     shares = _shares(rows)
-    covers = sorted(cover for *key, cover in shares if (*key,) == OWN and cover is not None)
-    at_best = {cover: _at_best(shares[*OWN, cover], shares[*OWN, cover]) for cover in covers}
-    for cover in covers:
-        measured = shares[*OWN, cover]
+    own = [key for key in shares if key[1:3] == OWN]
+    own.sort(key=lambda key: (KINDS.index(key[0]), key[3] or 0))
+    at_best = {key: _at_best(shares[key], shares[key]) for key in own}
+    for key in own:
+        lens, *_, cover = key
+        measured = shares[key]
         others: dict[_Key, _ByObject] = {}
-        for group, weights, _ in CONTROLS:
-            key = (group, weights, None if group == "background" else cover)
-            if key in shares:
-                others[key] = _at_best(shares[key], measured)
-        others |= {(*OWN, less): at_best[less] for less in covers if less < cover}
+        beside = [(group, weights) for group, weights, _ in CONTROLS]
+        for group, weights in (*beside, *((group, "trained") for group, _ in PARTS)):
+            control = (lens, group, weights, None if group == "background" else cover)
+            if control in shares:
+                others[control] = _at_best(shares[control], measured)
+        others |= {
+            other: at_best[other]
+            for other in own
+            if (other[0] == lens and (other[3] or 0) < (cover or 0))
+            or (other[3] == cover and KINDS.index(other[0]) < KINDS.index(lens))
+        }
         # A control may have been measured only on other images.
         others = {
-            key: found for key, found in others.items() if found.keys() & at_best[cover].keys()
+            other: found for other, found in others.items() if found.keys() & at_best[key].keys()
         }
         layers = sorted(set(_chosen_layers(measured).values()))
-        for key, control in others.items() or [(None, {})]:
+        for other, control in others.items() or [(None, {})]:
             yield {
+                "lens": lens,
                 "cover": cover,
                 "layers": ", ".join(map(str, layers)),
                 "last_layer": measured.shares.shape[1] - 1,
-                **_compared(at_best[cover], key, control),
+                **_compared(at_best[key], other, control),
             }
 
 
 def peak_objects(rows: pl.DataFrame) -> Iterator[Record]:
     """Yields each object's share at the layer that other images chose, at each cover."""
-    for (*_, cover), shares in _shares(rows).items():
+    for (lens, *_, cover), shares in _shares(rows).items():
         for (sample, item), share in _at_best(shares, shares).items():
-            yield {"sample": sample, "item": item, "cover": cover, "share": share}
+            yield {"lens": lens, "sample": sample, "item": item, "cover": cover, "share": share}
 
 
 def lens_difference(
     records: Sequence[Mapping[str, Scalar]],
     others: Sequence[Mapping[str, Scalar]],
     cover: float | None,
+    lens: str = "logit",
 ) -> PairedTest | None:
     """Tests the share in one model minus that in another, over the same objects of the same data.
 
     Args:
         records, others: records of two runs' "objects" tables.
         cover: the cover.
+        lens: the kind of lens.
 
     Returns:
         The test; None if they have no object in common.
@@ -79,7 +94,7 @@ def lens_difference(
         {
             (str(row["sample"]), row["item"]): float(row["share"] or 0)
             for row in rows
-            if row["cover"] == cover
+            if row["cover"] == cover and row["lens"] == lens
         }
         for rows in (records, others)
     )
@@ -94,7 +109,9 @@ def lens_difference(
 
 def _shares(rows: pl.DataFrame) -> dict[_Key, ObjectShares]:
     n_layers = number_of_layers(rows)
-    parts = rows.partition_by("group", "weights", "cover", maintain_order=True, as_dict=True)
+    parts = rows.partition_by(
+        "lens", "group", "weights", "cover", maintain_order=True, as_dict=True
+    )
     return {key: ObjectShares.of(some, MEASURE, n_layers) for key, some in parts.items()}  # type: ignore[misc]
 
 
@@ -136,7 +153,7 @@ def _compared(measured: _ByObject, key: _Key | None, control: _ByObject) -> Reco
     controls = [control[obj] for obj in objects]
     return {
         **record,
-        **dict(zip(("control_group", "control_weights", "control_cover"), key, strict=True)),
+        **dict(zip(_CONTROL, key, strict=True)),
         **interval_columns("control_share", cluster_share(controls, groups=images)),
         **test_columns("difference", paired_difference(values, controls, images)),
     }

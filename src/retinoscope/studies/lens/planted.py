@@ -1,4 +1,4 @@
-"""The logit lens on the planted models."""
+"""The kinds of lens on the planted models."""
 
 from __future__ import annotations
 
@@ -7,25 +7,40 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...data import squares
+from ...lens import Patchscope
+from ...pocket.planted import PLANTED
 from .._planted import Measured, largest, summary_of
+from .options import KINDS, LABELS
+from .readers import Fits
 from .study import LogitLens
 
 if TYPE_CHECKING:
     from ...data import Sample
     from ...engine import VLM
 
+MODELS = tuple(PLANTED)
+"""All of them: lenses differ in what they tell of tokens that lie near words."""
+_FITTED_TO = 32, 1
+"""Number and seed of the images to which lenses are fitted."""
+
 
 def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
-    rows = summary_of(LogitLens(vlm, samples, untrained=False))
+    # A planted model answers right after the prompt.
+    target = vlm.run(vlm.prompt(None, "What is this thing?"))
+    fits = Fits(squares(*_FITTED_TO), given={"patchscope": Patchscope(target)})
+    study = LogitLens(vlm, samples, kinds=KINDS, fits=fits, untrained=False)
+    rows = summary_of(study)
     return {
         **{
-            f"{group} tokens that name the object at their best layer": largest(
-                rows, "share", group=group, measure="strict"
+            f"{LABELS[kind]}: {group} tokens that name the object at their best layer": largest(
+                rows, "share", lens=kind, group=group, measure="strict"
             )
+            for kind in KINDS
             for group in ("object", "background")
         },
         "object tokens that name any object at their best layer": largest(
-            rows, "share", group="object", measure="any_kind"
+            rows, "share", lens="logit", group="object", measure="any_kind"
         ),
         "question's tokens that name an object of the image": _question_lens(vlm, samples),
     }

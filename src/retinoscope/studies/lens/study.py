@@ -1,20 +1,20 @@
-"""The logit lens on visual tokens: do an object's tokens name the object, and at which layer?
+"""Lenses on visual tokens: do an object's tokens name the object, and at which layer?
 
-Neo et al. 2024, section 4.1. At every layer the residual stream at the visual tokens is unembedded
-(final norm, then the output matrix), and the object's tokens that have its name as their top-1 word
-are counted. Controls: tokens of no object, the same name under another image's mask, and a copy of
-the model with random weights. For a model of parts that were trained separately, a random projector
-and a random language model separate the contributions of the parts.
+Neo et al. 2024, section 4.1, with the logit lens; the same by other kinds of lens on the same
+tokens. At every layer the nearest word of each visual token is read, and the object's tokens that
+have its name are counted. Controls: tokens of no object, the same name under another image's mask,
+and a copy of the model with random weights. For a model of parts that were trained separately, a
+random projector and a random language model separate the contributions of the parts. A lens that
+has to be fitted is fitted to each of these models anew, on images that are not studied.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -30,44 +30,58 @@ from ...answers.tasks import (
 )
 from ...data import Sample
 from ...errors import CapabilityError, InputError
+from ...lens import Kind
 from ...store import Json, Scalar
 from .._examples import example_of
 from .._needs import Need
 from .._readable import Readable
-from .._sets import ImageTokens, Indices, object_sets
+from .._sets import ImageTokens, Indices
 from .._shuffled import other_mask, partners
 from .._study import Example, Limits, Rows, Study
 from .._untrained import random_adapter, untrained_copy, untrained_language
-from .options import COVERS, LensOptions
+from .counting import Counting
+from .groups import groups_of
+from .options import COVERS, FITTED, KINDS, LensKind, LensOptions
+from .readers import NO_FITS, Fits, TopWords, fits_of, top_words
 from .summary import COLUMNS
 from .words import NamedVocabulary
 
 if TYPE_CHECKING:
     from ...engine import VLM
 
-GROUPS = ("object", "background", "shuffled")
-WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
-_SHOWN_WORDS = 12
-"""Number of most common words of an object's tokens that a row keeps."""
+
+@dataclass(frozen=True)
+class _Measured:
+    """What is computed once over all samples.
+
+    Attributes:
+        names: the known names of objects.
+        kinds: weights -> kind of lens -> the lens, fitted to the model with these weights.
+    """
+
+    names: tuple[str, ...]
+    kinds: Mapping[str, Mapping[str, Kind]]
 
 
 @dataclass(frozen=True)
 class _LensContext:
-    vocabulary: NamedVocabulary
-    known: tuple[str, ...]
-    names: np.ndarray
+    counting: Counting
     models: dict[str, VLM]
+    kinds: Mapping[str, Mapping[str, Kind]]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LogitLens(Study[_LensContext]):
-    """The paper's lens measurement, by layer, with its controls.
+    """The paper's lens measurement, by kind of lens and by layer, with its controls.
 
-    Groups: "object" (tokens of the object), "background" (tokens of no object), "shuffled" (the
+    Groups: "object" (tokens of the object), "inner" and "border" (those of them without and with a
+    neighbour that is not the object's), "background" (tokens of no object), "shuffled" (the
     object's name under a mask of another image; a seeded derangement chooses it, and masks of
     another size are scaled). With a single sample there is no shuffled group.
 
     Args:
+        kinds: kinds of lens, read on the same tokens.
+        fits: how those that are fitted are come by.
         objects: which objects are studied (`unique` and the area bounds; the paper: 20,000 to
             30,000 pixels).
         covers: shares of a token's box that a mask must cover; every object is counted at each of
@@ -86,6 +100,8 @@ class LogitLens(Study[_LensContext]):
     """
 
     objects: PromptOptions = DEFAULT_PROMPTS
+    kinds: tuple[LensKind, ...] = ("logit",)
+    fits: Fits = NO_FITS
     covers: tuple[float, ...] = COVERS
     untrained: bool = True
     near: int = 0
@@ -102,7 +118,7 @@ class LogitLens(Study[_LensContext]):
     )
     intervenes: ClassVar[bool] = False
     limits: ClassVar[Limits] = {"near": (0, None)}
-    schema: ClassVar[int] = 3
+    schema: ClassVar[int] = 4
     columns: ClassVar[tuple[str, ...]] = tuple(COLUMNS)
 
     def _check(self) -> None:
@@ -112,6 +128,13 @@ class LogitLens(Study[_LensContext]):
             )
         if len(set(self.covers)) < len(self.covers):
             raise InputError(f"expected each cover once, got {self.covers}")
+
+        if not self.kinds or len(set(self.kinds)) < len(self.kinds):
+            raise InputError(
+                f"expected at least one kind of lens, each once, of {', '.join(KINDS)}; got "
+                f"{', '.join(self.kinds) or 'none'}"
+            )
+        self.fits.require(self.kinds)
 
     def _check_model(self) -> None:
         if not 0 <= self.near < self.vlm.vocab_size:
@@ -123,7 +146,13 @@ class LogitLens(Study[_LensContext]):
         return {"objects": len(studied_objects(sample, self.objects))}
 
     def _parameters(self) -> dict[str, object]:
-        return super()._parameters() | {"objects": recorded(self.objects)}
+        return super()._parameters() | {
+            "objects": recorded(self.objects),
+            "fits": self.fits.recorded(self.kinds),
+        }
+
+    def _placed(self, out: Path) -> Self:
+        return replace(self, fits=replace(self.fits, folder=out / "lenses"))
 
     def _depends_on(self, index: int, prints: Sequence[str], data: str) -> object:
         # The known names, and the masks that are borrowed, depend on all samples.
@@ -133,21 +162,35 @@ class LogitLens(Study[_LensContext]):
     def _partners(self) -> dict[int, int]:
         return partners(len(self.samples), self.seed)
 
-    def measure(self, readable: Readable) -> tuple[str, ...]:
-        return known_names(readable)
+    def measure(self, readable: Readable) -> _Measured:
+        models = self._models() if set(self.kinds) & {*FITTED} else {"trained": self.vlm}
+        kinds = {
+            weights: self.fits.kinds(self.kinds, model, weights)
+            for weights, model in models.items()
+        }
+        return _Measured(known_names(readable), kinds)
 
-    def context(self, readable: Readable, measured: tuple[str, ...]) -> _LensContext:
+    def context(self, readable: Readable, measured: _Measured) -> _LensContext:
         embeddings = self._embeddings() if self.near else None
         vocabulary = NamedVocabulary(
             Answers(self.vlm.tokenizer), self.vlm.vocab_size, embeddings, self.near
         )
+        models = self._models()
+        # Kinds that are not fitted are the same for all models.
+        kinds = {
+            weights: measured.kinds.get(weights, measured.kinds["trained"]) for weights in models
+        }
+        return _LensContext(Counting(vocabulary, measured.names, self.near > 0), models, kinds)
+
+    def _models(self) -> dict[str, VLM]:
+        """Returns the model and its controls by their weights."""
         models = {"trained": self.vlm}
         if self.untrained:
             models["untrained"] = untrained_copy(self.vlm, self.seed)
         if self.parts:
             models["random adapter"] = random_adapter(self.vlm, self.seed)
             models["untrained language"] = untrained_language(self.vlm, self.seed)
-        return _LensContext(vocabulary, measured, vocabulary.any_of(measured), models)
+        return models
 
     def _embeddings(self) -> np.ndarray:
         table: Any = self.vlm.model.get_input_embeddings()
@@ -168,11 +211,11 @@ class LogitLens(Study[_LensContext]):
             run = model.run(model.prompt(sample.image, self.prompt))
             refuse_nan(run.logits)
             image = ImageTokens(run)
-            top = run.lens(top_k=1, positions=run.image.tokens).ids[..., 0].cpu().numpy()
+            words = top_words(run, context.kinds[weights])
             for item in chosen:
-                rows += self._object(context, index, sample, image, item, top, weights)
+                rows += self._object(context, index, sample, image, item, words, weights)
             if keep and weights == "trained":
-                examples.append(self._example(context, sample, image, chosen, top))
+                examples.append(self._example(context, sample, image, chosen, words))
         return rows, examples
 
     def _object(
@@ -182,10 +225,10 @@ class LogitLens(Study[_LensContext]):
         sample: Sample,
         image: ImageTokens,
         item: int,
-        top: np.ndarray,
+        words: Mapping[str, TopWords],
         weights: str,
     ) -> Rows:
-        """Counts one object's words; `top` is (layers + 1, n) top-1 ids."""
+        """Counts what each kind of lens reads on one object."""
         obj = sample.objects[item]
         base: dict[str, Scalar] = {
             "sample": sample.id,
@@ -194,77 +237,17 @@ class LogitLens(Study[_LensContext]):
             "color": obj.color,
             "weights": weights,
         }
-        try:
-            groups = self._groups(index, sample, image, item)
-        except InputError as error:
-            return [base | {"error": str(error)}] if weights == "trained" else []
-        name = context.vocabulary.name(obj.name)
-        hits = {
-            "strict": np.isin(top, name.strict),
-            "lenient": np.isin(top, name.lenient),
-            "colour": np.isin(top, context.vocabulary.word(obj.color)),
-            "any_kind": np.isin(top, context.names),
-        }
-        if self.near:
-            around = context.vocabulary.around(obj.name)
-            hits |= {
-                "piece": np.isin(top, around.piece),
-                "synonym": np.isin(top, around.synonym),
-                "near": np.isin(top, around.near),
-            }
-            known = context.known
-            if len(known) > 1:
-                # The next of the known names: always another one, the same for every layer.
-                other = known[(known.index(obj.name) + 1) % len(known)]
-                hits["near_other"] = np.isin(top, context.vocabulary.around(other).near)
-        return [
-            base
-            | {"group": group, "cover": cover, "layer": layer, "n_tokens": len(tokens)}
-            | {measure: int(hit[layer, list(tokens)].sum()) for measure, hit in hits.items()}
-            | ({"words": self._words(context, top[layer, list(tokens)])} if self.near else {})
-            for (group, cover), tokens in groups.items()
-            for layer in range(len(top))
-        ]
-
-    def _words(self, context: _LensContext, ids: np.ndarray) -> str:
-        """Returns the most common top-1 entries of some tokens with their counts, as JSON."""
-        pieces = context.vocabulary.pieces
-        counts = Counter(pieces[int(index)] for index in ids)
-        return json.dumps(dict(counts.most_common(_SHOWN_WORDS)), ensure_ascii=False)
-
-    def _groups(
-        self, index: int, sample: Sample, image: ImageTokens, item: int
-    ) -> dict[tuple[str, float | None], Indices]:
-        """Returns tokens by group and cover; those of no object have no cover.
-
-        Raises:
-            InputError: the object has no token at any cover.
-        """
-        groups: dict[tuple[str, float | None], Indices] = {}
-        mask = sample.objects[item].mask
-        missed: InputError | None = None
-        for cover in self.covers:
-            try:
-                groups["object", cover] = object_sets(image, [mask], cover)["object"]
-            except InputError as error:
-                missed = error
-        if not groups and missed is not None:
-            raise missed
-        present = (*sample.objects, *sample.others)
-        everything = [obj.mask for obj in present if obj.mask.any()]
-        # By any overlap, whatever the covers: a token at an object's edge is not background.
-        taken = set(object_sets(image, everything)["object"])
-        groups["background", None] = tuple(i for i in range(image.n) if i not in taken)
         partner = self._partners.get(index)
         other = (
             None
             if partner is None
             else other_mask(self.samples, partner, item, sample, self.objects)
         )
-        if other is not None:
-            for cover in self.covers:
-                groups["shuffled", cover] = image.indices(image.covering(other, cover))
-        return {group: tokens for group, tokens in groups.items() if tokens}
+        try:
+            groups = groups_of(image, sample, item, self.covers, other)
+        except InputError as error:
+            return [base | {"error": str(error)}] if weights == "trained" else []
+        return [base | row for row in context.counting.rows(obj, words, groups)]
 
     def _example(
         self,
@@ -272,26 +255,41 @@ class LogitLens(Study[_LensContext]):
         sample: Sample,
         image: ImageTokens,
         chosen: Sequence[int],
-        top: np.ndarray,
+        words: Mapping[str, TopWords],
     ) -> Example:
-        layers = np.unique(np.linspace(0, len(top) - 1, self.example_layers).round().astype(int))
-        pieces = context.vocabulary.pieces
-        words: dict[str, Json] = {
-            str(layer): [pieces[int(index)] for index in top[layer]] for layer in layers
-        }
+        pieces = context.counting.vocabulary.pieces
+        shown: dict[str, Json] = {}
+        for kind, top in words.items():
+            places = np.linspace(0, len(top.layers) - 1, self.example_layers).round().astype(int)
+            shown[kind] = {
+                str(top.layers[row]): [pieces[int(index)] for index in top.ids[row]]
+                for row in np.unique(places)
+            }
         sets: dict[str, Indices] = {}
         for item in chosen:
             obj = sample.objects[item]
             covered = image.covering(obj.mask, min(self.covers)) if obj.mask.any() else None
             if covered is not None:
                 sets[obj.name] = image.indices(covered)
-        return example_of(sample, image, sets, {"question": self.prompt, "words": words})
+        return example_of(sample, image, sets, {"question": self.prompt, "words": shown})
 
 
 def make(
     vlm: VLM, samples: Sequence[Sample], options: LensOptions, *, seed: int, n_examples: int
 ) -> Study:
-    """Makes the study from its options."""
+    """Makes the study from its options.
+
+    Raises:
+        InputError: a lens that has to be fitted, without data other than those studied.
+    """
     given: dict[str, Any] = options.shared_with(LogitLens)
     objects = PromptOptions(**options.shared_with(PromptOptions))
-    return LogitLens(vlm, samples, seed=seed, n_examples=n_examples, objects=objects, **given)
+    return LogitLens(
+        vlm,
+        samples,
+        seed=seed,
+        n_examples=n_examples,
+        objects=objects,
+        fits=fits_of(options, samples, seed),
+        **given,
+    )

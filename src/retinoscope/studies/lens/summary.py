@@ -1,4 +1,4 @@
-"""Lens curves by layer, with intervals, controls and bands."""
+"""Curves by layer of each kind of lens, with intervals, controls and bands."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from ..columns import NUMBER, TEXT, WHOLE, Columns, columns
 from ..summary import VALUE, Computed, Contrast, Estimate, Summary, SummaryTable, c
 from .best_layer import best_layers
 from .common_words import common_words
+from .options import KINDS, MEASURES
 from .peak import peak_objects, peaks
 from .shares import COLUMNS as SHARES
 
-MEASURES = (
-    *("strict", "lenient", "colour", "any_kind"),
-    *("piece", "synonym", "near", "near_other"),
-)
-"""What is counted; the second line only if the study measured what is near a name."""
 WEIGHTS = ("trained", "untrained", "random adapter", "untrained language")
-GROUPS = ("object", "background", "shuffled")
-COUNTED = c("group").is_not_null()
+GROUPS = ("object", "inner", "border", "background", "shuffled")
+AGREED = c("other_lens").is_not_null()
+COUNTED = c("group").is_not_null() & ~AGREED
 COLUMNS: Columns = {
     **columns(TEXT, "sample error"),
     "item": WHOLE,
     **columns(TEXT, "object color"),
+    **columns(TEXT, "lens other_lens"),
     "layer": WHOLE,
     "group": TEXT,
     "cover": NUMBER,
     "weights": TEXT,
-    **columns(WHOLE, "n_tokens strict lenient colour any_kind piece synonym near near_other"),
+    "n_tokens": WHOLE,
+    **columns(WHOLE, "strict lenient colour part any_kind piece synonym near near_other"),
+    **columns(WHOLE, "same both"),
     "words": TEXT,
 }
 SUMMARY = Summary(
-    by=("weights", "group", "cover", "layer"),
+    by=("weights", "lens", "group", "cover", "layer"),
     where=COUNTED,
     measures=MEASURES,
     estimates=(Estimate("share", VALUE, total=c("n_tokens"), band=True),),
@@ -45,15 +45,16 @@ SUMMARY = Summary(
         ),
     ),
     sizes=("n_objects", "n_images"),
-    curve=("weights", "group", "cover", "measure"),
+    curve=("weights", "lens", "group", "cover", "measure"),
     order={
         "weights": WEIGHTS,
+        "lens": KINDS,
         "measure": MEASURES,
         "group": GROUPS,
         **dict.fromkeys(("cover", "layer")),
     },
 )
-"""One record per weights, group, cover, layer and measure.
+"""One record per weights, kind of lens, group, cover, layer and measure.
 
 `cover` is the share of a token's box that a mask must cover, null for tokens of no object. `share`
 is hits over tokens of all objects together. For group "object", `difference` is the mean over
@@ -66,12 +67,12 @@ hold for all layers of a curve together.
 EXTRAS: dict[str, SummaryTable] = {
     "best_layer": Computed(
         make=best_layers,
-        by=("weights", "group", "cover", "measure", "images"),
+        by=("weights", "lens", "group", "cover", "measure", "images"),
         where=COUNTED,
-        together=("weights", "group"),
+        together=("weights", "lens", "group"),
         columns=SHARES,
         kinds={
-            **columns(TEXT, "weights group"),
+            **columns(TEXT, "weights lens group"),
             "cover": NUMBER,
             **columns(TEXT, "measure images"),
             **interval_kinds("share"),
@@ -79,20 +80,27 @@ EXTRAS: dict[str, SummaryTable] = {
             **columns(WHOLE, "n_layers n_images n_objects"),
             **columns(NUMBER, "paper_share paper_layer"),
         },
-        order={"weights": WEIGHTS, "measure": MEASURES, "group": GROUPS, "cover": None},
+        order={
+            "weights": WEIGHTS,
+            "lens": KINDS,
+            "measure": MEASURES,
+            "group": GROUPS,
+            "cover": None,
+        },
     ),
     # Every control is read at the layers chosen by the object's tokens.
     "peak": Computed(
         make=peaks,
-        by=("cover", "control_group", "control_weights", "control_cover"),
+        by=("lens", "cover", "control_lens", "control_group", "control_weights", "control_cover"),
         where=COUNTED,
-        columns=("weights", "group", *SHARES),
+        columns=("weights", "lens", "group", *SHARES),
         kinds={
+            "lens": TEXT,
             "cover": NUMBER,
             "layers": TEXT,
             "last_layer": WHOLE,
             **interval_kinds("share"),
-            **columns(TEXT, "control_group control_weights"),
+            **columns(TEXT, "control_lens control_group control_weights"),
             "control_cover": NUMBER,
             **interval_kinds("control_share"),
             **test_kinds("difference"),
@@ -102,20 +110,20 @@ EXTRAS: dict[str, SummaryTable] = {
     ),
     "objects": Computed(
         make=peak_objects,
-        by=("sample", "item", "cover"),
-        where=(c("weights") == "trained") & (c("group") == "object"),
-        columns=("weights", "group", *SHARES),
-        kinds={"sample": TEXT, "item": WHOLE, **columns(NUMBER, "cover share")},
-        order=dict.fromkeys(("cover", "sample", "item")),
+        by=("lens", "sample", "item", "cover"),
+        where=COUNTED & (c("weights") == "trained") & (c("group") == "object"),
+        columns=("weights", "lens", "group", *SHARES),
+        kinds={"lens": TEXT, "sample": TEXT, "item": WHOLE, **columns(NUMBER, "cover share")},
+        order={"lens": KINDS, **dict.fromkeys(("cover", "sample", "item"))},
     ),
     "words": Computed(
         make=common_words,
-        by=("weights", "group", "cover", "layer", "rank"),
+        by=("weights", "lens", "group", "cover", "layer", "rank"),
         where=COUNTED & c("words").is_not_null(),
-        together=("weights", "group", "layer"),
+        together=("weights", "lens", "group", "layer"),
         columns=("sample", "cover", "object", "n_tokens", "words"),
         kinds={
-            **columns(TEXT, "weights group"),
+            **columns(TEXT, "weights lens group"),
             "cover": NUMBER,
             **columns(WHOLE, "layer rank"),
             "word": TEXT,
@@ -124,6 +132,27 @@ EXTRAS: dict[str, SummaryTable] = {
             "n_images": WHOLE,
             "objects": TEXT,
         },
-        order={"weights": WEIGHTS, "group": GROUPS, **dict.fromkeys(("cover", "layer", "rank"))},
+        order={
+            "weights": WEIGHTS,
+            "lens": KINDS,
+            "group": GROUPS,
+            **dict.fromkeys(("cover", "layer", "rank")),
+        },
+    ),
+    "agreement": Summary(
+        by=("weights", "lens", "other_lens", "group", "cover", "layer"),
+        where=AGREED,
+        estimates=(
+            Estimate("same", c("same"), total=c("n_tokens")),
+            Estimate("both", c("both"), total=c("n_tokens")),
+        ),
+        sizes=("n_objects", "n_images"),
+        order={
+            "weights": WEIGHTS,
+            "lens": KINDS,
+            "other_lens": KINDS,
+            "group": GROUPS,
+            **dict.fromkeys(("cover", "layer")),
+        },
     ),
 }

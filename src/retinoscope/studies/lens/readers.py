@@ -1,0 +1,153 @@
+"""The kinds of lens of a study, fitted where they have to be, and what they read in an image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from jaxtyping import Int
+
+from ...data import Sample
+from ...errors import InputError
+from ...lens import Contextual, Kind, LinearLens, kind_of, load
+from ...recipes.lenses import FittedKind, fit
+from ...sources import open_source, source_of
+from ...store import Json, fingerprint_json
+from .._readable import sample_fingerprint
+from .._study import seed_of
+from .options import FITTED, LABELS, LensOptions
+
+if TYPE_CHECKING:
+    from ...engine import VLM, Run
+
+_FIT_ON = 64
+"""Number of scenes that lenses are fitted on, by default."""
+
+
+@dataclass(frozen=True, eq=False)
+class TopWords:
+    """The nearest word of each visual token by one kind of lens.
+
+    Attributes:
+        layers: the layers that the kind reads.
+        ids: the words' token ids.
+    """
+
+    layers: tuple[int, ...]
+    ids: Int[np.ndarray, "layer token"]
+
+    def row(self, layer: int) -> int:
+        """The row of `ids` that belongs to a layer."""
+        return self.layers.index(layer)
+
+    def at(self, layer: int) -> Int[np.ndarray, " token"]:
+        return self.ids[self.row(layer)]
+
+
+@dataclass(frozen=True, eq=False)
+class Fits:
+    """How fitted lenses are come by.
+
+    Attributes:
+        samples: images to fit to, other than those studied.
+        prompts: how many of them the tuned and the Jacobian lens are fitted to.
+        given: lenses fitted before to the model as it is, by kind.
+        seed: seed of the fits.
+        folder: where fitted lenses are kept, and found again when a run goes on; a study has its
+            own in its run directory.
+    """
+
+    samples: Sequence[Sample] = ()
+    prompts: int = 8
+    given: Mapping[str, Kind] = field(default_factory=dict)
+    seed: int = 0
+    folder: Path | None = None
+
+    def require(self, kinds: Sequence[str]) -> None:
+        """Raises `InputError` for a kind that can be neither fitted nor had from a file."""
+        for kind in kinds:
+            if kind in FITTED and kind not in self.given and not len(self.samples):
+                raise InputError(
+                    f"the {LABELS[kind]} is fitted to images other than those studied: name them "
+                    "with --fit-on DATA (fits=Fits(samples)), or give a file of `retinoscope "
+                    f"fit-lens {kind}` with --lenses"
+                )
+
+    def recorded(self, kinds: Sequence[str]) -> Json:
+        """What results depend on, as a part of a run's identity."""
+        if not {*kinds} & {*FITTED}:
+            return None
+        samples = [sample_fingerprint(sample) for sample in self.samples]
+        return {
+            "samples": fingerprint_json(samples),
+            "prompts": self.prompts,
+            "given": {name: _said_of(kind) for name, kind in sorted(self.given.items())},
+            "seed": self.seed,
+        }
+
+    def kinds(self, names: Sequence[str], vlm: VLM, weights: str) -> dict[str, Kind]:
+        """Returns the kinds for one model, fitted to that very model.
+
+        Args:
+            names: the kinds; one that would have to be fitted without samples is left out.
+            vlm: the model.
+            weights: "trained" for the model as it is, to which the lenses that were given belong.
+        """
+        given = self.given if weights == "trained" else {}
+        return {
+            name: given[name] if name in given else self._kind(name, vlm, weights)
+            for name in names
+            if name in given or name not in FITTED or len(self.samples)
+        }
+
+    def _kind(self, name: str, vlm: VLM, weights: str) -> Kind:
+        if name not in FITTED:
+            return kind_of(name)
+        file = f"{weights.replace(' ', '-')}-{name}"
+        place = (self.folder or Path(mkdtemp())) / file
+        samples = self.samples if name == "contextual" else self.samples[: self.prompts]
+        out = place if name == "contextual" else place.with_suffix(".safetensors")
+        out.parent.mkdir(exist_ok=True)
+        return fit(cast(FittedKind, name), vlm, samples, out=out, seed=self.seed)
+
+
+NO_FITS = Fits()
+
+
+def _said_of(kind: Kind) -> str:
+    return kind.card.to_json() if isinstance(kind, LinearLens | Contextual) else repr(kind)
+
+
+def top_words(run: Run, kinds: Mapping[str, Kind]) -> dict[str, TopWords]:
+    """Returns the nearest word of each of the image's tokens, by each kind."""
+    words = {}
+    for name, kind in kinds.items():
+        lens = run.lens(top_k=1, positions=run.image.tokens, kind=kind)
+        words[name] = TopWords(lens.layers, lens.ids[..., 0].cpu().numpy())
+    return words
+
+
+def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> Fits:
+    """Opens the files and the data of the fitted kinds.
+
+    Raises:
+        InputError: a file of a kind that is not asked for, or data that cannot be opened.
+    """
+    needed = {*options.kinds} & {*FITTED}
+    if not needed and not options.lenses:
+        return NO_FITS
+    given = {kind.name: kind for kind in map(load, options.lenses)}
+    if unused := given.keys() - needed:
+        raise InputError(
+            f"--lenses has a {LABELS[min(unused)]}, which --kinds does not name: add it there"
+        )
+    source = source_of(samples)
+    drawn = source is not None and str(source["spec"]).startswith("scenes:")
+    fit_on = options.fit_on or (f"scenes:{_FIT_ON}" if drawn else "")
+    # Scenes of another seed than the study's are other scenes.
+    other = open_source(fit_on, seed_of(seed, "fitted lenses")) if needed and fit_on else ()
+    return Fits(other, options.fit_prompts, given, seed)
