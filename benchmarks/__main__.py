@@ -14,7 +14,7 @@ from importlib.util import find_spec
 
 from .page import write_page
 
-ALL = ("knockouts", "ablations", "lens", "overhead", "state")
+ALL = ("knockouts", "ablations", "lens", "contextual", "overhead", "state")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -143,7 +143,7 @@ def _case(options: Options, work: Work, rows: int, vocabulary: int, width: int) 
             Measure("fused kernel, times the bare matrix products", timings[FUSED].total / bare)
         )
     if not cuda:
-        share = _extra(work.lens) / everything
+        share = most_held(work.lens) / everything
         what = "most memory held beside the result, as a share of all logits"
         measures.append(Measure(what, share, at_most=0.1))
     operations = 2 * rows * vocabulary * width
@@ -181,11 +181,11 @@ def _equality(options: Options, work: Work) -> dict[str, float]:
     return {"max_difference": difference, "rows": len(sums), "tolerance": tolerance}
 
 
-def _extra(work: Callable[[], Lens]) -> int:
+def most_held(work: Callable[[], Lens | tuple[torch.Tensor, ...]]) -> int:
     """Most bytes held at a time beside the result, by the allocator's own account."""
     cpu = torch.profiler.ProfilerActivity.CPU
     with torch.profiler.profile(activities=[cpu], profile_memory=True) as profile:
-        lens = work()
+        found = work()
     assert profile.profiler is not None
     results = profile.profiler.kineto_results
     assert results is not None
@@ -194,9 +194,8 @@ def _extra(work: Callable[[], Lens]) -> int:
     for event in sorted(events, key=lambda event: event.start_ns()):
         held += event.nbytes()
         most = max(most, held)
-    return most - sum(
-        found.nbytes for found in (lens.ids, lens.probs, lens.log_sums) if found is not None
-    )
+    kept = (found.ids, found.values, found.log_sums) if isinstance(found, Lens) else found
+    return most - sum(part.nbytes for part in kept if part is not None)
 
 
 if __name__ == "__main__":

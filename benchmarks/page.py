@@ -16,11 +16,12 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 
 Result = Mapping[str, Any]
 
-ORDER = ("knockouts", "ablations", "lens", "overhead", "state", "rows", "peers")
+ORDER = ("knockouts", "ablations", "lens", "contextual", "overhead", "state", "rows", "peers")
 TITLES = {
     "knockouts": "Attention knockouts",
     "ablations": "Ablations",
     "lens": "The lens",
+    "contextual": "The contextual lens",
     "overhead": "A whole study",
     "state": "Which weights are these?",
     "rows": "A very large study",
@@ -56,6 +57,10 @@ the vision tower.""",
     "lens": """\
 The top 5 at every layer and visual token, compared with the bare matrix products with the
 unembedding. These products are the limit: without them no token's rank is known.""",
+    "contextual": """\
+The top 5 at every layer and visual token among the states of texts, of which the published search
+([LatentLens](https://github.com/McGill-NLP/latentlens)) has eight text layers. The bare products,
+which are the limit, have the index in memory; the lens reads it from disk.""",
     "overhead": """\
 The three studies on the large model, to which the target applies, and on the packaged one, whose
 blocks take less time than the Python calls around them. "Inside the model" are the forward passes

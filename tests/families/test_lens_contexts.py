@@ -58,7 +58,7 @@ def test_entries_are_states_of_the_library(row: Row, tmp_path: Path) -> None:
     finally:
         hook.remove()
     wanted = F.normalize(seen[0][0][known.positions], dim=-1)
-    assert close(kind.contexts.states(torch.arange(kind.contexts.n), 0), wanted, 1e-3)
+    assert close(kind.contexts.states(torch.arange(kind.contexts.n)), wanted, 1e-3)
 
 
 @over([row for row in ALL if row.text_only is not None])
@@ -68,9 +68,9 @@ def test_visual_tokens_are_read(row: Row, tmp_path: Path) -> None:
     run = run_of(vlm, pictures(next(iter(row.images.values()))))
     lens = run.lens(kind=kind, layers=[0, 2])
     assert isinstance(lens, ContextualLens)
-    states = [kind.contexts.states(torch.arange(kind.contexts.n), layer) for layer in (0, 1)]
+    states = kind.contexts.states(torch.arange(2 * kind.contexts.n))
     hidden = F.normalize(torch.stack([run.hidden(0), run.hidden(2)]).float(), dim=-1)
-    wanted = (hidden @ torch.cat(states).T).topk(5, dim=-1).values
+    wanted = (hidden @ states.T).topk(5, dim=-1).values
     assert close(lens.similarities, wanted, 1e-5)
 
 

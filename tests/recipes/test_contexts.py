@@ -36,10 +36,10 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _content(contexts: Contexts) -> dict[str, object]:
     """Everything an index holds, whatever its shards."""
-    numbers, known = torch.arange(contexts.n), contexts.entries
+    known = contexts.entries
     places = list(zip(known.texts.tolist(), known.positions.tolist(), strict=True))
     return {
-        "states": [contexts.states(numbers, row).tolist() for row in range(len(LAYERS))],
+        "states": contexts.states(torch.arange(2 * contexts.n)).view(2, contexts.n, -1).tolist(),
         "tokens": known.token_ids.tolist(),
         "places": places,
         "texts": known.table.to_pylist(),

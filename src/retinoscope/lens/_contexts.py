@@ -111,18 +111,14 @@ class Contexts:
                         first += len(part)
         return tiles
 
-    def states(self, numbers: Int[Tensor, " some"], text_layer: int) -> Float[Tensor, "some width"]:
-        """float32 states of entries, numbered within one text layer.
-
-        Args:
-            numbers: entries from 0 to n - 1.
-            text_layer: index among the text layers.
-        """
+    def states(self, numbers: Int[Tensor, " some"]) -> Float[Tensor, "some width"]:
+        """float32 states of entries, in the order of their numbers as given."""
         found = torch.empty(len(numbers), self.card.width)
         first = 0
-        for shard, parts in zip(self.card.shards, self._parts, strict=True):
-            inside = ((numbers >= first) & (numbers < first + shard.entries)).nonzero()[:, 0]
-            if len(inside):
-                found[inside] = parts[text_layer][numbers[inside] - first].float()
-            first += shard.entries
+        for row in range(len(self.card.text_layers)):
+            for shard, parts in zip(self.card.shards, self._parts, strict=True):
+                inside = ((numbers >= first) & (numbers < first + shard.entries)).nonzero()[:, 0]
+                if len(inside):
+                    found[inside] = parts[row][numbers[inside] - first].float()
+                first += shard.entries
         return found

@@ -55,11 +55,13 @@ class ContextHead(Head):
         self, normed: Float[Tensor, "row width"], entries: slice | Tensor
     ) -> Float[Tensor, "row entry"]:
         numbers = torch.arange(self.size)[entries] if isinstance(entries, slice) else entries.cpu()
-        found = torch.empty(len(numbers), normed.shape[1])
-        for row in range(len(self.contexts.card.text_layers)):
-            here = numbers // self.contexts.n == row
-            found[here] = self.contexts.states(numbers[here] % self.contexts.n, row)
-        return normed @ found.to(normed.device).T
+        return normed @ self.contexts.states(numbers).to(normed.device).T
+
+    def everywhere(self, entries: Int[Tensor, " some"]) -> Int[Tensor, "text_layer some"]:
+        """Numbers of entries of one text layer, in every text layer."""
+        return (
+            self.contexts.n * torch.arange(len(self.contexts.card.text_layers))[:, None] + entries
+        )
 
     def tiles(self, rows: Float[Tensor, "row width"]) -> Tiles:
         """Blocks of rows and stretches of the index, within the budget."""
@@ -122,17 +124,11 @@ def nearest_of(
 ) -> Float[Tensor, " row"]:
     """The largest cosine with any of some entries of one text layer, in any text layer."""
     best = torch.full((len(queries),), -torch.inf, device=queries.device)
-    blocks = queries.split(head.tiles(queries).rows)
-    for layer in range(len(head.contexts.card.text_layers)):
-        for part in entries.split(_FEW):
-            states = head.contexts.states(part, layer).to(queries.device)
-            found = torch.cat([(block @ states.T).amax(1) for block in blocks])
-            best = torch.maximum(best, found)
+    tiles = head.tiles(queries)
+    for part in head.everywhere(entries).flatten().split(tiles.width):
+        found = torch.cat([head.scores(block, part).amax(1) for block in queries.split(tiles.rows)])
+        best = torch.maximum(best, found)
     return best
-
-
-_FEW = 1 << 9
-"""Entries of one token scored at a time."""
 
 
 @torch.no_grad()
@@ -146,9 +142,9 @@ def nearer_words(
     goals = [nearest_of(head, queries, words.entries(token_id)) for token_id in token_ids]
     counts = torch.zeros(len(goals), len(queries), dtype=torch.long, device=queries.device)
     tiles = head.tiles(queries)
-    layers = range(len(head.contexts.card.text_layers))
-    for group in words.groups(max(1, tiles.width // len(layers))):
-        states = [head.contexts.states(group, layer).to(queries.device) for layer in layers]
+    for group in words.groups(max(1, tiles.width // len(head.contexts.card.text_layers))):
+        numbers = head.everywhere(group)
+        states = head.contexts.states(numbers.flatten()).to(queries.device).view(*numbers.shape, -1)
         tokens, which = words.token_ids[group].unique(return_inverse=True)
         # (entry, token): which entries are a token's.
         member = F.one_hot(which, len(tokens)).float().to(queries.device)
