@@ -34,6 +34,5 @@ def test_a_peer_that_failed_is_on_the_page() -> None:
 
 
 def test_no_results_make_a_page_too() -> None:
-    assert "Not measured yet: knockouts, ablations, lens, overhead, state, rows, peers." in page_of(
-        {}
-    )
+    names = "knockouts, ablations, lens, contextual, overhead, state, rows, peers"
+    assert f"Not measured yet: {names}." in page_of({})

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import ablations, differences, knockouts, overhead, peers
+from benchmarks import ablations, contextual, differences, knockouts, overhead, peers
 from benchmarks._effects import Bench
 from retinoscope.reproduce import differences_of
 from retinoscope.reproduce._measured import MEASURES
@@ -68,6 +68,15 @@ def test_ablations(tmp_path: Path) -> None:
     assert generated["equality"]["same_texts"] == generated["equality"]["rows"] > 0
     _limited(first["limit"])
     _limited(generated["limit"])
+
+
+def test_contextual(tmp_path: Path) -> None:
+    (case,) = _result(contextual.main([*SMALL, "--out", str(tmp_path), "--entries", "1000"]))[
+        "cases"
+    ]
+    # The index is float16, and both sides read it from there.
+    assert case["equality"]["max_difference"] <= 1e-5
+    assert case["limit"]["bytes_of_index_on_disk"] == 2 * 1000 * 64
 
 
 @pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")

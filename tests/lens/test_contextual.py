@@ -45,6 +45,13 @@ def run(tiny: rs.VLM, noise_image: Callable[..., Image.Image]) -> Run:
     return tiny.run(tiny.prompt(noise_image(50, 70), "Is there a cat in this image?"))
 
 
+def test_it_loads(tiny: rs.VLM, folder: Path) -> None:
+    found = rs.lens.load(folder, tiny)
+    assert isinstance(found, Contextual)
+    assert found.card.settings["text_layers"] == LAYERS
+    assert found.card.n_prompts == len(TEXTS)
+
+
 def _read(run: Run, kind: Contextual, **options: object) -> ContextualLens:
     lens = run.lens(kind=kind, **options)  # type: ignore[arg-type]
     assert isinstance(lens, ContextualLens)
@@ -184,7 +191,7 @@ def test_refusals(tiny: rs.VLM, run: Run, kind: Contextual, folder: Path, tmp_pa
     (tmp_path / "layer_3").mkdir()
     (tmp_path / "layer_3" / "embeddings_cache.pt").write_bytes(b"")
     with pytest.raises(rs.InputError, match=r"a pickle, .* build it anew"):
-        Contextual.open(tmp_path)
+        rs.lens.load(tmp_path)
 
 
 def test_damaged_indices_are_refused(folder: Path, tmp_path: Path) -> None:

@@ -159,6 +159,9 @@ def test_contexts(tiny: rs.VLM, samples: Sequence[Sample], tmp_path: Path) -> No
     assert isinstance(merged, Contextual)
     assert torch.equal(merged.contexts.entries.token_ids, lens.contexts.entries.token_ids)
     assert isinstance(rs.lens.load(tmp_path / "all", tiny), Contextual)
+    narrow = fit("contextual", tiny, TEXTS, out=tmp_path / "narrow", width=8, seed=3)
+    assert isinstance(narrow, Contextual)
+    assert (narrow.card.settings["width"], narrow.card.settings["seed"]) == (8, 3)
     with pytest.raises(rs.InputError, match="the model"):
         merge([tmp_path / "1", tmp_path / "2"], tmp_path / "more")
     with pytest.raises(rs.InputError, match="captions"):

@@ -133,7 +133,7 @@ class ContextCard:
         Raises:
             InputError: no index, one of another format, or a damaged one.
         """
-        if any(folder.glob("layer_*/embeddings_cache.pt")):
+        if _of_latentlens(folder):
             raise InputError(
                 f"{folder}: an index of LatentLens is a pickle, which can run code when it is "
                 "opened: build it anew from its texts, `retinoscope fit-lens contextual MODEL "
@@ -150,6 +150,15 @@ class ContextCard:
 
 
 _CARD = TypeAdapter(ContextCard)
+
+
+def is_index(folder: Path) -> bool:
+    """Whether a folder holds an index of contexts, or one of LatentLens, which `read` refuses."""
+    return (folder / CARD).is_file() or _of_latentlens(folder)
+
+
+def _of_latentlens(folder: Path) -> bool:
+    return any(folder.glob("layer_*/embeddings_cache.pt"))
 
 
 @dataclass(frozen=True, eq=False)

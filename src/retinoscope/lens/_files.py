@@ -14,8 +14,7 @@ from ..arguments import path as as_path
 from ..errors import InputError
 from ..models import Adapter
 from ._card import Card
-from ._context_files import CARD as CONTEXTS
-from ._context_files import ContextCard
+from ._context_files import ContextCard, is_index
 from ._contextual import Contextual
 from ._jacobian import Jacobian
 from ._linear import CARD, LinearLens
@@ -40,7 +39,7 @@ def load(path: str | os.PathLike[str], model: Any = None) -> LinearLens | Contex
         InputError: no such lens, a damaged one, one that would run code, or one of another model.
     """
     file = as_path(path)
-    lens = Contextual.open(file) if (file / CONTEXTS).is_file() else _linear(file)
+    lens = Contextual.open(file) if is_index(file) else _linear(file)
     if model is not None:
         adapter: Adapter = getattr(model, "adapter", model)
         adapter.state()
@@ -63,7 +62,7 @@ def read_card(path: str | os.PathLike[str]) -> Card:
         InputError: as `load`.
     """
     file = as_path(path)
-    if (file / CONTEXTS).is_file():
+    if is_index(file):
         return ContextCard.read(file).card
     if file.suffix == ".safetensors" and file.is_file():
         with _opened(file) as opened:

@@ -53,7 +53,8 @@ class Settings:
             1 of a prompt with an image.
         steps: (tuned) number of steps.
         text_layers: (contextual) layers of the texts; by default LatentLens' own.
-        seed: of the positions that a step draws (tuned).
+        width: (contextual) project states at random to this many dimensions; None to keep them.
+        seed: of the positions that a step draws (tuned), or of the projection (contextual).
         shard: (k, n) for the k-th of n parts of the data; None for all of it.
         memory: the most that a pass (jacobian) or the states (tuned) take, such as "4GB"; half of
             what is free if None.
@@ -65,6 +66,7 @@ class Settings:
     skip_first: int | None = None
     steps: int = 250
     text_layers: Sequence[int] | Literal["all"] | None = None
+    width: int | None = None
     seed: int = 0
     shard: tuple[int, int] | None = None
     memory: str | int | None = None
@@ -193,6 +195,7 @@ def _contextual(
         out,
         question=question,
         text_layers=settings.text_layers,
+        width=settings.width,
         seed=settings.seed,
         memory=settings.memory,
         progress=progress,
