@@ -12,7 +12,7 @@ from retinoscope.cli import main
 FIT = {
     "jacobian": ("pocket", "scenes:2", "--new-tokens", "0", "--at", "visual"),
     "tuned": ("pocket", "scenes:2", "--new-tokens", "2", "--steps", "2"),
-    "contextual": ("pocket", "scenes:2", "--text-layers", "1", "3"),
+    "contextual": ("pocket", "scenes:2", "--text-layers", "1", "3", "--width", "64"),
 }
 
 

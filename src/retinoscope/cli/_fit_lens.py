@@ -178,6 +178,7 @@ def contextual(
     *,
     out: Folder,
     text_layers: Annotated[tuple[int, ...], Several] = (),
+    width: int | None = None,
     shard: Shard = None,
     memory: Memory = None,
     options: FitOptions = FitOptions(),
@@ -199,8 +200,11 @@ def contextual(
         data: text:FILE, one text per line or the first column of a .csv; or data with captions,
             such as scenes:N or coco:FOLDER.
         text_layers: layers of the texts to keep; by default 1, 2, 4, 8, 16, 24 and the last two.
+        width: project the states at random to this many dimensions, which makes the index smaller
+            and similarities estimates; kept as they are by default.
     """
-    more = {"text_layers": text_layers or None, "memory": memory}
+    check_counts(width=width)
+    more = {"text_layers": text_layers or None, "width": width, "memory": memory}
     _fit("contextual", model, data, out, options, loading, shard=_shard(shard), **more)
 
 
