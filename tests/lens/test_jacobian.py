@@ -14,7 +14,7 @@ from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 import retinoscope as rs
 from retinoscope.engine import Run
-from retinoscope.lens import Jacobian, JacobianFit
+from retinoscope.lens import Jacobian, JacobianFit, _jacobian
 
 LAYER = 2
 QUESTION = "Is there a cat in this image?"
@@ -62,7 +62,8 @@ def test_equals_the_definition(tiny: rs.VLM, runs: list[Run], at: str) -> None:
     everything = library_jacobian(tiny, run, LAYER)
     valid = range(3, run.n - 1)
     visual = set(run.positions["image"].positions)
-    sources = [place for place in valid if (place in visual) == (at == "visual")]
+    text = [place for place in valid if place > max(visual)]
+    sources = text if at == "text" else [place for place in valid if place in visual]
     wanted = sum(
         everything[target, :, source] for source in sources for target in valid if target >= source
     ) / len(sources)
@@ -99,6 +100,26 @@ def test_the_readout_is_the_products_and_the_head(fit: JacobianFit, runs: list[R
     logit = run.lens(top_k=3, positions=run.positions["image"])
     assert torch.equal(read.ids[4], logit.ids[4])
     assert torch.equal(read.probs[4], logit.probs[4])
+
+
+def test_what_precedes_the_sources_takes_no_part_in_the_pass(
+    tiny: rs.VLM, runs: list[Run], fit: JacobianFit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, lengths = torch.autograd.grad, set()
+
+    def grad(output: Tensor, *args: object, **options: object) -> object:
+        lengths.add(output.shape[1])
+        return real(output, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(torch.autograd, "grad", grad)
+    again = fitted(tiny, runs[:1])
+    end = runs[0].positions["image"].positions[-1] + 1
+    assert lengths == {runs[0].n - end}
+    monkeypatch.setattr(_jacobian, "fixed_prefix", lambda run, stop: None)
+    whole = fitted(tiny, runs[:1])
+    assert lengths == {runs[0].n - end, runs[0].n}
+    for layer, sums in whole.sums.items():
+        torch.testing.assert_close(again.sums[layer], sums)
 
 
 def test_the_number_of_rows_does_not_matter(

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from transformers import DynamicCache
 
 from ..arguments import one_of, whole
 from ..arguments import path as as_path
@@ -27,7 +28,7 @@ from ..errors import CapabilityError, InputError
 from ..memory import budget, free_memory, is_out_of_memory
 from ..models import Adapter, ModelState, entering, finite, hooked, not_finite
 from ..store import fingerprint_json, write_bytes
-from ..tokens import RunWithStates, close, frozen
+from ..tokens import RunWithStates, close, expanded, fixed_prefix, frozen
 from ._card import At, Card
 from ._linear import LinearLens
 from ._published import jacobian_archive
@@ -121,10 +122,11 @@ class JacobianFit:
 
         J_l = mean over runs of 1/|S| sum_{t in S} sum_{t' in V} d h_final,t' / d h_l,t
 
-    V are the run's positions but for the first `skip_first` and the last, S those of them with text
-    or with visual tokens. Causal attention leaves the targets t' from t on; where an image's tokens
-    attend to each other in both directions, earlier targets that t reaches count too. h_final is
-    the output of the last block, before the final norm.
+    V are the run's positions but for the first `skip_first` and the last, S those of them with
+    visual tokens, or with text after the last image: what precedes it is the template's. Causal
+    attention leaves the targets t' from t on; where an image's tokens attend to each other in both
+    directions, earlier targets that t reaches count too. h_final is the output of the last block,
+    before the final norm.
 
     Attributes:
         n_prompts: number of runs so far.
@@ -166,8 +168,10 @@ class JacobianFit:
     def sources(self, run: RunWithStates) -> tuple[int, ...]:
         """The positions whose states are sources; none if the run is too short."""
         visual = {place for image in run.images for place in image.positions}
-        wanted = self.at == "visual"
-        return tuple(place for place in self._valid(run) if (place in visual) == wanted)
+        if self.at == "visual":
+            return tuple(place for place in self._valid(run) if place in visual)
+        end = max(visual, default=-1)
+        return tuple(place for place in self._valid(run) if place > end)
 
     def add(self, run: RunWithStates) -> None:
         """Adds a run: one forward pass, and a backward pass per `dim_batch` output dimensions.
@@ -221,12 +225,16 @@ class JacobianFit:
         return range(self.skip_first, len(run.embeddings) - 1)
 
     def _jacobians(self, run: RunWithStates, sources: Sequence[int]) -> list[Tensor]:
+        # Nothing that precedes the first source depends on one.
+        with entering(self.adapter.model):
+            prefix = fixed_prefix(run, sources[0])
+        n = len(run.embeddings) - _length(prefix)
         rows = min(self._most, self.adapter.d_model)
         if not self._fixed:
-            rows = max(1, min(rows, self._limit // _cost(self.adapter, len(run.embeddings))))
+            rows = max(1, min(rows, self._limit // _cost(self.adapter, n)))
         while True:
             try:
-                return _jacobians(run, sources, self._valid(run), rows)
+                return _jacobians(run, sources, self._valid(run), rows, prefix)
             except (RuntimeError, MemoryError) as error:
                 if rows == 1 or not is_out_of_memory(error):
                     raise
@@ -244,19 +252,28 @@ def _cost(adapter: Adapter, n: int) -> int:
     return adapter.n_layers * n * numbers * 4
 
 
+def _length(prefix: DynamicCache | None) -> int:
+    return 0 if prefix is None else prefix.get_seq_length()
+
+
 def _jacobians(
-    run: RunWithStates, sources: Sequence[int], targets: range, rows: int
+    run: RunWithStates,
+    sources: Sequence[int],
+    targets: range,
+    rows: int,
+    prefix: DynamicCache | None,
 ) -> list[Float[Tensor, "d_model d_model"]]:
     """One run's matrices, layers 0 to L - 1, `rows` output dimensions per backward pass."""
-    width, model = run.adapter.d_model, run.adapter.model
+    width, model, first = run.adapter.d_model, run.adapter.model, _length(prefix)
     with entering(model), frozen(model), torch.enable_grad():
-        states, final = _graph(run, rows)
+        states, final = _graph(run, rows, prefix)
         found = [torch.empty(width, width, device=state.device) for state in states]
-        weights = torch.zeros(len(run.embeddings))
-        weights[list(sources)] = 1 / len(sources)
+        weights = torch.zeros(len(run.embeddings) - first)
+        weights[[place - first for place in sources]] = 1 / len(sources)
         weigh = {state.device: weights.to(state.device) for state in states}
         row = torch.arange(rows, device=final.device)[:, None]
-        where = torch.tensor(targets, device=final.device)
+        where = torch.tensor(range(max(0, targets.start - first), targets.stop - first))
+        where = where.to(final.device)
         cotangent = torch.zeros_like(final)
         for start in range(0, width, rows):
             stop = min(start + rows, width)
@@ -273,10 +290,13 @@ def _jacobians(
 
 
 def _graph(
-    run: RunWithStates, rows: int
+    run: RunWithStates, rows: int, prefix: DynamicCache | None
 ) -> tuple[list[Float[Tensor, "row token d_model"]], Float[Tensor, "row token d_model"]]:
-    """The inputs of all blocks and the output of the last, in a pass of `rows` copies of a run."""
-    adapter, n = run.adapter, len(run.embeddings)
+    """The inputs of all blocks and the output of the last, in a pass of `rows` copies of a run.
+
+    Without the positions of `prefix`.
+    """
+    adapter, n, first = run.adapter, len(run.embeddings), _length(prefix)
     states: list[Tensor] = []
     last: list[Tensor] = []
 
@@ -295,12 +315,13 @@ def _graph(
         last.append(output[0] if isinstance(output, tuple) else output)
 
     layers = adapter.decoder.layers
-    embeds = run.embeddings.detach().expand(rows, -1, -1)
+    embeds = run.embeddings.detach()[first:].expand(rows, -1, -1)
+    cache = None if prefix is None else expanded(prefix, rows)
     # As in a run: before the hooks that are there already, since they belong to the blocks.
     with hooked(layers, before=keep, prepend=True), hooked(layers[-1:], after=finish):
-        adapter.decode(embeds, None, **adapter.arguments(run.inputs, 0, n))
+        adapter.decode(embeds, cache, **adapter.arguments(run.inputs, first, n))
     (final,) = last
-    if not close(final[0].detach(), run.hidden(adapter.n_layers)):
+    if not close(final[0].detach(), run.hidden(adapter.n_layers)[first:]):
         raise CapabilityError(
             f"{type(adapter.model).__name__}: the decoder called with the run's input does not "
             "reproduce the run's states, so its Jacobian would belong to another function: this "

@@ -11,9 +11,7 @@ from ._cover import Region, region_cover, region_mask
 from ._gradient import (
     EmbeddingGradient,
     LogitGradient,
-    RunWithStates,
     check_gradients,
-    close,
     frozen,
     likely_pieces,
     logits_of,
@@ -32,6 +30,7 @@ from ._integrated import (
     released_scores,
 )
 from ._numbers import Index, Position
+from ._prefix import RunWithStates, close, expanded, fixed_prefix
 from ._raster import spread, token_map
 from ._set import Positions, TokenSet
 from ._visual import VisualTokens
@@ -58,6 +57,8 @@ __all__ = [
     "by_gradient",
     "check_gradients",
     "close",
+    "expanded",
+    "fixed_prefix",
     "frozen",
     "incomplete",
     "integrated_gradients",

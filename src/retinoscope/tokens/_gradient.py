@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import Cache, DynamicCache
-from transformers.cache_utils import DynamicLayer
 
 from ..arguments import whole
 from ..errors import CapabilityError, InputError
 from ..models import Adapter, entering, finite, in_turn, not_finite
-from ._choose import RunLike, visual
-
-
-class RunWithStates(RunLike, Protocol):
-    """A run with a readable residual stream, which shows that gradients belong to it."""
-
-    @property
-    def logits(self) -> Float[Tensor, " vocab"]: ...
-    def hidden(self, layer: int) -> Float[Tensor, "token d_model"]: ...
-
+from ._choose import visual
+from ._prefix import RunWithStates, close, expanded, fixed_prefix
 
 Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
 """Computes a number from the states of some positions after the final norm."""
-
-_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
-"""Allowed difference between batch shapes, relative to the largest number; 5e-2 below float32."""
 
 
 class Slopes(NamedTuple):
@@ -85,7 +72,7 @@ class EmbeddingGradient:
         self._index = torch.tensor(self.places, device=run.embeddings.device)
         self.embeddings: Float[Tensor, "token d_model"] = run.embeddings[self._index]
         with entering(run.adapter.model):
-            self._prefix = self._fixed_prefix()
+            self._prefix = fixed_prefix(run, min(self.places))
             self.here = self._at_the_run()
 
     @in_turn(lambda self: self.run.adapter.model)
@@ -126,26 +113,6 @@ class EmbeddingGradient:
             "function: this family needs its own adapter"
         )
 
-    @torch.no_grad()
-    def _fixed_prefix(self) -> DynamicCache | None:
-        """Keys and values before the first visual token.
-
-        None if nothing precedes it, if a block keeps state other than keys and values, if text
-        before an image attends to it, or if the keys depend on the length of the text.
-        """
-        adapter, first, inputs = self.run.adapter, min(self.places), self.run.inputs
-        if not first or not _attends_everywhere(adapter):
-            return None
-        if adapter.angles(inputs, first) != adapter.angles(inputs, self._n):
-            return None
-        cache = DynamicCache()
-        arguments = adapter.arguments(self.run.inputs, 0, first)
-        alone = adapter.decode(self.run.embeddings[None, :first], cache, **arguments)[0]
-        wanted = adapter.decoder.final_norm(self.run.hidden(adapter.n_layers)[:first])
-        # Blocks that share keys keep none of their own.
-        plain = all(type(layer) is DynamicLayer and layer.is_initialized for layer in cache.layers)
-        return cache if plain and close(alone, wanted) else None
-
     def _pass(
         self, embeddings: Float[Tensor, "batch token d_model"], prefix: DynamicCache | None
     ) -> tuple[Slopes, Float[Tensor, "batch row d_model"]]:
@@ -155,7 +122,7 @@ class EmbeddingGradient:
             leaf = embeddings.detach().requires_grad_(True)
             rest = run.embeddings[first:].expand(len(leaf), -1, -1)
             embeds = rest.index_copy(1, self._index - first, leaf)
-            cache = None if prefix is None else _expanded(prefix, len(leaf))
+            cache = None if prefix is None else expanded(prefix, len(leaf))
             arguments = adapter.arguments(run.inputs, first, self._n)
             done = adapter.decode(embeds, cache, **arguments)
             last = done[:, [row - first for row in self.rows]]
@@ -258,31 +225,3 @@ def logits_of(
     logits = nn.functional.linear(normed.to(head.weight.dtype), head.weight[ids], bias).float()
     cap = adapter.soft_cap
     return logits if cap is None else torch.tanh(logits / cap) * cap
-
-
-def _attends_everywhere(adapter: Adapter) -> bool:
-    try:
-        for layer in range(adapter.n_layers):
-            adapter.decoder.attention(layer)
-    except CapabilityError:
-        return False
-    return True
-
-
-def _expanded(prefix: DynamicCache, batch: int) -> DynamicCache:
-    """Shares the prefix's keys and values, without copying, with every item of a batch."""
-    cache = copy.copy(prefix)
-    cache.layers = [copy.copy(layer) for layer in prefix.layers]
-    for layer in cache.layers:
-        assert isinstance(layer, DynamicLayer)
-        assert layer.keys is not None
-        assert layer.values is not None
-        layer.keys = layer.keys.expand(batch, -1, -1, -1)
-        layer.values = layer.values.expand(batch, -1, -1, -1)
-    return cache
-
-
-def close(actual: Tensor, wanted: Tensor) -> bool:
-    """Whether two tensors agree up to the rounding of different batch shapes."""
-    limit = _TOLERANCE.get(wanted.dtype, 5e-2) * float(wanted.abs().max())
-    return float((actual - wanted.to(actual.device)).abs().max()) <= limit
