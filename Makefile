@@ -32,7 +32,7 @@ bench: $(VENV)/.ready-dev
 
 # The peers pin packages of their own.
 bench-peers: $(VENV)/.ready-dev $(VENV)/.peers
-	$(BIN)/python -m benchmarks --only peers --peers $(VENV)/peers/bin/python
+	$(BIN)/python -m benchmarks --only peers peers_lenses --peers $(VENV)/peers/bin/python
 
 # torch first and by itself: left to the resolver, it would come with gigabytes of CUDA libraries.
 $(VENV)/.torch:
@@ -61,7 +61,7 @@ $(VENV)/.oldest: $(VENV)/.ready-dev constraints-oldest.txt
 $(VENV)/.peers: $(VENV)/.torch
 	$(PYTHON) -m venv $(VENV)/peers
 	$(VENV)/peers/bin/pip install --quiet "$(TORCH)"
-	$(VENV)/peers/bin/pip install --quiet --editable . nnsight transformer-lens
+	$(VENV)/peers/bin/pip install --quiet --editable . nnsight transformer-lens tuned-lens
 	touch $@
 
 clean:

@@ -95,13 +95,14 @@ class Setup:
         return (self.model.model.vision_tower, self.model.model.multi_modal_projector)
 
 
-def make_setup(options: Options, words: Sequence[str] = ()) -> Setup:
+def make_setup(options: Options, words: Sequence[str] = (), shape: Shape | None = None) -> Setup:
     """The model of `options.size` on its device, and an image.
 
     Args:
         words: further words that the tokenizer knows.
+        shape: another one than that size's.
     """
-    shape = SHAPES[options.size]
+    shape = shape or SHAPES[options.size]
     model = make_model(shape, options)
     counts = {
         "decoder": sum(p.numel() for p in model.model.language_model.parameters()),

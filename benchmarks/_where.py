@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import retinoscope
-from retinoscope.lens import _stream
+from retinoscope.lens._head import VocabularyHead
 
 _SOURCE = Path(retinoscope.__file__).parent
 _PERIOD = 0.004
@@ -71,7 +71,7 @@ def inside(outer: Sequence[nn.Module]) -> Iterator[Inside]:
     # The lens multiplies with stretches of the unembedding, not by calling it.
     with (
         patch.object(torch.autograd, "grad", watched(torch.autograd.grad)),
-        patch.object(_stream, "logits_of", watched(_stream.logits_of)),
+        patch.object(VocabularyHead, "scores", watched(VocabularyHead.scores)),
     ):
         try:
             yield inside

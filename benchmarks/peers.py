@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> Path:
     vlm = setup.vlm()
     prompt = _text_of(vlm, scene.n)
     ids = prompt.inputs.input_ids[None].to(setup.model.device)
-    decoder = _decoder(setup)
+    decoder = decoder_of(setup)
     peers, errors = _peers(decoder, ids, vlm.tokenizer)
     depth = setup.shape.layers
     kinds = {
@@ -80,7 +80,7 @@ def _text_of(vlm: rs.VLM, n: int) -> rs.engine.Prompt:
     return vlm.prompt(None, " ".join(f"word{int(word)}" for word in words))
 
 
-def _decoder(setup: Setup) -> LlamaForCausalLM:
+def decoder_of(setup: Setup) -> LlamaForCausalLM:
     """The LLaVA's decoder and head as a model of their own; the weights are the same tensors."""
     config: Any = setup.model.config.text_config
     with torch.device("meta"):
@@ -131,16 +131,7 @@ def _nnsight(decoder: LlamaForCausalLM, ids: Tensor, _: Any) -> Way_:
 
 def _transformer_lens(decoder: LlamaForCausalLM, ids: Tensor, tokenizer: Any) -> Way_:
     """One `run_with_hooks` for each condition, minus infinity written into the scores."""
-    booted = import_module("transformer_lens.model_bridge").TransformerBridge.boot_transformers
-    with tempfile.TemporaryDirectory() as folder:
-        # It loads the tokenizer once more, from where that came from.
-        tokenizer.save_pretrained(folder)
-        bridge = booted(
-            folder,
-            hf_model=copy.deepcopy(decoder),
-            tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
-            device=str(ids.device),
-        )
+    bridge = bridge_of(decoder, tokenizer, ids.device)
 
     def hide(scores: Tensor, hook: Any, *, rows: Tensor, columns: Tensor) -> Tensor:
         scores[:, :, rows, columns] = torch.finfo(scores.dtype).min
@@ -154,6 +145,20 @@ def _transformer_lens(decoder: LlamaForCausalLM, ids: Tensor, tokenizer: Any) ->
         return bridge.run_with_hooks(ids, fwd_hooks=hooks, return_type="logits")[0, -1].float()
 
     return way
+
+
+def bridge_of(decoder: LlamaForCausalLM, tokenizer: Any, device: torch.device) -> Any:
+    """TransformerLens's model of a copy of this decoder."""
+    booted = import_module("transformer_lens.model_bridge").TransformerBridge.boot_transformers
+    with tempfile.TemporaryDirectory() as folder:
+        # It loads the tokenizer once more, from where that came from.
+        tokenizer.save_pretrained(folder)
+        return booted(
+            folder,
+            hf_model=copy.deepcopy(decoder),
+            tokenizer=AutoTokenizer.from_pretrained(folder, trust_remote_code=False),
+            device=str(device),
+        )
 
 
 def _case(

@@ -11,7 +11,16 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import ablations, contextual, differences, knockouts, overhead, peers
+from benchmarks import (
+    ablations,
+    contextual,
+    differences,
+    fitted_lenses,
+    knockouts,
+    overhead,
+    peers,
+    peers_lenses,
+)
 from benchmarks._effects import Bench
 from retinoscope.reproduce import differences_of
 from retinoscope.reproduce._measured import MEASURES
@@ -95,6 +104,16 @@ def test_overhead(tmp_path: Path) -> None:
     assert shares[0]["model"] > 0
 
 
+@pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
+def test_fitted_lenses(tmp_path: Path) -> None:
+    fit, read = _result(fitted_lenses.main([*SMALL, "--out", str(tmp_path)]))["cases"]
+    assert list(fit["timings"]) == [fitted_lenses.FIT, fitted_lenses.PASSES]
+    assert fit["equality"]["max_difference"] < 1e-4
+    assert len(read["timings"]) == 4
+    for case in (fit, read):
+        assert all(one["at_most"] in (1.3, 1.5) for one in case["measures"])
+
+
 def test_a_peer_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(name: str) -> object:
         raise ModuleNotFoundError(f"No module named {name!r}")
@@ -106,6 +125,18 @@ def test_a_peer_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "transformer-lens": "ModuleNotFoundError: No module named 'transformer_lens.model_bridge'",
     }
     assert [list(case["timings"]) for case in result["cases"]] == [[peers.ENGINE]] * 2
+
+
+def test_a_peer_of_lenses_that_fails_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> object:
+        raise ModuleNotFoundError(f"No module named {name!r}")
+
+    monkeypatch.setattr(peers_lenses, "import_module", missing)
+    result = _result(peers_lenses.main([*SMALL, "--out", str(tmp_path)]))
+    assert result["cases"] == []
+    assert list(result["errors"]) == ["transformer-lens", "tuned-lens"]
 
 
 def test_a_machine_without_a_gpu_is_told(capsys: pytest.CaptureFixture[str]) -> None:
