@@ -15,7 +15,7 @@ export interface CapabilityFacts {
 /** What the numbers of a lens are; a similarity is a cosine. */
 export type Unit = "probability" | "similarity";
 
-/** A kind of lens; `command` makes the file of one that is fitted to a model. */
+/** A kind of lens; `command` makes the file of one that is fitted, `why` says why not or on what. */
 export interface LensFacts {
   name: string;
   ok: boolean;
@@ -132,7 +132,7 @@ export interface CategoryMap {
   values: Packed;
 }
 
-/** Words in sentences: a place is a sentence, the word's first character and its end, a text layer. */
+/** Words in sentences: a place is a sentence, the word's start and end in it, a text layer. */
 export interface Contexts {
   sentences: string[];
   places: Packed;
@@ -150,6 +150,7 @@ export interface LensDocument {
   values: Packed;
   positions: number[];
   contexts: Contexts | null;
+  note: string;
 }
 
 export interface WordDocument {

@@ -14,7 +14,7 @@ const documentOf = (kind: string): LensDocument => {
   const ids = new Int32Array(2 * layers.length).fill(kind === "odd" ? 1 : 0);
   const values = new Float32Array(2 * layers.length).fill(0.5);
   const shape = [layers.length, 2, 1];
-  return { kind, unit: "probability", layers, n: 2, k: 1, words: ["a", "b"], ids: pack(ids, shape), values: pack(values, shape), positions: [0, 1], contexts: null };
+  return { kind, unit: "probability", layers, n: 2, k: 1, words: ["a", "b"], ids: pack(ids, shape), values: pack(values, shape), positions: [0, 1], contexts: null, note: "" };
 };
 
 /** A page with a model whose lenses answer when they are told to. */

@@ -31,6 +31,7 @@ const DOCUMENT: LensDocument = {
   values: pack(new Float32Array([0.5, 0.25, 0.6, 0.1, 0.9, 0.1, 0.7, 0.2, 0.4, 0.3, 0.8, 0.1]), [2, 3, 2]),
   positions: [3, 4, 0],
   contexts: null,
+  note: "",
 };
 
 describe("lens", () => {

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from serving import serving_app
 
 import retinoscope as rs
 from retinoscope.answers.tasks import PromptOptions
+from retinoscope.lens import Card, Jacobian
 from retinoscope.studies import AttentionKnockout, LogitLens, TokenAblation
 from retinoscope.studies.runs import collect
 from retinoscope.viewer import _page
@@ -63,6 +65,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory, pocket: rs.VLM, scenes: rs.da
 def library(runs: Path, pocket: rs.VLM) -> Library:
     found = collect(runs)
     return Library(found, reopen(found, lambda name: pocket), n_lens=2)
+
+
+@pytest.fixture(scope="session")
+def jacobian(pocket: rs.VLM) -> Jacobian:
+    """A lens that belongs to the pocket model, of the layers below its middle."""
+    layers, width = tuple(range(5)), pocket.d_model
+    numbers = torch.Generator().manual_seed(0)
+    noise = {k: torch.randn(width, width, generator=numbers) / width for k in layers}
+    card = Card.of(pocket.adapter, "jacobian", layers, n_prompts=1, corpus="scenes")
+    return Jacobian({k: torch.eye(width) + noise[k] for k in layers}, card)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from chromium import Visitor
@@ -14,6 +14,7 @@ import retinoscope as rs
 from retinoscope.viewer._library import Library
 from retinoscope.viewer._reopen import Reopened
 from retinoscope.viewer._server import make_app
+from retinoscope.viewer._session import Session
 
 _VISIBLE = "[...document.querySelectorAll({selector})].filter((one) => one.offsetParent)"
 
@@ -120,7 +121,9 @@ class Microscope(Visitor):
 
 
 @contextmanager
-def live(vlm: rs.VLM, samples: rs.data.Scenes) -> Iterator[str]:
+def live(
+    vlm: rs.VLM, samples: rs.data.Scenes, lenses: Sequence[rs.lens.Kind] = ()
+) -> Iterator[str]:
     """The address of a server that begins with `samples`."""
     library = Library(
         [],
@@ -129,5 +132,6 @@ def live(vlm: rs.VLM, samples: rs.data.Scenes) -> Iterator[str]:
         n_lens=len(samples),
         image_src=lambda folder, index: f"api/samples/{folder}/{index}.jpg",
     )
-    with serving_app(make_app(vlm, library)) as served:
+    session = Session(vlm, samples, lenses)
+    with serving_app(make_app(vlm, library, session=session)) as served:
         yield f"{served.url}/"

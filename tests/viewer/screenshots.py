@@ -33,6 +33,12 @@ def main() -> None:
         shown.press("Lens", "[role=tab]")
         shown.sees("best words by layer")
         page.screenshot(IMAGES / "microscope-lens.png")
+        shown.size(1280, 980)
+        shown.open(f"{url}#s={FISH}&v=lens&c=top&l=4&lens=embedding&vs=logit&on=97")
+        shown.sees("the same top word")
+        shown.point((5.5 / 12, 1.5 / 12))
+        shown.wait("document.querySelector('.tip')?.offsetParent instanceof Element")
+        page.screenshot(IMAGES / "microscope-lenses.png")
 
 
 if __name__ == "__main__":

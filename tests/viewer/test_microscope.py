@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -16,11 +18,36 @@ from microscope import Microscope, live
 
 import retinoscope as rs
 from retinoscope.engine import Run
+from retinoscope.lens import ContextualLens, Jacobian, Kernel, Kind, Lens, Logit, load
+from retinoscope.models import Adapter
+from retinoscope.recipes.lenses import build_contexts
+from retinoscope.tokens import RunWithStates
 from retinoscope.viewer import export_view
 
 FISH = 3
 """A scene in which the fish's tokens decide its question."""
 QUESTION = "What color is the fish?"
+
+
+class Slow(Kind):
+    """The logit lens at three layers, a second for each."""
+
+    name = "slow"
+    identity = "as the logit lens"
+
+    def layers(self, adapter: Adapter) -> tuple[int, ...]:
+        return (3, 5, 7)
+
+    def read(
+        self,
+        run: RunWithStates,
+        positions: Sequence[int],
+        layers: Sequence[int],
+        top_k: int,
+        kernel: Kernel = "torch",
+    ) -> Lens:
+        time.sleep(1)
+        return replace(Logit().read(run, positions, layers, top_k, kernel), kind=self.name)
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +59,19 @@ def shown() -> Iterator[Microscope]:
 
 
 @pytest.fixture(scope="module")
-def url(pocket: rs.VLM, scenes: rs.data.Scenes) -> Iterator[str]:
+def contexts(pocket: rs.VLM, tmp_path_factory: pytest.TempPathFactory) -> Kind:
+    folder = tmp_path_factory.mktemp("contexts")
+    texts = [text for sample in rs.data.scenes(40, seed=1) for text in sample.captions]
+    build_contexts(pocket, texts, folder / "index", text_layers=(2, 4))
+    return load(folder / "index", pocket)
+
+
+@pytest.fixture(scope="module")
+def url(
+    pocket: rs.VLM, scenes: rs.data.Scenes, jacobian: Jacobian, contexts: Kind
+) -> Iterator[str]:
     pytest.importorskip("fastapi", reason="needs the extra 'serve'")
-    with live(pocket, scenes) as found:
+    with live(pocket, scenes, [jacobian, contexts, Slow()]) as found:
         yield found
 
 
@@ -43,7 +80,8 @@ def static(runs: Path, pocket: rs.VLM, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("studies")
     shutil.copytree(runs, folder, dirs_exist_ok=True)
     shutil.copytree(runs / "knockout", folder / "knockout-again")
-    path, _ = export_view(folder, folder / "page", load=lambda name: pocket, n_lens=4)
+    kinds = ("logit", "embedding")
+    path, _ = export_view(folder, folder / "page", load=lambda name: pocket, n_lens=4, kinds=kinds)
     return path.as_uri()
 
 
@@ -136,7 +174,7 @@ def test_kinds_of_lens_are_switched_over_the_image(shown: Microscope, url: str) 
     assert shown.page.run(f"{tuned}.disabled")
     assert "retinoscope fit-lens tuned MODEL DATA" in shown.page.run(f"{tuned}.title")
     shown.act("document.querySelector('.unfitted')", "one.open = true")
-    shown.sees("retinoscope fit-lens jacobian MODEL DATA --out FILE")
+    shown.sees("retinoscope fit-lens tuned MODEL DATA --out FILE")
     assert shown.page.problems == []
 
 
@@ -213,6 +251,58 @@ def test_one_token_is_followed_through_the_layers(
     assert shown.page.problems == []
 
 
+def test_words_in_context_on_the_image_and_in_the_panel(
+    shown: Microscope, url: str, pocket: rs.VLM, contexts: Kind
+) -> None:
+    ask = quote(QUESTION)
+    shown.open(f"{url}#s={FISH}&v=lens&c=top&l=4&lens=contextual&on=97&ask={ask}")
+    shown.sees("In context at layer 4")
+    run = run_behind(url, pocket)
+    lens = run.lens(5, [run.image.positions[97]], kind=contexts, layers=4)
+    assert isinstance(lens, ContextualLens)
+    shown.point((1.5 / 12, 8.5 / 12))
+    for place in (".tip", ".contexts"):
+        each = (
+            f"[...document.querySelectorAll('.stages {place} .context, section{place} .context')]"
+        )
+        said = shown.wait(
+            f"(() => {{ const all = {each}.map((o) => [o.querySelector('q').textContent,"
+            "o.querySelector('em').textContent, o.querySelector('small').textContent]);"
+            "return all.length && all; })()"
+        )
+        assert len(said) == 5
+        for (sentence, word, facts), wanted in zip(said, lens.contexts[0][0], strict=True):
+            assert word == wanted.word.strip()
+            assert wanted.word.strip() in sentence
+            assert sentence.strip("…").strip() in f"{wanted.before}{wanted.word}{wanted.after}"
+            assert facts.endswith(f"text layer {wanted.layer}")
+    assert shown.page.problems == []
+
+
+def test_the_slider_follows_the_layers_of_the_lens(shown: Microscope, url: str) -> None:
+    shown.open(f"{url}#s={FISH}&v=lens&c=top&l=6&lens=jacobian")
+    # It reads layers 0 to 4 and the last.
+    slider = "document.querySelector('.layer-slider input')"
+    shown.wait(f"{slider}?.max === '5'")
+    shown.sees("layer 8 of 8 (last)")
+    shown.act(slider, "one.value = 4; one.dispatchEvent(new Event('input'))")
+    shown.sees("layer 4 of 8")
+    shown.wait("location.hash.includes('l=4')")
+
+
+def test_a_slow_lens_tells_how_far_it_is_and_can_be_stopped(shown: Microscope, url: str) -> None:
+    shown.open(f"{url}#s={FISH}&v=lens&c=top&lens=slow")
+    shown.sees("Reading the slow lens: layer 1 of 3")
+    shown.press("Stop")
+    shown.sees("top-1 probability, logit lens")
+    shown.press("Slow", "[role=radio]")
+    shown.sees("top-1 probability, slow lens")
+    shown.sees("layer 7 of 8")
+    shown.press("Patchscope", "[role=radio]")
+    shown.sees("top-1 probability, patchscope lens")
+    assert shown.page.problems == []
+
+
 def test_attention_live(shown: Microscope, url: str) -> None:
     shown.open(f"{url}#s={FISH}&v=attention")
     shown.sees("sum over")
@@ -259,6 +349,15 @@ def test_from_disk_without_a_network(shown: Microscope, static: str) -> None:
         shown.press(tab, "[role=tab]")
         shown.sees(words)
     assert not [one for one in shown.page.requested if one.startswith("http")]
+    assert shown.page.problems == []
+
+
+def test_lenses_from_disk(shown: Microscope, static: str) -> None:
+    shown.open(f"{static}#v=lens&c=top&vs=embedding&on=3")
+    shown.sees("Embedding lens, cosine similarity")
+    shown.sees("the same top word at")
+    shown.act("document.querySelector('.unfitted')", "one.open = true")
+    shown.sees("Patchscope: it was not written: add it to --kinds")
     assert shown.page.problems == []
 
 

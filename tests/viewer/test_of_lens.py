@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,18 @@ import torch
 import retinoscope as rs
 from retinoscope.engine import Run
 from retinoscope.errors import InputError
-from retinoscope.lens import Embedding, Kernel, Kind, Lens, Logit
+from retinoscope.lens import (
+    ContextualLens,
+    Jacobian,
+    Kernel,
+    Kind,
+    Lens,
+    Logit,
+    Patchscope,
+    load,
+)
 from retinoscope.models import Adapter
+from retinoscope.recipes.lenses import build_contexts
 from retinoscope.tokens import RunWithStates
 from retinoscope.viewer._of_lens import (
     KEPT_WORDS,
@@ -97,11 +108,12 @@ def test_a_reading_holds_few_words(run: Run) -> None:
     assert kept[-1] == 1
 
 
-def test_kinds_of_one_name_are_numbered(pocket: rs.VLM) -> None:
+def test_kinds_of_one_name_are_numbered() -> None:
     kinds = by_name(["logit", Odd(), Odd()])
     assert list(kinds) == ["logit", "odd", "odd-2"]
-    facts = {one.name: one for one in lens_facts(kinds, pocket.adapter, "not written")}
+    facts = {one.name: one for one in lens_facts(kinds, "not written", "--lenses FILE")}
     assert [name for name, one in facts.items() if one.ok] == ["logit", "odd", "odd-2"]
+    assert "--lenses FILE" in facts["tuned"].why
     assert facts["embedding"].why == "not written"
     command = "retinoscope fit-lens tuned MODEL DATA --out FILE"
     assert facts["tuned"].command == command
@@ -109,10 +121,51 @@ def test_kinds_of_one_name_are_numbered(pocket: rs.VLM) -> None:
         by_name(["tuned"])
 
 
-def test_a_lens_of_another_model_says_why(pocket: rs.VLM, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(self: Embedding, adapter: Adapter) -> tuple[int, ...]:
-        raise InputError("fitted to another model")
+def test_a_lens_of_another_model_is_refused(pocket: rs.VLM, jacobian: Jacobian) -> None:
+    assert by_name([jacobian], pocket.adapter) == {"jacobian": jacobian}
+    facts = {one.name: one for one in lens_facts(by_name([jacobian]))}
+    assert facts["jacobian"].ok
+    assert "scenes" in facts["jacobian"].why
+    with pytest.raises(InputError, match="fitted to"):
+        by_name([jacobian], rs.load("pocket-none").adapter)
 
-    monkeypatch.setattr(Embedding, "layers", refuse)
-    (facts,) = lens_facts({"embedding": Embedding()}, pocket.adapter)[:1]
-    assert (facts.ok, facts.why) == (False, "fitted to another model")
+
+def test_words_of_a_contextual_lens_stand_in_their_sentences(
+    run: Run, pocket: rs.VLM, tmp_path: Path
+) -> None:
+    texts = ["there is a red car in this image?", "a blue cat left of the \N{CAT} tree", "a dog"]
+    build_contexts(pocket, texts, tmp_path / "index", text_layers=(1, 4))
+    kind = load(tmp_path / "index", pocket)
+    document = lens_of(run, kind, 3)
+    lens = run.lens(3, run.image.tokens, kind=kind)
+    assert isinstance(lens, ContextualLens)
+    assert (document.kind, document.unit, document.note) == ("contextual", "similarity", "")
+    found = document.contexts
+    assert found is not None
+    assert found.ids.shape == document.ids.shape
+    for layer, token, k in ((0, 0, 0), (4, 77, 1), (8, 143, 2)):
+        wanted = lens.contexts[layer][token][k]
+        number, start, end, text_layer = found.places[found.ids[layer, token, k]]
+        units = str(found.sentences[int(number)]).encode("utf-16-le")
+        before, word, after = (
+            units[2 * one : None if two is None else 2 * two].decode("utf-16-le")
+            for one, two in ((0, start), (start, end), (end, None))
+        )
+        assert (before + word, after) == (wanted.before + wanted.word, wanted.after)
+        assert word == wanted.word.strip()
+        assert text_layer == wanted.layer == lens.text_layers[layer, token, k]
+    assert lens_of(run).contexts is None
+
+
+def test_a_patchscope_is_read_step_by_step_and_searched(run: Run) -> None:
+    kind = Patchscope()
+    kind_of_two = by_name(["logit", kind])
+    reading = reading_of(run, kind_of_two["patchscope"], 2)
+    assert reading.total == run.adapter.n_layers + 1
+    reading.step()
+    assert reading.done == 1
+    document = reading.finish().document()
+    wanted = run.lens(2, run.image.tokens, kind="patchscope", layers=[3])
+    assert document.layers == list(range(run.adapter.n_layers + 1))
+    torch.testing.assert_close(torch.from_numpy(document.values[3]), wanted.values[0])
+    np.testing.assert_allclose(reading.word("red").values[3], wanted.prob("red")[0], rtol=1e-4)

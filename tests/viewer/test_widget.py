@@ -13,6 +13,7 @@ import retinoscope as rs
 from retinoscope import Ablate, Knockout, fill
 from retinoscope.engine import Run
 from retinoscope.errors import InputError, MissingExtraError
+from retinoscope.lens import Jacobian
 from retinoscope.viewer._json import unpacked
 
 pytest.importorskip("anywidget", reason="needs the extra 'notebook'")
@@ -54,6 +55,30 @@ def test_a_lens_shows_its_own_positions(run: Run) -> None:
     document = widget.documents["lens-0"]
     assert (widget.view, document["k"]) == ("lens", 2)
     assert document["positions"] == list(run.image.positions)
+
+
+def test_a_widget_reads_other_kinds_of_lens(run: Run) -> None:
+    widget = rs.show(run.lens(3, run.image.tokens, kind="embedding", layers=[2, 5]))
+    names = [one["name"] for one in widget.documents["manifest"]["lenses"]]
+    assert (names[0], names.count("embedding")) == ("embedding", 1)
+    shown = widget.documents["lens-0"]
+    assert (shown["kind"], shown["unit"], shown["layers"]) == ("embedding", "similarity", [2, 5])
+    # Words are those of the lens that is shown, at its own layers.
+    word = ask(widget, "/api/word", run=widget.run, kind="embedding", word="red")["body"]
+    wanted = run.lens(3, run.image.tokens, kind="embedding", layers=[2, 5]).similarity("red")
+    assert unpacked(word["values"]) == pytest.approx(wanted.numpy(), abs=1e-6)
+    logit = ask(widget, "/api/lens", run=widget.run, kind="logit", top_k=2)["body"]
+    wanted = run.lens(2, logit["positions"]).probs
+    assert unpacked(logit["values"]) == pytest.approx(wanted.numpy(), abs=1e-6)
+
+
+def test_a_fitted_lens_is_shown_and_searched(run: Run, jacobian: Jacobian) -> None:
+    widget = rs.show(run.lens(2, run.image.tokens, kind=jacobian))
+    assert widget.documents["manifest"]["lenses"][0]["name"] == "jacobian"
+    assert widget.documents["lens-0"]["layers"] == [0, 1, 2, 3, 4, 8]
+    word = ask(widget, "/api/word", run=widget.run, kind="jacobian", word="red")["body"]
+    wanted = run.lens(2, run.image.tokens, kind=jacobian).prob("red")
+    assert unpacked(word["values"]) == pytest.approx(wanted.numpy(), abs=1e-6)
 
 
 def test_effects_show_their_table(run: Run) -> None:

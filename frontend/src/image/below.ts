@@ -13,7 +13,7 @@ class Legend {
   private readonly high = h("span", {});
   private readonly name = h("span", { class: "name" });
   private readonly ramp = h("canvas", { width: "256", height: "1", class: "ramp", "aria-hidden": "true" });
-  readonly el = h("div", { class: "scale-row" }, this.name, this.low, this.ramp, this.high);
+  readonly el = h("div", { class: "scale-row" }, this.name, h("span", { class: "scale" }, this.low, this.ramp, this.high));
   private readonly ramped = new Once();
 
   update(quantity: Quantity | null): void {
@@ -57,7 +57,9 @@ export class Below {
     for (const [side, legend] of this.legends) {
       legend.update(side === "other" && state.colouring === "attention" ? null : readouts.quantity(state, side));
     }
-    say(this.note, sample?.note ?? "");
+    const notes = ["chosen", "other"] as const satisfies Side[];
+    const read = state.view === "lens" ? notes.map((side) => readouts.on(side, state)?.lens?.note) : [];
+    say(this.note, [...new Set([sample?.note, ...read])].filter(Boolean).join(" "));
     show(this.note, this.note.textContent !== "");
     const loose = sample?.visual?.unplaced ?? [];
     show(this.loose, loose.length > 0);

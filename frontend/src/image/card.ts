@@ -1,3 +1,4 @@
+import type { Unit } from "../documents";
 import { h } from "../dom";
 import type { Context, Said } from "../session/lens";
 import type { Side } from "../session/readouts";
@@ -5,20 +6,23 @@ import type { Session } from "../session/session";
 import type { State } from "../state/state";
 import { UNITS, valueOf, visible } from "../words";
 
-const AROUND = 48;
+/** Characters of a sentence on each side of its word: fewer where two lenses share a card. */
+const [AROUND, BESIDE] = [48, 24];
 
 /** What a lens says at a token at the shown layer. */
 interface Column {
   title: string;
-  unit: "probability" | "similarity";
+  unit: Unit;
   said: readonly Said[];
 }
 
 /** A token in words: its place, what the lenses say at it, and the number that colours it. */
 export function card(session: Session, token: number): HTMLElement[] {
   const { state } = session;
-  const columns = columnsOf(session, state, token).map(({ title, unit, said }) =>
-    h("span", { class: "column" }, h("small", {}, title), ...said.map((one) => entry(one, unit))),
+  const found = columnsOf(session, state, token);
+  const around = found.length > 1 ? BESIDE : AROUND;
+  const columns = found.map(({ title, unit, said }) =>
+    h("span", { class: "column" }, h("small", {}, title), ...said.map((one) => entry(one, unit, around))),
   );
   const number = numberOf(session, state, token);
   return [
@@ -57,18 +61,18 @@ function columnsOf(session: Session, state: State, token: number): Column[] {
   });
 }
 
-function entry({ word, value, context }: Said, unit: Column["unit"]): HTMLElement {
-  const said = h("span", { class: "entry" }, h("b", {}, visible(word.trim() || word)), ` ${valueOf(value, unit)}`);
-  if (context) said.append(inContext(context));
-  return said;
+function entry({ word, value, context }: Said, unit: Unit, around: number): HTMLElement {
+  if (context) return inContext(context, valueOf(value, unit), around);
+  return h("span", {}, `${visible(word.trim() || word)} ${valueOf(value, unit)}`);
 }
 
-/** A sentence with the word in it emphasised, and the layer of the text. */
-export function inContext(context: Context): HTMLElement {
+/** A sentence with the word in it emphasised, how near it is, and the layer of the text. */
+export function inContext(context: Context, value: string, around = AROUND): HTMLElement {
   const { before, word, after, layer } = context;
-  const start = before.length > AROUND ? `…${before.slice(-AROUND)}` : before;
-  const end = after.length > AROUND ? `${after.slice(0, AROUND)}…` : after;
-  return h("q", { class: "context" }, start, h("em", {}, word), end, h("small", {}, ` text layer ${layer}`));
+  // Cut between words.
+  const start = before.length > around ? `…${before.slice(-around).replace(/^\S*(?=\s)/, "")}` : before;
+  const end = after.length > around ? `${after.slice(0, around).replace(/\s+\S*$/, "")}…` : after;
+  return h("span", { class: "context" }, h("q", {}, start, h("em", {}, word), end), h("small", {}, ` ${value}, text layer ${layer}`));
 }
 
 function sentence({ before, word, after, layer }: Context): string {

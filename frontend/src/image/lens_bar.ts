@@ -56,7 +56,7 @@ export class LensBar {
   }
 
   private list(lenses: readonly LensFacts[]): void {
-    const choices = lenses.map(({ name }) => ({ value: name, label: sentenceCase(name) }));
+    const choices = lenses.map(({ name, why }) => ({ value: name, label: sentenceCase(name), title: why }));
     this.kinds = new Segmented("Kind of lens", choices, (lens) => this.session.store.set({ lens }));
     fill(this.choice, this.kinds.el);
     const missing = lenses.filter((one) => !one.ok);

@@ -284,7 +284,9 @@ export class Stage {
     const left = after < this.tip.offsetWidth + 10 && before > after;
     this.tip.classList.toggle("left", left);
     this.tip.style.left = `${((left ? b0 : b2) / picture.width) * 100}%`;
-    this.tip.style.top = `${(b1 / picture.height) * 100}%`;
+    const top = (b1 / picture.height) * own.height;
+    const below = own.top + top + this.tip.offsetHeight + 8 - window.innerHeight;
+    this.tip.style.top = `${top - Math.max(0, Math.min(below, own.top + top))}px`;
   }
 
   /** The tokens' colours at the shown layer; null where nothing colours them. */

@@ -80,6 +80,6 @@ function contexts(lens: Lens, token: number, layer: number): HTMLElement | null 
   const row = lens.row(layer);
   const found = row < 0 ? [] : lens.top(row, token).filter((one) => one.context !== null);
   if (found.length === 0) return null;
-  const each = found.map(({ value, context }) => h("li", {}, context && inContext(context), ` ${valueOf(value, lens.unit)}`));
+  const each = found.map(({ value, context }) => h("li", {}, context && inContext(context, valueOf(value, lens.unit))));
   return h("section", { class: "contexts" }, h("h3", {}, `In context at layer ${layer}`), h("ul", {}, ...each));
 }

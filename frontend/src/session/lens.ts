@@ -29,6 +29,7 @@ export class Lens {
   readonly rows: number;
   readonly k: number;
   readonly words: readonly string[];
+  readonly note: string;
   private readonly ids: Int32Array;
   private readonly values: Float32Array;
   private readonly all: number;
@@ -39,7 +40,7 @@ export class Lens {
     document: LensDocument,
     readonly n: number,
   ) {
-    ({ kind: this.kind, unit: this.unit, layers: this.layers, k: this.k, words: this.words } = document);
+    ({ kind: this.kind, unit: this.unit, layers: this.layers, k: this.k, words: this.words, note: this.note } = document);
     [this.rows, this.all] = [document.layers.length, document.n];
     this.ids = ints(document.ids).values;
     this.values = floats(document.values).values;

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ._common import Loading, load_model, quiet, samples_of
+from ._common import Loading, Several, load_model, quiet, samples_of
 from ._progress import Progress
 from ._say import say
 
@@ -21,6 +21,8 @@ def view(
     *,
     out: Path | None = None,
     lens: int = 50,
+    kinds: Annotated[tuple[str, ...], Several] = ("logit",),
+    lenses: Annotated[tuple[Path, ...], Several] = (),
     data: str | None = None,
     data_seed: int = 0,
     model: str | None = None,
@@ -41,16 +43,21 @@ def view(
 
         retinoscope view runs/llava --model llava-hf/llava-1.5-7b-hf --data coco:FOLDER
 
+        retinoscope view runs/demo --kinds logit embedding --lens 10
+
     Args:
         folder: what a study wrote with --out, or a folder of such folders.
         out: folder for the page; "view" in the studies' folder by default.
         lens: number of images, from the first, with words and attention (megabytes each).
+        kinds: kinds of lens that need nothing but the model: logit, embedding, patchscope (slow).
+        lenses: fitted lenses as well, each a file or folder of `retinoscope fit-lens`.
         data: the studies' data, as DATA of the study's command.
         data_seed: seed of drawn scenes (with --data scenes:N).
         model: the studies' model, if it is not a packaged one.
         no_model: load no model; then there are no token boxes, words and attention.
     """
     from ..errors import InputError
+    from ..lens import load as load_lens
     from ..viewer import export_view
 
     if lens < 0:
@@ -70,6 +77,7 @@ def view(
             model=model,
             data=None if data is None else samples_of(data, data_seed, None),
             n_lens=lens,
+            kinds=[*kinds, *map(load_lens, lenses)],
             progress=progress.stage("view"),
         )
     for capability in capabilities:
@@ -88,6 +96,7 @@ def serve(
     open: Annotated[bool, Parameter(negative=())] = False,
     data: str | None = None,
     data_seed: int = 0,
+    lenses: Annotated[tuple[Path, ...], Several] = (),
     timeout: float = 120.0,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> None:
@@ -102,6 +111,8 @@ def serve(
 
         retinoscope serve llava-hf/llava-1.5-7b-hf runs/llava --device cuda
 
+        retinoscope serve pocket --lenses jacobian.safetensors
+
     Args:
         model: pocket, a Hugging Face Hub id or a folder.
         runs: finished studies to show as well.
@@ -110,21 +121,25 @@ def serve(
         open: open the page in the browser.
         data: images to begin with; with runs, their data if it is not drawn.
         data_seed: seed of drawn scenes (with --data scenes:N).
+        lenses: fitted lenses to read with, each a file or folder of `retinoscope fit-lens`.
         timeout: seconds that a request may take, including waiting for its turn.
     """
+    from ..lens import load
     from ..studies.runs import collect
     from ..viewer import serve
 
     results = [run for folder in runs for run in collect(folder)]
     samples = None if data is None else samples_of(data, data_seed, None)
     quiet()
+    vlm = load_model(model, loading)
     serve(
-        load_model(model, loading),
+        vlm,
         results,
         host=host,
         port=port,
         open_browser=open,
         data=samples,
+        lenses=[load(file, vlm) for file in lenses],
         timeout=timeout,
         say=say,
     )

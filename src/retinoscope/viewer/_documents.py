@@ -26,9 +26,10 @@ class CapabilityFacts:
 
 @dataclass(frozen=True)
 class LensFacts:
-    """A kind of lens: whether the page can read it and, if not, why.
+    """A kind of lens: whether the page can read it.
 
-    `command` makes the file of a kind that is fitted to a model; others have none.
+    `why` says why not or, of a fitted lens, what it was fitted on; `command` makes the file of a
+    kind that is fitted, others have none.
     """
 
     name: str
@@ -200,8 +201,8 @@ class SampleDocument:
 class Contexts:
     """Where words stand in sentences: `ids` index into `places`.
 
-    A place is the index of a sentence, the first character of the word in it and the one after its
-    last, and the layer of the text.
+    A place is the index of a sentence, where the word starts and ends in it in units of UTF-16, and
+    the layer of the text.
     """
 
     sentences: Sequence[str]
@@ -226,6 +227,7 @@ class LensDocument:
     values: Float[np.ndarray, "layer token k"]
     positions: Sequence[int]
     contexts: Contexts | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, eq=False)

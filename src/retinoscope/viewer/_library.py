@@ -88,7 +88,7 @@ class Library:
         image_src: Callable[[str, int], str] = lambda folder, index: f"{folder}/{index}.jpg",
     ) -> None:
         self.opened, self.mode, self.n_lens = opened, mode, n_lens
-        self.kinds = by_name(kinds)
+        self.kinds = by_name(kinds, None if opened.vlm is None else opened.vlm.adapter)
         self.studies = [
             StudyDocuments(run, name) for run, name in zip(runs, _ids(runs), strict=True)
         ]
@@ -172,11 +172,13 @@ class Library:
             capabilities=self.capabilities(),
             studies=[study.facts() for study in self.studies],
             samples=[self._facts(index, name) for index, name in enumerate(self.ids)],
-            lenses=[] if self.opened.vlm is None else self._lenses(self.opened.vlm),
+            lenses=self._lenses(),
         )
 
-    def _lenses(self, vlm: VLM) -> list[LensFacts]:
-        return lens_facts(self.kinds, vlm.adapter, "it was not written: add it to --kinds")
+    def _lenses(self) -> list[LensFacts]:
+        if self.opened.vlm is None:
+            return []
+        return lens_facts(self.kinds, "it was not written: add it to --kinds", "--lenses FILE")
 
     def capabilities(self) -> list[CapabilityFacts]:
         """Returns all views: whether each is available and, if not, why."""

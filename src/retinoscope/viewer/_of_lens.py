@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..errors import RetinoscopeError
-from ..lens import FITTED, NAMED, Kind, OfStates, kind_of
-from ._documents import LensDocument, LensFacts, WordDocument
+from ..lens import FITTED, NAMED, Contextual, ContextualLens, Kind, LinearLens, OfStates, kind_of
+from ._documents import Contexts, LensDocument, LensFacts, WordDocument
 
 if TYPE_CHECKING:
     from ..engine import Run
@@ -26,21 +25,20 @@ KEPT_WORDS = 64
 """Maximum number of words whose ranks a reading holds."""
 
 
-def named_kinds() -> list[Kind]:
-    """Returns the kinds of lens that need nothing but the model."""
-    return [kind() for kind in NAMED.values()]
-
-
-def by_name(kinds: Iterable[str | Kind]) -> dict[str, Kind]:
+def by_name(kinds: Iterable[str | Kind], adapter: Adapter | None = None) -> dict[str, Kind]:
     """Returns kinds of lens by their names on the page; the second of one name is `NAME-2`.
 
     Raises:
-        InputError: an unknown name, or a lens that has to be fitted first.
+        InputError: an unknown name, a lens that has to be fitted first, or one that was fitted to
+            another model than the adapter's.
     """
     named: dict[str, Kind] = {}
     for kind in map(kind_of, kinds):
         names = chain([kind.name], (f"{kind.name}-{number}" for number in count(2)))
         named[next(name for name in names if name not in named)] = kind
+        if adapter is not None and isinstance(kind, LinearLens | Contextual):
+            adapter.state()
+            kind.check(adapter)
     return named
 
 
@@ -49,32 +47,22 @@ def name_of(kind: Kind) -> str:
     return kind.name if kind.name in NAMED else f"{kind.name} {secrets.token_hex(8)}"
 
 
-def lens_facts(
-    kinds: Mapping[str, Kind], adapter: Adapter, why: str = "", option: str = ""
-) -> list[LensFacts]:
+def lens_facts(kinds: Mapping[str, Kind], why: str = "", option: str = "") -> list[LensFacts]:
     """Returns the page's kinds of lens, then those that it lacks.
 
     Args:
         kinds: from `by_name`.
-        adapter: the model's adapter.
         why: why a kind that needs nothing but the model and is not among `kinds` cannot be read.
         option: the option that takes fitted lenses.
     """
-    facts = [_facts(name, kind, adapter) for name, kind in kinds.items()]
+    facts = [
+        LensFacts(name, True, "" if kind.name in NAMED else repr(kind), _command(kind.name))
+        for name, kind in kinds.items()
+    ]
     facts += [LensFacts(name, False, why) for name in NAMED if name not in kinds]
     unfitted = f"it is fitted to a model first{f' and given with {option}' if option else ''}"
-    facts += [
-        LensFacts(name, False, unfitted, _command(name)) for name in FITTED if name not in kinds
-    ]
-    return facts
-
-
-def _facts(name: str, kind: Kind, adapter: Adapter) -> LensFacts:
-    try:
-        kind.layers(adapter)
-    except RetinoscopeError as error:
-        return LensFacts(name, False, str(error), _command(kind.name))
-    return LensFacts(name, True, command=_command(kind.name))
+    others = [name for name in FITTED if name not in kinds]
+    return facts + [LensFacts(name, False, unfitted, _command(name)) for name in others]
 
 
 def _command(kind: str) -> str:
@@ -180,7 +168,40 @@ def lens_document(*lenses: Lens) -> LensDocument:
         ids=inverse.reshape(ids.shape).astype(np.int32),
         values=torch.cat([lens.values for lens in lenses]).float().cpu().numpy(),
         positions=[int(position) for position in first.positions],
+        contexts=contexts_of([one for one in lenses if isinstance(one, ContextualLens)]),
+        note=(
+            "The index of contexts is projected at random: cosines are estimates."
+            if isinstance(first, ContextualLens) and first.estimated
+            else ""
+        ),
     )
+
+
+def contexts_of(lenses: Sequence[ContextualLens]) -> Contexts | None:
+    """Returns the words of contextual lenses in their sentences; None without such a lens."""
+    if not lenses:
+        return None
+    entries = torch.cat([lens.entries for lens in lenses]).cpu().numpy()
+    _, first, inverse = np.unique(entries, return_index=True, return_inverse=True)
+    every = [one for lens in lenses for layer in lens.contexts for row in layer for one in row]
+    sentences: dict[str, int] = {}
+    places = []
+    for context in (every[number] for number in first):
+        word = context.word.lstrip()
+        before = context.before + context.word[: len(context.word) - len(word)]
+        number = sentences.setdefault(f"{before}{word}{context.after}", len(sentences))
+        start = _units(before)
+        places.append((number, start, start + _units(word), context.layer))
+    return Contexts(
+        sentences=list(sentences),
+        places=np.array(places, dtype=np.int32),
+        ids=inverse.reshape(entries.shape).astype(np.int32),
+    )
+
+
+def _units(text: str) -> int:
+    """Returns the length of a text as the page counts it: in units of UTF-16."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def word_document(word: str | int, *lenses: Lens) -> WordDocument:

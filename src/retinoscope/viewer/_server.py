@@ -153,7 +153,7 @@ class App:
             capabilities=[*methods, *more],
             studies=() if kept is None else kept.studies,
             samples=() if kept is None else kept.samples,
-            lenses=lens_facts(self.session.kinds, vlm.adapter, option="--lenses FILE"),
+            lenses=lens_facts(self.session.kinds, option="--lenses FILE"),
             mean=self.session.mean_of,
         )
 

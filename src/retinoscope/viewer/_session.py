@@ -22,6 +22,7 @@ from torch import Tensor
 from ..data import scenes
 from ..engine import Effects, Knockout, fill
 from ..errors import InputError
+from ..lens import NAMED
 from ..memory import budget
 from ..sources import source_of
 from ..studies import sliding_windows
@@ -39,7 +40,7 @@ from ._documents import (
     WordDocument,
 )
 from ._edits import interventions, lines, target_of
-from ._of_lens import KEPT_WORDS, Reading, by_name, named_kinds, reading_of
+from ._of_lens import KEPT_WORDS, Reading, by_name, reading_of
 from ._of_run import (
     attention_of,
     image_facts,
@@ -181,9 +182,7 @@ class Session:
         self, vlm: VLM, data: Sequence[Sample] | None = None, lenses: Sequence[Kind] = ()
     ) -> None:
         self.vlm = vlm
-        for lens in lenses:
-            lens.layers(vlm.adapter)
-        self.kinds = by_name([*named_kinds(), *lenses])
+        self.kinds = by_name([*NAMED, *lenses], vlm.adapter)
         self.runs: ClientItems[Live] = ClientItems(
             KEPT_RUNS, "run", budget(None, vlm.device), _bytes_of
         )

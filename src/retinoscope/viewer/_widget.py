@@ -67,7 +67,7 @@ def documents_of(
         capabilities=[CapabilityFacts(m.name, m.supported, m.why) for m in capabilities],
         studies=(),
         samples=[SampleFacts(0, name, run.prompt.text, None, (), {})],
-        lenses=_lenses(run, session, given),
+        lenses=_lenses(session, given),
         mean=session.mean_of,
     )
     documents: dict[str, object] = {"manifest": manifest, "sample-0": replace(sample, index=0)}
@@ -76,9 +76,9 @@ def documents_of(
     return {key: plain(document) for key, document in (documents | dict(more)).items()}
 
 
-def _lenses(run: Run, session: Session, given: Lens | None) -> list[LensFacts]:
+def _lenses(session: Session, given: Lens | None) -> list[LensFacts]:
     """Returns the kinds of lens; the page begins with the first, whose document is `lens-0`."""
-    facts = lens_facts(session.kinds, run.adapter)
+    facts = lens_facts(session.kinds)
     if given is None:
         return facts
     return [LensFacts(given.kind, True), *(one for one in facts if one.name != given.kind)]
