@@ -1,6 +1,6 @@
 """Fitting a Jacobian lens against its backward passes alone, and readouts against the logit lens's.
 
-Of the large decoder on its first 4 blocks, and a fit on one text of 128 tokens: all ways take time
+Of the large decoder on its first 2 blocks, and a fit on one text of 128 tokens: all ways take time
 in proportion to blocks and prompts.
 """
 
@@ -22,7 +22,7 @@ from retinoscope.tokens import frozen
 from ._bench import TOLERANCE, Case, Measure, Options, Way, alternate, options_for, write_result
 from ._models import QUESTIONS, SHAPES, Setup, make_setup
 
-BLOCKS, LENGTH, SKIP = 4, 128, 16
+BLOCKS, LENGTH, SKIP = 2, 128, 16
 FIT, PASSES = "fit of one prompt", "its backward passes alone"
 LOGIT, PRODUCTS = "logit lens", "the products that a map adds"
 

@@ -63,7 +63,7 @@ the vision tower.""",
 The top 5 at every layer and visual token, compared with the bare matrix products with the
 unembedding. These products are the limit: without them no token's rank is known.""",
     "fitted_lenses": """\
-The decoder has its first 4 blocks only, since time is in proportion to blocks. One prompt of 128
+The decoder has its first 2 blocks only, since time is in proportion to blocks. One prompt of 128
 tokens is added to a Jacobian lens. **The limit** is one backward pass through all
 blocks per block of output dimensions, without gradients of weights: all else (the forward pass, the
 check that it is the run's, gradients kept at every block, sums) comes on top. A readout through a
@@ -98,7 +98,7 @@ mask. TransformerLens makes one `run_with_hooks` per condition and overwrites th
 it always computes the full attention matrix and the logits at all positions. Both are used as in
 their documentation; neither shares work between conditions.""",
     "peers_lenses": """\
-The same decoder, with its first 4 blocks, as a text model. TransformerLens fits its Jacobian lens
+The same decoder, with its first 2 blocks, as a text model. TransformerLens fits its Jacobian lens
 on the same token ids, with as many output dimensions per backward pass, reads states through it,
 and reads the file that retinoscope writes, as retinoscope reads the peer's. tuned-lens applies
 weights that retinoscope wrote in its format. Nothing is timed unless all agree to 1e-5.""",

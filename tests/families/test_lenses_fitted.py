@@ -1,4 +1,4 @@
-"""The Jacobian lens in every family: its matrices against differences of the library's own pass."""
+"""Fitted lenses in every family: Jacobians against differences of the library's own pass."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 import torch
-from checks import oracle, pictures, run_of
+from checks import OTHER_QUESTION, QUESTION, oracle, pictures, run_of
 from row import OUTSIDE, Row, loaded, over
 from table import ROWS
 from torch import Tensor
 from variants import VARIANTS
 
 import retinoscope as rs
-from retinoscope.lens import At, JacobianFit
+from retinoscope.lens import At, JacobianFit, TunedFit
 
 SOURCES: tuple[At, ...] = ("text", "visual")
 STEP = 5e-3
@@ -73,3 +73,18 @@ def test_the_jacobian_is_the_slope_of_the_library(row: Row) -> None:
         assert float((found - wanted).norm()) <= 3e-2 * float(wanted.norm())
         lens = run.lens(kind=fit.lens(), positions="last")
         assert torch.equal(lens.ids[-1], run.lens(positions="last").ids[-1])
+
+
+@over(ROWS)
+def test_a_tuned_lens_comes_nearer_to_the_model(row: Row) -> None:
+    vlm = loaded(row)
+    images = pictures(next(iter(row.images.values())))
+    fit = TunedFit(vlm.adapter, steps=20, batch=64, rate=1e-2)
+    for text in (QUESTION, OTHER_QUESTION):
+        fit.add(run_of(vlm, images, text))
+    lens = fit.train()
+    losses = (sum(lens.card.settings[f"held_out_kl_{when}"]) for when in ("after", "before"))
+    assert next(losses) < next(losses)
+    run = run_of(vlm, images)
+    read, logit = run.lens(kind=lens, positions="last"), run.lens(positions="last")
+    assert torch.equal(read.ids[-1], logit.ids[-1])
