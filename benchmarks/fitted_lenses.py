@@ -17,7 +17,7 @@ from torch import Tensor
 import retinoscope as rs
 from retinoscope.lens import Card, Jacobian, JacobianFit, LinearLens, Tuned
 from retinoscope.lens._jacobian import _ROWS, _graph
-from retinoscope.tokens import frozen
+from retinoscope.tokens import fixed_prefix, frozen
 
 from ._bench import TOLERANCE, Case, Measure, Options, Way, alternate, options_for, write_result
 from ._models import QUESTIONS, SHAPES, Setup, make_setup
@@ -48,13 +48,18 @@ def text_of(vlm: rs.VLM) -> str:
 
 
 def backward_passes(run: rs.Run) -> Callable[[int], Tensor]:
-    """One backward pass to the decoder's input per block of output dimensions, and nothing else."""
+    """One backward pass to the decoder's input per block of output dimensions, and nothing else.
+
+    What precedes the sources takes no part, as in the fit.
+    """
     model, width = run.vlm.model, run.vlm.d_model
+    prefix = fixed_prefix(run, SKIP)
+    assert prefix is not None
     with frozen(model), torch.enable_grad():
-        states, final = _graph(run, _ROWS)
+        states, final = _graph(run, _ROWS, prefix)
     cotangent = torch.zeros_like(final)
     rows = torch.arange(_ROWS, device=final.device)
-    cotangent[rows, SKIP:-1, rows] = 1
+    cotangent[rows, :-1, rows] = 1
 
     def passes(_: int) -> Tensor:
         found = final
@@ -75,7 +80,7 @@ def _fit_case(options: Options, setup: Setup) -> Case:
         return done
 
     passes = backward_passes(run)
-    rows = passes(0)[:, SKIP:-1].mean(1)
+    rows = passes(0)[:, :-1].mean(1)
     wanted = fit().sums[0][: len(rows)]
     apart = float((rows - wanted).abs().max())
     assert apart <= TOLERANCE[options.dtype] * float(wanted.abs().max())
