@@ -7,14 +7,14 @@ import type { Session } from "../src/session/session";
 import type { Job, Live } from "../src/sources/source";
 import { START, type State } from "../src/state/state";
 
-const LAYERS: Record<string, number[]> = { logit: [0, 1, 2, 3, 4], odd: [1, 3], late: [3, 4], apart: [9] };
+const LAYERS: Record<string, number[]> = { logit: [0, 1, 2, 3, 4], odd: [1, 3], late: [3, 4], apart: [9], "odd-2": [1, 3] };
 
 const documentOf = (kind: string): LensDocument => {
   const layers = LAYERS[kind] as number[];
   const ids = new Int32Array(2 * layers.length).fill(kind === "odd" ? 1 : 0);
   const values = new Float32Array(2 * layers.length).fill(0.5);
   const shape = [layers.length, 2, 1];
-  return { kind, unit: "probability", layers, n: 2, k: 1, words: ["a", "b"], ids: pack(ids, shape), values: pack(values, shape), positions: [0, 1], contexts: null, note: "" };
+  return { kind: kind.replace("-2", ""), unit: "probability", layers, n: 2, k: 1, words: ["a", "b"], ids: pack(ids, shape), values: pack(values, shape), positions: [0, 1], contexts: null, note: "" };
 };
 
 /** A page with a model whose lenses answer when they are told to. */
@@ -75,6 +75,15 @@ describe("kinds of lens", () => {
     expect(readouts.row(state, "other")).toBe(-1);
     expect(readouts.tokenColours(state, "other")).toBeNull();
     expect(readouts.agreement(state)).toBeNull();
+  });
+
+  test("the second of one kind keeps its own name", async () => {
+    const { readouts, answer } = page();
+    const state = at({ lens: "odd", versus: "odd-2" });
+    readouts.need(state);
+    await answer("odd");
+    await answer("odd-2");
+    expect((["chosen", "other"] as const).map((side) => readouts.on(side, state)?.lens?.kind)).toEqual(["odd", "odd-2"]);
   });
 
   test("what is not wanted any more is stopped, and asked for again when it is", async () => {

@@ -52,7 +52,7 @@ export class Reading {
     this.problem = "";
     try {
       const document = await this.document(job);
-      if (this.job === job && document) this.lens = new Lens(document, picture?.n ?? 0);
+      if (this.job === job && document) this.lens = new Lens({ ...document, kind: this.kind }, picture?.n ?? 0);
     } catch (error) {
       if (this.job === job) this.problem = asError(error).message;
     } finally {
