@@ -97,15 +97,15 @@ def _jacobian_case(options: Options, vlm: rs.VLM, decoder: LlamaForCausalLM) -> 
         return theirs.fit(bridge, [text], corpus="b", dim_batch=ROWS, show_progress=False)
 
     lens, peer = ours(), fitted()
-    same = {"max_difference, fit": _matrices(lens, peer)}
+    same = {"max_difference, matrices": _matrices(lens, peer)}
     same["max_difference, logits"] = _logits(run, lens, peer, bridge, ids)
     with tempfile.TemporaryDirectory() as folder:
         read = theirs.load(str(lens.save(Path(folder) / "ours.pt"))).validate_model(bridge)
-        same["max_difference, our file"] = _matrices(lens, read)
+        same["max_difference, matrices in our file"] = _matrices(lens, read)
         peer.save(f"{folder}/theirs.pt", dtype=torch.float32)
         again = load(f"{folder}/theirs.pt", vlm)
         assert isinstance(again, LinearLens)
-        same["max_difference, their file"] = _matrices(again, peer)
+        same["max_difference, matrices in their file"] = _matrices(again, peer)
     timings = alternate({OURS: Way(ours), THEIRS: Way(fitted)}, options, warm=False)
     blocks = {OURS: vlm.n_layers, THEIRS: vlm.n_layers - 1}
     each = {name: timings[name].total / n for name, n in blocks.items()}
@@ -115,7 +115,8 @@ def _jacobian_case(options: Options, vlm: rs.VLM, decoder: LlamaForCausalLM) -> 
         [Measure(f"times faster than {THEIRS}, per block", each[THEIRS] / each[OURS])],
         same,
         notes=[
-            "Ours also has layer 0, the decoder's input, which the published format leaves out."
+            f"{THEIRS} begins at the output of the first block, so its backward passes go through "
+            f"{blocks[THEIRS]} of {blocks[OURS]} blocks; ours go on to the decoder's input."
         ],
     )
 
