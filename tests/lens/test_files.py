@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from PIL import Image
 
 import retinoscope as rs
 from retinoscope.engine import Run
-from retinoscope.lens import Card, Jacobian, LinearLens, Tuned, load, read_card
+from retinoscope.lens import Card, Jacobian, JacobianFit, LinearLens, Tuned, load, read_card
 
 WIDTH, LAYERS = 32, 4
 
@@ -194,3 +195,14 @@ def test_damaged_files_are_refused(tiny: rs.VLM, tmp_path: Path) -> None:
     folder = tuned_folder(tmp_path / "more", num_hidden_layers=5)
     with pytest.raises(rs.InputError, match="each of 5 layers"):
         load(folder)
+
+
+def test_a_lens_that_was_used_goes_to_another_process(tiny: rs.VLM, tmp_path: Path) -> None:
+    run = tiny.run(tiny.prompt(None, "Is there a cat in this image?"))
+    fit = JacobianFit(tiny.adapter, skip_first=1)
+    fit.add(run)
+    lens = fit.lens()
+    wanted = run.lens(kind=lens).probs
+    sent = pickle.loads(pickle.dumps(lens))
+    assert sent.card == lens.card
+    assert torch.equal(run.lens(kind=sent).probs, wanted)

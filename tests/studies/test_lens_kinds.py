@@ -16,7 +16,7 @@ from retinoscope.studies import LogitLens
 from retinoscope.studies._sets import ImageTokens
 from retinoscope.studies.lens import options
 from retinoscope.studies.lens.groups import groups_of
-from retinoscope.studies.lens.readers import Fits, fits_of
+from retinoscope.studies.lens.readers import LensFits, fits_of
 from tests.studies.tabled import one
 
 
@@ -80,7 +80,7 @@ def test_a_lens_is_fitted_to_each_control_and_found_again(
     planted: rs.VLM, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     samples, others = rs.data.squares(3, seed=0), rs.data.squares(2, seed=1)
-    study = LogitLens(planted, samples, kinds=("jacobian",), fits=Fits(others, prompts=1))
+    study = LogitLens(planted, samples, kinds=("jacobian",), fits=LensFits(others, prompts=1))
     study.run(tmp_path / "run")
     lenses = tmp_path / "run" / "lenses"
     trained, untrained = (
@@ -91,12 +91,12 @@ def test_a_lens_is_fitted_to_each_control_and_found_again(
     assert trained.fingerprint != untrained.fingerprint
     before = (tmp_path / "run" / "results.parquet").read_bytes()
     (tmp_path / "run" / "results.parquet").unlink()
-    LogitLens(planted, samples, kinds=("jacobian",), fits=Fits(others, prompts=1)).run(
+    LogitLens(planted, samples, kinds=("jacobian",), fits=LensFits(others, prompts=1)).run(
         tmp_path / "run"
     )
     assert (tmp_path / "run" / "results.parquet").read_bytes() == before
     with pytest.raises(InputError, match="fits"):
-        LogitLens(planted, samples, kinds=("jacobian",), fits=Fits(others, prompts=2)).run(
+        LogitLens(planted, samples, kinds=("jacobian",), fits=LensFits(others, prompts=2)).run(
             tmp_path / "run"
         )
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..data import Sample
     from ..engine import VLM
     from ..studies import Study
+    from ..studies.lens.options import LensKind
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Effort:
     max_questions: int
     gradient_steps: int
     slide: int
+    lenses: tuple[LensKind, ...]
+    fit_prompts: int = 0
     near: int = 0
 
 
@@ -47,13 +50,28 @@ PLAN = {
 }
 # Sized so that the whole demo stays under five minutes on two cores.
 EFFORT = Effort(
-    scenes=64, sizes=(10, 40, 100), max_objects=2, max_questions=2, gradient_steps=8, slide=2
+    scenes=64,
+    sizes=(10, 40, 100),
+    max_objects=2,
+    max_questions=2,
+    gradient_steps=8,
+    slide=2,
+    lenses=("logit", "embedding", "jacobian"),
+    fit_prompts=4,
 )
 ADAPTED = Share(ablation=1.0, lens=1.0, knockout=1.0)
 # Fifty times as large as pocket: sized to stay under fifteen minutes on two cores. One entry in a
 # thousand of 49,152 counts as near a word.
 ADAPTED_EFFORT = Effort(
-    scenes=12, sizes=(40,), max_objects=1, max_questions=1, gradient_steps=4, slide=5, near=50
+    scenes=12,
+    sizes=(40,),
+    max_objects=1,
+    max_questions=1,
+    gradient_steps=4,
+    slide=5,
+    # A Jacobian takes a minute per prompt and model here.
+    lenses=("logit", "embedding"),
+    near=50,
 )
 MODES = ("paper", "corrected")
 KNOCKOUT_QUESTIONS = 1
@@ -125,7 +143,7 @@ def _studies(
     vlm: VLM, samples: Sequence[Sample], share: Share, effort: Effort, seed: int
 ) -> list[Study]:
     from ..answers.tasks import PromptOptions
-    from ..studies import AttentionKnockout, LogitLens, TokenAblation
+    from ..studies import AttentionKnockout, LensFits, LogitLens, TokenAblation
 
     def some(part: float) -> Sequence[Sample]:
         return samples[: max(4, round(part * len(samples)))]
@@ -142,7 +160,18 @@ def _studies(
                 max_objects=effort.max_objects, max_questions=effort.max_questions
             ),
         ),
-        LogitLens(vlm, some(share.lens), seed=seed, near=effort.near, parts=effort.near > 0),
+        LogitLens(
+            vlm,
+            some(share.lens),
+            seed=seed,
+            kinds=effort.lenses,
+            # Scenes of another seed are other scenes.
+            fits=LensFits(samples_of(f"scenes:{effort.fit_prompts}", seed + 1, None))
+            if effort.fit_prompts
+            else LensFits(),
+            near=effort.near,
+            parts=effort.near > 0,
+        ),
         AttentionKnockout(
             vlm,
             some(share.knockout),

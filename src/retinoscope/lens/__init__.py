@@ -19,6 +19,7 @@ from ._context_files import (
 from ._contexts import Contexts
 from ._contextual import Context, Contextual, ContextualLens
 from ._files import load, read_card
+from ._fitted import FittedLens
 from ._head import Head, Unit
 from ._jacobian import IMAGE_SKIP, TEXT_SKIP, Jacobian, JacobianFit
 from ._kinds import Embedding, Kind, Logit, OfStates
@@ -43,6 +44,7 @@ __all__ = [
     "ContextualLens",
     "Embedding",
     "Entries",
+    "FittedLens",
     "Head",
     "Jacobian",
     "JacobianFit",

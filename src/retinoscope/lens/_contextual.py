@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Self, cast
-from weakref import ReferenceType, ref
 
 import torch
 from jaxtyping import Int
@@ -24,11 +23,11 @@ from .. import arguments
 from ..arguments import whole
 from ..errors import CapabilityError, InputError
 from ..memory import budget
-from ..models import Adapter, ModelState, finite
+from ..models import finite
 from ..tokens import Position, RunWithStates
 from ._card import Card
 from ._contexts import Contexts
-from ._kinds import Kind
+from ._fitted import FittedLens
 from ._lens import Kernel, Lens
 from ._nearest import ContextHead, Words, nearer_words, nearest, nearest_of
 
@@ -135,7 +134,7 @@ class ContextualLens(Lens):
         return nearer_words(cast(ContextHead, self._head), self._rows, self._words, ids)
 
 
-class Contextual(Kind):
+class Contextual(FittedLens):
     """The nearest states of a corpus of texts in the same decoder, at any of its text layers.
 
     Attributes:
@@ -152,7 +151,6 @@ class Contextual(Kind):
         budget(memory, torch.device("cpu"))
         self.contexts = contexts
         self.memory = memory
-        self._checked: ReferenceType[ModelState] | None = None
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str], memory: str | int | None = None) -> Self:
@@ -171,13 +169,6 @@ class Contextual(Kind):
     def card(self) -> Card:
         """The model it belongs to, and how the index was built."""
         return self.contexts.card.card
-
-    def check(self, adapter: Adapter) -> None:
-        """Refuses a model that did not read the texts; see `Card.check`."""
-        state = adapter.watch.last
-        if self._checked is None or self._checked() is not state:
-            self.card.check(adapter)
-            self._checked = ref(state)
 
     @torch.no_grad()
     def read(

@@ -16,6 +16,7 @@ from ..models import Adapter
 from ._card import Card
 from ._context_files import ContextCard, is_index
 from ._contextual import Contextual
+from ._fitted import FittedLens
 from ._jacobian import Jacobian
 from ._linear import CARD, LinearLens
 from ._published import read_jacobian, read_tuned
@@ -24,7 +25,7 @@ from ._tuned import Tuned
 _KINDS: dict[str, type[LinearLens]] = {kind.name: kind for kind in (Jacobian, Tuned)}
 
 
-def load(path: str | os.PathLike[str], model: Any = None) -> LinearLens | Contextual:
+def load(path: str | os.PathLike[str], model: Any = None) -> FittedLens:
     """Reads a fitted lens, for `run.lens(kind=...)`.
 
     Args:

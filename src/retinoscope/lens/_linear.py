@@ -7,7 +7,6 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
-from weakref import ReferenceType, ref
 
 import torch
 from jaxtyping import Float
@@ -16,22 +15,22 @@ from torch import Tensor
 
 from ..arguments import path as as_path
 from ..errors import InputError
-from ..models import Adapter, ModelState, finite
+from ..models import Adapter, finite
 from ..store import write_bytes
 from ._card import Card
+from ._fitted import FittedLens
 from ._kinds import OfStates
 
 CARD = "retinoscope_lens"
 """The card's name in the metadata of a file."""
 
 
-class LinearLens(OfStates):
+class LinearLens(FittedLens, OfStates):
     """One affine map per layer from its states to those of the last layer, then the model's head.
 
     The last layer's map is the identity, which is not stored: there it is the logit lens exactly.
 
     Attributes:
-        card: the model it belongs to, and how it was fitted.
         matrices: for each fitted layer, numbered as in `run.hidden`, (d_model, d_model) float32
             that maps states as columns.
         biases: for each fitted layer, (d_model,) float32; empty without biases.
@@ -52,24 +51,20 @@ class LinearLens(OfStates):
                 or numbers that are not finite.
         """
         biases = biases or {}
-        self.card = card
+        self._card = card
         self.matrices = {layer: _float32(matrices[layer]) for layer in sorted(matrices)}
         self.biases = {layer: _float32(biases[layer]) for layer in sorted(biases)}
         self._moved: dict[tuple[int, torch.device], tuple[Tensor, Tensor | None]] = {}
-        self._checked: ReferenceType[ModelState] | None = None
         _check(self)
+
+    @property
+    def card(self) -> Card:
+        return self._card
 
     @classmethod
     @abstractmethod
     def merge(cls, lenses: Sequence[LinearLens]) -> LinearLens:
         """Joins lenses that were fitted on parts of one set of prompts."""
-
-    def check(self, adapter: Adapter) -> None:
-        """Refuses a model that the lens was not fitted to; see `Card.check`."""
-        state = adapter.watch.last
-        if self._checked is None or self._checked() is not state:
-            self.card.check(adapter)
-            self._checked = ref(state)
 
     def layers(self, adapter: Adapter) -> tuple[int, ...]:
         self.check(adapter)

@@ -69,7 +69,7 @@ class Worker:
     def measure(self, study: Study[Any], prints: Sequence[str]) -> Any:
         """Runs the study's measurements over all samples."""
         local = self._local_study(study, prints)
-        return local.measure(Readable(local.samples, prints))
+        return local.measure(Readable(local.samples, prints), lambda what: None)
 
     def evaluate(
         self, plan: Sequence[Any], unit: Unit, fingerprint: str | None

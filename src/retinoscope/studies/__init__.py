@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .group.study import Grouping
     from .knockout.study import AttentionKnockout
     from .lens.peak import lens_difference
+    from .lens.readers import LensFits
     from .lens.study import LogitLens
     from .look.study import WordAttention
     from .probe.study import Probe
@@ -77,6 +78,7 @@ __all__ = [
     "ImageReprompting",
     "InformationFlow",
     "LayerSet",
+    "LensFits",
     "LogitLens",
     "Outcome",
     "PairedTest",
@@ -142,6 +144,7 @@ _WHERE = {
     "grounded_specs": ".spurious.study",
     "AttentionKnockout": ".knockout.study",
     "lens_difference": ".lens.peak",
+    "LensFits": ".lens.readers",
     "LogitLens": ".lens.study",
     "WordAttention": ".look.study",
     "Unchanged": "._models",

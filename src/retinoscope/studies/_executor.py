@@ -57,7 +57,7 @@ class Outcome:
 class Evaluating(Protocol):
     """The methods of a study that an executor needs; see `Study`."""
 
-    def measure(self, readable: Readable) -> Any: ...
+    def measure(self, readable: Readable, tell: Tell) -> Any: ...
     def context(self, readable: Readable, measured: Any) -> Any: ...
     def outcomes(
         self, context: Any, expected: Mapping[Unit, str | None], tell: Tell
@@ -100,5 +100,5 @@ class Serial:
         tell: Tell,
     ) -> Generator[tuple[Unit, Outcome], None, None]:
         """See `Executor`."""
-        context = study.context(readable, study.measure(readable))
+        context = study.context(readable, study.measure(readable, tell))
         yield from study.outcomes(context, expected, tell)

@@ -36,8 +36,13 @@ class Resumable(Surveying):
         """
         return range(len(prints.texts))
 
-    def measure(self, readable: Readable) -> Any:
-        """Measures something once over all samples; small, and sent to all workers."""
+    def measure(self, readable: Readable, tell: Tell) -> Any:
+        """Measures something once over all samples; small, and sent to all workers.
+
+        Args:
+            readable: the samples that can be read.
+            tell: called with what is being done, if it takes long.
+        """
         return None
 
     @abstractmethod

@@ -35,6 +35,7 @@ from ...engine.fill import Mean
 from ...errors import InputError
 from ...store import Json, Scalar, fingerprint_array
 from .._examples import example_of
+from .._executor import Tell
 from .._map_options import COMPLETENESS
 from .._needs import Need
 from .._readable import Readable
@@ -195,7 +196,7 @@ class TokenAblation(Study[_AblationContext]):
             options["gradient_target"] = target
         return options
 
-    def measure(self, readable: Readable) -> Fill:
+    def measure(self, readable: Readable, tell: Tell) -> Fill:
         return self._fill(readable)
 
     def context(self, readable: Readable, measured: Fill) -> _AblationContext:

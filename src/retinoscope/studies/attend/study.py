@@ -16,6 +16,7 @@ from ...errors import InputError
 from ...saliency import HeatMap, TargetScore, methods_named, saliency_model, weight_dependence
 from ...store import Scalar
 from .._examples import example_of
+from .._executor import Tell
 from .._map_options import COMPLETENESS, AskedMaps, MethodAtLayer, Steps, asked_maps
 from .._needs import Need
 from .._sets import ImageTokens, object_sets
@@ -139,7 +140,7 @@ class AttributionLocalisation(Study[_AttributionContext]):
     def _partners(self) -> dict[int, int]:
         return partners(len(self.samples), self.seed)
 
-    def measure(self, readable: Readable) -> Fill:
+    def measure(self, readable: Readable, tell: Tell) -> Fill:
         return fill.mean(self.vlm, readable)
 
     def context(self, readable: Readable, measured: Fill) -> _AttributionContext:

@@ -24,6 +24,7 @@ from ...data import Sample
 from ...errors import InputError
 from ...store import Json, Scalar
 from .._examples import example_of
+from .._executor import Tell
 from .._needs import Need
 from .._readable import Readable
 from .._sets import ImageTokens
@@ -209,7 +210,7 @@ class InformationFlow(Study[_FlowContext]):
             del options["unlocated"]
         return options
 
-    def measure(self, readable: Readable) -> tuple[str, ...]:
+    def measure(self, readable: Readable, tell: Tell) -> tuple[str, ...]:
         return known_names(readable)
 
     def context(self, readable: Readable, measured: tuple[str, ...]) -> _FlowContext:

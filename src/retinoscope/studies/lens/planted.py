@@ -12,7 +12,7 @@ from ...lens import Patchscope
 from ...pocket.planted import PLANTED
 from .._planted import Measured, largest, summary_of
 from .options import KINDS, LABELS
-from .readers import Fits
+from .readers import LensFits
 from .study import LogitLens
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _FITTED_TO = 32, 1
 def measure(vlm: VLM, samples: Sequence[Sample]) -> Measured:
     # A planted model answers right after the prompt.
     target = vlm.run(vlm.prompt(None, "What is this thing?"))
-    fits = Fits(squares(*_FITTED_TO), given={"patchscope": Patchscope(target)})
+    fits = LensFits(squares(*_FITTED_TO), given={"patchscope": Patchscope(target)})
     study = LogitLens(vlm, samples, kinds=KINDS, fits=fits, untrained=False)
     rows = summary_of(study)
     return {

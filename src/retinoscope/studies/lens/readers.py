@@ -13,10 +13,11 @@ from jaxtyping import Int
 
 from ...data import Sample
 from ...errors import InputError
-from ...lens import Contextual, Kind, LinearLens, kind_of, load
+from ...lens import FittedLens, Kind, kind_of, load
 from ...recipes.lenses import FittedKind, fit
 from ...sources import open_source, source_of
 from ...store import Json, fingerprint_json
+from .._executor import Tell
 from .._readable import sample_fingerprint
 from .._study import seed_of
 from .options import FITTED, LABELS, LensOptions
@@ -49,7 +50,7 @@ class TopWords:
 
 
 @dataclass(frozen=True, eq=False)
-class Fits:
+class LensFits:
     """How fitted lenses are come by.
 
     Attributes:
@@ -73,7 +74,7 @@ class Fits:
             if kind in FITTED and kind not in self.given and not len(self.samples):
                 raise InputError(
                     f"the {LABELS[kind]} is fitted to images other than those studied: name them "
-                    "with --fit-on DATA (fits=Fits(samples)), or give a file of `retinoscope "
+                    "with --fit-on DATA (fits=LensFits(samples)), or give a file of `retinoscope "
                     f"fit-lens {kind}` with --lenses"
                 )
 
@@ -89,22 +90,23 @@ class Fits:
             "seed": self.seed,
         }
 
-    def kinds(self, names: Sequence[str], vlm: VLM, weights: str) -> dict[str, Kind]:
+    def kinds(self, names: Sequence[str], vlm: VLM, weights: str, tell: Tell) -> dict[str, Kind]:
         """Returns the kinds for one model, fitted to that very model.
 
         Args:
             names: the kinds; one that would have to be fitted without samples is left out.
             vlm: the model.
             weights: "trained" for the model as it is, to which the lenses that were given belong.
+            tell: called with how far a fit is.
         """
         given = self.given if weights == "trained" else {}
         return {
-            name: given[name] if name in given else self._kind(name, vlm, weights)
+            name: given[name] if name in given else self._kind(name, vlm, weights, tell)
             for name in names
             if name in given or name not in FITTED or len(self.samples)
         }
 
-    def _kind(self, name: str, vlm: VLM, weights: str) -> Kind:
+    def _kind(self, name: str, vlm: VLM, weights: str, tell: Tell) -> Kind:
         if name not in FITTED:
             return kind_of(name)
         file = f"{weights.replace(' ', '-')}-{name}"
@@ -112,14 +114,18 @@ class Fits:
         samples = self.samples if name == "contextual" else self.samples[: self.prompts]
         out = place if name == "contextual" else place.with_suffix(".safetensors")
         out.parent.mkdir(exist_ok=True)
-        return fit(cast(FittedKind, name), vlm, samples, out=out, seed=self.seed)
+
+        def progress(done: int, total: int, what: str) -> None:
+            tell(f"fitting the {LABELS[name]} ({weights}): {done} of {total}, {what}")
+
+        return fit(cast(FittedKind, name), vlm, samples, out=out, seed=self.seed, progress=progress)
 
 
-NO_FITS = Fits()
+NO_FITS = LensFits()
 
 
 def _said_of(kind: Kind) -> str:
-    return kind.card.to_json() if isinstance(kind, LinearLens | Contextual) else repr(kind)
+    return kind.card.to_json() if isinstance(kind, FittedLens) else repr(kind)
 
 
 def top_words(run: Run, kinds: Mapping[str, Kind]) -> dict[str, TopWords]:
@@ -131,7 +137,7 @@ def top_words(run: Run, kinds: Mapping[str, Kind]) -> dict[str, TopWords]:
     return words
 
 
-def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> Fits:
+def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> LensFits:
     """Opens the files and the data of the fitted kinds.
 
     Raises:
@@ -150,4 +156,4 @@ def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> Fits:
     fit_on = options.fit_on or (f"scenes:{_FIT_ON}" if drawn else "")
     # Scenes of another seed than the study's are other scenes.
     other = open_source(fit_on, seed_of(seed, "fitted lenses")) if needed and fit_on else ()
-    return Fits(other, options.fit_prompts, given, seed)
+    return LensFits(other, options.fit_prompts, given, seed)

@@ -33,6 +33,7 @@ from ...errors import CapabilityError, InputError
 from ...lens import Kind
 from ...store import Json, Scalar
 from .._examples import example_of
+from .._executor import Tell
 from .._needs import Need
 from .._readable import Readable
 from .._sets import ImageTokens, Indices
@@ -42,7 +43,7 @@ from .._untrained import random_adapter, untrained_copy, untrained_language
 from .counting import Counting
 from .groups import groups_of
 from .options import COVERS, FITTED, KINDS, LensKind, LensOptions
-from .readers import NO_FITS, Fits, TopWords, fits_of, top_words
+from .readers import NO_FITS, LensFits, TopWords, fits_of, top_words
 from .summary import COLUMNS
 from .words import NamedVocabulary
 
@@ -101,7 +102,7 @@ class LogitLens(Study[_LensContext]):
 
     objects: PromptOptions = DEFAULT_PROMPTS
     kinds: tuple[LensKind, ...] = ("logit",)
-    fits: Fits = NO_FITS
+    fits: LensFits = NO_FITS
     covers: tuple[float, ...] = COVERS
     untrained: bool = True
     near: int = 0
@@ -162,10 +163,10 @@ class LogitLens(Study[_LensContext]):
     def _partners(self) -> dict[int, int]:
         return partners(len(self.samples), self.seed)
 
-    def measure(self, readable: Readable) -> _Measured:
+    def measure(self, readable: Readable, tell: Tell) -> _Measured:
         models = self._models() if set(self.kinds) & {*FITTED} else {"trained": self.vlm}
         kinds = {
-            weights: self.fits.kinds(self.kinds, model, weights)
+            weights: self.fits.kinds(self.kinds, model, weights, tell)
             for weights, model in models.items()
         }
         return _Measured(known_names(readable), kinds)

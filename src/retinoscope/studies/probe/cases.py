@@ -53,7 +53,7 @@ def probe_cases(
     labels: Labels,
     seed: int,
 ) -> Answer:
-    """Fits on the training images, selects on the validation images, answers the test images.
+    """LensFits on the training images, selects on the validation images, answers the test images.
 
     Undefined where all training cases share one control label: there is nothing to memorise.
     """
