@@ -62,8 +62,7 @@ def test_equals_the_definition(tiny: rs.VLM, runs: list[Run], at: str) -> None:
     everything = library_jacobian(tiny, run, LAYER)
     valid = range(3, run.n - 1)
     visual = set(run.positions["image"].positions)
-    text = [place for place in valid if place > max(visual)]
-    sources = text if at == "text" else [place for place in valid if place in visual]
+    sources = [place for place in valid if (place in visual) == (at == "visual")]
     wanted = sum(
         everything[target, :, source] for source in sources for target in valid if target >= source
     ) / len(sources)
@@ -103,7 +102,7 @@ def test_the_readout_is_the_products_and_the_head(fit: JacobianFit, runs: list[R
 
 
 def test_what_precedes_the_sources_takes_no_part_in_the_pass(
-    tiny: rs.VLM, runs: list[Run], fit: JacobianFit, monkeypatch: pytest.MonkeyPatch
+    tiny: rs.VLM, runs: list[Run], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, lengths = torch.autograd.grad, set()
 
@@ -112,12 +111,12 @@ def test_what_precedes_the_sources_takes_no_part_in_the_pass(
         return real(output, *args, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(torch.autograd, "grad", grad)
-    again = fitted(tiny, runs[:1])
-    end = runs[0].positions["image"].positions[-1] + 1
-    assert lengths == {runs[0].n - end}
+    run, skipped = runs[0], runs[0].positions["image"].positions[-1] + 1
+    again = fitted(tiny, [run], skip_first=skipped)
+    assert lengths == {run.n - skipped}
     monkeypatch.setattr(_jacobian, "fixed_prefix", lambda run, stop: None)
-    whole = fitted(tiny, runs[:1])
-    assert lengths == {runs[0].n - end, runs[0].n}
+    whole = fitted(tiny, [run], skip_first=skipped)
+    assert lengths == {run.n - skipped, run.n}
     for layer, sums in whole.sums.items():
         torch.testing.assert_close(again.sums[layer], sums)
 

@@ -122,11 +122,13 @@ class JacobianFit:
 
         J_l = mean over runs of 1/|S| sum_{t in S} sum_{t' in V} d h_final,t' / d h_l,t
 
-    V are the run's positions but for the first `skip_first` and the last, S those of them with
-    visual tokens, or with text after the last image: what precedes it is the template's. Causal
-    attention leaves the targets t' from t on; where an image's tokens attend to each other in both
-    directions, earlier targets that t reaches count too. h_final is the output of the last block,
-    before the final norm.
+    V are the run's positions but for the first `skip_first` and the last, S those of them with text
+    or with visual tokens. Causal attention leaves the targets t' from t on; where an image's tokens
+    attend to each other in both directions, earlier targets that t reaches count too. h_final is
+    the output of the last block, before the final norm.
+
+    Of an image prompt, the text before the image has far more targets than the answer, and so most
+    of the weight: without it (a larger `skip_first`) the lens is another one.
 
     Attributes:
         n_prompts: number of runs so far.
@@ -168,10 +170,8 @@ class JacobianFit:
     def sources(self, run: RunWithStates) -> tuple[int, ...]:
         """The positions whose states are sources; none if the run is too short."""
         visual = {place for image in run.images for place in image.positions}
-        if self.at == "visual":
-            return tuple(place for place in self._valid(run) if place in visual)
-        end = max(visual, default=-1)
-        return tuple(place for place in self._valid(run) if place > end)
+        wanted = self.at == "visual"
+        return tuple(place for place in self._valid(run) if (place in visual) == wanted)
 
     def add(self, run: RunWithStates) -> None:
         """Adds a run: one forward pass, and a backward pass per `dim_batch` output dimensions.

@@ -60,6 +60,7 @@ class LensOptions(ObjectBounds):
             other scenes if left out.
         fit_prompts: number of images of fit_on whose answers jacobian and tuned are fitted to;
             contextual uses the captions of all.
+        fit_at: positions of the states to which jacobian is fitted.
         covers: how much of a token's box the object must cover, as shares; results are given for
             each of them. 0 is any overlap.
         untrained: also run a copy with random weights, which needs the model's memory again.
@@ -75,6 +76,7 @@ class LensOptions(ObjectBounds):
     lenses: tuple[str, ...] = ()
     fit_on: str = ""
     fit_prompts: int = 8
+    fit_at: Literal["text", "visual"] = "text"
     covers: tuple[float, ...] = COVERS
     untrained: bool = True
     near: int = 0

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from ...data import Sample
 from ...errors import InputError
-from ...lens import FittedLens, Kind, kind_of, load
+from ...lens import At, FittedLens, Kind, kind_of, load
 from ...recipes.lenses import FittedKind, fit
 from ...sources import open_source, source_of
 from ...store import Json, fingerprint_json
@@ -58,6 +58,8 @@ class LensFits:
         prompts: how many of them the tuned and the Jacobian lens are fitted to.
         given: lenses fitted before to the model as it is, by kind.
         seed: seed of the fits.
+        at: positions of the states to which the Jacobian lens is fitted; the tuned lens is
+            fitted to all.
         folder: where fitted lenses are kept, and found again when a run goes on; a study has its
             own in its run directory.
     """
@@ -66,6 +68,7 @@ class LensFits:
     prompts: int = 8
     given: Mapping[str, Kind] = field(default_factory=dict)
     seed: int = 0
+    at: At = "text"
     folder: Path | None = None
 
     def require(self, kinds: Sequence[str]) -> None:
@@ -86,6 +89,7 @@ class LensFits:
         return {
             "samples": fingerprint_json(samples),
             "prompts": self.prompts,
+            "at": self.at,
             "given": {name: _said_of(kind) for name, kind in sorted(self.given.items())},
             "seed": self.seed,
         }
@@ -156,4 +160,4 @@ def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> LensF
     fit_on = options.fit_on or (f"scenes:{_FIT_ON}" if drawn else "")
     # Scenes of another seed than the study's are other scenes.
     other = open_source(fit_on, seed_of(seed, "fitted lenses")) if needed and fit_on else ()
-    return LensFits(other, options.fit_prompts, given, seed)
+    return LensFits(other, options.fit_prompts, given, seed, options.fit_at)
