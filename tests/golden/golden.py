@@ -24,6 +24,8 @@ from retinoscope.reporting import compose
 
 TABLES = Path(__file__).parent / "tables"
 OPTIONS = TABLES.parent / "options.json"
+NESTED = ("train", "fit-lens")
+"""Commands that have commands of their own."""
 
 RUNS = {
     "ablation": "ablate pocket scenes:2 --seed 4 --gradient-steps 2 --sizes 5 40",
@@ -120,9 +122,9 @@ def options() -> dict[str, dict[str, Any]]:
             for one in group[name].assemble_argument_collection()
             if one.show and one.parse
         }
-        for within, group in (("", app), ("train ", app["train"]))
+        for within, group in (("", app), *((f"{name} ", app[name]) for name in NESTED))
         for name in group
-        if not name.startswith("-") and name != "train"
+        if not name.startswith("-") and name not in NESTED
     }
 
 
