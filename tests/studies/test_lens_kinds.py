@@ -9,7 +9,7 @@ import pytest
 
 import retinoscope as rs
 from retinoscope.errors import InputError
-from retinoscope.lens import NAMED
+from retinoscope.lens import NAMED, FittedLens
 from retinoscope.recipes.lenses import KINDS as MADE
 from retinoscope.recipes.lenses import fit
 from retinoscope.studies import LogitLens
@@ -99,6 +99,15 @@ def test_a_lens_is_fitted_to_each_control_and_found_again(
         LogitLens(planted, samples, kinds=("jacobian",), fits=LensFits(others, prompts=2)).run(
             tmp_path / "run"
         )
+
+
+def test_the_jacobian_is_fitted_at_the_positions_asked_for(planted: rs.VLM) -> None:
+    fits = LensFits(rs.data.squares(2, seed=1), at="visual")
+    kinds = fits.kinds(["jacobian", "tuned"], planted, "trained", lambda _: None)
+    assert [kind.card.at for kind in kinds.values() if isinstance(kind, FittedLens)] == [
+        "visual",
+        "text",
+    ]
 
 
 def test_a_lens_from_a_file_stands_without_fits_for_its_controls(

@@ -110,8 +110,11 @@ class LinearLens(FittedLens, OfStates):
 
     def __repr__(self) -> str:
         card = self.card
-        layers = f"layers {card.layers[0]} to {card.layers[-1]}"
-        return f"{type(self).__name__}({layers}, {card.n_prompts} prompts of {card.corpus!r})"
+        layers = f"{len(card.layers)} layers, {card.layers[0]} to {card.layers[-1]}"
+        n = "an unknown number of" if card.n_prompts is None else card.n_prompts
+        prompts = f"{n} prompt{'' if n == 1 else 's'}"
+        corpus = "" if card.corpus is None else f" of {card.corpus}"
+        return f"{type(self).__name__}({layers}; {prompts}{corpus})"
 
 
 def _float32(values: Tensor) -> Tensor:

@@ -178,7 +178,7 @@ class TunedFit:
         """
         if self.n_prompts < 2:
             raise InputError(
-                f"expected at least 2 runs to fit and to measure, got {self.n_prompts}"
+                f"expected at least 2 runs, one to fit and one held out, got {self.n_prompts}"
             )
         self.adapter.require(self._state, "fit")
         fitted, held_out = self._split()

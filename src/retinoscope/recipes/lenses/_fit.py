@@ -1,4 +1,4 @@
-"""LensFits a lens to a model, with checkpoints, and joins lenses of parts of the data."""
+"""Fits a lens to a model, with checkpoints, and joins lenses fitted on parts of the data."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def fit(
     progress: Progress | None = None,
     **more: Any,
 ) -> LinearLens | Contextual:
-    """LensFits a lens to a model, for `run.lens(kind=...)`.
+    """Fits a lens to a model, for `run.lens(kind=...)`.
 
     With `out`, it can be interrupted at any time: the same call continues from its last checkpoint,
     and only reads the lens once it is finished.

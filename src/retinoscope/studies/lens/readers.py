@@ -59,7 +59,7 @@ class LensFits:
         given: lenses fitted before to the model as it is, by kind.
         seed: seed of the fits.
         at: positions of the states to which the Jacobian lens is fitted; the tuned lens is
-            fitted to all.
+            fitted to those of text.
         folder: where fitted lenses are kept, and found again when a run goes on; a study has its
             own in its run directory.
     """
@@ -122,7 +122,15 @@ class LensFits:
         def progress(done: int, total: int, what: str) -> None:
             tell(f"fitting the {LABELS[name]} ({weights}): {done} of {total}, {what}")
 
-        return fit(cast(FittedKind, name), vlm, samples, out=out, seed=self.seed, progress=progress)
+        return fit(
+            cast(FittedKind, name),
+            vlm,
+            samples,
+            at=self.at if name == "jacobian" else "text",
+            out=out,
+            seed=self.seed,
+            progress=progress,
+        )
 
 
 NO_FITS = LensFits()

@@ -53,7 +53,7 @@ def probe_cases(
     labels: Labels,
     seed: int,
 ) -> Answer:
-    """LensFits on the training images, selects on the validation images, answers the test images.
+    """Fits on the training images, selects on the validation images, answers the test images.
 
     Undefined where all training cases share one control label: there is nothing to memorise.
     """

@@ -34,7 +34,7 @@ class Scaling:
 
     @classmethod
     def of(cls, x: Matrix) -> Scaling:
-        """LensFits the scaling to training features.
+        """Fits the scaling to training features.
 
         Raises:
             InputError: there are no features, or some are NaN or infinite.

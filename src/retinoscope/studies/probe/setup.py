@@ -39,7 +39,7 @@ class Setup:
     checksums: Mapping[str, str]
 
     def outcome(self, unit: ProbeUnit) -> Outcome:
-        """LensFits and scores one probe; has no rows where the data cannot ask its task."""
+        """Fits and scores one probe; has no rows where the data cannot ask its task."""
         if unit.task not in self.grids.questions.tasks:
             return Outcome(str(unit), [], [])
         answer = self._answer(unit) if unit.source else self._constant(unit)

@@ -261,7 +261,7 @@ def _layer_of(unit: Unit) -> tuple[str, str] | None:
 
 @contextmanager
 def _one_thread_each() -> Iterator[None]:
-    """LensFits heads with one thread each, so that the bits do not depend on where they run."""
+    """Fits heads with one thread each, so that the bits do not depend on where they run."""
     from threadpoolctl import threadpool_limits  # scikit-learn brings it
 
     with warnings.catch_warnings(), threadpool_limits(1):
