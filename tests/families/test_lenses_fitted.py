@@ -88,3 +88,16 @@ def test_a_tuned_lens_comes_nearer_to_the_model(row: Row) -> None:
     run = run_of(vlm, images)
     read, logit = run.lens(kind=lens, positions="last"), run.lens(positions="last")
     assert torch.equal(read.ids[-1], logit.ids[-1])
+
+
+@over([*ROWS, *VARIANTS])
+def test_the_embedding_lens_is_the_cosine_with_the_librarys_embeddings(row: Row) -> None:
+    vlm = loaded(row)
+    run = run_of(vlm, pictures(next(iter(row.images.values()))))
+    table = vlm.model.get_input_embeddings().weight.detach().float()[: vlm.vocab_size]
+    lens = run.lens(top_k=2, kind="embedding")
+    for layer in (0, vlm.n_layers):
+        states = torch.nn.functional.normalize(run.hidden(layer).float(), dim=-1)
+        cosines = states @ torch.nn.functional.normalize(table, dim=-1).T
+        best = cosines.topk(2, dim=-1).values
+        torch.testing.assert_close(lens.similarities[layer], best, atol=1e-5, rtol=1e-4)
