@@ -133,7 +133,7 @@ export interface CategoryMap {
 }
 
 /** Words in sentences: a place is a sentence, the word's start and end in it, a text layer. */
-export interface Contexts {
+export interface WordContexts {
   sentences: string[];
   places: Packed;
   ids: Packed;
@@ -149,7 +149,7 @@ export interface LensDocument {
   ids: Packed;
   values: Packed;
   positions: number[];
-  contexts: Contexts | null;
+  contexts: WordContexts | null;
   note: string;
 }
 

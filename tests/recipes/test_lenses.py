@@ -14,7 +14,7 @@ import retinoscope as rs
 from retinoscope.data import Sample
 from retinoscope.lens import Contextual, Jacobian, JacobianFit, LinearLens, Tuned
 from retinoscope.recipes.lenses import _checkpoint, fit, merge
-from retinoscope.recipes.lenses._prompts import Prompts
+from retinoscope.recipes.lenses._prompts import FitPrompts
 
 WORDS = ("there", "is", "a", "red", "cat", "and", "two", "fish", "in", "the", "blue", "car")
 TEXTS = [" ".join((WORDS[start:] + WORDS) * 2)[:90] for start in range(5)]
@@ -66,7 +66,7 @@ def test_images_are_described_by_the_model(tiny: rs.VLM, samples: list[Sample]) 
 
 def test_texts_are_cut_and_short_ones_left_out(tiny: rs.VLM) -> None:
     long = " ".join(WORDS * 20)
-    prompts = Prompts.of(tiny, [long, TEXTS[0]], "", 0)
+    prompts = FitPrompts.of(tiny, [long, TEXTS[0]], "", 0)
     assert [prompts.run(index).n for index in range(2)] == [
         128,
         len(TEXTS[0].split()) + 1,

@@ -23,7 +23,8 @@ from ._fitted import FittedLens
 from ._head import Head, Unit
 from ._jacobian import IMAGE_SKIP, TEXT_SKIP, Jacobian, JacobianFit
 from ._kinds import Embedding, Kind, Logit, OfStates
-from ._lens import Kernel, Lens, Word, lens_of, logit_lens
+from ._lens import Lens, Word
+from ._lens_of import Kernel, lens_of, logit_lens
 from ._linear import LinearLens
 from ._named import FITTED, NAMED, kind_of
 from ._patchscope import Patchscope

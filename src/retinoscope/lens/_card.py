@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
 from ..arguments import checked_fields
 from ..errors import InputError
 from ..models import Adapter, described, digest_of
+from ..store import fingerprint_json
 
 _PACKAGE = "retinoscope"
 
@@ -134,6 +135,56 @@ class Card:
                 f"{f' of {self.model}' if self.model else ''}{other}: use them, or fit a lens to "
                 "this model with `retinoscope fit-lens`"
             )
+
+
+def merged(cards: Sequence[Card]) -> Card:
+    """The card of the lens of all prompts together, from the cards of lenses of parts of them.
+
+    Raises:
+        InputError: the same cases as in `Jacobian.merge`.
+    """
+    if not cards or not all(card.n_prompts for card in cards):
+        raise InputError("expected lenses with a known number of prompts each, got none or unknown")
+    first = cards[0]
+    for card in cards[1:]:
+        one, other = _compared(first), _compared(card)
+        differing = [name for name in one if one[name] != other[name]]
+        if differing:
+            name = differing[0]
+            raise InputError(
+                f"expected parts of one fit, got lenses with different {name}: {one[name]} and "
+                f"{other[name]}"
+            )
+    shards = [card.settings.get("shard") for card in cards]
+    settings = {name: value for name, value in first.settings.items() if name != "shard"}
+    total = sum(card.n_prompts or 0 for card in cards)
+    corpora = [(card.corpus, card.corpus_hash) for card in cards]
+    if any(shards):
+        n = len(shards)
+        if len(set(corpora)) > 1 or sorted(map(str, shards)) != sorted(
+            f"{k}/{n}" for k in range(1, n + 1)
+        ):
+            got = ", ".join(map(str, shards))
+            raise InputError(f"expected all shards of one set of prompts, each once, got {got}")
+        return replace(first, n_prompts=total, settings=settings)
+    known = [hashed for _, hashed in corpora if hashed]
+    if len(set(known)) < len(known):
+        raise InputError("expected lenses of different prompts, got the same prompts twice")
+    return replace(
+        first,
+        n_prompts=total,
+        corpus=" + ".join(dict.fromkeys(str(name) for name, _ in corpora)),
+        corpus_hash=fingerprint_json(sorted(known)) if len(known) == len(cards) else None,
+    )
+
+
+def _compared(card: Card) -> dict[str, Any]:
+    """What all parts of one fit share."""
+    facts = asdict(card)
+    for name in ("n_prompts", "corpus", "corpus_hash", "version"):
+        del facts[name]
+    facts["settings"] = {k: v for k, v in card.settings.items() if k != "shard"}
+    return facts
 
 
 def decoder_fingerprint(adapter: Adapter) -> str:

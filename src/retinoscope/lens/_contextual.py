@@ -28,8 +28,9 @@ from ..tokens import Position, RunWithStates
 from ._card import Card
 from ._contexts import Contexts
 from ._fitted import FittedLens
-from ._lens import Kernel, Lens
-from ._nearest import ContextHead, Words, nearer_words, nearest, nearest_of
+from ._lens import Lens
+from ._lens_of import Kernel
+from ._nearest import ContextHead, EntriesByToken, nearer_words, nearest, nearest_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -72,7 +73,7 @@ class ContextualLens(Lens):
 
     entries: Int[Tensor, "layer token top_k"]
     estimated: bool
-    _words: Words = field(repr=False)
+    _by_token: EntriesByToken = field(repr=False)
 
     @property
     def text_layers(self) -> Int[Tensor, "layer token top_k"]:
@@ -117,7 +118,7 @@ class ContextualLens(Lens):
 
     def _known(self, ids: Sequence[int]) -> None:
         for token_id in ids:
-            if not len(self._words.entries(token_id)):
+            if not len(self._by_token.entries(token_id)):
                 word = self._adapter.vocabulary.text(token_id)
                 raise InputError(
                     f"expected a word of the index's texts, got {word!r} (token {token_id}): build "
@@ -127,11 +128,13 @@ class ContextualLens(Lens):
     def _scored(self, ids: Sequence[int]) -> Tensor:
         self._known(ids)
         head = cast(ContextHead, self._head)
-        return torch.stack([nearest_of(head, self._rows, self._words.entries(one)) for one in ids])
+        return torch.stack(
+            [nearest_of(head, self._rows, self._by_token.entries(one)) for one in ids]
+        )
 
     def _ranked(self, ids: Sequence[int]) -> Tensor:
         self._known(ids)
-        return nearer_words(cast(ContextHead, self._head), self._rows, self._words, ids)
+        return nearer_words(cast(ContextHead, self._head), self._rows, self._by_token, ids)
 
 
 class Contextual(FittedLens):
@@ -162,8 +165,8 @@ class Contextual(FittedLens):
         return cls(Contexts.open(arguments.path(folder)), memory)
 
     @cached_property
-    def _words(self) -> Words:
-        return Words(self.contexts.entries.token_ids)
+    def _by_token(self) -> EntriesByToken:
+        return EntriesByToken(self.contexts.entries.token_ids)
 
     @property
     def card(self) -> Card:
@@ -204,7 +207,7 @@ class Contextual(FittedLens):
             _adapter=run.adapter,
             entries=entries.unflatten(0, shape),
             estimated=self.contexts.card.projected,
-            _words=self._words,
+            _by_token=self._by_token,
         )
 
     def __repr__(self) -> str:

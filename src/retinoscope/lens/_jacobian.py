@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ from ..arguments import path as as_path
 from ..errors import CapabilityError, InputError
 from ..memory import budget, free_memory, is_out_of_memory
 from ..models import Adapter, ModelState, entering, finite, hooked, not_finite
-from ..store import fingerprint_json, write_bytes
+from ..store import write_bytes
 from ..tokens import RunWithStates, close, expanded, fixed_prefix, frozen
-from ._card import At, Card
+from ._card import At, Card, merged
 from ._linear import LinearLens
 from ._published import jacobian_archive
 
@@ -63,58 +62,12 @@ class Jacobian(LinearLens):
             InputError: lenses of different models, layers, positions or settings; of the same
                 prompts; of an unknown number of prompts; or not all shards of one fit.
         """
-        card = _merged(lenses)
+        card = merged([lens.card for lens in lenses])
         sums = {layer: torch.zeros(card.d_model, card.d_model) for layer in card.layers}
         for lens in lenses:
             for layer, matrix in lens.matrices.items():
                 sums[layer].add_(matrix, alpha=lens.card.n_prompts or 0)
         return cls({layer: total.div_(card.n_prompts or 1) for layer, total in sums.items()}, card)
-
-
-def _merged(lenses: Sequence[LinearLens]) -> Card:
-    cards = [lens.card for lens in lenses]
-    if not cards or not all(card.n_prompts for card in cards):
-        raise InputError("expected lenses with a known number of prompts each, got none or unknown")
-    first = cards[0]
-    for card in cards[1:]:
-        one, other = _compared(first), _compared(card)
-        differing = [name for name in one if one[name] != other[name]]
-        if differing:
-            name = differing[0]
-            raise InputError(
-                f"expected parts of one fit, got lenses with different {name}: {one[name]} and "
-                f"{other[name]}"
-            )
-    shards = [card.settings.get("shard") for card in cards]
-    settings = {name: value for name, value in first.settings.items() if name != "shard"}
-    total = sum(card.n_prompts or 0 for card in cards)
-    corpora = [(card.corpus, card.corpus_hash) for card in cards]
-    if any(shards):
-        n = len(shards)
-        if len(set(corpora)) > 1 or sorted(map(str, shards)) != sorted(
-            f"{k}/{n}" for k in range(1, n + 1)
-        ):
-            got = ", ".join(map(str, shards))
-            raise InputError(f"expected all shards of one set of prompts, each once, got {got}")
-        return replace(first, n_prompts=total, settings=settings)
-    known = [hashed for _, hashed in corpora if hashed]
-    if len(set(known)) < len(known):
-        raise InputError("expected lenses of different prompts, got the same prompts twice")
-    return replace(
-        first,
-        n_prompts=total,
-        corpus=" + ".join(dict.fromkeys(str(name) for name, _ in corpora)),
-        corpus_hash=fingerprint_json(sorted(known)) if len(known) == len(cards) else None,
-    )
-
-
-def _compared(card: Card) -> dict[str, Any]:
-    """What has to be the same."""
-    facts = asdict(card)
-    for name in ("n_prompts", "corpus", "corpus_hash", "version"):
-        del facts[name]
-    facts["settings"] = {k: v for k, v in card.settings.items() if k != "shard"}
-    return facts
 
 
 class JacobianFit:

@@ -13,7 +13,8 @@ from torch import Tensor
 from ..models import Adapter
 from ..tokens import RunWithStates
 from ._head import EmbeddingHead, Head, VocabularyHead
-from ._lens import Kernel, Lens, lens_of
+from ._lens import Lens
+from ._lens_of import Kernel, lens_of
 
 
 class Kind(ABC):

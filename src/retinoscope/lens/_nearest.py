@@ -73,7 +73,7 @@ class ContextHead(Head):
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
+class EntriesByToken:
     """The entries of an index by their tokens.
 
     Attributes:
@@ -135,17 +135,17 @@ def nearest_of(
 def nearer_words(
     head: ContextHead,
     queries: Float[Tensor, "row width"],
-    words: Words,
+    by_token: EntriesByToken,
     token_ids: Sequence[int],
 ) -> Int[Tensor, "word row"]:
     """The number of other tokens with a nearer entry than each of `token_ids` has."""
-    goals = [nearest_of(head, queries, words.entries(token_id)) for token_id in token_ids]
+    goals = [nearest_of(head, queries, by_token.entries(token_id)) for token_id in token_ids]
     counts = torch.zeros(len(goals), len(queries), dtype=torch.long, device=queries.device)
     tiles = head.tiles(queries)
-    for group in words.groups(max(1, tiles.width // len(head.contexts.card.text_layers))):
+    for group in by_token.groups(max(1, tiles.width // len(head.contexts.card.text_layers))):
         numbers = head.everywhere(group)
         states = head.contexts.states(numbers.flatten()).to(queries.device).view(*numbers.shape, -1)
-        tokens, which = words.token_ids[group].unique(return_inverse=True)
+        tokens, which = by_token.token_ids[group].unique(return_inverse=True)
         # (entry, token): which entries are a token's.
         member = F.one_hot(which, len(tokens)).float().to(queries.device)
         for start in range(0, len(queries), tiles.rows):

@@ -15,14 +15,15 @@ from ..errors import InputError
 from ..tokens import Position, RunWithStates, TokenSet, require_run
 from ._head import VocabularyHead
 from ._kinds import Kind
-from ._lens import Kernel, Lens, lens_of
+from ._lens import Lens
+from ._lens_of import Kernel, lens_of
 
 _TEXT, _PREFILL = "What is this thing?", "It is a"
 _SHOWN = 16
 """Tokens of a target prompt in a message."""
 
 
-class Texts(Protocol):
+class Continuations(Protocol):
     """What a model wrote, one text per condition."""
 
     @property
@@ -34,7 +35,7 @@ class Patched(Protocol):
 
     @property
     def last_hidden(self) -> Float[Tensor, "intervention d_model"]: ...
-    def generate(self, max_new_tokens: int) -> Texts: ...
+    def generate(self, max_new_tokens: int) -> Continuations: ...
 
 
 class TargetRun(RunWithStates, Protocol):

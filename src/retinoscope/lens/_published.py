@@ -28,7 +28,7 @@ _CONFIG, _PARAMETERS = "config.json", "params.pt"
 _OURS = "retinoscope"
 
 
-class Parts(NamedTuple):
+class LinearParts(NamedTuple):
     """What a linear lens is made of."""
 
     matrices: dict[int, Tensor]
@@ -61,7 +61,7 @@ def _unpacked(file: Path) -> dict[str, Any]:
     return content
 
 
-def read_jacobian(file: Path) -> Parts:
+def read_jacobian(file: Path) -> LinearParts:
     """Reads a Jacobian lens, or a checkpoint of its fit.
 
     Raises:
@@ -88,7 +88,7 @@ def read_jacobian(file: Path) -> Parts:
         raise InputError(f"{file}: expected numbers of layers, got {list(matrices)}") from None
     ours = metadata.get(_OURS)
     if isinstance(ours, str):
-        return Parts(known, Card.from_json(ours), {})
+        return LinearParts(known, Card.from_json(ours), {})
     target = content.get("target_layer", metadata.get("target_layer"))
     card = Card(
         kind="jacobian",
@@ -100,7 +100,7 @@ def read_jacobian(file: Path) -> Parts:
         corpus=_text(content.get("corpus", metadata.get("corpus"))),
         settings={} if target is None else {"target_layer": int(target)},
     )
-    return Parts(known, card, {})
+    return LinearParts(known, card, {})
 
 
 def _are_matrices(values: Any) -> bool:
@@ -134,7 +134,7 @@ def jacobian_archive(matrices: Mapping[int, Tensor], card: Card) -> bytes:
     )
 
 
-def read_tuned(folder: Path) -> Parts:
+def read_tuned(folder: Path) -> LinearParts:
     """Reads a lens of tuned-lens.
 
     Raises:
@@ -169,7 +169,7 @@ def read_tuned(folder: Path) -> Parts:
         model=_text(config.get("base_model_name_or_path")),
         n_layers=n_layers,
     )
-    return Parts(
+    return LinearParts(
         {layer: torch.eye(width) + matrix for layer, matrix in known.items()},
         card,
         {layer: tensors[f"{layer}.bias"] for layer in layers} if bias else {},

@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -27,12 +26,12 @@ from ..arguments import one_of, whole
 from ..arguments import path as as_path
 from ..errors import CapabilityError, InputError
 from ..memory import budget
-from ..models import Adapter, ModelState, entering, finite, not_finite
+from ..models import Adapter, ModelState, entering
 from ..tokens import RunWithStates, frozen
 from ._card import At, Card
-from ._head import VocabularyHead
 from ._linear import LinearLens
 from ._published import write_tuned
+from ._tuned_training import Schedule, TunedTraining
 
 STEPS, BATCH, RATE = 250, 256, 1e-3
 """Steps of AdamW, positions per step, and the first step's learning rate, which falls to 0."""
@@ -112,10 +111,12 @@ class TunedFit:
         """
         self.adapter = adapter
         self.at = one_of(at, ("all", "text", "visual"), "at")
-        self.seed = arguments.seed(seed)
-        self.steps = whole(steps, "steps", 1)
-        self.batch = whole(batch, "batch", 1)
-        self.rate = arguments.number(rate, "rate", 0)
+        self.schedule = Schedule(
+            arguments.seed(seed),
+            whole(steps, "steps", 1),
+            whole(batch, "batch", 1),
+            arguments.number(rate, "rate", 0),
+        )
         self._limit = budget(memory, torch.device("cpu"))
         self._state: ModelState = adapter.state()
         self._rows: list[Float[Tensor, "layer token d_model"]] = []
@@ -183,13 +184,13 @@ class TunedFit:
         self.adapter.require(self._state, "fit")
         fitted, held_out = self._split()
         with entering(self.adapter.model), frozen(self.adapter.model):
-            trainer = _Trainer(self, fitted)
+            trainer = TunedTraining(self.adapter, self.schedule, fitted)
             before = trainer.losses(held_out, 0)
             first = 0 if begin is None else trainer.restore(*begin)
-            for step in range(first, self.steps):
+            for step in range(first, self.schedule.steps):
                 loss = trainer.step(step)
                 if progress is not None:
-                    progress(step + 1, self.steps, loss)
+                    progress(step + 1, self.schedule.steps, loss)
                 if checkpoint is not None:
                     checkpoint(step + 1, trainer.kept)
             after = trainer.losses(held_out)
@@ -205,13 +206,10 @@ class TunedFit:
         return fitted, held_out
 
     def _lens(
-        self, trainer: _Trainer, before: list[float], after: list[float], more: dict[str, Any]
+        self, trainer: TunedTraining, before: list[float], after: list[float], more: dict[str, Any]
     ) -> Tuned:
         settings = {
-            "seed": self.seed,
-            "steps": self.steps,
-            "batch": self.batch,
-            "rate": self.rate,
+            **asdict(self.schedule),
             "held_out_kl_before": [round(value, 6) for value in before],
             "held_out_kl_after": [round(value, 6) for value in after],
             **more.pop("settings", {}),
@@ -225,92 +223,3 @@ class TunedFit:
             card,
             {layer: bias.detach().cpu() for layer, bias in enumerate(trainer.biases)},
         )
-
-
-class _Trainer:
-    """The maps of all layers, and the optimiser's state."""
-
-    def __init__(self, fit: TunedFit, states: Float[Tensor, "layer token d_model"]) -> None:
-        adapter, width = fit.adapter, fit.adapter.d_model
-        self._fit, self._states = fit, states
-        self._head = VocabularyHead(adapter)
-        device = adapter.unembedding.weight.device
-        self._device = device
-        layers = range(adapter.n_layers)
-        self.matrices = [torch.zeros(width, width, device=device) for _ in layers]
-        self.biases = [torch.zeros(width, device=device) for _ in layers]
-        self._parameters = [*self.matrices, *self.biases]
-        for parameter in self._parameters:
-            parameter.requires_grad_(True)
-        self._optimiser = torch.optim.AdamW(self._parameters, lr=fit.rate, weight_decay=1e-3)
-
-    def step(self, number: int) -> float:
-        """Takes one step with all layers; returns their mean loss before it."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._fit.rate * (1 - number / self._fit.steps)
-        # A step's positions depend on its number alone, so that a fit can be continued.
-        draw = np.random.default_rng([self._fit.seed, number])
-        some = torch.from_numpy(draw.integers(0, self._states.shape[1], self._fit.batch))
-        wanted, total = self._wanted(self._states[-1, some]), 0.0
-        self._optimiser.zero_grad()
-        with torch.enable_grad():
-            for layer in range(len(self.matrices)):
-                loss = self._loss(layer, self._states[layer, some], wanted).mean()
-                loss.backward()
-                total += float(loss.detach())
-        if not finite(torch.tensor(total)):
-            raise not_finite(self._fit.adapter.model, "the loss of a tuned lens")
-        self._optimiser.step()
-        return total / len(self.matrices)
-
-    @torch.no_grad()
-    def losses(self, states: Float[Tensor, "layer token d_model"], scale: float = 1) -> list[float]:
-        """The mean loss of each layer, with its map scaled (0 is the logit lens)."""
-        sums = [0.0] * len(self.matrices)
-        for part in states.split(self._fit.batch, 1):
-            wanted = self._wanted(part[-1])
-            for layer in range(len(sums)):
-                sums[layer] += float(self._loss(layer, part[layer], wanted, scale).sum())
-        return [total / states.shape[1] for total in sums]
-
-    @torch.no_grad()
-    def _wanted(self, states: Float[Tensor, "token d_model"]) -> Float[Tensor, "token vocab"]:
-        return self._log_probs(states.to(self._device))
-
-    def _loss(
-        self,
-        layer: int,
-        states: Float[Tensor, "token d_model"],
-        wanted: Float[Tensor, "token vocab"],
-        scale: float = 1,
-    ) -> Float[Tensor, " token"]:
-        given = states.to(self._device)
-        change = F.linear(given.float(), self.matrices[layer], self.biases[layer])
-        found = self._log_probs((given.float() + scale * change).to(given.dtype))
-        return F.kl_div(found, wanted, reduction="none", log_target=True).sum(-1)
-
-    def _log_probs(self, states: Tensor) -> Float[Tensor, "token vocab"]:
-        return self._fit.adapter.unembed(self._head.normed(states)).log_softmax(-1)
-
-    def kept(self) -> dict[str, Tensor]:
-        """What `restore` needs: the maps and both moments of the optimiser."""
-        kept: dict[str, Tensor] = {}
-        for number, parameter in enumerate(self._parameters):
-            kept[f"{number}.value"] = parameter.detach().cpu().clone()
-            for name in ("exp_avg", "exp_avg_sq"):
-                kept[f"{number}.{name}"] = self._optimiser.state[parameter][name].cpu().clone()
-        return kept
-
-    def restore(self, step: int, kept: Mapping[str, Tensor]) -> int:
-        """Goes on after `step` steps; returns their number."""
-        for number, parameter in enumerate(self._parameters):
-            with torch.no_grad():
-                parameter.copy_(kept[f"{number}.value"])
-            self._optimiser.state[parameter] = {
-                "step": torch.tensor(float(step)),
-                **{
-                    name: kept[f"{number}.{name}"].to(parameter.device).clone()
-                    for name in ("exp_avg", "exp_avg_sq")
-                },
-            }
-        return step

@@ -32,7 +32,7 @@ from ..errors import InputError
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _SourceKind:
     """A form of DATA: how it is written, what it is, and the function that opens it.
 
     `opened` takes what follows the colon and, unless `files`, the seed. `outside` marks sources
@@ -167,9 +167,9 @@ def _outside(inner: str) -> Sequence[Sample]:
     return kind.opened(rest, outside=True)
 
 
-def _drawn(name: str, about: str, made: Callable[[int, int], Sequence[Sample]]) -> _Kind:
+def _drawn(name: str, about: str, made: Callable[[int, int], Sequence[Sample]]) -> _SourceKind:
     form = f"{name}:N"
-    return _Kind(form, about, lambda n, seed: made(_number(form, n), seed), files=False)
+    return _SourceKind(form, about, lambda n, seed: made(_number(form, n), seed), files=False)
 
 
 def _balanced(n: int, seed: int) -> Grounded:
@@ -181,27 +181,33 @@ def _colored(inner: str, seed: int) -> ByColor:
     return by_color(open_source(inner, seed))
 
 
-KINDS: Mapping[str, _Kind] = {
+KINDS: Mapping[str, _SourceKind] = {
     "scenes": _drawn("scenes", "N drawn scenes", scenes),
-    "coco": _Kind("coco:FOLDER", "COCO's annotations and images", _coco, outside=True),
-    "vg": _Kind("vg:FOLDER", "Visual Genome", visual_genome),
-    "voc": _Kind("voc:FOLDER", "Pascal VOC's segmentation", _voc),
-    "ade20k": _Kind("ade20k:FOLDER", "ADE20K's scene parsing", _ade20k),
-    "folder": _Kind("folder:PATH", "plain images", folder, outside=True),
-    "table": _Kind("table:FILE", "questions in CSV, JSONL or parquet", table, outside=True),
-    "datasets": _Kind(
+    "coco": _SourceKind("coco:FOLDER", "COCO's annotations and images", _coco, outside=True),
+    "vg": _SourceKind("vg:FOLDER", "Visual Genome", visual_genome),
+    "voc": _SourceKind("voc:FOLDER", "Pascal VOC's segmentation", _voc),
+    "ade20k": _SourceKind("ade20k:FOLDER", "ADE20K's scene parsing", _ade20k),
+    "folder": _SourceKind("folder:PATH", "plain images", folder, outside=True),
+    "table": _SourceKind("table:FILE", "questions in CSV, JSONL or parquet", table, outside=True),
+    "datasets": _SourceKind(
         "datasets:NAME_OR_PATH[:SPLIT]", "from the package datasets", open_dataset, outside=True
     ),
-    "vista": _Kind(
+    "vista": _SourceKind(
         "vista:FOLDER", "where people looked, in VISTA's form", gaze.vista, outside=True
     ),
-    "gaze": _Kind("gaze:FOLDER", "where people looked, as in SALICON or MIT1003", gaze.folder),
-    "collected": _Kind("collected:FOLDER", "where people looked, collected here", gaze.collected),
-    "color": _Kind(
+    "gaze": _SourceKind(
+        "gaze:FOLDER", "where people looked, as in SALICON or MIT1003", gaze.folder
+    ),
+    "collected": _SourceKind(
+        "collected:FOLDER", "where people looked, collected here", gaze.collected
+    ),
+    "color": _SourceKind(
         "color:DATA", "any of these, objects named by their colours", _colored, files=False
     ),
-    "outside": _Kind("outside:DATA", "files that DATA names may lie anywhere", _outside),
-    "simulated": _Kind("simulated:N", "scenes with simulated observers", _simulated, files=False),
+    "outside": _SourceKind("outside:DATA", "files that DATA names may lie anywhere", _outside),
+    "simulated": _SourceKind(
+        "simulated:N", "scenes with simulated observers", _simulated, files=False
+    ),
     "grounded": _drawn("grounded", "scenes on water and land", _balanced),
     "squares": _drawn("squares", "images for the planted models", squares),
 }

@@ -135,7 +135,7 @@ def read_index(parts: Iterable[Path], run: str) -> PartIndex:
 
 
 @dataclass(frozen=True)
-class _Head:
+class _PartHead:
     """A part's metadata: key, rows and columns of each sample, and the parts that it replaces."""
 
     schema: pa.Schema
@@ -147,7 +147,7 @@ _SAMPLE_LIST = TypeAdapter(list[tuple[str, Annotated[int, Field(ge=0)], list[str
 _NAME_LIST = TypeAdapter(list[Annotated[str, StringConstraints(pattern=r"^\d{1,9}\.parquet$")]])
 
 
-def _read_head(part: Path, run: str) -> _Head:
+def _read_head(part: Path, run: str) -> _PartHead:
     try:
         read = pq.read_metadata(part)
         schema = read.schema.to_arrow_schema()
@@ -165,7 +165,7 @@ def _read_head(part: Path, run: str) -> _Head:
             f"{part}: expected a part of this run, got one of another run (or of a version "
             "that did not mark its parts): delete that file, its samples are computed again"
         )
-    return _Head(schema, samples, replaces)
+    return _PartHead(schema, samples, replaces)
 
 
 def check_results(file: Path, schema: pa.Schema, run: str) -> None:

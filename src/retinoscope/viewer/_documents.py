@@ -198,7 +198,7 @@ class SampleDocument:
 
 
 @dataclass(frozen=True, eq=False)
-class Contexts:
+class WordContexts:
     """Where words stand in sentences: `ids` index into `places`.
 
     A place is the index of a sentence, where the word starts and ends in it in units of UTF-16, and
@@ -226,7 +226,7 @@ class LensDocument:
     ids: Int[np.ndarray, "layer token k"]
     values: Float[np.ndarray, "layer token k"]
     positions: Sequence[int]
-    contexts: Contexts | None = None
+    contexts: WordContexts | None = None
     note: str = ""
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..lens import FITTED, NAMED, Contextual, ContextualLens, Kind, LinearLens, OfStates, kind_of
-from ._documents import Contexts, LensDocument, LensFacts, WordDocument
+from ._documents import LensDocument, LensFacts, WordContexts, WordDocument
 
 if TYPE_CHECKING:
     from ..engine import Run
@@ -177,7 +177,7 @@ def lens_document(*lenses: Lens) -> LensDocument:
     )
 
 
-def contexts_of(lenses: Sequence[ContextualLens]) -> Contexts | None:
+def contexts_of(lenses: Sequence[ContextualLens]) -> WordContexts | None:
     """Returns the words of contextual lenses in their sentences; None without such a lens."""
     if not lenses:
         return None
@@ -192,7 +192,7 @@ def contexts_of(lenses: Sequence[ContextualLens]) -> Contexts | None:
         number = sentences.setdefault(f"{before}{word}{context.after}", len(sentences))
         start = _units(before)
         places.append((number, start, start + _units(word), context.layer))
-    return Contexts(
+    return WordContexts(
         sentences=list(sentences),
         places=np.array(places, dtype=np.int32),
         ids=inverse.reshape(entries.shape).astype(np.int32),

@@ -32,7 +32,7 @@ from ...store import Json
 from ._checkpoint import Checkpoint
 from ._contexts import build_contexts, captions
 from ._merge import merge_contexts
-from ._prompts import NEW_TOKENS, QUESTION, Prompts
+from ._prompts import NEW_TOKENS, QUESTION, FitPrompts
 
 FittedKind = Literal["jacobian", "tuned", "contextual"]
 KINDS: tuple[FittedKind, ...] = ("jacobian", "tuned", "contextual")
@@ -134,7 +134,7 @@ def fit(
         raise InputError(f"expected a file name that ends in .safetensors, got {place.name!r}")
     if kind == "tuned" and settings.shard is not None:
         raise CapabilityError("shards of a tuned lens cannot be merged: fit one lens to all data")
-    prompts = Prompts.of(vlm, data, settings.question, settings.new_tokens)
+    prompts = FitPrompts.of(vlm, data, settings.question, settings.new_tokens)
     if at == "visual" and not prompts.images:
         raise InputError("expected samples with images for at='visual', got texts")
     vlm.state()
@@ -184,7 +184,7 @@ def _contextual(
         raise InputError("expected a folder (out=...) for the index of a contextual lens, got none")
     if settings.at != "text":
         raise InputError("expected at='text': a contextual lens holds states of texts")
-    prompts = Prompts.of(vlm, data, settings.question, settings.new_tokens)
+    prompts = FitPrompts.of(vlm, data, settings.question, settings.new_tokens)
     texts = prompts.texts
     question = None if texts is not None else settings.question
     if texts is None:
@@ -207,7 +207,7 @@ class _Job:
     """One fit of a linear lens."""
 
     kind: FittedKind
-    prompts: Prompts
+    prompts: FitPrompts
     settings: Settings
     corpus: str | None
     out: Path | None

@@ -23,7 +23,7 @@ LONGEST = 128
 
 
 @dataclass(frozen=True, eq=False)
-class Prompts:
+class FitPrompts:
     """Prompts made of samples or texts, each run when it is needed.
 
     Attributes:
@@ -41,7 +41,7 @@ class Prompts:
     @classmethod
     def of(
         cls, vlm: VLM, data: Sequence[Sample] | Sequence[str], question: str, new_tokens: int
-    ) -> Prompts:
+    ) -> FitPrompts:
         """Checks what it is given.
 
         Raises:
