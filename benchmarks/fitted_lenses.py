@@ -1,5 +1,7 @@
 """Fitting a Jacobian lens against its backward passes alone, and readouts against the logit lens's.
 
+Also what each kind of lens costs on the packaged default model.
+
 Of the large decoder on its first 2 blocks, and a fit on one text of 128 tokens: all ways take time
 in proportion to blocks and prompts.
 """
@@ -9,14 +11,26 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 import retinoscope as rs
-from retinoscope.lens import Card, Jacobian, JacobianFit, LinearLens, Tuned
+from retinoscope.answers.tasks import DESCRIBE_LENS
+from retinoscope.lens import (
+    NAMED,
+    Card,
+    Contextual,
+    Jacobian,
+    JacobianFit,
+    Kind,
+    LinearLens,
+    Tuned,
+)
 from retinoscope.lens._jacobian import _ROWS, _graph
+from retinoscope.recipes.lenses import fit
 from retinoscope.tokens import fixed_prefix, frozen
 
 from ._bench import TOLERANCE, Case, Measure, Options, Way, alternate, options_for, write_result
@@ -25,13 +39,16 @@ from ._models import QUESTIONS, SHAPES, Setup, make_setup
 BLOCKS, LENGTH, SKIP = 2, 128, 16
 FIT, PASSES = "fit of one prompt", "its backward passes alone"
 LOGIT, PRODUCTS = "logit lens", "the products that a map adds"
+LOGIT_KIND = "logit"
+CAPTIONS = 64
+"""Scenes whose captions the contextual lens has read."""
 
 
 def main(argv: Sequence[str] | None = None) -> Path:
     """Measures, prints, and returns the path of the result."""
     options = options_for(__doc__ or "", "fitted_lenses", argv, repeats=3)
     setup = few_blocks(options)
-    cases = [_fit_case(options, setup), _readout_case(options, setup)]
+    cases = [_fit_case(options, setup), _readout_case(options, setup), _kinds_case(options)]
     return write_result(options, cases=cases, model=setup.facts)
 
 
@@ -74,17 +91,17 @@ def _fit_case(options: Options, setup: Setup) -> Case:
     vlm = setup.vlm()
     run = vlm.run(vlm.prompt(None, text_of(vlm), raw=True))
 
-    def fit(_: int = 0) -> JacobianFit:
+    def fitted(_: int = 0) -> JacobianFit:
         done = JacobianFit(vlm.adapter, skip_first=SKIP, dim_batch=_ROWS)
         done.add(run)
         return done
 
     passes = backward_passes(run)
     rows = passes(0)[:, :-1].mean(1)
-    wanted = fit().sums[0][: len(rows)]
+    wanted = fitted().sums[0][: len(rows)]
     apart = float((rows - wanted).abs().max())
     assert apart <= TOLERANCE[options.dtype] * float(wanted.abs().max())
-    timings = alternate({FIT: Way(fit), PASSES: Way(passes)}, options, warm=False)
+    timings = alternate({FIT: Way(fitted), PASSES: Way(passes)}, options, warm=False)
     ratio = timings[FIT].total / timings[PASSES].total
     return Case(
         f"fit of a Jacobian lens, {vlm.n_layers} blocks",
@@ -124,6 +141,34 @@ def _readout_case(options: Options, setup: Setup) -> Case:
     ]
     what = f"readout of {vlm.n_layers + 1} layers and {len(places)} visual tokens"
     return Case(what, timings, measures, {})
+
+
+def _kinds_case(options: Options) -> Case:
+    vlm, samples = rs.load("pocket"), rs.data.scenes(CAPTIONS)
+    run = vlm.run(vlm.prompt(samples[0].image, DESCRIBE_LENS))
+    places = run.positions["image"]
+    kinds: dict[str, str | Kind] = {name: name for name in NAMED}
+    kinds |= {kind.name: random_lens(kind, vlm) for kind in (Jacobian, Tuned)}
+
+    def read(kind: str | Kind) -> Callable[[int], object]:
+        return lambda _: run.lens(kind=kind, positions=places, top_k=1)
+
+    with TemporaryDirectory() as folder:
+        contextual = fit("contextual", vlm, samples, out=Path(folder) / "contexts")
+        ways = {
+            name: Way(read(kind)) for name, kind in (kinds | {"contextual": contextual}).items()
+        }
+        timings = alternate(ways, options)
+    least = timings[LOGIT_KIND].total
+    measures = [
+        Measure(f"{name}, times the logit lens", timing.total / least)
+        for name, timing in timings.items()
+        if name != LOGIT_KIND
+    ]
+    what = f"all kinds on pocket, {vlm.n_layers + 1} layers and {len(places)} visual tokens"
+    entries = contextual.contexts.n if isinstance(contextual, Contextual) else 0
+    notes = [f"The contextual lens has {entries} entries at each of its text layers."]
+    return Case(what, timings, measures, {}, notes=notes)
 
 
 def random_lens(kind: type[LinearLens], vlm: rs.VLM) -> LinearLens:

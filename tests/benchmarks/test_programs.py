@@ -106,12 +106,13 @@ def test_overhead(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::retinoscope.errors.UnknownWordsWarning")
 def test_fitted_lenses(tmp_path: Path) -> None:
-    fit, read = _result(fitted_lenses.main([*SMALL, "--out", str(tmp_path)]))["cases"]
+    fit, read, kinds = _result(fitted_lenses.main([*SMALL, "--out", str(tmp_path)]))["cases"]
     assert list(fit["timings"]) == [fitted_lenses.FIT, fitted_lenses.PASSES]
     assert fit["equality"]["max_difference"] < 1e-4
     assert len(read["timings"]) == 4
     for case in (fit, read):
         assert all(one["at_most"] in (1.3, 1.5) for one in case["measures"])
+    assert len(kinds["timings"]) == 6
 
 
 def test_a_peer_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
