@@ -4,18 +4,15 @@ lens = fit("jacobian", vlm, samples, out="lens.safetensors")
 run.lens(kind=lens)
 """
 
-from ._contexts import CAP, build_contexts, captions, published_layers
+from ._contexts import build_contexts, captions, published_layers
 from ._corpus import corpus
 from ._described import described
-from ._fit import KINDS, FittedKind, Settings, fit, merge
-from ._merge import merge_contexts
-from ._prompts import NEW_TOKENS, QUESTION
+from ._fit import fit
+from ._merge import merge, merge_contexts
+from ._settings import KINDS, FittedKind, Settings
 
 __all__ = [
-    "CAP",
     "KINDS",
-    "NEW_TOKENS",
-    "QUESTION",
     "FittedKind",
     "Settings",
     "build_contexts",

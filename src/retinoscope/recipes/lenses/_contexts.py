@@ -6,7 +6,7 @@ Source: LatentLens, Krojer et al. 2026 (arXiv 2602.00462), and its package's `ex
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -37,6 +37,7 @@ from ...lens import (
 from ...memory import budget
 from ...store import fingerprint_bytes
 from ._admission import Admission
+from ._settings import Progress
 from ._texts import ReadText, TextReader
 
 CAP = 50
@@ -45,9 +46,6 @@ CAP = 50
 _PUBLISHED = (1, 2, 4, 8, 16, 24)
 _TEXTS = 1 << 12
 """Most texts in a shard, so that an interrupted build loses little."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with the number of texts that are done, that of all, and what is done with them."""
 
 
 def published_layers(n_layers: int) -> tuple[int, ...]:

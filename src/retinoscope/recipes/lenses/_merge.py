@@ -1,4 +1,4 @@
-"""Joins indices of the parts of a corpus."""
+"""Joins lenses that were fitted on parts of the data, and indices of parts of a corpus."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ...lens import (
     Contexts,
     Contextual,
     Entries,
+    LinearLens,
     Shard,
+    load,
     read_entries,
     write_projection,
     write_shard,
@@ -24,6 +26,37 @@ from ...lens import (
 from ...store import fingerprint_bytes
 from ._admission import Admission
 from ._contexts import claimed
+
+
+def merge(
+    paths: Sequence[str | os.PathLike[str]], out: str | os.PathLike[str], vlm: VLM | None = None
+) -> LinearLens | Contextual:
+    """Joins the shards of one fit, writes the result and returns it.
+
+    Args:
+        paths: their files or folders; of contextual lenses in the order of the data.
+        out: the file or folder of the result.
+        vlm: the model, which contextual lenses need.
+
+    Raises:
+        InputError: not all shards of one fit, each once.
+        CapabilityError: tuned lenses, which cannot be joined.
+    """
+    places = [arguments.path(path) for path in several(paths, "lenses")]
+    if not places:
+        raise InputError("expected lenses to merge, got none")
+    lenses = [load(place, vlm) for place in places]
+    if all(isinstance(lens, Contextual) for lens in lenses):
+        if vlm is None:
+            raise InputError("expected the model of these contextual lenses, got none: name it")
+        return merge_contexts(places, vlm, out)
+    linear = [lens for lens in lenses if isinstance(lens, LinearLens)]
+    kinds = {type(lens) for lens in lenses}
+    if len(kinds) > 1:
+        raise InputError(f"expected lenses of one kind, got {', '.join(x.name for x in lenses)}")
+    merged = type(linear[0]).merge(linear)
+    merged.save(out)
+    return merged
 
 
 def merge_contexts(
