@@ -18,7 +18,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from retinoscope.lens import ContextCard, Contexts, Entries, Shard, text_table, write_shard
+from retinoscope.lens import ContextCard, ContextFolder, Contexts, Entries
 from retinoscope.lens._nearest import ContextHead, nearest
 from retinoscope.models import Adapter
 
@@ -88,11 +88,8 @@ def write_index(folder: Path, n: int, width: int) -> None:
             layer: torch.nn.functional.normalize(torch.randn(len(part), width), dim=-1)
             for layer in TEXT_LAYERS
         }
-        zeros = torch.zeros(len(part), dtype=torch.long)
-        table = text_table(["a"], [[0, 0, 0]], [0])
-        write_shard(folder, number, states, Entries(part, zeros, zeros + 2, table))
-        card = card.followed_by(Shard(1, len(part)), complete=number == SHARDS - 1)
-    card.write(folder)
+        entries = Entries.of(["a"], [part.tolist()], [0], [range(len(part))])
+        card = ContextFolder(folder).add(card, states, entries, complete=number == SHARDS - 1)
 
 
 def main(argv: Sequence[str] | None = None) -> Path:

@@ -5,17 +5,8 @@ run.lens(kind=load("lens.safetensors"))   # fitted by `retinoscope fit-lens`
 """
 
 from ._card import At, Card, decoder_fingerprint
-from ._context_files import (
-    CARD,
-    ContextCard,
-    Entries,
-    Shard,
-    random_projection,
-    read_entries,
-    text_table,
-    write_projection,
-    write_shard,
-)
+from ._context_card import ContextCard
+from ._context_files import ContextFolder, Entries
 from ._contexts import Contexts
 from ._contextual import Context, Contextual, ContextualLens
 from ._files import load, read_card
@@ -31,7 +22,6 @@ from ._patchscope import Patchscope
 from ._tuned import Tuned, TunedFit
 
 __all__ = [
-    "CARD",
     "FITTED",
     "IMAGE_SKIP",
     "NAMED",
@@ -40,6 +30,7 @@ __all__ = [
     "Card",
     "Context",
     "ContextCard",
+    "ContextFolder",
     "Contexts",
     "Contextual",
     "ContextualLens",
@@ -56,7 +47,6 @@ __all__ = [
     "Logit",
     "OfStates",
     "Patchscope",
-    "Shard",
     "Tuned",
     "TunedFit",
     "Unit",
@@ -66,10 +56,5 @@ __all__ = [
     "lens_of",
     "load",
     "logit_lens",
-    "random_projection",
     "read_card",
-    "read_entries",
-    "text_table",
-    "write_projection",
-    "write_shard",
 ]

@@ -12,153 +12,26 @@ are mapped into memory, so that only what is read takes memory.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
-from importlib.metadata import version
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Self
 
 import pyarrow as pa
 import torch
 from jaxtyping import Bool, Float, Int
 from pyarrow import parquet
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as save_torch
+from safetensors.torch import save
 from torch import Tensor
 
 from ..errors import InputError
 from ..store import files_of_folder, write_bytes
-from ._card import Card
+from ._context_card import CARD, ContextCard, Shard
 
-CARD = "contexts.json"
-PROJECTION = "projection.safetensors"
-_FORMAT = "retinoscope contexts 1"
-_Count = Annotated[int, Field(ge=0, lt=2**40)]
-
-
-@dataclass(frozen=True)
-class Shard:
-    """How much a finished shard holds."""
-
-    texts: _Count
-    entries: _Count
-
-
-@with_config(ConfigDict(strict=True))
-@dataclass(frozen=True)
-class ContextCard:
-    """What an index holds.
-
-    Attributes:
-        model: the model's name.
-        fingerprint: of the decoder that read the texts; see `decoder_fingerprint`.
-        dtype, d_model, n_layers: of the decoder.
-        text_layers: the layers whose states are held, numbered as in `run.hidden`.
-        cap: most entries of one token string.
-        question: the question to which the texts are the answer, in the model's conversation
-            format; None for texts by themselves.
-        corpus: hash of the texts.
-        width: number of dimensions of the states held; less than `d_model` if they are projected
-            at random, so that cosines are estimates.
-        seed: of the projection.
-        shards: the finished shards.
-        complete: whether they hold the whole corpus.
-        version: of retinoscope.
-    """
-
-    model: str
-    fingerprint: str
-    dtype: str
-    d_model: _Count
-    n_layers: _Count
-    text_layers: tuple[_Count, ...]
-    cap: _Count
-    question: str | None
-    corpus: str
-    width: _Count
-    seed: _Count
-    shards: tuple[Shard, ...] = ()
-    complete: bool = False
-    version: str = field(default_factory=partial(version, "retinoscope"))
-    format: str = _FORMAT
-
-    @property
-    def card(self) -> Card:
-        """The same as the card of any fitted lens; it reads all layers, and is fitted to none."""
-        return Card(
-            kind="contextual",
-            d_model=self.d_model,
-            layers=(),
-            model=self.model,
-            fingerprint=self.fingerprint,
-            dtype=self.dtype,
-            n_layers=self.n_layers,
-            n_prompts=sum(shard.texts for shard in self.shards),
-            corpus_hash=self.corpus,
-            settings={
-                "text_layers": self.text_layers,
-                "cap": self.cap,
-                "question": self.question,
-                "width": self.width,
-                "seed": self.seed,
-            },
-            version=self.version,
-        )
-
-    @property
-    def projected(self) -> bool:
-        """Whether states are projected at random."""
-        return self.width < self.d_model
-
-    @property
-    def settings(self) -> Self:
-        """The same without what is finished, and by which version."""
-        return replace(self, shards=(), complete=False, version="")
-
-    def followed_by(self, shard: Shard, *, complete: bool) -> Self:
-        """The same with one more finished shard."""
-        return replace(self, shards=(*self.shards, shard), complete=complete)
-
-    def write(self, folder: Path) -> None:
-        """Writes it into `folder`; shards count as finished from then on."""
-        write_bytes(folder / CARD, json.dumps(asdict(self), indent=1).encode())
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Reads the card of an index.
-
-        Raises:
-            InputError: no index, one of another format, or a damaged one.
-        """
-        if _of_latentlens(folder):
-            raise InputError(
-                f"{folder}: an index of LatentLens is a pickle, which can run code when it is "
-                "opened: build it anew from its texts, `retinoscope fit-lens contextual MODEL "
-                "concepts.txt --out FOLDER`"
-            )
-        try:
-            card = _CARD.validate_json((folder / CARD).read_bytes())
-        except (OSError, ValidationError) as error:
-            what = str(error).splitlines()[0]
-            raise InputError(f"expected an index of contexts, got {folder}: {what}") from None
-        if card.format != _FORMAT:
-            raise InputError(f"{folder}: expected the format {_FORMAT!r}, got {card.format!r}")
-        return card  # type: ignore[return-value]
-
-
-_CARD = TypeAdapter(ContextCard)
-
-
-def is_index(folder: Path) -> bool:
-    """Whether a folder holds an index of contexts, or one of LatentLens, which `read` refuses."""
-    return (folder / CARD).is_file() or _of_latentlens(folder)
-
-
-def _of_latentlens(folder: Path) -> bool:
-    return any(folder.glob("layer_*/embeddings_cache.pt"))
+_PROJECTION, _ENTRIES, _TEXTS = "projection.safetensors", "entries.safetensors", "texts.parquet"
+_COLUMNS = ("token_ids", "texts", "positions")
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +50,35 @@ class Entries:
     positions: Int[Tensor, " entry"]
     table: pa.Table
 
+    @classmethod
+    def of(
+        cls,
+        texts: Sequence[str],
+        token_ids: Sequence[Sequence[int]],
+        starts: Sequence[int],
+        positions: Sequence[Sequence[int]],
+    ) -> Self:
+        """The entries of some texts.
+
+        Args:
+            texts: as they were given.
+            token_ids: what the model reads of each.
+            starts: the first position of each text itself.
+            positions: the positions of each that are entries.
+        """
+        rows = list(zip(token_ids, positions, strict=True))
+        table = {
+            "text": pa.array(texts, pa.string()),
+            "token_ids": pa.array(list(map(list, token_ids)), pa.list_(pa.int32())),
+            "start": pa.array(starts, pa.int32()),
+        }
+        return cls(
+            _whole(ids[place] for ids, places in rows for place in places),
+            _whole(number for number, (_, places) in enumerate(rows) for _ in places),
+            _whole(chain.from_iterable(positions)),
+            pa.table(table),
+        )
+
     def only(self, kept: Bool[Tensor, " entry"]) -> Self:
         """Some of the entries, with all texts."""
         return replace(
@@ -187,83 +89,122 @@ class Entries:
         )
 
 
-def text_table(
-    texts: Sequence[str], token_ids: Sequence[Sequence[int]], starts: Sequence[int]
-) -> pa.Table:
-    """The table of `Entries`."""
-    return pa.table(
-        {
-            "text": pa.array(texts, pa.string()),
-            "token_ids": pa.array(list(map(list, token_ids)), pa.list_(pa.int32())),
-            "start": pa.array(starts, pa.int32()),
-        }
-    )
+def _whole(numbers: Iterable[int]) -> Int[Tensor, " entry"]:
+    return torch.tensor(list(numbers), dtype=torch.long)
 
 
-def write_shard(
-    folder: Path, number: int, states: Mapping[int, Float[Tensor, "entry width"]], entries: Entries
-) -> None:
-    """Writes a shard, which counts once the card says so."""
-    with files_of_folder(folder / shard_name(number)) as inside:
-        for layer, rows in states.items():
-            half = rows.to(torch.float16).cpu().contiguous()
-            (inside / layer_name(layer)).write_bytes(save_torch({"states": half}))
-        known = {"token_ids": entries.token_ids, "texts": entries.texts}
-        known["positions"] = entries.positions
-        held = {name: part.to(torch.int32).contiguous() for name, part in known.items()}
-        (inside / "entries.safetensors").write_bytes(save_torch(held))
-        parquet.write_table(entries.table, inside / "texts.parquet")
+@dataclass(frozen=True)
+class ContextFolder:
+    """The files of an index.
 
-
-def write_projection(folder: Path, projection: Float[Tensor, "d_model width"]) -> None:
-    """Writes the projection of an index."""
-    write_bytes(folder / PROJECTION, save_torch({"projection": projection.contiguous()}))
-
-
-def random_projection(d_model: int, width: int, seed: int) -> Float[Tensor, "d_model width"]:
-    """A Gaussian projection, which keeps lengths on average.
-
-    Source: Johnson and Lindenstrauss 1984.
+    Attributes:
+        path: the folder.
     """
-    numbers = torch.Generator().manual_seed(seed)
-    return torch.randn(d_model, width, generator=numbers) / width**0.5
+
+    path: Path
+
+    def begin(self, card: ContextCard) -> ContextCard:
+        """Begins an index, or returns the card of the one that is to be continued.
+
+        Raises:
+            InputError: the folder holds another index.
+        """
+        before = ContextCard.read(self.path) if (self.path / CARD).exists() else card
+        if not before.shards:
+            card.write(self.path)
+            return card
+        wanted, found = asdict(card.settings), asdict(before.settings)
+        for name, value in wanted.items():
+            if value != found[name]:
+                raise InputError(
+                    f"{self.path}: expected an index with the same settings, got one with another "
+                    f"{name}: choose another folder, or delete this one"
+                )
+        return before
+
+    def add(
+        self,
+        card: ContextCard,
+        states: Mapping[int, Float[Tensor, "entry width"]],
+        entries: Entries,
+        *,
+        complete: bool,
+    ) -> ContextCard:
+        """Writes the next shard, then the card, from which on the shard counts.
+
+        Args:
+            card: of the shards so far.
+            states: by text layer, of length 1; kept as float16.
+            entries: what they are the states of.
+            complete: whether this is the last shard.
+
+        Returns:
+            The card with this shard.
+
+        Raises:
+            StudyError: the disk is full; the shards so far are kept.
+        """
+        with files_of_folder(self._shard(len(card.shards))) as inside:
+            for layer, rows in states.items():
+                half = rows.to(torch.float16).cpu().contiguous()
+                (inside / _layer(layer)).write_bytes(save({"states": half}))
+            held = {name: getattr(entries, name).to(torch.int32).contiguous() for name in _COLUMNS}
+            (inside / _ENTRIES).write_bytes(save(held))
+            parquet.write_table(entries.table, inside / _TEXTS)
+        shard = Shard(len(entries.table), len(entries.token_ids))
+        card = card.followed_by(shard, complete=complete)
+        card.write(self.path)
+        return card
+
+    def states(self, number: int, layer: int) -> Float[Tensor, "entry width"]:
+        """float16 states of one shard at one text layer, mapped into memory.
+
+        Raises:
+            InputError: a damaged index.
+        """
+        return _mapped(self._shard(number) / _layer(layer), "states")
+
+    def entries(self, number: int) -> Entries:
+        """The entries of one shard, with its texts numbered from 0.
+
+        Raises:
+            InputError: a damaged index.
+        """
+        folder = self._shard(number)
+        token_ids, texts, positions = (_mapped(folder / _ENTRIES, name).long() for name in _COLUMNS)
+        try:
+            table = parquet.read_table(folder / _TEXTS)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(folder, error) from None
+        return Entries(token_ids, texts, positions, table)
+
+    def projection(self) -> Float[Tensor, "d_model width"]:
+        """What the states are projected with.
+
+        Raises:
+            InputError: a damaged index.
+        """
+        return _mapped(self.path / _PROJECTION, "projection")
+
+    def write_projection(self, projection: Float[Tensor, "d_model width"]) -> None:
+        """Keeps what the states are projected with."""
+        write_bytes(self.path / _PROJECTION, save({"projection": projection.contiguous()}))
+
+    def _shard(self, number: int) -> Path:
+        return self.path / f"{number:05d}"
 
 
-def read_entries(folder: Path, number: int) -> Entries:
-    """The entries of one shard, with its texts numbered from 0.
-
-    Raises:
-        InputError: a damaged index.
-    """
-    file = folder / shard_name(number) / "entries.safetensors"
-    token_ids, texts, positions = (
-        mapped(file, name).long() for name in ("token_ids", "texts", "positions")
-    )
-    try:
-        table = parquet.read_table(file.with_name("texts.parquet"))
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{file.parent}: the index is damaged ({error}): build it anew") from None
-    return Entries(token_ids, texts, positions, table)
+def _layer(layer: int) -> str:
+    return f"layer-{layer:02d}.safetensors"
 
 
-def mapped(file: Path, name: str) -> Tensor:
-    """A tensor of a file, mapped into memory.
-
-    Raises:
-        InputError: a damaged index.
-    """
+def _mapped(file: Path, name: str) -> Tensor:
     try:
         with safe_open(file, "pt") as opened:
             return opened.get_tensor(name)
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{file}: the index is damaged ({error}): build it anew") from None
+        raise _damaged(file, error) from None
 
 
-def shard_name(number: int) -> str:
-    """The folder of a shard."""
-    return f"{number:05d}"
-
-
-def layer_name(layer: int) -> str:
-    """The file of a text layer."""
-    return f"layer-{layer:02d}.safetensors"
+def _damaged(file: Path, error: Exception) -> InputError:
+    return InputError(f"{file}: the index is damaged ({error}): build it anew")

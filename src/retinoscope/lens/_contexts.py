@@ -14,15 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import InputError
-from ._context_files import (
-    PROJECTION,
-    ContextCard,
-    Entries,
-    layer_name,
-    mapped,
-    read_entries,
-    shard_name,
-)
+from ._context_card import ContextCard
+from ._context_files import ContextFolder, Entries
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +26,7 @@ class Contexts:
     one text layer.
     """
 
-    folder: Path
+    folder: ContextFolder
     card: ContextCard
 
     @classmethod
@@ -44,7 +37,7 @@ class Contexts:
             InputError: no index, an unfinished one, or a damaged one.
         """
         card = ContextCard.read(folder)
-        contexts = cls(folder, card)
+        contexts = cls(ContextFolder(folder), card)
         if not card.complete:
             raise InputError(
                 f"{folder}: the index is not finished: repeat the command that builds it"
@@ -68,7 +61,7 @@ class Contexts:
     @cached_property
     def entries(self) -> Entries:
         """All entries; texts are numbered through all shards."""
-        parts = [read_entries(self.folder, number) for number in range(len(self.card.shards))]
+        parts = list(map(self.folder.entries, range(len(self.card.shards))))
         before = np.cumsum([0, *(shard.texts for shard in self.card.shards)]).tolist()
         return Entries(
             torch.cat([part.token_ids for part in parts]),
@@ -79,19 +72,14 @@ class Contexts:
 
     @cached_property
     def projection(self) -> Float[Tensor, "d_model width"] | None:
-        """What the states were projected with."""
-        if not self.card.projected:
-            return None
-        return mapped(self.folder / PROJECTION, "projection")
+        """What the states were projected with; None if they are held as they are."""
+        return self.folder.projection() if self.card.projected else None
 
     @cached_property
     def _parts(self) -> list[list[Float[Tensor, "entry width"]]]:
         """States of each shard and text layer, mapped into memory."""
         return [
-            [
-                mapped(self.folder / shard_name(number) / layer_name(layer), "states")
-                for layer in self.card.text_layers
-            ]
+            [self.folder.states(number, layer) for layer in self.card.text_layers]
             for number in range(len(self.card.shards))
         ]
 

@@ -14,7 +14,7 @@ from ..arguments import path as as_path
 from ..errors import InputError
 from ..models import Adapter
 from ._card import Card
-from ._context_files import ContextCard, is_index
+from ._context_card import ContextCard, is_index
 from ._contextual import Contextual
 from ._fitted import FittedLens
 from ._jacobian import Jacobian

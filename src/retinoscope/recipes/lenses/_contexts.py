@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -21,19 +20,7 @@ from ...arguments import several, whole, wholes
 from ...data import Sample
 from ...engine import VLM
 from ...errors import InputError
-from ...lens import (
-    CARD,
-    ContextCard,
-    Contexts,
-    Contextual,
-    Entries,
-    Shard,
-    decoder_fingerprint,
-    random_projection,
-    text_table,
-    write_projection,
-    write_shard,
-)
+from ...lens import ContextCard, ContextFolder, Contexts, Contextual, Entries, decoder_fingerprint
 from ...memory import budget
 from ...store import fingerprint_bytes
 from ._admission import Admission
@@ -93,7 +80,7 @@ def build_contexts(
         CapabilityError: the model does not read text without an image.
         StudyError: the disk is full; what is finished is kept.
     """
-    folder = arguments.path(out)
+    path = arguments.path(out)
     texts = [arguments.text(text, "each text") for text in several(texts, "texts")]
     if not texts:
         raise InputError("expected at least one text, got none")
@@ -112,15 +99,28 @@ def build_contexts(
         width=vlm.d_model if width is None else whole(width, "width", 1, vlm.d_model),
         seed=arguments.seed(seed),
     )
-    card = claimed(folder, card)
+    most = budget(memory, torch.device("cpu"))
+    _build(ContextFolder(path), card, texts, reader, most, progress)
+    return Contextual(Contexts.open(path), memory)
+
+
+def _build(
+    folder: ContextFolder,
+    card: ContextCard,
+    texts: Sequence[str],
+    reader: TextReader,
+    most: int,
+    progress: Progress | None,
+) -> None:
+    """Writes the shards that are not there yet, of about `most` bytes at most."""
+    card = folder.begin(card)
     if card.complete:
-        return Contextual(Contexts.open(folder), memory)
-    admission = Admission(vlm.adapter, card.cap)
+        return
+    admission = Admission(reader.vlm.adapter, card.cap)
     done = sum(shard.texts for shard in card.shards)
     for text in texts[:done]:
         reader.read(text).admit(admission)
     projection = _projection(folder, card)
-    most = budget(memory, torch.device("cpu"))
     while not card.complete:
         shard = _OpenShard(card, projection)
         while done < len(texts) and not shard.full(most):
@@ -128,10 +128,8 @@ def build_contexts(
             done += 1
             if progress is not None:
                 progress(done, len(texts), "texts")
-        write_shard(folder, len(card.shards), shard.states(), shard.entries())
-        card = card.followed_by(shard.size, complete=done == len(texts))
-        card.write(folder)
-    return Contextual(Contexts.open(folder), memory)
+        complete = done == len(texts)
+        card = folder.add(card, shard.states(), shard.entries(), complete=complete)
 
 
 def captions(samples: Sequence[Sample]) -> list[str]:
@@ -146,29 +144,6 @@ def captions(samples: Sequence[Sample]) -> list[str]:
     return found
 
 
-def claimed(folder: Path, card: ContextCard) -> ContextCard:
-    """Begins an index in `folder`, or returns the card of one that is to be continued.
-
-    Raises:
-        InputError: the folder holds another index.
-    """
-    before = ContextCard.read(folder) if (folder / CARD).exists() else card
-    if not before.shards:
-        card.write(folder)
-        return card
-    differing = [
-        name
-        for name, value in asdict(card.settings).items()
-        if value != asdict(before.settings)[name]
-    ]
-    if differing:
-        raise InputError(
-            f"{folder}: expected an index with the same settings, got one with another "
-            f"{differing[0]}: choose another folder, or delete this one"
-        )
-    return before
-
-
 def _layers(vlm: VLM, chosen: Sequence[int] | Literal["all"] | None) -> tuple[int, ...]:
     if chosen is None:
         return published_layers(vlm.n_layers)
@@ -181,12 +156,15 @@ def _layers(vlm: VLM, chosen: Sequence[int] | Literal["all"] | None) -> tuple[in
     return layers
 
 
-def _projection(folder: Path, card: ContextCard) -> Float[Tensor, "d_model width"] | None:
+def _projection(folder: ContextFolder, card: ContextCard) -> Float[Tensor, "d_model width"] | None:
+    """A Gaussian projection, which keeps lengths on average (Johnson and Lindenstrauss 1984)."""
     if not card.projected:
         return None
-    projection = random_projection(card.d_model, card.width, card.seed)
-    if not card.shards:
-        write_projection(folder, projection)
+    if card.shards:
+        return folder.projection()
+    numbers = torch.Generator().manual_seed(card.seed)
+    projection = torch.randn(card.d_model, card.width, generator=numbers) / card.width**0.5
+    folder.write_projection(projection)
     return projection
 
 
@@ -200,13 +178,10 @@ class _OpenShard:
     _positions: list[list[int]] = field(default_factory=list)
     _texts: list[ReadText] = field(default_factory=list)
 
-    @property
-    def size(self) -> Shard:
-        return Shard(len(self._texts), sum(map(len, self._positions)))
-
     def full(self, most: int) -> bool:
         """Whether it has enough texts, or its states take `most` bytes, once more to be written."""
-        held = 4 * self.size.entries * self.card.width * len(self.card.text_layers)
+        entries = sum(map(len, self._positions))
+        held = 4 * entries * self.card.width * len(self.card.text_layers)
         return len(self._texts) >= _TEXTS or held >= most
 
     def add(self, text: str, reader: TextReader, admission: Admission) -> None:
@@ -227,15 +202,9 @@ class _OpenShard:
         return dict(zip(self.card.text_layers, joined, strict=True))
 
     def entries(self) -> Entries:
-        pairs = list(enumerate(self._positions))
-        tokens = [self._texts[n].token_ids[place] for n, places in pairs for place in places]
-        return Entries(
-            torch.tensor(tokens, dtype=torch.long),
-            torch.tensor([n for n, places in pairs for _ in places], dtype=torch.long),
-            torch.tensor([p for _, places in pairs for p in places], dtype=torch.long),
-            text_table(
-                [read.text for read in self._texts],
-                [read.token_ids for read in self._texts],
-                [read.start for read in self._texts],
-            ),
+        return Entries.of(
+            [read.text for read in self._texts],
+            [read.token_ids for read in self._texts],
+            [read.start for read in self._texts],
+            self._positions,
         )

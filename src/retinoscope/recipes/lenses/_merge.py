@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import torch
 
@@ -12,20 +12,9 @@ from ... import arguments
 from ...arguments import several
 from ...engine import VLM
 from ...errors import InputError
-from ...lens import (
-    Contexts,
-    Contextual,
-    Entries,
-    LinearLens,
-    Shard,
-    load,
-    read_entries,
-    write_projection,
-    write_shard,
-)
+from ...lens import ContextFolder, Contexts, Contextual, Entries, LinearLens, load
 from ...store import fingerprint_bytes
 from ._admission import Admission
-from ._contexts import claimed
 
 
 def merge(
@@ -77,33 +66,34 @@ def merge_contexts(
         StudyError: the disk is full.
     """
     parts = [Contexts.open(arguments.path(folder)) for folder in several(folders, "folders")]
-    if len({replace(part.card.settings, corpus="") for part in parts}) != 1:
+    if not parts:
+        raise InputError("expected at least one index, got none")
+    first, *others = (asdict(replace(part.card.settings, corpus="")) for part in parts)
+    for name in (name for other in others for name in first if first[name] != other[name]):
         raise InputError(
-            "expected indices of one model with the same text layers, cap, question, width and "
-            f"seed, got {len(parts)} that differ: build them alike"
+            f"expected parts of one index, got indices with another {name}: build all of them "
+            "with the same model and settings"
         )
     vlm.state()
     Contextual(parts[0]).check(vlm.adapter)
     texts = [text for part in parts for text in part.entries.table["text"].to_pylist()]
     corpus = fingerprint_bytes(*(text.encode() for text in texts))
-    folder = arguments.path(out)
-    card = claimed(folder, replace(parts[0].card.settings, corpus=corpus))
+    folder = ContextFolder(arguments.path(out))
+    card = folder.begin(replace(parts[0].card.settings, corpus=corpus))
     if parts[0].projection is not None:
-        write_projection(folder, parts[0].projection)
+        folder.write_projection(parts[0].projection)
     admission = Admission(vlm.adapter, card.cap)
     shards = [(part, number) for part in parts for number in range(len(part.card.shards))]
     done = len(card.shards)
     for place, (part, number) in enumerate(shards):
-        entries = read_entries(part.folder, number)
+        entries = part.folder.entries(number)
         kept = _admitted(entries, admission)
         if place < done:
             continue
         states = {layer: rows[kept] for layer, rows in part.shard(number).items()}
-        write_shard(folder, place, states, entries.only(kept))
-        size = Shard(len(entries.table), int(kept.sum()))
-        card = card.followed_by(size, complete=place == len(shards) - 1)
-        card.write(folder)
-    return Contextual(Contexts.open(folder))
+        complete = place == len(shards) - 1
+        card = folder.add(card, states, entries.only(kept), complete=complete)
+    return Contextual(Contexts.open(folder.path))
 
 
 def _admitted(entries: Entries, admission: Admission) -> torch.Tensor:

@@ -46,7 +46,7 @@ class TextReader:
             CapabilityError: the model does not read text without an image.
             InputError: a question that `VLM.prompt` refuses.
         """
-        self._vlm = vlm
+        self.vlm = vlm
         self._question = question
         # Refuses a model that cannot read text before anything is written.
         vlm.run(vlm.prompt(None, question or "a"))
@@ -63,9 +63,9 @@ class TextReader:
             warnings.simplefilter("ignore", UnknownWordsWarning)
             try:
                 if self._question is None:
-                    prompt = self._vlm.prompt(None, text, raw=True)
+                    prompt = self.vlm.prompt(None, text, raw=True)
                 else:
-                    prompt = self._vlm.prompt(None, self._question, prefill=text)
+                    prompt = self.vlm.prompt(None, self._question, prefill=text)
             except InputError as error:
                 raise InputError(f"the text {text[:40]!r}: {error}") from error
         ids = self._ids(prompt)
@@ -75,7 +75,7 @@ class TextReader:
 
     def _beginning(self, ids: Sequence[int]) -> list[int]:
         """The special tokens before a text by itself."""
-        special = getattr(self._vlm.tokenizer, "all_special_ids", ())
+        special = getattr(self.vlm.tokenizer, "all_special_ids", ())
         return list(takewhile(lambda token_id: token_id in special, ids))
 
     @torch.no_grad()
@@ -83,7 +83,7 @@ class TextReader:
         self, read: ReadText, layers: Sequence[int], positions: Sequence[int]
     ) -> Float[Tensor, "layer position d_model"]:
         """float32 states at some positions, after each of `layers`."""
-        run = self._vlm.run(read.prompt)
+        run = self.vlm.run(read.prompt)
         return torch.stack([run.hidden(layer)[list(positions)].float() for layer in layers])
 
     @staticmethod
