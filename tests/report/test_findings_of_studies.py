@@ -135,7 +135,7 @@ def test_several_lenses_are_judged_against_the_logit_lens(tmp_path: Path) -> Non
     report = compose(tmp_path)
     (finding,) = report.findings
     assert finding.title == (
-        "Tokens say more than the logit lens reads by the embedding lens, not shown by the "
+        "Object names missed by the logit lens are found by the embedding lens, not shown by the "
         "Jacobian lens"
     )
     assert re.fullmatch(r"\d+% by the embedding lens", finding.figure)

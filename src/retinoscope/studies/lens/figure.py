@@ -157,7 +157,7 @@ def readings_figure(
             for m, c in by_rule.items()
         )
         + ".",
-        caption=f"What the object tokens of {model} have as their nearest word by the "
+        caption=f"What the word nearest to an object's tokens in {model} is, by the "
         f"{LABELS[kind]}. "
         + _bands(curve for by_rule in readings.values() for curve in by_rule.values()),
     )

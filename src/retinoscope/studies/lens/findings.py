@@ -13,7 +13,7 @@ from .curves import CONTROLS, OWN, at_cover, cover_name, covers_of, kinds_of
 from .options import LABELS
 
 CLAIM = "tokens become words"
-MORE = "tokens say more than the logit lens reads"
+MISSED = "object names missed by the logit lens are found"
 
 
 def main_finding(run: StudyRun) -> Finding | None:
@@ -35,7 +35,7 @@ def lenses_finding(run: StudyRun) -> Finding | None:
             continue
         shares[kind] = share
         control = nearest_control(rows)
-        beside = "" if control is None else f" ({control[0]} {percent(control[1].value)})"
+        beside = f" (nearest control: {control[0]}, {percent(control[1].value)})" if control else ""
         parts.append(f"{percent_interval(share)} by the {LABELS[kind]}{beside}")
         same = {"control_group": "object", "control_weights": "trained", "control_cover": cover}
         of = None if kind == "logit" else first(rows, control_lens="logit", **same)
@@ -48,13 +48,18 @@ def lenses_finding(run: StudyRun) -> Finding | None:
         return None
     best = max(shares, key=lambda kind: shares[kind].value)
     return make_finding(
-        MORE,
+        MISSED,
         f"In {run.label} an object's tokens, {cover_name(cover)}, read as its name: "
-        f"{listing(parts)}",
+        f"{_semicolons(parts)}",
         tests,
         figure=f"{percent(shares[best].value)} by the {LABELS[best]}",
         versus=f"against {percent(shares['logit'].value)} by the logit lens",
     )
+
+
+def _semicolons(parts: Sequence[str]) -> str:
+    """Returns a list whose parts have commas of their own."""
+    return listing(parts) if len(parts) < 3 else f"{'; '.join(parts[:-1])}; and {parts[-1]}"
 
 
 def nearest_control(rows: Sequence[Record]) -> tuple[str, Interval, PairedTest] | None:

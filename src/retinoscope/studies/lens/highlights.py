@@ -16,7 +16,7 @@ LAYERS_SHOWN = 4
 
 
 def highlights(run: StudyRun) -> Sequence[Picture]:
-    """Returns one image with the word of each token: at a few layers, or by each kind of lens."""
+    """Returns one image with each token's word: at a few layers, or by each kind of lens."""
     scenes = [scene for scene in run.scenes() if isinstance(scene.facts.get("words"), dict)]
     if not scenes:
         return ()
@@ -24,7 +24,7 @@ def highlights(run: StudyRun) -> Sequence[Picture]:
     words = cast("dict[str, dict[str, list[str]]]", scene.facts["words"])
     kinds = [kind for kind in kinds_of(run) if kind in words]
     if len(kinds) > 1:
-        how = "by each kind of lens, near the layer where most tokens of objects are named"
+        how = "by each kind of lens, near the layer at which it names most object tokens"
         figures = [
             _figure(scene, words[kind], kind, _near_best(run, kind, words[kind])) for kind in kinds
         ]
@@ -62,7 +62,7 @@ def _figure(scene: Scene, words: Mapping[str, list[str]], kind: str, layer: str)
 
 
 def _near_best(run: StudyRun, kind: str, words: Mapping[str, list[str]]) -> str:
-    """Returns the kept layer that is nearest to the lens's best one."""
+    """Returns, of the layers that were kept, the one nearest to the lens's best."""
     curve = curves_of(run, covers_of(run)[-1], kind).get(OWN)
     best = 0 if curve is None else curve.layers[curve.best]
     return min(words, key=lambda layer: abs(int(layer) - best))

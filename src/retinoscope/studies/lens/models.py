@@ -19,7 +19,7 @@ LIES_AND_CAUSES = ("embedding", "jacobian")
 
 
 def lying_and_causing(runs: Sequence[StudyRun]) -> tuple[str, ...]:
-    """Returns for each model whether an object's tokens lie on its name, and whether they cause it.
+    """Returns for each model whether object tokens lie on their name and whether they cause it.
 
     Each is judged against all of its own controls.
     """
@@ -47,7 +47,7 @@ def lying_and_causing(runs: Sequence[StudyRun]) -> tuple[str, ...]:
 def between_models(runs: Sequence[StudyRun], lens: str) -> tuple[str, ...]:
     """Returns each further model's share next to the first one's, with the paired difference."""
     sentences = []
-    by = "" if kinds_of(runs[0]) == ["logit"] else f" by the {LABELS[lens]}"
+    by = "" if kinds_of(runs[0]) == ["logit"] else f", by the {LABELS[lens]}"
     for cover in covers_of(runs[0]):
         parts = [
             f"{percent_interval(share)} in {run.label} (difference {test})"
@@ -103,14 +103,15 @@ def _follows(runs: Sequence[StudyRun], lens: str) -> str:
             every = all(test.sign in ("higher", "lower") for test in tests)
             (significant if every else rest).append(at_cover(cover))
     parts = []
+    by = "" if kinds_of(runs[0]) == ["logit"] else f" by the {LABELS[lens]}"
     if significant:
         parts.append(
-            f"{_capital(listing(significant))} all differences are significant; as the models "
+            f"{_capital(listing(significant))} all differences{by} are significant; as the models "
             "share everything else, the result depends on what the language model read before it "
             "saw any image."
         )
     if rest:
-        parts.append(f"{_capital(listing(rest))} not all differences are significant.")
+        parts.append(f"{_capital(listing(rest))} not all differences{by} are significant.")
     return " ".join(parts)
 
 

@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..runs import StudyRun
+from .options import FITTED
 from .pretraining import BUILT_IN, OF_PARTS, PRETRAINING
 
 _KINDS = {
     "embedding": "Embedding lens: the row of the input embedding that is nearest to the token's "
-    "state, by cosine. It finds the words on which a state lies.",
+    "state, by cosine. It finds the word that a state lies on.",
     "jacobian": "Jacobian lens: the state is multiplied by the average Jacobian of the final state "
     "with respect to it, then read out by the final norm and the unembedding. It finds the words "
-    "that a state causes, to first order and on average. It was fitted on images that are not "
-    "studied, for each control's weights anew; at the last layer it is the logit lens.",
-    "tuned": "Tuned lens: an affine map per layer, trained so that the readout gives the model's "
-    "final distribution at the same position, on images that are not studied.",
-    "contextual": "Contextual lens: the nearest state of any layer of the captions of other "
-    "images, which the decoder read as text; the word is that state's token.",
-    "patchscope": "Patchscope: the state replaces that of a placeholder in a short text prompt at "
+    "that a state makes likelier later on, to first order and on average. At the last layer it is "
+    "the logit lens.",
+    "tuned": "Tuned lens: an affine map per layer, trained to bring the readout close to the "
+    "model's final distribution at the same position.",
+    "contextual": "Contextual lens: the nearest state, at any of the layers that are kept, among "
+    "texts that the decoder has read; the word is the token at that state.",
+    "patchscope": "Patchscope: the state replaces that of a placeholder in a short text prompt, at "
     "the same layer; the word is what the model then predicts.",
 }
+_FITTED = (
+    "A lens that the study fits itself is fitted on images that are not studied, separately for "
+    "each control's weights."
+)
 
 
 def kinds_notes(kinds: Sequence[str]) -> tuple[str, ...]:
-    """Returns what the kinds of lens do, other than the logit lens."""
-    return tuple(_KINDS[kind] for kind in kinds if kind in _KINDS)
+    """Returns what the kinds of lens other than the logit lens do."""
+    fitted = (_FITTED,) if set(kinds) & {*FITTED} else ()
+    return (*(_KINDS[kind] for kind in kinds if kind in _KINDS), *fitted)
 
 
 def notes_of(runs: Sequence[StudyRun], near: bool) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ _FIT_ON = 64
 
 @dataclass(frozen=True, eq=False)
 class TopWords:
-    """The nearest word of each visual token by one kind of lens.
+    """The nearest word of each visual token, by one kind of lens.
 
     Attributes:
         layers: the layers that the kind reads.
@@ -51,7 +51,7 @@ class TopWords:
 
 @dataclass(frozen=True, eq=False)
 class LensFits:
-    """How fitted lenses are come by.
+    """Where the fitted lenses of a study come from.
 
     Attributes:
         samples: images to fit to, other than those studied.
@@ -72,7 +72,7 @@ class LensFits:
     folder: Path | None = None
 
     def require(self, kinds: Sequence[str]) -> None:
-        """Raises `InputError` for a kind that can be neither fitted nor had from a file."""
+        """Raises `InputError` for a kind with neither samples to fit it to nor a file."""
         for kind in kinds:
             if kind in FITTED and kind not in self.given and not len(self.samples):
                 raise InputError(
@@ -82,7 +82,7 @@ class LensFits:
                 )
 
     def recorded(self, kinds: Sequence[str]) -> Json:
-        """What results depend on, as a part of a run's identity."""
+        """What the results depend on; part of a run's identity."""
         if not {*kinds} & {*FITTED}:
             return None
         samples = [sample_fingerprint(sample) for sample in self.samples]
@@ -101,7 +101,7 @@ class LensFits:
             names: the kinds; one that would have to be fitted without samples is left out.
             vlm: the model.
             weights: "trained" for the model as it is, to which the lenses that were given belong.
-            tell: called with how far a fit is.
+            tell: called with the progress of each fit.
         """
         given = self.given if weights == "trained" else {}
         return {

@@ -14,6 +14,7 @@ from .figure import kinds_figure, lens_figure, readings_figure
 from .findings import best_layer_sentence, lens_finding, main_finding
 from .models import LIES_AND_CAUSES, between_models, lying_and_causing, models_in_short
 from .notes import kinds_notes, notes_of
+from .options import LABELS
 from .tables import agreement_table, kinds_table, layers_tables, peak_table, words_table
 
 NOUN = "lens"
@@ -62,7 +63,7 @@ def section(runs: Sequence[StudyRun]) -> Section:
     return Section(
         key="lens",
         title="What a visual token says"
-        + (": the logit lens" if kinds == ["logit"] else ", by several lenses"),
+        + (f": the {LABELS[kinds[0]]}" if len(kinds) == 1 else ", by several lenses"),
         question=(
             "Reading visual tokens as if they were words: at which layer, and in which model, do "
             "an object's tokens have its name as their nearest word?"

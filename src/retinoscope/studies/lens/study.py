@@ -82,7 +82,7 @@ class LogitLens(Study[_LensContext]):
 
     Args:
         kinds: kinds of lens, read on the same tokens.
-        fits: how those that are fitted are come by.
+        fits: where those that are fitted come from.
         objects: which objects are studied (`unique` and the area bounds; the paper: 20,000 to
             30,000 pixels).
         covers: shares of a token's box that a mask must cover; every object is counted at each of

@@ -72,8 +72,8 @@ def kinds_table(run: StudyRun) -> Table | None:
         file_name("lens", run.label, "kinds"),
         f"{run.label}: share of an object's tokens whose nearest word is its name, by kind of "
         "lens. Each image counts at the layer that was best on the other half of the images. The "
-        "nearest control is the one that supports the lens least. Inner tokens have only tokens of "
-        "the object as neighbours, border tokens have others.",
+        "nearest control is the one against which the evidence for the lens is weakest. Inner "
+        "tokens have only tokens of the object as neighbours; border tokens also have others.",
         kinds,
         columns,
         rows,
@@ -115,8 +115,9 @@ def agreement_table(run: StudyRun) -> Table | None:
             columns.append(cell(f"{name}\nlayer {layer}", same))
     return table(
         file_name("lens", run.label, "agreement"),
-        f"{run.label}: share of tokens for which two kinds of lens have the same nearest word, at "
-        "some layers. The CSV file has every layer, and the share that both name rightly.",
+        f"{run.label}: share of tokens to which two kinds of lens give the same nearest word, at "
+        "some layers. The CSV file has every layer, and the share to which both give the object's "
+        "name.",
         pairs,
         columns,
         rows,
@@ -153,9 +154,8 @@ def peak_table(run: StudyRun, lens: str, folded: bool) -> Table | None:
     return table(
         file_name("lens", run.label, *_named(lens), "covers"),
         f"{run.label}, {LABELS[lens]}: share of an object's tokens whose nearest word is its name, "
-        "at each cover and "
-        "against each control, mean over objects. Each image counts at the layer that was best on "
-        "the other half of the images; differences are over the same objects.",
+        "at each cover and beside each control, mean over objects. Each image counts at the layer "
+        "that was best on the other half of the images; differences are over the same objects.",
         controls,
         columns,
         rows,
