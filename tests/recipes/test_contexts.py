@@ -123,6 +123,23 @@ def test_the_same_call_goes_on(tiny: rs.VLM, tmp_path: Path) -> None:
         build_contexts(tiny, TEXTS, out, text_layers=LAYERS, cap=3)
 
 
+def test_parts_are_not_joined_to_a_build_that_was_interrupted(tiny: rs.VLM, tmp_path: Path) -> None:
+    def interrupt(done: int, total: int, what: str) -> None:
+        if done == 10:
+            raise KeyboardInterrupt
+
+    for name, part in (("a", TEXTS[:3]), ("b", TEXTS[3:])):
+        build_contexts(tiny, part, tmp_path / name, text_layers=LAYERS)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        build_contexts(tiny, TEXTS, out, text_layers=LAYERS, progress=interrupt)
+    with pytest.raises(rs.InputError, match="4 texts in shard 0, not 3"):
+        merge_contexts([tmp_path / "a", tmp_path / "b"], tiny, out)
+    whole = build_contexts(tiny, TEXTS, out, text_layers=LAYERS)
+    again = merge_contexts([tmp_path / "a", tmp_path / "b"], tiny, out)
+    assert _content(again.contexts) == _content(whole.contexts)
+
+
 def test_a_budget_makes_shards_smaller(tiny: rs.VLM, tmp_path: Path) -> None:
     few = build_contexts(tiny, TEXTS, tmp_path / "few", text_layers=LAYERS, memory=1)
     assert len(few.contexts.card.shards) > 8

@@ -62,7 +62,8 @@ def merge_contexts(
         out: the folder of the joint index.
 
     Raises:
-        InputError: no indices, unfinished ones, other settings, or a folder with another index.
+        InputError: no indices, unfinished ones, other settings, or a folder with another index or
+            with one that was begun from other parts.
         StudyError: the disk is full.
     """
     parts = [Contexts.open(arguments.path(folder)) for folder in several(folders, "folders")]
@@ -80,15 +81,24 @@ def merge_contexts(
     corpus = fingerprint_bytes(*(text.encode() for text in texts))
     folder = ContextFolder(arguments.path(out))
     card = folder.begin(replace(parts[0].card.settings, corpus=corpus))
+    if card.complete:
+        return Contextual(Contexts.open(folder.path))
     if parts[0].projection is not None:
         folder.write_projection(parts[0].projection)
     admission = Admission(vlm.adapter, card.cap)
     shards = [(part, number) for part in parts for number in range(len(part.card.shards))]
-    done = len(card.shards)
+    done = card.shards
     for place, (part, number) in enumerate(shards):
         entries = part.folder.entries(number)
         kept = _admitted(entries, admission)
-        if place < done:
+        if place < len(done):
+            texts_there = done[place].texts
+            if (texts_there, done[place].entries) != (len(entries.table), int(kept.sum())):
+                raise InputError(
+                    f"{folder.path}: expected an index begun from these parts, got one with "
+                    f"{texts_there} texts in shard {place}, not {len(entries.table)}: choose "
+                    "another folder, or delete this one"
+                )
             continue
         states = {layer: rows[kept] for layer, rows in part.shard(number).items()}
         complete = place == len(shards) - 1
