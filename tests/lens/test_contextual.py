@@ -12,6 +12,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import retinoscope as rs
 from retinoscope.engine import Run
@@ -204,6 +205,50 @@ def test_damaged_indices_are_refused(folder: Path, tmp_path: Path) -> None:
     (copy / "contexts.json").write_text('{"model": 3}')
     with pytest.raises(rs.InputError, match="expected an index of contexts"):
         Contexts.open(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("token_ids", lambda ids: ids.roll(1)),
+        ("token_ids", lambda ids: ids[:-1].clone()),
+        ("positions", lambda places: places + 100),
+        ("texts", lambda texts: texts + 100),
+        ("texts", lambda texts: texts - 1),
+    ],
+)
+def test_entries_that_are_not_their_texts_are_refused(
+    run: Run,
+    folder: Path,
+    tmp_path: Path,
+    name: str,
+    change: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    file = copy / "00000" / "entries.safetensors"
+    held = {key: part.clone() for key, part in load_file(file).items()}
+    save_file(held | {name: change(held[name])}, file)
+    with pytest.raises(rs.InputError, match="the index is damaged"):
+        run.lens(kind=Contextual.open(copy))
+
+
+def test_states_that_are_not_finite_are_refused(run: Run, folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    file = copy / "00000" / "layer-02.safetensors"
+    states = load_file(file)["states"].clone()
+    states[3] = torch.nan
+    save_file({"states": states}, file)
+    with pytest.raises(rs.InputError, match="NaN or infinity"):
+        run.lens(kind=Contextual.open(copy))
+
+
+def test_a_projection_of_another_shape_is_refused(tiny: rs.VLM, run: Run, tmp_path: Path) -> None:
+    build_contexts(tiny, TEXTS, tmp_path, text_layers=LAYERS, width=8)
+    save_file({"projection": torch.zeros(3, 8)}, tmp_path / "projection.safetensors")
+    with pytest.raises(rs.InputError, match=r"the shape \(32, 8\)"):
+        run.lens(kind=Contextual.open(tmp_path))
 
 
 def test_another_model_is_refused(kind: Contextual, build: SimpleNamespace) -> None:

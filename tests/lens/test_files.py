@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import retinoscope as rs
 from retinoscope.engine import Run
@@ -166,6 +167,13 @@ def test_files_that_run_code_are_refused(tmp_path: Path, monkeypatch: pytest.Mon
         ({"J": {0: torch.eye(3)}}, "with 3 d_model"),
         ({"J": {3: torch.eye(WIDTH)}}, "layer 4"),
         ({"jacobian_sum": matrices()}, "n_done"),
+        ({"J": {-1: torch.eye(WIDTH)}}, "numbers of layers"),
+        ({"J": {1: torch.eye(WIDTH), "1": torch.eye(WIDTH)}}, "each once"),
+        ({"J": {0: torch.eye(WIDTH).to_sparse()}}, "Jacobian lens"),
+        ({"J": {0: torch.eye(WIDTH, dtype=torch.complex64)}}, "Jacobian lens"),
+        ({"J": {0: torch.eye(WIDTH, device="meta")}}, "Jacobian lens"),
+        (published(target_layer="last"), "target_layer"),
+        (published(target_layer=-1), "target_layer"),
         (published(target_layer=2), "output of block 2"),
         (published(metadata={"retinoscope": "{}"}), "card"),
     ],
@@ -195,6 +203,29 @@ def test_damaged_files_are_refused(tiny: rs.VLM, tmp_path: Path) -> None:
     folder = tuned_folder(tmp_path / "more", num_hidden_layers=5)
     with pytest.raises(rs.InputError, match="each of 5 layers"):
         load(folder)
+
+
+def test_cards_and_names_that_do_not_fit_are_refused(tiny: rs.VLM, tmp_path: Path) -> None:
+    lens = lens_of(Jacobian, tiny)
+    card = replace(lens.card, kind="tuned", layers=(1, 2, 3)).to_json()
+    torch.save(published(metadata={"retinoscope": card}), tmp_path / "lens.pt")
+    with pytest.raises(rs.InputError, match="card of a tuned one"):
+        load(tmp_path / "lens.pt")
+    with pytest.raises(rs.InputError, match="linear_tuned_lens"):
+        load(tuned_folder(tmp_path / "other", lens_type="mlp"))
+    file = lens.save(tmp_path / "lens.safetensors")
+    tensors = load_file(file)
+    # A second name of layer 0 does not take its place.
+    save_file(
+        tensors | {"matrix.00": 2 * tensors["matrix.0"]},
+        file,
+        {"retinoscope_lens": lens.card.to_json()},
+    )
+    assert torch.equal(opened(file).matrices[0], lens.matrices[0])
+    facts = json.loads(lens.card.to_json()) | {"settings": [1]}
+    save_file(tensors, file, {"retinoscope_lens": json.dumps(facts)})
+    with pytest.raises(rs.InputError, match="expected the card of a lens"):
+        load(file)
 
 
 def test_a_lens_that_was_used_goes_to_another_process(tiny: rs.VLM, tmp_path: Path) -> None:

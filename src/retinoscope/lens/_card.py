@@ -93,7 +93,10 @@ class Card:
                     f"expected the card of a lens, got one with {unknown[0]!r}: it was written by "
                     f"retinoscope {facts.get('version')}, this is {version(_PACKAGE)}"
                 )
-            return cls(**{**facts, "layers": tuple(facts["layers"])})
+            card = cls(**{**facts, "layers": tuple(facts["layers"])})
+            if not isinstance(card.settings, dict):
+                raise TypeError
+            return card
         except (ValueError, TypeError, KeyError) as error:
             if isinstance(error, InputError):
                 raise

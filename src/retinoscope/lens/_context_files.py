@@ -172,6 +172,8 @@ class ContextFolder:
         """
         folder = self._shard(number)
         token_ids, texts, positions = (_mapped(folder / _ENTRIES, name).long() for name in _COLUMNS)
+        if len({part.shape for part in (token_ids, texts, positions)}) > 1:
+            raise InputError(f"{folder}: the index is damaged: build it anew")
         try:
             table = parquet.read_table(folder / _TEXTS)
         except (OSError, pa.ArrowException) as error:

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from ..errors import InputError
-from ._context_card import ContextCard
+from ._context_card import ContextCard, Shard
 from ._context_files import ContextFolder, Entries
 
 
@@ -60,8 +60,19 @@ class Contexts:
 
     @cached_property
     def entries(self) -> Entries:
-        """All entries; texts are numbered through all shards."""
+        """All entries; texts are numbered through all shards.
+
+        Raises:
+            InputError: entries that are not those of the texts.
+        """
         parts = list(map(self.folder.entries, range(len(self.card.shards))))
+        for number, (part, shard) in enumerate(zip(parts, self.card.shards, strict=True)):
+            if not _belongs(part, shard):
+                raise InputError(
+                    f"{self.folder.path}: expected {shard.entries} entries of {shard.texts} texts "
+                    f"in shard {number}, each the token at its position, got others: the index is "
+                    "damaged, build it anew"
+                )
         before = np.cumsum([0, *(shard.texts for shard in self.card.shards)]).tolist()
         return Entries(
             torch.cat([part.token_ids for part in parts]),
@@ -72,8 +83,20 @@ class Contexts:
 
     @cached_property
     def projection(self) -> Float[Tensor, "d_model width"] | None:
-        """What the states were projected with; None if they are held as they are."""
-        return self.folder.projection() if self.card.projected else None
+        """What the states were projected with; None if they are held as they are.
+
+        Raises:
+            InputError: another shape.
+        """
+        if not self.card.projected:
+            return None
+        projection, shape = self.folder.projection(), (self.card.d_model, self.card.width)
+        if tuple(projection.shape) != shape:
+            raise InputError(
+                f"{self.folder.path}: expected a projection of the shape {shape}, got "
+                f"{tuple(projection.shape)}: the index is damaged, build it anew"
+            )
+        return projection
 
     @cached_property
     def _parts(self) -> list[list[Float[Tensor, "entry width"]]]:
@@ -110,3 +133,22 @@ class Contexts:
                     found[inside] = parts[row][numbers[inside] - first].float()
                 first += shard.entries
         return found
+
+
+def _belongs(entries: Entries, shard: Shard) -> bool:
+    """Whether each entry's token is the one at its position of its text."""
+    table = entries.table
+    if (len(table), len(entries.token_ids)) != (shard.texts, shard.entries):
+        return False
+    if not len(table):
+        return not shard.entries
+    tokens = table["token_ids"].combine_chunks()
+    lengths = torch.tensor(tokens.value_lengths().to_numpy(zero_copy_only=False)).long()
+    texts = entries.texts.clamp(0, len(lengths) - 1)
+    if (texts != entries.texts).any() or (entries.positions < 0).any():
+        return False
+    if (entries.positions >= lengths[texts]).any():
+        return False
+    first = lengths.cumsum(0) - lengths
+    ids = torch.tensor(tokens.flatten().to_numpy(zero_copy_only=False))
+    return bool((ids[first[texts] + entries.positions] == entries.token_ids).all())

@@ -193,6 +193,11 @@ class Contextual(FittedLens):
         if not finite(states):
             raise InputError("expected finite states, got NaN or infinity in this run")
         entries, values = nearest(head, states.flatten(0, 1), top_k)
+        if not finite(values):
+            raise InputError(
+                f"{self.contexts.folder.path}: expected finite states, got NaN or infinity: the "
+                "index is damaged, build it anew"
+            )
         ids = self.contexts.entries.token_ids.to(entries.device)[entries % self.contexts.n]
         shape = states.shape[:2]
         return ContextualLens(

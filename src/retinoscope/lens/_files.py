@@ -95,4 +95,9 @@ def _read(file: Path) -> LinearLens:
 
 def _under(tensors: Mapping[str, Tensor], start: str) -> dict[int, Tensor]:
     rests = {name.removeprefix(start): name for name in tensors if name.startswith(start)}
-    return {int(rest): tensors[name] for rest, name in rests.items() if rest.isdecimal()}
+    # "00" would stand for layer 0 as well.
+    return {
+        int(rest): tensors[name]
+        for rest, name in rests.items()
+        if rest.isdecimal() and rest == str(int(rest))
+    }

@@ -20,12 +20,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from ..arguments import shown
 from ..errors import InputError, one_line
 from ..store import files_of_folder
 from ._card import Card
 
 _CONFIG, _PARAMETERS = "config.json", "params.pt"
 _OURS = "retinoscope"
+_LINEAR = "linear_tuned_lens"
 
 
 class LinearParts(NamedTuple):
@@ -82,14 +84,23 @@ def read_jacobian(file: Path) -> LinearParts:
     metadata = content.get("metadata")
     metadata = dict(metadata) if isinstance(metadata, dict) else {}
     scale = n if summed else 1
-    try:
-        known = {int(layer) + 1: matrix.float() / scale for layer, matrix in matrices.items()}
-    except (TypeError, ValueError):
-        raise InputError(f"{file}: expected numbers of layers, got {list(matrices)}") from None
+    layers = [_number(layer) for layer in matrices]
+    if None in layers or len(set(layers)) < len(layers):
+        raise InputError(f"{file}: expected numbers of layers, each once, got {list(matrices)}")
+    known = {
+        layer + 1: matrix.float() / scale
+        for layer, matrix in zip(layers, matrices.values(), strict=True)
+        if layer is not None
+    }
     ours = metadata.get(_OURS)
     if isinstance(ours, str):
-        return LinearParts(known, Card.from_json(ours), {})
+        card = Card.from_json(ours)
+        if card.kind != "jacobian":
+            raise InputError(f"{file}: expected a Jacobian lens, got the card of a {card.kind} one")
+        return LinearParts(known, card, {})
     target = content.get("target_layer", metadata.get("target_layer"))
+    if target is not None and (target := _number(target)) is None:
+        raise InputError(f"{file}: expected the number of a layer as target_layer, got another")
     card = Card(
         kind="jacobian",
         d_model=len(next(iter(known.values()))),
@@ -98,13 +109,29 @@ def read_jacobian(file: Path) -> LinearParts:
         n_prompts=n if isinstance(n, int) and n > 0 else None,
         at="text",
         corpus=_text(content.get("corpus", metadata.get("corpus"))),
-        settings={} if target is None else {"target_layer": int(target)},
+        settings={} if target is None else {"target_layer": target},
     )
     return LinearParts(known, card, {})
 
 
 def _are_matrices(values: Any) -> bool:
-    return all(isinstance(one, Tensor) and one.ndim == 2 for one in values)
+    return all(
+        isinstance(one, Tensor)
+        and one.ndim == 2
+        and one.layout == torch.strided
+        and one.is_floating_point()
+        and one.device.type == "cpu"
+        for one in values
+    )
+
+
+def _number(value: object) -> int | None:
+    """The number of a layer from 0 up; None for anything else."""
+    if isinstance(value, Tensor) and value.numel() == 1:
+        value = value.item()
+    if isinstance(value, str) and value.isascii() and value.isdecimal():
+        return int(value)
+    return value if type(value) is int and value >= 0 else None
 
 
 def _text(value: object) -> str | None:
@@ -143,11 +170,14 @@ def read_tuned(folder: Path) -> LinearParts:
     try:
         config = json.loads((folder / _CONFIG).read_text("utf-8"))
         width, n_layers = int(config["d_model"]), int(config["num_hidden_layers"])
+        kind = config.get("lens_type", _LINEAR)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
             f"{folder}: expected a tuned lens ({_CONFIG} with d_model and num_hidden_layers, "
             f"{_PARAMETERS}), got {error!r}"
         ) from None
+    if kind != _LINEAR:
+        raise InputError(f"{folder}: expected the lens_type {_LINEAR}, got {shown(kind)}")
     tensors = _unpacked(folder / _PARAMETERS)
     layers = tuple(range(n_layers))
     bias = config.get("bias", True)
@@ -195,7 +225,7 @@ def write_tuned(
         "d_model": card.d_model,
         "num_hidden_layers": card.n_layers,
         "bias": bool(biases),
-        "lens_type": "linear_tuned_lens",
+        "lens_type": _LINEAR,
     }
     with files_of_folder(folder) as place:
         (place / _CONFIG).write_text(json.dumps(config), "utf-8")
