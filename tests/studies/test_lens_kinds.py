@@ -120,6 +120,10 @@ def test_a_lens_from_a_file_stands_without_fits_for_its_controls(
     study = LogitLens(planted, samples, kinds=("logit", "jacobian"), fits=given)
     rows = study.run(tmp_path / "run").table.to_pylist()
     weights = {(row["lens"], row["weights"]) for row in rows}
+    drawn = rs.sources.open_source("scenes:3")
+    asked = options.LensOptions(kinds=("jacobian",), lenses=(str(file),))
+    assert not len(fits_of(asked, drawn, 0).samples)
+    assert len(fits_of(options.LensOptions(kinds=("jacobian",)), drawn, 0).samples)
     assert weights == {("logit", "trained"), ("logit", "untrained"), ("jacobian", "trained")}
 
 

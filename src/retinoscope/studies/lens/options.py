@@ -54,10 +54,10 @@ class LensOptions(ObjectBounds):
             unembedding; embedding: the nearest input embedding; jacobian: the average effect on the
             final state; tuned: an affine map trained to the final output; contextual: the nearest
             state of a text; patchscope: what the model says with the state in a text prompt.
-        lenses: files of fitted lenses (`retinoscope fit-lens`) for tuned, jacobian and contextual;
-            without one the study fits them.
-        fit_on: DATA on which the study fits lenses, for each of its controls anew; for scenes:N, 64
-            other scenes if left out.
+        lenses: files of lenses (`retinoscope fit-lens`) that were fitted to MODEL; they have no
+            copy with random weights as a control, unless fit_on is given.
+        fit_on: DATA on which the study fits the lenses that are not in files, and those of its
+            controls; for scenes:N, 64 other scenes if left out.
         fit_prompts: number of images of fit_on whose answers jacobian and tuned are fitted to;
             contextual uses the captions of all.
         fit_at: positions of the states to which jacobian is fitted.

@@ -165,7 +165,7 @@ def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> LensF
         )
     source = source_of(samples)
     drawn = source is not None and str(source["spec"]).startswith("scenes:")
-    fit_on = options.fit_on or (f"scenes:{_FIT_ON}" if drawn else "")
+    fit_on = options.fit_on or (f"scenes:{_FIT_ON}" if drawn and needed - given.keys() else "")
     # Scenes of another seed than the study's are other scenes.
     other = open_source(fit_on, seed_of(seed, "fitted lenses")) if needed and fit_on else ()
     return LensFits(other, options.fit_prompts, given, seed, options.fit_at)
