@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import retinoscope as rs
 from retinoscope.errors import InputError
@@ -125,6 +126,43 @@ def test_a_lens_from_a_file_stands_without_fits_for_its_controls(
     assert not len(fits_of(asked, drawn, 0).samples)
     assert len(fits_of(options.LensOptions(kinds=("jacobian",)), drawn, 0).samples)
     assert weights == {("logit", "trained"), ("logit", "untrained"), ("jacobian", "trained")}
+
+
+def test_no_lens_is_fitted_to_an_image_that_is_studied(planted: rs.VLM, tmp_path: Path) -> None:
+    samples = rs.data.squares(3, seed=0)
+    others = [*rs.data.squares(1, seed=1), samples[2]]
+    with pytest.raises(InputError, match="other than those studied, but"):
+        LogitLens(planted, samples, kinds=("jacobian",), fits=LensFits(others, prompts=2)).run(
+            tmp_path / "run"
+        )
+    # The second is not used.
+    LogitLens(planted, samples, kinds=("jacobian",), fits=LensFits(others, prompts=1)).run(
+        tmp_path / "run"
+    )
+
+
+def test_files_of_lenses_are_checked_before_anything_is_read(
+    planted: rs.VLM, tmp_path: Path
+) -> None:
+    samples = rs.data.squares(2, seed=0)
+    other = rs.load("planted:idle-words")
+    paths = tuple(str(tmp_path / name) for name in ("a.safetensors", "b.safetensors"))
+    for path in paths:
+        fit("jacobian", other, rs.data.squares(1, seed=1), out=path)
+    with pytest.raises(InputError, match="one Jacobian lens in --lenses, got two"):
+        fits_of(options.LensOptions(kinds=("jacobian",), lenses=paths), samples, 0)
+    given = fits_of(options.LensOptions(kinds=("jacobian",), lenses=paths[:1]), samples, 0)
+    with pytest.raises(InputError, match="fitted to other weights"):
+        given.kinds(("jacobian",), planted, "trained", lambda _: None)
+
+
+def test_lenses_with_equal_cards_are_told_apart() -> None:
+    card = rs.lens.Card("jacobian", 2, (1,), n_prompts=3)
+    one, other = (
+        LensFits(given={"jacobian": rs.lens.Jacobian({1: scale * torch.eye(2)}, card)})
+        for scale in (1, 2)
+    )
+    assert one.recorded(("jacobian",)) != other.recorded(("jacobian",))
 
 
 def test_refusals(planted: rs.VLM, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from jaxtyping import Int
 
 from ...data import Sample
 from ...errors import InputError
-from ...lens import At, FittedLens, Kind, kind_of, load
+from ...lens import At, FittedLens, Kind, LinearLens, kind_of, load
 from ...recipes.lenses import FittedKind, fit
 from ...sources import open_source, source_of
-from ...store import Json, fingerprint_json
+from ...store import Json, fingerprint_array, fingerprint_json
 from .._executor import Tell
 from .._readable import sample_fingerprint
 from .._study import seed_of
@@ -81,6 +81,20 @@ class LensFits:
                     f"fit-lens {kind}` with --lenses"
                 )
 
+    def require_others(self, kinds: Sequence[str], studied: Sequence[Sample]) -> None:
+        """Raises `InputError` if lenses would be fitted to an image that is studied."""
+        if not {*kinds} & {*FITTED} or not len(self.samples):
+            return
+        used = self.samples if "contextual" in kinds else self.samples[: self.prompts]
+        known = {fingerprint_array(np.asarray(sample.image)): sample.id for sample in used}
+        for sample in studied:
+            same = known.get(fingerprint_array(np.asarray(sample.image)))
+            if same is not None:
+                raise InputError(
+                    f"lenses are fitted to images other than those studied, but {same} of the "
+                    f"first is {sample.id} of the second: name other data with --fit-on"
+                )
+
     def recorded(self, kinds: Sequence[str]) -> Json:
         """What the results depend on; part of a run's identity."""
         if not {*kinds} & {*FITTED}:
@@ -102,8 +116,15 @@ class LensFits:
             vlm: the model.
             weights: "trained" for the model as it is, to which the lenses that were given belong.
             tell: called with the progress of each fit.
+
+        Raises:
+            InputError: a lens that was given belongs to another model.
         """
         given = self.given if weights == "trained" else {}
+        for kind in given.values():
+            if isinstance(kind, FittedLens):
+                vlm.state()
+                kind.check(vlm.adapter)
         return {
             name: given[name] if name in given else self._kind(name, vlm, weights, tell)
             for name in names
@@ -137,7 +158,14 @@ NO_FITS = LensFits()
 
 
 def _said_of(kind: Kind) -> str:
-    return kind.card.to_json() if isinstance(kind, FittedLens) else repr(kind)
+    if not isinstance(kind, FittedLens):
+        return repr(kind)
+    said = kind.card.to_json()
+    if isinstance(kind, LinearLens) and kind.card.corpus_hash is None:
+        # Files of other packages do not say enough to tell two of them apart.
+        tensors = (*kind.matrices.values(), *kind.biases.values())
+        said += " " + fingerprint_json([fingerprint_array(one.numpy()) for one in tensors])
+    return said
 
 
 def top_words(run: Run, kinds: Mapping[str, Kind]) -> dict[str, TopWords]:
@@ -153,12 +181,17 @@ def fits_of(options: LensOptions, samples: Sequence[Sample], seed: int) -> LensF
     """Opens the files and the data of the fitted kinds.
 
     Raises:
-        InputError: a file of a kind that is not asked for, or data that cannot be opened.
+        InputError: a file of a kind that is not asked for, two of one kind, or data that cannot be
+            opened.
     """
     needed = {*options.kinds} & {*FITTED}
     if not needed and not options.lenses:
         return NO_FITS
-    given = {kind.name: kind for kind in map(load, options.lenses)}
+    given: dict[str, Kind] = {}
+    for kind in map(load, options.lenses):
+        if kind.name in given:
+            raise InputError(f"expected one {LABELS[kind.name]} in --lenses, got two: choose one")
+        given[kind.name] = kind
     if unused := given.keys() - needed:
         raise InputError(
             f"--lenses has a {LABELS[min(unused)]}, which --kinds does not name: add it there"

@@ -164,6 +164,7 @@ class LogitLens(Study[_LensContext]):
         return partners(len(self.samples), self.seed)
 
     def measure(self, readable: Readable, tell: Tell) -> _Measured:
+        self.fits.require_others(self.kinds, readable)
         models = self._models() if set(self.kinds) & {*FITTED} else {"trained": self.vlm}
         kinds = {
             weights: self.fits.kinds(self.kinds, model, weights, tell)
