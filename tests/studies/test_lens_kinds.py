@@ -10,8 +10,7 @@ import torch
 
 import retinoscope as rs
 from retinoscope.errors import InputError
-from retinoscope.lens import NAMED, FittedLens
-from retinoscope.recipes.lenses import KINDS as MADE
+from retinoscope.lens import FITTED, NAMED, FittedLens
 from retinoscope.recipes.lenses import fit
 from retinoscope.studies import LogitLens
 from retinoscope.studies._sets import ImageTokens
@@ -27,8 +26,8 @@ def planted() -> rs.VLM:
 
 
 def test_the_options_name_the_kinds_that_there_are() -> None:
-    assert set(options.KINDS) == {*NAMED, *MADE} == set(options.LABELS)
-    assert set(options.FITTED) == set(MADE)
+    assert set(options.KINDS) == {*NAMED, *FITTED} == set(options.LABELS)
+    assert options.FITTED == FITTED
 
 
 def test_tokens_at_the_border_have_neighbours_of_something_else(planted: rs.VLM) -> None:
@@ -169,7 +168,9 @@ def test_refusals(planted: rs.VLM, tmp_path: Path) -> None:
     samples = rs.data.squares(2, seed=0)
     with pytest.raises(InputError, match="--fit-on DATA"):
         LogitLens(planted, samples, kinds=("tuned",))
-    for wrong in ((), ("logit", "logit")):
+    none: tuple[options.LensKind, ...] = ()
+    twice: tuple[options.LensKind, ...] = ("logit", "logit")
+    for wrong in (none, twice):
         with pytest.raises(InputError, match="each once"):
             LogitLens(planted, samples, kinds=wrong)
     file = tmp_path / "j.safetensors"

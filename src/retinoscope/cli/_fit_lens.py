@@ -16,13 +16,13 @@ from ._progress import Progress
 from ._say import say
 
 if TYPE_CHECKING:
-    from ..recipes.lenses import FittedKind
+    from ..lens import FittedKind
 
-HELP = """Fit a lens to a model: what `run.lens(kind=...)` and the study of lenses read states with.
+HELP = """Fit a lens to a model, for `run.lens(kind=...)` and `retinoscope lens`.
 
-A Jacobian lens reads what a state causes later on, a tuned lens what the model will say, a
-contextual lens which words in their texts have similar states. `retinoscope fit-lens KIND --help`
-tells more.
+A Jacobian lens reads what a state causes later on, a tuned lens what the model will say next, and
+a contextual lens which words of other texts have similar states. `retinoscope fit-lens KIND --help`
+says more.
 
 For example:
 
@@ -107,10 +107,10 @@ def jacobian(
     """Fit a Jacobian lens: which words a state makes likelier at later positions, on average.
 
     For each layer one matrix is averaged: the derivative of the final states by the states of that
-    layer, summed over the positions that they reach (Gurnee et al. 2026). About 100 prompts are
-    usable; published lenses take up to 1000. Each takes one backward pass per few dimensions of the
-    model, so that shards on several machines help. It can be interrupted: the same command
-    continues.
+    layer, summed over the positions that they reach (Gurnee et al. 2026). About 100 prompts give a
+    usable lens; published ones take up to 1000. A prompt takes a backward pass for every few
+    dimensions of the model, so it helps to fit shards on several machines. It can be interrupted:
+    the same command continues.
 
     For example:
 
@@ -149,9 +149,9 @@ def tuned(
 ) -> None:
     """Fit a tuned lens: what a state says about the model's next word, after an affine map.
 
-    For each layer a map is trained, so that the words of its states come near to the model's own
-    final distribution at the same position (Belrose et al. 2023). One prompt in five is held out,
-    and the loss on them is told. It can be interrupted: the same command continues.
+    For each layer a map is trained that brings the readout of its states close to the model's own
+    final distribution at the same position (Belrose et al. 2023). One prompt in five is held out to
+    measure the loss. It can be interrupted: the same command continues.
 
     For example:
 
@@ -186,8 +186,9 @@ def contextual(
 ) -> None:
     """Build the index of a contextual lens: states of words in texts, to compare states with.
 
-    The texts go through the model's text decoder (LatentLens, Krojer et al. 2026). Images count by
-    their captions, as answers to the question. It can be interrupted: the same command continues.
+    The texts go through the model's text decoder (LatentLens, Krojer et al. 2026). Of images, the
+    captions are read, as answers to the question. It can be interrupted: the same command
+    continues.
 
     For example:
 
@@ -200,8 +201,8 @@ def contextual(
         data: text:FILE, one text per line or the first column of a .csv; or data with captions,
             such as scenes:N or coco:FOLDER.
         text_layers: layers of the texts to keep; by default 1, 2, 4, 8, 16, 24 and the last two.
-        width: project the states at random to this many dimensions, which makes the index smaller
-            and similarities estimates; kept as they are by default.
+        width: project the states at random to this many dimensions, for a smaller index whose
+            similarities are estimates; by default they are kept as they are.
     """
     check_counts(width=width)
     more = {"text_layers": text_layers or None, "width": width, "memory": memory}
@@ -215,7 +216,7 @@ def merge(
     model: str | None = None,
     loading: Loading = Loading(),  # noqa: B008 (frozen)
 ) -> None:
-    """Join the shards of one fit to the lens of all data.
+    """Join the shards of one fit into the lens of all the data.
 
     For example:
 
@@ -243,8 +244,8 @@ def show(lens: Path, /) -> None:
         retinoscope fit-lens show jacobian.safetensors
 
     Args:
-        lens: a lens of this command, a published Jacobian lens (.pt), a folder of tuned-lens, or
-            one of contexts.
+        lens: a lens fitted by this command, a published Jacobian lens (.pt), a folder written by
+            tuned-lens, or an index of contexts.
     """
     from ..recipes.lenses import described
 

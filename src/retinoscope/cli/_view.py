@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from ._common import Loading, Several, load_model, quiet, samples_of
+from ._common import Loading, Several, check_counts, load_model, quiet, samples_of
 from ._progress import Progress
 from ._say import say
 
 if TYPE_CHECKING:
-    from ..engine import VLM
+    pass
 
 
 def view(
@@ -50,7 +50,7 @@ def view(
         out: folder for the page; "view" in the studies' folder by default.
         lens: number of images, from the first, with words and attention (megabytes each).
         kinds: kinds of lens that need nothing but the model: logit, embedding, patchscope (slow).
-        lenses: fitted lenses as well, each a file or folder of `retinoscope fit-lens`.
+        lenses: fitted lenses to read with as well: files or folders of `retinoscope fit-lens`.
         data: the studies' data, as DATA of the study's command.
         data_seed: seed of drawn scenes (with --data scenes:N).
         model: the studies' model, if it is not a packaged one.
@@ -60,20 +60,15 @@ def view(
     from ..lens import load as load_lens
     from ..viewer import export_view
 
-    if lens < 0:
-        raise InputError(f"--lens must be at least 0, got {lens}")
+    check_counts(0, lens=lens)
     if model is not None and no_model:
         raise InputError("expected --model or --no-model, got both")
     quiet()
-
-    def load(name: str) -> VLM:
-        return load_model(name, loading)
-
     with Progress() as progress:
         path, capabilities = export_view(
             folder,
             out,
-            load=None if no_model else load,
+            load=None if no_model else lambda name: load_model(name, loading),
             model=model,
             data=None if data is None else samples_of(data, data_seed, None),
             n_lens=lens,
@@ -121,7 +116,7 @@ def serve(
         open: open the page in the browser.
         data: images to begin with; with runs, their data if it is not drawn.
         data_seed: seed of drawn scenes (with --data scenes:N).
-        lenses: fitted lenses to read with, each a file or folder of `retinoscope fit-lens`.
+        lenses: fitted lenses to read with: files or folders of `retinoscope fit-lens`.
         timeout: seconds that a request may take, including waiting for its turn.
     """
     from ..lens import load

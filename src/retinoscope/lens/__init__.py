@@ -17,7 +17,7 @@ from ._kinds import Embedding, Kind, Logit, OfStates
 from ._lens import Lens, Word
 from ._lens_of import Kernel, lens_of, logit_lens
 from ._linear import LinearLens
-from ._named import FITTED, NAMED, kind_of
+from ._named import FITTED, NAMED, FittedKind, fit_command, kind_of
 from ._patchscope import Patchscope
 from ._tuned import Tuned, TunedFit
 
@@ -36,6 +36,7 @@ __all__ = [
     "ContextualLens",
     "Embedding",
     "Entries",
+    "FittedKind",
     "FittedLens",
     "Head",
     "Jacobian",
@@ -52,6 +53,7 @@ __all__ = [
     "Unit",
     "Word",
     "decoder_fingerprint",
+    "fit_command",
     "kind_of",
     "lens_of",
     "load",

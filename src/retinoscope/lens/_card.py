@@ -112,12 +112,12 @@ class Card:
         target = self.settings.get("target_layer", last)
         for what, expected, got in (
             ("d_model", self.d_model, adapter.d_model),
-            ("layers", self.n_layers or adapter.n_layers, adapter.n_layers),
+            ("n_layers", self.n_layers or adapter.n_layers, adapter.n_layers),
         ):
             if expected != got:
                 raise InputError(
-                    f"this {self.kind} lens was fitted to a model with {expected} {what}, got one "
-                    f"with {got}: use its own model, or fit a lens to this one"
+                    f"this {self.kind} lens was fitted to a model with {what} {expected}, got "
+                    f"one with {got}: use its own model, or fit a lens to this one"
                 )
         if target != last:
             raise InputError(

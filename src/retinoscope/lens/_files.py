@@ -30,11 +30,11 @@ def load(path: str | os.PathLike[str], model: Any = None) -> FittedLens:
 
     Args:
         path: FILE.safetensors as written by `save` and `retinoscope fit-lens`; FILE.pt in the
-            published format of Jacobian lenses, or a checkpoint of such a fit; a folder of
-            tuned-lens; or one of contexts. Archives of PyTorch (.pt) are read as tensors, numbers
-            and texts alone.
+            published format of Jacobian lenses, or a checkpoint of such a fit; a folder written by
+            tuned-lens; or an index of contexts. From PyTorch archives (.pt) only tensors, numbers
+            and texts are read.
         model: a model from `retinoscope.load`, or its adapter, to which the lens must belong; None
-            to find out when it is used.
+            to check that only when the lens is used.
 
     Raises:
         InputError: no such lens, a damaged one, one that would run code, or one of another model.
@@ -52,7 +52,7 @@ def _linear(file: Path) -> LinearLens:
     if file.is_dir():
         return Tuned(*read_tuned(file))
     if not file.is_file():
-        raise InputError(f"expected a lens, got {file}, which is not there")
+        raise InputError(f"expected the file or folder of a lens, got {file}, which does not exist")
     return _read(file) if file.suffix == ".safetensors" else Jacobian(*read_jacobian(file))
 
 
@@ -80,7 +80,9 @@ def _opened(file: Path) -> Any:
 
 def _card_in(file: Path, metadata: Mapping[str, str] | None) -> Card:
     if not metadata or CARD not in metadata:
-        raise InputError(f"{file}: expected a lens of `retinoscope fit-lens`, got other tensors")
+        raise InputError(
+            f"{file}: expected a lens fitted by `retinoscope fit-lens`, got other tensors"
+        )
     return Card.from_json(metadata[CARD])
 
 

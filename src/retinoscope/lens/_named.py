@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 from ..arguments import shown
 from ..errors import InputError
 from ._kinds import Embedding, Kind, Logit
@@ -10,8 +12,15 @@ from ._patchscope import Patchscope
 NAMED: dict[str, type[Kind]] = {kind.name: kind for kind in (Logit, Embedding, Patchscope)}
 """The kinds that need nothing but the model, by name."""
 
-FITTED = ("tuned", "jacobian", "contextual")
+FittedKind = Literal["tuned", "jacobian", "contextual"]
+FITTED: tuple[FittedKind, ...] = get_args(FittedKind)
 """The kinds that are fitted to a model first."""
+
+
+def fit_command(kind: str) -> str:
+    """The command that fits a lens of a kind; empty for a kind that needs nothing but the model."""
+    out = "FOLDER" if kind == "contextual" else "FILE"
+    return f"retinoscope fit-lens {kind} MODEL DATA --out {out}" if kind in FITTED else ""
 
 
 def kind_of(kind: str | Kind) -> Kind:
@@ -28,6 +37,6 @@ def kind_of(kind: str | Kind) -> Kind:
     if kind in FITTED:
         raise InputError(
             f"expected {names} or a fitted lens as kind, got {kind!r}, which is fitted to a model: "
-            f"`retinoscope fit-lens {kind} MODEL DATA --out FILE`, then kind=rs.lens.load(FILE)"
+            f"`{fit_command(kind)}`, then kind=rs.lens.load(...), or --lenses on the command line"
         )
     raise InputError(f"expected {names} or a fitted lens as kind, got {shown(kind)}")

@@ -51,7 +51,7 @@ def _unpacked(file: Path) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise InputError(
             f"{file}: expected tensors, numbers and texts alone, got a file that would run code "
-            "when it is opened, or a damaged one: ask for it in another format"
+            "when opened, or a damaged one: ask its author for safetensors"
         ) from error
     except Exception as error:
         # What a damaged archive raises depends on where it is damaged.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from ..lens import FITTED, NAMED, Contextual, ContextualLens, Kind, LinearLens, OfStates, kind_of
+from ..lens import FITTED, NAMED, ContextualLens, FittedLens, Kind, OfStates, fit_command, kind_of
 from ._documents import LensDocument, LensFacts, WordContexts, WordDocument
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def by_name(kinds: Iterable[str | Kind], adapter: Adapter | None = None) -> dict
     for kind in map(kind_of, kinds):
         names = chain([kind.name], (f"{kind.name}-{number}" for number in count(2)))
         named[next(name for name in names if name not in named)] = kind
-        if adapter is not None and isinstance(kind, LinearLens | Contextual):
+        if adapter is not None and isinstance(kind, FittedLens):
             adapter.state()
             kind.check(adapter)
     return named
@@ -56,17 +56,13 @@ def lens_facts(kinds: Mapping[str, Kind], why: str = "", option: str = "") -> li
         option: the option that takes fitted lenses.
     """
     facts = [
-        LensFacts(name, True, "" if kind.name in NAMED else repr(kind), _command(kind.name))
+        LensFacts(name, True, "" if kind.name in NAMED else repr(kind), fit_command(kind.name))
         for name, kind in kinds.items()
     ]
     facts += [LensFacts(name, False, why) for name in NAMED if name not in kinds]
     unfitted = f"it is fitted to a model first{f' and given with {option}' if option else ''}"
     others = [name for name in FITTED if name not in kinds]
-    return facts + [LensFacts(name, False, unfitted, _command(name)) for name in others]
-
-
-def _command(kind: str) -> str:
-    return f"retinoscope fit-lens {kind} MODEL DATA --out FILE" if kind in FITTED else ""
+    return facts + [LensFacts(name, False, unfitted, fit_command(name)) for name in others]
 
 
 def lens_positions(sequence: Positions) -> list[int]:

@@ -71,7 +71,6 @@ def serve(
     for name in ASSETS:
         asset(name)
     _check(port, timeout)
-    session = Session(vlm, data, lenses)
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     app = make_app(
@@ -81,13 +80,14 @@ def serve(
         names=host_names(host),
         any_address=not local,
         timeout=timeout,
-        session=session,
+        session=Session(vlm, data, lenses),
     )
     listener = listen(host, port)
     address = address_of(host, listener.getsockname()[1])
-    full = address if token is None else f"{address}?token={token}"
-    say(f"{vlm.name}: {full}")
-    run_app(app, listener, open_at=full if open_browser else None)
+    if token is not None:
+        address += f"?token={token}"
+    say(f"{vlm.name}: {address}")
+    run_app(app, listener, open_at=address if open_browser else None)
 
 
 def _check(port: int, timeout: float) -> None:

@@ -9,11 +9,9 @@ from ._corpus import corpus
 from ._described import described
 from ._fit import fit
 from ._merge import merge, merge_contexts
-from ._settings import KINDS, FittedKind, Settings
+from ._settings import Settings
 
 __all__ = [
-    "KINDS",
-    "FittedKind",
     "Settings",
     "build_contexts",
     "captions",

@@ -12,11 +12,11 @@ from ...arguments import one_of
 from ...data import Sample
 from ...engine import VLM
 from ...errors import CapabilityError, InputError
-from ...lens import At, Contextual, LinearLens
+from ...lens import FITTED, At, Contextual, FittedKind, LinearLens
 from ._contexts import build_contexts, captions
 from ._linear import LinearFit
 from ._prompts import FitPrompts
-from ._settings import KINDS, FittedKind, Progress, Settings
+from ._settings import Progress, Settings
 
 
 def fit(
@@ -55,7 +55,7 @@ def fit(
         StudyError: the disk is full; what is finished is kept.
         KeyboardInterrupt: interrupted; what is finished is in `out`.
     """
-    one_of(kind, KINDS, "kind")
+    one_of(kind, FITTED, "kind")
     settings = Settings(at=at, seed=arguments.seed(seed), **more)
     one_of(at, ("text", "visual", "all") if kind == "tuned" else ("text", "visual"), "at")
     place = None if out is None else arguments.path(out)

@@ -14,6 +14,7 @@ from ...lens import (
     IMAGE_SKIP,
     TEXT_SKIP,
     At,
+    FittedKind,
     Jacobian,
     JacobianFit,
     LinearLens,
@@ -27,7 +28,7 @@ from ...signals import held_signals
 from ...store import Json
 from ._checkpoint import Checkpoint
 from ._prompts import FitPrompts
-from ._settings import FittedKind, Progress, Settings
+from ._settings import Progress, Settings
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,6 @@ from ...errors import InputError
 from ...lens import At
 from ._prompts import NEW_TOKENS, QUESTION
 
-FittedKind = Literal["jacobian", "tuned", "contextual"]
-KINDS: tuple[FittedKind, ...] = ("jacobian", "tuned", "contextual")
-
 Progress = Callable[[int, int, str], None]
 """Called with what is done, all there is to do, and what was just done."""
 

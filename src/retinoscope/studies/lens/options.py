@@ -52,15 +52,16 @@ class LensOptions(ObjectBounds):
     Args:
         kinds: kinds of lens, compared on the same tokens. logit: the final norm and the
             unembedding; embedding: the nearest input embedding; jacobian: the average effect on the
-            final state; tuned: an affine map trained to the final output; contextual: the nearest
-            state of a text; patchscope: what the model says with the state in a text prompt.
-        lenses: files of lenses (`retinoscope fit-lens`) that were fitted to MODEL; they have no
-            copy with random weights as a control, unless fit_on is given.
+            final state; tuned: an affine map trained to match the final output; contextual: the
+            nearest state of a text; patchscope: what the model says with the state in a text
+            prompt.
+        lenses: files of lenses (`retinoscope fit-lens`) fitted to MODEL; without fit_on, they have
+            no copy with random weights as a control.
         fit_on: DATA on which the study fits the lenses that are not in files, and those of its
-            controls; for scenes:N, 64 other scenes if left out.
-        fit_prompts: number of images of fit_on whose answers jacobian and tuned are fitted to;
-            contextual uses the captions of all.
-        fit_at: positions of the states to which jacobian is fitted.
+            controls; if left out and the images are scenes:N, 64 other scenes.
+        fit_prompts: number of images of fit_on that jacobian and tuned are fitted on, with the
+            model's own answers; contextual uses the captions of all.
+        fit_at: positions of the states that jacobian is fitted to.
         covers: how much of a token's box the object must cover, as shares; results are given for
             each of them. 0 is any overlap.
         untrained: also run a copy with random weights, which needs the model's memory again.

@@ -13,8 +13,8 @@ from jaxtyping import Int
 
 from ...data import Sample
 from ...errors import InputError
-from ...lens import At, FittedLens, Kind, LinearLens, kind_of, load
-from ...recipes.lenses import FittedKind, fit
+from ...lens import At, FittedKind, FittedLens, Kind, LinearLens, kind_of, load
+from ...recipes.lenses import fit
 from ...sources import open_source, source_of
 from ...store import Json, fingerprint_array, fingerprint_json
 from .._executor import Tell
