@@ -29,8 +29,8 @@ from retinoscope.viewer._of_lens import (
     KEPT_WORDS,
     by_name,
     lens_facts,
-    lens_of,
     lens_positions,
+    read_lens,
     reading_of,
 )
 
@@ -62,7 +62,7 @@ def run(pocket: rs.VLM, scenes: rs.data.Scenes) -> Run:
 
 @pytest.mark.parametrize(("kind", "unit"), [("logit", "probability"), ("embedding", "similarity")])
 def test_lens_columns_are_the_visual_tokens_first(run: Run, kind: str, unit: str) -> None:
-    document, lens = lens_of(run, kind, 3), run.lens(3, kind=kind)
+    document, lens = read_lens(run, kind, 3), run.lens(3, kind=kind)
     assert document.positions[: len(run.image)] == list(run.image.positions)
     assert sorted(document.positions) == list(range(run.n))
     places = list(document.positions)
@@ -136,7 +136,7 @@ def test_words_of_a_contextual_lens_stand_in_their_sentences(
     texts = ["there is a red car in this image?", "a blue cat left of the \N{CAT} tree", "a dog"]
     build_contexts(pocket, texts, tmp_path / "index", text_layers=(1, 4))
     kind = load(tmp_path / "index", pocket)
-    document = lens_of(run, kind, 3)
+    document = read_lens(run, kind, 3)
     lens = run.lens(3, run.image.tokens, kind=kind)
     assert isinstance(lens, ContextualLens)
     assert (document.kind, document.unit, document.note) == ("contextual", "similarity", "")
@@ -154,7 +154,7 @@ def test_words_of_a_contextual_lens_stand_in_their_sentences(
         assert (before + word, after) == (wanted.before + wanted.word, wanted.after)
         assert word == wanted.word.strip()
         assert text_layer == wanted.layer == lens.text_layers[layer, token, k]
-    assert lens_of(run).contexts is None
+    assert read_lens(run).contexts is None
 
 
 def test_a_patchscope_is_read_step_by_step_and_searched(run: Run) -> None:

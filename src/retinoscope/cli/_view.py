@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from ._common import Loading, Several, check_counts, load_model, quiet, samples_of
 from ._progress import Progress
 from ._say import say
-
-if TYPE_CHECKING:
-    pass
 
 
 def view(

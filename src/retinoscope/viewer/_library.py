@@ -31,7 +31,7 @@ from ._documents import (
     Visual,
 )
 from ._json import plain
-from ._of_lens import by_name, lens_facts, lens_of, name_of
+from ._of_lens import by_name, lens_facts, name_of, read_lens
 from ._of_results import StudyDocuments, questions_about, questions_of
 from ._of_run import (
     attention_of,
@@ -161,7 +161,7 @@ class Library:
         if kind == "attention":
             return attention_of(shown.run)
         lens = self._kind(names)
-        return None if lens is None else lens_of(shown.run, lens)
+        return None if lens is None else read_lens(shown.run, lens)
 
     def manifest(self) -> ViewerManifest:
         names = list(dict.fromkeys(study.run.model for study in self.studies))

@@ -144,8 +144,8 @@ def reading_of(run: Run, kind: Kind, top_k: int = TOP_K) -> Reading:
     return Reading([step(some) for some in ([layers] if quick else zip(layers))], top_k)
 
 
-def lens_of(run: Run, kind: str | Kind = "logit", top_k: int = TOP_K) -> LensDocument:
-    """Reads a lens of a run, the image's tokens first."""
+def read_lens(run: Run, kind: str | Kind = "logit", top_k: int = TOP_K) -> LensDocument:
+    """Reads a run by a kind of lens, the image's tokens first."""
     return reading_of(run, kind_of(kind), top_k).finish().document()
 
 

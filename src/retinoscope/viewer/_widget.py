@@ -16,7 +16,7 @@ from ..lens import Lens
 from ._documents import CapabilityFacts, LensFacts, SampleFacts, ViewerManifest
 from ._json import plain
 from ._library import SHOWN, model_facts
-from ._of_lens import Reading, lens_document, lens_facts, lens_of
+from ._of_lens import Reading, lens_document, lens_facts, read_lens
 from ._of_run import attention_of
 from ._page import asset
 
@@ -38,7 +38,7 @@ def show(thing: object) -> AnyWidget:
     if isinstance(thing, Effects):
         return _widget(thing.run, "effects", _of_effects(thing))
     if isinstance(thing, Run):
-        return _widget(thing, "image", {"lens-0": lens_of(thing)})
+        return _widget(thing, "image", {"lens-0": read_lens(thing)})
     if isinstance(thing, Lens):
         run = thing.of
         if not isinstance(run, Run):

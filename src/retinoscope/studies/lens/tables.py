@@ -51,17 +51,7 @@ def kinds_table(run: StudyRun) -> Table | None:
         where = cover_name(cover)
         columns += [
             cell(f"object tokens\n{where}", at(cover, lambda some: _share(some, "share"))),
-            cell(
-                "nearest control",
-                at(
-                    cover,
-                    lambda some: (
-                        ""
-                        if (control := nearest_control(some)) is None
-                        else f"{percent_interval(control[1])}\n{control[0]}"
-                    ),
-                ),
-            ),
+            cell("nearest control", at(cover, _control)),
             cell("layers", at(cover, lambda some: str(some[0]["layers"]) if some else "")),
         ]
     least = covers_of(run)[0]
@@ -83,6 +73,11 @@ def kinds_table(run: StudyRun) -> Table | None:
 def _share(rows: Sequence[Record], name: str) -> str:
     share = interval(rows[0] if rows else None, name)
     return "" if share is None else percent_interval(share)
+
+
+def _control(rows: Sequence[Record]) -> str:
+    control = nearest_control(rows)
+    return "" if control is None else f"{percent_interval(control[1])}\n{control[0]}"
 
 
 def _beside(group: str) -> Callable[[Sequence[Record]], str]:
