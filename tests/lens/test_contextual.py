@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -249,6 +250,18 @@ def test_a_projection_of_another_shape_is_refused(tiny: rs.VLM, run: Run, tmp_pa
     save_file({"projection": torch.zeros(3, 8)}, tmp_path / "projection.safetensors")
     with pytest.raises(rs.InputError, match=r"the shape \(32, 8\)"):
         run.lens(kind=Contextual.open(tmp_path))
+
+
+def test_an_index_that_was_used_is_opened_anew_in_another_process(run: Run, folder: Path) -> None:
+    kind = Contextual.open(folder)
+    before = len(pickle.dumps(kind))
+    lens = _read(run, kind)
+    lens.rank("cat")
+    content = pickle.dumps(kind)
+    # Neither its states nor its entries are sent.
+    assert len(content) == before
+    sent = pickle.loads(content)
+    assert torch.equal(_read(run, sent).entries, lens.entries)
 
 
 def test_another_model_is_refused(kind: Contextual, build: SimpleNamespace) -> None:

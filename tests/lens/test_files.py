@@ -234,6 +234,8 @@ def test_a_lens_that_was_used_goes_to_another_process(tiny: rs.VLM, tmp_path: Pa
     fit.add(run)
     lens = fit.lens()
     wanted = run.lens(kind=lens).probs
+    assert lens._moved
     sent = pickle.loads(pickle.dumps(lens))
+    assert not sent._moved
     assert sent.card == lens.card
     assert torch.equal(run.lens(kind=sent).probs, wanted)

@@ -53,6 +53,10 @@ class Contexts:
             raise InputError(f"{folder}: the index has no entries: its texts are too short")
         return contexts
 
+    def __getstate__(self) -> dict[str, object]:
+        """What is sent to another process, which opens the files itself."""
+        return {"folder": self.folder, "card": self.card}
+
     @cached_property
     def n(self) -> int:
         """Number of entries of each text layer."""

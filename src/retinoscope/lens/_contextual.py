@@ -164,6 +164,10 @@ class Contextual(FittedLens):
         """
         return cls(Contexts.open(arguments.path(folder)), memory)
 
+    def __getstate__(self) -> dict[str, object]:
+        """What is sent to another process, which opens the index itself."""
+        return {"contexts": self.contexts, "memory": self.memory}
+
     @cached_property
     def _by_token(self) -> EntriesByToken:
         return EntriesByToken(self.contexts.entries.token_ids)

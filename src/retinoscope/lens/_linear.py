@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float
@@ -107,6 +107,10 @@ class LinearLens(FittedLens, OfStates):
                 None if bias is None else bias.to(device),
             )
         return self._moved[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """As `FittedLens`, without the copies on this process's devices."""
+        return {**super().__getstate__(), "_moved": {}}
 
     def __repr__(self) -> str:
         card = self.card
