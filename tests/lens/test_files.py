@@ -239,3 +239,16 @@ def test_a_lens_that_was_used_goes_to_another_process(tiny: rs.VLM, tmp_path: Pa
     assert not sent._moved
     assert sent.card == lens.card
     assert torch.equal(run.lens(kind=sent).probs, wanted)
+
+
+@pytest.mark.parametrize(
+    ("n", "corpus", "said"),
+    [(1, "scenes:1", "1 prompt of scenes:1"), (5, None, "5 prompts"), (None, None, "an unknown")],
+)
+def test_a_lens_says_what_it_was_fitted_on(
+    n: int | None, corpus: str | None, said: str, tiny: rs.VLM
+) -> None:
+    known = lens_of(Jacobian, tiny)
+    lens = Jacobian(known.matrices, replace(known.card, n_prompts=n, corpus=corpus))
+    assert repr(lens).startswith(f"Jacobian({len(known.matrices)} layers, ")
+    assert f"; {said}" in repr(lens)

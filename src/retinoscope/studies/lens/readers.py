@@ -76,9 +76,9 @@ class LensFits:
         for kind in kinds:
             if kind in FITTED and kind not in self.given and not len(self.samples):
                 raise InputError(
-                    f"the {LABELS[kind]} is fitted to images other than those studied: name them "
-                    "with --fit-on DATA (fits=LensFits(samples)), or give a file of `retinoscope "
-                    f"fit-lens {kind}` with --lenses"
+                    f"expected images to fit the {LABELS[kind]} on, other than those studied, got "
+                    "none: name them with --fit-on DATA (fits=LensFits(samples)), or give a file "
+                    f"of `retinoscope fit-lens {kind}` with --lenses"
                 )
 
     def require_others(self, kinds: Sequence[str], studied: Sequence[Sample]) -> None:
@@ -91,8 +91,8 @@ class LensFits:
             same = known.get(fingerprint_array(np.asarray(sample.image)))
             if same is not None:
                 raise InputError(
-                    f"lenses are fitted to images other than those studied, but {same} of the "
-                    f"first is {sample.id} of the second: name other data with --fit-on"
+                    f"expected to fit lenses on images that are not studied, got {same}, the same "
+                    f"image as {sample.id} of those studied: name other data with --fit-on"
                 )
 
     def recorded(self, kinds: Sequence[str]) -> Json:
