@@ -155,6 +155,23 @@ def test_files_of_lenses_are_checked_before_anything_is_read(
         given.kinds(("jacobian",), planted, "trained", lambda _: None)
 
 
+def test_controls_of_a_lens_from_a_file_are_fitted_as_it_is(
+    planted: rs.VLM, tmp_path: Path
+) -> None:
+    others = rs.data.squares(2, seed=1)
+    given = {
+        "jacobian": fit("jacobian", planted, others, at="visual"),
+        "tuned": fit("tuned", planted, others, at="all", steps=1),
+    }
+    fits = LensFits(others, given=given, folder=tmp_path / "lenses")
+    controls = fits.kinds(("jacobian", "tuned"), planted, "untrained", lambda _: None)
+    for name, lens in given.items():
+        control = controls[name]
+        assert isinstance(control, rs.lens.LinearLens)
+        assert control is not lens
+        assert control.card.at == lens.card.at
+
+
 def test_lenses_with_equal_cards_are_told_apart() -> None:
     card = rs.lens.Card("jacobian", 2, (1,), n_prompts=3)
     one, other = (

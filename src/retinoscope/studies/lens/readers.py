@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 from jaxtyping import Int
@@ -131,6 +131,13 @@ class LensFits:
             if name in given or name not in FITTED or len(self.samples)
         }
 
+    def _at(self, name: str) -> At | Literal["all"]:
+        """Where a lens is fitted: a control's, as the lens that it is the control of."""
+        given = self.given.get(name)
+        if isinstance(given, LinearLens):
+            return given.card.at or ("all" if name == "tuned" else "text")
+        return self.at if name == "jacobian" else "text"
+
     def _kind(self, name: str, vlm: VLM, weights: str, tell: Tell) -> Kind:
         if name not in FITTED:
             return kind_of(name)
@@ -147,7 +154,7 @@ class LensFits:
             cast(FittedKind, name),
             vlm,
             samples,
-            at=self.at if name == "jacobian" else "text",
+            at=self._at(name),
             out=out,
             seed=self.seed,
             progress=progress,
