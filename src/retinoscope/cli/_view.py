@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ..errors import InputError
 from ._common import Loading, Several, check_counts, load_model, quiet, samples_of
 from ._progress import Progress
 from ._say import say
@@ -53,14 +54,13 @@ def view(
         model: the studies' model, if it is not a packaged one.
         no_model: load no model; then there are no token boxes, words and attention.
     """
-    from ..errors import InputError
-    from ..lens import load as load_lens
-    from ..viewer import export_view
-
     check_counts(0, lens=lens)
     if model is not None and no_model:
         raise InputError("expected --model or --no-model, got both")
     quiet()
+    from ..lens import load as load_lens
+    from ..viewer import export_view
+
     with Progress() as progress:
         path, capabilities = export_view(
             folder,
@@ -72,9 +72,8 @@ def view(
             kinds=[*kinds, *map(load_lens, lenses)],
             progress=progress.stage("view"),
         )
-    for capability in capabilities:
-        if not capability.ok:
-            say(f"no {capability.name}: {capability.why}")
+    for missing in (one for one in capabilities if not one.ok):
+        say(f"no {missing.name}: {missing.why}")
     say(f"view: {path}")
 
 

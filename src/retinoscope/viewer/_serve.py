@@ -65,11 +65,8 @@ def serve(
         from ._server import make_app
     except ModuleNotFoundError as error:
         raise MissingExtraError(str(error.name), "serve") from error
-    from ._page import ASSETS, asset
     from ._session import Session
 
-    for name in ASSETS:
-        asset(name)
     _check(port, timeout)
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
@@ -91,6 +88,10 @@ def serve(
 
 
 def _check(port: int, timeout: float) -> None:
+    from ._page import ASSETS, asset
+
+    for name in ASSETS:
+        asset(name)
     if not 0 <= port <= 65_535:
         raise InputError(f"expected a port from 0 to 65535, got {port}")
     if timeout <= 0:
