@@ -10,7 +10,7 @@ import torch
 
 import retinoscope as rs
 from retinoscope.errors import InputError
-from retinoscope.lens import FITTED, NAMED, FittedLens
+from retinoscope.lens import FITTED, NAMED, FittedLens, LinearLens
 from retinoscope.recipes.lenses import fit
 from retinoscope.studies import LogitLens
 from retinoscope.studies._sets import ImageTokens
@@ -194,3 +194,12 @@ def test_refusals(planted: rs.VLM, tmp_path: Path) -> None:
     fit("jacobian", planted, samples[:1], out=file)
     with pytest.raises(InputError, match="which --kinds does not name"):
         fits_of(options.LensOptions(lenses=(str(file),)), samples, 0)
+
+
+def test_a_tuned_lens_is_fitted_to_all_positions(planted: rs.VLM) -> None:
+    fits = LensFits(rs.data.squares(2, seed=1), at="visual")
+    kinds = fits.kinds(("tuned", "jacobian"), planted, "trained", lambda what: None)
+    tuned, jacobian = (kinds[name] for name in ("tuned", "jacobian"))
+    assert isinstance(tuned, LinearLens)
+    assert isinstance(jacobian, LinearLens)
+    assert (tuned.card.at, jacobian.card.at) == (None, "visual")

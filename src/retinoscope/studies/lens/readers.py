@@ -59,7 +59,7 @@ class LensFits:
         given: lenses fitted before to the model as it is, by kind.
         seed: seed of the fits.
         at: positions of the states to which the Jacobian lens is fitted; the tuned lens is
-            fitted to those of text.
+            fitted to all.
         folder: where fitted lenses are kept, and found again when a run goes on; a study has its
             own in its run directory.
     """
@@ -136,7 +136,7 @@ class LensFits:
         given = self.given.get(name)
         if isinstance(given, LinearLens):
             return given.card.at or ("all" if name == "tuned" else "text")
-        return self.at if name == "jacobian" else "text"
+        return {"jacobian": self.at, "tuned": "all"}.get(name, "text")
 
     def _kind(self, name: str, vlm: VLM, weights: str, tell: Tell) -> Kind:
         if name not in FITTED:
