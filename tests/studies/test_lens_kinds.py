@@ -106,8 +106,8 @@ def test_the_jacobian_is_fitted_at_the_positions_asked_for(planted: rs.VLM) -> N
     kinds = fits.kinds(["jacobian", "tuned"], planted, "trained", lambda _: None)
     assert [kind.card.at for kind in kinds.values() if isinstance(kind, FittedLens)] == [
         "visual",
-        "text",
-    ]
+        None,
+    ], "a tuned lens is fitted to all positions"
 
 
 def test_a_lens_from_a_file_stands_without_fits_for_its_controls(
@@ -194,12 +194,3 @@ def test_refusals(planted: rs.VLM, tmp_path: Path) -> None:
     fit("jacobian", planted, samples[:1], out=file)
     with pytest.raises(InputError, match="which --kinds does not name"):
         fits_of(options.LensOptions(lenses=(str(file),)), samples, 0)
-
-
-def test_a_tuned_lens_is_fitted_to_all_positions(planted: rs.VLM) -> None:
-    fits = LensFits(rs.data.squares(2, seed=1), at="visual")
-    kinds = fits.kinds(("tuned", "jacobian"), planted, "trained", lambda what: None)
-    tuned, jacobian = (kinds[name] for name in ("tuned", "jacobian"))
-    assert isinstance(tuned, LinearLens)
-    assert isinstance(jacobian, LinearLens)
-    assert (tuned.card.at, jacobian.card.at) == (None, "visual")

@@ -136,7 +136,9 @@ class LensFits:
         given = self.given.get(name)
         if isinstance(given, LinearLens):
             return given.card.at or ("all" if name == "tuned" else "text")
-        return {"jacobian": self.at, "tuned": "all"}.get(name, "text")
+        if name == "tuned":
+            return "all"
+        return self.at if name == "jacobian" else "text"
 
     def _kind(self, name: str, vlm: VLM, weights: str, tell: Tell) -> Kind:
         if name not in FITTED:
