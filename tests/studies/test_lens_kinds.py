@@ -10,7 +10,7 @@ import torch
 
 import retinoscope as rs
 from retinoscope.errors import InputError
-from retinoscope.lens import FITTED, NAMED, FittedLens, LinearLens
+from retinoscope.lens import FITTED, NAMED, FittedLens
 from retinoscope.recipes.lenses import fit
 from retinoscope.studies import LogitLens
 from retinoscope.studies._sets import ImageTokens
