@@ -69,8 +69,8 @@ def section(runs: Sequence[StudyRun]) -> Section:
             "an object's tokens have its name as their nearest word?"
         ),
         sentences=(
-            *(finding.sentence for finding in findings),
             *lying_and_causing(runs),
+            *(finding.sentence for finding in findings),
             *(finding.sentence for finding in each if finding),
             *(text for kind in kinds if kind in told for text in between_models(runs, kind)),
             *(text for cover in covers if (text := best_layer_sentence(main, cover))),
