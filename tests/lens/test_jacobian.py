@@ -205,7 +205,7 @@ def test_refusals(
     with pytest.raises(rs.InputError, match="another"):
         fit.add(run)
     shorter = Jacobian({0: lens.matrices[0]}, replace(lens.card, layers=(0,), n_layers=9))
-    with pytest.raises(rs.InputError, match="with 9 layers, got one with 4"):
+    with pytest.raises(rs.InputError, match="with n_layers 9, got one with 4"):
         runs[0].lens(kind=shorter)
     with pytest.raises(rs.InputError, match="each of the card's layers"):
         Jacobian({0: lens.matrices[0]}, lens.card)
