@@ -48,7 +48,7 @@ PLAN = {
     "pocket-sentences": Share(ablation=0.25, lens=1.0, knockout=1.0),
     "pocket-none": Share(ablation=0.25, lens=1.0, knockout=1.0),
 }
-# Sized so that the whole demo stays under five minutes on two cores.
+# Sized so that the whole demo stays under seven minutes on one core.
 EFFORT = Effort(
     scenes=64,
     sizes=(10, 40, 100),
