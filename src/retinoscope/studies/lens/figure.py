@@ -50,7 +50,7 @@ _LAYERS = Axis("layer (0 = what the decoder receives)", whole=True)
 
 def kinds_figure(runs: Sequence[StudyRun], covers: Sequence[float | None]) -> Figure:
     """All kinds of lens on the same axes, a panel for each model and cover, with one control."""
-    columns = len(runs) if len(runs) > 1 else len(covers)
+    columns = _columns(len(runs), len(covers))
     panels: list[Panel | None] = []
     peaks = []
     for cover in covers:
@@ -71,6 +71,7 @@ def kinds_figure(runs: Sequence[StudyRun], covers: Sequence[float | None]) -> Fi
                     series.append(Series("", points, look._replace(dash=":", mark="")))
             title = f"{run.label}\n{cover_name(cover)}"
             panels.append(Panel(series, title, note=READ.get(run.label, "")))
+        panels += [None] * (-len(panels) % columns)
     return Figure(
         name="lens-kinds",
         svg=small_multiples(
@@ -84,11 +85,16 @@ def kinds_figure(runs: Sequence[StudyRun], covers: Sequence[float | None]) -> Fi
     )
 
 
+def _columns(n_models: int, n_covers: int) -> int:
+    """Panels side by side: the covers of one model, or two or three models."""
+    return n_covers if n_models == 1 else 2 if n_models == 4 else min(n_models, 3)
+
+
 def lens_figure(curves: Mapping[str, Mapping[float | None, Curves]], kind: str = "logit") -> Figure:
     """One panel for each model and cover, all on the same axis of shares."""
     name = "lens" if kind == "logit" else f"lens-{kind}"
     covers = list(next(iter(curves.values())))
-    columns = len(covers) if len(curves) == 1 else 2 if len(curves) == 4 else min(len(curves), 3)
+    columns = _columns(len(curves), len(covers))
     break_ = ", " if len(curves) == 1 else "\n"
     panels: list[Panel | None] = []
     for cover in covers:
