@@ -69,7 +69,8 @@ class Page:
         content = reply.read()
         if reply.status != 200:
             raise RuntimeError(f"{path}: {reply.status} {content[:200]!r}")
-        return json.loads(content)
+        # A lens comes line by line, as it is read; the last line has it.
+        return json.loads(content.splitlines()[-1])
 
     def get(self, path: str) -> Any:
         return self._ask("GET", path, None, "")

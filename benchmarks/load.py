@@ -119,7 +119,8 @@ class Client:
             tries += 1
         time.sleep(self._think * (0.5 + self._random.random()))
         if status == 200:
-            return json.loads(content) if path.startswith("/api") else {}
+            # A lens comes line by line; the last line has it.
+            return json.loads(content.splitlines()[-1]) if path.startswith("/api") else {}
         self.seen.shown += status not in LATER
         return None
 

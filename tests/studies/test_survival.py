@@ -207,7 +207,9 @@ def test_nan_in_the_logits_fails_the_sample(name, seer, make_samples, tmp_path):
     ((sample, error),) = results.failures()
     assert sample == "drawn-1"
     assert "1 of 14 logits are NaN" in error
-    assert set(results.summary()["n_samples" if name != "lens" else "n_images"].to_pylist()) == {2}
+    # Not every object has inner tokens, or other masks beside it.
+    rows = [row for row in results.summary().to_pylist() if row.get("group", "object") == "object"]
+    assert {row["n_samples" if name != "lens" else "n_images"] for row in rows} == {2}
 
 
 def test_fingerprints_are_kept_and_changed_data_is_noticed(seer, make_samples, tmp_path):
