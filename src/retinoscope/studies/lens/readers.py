@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
@@ -143,11 +142,13 @@ class LensFits:
     def _kind(self, name: str, vlm: VLM, weights: str, tell: Tell) -> Kind:
         if name not in FITTED:
             return kind_of(name)
-        file = f"{weights.replace(' ', '-')}-{name}"
-        place = (self.folder or Path(mkdtemp())) / file
         samples = self.samples if name == "contextual" else self.samples[: self.prompts]
-        out = place if name == "contextual" else place.with_suffix(".safetensors")
-        out.parent.mkdir(exist_ok=True)
+        out = None
+        if self.folder is not None:
+            # A worker on another machine does not have the run directory.
+            self.folder.mkdir(parents=True, exist_ok=True)
+            ending = "" if name == "contextual" else ".safetensors"
+            out = self.folder / f"{weights.replace(' ', '-')}-{name}{ending}"
 
         def progress(done: int, total: int, what: str) -> None:
             tell(f"fitting the {LABELS[name]} ({weights}): {done} of {total}, {what}")
