@@ -27,7 +27,7 @@ from ..errors import CapabilityError, InputError
 from ..memory import budget, free_memory, is_out_of_memory
 from ..models import Adapter, ModelState, entering, finite, hooked, not_finite
 from ..store import write_bytes
-from ..tokens import RunWithStates, close, expanded, fixed_prefix, frozen
+from ..tokens import RunWithStates, backward_cost, close, expanded, fixed_prefix, frozen
 from ._card import At, Card, merged
 from ._linear import LinearLens
 from ._published import jacobian_archive
@@ -181,10 +181,11 @@ class JacobianFit:
         # Nothing that precedes the first source depends on one.
         with entering(self.adapter.model):
             prefix = fixed_prefix(run, sources[0])
-        n = len(run.embeddings) - _length(prefix)
+        n = len(run.embeddings)
         rows = min(self._most, self.adapter.d_model)
         if not self._fixed:
-            rows = max(1, min(rows, self._limit // _cost(self.adapter, n)))
+            cost = backward_cost(self.adapter, n - _length(prefix), n)
+            rows = max(1, min(rows, self._limit // cost))
         while True:
             try:
                 return _jacobians(run, sources, self._valid(run), rows, prefix)
@@ -194,15 +195,6 @@ class JacobianFit:
             # Outside the handler, whose traceback keeps the failed pass alive.
             rows = self._most = rows // 2
             free_memory()
-
-
-def _cost(adapter: Adapter, n: int) -> int:
-    """An upper bound on the bytes that a row of the batch keeps for the backward pass."""
-    inner = int(getattr(adapter.text_config, "intermediate_size", 0) or 4 * adapter.d_model)
-    numbers = 16 * adapter.d_model + 5 * inner
-    if adapter.attention_implementation == "eager":
-        numbers += 3 * adapter.n_heads * n
-    return adapter.n_layers * n * numbers * 4
 
 
 def _length(prefix: DynamicCache | None) -> int:

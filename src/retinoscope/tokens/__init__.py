@@ -30,7 +30,7 @@ from ._integrated import (
     released_scores,
 )
 from ._numbers import Index, Position
-from ._prefix import RunWithStates, close, expanded, fixed_prefix
+from ._prefix import RunWithStates, backward_cost, close, expanded, fixed_prefix
 from ._raster import spread, token_map
 from ._set import Positions, TokenSet
 from ._visual import VisualTokens
@@ -54,6 +54,7 @@ __all__ = [
     "VisualTokens",
     "along_path",
     "attribution",
+    "backward_cost",
     "by_gradient",
     "check_gradients",
     "close",

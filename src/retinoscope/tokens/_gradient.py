@@ -15,7 +15,7 @@ from ..arguments import whole
 from ..errors import CapabilityError, InputError
 from ..models import Adapter, entering, finite, in_turn, not_finite
 from ._choose import visual
-from ._prefix import RunWithStates, close, expanded, fixed_prefix
+from ._prefix import RunWithStates, backward_cost, close, expanded, fixed_prefix
 
 Read = Callable[[Float[Tensor, "batch row d_model"]], Float[Tensor, " batch"]]
 """Computes a number from the states of some positions after the final norm."""
@@ -88,12 +88,7 @@ class EmbeddingGradient:
     @property
     def cost(self) -> int:
         """An upper bound on the bytes that one item of a batch keeps for the backward pass."""
-        adapter, rows = self.run.adapter, self._n - self._start(self._prefix)
-        inner = int(getattr(adapter.text_config, "intermediate_size", 0) or 4 * adapter.d_model)
-        numbers = 16 * adapter.d_model + 5 * inner
-        if adapter.attention_implementation == "eager":
-            numbers += 3 * adapter.n_heads * self._n
-        return adapter.n_layers * rows * numbers * 4
+        return backward_cost(self.run.adapter, self._n - self._start(self._prefix), self._n)
 
     def _at_the_run(self) -> Slopes:
         """The gradients are the run's only if the pass reproduces the run's last states."""

@@ -62,6 +62,21 @@ def expanded(prefix: DynamicCache, batch: int) -> DynamicCache:
     return cache
 
 
+def backward_cost(adapter: Adapter, rows: int, keys: int) -> int:
+    """An upper bound on the bytes that one item of a batch keeps for the backward pass.
+
+    Args:
+        adapter: the model's adapter.
+        rows: number of positions that are computed.
+        keys: number of positions that they read.
+    """
+    inner = int(getattr(adapter.text_config, "intermediate_size", 0) or 4 * adapter.d_model)
+    numbers = 16 * adapter.d_model + 5 * inner
+    if adapter.attention_implementation == "eager":
+        numbers += 3 * adapter.n_heads * keys
+    return adapter.n_layers * rows * numbers * 4
+
+
 def close(actual: Tensor, wanted: Tensor) -> bool:
     """Whether two tensors agree up to the rounding of different batch shapes."""
     limit = _TOLERANCE.get(wanted.dtype, 5e-2) * float(wanted.abs().max())
