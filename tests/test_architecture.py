@@ -37,6 +37,7 @@ ROOMS = (
     "grouping",
     "tokens",
     "models",
+    "interfaces",
     "pocket",
     "sources",
     "gaze",
