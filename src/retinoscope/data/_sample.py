@@ -73,9 +73,15 @@ class Question:
     """A question with its one-word answer.
 
     `kind` is "polling", "color", "kind", "relation", "count" or "sign" in scenes, and "question" if
-    the source gives none. `about` indexes the objects that carry the answer: the named object of a
-    polling question answered "yes", the coloured object of a colour question, the *answer's* object
-    of a relation question; empty if no single object does.
+    the source gives none. Scenes whose sizes, kinds or grounds vary also have "position" (in which
+    third of the image), "twin-color" (of one of two objects of a kind, told by its place),
+    "count-color" and "count-kind" (how many of a colour or kind), and "polling-adversarial": absent
+    kinds that usually stand on the scene's ground, and as many present ones. The last kind is for
+    evaluation and not to be trained on.
+
+    `about` indexes the objects that carry the answer: the named objects of a polling question
+    answered "yes", the coloured object of a colour question, the *answer's* object of a relation
+    question, the objects counted by colour or kind; empty if no single object does.
     """
 
     question: str

@@ -5,12 +5,12 @@ Scene k of a seed is the same on every machine and does not depend on the number
 
 from ._export import export_coco
 from ._font import SIGN_WORDS
-from ._grounds import AT_HOME, GROUNDS, Grounded, grounded, grounded_arrays
-from ._kinds import COLORS, KINDS, MORE_KINDS
+from ._grounds import Grounded, grounded, grounded_arrays
+from ._kinds import AT_HOME, COLORS, KINDS, MORE_KINDS
 from ._pairs import draw_pairs
 from ._scene import Scenes, draw_arrays, scene, scene_texts, scenes
-from ._text import article
-from ._world import SceneOptions
+from ._text import MORE_WORDS, article, plural
+from ._world import GROUNDS, VARIED, SceneOptions
 
 __all__ = [
     "AT_HOME",
@@ -18,7 +18,9 @@ __all__ = [
     "GROUNDS",
     "KINDS",
     "MORE_KINDS",
+    "MORE_WORDS",
     "SIGN_WORDS",
+    "VARIED",
     "Grounded",
     "SceneOptions",
     "Scenes",
@@ -28,6 +30,7 @@ __all__ = [
     "export_coco",
     "grounded",
     "grounded_arrays",
+    "plural",
     "scene",
     "scene_texts",
     "scenes",

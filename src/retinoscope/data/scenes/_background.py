@@ -9,9 +9,11 @@ from jaxtyping import Int16
 
 from ._draws import Draws
 from ._raster import SUB, fill
-from ._world import SIZE
+from ._world import SIZE, Ground
 
 _COARSE, _FINE_STEP = 36, 12
+_TINTS: dict[Ground, tuple[int, int, int]] = {"water": (-34, -4, 40), "land": (14, 26, -42)}
+_WAVE, _DEEP = 12, 11
 
 
 def _weights(step: int) -> np.ndarray:
@@ -44,8 +46,22 @@ def _field(draws: Draws, weights: np.ndarray) -> np.ndarray:
     return (weights @ knots @ weights.T).astype(np.int64) >> 16
 
 
-def background(draws: Draws) -> Int16[np.ndarray, "size size 3"]:
-    """The ground of one scene, without pixel noise."""
+def background(draws: Draws, ground: Ground | None = None) -> Int16[np.ndarray, "size size 3"]:
+    """The ground of one scene, without pixel noise: plain, blue with waves across, or green."""
+    plain = _plain(draws)
+    if ground is None:
+        return plain
+    tinted = plain + np.array(_TINTS[ground], dtype=np.int16)
+    if ground == "water":
+        # A triangle wave down the image, in integers.
+        rows = (np.arange(SIZE) * 2) % (2 * _WAVE)
+        wave = np.abs(rows - _WAVE) * 2 * _DEEP // _WAVE - _DEEP
+        tinted = tinted + wave.astype(np.int16)[:, None, None]
+    return np.clip(tinted, 0, 255).astype(np.int16)
+
+
+def _plain(draws: Draws) -> Int16[np.ndarray, "size size 3"]:
+    """Two muted tones, and clutter."""
     level = draws.between(92, 176)
     first = [level + draws.between(-12, 12) for _ in range(3)]
     step = draws.between(14, 30) * (1 if draws.below(2) else -1)

@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 VERSION = 1
 """Incremented whenever any scene's pixels or texts change."""
 
-LAYOUT, TEXT, PIXELS, GROUND = 0, 1, 2, 3
+LAYOUT, TEXT, PIXELS, GROUND, VARIETY, MORE_TEXT = 0, 1, 2, 3, 4, 5
 """Independent streams of a scene, so that texts do not depend on pixels."""
 
 _BLOCK = 128

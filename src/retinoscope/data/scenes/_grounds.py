@@ -7,9 +7,9 @@ can be put on the other ground without changing anything else.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 from jaxtyping import UInt8
@@ -18,27 +18,14 @@ from ...arguments import nth, whole
 from ...errors import InputError
 from .._sample import Sample
 from . import _text
-from ._background import background
 from ._draws import GROUND, PIXELS, VERSION, Draws
-from ._kinds import KINDS
+from ._kinds import AT_HOME, ELSEWHERE, KINDS
 from ._layout import check_key, layout
 from ._scene import draw, put_together
-from ._world import SIZE, SceneLayout, SceneOptions
-
-Ground = Literal["water", "land"]
-GROUNDS: tuple[Ground, Ground] = ("water", "land")
-AT_HOME: dict[Ground, tuple[str, ...]] = {
-    "water": ("boat", "bottle", "fish", "umbrella"),
-    "land": ("car", "house", "ladder", "tree"),
-}
-"""Kinds of a scene's target, by the ground that they go with."""
+from ._world import GROUNDS, Ground, SceneLayout, SceneOptions
 
 _OPTIONS = SceneOptions(min_objects=1, max_objects=3, signs=0.0)
-_OTHERS = tuple(
-    number for number, kind in enumerate(KINDS) if kind not in AT_HOME["water"] + AT_HOME["land"]
-)
-_TINTS = {"water": (-34, -4, 40), "land": (14, 26, -42)}
-_WAVE, _DEEP = 12, 11
+_OTHERS = tuple(number for number in ELSEWHERE if number < len(KINDS))
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,8 @@ class Grounded(Sequence[Sample]):
         content, target, side, ground = _content(index, self.seed, self.correlation)
         if self.swapped:
             ground = GROUNDS[1 - GROUNDS.index(ground)]
-        image, painted = draw(content, Draws(self.seed, index, PIXELS), _ground(ground))
+            content = replace(content, ground=ground)
+        image, painted = draw(content, Draws(self.seed, index, PIXELS))
         meta = {
             "source": "grounded",
             "seed": self.seed,
@@ -134,8 +122,8 @@ def grounded_arrays(
     Raises:
         InputError: `index` or `seed` is negative or needs more than 32 bits.
     """
-    content, _, _, ground = _content(index, seed, correlation)
-    image, _ = draw(content, Draws(seed, index, PIXELS), _ground(ground))
+    content, *_ = _content(index, seed, correlation)
+    image, _ = draw(content, Draws(seed, index, PIXELS))
     return image, _text.caption(content)
 
 
@@ -160,19 +148,4 @@ def _content(
         replace(item, kind=kind if place == target else others[place])
         for place, item in enumerate(plain.items)
     )
-    return replace(plain, items=items), target, side, ground
-
-
-def _ground(kind: Ground) -> Callable[[Draws], np.ndarray]:
-    """Tints the common ground: blue with waves across, or green."""
-
-    def drawn(draws: Draws) -> np.ndarray:
-        tinted = background(draws) + np.array(_TINTS[kind], dtype=np.int16)
-        if kind == "water":
-            # A triangle wave down the image, in integers.
-            rows = (np.arange(SIZE) * 2) % (2 * _WAVE)
-            wave = np.abs(rows - _WAVE) * 2 * _DEEP // _WAVE - _DEEP
-            tinted = tinted + wave.astype(np.int16)[:, None, None]
-        return np.clip(tinted, 0, 255).astype(np.int16)
-
-    return drawn
+    return replace(plain, items=items, ground=ground, target=target), target, side, ground

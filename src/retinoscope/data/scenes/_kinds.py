@@ -12,6 +12,7 @@ from . import _kinds_living as living
 from . import _kinds_made as made
 from . import _kinds_more as more
 from ._shapes import Shape
+from ._world import Ground
 
 KINDS: tuple[str, ...] = (
     "apple", "bird", "boat", "book", "bottle", "car", "chair", "clock", "cup", "fish", "flower",
@@ -26,6 +27,17 @@ MORE_KINDS: tuple[str, ...] = (
 """Kinds drawn only with `SceneOptions(more_kinds=True)`."""
 
 ALL_KINDS = KINDS + MORE_KINDS
+
+AT_HOME: dict[Ground, tuple[str, ...]] = {
+    "water": ("boat", "bottle", "fish", "umbrella"),
+    "land": ("car", "house", "ladder", "tree"),
+}
+"""Kinds of a scene's target, by the ground that they go with."""
+
+ELSEWHERE = tuple(
+    number for number, kind in enumerate(ALL_KINDS) if not any(kind in AT_HOME[g] for g in AT_HOME)
+)
+"""Numbers of the kinds that are at home on neither ground."""
 
 COLORS: tuple[str, ...] = (
     "red", "orange", "yellow", "green", "blue", "purple", "brown", "white",

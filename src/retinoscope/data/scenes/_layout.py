@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from ...arguments import whole
-from ._draws import LAYOUT, Draws
+from ._draws import LAYOUT, VARIETY, Draws
 from ._font import BOARD_HEIGHT, SIGN_WORDS, board_width
 from ._kinds import ALL_KINDS, COLORS, KINDS
 from ._paint import covered_shares
+from ._variety import vary
 from ._world import COUNT_WEIGHTS, FINE, SIZE, Board, SceneItem, SceneLayout, SceneOptions
 
 MAX_COVERED = 0.35
 """Largest share of an object's own pixels that later objects may cover, with occlusion."""
 
 _RADII = (17, 30)
+_SMALL_RADII = (6 * FINE, 12 * FINE)
 _GAP = 3
 _MIN_STEP = 4
 """Least difference along x of two centres in pixels, so that 'left to right' is an order."""
@@ -34,15 +36,20 @@ def layout(index: int, seed: int, options: SceneOptions) -> SceneLayout:
     known = ALL_KINDS if options.more_kinds else KINDS
     kinds = draws.distinct(count, range(len(known)))
     colors = [draws.below(len(COLORS)) for _ in kinds]
+    cast = vary(kinds, colors, Draws(seed, index, VARIETY), options)
     word = draws.below(len(SIGN_WORDS)) if draws.chance(options.signs) else None
     largest = _RADII[1] * FINE
     while True:
         board = None if word is None else _board(draws, word)
         # Big objects are placed first, while there is room.
-        radii = sorted((draws.between(_RADII[0] * FINE, largest) for _ in kinds), reverse=True)
-        items = _items(draws, kinds, colors, radii, board, options.occlusion)
+        bounds = [_SMALL_RADII if small else (_RADII[0] * FINE, largest) for small in cast.small]
+        radii = sorted((draws.between(*bound) for bound in bounds), reverse=True)
+        items = _items(draws, cast.kinds, cast.colors, radii, board, options.occlusion)
         if items is not None:
-            return SceneLayout(tuple(sorted(items, key=lambda item: item.x)), board)
+            ordered = tuple(sorted(items, key=lambda item: item.x))
+            # An item's depth is its place in the cast.
+            target = next((i for i, item in enumerate(ordered) if item.depth == cast.target), None)
+            return SceneLayout(ordered, board, cast.ground, target)
         largest = max(_RADII[0] * FINE, largest - FINE)
 
 

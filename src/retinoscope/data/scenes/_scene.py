@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, overload
 
 import numpy as np
@@ -20,6 +20,7 @@ from ._font import SIGN_WORDS, ink
 from ._kinds import ALL_KINDS, COLORS, KINDS, MORE_KINDS
 from ._layout import check_key, layout
 from ._paint import Painted, paint, palette, part_masks
+from ._questions import questions
 from ._raster import SUPER, pool
 from ._world import SIZE, Board, SceneLayout, SceneOptions
 
@@ -35,10 +36,10 @@ def _label(kind: int) -> int:
 
 
 def draw(
-    content: SceneLayout, draws: Draws, ground: Callable[[Draws], np.ndarray] = background
+    content: SceneLayout, draws: Draws
 ) -> tuple[UInt8[np.ndarray, "size size 3"], list[Painted]]:
-    """The image, and the objects in painting order; `ground` draws the background."""
-    canvas = ground(draws)
+    """The image, and the objects in painting order."""
+    canvas = background(draws, content.ground)
     if content.board is not None:
         _draw_board(canvas, content.board, draws)
     objects = [paint(item) for item in sorted(content.items, key=lambda item: item.depth)]
@@ -101,7 +102,7 @@ def scene_texts(
 ) -> tuple[str, tuple[Question, ...]]:
     """The caption and the questions of scene `index`, without drawing it."""
     content = layout(index, seed, options)
-    return _text.caption(content), _text.questions(content, index, seed, options.more_kinds)
+    return _text.caption(content), questions(content, index, seed, options)
 
 
 def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample:
@@ -115,9 +116,9 @@ def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample
     content = layout(index, seed, options)
     image, painted = draw(content, Draws(seed, index, PIXELS))
     meta = {"source": "scenes", "seed": seed, "index": index, "version": VERSION}
-    return put_together(
-        content, image, painted, f"scene-{seed}-{index:06d}", meta, options.more_kinds
-    )
+    if content.ground is not None:
+        meta |= {"ground": content.ground, "target": content.target}
+    return put_together(content, image, painted, f"scene-{seed}-{index:06d}", meta, options)
 
 
 def put_together(
@@ -126,7 +127,7 @@ def put_together(
     painted: Sequence[Painted],
     name: str,
     meta: Mapping[str, Any],
-    more_kinds: bool = False,
+    options: SceneOptions = _DEFAULT,
 ) -> Sample:
     """The sample of a drawn scene; `meta` has the "index" and the "seed" of its texts."""
     covered = np.zeros((SIZE, SIZE), dtype=bool)
@@ -141,7 +142,7 @@ def put_together(
         image=Image.fromarray(image),
         objects=tuple(obj for _, obj in objects),
         captions=(_text.caption(content),),
-        questions=_text.questions(content, meta["index"], meta["seed"], more_kinds),
+        questions=questions(content, meta["index"], meta["seed"], options),
         relations=_text.relations(content),
         signs=() if content.board is None else (_sign(content.board),),
         meta=meta,
@@ -230,6 +231,9 @@ def scenes(
     max_objects: int = 5,
     occlusion: bool = False,
     signs: float = 0.15,
+    small: float = 0.0,
+    repeats: float = 0.0,
+    grounds: float = 0.0,
 ) -> Scenes:
     """Drawn scenes `start` to `start + n - 1` of `seed`, each drawn on access.
 
@@ -242,11 +246,20 @@ def scenes(
         min_objects, max_objects: per scene, 1 to 5.
         occlusion: let objects cover up to 35% of the visible pixels of others.
         signs: share of scenes with a sign that carries a word.
+        small: share of objects with a radius of 6 to 12 pixels; see `SceneOptions`.
+        repeats: share of scenes with two objects of one kind, among those with two or more.
+        grounds: share of scenes on water or land.
 
     Raises:
         InputError: a number out of range.
     """
     options = SceneOptions(
-        min_objects=min_objects, max_objects=max_objects, occlusion=occlusion, signs=signs
+        min_objects=min_objects,
+        max_objects=max_objects,
+        occlusion=occlusion,
+        signs=signs,
+        small=small,
+        repeats=repeats,
+        grounds=grounds,
     )
     return Scenes(n, seed, options, start)

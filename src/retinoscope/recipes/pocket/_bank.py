@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 
 from ...data import Question
 from ...data.scenes import SceneOptions, draw_arrays, scene_texts
+from ...store import fingerprint_json
 from .._processes import spread
 from ._loop import Report
 
@@ -53,8 +54,7 @@ def draw_bank(
     options: SceneOptions = _DEFAULT,
 ) -> Bank:
     """Draws scenes 0..n-1 of `seed` into `work`, or opens those drawn before."""
-    more = "-more-kinds" if options.more_kinds else ""
-    folder = work / f"scenes-{seed}-{n}-{patch}{more}"
+    folder = work / f"scenes-{seed}-{n}-{patch}{_suffix(options)}"
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
         _draw(folder, n, seed, patch, report, options)
@@ -65,6 +65,15 @@ def draw_bank(
     with (folder / "texts.jsonl").open(encoding="utf-8") as lines:
         texts = [_parse(line) for line in lines]
     return Bank(images, kinds, colors, texts)
+
+
+def _suffix(options: SceneOptions) -> str:
+    """What tells the folder of scenes with these options from those with others."""
+    if options == _DEFAULT:
+        return ""
+    if options == SceneOptions(more_kinds=True):
+        return "-more-kinds"
+    return f"-{fingerprint_json(asdict(options))[:12]}"
 
 
 def _draw(
