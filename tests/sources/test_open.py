@@ -84,6 +84,7 @@ def test_what_names_a_source_opens_it_again(tmp_path: Path) -> None:
         open_source("scenes:5", 3),
         open_source("scenes:9")[:4],
         open_source("grounded:9", 3)[:4],
+        open_source("varied:9", 3)[:4],
         folder(tmp_path)[:2],
     ):
         told = source_of(samples)
@@ -91,6 +92,8 @@ def test_what_names_a_source_opens_it_again(tmp_path: Path) -> None:
         assert reopen_source(told).fingerprint == samples.fingerprint  # type: ignore[attr-defined]
     for samples in (
         open_source("scenes:9")[2:],
+        open_source("varied:9")[2:],
+        rs.data.scenes(3, small=0.5),
         open_source("grounded:9").on_other_ground(),  # type: ignore[attr-defined]
         folder(tmp_path)[1:],
         [1, 2],

@@ -27,6 +27,7 @@ from ..data import (
     visual_genome,
     voc,
 )
+from ..data.scenes import VARIED
 from ..data.tabular import SUFFIXES
 from ..errors import InputError
 
@@ -80,6 +81,8 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
             return None if source is None else source | {"spec": f"color:{source['spec']}"}
         case Scenes(start=0, n=n) if n and samples.options == SceneOptions():
             return {"spec": f"scenes:{n}", "seed": samples.seed}
+        case Scenes(start=0, n=n) if n and samples.options == VARIED:
+            return {"spec": f"varied:{n}", "seed": samples.seed}
         case Squares(start=0, n=n) if n:
             return {"spec": f"squares:{n}", "seed": samples.seed}
         case Grounded(start=0, n=n, correlation=None, swapped=False) if n:
@@ -177,6 +180,11 @@ def _balanced(n: int, seed: int) -> Grounded:
     return grounded(n, seed, correlation=None)
 
 
+def _varied(n: int, seed: int) -> Scenes:
+    """Scenes with small objects, repeated kinds and grounds."""
+    return Scenes(n, seed, VARIED)
+
+
 def _colored(inner: str, seed: int) -> ByColor:
     return by_color(open_source(inner, seed))
 
@@ -209,6 +217,7 @@ KINDS: Mapping[str, _SourceKind] = {
         "simulated:N", "scenes with simulated observers", _simulated, files=False
     ),
     "grounded": _drawn("grounded", "scenes on water and land", _balanced),
+    "varied": _drawn("varied", "scenes with small and repeated objects and grounds", _varied),
     "squares": _drawn("squares", "images for the planted models", squares),
 }
 """Every form of DATA, by its prefix."""

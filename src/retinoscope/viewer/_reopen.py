@@ -20,7 +20,7 @@ from ..studies.runs import StudyRun
 if TYPE_CHECKING:
     from ..engine import VLM
 
-_DRAWN = re.compile(r"(color:)?(scenes|squares|grounded|simulated):[0-9:]{1,21}\Z")
+_DRAWN = re.compile(r"(color:)?(scenes|varied|squares|grounded|simulated):[0-9:]{1,21}\Z")
 """Data sources that this package draws without reading a file."""
 MOST_DRAWN = 10_000
 """Maximum number of samples drawn because a run names them: it may name billions."""
