@@ -6,6 +6,7 @@ from functools import partial
 from importlib.util import find_spec
 
 import tiny_generic as generic
+import tiny_interface as interfaces
 import tiny_llava as llava
 import tiny_more as more
 import tiny_prefix as prefix
@@ -29,7 +30,8 @@ TOWER = "model.vision_tower.embeddings.patch_embedding"
 PIXTRAL = "model.vision_tower.patch_conv"
 IDEFICS = "model.vision_model.embeddings.patch_embedding"
 QWEN = "model.visual.patch_embed"
-BLIP = "vision_model.embeddings.patch_embedding"
+EMBEDDING = "embeddings.patch_embedding"
+BLIP = f"vision_model.{EMBEDDING}"
 
 SHAPES = {"one": [(40, 24)], "high": [(20, 37)], "two": [(40, 24), (20, 37)]}
 LEARNED = ("families/test_learned_queries.py",)
@@ -221,6 +223,28 @@ ROWS = (
         shape=(6, 6, None),
         text_only="language_model",
         shares=False,
+        **QUERIES,
+    ),
+    Row(
+        "Visual interface",
+        partial(interfaces.interface, "projector"),
+        partial(interfaces.interface_processor, 49),
+        GRID,
+        f"interface.tower.{EMBEDDING}",
+        shape=(49, 0, (7, 7)),
+        text_only="language_model",
+        variant="projector",
+        **QUERIES,
+    ),
+    Row(
+        "Visual interface",
+        partial(interfaces.interface, "qformer"),
+        partial(interfaces.interface_processor, 6),
+        NONE,
+        f"interface.tower.{EMBEDDING}",
+        shape=(6, 6, None),
+        text_only="language_model",
+        variant="qformer",
         **QUERIES,
     ),
     Row(

@@ -15,6 +15,7 @@ import retinoscope as rs
 PLACES = {
     "BLIP-2": range(N_QUERIES),
     "InstructBLIP": range(N_QUERIES),
+    "Visual interface": range(N_QUERIES),
     # <s>, <image>, the queries, </image>
     "Kosmos-2": range(2, 2 + N_QUERIES),
     "Aria": range(1, 1 + ARIA_QUERIES),

@@ -1,14 +1,26 @@
 """Visual interfaces: what stands between frozen towers and a language model."""
 
+from ._attention import attention_weights
 from ._interface import InterfaceTokens, Seen, VisualInterface
+from ._model import MODEL_TYPE, InterfaceConfig, InterfaceForConditionalGeneration, register
+from ._systems import INTERFACES, build_interface
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
 
 __all__ = [
+    "INTERFACES",
+    "MODEL_TYPE",
+    "InterfaceConfig",
+    "InterfaceForConditionalGeneration",
     "InterfaceTokens",
     "Seen",
     "TowerShape",
     "VisualInterface",
+    "attention_weights",
+    "build_interface",
     "build_tower",
+    "register",
     "to_pixels",
     "tower_tokens",
 ]
+
+register()

@@ -10,11 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+
+from ._tower import TowerShape
 
 Seen = Mapping[str, Tensor]
 """Name -> what a frozen part saw, one row per image: "contrastive" and "mae" are
@@ -29,16 +31,13 @@ class InterfaceTokens:
     Attributes:
         embeddings: (batch, token, d_model) as the language model receives them.
         mask: True for each token that is there; None if all are.
-        home: (token,) index of the patch that a token belongs to, -1 for none; None if no token
-            belongs to a patch.
         origin: (batch, token, patch) share of each token's attention that went to each patch; rows
-            sum to at most 1. None for tokens with a home.
+            sum to at most 1. None unless asked for, and for tokens of patches.
         codes: (batch, token) number in the codebook, for discrete tokens.
     """
 
     embeddings: Float[Tensor, "batch token d_model"]
     mask: Bool[Tensor, "batch token"] | None = None
-    home: Int[Tensor, " token"] | None = None
     origin: Float[Tensor, "batch token patch"] | None = None
     codes: Int[Tensor, "batch token"] | None = None
 
@@ -51,35 +50,59 @@ class VisualInterface(nn.Module, ABC):
     gradient and is always in evaluation mode.
 
     Attributes:
+        shape: of the tower whose patches the tokens come from.
         n_tokens: the number of visual tokens per image, at most.
+        leading: the number of tokens before those of the patches, which are in reading order; None
+            if tokens are queries, which belong to no patch.
         frozen: the names of the children that are not trained.
         needs: the names in `Seen` that `forward` reads.
+        last: name of the linear layer that gives the visual tokens; its input has unit variance.
     """
 
+    shape: TowerShape
     n_tokens: int
-    frozen: tuple[str, ...] = ()
-    needs: tuple[str, ...]
+    leading: ClassVar[int | None] = None
+    frozen: ClassVar[tuple[str, ...]] = ("tower",)
+    needs: ClassVar[tuple[str, ...]]
+    last: ClassVar[str] = "language_projection"
 
     @abstractmethod
     def see(self, pixels: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
         """Runs the frozen parts on pixels from -1 to 1."""
 
     @abstractmethod
-    def forward(self, seen: Seen) -> InterfaceTokens:
-        """The visual tokens; deterministic in evaluation mode."""
+    def forward(self, seen: Seen, *, origin: bool = False) -> InterfaceTokens:
+        """The visual tokens; deterministic in evaluation mode.
 
-    def encode(self, pixels: Float[Tensor, "batch 3 height width"]) -> InterfaceTokens:
+        Args:
+            origin: also say where queries looked.
+        """
+
+    def encode(
+        self, pixels: Float[Tensor, "batch 3 height width"], *, origin: bool = False
+    ) -> InterfaceTokens:
         """The visual tokens of images; pixels from -1 to 1."""
         with torch.no_grad():
             seen = self.see(pixels)
-        return self(seen)
+        return self(seen, origin=origin)
 
     def train(self, mode: bool = True) -> VisualInterface:
-        """Sets the mode of what is trained."""
+        """Sets the mode of what is trained; frozen parts stay in evaluation mode."""
         super().train(mode)
         for name in self.frozen:
             self.get_submodule(name).eval()
         return self
+
+    def start(self, d_word: float) -> None:
+        """Scales the last layer so that visual tokens start as long as words.
+
+        Args:
+            d_word: root mean square of the entries of the language model's word embeddings.
+        """
+        last = self.get_submodule(self.last)
+        assert isinstance(last, nn.Linear)
+        nn.init.normal_(last.weight, std=d_word * last.in_features**-0.5)
+        nn.init.zeros_(last.bias)
 
     def trained(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name: all but those of the frozen children."""

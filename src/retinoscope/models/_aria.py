@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import CapabilityError
-from ._blip2 import attention_weights
+from ..interfaces import attention_weights
 from ._capabilities import Capabilities
 from ._entering import entering, hooked
 from ._layout import Frame, Layout, SoftOrigin, grid_layout, unplaced_layout

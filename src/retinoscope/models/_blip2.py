@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 from transformers import PreTrainedModel, ProcessorMixin
 
 from ..errors import CapabilityError, InputError
+from ..interfaces import attention_weights
 from ._adapter import Formatted, Inputs
 from ._capabilities import Capabilities
 from ._clip_geometry import clip_frame
@@ -176,25 +177,6 @@ def _calls(module: nn.Module) -> Iterator[list[tuple[Tensor, Tensor]]]:
 
     with hooked([module], before=hook):
         yield calls
-
-
-def attention_weights(
-    query: Float[Tensor, "query width"],
-    key: Float[Tensor, "key width"],
-    n_heads: int,
-    hidden: Bool[Tensor, "query key"] | None = None,
-) -> Float[Tensor, "head query key"]:
-    """Softmax of the scaled products, with the width divided among the heads.
-
-    Args:
-        hidden: True where a query may not read a key.
-    """
-    heads = query.unflatten(-1, (n_heads, -1)).transpose(0, 1)
-    keys = key.unflatten(-1, (n_heads, -1)).transpose(0, 1)
-    scores = heads @ keys.transpose(-1, -2) * heads.shape[-1] ** -0.5
-    if hidden is not None:
-        scores = scores.masked_fill(hidden, -torch.inf)
-    return scores.softmax(-1)
 
 
 class Blip2Adapter(QueryAdapter):

@@ -8,6 +8,7 @@ from ._blip2 import Blip2Adapter, InstructBlipAdapter
 from ._fast_vlm import FastVlmAdapter
 from ._gemma3 import Gemma3Adapter
 from ._idefics3 import Idefics3Adapter, SmolVLMAdapter
+from ._interface import InterfaceAdapter
 from ._internvl import InternVLAdapter
 from ._kosmos2 import Kosmos2Adapter
 from ._lfm2_vl import Lfm2VLAdapter
@@ -40,6 +41,7 @@ ADAPTERS: tuple[type[Adapter], ...] = (
     InternVLAdapter,
     Blip2Adapter,
     InstructBlipAdapter,
+    InterfaceAdapter,
     MllamaAdapter,
     Kosmos2Adapter,
     AriaAdapter,

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from transformers import Cache
 
 from ..errors import CapabilityError
+from ..interfaces import attention_weights
 from ._adapter import Formatted, Inputs
-from ._blip2 import QueryAdapter, attention_weights
+from ._blip2 import QueryAdapter
 from ._decoder import Decoder
 
 

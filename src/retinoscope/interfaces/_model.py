@@ -1,0 +1,155 @@
+"""A visual interface in front of a language model, as a Hugging Face model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    GenerationMixin,
+    LlamaConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
+
+from ._interface import Settings, VisualInterface
+from ._systems import build_interface
+
+MODEL_TYPE = "visual-interface"
+
+
+class InterfaceConfig(PreTrainedConfig):
+    """An interface and the language model behind it.
+
+    Args:
+        interface: a name from `INTERFACES`.
+        settings: the interface's sizes, as plain JSON values.
+        text_config: of the language model.
+        image_token_id: stands for one visual token in a prompt.
+    """
+
+    model_type = MODEL_TYPE
+    use_decoder_only_language_model = True
+
+    def __init__(
+        self,
+        interface: str = "projector",
+        settings: Settings | None = None,
+        text_config: PreTrainedConfig | dict[str, Any] | None = None,
+        image_token_id: int = 4,
+        **more: Any,
+    ) -> None:
+        self.interface = interface
+        self.settings = dict(settings or {})
+        if isinstance(text_config, dict):
+            kind = text_config.get("model_type", "llama")
+            text_config = AutoConfig.for_model(**{**text_config, "model_type": kind})
+        self.text_config = LlamaConfig() if text_config is None else text_config
+        self.image_token_id = image_token_id
+        more.setdefault("tie_word_embeddings", False)
+        super().__init__(**more)
+
+
+class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
+    """Puts an interface's visual tokens in place of the placeholders of a prompt.
+
+    Attributes:
+        interface: the `VisualInterface`.
+        language_model: a causal language model.
+    """
+
+    config_class = InterfaceConfig
+    config: InterfaceConfig
+    main_input_name = "input_ids"
+    input_modalities = ["image", "text"]  # noqa: RUF012 (as the library has it)
+    _supports_sdpa = True
+    _supports_attention_backend = True
+
+    def __init__(self, config: InterfaceConfig) -> None:
+        super().__init__(config)
+        self.interface: VisualInterface = build_interface(
+            config.interface, config.settings, int(config.text_config.hidden_size)
+        )
+        self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config)
+        self.post_init()
+
+    def _init_weights(self, module: nn.Module) -> None:
+        """Leaves the weights as their modules drew them."""
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.language_model.get_input_embeddings()
+
+    def get_output_embeddings(self) -> nn.Module:
+        return self.language_model.get_output_embeddings()
+
+    def get_image_features(
+        self, pixel_values: Float[Tensor, "batch 3 height width"], **_: Any
+    ) -> BaseModelOutputWithPooling:
+        """The visual tokens, (batch, token, d_model), as `pooler_output`."""
+        return BaseModelOutputWithPooling(
+            pooler_output=self.interface.encode(pixel_values).embeddings
+        )
+
+    def _embedded(
+        self, input_ids: Int[Tensor, "batch token"], pixel_values: Tensor | None
+    ) -> Float[Tensor, "batch token d_model"]:
+        embeds = self.get_input_embeddings()(input_ids)
+        if pixel_values is None:
+            return embeds
+        visual = self.get_image_features(pixel_values).pooler_output
+        assert visual is not None
+        places = (input_ids == self.config.image_token_id)[..., None]
+        return embeds.masked_scatter(places, visual.to(embeds))
+
+    def forward(
+        self,
+        input_ids: Int[Tensor, "batch token"] | None = None,
+        pixel_values: Float[Tensor, "batch 3 height width"] | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Float[Tensor, "batch token d_model"] | None = None,
+        **more: Any,
+    ) -> CausalLMOutputWithPast:
+        """The language model's output; pixels from -1 to 1."""
+        if inputs_embeds is None:
+            assert input_ids is not None
+            inputs_embeds = self._embedded(input_ids, pixel_values)
+        if attention_mask is not None and more.get("past_key_values") is None:
+            # The processor pads between image and text, which must not push them apart.
+            more.setdefault("position_ids", (attention_mask.cumsum(-1) - 1).clamp(min=0))
+        return self.language_model(
+            inputs_embeds=inputs_embeds, attention_mask=attention_mask, **more
+        )
+
+    @torch.no_grad()
+    def generate(self, *args: Any, **more: Any) -> Any:
+        """The prompt's continuation by the language model's own `generate`.
+
+        Args:
+            args: (batch, token) ids of the prompt, unless given as `input_ids`.
+            more: `pixel_values` and `attention_mask` as in `forward`; the rest is passed on.
+        """
+        input_ids = args[0] if args else more.pop("input_ids")
+        pixel_values, attention_mask = (
+            more.pop("pixel_values", None),
+            more.pop("attention_mask", None),
+        )
+        return self.language_model.generate(
+            input_ids=input_ids,
+            inputs_embeds=self._embedded(input_ids, pixel_values),
+            attention_mask=torch.ones_like(input_ids) if attention_mask is None else attention_mask,
+            **more,
+        )
+
+
+def register() -> None:
+    """Registers the model with `transformers`, which can then open folders that contain one."""
+    AutoConfig.register(MODEL_TYPE, InterfaceConfig, exist_ok=True)
+    AutoModelForImageTextToText.register(
+        InterfaceConfig, InterfaceForConditionalGeneration, exist_ok=True
+    )

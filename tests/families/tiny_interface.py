@@ -1,0 +1,34 @@
+"""Tiny random models of the visual interfaces, with processors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tiny_query import N_QUERIES, PATCH, SIDE, WORDS, blip2_processor, made
+from transformers import LlamaConfig, PreTrainedModel, ProcessorMixin
+
+from retinoscope.interfaces import InterfaceConfig, InterfaceForConditionalGeneration
+
+TOWER = {"image": SIDE, "patch": PATCH, "width": 24, "layers": 2, "heads": 2, "ff": 32}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "projector": {"ff": 32},
+    "qformer": {"queries": N_QUERIES, "layers": 4, "heads": 2, "ff": 32},
+}
+
+
+def interface(name: str, attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
+    """An interface of 7 x 7 patches in front of a Llama."""
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    tokens = {"pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 2}
+    decoder = LlamaConfig(vocab_size=4 + len(WORDS) + 1, **{**sizes, **heads, **tokens, **text})
+    settings = {"tower": TOWER, **SETTINGS[name]}
+    config = InterfaceConfig(name, settings, decoder, image_token_id=4 + len(WORDS))
+    return made(InterfaceForConditionalGeneration, config, attention, seed)
+
+
+def interface_processor(n_tokens: int) -> ProcessorMixin:
+    """28 x 28 pixels, and this many visual tokens before the beginning-of-text token."""
+    processor: Any = blip2_processor()
+    processor.num_query_tokens = n_tokens
+    return processor
