@@ -5,6 +5,7 @@ frozen, then projector and language model on instructions. Every stage, and ever
 scenes, runs `optimise`.
 """
 
+from ._bank import SceneTexts
 from ._claim import claim
 from ._config import VARIANTS, Recipe, Sizes, Stage
 from ._evaluate import Scores
@@ -16,6 +17,7 @@ __all__ = [
     "VARIANTS",
     "Recipe",
     "Report",
+    "SceneTexts",
     "Scores",
     "Sizes",
     "Stage",

@@ -1,0 +1,1 @@
+"""Trainings of visual interfaces: their towers, their language model, and the systems."""

@@ -1,0 +1,101 @@
+"""An arm of the comparison: an interface, how it is trained before a language model, and why."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+
+from ...interfaces import Seen, VisualInterface
+from ..pocket import SceneTexts
+from ._matching import Captions, Matching
+
+
+@dataclass(frozen=True, eq=False)
+class SceneBatch:
+    """The scenes of one training step.
+
+    Attributes:
+        rows: their numbers in the bank.
+        images: as drawn.
+        seen: by the frozen parts.
+        captions: nothing but objects, colours and their order from left to right.
+        texts: the same captions as text, and the questions.
+    """
+
+    rows: Int[Tensor, " batch"]
+    images: UInt8[Tensor, "batch height width 3"]
+    seen: Seen
+    captions: Captions
+    texts: Sequence[SceneTexts]
+
+
+class FirstStage(nn.Module, ABC):
+    """What is trained beside an interface before it meets a language model, and its losses.
+
+    It holds only what the losses need beyond the interface, which is trained with it.
+    """
+
+    @abstractmethod
+    def losses(
+        self, interface: Any, batch: SceneBatch, generator: torch.Generator
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The loss of each objective; random draws come from `generator` alone."""
+
+
+class MatchingStage(FirstStage):
+    """Contrast, matching and captioning, as in BLIP-2."""
+
+    def __init__(self, interface: VisualInterface, n_words: int) -> None:
+        super().__init__()
+        self.heads = Matching(interface.shape.width, n_words)
+
+    def losses(
+        self, interface: Any, batch: SceneBatch, generator: torch.Generator
+    ) -> dict[str, Float[Tensor, ""]]:
+        return self.heads(interface, batch.seen, batch.captions, generator)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One trained interface of the comparison.
+
+    Attributes:
+        interface: a name from `interfaces.INTERFACES`.
+        settings: of the interface, without the tower and the text side.
+        what: in one sentence.
+        first: makes the first stage from the untrained interface and the size of the vocabulary;
+            None if the interface starts in front of the language model.
+        weights: of the first stage's losses; a loss that is not named counts once.
+        reads_text: whether the interface has a text side in the first stage ("n_words").
+        against: the arms of equal size that it is compared with.
+    """
+
+    interface: str
+    settings: Mapping[str, Any]
+    what: str
+    first: Callable[[VisualInterface, int], FirstStage] | None = MatchingStage
+    weights: Mapping[str, float] = field(default_factory=dict)
+    reads_text: bool = True
+    against: tuple[str, ...] = ()
+
+
+BASELINES: dict[str, Arm] = {
+    "projector": Arm(
+        "projector",
+        {"ff": 1024},
+        "one token for each patch of the contrastive tower, as in LLaVA",
+        first=None,
+        reads_text=False,
+    ),
+    "qformer": Arm(
+        "qformer",
+        {"queries": 16, "layers": 4, "ff": 384},
+        "16 queries that read the contrastive tower, as in BLIP-2",
+    ),
+}
