@@ -47,7 +47,7 @@ class VisualInterface(nn.Module, ABC):
 
     A subclass is built from its settings (plain JSON values) and the language model's width, and is
     registered in `INTERFACES` by name. What is frozen is a child named in `frozen`; it has no
-    gradient and is always in evaluation mode.
+    gradient and is always in evaluation mode. `frozen` and `needs` may depend on the settings.
 
     Attributes:
         shape: of the tower whose patches the tokens come from.
@@ -62,8 +62,8 @@ class VisualInterface(nn.Module, ABC):
     shape: TowerShape
     n_tokens: int
     leading: ClassVar[int | None] = None
-    frozen: ClassVar[tuple[str, ...]] = ("tower",)
-    needs: ClassVar[tuple[str, ...]]
+    frozen: tuple[str, ...] = ("tower",)
+    needs: tuple[str, ...]
     last: ClassVar[str] = "language_projection"
 
     @abstractmethod

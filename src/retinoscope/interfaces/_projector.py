@@ -18,7 +18,7 @@ class Projector(VisualInterface):
     Source: Liu et al. 2023, "Improved Baselines with Visual Instruction Tuning", section 3.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("contrastive",)
+    needs = ("contrastive",)
     leading: ClassVar[int | None] = 0
 
     def __init__(self, d_model: int, tower: Mapping[str, int], ff: int = 1024) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -69,7 +69,7 @@ class QFormer(VisualInterface):
             BLIP-2 is in front of a language model.
     """
 
-    needs: ClassVar[tuple[str, ...]] = ("contrastive",)
+    needs = ("contrastive",)
 
     def __init__(
         self,
@@ -114,9 +114,13 @@ class QFormer(VisualInterface):
         embeddings = self.language_projection(queries)
         return InterfaceTokens(embeddings, origin=self._origin(seen) if origin else None)
 
+    def source(self, seen: Seen) -> Float[Tensor, "batch token width"]:
+        """What the queries read."""
+        return seen["contrastive"]
+
     def queries(self, seen: Seen) -> Float[Tensor, "batch query width"]:
-        """The queries after they have read the tower, without a text."""
-        read = seen["contrastive"]
+        """The queries after they have read, without a text."""
+        read = self.source(seen)
         start = self.query_tokens.expand(len(read), -1, -1)
         return self.qformer(query_embeds=start, encoder_hidden_states=read).last_hidden_state
 
@@ -135,7 +139,7 @@ class QFormer(VisualInterface):
         reading: Reading,
     ) -> tuple[Float[Tensor, "batch query width"], Float[Tensor, "batch word width"]]:
         """Queries and text, which see each other as `reading` says."""
-        read, n = seen["contrastive"], self.n_tokens
+        read, n = self.source(seen), self.n_tokens
         start = torch.cat([self.query_tokens.expand(len(read), -1, -1), self._embedded(ids)], 1)
         done = self._read(start, n, reading_mask(n, present, reading), read)
         return done[:, :n], done[:, n:]
@@ -150,9 +154,12 @@ class QFormer(VisualInterface):
             query_embeds=start, query_length=n, attention_mask=mask, encoder_hidden_states=read
         ).last_hidden_state
 
+    def _origin(self, seen: Seen) -> Float[Tensor, "batch query patch"]:
+        return self._looked(seen)[..., 1:]
+
     @torch.no_grad()
-    def _origin(self, seen: Seen) -> Float[Tensor, "batch token patch"]:
-        """Attention of the last reading to each patch, averaged over the heads."""
+    def _looked(self, seen: Seen) -> Float[Tensor, "batch query token"]:
+        """Attention of the last reading to each token of `source`, averaged over the heads."""
         reader = next(
             layer for layer in reversed(self.qformer.encoder.layer) if layer.has_cross_attention
         ).crossattention.attention
@@ -171,7 +178,7 @@ class QFormer(VisualInterface):
         weights = attention_weights(
             reader.query(hidden), reader.key(read), int(reader.num_attention_heads)
         )
-        return weights.mean(1)[..., 1:]
+        return weights.mean(1)
 
 
 def _widen(qformer: nn.Module) -> None:
