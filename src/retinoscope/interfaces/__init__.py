@@ -6,6 +6,7 @@ from ._model import MODEL_TYPE, InterfaceConfig, InterfaceForConditionalGenerati
 from ._qformer import QFormer, Reading, TextInput, reading_mask
 from ._systems import INTERFACES, build_interface
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
+from ._vocabulary import interface_processor, interface_tokenizer
 
 __all__ = [
     "INTERFACES",
@@ -22,6 +23,8 @@ __all__ = [
     "attention_weights",
     "build_interface",
     "build_tower",
+    "interface_processor",
+    "interface_tokenizer",
     "reading_mask",
     "register",
     "to_pixels",

@@ -6,6 +6,9 @@ verbatim. Words outside the vocabulary become `<unk>`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
@@ -37,6 +40,17 @@ CHAT_TEMPLATE = (
 """LLaVA-1.5's conversation format."""
 
 
+OPTIONS: dict[str, Any] = {
+    "bos_token": "<s>",
+    "eos_token": "</s>",
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "padding_side": "left",
+    "model_max_length": 1024,
+}
+"""Settings of every tokenizer made from `word_tokenizer`."""
+
+
 def words() -> tuple[str, ...]:
     """Every ordinary word, in a fixed order without repeats."""
     ordered = (*FUNCTION_WORDS, *KINDS, *COLORS, *COUNTS, *DIRECTIONS, *SIGN_WORDS)
@@ -52,7 +66,17 @@ def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
     """Builds the tokenizer, ready to be saved beside a model."""
-    entries = (*SPECIAL, *PUNCTUATION, *(f"▁{word}" for word in words()))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(words()),
+        **OPTIONS,
+        extra_special_tokens={"image_token": "<image>"},
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+def word_tokenizer(known: Sequence[str]) -> Tokenizer:
+    """One token for each special token, punctuation mark and known word, in this order."""
+    entries = (*SPECIAL, *PUNCTUATION, *(f"▁{word}" for word in known))
     vocabulary = {entry: index for index, entry in enumerate(entries)}
     tokenizer = Tokenizer(models.WordLevel(vocab=vocabulary, unk_token="<unk>"))
     tokenizer.normalizer = normalizers.Sequence(
@@ -78,14 +102,4 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.add_special_tokens(
         [AddedToken(entry, special=True, normalized=False) for entry in SPECIAL]
     )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token="<s>",
-        eos_token="</s>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        extra_special_tokens={"image_token": "<image>"},
-        padding_side="left",
-        chat_template=CHAT_TEMPLATE,
-        model_max_length=1024,
-    )
+    return tokenizer

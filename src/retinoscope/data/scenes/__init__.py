@@ -7,10 +7,11 @@ from ._export import export_coco
 from ._font import SIGN_WORDS
 from ._grounds import Grounded, grounded, grounded_arrays
 from ._kinds import AT_HOME, COLORS, KINDS, MORE_KINDS
+from ._layout import layout as scene_layout
 from ._pairs import draw_pairs
 from ._scene import Scenes, draw_arrays, scene, scene_texts, scenes
-from ._text import MORE_WORDS, article, plural
-from ._world import GROUNDS, VARIED, SceneOptions
+from ._text import MORE_WORDS, article, directions, plural
+from ._world import GROUNDS, VARIED, SceneItem, SceneLayout, SceneOptions
 
 __all__ = [
     "AT_HOME",
@@ -22,9 +23,12 @@ __all__ = [
     "SIGN_WORDS",
     "VARIED",
     "Grounded",
+    "SceneItem",
+    "SceneLayout",
     "SceneOptions",
     "Scenes",
     "article",
+    "directions",
     "draw_arrays",
     "draw_pairs",
     "export_coco",
@@ -32,6 +36,7 @@ __all__ = [
     "grounded_arrays",
     "plural",
     "scene",
+    "scene_layout",
     "scene_texts",
     "scenes",
 ]

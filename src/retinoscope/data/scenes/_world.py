@@ -95,6 +95,14 @@ class SceneItem:
     depth: int
     """Painting order: an object of higher depth covers one of lower depth."""
 
+    @property
+    def radius_in_pixels(self) -> float:
+        return self.radius / FINE
+
+    def thirds(self) -> tuple[int, int]:
+        """In which third of the image's width and of its height the centre lies: 0 to 2 each."""
+        return 3 * self.x // (SIZE * FINE), 3 * self.y // (SIZE * FINE)
+
 
 @dataclass(frozen=True)
 class Board:

@@ -1,1 +1,29 @@
-"""Trainings of visual interfaces: their towers, their language model, and the systems."""
+"""Trainings of visual interfaces: their towers, their language model, and the systems.
+
+`train_decoder` trains the language model on text; `cache_seen`, `train_reading` and `judge` train
+one interface in front of it and ask it about held-out scenes.
+"""
+
+from ._decoder import DecoderRecipe, ask_in_words, open_decoder, train_decoder, write_decoder
+from ._judge import Judgement, judge
+from ._read import ReadingRecipe, train_reading
+from ._seen import SeenBank, cache_seen
+from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
+
+__all__ = [
+    "HELD_OUT_SEED",
+    "OPTIONS",
+    "TRAIN_SEED",
+    "DecoderRecipe",
+    "Judgement",
+    "ReadingRecipe",
+    "SeenBank",
+    "ask_in_words",
+    "cache_seen",
+    "judge",
+    "object_sizes",
+    "open_decoder",
+    "train_decoder",
+    "train_reading",
+    "write_decoder",
+]

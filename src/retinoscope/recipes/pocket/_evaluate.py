@@ -74,8 +74,8 @@ def evaluate(
 
 def scores_of(bank: Bank, right: dict[str, list[bool]], captions: Sequence[str]) -> Scores:
     """Summarises which answers were right, by kind of question, and one caption per scene."""
-    named = [_names(caption) for caption in captions]
-    truth = [_names(texts.caption) for texts in bank.texts]
+    named = [named_kinds(caption) for caption in captions]
+    truth = [named_kinds(texts.caption) for texts in bank.texts]
     hits = sum(len(a.keys() & b.keys()) for a, b in zip(named, truth, strict=True))
     exact = sum(len(a.items() & b.items()) for a, b in zip(named, truth, strict=True))
     n_true, n_named = sum(map(len, truth)), sum(map(len, named))
@@ -99,7 +99,8 @@ def _share(right: list[bool]) -> float:
     return float(np.mean(right)) if right else math.nan
 
 
-def _names(caption: str) -> dict[str, str]:
+def named_kinds(caption: str) -> dict[str, str]:
+    """The kinds that a caption names, each with the colour before it, or ""."""
     return {kind: color for color, kind in _NAMED.findall(caption.lower())}
 
 

@@ -17,7 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import LlavaForConditionalGeneration, PreTrainedTokenizerBase
+from transformers import (
+    LlamaForCausalLM,
+    LlavaForConditionalGeneration,
+    PreTrainedTokenizerBase,
+)
 
 from ...data.scenes import COLORS, KINDS, SIGN_WORDS, article
 from ...pocket.vocabulary import token_id
@@ -79,7 +83,11 @@ class AnswerLoss:
 
 
 def answer_loss(
-    model: LlavaForConditionalGeneration, embedded: Tensor, batch: TokenBatch, *, mixed: bool = True
+    model: LlavaForConditionalGeneration | LlamaForCausalLM,
+    embedded: Tensor,
+    batch: TokenBatch,
+    *,
+    mixed: bool = True,
 ) -> AnswerLoss:
     """Runs the decoder over a packed batch; unembeds only where an answer is predicted.
 
@@ -90,7 +98,7 @@ def answer_loss(
     mask = torch.zeros(batch.mask.shape, dtype=embedded.dtype, device=embedded.device)
     mask = mask.masked_fill_(~batch.mask, -1e4)
     with torch.autocast(embedded.device.type, torch.bfloat16, enabled=mixed):
-        hidden = model.model.language_model(
+        hidden = model.get_decoder()(
             inputs_embeds=embedded,
             attention_mask=mask,
             position_ids=batch.position_ids,

@@ -1,8 +1,9 @@
 """Packs several turns about one image into one sequence.
 
-A sequence is `<s> user : [image slots] turn turn ...`. Under the packed mask each turn sees the
-prefix and itself, and every turn starts at the same position id, so a packed turn is computed
-exactly as it would be alone, while the image is processed once.
+A sequence is `<s> user : [image slots] turn turn ...`, or has another prefix around the image.
+Under the packed mask each turn sees the prefix (with the image) and itself, and every turn starts
+at the same position id, so a packed turn is computed exactly as it would be alone, while the image
+is processed once.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def pack(
     slots: Int[np.ndarray, "batch slot"],
     text_tokens: int,
     pad: int,
+    after: Sequence[int] = (),
 ) -> TokenBatch:
     """Packs each example's turns after `prefix` and its image slots.
 
@@ -73,8 +75,9 @@ def pack(
         slots: ids at the image positions (placeholders, or a map of words).
         text_tokens: number of positions for turns.
         pad: id of the padding token.
+        after: ids between the image and every turn.
     """
-    rows = lay_out(examples, prefix, slots, text_tokens, pad)
+    rows = lay_out(examples, prefix, slots, text_tokens, pad, after)
     return TokenBatch(
         ids=torch.from_numpy(rows.ids),
         labels=torch.from_numpy(rows.labels),
@@ -99,9 +102,11 @@ def lay_out(
     slots: Int[np.ndarray, "batch slot"],
     text_tokens: int,
     pad: int,
+    after: Sequence[int] = (),
 ) -> PackedExamples:
     """Does the work of `pack` in arrays; takes the same arguments."""
-    n_prefix = len(prefix) + slots.shape[1]
+    stop_slots = len(prefix) + slots.shape[1]
+    n_prefix = stop_slots + len(after)
     length = n_prefix + text_tokens
     ids = np.full((len(examples), length), pad, dtype=np.int64)
     labels = np.full_like(ids, IGNORED)
@@ -109,7 +114,8 @@ def lay_out(
     positions = np.zeros_like(ids)
     segment = np.full_like(ids, -1)
     ids[:, : len(prefix)] = prefix
-    ids[:, len(prefix) : n_prefix] = slots
+    ids[:, len(prefix) : stop_slots] = slots
+    ids[:, stop_slots:n_prefix] = after
     positions[:, :n_prefix] = np.arange(n_prefix)
     segment[:, :n_prefix] = 0
     for row, turns in enumerate(examples):

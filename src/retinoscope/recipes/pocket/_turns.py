@@ -11,6 +11,8 @@ from ...data import Question
 from ._packing import Turn
 
 DESCRIBE = "Describe this image."
+EVALUATION_ONLY = ("polling-adversarial",)
+"""Question kinds that are never trained on."""
 NAMED_BY = ("kind", "relation")
 """Question kinds whose answer is a kind's name; they are also asked with the paper's prefill."""
 
@@ -58,6 +60,8 @@ class Turns:
         turns = [self.turn(DESCRIBE, caption)] if rng.random() < 0.5 else []
         for index in rng.permutation(len(questions)):
             question = questions[index]
+            if question.kind in EVALUATION_ONLY:
+                continue
             text, prefill = question.question, ""
             if question.kind == "polling":
                 if rng.random() < self.POLLING_LEFT_OUT:

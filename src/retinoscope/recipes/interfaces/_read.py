@@ -1,0 +1,123 @@
+"""Stage 2: an interface learns to feed the language model, which then learns to read it.
+
+First the interface alone, in front of the frozen language model; then the interface and low-rank
+updates of every matrix of the language model, as Lyrics does after its first instructions.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+
+from ...interfaces import InterfaceTokens, VisualInterface, interface_tokenizer
+from ...pocket.smol.low_rank import attach, merge
+from ..pocket import Report, Stage, optimise
+from ..pocket._bank import Bank
+from ..pocket._language import answer_loss
+from ..pocket._packing import TokenBatch
+from ._ask import embed
+from ._conversations import Conversations
+from ._seen import SeenBank
+
+ALONE = Stage(steps=600, batch=16, lr=2e-3)
+BOTH = Stage(steps=1400, batch=16, lr=2e-3)
+
+
+@dataclass(frozen=True)
+class ReadingRecipe:
+    """The two stages.
+
+    Attributes:
+        alone: the interface is trained, the language model is frozen.
+        both: the interface is trained, and low-rank updates of the language model.
+        rank, alpha: of the updates, which are scaled by alpha / rank.
+        text_tokens: positions for questions and answers behind each image.
+    """
+
+    alone: Stage = ALONE
+    both: Stage = BOTH
+    rank: int = 8
+    alpha: float = 16.0
+    text_tokens: int = 112
+
+    def scaled(self, factor: float) -> ReadingRecipe:
+        """Returns the recipe with both stages `factor` times as long."""
+        return replace(self, alone=self.alone.scaled(factor), both=self.both.scaled(factor))
+
+
+def train_reading(
+    interface: VisualInterface,
+    decoder: LlamaForCausalLM,
+    seen: SeenBank,
+    bank: Bank,
+    recipe: ReadingRecipe,
+    *,
+    name: str,
+    seed: int,
+    work: Path,
+    report: Report,
+) -> LlamaForCausalLM:
+    """Trains `interface` in place; a later call with the same `name` and `work` resumes.
+
+    Args:
+        interface: with its frozen parts in place; its last layer is drawn anew.
+        decoder: the language model as trained on text; stays as it is.
+        seen: what the frozen parts saw in the scenes of `bank`.
+        bank: gives captions and questions.
+        recipe: length of the stages, and rank.
+        name: of the arm; part of the names of checkpoints.
+        seed: of the batches, the interface's last layer and the updates.
+        work: folder for checkpoints.
+        report: called with the progress.
+
+    Returns:
+        The language model with its updates merged.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    for part in interface.frozen:
+        interface.get_submodule(part).requires_grad_(False)
+    reader = copy.deepcopy(decoder).requires_grad_(False)
+    words = reader.model.embed_tokens.weight.detach()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        interface.start(float(words.square().mean().sqrt()))
+    turns = Conversations(interface_tokenizer())
+    interface.train()
+
+    def train(stage_name: str, stage: Stage, modules: dict[str, nn.Module]) -> None:
+        def loss_at(rng: np.random.Generator) -> Tensor:
+            chosen = np.sort(rng.choice(len(seen), min(stage.batch, len(seen)), replace=False))
+            examples = [
+                turns.of_scene(bank.texts[i].caption, bank.texts[i].questions, rng) for i in chosen
+            ]
+            tokens = interface(seen.rows(chosen))
+            batch = turns.packed(examples, interface.n_tokens, recipe.text_tokens)
+            embedded = embed(reader, tokens.embeddings, batch)
+            return answer_loss(reader, embedded, _without(batch, tokens), mixed=False).answers
+
+        optimise(
+            f"{stage_name}-{name}", stage, modules, loss_at, seed=seed, work=work, report=report
+        )
+
+    train("alone", recipe.alone, {"interface": interface})
+    added = attach(reader.model, recipe.rank, recipe.alpha, seed)
+    train("both", recipe.both, {"interface": interface, "low_rank": added})
+    interface.eval()
+    merged = copy.deepcopy(decoder)
+    merge(merged.model, added.state_dict(), recipe.alpha / recipe.rank)
+    return merged
+
+
+def _without(batch: TokenBatch, tokens: InterfaceTokens) -> TokenBatch:
+    """Hides visual tokens that are not there from all positions."""
+    if tokens.mask is None:
+        return batch
+    n_text = batch.ids.shape[1] - tokens.mask.shape[1]
+    there = torch.nn.functional.pad(tokens.mask, (0, n_text), value=True)
+    return replace(batch, mask=batch.mask & there[:, None, None])

@@ -1,0 +1,38 @@
+"""The scenes that language model and interfaces are trained and judged on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...data.scenes import VARIED, scene, scene_layout
+
+OPTIONS = VARIED
+TRAIN_SEED = 2410_0018
+"""Scenes of this seed are the training set; every other seed is held out."""
+HELD_OUT_SEED = 1900
+"""Scenes of this seed judge what was trained."""
+SMALL_RADIUS = 12.0
+"""Largest radius of a small object in pixels; the others begin at 17."""
+
+
+@dataclass(frozen=True)
+class ObjectSize:
+    """Visible pixels of an object, and its radius in pixels."""
+
+    area: int
+    radius: float
+
+
+def object_sizes(n: int, seed: int = HELD_OUT_SEED) -> list[tuple[ObjectSize, ...]]:
+    """The sizes of the objects of scenes 0..n-1, in the order of `Sample.objects`."""
+    return [
+        tuple(
+            ObjectSize(drawn.area, item.radius_in_pixels)
+            for drawn, item in zip(
+                scene(index, seed, OPTIONS).objects,
+                scene_layout(index, seed, OPTIONS).items,
+                strict=True,
+            )
+        )
+        for index in range(n)
+    ]
