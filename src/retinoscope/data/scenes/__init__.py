@@ -9,7 +9,7 @@ from ._grounds import Grounded, grounded, grounded_arrays
 from ._kinds import AT_HOME, COLORS, KINDS, MORE_KINDS
 from ._layout import layout as scene_layout
 from ._pairs import draw_pairs
-from ._scene import Scenes, draw_arrays, scene, scene_texts, scenes
+from ._scene import Scenes, draw_arrays, scene, scene_texts, scene_without, scenes
 from ._text import MORE_WORDS, article, directions, plural
 from ._world import GROUNDS, VARIED, SceneItem, SceneLayout, SceneOptions
 
@@ -38,5 +38,6 @@ __all__ = [
     "scene",
     "scene_layout",
     "scene_texts",
+    "scene_without",
     "scenes",
 ]

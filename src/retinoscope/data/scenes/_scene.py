@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, overload
 
 import numpy as np
@@ -121,6 +122,24 @@ def scene(index: int, seed: int = 0, options: SceneOptions = _DEFAULT) -> Sample
     return put_together(content, image, painted, f"scene-{seed}-{index:06d}", meta, options)
 
 
+def scene_without(
+    index: int, item: int, seed: int = 0, options: SceneOptions = _DEFAULT
+) -> UInt8[np.ndarray, "size size 3"]:
+    """The image of scene `index` without its object `item`; all else is drawn as before.
+
+    The pixels that differ from the whole scene's are those of the object, and of what it covered.
+
+    Raises:
+        InputError: as `scene`.
+        IndexError: there is no such object.
+    """
+    content = layout(index, seed, options)
+    left_out = nth(item, len(content.items), "object")
+    rest = content.items[:left_out] + content.items[left_out + 1 :]
+    image, _ = draw(replace(content, items=rest), Draws(seed, index, PIXELS))
+    return image
+
+
 def put_together(
     content: SceneLayout,
     image: np.ndarray,
@@ -217,6 +236,11 @@ class Scenes(Sequence[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[place] for place in range(self.n))
+
+    def without(self, index: int, item: int) -> Image.Image:
+        """The image of one of these scenes without its object `item`; see `scene_without`."""
+        number = self.start + nth(index, self.n, "scene")
+        return Image.fromarray(scene_without(number, item, self.seed, self.options))
 
     def __repr__(self) -> str:
         return f"Scenes(n={self.n}, seed={self.seed}, start={self.start}, options={self.options})"
