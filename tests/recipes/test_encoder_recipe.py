@@ -20,13 +20,13 @@ from retinoscope.encoders.captions import GROUNDED_SEED, TRAIN_SEED, caption_ids
 from retinoscope.encoders.comparison import OBJECTIVES, TowerSizes
 from retinoscope.encoders.packed import PackedEncoders, repack
 from retinoscope.encoders.small_tower import (
-    TextTower,
     aggregate,
     build_tower,
     drawn_patches,
     encode,
 )
 from retinoscope.errors import CapabilityError, InputError
+from retinoscope.interfaces import TextTower
 from retinoscope.recipes.encoders import EncoderRecipe, _pairs, train_encoders
 from retinoscope.recipes.encoders import _train as training
 from retinoscope.recipes.encoders._objectives import Contrastive, Supervised, info_nce

@@ -16,6 +16,7 @@ from ..arguments import several
 from ..data import ImageSource, open_image
 from ..data.scenes import article
 from ..errors import CapabilityError, InputError
+from ..interfaces import TextTower
 from ..models import finite, not_finite
 from ..pocket.vocabulary import build_tokenizer
 from ..store import fingerprint_json
@@ -27,7 +28,7 @@ from ._two_tower import JOINT, TwoTower, checked_texts
 from .captions import caption_ids, held_out
 from .comparison import ALIASES, OBJECTIVES, Aggregation
 from .packed import PackedEncoders
-from .small_tower import TextTower, aggregate, build_tower, image_processor
+from .small_tower import aggregate, build_tower, image_processor
 
 SMALL = "small:"
 """Prefix of the names of the comparison's encoders."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import CLIPImageProcessorPil, CLIPVisionConfig, CLIPVisionModel
 
@@ -90,33 +90,3 @@ def aggregate(
     else:
         vectors = tokens[:, 1:].max(1).values
     return F.normalize(vectors, dim=-1)
-
-
-class TextTower(nn.Module):
-    """A text as one vector: a small transformer over its words, averaged."""
-
-    def __init__(self, sizes: TowerSizes, vocabulary: int) -> None:
-        super().__init__()
-        self.words = nn.Embedding(vocabulary, sizes.width)
-        self.places = nn.Parameter(torch.randn(sizes.text_tokens, sizes.width) * 0.02)
-        layer = nn.TransformerEncoderLayer(
-            sizes.width, sizes.heads, sizes.text_ff, 0.0, F.gelu, batch_first=True, norm_first=True
-        )
-        self.blocks = nn.TransformerEncoder(layer, sizes.text_layers, enable_nested_tensor=False)
-        self.norm = nn.LayerNorm(sizes.width)
-        nn.init.normal_(self.words.weight, std=0.1)
-
-    def forward(
-        self,
-        ids: Int[Tensor, "batch token"],
-        dropped: Tensor | None = None,
-    ) -> Float[Tensor, "batch width"]:
-        """One vector of length 1 per text; words in `dropped`, and padding, are ignored."""
-        unread = ids == 0
-        if dropped is not None:
-            # The start token is kept, so that no text is empty.
-            unread = unread | (dropped & (torch.arange(ids.shape[1], device=ids.device) > 0))
-        hidden = self.words(ids) + self.places[: ids.shape[1]]
-        hidden = self.norm(self.blocks(hidden, src_key_padding_mask=unread))
-        weight = (~unread)[..., None].to(hidden.dtype)
-        return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=-1)

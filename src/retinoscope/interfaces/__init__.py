@@ -2,10 +2,13 @@
 
 from ._attention import attention_weights
 from ._interface import InterfaceTokens, Seen, VisualInterface
+from ._mae_decoder import MaeDecoder, hidden_error, patch_pixels
 from ._model import MODEL_TYPE, InterfaceConfig, InterfaceForConditionalGeneration, register
 from ._qformer import QFormer, Reading, TextInput, reading_mask
 from ._systems import INTERFACES, build_interface
+from ._text_tower import TextTower
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
+from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, write_towers
 from ._vocabulary import interface_processor, interface_tokenizer
 
 __all__ = [
@@ -14,21 +17,30 @@ __all__ = [
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
+    "MaeDecoder",
     "QFormer",
     "Reading",
     "Seen",
     "TextInput",
+    "TextTower",
     "TowerShape",
+    "Towers",
+    "TowersShape",
     "VisualInterface",
     "attention_weights",
     "build_interface",
     "build_tower",
+    "hidden_error",
     "interface_processor",
     "interface_tokenizer",
+    "open_towers",
+    "patch_pixels",
     "reading_mask",
     "register",
     "to_pixels",
     "tower_tokens",
+    "untrained_towers",
+    "write_towers",
 ]
 
 register()

@@ -16,7 +16,8 @@ from transformers import CLIPVisionModel
 
 from ...data.scenes import KINDS
 from ...encoders.comparison import Objective, TowerSizes
-from ...encoders.small_tower import TextTower, aggregate, drawn_patches, encode
+from ...encoders.small_tower import aggregate, drawn_patches, encode
+from ...interfaces import MaeDecoder, TextTower, hidden_error, patch_pixels
 from ...pocket.vocabulary import build_tokenizer
 from ._pairs import PairBatch, named_kinds
 from ._views import view
@@ -137,23 +138,7 @@ class Mae(Training):
 
     def __init__(self, tower: CLIPVisionModel, sizes: TowerSizes) -> None:
         super().__init__(tower, sizes)
-        layer = nn.TransformerEncoderLayer(
-            sizes.width, sizes.heads, sizes.text_ff, 0.0, F.gelu, batch_first=True, norm_first=True
-        )
-        self.head = nn.ModuleDict(
-            {
-                "hidden": nn.Embedding(1, sizes.width),
-                "places": nn.Embedding(sizes.grid**2, sizes.width),
-                "blocks": nn.TransformerEncoder(
-                    layer, sizes.text_layers, enable_nested_tensor=False
-                ),
-                "norm": nn.LayerNorm(sizes.width),
-                "out": nn.Linear(sizes.width, 3 * sizes.patch**2),
-            }
-        )
-        for embedding in (self.head["hidden"], self.head["places"]):
-            assert isinstance(embedding, nn.Embedding)
-            nn.init.normal_(embedding.weight, std=0.02)
+        self.head = MaeDecoder(sizes)
         self.modules["head"] = self.head
 
     def loss(self, batch: PairBatch, generator: torch.Generator) -> Float[Tensor, ""]:
@@ -161,16 +146,8 @@ class Mae(Training):
         n, many = self.sizes.grid**2, len(seen)
         kept = drawn_patches(many, n, 1 - _HIDDEN_PATCHES, generator)
         tokens = encode(self.tower, seen, kept)
-        hidden: Any = self.head["hidden"]
-        places: Any = self.head["places"]
-        filled = hidden.weight.to(tokens.dtype).expand(many, n, -1)
-        where = kept[..., None].expand(-1, -1, tokens.shape[-1])
-        filled = filled.scatter(1, where, tokens[:, 1:]) + places.weight
-        both = torch.cat([tokens[:, :1], filled], 1)
-        painted = self.head["out"](self.head["norm"](self.head["blocks"](both)))[:, 1:].float()
-        wanted = F.unfold(seen, self.sizes.patch, stride=self.sizes.patch).transpose(1, 2)
-        missing = torch.ones(many, n, device=seen.device).scatter(1, kept, 0.0)
-        return ((painted - wanted).square().mean(-1) * missing).sum() / missing.sum()
+        painted = self.head(tokens, kept)
+        return hidden_error(painted, patch_pixels(seen, self.sizes.patch), kept)
 
 
 class Distillation(Training):

@@ -4,10 +4,12 @@
 one interface in front of it and ask it about held-out scenes.
 """
 
+from ._config import TowersRecipe
 from ._decoder import DecoderRecipe, ask_in_words, open_decoder, train_decoder, write_decoder
 from ._judge import Judgement, judge
 from ._read import ReadingRecipe, train_reading
 from ._seen import SeenBank, cache_seen
+from ._towers import train_towers
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
 
 __all__ = [
@@ -18,6 +20,7 @@ __all__ = [
     "Judgement",
     "ReadingRecipe",
     "SeenBank",
+    "TowersRecipe",
     "ask_in_words",
     "cache_seen",
     "judge",
@@ -25,5 +28,6 @@ __all__ = [
     "open_decoder",
     "train_decoder",
     "train_reading",
+    "train_towers",
     "write_decoder",
 ]

@@ -19,6 +19,7 @@ from ._loop import Report
 BACKGROUND = 0
 AMBIGUOUS = 255
 _CHUNK = 250
+_PRESENT = 0.25
 _DEFAULT = SceneOptions()
 
 
@@ -52,12 +53,17 @@ def draw_bank(
     patch: int,
     report: Report,
     options: SceneOptions = _DEFAULT,
+    present: float = _PRESENT,
 ) -> Bank:
-    """Draws scenes 0..n-1 of `seed` into `work`, or opens those drawn before."""
-    folder = work / f"scenes-{seed}-{n}-{patch}{_suffix(options)}"
+    """Draws scenes 0..n-1 of `seed` into `work`, or opens those drawn before.
+
+    `present` is the share of a patch from which on an object names it.
+    """
+    named = "" if present == _PRESENT else f"-from-{present:g}"
+    folder = work / f"scenes-{seed}-{n}-{patch}{_suffix(options)}{named}"
     if not (folder / "done").exists():
         folder.mkdir(parents=True, exist_ok=True)
-        _draw(folder, n, seed, patch, report, options)
+        _draw(folder, n, seed, patch, report, options, present)
         (folder / "done").touch()
     images, kinds, colors = (
         np.load(folder / f"{part}.npy", mmap_mode="r") for part in ("images", "kinds", "colors")
@@ -77,7 +83,13 @@ def _suffix(options: SceneOptions) -> str:
 
 
 def _draw(
-    folder: Path, n: int, seed: int, patch: int, report: Report, options: SceneOptions
+    folder: Path,
+    n: int,
+    seed: int,
+    patch: int,
+    report: Report,
+    options: SceneOptions,
+    present: float,
 ) -> None:
     size = options.size
     grid = size // patch
@@ -92,7 +104,7 @@ def _draw(
         create("colors", grid, grid),
     )
     starts = range(0, n, _CHUNK)
-    jobs = [(start, min(n, start + _CHUNK), seed, patch, options) for start in starts]
+    jobs = [(start, min(n, start + _CHUNK), seed, patch, options, present) for start in starts]
     with (
         spread(_draw_chunk, jobs) as chunks,
         (folder / "texts.jsonl").open("w", encoding="utf-8") as lines,
@@ -106,15 +118,15 @@ def _draw(
 
 
 def _draw_chunk(
-    job: tuple[int, int, int, int, SceneOptions],
+    job: tuple[int, int, int, int, SceneOptions, float],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
-    start, stop, seed, patch, options = job
+    start, stop, seed, patch, options, present = job
     images, kinds, colors, texts = [], [], [], []
     for index in range(start, stop):
         image, label, color = draw_arrays(index, seed, options)
         images.append(image)
-        kinds.append(patch_labels(label, patch))
-        colors.append(patch_labels(color, patch))
+        kinds.append(patch_labels(label, patch, present))
+        colors.append(patch_labels(color, patch, present))
         caption, questions = scene_texts(index, seed, options)
         texts.append(json.dumps([caption, [asdict(question) for question in questions]]))
     return np.stack(images), np.stack(kinds), np.stack(colors), texts
@@ -129,7 +141,7 @@ def _parse(line: str) -> SceneTexts:
 def patch_labels(
     label: UInt8[np.ndarray, "height width"],
     patch: int,
-    present: float = 0.25,
+    present: float = _PRESENT,
     absent: float = 0.04,
 ) -> UInt8[np.ndarray, "patch_row patch_col"]:
     """Labels each patch by what covers most of it, if that covers at least `present` of it.

@@ -1,0 +1,260 @@
+"""The towers before the interfaces: kinds, then captions for one and hidden patches for the other.
+
+The packaged encoders know colours but not kinds. Here both vision towers start from one that was
+trained on the kind of each patch, never on its colour.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import Blip2VisionModel
+
+from ...arguments import seed as check_seed
+from ...data.scenes import COLORS, KINDS, SIGN_WORDS, VARIED
+from ...encoders.captions import caption_ids
+from ...encoders.small_tower import aggregate, drawn_patches
+from ...interfaces import (
+    Towers,
+    build_tower,
+    hidden_error,
+    open_towers,
+    patch_pixels,
+    to_pixels,
+    tower_tokens,
+    untrained_towers,
+    write_towers,
+)
+from ...pocket.vocabulary import build_tokenizer, token_id
+from ...signals import stopped_by_signals
+from ..encoders._objectives import info_nce
+from ..pocket import Report, Stage, claim, optimise
+from ..pocket._bank import AMBIGUOUS, Bank, draw_bank
+from ..pocket._vision import BACKGROUND_WEIGHT
+from ._config import TowersRecipe
+from ._gate import gate, kinds_recall
+from ._held_out import HeldOut, draw_held_out
+
+TRAIN_SEED = 2410_0018
+"""Scenes of this seed are the training set; every other seed is held out."""
+
+_PRESENT = 0.1
+"""An object names a patch from this share of its pixels on: a small one seldom fills a quarter."""
+_COLORS_DROPPED = 0.5
+_HIDDEN_PATCHES = 0.75
+_LOOKS = 5
+"""How often a stage measures what its tower still knows of kinds."""
+
+
+@stopped_by_signals()
+def train_towers(
+    work: Path, out: Path, *, recipe: TowersRecipe | None = None, report: Report
+) -> Towers:
+    """Trains both towers, measures what they know and writes them to `out`.
+
+    Args:
+        work: folder for scenes and checkpoints; a later call resumes from it.
+        out: folder for the finished towers: `towers.safetensors` and `towers.json`.
+        recipe: sizes and budget; those of the packaged towers by default.
+        report: called with the progress of every stage.
+
+    Returns:
+        The towers as `open_towers` reads them from `out`; `facts["gate"]` is what they know.
+
+    Raises:
+        InputError: `work` belongs to another recipe.
+    """
+    recipe = recipe or TowersRecipe()
+    check_seed(recipe.seed)
+    claim(work, asdict(recipe))
+    patch = recipe.shape.patch
+    bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, VARIED, present=_PRESENT)
+    held_out = draw_held_out(recipe.fit_scenes + recipe.test_scenes, patch, report)
+    training = _TowersTraining(recipe, bank, held_out, work, report)
+    towers, start = training.run()
+    for module in towers.modules.values():
+        # Judge the weights as they are written: rounded to float16, computed in float32.
+        module.half().float().eval().requires_grad_(False)
+    vision = {
+        "contrastive": towers.contrastive,
+        "mae": towers.mae,
+        "start": start,
+        "untrained": build_tower(recipe.shape, recipe.seed),
+    }
+    facts = {
+        "recipe": asdict(recipe),
+        "train_seed": TRAIN_SEED,
+        "gate": gate(vision, held_out, recipe.fit_scenes),
+        "kinds_while_training": training.watched(),
+    }
+    write_towers(out, replace(towers, facts=facts))
+    return open_towers(out)
+
+
+class _TowersTraining:
+    """The three stages; each resumes from its checkpoint in `work`."""
+
+    def __init__(
+        self, recipe: TowersRecipe, bank: Bank, held_out: HeldOut, work: Path, report: Report
+    ) -> None:
+        self._recipe, self._bank, self._work, self._report = recipe, bank, work, report
+        self._held_out = held_out
+        self._ids = caption_ids([t.caption for t in bank.texts], recipe.shape.text_tokens)
+        tokenizer = build_tokenizer()
+        self._colors = torch.tensor([token_id(tokenizer, f"▁{color}") for color in COLORS])
+
+    def run(self) -> tuple[Towers, Blip2VisionModel]:
+        """Trains all modules, one stage after the other; also returns the start of both towers."""
+        recipe = self._recipe
+        towers = untrained_towers(recipe.shape, recipe.seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            head = KindHead(recipe.shape.width)
+        self._kinds(towers.contrastive, head)
+        towers.mae.load_state_dict(towers.contrastive.state_dict())
+        start = copy.deepcopy(towers.contrastive)
+        self._contrastive(towers, copy.deepcopy(head))
+        self._mae(towers, copy.deepcopy(head))
+        return towers, start
+
+    def watched(self) -> dict[str, dict[int, float]]:
+        """Returns stage -> step -> linear recall of kinds, measured while it was trained."""
+        files = {stage: self._watch_file(stage) for stage in ("kinds", "contrastive", "mae")}
+        return {
+            # After an interruption, steps since the checkpoint were measured twice.
+            stage: dict(json.loads(line) for line in file.read_text().splitlines())
+            for stage, file in files.items()
+            if file.exists()
+        }
+
+    def _kinds(self, tower: Blip2VisionModel, head: KindHead) -> None:
+        stage = self._recipe.kinds
+
+        def loss_at(rng: np.random.Generator) -> Tensor:
+            chosen = self._chosen(rng, stage)
+            return self._patch_loss(head(tower_tokens(tower, self._pixels(chosen))), chosen)
+
+        self._optimise("kinds", stage, {"tower": tower, "head": head}, loss_at)
+
+    def _contrastive(self, towers: Towers, head: KindHead) -> None:
+        stage, tower = self._recipe.contrastive, towers.contrastive
+        scale = nn.ParameterDict({"log": nn.Parameter(torch.tensor(math.log(1 / 0.07)))})
+
+        def loss_at(rng: np.random.Generator) -> Tensor:
+            chosen = self._chosen(rng, stage)
+            tokens = tower_tokens(tower, self._pixels(chosen))
+            captions = self._ids[torch.from_numpy(chosen)]
+            texts = towers.text(captions, self._dropped(captions, rng))
+            loss = info_nce(aggregate(tokens, "class"), texts, scale["log"])
+            return self._with_patches(loss, head, tokens, chosen)
+
+        modules = {"tower": tower, "text": towers.text, "scale": scale}
+        self._optimise("contrastive", stage, modules, loss_at, head)
+
+    def _mae(self, towers: Towers, head: KindHead) -> None:
+        stage, tower, shape = self._recipe.mae, towers.mae, self._recipe.shape
+        generator = torch.Generator()
+
+        def loss_at(rng: np.random.Generator) -> Tensor:
+            chosen = self._chosen(rng, stage)
+            generator.manual_seed(int(rng.integers(2**62)))
+            seen = self._pixels(chosen)
+            kept = drawn_patches(len(seen), shape.patches, 1 - _HIDDEN_PATCHES, generator)
+            tokens = tower_tokens(tower, seen, kept)
+            painted = towers.mae_decoder(tokens, kept)
+            loss = hidden_error(painted, patch_pixels(seen, shape.patch), kept)
+            return self._with_patches(loss, head, tokens, chosen, kept)
+
+        self._optimise("mae", stage, {"tower": tower, "head": towers.mae_decoder}, loss_at, head)
+
+    def _optimise(
+        self,
+        name: str,
+        stage: Stage,
+        modules: dict[str, nn.Module],
+        loss_at: Callable[[np.random.Generator], Tensor],
+        head: KindHead | None = None,
+    ) -> None:
+        if head is not None and self._recipe.patch_weight:
+            modules = {**modules, "kinds": head}
+        every = max(1, stage.steps // _LOOKS)
+        tower = modules["tower"]
+        assert isinstance(tower, Blip2VisionModel)
+
+        def look(step: int) -> None:
+            if step % every == 0:
+                recall = kinds_recall(tower, self._held_out)
+                with self._watch_file(name).open("a") as file:
+                    file.write(json.dumps([step, round(recall, 4)]) + "\n")
+
+        optimise(
+            name,
+            stage,
+            modules,
+            loss_at,
+            seed=self._recipe.seed,
+            work=self._work,
+            report=self._report,
+            after=look,
+        )
+
+    def _watch_file(self, name: str) -> Path:
+        return self._work / f"{name}-kinds.jsonl"
+
+    def _chosen(self, rng: np.random.Generator, stage: Stage) -> Int[np.ndarray, " batch"]:
+        size = min(stage.batch, len(self._bank))
+        return np.sort(rng.choice(len(self._bank), size, replace=False))
+
+    def _pixels(self, chosen: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch 3 side side"]:
+        return to_pixels(self._bank.images[chosen])
+
+    def _dropped(self, captions: Int[Tensor, "batch token"], rng: np.random.Generator) -> Tensor:
+        """Returns the colour words of half of the captions, so that kinds must be used."""
+        without = torch.from_numpy(rng.random(len(captions)) < _COLORS_DROPPED)
+        return torch.isin(captions, self._colors) & without[:, None]
+
+    def _with_patches(
+        self,
+        loss: Tensor,
+        head: KindHead,
+        tokens: Tensor,
+        chosen: Int[np.ndarray, " batch"],
+        kept: Tensor | None = None,
+    ) -> Tensor:
+        weight = self._recipe.patch_weight
+        return loss + weight * self._patch_loss(head(tokens), chosen, kept) if weight else loss
+
+    def _patch_loss(
+        self, logits: Tensor, chosen: Int[np.ndarray, " batch"], kept: Tensor | None = None
+    ) -> Float[Tensor, ""]:
+        labels = torch.from_numpy(self._bank.kinds[chosen].astype(np.int64)).flatten(1)
+        if kept is not None:
+            labels = labels.gather(1, kept)
+        weight = torch.ones(logits.shape[-1])
+        weight[0] = BACKGROUND_WEIGHT
+        return F.cross_entropy(
+            logits.flatten(0, 1), labels.flatten(), weight, ignore_index=AMBIGUOUS
+        )
+
+
+class KindHead(nn.Module):
+    """Predicts the kind at each patch from a tower's tokens; discarded after training."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.kind = nn.Linear(width, 1 + len(KINDS) + len(SIGN_WORDS))
+
+    def forward(self, tokens: Float[Tensor, "batch token width"]) -> Tensor:
+        """Returns logits at the patches (the class token is left out)."""
+        return self.kind(self.norm(tokens[:, 1:]))
