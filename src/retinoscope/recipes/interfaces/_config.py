@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from ...interfaces import TowersShape
 from ..pocket import Stage
 
-_KINDS = Stage(steps=2000, batch=32, lr=1e-3, warmup=200)
+_KINDS = Stage(steps=4000, batch=64, lr=1.5e-3, warmup=300)
+_WHOLE = Stage(steps=300, batch=32, lr=5e-4)
 _CONTRASTIVE = Stage(steps=900, batch=64, lr=5e-4)
 _MAE = Stage(steps=1400, batch=64, lr=1e-3)
 
@@ -16,15 +17,18 @@ _MAE = Stage(steps=1400, batch=64, lr=1e-3)
 class TowersRecipe:
     """Settings of the two towers that stand before the interfaces.
 
-    Both vision towers start from the tower of the stage `kinds`. `patch_weight` is the weight of
-    that stage's loss in the other two. The gate's probes are fitted on `fit_scenes` held-out scenes
-    and judged on `test_scenes` others.
+    The stage `kinds` shows `seen_patches` patches of each scene, `whole` then all of them; both
+    vision towers start from the tower of `whole`. `patch_weight` is the weight of the same loss in
+    the last two stages. The gate's probes are fitted on `fit_scenes` held-out scenes and judged on
+    `test_scenes` others.
     """
 
     shape: TowersShape = field(default_factory=TowersShape)
     seed: int = 0
     scenes: int = 20_000
     kinds: Stage = _KINDS
+    seen_patches: int = 24
+    whole: Stage = _WHOLE
     contrastive: Stage = _CONTRASTIVE
     mae: Stage = _MAE
     patch_weight: float = 0.0
@@ -37,6 +41,7 @@ class TowersRecipe:
             self,
             scenes=max(64, round(self.scenes * factor)),
             kinds=self.kinds.scaled(factor),
+            whole=self.whole.scaled(factor),
             contrastive=self.contrastive.scaled(factor),
             mae=self.mae.scaled(factor),
             fit_scenes=max(32, round(self.fit_scenes * factor)),

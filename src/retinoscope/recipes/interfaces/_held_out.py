@@ -8,13 +8,12 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Real, UInt8
 
 from ...data import Sample
-from ...data.scenes import COLORS, KINDS, VARIED, Scenes
+from ...data.scenes import COLORS, KINDS, Scenes, scene_layout
 from .._processes import spread
 from ..pocket import Report
+from ._world import OPTIONS, SMALL_RADIUS
 
 GATE_SEED = 18
-SMALL = 27
-"""Longest side in pixels of the box of a small object: radii are 6 to 12 pixels, or 17 to 30."""
 _CELLS = 3
 _COVERED = 0.1
 _PER_SCENE = 6
@@ -37,7 +36,7 @@ class HeldOut:
         patch: the patch that holds the object's centre (the centroid of its visible pixels).
         offset: the centre's place relative to that patch's centre, x and y in pixels.
         kind, color: indices in `KINDS` and `COLORS`.
-        small: whether its box has no side longer than `SMALL`.
+        small: whether its radius is at most `SMALL_RADIUS`.
     """
 
     images: UInt8[np.ndarray, "n side side 3"]
@@ -84,7 +83,7 @@ def draw_held_out(n: int, patch: int, report: Report) -> HeldOut:
 
 def _draw_chunk(job: tuple[int, int, int]) -> HeldOut:
     start, stop, patch = job
-    samples = list(Scenes(stop - start, GATE_SEED, VARIED, start))
+    samples = list(Scenes(stop - start, GATE_SEED, OPTIONS, start))
     images = np.stack([np.asarray(sample.image) for sample in samples])
     n, side = len(images), images.shape[1]
     grid = side // patch
@@ -93,15 +92,14 @@ def _draw_chunk(job: tuple[int, int, int]) -> HeldOut:
     cells = np.zeros((n, _CELLS**2, len(COLORS)), bool)
     rows = []
     for scene, sample in enumerate(samples):
-        for obj in sample.objects:
+        items = scene_layout(start + scene, GATE_SEED, OPTIONS).items
+        for obj, item in zip(sample.objects, items, strict=True):
             kind, color = KINDS.index(obj.name), COLORS.index(obj.color or "")
             y, x = (float(places.mean()) + 0.5 for places in np.nonzero(obj.mask))
             row, col = int(y // patch), int(x // patch)
             offset = (x - (col + 0.5) * patch, y - (row + 0.5) * patch)
-            x0, y0, x1, y1 = obj.box
-            rows.append(
-                (scene, row * grid + col, offset, kind, color, max(x1 - x0, y1 - y0) <= SMALL)
-            )
+            small = item.radius_in_pixels <= SMALL_RADIUS
+            rows.append((scene, row * grid + col, offset, kind, color, small))
             kinds[scene, kind] = colors[scene, color] = True
             cells[scene, int(y * _CELLS // side) * _CELLS + int(x * _CELLS // side), color] = True
     covered = np.stack([_masked(sample) for sample in samples]).astype(np.float32)

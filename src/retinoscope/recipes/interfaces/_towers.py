@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from transformers import Blip2VisionModel
 
 from ...arguments import seed as check_seed
-from ...data.scenes import COLORS, KINDS, SIGN_WORDS, VARIED
+from ...data.scenes import COLORS, KINDS, SIGN_WORDS
 from ...encoders.captions import caption_ids
 from ...encoders.small_tower import aggregate, drawn_patches
 from ...interfaces import (
@@ -39,19 +39,18 @@ from ...pocket.vocabulary import build_tokenizer, token_id
 from ...signals import stopped_by_signals
 from ..encoders._objectives import info_nce
 from ..pocket import Report, Stage, claim, optimise
-from ..pocket._bank import AMBIGUOUS, Bank, draw_bank
+from ..pocket._bank import AMBIGUOUS, BACKGROUND, Bank, draw_bank
 from ..pocket._vision import BACKGROUND_WEIGHT
 from ._config import TowersRecipe
 from ._gate import gate, kinds_recall
 from ._held_out import HeldOut, draw_held_out
-
-TRAIN_SEED = 2410_0018
-"""Scenes of this seed are the training set; every other seed is held out."""
+from ._world import OPTIONS, TRAIN_SEED
 
 _PRESENT = 0.1
 """An object names a patch from this share of its pixels on: a small one seldom fills a quarter."""
 _COLORS_DROPPED = 0.5
 _HIDDEN_PATCHES = 0.75
+_STAGES = ("kinds", "whole", "contrastive", "mae")
 _LOOKS = 5
 """How often a stage measures what its tower still knows of kinds."""
 
@@ -78,7 +77,7 @@ def train_towers(
     check_seed(recipe.seed)
     claim(work, asdict(recipe))
     patch = recipe.shape.patch
-    bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, VARIED, present=_PRESENT)
+    bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, OPTIONS, present=_PRESENT)
     held_out = draw_held_out(recipe.fit_scenes + recipe.test_scenes, patch, report)
     training = _TowersTraining(recipe, bank, held_out, work, report)
     towers, start = training.run()
@@ -102,7 +101,7 @@ def train_towers(
 
 
 class _TowersTraining:
-    """The three stages; each resumes from its checkpoint in `work`."""
+    """The stages; each resumes from its checkpoint in `work`."""
 
     def __init__(
         self, recipe: TowersRecipe, bank: Bank, held_out: HeldOut, work: Path, report: Report
@@ -129,7 +128,7 @@ class _TowersTraining:
 
     def watched(self) -> dict[str, dict[int, float]]:
         """Returns stage -> step -> linear recall of kinds, measured while it was trained."""
-        files = {stage: self._watch_file(stage) for stage in ("kinds", "contrastive", "mae")}
+        files = {stage: self._watch_file(stage) for stage in _STAGES}
         return {
             # After an interruption, steps since the checkpoint were measured twice.
             stage: dict(json.loads(line) for line in file.read_text().splitlines())
@@ -138,13 +137,33 @@ class _TowersTraining:
         }
 
     def _kinds(self, tower: Blip2VisionModel, head: KindHead) -> None:
-        stage = self._recipe.kinds
+        """Learns kinds from few patches of many scenes, then sees whole scenes."""
+        few, whole = self._recipe.kinds, self._recipe.whole
 
-        def loss_at(rng: np.random.Generator) -> Tensor:
-            chosen = self._chosen(rng, stage)
+        def loss_of_few(rng: np.random.Generator) -> Tensor:
+            chosen = self._chosen(rng, few)
+            kept = self._objects_first(chosen, rng)
+            tokens = tower_tokens(tower, self._pixels(chosen), kept)
+            return self._patch_loss(head(tokens), chosen, kept)
+
+        def loss_of_whole(rng: np.random.Generator) -> Tensor:
+            chosen = self._chosen(rng, whole)
             return self._patch_loss(head(tower_tokens(tower, self._pixels(chosen))), chosen)
 
-        self._optimise("kinds", stage, {"tower": tower, "head": head}, loss_at)
+        modules = {"tower": tower, "head": head}
+        self._optimise("kinds", few, modules, loss_of_few)
+        self._optimise("whole", whole, modules, loss_of_whole)
+
+    def _objects_first(
+        self, chosen: Int[np.ndarray, " batch"], rng: np.random.Generator
+    ) -> Int[Tensor, "batch kept"]:
+        """Draws the patches that a step sees: of objects if there are enough, then of the ground.
+
+        Objects cover a fifth of a scene; the others cost as much and teach little about kinds.
+        """
+        labels = self._bank.kinds[chosen].reshape(len(chosen), -1)
+        order = (rng.random(labels.shape) - (labels != BACKGROUND)).argsort(1)
+        return torch.from_numpy(order[:, : self._recipe.seen_patches])
 
     def _contrastive(self, towers: Towers, head: KindHead) -> None:
         stage, tower = self._recipe.contrastive, towers.contrastive
