@@ -17,7 +17,6 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerBase
 from ...data.scenes import scene_layout, scene_texts
 from ...interfaces import interface_tokenizer
 from ..pocket import Report, Sizes, Stage, optimise
-from ..pocket._attention import TRAINING_ATTENTION
 from ..pocket._language import answer_loss
 from ..pocket._model import draw_blocks, draw_words, text_config
 from ..pocket._packing import TokenBatch
@@ -53,9 +52,8 @@ class DecoderRecipe:
 def build_decoder(
     sizes: Sizes, tokenizer: PreTrainedTokenizerBase, seed: int = 0
 ) -> LlamaForCausalLM:
-    """The untrained language model in float32, with the attention that trains fastest here."""
-    config = text_config(sizes, tokenizer)
-    model = LlamaForCausalLM._from_config(config, attn_implementation=TRAINING_ATTENTION).float()
+    """The untrained language model in float32."""
+    model = LlamaForCausalLM(text_config(sizes, tokenizer)).float()
     generator = torch.Generator().manual_seed(seed)
     draw_blocks(model.model, sizes.text_layers, generator)
     draw_words(model.model, model.lm_head, generator)
@@ -116,10 +114,8 @@ def write_decoder(model: LlamaForCausalLM, folder: Path) -> None:
 
 
 def open_decoder(folder: Path) -> LlamaForCausalLM:
-    """Opens what `write_decoder` wrote: computed in float32, with the attention for training."""
-    return LlamaForCausalLM.from_pretrained(
-        folder, dtype=torch.float32, attn_implementation=TRAINING_ATTENTION
-    )
+    """Opens what `write_decoder` wrote; computes in float32."""
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
 
 
 @torch.no_grad()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -105,17 +104,16 @@ def judge(
         sizes: of the objects of these scenes, from `object_sizes`.
         seed: of the scenes.
     """
-    reader: Any = copy.deepcopy(decoder).eval()
-    reader.set_attn_implementation("sdpa")
+    decoder.eval()
     interface.eval()
     frames: list[pl.DataFrame] = []
     for start in range(0, len(bank), _BATCH):
         scenes = np.arange(start, min(len(bank), start + _BATCH))
         visual = interface(seen.rows(scenes)).embeddings
         asked = [bank.texts[int(i)].questions for i in scenes]
-        replies = ask(reader, visual, asked)
+        replies = ask(decoder, visual, asked)
         frames.append(_question_rows(scenes, asked, replies, sizes))
-        captions = describe(reader, visual)
+        captions = describe(decoder, visual)
         frames.append(_caption_rows(scenes, captions, sizes, seed))
     return Judgement(pl.concat(frames))
 

@@ -62,6 +62,7 @@ def train_reading(
     seed: int,
     work: Path,
     report: Report,
+    checkpoint_seconds: float = 60.0,
 ) -> LlamaForCausalLM:
     """Trains `interface` in place; a later call with the same `name` and `work` resumes.
 
@@ -75,6 +76,7 @@ def train_reading(
         seed: of the batches, the interface's last layer and the updates.
         work: folder for checkpoints.
         report: called with the progress.
+        checkpoint_seconds: time between checkpoints.
 
     Returns:
         The language model with its updates merged.
@@ -102,7 +104,14 @@ def train_reading(
             return answer_loss(reader, embedded, _without(batch, tokens), mixed=False).answers
 
         optimise(
-            f"{stage_name}-{name}", stage, modules, loss_at, seed=seed, work=work, report=report
+            f"{stage_name}-{name}",
+            stage,
+            modules,
+            loss_at,
+            seed=seed,
+            work=work,
+            report=report,
+            checkpoint_seconds=checkpoint_seconds,
         )
 
     train("alone", recipe.alone, {"interface": interface})
