@@ -4,16 +4,20 @@ from ._attention import attention_weights
 from ._interface import InterfaceTokens, Seen, VisualInterface
 from ._mae_decoder import MaeDecoder, hidden_error, patch_pixels
 from ._model import MODEL_TYPE, InterfaceConfig, InterfaceForConditionalGeneration, register
+from ._opened import PREFIX, WEIGHTS, assemble, build, names, open_decoder, trained
 from ._qformer import QFormer, Reading, TextInput, reading_mask
 from ._systems import INTERFACES, build_interface
 from ._text_tower import TextTower
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
 from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, write_towers
+from ._trained import TrainedInterface, read_trained
 from ._vocabulary import interface_processor, interface_tokenizer
 
 __all__ = [
     "INTERFACES",
     "MODEL_TYPE",
+    "PREFIX",
+    "WEIGHTS",
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
@@ -26,19 +30,26 @@ __all__ = [
     "TowerShape",
     "Towers",
     "TowersShape",
+    "TrainedInterface",
     "VisualInterface",
+    "assemble",
     "attention_weights",
+    "build",
     "build_interface",
     "build_tower",
     "hidden_error",
     "interface_processor",
     "interface_tokenizer",
+    "names",
+    "open_decoder",
     "open_towers",
     "patch_pixels",
+    "read_trained",
     "reading_mask",
     "register",
     "to_pixels",
     "tower_tokens",
+    "trained",
     "untrained_towers",
     "write_towers",
 ]

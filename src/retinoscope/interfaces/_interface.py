@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +18,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from ._tower import TowerShape
+
+Settings = Mapping[str, Any]
+"""Plain JSON values from which an interface is built."""
 
 Seen = Mapping[str, Tensor]
 """Name -> what a frozen part saw, one row per image: "contrastive" and "mae" are
@@ -50,19 +54,25 @@ class VisualInterface(nn.Module, ABC):
     gradient and is always in evaluation mode. `frozen` and `needs` may depend on the settings.
 
     Attributes:
+        system, settings: what it was built from.
         shape: of the tower whose patches the tokens come from.
         n_tokens: the number of visual tokens per image, at most.
         leading: the number of tokens before those of the patches, which are in reading order; None
             if tokens are queries, which belong to no patch.
         frozen: the names of the children that are not trained.
+        shared: child -> the part of `Towers` that it is; such children are stored once for all
+            interfaces.
         needs: the names in `Seen` that `forward` reads.
         last: name of the linear layer that gives the visual tokens; its input has unit variance.
     """
 
+    system: str
+    settings: Settings
     shape: TowerShape
     n_tokens: int
     leading: ClassVar[int | None] = None
     frozen: tuple[str, ...] = ("tower",)
+    shared: Mapping[str, str] = MappingProxyType({"tower": "contrastive"})
     needs: tuple[str, ...]
     last: ClassVar[str] = "language_projection"
 
@@ -113,10 +123,14 @@ class VisualInterface(nn.Module, ABC):
             if not name.startswith(starts)
         }
 
+    def own_state(self) -> dict[str, Tensor]:
+        """The state of everything but the shared towers."""
+        starts = tuple(f"{name}." for name in self.shared)
+        return {
+            key: value for key, value in self.state_dict().items() if not key.startswith(starts)
+        }
+
     @property
     def size(self) -> int:
         """The number of trained parameters."""
         return sum(parameter.numel() for parameter in self.trained().values())
-
-
-Settings = Mapping[str, Any]

@@ -33,6 +33,8 @@ def build_interface(name: str, settings: Settings, d_model: int) -> VisualInterf
     module, kind = INTERFACES[name]
     made = getattr(import_module(f".{module}", __package__), kind)
     try:
-        return made(d_model=d_model, **settings)
+        interface = made(d_model=d_model, **settings)
     except TypeError as error:
         raise InputError(f"expected settings of the interface {name}, got {error}") from error
+    interface.system, interface.settings = name, dict(settings)
+    return interface

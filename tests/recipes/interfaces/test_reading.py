@@ -17,6 +17,7 @@ from retinoscope.interfaces import (
     build_interface,
     interface_processor,
     interface_tokenizer,
+    open_decoder,
     to_pixels,
 )
 from retinoscope.pocket.smol.low_rank import attach
@@ -29,7 +30,6 @@ from retinoscope.recipes.interfaces import (
     cache_seen,
     judge,
     object_sizes,
-    open_decoder,
     train_decoder,
     train_reading,
     write_decoder,
@@ -116,11 +116,11 @@ def trained(work, bank, decoder, stop_at=None):
             raise Interrupted
 
     recipe = ReadingRecipe(alone=SHORT, both=SHORT, text_tokens=60)
-    reader = train_reading(
+    result = train_reading(
         interface, decoder, seen, bank, recipe,
         name="toy", seed=3, work=work, report=report, checkpoint_seconds=0,
     )  # fmt: skip
-    return interface, reader
+    return interface, result.decoder
 
 
 @pytest.mark.parametrize("stop_at", [("alone-toy", 2), ("both-toy", 1), ("both-toy", 3)])

@@ -1,33 +1,52 @@
 """Trainings of visual interfaces: their towers, their language model, and the systems.
 
-`train_decoder` trains the language model on text; `cache_seen`, `train_reading` and `judge` train
-one interface in front of it and ask it about held-out scenes.
+`train_shared` trains the parts that all interfaces share, `train_interfaces` the arms of the
+comparison, and `read_comparison` reads their results.
 """
 
+from ._arm import Arm, FirstStage, MatchingStage, SceneBatch
+from ._arms import ARMS, SYSTEMS
 from ._config import TowersRecipe
-from ._decoder import DecoderRecipe, ask_in_words, open_decoder, train_decoder, write_decoder
+from ._decoder import DecoderRecipe, ask_in_words, train_decoder, write_decoder
 from ._judge import Judgement, judge
 from ._read import ReadingRecipe, train_reading
 from ._seen import SeenBank, cache_seen
+from ._shared import SHARED, train_shared
+from ._stages import InterfaceRecipe, train_arm
+from ._table import MEASURES, Comparison, read_comparison
 from ._towers import train_towers
+from ._train import train_interfaces
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
 
 __all__ = [
+    "ARMS",
     "HELD_OUT_SEED",
+    "MEASURES",
     "OPTIONS",
+    "SHARED",
+    "SYSTEMS",
     "TRAIN_SEED",
+    "Arm",
+    "Comparison",
     "DecoderRecipe",
+    "FirstStage",
+    "InterfaceRecipe",
     "Judgement",
+    "MatchingStage",
     "ReadingRecipe",
+    "SceneBatch",
     "SeenBank",
     "TowersRecipe",
     "ask_in_words",
     "cache_seen",
     "judge",
     "object_sizes",
-    "open_decoder",
+    "read_comparison",
+    "train_arm",
     "train_decoder",
+    "train_interfaces",
     "train_reading",
+    "train_shared",
     "train_towers",
     "write_decoder",
 ]

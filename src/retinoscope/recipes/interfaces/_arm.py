@@ -73,6 +73,9 @@ class Arm:
             None if the interface starts in front of the language model.
         weights: of the first stage's losses; a loss that is not named counts once.
         reads_text: whether the interface has a text side in the first stage ("n_words").
+        more_ids: ids of the text side beyond the vocabulary; one starts a caption to be generated.
+        prepare: trains or loads what is frozen in the interface besides the shared towers; called
+            with the interface and the `Ground`, and has to give the same each time.
         against: the arms of equal size that it is compared with.
     """
 
@@ -82,6 +85,8 @@ class Arm:
     first: Callable[[VisualInterface, int], FirstStage] | None = MatchingStage
     weights: Mapping[str, float] = field(default_factory=dict)
     reads_text: bool = True
+    more_ids: int = 1
+    prepare: Callable[[Any, Any], None] | None = None
     against: tuple[str, ...] = ()
 
 

@@ -113,11 +113,6 @@ def write_decoder(model: LlamaForCausalLM, folder: Path) -> None:
     interface_tokenizer().save_pretrained(folder)
 
 
-def open_decoder(folder: Path) -> LlamaForCausalLM:
-    """Opens what `write_decoder` wrote; computes in float32."""
-    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
-
-
 @torch.no_grad()
 def ask_in_words(
     model: LlamaForCausalLM, n_scenes: int, n_words: int, seed: int = HELD_OUT_SEED

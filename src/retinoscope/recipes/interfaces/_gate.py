@@ -99,3 +99,14 @@ def _asked(
 def _interval(values: Float[np.ndarray, " value_then_draw"], level: float) -> list[float]:
     low, high = np.quantile(values[1:], [(1 - level) / 2, (1 + level) / 2])
     return [round(float(value), 4) for value in (values[0], low, high)]
+
+
+def gate_lines(found: Mapping[str, Any]) -> list[str]:
+    """What `gate` found, in a line per probe, and the verdict."""
+    lines = []
+    for probe in found["probes"].values():
+        values = (f"{tower} {value[0]:.3f}" for tower, value in probe["towers"].items())
+        lines.append(f"{probe['what']}: {', '.join(values)}")
+    known = "passes" if found["kinds_known"] else "does not pass"
+    better = ", ".join(found["mae_better_in"]) or "nothing"
+    return [*lines, f"the contrastive tower {known} the gate; the MAE tower is better in {better}"]

@@ -7,6 +7,7 @@ updates of every matrix of the language model, as Lyrics does after its first in
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,6 +52,21 @@ class ReadingRecipe:
         return replace(self, alone=self.alone.scaled(factor), both=self.both.scaled(factor))
 
 
+@dataclass(frozen=True, eq=False)
+class ReadingResult:
+    """What the language model has become.
+
+    Attributes:
+        decoder: with the updates merged.
+        low_rank: the updates (see `pocket.smol.low_rank`).
+        scale: by which they are multiplied.
+    """
+
+    decoder: LlamaForCausalLM
+    low_rank: Mapping[str, Tensor]
+    scale: float
+
+
 def train_reading(
     interface: VisualInterface,
     decoder: LlamaForCausalLM,
@@ -63,7 +79,7 @@ def train_reading(
     work: Path,
     report: Report,
     checkpoint_seconds: float = 60.0,
-) -> LlamaForCausalLM:
+) -> ReadingResult:
     """Trains `interface` in place; a later call with the same `name` and `work` resumes.
 
     Args:
@@ -79,7 +95,7 @@ def train_reading(
         checkpoint_seconds: time between checkpoints.
 
     Returns:
-        The language model with its updates merged.
+        The language model with its updates merged, and these.
     """
     work.mkdir(parents=True, exist_ok=True)
     for part in interface.frozen:
@@ -118,9 +134,9 @@ def train_reading(
     added = attach(reader.model, recipe.rank, recipe.alpha, seed)
     train("both", recipe.both, {"interface": interface, "low_rank": added})
     interface.eval()
-    merged = copy.deepcopy(decoder)
-    merge(merged.model, added.state_dict(), recipe.alpha / recipe.rank)
-    return merged
+    merged, scale = copy.deepcopy(decoder), recipe.alpha / recipe.rank
+    merge(merged.model, added.state_dict(), scale)
+    return ReadingResult(merged, added.state_dict(), scale)
 
 
 def _without(batch: TokenBatch, tokens: InterfaceTokens) -> TokenBatch:

@@ -1,0 +1,11 @@
+"""All arms of the comparison, by name."""
+
+from __future__ import annotations
+
+from ._arm import BASELINES, Arm
+
+ARMS: dict[str, Arm] = {**BASELINES}
+"""Name -> arm, the packaged ones and their controls."""
+
+SYSTEMS = ("projector", "qformer", "lyrics", "scl", "x-former")
+"""The arms that are packaged."""

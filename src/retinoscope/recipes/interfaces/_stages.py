@@ -1,0 +1,165 @@
+"""The two stages of one arm: captions first, then the language model."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from ...encoders.captions import caption_ids
+from ...interfaces import (
+    Towers,
+    TowerShape,
+    TrainedInterface,
+    VisualInterface,
+    build_interface,
+    interface_tokenizer,
+)
+from ..pocket import Report, Stage, optimise
+from ..pocket._bank import Bank
+from ._arm import Arm, SceneBatch
+from ._matching import Captions, total
+from ._read import ReadingRecipe, train_reading
+from ._seen import SeenBank, cache_seen
+
+_CAPTION_WORDS = 40
+_FIRST = Stage(steps=500, batch=32, lr=1e-3)
+
+
+@dataclass(frozen=True)
+class InterfaceRecipe:
+    """Budget of every arm.
+
+    Attributes:
+        first: the stage on captions alone.
+        reading: the stages in front of the language model.
+        scenes: number of training scenes.
+        held_out: number of scenes that judge the result.
+    """
+
+    first: Stage = _FIRST
+    reading: ReadingRecipe = field(default_factory=ReadingRecipe)
+    scenes: int = 20_000
+    held_out: int = 600
+
+    def scaled(self, factor: float) -> InterfaceRecipe:
+        """Returns the recipe with every stage, and the scenes, `factor` times as long."""
+        return replace(
+            self,
+            first=self.first.scaled(factor),
+            reading=self.reading.scaled(factor),
+            scenes=max(64, round(self.scenes * factor)),
+            held_out=max(16, round(self.held_out * factor)),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all arms share: towers, language model and training scenes."""
+
+    towers: Towers
+    decoder: LlamaForCausalLM
+    bank: Bank
+    work: Path
+    report: Report
+
+
+def untrained(arm: Arm, ground: Ground, seed: int, **more: Any) -> VisualInterface:
+    """Builds an arm's interface around the shared towers, with random weights of `seed`."""
+    shape = ground.towers.shape
+    tower = {size.name: getattr(shape, size.name) for size in fields(TowerShape)}
+    settings = {**arm.settings, **more, "tower": tower}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        interface = build_interface(arm.interface, settings, ground.decoder.config.hidden_size)
+    for child, tower in interface.shared.items():
+        shared = ground.towers.modules[tower].state_dict()
+        interface.get_submodule(child).load_state_dict(shared)
+    if arm.prepare is not None:
+        arm.prepare(interface, ground)
+    for name in interface.frozen:
+        interface.get_submodule(name).requires_grad_(False)
+    return interface
+
+
+def train_arm(
+    name: str, arm: Arm, ground: Ground, recipe: InterfaceRecipe, seed: int
+) -> tuple[TrainedInterface, VisualInterface, LlamaForCausalLM]:
+    """Trains one arm with one seed; a later call with the same work folder resumes.
+
+    Returns:
+        What was trained, the interface, and the language model that reads it.
+    """
+    named = f"{name}-{seed}"
+    interface = untrained(arm, ground, seed)
+    seen = cache_seen(interface, ground.bank, ground.work / "seen", ground.report)
+    if arm.first is not None:
+        start = _first_stage(named, arm, ground, recipe.first, seen, seed)
+        interface.load_state_dict({**interface.state_dict(), **start})
+    reading = train_reading(
+        interface,
+        ground.decoder,
+        seen,
+        ground.bank,
+        recipe.reading,
+        name=named,
+        seed=seed,
+        work=ground.work,
+        report=ground.report,
+    )
+    trained = TrainedInterface(
+        system=arm.interface,
+        settings=interface.settings,
+        own=interface.own_state(),
+        low_rank=reading.low_rank,
+        scale=reading.scale,
+        facts={"arm": name, "seed": seed, "size": interface.size, "recipe": asdict(recipe)},
+    )
+    return trained, interface, reading.decoder
+
+
+def _first_stage(
+    named: str, arm: Arm, ground: Ground, stage: Stage, seen: SeenBank, seed: int
+) -> dict[str, Tensor]:
+    """Trains the interface on captions; returns the state that the second stage starts from."""
+    assert arm.first is not None
+    n_words = len(interface_tokenizer())
+    bank = ground.bank
+    text = {"n_words": n_words + arm.more_ids} if arm.reads_text else {}
+    interface = untrained(arm, ground, seed, **text)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        objective = arm.first(interface, n_words)
+    ids = caption_ids([texts.caption for texts in bank.texts], _CAPTION_WORDS)
+    generator = torch.Generator()
+    interface.train()
+
+    def loss_at(rng: np.random.Generator) -> Tensor:
+        chosen = np.sort(rng.choice(len(bank), min(stage.batch, len(bank)), replace=False))
+        generator.manual_seed(int(rng.integers(2**62)))
+        rows = torch.from_numpy(chosen)
+        batch = SceneBatch(
+            rows=rows,
+            images=torch.from_numpy(bank.images[chosen]),
+            seen=seen.rows(chosen),
+            captions=Captions(ids[rows], ids[rows] != 0),
+            texts=[bank.texts[row] for row in chosen],
+        )
+        return total(objective.losses(interface, batch, generator), arm.weights)
+
+    optimise(
+        f"captions-{named}",
+        stage,
+        {"interface": interface, "objective": objective},
+        loss_at,
+        seed=seed,
+        work=ground.work,
+        report=ground.report,
+    )
+    kept = untrained(arm, ground, seed).state_dict().keys()
+    return {key: value for key, value in interface.state_dict().items() if key in kept}
