@@ -29,6 +29,14 @@ def models() -> None:
         say("Made of pretrained parts (after `retinoscope fetch smol`), on the same scenes:")
     for name in smol.MODELS:
         say(_line(name, smol.scores(name)))
+    from .. import interfaces
+
+    if interfaces.names():
+        say("Visual interfaces (give the name as MODEL), on varied scenes:")
+    for name in interfaces.names():
+        scores = interfaces.trained(name).facts["scores"]
+        shares = (f"{kind} {scores[kind]:.3f}" for kind in ("polling", "color", "relation"))
+        say(f"  {name:<22} {', '.join(shares)}")
     from ..models import families
 
     say("Families (give a Hub id or a folder as MODEL):")

@@ -11,7 +11,6 @@ from .. import arguments, engine
 from ..engine import VLM
 from ..errors import CapabilityError, InputError
 from ..models import is_vlm, open_matching, open_tower
-from ..pocket import MODELS, planted
 from ._encoder import Encoder
 from ._matcher import Matcher
 from ._small import SMALL, SmallTwoTower, small
@@ -67,7 +66,7 @@ def _load(spec: Spec, enlarge: int) -> Encoder:
         return TimmEncoder(name)
     if name.startswith(SMALL):
         return small(name, enlarge)
-    if name in MODELS or name.startswith(planted.PREFIX):
+    if engine.is_packaged(name):
         return VlmEncoder(engine.load(name))
     opened = open_tower(name)
     if opened is None:
@@ -100,7 +99,7 @@ def load_contrastive(
     if name.startswith(SMALL):
         return SmallTwoTower(name, enlarge)
     opened = None
-    if name not in MODELS and not name.startswith((planted.PREFIX, TIMM)):
+    if not engine.is_packaged(name) and not name.startswith(TIMM):
         opened = open_tower(name)
     if opened is None or opened[2] is None:
         raise CapabilityError(
@@ -127,7 +126,7 @@ def load_matching(spec: str | os.PathLike[str] | tuple[PreTrainedModel, Any]) ->
         return Matcher(model, processor, _name(model))
     name = _named(spec)
     opened = None
-    if name not in MODELS and not name.startswith((planted.PREFIX, TIMM, SMALL)):
+    if not engine.is_packaged(name) and not name.startswith((TIMM, SMALL)):
         opened = open_matching(name)
     if opened is None:
         raise CapabilityError(

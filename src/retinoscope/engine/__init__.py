@@ -23,7 +23,7 @@ from ._compact import CompactContext, compact_context, context_bytes
 from ._effects import Effects
 from ._generate import Generation, Generations
 from ._interventions import Ablate, Condition, Intervention, Knockout, Patch
-from ._load import load
+from ._load import is_packaged, load
 from ._prompt import Prompt
 from ._runs import Runs
 from ._vlm import VLM, Run
@@ -46,5 +46,6 @@ __all__ = [
     "compact_context",
     "context_bytes",
     "fill",
+    "is_packaged",
     "load",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, ProcessorMixin
 
+from .. import interfaces
 from ..errors import InputError
 from ..models import (
     DeviceMap,
@@ -40,9 +41,9 @@ def load(
 
     Args:
         source: "pocket", "pocket-sentences" or "pocket-none" (packaged), "planted:NAME" (see
-            `pocket.planted`), "smol" or "smol-lora" (see `pocket.smol`; run `retinoscope fetch
-            smol` first), a folder written by `retinoscope train smol` or `save_pretrained`, or a
-            Hub id.
+            `pocket.planted`), "interface:NAME" (see `retinoscope.interfaces`), "smol" or
+            "smol-lora" (see `pocket.smol`; run `retinoscope fetch smol` first), a folder written by
+            `retinoscope train smol` or `save_pretrained`, or a Hub id.
         model, processor: Hugging Face objects instead of a source. Of a PEFT model with adapters in
             its layers, or a compiled one, the inner model is used: it is `vlm.model`.
         dtype: float32 on the CPU by default; elsewhere the dtype in which the weights are saved.
@@ -133,6 +134,9 @@ def _opened(source: object, settings: _LoadSettings) -> tuple[str, PreTrainedMod
     if name.startswith(planted.PREFIX):
         settings.refuse_placement("a planted model")
         return name, *planted.build(name, **plain)
+    if name.startswith(interfaces.PREFIX):
+        settings.refuse_placement("a packaged interface")
+        return name, *interfaces.build(name, **plain)
     if name in smol.NAMES or smol.is_adapter(name):
         settings.refuse_placement(name)
         adapter = name if name in smol.NAMES else Path(name).expanduser()
@@ -144,3 +148,9 @@ def _opened(source: object, settings: _LoadSettings) -> tuple[str, PreTrainedMod
         allow_pickle=settings.allow_pickle,
         **plain,
     )
+
+
+def is_packaged(name: str) -> bool:
+    """Whether `load` makes this model itself, from the package or from fetched parts."""
+    made = (planted.PREFIX, interfaces.PREFIX)
+    return name in MODELS or name in smol.NAMES or name.startswith(made)

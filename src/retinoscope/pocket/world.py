@@ -58,9 +58,9 @@ class KnownWorld:
 def world_of(name: str) -> KnownWorld | None:
     """The world that the embedded model `name` knows; None for other models.
 
-    A planted model knows squares, pocket and smol drawn scenes. `name` may also be a folder of
-    `retinoscope train smol`, if `WORLD` in scores.json says that it was trained on drawn scenes
-    only.
+    A planted model knows squares, pocket and smol drawn scenes, an interface varied ones. `name`
+    may also be a folder of `retinoscope train smol`, if `WORLD` in scores.json says that it was
+    trained on drawn scenes only.
     """
     from ..data import SQUARE_COLORS, SQUARE_GRID, SQUARE_PATCH
     from ..data.scenes import COLORS, KINDS, MORE_KINDS
@@ -69,10 +69,12 @@ def world_of(name: str) -> KnownWorld | None:
         side = SQUARE_GRID * SQUARE_PATCH
         squares = tuple(SQUARE_COLORS)
         return KnownWorld("drawn squares", (side, side), squares, squares, "squares:N")
+    size = (_DRAWN, _DRAWN)
+    if name.startswith("interface:"):
+        return KnownWorld("varied drawn scenes", size, tuple(KINDS), tuple(COLORS), "varied:N")
     if name not in (*MODELS, *_SMOL) and not _learned_from_scenes(name):
         return None
     kinds = KINDS if name in MODELS else (*KINDS, *MORE_KINDS)
-    size = (_DRAWN, _DRAWN)
     return KnownWorld("drawn scenes", size, tuple(kinds), tuple(COLORS), SCENES)
 
 

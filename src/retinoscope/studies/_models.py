@@ -16,12 +16,10 @@ from ..encoders import (
     load_contrastive,
     load_matching,
 )
-from ..engine import VLM
+from ..engine import VLM, is_packaged
 from ..errors import CapabilityError, StudyError
 from ..models import open_tower, watch_of
 from ..naming import last_part
-from ..pocket import MODELS
-from ..pocket.planted import PREFIX as PLANTED
 from ..store import Json, fingerprint_json
 
 _ENCODERS_ONLY = (SMALL, "timm:")
@@ -55,7 +53,7 @@ def open_subject(spec: Any, load_vlm: Callable[[str], VLM] | None = None) -> Mod
 
 
 def _is_vlm(name: str) -> bool:
-    if name in MODELS or name.startswith(PLANTED):
+    if is_packaged(name):
         return True
     return not name.startswith(_ENCODERS_ONLY) and open_tower(name) is None
 

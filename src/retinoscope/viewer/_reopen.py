@@ -97,7 +97,7 @@ def _model(run: StudyRun, load: Callable[[str], VLM], given: str | None) -> tupl
         name = given
     elif not isinstance(name, str):
         return None, "the run does not name its model: give it with --model"
-    elif not _is_packaged(name):
+    elif not _made_here(name):
         return None, (
             f"the run names the model {name}, and a run does not choose what is loaded: give it "
             f"with --model {name} if you trust it"
@@ -161,10 +161,10 @@ def _few(samples: Sequence[Sample], spec: str) -> Sequence[Sample]:
     return samples
 
 
-def _is_packaged(name: str) -> bool:
-    from ..pocket import MODELS, planted, smol
+def _made_here(name: str) -> bool:
+    from ..engine import is_packaged
 
-    return name in MODELS or name in smol.NAMES or name.startswith(planted.PREFIX)
+    return is_packaged(name)
 
 
 def _limited(run: StudyRun, given: Sequence[Sample]) -> Sequence[Sample]:
