@@ -6,16 +6,17 @@ import torch
 from PIL import Image
 from transformers import AutoProcessor
 
-from retinoscope.data.scenes import scene_layout, scene_texts
+from retinoscope.data.scenes import COLORS, KINDS, scene_layout, scene_texts
 from retinoscope.interfaces import interface_processor, interface_tokenizer, to_pixels
 from retinoscope.pocket.vocabulary import build_tokenizer
 from retinoscope.recipes.interfaces import OPTIONS, TRAIN_SEED
 from retinoscope.recipes.interfaces._conversations import Conversations
 from retinoscope.recipes.interfaces._decoder import build_decoder
-from retinoscope.recipes.interfaces._descriptions import Descriptions
+from retinoscope.recipes.interfaces._descriptions import Descriptions, summed
 from retinoscope.recipes.pocket import Sizes
 from retinoscope.recipes.pocket._packing import IGNORED
 
+COLUMNS, ROWS = ("left", "middle", "right"), ("top", "middle", "bottom")
 TINY = Sizes(text_width=16, text_layers=2, text_heads=2, text_ff=16)
 
 
@@ -114,29 +115,44 @@ def test_all_words_of_varied_scenes_are_known(tokenizer):
             assert unknown not in tokenizer(text)["input_ids"], text
 
 
-@pytest.mark.parametrize("n_words", [16, 17, 82])
-def test_descriptions_fill_their_places_and_name_every_object(tokenizer, n_words):
+@pytest.mark.parametrize("n_places", [16, 17, 82])
+def test_descriptions_fill_their_places_and_tell_all_of_every_object(tokenizer, n_places):
     descriptions, rng = Descriptions(tokenizer), np.random.default_rng(1)
     for index in range(40):
-        caption, _ = scene_texts(index, 3, OPTIONS)
-        ids = descriptions.of(scene_layout(index, 3, OPTIONS), n_words, rng)
-        assert ids.shape == (n_words,)
-        text = tokenizer.decode(ids)
-        for phrase in caption.rstrip(".").lower().replace(" and ", ", ").split(", "):
-            assert phrase.split(" ", 1)[1] in text
+        layout = scene_layout(index, 3, OPTIONS)
+        ids = descriptions.of(layout, n_places, rng)
+        assert ids.shape == (n_places, 4)
+        places = [set(tokenizer.decode(place[place >= 0]).split()) for place in ids]
+        objects = [
+            {KINDS[item.kind], COLORS[item.color], COLUMNS[column], ROWS[row]}
+            for item in layout.items
+            for column, row in [item.thirds()]
+        ]
+        assert all(told in places for told in objects)
+        for place in places:
+            assert place == {"ground"} or any(place <= told for told in objects)
+            assert place
 
 
-def test_descriptions_say_where_objects_are(tokenizer):
-    layout = next(
-        layout
-        for layout in (scene_layout(i, 3, OPTIONS) for i in range(50))
-        if len(layout.items) == 1
-    )
-    column, row = layout.items[0].thirds()
-    text = tokenizer.decode(Descriptions(tokenizer).of(layout, 16, np.random.default_rng(0)))
-    place = f"{('left', 'middle', 'right')[column]} {('top', 'middle', 'bottom')[row]}"
-    assert place in text
-    assert abs(layout.items[0].x / 16 - (24 + 48 * column)) <= 24
+def test_thirds_are_those_of_the_questions_for_positions():
+    asked = 0
+    for index in range(40):
+        layout = scene_layout(index, 3, OPTIONS)
+        for question in scene_texts(index, 3, OPTIONS)[1]:
+            if question.kind == "position":
+                column, row = layout.items[question.about[0]].thirds()
+                across = "left, right" in question.question
+                assert question.answer == (COLUMNS[column] if across else ROWS[row])
+                asked += 1
+    assert asked > 40
+
+
+def test_places_are_sums_of_words_of_the_same_length():
+    words = torch.nn.Embedding(6, 4)
+    ids = torch.tensor([[[2, 3, -1, -1], [5, -1, -1, -1]]])
+    sums = summed(words, ids)[0]
+    torch.testing.assert_close(sums[0], (words.weight[2] + words.weight[3]) / 2**0.5)
+    torch.testing.assert_close(sums[1], words.weight[5])
 
 
 def test_labels_are_only_answers(tokenizer):

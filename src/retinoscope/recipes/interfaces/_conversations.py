@@ -7,7 +7,8 @@ of its question, `answer :`, the answer and `</s>`. Alone, a turn has the ids an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Int
@@ -24,9 +25,11 @@ BEFORE_ANSWER = "Answer:"
 class Conversations(Turns):
     """Makes turns in this format, and packs them.
 
-    As for the pocket models, half of the polling questions are left out, and those for evaluation
-    only are never trained on.
+    Half of the polling questions are left out, as for the pocket models, and half of those for
+    positions, which are the longest. Those for evaluation only are never trained on.
     """
+
+    LEFT_OUT: ClassVar[Mapping[str, float]] = {"polling": 0.5, "position": 0.5}
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__(tokenizer)

@@ -19,10 +19,9 @@ from ...interfaces import interface_tokenizer
 from ..pocket import Report, Sizes, Stage, optimise
 from ..pocket._language import answer_loss
 from ..pocket._model import draw_blocks, draw_words, text_config
-from ..pocket._packing import TokenBatch
-from ._ask import ask
+from ._ask import ask, embed
 from ._conversations import Conversations
-from ._descriptions import FEWEST, MOST, Descriptions
+from ._descriptions import FEWEST, MOST, Descriptions, summed
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED
 
 TEXT = Stage(steps=1400, batch=16, lr=2e-3)
@@ -60,37 +59,22 @@ def build_decoder(
     return model
 
 
-class _Texts:
-    """Packed batches of described scenes."""
-
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, seed: int, text_tokens: int) -> None:
-        self._descriptions, self._turns = Descriptions(tokenizer), Conversations(tokenizer)
-        self._seed, self._text_tokens = seed, text_tokens
-
-    def batch(self, scenes: np.ndarray, n_words: int, rng: np.random.Generator) -> TokenBatch:
-        """Describes each scene in `n_words` words and asks questions about it."""
-        slots, examples = [], []
-        for index in map(int, scenes):
-            layout = scene_layout(index, self._seed, OPTIONS)
-            slots.append(self._descriptions.of(layout, n_words, rng))
-            texts = scene_texts(index, self._seed, OPTIONS)
-            examples.append(self._turns.of_scene(*texts, rng))
-        return self._turns.packed(examples, np.stack(slots), self._text_tokens)
-
-
 def train_decoder(work: Path, recipe: DecoderRecipe, report: Report) -> LlamaForCausalLM:
     """Trains the language model; a later call with the same `work` resumes."""
     tokenizer = interface_tokenizer()
     model = build_decoder(recipe.sizes, tokenizer, recipe.seed)
-    texts = _Texts(tokenizer, TRAIN_SEED, recipe.text_tokens)
+    descriptions, turns = Descriptions(tokenizer), Conversations(tokenizer)
 
     def loss_at(rng: np.random.Generator) -> Tensor:
-        scenes = rng.choice(recipe.scenes, recipe.stage.batch, replace=False)
         # As many short descriptions as long ones: short ones cost less.
-        n_words = int(np.exp(rng.uniform(np.log(FEWEST), np.log(MOST + 1))))
-        batch = texts.batch(scenes, n_words, rng)
-        embedded = model.get_input_embeddings()(batch.ids)
-        return answer_loss(model, embedded, batch, mixed=False).answers
+        n_places = int(np.exp(rng.uniform(np.log(FEWEST), np.log(MOST + 1))))
+        slots, examples = [], []
+        for index in map(int, rng.choice(recipe.scenes, recipe.stage.batch, replace=False)):
+            slots.append(descriptions.of(scene_layout(index, TRAIN_SEED, OPTIONS), n_places, rng))
+            examples.append(turns.of_scene(*scene_texts(index, TRAIN_SEED, OPTIONS), rng))
+        batch = turns.packed(examples, n_places, recipe.text_tokens)
+        described = summed(model.get_input_embeddings(), torch.from_numpy(np.stack(slots)))
+        return answer_loss(model, embed(model, described, batch), batch, mixed=False).answers
 
     work.mkdir(parents=True, exist_ok=True)
     optimise(
@@ -115,7 +99,7 @@ def write_decoder(model: LlamaForCausalLM, folder: Path) -> None:
 
 @torch.no_grad()
 def ask_in_words(
-    model: LlamaForCausalLM, n_scenes: int, n_words: int, seed: int = HELD_OUT_SEED
+    model: LlamaForCausalLM, n_scenes: int, n_places: int, seed: int = HELD_OUT_SEED
 ) -> pl.DataFrame:
     """Asks about held-out scenes that are described in words.
 
@@ -128,9 +112,9 @@ def ask_in_words(
     rows: list[pl.DataFrame] = []
     for start in range(0, n_scenes, 50):
         scenes = range(start, min(n_scenes, start + 50))
-        slots = [descriptions.of(scene_layout(i, seed, OPTIONS), n_words, rng) for i in scenes]
+        slots = [descriptions.of(scene_layout(i, seed, OPTIONS), n_places, rng) for i in scenes]
         asked = [scene_texts(i, seed, OPTIONS)[1] for i in scenes]
-        visual = model.get_input_embeddings()(torch.from_numpy(np.stack(slots)))
+        visual = summed(model.get_input_embeddings(), torch.from_numpy(np.stack(slots)))
         replies = ask(model, visual, asked)
         kinds = [question.kind for questions in asked for question in questions]
         rows.append(

@@ -1,67 +1,71 @@
-"""Scenes described in a given number of words, as a language model reads them before any image."""
+"""Scenes described in words, in the places where visual tokens will stand.
+
+A visual token tells several things at once about what it stands for. So does each place here: it
+has the sum of the embeddings of one or more words about one object, such as "car" + "red" + "left"
++ "top". In plain sentences, which word belongs to which is learned much later: after 1,400 steps, a
+model that had read phrases still gave another object's colour in half of its answers.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerBase
 
-from ...data.scenes import COLORS, KINDS, SceneItem, SceneLayout, directions
+from ...data.scenes import COLORS, KINDS, SceneItem, SceneLayout
 from ...pocket.vocabulary import token_id
 
 FEWEST, MOST = 16, 82
-"""Words of a description: as many as interfaces have visual tokens."""
+"""Places of a description: as many as interfaces have visual tokens."""
 
 _COLUMNS = ("left", "middle", "right")
 _ROWS = ("top", "middle", "bottom")
-_FILLER = "ground"
+_GROUND = "ground"
+_NONE = -1
+_KEPT = 0.7
 
 
 class Descriptions:
-    """Writes descriptions as word ids.
+    """Describes scenes as word ids, (place, 4), in random order; `_NONE` where there is no word.
 
-    A description has, in random order, every object ("red car left top": its colour, its kind, its
-    third of the width and of the height, or one of these two where there is no room for both), as
-    many further true phrases as there is room for (where one object is from another, "red car left
-    of blue cup", and objects again), and "ground" in the places that are left.
+    One place has all words about each object: its kind, its colour, its third of the width and of
+    the height. A random share of the others has some of them again, the rest "ground".
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        words = (*KINDS, *COLORS, *_COLUMNS, *_ROWS, _FILLER, "of", "right", "above", "below")
+        words = (*KINDS, *COLORS, *_COLUMNS, *_ROWS, _GROUND)
         self._ids = {word: token_id(tokenizer, f"▁{word}") for word in words}
 
     def of(
-        self, scene: SceneLayout, n_words: int, rng: np.random.Generator
-    ) -> Int[np.ndarray, " word"]:
-        """Describes a scene in exactly `n_words` words."""
-        short = 4 * len(scene.items) > n_words
-        objects = [_placed(item, short, rng) for item in scene.items]
-        phrases, more = [*objects], [*_directed(scene), *objects]
-        room = n_words - sum(map(len, phrases))
-        for number in rng.permutation(len(more)):
-            if len(more[number]) <= room:
-                phrases.append(more[number])
-                room -= len(more[number])
-        phrases += [(_FILLER,)] * room
-        ordered = (phrases[number] for number in rng.permutation(len(phrases)))
-        return np.array([self._ids[word] for phrase in ordered for word in phrase])
+        self, scene: SceneLayout, n_places: int, rng: np.random.Generator
+    ) -> Int[np.ndarray, "place word"]:
+        """Describes a scene in `n_places` places, at least as many as it has objects."""
+        objects = np.array([[self._ids[word] for word in _words(item)] for item in scene.items])
+        again = rng.integers(len(objects), size=n_places - len(objects))
+        places = np.concatenate([objects, self._some(objects[again], rng)])
+        return places[rng.permutation(n_places)]
+
+    def _some(
+        self, places: Int[np.ndarray, "place word"], rng: np.random.Generator
+    ) -> Int[np.ndarray, "place word"]:
+        """Leaves out random words, and makes a random share of the places ground."""
+        kept = rng.random(places.shape) < _KEPT
+        kept[~kept.any(1)] = True
+        some = np.where(kept, places, _NONE)
+        some[rng.random(len(places)) < rng.random()] = [self._ids[_GROUND], *[_NONE] * 3]
+        return some
 
 
-def _named(item: SceneItem) -> tuple[str, str]:
-    return COLORS[item.color], KINDS[item.kind]
+def summed(
+    words: nn.Module, ids: Int[Tensor, "batch place word"]
+) -> Float[Tensor, "batch place d_model"]:
+    """The sum of each place's words, divided by the root of their number to keep its length."""
+    there = (ids != _NONE)[..., None]
+    embedded = words(ids.clamp(min=0)) * there
+    return embedded.sum(2) / there.sum(2).sqrt()
 
 
-def _placed(item: SceneItem, short: bool, rng: np.random.Generator) -> tuple[str, ...]:
+def _words(item: SceneItem) -> tuple[str, ...]:
     column, row = item.thirds()
-    place = (_COLUMNS[column], _ROWS[row])
-    return (*_named(item), *((place[rng.integers(2)],) if short else place))
-
-
-def _directed(scene: SceneLayout) -> list[tuple[str, ...]]:
-    statements = []
-    for subject in scene.items:
-        for other in scene.items:
-            names = directions(subject, other) if subject is not other else ()
-            if len(names) == 1:
-                statements.append((*_named(subject), *names[0].split(), *_named(other)))
-    return statements
+    return KINDS[item.kind], COLORS[item.color], _COLUMNS[column], _ROWS[row]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import numpy as np
 from transformers import PreTrainedTokenizerBase
@@ -26,9 +27,9 @@ class Turns:
     answer away.
     """
 
-    POLLING_LEFT_OUT = 0.5
-    """Share of the polling questions that is dropped: they are nearly half of all questions, and
-    the pocket models learn them first."""
+    LEFT_OUT: ClassVar[Mapping[str, float]] = {"polling": 0.5}
+    """Share of the questions of a kind that is dropped: polling questions are nearly half of all,
+    and the pocket models learn them first."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
         self._tokenizer = tokenizer
@@ -63,11 +64,11 @@ class Turns:
             if question.kind in EVALUATION_ONLY:
                 continue
             text, prefill = question.question, ""
-            if question.kind == "polling":
-                if rng.random() < self.POLLING_LEFT_OUT:
-                    continue
-                if rng.random() < 0.5:
-                    text = text.replace(" an ", " a ")
+            left_out = self.LEFT_OUT.get(question.kind)
+            if left_out is not None and rng.random() < left_out:
+                continue
+            if question.kind == "polling" and rng.random() < 0.5:
+                text = text.replace(" an ", " a ")
             if question.kind in NAMED_BY and rng.random() < 0.5:
                 prefill = "It is a"
             turns.append(self.turn(text, question.answer, prefill))

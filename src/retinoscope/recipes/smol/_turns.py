@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from transformers import PreTrainedTokenizerBase
 
 from ..pocket._packing import Turn
@@ -23,7 +26,7 @@ class ChatTurns(Turns):
     """
 
     # A frozen language model learns polling questions last, so all are kept.
-    POLLING_LEFT_OUT = 0.0
+    LEFT_OUT: ClassVar[Mapping[str, float]] = {"polling": 0.0}
 
     def turn(self, question: str, answer: str, prefill: str = "") -> Turn:
         """Returns a question and its answer, starting after the visual tokens."""
