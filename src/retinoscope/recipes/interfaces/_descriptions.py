@@ -2,8 +2,7 @@
 
 A visual token tells several things at once about what it stands for. So does each place here: it
 has the sum of the embeddings of one or more words about one object, such as "car" + "red" + "left"
-+ "top". In plain sentences, which word belongs to which is learned much later: after 1,400 steps, a
-model that had read phrases still gave another object's colour in half of its answers.
++ "top".
 """
 
 from __future__ import annotations
