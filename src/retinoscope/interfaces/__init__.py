@@ -1,11 +1,15 @@
 """Visual interfaces: what stands between frozen towers and a language model."""
 
 from ._attention import attention_weights
+from ._dense_refiner import DenseRefiner
 from ._interface import InterfaceTokens, Seen, VisualInterface
+from ._lyrics import Lyrics
 from ._mae_decoder import MaeDecoder, hidden_error, patch_pixels
 from ._model import MODEL_TYPE, InterfaceConfig, InterfaceForConditionalGeneration, register
 from ._opened import PREFIX, WEIGHTS, assemble, build, names, open_decoder, trained
 from ._qformer import QFormer, Reading, TextInput, reading_mask
+from ._refiner import BINS, REFINERS, Refiner, SeenObjects, build_refiner
+from ._refiner_errors import RefinerErrors
 from ._systems import INTERFACES, build_interface
 from ._text_tower import TextTower
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
@@ -14,17 +18,24 @@ from ._trained import TrainedInterface, read_trained
 from ._vocabulary import interface_processor, interface_tokenizer
 
 __all__ = [
+    "BINS",
     "INTERFACES",
     "MODEL_TYPE",
     "PREFIX",
+    "REFINERS",
     "WEIGHTS",
+    "DenseRefiner",
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
+    "Lyrics",
     "MaeDecoder",
     "QFormer",
     "Reading",
+    "Refiner",
+    "RefinerErrors",
     "Seen",
+    "SeenObjects",
     "TextInput",
     "TextTower",
     "TowerShape",
@@ -36,6 +47,7 @@ __all__ = [
     "attention_weights",
     "build",
     "build_interface",
+    "build_refiner",
     "build_tower",
     "hidden_error",
     "interface_processor",

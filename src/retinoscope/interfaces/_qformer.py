@@ -14,9 +14,9 @@ from ._attention import attention_weights
 from ._interface import InterfaceTokens, Seen, VisualInterface
 from ._tower import TowerShape, build_tower, tower_tokens
 
-Reading = Literal["apart", "together", "causal"]
-"""How queries and a text see each other: not at all; fully; or the text, word by word, sees the
-queries and its own earlier words, and the queries do not see it."""
+Reading = Literal["apart", "together", "behind", "causal"]
+"""How queries and a text see each other: not at all; fully; the text sees the queries, and they do
+not see it; or as before, but each word sees only the earlier ones of its text."""
 
 
 class TextInput(nn.Module):
@@ -49,8 +49,9 @@ def reading_mask(
     allowed[queries, queries] = allowed[words, words] = True
     if reading == "together":
         allowed[:] = True
-    elif reading == "causal":
+    elif reading != "apart":
         allowed[words, queries] = True
+    if reading == "causal":
         allowed[words, words] = torch.ones_like(allowed[words, words]).tril()
     there = torch.cat([present.new_ones(len(present), n_queries), present], 1)
     return (allowed & there[:, None, :])[:, None]
