@@ -13,6 +13,7 @@ TOWER = {"image": SIDE, "patch": PATCH, "width": 24, "layers": 2, "heads": 2, "f
 SETTINGS: dict[str, dict[str, Any]] = {
     "projector": {"ff": 32},
     "qformer": {"queries": N_QUERIES, "layers": 4, "heads": 2, "ff": 32},
+    "lyrics": {"patch_queries": 2, "object_queries": 4, "heads": 2, "ff": 32},
 }
 
 

@@ -2,6 +2,8 @@
 
 from ._attention import attention_weights
 from ._dense_refiner import DenseRefiner
+from ._detector_refiner import DetectorRefiner
+from ._detectors import Detections, Detector, PretrainedDetector
 from ._interface import InterfaceTokens, Seen, VisualInterface
 from ._lyrics import Lyrics
 from ._mae_decoder import MaeDecoder, hidden_error, patch_pixels
@@ -25,11 +27,15 @@ __all__ = [
     "REFINERS",
     "WEIGHTS",
     "DenseRefiner",
+    "Detections",
+    "Detector",
+    "DetectorRefiner",
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
     "Lyrics",
     "MaeDecoder",
+    "PretrainedDetector",
     "QFormer",
     "Reading",
     "Refiner",

@@ -68,13 +68,17 @@ class DenseRefiner(Refiner):
         self.norm = nn.LayerNorm(self.d_feature)
         self.kind = nn.Linear(self.d_feature, 1 + len(KINDS))
         self.color = nn.Linear(self.d_feature, 1 + len(COLORS))
-        self.names = tuple(f"{color} {kind}" for kind in KINDS for color in COLORS)
         self.errors = (
             RefinerErrors(withheld, false, self.d_feature, len(COLORS))
             if withheld or false
             else None
         )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f"{color} {kind}" for kind in KINDS for color in COLORS)
+
+    @torch.no_grad()
     def forward(
         self,
         pixels: Float[Tensor, "batch 3 height width"],
@@ -89,6 +93,7 @@ class DenseRefiner(Refiner):
             objects, objects if self.read == "objects" else self._patches(features, guess)
         )
 
+    @torch.no_grad()
     def found(
         self,
         pixels: Float[Tensor, "batch 3 height width"],

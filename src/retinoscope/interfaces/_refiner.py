@@ -68,11 +68,14 @@ class Refiner(nn.Module, ABC):
 
     Attributes:
         d_feature: width of an object's features.
-        names: what tags stand for.
     """
 
     d_feature: int
-    names: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def names(self) -> tuple[str, ...]:
+        """What tags stand for."""
 
     @property
     def d_object(self) -> int:

@@ -11,8 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ...interfaces import BINS, Lyrics, Seen, VisualInterface
-from ...pocket.vocabulary import build_tokenizer
+from ...interfaces import BINS, Lyrics, Seen, VisualInterface, interface_tokenizer
 from ._arm import Arm, FirstStage, SceneBatch
 from ._matching import Captions, Matching
 from ._refiner import POCKET_TOWER
@@ -129,7 +128,7 @@ class LyricsStage(FirstStage):
 
 def _word_ids(names: Sequence[str]) -> list[list[int]]:
     """The ids of each name's words; none for a name with an unknown word."""
-    tokenizer = build_tokenizer()
+    tokenizer = interface_tokenizer()
     ids = [tokenizer(name, add_special_tokens=False)["input_ids"] for name in names]
     return [[] if tokenizer.unk_token_id in name else list(name) for name in ids]
 
