@@ -33,6 +33,7 @@ from retinoscope.recipes.pocket import Sizes, Stage
 SHAPE = TowersShape(
     image=144, patch=48, width=16, layers=1, heads=2, ff=16, text_layers=1, text_ff=16
 )
+ARMS_TRIED = ("projector", "qformer", "lyrics", "lyrics-dense")
 STAGE = Stage(steps=2, batch=4, lr=1e-3, warmup=1)
 RECIPE = InterfaceRecipe(
     first=STAGE, reading=ReadingRecipe(alone=STAGE, both=STAGE), scenes=8, held_out=6
@@ -55,7 +56,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trained")
-    run(shared, folder, ("projector", "qformer"), (0, 1))
+    run(shared, folder, ARMS_TRIED, (0, 1))
     return folder / "out"
 
 
@@ -79,7 +80,7 @@ def run(
 
 def test_every_arm_and_seed_has_its_results(trained: Path) -> None:
     comparison = read_comparison(trained)
-    assert comparison.arms == ("projector", "qformer")
+    assert comparison.arms == tuple(sorted(ARMS_TRIED))
     assert [result.seed for result in comparison.results("qformer")] == [0, 1]
     share = comparison.share("qformer", "color")
     assert 0 <= share.low <= share.value <= share.high <= 1
@@ -89,10 +90,10 @@ def test_every_arm_and_seed_has_its_results(trained: Path) -> None:
 
 def test_what_is_finished_is_not_trained_again(shared: Path, trained: Path) -> None:
     folder = trained.parent
-    assert run(shared, folder, ("projector", "qformer"), (0, 1)) == []
+    assert run(shared, folder, ARMS_TRIED, (0, 1)) == []
     (trained / "qformer-1.json").unlink()
     before = (trained / "qformer-1.safetensors").read_bytes()
-    assert run(shared, folder, ("projector", "qformer"), (0, 1)) == [("qformer", 1)]
+    assert run(shared, folder, ARMS_TRIED, (0, 1)) == [("qformer", 1)]
     assert (trained / "qformer-1.safetensors").read_bytes() == before
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ._arm import BASELINES, Arm
+from ._lyrics import LYRICS_ARMS
 
-ARMS: dict[str, Arm] = {**BASELINES}
+ARMS: dict[str, Arm] = {**BASELINES, **LYRICS_ARMS}
 """Name -> arm, the packaged ones and their controls."""
 
 SYSTEMS = ("projector", "qformer", "lyrics", "scl", "x-former")

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ...interfaces import BINS, Lyrics, Seen, VisualInterface, interface_tokenizer
 from ._arm import Arm, FirstStage, SceneBatch
 from ._matching import Captions, Matching
-from ._refiner import POCKET_TOWER
+from ._refiner import POCKET_TOWER, find_objects
 
 _MASKED = 0.15
 _SMOOTHING = 0.1
@@ -142,6 +142,8 @@ LYRICS_ARMS: dict[str, Arm] = {
         {"refiner": _HONEST},
         "6 queries that read the contrastive tower, and 10 that read the objects found in it",
         first=LyricsStage,
+        more_ids=0,
+        prepare=find_objects,
         against=("qformer", "lyrics-dense"),
     ),
     "lyrics-dense": Arm(
@@ -149,6 +151,8 @@ LYRICS_ARMS: dict[str, Arm] = {
         {"refiner": {**_HONEST, "read": "patches"}},
         "the same features as patches in place of objects: the same information, no objects",
         first=LyricsStage,
+        more_ids=0,
+        prepare=find_objects,
         against=("qformer",),
     ),
     "lyrics-withheld": Arm(
@@ -156,6 +160,8 @@ LYRICS_ARMS: dict[str, Arm] = {
         {"refiner": {**_HONEST, "withheld": 0.3}},
         "30% of the objects that were found are withheld",
         first=LyricsStage,
+        more_ids=0,
+        prepare=find_objects,
         against=("lyrics",),
     ),
     "lyrics-false": Arm(
@@ -163,6 +169,8 @@ LYRICS_ARMS: dict[str, Arm] = {
         {"refiner": {**_HONEST, "false": 0.3}},
         "for 30% of the objects that were found, one that is not there is added",
         first=LyricsStage,
+        more_ids=0,
+        prepare=find_objects,
         against=("lyrics",),
     ),
     "lyrics-strong": Arm(
@@ -170,6 +178,8 @@ LYRICS_ARMS: dict[str, Arm] = {
         {"refiner": _STRONG},
         "the objects are found in another tower, which was trained on kinds and colours of patches",
         first=LyricsStage,
+        more_ids=0,
+        prepare=find_objects,
         against=("lyrics-strong-dense", "lyrics"),
     ),
     "lyrics-strong-dense": Arm(
@@ -177,6 +187,8 @@ LYRICS_ARMS: dict[str, Arm] = {
         {"refiner": {**_STRONG, "read": "patches"}},
         "the other tower's features as patches in place of objects",
         first=LyricsStage,
+        more_ids=0,
+        prepare=find_objects,
         against=("lyrics-dense",),
     ),
 }

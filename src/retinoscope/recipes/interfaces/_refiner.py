@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from ...errors import InputError
 from ...interfaces import DenseRefiner, Lyrics, RefinerErrors, to_pixels, tower_tokens
 from ...pocket import folder
 from ..pocket import Report, Stage, optimise
-from ..pocket._bank import AMBIGUOUS, Bank
+from ..pocket._bank import AMBIGUOUS, Bank, draw_bank
+from ._world import OPTIONS, TRAIN_SEED
 
 POCKET_TOWER = {
     "image_size": 144,
@@ -47,6 +49,16 @@ class RefinerRecipe:
     scenes: int = 4000
     ground: float = 0.3
     seed: int = 0
+
+
+def find_objects(interface: Lyrics, ground: Any) -> None:
+    """Trains or restores the refiner of an arm on the scenes of its `Ground`."""
+    refiner, bank = interface.refiner, ground.bank
+    if isinstance(refiner, DenseRefiner) and refiner.grid != bank.kinds.shape[1]:
+        patch = interface.shape.image // refiner.grid
+        n = min(RefinerRecipe().scenes, len(bank))
+        bank = draw_bank(ground.work, n, TRAIN_SEED, patch, ground.report, OPTIONS)
+    train_refiner(interface, bank, work=ground.work, report=ground.report)
 
 
 def train_refiner(

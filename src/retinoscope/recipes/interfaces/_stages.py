@@ -100,7 +100,8 @@ def train_arm(
     seen = cache_seen(interface, ground.bank, ground.work / "seen", ground.report)
     if arm.first is not None:
         start = _first_stage(named, arm, ground, recipe.first, seen, seed)
-        interface.load_state_dict({**interface.state_dict(), **start})
+        known = interface.state_dict()
+        interface.load_state_dict({key: start[key] for key in known})
     reading = train_reading(
         interface,
         ground.decoder,
@@ -126,7 +127,7 @@ def train_arm(
 def _first_stage(
     named: str, arm: Arm, ground: Ground, stage: Stage, seen: SeenBank, seed: int
 ) -> dict[str, Tensor]:
-    """Trains the interface on captions; returns the state that the second stage starts from."""
+    """Trains the interface with its text side on captions; returns its state."""
     assert arm.first is not None
     n_words = len(interface_tokenizer())
     bank = ground.bank
@@ -161,5 +162,4 @@ def _first_stage(
         work=ground.work,
         report=ground.report,
     )
-    kept = untrained(arm, ground, seed).state_dict().keys()
-    return {key: value for key, value in interface.state_dict().items() if key in kept}
+    return interface.state_dict()
