@@ -13,7 +13,10 @@ from retinoscope.cli._app import app
 from retinoscope.pocket import MODELS
 from retinoscope.studies.registry import STUDIES as COMMANDS_OF_STUDIES
 
-STUDIES = ("ablate", "lens", "knockout", "flow", "word-attention", "reprompt", "saliency")
+STUDIES = (
+    *("ablate", "lens", "knockout", "flow", "word-attention", "reprompt", "saliency"),
+    "interfaces",
+)
 COMMANDS = (
     "demo",
     *STUDIES,

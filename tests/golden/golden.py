@@ -38,6 +38,7 @@ RUNS = {
     "alignment": "attend small:contrastive-max simulated:3 --seed 4 --methods similarity "
     "--distractors 2",
     "probe": "probe small:contrastive-max scenes:24 --seed 4 --seeds 1 --no-controls",
+    "interfaces": "interfaces varied:2 --seed 4 --interfaces pocket pocket-none --max-objects 1",
     "group": "group small:contrastive-max scenes:4 --seed 4",
 }
 """The study and the command that runs it, without --out."""

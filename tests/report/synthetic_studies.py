@@ -129,6 +129,20 @@ def spurious_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
     return rows
 
 
+def interfaces_rows(sample: str, rng: np.random.Generator, effect: bool) -> Rows:
+    """Questions alone, of two interfaces: the second one cannot answer what the first one can."""
+    rows: Rows = []
+    for interface in ("projector", "qformer"):
+        for item, measure in enumerate(("present", "absent", "color", "relation", "count")):
+            right = 0.2 if effect and interface == "qformer" else 0.95
+            rows.append(
+                {"sample": sample, "error": None, "item": item, "interface": interface}
+                | {"measure": measure, "size": "large", "answer": "red", "said": "red"}
+                | {"score": float(rng.random() < right), "probability": right}
+            )
+    return rows
+
+
 MAKERS: dict[str, Callable[[bool], Maker]] = {
     "ablation": lambda effect: lambda s, r: ablation_rows(s, r, effect),
     "lens": lambda effect: lambda s, r: lens_rows(s, r, 0.7 if effect else 0.0),
@@ -140,5 +154,6 @@ MAKERS: dict[str, Callable[[bool], Maker]] = {
     "alignment": lambda effect: lambda s, r: alignment_rows(s, r, effect),
     "group": lambda effect: lambda s, r: group_rows(s, r, effect),
     "spurious": lambda effect: lambda s, r: spurious_rows(s, r, effect),
+    "interfaces": lambda effect: lambda s, r: interfaces_rows(s, r, effect),
 }
 """Study -> rows with an effect (True), or with none."""

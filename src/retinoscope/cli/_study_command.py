@@ -26,11 +26,14 @@ _GROUPS = {
 
 
 def study_command(study: str) -> Callable[..., None]:
-    """The command `retinoscope NAME MODEL DATA --out DIR` of one study."""
+    """The command `retinoscope NAME MODEL DATA --out DIR` of one study.
+
+    There is no MODEL if the study's other options name its models.
+    """
     options = options_of(study)
     chosen = _parameters(options)
 
-    def command(model: str, data: str, /, *, common: Common, loading: Loading, given: Any) -> None:
+    def run(model: str, data: str, common: Common, loading: Loading, given: Any) -> None:
         for name, least in options.LEAST.items():
             check_counts(least, **{name: getattr(given, name)})
         given.check()
@@ -43,10 +46,20 @@ def study_command(study: str) -> Callable[..., None]:
         opened = open_any if options.ANY_MODEL else load_model
         run_study(first, data, common, loading, make, opened)
 
+    def with_model(
+        model: str, data: str, /, *, common: Common, loading: Loading, given: Any
+    ) -> None:
+        run(model, data, common, loading, given)
+
+    def without(data: str, /, *, common: Common, loading: Loading, given: Any) -> None:
+        run("", data, common, loading, given)
+
+    command: Any = with_model if options.MODEL else without
+    named = {"model": Annotated[str, Parameter(help=options.MODEL)]} if options.MODEL else {}
     command.__name__ = str(STUDIES[study])
     command.__doc__ = cleandoc(options.__doc__ or "").partition("\nArgs:")[0]
     command.__annotations__ = {
-        "model": Annotated[str, Parameter(help=options.MODEL)],
+        **named,
         "data": Annotated[str, Parameter(help=options.DATA)],
         "common": Common,
         "loading": Loading,

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from .group.aggregation import aggregation_specs
     from .group.study import METHODS as GROUP_METHODS
     from .group.study import Grouping
+    from .interfaces.study import InterfaceComparison
     from .knockout.study import AttentionKnockout
     from .lens.peak import lens_difference
     from .lens.readers import LensFits
@@ -77,6 +78,7 @@ __all__ = [
     "Grouping",
     "ImageReprompting",
     "InformationFlow",
+    "InterfaceComparison",
     "LayerSet",
     "LensFits",
     "LogitLens",
@@ -140,6 +142,7 @@ _WHERE = {
     "GROUP_METHODS": ".group.study:METHODS",
     "Grouping": ".group.study",
     "aggregation_specs": ".group.aggregation",
+    "InterfaceComparison": ".interfaces.study",
     "SpuriousGround": ".spurious.study",
     "grounded_specs": ".spurious.study",
     "AttentionKnockout": ".knockout.study",

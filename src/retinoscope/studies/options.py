@@ -15,7 +15,7 @@ class StudyOptions:
     """Options of a study."""
 
     MODEL: ClassVar[str] = "pocket, a Hub id, or a folder with a Hugging Face model."
-    """Help on the models that it accepts."""
+    """Help on the models that it accepts; empty if its other options name them (`resolved`)."""
     DATA: ClassVar[str] = (
         "scenes:N, coco:FOLDER, vg:FOLDER, folder:PATH, table:FILE or datasets:NAME."
     )

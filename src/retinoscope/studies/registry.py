@@ -44,6 +44,7 @@ STUDIES: dict[str, str | None] = {
     "spurious": None,
     "alignment": None,
     "attend": "saliency",
+    "interfaces": "interfaces",
 }
 """Each study's command, made from its options; None if another study's command runs it too
 (`group --preset spurious`, `saliency` on data with gazes)."""
