@@ -35,8 +35,9 @@ class Lyrics(VisualInterface):
         patch_queries, object_queries: the number of queries that read each source.
         layers, heads, ff: of the transformer.
         read_every: queries read their sources in the first layer and in each such layer after it.
-        n_words: size of the vocabulary of the texts that it can read; 0 without a text side. The id
-            `n_words` masks a word, and `n_words + 1` to `n_words + BINS` are coordinates.
+        n_words: size of the vocabulary of the texts that it can read; 0 without a text side. There
+            are further ids: `n_words` starts a caption, `n_words + 1` hides a word, and the next
+            `BINS` are coordinates.
         longest: the longest text.
     """
 
@@ -69,7 +70,7 @@ class Lyrics(VisualInterface):
         self.objects = nn.Sequential(
             nn.Linear(self.refiner.d_object, shape.width), nn.LayerNorm(shape.width)
         )
-        self.text = TextInput(n_words + 1 + BINS, shape.width, longest) if n_words else None
+        self.text = TextInput(n_words + 2 + BINS, shape.width, longest) if n_words else None
         self.norm = nn.LayerNorm(shape.width)
         self.layers = nn.ModuleList(
             MQFormerLayer(shape.width, heads, ff, reads=number % read_every == 0, text=n_words > 0)

@@ -64,7 +64,7 @@ def test_units_are_hidden_as_a_whole_every_coordinate_too() -> None:
 def case(**refiner: Any) -> tuple[Lyrics, LyricsStage, SceneBatch]:
     torch.manual_seed(0)
     interface = Lyrics(
-        16, TOWER, refiner={"name": "regions", **refiner}, heads=2, ff=24, layers=2, n_words=121
+        16, TOWER, refiner={"name": "regions", **refiner}, heads=2, ff=24, layers=2, n_words=N_WORDS
     )
     seen = {
         "contrastive": torch.randn(3, 82, 16),
@@ -119,12 +119,12 @@ def test_what_is_hidden_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Lyrics, "both", recorded)
     losses(interface, stage, batch)
-    texts = box_texts(CAPTIONS, batch.seen["phrases"], stage._names, interface.n_words + 1)
+    texts = box_texts(CAPTIONS, batch.seen["phrases"], stage._names, N_WORDS + 2)
     hidden = read[0] != texts.ids
     assert hidden.any()
-    assert (read[0][hidden] == interface.n_words).all()
-    assert (read[0][~hidden & (texts.unit >= 0)] != interface.n_words).all()
-    assert int(read[0].max()) <= interface.n_words + BINS
+    assert (read[0][hidden] == N_WORDS + 1).all()
+    assert (read[0][~hidden & (texts.unit >= 0)] != N_WORDS + 1).all()
+    assert int(read[0].max()) < N_WORDS + 2 + BINS
 
 
 def test_without_any_object_the_loss_is_zero() -> None:

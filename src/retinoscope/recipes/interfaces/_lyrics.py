@@ -113,10 +113,10 @@ class LyricsStage(FirstStage):
         self, interface: Lyrics, seen: Seen, captions: Captions, generator: torch.Generator
     ) -> Float[Tensor, ""]:
         """Cross-entropy of the hidden names and coordinates; 0 if no image has an object."""
-        first_bin = interface.n_words + 1
+        mask, first_bin = self.n_words + 1, self.n_words + 2
         texts = box_texts(captions, seen["phrases"], self._names, first_bin)
         hidden = masked_units(texts.unit, generator)
-        read = texts.ids.masked_fill(hidden, interface.n_words)
+        read = texts.ids.masked_fill(hidden, mask)
         _, words = interface.both(seen, read, texts.present, "behind")
         wanted = texts.ids[hidden]
         wanted = torch.where(wanted >= first_bin, wanted - first_bin + self.n_words, wanted)
