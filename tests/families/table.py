@@ -259,6 +259,18 @@ ROWS = (
         **QUERIES,
     ),
     Row(
+        "Visual interface",
+        partial(interfaces.interface, "scl"),
+        partial(interfaces.interface_processor, 50),
+        GRID,
+        f"interface.tower.{EMBEDDING}",
+        behind_class_tokens,
+        shape=(50, 1, (7, 7)),
+        text_only="language_model",
+        variant="scl",
+        **QUERIES,
+    ),
+    Row(
         "Llama 3.2 Vision",
         query.mllama,
         query.mllama_processor,

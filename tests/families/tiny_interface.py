@@ -14,6 +14,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "projector": {"ff": 32},
     "qformer": {"queries": N_QUERIES, "layers": 4, "heads": 2, "ff": 32},
     "lyrics": {"patch_queries": 2, "object_queries": 4, "heads": 2, "ff": 32},
+    "scl": {"layers": 2, "heads": 2, "ff": 32},
 }
 
 

@@ -12,11 +12,13 @@ from ._opened import PREFIX, WEIGHTS, assemble, build, names, open_decoder, trai
 from ._qformer import QFormer, Reading, TextInput, reading_mask
 from ._refiner import BINS, REFINERS, Refiner, SeenObjects, build_refiner
 from ._refiner_errors import RefinerErrors
+from ._scl import SemanticCompletion
 from ._systems import INTERFACES, build_interface
 from ._text_tower import TextTower
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
 from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, write_towers
 from ._trained import TrainedInterface, read_trained
+from ._two_streams import Fused, TwoStreams
 from ._vocabulary import interface_processor, interface_tokenizer
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "Detections",
     "Detector",
     "DetectorRefiner",
+    "Fused",
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
@@ -42,12 +45,14 @@ __all__ = [
     "RefinerErrors",
     "Seen",
     "SeenObjects",
+    "SemanticCompletion",
     "TextInput",
     "TextTower",
     "TowerShape",
     "Towers",
     "TowersShape",
     "TrainedInterface",
+    "TwoStreams",
     "VisualInterface",
     "assemble",
     "attention_weights",

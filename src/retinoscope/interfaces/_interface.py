@@ -130,6 +130,14 @@ class VisualInterface(nn.Module, ABC):
             key: value for key, value in self.state_dict().items() if not key.startswith(starts)
         }
 
+    @torch.no_grad()
+    def weights_without_text(self) -> dict[str, Tensor]:
+        """Weights by name for the same interface without a text side, which gives the same tokens.
+
+        It does not have all of these names.
+        """
+        return self.state_dict()
+
     @property
     def size(self) -> int:
         """The number of trained parameters."""

@@ -11,7 +11,7 @@ INTERFACES = {
     "projector": ("_projector", "Projector"),
     "qformer": ("_qformer", "QFormer"),
     "lyrics": ("_lyrics", "Lyrics"),
-    "scl": ("_scl", "Completed"),
+    "scl": ("_scl", "SemanticCompletion"),
     "x-former": ("_x_former", "XFormer"),
 }
 """Name -> (module, class)."""

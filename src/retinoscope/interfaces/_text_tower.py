@@ -49,7 +49,13 @@ class TextTower(nn.Module):
         if dropped is not None:
             # The start token is kept, so that no text is empty.
             unread = unread | (dropped & (torch.arange(ids.shape[1], device=ids.device) > 0))
-        hidden = self.words(ids) + self.places[: ids.shape[1]]
-        hidden = self.norm(self.blocks(hidden, src_key_padding_mask=unread))
+        hidden = self.states(ids, unread)
         weight = (~unread)[..., None].to(hidden.dtype)
         return F.normalize((hidden * weight).sum(1) / weight.sum(1), dim=-1)
+
+    def states(
+        self, ids: Int[Tensor, "batch token"], unread: Bool[Tensor, "batch token"]
+    ) -> Float[Tensor, "batch token width"]:
+        """One vector per word; no word reads those in `unread`."""
+        hidden = self.words(ids) + self.places[: ids.shape[1]]
+        return self.norm(self.blocks(hidden, src_key_padding_mask=unread))

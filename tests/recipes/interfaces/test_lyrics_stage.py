@@ -140,7 +140,7 @@ def test_boxes_are_learned_from_the_objects() -> None:
     optimizer = torch.optim.Adam(parameters, 3e-3)
     generator = torch.Generator().manual_seed(0)
     history = []
-    for _ in range(60):
+    for _ in range(90):
         loss = stage.losses(interface, batch, generator)["boxes"]
         optimizer.zero_grad()
         loss.backward()

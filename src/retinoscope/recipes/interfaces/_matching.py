@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -16,25 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...interfaces import Reading, Seen
+from .._captions import Captions, hard_negatives
 
 _SMOOTHING = 0.1
-
-
-@dataclass(frozen=True, eq=False)
-class Captions:
-    """The captions of a batch.
-
-    Attributes:
-        ids: token ids with start and end token, padded.
-        present: True for each token that is not padding.
-    """
-
-    ids: Int[Tensor, "batch word"]
-    present: Bool[Tensor, "batch word"]
-
-    def chosen(self, rows: Int[Tensor, " row"]) -> Captions:
-        """The captions of some rows."""
-        return Captions(self.ids[rows], self.present[rows])
 
 
 class QueryTransformer(Protocol):
@@ -135,18 +118,6 @@ class Matching(nn.Module):
         return F.cross_entropy(
             self.word(words).flatten(0, 1), wanted.flatten(), label_smoothing=_SMOOTHING
         )
-
-
-def hard_negatives(
-    scores: Float[Tensor, "image text"], generator: torch.Generator
-) -> tuple[Int[Tensor, " text"], Int[Tensor, " image"]]:
-    """For each text another image, and for each image another text, the likelier the nearer."""
-    others = scores.masked_fill(
-        torch.eye(len(scores), dtype=torch.bool, device=scores.device), -1e4
-    )
-    images = torch.multinomial(others.T.softmax(-1), 1, generator=generator)[:, 0]
-    texts = torch.multinomial(others.softmax(-1), 1, generator=generator)[:, 0]
-    return images, texts
 
 
 def _both_ways(scores: Float[Tensor, "image text"]) -> Float[Tensor, ""]:

@@ -22,10 +22,10 @@ from ...interfaces import (
 )
 from ..pocket import Report, Stage, optimise
 from ..pocket._bank import Bank
-from ._arm import Arm, SceneBatch
+from ._arm import Arm, FirstStage, SceneBatch
 from ._matching import Captions, total
 from ._read import ReadingRecipe, train_reading
-from ._seen import SeenBank, cache_seen
+from ._seen import cache_seen
 
 _CAPTION_WORDS = 40
 _FIRST = Stage(steps=500, batch=32, lr=1e-3)
@@ -99,8 +99,8 @@ def train_arm(
     interface = untrained(arm, ground, seed)
     seen = cache_seen(interface, ground.bank, ground.work / "seen", ground.report)
     if arm.first is not None:
-        start = _first_stage(named, arm, ground, recipe.first, seen, seed)
-        known = interface.state_dict()
+        first, _ = first_stage(name, arm, ground, recipe.first, seed)
+        start, known = first.weights_without_text(), interface.state_dict()
         interface.load_state_dict({key: start[key] for key in known})
     reading = train_reading(
         interface,
@@ -124,19 +124,25 @@ def train_arm(
     return trained, interface, reading.decoder
 
 
-def _first_stage(
-    named: str, arm: Arm, ground: Ground, stage: Stage, seen: SeenBank, seed: int
-) -> dict[str, Tensor]:
-    """Trains the interface with its text side on captions; returns its state."""
+def first_stage(
+    name: str, arm: Arm, ground: Ground, stage: Stage, seed: int
+) -> tuple[VisualInterface, FirstStage]:
+    """Trains an arm on captions; a later call with the same work folder resumes.
+
+    Returns:
+        The interface with its text side, and what was trained beside it.
+    """
     assert arm.first is not None
     n_words = len(interface_tokenizer())
     bank = ground.bank
     text = {"n_words": n_words + arm.more_ids} if arm.reads_text else {}
     interface = untrained(arm, ground, seed, **text)
+    seen = cache_seen(interface, bank, ground.work / "seen", ground.report)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = arm.first(interface, n_words)
     ids = caption_ids([texts.caption for texts in bank.texts], _CAPTION_WORDS)
+    ids = ids[:, : int((ids != 0).sum(1).max())]
     generator = torch.Generator()
     interface.train()
 
@@ -154,7 +160,7 @@ def _first_stage(
         return total(objective.losses(interface, batch, generator), arm.weights)
 
     optimise(
-        f"captions-{named}",
+        f"captions-{name}-{seed}",
         stage,
         {"interface": interface, "objective": objective},
         loss_at,
@@ -162,4 +168,4 @@ def _first_stage(
         work=ground.work,
         report=ground.report,
     )
-    return interface.state_dict()
+    return interface.eval(), objective.eval()
