@@ -9,6 +9,9 @@ import retinoscope as rs
 from benchmarks import encoder_words
 from retinoscope import encoders
 from retinoscope.encoders._small import WEIGHTS
+from retinoscope.encoders.comparison import OBJECTIVES
+from retinoscope.errors import InputError
+from retinoscope.studies.probe.objectives import ALL, encoders_named
 
 NAMES = {
     *("random", "distillation", "mae", "captioning", "supervised"),
@@ -31,6 +34,17 @@ def test_all_objectives_are_there_and_small() -> None:
         assert features["vision.6"].shape == (81, 128)
         assert np.isfinite(features["vision.6"]).all()
     assert encoders.load("small:contrastive").layers == loaded[0].layers
+
+
+def test_an_objective_that_is_not_packaged_names_its_training() -> None:
+    more = sorted(set(OBJECTIVES) - NAMES)
+    assert "completion" in more
+    for name in more:
+        with pytest.raises(InputError, match=f"train encoders --objective {name} --work"):
+            encoders.load(f"small:{name}")
+    with pytest.raises(InputError, match=r"got 'unheard-of'$"):
+        encoders.load("small:unheard-of")
+    assert "small:completion" not in encoders_named(ALL)
 
 
 def test_only_the_maximum_says_where_a_colour_is() -> None:

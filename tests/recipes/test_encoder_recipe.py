@@ -29,7 +29,8 @@ from retinoscope.errors import CapabilityError, InputError
 from retinoscope.interfaces import TextTower
 from retinoscope.recipes.encoders import EncoderRecipe, _pairs, train_encoders
 from retinoscope.recipes.encoders import _train as training
-from retinoscope.recipes.encoders._objectives import Contrastive, Supervised, info_nce
+from retinoscope.recipes.encoders._contrastive import Contrastive, info_nce
+from retinoscope.recipes.encoders._objectives import Supervised, training_for
 from retinoscope.recipes.encoders._pairs import PairBatch, Pairs, named_kinds, open_pairs
 from retinoscope.recipes.encoders._views import pixels, view
 from retinoscope.recipes.pocket import Stage
@@ -335,23 +336,41 @@ def test_info_nce_is_least_where_pairs_agree() -> None:
 
 @pytest.mark.parametrize("name", [n for n, o in OBJECTIVES.items() if o.kind != "random"])
 def test_a_step_reaches_every_weight_of_the_tower(name) -> None:
-    from retinoscope.recipes.encoders._objectives import training_for
-
     tower = build_tower(SIZES)
     trainer = training_for(OBJECTIVES[name], tower, SIZES, 0)
-    images = torch.from_numpy(np.stack([np.asarray(sample.image) for sample in rs.data.scenes(4)]))
-    captions = caption_ids([sample.captions[0] for sample in rs.data.scenes(4)], 40)
-    loss = trainer.loss(PairBatch(images, captions), torch.Generator().manual_seed(0))
+    loss = trainer.loss(pair_batch(), torch.Generator().manual_seed(0))
     assert torch.isfinite(loss)
     loss.backward()
     without = {key for key, value in tower.named_parameters() if value.grad is None}
     assert without == set()
 
 
+def test_completion_trains_a_text_tower_and_keeps_it(trained) -> None:
+    trainer = training_for(OBJECTIVES["completion"], build_tower(SIZES), SIZES, 0)
+    numbers = [id(w) for module in trainer.modules.values() for w in module.parameters()]
+    assert len(numbers) == len(set(numbers)), "no weight is trained twice"
+    assert {id(w) for w in trainer.kept()["text"].parameters()} <= set(numbers)
+    loss = trainer.loss(pair_batch(), torch.Generator().manual_seed(0))
+    loss.backward()
+    without = [
+        w for module in trainer.modules.values() for w in module.parameters() if w.grad is None
+    ]
+    assert without == []
+    with torch.autocast("cpu", torch.bfloat16):
+        half = trainer.loss(pair_batch(), torch.Generator().manual_seed(0))
+    assert float(half.detach()) == pytest.approx(float(loss.detach()), rel=0.05)
+    two = encoders.load_contrastive(f"small:completion/1@{trained / 'out'}")
+    assert two.text(two.prompts(["apple"])).shape == (1, 16)
+
+
+def pair_batch() -> PairBatch:
+    samples = rs.data.scenes(4)
+    images = torch.from_numpy(np.stack([np.asarray(sample.image) for sample in samples]))
+    return PairBatch(images, caption_ids([sample.captions[0] for sample in samples], 40))
+
+
 def test_heads_do_not_depend_on_what_was_drawn_before() -> None:
     torch.manual_seed(0)
-    from retinoscope.recipes.encoders._objectives import training_for
-
     one = training_for(OBJECTIVES["supervised"], build_tower(SIZES), SIZES, 3)
     torch.rand(7)
     two = training_for(OBJECTIVES["supervised"], build_tower(SIZES), SIZES, 3)

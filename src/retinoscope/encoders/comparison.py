@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["contrastive", "captioning", "mae", "distillation", "supervised", "random"]
+Kind = Literal[
+    "contrastive", "completion", "captioning", "mae", "distillation", "supervised", "random"
+]
 Aggregation = Literal["class", "average", "max"]
 AGGREGATIONS: tuple[Aggregation, ...] = ("class", "average", "max")
 
@@ -53,6 +55,9 @@ OBJECTIVES: dict[str, Objective] = {
     "mae": Objective("mae", "images alone: hidden patches painted from the others"),
     "captioning": Objective("captioning", "captions, word by word, by a small decoder"),
     "supervised": Objective("supervised", "names of the objects, as yes or no each"),
+    "completion": Objective(
+        "completion", "captions: contrast, matching, hidden words, and completion (as SCL)"
+    ),
     **_contrastive(),
     "contrastive-max-self-drop": Objective(
         "contrastive",

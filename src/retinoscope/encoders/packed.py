@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..store import write_bytes
-from .comparison import ALIASES, TowerSizes
+from .comparison import ALIASES, OBJECTIVES, TowerSizes
 
 INDEX = "encoders.json"
 LARGEST = 15_500_000
@@ -121,7 +121,9 @@ class PackedEncoders:
         known = self.index["encoders"].get(name)
         if known is None:
             names = ", ".join(self.names)
-            raise InputError(f"{self.folder}: expected one of {names}, got {objective!r}")
+            command = f"retinoscope train encoders --objective {name} --work WORK --out OUT"
+            how = f": train it with `{command}`" if name in OBJECTIVES else ""
+            raise InputError(f"{self.folder}: expected one of {names}, got {objective!r}{how}")
         return tuple(sorted(int(seed) for seed in known))
 
     def weights(self, objective: str, seed: int) -> dict[str, dict[str, Tensor]]:

@@ -37,7 +37,7 @@ from ...interfaces import (
 )
 from ...pocket.vocabulary import build_tokenizer, token_id
 from ...signals import stopped_by_signals
-from ..encoders._objectives import info_nce
+from ..encoders._contrastive import info_nce
 from ..pocket import Report, Stage, claim, optimise
 from ..pocket._bank import AMBIGUOUS, BACKGROUND, Bank, draw_bank
 from ..pocket._vision import BACKGROUND_WEIGHT

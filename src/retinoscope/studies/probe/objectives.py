@@ -9,13 +9,14 @@ ALL = f"{SMALL}objectives"
 OBJECTIVES = (
     "contrastive-class",
     "contrastive-max",
+    "completion",
     "captioning",
     "mae",
     "distillation",
     "supervised",
     "random",
 )
-"""The objectives that `ALL` compares."""
+"""The objectives that `ALL` compares, where there are encoders of them."""
 
 
 def encoders_named(name: str) -> tuple[str, ...]:
