@@ -35,7 +35,11 @@ from retinoscope.recipes.interfaces import (
     write_decoder,
 )
 from retinoscope.recipes.interfaces._ask import ask
-from retinoscope.recipes.interfaces._decoder import DecoderRecipe, build_decoder
+from retinoscope.recipes.interfaces._decoder import (
+    DecoderRecipe,
+    build_decoder,
+    take_language_model,
+)
 from retinoscope.recipes.interfaces._judge import SCHEMA
 from retinoscope.recipes.pocket import Sizes, Stage
 from retinoscope.recipes.pocket._bank import draw_bank
@@ -174,7 +178,7 @@ def test_visual_tokens_start_as_long_as_words(tmp_path, bank, decoder):
 def test_the_language_model_learns_from_text_and_opens_again(tmp_path):
     stage = Stage(steps=12, batch=8, lr=1e-2, warmup=2)
     losses = []
-    recipe = DecoderRecipe(sizes=TINY, scenes=40, text_tokens=80, stage=stage)
+    recipe = DecoderRecipe(sizes=TINY, start=None, scenes=40, text_tokens=80, stage=stage)
     model = train_decoder(tmp_path / "work", recipe, lambda n, s, k, loss: losses.append(loss))
     assert losses[-1] < losses[0] - 0.1
     write_decoder(model, tmp_path / "folder")
@@ -185,6 +189,22 @@ def test_the_language_model_learns_from_text_and_opens_again(tmp_path):
     table = ask_in_words(opened, 3, 16)
     assert set(table.columns) == {"kind", "right", "chance", "n"}
     assert table["right"].is_between(0, 1).all()
+
+
+def test_it_starts_as_pocket_with_rows_for_new_words():
+    tokenizer = interface_tokenizer()
+    model = build_decoder(Sizes(), tokenizer)
+    take_language_model(model, "pocket", tokenizer, 0)
+    pocket = rs.load("pocket").model
+    ids = tokenizer("user: what color is the car?", return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        new = model(ids).logits
+        old = pocket.lm_head(pocket.model.language_model(ids).last_hidden_state)
+    torch.testing.assert_close(new[..., : old.shape[-1]], old)
+    rows = model.model.embed_tokens.weight
+    one, several = (tokenizer(w, add_special_tokens=False)["input_ids"][0] for w in ("car", "cars"))
+    assert one < old.shape[-1] <= several
+    assert torch.equal(rows[one], rows[several])
 
 
 # Judging
