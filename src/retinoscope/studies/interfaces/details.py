@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...report.blocks import Record, Table, percent, signed
+from ...report.blocks import Record, Table, percent, percent_interval, signed
 from ...report.findings import written_p
 from ...report.rows import first, interval, number, pick, values
 from ...report.tables import Write, cell, count, table, text
@@ -55,6 +55,11 @@ def _windows(run: StudyRun) -> Table:
             interval(first(rows, interface=key[0], token_set=key[1], window=window), "lost")
         )
 
+    def strongest(key: tuple[str, str]) -> str:
+        row = first(run.extra("windows"), interface=key[0], token_set=key[1])
+        x = interval(row, "value", "n_samples")
+        return "" if row is None or x is None else f"{row['chosen']}\n{percent_interval(x)}"
+
     return table(
         name_of(run, "windows"),
         "Answers lost when tokens are hidden from the last position, by window of layers.",
@@ -62,6 +67,7 @@ def _windows(run: StudyRun) -> Table:
         (
             cell("tokens", lambda key: f"{key[0]}\n{SETS.get(key[1], key[1])}", numeric=False),
             *(cell(str(window), lost(str(window))) for window in values(rows, "window")),
+            cell("the strongest,\non other images", strongest),
         ),
         rows,
         folded=True,

@@ -69,7 +69,7 @@ class InterfacesOptions(Intervening):
 
     Args:
         interfaces: packaged interfaces (projector, qformer, lyrics, scl, x-former), and other
-            models by name or folder; differences are taken from the first.
+            models by name or folder.
         token_share: share of an interface's tokens that are replaced or hidden as an object's own.
         changed: tokens count as really changed above this share of the largest change.
         max_objects: maximum number of objects per image whose tokens are replaced and hidden.
