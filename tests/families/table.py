@@ -271,6 +271,17 @@ ROWS = (
         **QUERIES,
     ),
     Row(
+        "Visual interface",
+        partial(interfaces.interface, "x-former"),
+        partial(interfaces.interface_processor, 6),
+        NONE,
+        f"interface.tower.{EMBEDDING}",
+        shape=(6, 6, None),
+        text_only="language_model",
+        variant="x-former",
+        **QUERIES,
+    ),
+    Row(
         "Llama 3.2 Vision",
         query.mllama,
         query.mllama_processor,

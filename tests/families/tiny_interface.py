@@ -15,6 +15,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "qformer": {"queries": N_QUERIES, "layers": 4, "heads": 2, "ff": 32},
     "lyrics": {"patch_queries": 2, "object_queries": 4, "heads": 2, "ff": 32},
     "scl": {"layers": 2, "heads": 2, "ff": 32},
+    "x-former": {"queries": N_QUERIES, "layers": 2, "heads": 2, "ff": 32, "block_ff": 32},
 }
 
 

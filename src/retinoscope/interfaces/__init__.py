@@ -20,6 +20,7 @@ from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, wr
 from ._trained import TrainedInterface, read_trained
 from ._two_streams import Fused, TwoStreams
 from ._vocabulary import interface_processor, interface_tokenizer
+from ._x_former import NormPlace, XFormer
 
 __all__ = [
     "BINS",
@@ -38,6 +39,7 @@ __all__ = [
     "InterfaceTokens",
     "Lyrics",
     "MaeDecoder",
+    "NormPlace",
     "PretrainedDetector",
     "QFormer",
     "Reading",
@@ -54,6 +56,7 @@ __all__ = [
     "TrainedInterface",
     "TwoStreams",
     "VisualInterface",
+    "XFormer",
     "assemble",
     "attention_weights",
     "build",

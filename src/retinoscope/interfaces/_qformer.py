@@ -103,7 +103,7 @@ class QFormer(VisualInterface):
                 attention_probs_dropout_prob=0.0,
             )
         )
-        _widen(self.qformer)
+        widen(self.qformer)
         self.text = TextInput(n_words, shape.width, longest) if n_words else None
         self.language_projection = nn.Linear(shape.width, d_model)
 
@@ -182,7 +182,7 @@ class QFormer(VisualInterface):
         return weights.mean(1)
 
 
-def _widen(qformer: nn.Module) -> None:
+def widen(qformer: nn.Module) -> None:
     """Draws the weights for a narrow width; the library's 0.02 hardly moves the queries."""
     for module in qformer.modules():
         if isinstance(module, nn.Linear):

@@ -33,7 +33,7 @@ from retinoscope.recipes.pocket import Sizes, Stage
 SHAPE = TowersShape(
     image=144, patch=48, width=16, layers=1, heads=2, ff=16, text_layers=1, text_ff=16
 )
-ARMS_TRIED = ("projector", "qformer", "lyrics", "lyrics-dense", "scl")
+ARMS_TRIED = ("projector", "qformer", "lyrics", "lyrics-dense", "scl", "x-former")
 STAGE = Stage(steps=2, batch=4, lr=1e-3, warmup=1)
 RECIPE = InterfaceRecipe(
     first=STAGE, reading=ReadingRecipe(alone=STAGE, both=STAGE), scenes=8, held_out=6

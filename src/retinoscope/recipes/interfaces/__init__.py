@@ -10,6 +10,13 @@ from ._config import TowersRecipe
 from ._decoder import DecoderRecipe, ask_in_words, train_decoder, write_decoder
 from ._judge import Judgement, judge
 from ._read import ReadingRecipe, train_reading
+from ._reconstruction import reconstruction_gap
+from ._reconstruction_trial import (
+    RECONSTRUCTION_TRIALS,
+    ReconstructionTrial,
+    gap_table,
+    try_reconstruction,
+)
 from ._seen import SeenBank, cache_seen
 from ._shared import SHARED, train_shared
 from ._stages import InterfaceRecipe, train_arm
@@ -17,12 +24,14 @@ from ._table import MEASURES, Comparison, read_comparison
 from ._towers import train_towers
 from ._train import train_interfaces
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
+from ._x_former import XFormerStage
 
 __all__ = [
     "ARMS",
     "HELD_OUT_SEED",
     "MEASURES",
     "OPTIONS",
+    "RECONSTRUCTION_TRIALS",
     "SHARED",
     "SYSTEMS",
     "TRAIN_SEED",
@@ -34,19 +43,24 @@ __all__ = [
     "Judgement",
     "MatchingStage",
     "ReadingRecipe",
+    "ReconstructionTrial",
     "SceneBatch",
     "SeenBank",
     "TowersRecipe",
+    "XFormerStage",
     "ask_in_words",
     "cache_seen",
+    "gap_table",
     "judge",
     "object_sizes",
     "read_comparison",
+    "reconstruction_gap",
     "train_arm",
     "train_decoder",
     "train_interfaces",
     "train_reading",
     "train_shared",
     "train_towers",
+    "try_reconstruction",
     "write_decoder",
 ]

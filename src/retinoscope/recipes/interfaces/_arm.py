@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor, nn
 
-from ...interfaces import Seen, VisualInterface
+from ...interfaces import Seen, Towers, VisualInterface
 from ..pocket import SceneTexts
 from ._matching import Captions, Matching
 
@@ -40,6 +40,13 @@ class FirstStage(nn.Module, ABC):
 
     It holds only what the losses need beyond the interface, which is trained with it.
     """
+
+    def take(self, interface: Any, towers: Towers) -> None:
+        """Takes what the losses need of the trained towers; nothing, by default.
+
+        Args:
+            interface: with the towers in place.
+        """
 
     @abstractmethod
     def losses(
@@ -82,7 +89,7 @@ class Arm:
     interface: str
     settings: Mapping[str, Any]
     what: str
-    first: Callable[[VisualInterface, int], FirstStage] | None = MatchingStage
+    first: Callable[[Any, int], FirstStage] | None = MatchingStage
     weights: Mapping[str, float] = field(default_factory=dict)
     reads_text: bool = True
     more_ids: int = 1

@@ -77,14 +77,19 @@ def untrained(arm: Arm, ground: Ground, seed: int, **more: Any) -> VisualInterfa
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         interface = build_interface(arm.interface, settings, ground.decoder.config.hidden_size)
-    for child, tower in interface.shared.items():
-        shared = ground.towers.modules[tower].state_dict()
-        interface.get_submodule(child).load_state_dict(shared)
+    place_towers(interface, ground.towers)
     if arm.prepare is not None:
         arm.prepare(interface, ground)
     for name in interface.frozen:
         interface.get_submodule(name).requires_grad_(False)
     return interface
+
+
+def place_towers(interface: VisualInterface, towers: Towers) -> None:
+    """Copies the shared towers' weights into an interface."""
+    for child, tower in interface.shared.items():
+        shared = towers.modules[tower].state_dict()
+        interface.get_submodule(child).load_state_dict(shared)
 
 
 def train_arm(
@@ -141,6 +146,7 @@ def first_stage(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = arm.first(interface, n_words)
+    objective.take(interface, ground.towers)
     ids = caption_ids([texts.caption for texts in bank.texts], _CAPTION_WORDS)
     ids = ids[:, : int((ids != 0).sum(1).max())]
     generator = torch.Generator()
