@@ -23,6 +23,7 @@ RECIPE = TowersRecipe(
     TowersShape(patch=16, width=16, layers=1, heads=2, ff=16, text_layers=1, text_ff=16),
     scenes=12,
     kinds=STAGE,
+    small=STAGE,
     whole=STAGE,
     contrastive=STAGE,
     mae=STAGE,
@@ -60,6 +61,7 @@ def test_the_folder_opens_and_says_what_the_towers_know(trained: Path) -> None:
     assert gate["kinds_known"] is False
     assert set(towers.facts["kinds_while_training"]) == {
         "kinds",
+        "small",
         "whole",
         "contrastive",
         "mae",

@@ -8,30 +8,33 @@ from ...interfaces import TowersShape
 from ..pocket import Stage
 
 _KINDS = Stage(steps=4000, batch=64, lr=1.5e-3, warmup=300)
-_WHOLE = Stage(steps=300, batch=32, lr=5e-4)
+_SMALL = Stage(steps=2500, batch=64, lr=1e-3)
+_WHOLE = Stage(steps=300, batch=32, lr=3e-4)
 _CONTRASTIVE = Stage(steps=900, batch=64, lr=5e-4)
-_MAE = Stage(steps=1400, batch=64, lr=1e-3)
+_MAE = Stage(steps=700, batch=64, lr=1e-3)
 
 
 @dataclass(frozen=True)
 class TowersRecipe:
     """Settings of the two towers that stand before the interfaces.
 
-    The stage `kinds` shows `seen_patches` patches of each scene, `whole` then all of them; both
-    vision towers start from the tower of `whole`. `patch_weight` is the weight of the same loss in
-    the last two stages. The gate's probes are fitted on `fit_scenes` held-out scenes and judged on
+    The stage `kinds` shows `seen_patches` patches of each scene; `small` does so in other colours,
+    with the same weight for each kind of a scene; `whole` shows whole scenes. Both vision towers
+    start from the tower of `whole`. `patch_weight` is the weight of its loss in the stage
+    `contrastive`. The gate's probes are fitted on `fit_scenes` held-out scenes and judged on
     `test_scenes` others.
     """
 
     shape: TowersShape = field(default_factory=TowersShape)
     seed: int = 0
     scenes: int = 20_000
-    kinds: Stage = _KINDS
     seen_patches: int = 24
+    kinds: Stage = _KINDS
+    small: Stage = _SMALL
     whole: Stage = _WHOLE
     contrastive: Stage = _CONTRASTIVE
     mae: Stage = _MAE
-    patch_weight: float = 0.0
+    patch_weight: float = 0.2
     fit_scenes: int = 3000
     test_scenes: int = 600
 
@@ -41,6 +44,7 @@ class TowersRecipe:
             self,
             scenes=max(64, round(self.scenes * factor)),
             kinds=self.kinds.scaled(factor),
+            small=self.small.scaled(factor),
             whole=self.whole.scaled(factor),
             contrastive=self.contrastive.scaled(factor),
             mae=self.mae.scaled(factor),

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers import Blip2VisionModel
 
 from ...arguments import seed as check_seed
-from ...data.scenes import COLORS, KINDS, SIGN_WORDS
+from ...data.scenes import COLORS
 from ...encoders.captions import caption_ids
 from ...encoders.small_tower import aggregate, drawn_patches
 from ...interfaces import (
@@ -30,7 +29,6 @@ from ...interfaces import (
     hidden_error,
     open_towers,
     patch_pixels,
-    to_pixels,
     tower_tokens,
     untrained_towers,
     write_towers,
@@ -39,18 +37,18 @@ from ...pocket.vocabulary import build_tokenizer, token_id
 from ...signals import stopped_by_signals
 from ..encoders._contrastive import info_nce
 from ..pocket import Report, Stage, claim, optimise
-from ..pocket._bank import AMBIGUOUS, BACKGROUND, Bank, draw_bank
-from ..pocket._vision import BACKGROUND_WEIGHT
+from ..pocket._bank import Bank, draw_bank
 from ._config import TowersRecipe
 from ._gate import gate, kinds_recall
 from ._held_out import HeldOut, draw_held_out
+from ._patch_labels import KindHead, draw_batch, objects_first, patch_loss
 from ._world import OPTIONS, TRAIN_SEED
 
 _PRESENT = 0.1
 """An object names a patch from this share of its pixels on: a small one seldom fills a quarter."""
 _COLORS_DROPPED = 0.5
 _HIDDEN_PATCHES = 0.75
-_STAGES = ("kinds", "whole", "contrastive", "mae")
+_STAGES = ("kinds", "small", "whole", "contrastive", "mae")
 _LOOKS = 5
 """How often a stage measures what its tower still knows of kinds."""
 
@@ -122,8 +120,8 @@ class _TowersTraining:
         self._kinds(towers.contrastive, head)
         towers.mae.load_state_dict(towers.contrastive.state_dict())
         start = copy.deepcopy(towers.contrastive)
-        self._contrastive(towers, copy.deepcopy(head))
-        self._mae(towers, copy.deepcopy(head))
+        self._contrastive(towers, head)
+        self._mae(towers)
         return towers, start
 
     def watched(self) -> dict[str, dict[int, float]]:
@@ -137,64 +135,62 @@ class _TowersTraining:
         }
 
     def _kinds(self, tower: Blip2VisionModel, head: KindHead) -> None:
-        """Learns kinds from few patches of many scenes, then sees whole scenes."""
-        few, whole = self._recipe.kinds, self._recipe.whole
+        """Learns kinds: from few patches of many scenes, then of small objects, then everywhere."""
+        recipe, bank, modules = self._recipe, self._bank, {"tower": tower, "head": head}
 
-        def loss_of_few(rng: np.random.Generator) -> Tensor:
-            chosen = self._chosen(rng, few)
-            kept = self._objects_first(chosen, rng)
-            tokens = tower_tokens(tower, self._pixels(chosen), kept)
-            return self._patch_loss(head(tokens), chosen, kept)
+        def kinds(rng: np.random.Generator) -> Tensor:
+            batch = draw_batch(bank, rng, recipe.kinds.batch)
+            kept = objects_first(batch.labels, recipe.seen_patches, rng)
+            logits = head(tower_tokens(tower, batch.pixels, kept))
+            return patch_loss(logits, batch.labels.gather(1, kept))
 
-        def loss_of_whole(rng: np.random.Generator) -> Tensor:
-            chosen = self._chosen(rng, whole)
-            return self._patch_loss(head(tower_tokens(tower, self._pixels(chosen))), chosen)
+        def small(rng: np.random.Generator) -> Tensor:
+            batch = draw_batch(bank, rng, recipe.small.batch).flipped(rng).recolored(rng)
+            kept = objects_first(batch.labels, recipe.seen_patches, rng)
+            logits = head(tower_tokens(tower, batch.pixels, kept))
+            return patch_loss(logits, batch.labels.gather(1, kept), equal=True)
 
-        modules = {"tower": tower, "head": head}
-        self._optimise("kinds", few, modules, loss_of_few)
-        self._optimise("whole", whole, modules, loss_of_whole)
+        def whole(rng: np.random.Generator) -> Tensor:
+            batch = draw_batch(bank, rng, recipe.whole.batch).flipped(rng)
+            return patch_loss(head(tower_tokens(tower, batch.pixels)), batch.labels, equal=True)
 
-    def _objects_first(
-        self, chosen: Int[np.ndarray, " batch"], rng: np.random.Generator
-    ) -> Int[Tensor, "batch kept"]:
-        """Draws the patches that a step sees: of objects if there are enough, then of the ground.
-
-        Objects cover a fifth of a scene; the others cost as much and teach little about kinds.
-        """
-        labels = self._bank.kinds[chosen].reshape(len(chosen), -1)
-        order = (rng.random(labels.shape) - (labels != BACKGROUND)).argsort(1)
-        return torch.from_numpy(order[:, : self._recipe.seen_patches])
+        self._optimise("kinds", recipe.kinds, modules, kinds)
+        self._optimise("small", recipe.small, modules, small)
+        self._optimise("whole", recipe.whole, modules, whole)
 
     def _contrastive(self, towers: Towers, head: KindHead) -> None:
-        stage, tower = self._recipe.contrastive, towers.contrastive
+        recipe, tower = self._recipe, towers.contrastive
         scale = nn.ParameterDict({"log": nn.Parameter(torch.tensor(math.log(1 / 0.07)))})
+        modules = {"tower": tower, "text": towers.text, "scale": scale}
 
         def loss_at(rng: np.random.Generator) -> Tensor:
-            chosen = self._chosen(rng, stage)
-            tokens = tower_tokens(tower, self._pixels(chosen))
-            captions = self._ids[torch.from_numpy(chosen)]
+            batch = draw_batch(self._bank, rng, recipe.contrastive.batch)
+            tokens = tower_tokens(tower, batch.pixels)
+            captions = self._ids[torch.from_numpy(batch.chosen)]
             texts = towers.text(captions, self._dropped(captions, rng))
             loss = info_nce(aggregate(tokens, "class"), texts, scale["log"])
-            return self._with_patches(loss, head, tokens, chosen)
+            if not recipe.patch_weight:
+                return loss
+            return loss + recipe.patch_weight * patch_loss(head(tokens), batch.labels, equal=True)
 
-        modules = {"tower": tower, "text": towers.text, "scale": scale}
-        self._optimise("contrastive", stage, modules, loss_at, head)
+        if recipe.patch_weight:
+            modules["kinds"] = head
+        self._optimise("contrastive", recipe.contrastive, modules, loss_at)
 
-    def _mae(self, towers: Towers, head: KindHead) -> None:
-        stage, tower, shape = self._recipe.mae, towers.mae, self._recipe.shape
+    def _mae(self, towers: Towers) -> None:
+        recipe, tower = self._recipe, towers.mae
+        patch, n = recipe.shape.patch, recipe.shape.patches
         generator = torch.Generator()
 
         def loss_at(rng: np.random.Generator) -> Tensor:
-            chosen = self._chosen(rng, stage)
+            seen = draw_batch(self._bank, rng, recipe.mae.batch).pixels
             generator.manual_seed(int(rng.integers(2**62)))
-            seen = self._pixels(chosen)
-            kept = drawn_patches(len(seen), shape.patches, 1 - _HIDDEN_PATCHES, generator)
-            tokens = tower_tokens(tower, seen, kept)
-            painted = towers.mae_decoder(tokens, kept)
-            loss = hidden_error(painted, patch_pixels(seen, shape.patch), kept)
-            return self._with_patches(loss, head, tokens, chosen, kept)
+            kept = drawn_patches(len(seen), n, 1 - _HIDDEN_PATCHES, generator)
+            painted = towers.mae_decoder(tower_tokens(tower, seen, kept), kept)
+            return hidden_error(painted, patch_pixels(seen, patch), kept)
 
-        self._optimise("mae", stage, {"tower": tower, "head": towers.mae_decoder}, loss_at, head)
+        modules = {"tower": tower, "head": towers.mae_decoder}
+        self._optimise("mae", recipe.mae, modules, loss_at)
 
     def _optimise(
         self,
@@ -202,10 +198,7 @@ class _TowersTraining:
         stage: Stage,
         modules: dict[str, nn.Module],
         loss_at: Callable[[np.random.Generator], Tensor],
-        head: KindHead | None = None,
     ) -> None:
-        if head is not None and self._recipe.patch_weight:
-            modules = {**modules, "kinds": head}
         every = max(1, stage.steps // _LOOKS)
         tower = modules["tower"]
         assert isinstance(tower, Blip2VisionModel)
@@ -230,50 +223,7 @@ class _TowersTraining:
     def _watch_file(self, name: str) -> Path:
         return self._work / f"{name}-kinds.jsonl"
 
-    def _chosen(self, rng: np.random.Generator, stage: Stage) -> Int[np.ndarray, " batch"]:
-        size = min(stage.batch, len(self._bank))
-        return np.sort(rng.choice(len(self._bank), size, replace=False))
-
-    def _pixels(self, chosen: Int[np.ndarray, " batch"]) -> Float[Tensor, "batch 3 side side"]:
-        return to_pixels(self._bank.images[chosen])
-
     def _dropped(self, captions: Int[Tensor, "batch token"], rng: np.random.Generator) -> Tensor:
         """Returns the colour words of half of the captions, so that kinds must be used."""
         without = torch.from_numpy(rng.random(len(captions)) < _COLORS_DROPPED)
         return torch.isin(captions, self._colors) & without[:, None]
-
-    def _with_patches(
-        self,
-        loss: Tensor,
-        head: KindHead,
-        tokens: Tensor,
-        chosen: Int[np.ndarray, " batch"],
-        kept: Tensor | None = None,
-    ) -> Tensor:
-        weight = self._recipe.patch_weight
-        return loss + weight * self._patch_loss(head(tokens), chosen, kept) if weight else loss
-
-    def _patch_loss(
-        self, logits: Tensor, chosen: Int[np.ndarray, " batch"], kept: Tensor | None = None
-    ) -> Float[Tensor, ""]:
-        labels = torch.from_numpy(self._bank.kinds[chosen].astype(np.int64)).flatten(1)
-        if kept is not None:
-            labels = labels.gather(1, kept)
-        weight = torch.ones(logits.shape[-1])
-        weight[0] = BACKGROUND_WEIGHT
-        return F.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), weight, ignore_index=AMBIGUOUS
-        )
-
-
-class KindHead(nn.Module):
-    """Predicts the kind at each patch from a tower's tokens; discarded after training."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.kind = nn.Linear(width, 1 + len(KINDS) + len(SIGN_WORDS))
-
-    def forward(self, tokens: Float[Tensor, "batch token width"]) -> Tensor:
-        """Returns logits at the patches (the class token is left out)."""
-        return self.kind(self.norm(tokens[:, 1:]))
