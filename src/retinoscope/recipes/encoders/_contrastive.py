@@ -87,9 +87,13 @@ class Contrastive(Training):
 
 
 def info_nce(
-    images: Float[Tensor, "batch width"], texts: Float[Tensor, "batch width"], log_scale: Tensor
+    images: Float[Tensor, "batch width"], texts: Float[Tensor, "text width"], log_scale: Tensor
 ) -> Float[Tensor, ""]:
-    """Mean cross-entropy of both directions; all vectors have length 1."""
+    """Mean cross-entropy of both directions; all vectors have length 1.
+
+    Texts after the first `batch` are wrong for every image.
+    """
     scores = log_scale.exp().clamp(max=100) * images.float() @ texts.float().T
-    target = torch.arange(len(scores), device=scores.device)
-    return (F.cross_entropy(scores, target) + F.cross_entropy(scores.T, target)) / 2
+    n = len(scores)
+    target = torch.arange(n, device=scores.device)
+    return (F.cross_entropy(scores, target) + F.cross_entropy(scores[:, :n].T, target)) / 2

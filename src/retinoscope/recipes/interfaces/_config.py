@@ -20,9 +20,9 @@ class TowersRecipe:
 
     The stage `kinds` shows `seen_patches` patches of each scene; `small` does so in other colours,
     with the same weight for each kind of a scene; `whole` shows whole scenes. Both vision towers
-    start from the tower of `whole`. `patch_weight` is the weight of its loss in the stage
-    `contrastive`. The gate's probes are fitted on `fit_scenes` held-out scenes and judged on
-    `test_scenes` others.
+    start from the tower of `whole`. In the stage `contrastive`, `patch_weight` is the weight of the
+    loss of `whole`, and `swapped_kinds` adds captions in which one kind is wrong. The gate's probes
+    are fitted on `fit_scenes` held-out scenes and judged on `test_scenes` others.
     """
 
     shape: TowersShape = field(default_factory=TowersShape)
@@ -35,6 +35,7 @@ class TowersRecipe:
     contrastive: Stage = _CONTRASTIVE
     mae: Stage = _MAE
     patch_weight: float = 0.2
+    swapped_kinds: bool = True
     fit_scenes: int = 3000
     test_scenes: int = 600
 

@@ -13,7 +13,7 @@ from .._processes import spread
 from ..pocket import Report
 from ._world import OPTIONS, SMALL_RADIUS
 
-GATE_SEED = 1918
+GATE_SEED = 1919
 _CELLS = 3
 _COVERED = 0.1
 _PER_SCENE = 6

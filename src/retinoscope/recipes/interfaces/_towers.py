@@ -15,12 +15,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
 from torch import Tensor, nn
 from transformers import Blip2VisionModel
 
 from ...arguments import seed as check_seed
-from ...data.scenes import COLORS
 from ...encoders.captions import caption_ids
 from ...encoders.small_tower import aggregate, drawn_patches
 from ...interfaces import (
@@ -33,11 +31,11 @@ from ...interfaces import (
     untrained_towers,
     write_towers,
 )
-from ...pocket.vocabulary import build_tokenizer, token_id
 from ...signals import stopped_by_signals
 from ..encoders._contrastive import info_nce
 from ..pocket import Report, Stage, claim, optimise
 from ..pocket._bank import Bank, draw_bank
+from ._caption_words import CaptionWords
 from ._config import TowersRecipe
 from ._gate import gate, kinds_recall
 from ._held_out import HeldOut, draw_held_out
@@ -46,7 +44,6 @@ from ._world import OPTIONS, TRAIN_SEED
 
 _PRESENT = 0.1
 """An object names a patch from this share of its pixels on: a small one seldom fills a quarter."""
-_COLORS_DROPPED = 0.5
 _HIDDEN_PATCHES = 0.75
 _STAGES = ("kinds", "small", "whole", "contrastive", "mae")
 _LOOKS = 5
@@ -107,8 +104,7 @@ class _TowersTraining:
         self._recipe, self._bank, self._work, self._report = recipe, bank, work, report
         self._held_out = held_out
         self._ids = caption_ids([t.caption for t in bank.texts], recipe.shape.text_tokens)
-        tokenizer = build_tokenizer()
-        self._colors = torch.tensor([token_id(tokenizer, f"▁{color}") for color in COLORS])
+        self._words = CaptionWords()
 
     def run(self) -> tuple[Towers, Blip2VisionModel]:
         """Trains all modules, one stage after the other; also returns the start of both towers."""
@@ -167,7 +163,11 @@ class _TowersTraining:
             batch = draw_batch(self._bank, rng, recipe.contrastive.batch)
             tokens = tower_tokens(tower, batch.pixels)
             captions = self._ids[torch.from_numpy(batch.chosen)]
-            texts = towers.text(captions, self._dropped(captions, rng))
+            dropped = self._words.dropped_colors(captions, rng)
+            if recipe.swapped_kinds:
+                captions = torch.cat([captions, self._words.swapped_kinds(captions, rng)])
+                dropped = dropped.repeat(2, 1)
+            texts = towers.text(captions, dropped)
             loss = info_nce(aggregate(tokens, "class"), texts, scale["log"])
             if not recipe.patch_weight:
                 return loss
@@ -222,8 +222,3 @@ class _TowersTraining:
 
     def _watch_file(self, name: str) -> Path:
         return self._work / f"{name}-kinds.jsonl"
-
-    def _dropped(self, captions: Int[Tensor, "batch token"], rng: np.random.Generator) -> Tensor:
-        """Returns the colour words of half of the captions, so that kinds must be used."""
-        without = torch.from_numpy(rng.random(len(captions)) < _COLORS_DROPPED)
-        return torch.isin(captions, self._colors) & without[:, None]
