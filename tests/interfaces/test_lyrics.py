@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForImageTextToText, LlamaConfig
 
-from retinoscope.interfaces import Lyrics, QFormer
+from retinoscope.interfaces import (
+    InterfaceConfig,
+    InterfaceForConditionalGeneration,
+    Lyrics,
+    QFormer,
+)
 from retinoscope.recipes.interfaces._lyrics import LYRICS_ARMS
 
 TOWER = {"image": 36, "patch": 4, "width": 16, "layers": 1, "heads": 2, "ff": 16}
@@ -113,6 +120,30 @@ def test_dense_origin_covers_patches() -> None:
     origin = interface(seen(interface), origin=True).origin
     assert origin is not None
     assert (origin > 0).all()
+
+
+def test_a_folder_holds_the_refiner_with_its_donors(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    settings = {**SIZES, "tower": TOWER, "refiner": {"name": "regions", "false": 0.5}}
+    text = LlamaConfig(
+        vocab_size=9,
+        hidden_size=16,
+        intermediate_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+    )
+    model = InterfaceForConditionalGeneration(InterfaceConfig("lyrics", settings, text)).eval()
+    interface = model.interface
+    assert isinstance(interface, Lyrics)
+    pixels = torch.rand(3, 3, 36, 36) * 2 - 1
+    plain = interface.refiner(pixels, torch.randn(3, 82, 16)).objects
+    interface.refiner.errors.fill([plain])
+    model.save_pretrained(tmp_path)
+    again = AutoModelForImageTextToText.from_pretrained(tmp_path).eval()
+    one, other = (part.interface.see(pixels) for part in (model, again))
+    assert one["phrases"].shape == (3, 8, 5)
+    for name, part in one.items():
+        torch.testing.assert_close(part, other[name])
 
 
 def test_a_text_is_read_as_asked() -> None:

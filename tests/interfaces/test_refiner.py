@@ -22,7 +22,7 @@ def scene(n: int) -> torch.Tensor:
 
 
 def test_regions_are_connected_at_their_sides() -> None:
-    tags = np.array([[0, 0, -1, 2], [-1, -1, 0, 2], [3, -1, 0, -1]])
+    tags = np.array([[1, 1, 0, 3], [0, 0, 1, 3], [4, 0, 1, 0]])
     found = {tuple(np.flatnonzero(mask).tolist()) for mask in regions(tags)}
     assert found == {(0, 1), (6, 10), (3, 7), (8,)}
 
@@ -44,12 +44,20 @@ def test_objects_are_regions() -> None:
     assert not token[~found.mask].any()
 
 
-def test_twins_are_two_objects_also_where_they_touch_in_another_colour() -> None:
+def test_twins_are_two_objects() -> None:
     apart = reader()(PIXELS, written({(CAR, 2): [0, 1, 40]})).objects
     assert apart.mask.sum() == 2
     assert len(set(apart.tags[apart.mask].tolist())) == 1
-    touching = reader()(PIXELS, written({(CAR, 2): [0, 1], (CAR, 3): [2]})).objects
+
+
+def test_kinds_that_touch_are_two_objects() -> None:
+    touching = reader()(PIXELS, written({(CAR, 2): [0, 1], (DOG, 2): [2]})).objects
     assert touching.mask.sum() == 2
+
+
+def test_the_colour_is_that_of_most_patches() -> None:
+    found = reader()(PIXELS, written({(CAR, 2): [0, 1], (CAR, 3): [2]})).objects
+    assert found.tags[found.mask].tolist() == [CAR * len(COLORS) + 2]
 
 
 def test_of_many_regions_the_surest_are_kept() -> None:

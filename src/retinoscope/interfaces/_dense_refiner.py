@@ -129,12 +129,9 @@ class DenseRefiner(Refiner):
     def _objects(
         self, features: Float[Tensor, "batch patch d_feature"], guess: PatchGuess
     ) -> SeenObjects:
-        """Connected patches of one kind and colour, the surest first."""
-        kinds = guess.kinds.argmax(-1)
-        colors = guess.colors[..., 1:].argmax(-1)
-        tags = ((kinds - 1) * len(COLORS) + colors).masked_fill(kinds == 0, -1)
-        sure = guess.kinds.amax(-1)
-        grids = tags.unflatten(-1, (self.grid, self.grid)).cpu().numpy()
+        """Connected patches of one kind, the surest first."""
+        kinds, sure = guess.kinds.argmax(-1), guess.kinds.amax(-1)
+        grids = kinds.unflatten(-1, (self.grid, self.grid)).cpu().numpy()
         chosen = np.zeros((len(grids), self.most, self.grid**2), dtype=bool)
         for image, (grid, confident) in enumerate(zip(grids, sure.cpu().numpy(), strict=True)):
             found = regions(grid)
@@ -144,12 +141,13 @@ class DenseRefiner(Refiner):
         inside = torch.from_numpy(chosen).to(features.device)
         mask = inside.any(-1)
         shares = inside / inside.sum(-1, keepdim=True).clamp(min=1)
-        first = tags.gather(1, inside.int().argmax(-1)).masked_fill(~mask, -1)
+        kind = kinds.gather(1, inside.int().argmax(-1)) - 1
+        color = (shares @ guess.colors[..., 1:]).argmax(-1)
         return SeenObjects(
             features=shares.to(features.dtype) @ features,
             boxes=self._boxes(inside),
             scores=(shares @ sure[..., None])[..., 0],
-            tags=first,
+            tags=(kind * len(COLORS) + color).masked_fill(~mask, -1),
             patches=shares @ self._shown_in(features.device),
             mask=mask,
             false=torch.zeros_like(mask),
@@ -182,13 +180,14 @@ class DenseRefiner(Refiner):
         return patch_shares(patch_boxes(self.grid), self._shown).to(device)
 
 
-def regions(tags: Int[np.ndarray, "row column"]) -> list[Bool[np.ndarray, " patch"]]:
-    """Each connected region of one tag; patches connect at their sides. Negative tags are ground.
+def regions(labels: Int[np.ndarray, "row column"]) -> list[Bool[np.ndarray, " patch"]]:
+    """Each connected region of one label; patches connect at their sides, and 0 is the ground.
 
-    Objects that touch are two regions if their tags differ; twins that touch are one.
+    Two objects of one kind are two regions unless they touch. Regions of one kind and colour would
+    tell more of these apart, but large objects fall into more pieces.
     """
     found = []
-    for tag in np.unique(tags[tags >= 0]):
-        labelled: Any = ndimage.label(tags == tag)
-        found += [(labelled[0] == number).ravel() for number in range(1, labelled[1] + 1)]
+    for label in np.unique(labels[labels > 0]):
+        numbered: Any = ndimage.label(labels == label)
+        found += [(numbered[0] == number).ravel() for number in range(1, numbered[1] + 1)]
     return found

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,8 @@ POCKET_TOWER = {
 """Settings of pocket's vision tower, as `DenseRefiner` takes them."""
 
 _BATCH = 64
+_PRESENT = 0.1
+"""An object names a patch from this share of its pixels on: a small one seldom fills a quarter."""
 
 
 _HEAD = Stage(steps=500, batch=64, lr=3e-3, warmup=50, weight_decay=0.0)
@@ -52,12 +55,16 @@ class RefinerRecipe:
 
 
 def find_objects(interface: Lyrics, ground: Any) -> None:
-    """Trains or restores the refiner of an arm on the scenes of its `Ground`."""
-    refiner, bank = interface.refiner, ground.bank
-    if isinstance(refiner, DenseRefiner) and refiner.grid != bank.kinds.shape[1]:
-        patch = interface.shape.image // refiner.grid
-        n = min(RefinerRecipe().scenes, len(bank))
-        bank = draw_bank(ground.work, n, TRAIN_SEED, patch, ground.report, OPTIONS)
+    """Trains or restores the refiner of an arm on the first scenes of its `Ground`.
+
+    The scenes are drawn again: labels of small objects need patches of which they cover little, and
+    a refiner with a tower of its own has other patches.
+    """
+    refiner, n = interface.refiner, min(RefinerRecipe().scenes, len(ground.bank))
+    if not isinstance(refiner, DenseRefiner):
+        raise InputError(f"expected a dense refiner, got {type(refiner).__name__}: train it alone")
+    patch = interface.shape.image // refiner.grid
+    bank = draw_bank(ground.work, n, TRAIN_SEED, patch, ground.report, OPTIONS, _PRESENT)
     train_refiner(interface, bank, work=ground.work, report=ground.report)
 
 
@@ -129,7 +136,7 @@ def _train_head(
         parts = zip(guessed, (kinds[rows], colors[rows]), strict=True)
         return torch.stack([_patch_loss(*part, recipe.ground) for part in parts]).sum()
 
-    name = f"refiner-{_digest(_features(interface, bank, 0, min(8, n)))}"
+    name = f"refiner-{_digest(_features(interface, bank, 0, min(8, n)), kinds[:8], recipe)}"
     heads = {"norm": refiner.norm, "kind": refiner.kind, "color": refiner.color}
     for module in heads.values():
         module.requires_grad_(True)
@@ -179,5 +186,8 @@ def _features(
     return refiner.features(pixels, tower_tokens(interface.tower, pixels)).half()
 
 
-def _digest(features: Tensor) -> str:
-    return hashlib.sha256(features.numpy().tobytes()).hexdigest()[:12]
+def _digest(features: Tensor, labels: Tensor, recipe: RefinerRecipe) -> str:
+    """What tells this training from others, in a few letters."""
+    told = json.dumps(asdict(recipe)).encode()
+    parts = (features.numpy().tobytes(), labels.numpy().tobytes(), told)
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
