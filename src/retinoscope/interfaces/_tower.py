@@ -54,12 +54,21 @@ class TowerShape:
 def build_tower(shape: TowerShape, seed: int = 0) -> Blip2VisionModel:
     """An untrained tower in float32; the same weights for the same seed.
 
-    The library's standard deviation of 0.02 is too small for this width: projections into the
-    residual stream are scaled with the depth as in GPT-2, the others to 0.08.
+    The library's standard deviations do not fit: 1e-10 for the embeddings, with which a tower sees
+    nothing, and 0.02 for the layers, which is too small for this width. Embeddings get the 0.02 of
+    a ViT; projections into the residual stream are scaled with the depth as in GPT-2, the other
+    layers to 0.08.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tower = Blip2VisionModel(shape.config()).float()
+        seeing = tower.embeddings
+        for embedding in (
+            seeing.class_embedding,
+            seeing.position_embedding,
+            seeing.patch_embedding.weight,
+        ):
+            nn.init.normal_(embedding, std=0.02)
         for name, module in tower.named_modules():
             if not isinstance(module, nn.Linear):
                 continue
