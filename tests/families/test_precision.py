@@ -40,7 +40,8 @@ def test_the_fast_path_is_as_near_to_float32_as_the_plain_one(row, dtype):
     scale = float(wanted.abs().max())
     noise = float((plain - wanted).abs().max())
     assert 0 < noise < 0.15 * scale
-    assert float((fast - wanted).abs().max()) <= 2 * noise
+    # The largest of many differences, each of them noise: not the same ones on every processor.
+    assert float((fast - wanted).abs().max()) <= 3 * noise
     assert half.capabilities.methods == exact.capabilities.methods
     assert run.logits.dtype == torch.float32
     lens = run.lens(positions="last")

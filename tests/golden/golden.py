@@ -43,7 +43,7 @@ RUNS = {
 }
 """The study and the command that runs it, without --out."""
 
-ROUNDING = (1e-3, 1e-5)
+ROUNDING = (1e-3, 5e-5)
 TRAINED = {"probe": (5e-3, 0.03)}
 """Relative and absolute. Of a trained probe, the rounding of another processor can move a location
 to another label, and the score of 24 images with it."""

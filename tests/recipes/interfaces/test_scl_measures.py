@@ -36,8 +36,6 @@ def trained() -> tuple[SemanticCompletion, SclStage, ScenePool]:
     torch.manual_seed(1)
     made = SemanticCompletion(12, TOWER, heads=2, ff=24, n_words=120)
     pool = draw_pool(made, N, seed=4)
-    # An untrained tower hardly tells images apart.
-    pool = replace(pool, tokens=torch.randn(pool.tokens.shape))
     streams, captions = made.streams, pool.captions
     optimizer = torch.optim.Adam(streams.parameters(), 5e-3)
     generator = torch.Generator().manual_seed(0)

@@ -26,8 +26,8 @@ from ._ask import embed
 from ._conversations import Conversations
 from ._seen import SeenBank
 
-ALONE = Stage(steps=600, batch=16, lr=2e-3)
-BOTH = Stage(steps=1400, batch=16, lr=2e-3)
+ALONE = Stage(steps=200, batch=16, lr=2e-3, warmup=50)
+BOTH = Stage(steps=800, batch=16, lr=2e-3)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ._read import ReadingRecipe, train_reading
 from ._seen import cache_seen
 
 _CAPTION_WORDS = 40
-_FIRST = Stage(steps=500, batch=32, lr=1e-3)
+_FIRST = Stage(steps=300, batch=32, lr=1e-3, warmup=50)
 
 
 @dataclass(frozen=True)
