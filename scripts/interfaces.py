@@ -6,10 +6,25 @@ python -m scripts.interfaces
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from retinoscope.recipes.interfaces import ARMS, MEASURES, Comparison, read_comparison
+from retinoscope.recipes.interfaces import (
+    ARMS,
+    CLAIMS,
+    MEASURES,
+    OF_ATTENTION,
+    OF_RECONSTRUCTION,
+    OF_REFINERS,
+    OF_RETRIEVAL,
+    RATIOS,
+    SYSTEMS,
+    Comparison,
+    Measure,
+    of_completion,
+    read_comparison,
+    verdicts,
+)
 from retinoscope.stats import Interval
 
 from .api_reference import ROOT
@@ -25,28 +40,125 @@ def page(text: str, comparison: Comparison) -> str:
     return _MARKED.sub(lambda m: f"{m[1]}\n{TABLES[m[2]](comparison)}\n\n{m[3]}", text)
 
 
-def _shares(comparison: Comparison) -> str:
-    head = ["arm", "seeds", "size", *(measure.title for measure in MEASURES.values())]
+def _shares(names: Sequence[str]) -> Callable[[Comparison], str]:
+    """Arms in columns, their size and measures in rows."""
+
+    def table(comparison: Comparison) -> str:
+        arms = [arm for arm in names if arm in comparison.arms]
+        results = {arm: comparison.results(arm) for arm in arms}
+        sizes = [f"{results[arm][0].facts['size'] / 1e6:.2f} M" for arm in arms]
+        rows = [
+            ["parameters", *sizes],
+            ["seeds", *(str(len(results[arm])) for arm in arms)],
+            *(
+                [measure.title, *(_interval(comparison.share(arm, measure)) for arm in arms)]
+                for measure in MEASURES.values()
+            ),
+        ]
+        return _table(["", *(f"`{arm}`" for arm in arms)], rows)
+
+    return table
+
+
+def _differences(arm: str) -> Callable[[Comparison], str]:
+    """The arm's controls in columns, measures in rows."""
+
+    def table(comparison: Comparison) -> str:
+        others = [o for o in ARMS[arm].against if comparison.shared_seeds(arm, o)]
+        seeds = [str(len(comparison.shared_seeds(arm, other))) for other in others]
+        rows = [
+            ["seeds", *seeds],
+            *(
+                [m.title, *(_change(comparison.difference(arm, other, m)) for other in others)]
+                for m in MEASURES.values()
+            ),
+        ]
+        return _table([f"`{arm}` against", *(f"`{other}`" for other in others)], rows)
+
+    return table
+
+
+def _verdicts(system: str) -> Callable[[Comparison], str]:
+    def table(comparison: Comparison) -> str:
+        rows = [
+            [v.title, f"`{v.control}`", str(v.n_seeds), _change(v.difference), v.shown]
+            for v in verdicts(CLAIMS[system], comparison)
+        ]
+        return _table(["measure", "against", "seeds", "difference", "shown"], rows)
+
+    return table
+
+
+def _measured(measures: Mapping[str, Measure]) -> Callable[[Comparison], str]:
+    """A table of the arms that have what `measures` need, one column for each."""
+
+    def table(comparison: Comparison) -> str:
+        arms = _with(comparison, next(iter(measures.values())).table)
+        rows = [
+            [
+                f"`{arm}`",
+                str(len(comparison.results(arm))),
+                *(_interval(comparison.share(arm, measure), 1) for measure in measures.values()),
+            ]
+            for arm in arms
+        ]
+        return _table(["arm", "seeds", *(measure.title for measure in measures.values())], rows)
+
+    return table
+
+
+def _with(comparison: Comparison, table: str) -> list[str]:
+    """The arms with a table of this name for every seed."""
+    return [
+        arm
+        for arm in comparison.arms
+        if all(table in result.tables for result in comparison.results(arm))
+    ]
+
+
+def _completion(comparison: Comparison) -> str:
+    """What the same scene's partner adds to another's, by the share that is hidden."""
     rows = []
-    for arm in comparison.arms:
-        results = comparison.results(arm)
-        size = f"{results[0].facts['size'] / 1e6:.2f} M"
-        shares = [_interval(comparison.share(arm, name)) for name in MEASURES]
-        rows.append([f"`{arm}`", str(len(results)), size, *shares])
-    return _table(head, rows)
+    for arm in _with(comparison, "completion"):
+        for modality in ("image", "text"):
+            pairs = [
+                [of_completion(modality, ratio, partner) for partner in ("same", "another")]
+                for ratio in RATIOS
+            ]
+            gains = [_change(comparison.difference(arm, arm, *pair)) for pair in pairs]
+            shares = [f"{100 * comparison.share(arm, pair[0]).value:.0f}" for pair in pairs]
+            cells = [f"{share}; {gain}" for share, gain in zip(shares, gains, strict=True)]
+            rows.append([f"`{arm}`", modality, *cells])
+    return _table(["arm", "hidden", *(f"{100 * ratio:.0f}%" for ratio in RATIOS)], rows)
 
 
-def _differences(comparison: Comparison) -> str:
-    head = ["arm", "against", *(measure.title for measure in MEASURES.values())]
+def _attention(comparison: Comparison) -> str:
+    head = ["arm", *(measure.title for measure in OF_ATTENTION.values()), "own - other objects"]
+    own, other = OF_ATTENTION["inside"], OF_ATTENTION["inside_another"]
     rows = [
         [
             f"`{arm}`",
-            f"`{other}`",
-            *(_change(comparison.difference(arm, other, name)) for name in MEASURES),
+            *(_interval(comparison.share(arm, measure), 1) for measure in OF_ATTENTION.values()),
+            _change(comparison.difference(arm, arm, own, other), 1),
         ]
-        for arm in comparison.arms
-        for other in ARMS[arm].against
-        if other in comparison.arms
+        for arm in _with(comparison, "attention")
+    ]
+    return _table(head, rows)
+
+
+def _reconstruction(comparison: Comparison) -> str:
+    head = ["arm", *(m.title for m in OF_RECONSTRUCTION.values()), "other - own", "alone - own"]
+    own = OF_RECONSTRUCTION["own"]
+    rows = [
+        [
+            f"`{arm}`",
+            *(_interval(comparison.share(arm, m), 2) for m in OF_RECONSTRUCTION.values()),
+            *(
+                _change(comparison.difference(arm, arm, OF_RECONSTRUCTION[name], own), 2)
+                for name in ("other", "alone")
+            ),
+        ]
+        for arm in _with(comparison, "reconstruction")
     ]
     return _table(head, rows)
 
@@ -69,23 +181,35 @@ def _cost(comparison: Comparison) -> str:
 
 TABLES: dict[str, Callable[[Comparison], str]] = {
     "arms": _arms,
-    "shares": _shares,
-    "differences": _differences,
+    "shares": _shares(SYSTEMS),
     "cost": _cost,
+    "refiners": _measured(OF_REFINERS),
+    "retrieval": _measured(OF_RETRIEVAL),
+    "completion": _completion,
+    "attention": _attention,
+    "reconstruction": _reconstruction,
+    **{f"claim-{system}": _verdicts(system) for system in CLAIMS},
+    **{
+        f"differences-{arm}": _differences(arm)
+        for arm in ("lyrics", "lyrics-withheld", "lyrics-false", "scl", "x-former")
+    },
 }
 """Name -> table."""
 
 
-def _interval(found: Interval) -> str:
+def _interval(found: Interval, digits: int = 0) -> str:
     if not found.defined:
         return "-"
-    return f"{100 * found.value:.0f} ({100 * found.low:.0f} to {100 * found.high:.0f})"
+    value, low, high = (f"{100 * x:.{digits}f}" for x in (found.value, found.low, found.high))
+    return f"{value} ({low} to {high})"
 
 
-def _change(found: Interval) -> str:
+def _change(found: Interval, digits: int = 0) -> str:
+    """Bold where the interval leaves out 0."""
     if not found.defined:
         return "-"
-    text = f"{100 * found.value:+.0f} ({100 * found.low:+.0f} to {100 * found.high:+.0f})"
+    value, low, high = (f"{100 * x:+.{digits}f}" for x in (found.value, found.low, found.high))
+    text = f"{value} ({low} to {high})"
     return f"**{text}**" if found.excludes(0) else text
 
 

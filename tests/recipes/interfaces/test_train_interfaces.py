@@ -6,6 +6,8 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 from transformers import Blip2ForConditionalGeneration
@@ -21,8 +23,11 @@ from retinoscope.interfaces import (
     write_towers,
 )
 from retinoscope.recipes.interfaces import (
+    MEASURES,
+    OF_REFINERS,
     InterfaceRecipe,
     ReadingRecipe,
+    of_completion,
     read_comparison,
     train_interfaces,
     write_decoder,
@@ -82,15 +87,64 @@ def test_every_arm_and_seed_has_its_results(trained: Path) -> None:
     comparison = read_comparison(trained)
     assert comparison.arms == tuple(sorted(ARMS_TRIED))
     assert [result.seed for result in comparison.results("qformer")] == [0, 1]
-    share = comparison.share("qformer", "color")
+    share = comparison.share("qformer", MEASURES["color"])
     assert 0 <= share.low <= share.value <= share.high <= 1
-    gap = comparison.difference("qformer", "qformer", "color")
+    gap = comparison.difference("qformer", "qformer", MEASURES["color"])
     assert (gap.value, gap.low, gap.high) == (0, 0, 0)
+
+
+def test_a_share_is_that_of_its_rows(trained: Path) -> None:
+    comparison = read_comparison(trained)
+    for name, measure in MEASURES.items():
+        shares = []
+        for seed in (0, 1):
+            rows = pl.read_parquet(trained / f"qformer-{seed}.parquet").filter(measure.of)
+            shares.append(rows.select(measure.hit.mean()).item())
+        found = comparison.share("qformer", measure)
+        assert found.value == pytest.approx(np.mean(shares), nan_ok=True), name
+    precision = OF_REFINERS["precision"]
+    finds = pl.concat(pl.read_parquet(trained / f"lyrics-{seed}-finds.parquet") for seed in (0, 1))
+    if finds["reported"].sum():
+        share = comparison.share("lyrics", precision).value
+        assert share == pytest.approx(finds["found"].sum() / finds["reported"].sum())
+    partner = [of_completion("text", 1.0, partner) for partner in ("same", "another")]
+    gain = comparison.difference("scl", "scl", *partner)
+    rows = pl.concat(pl.read_parquet(trained / f"scl-{s}-completion.parquet") for s in (0, 1))
+    means = [rows.filter(measure.of)["right"].mean() for measure in partner]
+    assert gain.value == pytest.approx(means[0] - means[1])
+
+
+def test_systems_have_tables_of_their_own(trained: Path) -> None:
+    rows = {
+        path.stem: len(pl.read_parquet(path))
+        for path in trained.glob("*-1-*.parquet")
+        if "claims" not in path.stem and "finds" not in path.stem
+    }
+    assert rows == {
+        "scl-1-retrieval": 2 * 6,
+        "scl-1-completion": 5 * 2 * 2 * 6,
+        "scl-1-attention": 6,
+        "x-former-1-reconstruction": 6,
+    }
+    for arm in ("lyrics", "lyrics-dense"):
+        claims = pl.read_parquet(trained / f"{arm}-1-claims.parquet")
+        polling = pl.read_parquet(trained / f"{arm}-1.parquet").filter(
+            pl.col("kind").str.starts_with("polling")
+        )
+        assert len(claims) == len(polling) > 0
+        assert claims["claimed"].null_count() == 0
+        finds = pl.read_parquet(trained / f"{arm}-1-finds.parquet")
+        assert finds["scene"].n_unique() == 6
 
 
 def test_what_is_finished_is_not_trained_again(shared: Path, trained: Path) -> None:
     folder = trained.parent
     assert run(shared, folder, ARMS_TRIED, (0, 1)) == []
+    table = trained / "scl-0-retrieval.parquet"
+    measured = table.read_bytes()
+    table.unlink()
+    assert run(shared, folder, ARMS_TRIED, (0, 1)) == []
+    assert table.read_bytes() == measured
     (trained / "qformer-1.json").unlink()
     before = (trained / "qformer-1.safetensors").read_bytes()
     assert run(shared, folder, ARMS_TRIED, (0, 1)) == [("qformer", 1)]

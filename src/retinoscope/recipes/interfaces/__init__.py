@@ -6,6 +6,8 @@ comparison, and `read_comparison` reads their results.
 
 from ._arm import Arm, FirstStage, MatchingStage, SceneBatch
 from ._arms import ARMS, SYSTEMS
+from ._claims import CLAIMS, Claim, Verdict, verdicts
+from ._completion import RATIOS
 from ._config import TowersRecipe
 from ._decoder import DecoderRecipe, ask_in_words, train_decoder, write_decoder
 from ._judge import Judgement, judge
@@ -20,7 +22,17 @@ from ._reconstruction_trial import (
 from ._seen import SeenBank, cache_seen
 from ._shared import SHARED, train_shared
 from ._stages import InterfaceRecipe, train_arm
-from ._table import MEASURES, Comparison, read_comparison
+from ._table import (
+    MEASURES,
+    OF_ATTENTION,
+    OF_RECONSTRUCTION,
+    OF_REFINERS,
+    OF_RETRIEVAL,
+    Comparison,
+    Measure,
+    of_completion,
+    read_comparison,
+)
 from ._towers import train_towers
 from ._train import train_interfaces
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
@@ -28,31 +40,41 @@ from ._x_former import XFormerStage
 
 __all__ = [
     "ARMS",
+    "CLAIMS",
     "HELD_OUT_SEED",
     "MEASURES",
+    "OF_ATTENTION",
+    "OF_RECONSTRUCTION",
+    "OF_REFINERS",
+    "OF_RETRIEVAL",
     "OPTIONS",
+    "RATIOS",
     "RECONSTRUCTION_TRIALS",
     "SHARED",
     "SYSTEMS",
     "TRAIN_SEED",
     "Arm",
+    "Claim",
     "Comparison",
     "DecoderRecipe",
     "FirstStage",
     "InterfaceRecipe",
     "Judgement",
     "MatchingStage",
+    "Measure",
     "ReadingRecipe",
     "ReconstructionTrial",
     "SceneBatch",
     "SeenBank",
     "TowersRecipe",
+    "Verdict",
     "XFormerStage",
     "ask_in_words",
     "cache_seen",
     "gap_table",
     "judge",
     "object_sizes",
+    "of_completion",
     "read_comparison",
     "reconstruction_gap",
     "train_arm",
@@ -62,5 +84,6 @@ __all__ = [
     "train_shared",
     "train_towers",
     "try_reconstruction",
+    "verdicts",
     "write_decoder",
 ]

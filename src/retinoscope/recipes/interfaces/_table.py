@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +20,26 @@ _POLLING = pl.col("kind") == "polling"
 _NO, _YES = pl.col("expected") == "no", pl.col("said") == "yes"
 _SMALL = pl.col("radius") <= SMALL_RADIUS
 _RIGHT = pl.col("right")
+_ALL = pl.col("scene").is_not_null()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Measure:
-    """A share of rows.
+    """A share of rows, or a mean over them.
 
     Attributes:
         title: as a table's column says it.
         of: the rows that it is a share of.
-        hit: those that count.
+        hit: those that count, or by how much each of them does.
+        per: how much each row adds to the denominator.
+        table: the rows' table, as `measurements` names it; the answers if empty.
     """
 
     title: str
-    of: pl.Expr
+    of: pl.Expr = _ALL
     hit: pl.Expr = _RIGHT
+    per: pl.Expr = _ALL
+    table: str = ""
 
 
 def _kind(name: str) -> pl.Expr:
@@ -64,47 +68,124 @@ MEASURES: dict[str, Measure] = {
 """Name -> what is measured, in the order of the table."""
 
 
+def _said(name: str, title: str, there: pl.Expr, claimed: pl.Expr) -> Measure:
+    of = there & claimed & (pl.col("kind") == "polling")
+    return Measure(title, of, pl.col("said") == name, table="claims")
+
+
+_CLAIMED = pl.col("claimed")
+
+OF_REFINERS: dict[str, Measure] = {
+    "recall": Measure("objects found", hit=pl.col("found"), table="finds"),
+    "recall-small": Measure(
+        "small objects found", pl.col("small"), hit=pl.col("found"), table="finds"
+    ),
+    "precision": Measure(
+        "found objects that are there",
+        hit=pl.col("found"),
+        per=pl.col("reported"),
+        table="finds",
+    ),
+    "yes-to-false": _said("yes", "yes on absent kinds that were found", _NO, _CLAIMED),
+    "yes-to-absent": _said("yes", "yes on absent kinds that were not found", _NO, ~_CLAIMED),
+    "no-to-missed": _said("no", "no on present kinds that were not found", ~_NO, ~_CLAIMED),
+    "no-to-found": _said("no", "no on present kinds that were found", ~_NO, _CLAIMED),
+}
+"""What refiners find, and how often their errors are answered."""
+
+_IMAGE = pl.col("query") == "image"
+
+OF_RETRIEVAL: dict[str, Measure] = {
+    "caption-contrast": Measure(
+        "caption of an image, by contrast", _IMAGE, pl.col("contrast_right"), table="retrieval"
+    ),
+    "caption": Measure("caption of an image, ranked anew", _IMAGE, table="retrieval"),
+    "image-contrast": Measure(
+        "image of a caption, by contrast", ~_IMAGE, pl.col("contrast_right"), table="retrieval"
+    ),
+    "image": Measure("image of a caption, ranked anew", ~_IMAGE, table="retrieval"),
+}
+"""How often the first of all held-out scenes is the right one."""
+
+OF_ATTENTION: dict[str, Measure] = {
+    name: Measure(title, hit=pl.col(name), table="attention")
+    for name, title in {
+        "inside": "on the objects of its scene",
+        "chance": "the area that they cover",
+        "inside_another": "on the objects of another scene",
+        "chance_another": "the area that those cover",
+    }.items()
+}
+"""Shares of the attention of the text's global token."""
+
+OF_RECONSTRUCTION: dict[str, Measure] = {
+    name: Measure(title, hit=pl.col(name), table="reconstruction")
+    for name, title in {
+        "own": "with its own queries",
+        "other": "with another scene's queries",
+        "alone": "by the masked autoencoder alone",
+    }.items()
+}
+"""Squared error on hidden patches, as a share of the variance of all pixels."""
+
+
+def of_completion(modality: str, ratio: float, partner: str) -> Measure:
+    """How often the scene's own token is the nearest of all to that of its masked image or text.
+
+    Args:
+        modality: "image" or "text", the one that is masked.
+        ratio: of its patches or words that are hidden.
+        partner: the other modality, of the "same" scene or of "another".
+    """
+    of = (
+        (pl.col("modality") == modality)
+        & ((pl.col("ratio") - ratio).abs() < 1e-6)
+        & (pl.col("partner") == partner)
+    )
+    return Measure(f"{100 * ratio:.0f}%", of, table="completion")
+
+
 @dataclass(frozen=True, eq=False)
 class ArmResult:
     """One arm with one seed.
 
     Attributes:
         facts: recipe, size, seconds and whatever else its training said.
-        rows: its answers, as `train_interfaces` wrote them.
+        tables: its answers ("") and what else was measured, by name, as `train_interfaces` wrote
+            them.
     """
 
     name: str
     seed: int
     facts: Mapping[str, Any]
-    rows: pl.DataFrame
+    tables: Mapping[str, pl.DataFrame]
 
     @property
     def n_scenes(self) -> int:
         """The number of held-out scenes."""
         return int(self.facts["recipe"]["held_out"])
 
-    @cached_property
-    def _sums(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        n_scenes, sums = self.n_scenes, {}
-        for name, measure in MEASURES.items():
-            chosen = self.rows.filter(measure.of)
-            scenes = chosen["scene"].to_numpy()
-            hits = chosen.select(measure.hit.cast(pl.Float64)).to_series().to_numpy()
-            sums[name] = (
-                np.bincount(scenes, hits, n_scenes),
-                np.bincount(scenes, minlength=n_scenes).astype(float),
-            )
-        return sums
-
-    def share(self, measure: str) -> float:
+    def share(self, measure: Measure) -> float:
         """The share over all scenes."""
-        hits, rows = self._sums[measure]
+        hits, rows = self._sums(measure)
         return float(hits.sum() / rows.sum()) if rows.sum() else float("nan")
 
-    def draws(self, measure: str) -> Float[np.ndarray, " draw"]:
+    def draws(self, measure: Measure) -> Float[np.ndarray, " draw"]:
         """The share in resamples of the scenes, the same ones for every arm and seed."""
-        hits, rows = self._sums[measure]
+        hits, rows = self._sums(measure)
         return resampled_ratio(hits, rows, np.arange(len(rows)))
+
+    def _sums(self, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
+        """Per scene: what counts, and of how much."""
+        sums = (
+            self.tables[measure.table]
+            .filter(measure.of)
+            .group_by("scene")
+            .agg(hit=measure.hit.cast(pl.Float64).sum(), per=measure.per.cast(pl.Float64).sum())
+        )
+        hits, rows = np.zeros(self.n_scenes), np.zeros(self.n_scenes)
+        hits[sums["scene"]], rows[sums["scene"]] = sums["hit"], sums["per"]
+        return hits, rows
 
 
 class Comparison:
@@ -126,22 +207,41 @@ class Comparison:
             raise InputError(f"expected an arm of {', '.join(self.arms)}, got {arm!r}")
         return [result for _, result in sorted(self._by_arm[arm].items())]
 
-    def share(self, arm: str, measure: str) -> Interval:
+    def share(self, arm: str, measure: Measure) -> Interval:
         """The mean over seeds, with an interval over scenes and seeds."""
         results = self.results(arm)
         values = np.array([result.share(measure) for result in results])
         draws = np.stack([result.draws(measure) for result in results])
         return over_seeds(values, draws, results[0].n_scenes)
 
-    def difference(self, arm: str, other: str, measure: str) -> Interval:
-        """The mean of `arm` - `other` over the seeds that both have, on the same scenes."""
-        first, second = ({r.seed: r for r in self.results(name)} for name in (arm, other))
-        seeds = sorted(first.keys() & second.keys())
+    def shared_seeds(self, arm: str, other: str) -> Sequence[int]:
+        """The seeds that both have results of; none if one of them has no results."""
+        return sorted(self._by_arm.get(arm, {}).keys() & self._by_arm.get(other, {}).keys())
+
+    def difference(
+        self,
+        arm: str,
+        other: str,
+        measure: Measure,
+        control: Measure | None = None,
+        level: float = 0.95,
+    ) -> Interval:
+        """The mean of `arm` - `other` over the seeds that both have, on the same scenes.
+
+        Args:
+            measure: of `arm`.
+            control: of `other`; the same by default.
+            level: of the interval.
+        """
+        control = control or measure
+        seeds = self.shared_seeds(arm, other)
         if not seeds:
             raise InputError(f"expected a seed that {arm} and {other} share, got none")
-        values = np.array([first[s].share(measure) - second[s].share(measure) for s in seeds])
-        draws = np.stack([first[s].draws(measure) - second[s].draws(measure) for s in seeds])
-        return over_seeds(values, draws, first[seeds[0]].n_scenes)
+        first, second = (self._by_arm[name] for name in (arm, other))
+        values = [first[s].share(measure) - second[s].share(control) for s in seeds]
+        draws = [first[s].draws(measure) - second[s].draws(control) for s in seeds]
+        n_scenes = first[seeds[0]].n_scenes
+        return over_seeds(np.array(values), np.stack(draws), n_scenes, level=level)
 
 
 def read_comparison(folder: Path) -> Comparison:
@@ -158,6 +258,9 @@ def read_comparison(folder: Path) -> Comparison:
     results = []
     for file in files:
         facts = json.loads(file.read_text("utf-8"))
-        rows = pl.read_parquet(file.with_suffix(".parquet"))
-        results.append(ArmResult(facts["arm"], int(facts["seed"]), facts, rows))
+        tables = {
+            path.stem.removeprefix(file.stem).removeprefix("-"): pl.read_parquet(path)
+            for path in sorted(folder.glob(f"{file.stem}*.parquet"))
+        }
+        results.append(ArmResult(facts["arm"], int(facts["seed"]), facts, tables))
     return Comparison(results)

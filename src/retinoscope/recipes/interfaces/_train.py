@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +16,7 @@ from ...arguments import seed as check_seed
 from ...errors import InputError
 from ...interfaces import (
     WEIGHTS,
+    VisualInterface,
     assemble,
     open_decoder,
     open_towers,
@@ -21,11 +24,12 @@ from ...interfaces import (
 from ...signals import stopped_by_signals
 from ...store import files_of_folder, write_bytes
 from ..pocket import Report, claim
-from ..pocket._bank import draw_bank
+from ..pocket._bank import Bank, draw_bank
 from ._arms import ARMS
 from ._judge import Judgement, judge
-from ._seen import cache_seen
-from ._stages import Ground, InterfaceRecipe, train_arm
+from ._measures import AfterFirst, Measurement, measurements
+from ._seen import SeenBank, cache_seen
+from ._stages import Ground, InterfaceRecipe, first_stage, train_arm
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
 
 Finished = Callable[[str, int, Mapping[str, float]], None]
@@ -49,9 +53,10 @@ def train_interfaces(
     Args:
         work: folder for scenes, what the towers saw, and checkpoints; a later call resumes from it.
         out: folder for the results. An arm whose results are already there is not trained again.
-            `NAME-SEED.parquet` has an answer per row, `NAME-SEED.json` the recipe and the scores,
-            `NAME-SEED.safetensors` the weights (see `interfaces.TrainedInterface`), and the folder
-            `NAME` the model of the first seed for `rs.load`.
+            `NAME-SEED.parquet` has an answer per row, `NAME-SEED-TABLE.parquet` what was measured
+            beside them, `NAME-SEED.json` the recipe and the scores, `NAME-SEED.safetensors` the
+            weights (see `interfaces.TrainedInterface`), and the folder `NAME` the model of the
+            first seed that was trained, for `rs.load`.
         arms: from `ARMS`.
         seeds: of weights and batches.
         recipe: budget; that of the packaged interfaces by default.
@@ -72,43 +77,94 @@ def train_interfaces(
     speaking = open_decoder(decoder or WEIGHTS / "decoder")
     claim(work, asdict(recipe))
     claim(out, asdict(recipe))
-    waiting = [(name, seed) for seed in seeds for name in arms if not _done(out, name, seed)]
+    waiting = [(name, seed) for seed in seeds for name in arms if _missing(out, name, seed)]
     if not waiting:
         return
     patch = seeing.shape.patch
     bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, OPTIONS)
     unseen = draw_bank(work, recipe.held_out, HELD_OUT_SEED, patch, report, OPTIONS)
-    sizes = object_sizes(recipe.held_out)
-    ground = Ground(seeing, speaking, bank, work, report)
+    training = _Training(Ground(seeing, speaking, bank, work, report), unseen, recipe, out)
     for name, seed in waiting:
+        if not _file(out, name, seed, "json").is_file():
+            finished(name, seed, training.train(name, seed))
+        training.measure(name, seed)
+
+
+@dataclass(frozen=True, eq=False)
+class _Training:
+    """Trains, judges and measures single arms."""
+
+    ground: Ground
+    unseen: Bank
+    recipe: InterfaceRecipe
+    out: Path
+
+    def train(self, name: str, seed: int) -> Mapping[str, float]:
+        """Trains an arm, writes what it became and returns its scores."""
         began = time.monotonic()
-        trained, interface, reader = train_arm(name, ARMS[name], ground, recipe, seed)
+        trained, interface, reader = train_arm(name, ARMS[name], self.ground, self.recipe, seed)
         seconds = round(time.monotonic() - began)
-        judgement = judge(
-            interface, reader, cache_seen(interface, unseen, work / "seen", report), unseen, sizes
-        )
+        sizes = object_sizes(self.recipe.held_out)
+        judgement = judge(interface, reader, self._seen(interface), self.unseen, sizes)
         scores = judgement.scores()
         facts = {**trained.facts, "seconds": seconds, "scores": scores}
-        trained.write(out / f"{name}-{seed}.safetensors")
-        _small_rows(judgement).write_parquet(out / f"{name}-{seed}.parquet", compression="zstd")
-        if seed == seeds[0]:
+        trained.write(_file(self.out, name, seed, "safetensors"))
+        _write_table(_small_rows(judgement), _file(self.out, name, seed, "parquet"))
+        if not (self.out / name).exists():
             model, processor = assemble(interface, reader)
-            with files_of_folder(out / name) as folder:
+            with files_of_folder(self.out / name) as folder:
                 model.save_pretrained(folder)
                 processor.save_pretrained(folder)
-        write_bytes(out / f"{name}-{seed}.json", (json.dumps(facts, indent=1) + "\n").encode())
-        finished(name, seed, scores)
+        told = (json.dumps(facts, indent=1) + "\n").encode()
+        write_bytes(_file(self.out, name, seed, "json"), told)
+        return scores
+
+    def measure(self, name: str, seed: int) -> None:
+        """Writes the tables of an arm that are not there yet."""
+        missing = _unmeasured(self.out, name, seed)
+        if not missing:
+            return
+        first = self.recipe.first
+        interface, stage = first_stage(name, ARMS[name], self.ground, first, seed)
+        answers = pl.read_parquet(_file(self.out, name, seed, "parquet"))
+        arm = AfterFirst(interface, stage, self._seen(interface), self.unseen, answers)
+        for number, (table, measurement) in enumerate(missing.items(), 1):
+            self.ground.report(f"{table}-{name}-{seed}", number, len(missing), math.nan)
+            _write_table(measurement(arm), _file(self.out, name, seed, "parquet", table))
+
+    def _seen(self, interface: VisualInterface) -> SeenBank:
+        ground = self.ground
+        return cache_seen(interface, self.unseen, ground.work / "seen", ground.report)
 
 
-def _done(out: Path, name: str, seed: int) -> bool:
-    return (out / f"{name}-{seed}.json").is_file()
+def _missing(out: Path, name: str, seed: int) -> bool:
+    return not _file(out, name, seed, "json").is_file() or bool(_unmeasured(out, name, seed))
+
+
+def _unmeasured(out: Path, name: str, seed: int) -> Mapping[str, Measurement]:
+    return {
+        table: measurement
+        for table, measurement in measurements(name).items()
+        if not _file(out, name, seed, "parquet", table).is_file()
+    }
+
+
+def _file(out: Path, name: str, seed: int, suffix: str, table: str | None = None) -> Path:
+    return out / f"{name}-{seed}{f'-{table}' if table else ''}.{suffix}"
+
+
+def _write_table(rows: pl.DataFrame, path: Path) -> None:
+    file = io.BytesIO()
+    rows.write_parquet(file, compression="zstd")
+    write_bytes(path, file.getvalue())
 
 
 def _small_rows(judgement: Judgement) -> pl.DataFrame:
-    """What the tables need of the answers: a caption's text and the questions are left out."""
+    """What the tables need of the answers: of texts, only the questions whether a kind is there."""
     return judgement.rows.select(
         "scene",
         "kind",
+        pl.when(pl.col("kind").str.starts_with("polling")).then("question").otherwise(None),
         "expected",
         pl.when(pl.col("kind").str.starts_with("caption"))
         .then(None)
