@@ -346,7 +346,8 @@ def interface(
         retinoscope train interface towers --work work/towers --out towers
 
     Args:
-        names: which interfaces, or all; towers or decoder alone for the parts that they share.
+        names: which interfaces, or all; towers or decoder alone for the parts that they share;
+            mechanism alone for what X-Former's reconstruction uses, setting by setting.
         work: folder for scenes, what the towers saw, and checkpoints.
         out: folder for the results: a model folder per interface for `retinoscope ... MODEL`, its
             answers about held-out scenes, and its weights in one small file.
@@ -358,12 +359,22 @@ def interface(
     _above_0(scale=scale)
     check_seeds(seed=min(seed))
     quiet()
-    from ..recipes.interfaces import ARMS, SHARED, InterfaceRecipe, train_interfaces, train_shared
+    import polars as pl
+
+    from ..recipes.interfaces import (
+        ARMS,
+        SHARED,
+        InterfaceRecipe,
+        train_interfaces,
+        train_shared,
+        try_mechanism,
+    )
 
     if not names:
-        known = ", ".join((*ARMS, "all", *SHARED))
+        known = ", ".join((*ARMS, "all", *SHARED, "mechanism"))
         raise InputError(f"expected names of {known}, got none")
     recipe = InterfaceRecipe()
+    recipe = recipe.scaled(scale) if scale != 1 else recipe
     with Progress() as progress:
         show = _Stages(progress)
 
@@ -375,13 +386,17 @@ def interface(
         if len(names) == 1 and names[0] in SHARED:
             for line in train_shared(names[0], work, out, scale=scale, report=show):
                 progress.say(line)
+        elif names == ("mechanism",):
+            gaps = try_mechanism(work, out, seeds=seed, recipe=recipe, towers=towers, report=show)
+            with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=200, float_precision=4):
+                progress.say(str(gaps))
         else:
             train_interfaces(
                 work,
                 out,
                 arms=tuple(ARMS) if names == ("all",) else names,
                 seeds=seed,
-                recipe=recipe.scaled(scale) if scale != 1 else recipe,
+                recipe=recipe,
                 towers=towers,
                 decoder=decoder,
                 report=show,

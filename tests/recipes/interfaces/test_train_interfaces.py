@@ -25,11 +25,14 @@ from retinoscope.interfaces import (
 from retinoscope.recipes.interfaces import (
     MEASURES,
     OF_REFINERS,
+    RECONSTRUCTION_TRIALS,
     InterfaceRecipe,
     ReadingRecipe,
+    gap_table,
     of_completion,
     read_comparison,
     train_interfaces,
+    try_mechanism,
     write_decoder,
 )
 from retinoscope.recipes.interfaces._decoder import build_decoder
@@ -149,6 +152,24 @@ def test_what_is_finished_is_not_trained_again(shared: Path, trained: Path) -> N
     before = (trained / "qformer-1.safetensors").read_bytes()
     assert run(shared, folder, ARMS_TRIED, (0, 1)) == [("qformer", 1)]
     assert (trained / "qformer-1.safetensors").read_bytes() == before
+
+
+def test_the_mechanism_is_tried_setting_by_setting(shared: Path, tmp_path: Path) -> None:
+    trials = RECONSTRUCTION_TRIALS[:2]
+    table = try_mechanism(
+        tmp_path / "work",
+        tmp_path / "out",
+        seeds=(0, 1),
+        recipe=RECIPE,
+        towers=shared,
+        trials=trials,
+        stage=STAGE,
+        report=quiet,
+    )
+    assert table["hidden"].to_list() == [trial.hidden for trial in trials]
+    rows = pl.read_parquet(tmp_path / "out" / "mechanism.parquet")
+    assert len(rows) == 2 * 2 * RECIPE.held_out
+    assert gap_table(rows).equals(table)
 
 
 def test_the_qformer_is_an_ordinary_blip2(trained: Path) -> None:

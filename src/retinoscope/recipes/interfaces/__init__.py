@@ -17,6 +17,7 @@ from ._reconstruction_trial import (
     RECONSTRUCTION_TRIALS,
     ReconstructionTrial,
     gap_table,
+    try_mechanism,
     try_reconstruction,
 )
 from ._seen import SeenBank, cache_seen
@@ -83,6 +84,7 @@ __all__ = [
     "train_reading",
     "train_shared",
     "train_towers",
+    "try_mechanism",
     "try_reconstruction",
     "verdicts",
     "write_decoder",

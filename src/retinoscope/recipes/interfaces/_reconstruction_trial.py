@@ -6,6 +6,8 @@ scenes.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -14,14 +16,25 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
-from ...interfaces import NormPlace, Towers, TowerShape, XFormer, to_pixels
+from ...interfaces import (
+    WEIGHTS,
+    NormPlace,
+    Towers,
+    TowerShape,
+    XFormer,
+    open_towers,
+    to_pixels,
+)
 from ...stats import paired_difference
-from ..pocket import Report, Stage, optimise
-from ..pocket._bank import Bank
+from ...store import write_bytes
+from ..pocket import Report, Stage, claim, optimise
+from ..pocket._bank import Bank, draw_bank
 from ._reconstruction import Reconstruction, Weighting, masked_scenes, reconstruction_gap
-from ._seen import SeenBank
-from ._stages import place_towers
+from ._seen import SeenBank, cache_seen
+from ._stages import InterfaceRecipe, place_towers
+from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED
 
+MECHANISM = "mechanism.parquet"
 TRIAL_STAGE = Stage(steps=160, batch=32, lr=1e-3, warmup=20)
 
 
@@ -82,12 +95,8 @@ def try_reconstruction(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tower = {size.name: getattr(towers.shape, size.name) for size in fields(TowerShape)}
-        interface = XFormer(towers.shape.width, tower, residual=trial.residual, norm=trial.norm)
+        interface = _x_former(towers, trial)
         reconstruction = Reconstruction(towers.shape.width, trial.hidden, trial.weighting)
-    place_towers(interface, towers)
-    for name in interface.frozen:
-        interface.get_submodule(name).requires_grad_(False)
     reconstruction.take(interface, towers)
     interface.train()
     generator = torch.Generator()
@@ -106,6 +115,73 @@ def try_reconstruction(
     rows = reconstruction_gap(interface, reconstruction, *held_out)
     setting = {name: pl.lit(value) for name, value in asdict(trial).items()}
     return rows.with_columns(**setting, seed=pl.lit(seed))
+
+
+def _x_former(towers: Towers, trial: ReconstructionTrial) -> XFormer:
+    tower = {size.name: getattr(towers.shape, size.name) for size in fields(TowerShape)}
+    made = XFormer(towers.shape.width, tower, residual=trial.residual, norm=trial.norm)
+    place_towers(made, towers)
+    for name in made.frozen:
+        made.get_submodule(name).requires_grad_(False)
+    return made
+
+
+def try_mechanism(
+    work: Path,
+    out: Path,
+    *,
+    seeds: Sequence[int] = (0,),
+    recipe: InterfaceRecipe | None = None,
+    towers: Path | None = None,
+    trials: Sequence[ReconstructionTrial] = RECONSTRUCTION_TRIALS,
+    stage: Stage = TRIAL_STAGE,
+    report: Report,
+) -> pl.DataFrame:
+    """Tries every setting with every seed; a later call resumes from `work`.
+
+    Args:
+        work: folder for scenes, what the towers saw, and checkpoints; that of the arms will do.
+        out: folder for `mechanism.parquet`, the rows of all settings.
+        seeds: of weights and batches.
+        recipe: gives the numbers of scenes; that of the packaged interfaces by default.
+        towers: folder of the trained towers; the packaged ones if None.
+        trials: settings.
+        stage: length of each training.
+        report: called with the progress.
+
+    Returns:
+        The table of `gap_table`.
+
+    Raises:
+        InputError: towers that are missing, or `work` belongs to another recipe.
+    """
+    recipe = recipe or InterfaceRecipe()
+    shared = open_towers(towers or WEIGHTS)
+    claim(work, asdict(recipe))
+    looking = _x_former(shared, ReconstructionTrial())
+    patch, sizes = shared.shape.patch, {TRAIN_SEED: recipe.scenes, HELD_OUT_SEED: recipe.held_out}
+    banks = {seed: draw_bank(work, n, seed, patch, report, OPTIONS) for seed, n in sizes.items()}
+    seen = {seed: cache_seen(looking, bank, work / "seen", report) for seed, bank in banks.items()}
+    rows = pl.concat(
+        try_reconstruction(
+            shared,
+            trial,
+            seen[TRAIN_SEED],
+            banks[TRAIN_SEED],
+            (seen[HELD_OUT_SEED], banks[HELD_OUT_SEED]),
+            stage=stage,
+            seed=seed,
+            work=work,
+            report=report,
+        )
+        for seed in seeds
+        for trial in trials
+    )
+    file = io.BytesIO()
+    rows.write_parquet(file, compression="zstd")
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / MECHANISM, file.getvalue())
+    return gap_table(rows)
 
 
 def gap_table(rows: pl.DataFrame) -> pl.DataFrame:
