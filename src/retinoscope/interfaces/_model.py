@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
 
+from ..errors import CapabilityError, InputError
 from ._interface import Settings, VisualInterface
 from ._systems import build_interface
 
@@ -76,6 +77,12 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.interface: VisualInterface = build_interface(
             config.interface, config.settings, int(config.text_config.hidden_size)
         )
+        longest = int(config.text_config.max_position_embeddings)
+        if self.interface.n_tokens >= longest:
+            raise InputError(
+                f"expected fewer than {longest} visual tokens, the language model's context, got "
+                f"{self.interface.n_tokens}: take fewer, or another language model"
+            )
         self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
@@ -92,9 +99,13 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self, pixel_values: Float[Tensor, "batch 3 height width"], **_: Any
     ) -> BaseModelOutputWithPooling:
         """The visual tokens, (batch, token, d_model), as `pooler_output`."""
-        return BaseModelOutputWithPooling(
-            pooler_output=self.interface.encode(pixel_values).embeddings
-        )
+        tokens = self.interface.encode(pixel_values)
+        if tokens.mask is not None:
+            raise CapabilityError(
+                f"{self.config.interface} gives some images fewer visual tokens than others, and "
+                "prompts have placeholders for all: fill the missing ones in the interface"
+            )
+        return BaseModelOutputWithPooling(pooler_output=tokens.embeddings)
 
     def _embedded(
         self, input_ids: Int[Tensor, "batch token"], pixel_values: Tensor | None
