@@ -5,14 +5,19 @@ python -m scripts.interfaces
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import polars as pl
+
+from retinoscope.interfaces import WEIGHTS
 from retinoscope.recipes.interfaces import (
     ARMS,
     CLAIMS,
     MEASURES,
+    MECHANISM,
     OF_ATTENTION,
     OF_RECONSTRUCTION,
     OF_REFINERS,
@@ -21,6 +26,7 @@ from retinoscope.recipes.interfaces import (
     SYSTEMS,
     Comparison,
     Measure,
+    gap_table,
     of_completion,
     read_comparison,
     verdicts,
@@ -163,6 +169,49 @@ def _reconstruction(comparison: Comparison) -> str:
     return _table(head, rows)
 
 
+def _towers(comparison: Comparison) -> str:
+    """What the packaged towers know; nothing of it depends on the arms."""
+    gate = json.loads((WEIGHTS / "towers.json").read_text("utf-8"))["gate"]
+    names = ("contrastive", "mae", "start", "untrained")
+    rows = []
+    for probe in gate["probes"].values():
+        towers = [_three(probe["towers"][name]) for name in names if name in probe["towers"]]
+        rows.append([probe["what"], *towers, _three(probe["mae - contrastive"], "+")])
+    return _table(["in linear form", *names, "mae - contrastive"], rows)
+
+
+def _three(values: Sequence[float], sign: str = "") -> str:
+    value, low, high = (f"{number:{sign}.2f}" for number in values)
+    return f"{value} ({low} to {high})"
+
+
+def _mechanism(comparison: Comparison) -> str:
+    if not (RESULTS / MECHANISM).is_file():
+        return ""
+    table = gap_table(pl.read_parquet(RESULTS / MECHANISM))
+    rows = []
+    for row in table.iter_rows(named=True):
+        gaps = [
+            " to ".join(f"{100 * row[f'{gap} {end}']:+.2f}" for end in ("low", "high"))
+            for gap in ("other - own", "alone - own")
+        ]
+        rows.append(
+            [
+                f"{100 * row['hidden']:.0f}%",
+                "yes" if row["residual"] else "no",
+                row["norm"],
+                row["weighting"],
+                *(f"{100 * row[name]:.2f}" for name in ("own", "other", "alone")),
+                *(
+                    f"{100 * row[gap]:+.2f} ({ends})"
+                    for gap, ends in zip(("other - own", "alone - own"), gaps, strict=True)
+                ),
+            ]
+        )
+    head = ["hidden", "residual", "norm", "weights", "own", "other", "alone"]
+    return _table([*head, "other - own", "alone - own"], rows)
+
+
 def _arms(comparison: Comparison) -> str:
     rows = [
         [f"`{name}`", arm.what, ", ".join(f"`{other}`" for other in arm.against)]
@@ -180,6 +229,8 @@ def _cost(comparison: Comparison) -> str:
 
 
 TABLES: dict[str, Callable[[Comparison], str]] = {
+    "towers": _towers,
+    "mechanism": _mechanism,
     "arms": _arms,
     "shares": _shares(SYSTEMS),
     "cost": _cost,

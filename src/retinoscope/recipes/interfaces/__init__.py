@@ -14,6 +14,7 @@ from ._judge import Judgement, judge
 from ._read import ReadingRecipe, train_reading
 from ._reconstruction import reconstruction_gap
 from ._reconstruction_trial import (
+    MECHANISM,
     RECONSTRUCTION_TRIALS,
     ReconstructionTrial,
     gap_table,
@@ -44,6 +45,7 @@ __all__ = [
     "CLAIMS",
     "HELD_OUT_SEED",
     "MEASURES",
+    "MECHANISM",
     "OF_ATTENTION",
     "OF_RECONSTRUCTION",
     "OF_REFINERS",

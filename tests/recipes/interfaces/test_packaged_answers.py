@@ -1,0 +1,40 @@
+"""A small cell of the committed results, computed again with the packaged weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from retinoscope.interfaces import WEIGHTS, open_decoder, open_towers, trained
+from retinoscope.recipes.interfaces import (
+    HELD_OUT_SEED,
+    OPTIONS,
+    SYSTEMS,
+    cache_seen,
+    judge,
+    object_sizes,
+    read_comparison,
+)
+from retinoscope.recipes.pocket._bank import draw_bank
+
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "interfaces"
+N = 8
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_the_packaged_interface_gives_the_answers_of_the_table(name: str, tmp_path: Path) -> None:
+    file, decoder, towers = trained(name), open_decoder(WEIGHTS / "decoder"), open_towers(WEIGHTS)
+    interface = file.interface(towers, decoder.config.hidden_size)
+    bank = draw_bank(tmp_path, N, HELD_OUT_SEED, towers.shape.patch, lambda *_: None, OPTIONS)
+    seen = cache_seen(interface, bank, tmp_path, lambda *_: None)
+    rows = judge(interface, file.decoder(decoder), seen, bank, object_sizes(N)).rows
+    (kept,) = (r for r in read_comparison(RESULTS).results(name) if r.seed == file.facts["seed"])
+    asked = pl.col("kind").str.starts_with("caption").not_()
+    before = kept.tables[""].filter(asked & (pl.col("scene") < N))
+    now = rows.filter(asked)
+    assert now["expected"].equals(before["expected"])
+    # Stored in half precision: an answer can tip over.
+    assert (now["said"] == before["said"]).mean() > 0.97
+    assert len(now) > 10 * N
