@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from ...stats import Interval
 from ._table import MEASURES, OF_RETRIEVAL, Comparison
 
+SEEDS = 3
+"""With fewer, a difference may be one of seeds."""
 _LEVEL = 0.95
 _ALL = {**MEASURES, **{f"retrieval-{name}": of for name, of in OF_RETRIEVAL.items()}}
 
@@ -38,7 +40,8 @@ class Verdict:
         n_seeds: that both arms have.
         difference: arm - control; its interval holds for all measures and controls of the claim
             together (95% over scenes and seeds, by Bonferroni).
-        shown: "yes", "no" if the interval contains 0, or "the opposite".
+        shown: "yes", "no" if the interval contains 0, or "the opposite"; not yet, of fewer seeds
+            than `SEEDS`, which the interval does not cover.
     """
 
     title: str
@@ -87,13 +90,11 @@ def verdicts(claim: Claim, comparison: Comparison) -> Iterator[Verdict]:
         measure = _ALL[name]
         for control in controls:
             found = comparison.difference(claim.arm, control, measure, level=level)
-            yield Verdict(
-                measure.title,
-                control,
-                len(comparison.shared_seeds(claim.arm, control)),
-                found,
-                _shown(found, sign),
-            )
+            n_seeds = len(comparison.shared_seeds(claim.arm, control))
+            shown = _shown(found, sign)
+            if n_seeds < SEEDS:
+                shown += f", in {n_seeds} of {SEEDS} seeds"
+            yield Verdict(measure.title, control, n_seeds, found, shown)
 
 
 def _shown(found: Interval, sign: int) -> str:
