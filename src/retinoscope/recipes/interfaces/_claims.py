@@ -11,7 +11,8 @@ from ._table import MEASURES, OF_RETRIEVAL, Comparison
 SEEDS = 3
 """With fewer, a difference may be one of seeds."""
 _LEVEL = 0.95
-_ALL = {**MEASURES, **{f"retrieval-{name}": of for name, of in OF_RETRIEVAL.items()}}
+JUDGED = {**MEASURES, **{f"retrieval-{name}": of for name, of in OF_RETRIEVAL.items()}}
+"""Name -> what claims can be about."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Claim:
     Attributes:
         what: in one sentence.
         arm, against: names of arms.
-        better: measure -> 1 if more is better, -1 if less is.
+        better: name in `JUDGED` -> 1 if more is better, -1 if less is.
     """
 
     what: str
@@ -87,7 +88,7 @@ def verdicts(claim: Claim, comparison: Comparison) -> Iterator[Verdict]:
     controls = [other for other in claim.against if comparison.shared_seeds(claim.arm, other)]
     level = 1 - (1 - _LEVEL) / max(1, len(controls) * len(claim.better))
     for name, sign in claim.better.items():
-        measure = _ALL[name]
+        measure = JUDGED[name]
         for control in controls:
             found = comparison.difference(claim.arm, control, measure, level=level)
             n_seeds = len(comparison.shared_seeds(claim.arm, control))
