@@ -266,10 +266,11 @@ def test_low_rank_updates_change_every_matrix_of_every_block(trained, parts):
     assert {key.split(".")[0] for key in changed} == {"layers"}
 
 
-def test_merged_updates_compute_what_updates_beside_the_matrices_do():
+@pytest.mark.parametrize("in_training", [False, True])
+def test_merged_updates_compute_what_updates_beside_the_matrices_do(in_training):
     language = tiny_smol.language(64)
     other = tiny_smol.language(64)
-    added = attach(language.model, rank=2, alpha=6, seed=0)
+    added = attach(language.model, rank=2, alpha=6, seed=0, merged=in_training)
     with torch.no_grad():
         for update in added.values():
             update.up.normal_(std=0.2)

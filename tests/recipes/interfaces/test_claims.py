@@ -40,7 +40,7 @@ def arm(name: str, shares: Sequence[float], kind: str = "color") -> list[ArmResu
         ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5), 1, "no"),
         # Clear in every single seed, but they disagree.
         ((0.9, 0.3, 0.9), (0.3, 0.9, 0.3), 1, "no"),
-        ((0.9, 0.9), (0.3, 0.3, 0.3), 1, "yes, in 2 of 3 seeds"),
+        ((0.9, 0.9), (0.3, 0.3, 0.3), 1, "yes (2 seeds so far)"),
     ],
 )
 def test_what_is_shown(mine, others, sign: int, shown: str) -> None:
@@ -48,6 +48,16 @@ def test_what_is_shown(mine, others, sign: int, shown: str) -> None:
     claim = Claim("better", "lyrics", ("qformer", "lyrics-dense"), {"color": sign})
     (verdict,) = verdicts(claim, comparison)
     assert (verdict.control, verdict.n_seeds) == ("qformer", len(mine))
+    assert verdict.shown == shown
+
+
+@pytest.mark.parametrize(
+    ("mine", "shown"), [((0.9,) * 3, "yes"), ((0.8,) * 3, "no"), ((0.2,) * 3, "the opposite")]
+)
+def test_no_worse_has_a_margin(mine, shown: str) -> None:
+    comparison = Comparison([*arm("lyrics", mine), *arm("qformer", (0.8, 0.8, 0.8))])
+    claim = Claim("no worse", "lyrics", ("qformer",), {}, no_worse=("color",))
+    (verdict,) = verdicts(claim, comparison)
     assert verdict.shown == shown
 
 
@@ -65,4 +75,4 @@ def test_all_rows_hold_together() -> None:
 def test_claims_name_arms_and_measures() -> None:
     for claim in CLAIMS.values():
         assert {claim.arm, *claim.against} <= set(ARMS)
-        assert set(claim.better) <= set(JUDGED)
+        assert set(claim.measures) <= set(JUDGED)

@@ -8,7 +8,7 @@ half of the questions for a colour were still answered with another object's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from ...data.scenes import KINDS, plural, scene_layout, scene_texts
 from ...interfaces import interface_tokenizer
 from ...pocket import folder
 from ...pocket.vocabulary import token_id
-from ..pocket import Report, Sizes, Stage, optimise
+from ..pocket import Report, Sizes, Stage, claim, optimise
 from ..pocket._language import answer_loss
 from ..pocket._model import draw_blocks, draw_words, text_config
 from ._ask import ask, embed
@@ -97,7 +97,11 @@ def take_language_model(
 
 
 def train_decoder(work: Path, recipe: DecoderRecipe, report: Report) -> LlamaForCausalLM:
-    """Trains the language model; a later call with the same `work` resumes."""
+    """Trains the language model; a later call with the same `work` resumes.
+
+    Raises:
+        InputError: `work` belongs to another recipe.
+    """
     tokenizer = interface_tokenizer()
     model = build_decoder(recipe.sizes, tokenizer, recipe.seed)
     if recipe.start is not None:
@@ -115,7 +119,7 @@ def train_decoder(work: Path, recipe: DecoderRecipe, report: Report) -> LlamaFor
         described = summed(model.get_input_embeddings(), torch.from_numpy(np.stack(slots)))
         return answer_loss(model, embed(model, described, batch), batch, mixed=False).answers
 
-    work.mkdir(parents=True, exist_ok=True)
+    claim(work, asdict(recipe))
     optimise(
         "text",
         recipe.stage,

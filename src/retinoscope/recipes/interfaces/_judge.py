@@ -16,6 +16,7 @@ from transformers import LlamaForCausalLM
 
 from ...data import Question
 from ...data.scenes import KINDS, scene_layout
+from ...errors import CapabilityError
 from ...interfaces import VisualInterface, interface_tokenizer
 from ..pocket._bank import Bank
 from ..pocket._evaluate import named_kinds
@@ -103,13 +104,22 @@ def judge(
         bank: held-out scenes 0..n-1 of `seed`.
         sizes: of the objects of these scenes, from `object_sizes`.
         seed: of the scenes.
+
+    Raises:
+        CapabilityError: an interface whose number of tokens varies.
     """
     decoder.eval()
     interface.eval()
     frames: list[pl.DataFrame] = []
     for start in range(0, len(bank), _BATCH):
         scenes = np.arange(start, min(len(bank), start + _BATCH))
-        visual = interface(seen.rows(scenes)).embeddings
+        tokens = interface(seen.rows(scenes))
+        if tokens.mask is not None:
+            raise CapabilityError(
+                f"{interface.system} gives some scenes fewer visual tokens than others, and "
+                "all are asked with the same number: fill the missing ones in the interface"
+            )
+        visual = tokens.embeddings
         asked = [bank.texts[int(i)].questions for i in scenes]
         replies = ask(decoder, visual, asked)
         frames.append(_question_rows(scenes, asked, replies, sizes))

@@ -88,7 +88,7 @@ def train_reading(
         seen: what the frozen parts saw in the scenes of `bank`.
         bank: gives captions and questions.
         recipe: length of the stages, and rank.
-        name: of the arm; part of the names of checkpoints.
+        name: of the arm; part of the names of checkpoints. Batches do not depend on it.
         seed: of the batches, the interface's last layer and the updates.
         work: folder for checkpoints.
         report: called with the progress.
@@ -127,11 +127,12 @@ def train_reading(
             seed=seed,
             work=work,
             report=report,
+            batches=stage_name,
             checkpoint_seconds=checkpoint_seconds,
         )
 
     train("alone", recipe.alone, {"interface": interface})
-    added = attach(reader.model, recipe.rank, recipe.alpha, seed)
+    added = attach(reader.model, recipe.rank, recipe.alpha, seed, merged=True)
     train("both", recipe.both, {"interface": interface, "low_rank": added})
     interface.eval()
     merged, scale = copy.deepcopy(decoder), recipe.alpha / recipe.rank

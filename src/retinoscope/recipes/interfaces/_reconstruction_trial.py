@@ -29,10 +29,11 @@ from ...stats import paired_difference
 from ...store import write_bytes
 from ..pocket import Report, Stage, claim, optimise
 from ..pocket._bank import Bank, draw_bank
+from ._digest import digest_of
 from ._reconstruction import Reconstruction, Weighting, masked_scenes, reconstruction_gap
 from ._seen import SeenBank, cache_seen
 from ._stages import InterfaceRecipe, place_towers
-from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED
+from ._world import OPTIONS, TRAIN_SEED, TRIAL_SEED
 
 MECHANISM = "mechanism.parquet"
 TRIAL_STAGE = Stage(steps=160, batch=32, lr=1e-3, warmup=20)
@@ -111,7 +112,16 @@ def try_reconstruction(
     work.mkdir(parents=True, exist_ok=True)
     modules: dict[str, nn.Module] = {"interface": interface, "reconstruction": reconstruction}
     name = f"reconstruction-{trial.name}-{seed}"
-    optimise(name, stage, modules, loss_at, seed=seed, work=work, report=report)
+    optimise(
+        name,
+        stage,
+        modules,
+        loss_at,
+        seed=seed,
+        work=work,
+        report=report,
+        batches="reconstruction",
+    )
     rows = reconstruction_gap(interface, reconstruction, *held_out)
     setting = {name: pl.lit(value) for name, value in asdict(trial).items()}
     return rows.with_columns(**setting, seed=pl.lit(seed))
@@ -157,9 +167,10 @@ def try_mechanism(
     """
     recipe = recipe or InterfaceRecipe()
     shared = open_towers(towers or WEIGHTS)
-    claim(work, asdict(recipe))
+    told = {"recipe": asdict(recipe), "stage": asdict(stage), "towers": digest_of(shared.modules)}
+    claim(work / "mechanism", told)
     looking = _x_former(shared, ReconstructionTrial())
-    patch, sizes = shared.shape.patch, {TRAIN_SEED: recipe.scenes, HELD_OUT_SEED: recipe.held_out}
+    patch, sizes = shared.shape.patch, {TRAIN_SEED: recipe.scenes, TRIAL_SEED: recipe.held_out}
     banks = {seed: draw_bank(work, n, seed, patch, report, OPTIONS) for seed, n in sizes.items()}
     seen = {seed: cache_seen(looking, bank, work / "seen", report) for seed, bank in banks.items()}
     rows = pl.concat(
@@ -168,10 +179,10 @@ def try_mechanism(
             trial,
             seen[TRAIN_SEED],
             banks[TRAIN_SEED],
-            (seen[HELD_OUT_SEED], banks[HELD_OUT_SEED]),
+            (seen[TRIAL_SEED], banks[TRIAL_SEED]),
             stage=stage,
             seed=seed,
-            work=work,
+            work=work / "mechanism",
             report=report,
         )
         for seed in seeds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def train_arm(
     """Trains one arm with one seed; a later call with the same work folder resumes.
 
     Returns:
-        What was trained, the interface, and the language model that reads it.
+        What was trained, and the interface and the language model made of it.
     """
     named = f"{name}-{seed}"
     interface = untrained(arm, ground, seed)
@@ -121,12 +122,18 @@ def train_arm(
     trained = TrainedInterface(
         system=arm.interface,
         settings=interface.settings,
-        own=interface.own_state(),
-        low_rank=reading.low_rank,
+        own=_as_stored(interface.own_state()),
+        low_rank=_as_stored(reading.low_rank),
         scale=reading.scale,
         facts={"arm": name, "seed": seed, "size": interface.size, "recipe": asdict(recipe)},
     )
-    return trained, interface, reading.decoder
+    d_model = ground.decoder.config.hidden_size
+    return trained, trained.interface(ground.towers, d_model), trained.decoder(ground.decoder)
+
+
+def _as_stored(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rounded as in the file: what is judged is what is written."""
+    return {k: v.half().float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def first_stage(
@@ -173,5 +180,6 @@ def first_stage(
         seed=seed,
         work=ground.work,
         report=ground.report,
+        batches="captions",
     )
     return interface.eval(), objective.eval()

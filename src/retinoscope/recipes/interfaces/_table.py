@@ -59,11 +59,11 @@ MEASURES: dict[str, Measure] = {
     "relation": Measure("relation", _kind("relation")),
     "count": Measure("count", pl.col("kind").is_in(["count", "count-color", "count-kind"])),
     "twin-color": Measure("colour of one of two alike", _kind("twin-color")),
-    "caption-recall": Measure("kinds named in captions", _kind("caption-recall")),
+    "caption-recall": Measure("objects named in captions", _kind("caption-recall")),
     "caption-recall-small": Measure(
-        "kinds named in captions, small objects", _kind("caption-recall") & _SMALL
+        "small objects named in captions", _kind("caption-recall") & _SMALL
     ),
-    "caption-precision": Measure("named kinds that are there", _kind("caption-precision")),
+    "caption-precision": Measure("names in captions that are there", _kind("caption-precision")),
 }
 """Name -> what is measured, in the order of the table."""
 
@@ -170,10 +170,10 @@ class ArmResult:
         hits, rows = self._sums(measure)
         return float(hits.sum() / rows.sum()) if rows.sum() else float("nan")
 
-    def draws(self, measure: Measure) -> Float[np.ndarray, " draw"]:
+    def draws(self, measure: Measure, n: int = 1000) -> Float[np.ndarray, " draw"]:
         """The share in resamples of the scenes, the same ones for every arm and seed."""
         hits, rows = self._sums(measure)
-        return resampled_ratio(hits, rows, np.arange(len(rows)))
+        return resampled_ratio(hits, rows, np.arange(len(rows)), n)
 
     def _sums(self, measure: Measure) -> tuple[np.ndarray, np.ndarray]:
         """Per scene: what counts, and of how much."""
@@ -225,13 +225,14 @@ class Comparison:
         measure: Measure,
         control: Measure | None = None,
         level: float = 0.95,
+        n_resamples: int = 1000,
     ) -> Interval:
         """The mean of `arm` - `other` over the seeds that both have, on the same scenes.
 
         Args:
             measure: of `arm`.
             control: of `other`; the same by default.
-            level: of the interval.
+            level, n_resamples: of the interval.
         """
         control = control or measure
         seeds = self.shared_seeds(arm, other)
@@ -239,7 +240,10 @@ class Comparison:
             raise InputError(f"expected a seed that {arm} and {other} share, got none")
         first, second = (self._by_arm[name] for name in (arm, other))
         values = [first[s].share(measure) - second[s].share(control) for s in seeds]
-        draws = [first[s].draws(measure) - second[s].draws(control) for s in seeds]
+        draws = [
+            first[s].draws(measure, n_resamples) - second[s].draws(control, n_resamples)
+            for s in seeds
+        ]
         n_scenes = first[seeds[0]].n_scenes
         return over_seeds(np.array(values), np.stack(draws), n_scenes, level=level)
 

@@ -26,6 +26,7 @@ from ...store import files_of_folder, write_bytes
 from ..pocket import Report, claim
 from ..pocket._bank import Bank, draw_bank
 from ._arms import ARMS
+from ._digest import digest_of
 from ._judge import Judgement, judge
 from ._measures import AfterFirst, Measurement, measurements
 from ._seen import SeenBank, cache_seen
@@ -65,7 +66,8 @@ def train_interfaces(
         finished: called with name, seed and scores of each arm.
 
     Raises:
-        InputError: an unknown arm, parts that are missing, or a folder of another recipe.
+        InputError: an unknown arm, parts that are missing, or a folder of another recipe, other
+            towers or another language model.
     """
     recipe = recipe or InterfaceRecipe()
     unknown = [name for name in arms if name not in ARMS]
@@ -75,8 +77,10 @@ def train_interfaces(
         check_seed(seed)
     seeing = open_towers(towers or WEIGHTS)
     speaking = open_decoder(decoder or WEIGHTS / "decoder")
-    claim(work, asdict(recipe))
-    claim(out, asdict(recipe))
+    told = {"recipe": asdict(recipe), "towers": digest_of(seeing.modules)}
+    told["decoder"] = digest_of({"decoder": speaking})
+    claim(work, told)
+    claim(out, told)
     waiting = [(name, seed) for seed in seeds for name in arms if _missing(out, name, seed)]
     if not waiting:
         return

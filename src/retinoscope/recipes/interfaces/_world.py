@@ -11,6 +11,8 @@ TRAIN_SEED = 2410_0018
 """Scenes of this seed are the training set; every other seed is held out."""
 HELD_OUT_SEED = 1900
 """Scenes of this seed judge what was trained."""
+TRIAL_SEED = 1901
+"""Scenes of this seed judge settings that are tried before the arms are trained."""
 SMALL_RADIUS = 12.0
 """Largest radius of a small object in pixels; the others begin at 17."""
 

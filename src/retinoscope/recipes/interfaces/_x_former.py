@@ -69,7 +69,21 @@ X_FORMER_ARMS: dict[str, Arm] = {
         _DUAL,
         "two towers in two blocks, with reconstruction of hidden patches",
         first=partial(XFormerStage, hidden=0.75),
-        against=("qformer", "x-former-plain", "x-former-concat", "x-former-contrastive"),
+        against=(
+            "x-former-masked",
+            "qformer",
+            "x-former-plain",
+            "x-former-concat",
+            "x-former-contrastive",
+        ),
+    ),
+    "x-former-masked": Arm(
+        "x-former",
+        _DUAL,
+        "as much hidden from the second tower, but reconstruction counts nothing",
+        first=partial(XFormerStage, hidden=0.75),
+        weights={"reconstruction": 0.0},
+        against=("qformer", "x-former-plain"),
     ),
     "x-former-plain": Arm(
         "x-former",

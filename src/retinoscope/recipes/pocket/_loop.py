@@ -1,7 +1,7 @@
 """The optimisation loop of every stage: schedule, progress, checkpoints, resuming.
 
-A step's batch depends on (seed, stage, step) alone, so a stage resumed from its checkpoint sees the
-batches that it would have seen without interruption.
+A step's batch depends on (seed, batches, step) alone, so a stage resumed from its checkpoint sees
+the batches that it would have seen without interruption.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from ...errors import InputError
 from ...signals import held_signals
 from ._config import Stage
 
@@ -37,6 +38,7 @@ def optimise(
     seed: int,
     work: Path,
     report: Report,
+    batches: str | None = None,
     checkpoint_seconds: float = 60.0,
     seconds: float | None = None,
     after: Callable[[int], None] | None = None,
@@ -48,13 +50,15 @@ def optimise(
     does not.
 
     Args:
-        name: name of the stage and its files; part of the seed of its batches.
+        name: name of the stage and its files.
         stage: steps, batch size and learning rate.
         modules: the trained modules, by name.
         loss_at: draws a batch with the given generator and returns its loss.
         seed: seed of the batches.
         work: folder for checkpoints.
         report: called with the progress whenever the loss is read.
+        batches: part of the seed of the batches: stages with the same one see the same batches. The
+            name by default.
         checkpoint_seconds: time between checkpoints.
         seconds: approximate duration of the stage; replaces its number of steps, which is then set
             from the speed of the first ones (and kept in the checkpoint).
@@ -64,10 +68,16 @@ def optimise(
 
     Raises:
         KeyboardInterrupt: one of these signals arrived; the same call resumes after that step.
+        InputError: the checkpoint is that of a stage of another length.
     """
     trainer = _Trainer(modules, stage, work / f"{name}.safetensors")
     step, steps = trainer.restore()
     if steps is not None and steps != stage.steps:
+        if seconds is None:
+            raise InputError(
+                f"expected a checkpoint of {stage.steps} steps in {work}, got one of {steps}: "
+                "choose another work folder, or remove this one"
+            )
         stage = stage.lasting(steps)
     pace = None if seconds is None or steps is not None else _Pace(seconds, step)
     smoothed = _Smoothed(0.98**read_every)
@@ -76,7 +86,7 @@ def optimise(
         while not stop and (step < stage.steps or pace is not None):
             if pace is not None and (n_steps := pace.steps(step)) is not None:
                 stage, pace = stage.lasting(n_steps), None
-            loss = loss_at(np.random.default_rng([seed, *name.encode(), step]))
+            loss = loss_at(np.random.default_rng([seed, *(batches or name).encode(), step]))
             trainer.descend(loss, stage.lr * _schedule(step, stage))
             step += 1
             if after is not None:
