@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from tiny_interface import interface
+from transformers import LlamaConfig, LlamaForCausalLM
 
+from retinoscope.cli import main
 from retinoscope.errors import CapabilityError, InputError
+from retinoscope.interfaces import assemble, build_interface, open_decoder
 
 
 def test_more_tokens_than_the_context_holds_are_refused() -> None:
@@ -30,3 +34,46 @@ def test_tokens_that_are_not_there_are_refused_and_not_read() -> None:
     model.interface.encode = some
     with pytest.raises(CapabilityError, match="gives some images fewer visual tokens"):
         model.get_image_features(pixels)
+
+
+def test_a_folder_of_another_language_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"got no config\.json"):
+        open_decoder(tmp_path)
+    config = LlamaConfig(
+        vocab_size=30, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="expected a language model of 118 words, got one of 30"):
+        open_decoder(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="expected the interfaces' language model, got"):
+        open_decoder(tmp_path)
+
+
+def test_a_qformer_with_more_queries_than_the_context_is_refused() -> None:
+    tower = {"image": 24, "patch": 8, "width": 16, "layers": 1, "heads": 2, "ff": 16}
+    made = build_interface("qformer", {"tower": tower, "queries": 40, "ff": 16, "heads": 2}, 16)
+    config = LlamaConfig(
+        vocab_size=30, hidden_size=16, intermediate_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=40,
+    )  # fmt: skip
+    with pytest.raises(InputError, match="fewer than 40 visual tokens"):
+        assemble(made, LlamaForCausalLM(config))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("towers", "qformer"), "expected towers without other names"),
+        (("towers", "--seed", "3"), "expected no --seed with towers"),
+        (("decoder", "--towers", "x"), "expected no --towers with decoder"),
+        (("mechanism", "--decoder", "x"), "expected no --decoder with mechanism"),
+        ((), "expected names of projector, qformer"),
+    ],
+)
+def test_names_and_options_that_do_not_go_together(given, said, tmp_path, capsys) -> None:
+    where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "out")]
+    assert main(["train", "interface", *given, *where]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

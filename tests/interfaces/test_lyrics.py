@@ -50,7 +50,9 @@ def test_shapes() -> None:
     assert set(interface.needs) <= set(given)
     assert given["objects_mask"].shape == (2, 8)
     assert given["phrases"].shape == (2, 8, 5)
-    assert not any(name.startswith(("tower.", "refiner.")) for name in interface.trained())
+    assert not any(
+        name.startswith(("tower.", "refiner.")) for name in interface.trained_parameters()
+    )
 
 
 def test_slots_without_an_object_change_nothing() -> None:

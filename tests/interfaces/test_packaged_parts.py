@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import retinoscope as rs
-from retinoscope.interfaces import WEIGHTS, interface_tokenizer, open_decoder, open_towers, trained
+from retinoscope.interfaces import WEIGHTS, interface_tokenizer, open_decoder, open_towers, packaged
 from retinoscope.recipes.interfaces import ask_in_words
 
 
@@ -37,7 +37,7 @@ def test_an_interface_that_is_not_packaged_is_refused_in_one_line() -> None:
     with pytest.raises(rs.InputError, match=r"expected an interface of .*, got 'interface:none'"):
         rs.load("interface:none")
     with pytest.raises(rs.InputError, match="train it with `retinoscope train interface`"):
-        trained("none")
+        packaged("none")
 
 
 def test_weights_are_stored_in_half_precision() -> None:

@@ -117,7 +117,9 @@ def test_without_its_text_side_it_gives_the_same_tokens() -> None:
     assert not [name for name in own if name.startswith(("streams.text.", "streams.text_in"))]
     assert not [name for name in own if name.startswith("streams.text_layers.1")]
     alone({"contrastive": image}).embeddings.sum().backward()
-    assert [name for name, weight in alone.trained().items() if weight.grad is None] == []
+    assert [
+        name for name, weight in alone.trained_parameters().items() if weight.grad is None
+    ] == []
     with pytest.raises(ValueError, match="with a text tower"):
         alone.streams.words(image[:, :, 0].long(), image[:, :, 0] > 0)
 

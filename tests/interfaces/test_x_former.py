@@ -50,7 +50,6 @@ def test_arms_are_as_large_as_the_q_former(arm: str) -> None:
         ({}, ("contrastive", "mae"), ("tower", "mae")),
         ({"fusion": "concat"}, ("contrastive", "mae"), ("tower", "mae")),
         ({"second": "contrastive"}, ("contrastive", "contrastive-earlier"), ("tower",)),
-        ({"fusion": "none"}, ("contrastive",), ("tower",)),
     ],
 )
 def test_each_fusion_reads_what_it_needs(
@@ -69,9 +68,8 @@ def test_each_fusion_reads_what_it_needs(
 
 def test_fusions_give_different_tokens() -> None:
     seen = {"contrastive": torch.randn(2, 10, 16), "mae": torch.randn(2, 10, 16)}
-    made = [tokens(former(fusion=fusion), seen) for fusion in ("dual", "concat", "none")]
+    made = [tokens(former(fusion=fusion), seen) for fusion in ("dual", "concat")]
     assert not torch.allclose(made[0], made[1], atol=1e-3)
-    assert not torch.allclose(made[1], made[2], atol=1e-3)
 
 
 def test_the_local_features_are_in_reading_order() -> None:
@@ -114,7 +112,7 @@ def test_a_block_with_a_residual_starts_by_passing_on_what_it_has() -> None:
     torch.testing.assert_close(interface.refined(queries, seen), interface.local_norm(seen["mae"]))
 
 
-@pytest.mark.parametrize("fusion", ["dual", "concat", "none"])
+@pytest.mark.parametrize("fusion", ["dual", "concat"])
 def test_origin_is_attention_and_changes_nothing(fusion: str) -> None:
     interface = former(fusion=fusion)
     with torch.no_grad():

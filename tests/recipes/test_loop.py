@@ -8,6 +8,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from retinoscope.errors import InputError
 from retinoscope.recipes.pocket._config import Stage
 from retinoscope.recipes.pocket._loop import optimise
 
@@ -90,3 +91,33 @@ def test_a_second_term_waits(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         weights(tmp_path, ended_at=2, times=2, checkpoint_seconds=1e9)
     assert [path.name for path in tmp_path.iterdir()] == ["toy.safetensors"]
+
+
+def batches_of(work, name, steps=4, **more):
+    """The first draw of each step."""
+    model, drawn = nn.Linear(1, 1), []
+
+    def loss_at(rng):
+        drawn.append(int(rng.integers(2**60)))
+        return model(torch.ones(1)).sum()
+
+    stage = Stage(steps=steps, batch=1, lr=0.1, warmup=1)
+    optimise(name, stage, {"m": model}, loss_at, seed=0, work=work, report=quiet, **more)
+    return drawn
+
+
+def quiet(*_):
+    pass
+
+
+def test_stages_that_share_batches_see_the_same_ones(tmp_path):
+    one, other = (batches_of(tmp_path, name, batches="text") for name in ("text-a", "text-b"))
+    assert one == other == batches_of(tmp_path, "text")
+    assert len(set(one)) == 4
+    assert set(batches_of(tmp_path, "apart")).isdisjoint(one)
+
+
+def test_a_checkpoint_of_another_length_is_refused(tmp_path):
+    batches_of(tmp_path, "toy", steps=2)
+    with pytest.raises(InputError, match=r"a checkpoint of 4 steps in .*, got one of 2"):
+        batches_of(tmp_path, "toy", steps=4)

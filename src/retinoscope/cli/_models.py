@@ -31,10 +31,10 @@ def models() -> None:
         say(_line(name, smol.scores(name)))
     from .. import interfaces
 
-    if interfaces.names():
+    if interfaces.packaged_names():
         say("Visual interfaces (give the name as MODEL), on varied scenes:")
-    for name in interfaces.names():
-        scores = interfaces.trained(name).facts["scores"]
+    for name in interfaces.packaged_names():
+        scores = interfaces.packaged(name).facts["scores"]
         shares = (f"{kind} {scores[kind]:.3f}" for kind in ("polling", "color", "relation"))
         say(f"  {name:<22} {', '.join(shares)}")
     from ..models import families

@@ -334,8 +334,8 @@ def interface(
 
     An interface turns what frozen towers see into visual tokens: a projector, a Q-Former, Lyrics,
     SCL, X-Former, and the controls of each. All get the same towers, scenes, steps and batches; one
-    takes about ten minutes on one CPU core. It can be interrupted at any time: the same command
-    continues from its last checkpoint, and what is finished in --out is not trained again.
+    takes ten to fifteen minutes on one CPU core. It can be interrupted at any time: the same
+    command continues from its last checkpoint, and what is finished in --out is not trained again.
 
     For example:
 
@@ -373,6 +373,18 @@ def interface(
     if not names:
         known = ", ".join((*ARMS, "all", *SHARED, "mechanism"))
         raise InputError(f"expected names of {known}, got none")
+    alone = (*SHARED, "mechanism")
+    first = next((name for name in names if name in alone), "")
+    if first and len(names) > 1:
+        raise InputError(f"expected {first} without other names, got {' '.join(names)}")
+    unused = {
+        "--seed": seed != (0,) and first in SHARED,
+        "--towers": towers is not None and first in SHARED,
+        "--decoder": decoder is not None and first in alone,
+    }
+    for option, given in unused.items():
+        if given:
+            raise InputError(f"expected no {option} with {first}, which does not use it")
     recipe = InterfaceRecipe()
     recipe = recipe.scaled(scale) if scale != 1 else recipe
     with Progress() as progress:
@@ -383,10 +395,10 @@ def interface(
             for kind, share in scores.items():
                 progress.say(f"  {kind}: {share:.2f}")
 
-        if len(names) == 1 and names[0] in SHARED:
-            for line in train_shared(names[0], work, out, scale=scale, report=show):
+        if first in SHARED:
+            for line in train_shared(first, work, out, scale=scale, report=show):
                 progress.say(line)
-        elif names == ("mechanism",):
+        elif first:
             gaps = try_mechanism(work, out, seeds=seed, recipe=recipe, towers=towers, report=show)
             with pl.Config(tbl_cols=-1, tbl_rows=-1, tbl_width_chars=200, float_precision=4):
                 progress.say(str(gaps))

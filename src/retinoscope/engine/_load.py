@@ -136,7 +136,7 @@ def _opened(source: object, settings: _LoadSettings) -> tuple[str, PreTrainedMod
         return name, *planted.build(name, **plain)
     if name.startswith(interfaces.PREFIX):
         settings.refuse_placement("a packaged interface")
-        return name, *interfaces.build(name, **plain)
+        return name, *interfaces.open_packaged(name, **plain)
     if name in smol.NAMES or smol.is_adapter(name):
         settings.refuse_placement(name)
         adapter = name if name in smol.NAMES else Path(name).expanduser()

@@ -7,8 +7,22 @@ from ._detectors import Detections, Detector, PretrainedDetector
 from ._interface import InterfaceTokens, Seen, VisualInterface
 from ._lyrics import Lyrics
 from ._mae_decoder import MaeDecoder, hidden_error, patch_pixels
-from ._model import MODEL_TYPE, InterfaceConfig, InterfaceForConditionalGeneration, register
-from ._opened import PREFIX, WEIGHTS, assemble, build, names, open_decoder, trained
+from ._model import (
+    MODEL_TYPE,
+    InterfaceConfig,
+    InterfaceForConditionalGeneration,
+    register,
+    require_room,
+)
+from ._opened import (
+    PREFIX,
+    WEIGHTS,
+    assemble,
+    open_decoder,
+    open_packaged,
+    packaged,
+    packaged_names,
+)
 from ._qformer import QFormer, Reading, TextInput, reading_mask
 from ._refiner import BINS, REFINERS, Refiner, SeenObjects, build_refiner
 from ._refiner_errors import RefinerErrors
@@ -59,23 +73,24 @@ __all__ = [
     "XFormer",
     "assemble",
     "attention_weights",
-    "build",
     "build_interface",
     "build_refiner",
     "build_tower",
     "hidden_error",
     "interface_processor",
     "interface_tokenizer",
-    "names",
     "open_decoder",
+    "open_packaged",
     "open_towers",
+    "packaged",
+    "packaged_names",
     "patch_pixels",
     "read_trained",
     "reading_mask",
     "register",
+    "require_room",
     "to_pixels",
     "tower_tokens",
-    "trained",
     "untrained_towers",
     "write_towers",
 ]

@@ -99,8 +99,12 @@ class DetectorRefiner(Refiner):
         if self._states == "tower":
             features = patches.to(tokens.dtype) @ tokens[:, 1:]
         else:
-            features = padded([each.states for each in found if each.states is not None], 0.0).to(
-                tokens.dtype
-            )
+            states = [each.states for each in found if each.states is not None]
+            if len(states) < len(found):
+                raise InputError(
+                    "expected a vector for each object from the detector, got none: "
+                    "use states='tower'"
+                )
+            features = padded(states, 0.0).to(tokens.dtype)
         scores = padded([each.scores.float() for each in found], 0.0)
         return SeenObjects(features, boxes, scores, tags, patches, mask, torch.zeros_like(mask))

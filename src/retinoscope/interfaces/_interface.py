@@ -114,7 +114,7 @@ class VisualInterface(nn.Module, ABC):
         nn.init.normal_(last.weight, std=d_word * last.in_features**-0.5)
         nn.init.zeros_(last.bias)
 
-    def trained(self) -> dict[str, nn.Parameter]:
+    def trained_parameters(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name: all but those of the frozen children."""
         starts = tuple(f"{name}." for name in self.frozen)
         return {
@@ -141,4 +141,4 @@ class VisualInterface(nn.Module, ABC):
     @property
     def size(self) -> int:
         """The number of trained parameters."""
-        return sum(parameter.numel() for parameter in self.trained().values())
+        return sum(parameter.numel() for parameter in self.trained_parameters().values())

@@ -77,12 +77,7 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
         self.interface: VisualInterface = build_interface(
             config.interface, config.settings, int(config.text_config.hidden_size)
         )
-        longest = int(config.text_config.max_position_embeddings)
-        if self.interface.n_tokens >= longest:
-            raise InputError(
-                f"expected fewer than {longest} visual tokens, the language model's context, got "
-                f"{self.interface.n_tokens}: take fewer, or another language model"
-            )
+        require_room(self.interface, config.text_config)
         self.language_model: Any = AutoModelForCausalLM.from_config(config.text_config)
         self.post_init()
 
@@ -155,6 +150,20 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
             inputs_embeds=self._embedded(input_ids, pixel_values),
             attention_mask=torch.ones_like(input_ids) if attention_mask is None else attention_mask,
             **more,
+        )
+
+
+def require_room(interface: VisualInterface, text: PreTrainedConfig) -> None:
+    """Refuses an interface whose visual tokens fill the language model's context.
+
+    Raises:
+        InputError: there is no room for a word.
+    """
+    longest = int(text.max_position_embeddings)
+    if interface.n_tokens >= longest:
+        raise InputError(
+            f"expected fewer than {longest} visual tokens, the language model's context, got "
+            f"{interface.n_tokens}: take fewer, or another language model"
         )
 
 

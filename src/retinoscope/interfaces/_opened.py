@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     Blip2Config,
     Blip2ForConditionalGeneration,
@@ -16,10 +17,10 @@ from transformers import (
 )
 
 from ..device import device_of
-from ..errors import InputError
+from ..errors import InputError, one_line
 from ..pocket.vocabulary import token_id
 from ._interface import VisualInterface
-from ._model import InterfaceConfig, InterfaceForConditionalGeneration
+from ._model import InterfaceConfig, InterfaceForConditionalGeneration, require_room
 from ._qformer import QFormer
 from ._systems import INTERFACES
 from ._towers_file import open_towers
@@ -31,12 +32,12 @@ PREFIX = "interface:"
 WEIGHTS = Path(__file__).parent / "weights"
 
 
-def names() -> tuple[str, ...]:
+def packaged_names() -> tuple[str, ...]:
     """The packaged interfaces, as `rs.load` takes them."""
     return tuple(f"{PREFIX}{name}" for name in INTERFACES if _file(name).is_file())
 
 
-def trained(name: str) -> TrainedInterface:
+def packaged(name: str) -> TrainedInterface:
     """A packaged interface; `name` with or without the prefix.
 
     Raises:
@@ -44,14 +45,15 @@ def trained(name: str) -> TrainedInterface:
     """
     file = _file(name.removeprefix(PREFIX))
     if not file.is_file():
+        known = ", ".join(packaged_names()) or "(none is packaged)"
         raise InputError(
-            f"expected an interface of {', '.join(names()) or '(none is packaged)'}, got {name!r}: "
+            f"expected an interface of {known}, got {name!r}: "
             "choose one of these, or train it with `retinoscope train interface`"
         )
     return read_trained(file)
 
 
-def build(
+def open_packaged(
     name: str,
     *,
     dtype: torch.dtype | None = None,
@@ -70,7 +72,7 @@ def build(
         InputError: no such interface, or a device that does not exist.
     """
     place = device_of(device)
-    found = trained(name)
+    found = packaged(name)
     decoder = open_decoder(WEIGHTS / "decoder")
     interface = found.interface(open_towers(WEIGHTS), decoder.config.hidden_size)
     model, processor = assemble(interface, found.decoder(decoder))
@@ -89,6 +91,7 @@ def assemble(
     image = token_id(interface_tokenizer(), "<image>")
     # Apart from the attention with which it may have been trained.
     text = LlamaConfig.from_dict(decoder.config.to_dict())
+    require_room(interface, text)
     if isinstance(interface, QFormer):
         model = _as_blip2(interface, decoder, text, image)
     else:
@@ -128,14 +131,26 @@ def open_decoder(folder: Path) -> LlamaForCausalLM:
     """The language model that all interfaces share, in float32.
 
     Raises:
-        InputError: no language model in this folder.
+        InputError: no language model of these words in this folder.
     """
+    again = "train it with `retinoscope train interface decoder`"
     if not (folder / "config.json").is_file():
         raise InputError(
-            f"{folder}: expected the interfaces' language model, got no config.json: train it with "
-            "`retinoscope train interface decoder`"
+            f"{folder}: expected the interfaces' language model, got no config.json: {again}"
         )
-    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    try:
+        model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise InputError(
+            f"{folder}: expected the interfaces' language model, got {one_line(error)}: {again}"
+        ) from error
+    n_words = len(interface_tokenizer())
+    if model.config.vocab_size != n_words:
+        raise InputError(
+            f"{folder}: expected a language model of {n_words} words, got one of "
+            f"{model.config.vocab_size}: {again}"
+        )
+    return model
 
 
 def _file(name: str) -> Path:

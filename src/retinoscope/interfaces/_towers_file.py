@@ -21,7 +21,7 @@ from ._mae_decoder import MaeDecoder
 from ._text_tower import TextTower
 from ._tower import TowerShape, build_tower
 
-WEIGHTS, INDEX = "towers.safetensors", "towers.json"
+_WEIGHTS, _INDEX = "towers.safetensors", "towers.json"
 _AGAIN = "train them again, or give another folder"
 
 
@@ -89,9 +89,9 @@ def write_towers(folder: Path, towers: Towers) -> None:
         for name, tensor in module.state_dict().items()
     }
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / WEIGHTS, save(dict(sorted(weights.items()))))
+    write_bytes(folder / _WEIGHTS, save(dict(sorted(weights.items()))))
     index = {"shape": asdict(towers.shape), **towers.facts}
-    write_bytes(folder / INDEX, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
+    write_bytes(folder / _INDEX, (json.dumps(index, indent=2, sort_keys=True) + "\n").encode())
 
 
 def open_towers(folder: Path) -> Towers:
@@ -100,8 +100,8 @@ def open_towers(folder: Path) -> Towers:
     Raises:
         InputError: a file is missing or damaged, or the weights are of another architecture.
     """
-    shape, facts = _read_index(folder / INDEX)
-    path = folder / WEIGHTS
+    shape, facts = _read_index(folder / _INDEX)
+    path = folder / _WEIGHTS
     try:
         weights = load(path.read_bytes())
     except (OSError, SafetensorError) as error:

@@ -15,7 +15,7 @@ from ._interface import Seen
 from ._qformer import QFormer, Reading, widen
 from ._tower import build_tower, tower_tokens
 
-Fusion = Literal["dual", "concat", "none"]
+Fusion = Literal["dual", "concat"]
 Second = Literal["mae", "contrastive"]
 NormPlace = Literal["pre", "post"]
 
@@ -86,7 +86,7 @@ class XFormer(QFormer):
         queries, layers, heads, ff, read_every: of the Q-Former.
         block_ff: inner width of the blocks' feed-forward layers.
         fusion: "dual" as described; "concat" lets the Q-Former read the tokens of both towers, one
-            after the other, without blocks; "none" leaves the second tower out.
+            after the other, without blocks.
         second: "mae", or "contrastive" for an earlier layer of the first tower (two thirds of the
             way up), as in the paper's ablation.
         residual: whether the local features are added to what they read of the queries. Without,
@@ -115,7 +115,7 @@ class XFormer(QFormer):
         n_words: int = 0,
         longest: int = 64,
     ) -> None:
-        _check("fusion", fusion, ("dual", "concat", "none"))
+        _check("fusion", fusion, ("dual", "concat"))
         _check("second", second, tuple(_SECOND))
         _check("norm", norm, ("pre", "post"))
         super().__init__(d_model, tower, queries, layers, heads, ff, read_every, n_words, longest)
@@ -123,8 +123,6 @@ class XFormer(QFormer):
         self.fusion: Fusion = fusion
         self.second = _SECOND[second]
         self.global_norm = nn.LayerNorm(width)
-        if fusion == "none":
-            return
         self.needs = ("contrastive", self.second)
         self.local_norm = nn.LayerNorm(width)
         if second == "mae":
@@ -137,11 +135,10 @@ class XFormer(QFormer):
 
     def see(self, pixels: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
         seen = super().see(pixels)
-        if self.second in self.needs:
-            mae = self.second == "mae"
-            seen[self.second] = (
-                tower_tokens(self.mae, pixels) if mae else earlier_tokens(self.tower, pixels)
-            )
+        mae = self.second == "mae"
+        seen[self.second] = (
+            tower_tokens(self.mae, pixels) if mae else earlier_tokens(self.tower, pixels)
+        )
         return seen
 
     def source(self, seen: Seen) -> Float[Tensor, "batch token width"]:

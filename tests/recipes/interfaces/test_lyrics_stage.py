@@ -76,7 +76,7 @@ def case(**refiner: Any) -> tuple[Lyrics, LyricsStage, SceneBatch]:
     return (
         interface,
         LyricsStage(interface, N_WORDS),
-        SceneBatch(torch.arange(3), images, seen, CAPTIONS, ()),
+        SceneBatch(images, seen, CAPTIONS),
     )
 
 
@@ -91,7 +91,7 @@ def test_losses() -> None:
     torch.stack(list(found.values())).sum().backward()
     assert all(
         parameter.grad is not None and parameter.grad.isfinite().all()
-        for name, parameter in interface.trained().items()
+        for name, parameter in interface.trained_parameters().items()
         if not name.startswith("language_projection")
     )
 
@@ -136,7 +136,7 @@ def test_without_any_object_the_loss_is_zero() -> None:
 def test_boxes_are_learned_from_the_objects() -> None:
     """Places that are in the object tokens alone can be predicted."""
     interface, stage, batch = case()
-    parameters = [*interface.trained().values(), *stage.parameters()]
+    parameters = [*interface.trained_parameters().values(), *stage.parameters()]
     optimizer = torch.optim.Adam(parameters, 3e-3)
     generator = torch.Generator().manual_seed(0)
     history = []

@@ -57,7 +57,7 @@ def test_negatives_are_others_and_near() -> None:
 
 def test_training_separates_captions() -> None:
     former, heads, seen, captions = case()
-    parameters = [*former.trained().values(), *heads.parameters()]
+    parameters = [*former.trained_parameters().values(), *heads.parameters()]
     optimizer = torch.optim.Adam(parameters, 3e-3)
     generator = torch.Generator().manual_seed(0)
     totals = []

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from retinoscope.interfaces import WEIGHTS, open_decoder, open_towers, trained
+from retinoscope.interfaces import WEIGHTS, open_decoder, open_towers, packaged
 from retinoscope.recipes.interfaces import (
     HELD_OUT_SEED,
     OPTIONS,
@@ -25,7 +25,7 @@ N = 8
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_the_packaged_interface_gives_the_answers_of_the_table(name: str, tmp_path: Path) -> None:
-    file, decoder, towers = trained(name), open_decoder(WEIGHTS / "decoder"), open_towers(WEIGHTS)
+    file, decoder, towers = packaged(name), open_decoder(WEIGHTS / "decoder"), open_towers(WEIGHTS)
     interface = file.interface(towers, decoder.config.hidden_size)
     bank = draw_bank(tmp_path, N, HELD_OUT_SEED, towers.shape.patch, lambda *_: None, OPTIONS)
     seen = cache_seen(interface, bank, tmp_path, lambda *_: None)
@@ -35,6 +35,6 @@ def test_the_packaged_interface_gives_the_answers_of_the_table(name: str, tmp_pa
     before = kept.tables[""].filter(asked & (pl.col("scene") < N))
     now = rows.filter(asked)
     assert now["expected"].equals(before["expected"])
-    # Stored in half precision: an answer can tip over.
-    assert (now["said"] == before["said"]).mean() > 0.97
+    # Rounding differs between processors: an answer can tip over.
+    assert (now["said"] == before["said"]).mean() > 0.99
     assert len(now) > 10 * N

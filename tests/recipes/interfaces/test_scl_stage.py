@@ -44,7 +44,7 @@ def batch_of(made: SemanticCompletion, ids_of_padding: int = 0) -> SceneBatch:
     captions = Captions(ids.masked_fill(~present, ids_of_padding), present)
     with torch.no_grad():
         seen = made.see(to_pixels(images.numpy()))
-    return SceneBatch(torch.arange(BATCH), images, seen, captions, [])
+    return SceneBatch(images, seen, captions)
 
 
 def seeded() -> torch.Generator:
@@ -126,7 +126,7 @@ def test_padding_changes_no_loss_of_the_stage() -> None:
 def test_every_weight_of_the_fusion_learns_and_the_tower_does_not() -> None:
     made, losses = losses_of("scl")
     torch.stack([*losses.values()]).sum().backward()
-    without = {name for name, weight in made.trained().items() if weight.grad is None}
+    without = {name for name, weight in made.trained_parameters().items() if weight.grad is None}
     assert without == {"language_projection.weight", "language_projection.bias"}
     assert all(weight.grad is None for weight in made.tower.parameters())
 
@@ -191,7 +191,7 @@ def test_matching_needs_both_streams() -> None:
 def test_each_loss_can_be_learned(name: str) -> None:
     made = interface()
     stage, batch, generator = SclStage(made, N_WORDS), batch_of(made), seeded()
-    optimizer = torch.optim.Adam([*made.trained().values(), *stage.parameters()], 3e-3)
+    optimizer = torch.optim.Adam([*made.trained_parameters().values(), *stage.parameters()], 3e-3)
     reached: list[float] = []
     for _ in range(100):
         loss = stage.losses(made, batch, generator)[name]

@@ -121,7 +121,7 @@ def test_systems_have_tables_of_their_own(trained: Path) -> None:
     rows = {
         path.stem: len(pl.read_parquet(path))
         for path in trained.glob("*-1-*.parquet")
-        if "claims" not in path.stem and "finds" not in path.stem
+        if "reports" not in path.stem and "finds" not in path.stem
     }
     assert rows == {
         "scl-1-retrieval": 2 * 6,
@@ -130,12 +130,12 @@ def test_systems_have_tables_of_their_own(trained: Path) -> None:
         "x-former-1-reconstruction": 6,
     }
     for arm in ("lyrics", "lyrics-dense"):
-        claims = pl.read_parquet(trained / f"{arm}-1-claims.parquet")
+        reports = pl.read_parquet(trained / f"{arm}-1-reports.parquet")
         polling = pl.read_parquet(trained / f"{arm}-1.parquet").filter(
             pl.col("kind").str.starts_with("polling")
         )
-        assert len(claims) == len(polling) > 0
-        assert claims["claimed"].null_count() == 0
+        assert len(reports) == len(polling) > 0
+        assert reports["reported"].null_count() == 0
         finds = pl.read_parquet(trained / f"{arm}-1-finds.parquet")
         assert finds["scene"].n_unique() == 6
 

@@ -110,7 +110,7 @@ def test_towers_are_placed() -> None:
 
 def test_gradients_reach_the_queries_and_nothing_that_is_frozen() -> None:
     interface, reconstruction, scenes = case()
-    trained = [*interface.trained().values(), *reconstruction.toward.parameters()]
+    trained = [*interface.trained_parameters().values(), *reconstruction.toward.parameters()]
     optimizer = torch.optim.SGD(trained, 1.0)
     # Blocks start by passing everything on, so the first step reaches the block alone.
     for _ in range(2):
@@ -181,13 +181,8 @@ def test_the_stage_has_the_losses_of_matching_and_reconstruction() -> None:
     images = drawn(6)
     seen = interface.see(to_pixels(images))
     ids = torch.randint(1, N_WORDS, (6, 5))
-    batch = SceneBatch(
-        torch.arange(6),
-        torch.from_numpy(images),
-        seen,
-        Captions(ids, torch.ones_like(ids, dtype=torch.bool)),
-        [],
-    )
+    captions = Captions(ids, torch.ones_like(ids, dtype=torch.bool))
+    batch = SceneBatch(torch.from_numpy(images), seen, captions)
     first, again = (
         stage.losses(interface, batch, torch.Generator().manual_seed(3)) for _ in range(2)
     )

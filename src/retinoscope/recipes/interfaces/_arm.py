@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from ...interfaces import Seen, Towers, VisualInterface
-from ..pocket import SceneTexts
 from ._matching import Captions, Matching
 
 
@@ -21,18 +20,14 @@ class SceneBatch:
     """The scenes of one training step.
 
     Attributes:
-        rows: their numbers in the bank.
         images: as drawn.
         seen: by the frozen parts.
         captions: nothing but objects, colours and their order from left to right.
-        texts: the same captions as text, and the questions.
     """
 
-    rows: Int[Tensor, " batch"]
     images: UInt8[Tensor, "batch height width 3"]
     seen: Seen
     captions: Captions
-    texts: Sequence[SceneTexts]
 
 
 class FirstStage(nn.Module, ABC):

@@ -1,4 +1,4 @@
-"""What a refiner finds in scenes, and how a model repeats its errors."""
+"""What a refiner finds in scenes, and which kinds it reports."""
 
 from __future__ import annotations
 
@@ -26,15 +26,13 @@ class RefinerFinds:
     Attributes:
         found: for each object of the scene, whether one of the refiner's objects is of its kind and
             on it; each of these stands for one object at most.
-        claimed: the kinds of all objects that the refiner reports.
+        kinds: those of all objects that the refiner reports.
         reported: the number of these objects.
-        added: of them, how many were added on purpose.
     """
 
     found: tuple[bool, ...]
-    claimed: frozenset[str]
+    kinds: frozenset[str]
     reported: int
-    added: int
 
 
 @torch.no_grad()
@@ -55,8 +53,7 @@ def refiner_finds(interface: Lyrics, samples: Sequence[Sample]) -> list[RefinerF
             there = objects.mask[row]
             kinds = [names[tag] for tag in objects.tags[row, there].tolist()]
             found = _matched(sample, kinds, objects.patches[row, there])
-            added = int((objects.false[row] & there).sum())
-            finds.append(RefinerFinds(found, frozenset(kinds), len(kinds), added))
+            finds.append(RefinerFinds(found, frozenset(kinds), len(kinds)))
     return finds
 
 
@@ -86,33 +83,8 @@ def _matched(
     return tuple(found)
 
 
-def refiner_scores(
-    finds: Sequence[RefinerFinds], small: Sequence[Sequence[bool]]
-) -> dict[str, float]:
-    """Recall by size of the object, precision, and the number of objects per scene.
-
-    Args:
-        finds: of several scenes.
-        small: for each scene, which of its objects are small.
-    """
-    pairs = [
-        pair
-        for find, sizes in zip(finds, small, strict=True)
-        for pair in zip(find.found, sizes, strict=True)
-    ]
-    reported = sum(find.reported for find in finds)
-    right = sum(sum(find.found) for find in finds)
-    return {
-        "recall": float(np.mean([hit for hit, _ in pairs])),
-        "recall-small": float(np.mean([hit for hit, size in pairs if size])),
-        "recall-large": float(np.mean([hit for hit, size in pairs if not size])),
-        "precision": right / max(reported, 1),
-        "objects": reported / len(finds),
-    }
-
-
-def with_claims(rows: pl.DataFrame, finds: Sequence[RefinerFinds]) -> pl.DataFrame:
-    """Adds "claimed" to rows about polling: whether the refiner reports the kind asked for.
+def with_reports(rows: pl.DataFrame, finds: Sequence[RefinerFinds]) -> pl.DataFrame:
+    """Adds "reported" to rows about polling: whether the refiner reports the kind asked for.
 
     A present kind that it does not report is a miss, and an absent one that it reports is a false
     positive; null for other questions.
@@ -122,37 +94,11 @@ def with_claims(rows: pl.DataFrame, finds: Sequence[RefinerFinds]) -> pl.DataFra
         finds: of the scenes, by number.
     """
 
-    def claim(scene: int, kind: str, question: str) -> bool | None:
+    def report(scene: int, kind: str, question: str) -> bool | None:
         if not kind.startswith("polling"):
             return None
         asked = [word for word in question.lower().rstrip("?").split() if word in KINDS]
-        return asked[0] in finds[scene].claimed if asked else None
+        return asked[0] in finds[scene].kinds if asked else None
 
     columns = rows.select("scene", "kind", "question").iter_rows()
-    return rows.with_columns(pl.Series("claimed", [claim(*row) for row in columns], pl.Boolean))
-
-
-def passed_on(rows: pl.DataFrame) -> dict[str, float]:
-    """How often the model repeats what the refiner gets wrong, and right, among polling questions.
-
-    "yes-to-false" is the share of "yes" about absent kinds that the refiner reports,
-    "yes-to-absent" about those that it does not; "no-to-missed" is the share of "no" about present
-    kinds that it does not report, "no-to-found" about those that it does. A case that does not
-    occur is left out.
-
-    Args:
-        rows: from `with_claims`, with "expected" and "said".
-    """
-    claimed, there = pl.col("claimed"), pl.col("expected") == "yes"
-    asked = rows.filter(claimed.is_not_null())
-    cases = {
-        "yes-to-false": (~there & claimed, "yes"),
-        "yes-to-absent": (~there & ~claimed, "yes"),
-        "no-to-missed": (there & ~claimed, "no"),
-        "no-to-found": (there & claimed, "no"),
-    }
-    return {
-        name: float(np.mean(asked.filter(case)["said"].to_numpy() == answer))
-        for name, (case, answer) in cases.items()
-        if asked.filter(case).height
-    }
+    return rows.with_columns(pl.Series("reported", [report(*row) for row in columns], pl.Boolean))

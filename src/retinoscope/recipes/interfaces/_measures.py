@@ -1,6 +1,6 @@
 """What is measured of an arm beside its answers, on the same held-out scenes.
 
-All but the claims of a refiner are measured after the first stage, in which the losses that they
+All but the reports of a refiner are measured after the first stage, in which the losses that they
 are about are trained.
 """
 
@@ -16,7 +16,7 @@ from ...data import Scenes
 from ..pocket._bank import Bank
 from ._arms import ARMS
 from ._completion import ScenePool, attention_inside, completions, draw_pool, retrieval
-from ._finds import refiner_finds, with_claims
+from ._finds import refiner_finds, with_reports
 from ._reconstruction import reconstruction_gap
 from ._seen import SeenBank
 from ._world import HELD_OUT_SEED, OPTIONS, SMALL_RADIUS, object_sizes
@@ -60,10 +60,10 @@ def _pool(arm: AfterFirst) -> ScenePool:
     return draw_pool(arm.interface, len(arm.bank), HELD_OUT_SEED)
 
 
-def _claims(arm: AfterFirst) -> pl.DataFrame:
+def _reports(arm: AfterFirst) -> pl.DataFrame:
     polling = arm.answers.filter(pl.col("kind").str.starts_with("polling"))
     finds = refiner_finds(arm.interface, _samples(arm))
-    return with_claims(polling, finds).select("scene", "kind", "expected", "said", "claimed")
+    return with_reports(polling, finds).select("scene", "kind", "expected", "said", "reported")
 
 
 def _finds(arm: AfterFirst) -> pl.DataFrame:
@@ -93,7 +93,7 @@ def _reconstruction(arm: AfterFirst) -> pl.DataFrame:
 
 
 _TWO_STREAMS = {"retrieval": _retrieval, "completion": _completion, "attention": _attention}
-_REFINER = {"claims": _claims, "finds": _finds}
+_REFINER = {"reports": _reports, "finds": _finds}
 
 
 def measurements(name: str) -> Mapping[str, Measurement]:

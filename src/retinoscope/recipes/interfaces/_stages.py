@@ -20,6 +20,7 @@ from ...interfaces import (
     VisualInterface,
     build_interface,
     interface_tokenizer,
+    require_room,
 )
 from ..pocket import Report, Stage, optimise
 from ..pocket._bank import Bank
@@ -78,6 +79,7 @@ def untrained(arm: Arm, ground: Ground, seed: int, **more: Any) -> VisualInterfa
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         interface = build_interface(arm.interface, settings, ground.decoder.config.hidden_size)
+    require_room(interface, ground.decoder.config)
     place_towers(interface, ground.towers)
     if arm.prepare is not None:
         arm.prepare(interface, ground)
@@ -164,11 +166,9 @@ def first_stage(
         generator.manual_seed(int(rng.integers(2**62)))
         rows = torch.from_numpy(chosen)
         batch = SceneBatch(
-            rows=rows,
             images=torch.from_numpy(bank.images[chosen]),
             seen=seen.rows(chosen),
             captions=Captions(ids[rows], ids[rows] != 0),
-            texts=[bank.texts[row] for row in chosen],
         )
         return total(objective.losses(interface, batch, generator), arm.weights)
 

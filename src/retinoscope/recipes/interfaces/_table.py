@@ -68,12 +68,12 @@ MEASURES: dict[str, Measure] = {
 """Name -> what is measured, in the order of the table."""
 
 
-def _said(name: str, title: str, there: pl.Expr, claimed: pl.Expr) -> Measure:
-    of = there & claimed & (pl.col("kind") == "polling")
-    return Measure(title, of, pl.col("said") == name, table="claims")
+def _said(name: str, title: str, there: pl.Expr, reported: pl.Expr) -> Measure:
+    of = there & reported & (pl.col("kind") == "polling")
+    return Measure(title, of, pl.col("said") == name, table="reports")
 
 
-_CLAIMED = pl.col("claimed")
+_REPORTED = pl.col("reported")
 
 OF_REFINERS: dict[str, Measure] = {
     "recall": Measure("objects found", hit=pl.col("found"), table="finds"),
@@ -86,10 +86,10 @@ OF_REFINERS: dict[str, Measure] = {
         per=pl.col("reported"),
         table="finds",
     ),
-    "yes-to-false": _said("yes", "yes on absent kinds that were found", _NO, _CLAIMED),
-    "yes-to-absent": _said("yes", "yes on absent kinds that were not found", _NO, ~_CLAIMED),
-    "no-to-missed": _said("no", "no on present kinds that were not found", ~_NO, ~_CLAIMED),
-    "no-to-found": _said("no", "no on present kinds that were found", ~_NO, _CLAIMED),
+    "yes-to-false": _said("yes", "yes on absent kinds that were found", _NO, _REPORTED),
+    "yes-to-absent": _said("yes", "yes on absent kinds that were not found", _NO, ~_REPORTED),
+    "no-to-missed": _said("no", "no on present kinds that were not found", ~_NO, ~_REPORTED),
+    "no-to-found": _said("no", "no on present kinds that were found", ~_NO, _REPORTED),
 }
 """What refiners find, and how often their errors are answered."""
 
