@@ -186,9 +186,8 @@ def _three(values: Sequence[float], sign: str = "") -> str:
 
 
 def _mechanism(comparison: Comparison) -> str:
-    if not (RESULTS / MECHANISM).is_file():
-        return ""
-    table = gap_table(pl.read_parquet(RESULTS / MECHANISM))
+    file = comparison.folder / MECHANISM
+    table = gap_table(pl.read_parquet(file)) if file.is_file() else pl.DataFrame()
     rows = []
     for row in table.iter_rows(named=True):
         gaps = [
@@ -224,7 +223,8 @@ def _cost(comparison: Comparison) -> str:
     rows = []
     for arm in comparison.arms:
         seconds = [result.facts["seconds"] / 60 for result in comparison.results(arm)]
-        rows.append([f"`{arm}`", f"{min(seconds):.0f} to {max(seconds):.0f}"])
+        few, many = f"{min(seconds):.0f}", f"{max(seconds):.0f}"
+        rows.append([f"`{arm}`", few if few == many else f"{few} to {many}"])
     return _table(["arm", "minutes"], rows)
 
 

@@ -189,9 +189,15 @@ class ArmResult:
 
 
 class Comparison:
-    """The results of all arms in a folder."""
+    """The results of all arms.
 
-    def __init__(self, results: Iterable[ArmResult]) -> None:
+    Args:
+        results: one for each arm and seed.
+        folder: where they were read.
+    """
+
+    def __init__(self, results: Iterable[ArmResult], folder: Path = Path()) -> None:
+        self.folder = folder
         self._by_arm: dict[str, dict[int, ArmResult]] = {}
         for result in results:
             self._by_arm.setdefault(result.name, {})[result.seed] = result
@@ -267,4 +273,4 @@ def read_comparison(folder: Path) -> Comparison:
             for path in sorted(folder.glob(f"{file.stem}*.parquet"))
         }
         results.append(ArmResult(facts["arm"], int(facts["seed"]), facts, tables))
-    return Comparison(results)
+    return Comparison(results, folder)

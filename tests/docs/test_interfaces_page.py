@@ -1,0 +1,13 @@
+"""The tables of the page on visual interfaces are those of the committed results."""
+
+from __future__ import annotations
+
+from retinoscope.recipes.interfaces import read_comparison
+from scripts.interfaces import PAGE, RESULTS, TABLES, page
+
+
+def test_the_tables_are_those_of_the_results() -> None:
+    text = PAGE.read_text("utf-8")
+    assert page(text, read_comparison(RESULTS)) == text
+    for name in TABLES:
+        assert f"<!-- table: {name} -->" in text, name
