@@ -5,8 +5,8 @@
     samples[:10].fingerprint
 
 `scenes` is both this function and the package of its parts (`from retinoscope.data.scenes import
-KINDS`). `retinoscope.gaze` reads where people looked; `retinoscope.sources` opens any source by
-name.
+KINDS`); so is `words`. `retinoscope.gaze` reads where people looked; `retinoscope.sources` opens
+any source by name.
 """
 
 from ._ade20k import ade20k
@@ -24,6 +24,7 @@ from ._voc import voc
 from .images import ImageSource, open_image, several_images
 from .lazy import LazySamples
 from .scenes import Grounded, SceneOptions, Scenes, export_coco, grounded, scenes
+from .words import BoardOptions, Words, words
 
 __all__ = [
     "BACKGROUND",
@@ -33,6 +34,7 @@ __all__ = [
     "SQUARE_COLORS",
     "SQUARE_GRID",
     "SQUARE_PATCH",
+    "BoardOptions",
     "ByColor",
     "Gaze",
     "Granularity",
@@ -51,6 +53,7 @@ __all__ = [
     "Segmentation",
     "Sign",
     "Squares",
+    "Words",
     "ade20k",
     "by_color",
     "class_names",
@@ -70,4 +73,5 @@ __all__ = [
     "table",
     "visual_genome",
     "voc",
+    "words",
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .. import arguments, gaze
 from ..data import (
+    BoardOptions,
     ByColor,
     Grounded,
     LazySamples,
@@ -15,6 +16,7 @@ from ..data import (
     SceneOptions,
     Scenes,
     Squares,
+    Words,
     ade20k,
     by_color,
     coco,
@@ -26,6 +28,7 @@ from ..data import (
     table,
     visual_genome,
     voc,
+    words,
 )
 from ..data.scenes import VARIED
 from ..data.tabular import SUFFIXES
@@ -85,6 +88,8 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
             return {"spec": f"varied:{n}", "seed": samples.seed}
         case Squares(start=0, n=n) if n:
             return {"spec": f"squares:{n}", "seed": samples.seed}
+        case Words(start=0, n=n) if n and samples.options == BoardOptions():
+            return {"spec": f"words:{n}", "seed": samples.seed}
         case Grounded(start=0, n=n, correlation=None, swapped=False) if n:
             return {"spec": f"grounded:{n}", "seed": samples.seed}
         case LazySamples(places=range(start=0, step=1)):
@@ -218,6 +223,7 @@ KINDS: Mapping[str, _SourceKind] = {
     ),
     "grounded": _drawn("grounded", "scenes on water and land", _balanced),
     "varied": _drawn("varied", "scenes with small and repeated objects and grounds", _varied),
+    "words": _drawn("words", "boards with words", words),
     "squares": _drawn("squares", "images for the planted models", squares),
 }
 """Every form of DATA, by its prefix."""
