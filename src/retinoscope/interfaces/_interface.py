@@ -64,6 +64,7 @@ class VisualInterface(nn.Module, ABC):
             interfaces.
         needs: the names in `Seen` that `forward` reads.
         last: name of the linear layer that gives the visual tokens; its input has unit variance.
+        adding: ends of the names of the weights whose products are added to queries.
     """
 
     system: str
@@ -75,6 +76,7 @@ class VisualInterface(nn.Module, ABC):
     shared: Mapping[str, str] = MappingProxyType({"tower": "contrastive"})
     needs: tuple[str, ...]
     last: ClassVar[str] = "language_projection"
+    adding: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def see(self, pixels: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
@@ -102,6 +104,17 @@ class VisualInterface(nn.Module, ABC):
         for name in self.frozen:
             self.get_submodule(name).eval()
         return self
+
+    @torch.no_grad()
+    def start_queries(self) -> None:
+        """Starts what is added to queries at zero, before any training.
+
+        Added at full size and normalised afterwards, it makes all queries alike before the first
+        step; alike queries get the same gradients and stay alike.
+        """
+        for name, weight in self.trained_parameters().items():
+            if name.endswith(self.adding):
+                weight.zero_()
 
     def start(self, d_word: float) -> None:
         """Scales the last layer so that visual tokens start as long as words.

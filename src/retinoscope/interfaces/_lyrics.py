@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -43,6 +43,7 @@ class Lyrics(VisualInterface):
 
     frozen = ("tower", "refiner")
     needs = ("contrastive", "objects", "objects_mask", "phrases")
+    adding: ClassVar[tuple[str, ...]] = ("attention.out_proj.weight", "ff.outer.weight")
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -71,6 +71,7 @@ class QFormer(VisualInterface):
     """
 
     needs = ("contrastive",)
+    adding: ClassVar[tuple[str, ...]] = ("output.dense.weight", "output_query.dense.weight")
 
     def __init__(
         self,

@@ -79,6 +79,7 @@ def untrained(arm: Arm, ground: Ground, seed: int, **more: Any) -> VisualInterfa
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         interface = build_interface(arm.interface, settings, ground.decoder.config.hidden_size)
+    interface.start_queries()
     require_room(interface, ground.decoder.config)
     place_towers(interface, ground.towers)
     if arm.prepare is not None:
