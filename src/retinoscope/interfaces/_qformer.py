@@ -58,7 +58,7 @@ def reading_mask(
 
 
 class QFormer(VisualInterface):
-    """`Blip2QFormerModel` in front of a linear layer; `as_blip2` makes it an ordinary BLIP-2.
+    """`Blip2QFormerModel` in front of a linear layer; `assemble` makes it an ordinary BLIP-2.
 
     Source: Li et al. 2023, "BLIP-2", section 3.1. The queries are drawn at random: transformers
     starts them at zero, and equal queries stay equal.

@@ -41,7 +41,7 @@ class Probe:
 
     Attributes:
         what: what is read from where, in words.
-        score: a key of `SCORES`.
+        score: how guesses are compared with the truth.
         rows: makes the rows of all scenes.
     """
 

@@ -98,7 +98,8 @@ class Reconstruction(nn.Module):
         self.mae_decoder: MaeDecoder | None = None
 
     def take(self, interface: XFormer, towers: Towers) -> None:
-        """Takes the frozen decoder; local features that pass the blocks start as it knows them."""
+        """Takes the frozen decoder; local features that pass the blocks start nearly as it knows
+        them, with the gain and shift of the norm that they have lost."""
         self.mae_decoder = towers.mae_decoder.eval().requires_grad_(False)
         norm: Any = interface.mae.post_layernorm
         with torch.no_grad():

@@ -37,8 +37,9 @@ class SeenBank:
 def cache_seen(interface: VisualInterface, bank: Bank, work: Path, report: Report) -> SeenBank:
     """Runs the interface's frozen parts over `bank`, or opens what they saw before.
 
-    A file is named after what its part saw in the first scenes. Interfaces with the same frozen
-    part therefore share one file, and another part, or bank, never gets it.
+    A file is named after what its part saw in the first eight scenes. Interfaces with the same
+    frozen part therefore share one file, and a part that sees anything else there, or a bank that
+    begins otherwise, has a file of its own.
 
     Args:
         interface: gives its frozen parts, and the names that it needs.
