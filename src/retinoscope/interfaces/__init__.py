@@ -34,10 +34,19 @@ from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, wr
 from ._trained import TrainedInterface, read_trained
 from ._two_streams import Fused, TwoStreams
 from ._vocabulary import interface_processor, interface_tokenizer
+from ._word_reader import (
+    END,
+    LetterTransformer,
+    ParallelPrediction,
+    ReaderShape,
+    WordReader,
+    WordReading,
+)
 from ._x_former import NormPlace, XFormer
 
 __all__ = [
     "BINS",
+    "END",
     "INTERFACES",
     "MODEL_TYPE",
     "PREFIX",
@@ -51,11 +60,14 @@ __all__ = [
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
+    "LetterTransformer",
     "Lyrics",
     "MaeDecoder",
     "NormPlace",
+    "ParallelPrediction",
     "PretrainedDetector",
     "QFormer",
+    "ReaderShape",
     "Reading",
     "Refiner",
     "RefinerErrors",
@@ -70,6 +82,8 @@ __all__ = [
     "TrainedInterface",
     "TwoStreams",
     "VisualInterface",
+    "WordReader",
+    "WordReading",
     "XFormer",
     "assemble",
     "attention_weights",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from string import ascii_lowercase
 from typing import Literal, get_args
 
@@ -30,6 +30,7 @@ Occlusion = Literal["none", "weak", "heavy", "full"]
 OCCLUSIONS: tuple[Occlusion, ...] = get_args(Occlusion)
 
 SUPER = 4
+_HOME = Path(__file__).parent
 _EM, _CELL, _BASELINE = 64, (80, 84), 62
 _LAYOUT, _PIXELS, _STROKES = 16, 17, 18
 """Streams of their own, apart from those of scenes."""
@@ -105,14 +106,14 @@ class BoardLayout:
 @cache
 def lexicon() -> tuple[str, ...]:
     """English words of four to eight letters, in alphabetical order."""
-    return tuple((files(__package__) / "lexicon.txt").read_text("utf-8").split())
+    return tuple((_HOME / "lexicon.txt").read_text("utf-8").split())
 
 
 @cache
 def sheet(letter: str) -> UInt8[np.ndarray, "rows columns"]:
     """A letter's coverage, cut at its left and right edge; row `_BASELINE` is the baseline."""
-    with (files(__package__) / "glyphs.png").open("rb") as file:
-        whole = np.asarray(Image.open(file).convert("L"))
+    with Image.open(_HOME / "glyphs.png") as image:
+        whole = np.asarray(image.convert("L"))
     start = ALPHABET.index(letter) * _CELL[0]
     cell = whole[:, start : start + _CELL[0]]
     columns = np.flatnonzero(cell.any(0))
