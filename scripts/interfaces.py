@@ -1,17 +1,21 @@
-"""The tables of docs/interfaces.md, from the results of `retinoscope train interface`.
+"""The tables of docs/interfaces.md, from committed results.
 
-python -m scripts.interfaces
+python -m scripts.interfaces             of `retinoscope train interface`
+python -m scripts.interfaces RUN         first takes over the run RUN of `retinoscope interfaces`
 """
 
 from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
+import retinoscope as rs
 from retinoscope.interfaces import WEIGHTS
 from retinoscope.recipes.interfaces import (
     ARMS,
@@ -36,6 +40,7 @@ from retinoscope.stats import Interval
 from .api_reference import ROOT
 
 RESULTS = ROOT / "benchmarks" / "results" / "interfaces"
+STUDY = "study.json"
 PAGE = ROOT / "docs" / "interfaces.md"
 
 _MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -211,6 +216,55 @@ def _mechanism(comparison: Comparison) -> str:
     return _table([*head, "other - own", "alone - own"], rows)
 
 
+def take_over(run: Path, file: Path = RESULTS / STUDY) -> None:
+    """Writes what the page needs of a run: of each interface, its audit and three experiments."""
+    results = rs.studies.open_results(run)
+    tables = {name: table.to_pylist() for name, table in results.extras().items()}
+    rows: dict[str, dict[str, list[float]]] = {}
+    for row in tables["audit"]:
+        rows.setdefault(row["interface"], {})["auc"] = _ends(row, "auc")
+    for row in tables["edits"]:
+        if row["token_set"] in ("changed", "random") and row["window"] in (None, "all"):
+            name = f"{row['edit']}-{row['token_set']}"
+            rows[row["interface"]][name] = _ends(row, "lost")
+            if row["token_set"] == "changed":
+                rows[row["interface"]][f"{row['edit']}-p"] = [row["difference_p_corrected"]]
+    for row in tables["words"]:
+        if (row["word"], row["measure"], row["token_set"]) == ("name", "top1", "changed"):
+            rows[row["interface"]] |= {
+                "words-changed": _ends(row, "value"),
+                "words-random": _ends(row, "control"),
+                "words-p": [row["difference_p"]],
+            }
+    told = {"n_samples": results.n_samples, "interfaces": rows}
+    file.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+
+
+def _ends(row: Mapping[str, Any], name: str) -> list[float]:
+    return [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+
+
+def _study(comparison: Comparison) -> str:
+    file = comparison.folder / STUDY
+    found = json.loads(file.read_text("utf-8"))["interfaces"] if file.is_file() else {}
+    rows = []
+    for name, told in found.items():
+        row = [f"`{name}`", _three(told["auc"])]
+        for experiment in ("ablation", "words", "knockout"):
+            own, random = (told[f"{experiment}-{which}"] for which in ("changed", "random"))
+            p = told[f"{experiment}-p"][0]
+            text = f"{_percent(own)}; {_percent(random)}"
+            row.append(f"**{text}**" if p < 0.05 else text)
+        rows.append(row)
+    head = ["interface", "AUC of the declared origin", "answers lost: tokens replaced"]
+    return _table([*head, "tokens that say the name", "answers lost: hidden from the last"], rows)
+
+
+def _percent(values: Sequence[float]) -> str:
+    value, low, high = (f"{100 * number:.0f}" for number in values)
+    return f"{value} ({low} to {high})"
+
+
 def _arms(comparison: Comparison) -> str:
     rows = [
         [f"`{name}`", arm.what, ", ".join(f"`{other}`" for other in arm.against)]
@@ -231,6 +285,7 @@ def _cost(comparison: Comparison) -> str:
 TABLES: dict[str, Callable[[Comparison], str]] = {
     "towers": _towers,
     "mechanism": _mechanism,
+    "study": _study,
     "arms": _arms,
     "shares": _shares(SYSTEMS),
     "cost": _cost,
@@ -269,10 +324,12 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def main(results: Path = RESULTS, file: Path = PAGE) -> None:
-    """Writes the tables into the page."""
-    file.write_text(page(file.read_text("utf-8"), read_comparison(results)), "utf-8")
+def main(runs: Sequence[str]) -> None:
+    """Takes over a run, if one is given, and writes the tables into the page."""
+    for run in runs:
+        take_over(Path(run))
+    PAGE.write_text(page(PAGE.read_text("utf-8"), read_comparison(RESULTS)), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
