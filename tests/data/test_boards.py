@@ -99,7 +99,7 @@ def test_a_heavy_occlusion_hides_more_than_a_weak_one_and_a_full_one_all() -> No
     areas = {
         occlusion: np.array(
             [
-                board.objects[board_layout(k, 5, BoardOptions("weak")).hidden or 0].area
+                board.objects[board_layout(k, 5).drawn].area
                 for k, board in enumerate(words(40, 5, occlusion=occlusion))
             ]
         )

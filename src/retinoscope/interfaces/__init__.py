@@ -41,6 +41,7 @@ from ._word_reader import (
     ReaderShape,
     WordReader,
     WordReading,
+    sinusoids,
 )
 from ._x_former import NormPlace, XFormer
 
@@ -103,6 +104,7 @@ __all__ = [
     "reading_mask",
     "register",
     "require_room",
+    "sinusoids",
     "to_pixels",
     "tower_tokens",
     "untrained_towers",

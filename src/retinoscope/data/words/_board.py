@@ -93,13 +93,15 @@ class BoardLayout:
         known: whether it is from the lexicon.
         letters: from left to right.
         dark: whether the letters are light on a dark board.
-        hidden: index of the letter that something lies on; None if nothing does.
+        drawn: index of the letter that an occlusion lies on.
+        hidden: the same, or None if there is no occlusion.
     """
 
     word: str
     known: bool
     letters: tuple[Letter, ...]
     dark: bool
+    drawn: int
     hidden: int | None
 
 
@@ -130,11 +132,10 @@ def board_layout(index: int, seed: int = 0, options: BoardOptions | None = None)
     else:
         length = draws.between(SHORTEST, LONGEST)
         word = "".join(ALPHABET[draws.below(len(ALPHABET))] for _ in range(length))
-    hidden = draws.below(len(word))
+    drawn = draws.below(len(word))
     dark = bool(draws.below(2))
-    return BoardLayout(
-        word, known, _placed(word, draws), dark, None if options.occlusion == "none" else hidden
-    )
+    hidden = None if options.occlusion == "none" else drawn
+    return BoardLayout(word, known, _placed(word, draws), dark, drawn, hidden)
 
 
 def _placed(word: str, draws: Draws) -> tuple[Letter, ...]:

@@ -98,12 +98,19 @@ def only_letter(
     return alone
 
 
+def own_attention(
+    reading: WordReading, letter: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch position"]:
+    """Where the reader's own slot of each letter looks; without a gradient."""
+    looks = reading.attention.detach()
+    return looks.gather(1, letter[:, None, None].expand(-1, 1, looks.shape[2]))[:, 0]
+
+
 def attention_mask(
     reading: WordReading, letter: Int[Tensor, " batch"], level: float = _LEVEL
 ) -> Float[Tensor, "batch position"]:
-    """1 where the reader's own slot of this letter looks, 0 elsewhere; without a gradient."""
-    looks = reading.attention.detach()
-    own = looks.gather(1, letter[:, None, None].expand(-1, 1, looks.shape[2]))[:, 0]
+    """1 where the reader's own slot of this letter looks, 0 elsewhere."""
+    own = own_attention(reading, letter)
     return (own >= level * own.amax(1, keepdim=True)).to(own.dtype)
 
 

@@ -1,0 +1,105 @@
+"""Drawn boards as arrays, drawn once and kept."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+
+from ...data.words import HEIGHT, WIDTH, BoardOptions, draw_board
+from .._processes import spread
+from ..pocket import Report
+
+TRAIN_SEED = 2108_0009
+"""Boards of this seed are the training set; every other seed is held out."""
+HELD_OUT_SEED = 1961
+"""Boards of this seed judge what was trained."""
+_CHUNK = 250
+
+
+@dataclass(frozen=True, eq=False)
+class Boards:
+    """Boards and their truth.
+
+    Attributes:
+        images: RGB.
+        words: what they show.
+        letter: the number of one letter of each: the one that something lies on, if anything does.
+        edges: left and right edge of that letter without anything on it, as shares of the width.
+    """
+
+    images: UInt8[np.ndarray, "board height width 3"]
+    words: Sequence[str]
+    letter: Int[np.ndarray, " board"]
+    edges: Float[np.ndarray, "board 2"]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def draw_boards(
+    work: Path, parts: Sequence[tuple[int, BoardOptions]], seed: int, report: Report
+) -> Boards:
+    """Draws boards 0, 1, ... of `seed` into `work`, or opens those drawn before.
+
+    Args:
+        work: folder for the arrays.
+        parts: how many boards, with which options; one after the other.
+        seed: of the boards.
+        report: called with the progress.
+    """
+    name = hashlib.sha256(repr((list(parts), seed)).encode()).hexdigest()[:12]
+    file = work / f"boards-{name}.npz"
+    if not file.is_file():
+        _draw(file, parts, seed, report)
+    with np.load(file) as arrays:
+        return Boards(arrays["images"], arrays["words"].tolist(), arrays["letter"], arrays["edges"])
+
+
+def _draw(file: Path, parts: Sequence[tuple[int, BoardOptions]], seed: int, report: Report) -> None:
+    jobs, start = [], 0
+    for n, options in parts:
+        jobs += [
+            (first, min(start + n, first + _CHUNK), seed, options)
+            for first in range(start, start + n, _CHUNK)
+        ]
+        start += n
+    drawn = []
+    with spread(_draw_chunk, jobs) as chunks:
+        for (_, stop, *_), chunk in zip(jobs, chunks, strict=True):
+            drawn.append(chunk)
+            report("boards", stop, start, float("nan"))
+    images, words, letter, edges = zip(*drawn, strict=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = file.with_suffix(".part")
+    with unfinished.open("wb") as stream:
+        np.savez(
+            stream,
+            images=np.concatenate(images),
+            words=np.array([word for part in words for word in part]),
+            letter=np.concatenate(letter),
+            edges=np.concatenate(edges),
+        )
+    unfinished.replace(file)
+
+
+def _draw_chunk(
+    job: tuple[int, int, int, BoardOptions],
+) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
+    start, stop, seed, options = job
+    n = stop - start
+    images = np.empty((n, HEIGHT, WIDTH, 3), np.uint8)
+    letter, edges, words = np.empty(n, np.int64), np.empty((n, 2)), []
+    for row, index in enumerate(range(start, stop)):
+        images[row], masks, content = draw_board(index, seed, options)
+        number = content.drawn
+        if content.hidden is not None:
+            _, masks, _ = draw_board(index, seed, BoardOptions(strings=options.strings))
+        columns = np.flatnonzero(masks[number].any(0))
+        letter[row], edges[row] = number, (columns[0] / WIDTH, (columns[-1] + 1) / WIDTH)
+        words.append(content.word)
+    return images, words, letter, edges
