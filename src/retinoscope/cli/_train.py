@@ -415,3 +415,56 @@ def interface(
                 finished=finished,
             )
     say(f"{', '.join(names)}: {out}")
+
+
+@train.command
+def reader(
+    *names: str,
+    work: Path,
+    out: Path,
+    seed: Annotated[tuple[int, ...], Parameter(negative=())] = (0,),
+    scale: float = 1.0,
+) -> None:
+    """Train readers of single words, with and without a language model, and compare them.
+
+    All begin with the same steps on drawn boards. Then the reader alone goes on (vision); letters
+    are hidden from it, by a learned mask (visionlan), where it looks itself (attention) or anywhere
+    (strips); or a language model of letters is added behind it (two-step). Each reads boards on
+    which one letter is clean, struck through, covered or hidden, and random strings. It can be
+    interrupted at any time: the same command continues from its last checkpoint.
+
+    For example:
+
+        retinoscope train reader --work work/reader --out readers
+
+        retinoscope train reader visionlan vision --seed 0 --seed 1 --work W --out readers
+
+    Args:
+        names: which of them; all by default.
+        work: folder for boards and checkpoints.
+        out: folder for the results: what each read, its scores and its weights.
+        seed: seeds of weights and batches; repeat it for several.
+        scale: length of all stages relative to the whole training; 0.01 is a quick trial.
+    """
+    _above_0(scale=scale)
+    check_seeds(seed=min(seed))
+    from ..recipes.reading import READING_ARMS, ReaderRecipe, train_readers
+
+    recipe = ReaderRecipe()
+    with Progress() as progress:
+
+        def finished(name: str, number: int, scores: Mapping[str, float]) -> None:
+            progress.say(f"{name}, seed {number}, on boards that no step saw:")
+            for what, share in scores.items():
+                progress.say(f"  {what}: {share:.2f}")
+
+        train_readers(
+            work,
+            out,
+            arms=names or tuple(READING_ARMS),
+            seeds=seed,
+            recipe=recipe.scaled(scale) if scale != 1 else recipe,
+            report=_Stages(progress),
+            finished=finished,
+        )
+    say(f"{', '.join(names or READING_ARMS)}: {out}")
