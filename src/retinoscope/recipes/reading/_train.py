@@ -125,7 +125,7 @@ def train_readers(
         for name, options in CONDITIONS.items()
     }
     for name, seed in waiting:
-        began = time.monotonic()
+        began = time.process_time()
         training = _Training(recipe, boards, seed, work, report)
         reader, speller, masked = training.arm(name)
         rows, scores = judge_reader(reader, unseen, speller=speller, masked=masked)
@@ -139,7 +139,7 @@ def train_readers(
         facts = {
             "arm": name,
             "seed": seed,
-            "seconds": round(time.monotonic() - began),
+            "seconds": round(time.process_time() - began),
             "size": sum(weight.numel() for weight in reader.parameters()),
             "recipe": asdict(recipe),
             "scores": scores,
