@@ -334,8 +334,9 @@ def interface(
 
     An interface turns what frozen towers see into visual tokens: a projector, a Q-Former, Lyrics,
     SCL, X-Former, and the controls of each. All get the same towers, scenes, steps and batches; one
-    takes ten to fifteen minutes on one CPU core. It can be interrupted at any time: the same
-    command continues from its last checkpoint, and what is finished in --out is not trained again.
+    takes fifteen to twenty-five minutes on one CPU core. It can be interrupted at any time: the
+    same command continues from its last checkpoint, and what is finished in --out is not trained
+    again.
 
     For example:
 

@@ -7,11 +7,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from retinoscope.interfaces import WEIGHTS, open_decoder, open_towers, packaged
+from retinoscope.interfaces import (
+    PREFIX,
+    WEIGHTS,
+    open_decoder,
+    open_towers,
+    packaged,
+    packaged_names,
+)
 from retinoscope.recipes.interfaces import (
     HELD_OUT_SEED,
     OPTIONS,
-    SYSTEMS,
     cache_seen,
     judge,
     object_sizes,
@@ -23,7 +29,7 @@ RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "interfaces"
 N = 8
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", [name.removeprefix(PREFIX) for name in packaged_names()])
 def test_the_packaged_interface_gives_the_answers_of_the_table(name: str, tmp_path: Path) -> None:
     file, decoder, towers = packaged(name), open_decoder(WEIGHTS / "decoder"), open_towers(WEIGHTS)
     interface = file.interface(towers, decoder.config.hidden_size)

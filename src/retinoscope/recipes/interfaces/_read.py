@@ -26,7 +26,7 @@ from ._ask import embed
 from ._conversations import Conversations
 from ._seen import SeenBank
 
-ALONE = Stage(steps=200, batch=16, lr=2e-3, warmup=50)
+ALONE = Stage(steps=1000, batch=16, lr=2e-3)
 BOTH = Stage(steps=800, batch=16, lr=2e-3)
 
 
