@@ -172,6 +172,11 @@ def test_the_mechanism_is_tried_setting_by_setting(shared: Path, tmp_path: Path)
     assert gap_table(rows).equals(table)
 
 
+def test_a_file_knows_its_scores(trained: Path) -> None:
+    facts = json.loads((trained / "scl-1.json").read_text())
+    assert read_trained(trained / "scl-1.safetensors").facts == facts
+
+
 def test_the_qformer_is_an_ordinary_blip2(trained: Path) -> None:
     folder = trained / "qformer"
     assert json.loads((folder / "config.json").read_text())["model_type"] == "blip-2"

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -112,7 +112,7 @@ class _Training:
         judgement = judge(interface, reader, self._seen(interface), self.unseen, sizes)
         scores = judgement.scores()
         facts = {**trained.facts, "seconds": seconds, "scores": scores}
-        trained.write(_file(self.out, name, seed, "safetensors"))
+        replace(trained, facts=facts).write(_file(self.out, name, seed, "safetensors"))
         _write_table(_small_rows(judgement), _file(self.out, name, seed, "parquet"))
         if not (self.out / name).exists():
             model, processor = assemble(interface, reader)
