@@ -24,6 +24,7 @@ from retinoscope.interfaces import (
     InterfaceForConditionalGeneration,
     interface_processor,
     interface_tokenizer,
+    packaged_names,
 )
 from retinoscope.reporting import compose
 from retinoscope.studies import InterfaceComparison
@@ -32,7 +33,7 @@ from retinoscope.studies.interfaces.asked import measure_of
 from retinoscope.studies.interfaces.audit import AuditRules, ObjectAudit, audit_objects
 from retinoscope.studies.interfaces.best_words import best_words
 from retinoscope.studies.interfaces.edits import _one_each
-from retinoscope.studies.interfaces.options import USUAL, InterfacesOptions, condition
+from retinoscope.studies.interfaces.options import NAMES, USUAL, InterfacesOptions, condition
 from retinoscope.studies.interfaces.pairs import pairs
 from retinoscope.studies.interfaces.pictures import outline_of
 from retinoscope.tokens import region_cover
@@ -303,7 +304,7 @@ def test_bad_input_is_one_clear_line(exact: VLM, queries: VLM) -> None:
     ("given", "expected"),
     [
         (("qformer", "pocket", "./qformer"), ("interface:qformer", "pocket", "./qformer")),
-        (USUAL, tuple(f"interface:{name}" for name in USUAL)),
+        (NAMES, tuple(f"interface:{name}" for name in NAMES)),
     ],
 )
 def test_bare_names_are_interfaces(given: Sequence[str], expected: Sequence[str]) -> None:
@@ -311,7 +312,8 @@ def test_bare_names_are_interfaces(given: Sequence[str], expected: Sequence[str]
     options.check()
     first, rest = options.resolved("")
     assert (first, *rest.interfaces) == tuple(expected)
-    assert {*USUAL} <= {*INTERFACES}
+    assert {*NAMES} == {*INTERFACES}
+    assert [f"interface:{name}" for name in USUAL] == list(packaged_names())
 
 
 @pytest.mark.parametrize("given", [(), ("scl", "scl"), ("scl", "interface:scl")])

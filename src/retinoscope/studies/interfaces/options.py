@@ -10,8 +10,10 @@ from ..options import Intervening
 from ..token_sets import NOTHING
 from ..windows import window_label
 
-USUAL = ("projector", "qformer", "lyrics", "scl", "x-former")
-"""Those that are compared by default, the first one the reference."""
+NAMES = ("projector", "qformer", "lyrics", "scl", "x-former")
+"""What a name without a prefix means."""
+USUAL = ("projector", "qformer", "lyrics")
+"""Those that are packaged and compared by default, the first one the reference."""
 MEASURES: dict[str, str] = {
     "present": "yes on a present kind",
     "absent": "yes on an absent kind",
@@ -68,8 +70,8 @@ class InterfacesOptions(Intervening):
         retinoscope interfaces scenes:40 --interfaces pocket FOLDER --out runs/mine
 
     Args:
-        interfaces: packaged interfaces (projector, qformer, lyrics, scl, x-former), and other
-            models by name or folder.
+        interfaces: packaged interfaces (projector, qformer, lyrics), and other models by name or
+            folder.
         token_share: share of an interface's tokens that are replaced or hidden as an object's own.
         changed: tokens count as really changed above this share of the largest change.
         max_objects: maximum number of objects per image whose tokens are replaced and hidden.
@@ -108,7 +110,7 @@ OPTIONS = InterfacesOptions
 
 def model_name(interface: str) -> str:
     """Returns the name under which an interface, or any other model, is opened."""
-    return f"interface:{interface}" if interface in USUAL else interface
+    return f"interface:{interface}" if interface in NAMES else interface
 
 
 def condition(row: Mapping[str, object]) -> str | None:
