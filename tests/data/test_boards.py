@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import retinoscope as rs
-from retinoscope.data import BoardOptions, Words, words
+from retinoscope.data import BoardOptions, WordBoards, words
 from retinoscope.data.words import OCCLUSIONS, board_layout, draw_board, lexicon
 from retinoscope.data.words._board import inked, sheet
 from retinoscope.errors import InputError
@@ -149,7 +149,7 @@ def test_bad_options_are_refused() -> None:
     with pytest.raises(InputError, match="strings, a share,"):
         words(3, strings=1.5)
     with pytest.raises(InputError, match="n"):
-        Words(-1)
+        WordBoards(-1)
     with pytest.raises(InputError, match="step 1"):
         words(4)[::2]
     assert rs.data.words is words

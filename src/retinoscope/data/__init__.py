@@ -24,7 +24,7 @@ from ._voc import voc
 from .images import ImageSource, open_image, several_images
 from .lazy import LazySamples
 from .scenes import Grounded, SceneOptions, Scenes, export_coco, grounded, scenes
-from .words import BoardOptions, Words, words
+from .words import BoardOptions, WordBoards, words
 
 __all__ = [
     "BACKGROUND",
@@ -53,7 +53,7 @@ __all__ = [
     "Segmentation",
     "Sign",
     "Squares",
-    "Words",
+    "WordBoards",
     "ade20k",
     "by_color",
     "class_names",

@@ -16,7 +16,7 @@ gradients, and `checksum()` shows whether their parameters were changed.
 """
 
 from ._cache import CachedFeatures, cached_features
-from ._encoder import Encoder, TrainingRun
+from ._encoder import Encoder, TrainingRun, checksum_of
 from ._features import Features
 from ._load import load, load_contrastive, load_matching
 from ._matcher import Matcher
@@ -33,6 +33,7 @@ __all__ = [
     "TwoTower",
     "cached_features",
     "check_unseen",
+    "checksum_of",
     "load",
     "load_contrastive",
     "load_matching",

@@ -16,7 +16,7 @@ from ..data import (
     SceneOptions,
     Scenes,
     Squares,
-    Words,
+    WordBoards,
     ade20k,
     by_color,
     coco,
@@ -88,7 +88,7 @@ def source_of(samples: Sequence[Sample]) -> dict[str, str | int] | None:
             return {"spec": f"varied:{n}", "seed": samples.seed}
         case Squares(start=0, n=n) if n:
             return {"spec": f"squares:{n}", "seed": samples.seed}
-        case Words(start=0, n=n) if n and samples.options == BoardOptions():
+        case WordBoards(start=0, n=n) if n and samples.options == BoardOptions():
             return {"spec": f"words:{n}", "seed": samples.seed}
         case Grounded(start=0, n=n, correlation=None, swapped=False) if n:
             return {"spec": f"grounded:{n}", "seed": samples.seed}

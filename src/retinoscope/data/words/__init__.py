@@ -13,9 +13,10 @@ from ._board import (
     Occlusion,
     board_layout,
     draw_board,
+    letter_mask,
     lexicon,
 )
-from ._words import Words, word, words
+from ._words import WordBoards, word, words
 
 __all__ = [
     "ALPHABET",
@@ -28,9 +29,10 @@ __all__ = [
     "BoardOptions",
     "Letter",
     "Occlusion",
-    "Words",
+    "WordBoards",
     "board_layout",
     "draw_board",
+    "letter_mask",
     "lexicon",
     "word",
     "words",

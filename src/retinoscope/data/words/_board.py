@@ -201,7 +201,7 @@ def draw_board(
     if content.hidden is not None:
         strokes = Draws(seed, index, _STROKES)
         cells &= ~_covered(cells[content.hidden], options.occlusion, strokes)
-    cover = cells.reshape(len(cells), HEIGHT, SUPER, WIDTH, SUPER).sum((2, 4))
+    cover = _pooled(cells)
     light = np.array([draws.between(176, 244) for _ in range(3)])
     dark = np.array([draws.between(16, 84) for _ in range(3)])
     paper, ink = (dark, light) if content.dark else (light, dark)
@@ -209,8 +209,22 @@ def draw_board(
     image = (paper * (SUPER**2 - share) + ink * share) // SUPER**2
     image = image + _shade(draws)[..., None]
     noise = (draws.bytes(image.size) >> 3).reshape(image.shape).astype(np.int64) - 16
-    masks = cover * 2 >= SUPER**2
-    return np.clip(image + noise, 0, 255).astype(np.uint8), masks, content
+    return np.clip(image + noise, 0, 255).astype(np.uint8), _visible(cover), content
+
+
+def letter_mask(letter: Letter) -> Bool[np.ndarray, "height width"]:
+    """The pixels that a letter shows if nothing lies on it."""
+    return _visible(_pooled(inked(letter)))
+
+
+def _pooled(cells: Bool[np.ndarray, "*letter rows columns"]) -> np.ndarray:
+    """How many cells of each pixel are covered."""
+    return cells.reshape(*cells.shape[:-2], HEIGHT, SUPER, WIDTH, SUPER).sum((-3, -1))
+
+
+def _visible(cover: np.ndarray) -> np.ndarray:
+    """The pixels of which at least half is covered."""
+    return cover * 2 >= SUPER**2
 
 
 def _shade(draws: Draws) -> np.ndarray:

@@ -58,7 +58,7 @@ def word(index: int, seed: int = 0, options: BoardOptions | None = None) -> Samp
 
 
 @dataclass(frozen=True)
-class Words(Sequence[Sample]):
+class WordBoards(Sequence[Sample]):
     """Boards `start` to `start + n - 1` of `seed`; board k of a seed does not depend on n.
 
     Each shows a word of four to eight letters from `lexicon()`, or a random string, in 24 x 96
@@ -94,18 +94,18 @@ class Words(Sequence[Sample]):
     def __getitem__(self, index: int) -> Sample: ...
 
     @overload
-    def __getitem__(self, index: slice) -> Words: ...
+    def __getitem__(self, index: slice) -> WordBoards: ...
 
-    def __getitem__(self, index: int | slice) -> Sample | Words:
+    def __getitem__(self, index: int | slice) -> Sample | WordBoards:
         if isinstance(index, slice):
             first, stop, step = index.indices(self.n)
             if step != 1:
                 raise InputError(f"expected a slice with step 1, got {step}")
-            return Words(max(0, stop - first), self.seed, self.options, self.start + first)
+            return WordBoards(max(0, stop - first), self.seed, self.options, self.start + first)
         return word(self.start + nth(index, self.n, "board"), self.seed, self.options)
 
 
-def words(n: int, seed: int = 0, *, occlusion: str = "none", strings: float = 0.0) -> Words:
+def words(n: int, seed: int = 0, *, occlusion: str = "none", strings: float = 0.0) -> WordBoards:
     """Drawn boards with words on them.
 
     Args:
@@ -117,4 +117,4 @@ def words(n: int, seed: int = 0, *, occlusion: str = "none", strings: float = 0.
     Raises:
         InputError: an unknown occlusion, a share outside 0..1, or a number out of range.
     """
-    return Words(n, seed, BoardOptions(occlusion, strings))  # type: ignore[arg-type]
+    return WordBoards(n, seed, BoardOptions(occlusion, strings))  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ comparison, and `read_comparison` reads their results.
 
 from ._arm import Arm, FirstStage, MatchingStage, SceneBatch
 from ._arms import ARMS, SYSTEMS
-from ._claims import CLAIMS, Claim, Verdict, verdicts
+from ._claims import CLAIMS, Claim, ClaimVerdict, verdicts
 from ._completion import RATIOS
 from ._config import TowersRecipe
 from ._decoder import DecoderRecipe, ask_in_words, train_decoder, write_decoder
@@ -58,6 +58,7 @@ __all__ = [
     "TRAIN_SEED",
     "Arm",
     "Claim",
+    "ClaimVerdict",
     "Comparison",
     "DecoderRecipe",
     "FirstStage",
@@ -70,7 +71,6 @@ __all__ = [
     "SceneBatch",
     "SeenBank",
     "TowersRecipe",
-    "Verdict",
     "XFormerStage",
     "ask_in_words",
     "cache_seen",

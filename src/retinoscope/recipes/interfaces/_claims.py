@@ -42,7 +42,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ClaimVerdict:
     """One measure of a claim against one control.
 
     Attributes:
@@ -101,7 +101,7 @@ CLAIMS: dict[str, Claim] = {
 """System -> claim, as far as answers and retrieval can tell."""
 
 
-def verdicts(claim: Claim, comparison: Comparison) -> Iterator[Verdict]:
+def verdicts(claim: Claim, comparison: Comparison) -> Iterator[ClaimVerdict]:
     """Every measure of a claim against every control that has a seed in common with the arm."""
     controls = [other for other in claim.against if comparison.shared_seeds(claim.arm, other)]
     level = 1 - (1 - _LEVEL) / max(1, len(controls) * len(claim.measures))
@@ -116,7 +116,7 @@ def verdicts(claim: Claim, comparison: Comparison) -> Iterator[Verdict]:
             if n_seeds < SEEDS:
                 shown += f" ({n_seeds} {'seed' if n_seeds == 1 else 'seeds'} so far)"
             title = {1: "more: ", -1: "less: ", None: "no worse: "}[sign] + measure.title
-            yield Verdict(title, control, n_seeds, found, shown)
+            yield ClaimVerdict(title, control, n_seeds, found, shown)
 
 
 def _better(found: Interval, sign: int) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -16,7 +17,7 @@ from ...data import Scenes
 from ..pocket._bank import Bank
 from ._arms import ARMS
 from ._completion import ScenePool, attention_inside, completions, draw_pool, retrieval
-from ._finds import refiner_finds, with_reports
+from ._finds import RefinerFinds, refiner_finds, with_reports
 from ._reconstruction import reconstruction_gap
 from ._seen import SeenBank
 from ._world import HELD_OUT_SEED, OPTIONS, SMALL_RADIUS, object_sizes
@@ -40,41 +41,43 @@ class AfterFirst:
     bank: Bank
     answers: pl.DataFrame
 
+    @cached_property
+    def pool(self) -> ScenePool:
+        """The held-out scenes, as two streams read them."""
+        return draw_pool(self.interface, len(self.bank), HELD_OUT_SEED)
+
+    @cached_property
+    def finds(self) -> list[RefinerFinds]:
+        """What the refiner finds in the held-out scenes."""
+        samples = Scenes(len(self.bank), HELD_OUT_SEED, OPTIONS)
+        return refiner_finds(self.interface, samples)
+
 
 Measurement = Callable[[AfterFirst], pl.DataFrame]
 
 
 def _retrieval(arm: AfterFirst) -> pl.DataFrame:
-    return retrieval(arm.interface, arm.stage, _pool(arm))
+    return retrieval(arm.interface, arm.stage, arm.pool)
 
 
 def _completion(arm: AfterFirst) -> pl.DataFrame:
-    return completions(arm.interface, _pool(arm))
+    return completions(arm.interface, arm.pool)
 
 
 def _attention(arm: AfterFirst) -> pl.DataFrame:
-    return attention_inside(arm.interface, _pool(arm))
-
-
-def _pool(arm: AfterFirst) -> ScenePool:
-    return draw_pool(arm.interface, len(arm.bank), HELD_OUT_SEED)
+    return attention_inside(arm.interface, arm.pool)
 
 
 def _reports(arm: AfterFirst) -> pl.DataFrame:
     polling = arm.answers.filter(pl.col("kind").str.starts_with("polling"))
-    finds = refiner_finds(arm.interface, _samples(arm))
-    return with_reports(polling, finds).select("scene", "kind", "expected", "said", "reported")
+    return with_reports(polling, arm.finds).select("scene", "kind", "expected", "said", "reported")
 
 
 def _finds(arm: AfterFirst) -> pl.DataFrame:
     rows = [
         {"scene": scene, "small": size.radius <= SMALL_RADIUS, "found": found, "reported": reported}
         for scene, (find, sizes) in enumerate(
-            zip(
-                refiner_finds(arm.interface, _samples(arm)),
-                object_sizes(len(arm.bank)),
-                strict=True,
-            )
+            zip(arm.finds, object_sizes(len(arm.bank)), strict=True)
         )
         # Reported for the scene as a whole: it stands in the row of its first object.
         for found, size, reported in zip(
@@ -82,10 +85,6 @@ def _finds(arm: AfterFirst) -> pl.DataFrame:
         )
     ]
     return pl.DataFrame(rows)
-
-
-def _samples(arm: AfterFirst) -> Scenes:
-    return Scenes(len(arm.bank), HELD_OUT_SEED, OPTIONS)
 
 
 def _reconstruction(arm: AfterFirst) -> pl.DataFrame:

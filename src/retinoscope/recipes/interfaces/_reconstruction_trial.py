@@ -16,6 +16,7 @@ import polars as pl
 import torch
 from torch import Tensor, nn
 
+from ...encoders import checksum_of
 from ...interfaces import (
     WEIGHTS,
     NormPlace,
@@ -29,7 +30,6 @@ from ...stats import paired_difference
 from ...store import write_bytes
 from ..pocket import Report, Stage, claim, optimise
 from ..pocket._bank import Bank, draw_bank
-from ._digest import digest_of
 from ._reconstruction import Reconstruction, Weighting, masked_scenes, reconstruction_gap
 from ._seen import SeenBank, cache_seen
 from ._stages import InterfaceRecipe, place_towers
@@ -167,7 +167,11 @@ def try_mechanism(
     """
     recipe = recipe or InterfaceRecipe()
     shared = open_towers(towers or WEIGHTS)
-    told = {"recipe": asdict(recipe), "stage": asdict(stage), "towers": digest_of(shared.modules)}
+    told = {
+        "recipe": asdict(recipe),
+        "stage": asdict(stage),
+        "towers": checksum_of(shared.modules.values()),
+    }
     claim(work / "mechanism", told)
     looking = _x_former(shared, ReconstructionTrial())
     patch, sizes = shared.shape.patch, {TRAIN_SEED: recipe.scenes, TRIAL_SEED: recipe.held_out}

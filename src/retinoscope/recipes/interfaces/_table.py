@@ -107,25 +107,31 @@ OF_RETRIEVAL: dict[str, Measure] = {
 }
 """How often the first of all held-out scenes is the right one."""
 
-OF_ATTENTION: dict[str, Measure] = {
-    name: Measure(title, hit=pl.col(name), table="attention")
-    for name, title in {
+
+def _means(table: str, titles: Mapping[str, str]) -> dict[str, Measure]:
+    """The means of a table's columns."""
+    return {name: Measure(of, hit=pl.col(name), table=table) for name, of in titles.items()}
+
+
+OF_ATTENTION = _means(
+    "attention",
+    {
         "inside": "on the objects of its scene",
         "chance": "the area that they cover",
         "inside_another": "on the objects of another scene",
         "chance_another": "the area that those cover",
-    }.items()
-}
+    },
+)
 """Shares of the attention of the text's global token."""
 
-OF_RECONSTRUCTION: dict[str, Measure] = {
-    name: Measure(title, hit=pl.col(name), table="reconstruction")
-    for name, title in {
+OF_RECONSTRUCTION = _means(
+    "reconstruction",
+    {
         "own": "with its own queries",
         "other": "with another scene's queries",
         "alone": "by the masked autoencoder alone",
-    }.items()
-}
+    },
+)
 """Squared error on hidden patches, as a share of the variance of all pixels."""
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from ...arguments import seed as check_seed
+from ...encoders import checksum_of
 from ...errors import InputError
 from ...interfaces import (
     WEIGHTS,
@@ -26,7 +27,6 @@ from ...store import files_of_folder, write_bytes
 from ..pocket import Report, claim
 from ..pocket._bank import Bank, draw_bank
 from ._arms import ARMS
-from ._digest import digest_of
 from ._judge import Judgement, judge
 from ._measures import AfterFirst, Measurement, measurements
 from ._seen import SeenBank, cache_seen
@@ -77,8 +77,8 @@ def train_interfaces(
         check_seed(seed)
     seeing = open_towers(towers or WEIGHTS)
     speaking = open_decoder(decoder or WEIGHTS / "decoder")
-    told = {"recipe": asdict(recipe), "towers": digest_of(seeing.modules)}
-    told["decoder"] = digest_of({"decoder": speaking})
+    told = {"recipe": asdict(recipe), "towers": checksum_of(seeing.modules.values())}
+    told["decoder"] = checksum_of([speaking])
     claim(work, told)
     claim(out, told)
     waiting = [(name, seed) for seed in seeds for name in arms if _missing(out, name, seed)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
-from ...data.words import HEIGHT, WIDTH, BoardOptions, draw_board
+from ...data.words import HEIGHT, WIDTH, BoardOptions, draw_board, letter_mask
 from .._processes import spread
 from ..pocket import Report
 
@@ -95,11 +95,9 @@ def _draw_chunk(
     images = np.empty((n, HEIGHT, WIDTH, 3), np.uint8)
     letter, edges, words = np.empty(n, np.int64), np.empty((n, 2)), []
     for row, index in enumerate(range(start, stop)):
-        images[row], masks, content = draw_board(index, seed, options)
+        images[row], _, content = draw_board(index, seed, options)
         number = content.drawn
-        if content.hidden is not None:
-            _, masks, _ = draw_board(index, seed, BoardOptions(strings=options.strings))
-        columns = np.flatnonzero(masks[number].any(0))
+        columns = np.flatnonzero(letter_mask(content.letters[number]).any(0))
         letter[row], edges[row] = number, (columns[0] / WIDTH, (columns[-1] + 1) / WIDTH)
         words.append(content.word)
     return images, words, letter, edges
