@@ -26,6 +26,7 @@ ROOMS = (
     "viewer",
     "scale",
     "curation",
+    "reading",
     "studies",
     "report",
     "recipes",

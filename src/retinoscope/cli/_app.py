@@ -18,6 +18,7 @@ from ._doctor import doctor
 from ._fetch import fetch
 from ._fit_lens import fit_lens
 from ._models import models
+from ._read import read
 from ._report import report
 from ._reproduce import reproduce
 from ._study_command import study_command
@@ -77,6 +78,7 @@ app.command(serve, group=_more)
 app.command(collect, group=_more)
 app.command(models, group=_more)
 app.command(fetch, group=_more)
+app.command(read, group=_more)
 app.command(doctor, group=_more)
 app.command(known_answers, group=_more)
 for _study, _name in FORMER_COMMANDS.items():

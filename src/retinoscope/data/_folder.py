@@ -15,6 +15,7 @@ from ._box import beyond, box_mask, cut_box, slack
 from ._mask import check_masks, mask_object
 from ._sample import Object, Question, Sample
 from ._table import Row, read_table
+from ._word_labels import find_labels, read_labels
 from .images import SUFFIXES, UNREAD, open_image
 from .lazy import LazySamples, content_hash, existing_folder
 from .skipped import Skipped, counted, lines
@@ -31,6 +32,8 @@ def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
         photos/questions.csv                optional, or .jsonl or .parquet
         photos/masks/cat.png                optional: the mask of one object, or
         photos/masks/cat/whisker.png        masks of several, named by their files
+        photos/gt.txt                       optional, or labels.txt: the word that each image shows,
+                                            as in ICDAR (`cat.png, "Cat"`) or IIIT5K (`cat.png Cat`)
 
     The table has the columns of `table`. Its column object names one of the masks (for
     `masks/cat.png` it names the object, which is otherwise "object"). If an image has one object,
@@ -61,14 +64,17 @@ def folder(path: str | Path, *, outside: bool = False) -> LazySamples:
     asked = find_rows(root, "questions")
     rows: dict[str, list[Row]] = defaultdict(list)
     names = {file.name for file in files}
-    for row in [] if asked is None else read_table(asked, outside=outside):
+    labels = find_labels(root)
+    told = [] if asked is None else read_table(asked, outside=outside)
+    for row in told + ([] if labels is None else read_labels(labels)):
         if row.image not in names:
             raise InputError(
                 f"{row.where}: expected the file name of an image in {root}, got {row.image!r}"
             )
         rows[row.image].append(row)
     file_names = tuple(file.name for file in files)
-    samples = _samples("folder", root, asked, root, file_names, rows, _masks(root, files), outside)
+    masks = _masks(root, files)
+    samples = _samples("folder", root, asked, root, file_names, rows, masks, outside, labels)
     return replace(samples, skipped=tuple(skipped))
 
 
@@ -162,10 +168,12 @@ class _Pictures:
     ids: tuple[str, ...]
     rows: Mapping[str, Sequence[Row]]
     masks: Mapping[str, Sequence[tuple[str | None, Path]]]
+    labels: Path | None
 
     def describe(self, places: Sequence[int]) -> object:
         chosen = [self.names[place] for place in places]
-        return {
+        labels = {} if self.labels is None else {"labels": content_hash(self.labels)}
+        return labels | {
             "source": self.source,
             "table": content_hash(self.table),
             "images": [[name, (self.root / name).stat().st_size] for name in chosen],
@@ -235,6 +243,7 @@ def _samples(
     rows: Mapping[str, Sequence[Row]],
     masks: Mapping[str, Sequence[tuple[str | None, Path]]],
     outside: bool,
+    labels: Path | None = None,
 ) -> LazySamples:
     for row in (row for name in names for row in rows.get(name, ())):
         if row.mask is not None and not (root / row.mask).is_file():
@@ -248,7 +257,7 @@ def _samples(
             raise InputError(
                 f"{asked}: expected different ids, got {ident!r} for {taken[ident]} and {name}"
             )
-    pictures = _Pictures(source, root, asked, names, ids, rows, masks)
+    pictures = _Pictures(source, root, asked, names, ids, rows, masks, labels)
     name = f"{'outside:' if outside else ''}{source}:{path}"
     return LazySamples(name, pictures.read, pictures.describe, range(len(names)))
 

@@ -34,16 +34,20 @@ from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, wr
 from ._trained import TrainedInterface, read_trained
 from ._two_streams import Fused, TwoStreams
 from ._vocabulary import interface_processor, interface_tokenizer
-from ._word_reader import (
+from ._x_former import NormPlace, XFormer
+from .reader import (
     END,
     LetterTransformer,
     ParallelPrediction,
     ReaderShape,
+    StoredReader,
     WordReader,
     WordReading,
+    open_reader,
+    round_as_stored,
     sinusoids,
+    write_reader,
 )
-from ._x_former import NormPlace, XFormer
 
 __all__ = [
     "BINS",
@@ -75,6 +79,7 @@ __all__ = [
     "Seen",
     "SeenObjects",
     "SemanticCompletion",
+    "StoredReader",
     "TextInput",
     "TextTower",
     "TowerShape",
@@ -96,6 +101,7 @@ __all__ = [
     "interface_tokenizer",
     "open_decoder",
     "open_packaged",
+    "open_reader",
     "open_towers",
     "packaged",
     "packaged_names",
@@ -104,10 +110,12 @@ __all__ = [
     "reading_mask",
     "register",
     "require_room",
+    "round_as_stored",
     "sinusoids",
     "to_pixels",
     "tower_tokens",
     "untrained_towers",
+    "write_reader",
     "write_towers",
 ]
 

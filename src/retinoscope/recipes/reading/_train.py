@@ -13,13 +13,18 @@ from typing import TypeVar
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from ...arguments import seed as check_seed
 from ...data.words import BoardOptions, Occlusion
 from ...errors import InputError
-from ...interfaces import ReaderShape, WordReader, to_pixels
+from ...interfaces import (
+    ReaderShape,
+    WordReader,
+    round_as_stored,
+    to_pixels,
+    write_reader,
+)
 from ...signals import stopped_by_signals
 from ...store import write_bytes
 from ..pocket import Report, Stage, claim, optimise
@@ -94,8 +99,9 @@ def train_readers(
     Args:
         work: folder for boards and checkpoints; a later call resumes from it.
         out: folder for the results: `NAME-SEED.parquet` has a row for each board and condition,
-            `NAME-SEED.json` the recipe and the scores, `NAME-SEED.safetensors` the weights of what
-            reads. An arm whose results are already there is not trained again.
+            `NAME-SEED.json` the recipe and the scores, `NAME-SEED.safetensors` the reader (see
+            `interfaces.open_reader`), without a language model behind it. An arm whose results are
+            already there is not trained again.
         arms: from `READING_ARMS`.
         seeds: of weights and batches.
         recipe: sizes and budget; those of the packaged reader by default.
@@ -128,11 +134,8 @@ def train_readers(
         began = time.process_time()
         training = _Training(recipe, boards, seed, work, report)
         reader, speller, masked = training.arm(name)
+        round_as_stored(reader)
         rows, scores = judge_reader(reader, unseen, speller=speller, masked=masked)
-        state = dict(reader.state_dict()) | (
-            {} if speller is None else {f"speller.{k}": v for k, v in speller.state_dict().items()}
-        )
-        write_bytes(out / f"{name}-{seed}.safetensors", save(state))
         file = io.BytesIO()
         rows.write_parquet(file, compression="zstd")
         write_bytes(out / f"{name}-{seed}.parquet", file.getvalue())
@@ -144,6 +147,7 @@ def train_readers(
             "recipe": asdict(recipe),
             "scores": scores,
         }
+        write_reader(out / f"{name}-{seed}.safetensors", reader, facts)
         write_bytes(out / f"{name}-{seed}.json", (json.dumps(facts, indent=1) + "\n").encode())
         finished(name, seed, scores)
 

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ...errors import InputError
 
 END = 0
 """The class behind the last letter; letter k of the alphabet has the class 1 + k."""
