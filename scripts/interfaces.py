@@ -27,6 +27,7 @@ from retinoscope.recipes.interfaces import (
     OF_REFINERS,
     OF_RETRIEVAL,
     RATIOS,
+    STATE_ARMS,
     SYSTEMS,
     Comparison,
     Measure,
@@ -268,7 +269,7 @@ def _percent(values: Sequence[float]) -> str:
 def _arms(comparison: Comparison) -> str:
     rows = [
         [f"`{name}`", arm.what, ", ".join(f"`{other}`" for other in arm.against)]
-        for name, arm in ARMS.items()
+        for name, arm in STATE_ARMS.items()
     ]
     return _table(["arm", "what it is", "compared with"], rows)
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from row import GRID, NONE, OUTSIDE, TILES, Row
+from row import GRID, NONE, OUTSIDE, SOME, TILES, Row
 from torch import Tensor, nn
 
 import retinoscope as rs
@@ -55,7 +55,11 @@ def check_forward(row: Row, vlm: rs.VLM, images: Sequence[Image.Image]) -> rs.Ru
     """Same tokens, same logits as the library; lens of the last layer; nothing done is nothing."""
     run = run_of(vlm, images)
     given = oracle(row, vlm, images)
-    assert given["input_ids"][0].tolist() == run.inputs.input_ids.tolist()
+    ids = given["input_ids"][0].tolist()
+    # A prompt of the library has placeholders for all patches; those without a token are hidden.
+    spare = len(ids) - run.n if row.places == SOME else 0
+    assert ids[spare:] == run.inputs.input_ids.tolist()
+    assert set(ids[:spare]) <= {vlm.model.config.image_token_id}
     with torch.no_grad():
         wanted = vlm.model(**given).logits[0, -1].float()
     assert close(run.logits, wanted, 1e-5)
@@ -111,6 +115,13 @@ def conditions(row: Row, run: rs.Run, donor: rs.Run, seed: int = 0) -> list[Any]
     few = drawn(tokens, max(2, len(tokens) // 4), rng)
     layer = int(rng.integers(1, run.vlm.n_layers))
     some = sorted(rng.choice(layers, 2, replace=False).tolist())
+
+    def patch(positions: TokenSet) -> rs.Patch:
+        """From the same positions, or from others where the donor has fewer or more tokens."""
+        same = donor.n == run.n
+        others = None if same else drawn(donor.positions["image"], len(positions), rng)
+        return rs.Patch(positions, [layer], donor, others)
+
     return [
         rs.Ablate(few, fill=rs.fill.zero()),
         # The scale of noise is that of visual tokens.
@@ -119,11 +130,11 @@ def conditions(row: Row, run: rs.Run, donor: rs.Run, seed: int = 0) -> list[Any]
         rs.Knockout(few, "last", layers=some[:1], heads=[0, 3]),
         rs.Knockout(few, question, layers=some),
         rs.Knockout(few, "last+generated", layers=layers),
-        rs.Patch(few, layers=[layer], donor=donor),
+        patch(few),
         [
             rs.Ablate(few, fill=rs.fill.zero()),
             rs.Knockout(tokens - few, question, layers=some),
-            rs.Patch(drawn(tokens, 2, rng), layers=[layer], donor=donor),
+            patch(drawn(tokens, 2, rng)),
         ],
     ]
 
@@ -199,7 +210,7 @@ def layout_of(row: Row, vlm: rs.VLM, image: Image.Image) -> Layout:
         (layout,) = prompt.inputs.layouts
         assert len(layout) == len(prompt.inputs.image_positions[0])
         return layout
-    kind = vlm.adapter.patch_layout if row.places == NONE else vlm.adapter.layout
+    kind = vlm.adapter.patch_layout if row.places in (NONE, SOME) else vlm.adapter.layout
     return kind(image.size, vlm.adapter.preprocess(image))
 
 

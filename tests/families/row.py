@@ -16,6 +16,7 @@ from torch import Tensor
 import retinoscope as rs
 
 GRID, TILES, NONE = "one grid", "tiles", "unplaced"
+SOME = "some of one grid"
 OUTSIDE = "not in the decoder's input"
 
 Sizes = Sequence[tuple[int, int]]
@@ -31,7 +32,7 @@ class Row:
     Attributes:
         family: as its adapter calls it.
         model, processor: make its tiny model and processor.
-        places: where its visual tokens lie: `GRID`, `TILES`, `NONE` or `OUTSIDE`.
+        places: where its visual tokens lie: `GRID`, `TILES`, `SOME`, `NONE` or `OUTSIDE`.
         embedding: the module that embeds the patches; "" where places are not known.
         patches: what the patches of each visual token are (see patches.py), or each patch where
             the visual tokens are learned queries.

@@ -22,7 +22,7 @@ from patches import (
     squares,
     with_indicators,
 )
-from row import GRID, NONE, ONE, OUTSIDE, SIZES, TILES, Row
+from row import GRID, NONE, ONE, OUTSIDE, SIZES, SOME, TILES, Row
 from transformers import Qwen2_5_VLProcessor, Qwen3VLProcessor
 
 ODD = ((31, 97), (2, 1), (97, 3), (4, 900))
@@ -279,6 +279,17 @@ ROWS = (
         shape=(6, 6, None),
         text_only="language_model",
         variant="x-former",
+        **QUERIES,
+    ),
+    Row(
+        "Visual interface",
+        partial(interfaces.interface, "lavit"),
+        partial(interfaces.interface_processor, 49),
+        SOME,
+        f"interface.tower.{EMBEDDING}",
+        shape=(20, 0, None),
+        text_only="language_model",
+        variant="lavit",
         **QUERIES,
     ),
     Row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from checks import picture, run_of
 from models_page import PAGE, page
-from row import GRID, NONE, OUTSIDE, TILES, loaded, over
+from row import GRID, NONE, OUTSIDE, SOME, TILES, loaded, over
 from table import ROWS
 
 from retinoscope.models import ADAPTERS
@@ -33,7 +33,8 @@ def test_visual_tokens_lie_where_the_page_says(row):
         return
     (layout,) = layouts
     placed = layout.tiles[~layout.unplaced]
-    kind = NONE if not len(placed) else GRID if len(np.unique(placed)) == 1 else TILES
+    one = SOME if layout.grid is None else GRID
+    kind = NONE if not len(placed) else one if len(np.unique(placed)) == 1 else TILES
     assert kind == row.places
     assert (layout.grid is not None) == (kind == GRID)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from tiny_query import N_QUERIES, PATCH, SIDE, WORDS, blip2_processor, made
 from transformers import LlamaConfig, PreTrainedModel, ProcessorMixin
 
-from retinoscope.interfaces import InterfaceConfig, InterfaceForConditionalGeneration
+from retinoscope.interfaces import InterfaceConfig, InterfaceForConditionalGeneration, Lavit
 
 TOWER = {"image": SIDE, "patch": PATCH, "width": 24, "layers": 2, "heads": 2, "ff": 32}
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -16,7 +17,13 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lyrics": {"patch_queries": 2, "object_queries": 4, "heads": 2, "ff": 32},
     "scl": {"layers": 2, "heads": 2, "ff": 32},
     "x-former": {"queries": N_QUERIES, "layers": 2, "heads": 2, "ff": 32, "block_ff": 32},
-}
+    "lavit": {
+        "tokenizer": {
+            "patches": 49, "width": 24, "heads": 2, "ff": 32, "n_codes": 16, "d_code": 4,
+        },
+        "heads": 2, "ff": 32,
+    },
+}  # fmt: skip
 
 
 def interface(name: str, attention: str = "sdpa", seed: int = 0, **text: Any) -> PreTrainedModel:
@@ -27,7 +34,19 @@ def interface(name: str, attention: str = "sdpa", seed: int = 0, **text: Any) ->
     decoder = LlamaConfig(vocab_size=4 + len(WORDS) + 1, **{**sizes, **heads, **tokens, **text})
     settings = {"tower": TOWER, **SETTINGS[name]}
     config = InterfaceConfig(name, settings, decoder, image_token_id=4 + len(WORDS))
-    return made(InterfaceForConditionalGeneration, config, attention, seed)
+    model = made(InterfaceForConditionalGeneration, config, attention, seed)
+    if name == "lavit":
+        calibrated(model.interface)
+    return model
+
+
+def calibrated(lavit: Lavit) -> None:
+    """Sets the thresholds by which patches are kept, on noise."""
+    pixels = torch.rand(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    with torch.no_grad():
+        patches = lavit.see(pixels)["contrastive"][:, 1:]
+    lavit.tokenizer.standardise(patches)
+    lavit.tokenizer.calibrate(patches)
 
 
 def interface_processor(n_tokens: int) -> ProcessorMixin:

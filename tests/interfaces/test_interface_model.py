@@ -11,7 +11,7 @@ from tiny_interface import interface
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from retinoscope.cli import main
-from retinoscope.errors import CapabilityError, InputError
+from retinoscope.errors import InputError
 from retinoscope.interfaces import assemble, build_interface, open_decoder
 
 
@@ -21,19 +21,32 @@ def test_more_tokens_than_the_context_holds_are_refused() -> None:
         interface("projector", max_position_embeddings=49)
 
 
-def test_tokens_that_are_not_there_are_refused_and_not_read() -> None:
+def test_tokens_that_are_not_there_are_not_read() -> None:
+    """Neither their embeddings nor the places that they leave matter."""
     model = interface("qformer")
-    pixels = torch.randn(2, 3, 28, 28, generator=torch.Generator().manual_seed(0))
-    tokens = model.get_image_features(pixels).pooler_output
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randn(2, 3, 28, 28, generator=generator)
     seeing = model.interface.encode
+    there = torch.tensor([[1, 0, 1, 1, 1, 0], [1, 1, 0, 0, 0, 1]]).bool()
+    text = torch.tensor([5, 6, 7])
+    image = model.config.image_token_id
 
     def some(pixels: torch.Tensor):
         whole = seeing(pixels)
-        return replace(whole, mask=torch.rand(tokens.shape[:2]) < 0.5)
+        noise = torch.randn(whole.embeddings.shape) * ~there[: len(pixels), :, None]
+        return replace(whole, embeddings=whole.embeddings + noise, mask=there[: len(pixels)])
 
     model.interface.encode = some
-    with pytest.raises(CapabilityError, match="gives some images fewer visual tokens"):
-        model.get_image_features(pixels)
+    ids = torch.cat([torch.full((2, 6), image), text.expand(2, -1)], 1)
+    with torch.no_grad():
+        logits = model(input_ids=ids, pixel_values=pixels).logits[:, -3:]
+        for row in range(2):
+            own = seeing(pixels[row : row + 1]).embeddings[:, there[row]]
+            words = model.get_input_embeddings()(text[None])
+            alone = model.language_model(inputs_embeds=torch.cat([own, words], 1)).logits[:, -3:]
+            torch.testing.assert_close(logits[row : row + 1], alone, atol=1e-5, rtol=1e-4)
+    with pytest.raises(InputError, match="placeholders for 4 visual tokens, got 3"):
+        model(input_ids=ids[:, 3:], pixel_values=pixels)
 
 
 def test_a_folder_of_another_language_model_is_refused(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def test_words_are_compared_as_in_the_benchmarks() -> None:
     ("name", "content"),
     [
         ("gt.txt", '\ufeffa.png, "Caf\\"e, 1"\nb.png, "two"\n'),
-        ("labels.txt", "test/a.png\tCaf\"e, 1\n\ntest/b.png two\n"),
+        ("labels.txt", 'test/a.png\tCaf"e, 1\n\ntest/b.png two\n'),
     ],
 )
 def test_labels_of_the_benchmarks_are_read(name: str, content: str, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_labels_of_the_benchmarks_are_read(name: str, content: str, tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [("a.png\n", "line 1: expected word_1.png"), ("z.png, \"far\"\n", "got 'z.png'")],
+    [("a.png\n", "line 1: expected word_1.png"), ('z.png, "far"\n', "got 'z.png'")],
 )
 def test_other_labels_are_refused(content: str, said: str, tmp_path: Path) -> None:
     Image.new("RGB", (30, 10)).save(tmp_path / "a.png")

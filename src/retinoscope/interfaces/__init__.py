@@ -5,6 +5,7 @@ from ._dense_refiner import DenseRefiner
 from ._detector_refiner import DetectorRefiner
 from ._detectors import Detections, Detector, PretrainedDetector
 from ._interface import InterfaceTokens, Seen, VisualInterface
+from ._lavit import Lavit
 from ._lyrics import Lyrics
 from ._mae_decoder import MaeDecoder, hidden_error, patch_pixels
 from ._model import (
@@ -65,6 +66,7 @@ __all__ = [
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
     "InterfaceTokens",
+    "Lavit",
     "LetterTransformer",
     "Lyrics",
     "MaeDecoder",

@@ -38,12 +38,24 @@ class InterfaceTokens:
         origin: (batch, token, patch) share of each token's attention that went to each patch; rows
             sum to at most 1. None unless asked for, and for tokens of patches.
         codes: (batch, token) number in the codebook, for discrete tokens.
+        home: (batch, token) the patch that each token stands for, -1 for none; None unless images
+            have different ones.
     """
 
     embeddings: Float[Tensor, "batch token d_model"]
     mask: Bool[Tensor, "batch token"] | None = None
     origin: Float[Tensor, "batch token patch"] | None = None
     codes: Int[Tensor, "batch token"] | None = None
+    home: Int[Tensor, "batch token"] | None = None
+
+    @property
+    def there(self) -> Bool[Tensor, "batch token"]:
+        """True for each token that is there."""
+        if self.mask is not None:
+            return self.mask
+        return torch.ones(
+            self.embeddings.shape[:2], dtype=torch.bool, device=self.embeddings.device
+        )
 
 
 class VisualInterface(nn.Module, ABC):
@@ -58,7 +70,8 @@ class VisualInterface(nn.Module, ABC):
         shape: of the tower whose patches the tokens come from.
         n_tokens: the number of visual tokens per image, at most.
         leading: the number of tokens before those of the patches, which are in reading order; None
-            if tokens are queries, which belong to no patch.
+            if tokens are queries, which belong to no patch, or `varies`.
+        varies: whether images have different numbers of tokens; each then has a `home`.
         frozen: the names of the children that are not trained.
         shared: child -> the part of `Towers` that it is; such children are stored once for all
             interfaces.
@@ -72,6 +85,7 @@ class VisualInterface(nn.Module, ABC):
     shape: TowerShape
     n_tokens: int
     leading: ClassVar[int | None] = None
+    varies: ClassVar[bool] = False
     frozen: tuple[str, ...] = ("tower",)
     shared: Mapping[str, str] = MappingProxyType({"tower": "contrastive"})
     needs: tuple[str, ...]

@@ -18,7 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling, CausalLMOutputWithPast
 
-from ..errors import CapabilityError, InputError
+from ..errors import InputError
 from ._interface import Settings, VisualInterface
 from ._systems import build_interface
 
@@ -93,25 +93,45 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
     def get_image_features(
         self, pixel_values: Float[Tensor, "batch 3 height width"], **_: Any
     ) -> BaseModelOutputWithPooling:
-        """The visual tokens, (batch, token, d_model), as `pooler_output`."""
-        tokens = self.interface.encode(pixel_values)
-        if tokens.mask is not None:
-            raise CapabilityError(
-                f"{self.config.interface} gives some images fewer visual tokens than others, and "
-                "prompts have placeholders for all: fill the missing ones in the interface"
-            )
-        return BaseModelOutputWithPooling(pooler_output=tokens.embeddings)
+        """The visual tokens, (batch, token, d_model), as `pooler_output`.
+
+        Where images have different numbers of them, `interface.encode` says which are there.
+        """
+        return BaseModelOutputWithPooling(
+            pooler_output=self.interface.encode(pixel_values).embeddings
+        )
 
     def _embedded(
-        self, input_ids: Int[Tensor, "batch token"], pixel_values: Tensor | None
-    ) -> Float[Tensor, "batch token d_model"]:
+        self,
+        input_ids: Int[Tensor, "batch token"],
+        pixel_values: Tensor | None,
+        attention_mask: Tensor | None,
+    ) -> tuple[Float[Tensor, "batch token d_model"], Tensor | None]:
+        """The embedded prompt, and which of its tokens are there.
+
+        An image with fewer visual tokens than its prompt has placeholders fills the first ones.
+
+        Raises:
+            InputError: an image with more.
+        """
         embeds = self.get_input_embeddings()(input_ids)
         if pixel_values is None:
-            return embeds
-        visual = self.get_image_features(pixel_values).pooler_output
-        assert visual is not None
-        places = (input_ids == self.config.image_token_id)[..., None]
-        return embeds.masked_scatter(places, visual.to(embeds))
+            return embeds, attention_mask
+        tokens = self.interface.encode(pixel_values)
+        places = input_ids == self.config.image_token_id
+        there = tokens.there
+        room, needed = places.sum(1), there.sum(1)
+        if bool((room < needed).any()):
+            raise InputError(
+                f"expected placeholders for {int(needed.max())} visual tokens, got "
+                f"{int(room.min())}: write the prompt with this model's processor"
+            )
+        filled = places & (places.cumsum(1) <= needed[:, None])
+        embeds = embeds.masked_scatter(filled[..., None], tokens.embeddings[there].to(embeds))
+        if bool((filled == places).all()):
+            return embeds, attention_mask
+        given = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        return embeds, given * ~(places & ~filled)
 
     def forward(
         self,
@@ -124,7 +144,7 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
         """The language model's output; pixels from -1 to 1."""
         if inputs_embeds is None:
             assert input_ids is not None
-            inputs_embeds = self._embedded(input_ids, pixel_values)
+            inputs_embeds, attention_mask = self._embedded(input_ids, pixel_values, attention_mask)
         if attention_mask is not None and more.get("past_key_values") is None:
             # The processor pads between image and text, which must not push them apart.
             more.setdefault("position_ids", (attention_mask.cumsum(-1) - 1).clamp(min=0))
@@ -141,14 +161,13 @@ class InterfaceForConditionalGeneration(PreTrainedModel, GenerationMixin):
             more: `pixel_values` and `attention_mask` as in `forward`; the rest is passed on.
         """
         input_ids = args[0] if args else more.pop("input_ids")
-        pixel_values, attention_mask = (
-            more.pop("pixel_values", None),
-            more.pop("attention_mask", None),
+        embeds, mask = self._embedded(
+            input_ids, more.pop("pixel_values", None), more.pop("attention_mask", None)
         )
         return self.language_model.generate(
             input_ids=input_ids,
-            inputs_embeds=self._embedded(input_ids, pixel_values),
-            attention_mask=torch.ones_like(input_ids) if attention_mask is None else attention_mask,
+            inputs_embeds=embeds,
+            attention_mask=torch.ones_like(input_ids) if mask is None else mask,
             **more,
         )
 

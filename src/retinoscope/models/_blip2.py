@@ -276,13 +276,15 @@ class Blip2Adapter(QueryAdapter):
         done = call(images=images[0] if images else None, text=text, return_tensors="pt")
         ids = done["input_ids"][0]
         image_id = int(self.model.config.image_token_id)
-        visual = tuple((ids == image_id).nonzero()[:, 0].tolist())
-        if visual != tuple(range(len(images) * self.n_queries)):
+        written = (ids == image_id).nonzero()[:, 0].tolist()
+        if written != list(range(len(images) * self.n_queries)):
             raise CapabilityError(
-                f"the processor writes {len(visual)} image tokens for {len(images)} images, but "
+                f"the processor writes {len(written)} image tokens for {len(images)} images, but "
                 f"the model has {self.n_queries} queries: it belongs to another model"
             )
         pixels = [self._pixels(done)] if images else []
+        visual = tuple(range(sum(map(self.visual_count, pixels))))
+        ids = ids[len(written) - len(visual) :]
         layouts = [self.layout(x.size, y) for x, y in zip(images, pixels, strict=True)]
         shift = len(formatted.text) - len(text)
         return Inputs(

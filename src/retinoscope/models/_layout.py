@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -109,6 +109,12 @@ def joined_layout(
         tiles=np.repeat(range(len(parts)) if tiles is None else tiles, list(map(len, parts))),
         grid=grid,
     )
+
+
+def chosen_layout(layout: Layout, chosen: Int[np.ndarray, " token"]) -> Layout:
+    """The layout of these tokens alone, in this order; they form no grid."""
+    parts = {name: getattr(layout, name)[chosen] for name in ("boxes", "rows", "columns", "tiles")}
+    return replace(layout, **parts, grid=None)
 
 
 def grid_layout(

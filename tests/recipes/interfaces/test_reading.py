@@ -40,9 +40,10 @@ from retinoscope.recipes.interfaces._decoder import (
     build_decoder,
     take_language_model,
 )
-from retinoscope.recipes.interfaces._judge import SCHEMA
+from retinoscope.recipes.interfaces._judge import SCHEMA, describe
 from retinoscope.recipes.pocket import Sizes, Stage
 from retinoscope.recipes.pocket._bank import draw_bank
+from retinoscope.recipes.pocket._turns import DESCRIBE
 
 TINY = Sizes(text_width=16, text_layers=2, text_heads=2, text_ff=16)
 TOWER = {"patch": 48, "width": 16, "layers": 1, "heads": 2, "ff": 16}
@@ -71,6 +72,20 @@ def projector(ff=16, seed=0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build_interface("projector", {"tower": TOWER, "ff": ff}, 16)
+
+
+def lavit(bank):
+    """Keeps a third of 9 x 9 patches: some scenes have more tokens than others."""
+    tower = {**TOWER, "patch": 16}
+    sizes = {"patches": 81, "width": 16, "heads": 2, "ff": 16, "n_codes": 8, "d_code": 4}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        settings = {"tower": tower, "tokenizer": sizes, "heads": 2, "ff": 16}
+        made = build_interface("lavit", settings, 16)
+    patches = made.see(to_pixels(bank.images))["contrastive"][:, 1:].detach()
+    made.tokenizer.standardise(patches)
+    made.tokenizer.calibrate(patches)
+    return made.eval()
 
 
 # What was seen
@@ -230,24 +245,31 @@ def test_every_question_has_a_row_with_its_object(tmp_path, bank, decoder):
     assert recall["area"].min() > 0
 
 
-def test_the_opened_model_answers_what_was_judged(tmp_path, bank, decoder):
+@pytest.mark.parametrize("name", ["projector", "lavit"])
+def test_the_opened_model_answers_what_was_judged(tmp_path, bank, decoder, name):
     """The prompt of a `VLM` has the ids and positions that were trained and judged."""
-    interface = projector()
-    config = InterfaceConfig(
-        "projector", {"tower": TOWER, "ff": 16}, decoder.config, image_token_id=4
-    )
+    interface = projector() if name == "projector" else lavit(bank)
+    config = InterfaceConfig(name, interface.settings, decoder.config, image_token_id=4)
     model = InterfaceForConditionalGeneration(config).eval()
     model.interface.load_state_dict(interface.state_dict())
     model.language_model.load_state_dict(decoder.state_dict())
     vlm = rs.load(model=model, processor=interface_processor(interface.n_tokens))
-    asked = [texts.questions[:3] for texts in bank.texts[:2]]
-    replies = ask(decoder, interface.encode(to_pixels(bank.images[:2])).embeddings, asked)
+    lengths = interface.encode(to_pixels(bank.images)).there.sum(1)
+    pair = [int(lengths.argmin()), int(lengths.argmax())]
+    assert pair == [0, 0] if name == "projector" else lengths[pair[0]] < lengths[pair[1]]
+    images, asked = bank.images[pair], [bank.texts[i].questions[:3] for i in pair]
+    tokens = interface.encode(to_pixels(images))
+    replies = ask(decoder, tokens.embeddings, asked, tokens.mask)
     yes, no = interface_tokenizer().convert_tokens_to_ids(["▁yes", "▁no"])
-    pairs = [(image, q) for image, of in zip(bank.images, asked, strict=False) for q in of]
+    pairs = [(image, q) for image, of in zip(images, asked, strict=True) for q in of]
     for (image, question), said, expected in zip(pairs, replies.said, replies.yes, strict=True):
         logits = vlm.run(vlm.prompt(Image.fromarray(image), question.question)).logits
         assert logits.argmax() == said
         assert (logits[yes] - logits[no]).sigmoid() == pytest.approx(expected, abs=1e-4)
+    captions = describe(decoder, tokens.embeddings, tokens.mask)
+    for image, caption in zip(images, captions, strict=True):
+        written = vlm.run(vlm.prompt(Image.fromarray(image), DESCRIBE)).generate(40)
+        assert interface_tokenizer().decode(written.token_ids, skip_special_tokens=True) == caption
 
 
 def rows(*entries):

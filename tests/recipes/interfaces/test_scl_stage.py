@@ -17,10 +17,10 @@ from retinoscope.interfaces import (
 from retinoscope.recipes import _completion
 from retinoscope.recipes._captions import HIDDEN_WORD, Captions, drawn_words, hard_negatives
 from retinoscope.recipes._completion import completion
-from retinoscope.recipes.interfaces._arm import SceneBatch
+from retinoscope.recipes.interfaces._arm import Ground, SceneBatch
 from retinoscope.recipes.interfaces._decoder import build_decoder
 from retinoscope.recipes.interfaces._scl import SCL_ARMS, SclStage
-from retinoscope.recipes.interfaces._stages import Ground, first_stage, untrained
+from retinoscope.recipes.interfaces._stages import first_stage, untrained
 from retinoscope.recipes.interfaces._world import OPTIONS
 from retinoscope.recipes.pocket import Sizes, Stage
 from retinoscope.recipes.pocket._bank import draw_bank

@@ -5,7 +5,7 @@ comparison, and `read_comparison` reads their results.
 """
 
 from ._arm import Arm, FirstStage, MatchingStage, SceneBatch
-from ._arms import ARMS, SYSTEMS
+from ._arms import ARMS, STATE_ARMS, SYSTEMS
 from ._claims import CLAIMS, Claim, ClaimVerdict, verdicts
 from ._completion import RATIOS
 from ._config import TowersRecipe
@@ -54,6 +54,7 @@ __all__ = [
     "RATIOS",
     "RECONSTRUCTION_TRIALS",
     "SHARED",
+    "STATE_ARMS",
     "SYSTEMS",
     "TRAIN_SEED",
     "Arm",

@@ -5,14 +5,22 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
+from transformers import LlamaForCausalLM
 
 from ...interfaces import Seen, Towers, VisualInterface
+from ..pocket import Report
+from ..pocket._bank import Bank
 from ._matching import Captions, Matching
+
+Given = Callable[[np.ndarray, Seen], Seen]
+"""What an interface is given of the scenes with these numbers, made of what it saw there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +71,17 @@ class MatchingStage(FirstStage):
         return self.heads(interface, batch.seen, batch.captions, generator)
 
 
+@dataclass(frozen=True, eq=False)
+class Ground:
+    """What all arms share: towers, language model and training scenes."""
+
+    towers: Towers
+    decoder: LlamaForCausalLM
+    bank: Bank
+    work: Path
+    report: Report
+
+
 @dataclass(frozen=True)
 class Arm:
     """One trained interface of the comparison.
@@ -79,6 +98,8 @@ class Arm:
         prepare: trains or loads what is frozen in the interface besides the shared towers; called
             with the interface and the `Ground`, and has to give the same each time.
         against: the arms of equal size that it is compared with.
+        given: makes, for a bank, what the interface is given in place of what it sees there; for
+            controls that take their choice from the truth, and so are no models for other images.
     """
 
     interface: str
@@ -90,6 +111,7 @@ class Arm:
     more_ids: int = 1
     prepare: Callable[[Any, Any], None] | None = None
     against: tuple[str, ...] = ()
+    given: Callable[[Bank], Given] | None = None
 
 
 BASELINES: dict[str, Arm] = {

@@ -10,13 +10,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from ...data import Question
 from ...data.scenes import KINDS, scene_layout
-from ...errors import CapabilityError
 from ...interfaces import VisualInterface, interface_tokenizer
 from ..pocket._bank import Bank
 from ..pocket._evaluate import named_kinds
@@ -104,9 +103,6 @@ def judge(
         bank: held-out scenes 0..n-1 of `seed`.
         sizes: of the objects of these scenes, from `object_sizes`.
         seed: of the scenes.
-
-    Raises:
-        CapabilityError: an interface whose number of tokens varies.
     """
     decoder.eval()
     interface.eval()
@@ -114,29 +110,28 @@ def judge(
     for start in range(0, len(bank), _BATCH):
         scenes = np.arange(start, min(len(bank), start + _BATCH))
         tokens = interface(seen.rows(scenes))
-        if tokens.mask is not None:
-            raise CapabilityError(
-                f"{interface.system} gives some scenes fewer visual tokens than others, and "
-                "all are asked with the same number: fill the missing ones in the interface"
-            )
-        visual = tokens.embeddings
         asked = [bank.texts[int(i)].questions for i in scenes]
-        replies = ask(decoder, visual, asked)
+        replies = ask(decoder, tokens.embeddings, asked, tokens.mask)
         frames.append(_question_rows(scenes, asked, replies, sizes))
-        captions = describe(decoder, visual)
+        captions = describe(decoder, tokens.embeddings, tokens.mask)
         frames.append(_caption_rows(scenes, captions, sizes, seed))
     return Judgement(pl.concat(frames))
 
 
-def describe(decoder: Any, visual: Float[Tensor, "batch token d_model"]) -> list[str]:
-    """One caption per image, written greedily."""
+def describe(
+    decoder: Any,
+    visual: Float[Tensor, "batch token d_model"],
+    there: Bool[Tensor, "batch token"] | None = None,
+) -> list[str]:
+    """One caption per image, written greedily; `there` as in `ask`."""
     tokenizer = interface_tokenizer()
     text = f"{AFTER_IMAGE} {DESCRIBE} {BEFORE_ANSWER}"
     ids = tokenizer(text, return_tensors="pt")["input_ids"].expand(len(visual), -1)
+    whole = torch.ones(visual.shape[:2], dtype=torch.bool) if there is None else there
     embeds = torch.cat([visual, decoder.get_input_embeddings()(ids)], 1)
     out = decoder.generate(
         inputs_embeds=embeds,
-        attention_mask=torch.ones(embeds.shape[:2], dtype=torch.long),
+        attention_mask=torch.cat([whole.long(), torch.ones_like(ids)], 1),
         max_new_tokens=_LONGEST_CAPTION,
         do_sample=False,
     )

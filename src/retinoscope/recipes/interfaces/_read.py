@@ -16,13 +16,12 @@ import torch
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
-from ...interfaces import InterfaceTokens, VisualInterface, interface_tokenizer
+from ...interfaces import VisualInterface, interface_tokenizer
 from ...pocket.smol.low_rank import attach, merge
 from ..pocket import Report, Stage, optimise
 from ..pocket._bank import Bank
 from ..pocket._language import answer_loss
-from ..pocket._packing import TokenBatch
-from ._ask import embed
+from ._ask import embed, without_missing
 from ._conversations import Conversations
 from ._seen import SeenBank
 
@@ -117,7 +116,9 @@ def train_reading(
             tokens = interface(seen.rows(chosen))
             batch = turns.packed(examples, interface.n_tokens, recipe.text_tokens)
             embedded = embed(reader, tokens.embeddings, batch)
-            return answer_loss(reader, embedded, _without(batch, tokens), mixed=False).answers
+            return answer_loss(
+                reader, embedded, without_missing(batch, tokens.mask), mixed=False
+            ).answers
 
         optimise(
             f"{stage_name}-{name}",
@@ -138,12 +139,3 @@ def train_reading(
     merged, scale = copy.deepcopy(decoder), recipe.alpha / recipe.rank
     merge(merged.model, added.state_dict(), scale)
     return ReadingResult(merged, added.state_dict(), scale)
-
-
-def _without(batch: TokenBatch, tokens: InterfaceTokens) -> TokenBatch:
-    """Hides visual tokens that are not there from all positions."""
-    if tokens.mask is None:
-        return batch
-    n_text = batch.ids.shape[1] - tokens.mask.shape[1]
-    there = torch.nn.functional.pad(tokens.mask, (0, n_text), value=True)
-    return replace(batch, mask=batch.mask & there[:, None, None])

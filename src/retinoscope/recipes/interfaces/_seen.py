@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from ...interfaces import VisualInterface, to_pixels
+from ...interfaces import Seen, VisualInterface, to_pixels
 from ..pocket import Report
 from ..pocket._bank import Bank
 
@@ -21,16 +20,25 @@ _BATCH = 64
 class SeenBank:
     """Arrays (scene, ...) by name, memory-mapped; float16, or bool for masks."""
 
-    def __init__(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self._arrays = dict(arrays)
+    def __init__(
+        self,
+        arrays: Mapping[str, np.ndarray],
+        given: Callable[[np.ndarray, Seen], Seen] = lambda _, seen: seen,
+    ) -> None:
+        self._arrays, self._given = dict(arrays), given
 
     def __len__(self) -> int:
         return min(map(len, self._arrays.values()))
 
-    def rows(self, chosen: np.ndarray) -> dict[str, Tensor]:
+    def with_given(self, given: Callable[[np.ndarray, Seen], Seen]) -> SeenBank:
+        """The same, with what `given` makes of it."""
+        return SeenBank(self._arrays, given)
+
+    def rows(self, chosen: np.ndarray) -> Seen:
         """What was seen in these scenes, as an interface's `forward` takes it."""
         rows = {name: torch.from_numpy(array[chosen]) for name, array in self._arrays.items()}
-        return {n: row if row.dtype == torch.bool else row.float() for n, row in rows.items()}
+        whole = {n: row if row.dtype == torch.bool else row.float() for n, row in rows.items()}
+        return self._given(chosen, whole)
 
 
 @torch.no_grad()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,12 +21,12 @@ from ...interfaces import (
     interface_tokenizer,
     require_room,
 )
-from ..pocket import Report, Stage, optimise
+from ..pocket import Stage, optimise
 from ..pocket._bank import Bank
-from ._arm import Arm, FirstStage, SceneBatch
+from ._arm import Arm, FirstStage, Ground, SceneBatch
 from ._matching import Captions, total
 from ._read import ReadingRecipe, train_reading
-from ._seen import cache_seen
+from ._seen import SeenBank, cache_seen
 
 _CAPTION_WORDS = 40
 _FIRST = Stage(steps=300, batch=32, lr=1e-3, warmup=50)
@@ -60,17 +59,6 @@ class InterfaceRecipe:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Ground:
-    """What all arms share: towers, language model and training scenes."""
-
-    towers: Towers
-    decoder: LlamaForCausalLM
-    bank: Bank
-    work: Path
-    report: Report
-
-
 def untrained(arm: Arm, ground: Ground, seed: int, **more: Any) -> VisualInterface:
     """Builds an arm's interface around the shared towers, with random weights of `seed`."""
     shape = ground.towers.shape
@@ -87,6 +75,12 @@ def untrained(arm: Arm, ground: Ground, seed: int, **more: Any) -> VisualInterfa
     for name in interface.frozen:
         interface.get_submodule(name).requires_grad_(False)
     return interface
+
+
+def look(arm: Arm, interface: VisualInterface, bank: Bank, ground: Ground) -> SeenBank:
+    """What the frozen parts of an arm see in `bank`, and what it is given beside that."""
+    seen = cache_seen(interface, bank, ground.work / "seen", ground.report)
+    return seen if arm.given is None else seen.with_given(arm.given(bank))
 
 
 def place_towers(interface: VisualInterface, towers: Towers) -> None:
@@ -106,7 +100,7 @@ def train_arm(
     """
     named = f"{name}-{seed}"
     interface = untrained(arm, ground, seed)
-    seen = cache_seen(interface, ground.bank, ground.work / "seen", ground.report)
+    seen = look(arm, interface, ground.bank, ground)
     if arm.first is not None:
         first, _ = first_stage(name, arm, ground, recipe.first, seed)
         start, known = first.weights_without_text(), interface.state_dict()
@@ -152,7 +146,7 @@ def first_stage(
     bank = ground.bank
     text = {"n_words": n_words + arm.more_ids} if arm.reads_text else {}
     interface = untrained(arm, ground, seed, **text)
-    seen = cache_seen(interface, bank, ground.work / "seen", ground.report)
+    seen = look(arm, interface, bank, ground)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         objective = arm.first(interface, n_words)

@@ -17,7 +17,6 @@ from ...encoders import checksum_of
 from ...errors import InputError
 from ...interfaces import (
     WEIGHTS,
-    VisualInterface,
     assemble,
     open_decoder,
     open_towers,
@@ -26,11 +25,11 @@ from ...signals import stopped_by_signals
 from ...store import files_of_folder, write_bytes
 from ..pocket import Report, claim
 from ..pocket._bank import Bank, draw_bank
+from ._arm import Ground
 from ._arms import ARMS
 from ._judge import Judgement, judge
 from ._measures import AfterFirst, Measurement, measurements
-from ._seen import SeenBank, cache_seen
-from ._stages import Ground, InterfaceRecipe, first_stage, train_arm
+from ._stages import InterfaceRecipe, first_stage, look, train_arm
 from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
 
 Finished = Callable[[str, int, Mapping[str, float]], None]
@@ -109,12 +108,13 @@ class _Training:
         trained, interface, reader = train_arm(name, ARMS[name], self.ground, self.recipe, seed)
         seconds = round(time.process_time() - began)
         sizes = object_sizes(self.recipe.held_out)
-        judgement = judge(interface, reader, self._seen(interface), self.unseen, sizes)
+        seen = look(ARMS[name], interface, self.unseen, self.ground)
+        judgement = judge(interface, reader, seen, self.unseen, sizes)
         scores = judgement.scores()
         facts = {**trained.facts, "seconds": seconds, "scores": scores}
         replace(trained, facts=facts).write(_file(self.out, name, seed, "safetensors"))
         _write_table(_small_rows(judgement), _file(self.out, name, seed, "parquet"))
-        if not (self.out / name).exists():
+        if ARMS[name].given is None and not (self.out / name).exists():
             model, processor = assemble(interface, reader)
             with files_of_folder(self.out / name) as folder:
                 model.save_pretrained(folder)
@@ -131,14 +131,11 @@ class _Training:
         first = self.recipe.first
         interface, stage = first_stage(name, ARMS[name], self.ground, first, seed)
         answers = pl.read_parquet(_file(self.out, name, seed, "parquet"))
-        arm = AfterFirst(interface, stage, self._seen(interface), self.unseen, answers)
+        seen = look(ARMS[name], interface, self.unseen, self.ground)
+        arm = AfterFirst(interface, stage, seen, self.unseen, answers)
         for number, (table, measurement) in enumerate(missing.items(), 1):
             self.ground.report(f"{table}-{name}-{seed}", number, len(missing), math.nan)
             _write_table(measurement(arm), _file(self.out, name, seed, "parquet", table))
-
-    def _seen(self, interface: VisualInterface) -> SeenBank:
-        ground = self.ground
-        return cache_seen(interface, self.unseen, ground.work / "seen", ground.report)
 
 
 def _missing(out: Path, name: str, seed: int) -> bool:

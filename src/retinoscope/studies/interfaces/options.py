@@ -10,9 +10,9 @@ from ..options import Intervening
 from ..token_sets import NOTHING
 from ..windows import window_label
 
-NAMES = ("projector", "qformer", "lyrics", "scl", "x-former")
+NAMES = ("projector", "qformer", "lyrics", "scl", "x-former", "lavit")
 """What a name without a prefix means."""
-USUAL = ("projector", "qformer", "lyrics")
+USUAL = ("projector", "qformer", "lyrics", "scl", "x-former")
 """Those that are packaged and compared by default, the first one the reference."""
 MEASURES: dict[str, str] = {
     "present": "yes on a present kind",
