@@ -7,9 +7,8 @@ python -m scripts.interfaces RUN         first takes over the run RUN of `retino
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ import polars as pl
 
 import retinoscope as rs
 from retinoscope.interfaces import WEIGHTS
+from retinoscope.recipes.comparison import Comparison, read_comparison
 from retinoscope.recipes.interfaces import (
     ARMS,
     CLAIMS,
+    JUDGED,
     MEASURES,
     MECHANISM,
     OF_ATTENTION,
@@ -29,50 +30,29 @@ from retinoscope.recipes.interfaces import (
     RATIOS,
     STATE_ARMS,
     SYSTEMS,
-    Comparison,
-    Measure,
     gap_table,
     of_completion,
-    read_comparison,
-    verdicts,
 )
-from retinoscope.stats import Interval
 
 from .api_reference import ROOT
+from .result_pages import (
+    Written,
+    arms_with,
+    change,
+    interval,
+    measured,
+    page,
+    shares,
+    table_of,
+    verdict_table,
+)
 
 RESULTS = ROOT / "benchmarks" / "results" / "interfaces"
 STUDY = "study.json"
 PAGE = ROOT / "docs" / "interfaces.md"
 
-_MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
-
-def page(text: str, comparison: Comparison) -> str:
-    """The page with its tables written anew."""
-    return _MARKED.sub(lambda m: f"{m[1]}\n{TABLES[m[2]](comparison)}\n\n{m[3]}", text)
-
-
-def _shares(names: Sequence[str]) -> Callable[[Comparison], str]:
-    """Arms in columns, their size and measures in rows."""
-
-    def table(comparison: Comparison) -> str:
-        arms = [arm for arm in names if arm in comparison.arms]
-        results = {arm: comparison.results(arm) for arm in arms}
-        sizes = [f"{results[arm][0].facts['size'] / 1e6:.2f} M" for arm in arms]
-        rows = [
-            ["parameters", *sizes],
-            ["seeds", *(str(len(results[arm])) for arm in arms)],
-            *(
-                [measure.title, *(_interval(comparison.share(arm, measure)) for arm in arms)]
-                for measure in MEASURES.values()
-            ),
-        ]
-        return _table(["", *(f"`{arm}`" for arm in arms)], rows)
-
-    return table
-
-
-def _differences(arm: str) -> Callable[[Comparison], str]:
+def _differences(arm: str) -> Written:
     """The arm's controls in columns, measures in rows."""
 
     def table(comparison: Comparison) -> str:
@@ -81,67 +61,29 @@ def _differences(arm: str) -> Callable[[Comparison], str]:
         rows = [
             ["seeds", *seeds],
             *(
-                [m.title, *(_change(comparison.difference(arm, other, m)) for other in others)]
+                [m.title, *(change(comparison.difference(arm, other, m)) for other in others)]
                 for m in MEASURES.values()
             ),
         ]
-        return _table([f"`{arm}` against", *(f"`{other}`" for other in others)], rows)
+        return table_of([f"`{arm}` against", *(f"`{other}`" for other in others)], rows)
 
     return table
-
-
-def _verdicts(system: str) -> Callable[[Comparison], str]:
-    def table(comparison: Comparison) -> str:
-        rows = [
-            [v.title, f"`{v.control}`", str(v.n_seeds), _change(v.difference), v.shown]
-            for v in verdicts(CLAIMS[system], comparison)
-        ]
-        return _table(["measure", "against", "seeds", "difference", "shown"], rows)
-
-    return table
-
-
-def _measured(measures: Mapping[str, Measure]) -> Callable[[Comparison], str]:
-    """A table of the arms that have what `measures` need, one column for each."""
-
-    def table(comparison: Comparison) -> str:
-        arms = _with(comparison, next(iter(measures.values())).table)
-        rows = [
-            [
-                f"`{arm}`",
-                str(len(comparison.results(arm))),
-                *(_interval(comparison.share(arm, measure), 1) for measure in measures.values()),
-            ]
-            for arm in arms
-        ]
-        return _table(["arm", "seeds", *(measure.title for measure in measures.values())], rows)
-
-    return table
-
-
-def _with(comparison: Comparison, table: str) -> list[str]:
-    """The arms with a table of this name for every seed."""
-    return [
-        arm
-        for arm in comparison.arms
-        if all(table in result.tables for result in comparison.results(arm))
-    ]
 
 
 def _completion(comparison: Comparison) -> str:
     """What the same scene's partner adds to another's, by the share that is hidden."""
     rows = []
-    for arm in _with(comparison, "completion"):
+    for arm in arms_with(comparison, "completion"):
         for modality in ("image", "text"):
             pairs = [
                 [of_completion(modality, ratio, partner) for partner in ("same", "another")]
                 for ratio in RATIOS
             ]
-            gains = [_change(comparison.difference(arm, arm, *pair)) for pair in pairs]
+            gains = [change(comparison.difference(arm, arm, *pair)) for pair in pairs]
             shares = [f"{100 * comparison.share(arm, pair[0]).value:.0f}" for pair in pairs]
             cells = [f"{share}; {gain}" for share, gain in zip(shares, gains, strict=True)]
             rows.append([f"`{arm}`", modality, *cells])
-    return _table(["arm", "hidden", *(f"{100 * ratio:.0f}%" for ratio in RATIOS)], rows)
+    return table_of(["arm", "hidden", *(f"{100 * ratio:.0f}%" for ratio in RATIOS)], rows)
 
 
 def _attention(comparison: Comparison) -> str:
@@ -150,12 +92,12 @@ def _attention(comparison: Comparison) -> str:
     rows = [
         [
             f"`{arm}`",
-            *(_interval(comparison.share(arm, measure), 1) for measure in OF_ATTENTION.values()),
-            _change(comparison.difference(arm, arm, own, other), 1),
+            *(interval(comparison.share(arm, measure), 1) for measure in OF_ATTENTION.values()),
+            change(comparison.difference(arm, arm, own, other), 1),
         ]
-        for arm in _with(comparison, "attention")
+        for arm in arms_with(comparison, "attention")
     ]
-    return _table(head, rows)
+    return table_of(head, rows)
 
 
 def _reconstruction(comparison: Comparison) -> str:
@@ -164,15 +106,15 @@ def _reconstruction(comparison: Comparison) -> str:
     rows = [
         [
             f"`{arm}`",
-            *(_interval(comparison.share(arm, m), 2) for m in OF_RECONSTRUCTION.values()),
+            *(interval(comparison.share(arm, m), 2) for m in OF_RECONSTRUCTION.values()),
             *(
-                _change(comparison.difference(arm, arm, OF_RECONSTRUCTION[name], own), 2)
+                change(comparison.difference(arm, arm, OF_RECONSTRUCTION[name], own), 2)
                 for name in ("other", "alone")
             ),
         ]
-        for arm in _with(comparison, "reconstruction")
+        for arm in arms_with(comparison, "reconstruction")
     ]
-    return _table(head, rows)
+    return table_of(head, rows)
 
 
 def _towers(comparison: Comparison) -> str:
@@ -183,7 +125,7 @@ def _towers(comparison: Comparison) -> str:
     for probe in gate["probes"].values():
         towers = [_three(probe["towers"][name]) for name in names if name in probe["towers"]]
         rows.append([probe["what"], *towers, _three(probe["mae - contrastive"], "+")])
-    return _table(["in linear form", *names, "mae - contrastive"], rows)
+    return table_of(["in linear form", *names, "mae - contrastive"], rows)
 
 
 def _three(values: Sequence[float], sign: str = "") -> str:
@@ -214,7 +156,7 @@ def _mechanism(comparison: Comparison) -> str:
             ]
         )
     head = ["hidden", "residual", "norm", "weights", "own", "other", "alone"]
-    return _table([*head, "other - own", "alone - own"], rows)
+    return table_of([*head, "other - own", "alone - own"], rows)
 
 
 def take_over(run: Path, file: Path = RESULTS / STUDY) -> None:
@@ -258,7 +200,7 @@ def _study(comparison: Comparison) -> str:
             row.append(f"**{text}**" if p < 0.05 else text)
         rows.append(row)
     head = ["interface", "AUC of the declared origin", "answers lost: tokens replaced"]
-    return _table([*head, "tokens that say the name", "answers lost: hidden from the last"], rows)
+    return table_of([*head, "tokens that say the name", "answers lost: hidden from the last"], rows)
 
 
 def _percent(values: Sequence[float]) -> str:
@@ -271,7 +213,7 @@ def _arms(comparison: Comparison) -> str:
         [f"`{name}`", arm.what, ", ".join(f"`{other}`" for other in arm.against)]
         for name, arm in STATE_ARMS.items()
     ]
-    return _table(["arm", "what it is", "compared with"], rows)
+    return table_of(["arm", "what it is", "compared with"], rows)
 
 
 def _cost(comparison: Comparison) -> str:
@@ -280,22 +222,22 @@ def _cost(comparison: Comparison) -> str:
         seconds = [result.facts["seconds"] / 60 for result in comparison.results(arm)]
         few, many = f"{min(seconds):.0f}", f"{max(seconds):.0f}"
         rows.append([f"`{arm}`", few if few == many else f"{few} to {many}"])
-    return _table(["arm", "minutes"], rows)
+    return table_of(["arm", "minutes"], rows)
 
 
-TABLES: dict[str, Callable[[Comparison], str]] = {
+TABLES: dict[str, Written] = {
     "towers": _towers,
     "mechanism": _mechanism,
     "study": _study,
     "arms": _arms,
-    "shares": _shares(SYSTEMS),
+    "shares": shares(SYSTEMS, MEASURES),
     "cost": _cost,
-    "refiners": _measured(OF_REFINERS),
-    "retrieval": _measured(OF_RETRIEVAL),
+    "refiners": measured(OF_REFINERS),
+    "retrieval": measured(OF_RETRIEVAL),
     "completion": _completion,
     "attention": _attention,
     "reconstruction": _reconstruction,
-    **{f"claim-{system}": _verdicts(system) for system in CLAIMS},
+    **{f"claim-{system}": verdict_table(claim, JUDGED) for system, claim in CLAIMS.items()},
     **{
         f"differences-{arm}": _differences(arm)
         for arm in ("lyrics", "lyrics-withheld", "lyrics-false", "scl", "x-former")
@@ -304,32 +246,11 @@ TABLES: dict[str, Callable[[Comparison], str]] = {
 """Name -> table."""
 
 
-def _interval(found: Interval, digits: int = 0) -> str:
-    if not found.defined:
-        return "-"
-    value, low, high = (f"{100 * x:.{digits}f}" for x in (found.value, found.low, found.high))
-    return f"{value} ({low} to {high})"
-
-
-def _change(found: Interval, digits: int = 0) -> str:
-    """Bold where the interval leaves out 0."""
-    if not found.defined:
-        return "-"
-    value, low, high = (f"{100 * x:+.{digits}f}" for x in (found.value, found.low, found.high))
-    text = f"{value} ({low} to {high})"
-    return f"**{text}**" if found.excludes(0) else text
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main(runs: Sequence[str]) -> None:
     """Takes over a run, if one is given, and writes the tables into the page."""
     for run in runs:
         take_over(Path(run))
-    PAGE.write_text(page(PAGE.read_text("utf-8"), read_comparison(RESULTS)), "utf-8")
+    PAGE.write_text(page(PAGE.read_text("utf-8"), read_comparison(RESULTS), TABLES), "utf-8")
 
 
 if __name__ == "__main__":

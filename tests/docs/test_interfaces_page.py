@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from retinoscope.recipes.interfaces import read_comparison
-from scripts.interfaces import PAGE, RESULTS, TABLES, page
+from retinoscope.recipes.comparison import read_comparison
+from scripts.interfaces import PAGE, RESULTS, TABLES
+from scripts.result_pages import page
 
 
 def test_the_tables_are_those_of_the_results() -> None:
     text = PAGE.read_text("utf-8")
-    assert page(text, read_comparison(RESULTS)) == text
+    assert page(text, read_comparison(RESULTS), TABLES) == text
     for name in TABLES:
         assert f"<!-- table: {name} -->" in text, name

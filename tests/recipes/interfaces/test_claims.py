@@ -8,9 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from retinoscope.recipes.interfaces import ARMS, CLAIMS, MEASURES, Claim, Comparison, verdicts
-from retinoscope.recipes.interfaces._claims import JUDGED
-from retinoscope.recipes.interfaces._table import ArmResult
+from retinoscope.recipes.comparison import ArmResult, Claim, Comparison, verdicts
+from retinoscope.recipes.interfaces import ARMS, CLAIMS, JUDGED, MEASURES
 
 N = 80
 
@@ -46,7 +45,7 @@ def arm(name: str, shares: Sequence[float], kind: str = "color") -> list[ArmResu
 def test_what_is_shown(mine, others, sign: int, shown: str) -> None:
     comparison = Comparison([*arm("lyrics", mine), *arm("qformer", others)])
     claim = Claim("better", "lyrics", ("qformer", "lyrics-dense"), {"color": sign})
-    (verdict,) = verdicts(claim, comparison)
+    (verdict,) = verdicts(claim, comparison, JUDGED)
     assert (verdict.control, verdict.n_seeds) == ("qformer", len(mine))
     assert verdict.shown == shown
 
@@ -57,7 +56,7 @@ def test_what_is_shown(mine, others, sign: int, shown: str) -> None:
 def test_no_worse_has_a_margin(mine, shown: str) -> None:
     comparison = Comparison([*arm("lyrics", mine), *arm("qformer", (0.8, 0.8, 0.8))])
     claim = Claim("no worse", "lyrics", ("qformer",), {}, no_worse=("color",))
-    (verdict,) = verdicts(claim, comparison)
+    (verdict,) = verdicts(claim, comparison, JUDGED)
     assert verdict.shown == shown
 
 
@@ -67,7 +66,7 @@ def test_all_rows_hold_together() -> None:
     )
     alone = comparison.difference("a", "b", MEASURES["color"])
     claim = Claim("better", "a", ("b", "c"), {"color": 1, "kind": 1, "count": 1})
-    found = [v.difference for v in verdicts(claim, comparison) if v.difference.defined]
+    found = [v.difference for v in verdicts(claim, comparison, JUDGED) if v.difference.defined]
     assert found[0].level == pytest.approx(1 - 0.05 / 6)
     assert found[0].low <= alone.low <= alone.high <= found[0].high
 

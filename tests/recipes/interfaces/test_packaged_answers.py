@@ -15,13 +15,13 @@ from retinoscope.interfaces import (
     packaged,
     packaged_names,
 )
+from retinoscope.recipes.comparison import read_comparison
 from retinoscope.recipes.interfaces import (
     HELD_OUT_SEED,
     OPTIONS,
     cache_seen,
     judge,
     object_sizes,
-    read_comparison,
 )
 from retinoscope.recipes.pocket._bank import draw_bank
 

@@ -22,6 +22,7 @@ from retinoscope.interfaces import (
     untrained_towers,
     write_towers,
 )
+from retinoscope.recipes.comparison import read_comparison
 from retinoscope.recipes.interfaces import (
     MEASURES,
     OF_REFINERS,
@@ -30,7 +31,6 @@ from retinoscope.recipes.interfaces import (
     ReadingRecipe,
     gap_table,
     of_completion,
-    read_comparison,
     train_interfaces,
     try_mechanism,
     write_decoder,

@@ -1,12 +1,12 @@
 """Trainings of visual interfaces: their towers, their language model, and the systems.
 
 `train_shared` trains the parts that all interfaces share, `train_interfaces` the arms of the
-comparison, and `read_comparison` reads their results.
+comparison, whose results `recipes.comparison` reads.
 """
 
 from ._arm import Arm, FirstStage, MatchingStage, SceneBatch
 from ._arms import ARMS, STATE_ARMS, SYSTEMS
-from ._claims import CLAIMS, Claim, ClaimVerdict, verdicts
+from ._claims import CLAIMS, JUDGED
 from ._completion import RATIOS
 from ._config import TowersRecipe
 from ._decoder import DecoderRecipe, ask_in_words, train_decoder, write_decoder
@@ -30,10 +30,7 @@ from ._table import (
     OF_RECONSTRUCTION,
     OF_REFINERS,
     OF_RETRIEVAL,
-    Comparison,
-    Measure,
     of_completion,
-    read_comparison,
 )
 from ._towers import train_towers
 from ._train import train_interfaces
@@ -44,6 +41,7 @@ __all__ = [
     "ARMS",
     "CLAIMS",
     "HELD_OUT_SEED",
+    "JUDGED",
     "MEASURES",
     "MECHANISM",
     "OF_ATTENTION",
@@ -58,15 +56,11 @@ __all__ = [
     "SYSTEMS",
     "TRAIN_SEED",
     "Arm",
-    "Claim",
-    "ClaimVerdict",
-    "Comparison",
     "DecoderRecipe",
     "FirstStage",
     "InterfaceRecipe",
     "Judgement",
     "MatchingStage",
-    "Measure",
     "ReadingRecipe",
     "ReconstructionTrial",
     "SceneBatch",
@@ -79,7 +73,6 @@ __all__ = [
     "judge",
     "object_sizes",
     "of_completion",
-    "read_comparison",
     "reconstruction_gap",
     "train_arm",
     "train_decoder",
@@ -89,6 +82,5 @@ __all__ = [
     "train_towers",
     "try_mechanism",
     "try_reconstruction",
-    "verdicts",
     "write_decoder",
 ]
