@@ -60,7 +60,7 @@ def test_every_arm_has_its_results(trained: Path) -> None:
         assert wanted <= set(facts["scores"])
         assert ("clean: learned_inside" in facts["scores"]) == (arm == "visionlan")
         rows = pl.read_parquet(trained / f"{arm}-0.parquet")
-        assert rows.group_by("condition").len()["len"].to_list() == [5] * 6
+        assert rows.group_by("condition").len()["len"].to_list() == [5] * 7
 
 
 def test_arms_begin_alike_and_end_unlike(trained: Path) -> None:

@@ -4,7 +4,7 @@ Scene k of a seed is the same on every machine and does not depend on the number
 """
 
 from ._export import export_coco
-from ._font import SIGN_WORDS
+from ._font import SIGN_WORDS, sign_letters
 from ._grounds import Grounded, grounded, grounded_arrays
 from ._kinds import AT_HOME, COLORS, KINDS, MORE_KINDS
 from ._layout import layout as scene_layout
@@ -40,4 +40,5 @@ __all__ = [
     "scene_texts",
     "scene_without",
     "scenes",
+    "sign_letters",
 ]

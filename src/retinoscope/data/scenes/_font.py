@@ -46,13 +46,18 @@ def board_width(word: str) -> int:
     return (6 * len(word) - 1) * SCALE + 2 * BORDER
 
 
+def sign_letters(word: str) -> list[tuple[int, int]]:
+    """Left and right edge of each letter, in pixels from the board's left edge."""
+    lefts = (BORDER + number * 6 * SCALE for number in range(len(word)))
+    return [(left, left + 5 * SCALE) for left in lefts]
+
+
 def ink(word: str) -> Bool[np.ndarray, "height width"]:
     """The inked pixels of a board with `word`: the letters and a thin frame."""
     board = np.zeros((BOARD_HEIGHT, board_width(word)), dtype=bool)
-    for number, letter in enumerate(word):
-        left = BORDER + number * 6 * SCALE
+    for letter, (left, right) in zip(word, sign_letters(word), strict=True):
         cells = _CELLS[letter].repeat(SCALE, 0).repeat(SCALE, 1)
-        board[BORDER : BORDER + 7 * SCALE, left : left + 5 * SCALE] = cells
+        board[BORDER : BORDER + 7 * SCALE, left:right] = cells
     board[[0, -1]] = True
     board[:, [0, -1]] = True
     return board

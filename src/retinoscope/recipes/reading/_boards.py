@@ -6,11 +6,16 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int, UInt8
 
+from ...data import Scenes
+from ...data.scenes import SceneOptions, sign_letters
 from ...data.words import HEIGHT, WIDTH, BoardOptions, draw_board, letter_mask
+from ...interfaces import WINDOW, crop_boards, to_pixels
 from .._processes import spread
 from ..pocket import Report
 
@@ -18,7 +23,13 @@ TRAIN_SEED = 2108_0009
 """Boards of this seed are the training set; every other seed is held out."""
 HELD_OUT_SEED = 1961
 """Boards of this seed judge what was trained."""
+SIGNS = "signs"
+"""In place of options: signs of scenes, cut out about as a detector would."""
+Part = tuple[int, BoardOptions | Literal["signs"]]
+"""How many boards, and how they are drawn."""
 _CHUNK = 250
+_OFF = 5.0
+"""How far a window may lie from the middle of a sign along each axis, in pixels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +52,12 @@ class Boards:
         return len(self.images)
 
 
-def draw_boards(
-    work: Path, parts: Sequence[tuple[int, BoardOptions]], seed: int, report: Report
-) -> Boards:
+def draw_boards(work: Path, parts: Sequence[Part], seed: int, report: Report) -> Boards:
     """Draws boards 0, 1, ... of `seed` into `work`, or opens those drawn before.
 
     Args:
         work: folder for the arrays.
-        parts: how many boards, with which options; one after the other.
+        parts: how many boards, and how they are drawn; one after the other.
         seed: of the boards.
         report: called with the progress.
     """
@@ -60,7 +69,7 @@ def draw_boards(
         return Boards(arrays["images"], arrays["words"].tolist(), arrays["letter"], arrays["edges"])
 
 
-def _draw(file: Path, parts: Sequence[tuple[int, BoardOptions]], seed: int, report: Report) -> None:
+def _draw(file: Path, parts: Sequence[Part], seed: int, report: Report) -> None:
     jobs, start = [], 0
     for n, options in parts:
         jobs += [
@@ -88,9 +97,11 @@ def _draw(file: Path, parts: Sequence[tuple[int, BoardOptions]], seed: int, repo
 
 
 def _draw_chunk(
-    job: tuple[int, int, int, BoardOptions],
+    job: tuple[int, int, int, BoardOptions | Literal["signs"]],
 ) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
     start, stop, seed, options = job
+    if not isinstance(options, BoardOptions):
+        return _cut_signs(start, stop, seed)
     n = stop - start
     images = np.empty((n, HEIGHT, WIDTH, 3), np.uint8)
     letter, edges, words = np.empty(n, np.int64), np.empty((n, 2)), []
@@ -101,3 +112,23 @@ def _draw_chunk(
         letter[row], edges[row] = number, (columns[0] / WIDTH, (columns[-1] + 1) / WIDTH)
         words.append(content.word)
     return images, words, letter, edges
+
+
+def _cut_signs(
+    start: int, stop: int, seed: int
+) -> tuple[np.ndarray, list[str], np.ndarray, np.ndarray]:
+    """The signs of scenes `start` to `stop`, each about in the middle of its window."""
+    samples = list(Scenes(stop - start, seed, SceneOptions(signs=1.0), start))
+    rng = np.random.default_rng([seed, start])
+    signs = [sample.signs[0] for sample in samples]
+    boxes = np.array([sign.box for sign in signs])
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2 + rng.uniform(-_OFF, _OFF, (len(boxes), 2))
+    pixels = to_pixels(np.stack([np.asarray(sample.image) for sample in samples]))
+    cut = crop_boards(pixels, torch.from_numpy(centers).float(), (HEIGHT, WIDTH))
+    images = ((cut + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    words = [sign.word for sign in signs]
+    letter = np.array([rng.integers(len(word)) for word in words])
+    inner = np.array([sign_letters(w)[k] for w, k in zip(words, letter, strict=True)])
+    left = boxes[:, 0] - centers[:, 0] + WINDOW[0] / 2
+    edges = (left[:, None] + inner) / WINDOW[0]
+    return images, words, letter, edges.clip(0, 1)

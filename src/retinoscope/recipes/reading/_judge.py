@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -12,16 +13,17 @@ from torch import Tensor
 
 from ...data.words import BoardOptions
 from ...interfaces import WordReader, WordReading, to_pixels
-from ._boards import Boards
+from ._boards import SIGNS, Boards
 from ._mask import MaskedReading, own_attention
 from ._speller import Speller
 
-CONDITIONS: dict[str, BoardOptions] = {
+CONDITIONS: dict[str, BoardOptions | Literal["signs"]] = {
     "clean": BoardOptions(),
     "weak": BoardOptions("weak"),
     "heavy": BoardOptions("heavy"),
     "full": BoardOptions("full"),
     "strings": BoardOptions(strings=1.0),
+    "signs": SIGNS,
 }
 """Name -> how boards are drawn; with "columns", the clean boards are read without the columns of
 one letter, as in training."""

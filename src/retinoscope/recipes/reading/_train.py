@@ -28,7 +28,7 @@ from ...interfaces import (
 from ...signals import stopped_by_signals
 from ...store import write_bytes
 from ..pocket import Report, Stage, claim, optimise
-from ._boards import HELD_OUT_SEED, TRAIN_SEED, Boards, draw_boards
+from ._boards import HELD_OUT_SEED, SIGNS, TRAIN_SEED, Boards, Part, draw_boards
 from ._judge import CONDITIONS, judge_reader
 from ._mask import MaskedReading, attention_mask, strips, word_loss
 from ._speller import Speller
@@ -37,8 +37,8 @@ Made = TypeVar("Made", bound=nn.Module)
 Finished = Callable[[str, int, Mapping[str, float]], None]
 
 _TRAINING: dict[Occlusion, float] = {"none": 0.5, "weak": 0.2, "heavy": 0.2, "full": 0.1}
-"""Share of the training boards by what lies on one letter, the same for all arms."""
-_STRINGS = 0.1
+"""Share of the drawn training boards by what lies on one letter, the same for all arms."""
+_STRINGS, _SIGNS = 0.1, 0.1
 
 _BASE = Stage(steps=2000, batch=40, lr=1e-3)
 _LEARN = Stage(steps=600, batch=40, lr=1e-3)
@@ -121,10 +121,11 @@ def train_readers(
     waiting = [(a, s) for s in seeds for a in arms if not (out / f"{a}-{s}.json").is_file()]
     if not waiting:
         return
-    parts = [
-        (round(recipe.boards * share), BoardOptions(occlusion, _STRINGS))
+    parts: list[Part] = [
+        (round(recipe.boards * (1 - _SIGNS) * share), BoardOptions(occlusion, _STRINGS))
         for occlusion, share in _TRAINING.items()
     ]
+    parts.append((round(recipe.boards * _SIGNS), SIGNS))
     boards = draw_boards(work, parts, TRAIN_SEED, report)
     unseen = {
         name: draw_boards(work, [(recipe.held_out, options)], HELD_OUT_SEED, report)
