@@ -283,6 +283,17 @@ ROWS = (
     ),
     Row(
         "Visual interface",
+        partial(interfaces.interface, "visionlan", seed=1),
+        partial(interfaces.interface_processor, 58),
+        SOME,
+        f"interface.tower.{EMBEDDING}",
+        shape=(58, 0, None),
+        text_only="language_model",
+        variant="visionlan",
+        **QUERIES,
+    ),
+    Row(
+        "Visual interface",
         partial(interfaces.interface, "lavit"),
         partial(interfaces.interface_processor, 49),
         SOME,

@@ -17,6 +17,9 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "lyrics": {"patch_queries": 2, "object_queries": 4, "heads": 2, "ff": 32},
     "scl": {"layers": 2, "heads": 2, "ff": 32},
     "x-former": {"queries": N_QUERIES, "layers": 2, "heads": 2, "ff": 32, "block_ff": 32},
+    "visionlan": {
+        "ff": 32, "reader": {"d": 12, "heads": 2, "ff": 16, "layers": 1},
+    },
     "lavit": {
         "tokenizer": {
             "patches": 49, "width": 24, "heads": 2, "ff": 32, "n_codes": 16, "d_code": 4,
@@ -35,6 +38,11 @@ def interface(name: str, attention: str = "sdpa", seed: int = 0, **text: Any) ->
     settings = {"tower": TOWER, **SETTINGS[name]}
     config = InterfaceConfig(name, settings, decoder, image_token_id=4 + len(WORDS))
     model = made(InterfaceForConditionalGeneration, config, attention, seed)
+    if name == "visionlan":
+        # Slots are else so much longer than patches that hardly anything else is read.
+        with torch.no_grad():
+            for weight in model.interface.slot_projection.parameters():
+                weight.mul_(0.05)
     if name == "lavit":
         calibrated(model.interface)
     return model

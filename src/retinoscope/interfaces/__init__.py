@@ -32,8 +32,9 @@ from ._systems import INTERFACES, build_interface
 from ._text_tower import TextTower
 from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
 from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, write_towers
-from ._trained import TrainedInterface, read_trained
+from ._trained import TrainedInterface, read_trained, shared_part
 from ._two_streams import Fused, TwoStreams
+from ._visionlan import VisionLan
 from ._vocabulary import interface_processor, interface_tokenizer
 from ._x_former import NormPlace, XFormer
 from .reader import (
@@ -92,6 +93,7 @@ __all__ = [
     "TowersShape",
     "TrainedInterface",
     "TwoStreams",
+    "VisionLan",
     "VisualInterface",
     "WordReader",
     "WordReading",
@@ -117,6 +119,7 @@ __all__ = [
     "register",
     "require_room",
     "round_as_stored",
+    "shared_part",
     "sinusoids",
     "to_pixels",
     "tower_tokens",

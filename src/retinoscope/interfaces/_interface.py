@@ -73,8 +73,8 @@ class VisualInterface(nn.Module, ABC):
             if tokens are queries, which belong to no patch, or `varies`.
         varies: whether images have different numbers of tokens; each then has a `home`.
         frozen: the names of the children that are not trained.
-        shared: child -> the part of `Towers` that it is; such children are stored once for all
-            interfaces.
+        shared: child -> the part of `Towers` that it is, or "reader" for the packaged one; such
+            children are stored once for all interfaces.
         needs: the names in `Seen` that `forward` reads.
         last: name of the linear layer that gives the visual tokens; its input has unit variance.
         adding: ends of the names of the weights whose products are added to queries.
@@ -136,10 +136,7 @@ class VisualInterface(nn.Module, ABC):
         Args:
             d_word: root mean square of the entries of the language model's word embeddings.
         """
-        last = self.get_submodule(self.last)
-        assert isinstance(last, nn.Linear)
-        nn.init.normal_(last.weight, std=d_word * last.in_features**-0.5)
-        nn.init.zeros_(last.bias)
+        start_layer(self.get_submodule(self.last), d_word)
 
     def trained_parameters(self) -> dict[str, nn.Parameter]:
         """The trained parameters by name: all but those of the frozen children."""
@@ -169,3 +166,10 @@ class VisualInterface(nn.Module, ABC):
     def size(self) -> int:
         """The number of trained parameters."""
         return sum(parameter.numel() for parameter in self.trained_parameters().values())
+
+
+def start_layer(layer: nn.Module, d_word: float) -> None:
+    """Draws a linear layer that turns inputs of unit variance into outputs as long as words."""
+    assert isinstance(layer, nn.Linear)
+    nn.init.normal_(layer.weight, std=d_word * layer.in_features**-0.5)
+    nn.init.zeros_(layer.bias)

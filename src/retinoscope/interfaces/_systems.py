@@ -13,6 +13,7 @@ INTERFACES = {
     "lyrics": ("_lyrics", "Lyrics"),
     "scl": ("_scl", "SemanticCompletion"),
     "x-former": ("_x_former", "XFormer"),
+    "visionlan": ("_visionlan", "VisionLan"),
     "lavit": ("_lavit", "Lavit"),
 }
 """Name -> (module, class)."""

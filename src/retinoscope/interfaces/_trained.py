@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
 from ..errors import InputError
@@ -23,6 +23,7 @@ from ..store import write_bytes
 from ._interface import VisualInterface
 from ._systems import build_interface
 from ._towers_file import Towers
+from .reader import open_reader
 
 _OWN, _LOW_RANK = "interface/", "low_rank/"
 
@@ -71,7 +72,7 @@ class TrainedInterface:
         made = build_interface(self.system, self.settings, d_model)
         state = {key: value.float() for key, value in self.own.items()}
         for child, tower in made.shared.items():
-            shared = towers.modules[tower].state_dict()
+            shared = shared_part(towers, tower).state_dict()
             state |= {f"{child}.{key}": value for key, value in shared.items()}
         try:
             made.load_state_dict(state)
@@ -89,6 +90,11 @@ class TrainedInterface:
         merged = copy.deepcopy(decoder)
         merge(merged.model, self.low_rank, self.scale)
         return merged
+
+
+def shared_part(towers: Towers, name: str) -> nn.Module:
+    """What interfaces share, by name: a part of the towers, or the packaged reader."""
+    return open_reader().reader if name == "reader" else towers.modules[name]
 
 
 def read_trained(path: Path) -> TrainedInterface:

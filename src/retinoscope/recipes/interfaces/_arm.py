@@ -14,10 +14,12 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 
+from ...data.scenes import SceneOptions
 from ...interfaces import Seen, Towers, VisualInterface
 from ..pocket import Report
 from ..pocket._bank import Bank
 from ._matching import Captions, Matching
+from ._world import OPTIONS
 
 Given = Callable[[np.ndarray, Seen], Seen]
 """What an interface is given of the scenes with these numbers, made of what it saw there."""
@@ -98,6 +100,7 @@ class Arm:
         prepare: trains or loads what is frozen in the interface besides the shared towers; called
             with the interface and the `Ground`, and has to give the same each time.
         against: the arms of equal size that it is compared with.
+        scenes: that it is trained and judged on.
         given: makes, for a bank, what the interface is given in place of what it sees there; for
             controls that take their choice from the truth, and so are no models for other images.
     """
@@ -111,6 +114,7 @@ class Arm:
     more_ids: int = 1
     prepare: Callable[[Any, Any], None] | None = None
     against: tuple[str, ...] = ()
+    scenes: SceneOptions = OPTIONS
     given: Callable[[Bank], Given] | None = None
 
 

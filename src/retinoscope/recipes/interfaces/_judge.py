@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from ...data import Question
-from ...data.scenes import KINDS, scene_layout
+from ...data.scenes import KINDS, SceneOptions, scene_layout
 from ...interfaces import VisualInterface, interface_tokenizer
 from ..pocket._bank import Bank
 from ..pocket._evaluate import named_kinds
@@ -93,6 +93,7 @@ def judge(
     bank: Bank,
     sizes: Sequence[Sequence[ObjectSize]],
     seed: int = HELD_OUT_SEED,
+    options: SceneOptions = OPTIONS,
 ) -> Judgement:
     """Asks every question about every scene, and has each described.
 
@@ -102,7 +103,7 @@ def judge(
         seen: what the interface's frozen parts saw in the scenes of `bank`.
         bank: held-out scenes 0..n-1 of `seed`.
         sizes: of the objects of these scenes, from `object_sizes`.
-        seed: of the scenes.
+        seed, options: of the scenes.
     """
     decoder.eval()
     interface.eval()
@@ -114,7 +115,7 @@ def judge(
         replies = ask(decoder, tokens.embeddings, asked, tokens.mask)
         frames.append(_question_rows(scenes, asked, replies, sizes))
         captions = describe(decoder, tokens.embeddings, tokens.mask)
-        frames.append(_caption_rows(scenes, captions, sizes, seed))
+        frames.append(_caption_rows(scenes, captions, sizes, seed, options))
     return Judgement(pl.concat(frames))
 
 
@@ -170,10 +171,11 @@ def _caption_rows(
     captions: Sequence[str],
     sizes: Sequence[Sequence[ObjectSize]],
     seed: int,
+    options: SceneOptions,
 ) -> pl.DataFrame:
     rows: list[dict[str, Any]] = []
     for index, caption in zip(map(int, scenes), captions, strict=True):
-        present = [KINDS[item.kind] for item in scene_layout(index, seed, OPTIONS).items]
+        present = [KINDS[item.kind] for item in scene_layout(index, seed, options).items]
         named = list(named_kinds(caption))
         common = {"scene": index, "question": DESCRIBE, "said": caption}
         rows += [

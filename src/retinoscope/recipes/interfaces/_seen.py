@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,13 @@ class SeenBank:
 
 
 @torch.no_grad()
-def cache_seen(interface: VisualInterface, bank: Bank, work: Path, report: Report) -> SeenBank:
+def cache_seen(
+    interface: VisualInterface,
+    bank: Bank,
+    work: Path,
+    report: Report,
+    needs: Sequence[str] = (),
+) -> SeenBank:
     """Runs the interface's frozen parts over `bank`, or opens what they saw before.
 
     A file is named after what its part saw in the first eight scenes. Interfaces with the same
@@ -50,15 +56,17 @@ def cache_seen(interface: VisualInterface, bank: Bank, work: Path, report: Repor
     begins otherwise, has a file of its own.
 
     Args:
-        interface: gives its frozen parts, and the names that it needs.
+        interface: gives its frozen parts.
         bank: scenes to look at.
         work: folder for the arrays.
         report: called with the progress.
+        needs: what to keep; all that the interface needs by default.
     """
     interface.eval()
     probe = _see(interface, bank, 0, min(_PROBED, len(bank)))
     files = {
-        name: work / f"{name}-{len(bank)}-{_digest(probe[name])}.npy" for name in interface.needs
+        name: work / f"{name}-{len(bank)}-{_digest(probe[name])}.npy"
+        for name in needs or interface.needs
     }
     missing = {name: file for name, file in files.items() if not file.exists()}
     if missing:

@@ -20,6 +20,7 @@ from ...interfaces import (
     build_interface,
     interface_tokenizer,
     require_room,
+    shared_part,
 )
 from ..pocket import Stage, optimise
 from ..pocket._bank import Bank
@@ -86,7 +87,7 @@ def look(arm: Arm, interface: VisualInterface, bank: Bank, ground: Ground) -> Se
 def place_towers(interface: VisualInterface, towers: Towers) -> None:
     """Copies the shared towers' weights into an interface."""
     for child, tower in interface.shared.items():
-        shared = towers.modules[tower].state_dict()
+        shared = shared_part(towers, tower).state_dict()
         interface.get_submodule(child).load_state_dict(shared)
 
 

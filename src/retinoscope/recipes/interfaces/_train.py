@@ -8,11 +8,13 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import polars as pl
 
 from ...arguments import seed as check_seed
+from ...data.scenes import SceneOptions
 from ...encoders import checksum_of
 from ...errors import InputError
 from ...interfaces import (
@@ -30,7 +32,7 @@ from ._arms import ARMS
 from ._judge import Judgement, judge
 from ._measures import AfterFirst, Measurement, measurements
 from ._stages import InterfaceRecipe, first_stage, look, train_arm
-from ._world import HELD_OUT_SEED, OPTIONS, TRAIN_SEED, object_sizes
+from ._world import HELD_OUT_SEED, TRAIN_SEED, object_sizes
 
 Finished = Callable[[str, int, Mapping[str, float]], None]
 
@@ -84,10 +86,15 @@ def train_interfaces(
     if not waiting:
         return
     patch = seeing.shape.patch
-    bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, OPTIONS)
-    unseen = draw_bank(work, recipe.held_out, HELD_OUT_SEED, patch, report, OPTIONS)
-    training = _Training(Ground(seeing, speaking, bank, work, report), unseen, recipe, out)
+
+    @cache
+    def training_on(scenes: SceneOptions) -> _Training:
+        bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, scenes)
+        unseen = draw_bank(work, recipe.held_out, HELD_OUT_SEED, patch, report, scenes)
+        return _Training(Ground(seeing, speaking, bank, work, report), unseen, recipe, out)
+
     for name, seed in waiting:
+        training = training_on(ARMS[name].scenes)
         if not _file(out, name, seed, "json").is_file():
             finished(name, seed, training.train(name, seed))
         training.measure(name, seed)
@@ -107,9 +114,10 @@ class _Training:
         began = time.process_time()
         trained, interface, reader = train_arm(name, ARMS[name], self.ground, self.recipe, seed)
         seconds = round(time.process_time() - began)
-        sizes = object_sizes(self.recipe.held_out)
+        scenes = ARMS[name].scenes
+        sizes = object_sizes(self.recipe.held_out, options=scenes)
         seen = look(ARMS[name], interface, self.unseen, self.ground)
-        judgement = judge(interface, reader, seen, self.unseen, sizes)
+        judgement = judge(interface, reader, seen, self.unseen, sizes, options=scenes)
         scores = judgement.scores()
         facts = {**trained.facts, "seconds": seconds, "scores": scores}
         replace(trained, facts=facts).write(_file(self.out, name, seed, "safetensors"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ...data.scenes import VARIED, scene, scene_layout
+from ...data.scenes import VARIED, SceneOptions, scene, scene_layout
 
 OPTIONS = VARIED
+SIGNED = replace(VARIED, signs=0.5)
+"""The same with a sign on every second scene, for what reads them."""
 TRAIN_SEED = 2410_0018
 """Scenes of this seed are the training set; every other seed is held out."""
 HELD_OUT_SEED = 1900
@@ -25,14 +27,16 @@ class ObjectSize:
     radius: float
 
 
-def object_sizes(n: int, seed: int = HELD_OUT_SEED) -> list[tuple[ObjectSize, ...]]:
+def object_sizes(
+    n: int, seed: int = HELD_OUT_SEED, options: SceneOptions = OPTIONS
+) -> list[tuple[ObjectSize, ...]]:
     """The sizes of the objects of scenes 0..n-1, in the order of `Sample.objects`."""
     return [
         tuple(
             ObjectSize(drawn.area, item.radius_in_pixels)
             for drawn, item in zip(
-                scene(index, seed, OPTIONS).objects,
-                scene_layout(index, seed, OPTIONS).items,
+                scene(index, seed, options).objects,
+                scene_layout(index, seed, options).items,
                 strict=True,
             )
         )

@@ -10,7 +10,7 @@ from ..options import Intervening
 from ..token_sets import NOTHING
 from ..windows import window_label
 
-NAMES = ("projector", "qformer", "lyrics", "scl", "x-former", "lavit")
+NAMES = ("projector", "qformer", "lyrics", "scl", "x-former", "visionlan", "lavit")
 """What a name without a prefix means."""
 USUAL = ("projector", "qformer", "lyrics", "scl", "x-former")
 """Those that are packaged and compared by default, the first one the reference."""
