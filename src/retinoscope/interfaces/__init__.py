@@ -4,6 +4,7 @@ from ._attention import attention_weights
 from ._dense_refiner import DenseRefiner
 from ._detector_refiner import DetectorRefiner
 from ._detectors import Detections, Detector, PretrainedDetector
+from ._draw import DrawnImage, draw
 from ._interface import InterfaceTokens, Seen, VisualInterface
 from ._lavit import Lavit
 from ._lyrics import Lyrics
@@ -15,6 +16,7 @@ from ._model import (
     register,
     require_room,
 )
+from ._new_words import NewWords, widen
 from ._opened import (
     PREFIX,
     WEIGHTS,
@@ -66,6 +68,7 @@ __all__ = [
     "Detections",
     "Detector",
     "DetectorRefiner",
+    "DrawnImage",
     "Fused",
     "InterfaceConfig",
     "InterfaceForConditionalGeneration",
@@ -74,6 +77,7 @@ __all__ = [
     "LetterTransformer",
     "Lyrics",
     "MaeDecoder",
+    "NewWords",
     "NormPlace",
     "ParallelPrediction",
     "PretrainedDetector",
@@ -104,6 +108,7 @@ __all__ = [
     "build_refiner",
     "build_tower",
     "crop_boards",
+    "draw",
     "hidden_error",
     "interface_processor",
     "interface_tokenizer",
@@ -124,6 +129,7 @@ __all__ = [
     "to_pixels",
     "tower_tokens",
     "untrained_towers",
+    "widen",
     "write_reader",
     "write_towers",
 ]

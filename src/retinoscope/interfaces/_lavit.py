@@ -8,9 +8,12 @@ from typing import ClassVar
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from ._interface import InterfaceTokens, Seen, VisualInterface
+from ._mae_decoder import MaeDecoder
 from ._tower import TowerShape, build_tower, tower_tokens
+from ._towers_file import TowersShape
 from .codes import DynamicTokenizer, Merger, TokenizerShape, kept_first
 
 
@@ -30,7 +33,7 @@ class Lavit(VisualInterface):
     """
 
     needs = ("contrastive",)
-    frozen: tuple[str, ...] = ("tower", "tokenizer")
+    frozen: tuple[str, ...] = ("tower", "tokenizer", "painter")
     varies: ClassVar[bool] = True
 
     def __init__(
@@ -48,12 +51,24 @@ class Lavit(VisualInterface):
         self.tower = build_tower(self.shape)
         self.tokenizer = DynamicTokenizer(TokenizerShape(**tokenizer))
         self.share = share
+        self.painter = MaeDecoder(TowersShape(**tower))
         self.n_tokens = self.shape.patches
         self.merger = Merger(self.shape.width, heads, ff, layers)
         self.language_projection = nn.Linear(self.shape.width, d_model)
 
     def see(self, pixels: Float[Tensor, "batch 3 height width"]) -> dict[str, Tensor]:
         return {"contrastive": tower_tokens(self.tower, pixels)}
+
+    @torch.no_grad()
+    def paint(
+        self, features: Float[Tensor, "batch patch width"]
+    ) -> Float[Tensor, "batch 3 height width"]:
+        """A picture of what features of all patches say, in pixels from -1 to 1."""
+        whole = torch.cat([torch.zeros_like(features[:, :1]), features], 1)
+        kept = torch.arange(self.shape.patches, device=features.device)
+        pixels = self.painter(whole, kept.expand(len(features), -1))
+        size, patch = self.shape.image, self.shape.patch
+        return F.fold(pixels.mT, size, patch, stride=patch).clamp(-1, 1)
 
     def forward(self, seen: Seen, *, origin: bool = False) -> InterfaceTokens:
         """The visual tokens, those that are there first; "keep" in `seen` replaces the selector."""

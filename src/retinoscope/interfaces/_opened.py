@@ -25,7 +25,7 @@ from ._qformer import QFormer
 from ._systems import INTERFACES
 from ._towers_file import open_towers
 from ._trained import TrainedInterface, read_trained
-from ._vocabulary import interface_processor, interface_tokenizer
+from ._vocabulary import interface_processor, interface_tokenizer, n_codes_of
 
 PREFIX = "interface:"
 """Prefix of the names of the packaged interfaces."""
@@ -100,7 +100,10 @@ def assemble(
         shell.interface.load_state_dict(interface.state_dict())
         shell.language_model.load_state_dict(decoder.state_dict())
         model = shell
-    return model.float().eval(), interface_processor(interface.n_tokens, interface.shape.image)
+    processor = interface_processor(
+        interface.n_tokens, interface.shape.image, n_codes_of(text.vocab_size)
+    )
+    return model.float().eval(), processor
 
 
 def _as_blip2(

@@ -21,11 +21,12 @@ from ..errors import InputError
 from ..pocket.smol.low_rank import merge
 from ..store import write_bytes
 from ._interface import VisualInterface
+from ._new_words import widen
 from ._systems import build_interface
 from ._towers_file import Towers
 from .reader import open_reader
 
-_OWN, _LOW_RANK = "interface/", "low_rank/"
+_STARTS = {"own": "interface/", "low_rank": "low_rank/", "rows": "rows/"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,7 @@ class TrainedInterface:
         low_rank: updates of the language model's matrices (see `pocket.smol.low_rank`).
         scale: by which these are multiplied.
         facts: what was trained and how it answered, as JSON values.
+        rows: of the language model's new words (see `NewWords`), if it has some.
     """
 
     system: str
@@ -47,12 +49,14 @@ class TrainedInterface:
     low_rank: Mapping[str, Tensor]
     scale: float
     facts: Mapping[str, Any] = field(default_factory=dict)
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
 
     def write(self, path: Path) -> None:
         """Writes one file in float16."""
         tensors = {
-            **{f"{_OWN}{key}": value for key, value in self.own.items()},
-            **{f"{_LOW_RANK}{key}": value for key, value in self.low_rank.items()},
+            f"{start}{key}": value
+            for part, start in _STARTS.items()
+            for key, value in getattr(self, part).items()
         }
         stored = {
             key: (value.half() if value.is_floating_point() else value).cpu().contiguous()
@@ -86,9 +90,11 @@ class TrainedInterface:
         return made.eval()
 
     def decoder(self, decoder: LlamaForCausalLM) -> LlamaForCausalLM:
-        """A copy of the language model with the updates merged."""
+        """A copy of the language model with the updates merged, and the new words behind."""
         merged = copy.deepcopy(decoder)
         merge(merged.model, self.low_rank, self.scale)
+        if self.rows:
+            widen(merged, self.rows)
         return merged
 
 
@@ -114,8 +120,12 @@ def read_trained(path: Path) -> TrainedInterface:
             f"{path}: expected a trained interface, got {error}: give a file that `retinoscope "
             "train interface` wrote"
         ) from error
-    own, low_rank = (
-        {key.removeprefix(start): value for key, value in tensors.items() if key.startswith(start)}
-        for start in (_OWN, _LOW_RANK)
-    )
-    return TrainedInterface(system, settings, own, low_rank, scale, facts)
+    parts = {
+        part: {
+            key.removeprefix(start): value
+            for key, value in tensors.items()
+            if key.startswith(start)
+        }
+        for part, start in _STARTS.items()
+    }
+    return TrainedInterface(system, settings, scale=scale, facts=facts, **parts)

@@ -16,7 +16,7 @@ from transformers import LlamaForCausalLM
 
 from ...data.scenes import SceneOptions
 from ...interfaces import Seen, Towers, VisualInterface
-from ..pocket import Report
+from ..pocket import Report, Stage
 from ..pocket._bank import Bank
 from ._matching import Captions, Matching
 from ._world import OPTIONS
@@ -99,6 +99,10 @@ class Arm:
         more_ids: ids of the text side beyond the vocabulary; one starts a caption to be generated.
         prepare: trains or loads what is frozen in the interface besides the shared towers; called
             with the interface and the `Ground`, and has to give the same each time.
+        speaking: length of a last stage in which the language model learns to write images, in the
+            interface's codes.
+        reading: name of the arm whose training in front of the language model it shares; its own
+            by default.
         against: the arms of equal size that it is compared with.
         scenes: that it is trained and judged on.
         given: makes, for a bank, what the interface is given in place of what it sees there; for
@@ -114,6 +118,8 @@ class Arm:
     more_ids: int = 1
     prepare: Callable[[Any, Any], None] | None = None
     against: tuple[str, ...] = ()
+    speaking: Stage | None = None
+    reading: str = ""
     scenes: SceneOptions = OPTIONS
     given: Callable[[Bank], Given] | None = None
 

@@ -7,20 +7,22 @@ first stage on captions: the tokenizer needs none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool
+from torch import Tensor
 from torch.nn import functional as F
 
-from ...interfaces import Lavit, Seen
+from ...interfaces import Lavit, Seen, to_pixels
 from ...interfaces.codes import TokenizerShape
-from ..codes import TokenizerRecipe, train_tokenizer
+from ..codes import PAINT, TokenizerRecipe, train_painter, train_tokenizer
 from ..pocket._bank import AMBIGUOUS, Bank
 from ._arm import Arm, Given, Ground
 from ._seen import cache_seen
+from ._speaking import SPEAK
 
 _SCENES = 20_000
 """With fewer scenes the tokenizer's stages are shorter, in proportion."""
@@ -31,19 +33,34 @@ _CHOSEN = 20_241
 
 
 def tokenise(interface: Lavit, ground: Ground) -> None:
-    """Trains or restores the tokenizer that all arms share."""
+    """Trains or restores the tokenizer that all arms share, and the decoder that paints."""
     bank = ground.bank
     seen = cache_seen(interface, bank, ground.work / "seen", ground.report)
+    shorter = min(1.0, len(bank) / _SCENES)
+
+    def patches(rows: np.ndarray) -> Tensor:
+        return seen.rows(rows)["contrastive"][:, 1:]
+
     tokenizer = train_tokenizer(
-        lambda rows: seen.rows(rows)["contrastive"][:, 1:],
+        patches,
         len(bank),
-        TokenizerRecipe(interface.tokenizer.shape).scaled(min(1.0, len(bank) / _SCENES)),
+        TokenizerRecipe(interface.tokenizer.shape).scaled(shorter),
         name="lavit",
         seed=0,
         work=ground.work,
         report=ground.report,
     )
     interface.tokenizer.load_state_dict(tokenizer.state_dict())
+    train_painter(
+        interface.painter,
+        patches,
+        lambda rows: to_pixels(bank.images[rows]),
+        len(bank),
+        interface.shape.patch,
+        PAINT.scaled(shorter),
+        work=ground.work,
+        report=ground.report,
+    )
 
 
 def random_patches(bank: Bank, share: float, objects_first: bool) -> Bool[np.ndarray, "n patch"]:
@@ -111,6 +128,12 @@ _SHARES = {"12th": 1 / 12, "6th": 1 / 6, "half": 1 / 2}
 
 LAVIT_ARMS: dict[str, Arm] = {
     "lavit": _arm("the third of all patches that a learned selector keeps, the others merged in"),
+    "lavit-speaks": replace(
+        _arm("as lavit, which then also learns to write images in its codes"),
+        against=("lavit",),
+        speaking=SPEAK,
+        reading="lavit",
+    ),
     "lavit-random": _arm("a third of each image's patches at random", given=_chosen(SHARE, False)),
     "lavit-lattice": _arm("every third patch", given=_keeping(lattice)),
     "lavit-pooled": _arm("means over 5 x 5 cells", given=_pooled),

@@ -110,15 +110,8 @@ def train_reading(
     def train(stage_name: str, stage: Stage, modules: dict[str, nn.Module]) -> None:
         def loss_at(rng: np.random.Generator) -> Tensor:
             chosen = np.sort(rng.choice(len(seen), min(stage.batch, len(seen)), replace=False))
-            examples = [
-                turns.of_scene(bank.texts[i].caption, bank.texts[i].questions, rng) for i in chosen
-            ]
-            tokens = interface(seen.rows(chosen))
-            batch = turns.packed(examples, interface.n_tokens, recipe.text_tokens)
-            embedded = embed(reader, tokens.embeddings, batch)
-            return answer_loss(
-                reader, embedded, without_missing(batch, tokens.mask), mixed=False
-            ).answers
+            room = recipe.text_tokens
+            return reading_loss(interface, reader, seen, bank, turns, chosen, room, rng)
 
         optimise(
             f"{stage_name}-{name}",
@@ -139,3 +132,27 @@ def train_reading(
     merged, scale = copy.deepcopy(decoder), recipe.alpha / recipe.rank
     merge(merged.model, added.state_dict(), scale)
     return ReadingResult(merged, added.state_dict(), scale)
+
+
+def reading_loss(
+    interface: VisualInterface,
+    reader: LlamaForCausalLM,
+    seen: SeenBank,
+    bank: Bank,
+    turns: Conversations,
+    scenes: np.ndarray,
+    text_tokens: int,
+    rng: np.random.Generator,
+) -> Tensor:
+    """The loss of the answers about scenes.
+
+    Args:
+        scenes: their numbers in `bank`.
+        text_tokens: positions for questions and answers behind each image.
+        rng: chooses among the questions.
+    """
+    examples = [turns.of_scene(bank.texts[i].caption, bank.texts[i].questions, rng) for i in scenes]
+    tokens = interface(seen.rows(scenes))
+    batch = turns.packed(examples, tokens.embeddings.shape[1], text_tokens)
+    embedded = embed(reader, tokens.embeddings, batch)
+    return answer_loss(reader, embedded, without_missing(batch, tokens.mask), mixed=False).answers

@@ -13,6 +13,7 @@ from transformers import LlamaForCausalLM
 
 from ...encoders.captions import caption_ids
 from ...interfaces import (
+    Lavit,
     Towers,
     TowerShape,
     TrainedInterface,
@@ -28,8 +29,9 @@ from ._arm import Arm, FirstStage, Ground, SceneBatch
 from ._matching import Captions, total
 from ._read import ReadingRecipe, train_reading
 from ._seen import SeenBank, cache_seen
+from ._speaking import train_speaking
 
-_CAPTION_WORDS = 40
+_CAPTION_WORDS, _SCENES = 40, 20_000
 _FIRST = Stage(steps=300, batch=32, lr=1e-3, warmup=50)
 
 
@@ -46,7 +48,7 @@ class InterfaceRecipe:
 
     first: Stage = _FIRST
     reading: ReadingRecipe = field(default_factory=ReadingRecipe)
-    scenes: int = 20_000
+    scenes: int = _SCENES
     held_out: int = 600
 
     def scaled(self, factor: float) -> InterfaceRecipe:
@@ -99,7 +101,7 @@ def train_arm(
     Returns:
         What was trained, and the interface and the language model made of it.
     """
-    named = f"{name}-{seed}"
+    named = f"{arm.reading or name}-{seed}"
     interface = untrained(arm, ground, seed)
     seen = look(arm, interface, ground.bank, ground)
     if arm.first is not None:
@@ -117,11 +119,29 @@ def train_arm(
         work=ground.work,
         report=ground.report,
     )
+    low_rank, rows = reading.low_rank, {}
+    if arm.speaking is not None:
+        assert isinstance(interface, Lavit)
+        spoken = train_speaking(
+            interface,
+            ground.decoder,
+            reading,
+            seen,
+            ground.bank,
+            recipe.reading,
+            arm.speaking.scaled(min(1.0, len(ground.bank) / _SCENES)),
+            name=name,
+            seed=seed,
+            work=ground.work,
+            report=ground.report,
+        )
+        low_rank, rows = spoken.low_rank, spoken.rows
     trained = TrainedInterface(
         system=arm.interface,
         settings=interface.settings,
         own=_as_stored(interface.own_state()),
-        low_rank=_as_stored(reading.low_rank),
+        low_rank=_as_stored(low_rank),
+        rows=_as_stored(rows),
         scale=reading.scale,
         facts={"arm": name, "seed": seed, "size": interface.size, "recipe": asdict(recipe)},
     )

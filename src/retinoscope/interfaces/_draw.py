@@ -1,0 +1,99 @@
+"""Images that a language model writes in codes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from PIL import Image
+from torch import Tensor
+
+from ..arguments import whole
+from ..errors import CapabilityError, InputError
+from ._lavit import Lavit
+from ._vocabulary import CLOSE, OPEN, code_name
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnImage:
+    """An image as it was written.
+
+    Attributes:
+        codes: in the order of writing.
+        features: of all patches, as the tokenizer's decoder rebuilt them from the codes.
+        image: a picture of these, as the interface's painter sees them.
+    """
+
+    codes: Int[Tensor, " token"]
+    features: Float[Tensor, "patch width"]
+    image: Image.Image
+
+
+@torch.no_grad()
+def draw(
+    vlm: Any, caption: str, n: int = 1, *, top_k: int = 50, temperature: float = 1.0, seed: int = 0
+) -> list[DrawnImage]:
+    """Has images written for a caption, such as "a red car and a blue cup."
+
+    Source: Jin et al. 2024 (LaVIT, arXiv 2309.04669), section 3.2: the codes of an image follow its
+    caption, drawn from the `top_k` most probable ones.
+
+    Args:
+        vlm: one whose language model writes codes, such as `rs.load("interface:lavit")`.
+        caption: in words that it knows.
+        n: the number of images.
+        top_k, temperature: of the draws; with `top_k` 1 the most probable codes.
+        seed: of the draws.
+
+    Raises:
+        CapabilityError: a model that writes no codes.
+        InputError: a word that the language model does not know, or a number out of range.
+    """
+    whole(n, "n", 1)
+    whole(top_k, "top_k", 1)
+    interface, tokenizer = getattr(vlm.model, "interface", None), vlm.tokenizer
+    close, first = tokenizer.convert_tokens_to_ids([CLOSE, code_name(0)])
+    if not isinstance(interface, Lavit) or first in (None, tokenizer.unk_token_id):
+        raise CapabilityError(
+            f"{vlm.name} writes no images: load one that learned to, such as interface:lavit"
+        )
+    ids = tokenizer(caption)["input_ids"]
+    if tokenizer.unk_token_id in ids:
+        unknown = next(
+            word
+            for word in caption.split()
+            if tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False)["input_ids"]
+        )
+        raise InputError(f"expected words that {vlm.name} knows, got {unknown!r}: leave it out")
+    language: Any = vlm.model.language_model
+    prompt = torch.tensor([[*ids, tokenizer.convert_tokens_to_ids(OPEN)]] * n)
+    prompt = prompt.to(language.device)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        written = language.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
+            do_sample=top_k > 1,
+            **({"top_k": top_k, "temperature": temperature} if top_k > 1 else {}),
+            max_new_tokens=interface.shape.patches,
+            suppress_tokens=[word for word in range(first) if word != close],
+            begin_suppress_tokens=[close],
+            eos_token_id=close,
+        )[:, prompt.shape[1] :]
+    there = (written == close).cumsum(1) == 0
+    there &= written >= first
+    codes = (written - first).masked_fill(~there, 0)
+    features = interface.tokenizer.decode(codes, there)
+    pixels = interface.paint(features)
+    return [
+        DrawnImage(row[mask].cpu(), seen.cpu(), _picture(painted))
+        for row, mask, seen, painted in zip(codes, there, features, pixels, strict=True)
+    ]
+
+
+def _picture(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
+    array = ((pixels + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
+    return Image.fromarray(np.asarray(array.cpu()))
