@@ -22,7 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "lavit": {
         "tokenizer": {
-            "patches": 49, "width": 24, "heads": 2, "ff": 32, "n_codes": 16, "d_code": 4,
+            "heads": 2, "ff": 32, "n_codes": 16, "d_code": 4,
         },
         "heads": 2, "ff": 32,
     },

@@ -20,7 +20,7 @@ from retinoscope.interfaces import (
 )
 
 TOWER = {"image": 144, "patch": 16, "width": 16, "layers": 1, "heads": 2, "ff": 16}
-SIZES = {"patches": 81, "width": 16, "heads": 2, "ff": 16, "n_codes": 8, "d_code": 4}
+SIZES = {"heads": 2, "ff": 16, "n_codes": 8, "d_code": 4}
 
 
 def vlm(n_codes: int = 8) -> SimpleNamespace:

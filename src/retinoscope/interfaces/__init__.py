@@ -4,7 +4,7 @@ from ._attention import attention_weights
 from ._dense_refiner import DenseRefiner
 from ._detector_refiner import DetectorRefiner
 from ._detectors import Detections, Detector, PretrainedDetector
-from ._draw import DrawnImage, draw
+from ._draw import DrawnImage, draw, draw_codes
 from ._interface import InterfaceTokens, Seen, VisualInterface
 from ._lavit import Lavit
 from ._lyrics import Lyrics
@@ -109,6 +109,7 @@ __all__ = [
     "build_tower",
     "crop_boards",
     "draw",
+    "draw_codes",
     "hidden_error",
     "interface_processor",
     "interface_tokenizer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,13 @@ import torch
 from jaxtyping import Float, Int
 from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from ..arguments import whole
 from ..errors import CapabilityError, InputError
 from ._lavit import Lavit
 from ._vocabulary import CLOSE, OPEN, code_name
+from .codes import CodeSequences
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,45 +56,69 @@ def draw(
         InputError: a word that the language model does not know, or a number out of range.
     """
     whole(n, "n", 1)
+    drawn = draw_codes(vlm, [caption] * n, top_k=top_k, temperature=temperature, seed=seed)
+    interface: Lavit = vlm.model.interface
+    features = interface.tokenizer.decode(drawn.codes, drawn.mask)
+    return [
+        DrawnImage(codes[there].cpu(), seen.cpu(), _picture(painted))
+        for codes, there, seen, painted in zip(
+            drawn.codes, drawn.mask, features, interface.paint(features), strict=True
+        )
+    ]
+
+
+@torch.no_grad()
+def draw_codes(
+    vlm: Any,
+    captions: Sequence[str],
+    *,
+    top_k: int = 50,
+    temperature: float = 1.0,
+    seed: int = 0,
+) -> CodeSequences:
+    """The codes that are written for captions; arguments and errors as in `draw`.
+
+    What is written has no places: `home` is -1 everywhere.
+    """
     whole(top_k, "top_k", 1)
     interface, tokenizer = getattr(vlm.model, "interface", None), vlm.tokenizer
-    close, first = tokenizer.convert_tokens_to_ids([CLOSE, code_name(0)])
+    opening, close, first = tokenizer.convert_tokens_to_ids([OPEN, CLOSE, code_name(0)])
     if not isinstance(interface, Lavit) or first in (None, tokenizer.unk_token_id):
         raise CapabilityError(
             f"{vlm.name} writes no images: load one that learned to, such as interface:lavit"
         )
-    ids = tokenizer(caption)["input_ids"]
-    if tokenizer.unk_token_id in ids:
-        unknown = next(
-            word
-            for word in caption.split()
-            if tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False)["input_ids"]
-        )
-        raise InputError(f"expected words that {vlm.name} knows, got {unknown!r}: leave it out")
     language: Any = vlm.model.language_model
-    prompt = torch.tensor([[*ids, tokenizer.convert_tokens_to_ids(OPEN)]] * n)
-    prompt = prompt.to(language.device)
+    texts = [torch.tensor([*_ids(vlm, caption), opening]) for caption in captions]
+    prompt = pad_sequence(
+        texts, batch_first=True, padding_value=tokenizer.pad_token_id, padding_side="left"
+    ).to(language.device)
+    lengths = torch.tensor([len(text) for text in texts], device=prompt.device)
+    behind = torch.arange(prompt.shape[1], 0, -1, device=prompt.device)
+    chosen = {"top_k": top_k, "temperature": temperature} if top_k > 1 else {}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         written = language.generate(
             input_ids=prompt,
-            attention_mask=torch.ones_like(prompt),
+            attention_mask=(behind <= lengths[:, None]).long(),
             do_sample=top_k > 1,
-            **({"top_k": top_k, "temperature": temperature} if top_k > 1 else {}),
             max_new_tokens=interface.shape.patches,
             suppress_tokens=[word for word in range(first) if word != close],
             begin_suppress_tokens=[close],
             eos_token_id=close,
+            **chosen,
         )[:, prompt.shape[1] :]
-    there = (written == close).cumsum(1) == 0
-    there &= written >= first
+    there = ((written == close).cumsum(1) == 0) & (written >= first)
     codes = (written - first).masked_fill(~there, 0)
-    features = interface.tokenizer.decode(codes, there)
-    pixels = interface.paint(features)
-    return [
-        DrawnImage(row[mask].cpu(), seen.cpu(), _picture(painted))
-        for row, mask, seen, painted in zip(codes, there, features, pixels, strict=True)
-    ]
+    return CodeSequences(codes, there, torch.full_like(codes, -1))
+
+
+def _ids(vlm: Any, caption: str) -> list[int]:
+    tokenizer = vlm.tokenizer
+    ids = tokenizer(caption)["input_ids"]
+    for word in caption.split() if tokenizer.unk_token_id in ids else ():
+        if tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False)["input_ids"]:
+            raise InputError(f"expected words that {vlm.name} knows, got {word!r}: leave it out")
+    return ids
 
 
 def _picture(pixels: Float[Tensor, "3 height width"]) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import torch
@@ -27,7 +28,7 @@ class Lavit(VisualInterface):
     Args:
         d_model: width of the language model.
         tower: sizes of the tower.
-        tokenizer: sizes of the tokenizer, `TokenizerShape`.
+        tokenizer: further sizes of the tokenizer, `TokenizerShape`.
         share: of the patches that are kept, on average over the images of the calibration.
         heads, ff, layers: of the merger.
     """
@@ -40,7 +41,7 @@ class Lavit(VisualInterface):
         self,
         d_model: int,
         tower: Mapping[str, int],
-        tokenizer: Mapping[str, int],
+        tokenizer: Mapping[str, int] = MappingProxyType({}),
         share: float = 1 / 3,
         heads: int = 4,
         ff: int = 256,
@@ -49,7 +50,9 @@ class Lavit(VisualInterface):
         super().__init__()
         self.shape = TowerShape(**tower)
         self.tower = build_tower(self.shape)
-        self.tokenizer = DynamicTokenizer(TokenizerShape(**tokenizer))
+        self.tokenizer = DynamicTokenizer(
+            TokenizerShape(self.shape.patches, self.shape.width, **tokenizer)
+        )
         self.share = share
         self.painter = MaeDecoder(TowersShape(**tower))
         self.n_tokens = self.shape.patches

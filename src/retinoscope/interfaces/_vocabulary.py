@@ -6,8 +6,7 @@ model that writes codes has a word for each, behind all others, and two that sta
 
 from __future__ import annotations
 
-from tokenizers import AddedToken
-from transformers import Blip2Processor, BlipImageProcessorPil, PreTrainedTokenizerFast
+from transformers import AddedToken, Blip2Processor, BlipImageProcessorPil, PreTrainedTokenizerFast
 
 from ..data.scenes import MORE_WORDS
 from ..pocket.vocabulary import OPTIONS, word_tokenizer, words
@@ -26,8 +25,8 @@ def interface_tokenizer(n_codes: int = 0) -> PreTrainedTokenizerFast:
     known = dict.fromkeys((*words(), *PROMPT_WORDS, *MORE_WORDS))
     made = PreTrainedTokenizerFast(tokenizer_object=word_tokenizer(tuple(known)), **OPTIONS)
     if n_codes:
-        names = (OPEN, CLOSE, *map(code_name, range(n_codes)))
-        made.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
+        for name in (OPEN, CLOSE, *map(code_name, range(n_codes))):
+            made.add_tokens(AddedToken(name, special=True, normalized=False))
     return made
 
 

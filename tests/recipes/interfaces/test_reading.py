@@ -77,7 +77,7 @@ def projector(ff=16, seed=0):
 def lavit(bank):
     """Keeps a third of 9 x 9 patches: some scenes have more tokens than others."""
     tower = {**TOWER, "patch": 16}
-    sizes = {"patches": 81, "width": 16, "heads": 2, "ff": 16, "n_codes": 8, "d_code": 4}
+    sizes = {"heads": 2, "ff": 16, "n_codes": 8, "d_code": 4}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         settings = {"tower": tower, "tokenizer": sizes, "heads": 2, "ff": 16}

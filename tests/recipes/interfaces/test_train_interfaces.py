@@ -41,7 +41,7 @@ from retinoscope.recipes.pocket import Sizes, Stage
 SHAPE = TowersShape(
     image=144, patch=48, width=16, layers=1, heads=2, ff=16, text_layers=1, text_ff=16
 )
-ARMS_TRIED = ("projector", "qformer", "lyrics", "lyrics-dense", "scl", "x-former")
+ARMS_TRIED = ("projector", "qformer", "lyrics", "lyrics-dense", "scl", "x-former", "lavit")
 STAGE = Stage(steps=2, batch=4, lr=1e-3, warmup=1)
 RECIPE = InterfaceRecipe(
     first=STAGE, reading=ReadingRecipe(alone=STAGE, both=STAGE), scenes=8, held_out=6
@@ -128,6 +128,7 @@ def test_systems_have_tables_of_their_own(trained: Path) -> None:
         "scl-1-completion": 5 * 2 * 2 * 6,
         "scl-1-attention": 6,
         "x-former-1-reconstruction": 6,
+        "lavit-1-lengths": 6,
     }
     for arm in ("lyrics", "lyrics-dense"):
         reports = pl.read_parquet(trained / f"{arm}-1-reports.parquet")

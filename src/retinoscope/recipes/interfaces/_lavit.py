@@ -7,7 +7,7 @@ first stage on captions: the tokenizer needs none.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ...interfaces import Lavit, Seen, to_pixels
-from ...interfaces.codes import TokenizerShape
 from ..codes import PAINT, TokenizerRecipe, train_painter, train_tokenizer
 from ..pocket._bank import AMBIGUOUS, Bank
 from ._arm import Arm, Given, Ground
@@ -27,6 +26,7 @@ from ._speaking import SPEAK
 _SCENES = 20_000
 """With fewer scenes the tokenizer's stages are shorter, in proportion."""
 SHARE = 1 / 3
+_TOKENIZER = {"merging": 1, "decoding": 2, "n_codes": 512, "d_code": 16}
 _POOLED = 5
 _CHOSEN = 20_241
 """Seed of the patches that are kept at random."""
@@ -106,7 +106,7 @@ def _pooled(bank: Bank) -> Given:
 
 
 def _arm(what: str, share: float = SHARE, given: Callable[[Bank], Given] | None = None) -> Arm:
-    settings = {"tokenizer": asdict(TokenizerShape()), "share": share}
+    settings = {"tokenizer": _TOKENIZER, "share": share}
     against = () if given is not None else ("lavit-random", "lavit-lattice", "lavit-pooled")
     return Arm(
         "lavit",

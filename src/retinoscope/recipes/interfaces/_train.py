@@ -8,10 +8,11 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import polars as pl
+from transformers import LlamaForCausalLM
 
 from ...arguments import seed as check_seed
 from ...data.scenes import SceneOptions
@@ -19,9 +20,11 @@ from ...encoders import checksum_of
 from ...errors import InputError
 from ...interfaces import (
     WEIGHTS,
+    VisualInterface,
     assemble,
     open_decoder,
     open_towers,
+    read_trained,
 )
 from ...signals import stopped_by_signals
 from ...store import files_of_folder, write_bytes
@@ -30,8 +33,8 @@ from ..pocket._bank import Bank, draw_bank
 from ._arm import Ground
 from ._arms import ARMS
 from ._judge import Judgement, judge
-from ._measures import AfterFirst, Measurement, measurements
-from ._stages import InterfaceRecipe, first_stage, look, train_arm
+from ._measures import MeasuredArm, Measurement, measurements
+from ._stages import InterfaceRecipe, first_stage, look, train_arm, untrained
 from ._world import HELD_OUT_SEED, TRAIN_SEED, object_sizes
 
 Finished = Callable[[str, int, Mapping[str, float]], None]
@@ -136,14 +139,25 @@ class _Training:
         missing = _unmeasured(self.out, name, seed)
         if not missing:
             return
-        first = self.recipe.first
-        interface, stage = first_stage(name, ARMS[name], self.ground, first, seed)
         answers = pl.read_parquet(_file(self.out, name, seed, "parquet"))
-        seen = look(ARMS[name], interface, self.unseen, self.ground)
-        arm = AfterFirst(interface, stage, seen, self.unseen, answers)
+        interface = untrained(ARMS[name], self.ground, seed)
+        arm = MeasuredArm(
+            partial(first_stage, name, ARMS[name], self.ground, self.recipe.first, seed),
+            partial(self._trained, name, seed),
+            look(ARMS[name], interface, self.ground.bank, self.ground),
+            look(ARMS[name], interface, self.unseen, self.ground),
+            self.unseen,
+            answers,
+        )
         for number, (table, measurement) in enumerate(missing.items(), 1):
             self.ground.report(f"{table}-{name}-{seed}", number, len(missing), math.nan)
             _write_table(measurement(arm), _file(self.out, name, seed, "parquet", table))
+
+    def _trained(self, name: str, seed: int) -> tuple[VisualInterface, LlamaForCausalLM]:
+        """The interface and the language model that were written."""
+        ground, stored = self.ground, read_trained(_file(self.out, name, seed, "safetensors"))
+        interface = stored.interface(ground.towers, ground.decoder.config.hidden_size)
+        return interface, stored.decoder(ground.decoder)
 
 
 def _missing(out: Path, name: str, seed: int) -> bool:
