@@ -36,6 +36,7 @@ from retinoscope.recipes.interfaces import (
 
 from .api_reference import ROOT
 from .result_pages import (
+    NOT_YET,
     Written,
     arms_with,
     change,
@@ -57,6 +58,8 @@ def _differences(arm: str) -> Written:
 
     def table(comparison: Comparison) -> str:
         others = [o for o in ARMS[arm].against if comparison.shared_seeds(arm, o)]
+        if not others:
+            return NOT_YET
         seeds = [str(len(comparison.shared_seeds(arm, other))) for other in others]
         rows = [
             ["seeds", *seeds],
@@ -155,6 +158,8 @@ def _mechanism(comparison: Comparison) -> str:
                 ),
             ]
         )
+    if not rows:
+        return NOT_YET
     head = ["hidden", "residual", "norm", "weights", "own", "other", "alone"]
     return table_of([*head, "other - own", "alone - own"], rows)
 

@@ -11,6 +11,8 @@ from retinoscope.stats import Interval
 Written = Callable[[Comparison], str]
 """A table in Markdown, made of results."""
 
+NOT_YET = "Not trained yet."
+"""In place of a table without rows."""
 _MARKED = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
