@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -83,11 +84,15 @@ def test_new_words_come_behind_all_others() -> None:
     decoder = LlamaForCausalLM(config).eval()
     words = NewWords(decoder, 3)
     ids = torch.tensor([[1, 12, 5, 13]])
+    attached = copy.deepcopy(decoder)
+    words.attach(attached)
+    assert not set(map(id, words.parameters())) & set(map(id, attached.parameters()))
     with torch.no_grad():
-        hidden = decoder.model(inputs_embeds=words.embed(decoder, ids)).last_hidden_state
-        expected = words.logits(decoder, hidden)
         old = decoder(torch.tensor([[1, 5]])).logits
         widen(decoder, words.state_dict())
-        torch.testing.assert_close(decoder(ids).logits, expected)
+        torch.testing.assert_close(attached(ids).logits, decoder(ids).logits)
         torch.testing.assert_close(decoder(torch.tensor([[1, 5]])).logits[..., :11], old)
     assert decoder.config.vocab_size == 14
+    attached(ids).logits.sum().backward()
+    assert words.inputs.grad[[1, 2]].abs().min() > 0
+    assert words.inputs.grad[0].abs().max() == 0

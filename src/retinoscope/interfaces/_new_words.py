@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -28,17 +29,40 @@ class NewWords(nn.Module):
         self.inputs = nn.Parameter(torch.randn(n, known.shape[1]) * scale)
         self.outputs = nn.Parameter(torch.randn(n, known.shape[1]) * _HEAD_STD)
 
-    def embed(
-        self, decoder: LlamaForCausalLM, ids: Int[Tensor, "*batch"]
-    ) -> Float[Tensor, "*batch d_model"]:
-        """The embeddings of known and new words."""
-        return F.embedding(ids, torch.cat([decoder.model.embed_tokens.weight, self.inputs]))
+    def attach(self, decoder: LlamaForCausalLM) -> None:
+        """From now on the language model reads and predicts these words too.
 
-    def logits(
-        self, decoder: LlamaForCausalLM, hidden: Float[Tensor, "*batch d_model"]
-    ) -> Float[Tensor, "*batch word"]:
-        """The logits of known and new words."""
-        return hidden @ torch.cat([decoder.lm_head.weight, self.outputs]).T
+        They stay parameters of this module alone.
+        """
+        embedding: Any = _Embedding(decoder.model.embed_tokens.weight, self, "inputs")
+        decoder.model.embed_tokens = embedding
+        head: Any = _Head(decoder.lm_head.weight, self, "outputs")
+        decoder.lm_head = head
+
+
+class _Rows(nn.Module):
+    """A frozen matrix with trained rows behind its own."""
+
+    def __init__(self, frozen: Tensor, words: NewWords, name: str) -> None:
+        super().__init__()
+        # In a tuple: not a part of this module's parameters.
+        self._parts, self._name = (frozen, words), name
+
+    @property
+    def weight(self) -> Float[Tensor, "word d_model"]:
+        """All rows."""
+        frozen, words = self._parts
+        return torch.cat([frozen, getattr(words, self._name)])
+
+
+class _Embedding(_Rows):
+    def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
+        return F.embedding(ids, self.weight)
+
+
+class _Head(_Rows):
+    def forward(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch word"]:
+        return F.linear(hidden, self.weight)
 
 
 @torch.no_grad()

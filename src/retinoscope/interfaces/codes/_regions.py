@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -116,7 +117,8 @@ def find_region(image: CodedImage, codes: Sequence[int]) -> Region:
         )
     marked = np.zeros(image.grid**2, dtype=bool)
     marked[image.home[candidates]] = True
-    groups, n = label(marked.reshape(image.grid, image.grid), _EIGHT)
+    found: Any = label(marked.reshape(image.grid, image.grid), _EIGHT)
+    groups, n = found
     group = groups.reshape(-1)[image.home] * candidates
     scores = []
     for number in range(1, n + 1):

@@ -103,6 +103,7 @@ def train_speaking(
         torch.manual_seed(seed)
         words = NewWords(reader, ids.n - ids.open)
     _start_as_tokens(words, interface, seen, ids)
+    words.attach(reader)
     added = attach(reader.model, recipe.rank, recipe.alpha, seed, merged=True)
     added.load_state_dict(dict(reading.low_rank))
     turns, tokenizer = Conversations(interface_tokenizer()), interface_tokenizer()
@@ -114,7 +115,7 @@ def train_speaking(
         loss = reading_loss(interface, reader, seen, bank, turns, read, recipe.text_tokens, rng)
         codes = encoded(interface, seen, written)
         captions = [tokenizer(bank.texts[i].caption)["input_ids"] for i in written]
-        return loss + writing_loss(reader, words, captions, codes, ids)
+        return loss + writing_loss(reader, captions, codes, ids)
 
     optimise(
         f"speak-{name}-{seed}",
@@ -138,7 +139,6 @@ def encoded(interface: Lavit, seen: SeenBank, scenes: np.ndarray) -> CodeSequenc
 
 def writing_loss(
     decoder: LlamaForCausalLM,
-    words: NewWords,
     captions: list[list[int]],
     codes: CodeSequences,
     ids: CodeIds,
@@ -153,10 +153,10 @@ def writing_loss(
     wanted = pad_sequence(labels, batch_first=True, padding_value=IGNORED)
     there = pad_sequence([torch.ones_like(text) for text in texts], batch_first=True)
     hidden = decoder.model(
-        inputs_embeds=words.embed(decoder, padded), attention_mask=there, use_cache=False
+        input_ids=padded, attention_mask=there, use_cache=False
     ).last_hidden_state
     learned = wanted[:, 1:] != IGNORED
-    logits = words.logits(decoder, hidden[:, :-1][learned])
+    logits = decoder.lm_head(hidden[:, :-1][learned])
     return F.cross_entropy(logits, wanted[:, 1:][learned])
 
 
