@@ -20,6 +20,7 @@ from benchmarks import (
     overhead,
     peers,
     peers_lenses,
+    reading,
 )
 from benchmarks._effects import Bench
 from retinoscope.reproduce import differences_of
@@ -168,3 +169,10 @@ def test_single_differences_are_measured_again_as_they_are_told() -> None:
 
 def _numbers(text: str) -> list[float]:
     return [float(part) for part in text.split() if part.replace(".", "").isdigit()]
+
+
+def test_reading(tmp_path: Path) -> None:
+    result = _result(reading.main([*SMALL, "--out", str(tmp_path)]))
+    (case,) = result["cases"]
+    assert len(case["timings"]) == 2
+    assert set(result["model"]) == {"reader", "language model"}

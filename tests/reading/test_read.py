@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from PIL import Image
@@ -21,6 +22,9 @@ from retinoscope.interfaces import (
     write_reader,
 )
 from retinoscope.reading import comparable, open_words, read_words, score
+from retinoscope.recipes.reading import HELD_OUT_SEED
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "reading"
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +141,14 @@ def test_bad_input_is_one_line(given: tuple[str, ...], said: str, tmp_path: Path
     told = capsys.readouterr().err
     assert said in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_the_packaged_reader_reads_what_its_table_says() -> None:
+    stored, boards = open_reader(), rs.data.WordBoards(40, HELD_OUT_SEED)
+    words = read_words([board.image for board in boards], stored.reader)
+    right = [w.text == board.meta["word"] for w, board in zip(words, boards, strict=True)]
+    name = f"{stored.facts['arm']}-{stored.facts['seed']}.parquet"
+    kept = pl.read_parquet(RESULTS / name).filter(condition="clean").sort("board")["word"][:40]
+    # Another processor may tip a close decision.
+    assert sum(a != b for a, b in zip(right, kept, strict=True)) <= 1
+    assert words[0].confidence > 0.5

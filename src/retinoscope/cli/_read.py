@@ -36,6 +36,7 @@ def read(*images: str, out: Path | None = None, reader: Path | None = None) -> N
     from ..errors import InputError
     from ..interfaces import open_reader
     from ..reading import open_words, read_words, score, write_page
+    from ..report.blocks import number_interval, percent_interval
 
     if not images:
         raise InputError("expected images to read, got none: name files, a folder, or words:10")
@@ -48,6 +49,7 @@ def read(*images: str, out: Path | None = None, reader: Path | None = None) -> N
     known = [(w.text, one.says) for one, w in zip(shown, words, strict=True) if one.says]
     found = score(*zip(*known, strict=True)) if known else None
     if found is not None:
-        say(f"read right: {found.right}; edit distance: {found.distance} letters")
+        right, distance = percent_interval(found.right), number_interval(found.distance)
+        say(f"read right: {right}; edit distance: {distance} letters")
     if out is not None:
         say(f"report: {write_page(out, shown, words, found)}")

@@ -34,13 +34,13 @@ class NewWords(nn.Module):
 
         They stay parameters of this module alone.
         """
-        embedding: Any = _Embedding(decoder.model.embed_tokens.weight, self, "inputs")
+        embedding: Any = _WiderEmbedding(decoder.model.embed_tokens.weight, self, "inputs")
         decoder.model.embed_tokens = embedding
-        head: Any = _Head(decoder.lm_head.weight, self, "outputs")
+        head: Any = _WiderHead(decoder.lm_head.weight, self, "outputs")
         decoder.lm_head = head
 
 
-class _Rows(nn.Module):
+class _WiderMatrix(nn.Module):
     """A frozen matrix with trained rows behind its own."""
 
     def __init__(self, frozen: Tensor, words: NewWords, name: str) -> None:
@@ -55,12 +55,12 @@ class _Rows(nn.Module):
         return torch.cat([frozen, getattr(words, self._name)])
 
 
-class _Embedding(_Rows):
+class _WiderEmbedding(_WiderMatrix):
     def forward(self, ids: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch d_model"]:
         return F.embedding(ids, self.weight)
 
 
-class _Head(_Rows):
+class _WiderHead(_WiderMatrix):
     def forward(self, hidden: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch word"]:
         return F.linear(hidden, self.weight)
 

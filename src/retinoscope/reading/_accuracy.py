@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rapidfuzz.distance import Levenshtein
 
 from ..errors import InputError
-from ..stats import Interval, cluster_mean, proportion
+from ..stats import Interval, cluster_mean, cluster_share, proportion
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,11 @@ def score(read: Sequence[str], true: Sequence[str]) -> ReadingScore:
     if len(read) != len(true) or not read:
         raise InputError(f"expected texts in pairs, got {len(read)} and {len(true)}")
     pairs = [(comparable(a), comparable(b)) for a, b in zip(read, true, strict=True)]
+    distance = cluster_mean([Levenshtein.distance(a, b) for a, b in pairs])
     return ReadingScore(
         right=proportion([a == b for a, b in pairs]),
-        distance=cluster_mean([Levenshtein.distance(a, b) for a, b in pairs]),
-        similarity=cluster_mean([Levenshtein.normalized_similarity(a, b) for a, b in pairs]),
+        distance=replace(distance, low=max(0.0, distance.low)),
+        similarity=cluster_share([Levenshtein.normalized_similarity(a, b) for a, b in pairs]),
     )
 
 

@@ -28,7 +28,7 @@ class SharedAttention(nn.Module):
         self,
         queries: Float[Tensor, "batch query width"],
         read: Float[Tensor, "batch key width"],
-        share: Float[Tensor, "*#batch query key"],
+        share: Float[Tensor, "*#batch #query key"],
     ) -> Float[Tensor, "batch query width"]:
         """What each query reads.
 
@@ -44,8 +44,27 @@ class SharedAttention(nn.Module):
         return self.out((weights @ value).transpose(1, 2).flatten(2))
 
 
-def feed_forward(width: int, inner: int) -> nn.Sequential:
-    """Two layers with a GELU between them, behind a norm."""
-    return nn.Sequential(
-        nn.LayerNorm(width), nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width)
-    )
+class TwoReads(nn.Module):
+    """A block that reads its own states, then others; norms come first."""
+
+    def __init__(self, width: int, heads: int, ff: int) -> None:
+        super().__init__()
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
+        self.among = SharedAttention(width, heads)
+        self.others = SharedAttention(width, heads)
+        self.inner = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, ff), nn.GELU(), nn.Linear(ff, width)
+        )
+
+    def forward(
+        self,
+        x: Float[Tensor, "batch state width"],
+        others: Float[Tensor, "batch other width"],
+        among: Float[Tensor, "*#batch state state"],
+        there: Float[Tensor, "*#batch #state other"],
+    ) -> Float[Tensor, "batch state width"]:
+        """The states after the block; `among` and `there` are the shares of what is read."""
+        normed = self.norms[0](x)
+        x = x + self.among(normed, normed, among)
+        x = x + self.others(self.norms[1](x), others, there)
+        return x + self.inner(x)

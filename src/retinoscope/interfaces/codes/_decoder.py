@@ -8,22 +8,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ._attention import SharedAttention, feed_forward
-
-
-class _DecoderBlock(nn.Module):
-    def __init__(self, width: int, heads: int, ff: int) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.among = SharedAttention(width, heads)
-        self.codes = SharedAttention(width, heads)
-        self.inner = feed_forward(width, ff)
-
-    def forward(self, x: Tensor, codes: Tensor, everyone: Tensor, there: Tensor) -> Tensor:
-        normed = self.norms[0](x)
-        x = x + self.among(normed, normed, everyone)
-        x = x + self.codes(self.norms[1](x), codes, there)
-        return x + self.inner(x)
+from ._attention import TwoReads
 
 
 class CodeDecoder(nn.Module):
@@ -39,7 +24,7 @@ class CodeDecoder(nn.Module):
         self.enter = nn.Linear(d_code, width)
         self.ranks = nn.Embedding(patches, width)
         self.queries = nn.Embedding(patches, width)
-        self.blocks = nn.ModuleList(_DecoderBlock(width, heads, ff) for _ in range(layers))
+        self.blocks = nn.ModuleList(TwoReads(width, heads, ff) for _ in range(layers))
         self.out = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, width)
         )
@@ -60,7 +45,7 @@ class CodeDecoder(nn.Module):
         rank = (there.detach().cumsum(1).long() - 1).clamp(min=0)
         read = self.enter(codes) + self.ranks(rank)
         x = self.queries.weight.expand(len(codes), -1, -1)
-        everyone = x.new_ones(1, 1, x.shape[1])
+        everyone = x.new_ones(1, x.shape[1], x.shape[1])
         for block in self.blocks:
             x = block(x, read, everyone, there[:, None])
         return self.out(x)

@@ -9,22 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ._attention import SharedAttention, feed_forward
-
-
-class _MergerBlock(nn.Module):
-    def __init__(self, width: int, heads: int, ff: int) -> None:
-        super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(2))
-        self.among = SharedAttention(width, heads)
-        self.dropped = SharedAttention(width, heads)
-        self.inner = feed_forward(width, ff)
-
-    def forward(self, x: Tensor, patches: Tensor, among: Tensor, dropped: Tensor) -> Tensor:
-        normed = self.norms[0](x)
-        x = x + self.among(normed, normed, among)
-        x = x + self.dropped(self.norms[1](x), patches, dropped)
-        return x + self.inner(x)
+from ._attention import TwoReads
 
 
 class Merger(nn.Module):
@@ -37,7 +22,7 @@ class Merger(nn.Module):
     def __init__(self, width: int, heads: int, ff: int, layers: int) -> None:
         super().__init__()
         self.first, self.last = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.blocks = nn.ModuleList(_MergerBlock(width, heads, ff) for _ in range(layers))
+        self.blocks = nn.ModuleList(TwoReads(width, heads, ff) for _ in range(layers))
 
     def forward(
         self,

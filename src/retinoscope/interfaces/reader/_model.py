@@ -88,7 +88,7 @@ def _before_end(row: Sequence[int]) -> Sequence[int]:
     return row[: row.index(END)] if END in row else row
 
 
-class _Block(nn.Module):
+class _ConvBlock(nn.Module):
     """Two convolutions, the second with the stride, and a shortcut."""
 
     def __init__(self, d_in: int, d_out: int, stride: tuple[int, int]) -> None:
@@ -183,10 +183,10 @@ class WordReader(nn.Module):
             nn.Conv2d(3, 32, 3, 2, 1, bias=False),
             nn.BatchNorm2d(32),
             nn.ReLU(),
-            _Block(32, 48, (1, 1)),
-            _Block(48, 64, (2, 2)),
-            _Block(64, shape.d, (2, 1)),
-            _Block(shape.d, shape.d, (3, 1)),
+            _ConvBlock(32, 48, (1, 1)),
+            _ConvBlock(48, 64, (2, 2)),
+            _ConvBlock(64, shape.d, (2, 1)),
+            _ConvBlock(shape.d, shape.d, (3, 1)),
         )
         self.reason = LetterTransformer(shape, shape.layers)
         self.predict = ParallelPrediction(shape)

@@ -93,7 +93,7 @@ def train_tokenizer(
     Raises:
         MissingExtraError: without the package vector-quantize-pytorch.
     """
-    training = _Training(patches, n, recipe, name, seed, work, report, keeps)
+    training = _TokenizerTraining(patches, n, recipe, name, seed, work, report, keeps)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tokenizer = DynamicTokenizer(recipe.shape)
@@ -106,7 +106,7 @@ def train_tokenizer(
 
 
 @dataclass(frozen=True, eq=False)
-class _Training:
+class _TokenizerTraining:
     patches: Patches
     n: int
     recipe: TokenizerRecipe

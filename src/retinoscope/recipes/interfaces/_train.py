@@ -91,10 +91,10 @@ def train_interfaces(
     patch = seeing.shape.patch
 
     @cache
-    def training_on(scenes: SceneOptions) -> _Training:
+    def training_on(scenes: SceneOptions) -> _ArmTraining:
         bank = draw_bank(work, recipe.scenes, TRAIN_SEED, patch, report, scenes)
         unseen = draw_bank(work, recipe.held_out, HELD_OUT_SEED, patch, report, scenes)
-        return _Training(Ground(seeing, speaking, bank, work, report), unseen, recipe, out)
+        return _ArmTraining(Ground(seeing, speaking, bank, work, report), unseen, recipe, out)
 
     for name, seed in waiting:
         training = training_on(ARMS[name].scenes)
@@ -104,7 +104,7 @@ def train_interfaces(
 
 
 @dataclass(frozen=True, eq=False)
-class _Training:
+class _ArmTraining:
     """Trains, judges and measures single arms."""
 
     ground: Ground

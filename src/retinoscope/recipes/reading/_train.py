@@ -133,7 +133,7 @@ def train_readers(
     }
     for name, seed in waiting:
         began = time.process_time()
-        training = _Training(recipe, boards, seed, work, report)
+        training = _ReaderTraining(recipe, boards, seed, work, report)
         reader, speller, masked = training.arm(name)
         round_as_stored(reader)
         rows, scores = judge_reader(reader, unseen, speller=speller, masked=masked)
@@ -153,7 +153,7 @@ def train_readers(
         finished(name, seed, scores)
 
 
-class _Training:
+class _ReaderTraining:
     """One seed; each stage resumes from its checkpoint in `work`."""
 
     def __init__(
