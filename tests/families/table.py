@@ -169,7 +169,7 @@ ROWS = (
     ),
     Row(
         "Gemma 3",
-        prefix.gemma3,
+        partial(prefix.gemma3, seed=5),
         prefix.gemma3_processor,
         GRID,
         TOWER,
@@ -283,7 +283,7 @@ ROWS = (
     ),
     Row(
         "Visual interface",
-        partial(interfaces.interface, "visionlan", seed=1),
+        partial(interfaces.interface, "visionlan", seed=3),
         partial(interfaces.interface_processor, 58),
         SOME,
         f"interface.tower.{EMBEDDING}",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from checks import OTHER_QUESTION, QUESTION, oracle, pictures, run_of
+from checks import OTHER_QUESTION, QUESTION, oracle, pictures, run_of, without_spare
 from row import OUTSIDE, Row, loaded, over
 from table import ROWS
 from torch import Tensor
@@ -41,7 +41,7 @@ def library_sum(
     ]
     try:
         with torch.no_grad():
-            vlm.model(**oracle(row, vlm, images))
+            vlm.model(**without_spare(oracle(row, vlm, images), len(change)))
     finally:
         for hook in hooks:
             hook.remove()

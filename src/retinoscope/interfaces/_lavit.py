@@ -78,9 +78,9 @@ class Lavit(VisualInterface):
         patches = seen["contrastive"][:, 1:]
         with torch.no_grad():
             keep = seen["keep"] if "keep" in seen else self.tokenizer.select(patches, self.share)
-            standard = self.tokenizer.standard(patches)
+            standard = self.tokenizer.standard(patches).to(patches.dtype)
         home, mask = kept_first(keep)
-        merged = self.merger(standard, keep.float())
+        merged = self.merger(standard, keep.to(standard.dtype))
         kept = merged.gather(1, home[..., None].expand(-1, -1, merged.shape[-1]))
         return InterfaceTokens(
             self.language_projection(kept), mask, home=home.masked_fill(~mask, -1)

@@ -31,7 +31,7 @@ class Merger(nn.Module):
     ) -> Float[Tensor, "batch patch width"]:
         """The merged patches; `keep` is 1 for kept ones and 0 for dropped ones."""
         n = patches.shape[1]
-        own = torch.eye(n, device=patches.device)
+        own = torch.eye(n, device=patches.device, dtype=patches.dtype)
         among = (keep[:, None] * (1 - own) + own).tril()
         dropped = (1 - keep)[:, None]
         x, still = patches, self.first(patches)

@@ -10,6 +10,7 @@ also tell what it would gain from a patch that was dropped.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +87,15 @@ class DynamicTokenizer(nn.Module):
         self.levels: Tensor
         self.book: Tensor
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> DynamicTokenizer:
+        """Stays in float32, as in the release: rounding would choose other patches."""
+
+        def kept(tensor: Tensor) -> Tensor:
+            done = fn(tensor)
+            return done.float() if done.is_floating_point() else done
+
+        return super()._apply(kept, recurse)
+
     # Before any training
 
     @torch.no_grad()
@@ -107,7 +117,7 @@ class DynamicTokenizer(nn.Module):
     def standard(
         self, patches: Float[Tensor, "batch patch width"]
     ) -> Float[Tensor, "batch patch width"]:
-        return (patches - self.mean) / self.deviation
+        return (patches.float() - self.mean) / self.deviation
 
     def scores(self, patches: Float[Tensor, "batch patch width"]) -> Float[Tensor, "batch patch"]:
         """The log-probability that each patch is kept."""
