@@ -46,7 +46,8 @@ def without_spare(given: Mapping[str, Tensor], n: int) -> dict[str, Tensor]:
 
     The library writes one for each patch, at the beginning, and hides those without a token.
     """
-    return {k: v[:, -n:] if k.endswith(("ids", "mask")) else v for k, v in given.items()}
+    rows = ("input_ids", "attention_mask")
+    return {name: v[:, -n:] if name in rows else v for name, v in given.items()}
 
 
 def layers_of(vlm: rs.VLM) -> list[int]:
