@@ -17,9 +17,9 @@ def test_a_window_of_the_readers_shape_is_cut_out_as_it_is() -> None:
     columns, rows = WINDOW
     centers = torch.tensor([[columns / 2, rows / 2], [columns / 2 + 9, rows / 2 + 5]])
     cut = crop_boards(pixels, centers, (rows, columns))
-    torch.testing.assert_close(cut[0], pixels[0, :, :rows, :columns], atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut[0], pixels[0, :, :rows, :columns], atol=1e-4, rtol=0)
     moved = pixels[1, :, 5 : 5 + rows, 9 : 9 + columns]
-    torch.testing.assert_close(cut[1], moved, atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut[1], moved, atol=1e-4, rtol=0)
 
 
 def test_beyond_the_border_the_last_pixels_are_repeated() -> None:
@@ -27,7 +27,7 @@ def test_beyond_the_border_the_last_pixels_are_repeated() -> None:
     columns, rows = WINDOW
     cut = crop_boards(pixels, torch.zeros(1, 2), (rows, columns))
     padded = F.pad(pixels, (columns // 2, 0, rows // 2, 0), "replicate")
-    torch.testing.assert_close(cut, padded[..., :rows, :columns], atol=1e-5, rtol=0)
+    torch.testing.assert_close(cut, padded[..., :rows, :columns], atol=1e-4, rtol=0)
 
 
 def test_signs_lie_in_their_windows_and_letters_between_their_edges(tmp_path) -> None:
