@@ -32,7 +32,7 @@ from ._refiner_errors import RefinerErrors
 from ._scl import SemanticCompletion
 from ._systems import INTERFACES, build_interface
 from ._text_tower import TextTower
-from ._tower import TowerShape, build_tower, to_pixels, tower_tokens
+from ._tower import TowerShape, build_tower, from_pixels, to_pixels, tower_tokens
 from ._towers_file import Towers, TowersShape, open_towers, untrained_towers, write_towers
 from ._trained import TrainedInterface, read_trained, shared_part
 from ._two_streams import Fused, TwoStreams
@@ -110,6 +110,7 @@ __all__ = [
     "crop_boards",
     "draw",
     "draw_codes",
+    "from_pixels",
     "hidden_error",
     "interface_processor",
     "interface_tokenizer",

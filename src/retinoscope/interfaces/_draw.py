@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from PIL import Image
@@ -16,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from ..arguments import whole
 from ..errors import CapabilityError, InputError
 from ._lavit import Lavit
+from ._tower import from_pixels
 from ._vocabulary import CLOSE, OPEN, code_name
 from .codes import CodeSequences
 
@@ -45,7 +45,7 @@ def draw(
     caption, drawn from the `top_k` most probable ones.
 
     Args:
-        vlm: one whose language model writes codes, such as `rs.load("interface:lavit")`.
+        vlm: one whose language model writes codes, such as the folder of the arm lavit-speaks.
         caption: in words that it knows.
         n: the number of images.
         top_k, temperature: of the draws; with `top_k` 1 the most probable codes.
@@ -60,9 +60,9 @@ def draw(
     interface: Lavit = vlm.model.interface
     features = interface.tokenizer.decode(drawn.codes, drawn.mask)
     return [
-        DrawnImage(codes[there].cpu(), seen.cpu(), _picture(painted))
+        DrawnImage(codes[there].cpu(), seen.cpu(), Image.fromarray(painted))
         for codes, there, seen, painted in zip(
-            drawn.codes, drawn.mask, features, interface.paint(features), strict=True
+            drawn.codes, drawn.mask, features, from_pixels(interface.paint(features)), strict=True
         )
     ]
 
@@ -85,7 +85,8 @@ def draw_codes(
     opening, close, first = tokenizer.convert_tokens_to_ids([OPEN, CLOSE, code_name(0)])
     if not isinstance(interface, Lavit) or first in (None, tokenizer.unk_token_id):
         raise CapabilityError(
-            f"{vlm.name} writes no images: load one that learned to, such as interface:lavit"
+            f"{vlm.name} writes no images: train one with `retinoscope train interface "
+            "lavit-speaks`, and load its folder"
         )
     language: Any = vlm.model.language_model
     texts = [torch.tensor([*_ids(vlm, caption), opening]) for caption in captions]
@@ -119,8 +120,3 @@ def _ids(vlm: Any, caption: str) -> list[int]:
         if tokenizer.unk_token_id in tokenizer(word, add_special_tokens=False)["input_ids"]:
             raise InputError(f"expected words that {vlm.name} knows, got {word!r}: leave it out")
     return ids
-
-
-def _picture(pixels: Float[Tensor, "3 height width"]) -> Image.Image:
-    array = ((pixels + 1) * 127.5).round().clamp(0, 255).byte().permute(1, 2, 0)
-    return Image.fromarray(np.asarray(array.cpu()))

@@ -103,3 +103,11 @@ def tower_tokens(
 def to_pixels(images: UInt8[np.ndarray, "batch height width 3"]) -> Float[Tensor, "batch 3 h w"]:
     """Channels first, from -1 to 1, as the processor makes them."""
     return torch.tensor(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+
+def from_pixels(
+    pixels: Float[Tensor, "batch 3 h w"],
+) -> UInt8[np.ndarray, "batch height width 3"]:
+    """The images that `to_pixels` takes; values beyond -1 to 1 are cut off."""
+    levels = ((pixels + 1) * 127.5).round().clamp(0, 255).byte()
+    return levels.permute(0, 2, 3, 1).cpu().numpy()

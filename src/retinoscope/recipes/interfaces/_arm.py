@@ -21,6 +21,8 @@ from ..pocket._bank import Bank
 from ._matching import Captions, Matching
 from ._world import OPTIONS
 
+SCENES = 20_000
+"""The training scenes of the whole recipe."""
 Given = Callable[[np.ndarray, Seen], Seen]
 """What an interface is given of the scenes with these numbers, made of what it saw there."""
 
@@ -82,6 +84,11 @@ class Ground:
     bank: Bank
     work: Path
     report: Report
+
+
+def shorter_with(n_scenes: int) -> float:
+    """By how much stages of fixed length are shortened on fewer scenes than the whole recipe's."""
+    return min(1.0, n_scenes / SCENES)
 
 
 @dataclass(frozen=True)

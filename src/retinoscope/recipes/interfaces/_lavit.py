@@ -19,12 +19,10 @@ from torch.nn import functional as F
 from ...interfaces import Lavit, Seen, to_pixels
 from ..codes import PAINT, TokenizerRecipe, train_painter, train_tokenizer
 from ..pocket._bank import AMBIGUOUS, Bank
-from ._arm import Arm, Given, Ground
+from ._arm import Arm, Given, Ground, shorter_with
 from ._seen import cache_seen
 from ._speaking import SPEAK
 
-_SCENES = 20_000
-"""With fewer scenes the tokenizer's stages are shorter, in proportion."""
 SHARE = 1 / 3
 _TOKENIZER = {"merging": 1, "decoding": 2, "n_codes": 512, "d_code": 16}
 _POOLED = 5
@@ -36,7 +34,7 @@ def tokenise(interface: Lavit, ground: Ground) -> None:
     """Trains or restores the tokenizer that all arms share, and the decoder that paints."""
     bank = ground.bank
     seen = cache_seen(interface, bank, ground.work / "seen", ground.report)
-    shorter = min(1.0, len(bank) / _SCENES)
+    shorter = shorter_with(len(bank))
 
     def patches(rows: np.ndarray) -> Tensor:
         return seen.rows(rows)["contrastive"][:, 1:]

@@ -25,13 +25,13 @@ from ...interfaces import (
 )
 from ..pocket import Stage, optimise
 from ..pocket._bank import Bank
-from ._arm import Arm, FirstStage, Ground, SceneBatch
+from ._arm import SCENES, Arm, FirstStage, Ground, SceneBatch, shorter_with
 from ._matching import Captions, total
 from ._read import ReadingRecipe, train_reading
 from ._seen import SeenBank, cache_seen
 from ._speaking import train_speaking
 
-_CAPTION_WORDS, _SCENES = 40, 20_000
+_CAPTION_WORDS = 40
 _FIRST = Stage(steps=300, batch=32, lr=1e-3, warmup=50)
 
 
@@ -48,7 +48,7 @@ class InterfaceRecipe:
 
     first: Stage = _FIRST
     reading: ReadingRecipe = field(default_factory=ReadingRecipe)
-    scenes: int = _SCENES
+    scenes: int = SCENES
     held_out: int = 600
 
     def scaled(self, factor: float) -> InterfaceRecipe:
@@ -129,7 +129,7 @@ def train_arm(
             seen,
             ground.bank,
             recipe.reading,
-            arm.speaking.scaled(min(1.0, len(ground.bank) / _SCENES)),
+            arm.speaking.scaled(shorter_with(len(ground.bank))),
             name=name,
             seed=seed,
             work=ground.work,

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, UInt8
 from ...data import Scenes
 from ...data.scenes import SceneOptions, sign_letters
 from ...data.words import HEIGHT, WIDTH, BoardOptions, draw_board, letter_mask
-from ...interfaces import WINDOW, crop_boards, to_pixels
+from ...interfaces import WINDOW, crop_boards, from_pixels, to_pixels
 from .._processes import spread
 from ..pocket import Report
 
@@ -125,7 +125,7 @@ def _cut_signs(
     centers = (boxes[:, :2] + boxes[:, 2:]) / 2 + rng.uniform(-_OFF, _OFF, (len(boxes), 2))
     pixels = to_pixels(np.stack([np.asarray(sample.image) for sample in samples]))
     cut = crop_boards(pixels, torch.from_numpy(centers).float(), (HEIGHT, WIDTH))
-    images = ((cut + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).numpy()
+    images = from_pixels(cut)
     words = [sign.word for sign in signs]
     letter = np.array([rng.integers(len(word)) for word in words])
     inner = np.array([sign_letters(w)[k] for w, k in zip(words, letter, strict=True)])
