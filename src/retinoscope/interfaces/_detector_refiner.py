@@ -14,7 +14,7 @@ from ..errors import InputError
 from ._boxes import patch_shares
 from ._detectors import Detections, Detector, PretrainedDetector
 from ._refiner import Refined, Refiner, SeenObjects
-from ._tower import TowerShape
+from ._tower import TowerShape, from_pixels
 
 
 class DetectorRefiner(Refiner):
@@ -68,8 +68,7 @@ class DetectorRefiner(Refiner):
         pixels: Float[Tensor, "batch 3 height width"],
         tokens: Float[Tensor, "batch token width"],
     ) -> Refined:
-        levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).byte()
-        images = list(levels.permute(0, 2, 3, 1).cpu().numpy())
+        images = list(from_pixels(pixels.float()))
         found = [self._kept(each) for each in self._finds(images, pixels.device)]
         objects = self._padded(found, tokens)
         return Refined(objects, objects)
